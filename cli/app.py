@@ -1,0 +1,200 @@
+"""Commands joined together; ``main`` turns our errors into one line and an exit status.
+
+Commands import what they need in their bodies: help and completion must stay quick.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.options import DatabaseOption, HomeOption, JsonOption, places, places_of
+
+app = typer.Typer(
+    name="threadkeep",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Keep, list and find Codex threads: the rollout files are the truth, an index beside"
+    " them makes them fast.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"threadkeep {version('threadkeep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Set the places that every command works on."""
+    context.obj = places_of(home, database)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="How many threads at most.")] = 25,
+    all_pages: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    sort: Annotated[str, typer.Option(help="created_at, updated_at or recency_at.")] = "updated_at",
+    ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
+    cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="The archived threads, and only those.")
+    ] = False,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this source kind: cli, vscode, exec, appServer, subAgent, subAgentReview,"
+            " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable."
+        ),
+    ] = None,
+    all_sources: Annotated[
+        bool, typer.Option("--all-sources", help="Also what was not started by hand.")
+    ] = False,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Only this model provider. Repeatable.")
+    ] = None,
+    cwd: Annotated[
+        list[str] | None, typer.Option(help="Only threads of this folder. Repeatable.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(help="Only threads whose name or beginning holds this text.")
+    ] = None,
+    parent: Annotated[str | None, typer.Option(help="Only children of this thread id.")] = None,
+    ancestor: Annotated[
+        str | None, typer.Option(help="Only descendants of this thread id.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out this thread id. Repeatable.")
+    ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """List threads, the newest first. Exit status 1 if there are none."""
+    from cli import list_ as command
+    from state.listing import Query
+
+    query = Query(
+        sort_key=sort,
+        descending=not ascending,
+        cursor=cursor,
+        archived=archived,
+        source_kinds=tuple(source or ()),
+        all_sources=all_sources,
+        providers=tuple(provider or ()),
+        cwds=tuple(cwd) if cwd else None,
+        search=search,
+        parent_id=parent,
+        ancestor_id=ancestor,
+        excluded_ids=tuple(exclude or ()),
+    )
+    count = None if all_pages else limit
+    status = command.run(places(context), query, count, catch_up=sync, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    thread: Annotated[str, typer.Argument(help="An id, a unique prefix of one, a name or a path.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is known of one thread."""
+    from cli import show as command
+
+    raise typer.Exit(command.run(places(context), thread, as_json=as_json))
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=200, help="Files in one transaction.")
+    ] = 200,
+    lease_seconds: Annotated[
+        float, typer.Option(min=1, help="After so long a silent worker may be replaced.")
+    ] = 900,
+    force: Annotated[bool, typer.Option("--force", help="Read every file again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fill the index of the whole home. Ctrl-C is safe: the next run goes on from there."""
+    from cli import jobs
+
+    status = jobs.run_backfill(
+        places(context),
+        batch_files=batch_size,
+        lease_s=lease_seconds,
+        force=force,
+        as_json=as_json,
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+def sync(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Catch up with files that were added, changed, moved or removed."""
+    from cli import jobs
+
+    raise typer.Exit(jobs.run_sync(places(context), as_json=as_json))
+
+
+@app.command()
+def reindex(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Build the index anew beside the old one, and swap it in when it is whole."""
+    from cli import jobs
+
+    raise typer.Exit(jobs.run_reindex(places(context), as_json=as_json))
+
+
+@app.command()
+def status(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Tell how the index stands: the job, the counts, what could not be read."""
+    from cli import status as command
+
+    raise typer.Exit(command.run(places(context), as_json=as_json))
+
+
+def main() -> None:
+    """Run the command line; every error of ours becomes one line and its exit status."""
+    from rollout.errors import RolloutError
+    from state.errors import StateError
+
+    try:
+        app()
+    except (RolloutError, StateError) as error:
+        sys.exit(_tell(error))
+    except BrokenPipeError:
+        # Whoever read our output has had enough; that is no error, and there is no one to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _tell(error: "Exception") -> int:
+    from cli.errors import outcome
+    from cli.output import data
+
+    found = outcome(error)  # type: ignore[arg-type]
+    if "--json" in sys.argv:
+        told = {"kind": found.kind, "message": str(error), "hint": found.hint}
+        data({"error": {"code": found.status, **told, "retryable": found.retryable}})
+    else:
+        print(f"threadkeep: {error}\n  {found.hint}", file=sys.stderr)
+    return found.status

@@ -1,0 +1,76 @@
+"""Our errors: each with its exit status and the next thing to do. The one table of both."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rollout.errors import HomeNotFound, RolloutError
+from state.errors import (
+    AmbiguousThread,
+    IndexBusy,
+    IndexDamaged,
+    IndexTooNew,
+    IndexUnavailable,
+    InvalidCursor,
+    InvalidQuery,
+    LeaseHeld,
+    LeaseLost,
+    StateError,
+    ThreadNotFound,
+)
+
+OK: Final = 0
+NO_MATCH: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+TOO_NEW: Final = 4
+BUSY: Final = 5
+SOME_UNREADABLE: Final = 6
+DAMAGED: Final = 7
+INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an error comes to on the command line."""
+
+    status: int
+    kind: str
+    hint: str
+    retryable: bool = False
+
+
+_OUTCOMES: Final[dict[type[Exception], Outcome]] = {
+    HomeNotFound: Outcome(NOT_FOUND, "home_not_found", "name the folder with --home or CODEX_HOME"),
+    AmbiguousThread: Outcome(USAGE, "ambiguous_thread", "give more letters of the id"),
+    ThreadNotFound: Outcome(
+        NOT_FOUND,
+        "thread_not_found",
+        "threadkeep list --all --all-sources shows what there is (add --archived for the archive)",
+    ),
+    InvalidCursor: Outcome(
+        USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
+    ),
+    InvalidQuery: Outcome(USAGE, "invalid_query", "see threadkeep list --help"),
+    IndexTooNew: Outcome(
+        TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
+    ),
+    IndexDamaged: Outcome(
+        DAMAGED,
+        "index_damaged",
+        "threadkeep reindex builds it anew from the rollouts, which are untouched",
+    ),
+    IndexUnavailable: Outcome(
+        DAMAGED, "index_unavailable", "name a writable place with --db or THREADKEEP_DB"
+    ),
+    IndexBusy: Outcome(BUSY, "index_busy", "try again in a moment", retryable=True),
+    LeaseHeld: Outcome(BUSY, "lease_held", "threadkeep status shows how far it is", retryable=True),
+    LeaseLost: Outcome(BUSY, "lease_lost", "the other worker finishes the job", retryable=True),
+}
+
+
+def outcome(error: RolloutError | StateError) -> Outcome:
+    """What ``error`` comes to: that of the nearest class in the table."""
+    for kind in type(error).__mro__:
+        if kind in _OUTCOMES:
+            return _OUTCOMES[kind]
+    return Outcome(DAMAGED, "error", "threadkeep status shows how the index stands")

@@ -1,0 +1,193 @@
+"""``threadkeep list``: what threads there are."""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cli import errors, output
+from cli.options import Places
+from state.listing import LARGEST_PAGE, Hidden, Page, Query, Row
+from state.view import display_name, display_text, thread_json
+
+if TYPE_CHECKING:
+    from state.index import ThreadIndex
+
+
+@dataclass(slots=True)
+class Listed:
+    """What a list command found."""
+
+    page: Page
+    hidden: Hidden
+    short_ids: dict[str, str]
+    note: str = ""
+    """Why the list may not be whole yet."""
+
+
+def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_json: bool) -> int:
+    """List threads: up to ``count``, or all of them. Gives the exit status."""
+    wants_ids = not as_json and sys.stdout.isatty()
+    listed = _quickly(places, query, count, catch_up, wants_ids)
+    if listed is None:
+        from cli.run import with_index
+
+        listed = with_index(
+            places, lambda index: _thoroughly(index, query, count, catch_up, wants_ids)
+        )
+    if as_json:
+        output.data(_document(listed, places))
+    elif listed.page.rows:
+        (_table if wants_ids else _lines)(listed, query)
+    if listed.note:
+        output.say(listed.note)
+    if not as_json:
+        _tell_more(listed, query)
+    return errors.OK if listed.page.rows else errors.NO_MATCH
+
+
+def _quickly(
+    places: Places, query: Query, count: int | None, catch_up: bool, wants_ids: bool
+) -> Listed | None:
+    from state.quick import Reader
+
+    with Reader.opened(places.home, places.index, query, scan=catch_up) as reader:
+        if reader is None:
+            return None
+        pages: list[Page] = []
+        while True:
+            page = reader.page(_next(query, pages, count))
+            if page is None:
+                return None
+            pages.append(page)
+            if not _goes_on(pages, count):
+                break
+        whole = _joined(pages)
+        ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
+        return Listed(whole, reader.hidden(query), ids)
+
+
+async def _thoroughly(
+    index: "ThreadIndex", query: Query, count: int | None, catch_up: bool, wants_ids: bool
+) -> Listed:
+    note = ""
+    if catch_up:
+        with output.progress("indexing") as report:
+            done = await index.catch_up(report)
+        if done is None:
+            job = await index.backfill_status()
+            note = (
+                f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
+                f" by {job.owner}; this list may not be whole yet."
+            )
+    pages = [await index.page(_next(query, [], count))]
+    while _goes_on(pages, count):
+        pages.append(await index.page(_next(query, pages, count)))
+    whole = _joined(pages)
+    ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
+    return Listed(whole, await index.hidden(query), ids, note)
+
+
+def _next(query: Query, pages: list[Page], count: int | None) -> Query:
+    wanted = LARGEST_PAGE if count is None else count - sum(len(page.rows) for page in pages)
+    cursor = pages[-1].next_cursor if pages else query.cursor
+    return replace(query, cursor=cursor, limit=min(wanted, LARGEST_PAGE))
+
+
+def _goes_on(pages: list[Page], count: int | None) -> bool:
+    found = sum(len(page.rows) for page in pages)
+    return pages[-1].next_cursor is not None and (count is None or found < count)
+
+
+def _joined(pages: list[Page]) -> Page:
+    rows = [row for page in pages for row in page.rows]
+    return Page(rows, pages[-1].next_cursor, pages[0].backwards_cursor)
+
+
+def _document(listed: Listed, places: Places) -> dict[str, Any]:
+    page, hidden = listed.page, listed.hidden
+    return {
+        "data": [thread_json(row, places.home) for row in page.rows],
+        "nextCursor": page.next_cursor,
+        "backwardsCursor": page.backwards_cursor,
+        "hidden": {
+            "archived": hidden.archived,
+            "source": hidden.source,
+            "empty": hidden.empty,
+            "unreadable": hidden.unreadable,
+        },
+        "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
+        "complete": not listed.note,
+    }
+
+
+def _tell_more(listed: Listed, query: Query) -> None:
+    if not listed.page.rows:
+        output.say("No threads match." if listed.hidden.total else "No threads here yet.")
+    hidden = listed.hidden
+    parts = [
+        f"{count:,} {what}"
+        for count, what in (
+            (hidden.source, "not interactive (--all-sources)"),
+            (hidden.archived, "archived (--archived)"),
+            (hidden.empty, "with nothing in them"),
+            (hidden.unreadable, "unreadable (threadkeep status)"),
+        )
+        if count
+    ]
+    if parts:
+        output.say(f"Hidden: {', '.join(parts)}.")
+    if listed.page.next_cursor:
+        output.say("There are more: --limit N or --all shows them.")
+
+
+def _lines(listed: Listed, query: Query) -> None:
+    """For pipes: whole values, tab-separated, one thread a line."""
+    for row in listed.page.rows:
+        values = (
+            row["id"],
+            output.iso(row[f"{query.sort_key}_ms"]),
+            label(row),
+            row["cwd"],
+            row["model"] or "",
+            str(row["tokens_used"]),
+        )
+        output.line("\t".join(output.one_line(value) for value in values))
+
+
+def label(row: Row) -> str:
+    """What a thread is called in a list: its name, else what it begins with."""
+    return display_name(row) or display_text(row)
+
+
+def _table(listed: Listed, query: Query) -> None:
+    import os
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    home = os.path.expanduser("~")
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table.add_column({"created_at": "created", "updated_at": "age"}.get(query.sort_key, "active"))
+    table.add_column("thread", no_wrap=True, overflow="ellipsis", ratio=5)
+    table.add_column("folder", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    now_ms = time.time_ns() // 1_000_000
+    for row in listed.page.rows:
+        style = "bold" if display_name(row) else "" if row["preview"] else "italic dim"
+        cwd = row["cwd"]
+        if cwd == home or cwd.startswith(home + "/"):
+            cwd = "~" + cwd[len(home) :]
+        marks = "" if row["history_mode"] in ("legacy", "paginated") else " [unsupported history]"
+        table.add_row(
+            output.age(row[f"{query.sort_key}_ms"], now_ms),
+            Text(output.one_line(label(row)) + marks, style=style),
+            Text(output.one_line(cwd)),
+            Text(output.one_line(row["model"] or "")),
+            output.amount(row["tokens_used"]) if row["tokens_used"] else "",
+            Text(listed.short_ids[row["id"]], style="cyan"),
+        )
+    Console().print(table)

@@ -1,0 +1,59 @@
+"""Options that commands share, and the places they lead to."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from state.place import index_path
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="CODEX_HOME",
+        show_envvar=True,
+        help="The Codex home whose threads to keep. [default: ~/.codex]",
+        show_default=False,
+    ),
+]
+DatabaseOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        envvar="THREADKEEP_DB",
+        show_envvar=True,
+        help="The index file. [default: in the user's state folder, one for each home]",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON (see docs/json.md).")]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the home and its index are."""
+
+    home: Path
+    index: Path
+
+
+def places_of(home: Path | None, database: Path | None) -> Places:
+    """The places that options and environment name."""
+    home = (home or Path("~/.codex")).expanduser().absolute()
+    if database is None:
+        state = os.environ.get("XDG_STATE_HOME", "")
+        # The XDG specification has relative values ignored.
+        folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
+        database = index_path(home, folder)
+    return Places(home, database.expanduser().absolute())
+
+
+def places(context: typer.Context) -> Places:
+    """The places of the running command."""
+    found = context.find_object(Places)
+    if found is None:
+        raise RuntimeError("the places are set before any command runs")
+    return found

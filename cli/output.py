@@ -1,0 +1,117 @@
+"""Data to stdout, words to stderr; colours and progress only on a terminal."""
+
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from state.sync import Counts, Report
+
+
+def data(value: Any) -> None:
+    """Print one JSON document to stdout, as UTF-8 whatever the locale."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()
+
+
+def line(text: str = "") -> None:
+    """Print a line of data for people or their scripts to stdout."""
+    print(text)
+
+
+def say(text: str) -> None:
+    """Print a line about the work to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def one_line(text: str) -> str:
+    """``text`` safe for a terminal on one line: no control characters, no runs of blanks."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    clean = "".join(
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace() or unicodedata.category(character) not in _UNPRINTED
+    )
+    return " ".join(clean.split())
+
+
+# Control, format (writing direction can be turned with those), surrogate, private, unassigned.
+# Joiners within emoji are format characters too; without them an emoji falls into its parts.
+_UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def age(then_ms: int, now_ms: int) -> str:
+    """How long ago, in its largest unit: ``now``, ``5m``, ``3h``, ``2d``, ``6w``, ``1y``."""
+    seconds = (now_ms - then_ms) // 1000
+    if seconds < 60:
+        return "now" if seconds > -60 else "ahead"
+    for unit, size, limit in (("m", 60, 60), ("h", 3600, 24), ("d", 86400, 14), ("w", 604800, 52)):
+        if seconds // size < limit:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 31_557_600}y"
+
+
+def iso(time_ms: int | None) -> str:
+    """RFC 3339 in UTC, whole seconds; empty for none."""
+    if time_ms is None:
+        return ""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ms // 1000))
+
+
+def amount(number: int) -> str:
+    """A number in three digits or so: ``950``, ``6.3k``, ``1.2M``."""
+    for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)):
+        if number >= size:
+            value = number / size
+            return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
+    return str(number)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+@contextmanager
+def progress(what: str) -> Iterator["Report | None"]:
+    """A progress bar with rate and time left on stderr; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    began = time.monotonic()
+    with bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def report(counts: "Counts") -> None:
+            elapsed = max(time.monotonic() - began, 0.001)
+            rate = f"{counts.read / elapsed:,.0f} files/s, {amount(counts.bytes_read)}B"
+            bar.update(task, total=counts.to_read or None, completed=counts.read, rate=rate)
+
+        yield report

@@ -1,0 +1,15 @@
+"""Alembic scripts of the index, shipped inside the wheel. They import nothing of ours."""
+
+from importlib import resources
+
+from alembic.config import Config
+
+
+def alembic_config() -> Config:
+    """An Alembic configuration that finds its scripts wherever this package is installed."""
+    config = Config()
+    # ConfigParser interpolates "%", and a path may hold one.
+    location = str(resources.files(__name__)).replace("%", "%%")
+    config.set_main_option("script_location", location)
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    return config

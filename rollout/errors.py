@@ -1,0 +1,44 @@
+"""What can go wrong with rollout files.
+
+RolloutError
+├ HomeNotFound(path)
+├ UnreadableRollout(path, reason, offset)
+└ DamagedCompression(reason, offset)
+
+A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has other lines;
+only a file that gives nothing at all is an exception.
+"""
+
+from pathlib import Path
+
+
+class RolloutError(Exception):
+    """Base of all errors about rollout files."""
+
+
+class HomeNotFound(RolloutError):
+    """There is no Codex home at the place that was named."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        what = "it is a file" if path.exists() else "there is no such folder"
+        super().__init__(f"no Codex home at {path}: {what}")
+
+
+class UnreadableRollout(RolloutError):
+    """A rollout file that gives no thread; ``offset`` is the byte where reading ended."""
+
+    def __init__(self, path: str, reason: str, offset: int = 0) -> None:
+        self.path = path
+        self.reason = reason
+        self.offset = offset
+        super().__init__(f"{path}: {reason} (at byte {offset})")
+
+
+class DamagedCompression(RolloutError):
+    """A zstd frame is garbage or cut short; ``offset`` is how much content came before it."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        self.reason = reason
+        self.offset = offset
+        super().__init__(f"damaged zstd content after {offset} bytes: {reason}")

@@ -1,0 +1,485 @@
+"""From lines to the facts about a thread: ``apply`` the lines in order.
+
+The rules are those of rollout-format §18; where Codex's reader is stricter than it need be,
+the fact is kept. ``skip`` matches the first bytes of lines that change nothing (§21). It must
+never be wrong about that, and need not find them all.
+
+Every rule is either *first wins* or *last wins*, so applying a line twice in a row changes
+nothing, and a fold can go on from the facts of a stored row.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from rollout import models
+from rollout.lines import BadLine, Line, parse_line
+from rollout.models import read_payload
+from rollout.paths import RolloutName, name_time_ms, parse_uuid
+from rollout.policy import READ_ONLY, permission_profile
+from rollout.source import source_object, stored_source, thread_spawn
+
+EXTRACTOR_VERSION: Final = 1
+"""Raise it when a change here or in what is called from here changes the facts of any file:
+rows of another version are extracted afresh."""
+
+LONGEST_TEXT: Final = 4096
+"""Characters kept of a text; the whole text is in the file."""
+
+SEEN_META: Final = 1  # a session_meta was folded
+SEEN_PROVIDER: Final = 2  # the provider was named
+SEEN_ENVELOPE: Final = 4  # some line had an envelope: not the bare era
+
+_REQUEST_MARKER = "## My request for Codex:"
+_MAX_INTEGER = 2**63 - 1
+
+
+@dataclass(slots=True)
+class ThreadFacts:
+    """What the lines of one rollout say about its thread; columns of ``threads`` by name."""
+
+    id: str
+    created_at_ms: int = 0
+    source: str = "vscode"
+    thread_source: str | None = None
+    originator: str | None = None
+    model_provider: str | None = None
+    model: str | None = None
+    reasoning_effort: str | None = None
+    cwd: str = ""
+    title: str = ""
+    preview: str = ""
+    fallback_preview: str = ""
+    first_user_message: str = ""
+    sandbox_policy: str = ""
+    approval_mode: str = "on-request"
+    tokens_used: int = 0
+    git_sha: str | None = None
+    git_branch: str | None = None
+    git_origin_url: str | None = None
+    cli_version: str = ""
+    agent_nickname: str | None = None
+    agent_role: str | None = None
+    agent_path: str | None = None
+    memory_mode: str = "enabled"
+    history_mode: str = "legacy"
+    session_id: str | None = None
+    forked_from_id: str | None = None
+    parent_thread_id: str | None = None
+    attached_thread_parent_id: str | None = None
+    history_base: str | None = None
+    fold_flags: int = 0
+
+    def __reduce__(self) -> tuple[type["ThreadFacts"], tuple[Any, ...]]:
+        return ThreadFacts, fact_values(self)  # facts cross processes by the thousand
+
+
+FACT_NAMES: Final = tuple(field.name for field in dataclasses.fields(ThreadFacts))
+fact_values: Final = attrgetter(*FACT_NAMES)
+"""The facts as a tuple, in the order of ``FACT_NAMES``."""
+
+
+class ToolFacts(NamedTuple):
+    """One dynamic tool of a thread (§3)."""
+
+    namespace: str | None
+    name: str
+    description: str
+    input_schema: str
+    defer_loading: bool
+
+
+_DEFAULT_POLICY = orjson.dumps(READ_ONLY).decode()
+
+
+def _skip_pattern(events: str) -> "re.Pattern[bytes]":
+    """Matches lines that change nothing, given the inner event types that do not.
+
+    Since 0.36 every Codex writes {"timestamp":"2026-10-15T07:00:08.296Z", and then, in
+    paginated files, "ordinal":8, before the type (§2.1). Anything else is parsed.
+    """
+    needless = (
+        "response_item|token_usage_record|world_state|compacted|dynamic_tools_updated"
+        "|inter_agent_communication(?:_metadata)?|retained_context|security_risk_score"
+        "|realtime_item"
+    )
+    always = (
+        "agent_reasoning(?:_raw_content)?|exec_command_end|patch_apply_end|mcp_tool_call_end"
+        "|web_search_end|image_generation_end|task_started|task_complete|turn_started"
+        "|turn_complete|turn_aborted|context_compacted|thread_rolled_back|sub_agent_activity"
+        "|(?:entered|exited)_review_mode|error"
+    )
+    return re.compile(
+        rb'\{"timestamp":"[^"\\\n]{24}",(?:"ordinal":\d{1,20},)?"type":"(?:(?:%s)",'
+        rb'|event_msg","payload":\{"type":"(?:token_count",(?:"info":null|("info":\{))'
+        rb"|(?:%s|%s)))" % (needless.encode(), (always + '"').encode(), events.encode())
+    )
+
+
+_ITEM_START = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
+_PROMPT_KINDS = 'UserMessage"|AgentMessage"'
+_SKIP_ALL_PROMPTS = 'user_message"|agent_message"|item_completed"'
+_SKIP_WHEN: "Final[dict[tuple[bool, bool], re.Pattern[bytes]]]" = {
+    # (prompt or agent's message needed, preview needed)
+    (True, True): _skip_pattern(f"{_ITEM_START}(?!{_PROMPT_KINDS})"),
+    (True, False): _skip_pattern(f'{_ITEM_START}(?!{_PROMPT_KINDS})|thread_goal_updated"'),
+    (False, True): _skip_pattern(_SKIP_ALL_PROMPTS),
+    (False, False): _skip_pattern(f'{_SKIP_ALL_PROMPTS}|thread_goal_updated"'),
+}
+
+
+class Fold:
+    """Folds the lines of one rollout into :class:`ThreadFacts`.
+
+    With ``facts`` of an earlier fold it goes on where that one ended.
+    """
+
+    skip: "re.Pattern[bytes]"
+    """Matches the beginnings of lines for which :meth:`apply` has no use (§21)."""
+
+    def __init__(self, facts: ThreadFacts) -> None:
+        self.facts = facts
+        self.tools: list[ToolFacts] | None = None
+        """Dynamic tools, if this fold saw the session_meta that gives them."""
+        self.bad_lines = 0
+        self.first_bad: BadLine | None = None
+        self.usable_lines = 0
+        self._note_needs()
+
+    def _note_needs(self) -> None:
+        facts = self.facts
+        self._needs_prompt = not (facts.title and facts.first_user_message)
+        self._needs_preview = not facts.preview
+        self._needs_agent = not facts.preview and not facts.fallback_preview
+        self.skip = _SKIP_WHEN[self._needs_prompt or self._needs_agent, self._needs_preview]
+
+    def apply(self, line: Line | BadLine) -> bool:
+        """Fold one line; False if it is blank or unreadable."""
+        if isinstance(line, Line):
+            value = parse_line(line)
+            if value is None:
+                return False
+        else:
+            value = line
+        if isinstance(value, dict):
+            problem = self._apply_object(value)
+            if problem is None:
+                self.usable_lines += 1
+                return True
+            value = BadLine(line.offset, problem)
+        self.bad_lines += 1
+        if self.first_bad is None:
+            self.first_bad = value
+        return False
+
+    def apply_latest(self, lines: Sequence[Line], seen: int) -> bool:
+        """Fold the latest ``token_count`` lines, which the reader set apart out of ``seen``.
+
+        Only the last usable one counts, so the others need no parsing. False: none of those
+        kept was usable, so all lines must be applied.
+        """
+        self.usable_lines += bool(lines)
+        for line in reversed(lines):
+            value = parse_line(line)
+            payload = value.get("payload") if isinstance(value, dict) else None
+            if isinstance(payload, dict) and self._token_count(payload):
+                return True
+        return len(lines) == seen
+
+    def _apply_object(self, value: dict[str, Any]) -> str | None:
+        """What is wrong with the line, if anything."""
+        kind = value.get("type")
+        payload = value.get("payload")
+        if "payload" not in value:
+            return self._bare_line(value)
+        if not isinstance(kind, str):
+            return "no type in the envelope"
+        if kind == "session_meta":
+            meta = read_payload(models.SessionMeta, payload)
+            if meta is None:
+                return "session_meta without a payload object"
+            self._session_meta(meta)
+        elif kind == "turn_context":
+            turn = read_payload(models.TurnContext, payload)
+            if turn is None:
+                return "turn_context without a payload object"
+            self._turn_context(turn)
+        elif kind == "event_msg":
+            if not isinstance(payload, dict):
+                return "event_msg without a payload object"
+            self._event(payload)
+        self.facts.fold_flags |= SEEN_ENVELOPE
+        return None
+
+    def _session_meta(self, meta: models.SessionMeta) -> None:
+        facts = self.facts
+        if meta.memory_mode is not None:
+            facts.memory_mode = _text(meta.memory_mode)  # of any id, the last one (§18.2)
+        thread_id = parse_uuid(meta.id)
+        if not facts.fold_flags & SEEN_META:
+            facts.fold_flags |= SEEN_META
+            facts.id = thread_id or facts.id
+            created = time_ms(meta.timestamp)
+            if created is not None:
+                facts.created_at_ms = created
+            facts.originator = _optional(meta.originator)
+            facts.history_mode = _history_mode(meta)
+            facts.session_id = parse_uuid(meta.session_id) or facts.id
+            facts.forked_from_id = parse_uuid(meta.forked_from_id)
+            facts.history_base = _json(meta.history_base)
+            if meta.attached_thread:
+                facts.attached_thread_parent_id = facts.forked_from_id
+            self.tools = list(_tools(meta.dynamic_tools or ()))
+        elif thread_id != facts.id:
+            return  # copied by a fork
+        facts.source = _text(stored_source(meta.source))
+        spawn = thread_spawn(facts.source) or {}
+        facts.parent_thread_id = parse_uuid(meta.parent_thread_id) or parse_uuid(
+            spawn.get("parent_thread_id")
+        )
+        facts.thread_source = _optional(meta.thread_source)
+        facts.agent_nickname = _optional(meta.agent_nickname or spawn.get("agent_nickname"))
+        facts.agent_role = _optional(meta.agent_role or meta.agent_type or spawn.get("agent_role"))
+        facts.agent_path = _optional(meta.agent_path or spawn.get("agent_path"))
+        if meta.model_provider:
+            facts.model_provider = _text(meta.model_provider)
+            facts.fold_flags |= SEEN_PROVIDER
+        if meta.cli_version is not None:
+            facts.cli_version = _text(meta.cli_version)
+        if meta.cwd:
+            facts.cwd = _cwd(meta.cwd)
+        if meta.git is not None:
+            facts.git_sha = _optional(meta.git.commit_hash)
+            facts.git_branch = _optional(meta.git.branch)
+            facts.git_origin_url = _optional(meta.git.repository_url)
+
+    def _turn_context(self, turn: models.TurnContext) -> None:
+        facts = self.facts
+        if turn.cwd and not facts.cwd:
+            facts.cwd = _cwd(turn.cwd)
+        if turn.model is not None:
+            facts.model = _optional(turn.model)
+        facts.reasoning_effort = _optional(turn.effort)
+        self._policies(turn, turn.cwd or facts.cwd)
+
+    def _policies(self, line: models.TurnContext | models.ThreadSettings, cwd: str) -> None:
+        if line.approval_policy is not None:
+            policy = line.approval_policy
+            if policy == "on-failure":
+                policy = "on-request"  # §4.1
+            self.facts.approval_mode = _text(policy if isinstance(policy, str) else _json(policy))
+        profile = line.permission_profile
+        if profile is None and line.sandbox_policy is not None:
+            profile = permission_profile(line.sandbox_policy, cwd)
+        if profile is not None:
+            self.facts.sandbox_policy = _text(_json(profile))
+
+    def _event(self, payload: dict[str, Any]) -> None:
+        kind = payload.get("type")
+        if kind == "token_count":
+            self._token_count(payload)
+        elif kind == "user_message":
+            event = read_payload(models.UserMessage, payload)
+            if event is not None:
+                pictures = bool(event.images or event.local_images)
+                sound = bool(event.audio or event.local_audio)
+                self._user_message(event.message or "", pictures=pictures, sound=sound)
+        elif kind == "agent_message":
+            if self._needs_agent:
+                self._agent_message(payload.get("message"))
+        elif kind == "item_completed":
+            if self._needs_prompt or self._needs_agent:
+                self._item(read_payload(models.TurnItem, payload.get("item")))
+        elif kind == "thread_settings_applied":
+            settings = read_payload(models.ThreadSettings, payload.get("thread_settings"))
+            if settings is not None:
+                self._settings(settings)
+        elif kind == "thread_goal_updated" and self._needs_preview:
+            goal = read_payload(models.Goal, payload.get("goal"))
+            if goal is not None and goal.objective:
+                self.facts.preview = _text(goal.objective)
+                self._note_needs()
+
+    def _item(self, item: models.TurnItem | None) -> None:
+        if item is None:
+            return
+        parts = item.content or []
+        text = "".join(part.text or "" for part in parts if part.type.lower() == "text")
+        if item.type == "UserMessage":
+            kinds = {part.type for part in parts}
+            self._user_message(
+                text,
+                pictures=not kinds.isdisjoint({"image", "local_image"}),
+                sound=not kinds.isdisjoint({"audio", "local_audio", "skill", "mention"}),
+            )
+        elif item.type == "AgentMessage" and self._needs_agent:
+            self._agent_message(text)
+
+    def _user_message(self, message: str, *, pictures: bool, sound: bool) -> None:
+        facts = self.facts
+        marker = message.find(_REQUEST_MARKER)
+        if marker >= 0:
+            message = message[marker + len(_REQUEST_MARKER) :]
+        text = _text(message.strip())
+        shown = text or ("[Image]" if pictures else "")
+        if shown:
+            facts.first_user_message = facts.first_user_message or shown
+            facts.preview = facts.preview or shown
+            facts.title = facts.title or text
+        elif sound and not facts.fallback_preview:
+            facts.fallback_preview = "[Attachment]"
+        self._note_needs()
+
+    def _agent_message(self, message: object) -> None:
+        if isinstance(message, str) and message.strip():
+            self.facts.fallback_preview = _text(message.strip())
+            self._note_needs()
+
+    def _settings(self, settings: models.ThreadSettings) -> None:
+        facts = self.facts
+        if settings.cwd:
+            facts.cwd = _cwd(settings.cwd)
+        if settings.model is not None:
+            facts.model = _optional(settings.model)
+        if settings.model_provider_id:
+            facts.model_provider = _text(settings.model_provider_id)
+            facts.fold_flags |= SEEN_PROVIDER
+        facts.reasoning_effort = _optional(settings.reasoning_effort)
+        self._policies(settings, facts.cwd)
+
+    def _token_count(self, payload: dict[str, Any]) -> bool:
+        info = read_payload(models.TokenInfo, payload.get("info"))
+        usage = info.total_token_usage if info else None
+        if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
+            return False
+        self.facts.tokens_used = int(min(max(usage.total_tokens, 0), _MAX_INTEGER))
+        return True
+
+    def _bare_line(self, value: dict[str, Any]) -> str | None:
+        """A line of the bare era, up to 0.2x: no envelope (§8.1). Codex lists none of these."""
+        facts = self.facts
+        if facts.fold_flags & SEEN_ENVELOPE:
+            return "no payload in the envelope"
+        if "record_type" in value:
+            return None
+        if "type" not in value:
+            thread_id = parse_uuid(value.get("id"))
+            if thread_id is None or "timestamp" not in value:
+                return "neither an envelope nor a line of the bare era"
+            meta = read_payload(models.SessionMeta, value)
+            if meta is not None and not facts.fold_flags & SEEN_META:
+                self._session_meta(meta)
+            return None
+        if facts.fold_flags & SEEN_META and value["type"] == "message" and self._needs_prompt:
+            self._bare_message(read_payload(models.ResponseMessage, value))
+        return None
+
+    def _bare_message(self, message: models.ResponseMessage | None) -> None:
+        if message is None or message.role != "user":
+            return
+        parts = message.content or []
+        text = "".join(part.text or "" for part in parts if part.type == "input_text").strip()
+        if text.startswith("<environment_context>"):
+            # The only place where such a file tells its folder.
+            folder = text.partition("<cwd>")[2].partition("</cwd>")[0].strip()
+            self.facts.cwd = self.facts.cwd or _cwd(folder)
+        elif not text.startswith("<user_instructions>"):
+            pictures = any(part.type == "input_image" for part in parts)
+            self._user_message(text, pictures=pictures, sound=False)
+
+
+def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:
+    """The facts before any line: what the file name gives (§18.1)."""
+    facts = ThreadFacts(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
+    facts.created_at_ms = name_time_ms(name.started_at or "") or 0
+    facts.session_id = facts.id or None
+    return facts
+
+
+def complete_facts(facts: ThreadFacts) -> ThreadFacts:
+    """The facts as a row shows them; the fold itself goes on from the facts as they were."""
+    value = source_object(facts.source)
+    if value and value.get("subagent") == {"other": "guardian"}:
+        return dataclasses.replace(facts, title="Guardian review", preview="Approval review")  # §9
+    return facts
+
+
+def time_ms(text: str | None) -> int | None:
+    """Milliseconds since 1970 of an RFC 3339 or file-name time (§1.6); None if it is neither."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return name_time_ms(text)
+    if len(text) < len("2026-10-15T07:00:08") or text[10] not in "Tt ":
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        seconds = moment.replace(microsecond=0).timestamp()
+    except (OverflowError, ValueError):
+        return None
+    return int(seconds) * 1000 + moment.microsecond // 1000
+
+
+def _history_mode(meta: models.SessionMeta) -> str:
+    if "history_mode" not in meta.model_fields_set:
+        return "legacy"
+    mode = meta.history_mode
+    return _text(mode if isinstance(mode, str) else orjson.dumps(mode).decode())
+
+
+def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "list[ToolFacts]":
+    found = []
+    for entry in entries:
+        tool = read_payload(models.DynamicTool, entry)
+        if tool is None or not tool.name:
+            continue
+        if tool.tools is not None:
+            found += _tools(tool.tools, tool.name)
+            continue
+        found.append(
+            ToolFacts(
+                _optional(tool.namespace or namespace),
+                _text(tool.name),
+                _text(tool.description),
+                _json(tool.input_schema) or "null",
+                bool(tool.defer_loading),
+            )
+        )
+    return found
+
+
+def _cwd(text: str) -> str:
+    return _text(text.rstrip("/") or text[:1])
+
+
+def _json(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(value).decode()
+    except (TypeError, ValueError):  # nested too deeply, a lone surrogate
+        return None
+
+
+def _text(value: str | None) -> str:
+    if not value:
+        return ""
+    return value if len(value) <= LONGEST_TEXT and value.isascii() else _storable(value)
+
+
+def _optional(value: object) -> str | None:
+    return _text(value) if isinstance(value, str) else None
+
+
+def _storable(text: str) -> str:
+    """``text`` in our length, without lone surrogates, which SQLite does not take."""
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()

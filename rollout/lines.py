@@ -1,0 +1,216 @@
+"""Bytes to lines, in bounded memory.
+
+A rollout is JSON Lines, but its files may hold anything: torn tails, NULs, lines of 100 MB.
+:class:`LineReader` gives whole lines with their byte offsets. A caller that can tell from a
+line's first bytes that it does not need it passes ``needs``: such a line is passed over
+without an object being made, however long it is.
+
+*torn*: the last line of a file when it has no newline. It is given with ``ended=False``.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
+
+from rollout.paths import COMPRESSED_SUFFIX
+
+HEAD_BYTES: Final = 512
+"""A line is judged when this much of it is known, or all of it."""
+LONGEST_LINE: Final = 128 * 2**20
+"""A line beyond this many bytes is not kept, only reported: memory stays bounded."""
+_BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
+_LONG_TEXT: Final = 2**20
+
+
+class Needs(Protocol):
+    """What a reader of lines does not need, told by the first bytes of a line."""
+
+    skip: "re.Pattern[bytes]"
+    """Matches at the start of a needless line. If its group 1 took part, the line is not
+    needless but only the latest of its kind count: see :attr:`LineReader.latest`."""
+
+
+class RolloutStream(Protocol):
+    """What is asked of a file: the unbuffered ``readinto``, and to begin again."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def fileno(self) -> int: ...
+
+
+class Line(NamedTuple):
+    """One line without its newline; ``offset`` is in bytes from the start of the content."""
+
+    offset: int
+    data: bytes | bytearray
+    ended: bool = True
+
+
+class BadLine(NamedTuple):
+    """A line that cannot be used, with its place and what is wrong with it."""
+
+    offset: int
+    reason: str
+
+
+class LineReader:
+    """Reads lines through one buffer; use it for many files, but for one at a time."""
+
+    end_offset: int
+    """Where the last newline read so far ends."""
+    latest: "deque[Line]"
+    """The last few lines that the pattern of the needs set apart; ``latest_seen`` counts all."""
+    latest_seen: int
+
+    def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
+        self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
+
+    def lines(
+        self, stream: RolloutStream, offset: int = 0, needs: Needs | None = None
+    ) -> Iterator[Line | BadLine]:
+        """The lines of ``stream``, whose first byte is at ``offset`` of the content.
+
+        ``needs.skip`` is looked up anew after each line that was given.
+        """
+        buffer, view = self._buffer, memoryview(self._buffer)
+        size = len(buffer)
+        latest: deque[Line] = deque(maxlen=4)
+        self.latest, self.latest_seen, self.end_offset = latest, 0, offset
+        match = needs.skip.match if needs else _NOTHING.match
+        have = 0  # bytes of an unfinished line at the front of the buffer
+        base = line_start = offset  # content offsets of buffer[0] and of the current line
+        long_line: bytearray | None = None  # front of a needed line longer than the buffer
+        dropping = False  # inside a line that is not needed ...
+        unusable = ""  # ... or cannot be used, and why
+        while got := stream.readinto(view[have:]):
+            end = have + got
+            start, search = 0, have
+            while (newline := buffer.find(b"\n", search, end)) >= 0:
+                if dropping:
+                    dropping = False
+                    if unusable:
+                        yield BadLine(line_start, unusable)
+                        unusable = ""
+                elif long_line is not None:
+                    long_line += view[start:newline]
+                    yield Line(line_start, long_line)
+                    long_line = None
+                elif (found := match(buffer, start, newline)) is None:
+                    yield Line(base + start, bytes(view[start:newline]))
+                    if needs:
+                        match = needs.skip.match
+                elif found.lastindex:
+                    latest.append(Line(base + start, bytes(view[start:newline])))
+                    self.latest_seen += 1
+                start = search = newline + 1
+            if start:
+                self.end_offset = line_start = base + start
+            base += start
+            have = end - start
+            if dropping or long_line is not None:
+                if long_line is not None:
+                    long_line += view[start:end]
+                    if len(long_line) > LONGEST_LINE:
+                        long_line, dropping = None, True
+                        unusable = f"line longer than {LONGEST_LINE} bytes"
+                base, have = base + have, 0
+            elif have == size:
+                # One line fills the buffer: keep it apart if it is needed, else let it pass.
+                # Leading NULs count for nothing, however many a crash has left.
+                found = match(buffer, 0, end)
+                if found is not None and not found.lastindex:
+                    dropping = True
+                elif buffer.count(0) < end:
+                    if _may_be_object(buffer):
+                        long_line = bytearray(buffer)
+                    else:
+                        dropping, unusable = True, "a long line that is no JSON object"
+                base, have = base + have, 0
+            elif start:
+                buffer[:have] = buffer[start:end]
+        if long_line is not None:
+            yield Line(line_start, long_line, ended=False)
+        elif unusable:
+            yield BadLine(line_start, unusable)
+        elif have and not dropping:
+            yield Line(line_start, bytes(view[:have]), ended=False)
+
+
+_NOTHING = re.compile(rb"(?!)")
+
+
+def _may_be_object(buffer: bytearray) -> bool:
+    return buffer.lstrip(b" \t\r\0\xef\xbb\xbf").startswith(b"{")
+
+
+_DATA_URL = re.compile(rb'"(data:[a-zA-Z0-9.+/;=_-]{1,200},)[^"\\]{1024,}"')
+
+
+def parse_line(line: Line) -> dict[str, Any] | BadLine | None:
+    """The JSON object in a line; None when it is blank (white space and NULs only).
+
+    More lenient than Codex (rollout-format §20.4): a byte order mark, NULs around the object
+    and bytes that are not UTF-8 are put up with. Never raises for bad content.
+    """
+    data: bytes | bytearray = line.data
+    try:
+        value = orjson.loads(data) if len(data) < _LONG_TEXT else None
+    except ValueError:
+        value = None
+    if value is None:
+        data = data.strip(b" \t\r\n\0")
+        if not data:
+            return None
+        if len(data) >= _LONG_TEXT:
+            # An inline image is the usual reason for such a line and never needed whole.
+            data = _DATA_URL.sub(rb'"\1"', data)
+        value = _parse_leniently(data)
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, str):
+        return BadLine(line.offset, value)
+    return BadLine(line.offset, f"a JSON {type(value).__name__}, not an object")
+
+
+def _parse_leniently(data: bytes | bytearray) -> Any:
+    """The value; or a str that tells why there is none (a bare JSON string is no use either)."""
+    try:
+        value = orjson.loads(data)
+    except ValueError:
+        pass
+    else:
+        return "a JSON string, not an object" if isinstance(value, str) else value
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    try:
+        value = json.loads(text, strict=False)
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError as error:
+        return f"not valid JSON: {error}"
+    return "a JSON string, not an object" if isinstance(value, str) else value
+
+
+@contextmanager
+def open_rollout(path: Path | str) -> Iterator[RolloutStream]:
+    """The content of a rollout as a byte stream, decompressed when its name ends in ``.zst``.
+
+    Several zstd frames in one file are read as one content (§1.5).
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    with open(path, "rb", buffering=0) as file:
+        if not str(path).endswith(COMPRESSED_SUFFIX):
+            yield file
+            return
+        from rollout.compressed import ZstdContent  # only compressed rollouts pay for it
+
+        yield ZstdContent(file)

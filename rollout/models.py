@@ -1,0 +1,153 @@
+"""Lenient pydantic models of the lines that the index needs (rollout-format §3, 4, 6, 7).
+
+Unknown fields are kept in ``model_extra``; every field is optional, because what is missing
+in one era is required in the next. :func:`read_payload` drops a field of the wrong type and
+keeps the others: Codex loses the whole line then (§3).
+"""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Lenient(BaseModel):
+    """Base: unknown fields survive, values do not change."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Git(Lenient):
+    """``session_meta.git`` (§3)."""
+
+    commit_hash: str | None = None
+    branch: str | None = None
+    repository_url: str | None = None
+
+
+class SessionMeta(Lenient):
+    """Payload of ``session_meta``: identity and settings at creation (§3)."""
+
+    id: str | None = None
+    session_id: str | None = None
+    timestamp: str | None = None
+    cwd: str | None = None
+    originator: str | None = None
+    cli_version: str | None = None
+    source: str | dict[str, Any] | None = None
+    thread_source: str | None = None
+    model_provider: str | None = None
+    git: Git | None = None
+    agent_nickname: str | None = None
+    agent_role: str | None = None
+    agent_type: str | None = None
+    """Read alias of ``agent_role``."""
+    agent_path: str | None = None
+    memory_mode: str | None = None
+    forked_from_id: str | None = None
+    parent_thread_id: str | None = None
+    attached_thread: bool | None = None
+    history_mode: Any = None
+    """Any value: an unknown one is kept and marked, never taken for legacy (§10)."""
+    history_base: dict[str, Any] | None = None
+    dynamic_tools: list[Any] | None = None
+
+
+class TurnContext(Lenient):
+    """Payload of ``turn_context`` (§4.1); ``sandbox_policy`` has ``mode`` up to 0.57."""
+
+    cwd: str | None = None
+    model: str | None = None
+    effort: str | None = None
+    approval_policy: str | dict[str, Any] | None = None
+    permission_profile: dict[str, Any] | None = None
+    sandbox_policy: dict[str, Any] | None = None
+
+
+class ThreadSettings(Lenient):
+    """``thread_settings`` of ``thread_settings_applied`` (§4.2)."""
+
+    cwd: str | None = None
+    model: str | None = None
+    model_provider_id: str | None = None
+    reasoning_effort: str | None = None
+    approval_policy: str | dict[str, Any] | None = None
+    permission_profile: dict[str, Any] | None = None
+    sandbox_policy: dict[str, Any] | None = None
+
+
+class UserMessage(Lenient):
+    """Event ``user_message`` (§6.1)."""
+
+    message: str | None = None
+    images: list[Any] | None = None
+    local_images: list[Any] | None = None
+    audio: list[Any] | None = None
+    local_audio: list[Any] | None = None
+
+
+class ContentPart(Lenient):
+    """One part of a TurnItem's or response item's content (§7.1)."""
+
+    type: str = ""
+    text: str | None = None
+
+
+class TurnItem(Lenient):
+    """``item`` of ``item_completed``: only what previews are made of (§7)."""
+
+    type: str = ""
+    content: list[ContentPart] | None = None
+
+
+class Goal(Lenient):
+    """``goal`` of ``thread_goal_updated``."""
+
+    objective: str | None = None
+
+
+class TokenUsage(Lenient):
+    """``info.total_token_usage`` of ``token_count``; damaged files hold floats and strings."""
+
+    total_tokens: float | None = None
+
+
+class TokenInfo(Lenient):
+    """``info`` of ``token_count``."""
+
+    total_token_usage: TokenUsage | None = None
+
+
+class ResponseMessage(Lenient):
+    """A bare ``message`` line of the first era (§8.1)."""
+
+    role: str = ""
+    content: list[ContentPart] | None = None
+
+
+class DynamicTool(Lenient):
+    """One entry of ``session_meta.dynamic_tools``; a namespace holds its tools in ``tools``."""
+
+    type: str = "function"
+    name: str | None = None
+    namespace: str | None = None
+    description: str | None = None
+    input_schema: Any = Field(default=None, alias="inputSchema")
+    defer_loading: bool | None = Field(default=None, alias="deferLoading")
+    tools: list[Any] | None = None
+
+
+Model = TypeVar("Model", bound=Lenient)
+
+
+def read_payload(model: type[Model], payload: object) -> Model | None:
+    """``payload`` as a ``model``, without the fields whose type is wrong.
+
+    None when it is no object at all.
+    """
+    if not isinstance(payload, dict):
+        return None
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_input=False)}
+    return model.model_validate({key: value for key, value in payload.items() if key not in wrong})

@@ -1,0 +1,99 @@
+"""Where rollout files lie and what their names say (rollout-format §1).
+
+A *logical* path ends in ``.jsonl``; the file on disk may be that or its compressed form
+``.jsonl.zst``. Both are one rollout. Paths are kept relative to the home, with ``/``.
+"""
+
+import re
+import uuid
+from calendar import timegm
+from dataclasses import dataclass
+from typing import Final
+
+SESSIONS: Final = "sessions"
+ARCHIVED: Final = "archived_sessions"
+ROOTS: Final = (SESSIONS, ARCHIVED)
+COMPRESSED_SUFFIX: Final = ".zst"
+
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LOOSE_UUID = re.compile(
+    r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+)
+_NAME = re.compile(r"rollout-(?P<body>.*)\.jsonl(?P<zst>\.zst)?", re.DOTALL)
+_NAME_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)-(\d\d)-(\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutName:
+    """What a file name tells. Parts that cannot be read are None; the file still counts."""
+
+    started_at: str | None
+    """``YYYY-MM-DDThh-mm-ss``, local time of the machine that wrote it (§1.2)."""
+    thread_id: str | None
+    rollout_id: str | None
+    """Names the physical file: differs from ``thread_id`` only after a revert (§13.4)."""
+    compressed: bool
+
+
+def parse_uuid(text: object) -> str | None:
+    """The UUID in ``text`` in lower-case hyphenated form; None if it is not one.
+
+    Any version counts; upper case and missing hyphens are accepted as Codex does (§1.2).
+    """
+    if not isinstance(text, str):
+        return None
+    if _CANONICAL_UUID.fullmatch(text):
+        return text
+    if _LOOSE_UUID.fullmatch(text):
+        return str(uuid.UUID(text))
+    return None
+
+
+def parse_name(name: str) -> RolloutName | None:
+    """What the name of a rollout file says; None if it is not named ``rollout-*.jsonl[.zst]``."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    body, compressed = match["body"], match["zst"] is not None
+    started_at = body[:19] if name_time_ms(body[:19]) is not None else None
+    ids = body[20:] if started_at and body[19:20] == "-" else ""
+    first, separator, second = ids.partition("_")
+    thread_id = parse_uuid(first)
+    rollout_id = parse_uuid(second) if separator else thread_id
+    if thread_id is None or rollout_id is None:
+        # Not the regular form: take whatever UUID stands at the end, as older parsers did.
+        thread_id = rollout_id = parse_uuid(body[-36:])
+    return RolloutName(started_at, thread_id, rollout_id, compressed)
+
+
+def name_time_ms(text: str) -> int | None:
+    """Milliseconds since 1970 of a file-name time read as UTC (§1.6); None if it is no time."""
+    match = _NAME_TIME.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.groups())
+    if not (year and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60):
+        return None
+    if second > 60:
+        return None
+    return timegm((year, month, day, hour, minute, second)) * 1000
+
+
+def logical_path(path: str) -> str:
+    """``path`` without its compression suffix: what Codex's API reports (§1.5)."""
+    return path.removesuffix(COMPRESSED_SUFFIX)
+
+
+def is_archived(path: str) -> bool:
+    """Whether a path relative to the home lies in the archive: nothing else says so (§1.4)."""
+    return path.startswith(ARCHIVED + "/")
+
+
+def precedence(path: str) -> tuple[bool, str, str, bool]:
+    """Sort key among the physical files of one thread: the greatest is the thread's file.
+
+    An active file beats an archived one, a later name an earlier one (so the newest segment
+    of a reverted thread wins), and plain beats compressed (§1.3, §13.4).
+    """
+    logical = logical_path(path)
+    return (not is_archived(path), logical.rsplit("/", 1)[-1], logical, path == logical)

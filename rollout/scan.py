@@ -1,0 +1,122 @@
+"""Walk the rollout folders of a home: one stat a file, newest first."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rollout.errors import HomeNotFound
+from rollout.paths import ROOTS
+
+
+class FoundFile(NamedTuple):
+    """One directory entry under the rollout folders.
+
+    ``path`` is relative to the home. ``ignored`` tells why it is no rollout; None for a
+    regular file with a rollout's name.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    ignored: str | None
+
+
+def check_home(home: Path) -> None:
+    """Raise :class:`HomeNotFound` unless ``home`` has at least one rollout folder.
+
+    A home that exists but is still empty is fine: Codex creates its folders on demand (§1.1).
+    """
+    if not home.is_dir():
+        raise HomeNotFound(home)
+
+
+def scan_home(home: Path) -> Iterator[FoundFile]:
+    """Everything under ``sessions/`` and ``archived_sessions/``, newest name first.
+
+    Lazy: the newest files are there before the rest has been looked at. Symbolic links are
+    not followed below the two roots, because they may loop or leave the home. A folder that
+    cannot be listed is given as one entry with its reason, so that it is accounted for.
+    """
+    for root in ROOTS:
+        yield from _walk(f"{home}/{root}", root)
+
+
+def stat_file(home: Path, path: str) -> FoundFile | None:
+    """The entry for one path as :func:`scan_home` would give it; None if it is gone."""
+    try:
+        info = os.stat(home / path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    ignored = None if stat.S_ISREG(info.st_mode) else "not a regular file"
+    return FoundFile(path, info.st_size, info.st_mtime_ns, info.st_ino, ignored)
+
+
+def _walk(folder: str, relative: str) -> Iterator[FoundFile]:
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        yield FoundFile(relative, 0, 0, 0, "a file where a folder should be")
+        return
+    except OSError as error:
+        yield FoundFile(relative, 0, 0, 0, f"folder cannot be listed: {error.strerror}")
+        return
+    entries.sort(key=_by_name, reverse=True)
+    for entry in entries:
+        name = entry.name
+        path = f"{relative}/{name}"
+        if entry.is_file(follow_symlinks=False):
+            if path.isascii() or _storable(path):
+                try:
+                    info = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue  # gone since it was listed, which is what a next scan would find
+                ignored = None if _is_rollout(name) else "not named rollout-*.jsonl"
+                yield FoundFile(path, info.st_size, info.st_mtime_ns, info.st_ino, ignored)
+            else:
+                yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
+        elif entry.is_dir(follow_symlinks=False):
+            if not _storable(path):
+                yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
+                continue
+            if _is_rollout(name):
+                yield FoundFile(path, 0, 0, 0, "a folder with a rollout's name")
+            yield from _walk(entry.path, path)
+        else:
+            yield FoundFile(_printable(path), 0, 0, 0, _special(entry))
+
+
+def _by_name(entry: "os.DirEntry[str]") -> str:
+    return entry.name
+
+
+def _is_rollout(name: str) -> bool:
+    # The cheap form of parse_name(name) is not None; this runs once for every file.
+    return name.startswith("rollout-") and name.endswith((".jsonl", ".jsonl.zst"))
+
+
+def _special(entry: "os.DirEntry[str]") -> str:
+    if not entry.is_symlink():
+        return "not a regular file"
+    try:
+        os.stat(entry.path)
+    except OSError as error:
+        return f"a symbolic link that leads nowhere: {error.strerror}"
+    return "a symbolic link, which is not followed"
+
+
+def _storable(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode(errors="replace")

@@ -1,0 +1,1 @@
+"""The derived index beside the rollout files. Async; knows rollout and migrations."""

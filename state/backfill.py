@@ -1,0 +1,230 @@
+"""Fill the index of a whole home: a leased, fenced, resumable job.
+
+``pending -> running -> complete``. Newest names first, in batches; each batch's rows, ledger
+entries, counters, watermark and renewed lease are one transaction that the fence guards. What
+was committed is never read again: whoever claims next compares the files with the ledger and
+goes on with the rest. At the end rows whose file is gone are pruned.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.scan import FoundFile, check_home, scan_home
+from state.engine import Database
+from state.errors import LeaseLost
+from state.extractor import Extractor
+from state.lease import DEFAULT_LEASE_S, Lease, Owner, claim
+from state.ledger import LEDGER_SQL, Changes, compare, watermark
+from state.schema import backfill_state
+from state.store import store_files
+from state.sync import (
+    BATCH_FILES,
+    Counts,
+    Report,
+    find_changes,
+    finish_changes,
+    load_context,
+    now_ms,
+    read_batches,
+    reread,
+    settle_inputs,
+    tally,
+)
+
+_FIRST_FILES: Final = 100
+"""The first batch is small: the newest threads are there before the home has been walked."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillStatus:
+    """The job as the database has it."""
+
+    status: str
+    watermark: str | None
+    owner: Owner | None
+    fence: int
+    lease_expires_at_ms: int
+    files_total: int
+    files_done: int
+    files_unreadable: int
+    threads_pruned: int
+    started_at_ms: int | None
+    updated_at_ms: int | None
+    completed_at_ms: int | None
+    last_error: str | None
+
+    def is_being_worked_on(self, at_ms: int) -> bool:
+        """Whether some worker holds the lease and may be alive."""
+        held = self.status == "running" and self.owner is not None
+        return held and self.lease_expires_at_ms > at_ms and not self.owner.is_dead()  # type: ignore[union-attr]
+
+
+async def backfill_status(connection: AsyncConnection) -> BackfillStatus:
+    """How the job stands."""
+    row = (await connection.execute(sa.select(backfill_state))).one()
+    values = {key: value for key, value in row._mapping.items() if key != "id"}
+    return BackfillStatus(**values | {"owner": Owner.parse(row.owner)})
+
+
+async def backfill(
+    database: Database,
+    home: Path,
+    *,
+    lease_s: float = DEFAULT_LEASE_S,
+    batch_files: int = BATCH_FILES,
+    force: bool = False,
+    report: Report | None = None,
+) -> Counts:
+    """Run the job to its end, from wherever the last worker left it.
+
+    ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
+    was being stored, so that the next worker goes on at once.
+
+    Raises:
+        HomeNotFound: there is no home to fill from.
+        LeaseHeld: another worker is at it.
+        LeaseLost: another worker took the job over, because this one was silent for longer
+            than ``lease_s`` seconds.
+    """
+    check_home(home)
+    owner = Owner.this_process()
+    async with database.write() as connection:
+        lease = await claim(connection, owner, lease_s=lease_s, now_ms=now_ms(), restart=force)
+    job = _Job(database, home, lease, batch_files, force, report)
+    work = asyncio.create_task(job.run())
+    heartbeat = asyncio.create_task(job.heartbeat())
+    try:
+        await asyncio.wait({work, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            await heartbeat  # it ends only by an error, and then the work must too
+        return await work
+    except BaseException as error:
+        await _end(work, heartbeat)
+        if not isinstance(error, LeaseLost):
+            await asyncio.shield(job.give_back(error))
+        raise
+    finally:
+        await _end(work, heartbeat)
+
+
+async def _end(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Job:
+    def __init__(
+        self,
+        database: Database,
+        home: Path,
+        lease: Lease,
+        batch_files: int,
+        force: bool,
+        report: Report | None,
+    ) -> None:
+        self._database = database
+        self._home = home
+        self._lease = lease
+        self._batch_files = batch_files
+        self._force = force
+        self._report = report
+        self._counts = Counts()
+        self._current = 0
+
+    async def run(self) -> Counts:
+        context = load_context(self._home)
+        async with Extractor(self._home) as extractor:
+            changes = await self._begin(extractor)
+            if changes is None:
+                changes = await find_changes(self._database, self._home, reread=self._force)
+            self._counts.files = changes.files
+            self._counts.to_read = self._counts.read + len(changes.to_read)
+            self._current = changes.files - len(changes.to_read) - len(changes.ignored)
+            extractor.prepare(len(changes.to_read))
+            async for batch, outcomes in read_batches(
+                self._database, extractor, changes, self._batch_files
+            ):
+                async with self._write() as connection:
+                    stored = await store_files(connection, outcomes, context, changes.vanished)
+                    tally(self._counts, stored, batch)
+                    await self._checkpoint(connection, batch)
+                await reread(self._write, extractor, stored, context)
+                self._tell()
+            await finish_changes(self._write, self._home, changes, extractor, self._counts, context)
+        await settle_inputs(self._database, self._home)
+        async with self._database.write() as connection:
+            await self._lease.renew(connection, now_ms(), self._values())
+            await self._lease.release(connection, now_ms(), complete=True)
+        self._tell()
+        return self._counts
+
+    async def _begin(self, extractor: Extractor) -> Changes | None:
+        """Store the newest few files, walk the rest of the home, and compare it all."""
+        async with self._database.read() as connection:
+            ledger = (await connection.exec_driver_sql(LEDGER_SQL)).all()
+        if ledger:
+            return None
+        found = scan_home(self._home)
+        first = await asyncio.to_thread(lambda: list(itertools.islice(found, _FIRST_FILES)))
+        start = compare(first, [])
+        context = load_context(self._home)
+        async for batch, outcomes in read_batches(
+            self._database, extractor, start, self._batch_files
+        ):
+            async with self._write() as connection:
+                stored = await store_files(connection, outcomes, context)
+                tally(self._counts, stored, batch)
+                await self._checkpoint(connection, batch)
+            self._tell()
+        rest: list[FoundFile] = await asyncio.to_thread(lambda: list(found))
+        async with self._database.read() as connection:
+            ledger = (await connection.exec_driver_sql(LEDGER_SQL)).all()
+        return compare([*first, *rest], ledger)
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncGenerator[AsyncConnection]:
+        """A write transaction that our fence guards: it comes to nothing if the lease is lost."""
+        async with self._database.write() as connection:
+            await self._lease.renew(connection, now_ms())
+            yield connection
+
+    async def _checkpoint(self, connection: AsyncConnection, batch: list[FoundFile]) -> None:
+        mark = watermark(batch[-1])
+        await self._lease.renew(connection, now_ms(), self._values() | {"watermark": mark})
+
+    def _values(self) -> dict[str, Any]:
+        counts = self._counts
+        return {
+            "files_total": max(counts.files, counts.read),
+            "files_done": self._current + counts.read,
+            "files_unreadable": counts.unreadable,
+            "threads_pruned": counts.dropped,
+        }
+
+    def _tell(self) -> None:
+        if self._report:
+            self._report(self._counts)
+
+    async def heartbeat(self) -> None:
+        """Renew the lease while a slow batch runs; ends only when it is lost."""
+        while True:
+            await asyncio.sleep(self._lease.lease_s / 3)
+            async with self._database.write() as connection:
+                await self._lease.renew(connection, now_ms())
+
+    async def give_back(self, error: BaseException) -> None:
+        """Let the next worker go on at once."""
+        reason = None if isinstance(error, asyncio.CancelledError) else str(error)
+        with contextlib.suppress(LeaseLost):  # then there is nothing to give back
+            async with self._database.write() as connection:
+                await self._lease.release(connection, now_ms(), complete=False, error=reason)

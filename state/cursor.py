@@ -1,0 +1,68 @@
+"""Opaque, versioned list cursors, bound to the sort, direction and filters they came from."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from state.errors import InvalidCursor
+
+_VERSION: Final = 1
+_LONGEST: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list: strictly beyond ``(key_ms, thread_id)`` in its direction.
+
+    An empty ``thread_id`` stands beyond every thread of that millisecond.
+    """
+
+    sort_key: str
+    descending: bool
+    filters: str
+    """Digest of the filters."""
+    key_ms: int
+    thread_id: str
+
+    def encode(self) -> str:
+        """The cursor as text for a client to hand back."""
+        direction = "desc" if self.descending else "asc"
+        fields = [_VERSION, self.sort_key, direction, self.filters, self.key_ms, self.thread_id]
+        text = json.dumps(fields, separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Cursor:
+    """The cursor in ``text``.
+
+    Raises:
+        InvalidCursor: it is malformed, from another version, or from another list.
+    """
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    if len(text) > _LONGEST:
+        raise InvalidCursor(shown, "too long")
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        fields = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError):
+        raise InvalidCursor(shown, "not one of threadkeep's") from None
+    if not isinstance(fields, list) or not fields:
+        raise InvalidCursor(shown, "not one of threadkeep's")
+    if fields[0] != _VERSION:
+        raise InvalidCursor(shown, "from another version of threadkeep")
+    match fields[1:]:
+        case [str(key), "asc" | "desc" as direction, str(digest), int(key_ms), str(thread_id)] if (
+            not isinstance(key_ms, bool) and -(2**63) <= key_ms < 2**63
+        ):
+            cursor = Cursor(key, direction == "desc", digest, key_ms, thread_id)
+        case _:
+            raise InvalidCursor(shown, "not one of threadkeep's")
+    if cursor.sort_key != sort_key:
+        raise InvalidCursor(shown, f"it belongs to a list sorted by {cursor.sort_key}")
+    if cursor.descending != descending:
+        raise InvalidCursor(shown, "it belongs to a list in the other direction")
+    if cursor.filters != filters:
+        raise InvalidCursor(shown, "it belongs to a list with other filters")
+    return cursor

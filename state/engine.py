@@ -1,0 +1,166 @@
+"""Open the index database: its place, pragmas, transactions, pending migrations."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from state.errors import IndexBusy, IndexDamaged, IndexTooNew, IndexUnavailable, StateError
+from state.place import on_network_drive
+from state.revision import HEAD, REVISIONS
+
+BUSY_TIMEOUT_S: Final = 10.0
+"""How long a writer waits for another one, in seconds."""
+
+
+class Database:
+    """An open index database. Make one with :func:`open_database`."""
+
+    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+        self.path = path
+        self._readers = engine
+        self._writers = engine.execution_options(begin="IMMEDIATE")
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that sees one state of the index and writes nothing."""
+        with translated(self.path):
+            async with self._readers.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that holds SQLite's one write lock from its first statement.
+
+        Waits up to ``BUSY_TIMEOUT_S`` for another writer. Taking the lock first is what makes
+        the wait work: a transaction that reads, then writes, fails at once when another one
+        has written in between.
+
+        Raises:
+            IndexBusy: another process kept the lock for longer.
+        """
+        with translated(self.path):
+            async with self._writers.begin() as connection:
+                yield connection
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncGenerator[Database]:
+    """The database at ``path``, created and migrated when need be, closed on the way out.
+
+    Raises:
+        IndexTooNew: its schema is from a newer program.
+        IndexDamaged: the file is no usable database.
+        IndexUnavailable: the place cannot be read or written.
+    """
+    _prepare_place(path)
+    engine = create_async_engine(
+        sa.URL.create("sqlite+aiosqlite", database=str(path)),
+        connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": 256},
+    )
+    journal = "DELETE" if on_network_drive(path.parent) else "WAL"
+
+    def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # BEGIN is ours, see _on_begin
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA journal_mode = {journal}")  # WAL breaks on network drives
+        cursor.execute("PRAGMA synchronous = NORMAL")  # a lost row is rebuilt from its file
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA cache_size = -8000")  # KiB; memory is bounded
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", on_connect)
+    event.listen(engine.sync_engine, "begin", _on_begin)
+    try:
+        database = Database(path, engine)
+        async with database.read() as connection:
+            current = await connection.run_sync(_is_current, path)
+        if not current:
+            async with database.write() as connection:
+                await connection.run_sync(_migrate, path)
+            path.chmod(0o600)
+        yield database
+    finally:
+        await asyncio.shield(engine.dispose())
+
+
+def _migrate(connection: sa.Connection, path: Path) -> None:
+    if _is_current(connection, path):
+        return  # another process was faster
+    from state.migrate import upgrade
+
+    upgrade(connection)
+
+
+def _is_current(connection: sa.Connection, path: Path) -> bool:
+    """Whether the schema is at ``HEAD``: one cheap read that does not import Alembic."""
+    try:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    except DBAPIError as error:
+        if "no such table" in str(error.orig):
+            if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+                raise IndexDamaged(path, "a database, but not one of threadkeep's") from None
+            return False
+        raise
+    if found is not None and found not in REVISIONS:
+        raise IndexTooNew(path, str(found), HEAD)
+    return bool(found == HEAD)
+
+
+def _prepare_place(path: Path) -> None:
+    if path.is_dir():
+        raise IndexUnavailable(path, "it is a directory")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise IndexUnavailable(path, f"{error.strerror}: {error.filename}") from error
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    mode = connection.get_execution_options().get("begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, which say what can be done about them."""
+    try:
+        yield
+    except DBAPIError as error:
+        translation = translate(path, error.orig)
+        if translation is None:
+            raise
+        raise translation from error
+    except sqlite3.Error as error:
+        translation = translate(path, error)
+        if translation is None:
+            raise
+        raise translation from error
+
+
+def translate(path: Path, error: BaseException | None) -> StateError | None:
+    """Our error for one of SQLite's; None if it is no matter of the file's condition."""
+    text = str(error)
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "database is locked" in text:
+        return IndexBusy(path, BUSY_TIMEOUT_S)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in text:
+        return IndexDamaged(path, text)
+    if name == "SQLITE_ERROR" and text.startswith(("no such table", "no such column")):
+        return IndexDamaged(path, text)
+    prefixes = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PERM")
+    if name.startswith(prefixes):
+        return IndexUnavailable(path, text)
+    return None

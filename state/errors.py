@@ -1,0 +1,99 @@
+"""What can go wrong with the index.
+
+StateError
+├ IndexTooNew(path, found, known)
+├ IndexDamaged(path, reason)
+├ IndexUnavailable(path, reason)
+├ IndexBusy(path, waited_s)
+├ LeaseHeld(owner, expires_at_ms)
+├ LeaseLost(owner)
+├ InvalidCursor(cursor, reason)
+├ InvalidQuery(reason)
+└ ThreadNotFound(reference)
+  └ AmbiguousThread(reference, ids)
+"""
+
+from pathlib import Path
+
+
+class StateError(Exception):
+    """Base of all errors about the index."""
+
+
+class IndexTooNew(StateError):
+    """The index was made by a newer threadkeep; it is refused, not guessed at."""
+
+    def __init__(self, path: Path, found: str, known: str) -> None:
+        self.path, self.found, self.known = path, found, known
+        super().__init__(
+            f"the index {path} has schema {found}; this threadkeep knows schemas up to {known}"
+        )
+
+
+class IndexDamaged(StateError):
+    """The file is no usable SQLite database; it holds nothing that cannot be rebuilt."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the index {path} is damaged: {reason}")
+
+
+class IndexUnavailable(StateError):
+    """The index cannot be opened or written at its place."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the index {path} cannot be used: {reason}")
+
+
+class IndexBusy(StateError):
+    """Another process held SQLite's write lock for longer than we wait."""
+
+    def __init__(self, path: Path, waited_s: float) -> None:
+        self.path, self.waited_s = path, waited_s
+        super().__init__(f"the index {path} was locked by another process for {waited_s:g} s")
+
+
+class LeaseHeld(StateError):
+    """Another worker holds the backfill lease and is not known to be dead."""
+
+    def __init__(self, owner: str, expires_at_ms: int) -> None:
+        self.owner, self.expires_at_ms = owner, expires_at_ms
+        super().__init__(f"a backfill is under way: {owner}")
+
+
+class LeaseLost(StateError):
+    """The backfill lease went to another worker; nothing of ours was written since."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"the backfill lease of {owner} was taken over by another worker")
+
+
+class InvalidCursor(StateError):
+    """A cursor that is malformed or belongs to another sort, direction or filter."""
+
+    def __init__(self, cursor: str, reason: str) -> None:
+        self.cursor, self.reason = cursor, reason
+        super().__init__(f"invalid cursor: {cursor} ({reason})")
+
+
+class InvalidQuery(StateError):
+    """Filters that contradict each other or have no meaning."""
+
+
+class ThreadNotFound(StateError):
+    """No thread has this id, prefix, name or path."""
+
+    def __init__(self, reference: str) -> None:
+        self.reference = reference
+        super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path")
+
+
+class AmbiguousThread(ThreadNotFound):
+    """More than one thread fits the reference."""
+
+    def __init__(self, reference: str, ids: list[str]) -> None:
+        self.reference, self.ids = reference, ids
+        shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+        StateError.__init__(self, f"{reference!r} fits {len(ids)} threads: {shown}")

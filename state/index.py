@@ -1,0 +1,323 @@
+"""The index of one home, open: pages, threads, and keeping in step. What ``cli`` calls."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from rollout.extract import extract_file
+from rollout.paths import logical_path, parse_uuid
+from rollout.scan import FoundFile, check_home, stat_file
+from state import rows
+from state.backfill import BackfillStatus, backfill, backfill_status
+from state.engine import Database, open_database, translated
+from state.errors import AmbiguousThread, LeaseHeld, ThreadNotFound
+from state.lease import DEFAULT_LEASE_S
+from state.ledger import Changes
+from state.listing import (
+    COLUMNS,
+    Hidden,
+    Page,
+    Query,
+    Row,
+    Steps,
+    hidden_steps,
+    page_steps,
+    short_id_steps,
+)
+from state.schema import rollout_files, thread_dynamic_tools, threads
+from state.store import forget_files, store_files
+from state.sync import BATCH_FILES, Counts, Report, find_changes, load_context, sync
+
+Result = TypeVar("Result")
+_REPAIR_ROUNDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an index stands."""
+
+    threads: int
+    archived: int
+    buckets: dict[str, int]
+    """Files by bucket; their sum is the number of files."""
+    damaged: int
+    """Indexed files with lines that could not be read."""
+    backfill: BackfillStatus
+    index_bytes: int
+
+
+class ThreadIndex:
+    """The index of ``home``. Make one with :func:`open_index`."""
+
+    def __init__(self, home: Path, database: Database) -> None:
+        self.home = home
+        self.database = database
+
+    async def page(self, query: Query) -> Page:
+        """The page that ``query`` asks for, true to the files as they are now.
+
+        Rows whose file is gone are dropped and the page is filled up again; rows whose file
+        has changed are read again before they are shown, in their place.
+
+        Raises:
+            InvalidCursor: the query's cursor is not one of this list.
+        """
+        for _ in range(_REPAIR_ROUNDS):
+            page = await self._run(page_steps(query))
+            stale = [row for row in page.rows if not is_fresh(self.home, row)]
+            if not stale:
+                return page
+            if not await self._repair(stale):
+                fresh = await self._rows([row["id"] for row in page.rows])
+                return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
+        return page
+
+    async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
+        """For each id the shortest prefix, of eight letters or more, that only it has."""
+        return await self._run(short_id_steps(ids))
+
+    async def hidden(self, query: Query) -> Hidden:
+        """What the defaults keep out of the list that ``query`` asks for."""
+        return await self._run(hidden_steps(query))
+
+    async def thread(self, reference: str) -> Row:
+        """The row of the thread that an id, a unique prefix of one, a name or a path means.
+
+        Raises:
+            AmbiguousThread: more than one thread fits.
+            ThreadNotFound: none does.
+        """
+        ids = await self._resolve(reference)
+        if len(ids) > 1:
+            raise AmbiguousThread(reference, ids)
+        if ids:
+            found = await self._rows(ids)
+            stale = [row for row in found.values() if not is_fresh(self.home, row)]
+            if stale:
+                await self._repair(stale)
+                found = await self._rows(ids)
+            if ids[0] in found:
+                return found[ids[0]]
+        raise ThreadNotFound(reference)
+
+    async def details(self, thread_id: str) -> dict[str, Any]:
+        """Every column of a thread's row, with its files and its dynamic tools."""
+        c, t = rollout_files.c, thread_dynamic_tools.c
+        async with self.database.read() as connection:
+            row = (
+                await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
+            ).one()
+            files = await connection.execute(
+                sa.select(c.path, c.bucket, c.size_bytes, c.reason, c.reason_offset, c.bad_lines)
+                .where(c.thread_id == thread_id)
+                .order_by(c.path)
+            )
+            tools = await connection.execute(
+                sa.select(t.namespace, t.name, t.description)
+                .where(t.thread_id == thread_id)
+                .order_by(t.position)
+            )
+            return {
+                **row._mapping,
+                "files": [dict(file._mapping) for file in files],
+                "tools": [dict(tool._mapping) for tool in tools],
+            }
+
+    async def sync(self, report: Report | None = None, *, reread: bool = False) -> Counts:
+        """Catch up with the files; see :func:`state.sync.sync`."""
+        check_home(self.home)
+        return await sync(self.database, self.home, report=report, reread=reread)
+
+    async def backfill(
+        self,
+        report: Report | None = None,
+        *,
+        lease_s: float = DEFAULT_LEASE_S,
+        batch_files: int = BATCH_FILES,
+        force: bool = False,
+    ) -> Counts:
+        """Run the backfill job; see :func:`state.backfill.backfill`."""
+        return await backfill(
+            self.database,
+            self.home,
+            lease_s=lease_s,
+            batch_files=batch_files,
+            force=force,
+            report=report,
+        )
+
+    async def catch_up(self, report: Report | None = None) -> Counts | None:
+        """Bring the index in step by whatever it takes: the backfill until it is complete,
+        then syncs. None if another process is at the backfill: the index fills meanwhile."""
+        async with self.database.read() as connection:
+            job = await backfill_status(connection)
+        if job.status == "complete":
+            return await self.sync(report)
+        try:
+            return await self.backfill(report)
+        except LeaseHeld:
+            return None
+
+    @asynccontextmanager
+    async def catching_up(self) -> AsyncGenerator["asyncio.Task[Counts | None]"]:
+        """Catch up in the background while a long-lived user of the index goes on at once."""
+        task = asyncio.create_task(self.catch_up())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def backfill_status(self) -> BackfillStatus:
+        """How the backfill job stands."""
+        async with self.database.read() as connection:
+            return await backfill_status(connection)
+
+    async def status(self) -> Status:
+        """Counts, buckets and the job."""
+        c = rollout_files.c
+        async with self.database.read() as connection:
+            counted = sa.select(threads.c.archived, sa.func.count()).group_by(threads.c.archived)
+            by_archived = {row[0]: row[1] for row in await connection.execute(counted)}
+            counted = sa.select(c.bucket, sa.func.count()).group_by(c.bucket)
+            buckets = {row[0]: row[1] for row in await connection.execute(counted)}
+            damaged = await connection.scalar(
+                sa.select(sa.func.count()).where(c.bad_lines > 0, c.bucket != "unreadable")
+            )
+            job = await backfill_status(connection)
+        return Status(
+            threads=sum(by_archived.values()),
+            archived=by_archived.get(1, 0),
+            buckets=buckets,
+            damaged=damaged or 0,
+            backfill=job,
+            index_bytes=self.database.path.stat().st_size,
+        )
+
+    async def pending(self) -> Changes:
+        """What the index is behind the files by; changes nothing."""
+        return await find_changes(self.database, self.home)
+
+    async def problems(self, limit: int) -> list[dict[str, Any]]:
+        """Files that are unreadable or damaged, newest name first, at most ``limit``."""
+        c = rollout_files.c
+        found = (
+            sa.select(c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines)
+            .where((c.bucket == "unreadable") | (c.reason.is_not(None) & (c.bucket != "ignored")))
+            .order_by(c.path.desc())
+            .limit(limit)
+        )
+        async with self.database.read() as connection:
+            return [dict(row._mapping) for row in await connection.execute(found)]
+
+    async def _run(self, steps: "Steps[Result]") -> Result:
+        """Drive a sans-IO query in one read transaction."""
+        async with self.database.read() as connection:
+            try:
+                request = next(steps)
+                while True:
+                    sql, parameters = request
+                    result = await connection.exec_driver_sql(sql, tuple(parameters))
+                    request = steps.send(list(result.all()))
+            except StopIteration as done:
+                value: Result = done.value
+                return value
+
+    async def _rows(self, ids: Sequence[str]) -> dict[str, Row]:
+        names = COLUMNS.split(", ")
+        columns = [threads.c[name] for name in names]
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                sa.select(*columns).where(rows.among(threads.c.id, ids))
+            )
+            return {row.id: dict(row._mapping) for row in found}
+
+    async def _resolve(self, reference: str) -> list[str]:
+        c = threads.c
+        exact = parse_uuid(reference)
+        conditions: list[sa.ColumnElement[bool]] = []
+        if exact:
+            conditions.append(c.id == exact)
+        else:
+            prefix = reference.lower()
+            if len(prefix) >= 4 and all(letter in "0123456789abcdef-" for letter in prefix):
+                conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
+            conditions.append(c.name == reference)
+            path = _below(self.home, reference)
+            if path:
+                held = sa.select(rollout_files.c.thread_id).where(
+                    rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])
+                )
+                conditions.append(c.id.in_(held))
+        async with self.database.read() as connection:
+            for condition in conditions:
+                ids = list(
+                    await connection.scalars(
+                        sa.select(c.id).where(condition).order_by(c.id).limit(100)
+                    )
+                )
+                if ids:
+                    return ids
+        return []
+
+    async def _repair(self, stale: Sequence[Row]) -> bool:
+        """Read again what has changed, forget what is gone: whether anything was gone."""
+        paths = [row["rollout_path"] for row in stale]
+        gone = [path for path in paths if stat_file(self.home, path) is None]
+        changed = [path for path in paths if path not in gone]
+        context = load_context(self.home)
+        async with self.database.read() as connection:
+            earlier = await rows.earlier_folds(connection, {path: path for path in changed})
+        outcomes = [
+            await asyncio.to_thread(extract_file, self.home, path, earlier.get(path))
+            for path in changed
+        ]
+        async with self.database.write() as connection:
+            await store_files(connection, outcomes, context, gone)
+            stored = await forget_files(connection, gone)
+        if stored.reread:
+            others = [
+                await asyncio.to_thread(extract_file, self.home, path) for path in stored.reread
+            ]
+            async with self.database.write() as connection:
+                await store_files(connection, others, context)
+        return bool(gone)
+
+
+def is_fresh(home: Path, row: Row) -> bool:
+    """Whether the file behind a row is as it was when the row was made."""
+    file = stat_file(home, row["rollout_path"])
+    return file is not None and identity(file) == (row["size_bytes"], row["mtime_ns"], row["inode"])
+
+
+def identity(file: FoundFile) -> tuple[int, int, int]:
+    """What tells that a file has not been touched."""
+    return file.size, file.mtime_ns, file.inode
+
+
+def _below(home: Path, reference: str) -> str | None:
+    """A path as the index has it: relative to the home, if it leads there."""
+    for root in (home, home.resolve()):
+        for path in (Path(reference).absolute(), home / reference):
+            if path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
+    return None
+
+
+@asynccontextmanager
+async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
+    """The index of ``home`` at ``path``, made when need be, closed on the way out.
+
+    Raises:
+        IndexTooNew: it was made by a newer threadkeep.
+        IndexDamaged: the file is no usable database.
+        IndexUnavailable: its place cannot be used.
+    """
+    with translated(path):
+        async with open_database(path) as database:
+            yield ThreadIndex(home, database)

@@ -1,0 +1,85 @@
+"""The ledger of files, and what a scan of the home differs from it in."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rollout.fold import EXTRACTOR_VERSION
+from rollout.scan import FoundFile
+
+LEDGER_SQL: Final = (
+    "SELECT path, size_bytes, mtime_ns, inode, retry, extractor_version, reason FROM rollout_files"
+)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What must be done so that the index is in step with the files."""
+
+    to_read: list[FoundFile] = field(default_factory=list)
+    """New and changed files, newest name first."""
+    ignored: list[FoundFile] = field(default_factory=list)
+    """New or changed entries that are no rollouts: only the ledger is told."""
+    vanished: list[str] = field(default_factory=list)
+    moved_from: dict[str, str] = field(default_factory=dict)
+    """For a file in ``to_read`` that was known under another path: that path."""
+    files: int = 0
+    """How many entries the scan saw."""
+
+    def __bool__(self) -> bool:
+        return bool(self.to_read or self.ignored or self.vanished)
+
+
+def compare(
+    scanned: Iterable[FoundFile], ledger: Iterable[Sequence[Any]], *, reread: bool = False
+) -> Changes:
+    """Compare a scan with the ledger's rows (of ``LEDGER_SQL``), in one pass.
+
+    With ``reread`` every rollout counts as changed.
+    """
+    known = {row[0]: row[1:] for row in ledger}
+    changes = Changes()
+    hidden: list[str] = []
+    added: list[FoundFile] = []
+    for file in scanned:
+        changes.files += 1
+        path, size, mtime_ns, inode, ignored = file
+        before = known.pop(path, None)
+        if ignored is not None:
+            if size == 0 and mtime_ns == 0 and ignored.startswith("folder cannot be listed"):
+                hidden.append(path + "/")
+            if before is None or before[5] != ignored:
+                changes.ignored.append(file)
+        elif before is None:
+            added.append(file)
+            changes.to_read.append(file)
+        elif (
+            reread
+            or before[0] != size
+            or before[1] != mtime_ns
+            or before[2] != inode
+            or before[3]
+            or before[4] != EXTRACTOR_VERSION
+        ):
+            changes.to_read.append(file)
+    # What lies in a folder that cannot be listed now has not vanished.
+    gone = {path: row for path, row in known.items() if not any(path.startswith(f) for f in hidden)}
+    changes.vanished = list(gone)
+    if gone and added:
+        places = {(row[0], row[1], row[2]): path for path, row in gone.items()}
+        for file in added:
+            old = places.get((file.size, file.mtime_ns, file.inode))
+            if old is not None:
+                changes.moved_from[file.path] = old
+    changes.to_read.sort(key=newest_first, reverse=True)
+    return changes
+
+
+def newest_first(file: FoundFile) -> tuple[str, str]:
+    """Sort key by the time in the name; both folders together, so that they are merged."""
+    return (file.path.rsplit("/", 1)[-1], file.path)
+
+
+def watermark(file: FoundFile) -> str:
+    """How far a job that goes newest first has come, as text."""
+    return " ".join(newest_first(file))

@@ -1,0 +1,431 @@
+"""A page of threads: keyset order, composable filters, every combination from an index.
+
+Each thread has a *facet*: archived, empty, source kind and provider in one value. All but the
+cwd and the title filter only choose facets, of which a home has a few dozen. A page is the
+merge of the first rows of each facet, read in order from an index on (facet, sort key, id),
+or on (cwd, facet, sort key, id); so it costs the same at any size of home.
+
+Sans-IO: these functions are generators that yield ``(sql, parameters)`` and are sent the
+rows. :func:`run` drives one over a plain connection, :mod:`state.index` over an async one.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from rollout.paths import parse_uuid
+from rollout.source import SOURCE_KINDS, kinds_selected
+from state.cursor import Cursor, decode
+from state.errors import InvalidQuery
+from state.place import cwd_key
+
+SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
+DEFAULT_LIMIT: Final = 25
+LARGEST_PAGE: Final = 100
+MOST_EXCLUDED: Final = 100
+
+COLUMNS: Final = (
+    "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
+    "thread_source, originator, model_provider, model, reasoning_effort, cwd, title, name, "
+    "preview, fallback_preview, first_user_message, tokens_used, archived, git_sha, git_branch, "
+    "git_origin_url, cli_version, agent_nickname, agent_role, history_mode, session_id, "
+    "forked_from_id, parent_thread_id, attached_thread_parent_id, size_bytes, mtime_ns, inode"
+)
+"""What a list needs of a row."""
+
+_COLUMN_NAMES: Final = tuple(COLUMNS.split(", "))
+_BRANCHES: Final = 100  # SQLite takes 500 terms in one compound SELECT
+_CANDIDATES: Final = 2000
+
+Row = dict[str, Any]
+Result = TypeVar("Result")
+Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to list. The defaults are Codex's, but for the provider: all of them (see
+    docs/differences.md)."""
+
+    sort_key: str = "created_at"
+    descending: bool = True
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    archived: bool = False
+    source_kinds: tuple[str, ...] = ()
+    """Of :data:`rollout.source.SOURCE_KINDS`; none named means the interactive ones."""
+    all_sources: bool = False
+    providers: tuple[str, ...] = ()
+    cwds: tuple[str, ...] | None = None
+    """None for any; an empty tuple matches nothing, as in Codex."""
+    search: str | None = None
+    parent_id: str | None = None
+    ancestor_id: str | None = None
+    excluded_ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit (§5.1)."""
+        if self.sort_key not in SORT_KEYS:
+            raise InvalidQuery(
+                f"unknown sort key {self.sort_key!r}: use one of {', '.join(SORT_KEYS)}"
+            )
+        for kind in self.source_kinds:
+            if kind not in SOURCE_KINDS:
+                raise InvalidQuery(
+                    f"unknown source kind {kind!r}: use some of {', '.join(SOURCE_KINDS)}"
+                )
+        if self.parent_id and self.ancestor_id:
+            raise InvalidQuery("parent and ancestor cannot be combined")
+        for given in filter(None, (self.parent_id, self.ancestor_id, *self.excluded_ids)):
+            if parse_uuid(given) is None:
+                raise InvalidQuery(f"invalid thread id: {given}")
+        if len(self.excluded_ids) > MOST_EXCLUDED:
+            raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
+        object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
+
+    @property
+    def filters(self) -> str:
+        """Digest of all filters: a cursor is good for the same ones only."""
+        value = [
+            self.archived,
+            sorted(self.source_kinds),
+            self.all_sources,
+            sorted(self.providers),
+            None if self.cwds is None else sorted(self.cwds),
+            self.search,
+            self.parent_id,
+            self.ancestor_id,
+            sorted(self.excluded_ids),
+        ]
+        return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
+
+    def place(self) -> Cursor | None:
+        """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
+        if self.cursor is None:
+            return None
+        return decode(
+            self.cursor,
+            sort_key=self.sort_key,
+            descending=self.descending,
+            filters=self.filters,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in order, and the cursors that go on from them."""
+
+    rows: list[Row]
+    next_cursor: str | None = None
+    backwards_cursor: str | None = None
+    """For the opposite direction; begins with the first row itself, as Codex's does (§5.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """How many threads the defaults kept out of a list, by reason."""
+
+    archived: int = 0
+    source: int = 0
+    empty: int = 0
+    unreadable: int = 0
+    """Files of which no thread could be made."""
+
+    @property
+    def total(self) -> int:
+        return self.archived + self.source + self.empty + self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One value of ``threads.facet``, taken apart."""
+
+    value: str
+    archived: bool = field(init=False)
+    empty: bool = field(init=False)
+    kind: str = field(init=False)
+    provider: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        flags, kind, provider = self.value.split("|", 2)
+        for name, part in zip(
+            ("archived", "empty", "kind", "provider"),
+            (flags[0] == "1", flags[1] == "1", kind, provider),
+            strict=True,
+        ):
+            object.__setattr__(self, name, part)
+
+
+def page_steps(query: Query) -> "Steps[Page]":
+    """The page that ``query`` asks for, from the index alone."""
+    place = query.place()
+    more = yield from _keys(query, place, query.limit + 1)
+    keys = more[: query.limit]
+    if not keys:
+        return Page([])
+    marks = ",".join("?" * len(keys))
+    rows = yield (f"SELECT {COLUMNS} FROM threads WHERE id IN ({marks})", [id_ for _, id_ in keys])
+    by_id = {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
+    found = [by_id[id_] for _, id_ in keys if id_ in by_id]
+    place_after = _cursor(query, *keys[-1]) if len(more) > query.limit else None
+    # Codex's begins 1 ms before the first entry, so that the opposite list holds it again.
+    step = -1 if query.descending else 1
+    beyond = "" if not query.descending else "\U0010ffff"
+    back = _cursor(
+        replace(query, descending=not query.descending, cursor=None), keys[0][0] + step, beyond
+    )
+    return Page(found, place_after, back)
+
+
+def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
+    return Cursor(query.sort_key, query.descending, query.filters, key_ms, thread_id).encode()
+
+
+def hidden_steps(query: Query) -> "Steps[Hidden]":
+    """What the defaults hide from ``query``: threads that differ from it in that one respect."""
+    counted: dict[str, int] = {}
+    where, parameters = _row_filter(query)
+    for condition, more in _cwd_filter(query):
+        conditions = " AND ".join([condition, *where])
+        rows = yield (
+            f"SELECT facet, count(*) FROM threads WHERE {conditions} GROUP BY facet",
+            [*more, *parameters],
+        )
+        for facet, count in rows:
+            counted[facet] = counted.get(facet, 0) + count
+    archived = source = empty = 0
+    for value, count in counted.items():
+        facet = Facet(value)
+        if query.providers and facet.provider not in query.providers:
+            continue
+        wanted_source = _source_fits(query, facet)
+        if facet.archived != query.archived:
+            # Asking for the archive is a choice; what is active is not hidden then.
+            archived += count if wanted_source and not query.archived and not facet.empty else 0
+        elif facet.empty and not _shows_empty(query):
+            empty += count
+        elif not wanted_source and not query.source_kinds:
+            source += count
+    unreadable = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
+    return Hidden(archived, source, empty, unreadable[0][0])
+
+
+def _keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[int, str]]]":
+    """The first ``count`` (sort key, id) of the list after ``place``."""
+    if query.parent_id or query.ancestor_id:
+        return (yield from _lineage_keys(query, place, count))
+    facets = yield from _facets(query)
+    cwd_filter = _cwd_filter(query)
+    if not facets or not cwd_filter:
+        return []
+    where, parameters = _row_filter(query, place)
+    if query.search is not None and len(folded(query.search)) >= 3:
+        candidates = yield from _title_candidates(query.search)
+        if candidates is not None:
+            return (
+                yield from _rare_title_keys(query, facets, candidates, where, parameters, count)
+            )
+    by_cwd = query.cwds is not None
+    branches: list[tuple[str, list[Any]]] = []
+    for condition, more in cwd_filter:
+        for facet in facets:
+            branches.append((_branch(query, by_cwd, [condition, *where]), [facet, *more]))
+    found: list[tuple[int, str]] = []
+    for start in range(0, len(branches), _BRANCHES):
+        some = branches[start : start + _BRANCHES]
+        sql = " UNION ALL ".join(f"SELECT * FROM ({text})" for text, _ in some)
+        values = [value for _, own in some for value in (*own, *parameters, count)]
+        found += yield (f"{sql} {_order(query, 'k')} LIMIT ?", [*values, count])
+    return _merge(query, found, count)
+
+
+def _branch(query: Query, by_cwd: bool, conditions: list[str]) -> str:
+    key = f"{query.sort_key}_ms"
+    index = f"ix_threads_{'cwd' if by_cwd else 'facet'}_{query.sort_key}"
+    return (
+        f"SELECT {key} AS k, id FROM threads INDEXED BY {index}"
+        f" WHERE facet = ? AND {' AND '.join(conditions)} {_order(query, key)} LIMIT ?"
+    )
+
+
+def _order(query: Query, key: str) -> str:
+    direction = "DESC" if query.descending else "ASC"
+    return f"ORDER BY {key} {direction}, id {direction}"
+
+
+def _merge(query: Query, found: list[Any], count: int) -> list[tuple[int, str]]:
+    return sorted(((key, id_) for key, id_ in found), reverse=query.descending)[:count]
+
+
+def _facets(query: Query) -> "Steps[list[str]]":
+    """The facets of this index that fit the query, found by hopping from one to the next."""
+    rows = yield (
+        "WITH RECURSIVE hop(value) AS (SELECT min(facet) FROM threads UNION ALL"
+        " SELECT (SELECT min(facet) FROM threads WHERE facet > value) FROM hop"
+        " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL",
+        [],
+    )
+    return [value for (value,) in rows if _fits(query, Facet(value))]
+
+
+def _fits(query: Query, facet: Facet) -> bool:
+    return (
+        facet.archived == query.archived
+        and (not facet.empty or _shows_empty(query))
+        and (not query.providers or facet.provider in query.providers)
+        and _source_fits(query, facet)
+    )
+
+
+def _shows_empty(query: Query) -> bool:
+    return bool(query.parent_id or query.ancestor_id)  # §5.1
+
+
+def _source_fits(query: Query, facet: Facet) -> bool:
+    if query.source_kinds:
+        return facet.kind in kinds_selected(list(query.source_kinds))
+    lineage = query.parent_id or query.ancestor_id  # children are listed without naming kinds
+    return bool(query.all_sources or lineage or facet.kind in kinds_selected([]))
+
+
+def _cwd_filter(query: Query) -> list[tuple[str, list[str]]]:
+    """Alternatives, each a condition with its parameters; none if nothing can match."""
+    if query.cwds is None:
+        return [("1", [])]
+    return [("cwd_key = ?", [key]) for key in cwd_keys(query.cwds)]
+
+
+def cwd_keys(cwds: Sequence[str]) -> list[str]:
+    """The keys under which threads of these folders may stand: as spelled, and resolved."""
+    keys: dict[str, None] = {}
+    for cwd in cwds:
+        keys[cwd_key(os.path.abspath(cwd) if cwd[1:3] != ":\\" else cwd)] = None
+        keys[cwd_key(os.path.realpath(cwd))] = None
+    return list(keys)
+
+
+def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], list[Any]]:
+    """Conditions on single rows, with their parameters."""
+    where: list[str] = []
+    parameters: list[Any] = []
+    if place is not None:
+        sign = "<" if query.descending else ">"
+        where.append(f"({query.sort_key}_ms, id) {sign} (?, ?)")
+        parameters += [place.key_ms, place.thread_id]
+    if query.excluded_ids:
+        where.append(f"id NOT IN ({','.join('?' * len(query.excluded_ids))})")
+        parameters += [parse_uuid(id_) for id_ in query.excluded_ids]
+    if query.search is not None:
+        where.append("instr(search_text, ?)")
+        parameters.append(folded(query.search))
+    return where, parameters
+
+
+def folded(text: str) -> str:
+    """The form in which titles are searched: case-insensitive, whatever the script."""
+    return text.casefold()
+
+
+def _title_candidates(term: str) -> "Steps[int | None]":
+    """How many rows may hold ``term``; None if they are too many to be looked at one by one.
+
+    Every three letters of the term must occur, which the title index knows. A frequent term
+    is found faster by walking the list in its order.
+    """
+    rows = yield (
+        "SELECT count(*) FROM (SELECT 1 FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?)",
+        [trigrams(term), _CANDIDATES + 1],
+    )
+    count = int(rows[0][0])
+    return None if count > _CANDIDATES else count
+
+
+def trigrams(term: str) -> str:
+    """An FTS5 expression that is true where all trigrams of ``term`` occur."""
+    text = folded(term)
+    pieces = dict.fromkeys(text[i : i + 3] for i in range(len(text) - 2))
+    return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)
+
+
+def _rare_title_keys(
+    query: Query,
+    facets: list[str],
+    candidates: int,
+    where: list[str],
+    parameters: list[Any],
+    count: int,
+) -> "Steps[list[tuple[int, str]]]":
+    key = f"{query.sort_key}_ms"
+    conditions = [
+        "row_id IN (SELECT rowid FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?)",
+        f"+facet IN ({','.join('?' * len(facets))})",
+        *where,
+    ]
+    values: list[Any] = [trigrams(query.search or ""), candidates, *facets, *parameters]
+    if query.cwds is not None:
+        keys = cwd_keys(query.cwds)
+        conditions.append(f"+cwd_key IN ({','.join('?' * len(keys))})")
+        values += keys
+    found = yield (
+        f"SELECT {key} AS k, id FROM threads WHERE {' AND '.join(conditions)}"
+        f" {_order(query, 'k')} LIMIT ?",
+        [*values, count],
+    )
+    return _merge(query, found, count)
+
+
+def _lineage_keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[int, str]]]":
+    """Children of one thread, or all its descendants: edges first, then their rows."""
+    start = parse_uuid(query.parent_id or query.ancestor_id)
+    family = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
+    if query.ancestor_id:
+        family = (  # UNION, not UNION ALL: lineage in damaged files may go in circles
+            f"WITH RECURSIVE family(id) AS ({family} UNION SELECT e.child_thread_id FROM"
+            " thread_spawn_edges e JOIN family f ON e.parent_thread_id = f.id)"
+            " SELECT id FROM family WHERE id <> ?"
+        )
+    values: list[Any] = [start, start] if query.ancestor_id else [start]
+    where, parameters = _row_filter(query, place)
+    if query.cwds is not None:
+        keys = cwd_keys(query.cwds)
+        where.append(f"+cwd_key IN ({','.join('?' * len(keys))})")
+        parameters += keys
+    key = f"{query.sort_key}_ms"
+    rows = yield (
+        f"SELECT {key} AS k, id, facet FROM threads WHERE"
+        f" {' AND '.join([f'id IN ({family})', *where])} {_order(query, 'k')}",
+        [*values, *parameters],
+    )
+    return [(key, id_) for key, id_, facet in rows if _fits(query, Facet(facet))][:count]
+
+
+def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":
+    """For each id the shortest prefix, of eight letters or more, that no other thread has."""
+    short: dict[str, str] = {}
+    for id_ in ids:
+        rows = yield (
+            "SELECT (SELECT max(id) FROM threads WHERE id < ?),"
+            " (SELECT min(id) FROM threads WHERE id > ?)",
+            [id_, id_],
+        )
+        neighbours = [other for other in rows[0] if other is not None]
+        length = 8
+        while any(other.startswith(id_[:length]) for other in neighbours):
+            length += 1
+        short[id_] = id_[:length]
+    return short
+
+
+def run(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
+    """Drive ``steps`` to their end over a plain SQLite connection."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(connection.execute(*request).fetchall())
+    except StopIteration as done:
+        result: Result = done.value
+        return result

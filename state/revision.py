@@ -1,0 +1,9 @@
+"""Which schema revisions this program knows. Apart from the schema, so that asking is cheap."""
+
+from typing import Final
+
+REVISIONS: Final = ("v0001",)
+"""Every released revision, oldest first."""
+
+HEAD: Final = REVISIONS[-1]
+"""Newest revision in ``migrations``; a test keeps the two equal."""

@@ -1,0 +1,233 @@
+"""Tables of the index, in SQLAlchemy Core. ``docs/schema.md`` tells what each column means.
+
+Columns that Codex's own ``threads`` table has keep its names, units and values
+(state-and-service §2.1); ``rollout_path`` is relative to the home here.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from state.revision import HEAD
+
+__all__ = ["HEAD", "metadata"]
+
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+FACET_SQL: Final = (
+    "archived || (preview = '' AND fallback_preview = '' AND name IS NULL)"
+    " || '|' || source_kind || '|' || model_provider"
+)
+"""What decides whether a list shows a thread, in one value: see :mod:`state.listing`."""
+
+
+def _text(name: str, default: str | None = None) -> "sa.Column[str]":
+    server_default = None if default is None else sa.text(f"'{default}'")
+    return sa.Column(name, sa.Text, nullable=False, server_default=server_default)
+
+
+def _optional(name: str) -> "sa.Column[str | None]":
+    return sa.Column(name, sa.Text)
+
+
+def _number(name: str, default: int | None = None) -> "sa.Column[int]":
+    server_default = None if default is None else sa.text(str(default))
+    return sa.Column(name, sa.Integer, nullable=False, server_default=server_default)
+
+
+def _seconds(name: str) -> "sa.Column[int]":
+    return sa.Column(name, sa.Integer, sa.Computed(f"{name}_ms / 1000", persisted=False))
+
+
+threads: Final = sa.Table(
+    "threads",
+    metadata,
+    # Explicit, because the title search refers to rows by it and VACUUM renumbers others.
+    sa.Column("row_id", sa.Integer, primary_key=True),
+    _text("id"),
+    _text("rollout_path"),
+    _number("created_at_ms"),
+    _number("updated_at_ms"),
+    _number("recency_at_ms"),
+    _seconds("created_at"),
+    _seconds("updated_at"),
+    _seconds("recency_at"),
+    _text("source"),
+    _text("source_kind"),
+    _optional("thread_source"),
+    _optional("originator"),
+    _text("model_provider"),
+    _optional("model"),
+    _optional("reasoning_effort"),
+    _text("cwd"),
+    _text("cwd_key"),
+    _text("title"),
+    _optional("name"),
+    _text("preview", ""),
+    _text("fallback_preview", ""),
+    _text("first_user_message", ""),
+    _text("search_text", ""),
+    _text("sandbox_policy"),
+    _text("approval_mode"),
+    _number("tokens_used", 0),
+    _number("archived", 0),
+    sa.Column("archived_at", sa.Integer),
+    _optional("git_sha"),
+    _optional("git_branch"),
+    _optional("git_origin_url"),
+    _text("cli_version", ""),
+    _optional("agent_nickname"),
+    _optional("agent_role"),
+    _optional("agent_path"),
+    _text("memory_mode", "enabled"),
+    _text("history_mode"),
+    _optional("session_id"),
+    _optional("forked_from_id"),
+    _optional("parent_thread_id"),
+    _optional("attached_thread_parent_id"),
+    _optional("history_base"),
+    _number("size_bytes"),
+    _number("mtime_ns"),
+    _number("inode"),
+    _number("folded_bytes"),
+    _text("guard"),
+    _number("fold_flags"),
+    _number("extractor_version"),
+    sa.Column("facet", sa.Text, sa.Computed(FACET_SQL, persisted=False)),
+    sa.UniqueConstraint("id"),
+    sa.CheckConstraint("archived IN (0, 1)", name="archived"),
+    sa.CheckConstraint("tokens_used >= 0", name="tokens"),
+    sqlite_autoincrement=False,
+)
+SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
+for _key in SORT_KEYS:
+    sa.Index(f"ix_threads_facet_{_key}", threads.c.facet, threads.c[f"{_key}_ms"], threads.c.id)
+    sa.Index(
+        f"ix_threads_cwd_{_key}",
+        threads.c.cwd_key,
+        threads.c.facet,
+        threads.c[f"{_key}_ms"],
+        threads.c.id,
+    )
+sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))
+
+thread_dynamic_tools: Final = sa.Table(
+    "thread_dynamic_tools",
+    metadata,
+    sa.Column(
+        "thread_id",
+        sa.Text,
+        sa.ForeignKey("threads.id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, nullable=False),
+    _optional("namespace"),
+    _text("name"),
+    _text("description"),
+    _text("input_schema"),
+    _number("defer_loading", 0),
+)
+
+thread_spawn_edges: Final = sa.Table(
+    "thread_spawn_edges",
+    metadata,
+    sa.Column("child_thread_id", sa.Text, primary_key=True, nullable=False),
+    sa.Column("parent_thread_id", sa.Text, nullable=False, index=True),
+    _text("status", "open"),
+)
+
+backfill_state: Final = sa.Table(
+    "backfill_state",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("status", "pending"),
+    _optional("watermark"),
+    _optional("owner"),
+    _number("fence", 0),
+    _number("lease_expires_at_ms", 0),
+    _number("files_total", 0),
+    _number("files_done", 0),
+    _number("files_unreadable", 0),
+    _number("threads_pruned", 0),
+    sa.Column("started_at_ms", sa.Integer),
+    sa.Column("updated_at_ms", sa.Integer),
+    sa.Column("completed_at_ms", sa.Integer),
+    _optional("last_error"),
+    sa.CheckConstraint("id = 1", name="singleton"),
+    sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
+)
+
+rollout_files: Final = sa.Table(
+    "rollout_files",
+    metadata,
+    sa.Column("path", sa.Text, primary_key=True, nullable=False),
+    _text("bucket"),
+    _optional("thread_id"),
+    _optional("reason"),
+    sa.Column("reason_offset", sa.Integer),
+    _number("bad_lines", 0),
+    _number("size_bytes"),
+    _number("mtime_ns"),
+    _number("inode"),
+    _number("retry", 0),
+    _number("extractor_version"),
+    _number("first_seen_ms"),
+    _number("last_seen_ms"),
+    _number("attempts", 1),
+    sa.CheckConstraint(
+        "bucket IN ('indexed', 'segment', 'duplicate', 'unreadable', 'ignored')", name="bucket"
+    ),
+)
+sa.Index(
+    "ix_rollout_files_thread_id",
+    rollout_files.c.thread_id,
+    sqlite_where=rollout_files.c.thread_id.is_not(None),
+)
+sa.Index(
+    "ix_rollout_files_bucket",
+    rollout_files.c.bucket,
+    sqlite_where=rollout_files.c.bucket != "indexed",
+)
+
+user_facts: Final = sa.Table(
+    "user_facts",
+    metadata,
+    sa.Column("thread_id", sa.Text, primary_key=True, nullable=False),
+    sa.Column("key", sa.Text, primary_key=True, nullable=False),
+    _optional("value"),
+    _number("set_at_ms"),
+)
+
+index_meta: Final = sa.Table(
+    "index_meta",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True, nullable=False),
+    _text("value"),
+)
+
+TRIGGERS_AND_SEARCH: Final = (
+    "CREATE TRIGGER history_mode_is_immutable BEFORE UPDATE OF history_mode ON threads"
+    " WHEN new.history_mode IS NOT old.history_mode"
+    " BEGIN SELECT RAISE(ABORT, 'history_mode of a thread never changes'); END",
+    "CREATE TRIGGER dynamic_tools_are_immutable BEFORE UPDATE ON thread_dynamic_tools"
+    " BEGIN SELECT RAISE(ABORT, 'dynamic tools of a thread never change'); END",
+    "CREATE VIRTUAL TABLE thread_titles USING fts5("
+    "search_text, content='threads', content_rowid='row_id', tokenize='trigram', detail='none')",
+    "INSERT INTO backfill_state (id) VALUES (1)",
+)
+"""What ``metadata`` cannot say. The migrations have their own copy, as they must."""
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _create_the_rest(_target: object, connection: sa.Connection, **_options: object) -> None:
+    for statement in TRIGGERS_AND_SEARCH:
+        connection.exec_driver_sql(statement)

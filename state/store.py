@@ -1,0 +1,218 @@
+"""Store what was read from files: rows, ledger and which file a thread has, together.
+
+Everything here runs inside the caller's transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.extract import Extracted, Unusable
+from rollout.fold import EXTRACTOR_VERSION
+from rollout.paths import parse_name, precedence
+from rollout.scan import FoundFile
+from state import rows
+from state.schema import rollout_files, threads, user_facts
+
+_ENTRY: Final = insert(rollout_files).values(
+    {column.name: None for column in rollout_files.c if column.name != "attempts"}
+)
+_UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
+    index_elements=[rollout_files.c.path],
+    set_={
+        **{
+            column.name: _ENTRY.excluded[column.name]
+            for column in rollout_files.c
+            if column.name not in ("path", "first_seen_ms", "attempts")
+        },
+        "attempts": sa.literal_column("rollout_files.attempts + 1"),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What rows depend on besides their files."""
+
+    names: Mapping[str, str]
+    default_provider: str
+    now_ms: int
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a batch came to."""
+
+    indexed: int = 0
+    unreadable: int = 0
+    dropped: int = 0
+    reread: list[str] = field(default_factory=list)
+    """Other files of threads that lost their file here: they must be read again."""
+
+
+async def store_files(
+    connection: AsyncConnection,
+    outcomes: Sequence[Extracted | Unusable | FoundFile],
+    context: Context,
+    vanished: Sequence[str] = (),
+) -> Stored:
+    """Store what reading some files gave; ``vanished`` are paths known to be gone by now.
+
+    A thread keeps one row, of its file of highest precedence; its other files are only in
+    the ledger, as segments or duplicates of it.
+    """
+    stored = Stored()
+    gone = set(vanished)
+    read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
+    paths = [outcome.path for outcome in outcomes]
+    before = await rows.existing(connection, {file.facts.id for file in read})
+    orphaned = await _losing_their_file(connection, paths, {f.path: f.facts.id for f in read})
+    winners: dict[str, Extracted] = {}
+    for file in read:
+        thread_id = file.facts.id
+        rival = winners[thread_id].path if thread_id in winners else None
+        if rival is None and thread_id in before and thread_id not in orphaned:
+            rival = before[thread_id]["rollout_path"]
+        if rival in (None, file.path) or rival in gone or precedence(file.path) > precedence(rival):
+            winners[thread_id] = file
+    stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
+    names = dict(context.names) | await _facts(connection, "name", list(winners))
+    await rows.upsert(
+        connection,
+        [
+            (file, rows.thread_row(file, names.get(id_), context.default_provider))
+            for id_, file in winners.items()
+        ],
+        before,
+    )
+    entries = [_entry(outcome, context.now_ms) for outcome in outcomes]
+    if entries:
+        await rows.execute_many(connection, _UPSERT_ENTRY, entries)
+    await _settle(connection, [file.facts.id for file in read])
+    stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
+    stored.indexed = len(read)
+    stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)
+    return stored
+
+
+async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Stored:
+    """Take vanished files out of the index: ledger entries, and rows of threads left without."""
+    c = rollout_files.c
+    stored = Stored()
+    orphaned = await _losing_their_file(connection, paths, {})
+    stored.dropped = await rows.delete(connection, orphaned)
+    owners = sa.select(c.thread_id).where(rows.among(c.path, paths), c.thread_id.is_not(None))
+    thread_ids = [str(id_) for id_ in await connection.scalars(owners.distinct())]
+    await connection.execute(sa.delete(rollout_files).where(rows.among(c.path, paths)))
+    stored.reread = await _other_files(connection, orphaned)
+    await _settle(connection, thread_ids)
+    return stored
+
+
+async def _losing_their_file(
+    connection: AsyncConnection, paths: Sequence[str], now_hold: Mapping[str, str]
+) -> list[str]:
+    """Threads whose row's file is among ``paths`` and no longer holds them."""
+    joined = sa.select(rollout_files.c.path, threads.c.id).join(
+        threads,
+        (threads.c.id == rollout_files.c.thread_id)
+        & (threads.c.rollout_path == rollout_files.c.path),
+    )
+    holding = await connection.execute(joined.where(rows.among(rollout_files.c.path, paths)))
+    return [thread_id for path, thread_id in holding if now_hold.get(path) != thread_id]
+
+
+async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[str]:
+    if not thread_ids:
+        return []
+    c = rollout_files.c
+    others = await connection.scalars(sa.select(c.path).where(rows.among(c.thread_id, thread_ids)))
+    return list(others)
+
+
+async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:
+    """Put each file of a thread that has several into its bucket.
+
+    The bucket depends only on the file and on the thread's file, never on the order in which
+    they were found.
+    """
+    c = rollout_files.c
+    several = (
+        sa.select(c.thread_id)
+        .where(rows.among(c.thread_id, dict.fromkeys(thread_ids)))
+        .group_by(c.thread_id)
+        .having(sa.func.count() > 1)
+    )
+    files = sa.select(c.path, c.bucket, threads.c.rollout_path).join(
+        threads, threads.c.id == c.thread_id
+    )
+    for path, bucket, own in await connection.execute(files.where(c.thread_id.in_(several))):
+        right = role(path, own)
+        if bucket != right:
+            await connection.execute(
+                sa.update(rollout_files).where(c.path == path).values(bucket=right)
+            )
+
+
+def role(path: str, thread_file: str) -> str:
+    """The bucket of a readable file whose thread has ``thread_file`` for its file."""
+    if path == thread_file:
+        return "indexed"
+    mine = parse_name(path.rsplit("/", 1)[-1])
+    other = parse_name(thread_file.rsplit("/", 1)[-1])
+    if mine and other and mine.rollout_id and other.rollout_id:
+        return "segment" if mine.rollout_id != other.rollout_id else "duplicate"
+    return "duplicate"
+
+
+def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "path": outcome.path,
+        "thread_id": None,
+        "reason": None,
+        "reason_offset": None,
+        "bad_lines": 0,
+        "size_bytes": outcome.size,
+        "mtime_ns": outcome.mtime_ns,
+        "inode": outcome.inode,
+        "retry": 0,
+        "extractor_version": EXTRACTOR_VERSION,
+        "first_seen_ms": now_ms,
+        "last_seen_ms": now_ms,
+    }
+    if isinstance(outcome, Extracted):
+        bad = outcome.first_bad
+        return entry | {
+            "bucket": "indexed",
+            "thread_id": outcome.facts.id,
+            "reason": bad.reason if bad else None,
+            "reason_offset": bad.offset if bad else None,
+            "bad_lines": outcome.bad_lines,
+            "extractor_version": outcome.extractor,
+        }
+    if isinstance(outcome, Unusable):
+        return entry | {
+            "bucket": "unreadable",
+            "reason": outcome.reason,
+            "reason_offset": outcome.offset,
+            "retry": int(outcome.retry),
+        }
+    return entry | {"bucket": "ignored", "reason": outcome.ignored}
+
+
+async def _facts(
+    connection: AsyncConnection, key: str, thread_ids: Sequence[str]
+) -> dict[str, str]:
+    """What users set for ``key``, by thread: it goes before anything derived."""
+    pairs = await connection.execute(
+        sa.select(user_facts.c.thread_id, user_facts.c.value).where(
+            user_facts.c.key == key,
+            user_facts.c.value.is_not(None),
+            rows.among(user_facts.c.thread_id, thread_ids),
+        )
+    )
+    return {row.thread_id: row.value for row in pairs}
