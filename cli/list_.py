@@ -114,6 +114,7 @@ def _document(listed: Listed, places: Places) -> dict[str, Any]:
             "archived": hidden.archived,
             "source": hidden.source,
             "empty": hidden.empty,
+            "attached": hidden.attached,
             "unreadable": hidden.unreadable,
         },
         "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
@@ -129,6 +130,7 @@ def _tell_more(listed: Listed, query: Query) -> None:
         f"{count:,} {what}"
         for count, what in (
             (hidden.source, "not interactive (--all-sources)"),
+            (hidden.attached, "attached to another (--all-sources)"),
             (hidden.archived, "archived (--archived)"),
             (hidden.empty, "with nothing in them"),
             (hidden.unreadable, "unreadable (threadkeep status)"),

@@ -132,12 +132,14 @@ class Hidden:
     archived: int = 0
     source: int = 0
     empty: int = 0
+    attached: int = 0
+    """Side threads that belong to another one."""
     unreadable: int = 0
     """Files of which no thread could be made."""
 
     @property
     def total(self) -> int:
-        return self.archived + self.source + self.empty + self.unreadable
+        return self.archived + self.source + self.empty + self.attached + self.unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +149,15 @@ class Facet:
     value: str
     archived: bool = field(init=False)
     empty: bool = field(init=False)
+    attached: bool = field(init=False)
     kind: str = field(init=False)
     provider: str = field(init=False)
 
     def __post_init__(self) -> None:
         flags, kind, provider = self.value.split("|", 2)
         for name, part in zip(
-            ("archived", "empty", "kind", "provider"),
-            (flags[0] == "1", flags[1] == "1", kind, provider),
+            ("archived", "empty", "attached", "kind", "provider"),
+            (*(flag == "1" for flag in flags), kind, provider),
             strict=True,
         ):
             object.__setattr__(self, name, part)
@@ -197,7 +200,7 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
         )
         for facet, count in rows:
             counted[facet] = counted.get(facet, 0) + count
-    archived = source = empty = 0
+    archived = source = empty = attached = 0
     for value, count in counted.items():
         facet = Facet(value)
         if query.providers and facet.provider not in query.providers:
@@ -210,8 +213,10 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
             empty += count
         elif not wanted_source and not query.source_kinds:
             source += count
+        elif wanted_source and facet.attached and not _shows_attached(query):
+            attached += count
     unreadable = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
-    return Hidden(archived, source, empty, unreadable[0][0])
+    return Hidden(archived, source, empty, attached, unreadable[0][0])
 
 
 def _keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[int, str]]]":
@@ -276,6 +281,7 @@ def _fits(query: Query, facet: Facet) -> bool:
     return (
         facet.archived == query.archived
         and (not facet.empty or _shows_empty(query))
+        and (not facet.attached or _shows_attached(query))
         and (not query.providers or facet.provider in query.providers)
         and _source_fits(query, facet)
     )
@@ -283,6 +289,10 @@ def _fits(query: Query, facet: Facet) -> bool:
 
 def _shows_empty(query: Query) -> bool:
     return bool(query.parent_id or query.ancestor_id)  # §5.1
+
+
+def _shows_attached(query: Query) -> bool:
+    return bool(query.all_sources or query.parent_id or query.ancestor_id)
 
 
 def _source_fits(query: Query, facet: Facet) -> bool:

@@ -24,7 +24,7 @@ metadata: Final = sa.MetaData(
 
 FACET_SQL: Final = (
     "archived || (preview = '' AND fallback_preview = '' AND name IS NULL)"
-    " || '|' || source_kind || '|' || model_provider"
+    " || (attached_thread_parent_id IS NOT NULL) || '|' || source_kind || '|' || model_provider"
 )
 """What decides whether a list shows a thread, in one value: see :mod:`state.listing`."""
 

@@ -199,7 +199,7 @@ async def settle_inputs(database: Database, home: Path) -> None:
         facts = sa.select(user_facts.c.thread_id, user_facts.c.value).where(
             user_facts.c.key == "name", user_facts.c.value.is_not(None)
         )
-        wanted |= dict((await connection.execute(facts)).tuples().all())
+        wanted |= {row.thread_id: row.value for row in await connection.execute(facts)}
         await rows.rename(connection, wanted)
         await rows.set_default_provider(connection, context.default_provider)
         entry = insert(index_meta)

@@ -123,7 +123,7 @@ STATEMENTS = (
         guard TEXT NOT NULL,
         fold_flags INTEGER NOT NULL,
         extractor_version INTEGER NOT NULL,
-        facet TEXT GENERATED ALWAYS AS (archived || (preview = '' AND fallback_preview = '' AND name IS NULL) || '|' || source_kind || '|' || model_provider) VIRTUAL,
+        facet TEXT GENERATED ALWAYS AS (archived || (preview = '' AND fallback_preview = '' AND name IS NULL) || (attached_thread_parent_id IS NOT NULL) || '|' || source_kind || '|' || model_provider) VIRTUAL,
         CONSTRAINT pk_threads PRIMARY KEY (row_id),
         CONSTRAINT uq_threads_id UNIQUE (id),
         CONSTRAINT ck_threads_archived CHECK (archived IN (0, 1)),

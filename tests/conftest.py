@@ -1,0 +1,63 @@
+"""Homes and indexes that tests share."""
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from state.index import open_index
+
+FIXTURES = Path(__file__).parent / "fixtures"
+CORPUS = FIXTURES / "corpus"
+
+
+def copy_corpus(target: Path) -> Path:
+    """A copy of the corpus home with the mtimes of its manifest, which git does not keep."""
+    shutil.copytree(CORPUS / "home", target)
+    for entry in json.loads((CORPUS / "manifest.json").read_text("utf-8")):
+        os.utime(target / entry["path"], ns=(entry["mtime_ns"], entry["mtime_ns"]))
+    # The gold was made with this default, which threads without a provider count for.
+    (target / "config.toml").write_text('model_provider = "mock"\n')
+    return target
+
+
+@pytest.fixture(scope="session")
+def corpus_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus home, for tests that do not change it."""
+    return copy_corpus(tmp_path_factory.mktemp("corpus") / "home")
+
+
+@pytest.fixture(scope="session")
+def corpus_index(corpus_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete index of the corpus home, for tests that do not change it."""
+    path = tmp_path_factory.mktemp("index") / "index.sqlite3"
+
+    async def fill() -> None:
+        async with open_index(corpus_home, path) as index:
+            await index.backfill()
+
+    asyncio.run(fill())
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home."""
+    (tmp_path / "home" / "sessions").mkdir(parents=True)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def index_path(tmp_path: Path) -> Path:
+    """Where an index may be made."""
+    return tmp_path / "state" / "index.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def _no_strays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the person who runs the tests gets in."""
+    for name in ("CODEX_HOME", "THREADKEEP_DB"):
+        monkeypatch.delenv(name, raising=False)
