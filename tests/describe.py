@@ -29,7 +29,7 @@ def describe(connection: sa.Connection) -> dict[str, object]:
                     (
                         row[1],
                         row[2],
-                        [key[2:] for key in _pragma(connection, "index_xinfo", row[1])],
+                        [key[2:] for key in _pragma(connection, "index_xinfo", str(row[1]))],
                     )
                 )
                 for row in _pragma(connection, "index_list", table)

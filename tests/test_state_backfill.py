@@ -19,7 +19,7 @@ from state.errors import LeaseHeld, LeaseLost
 from state.index import open_index
 from state.lease import Owner, claim
 from state.listing import Query
-from state.sync import Counts, now_ms
+from state.sync import Counts, find_changes, now_ms
 
 from .conftest import copy_corpus
 from .indexes import meaning, rows
@@ -321,13 +321,13 @@ def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
     async def scenario() -> None:
         async with open_database(index_path) as database:
             slow = asyncio.Event()
-            read = job.find_changes
+            read = find_changes
 
             async def find(*args: object, **options: object) -> object:
                 await asyncio.wait_for(slow.wait(), 30)
                 return await read(*args, **options)  # type: ignore[arg-type]
 
-            monkeypatch.setattr(job, "find_changes", find)
+            monkeypatch.setattr("state.backfill.find_changes", find)
             async with database.write() as connection:  # so that the slow path is taken
                 await connection.exec_driver_sql(
                     "INSERT INTO rollout_files (path, bucket, size_bytes, mtime_ns, inode,"
@@ -361,7 +361,7 @@ def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(job.Extractor, "extract", never)
+    monkeypatch.setattr("state.extractor.Extractor.extract", never)
 
     async def scenario() -> None:
         async with open_database(index_path) as database:
