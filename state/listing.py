@@ -13,9 +13,9 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rollout.paths import parse_uuid
 from rollout.source import SOURCE_KINDS, kinds_selected
@@ -142,25 +142,34 @@ class Hidden:
         return self.archived + self.source + self.empty + self.attached + self.unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class Facet:
-    """One value of ``threads.facet``, taken apart."""
+class Facet(NamedTuple):
+    """What decides whether a list shows a thread. ``threads.facet`` holds it as one text."""
 
-    value: str
-    archived: bool = field(init=False)
-    empty: bool = field(init=False)
-    attached: bool = field(init=False)
-    kind: str = field(init=False)
-    provider: str = field(init=False)
+    archived: bool
+    empty: bool
+    attached: bool
+    kind: str
+    provider: str
 
-    def __post_init__(self) -> None:
-        flags, kind, provider = self.value.split("|", 2)
-        for name, part in zip(
-            ("archived", "empty", "attached", "kind", "provider"),
-            (*(flag == "1" for flag in flags), kind, provider),
-            strict=True,
-        ):
-            object.__setattr__(self, name, part)
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Facet":
+        """The facet of a row. The database checks that it stays the right one."""
+        empty = not (row["preview"] or row["fallback_preview"]) and row["name"] is None
+        attached = row["attached_thread_parent_id"] is not None
+        kind, provider = row["source_kind"], row["model_provider"]
+        return cls(bool(row["archived"]), empty, attached, kind, provider)
+
+    @classmethod
+    def decode(cls, text: str) -> "Facet":
+        """The facet in a stored text."""
+        flags, kind, provider = text.split("|", 2)
+        archived, empty, attached = (flag == "1" for flag in flags)
+        return cls(archived, empty, attached, kind, provider)
+
+    def encode(self) -> str:
+        """The stored text. The provider, which may hold anything, stands last."""
+        flags = f"{self.archived:d}{self.empty:d}{self.attached:d}"
+        return f"{flags}|{self.kind}|{self.provider}"
 
 
 def page_steps(query: Query) -> "Steps[Page]":
@@ -202,7 +211,7 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
             counted[facet] = counted.get(facet, 0) + count
     archived = source = empty = attached = 0
     for value, count in counted.items():
-        facet = Facet(value)
+        facet = Facet.decode(value)
         if query.providers and facet.provider not in query.providers:
             continue
         wanted_source = _source_fits(query, facet)
@@ -274,7 +283,7 @@ def _facets(query: Query) -> "Steps[list[str]]":
         " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL",
         [],
     )
-    return [value for (value,) in rows if _fits(query, Facet(value))]
+    return [value for (value,) in rows if _fits(query, Facet.decode(value))]
 
 
 def _fits(query: Query, facet: Facet) -> bool:
@@ -410,7 +419,7 @@ def _lineage_keys(query: Query, place: Cursor | None, count: int) -> "Steps[list
         f" {' AND '.join([f'id IN ({family})', *where])} {_order(query, 'k')}",
         [*values, *parameters],
     )
-    return [(key, id_) for key, id_, facet in rows if _fits(query, Facet(facet))][:count]
+    return [(key, id_) for key, id_, facet in rows if _fits(query, Facet.decode(facet))][:count]
 
 
 def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":

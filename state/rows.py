@@ -24,7 +24,7 @@ from rollout.fold import (
 from rollout.lines import BadLine
 from rollout.paths import is_archived
 from rollout.source import source_kind, thread_spawn
-from state.listing import folded
+from state.listing import Facet, folded
 from state.place import cwd_key
 from state.schema import rollout_files, thread_dynamic_tools, thread_spawn_edges, threads
 
@@ -77,6 +77,7 @@ def thread_row(file: Extracted, name: str | None, default_provider: str) -> dict
         "guard": file.progress.guard,
         "extractor_version": file.extractor,
     }
+    row["facet"] = Facet.of(row).encode()
     return row
 
 
@@ -185,30 +186,31 @@ async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
 async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -> None:
     """Set the names of threads that are there, and what depends on them."""
     c = threads.c
-    columns = (c.id, c.row_id, c.search_text, c.title, c.preview, c.fallback_preview, c.name)
-    rows = (await connection.execute(sa.select(*columns).where(among(c.id, names)))).all()
-    changed = [row for row in rows if row.name != names[row.id]]
-    await forget_titles(connection, [dict(row._mapping) for row in changed])
-    titles = []
+    found = await connection.execute(sa.select(threads).where(among(c.id, names)))
+    changed = [dict(row._mapping) for row in found if row.name != names[row.id]]
+    await forget_titles(connection, changed)
     for row in changed:
-        name = names[row.id]
-        text = search_text(name, row.title, row.preview or row.fallback_preview)
-        await connection.execute(
-            sa.update(threads).where(c.id == row.id).values(name=name, search_text=text)
-        )
-        titles.append({"row_id": row.row_id, "search_text": text})
-    await _write_titles(connection, titles)
+        row["name"] = names[row["id"]]
+        preview = row["preview"] or row["fallback_preview"]
+        row["search_text"] = search_text(row["name"], row["title"], preview)
+        row["facet"] = Facet.of(row).encode()
+        values = {key: row[key] for key in ("name", "search_text", "facet")}
+        await connection.execute(sa.update(threads).where(c.id == row["id"]).values(values))
+    await _write_titles(connection, changed)
 
 
 async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
     """Let threads whose rollout names no provider count for ``provider``."""
-    await connection.execute(
-        sa.update(threads)
-        .where(
-            threads.c.fold_flags.op("&")(SEEN_PROVIDER) == 0, threads.c.model_provider != provider
+    c = threads.c
+    unnamed = (c.fold_flags.op("&")(SEEN_PROVIDER) == 0) & (c.model_provider != provider)
+    facets = await connection.scalars(sa.select(c.facet).where(unnamed).distinct())
+    for facet in list(facets):
+        other = Facet.decode(facet)._replace(provider=provider).encode()
+        await connection.execute(
+            sa.update(threads)
+            .where(unnamed, c.facet == facet)
+            .values(model_provider=provider, facet=other)
         )
-        .values(model_provider=provider)
-    )
 
 
 async def forget_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

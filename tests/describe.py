@@ -35,7 +35,7 @@ def describe(connection: sa.Connection) -> dict[str, object]:
                 for row in _pragma(connection, "index_list", table)
             ),
             "generated": sorted(
-                re.findall(r"generated always as .*? virtual", _sql(connection, table))
+                re.findall(r"generated always as .*? (?:virtual|stored)", _sql(connection, table))
             ),
         }
     rest = (

@@ -123,9 +123,13 @@ STATEMENTS = (
         guard TEXT NOT NULL,
         fold_flags INTEGER NOT NULL,
         extractor_version INTEGER NOT NULL,
-        facet TEXT GENERATED ALWAYS AS (archived || (preview = '' AND fallback_preview = '' AND name IS NULL) || (attached_thread_parent_id IS NOT NULL) || '|' || source_kind || '|' || model_provider) VIRTUAL,
+        facet TEXT NOT NULL,
         CONSTRAINT pk_threads PRIMARY KEY (row_id),
         CONSTRAINT uq_threads_id UNIQUE (id),
+        CONSTRAINT ck_threads_facet CHECK (
+            facet = archived || (preview = '' AND fallback_preview = '' AND name IS NULL)
+            || (attached_thread_parent_id IS NOT NULL) || '|' || source_kind || '|' || model_provider
+        ),
         CONSTRAINT ck_threads_archived CHECK (archived IN (0, 1)),
         CONSTRAINT ck_threads_tokens CHECK (tokens_used >= 0)
     )
