@@ -10,6 +10,7 @@ rows. :func:`run` drives one over a plain connection, :mod:`state.index` over an
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
@@ -244,17 +245,12 @@ def _keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[i
                 yield from _rare_title_keys(query, facets, candidates, where, parameters, count)
             )
     by_cwd = query.cwds is not None
-    branches: list[tuple[str, list[Any]]] = []
-    for condition, more in cwd_filter:
-        for facet in facets:
-            branches.append((_branch(query, by_cwd, [condition, *where]), [facet, *more]))
-    found: list[tuple[int, str]] = []
-    for start in range(0, len(branches), _BRANCHES):
-        some = branches[start : start + _BRANCHES]
-        sql = " UNION ALL ".join(f"SELECT * FROM ({text})" for text, _ in some)
-        values = [value for _, own in some for value in (*own, *parameters, count)]
-        found += yield (f"{sql} {_order(query, 'k')} LIMIT ?", [*values, count])
-    return _merge(query, found, count)
+    branches = [
+        (_branch(query, by_cwd, [condition, *where]), [facet, *more, *parameters])
+        for condition, more in cwd_filter
+        for facet in facets
+    ]
+    return (yield from _merged(query, branches, count))
 
 
 def _branch(query: Query, by_cwd: bool, conditions: list[str]) -> str:
@@ -264,6 +260,37 @@ def _branch(query: Query, by_cwd: bool, conditions: list[str]) -> str:
         f"SELECT {key} AS k, id FROM threads INDEXED BY {index}"
         f" WHERE facet = ? AND {' AND '.join(conditions)} {_order(query, key)} LIMIT ?"
     )
+
+
+def _merged(
+    query: Query, branches: list[tuple[str, list[Any]]], count: int
+) -> "Steps[list[tuple[int, str]]]":
+    """The first ``count`` rows of all branches together.
+
+    Each gives its fair share first, and is asked for more only if it may hold more of them.
+    """
+    share = min(count, 2 * count // len(branches) + 8)
+    asked = dict.fromkeys(range(len(branches)), share)
+    given: dict[int, list[tuple[int, str]]] = {}
+    while True:
+        wanted = list(asked)
+        for start in range(0, len(wanted), _BRANCHES):
+            some = wanted[start : start + _BRANCHES]
+            sql = " UNION ALL ".join(f"SELECT {n}, * FROM ({branches[n][0]})" for n in some)
+            values = [value for n in some for value in (*branches[n][1], asked[n])]
+            given |= {n: [] for n in some}
+            for n, key, id_ in (yield (sql, values)):
+                given[n].append((key, id_))
+        found = sorted(itertools.chain(*given.values()), reverse=query.descending)[:count]
+        last = found[-1] if len(found) == count else None
+        asked = {
+            n: count
+            for n, limit in asked.items()
+            if len(given[n]) == limit < count
+            and (last is None or (given[n][-1] > last) == query.descending)
+        }
+        if not asked:
+            return found
 
 
 def _order(query: Query, key: str) -> str:

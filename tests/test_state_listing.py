@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -236,7 +237,7 @@ def plans(connection: sqlite3.Connection, query: Query) -> list[str]:
         return found
 
 
-FILTERS = {
+FILTERS: dict[str, dict[str, Any]] = {
     "default": {},
     "archived": {"archived": True},
     "all sources": {"all_sources": True},
@@ -261,7 +262,7 @@ def test_every_filter_and_sort_is_served_by_an_index(
     """No statement of a page of 50,000 threads scans or sorts the table."""
     for key, descending in itertools.product(SORT_KEYS, (True, False)):
         merged = {**FILTERS[other], **FILTERS[name]}
-        query = Query(sort_key=key, descending=descending, **merged)  # type: ignore[arg-type]
+        query = Query(sort_key=key, descending=descending, **merged)
         first = run(page_steps(query), large)
         for place in (None, first.next_cursor):
             for line in plans(large, replace(query, cursor=place)):
