@@ -162,6 +162,14 @@ def label(row: Row) -> str:
     return display_name(row) or display_text(row)
 
 
+def folder(cwd: str, home: str, width: int = 26) -> str:
+    """A folder for a column: below ``~`` where it is, its end where it is too long."""
+    text = output.one_line(cwd)
+    if text == home or text.startswith(home + "/"):
+        text = "~" + text[len(home) :]
+    return text if len(text) <= width else "…" + text[1 - width :]
+
+
 def _table(listed: Listed, query: Query) -> None:
     import os
 
@@ -172,22 +180,19 @@ def _table(listed: Listed, query: Query) -> None:
     home = os.path.expanduser("~")
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     table.add_column({"created_at": "created", "updated_at": "age"}.get(query.sort_key, "active"))
-    table.add_column("thread", no_wrap=True, overflow="ellipsis", ratio=5)
-    table.add_column("folder", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("thread", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("folder", no_wrap=True, overflow="ellipsis", max_width=26)
     table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("id", no_wrap=True)
     now_ms = time.time_ns() // 1_000_000
     for row in listed.page.rows:
         style = "bold" if display_name(row) else "" if row["preview"] else "italic dim"
-        cwd = row["cwd"]
-        if cwd == home or cwd.startswith(home + "/"):
-            cwd = "~" + cwd[len(home) :]
         marks = "" if row["history_mode"] in ("legacy", "paginated") else " [unsupported history]"
         table.add_row(
             output.age(row[f"{query.sort_key}_ms"], now_ms),
             Text(output.one_line(label(row)) + marks, style=style),
-            Text(output.one_line(cwd)),
+            Text(folder(row["cwd"], home)),
             Text(output.one_line(row["model"] or "")),
             output.amount(row["tokens_used"]) if row["tokens_used"] else "",
             Text(listed.short_ids[row["id"]], style="cyan"),
