@@ -3,7 +3,6 @@
 Commands import what they need in their bodies: help and completion must stay quick.
 """
 
-import os
 import sys
 from typing import Annotated
 
@@ -178,10 +177,6 @@ def main() -> None:
         app()
     except (RolloutError, StateError) as error:
         sys.exit(_tell(error))
-    except BrokenPipeError:
-        # Whoever read our output has had enough; that is no error, and there is no one to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)

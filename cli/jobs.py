@@ -7,6 +7,7 @@ from pathlib import Path
 from cli import errors, output
 from cli.options import Places
 from cli.run import with_index
+from rollout.scan import check_home
 from state.index import ThreadIndex
 from state.reindex import reindex
 from state.sync import Counts
@@ -43,7 +44,9 @@ def run_sync(places: Places, *, as_json: bool) -> int:
 
     async def work(index: ThreadIndex) -> Counts:
         with output.progress("sync") as report:
-            return await index.sync(report)
+            # An index that was never whole is filled; one that another process fills is not
+            # waited for.
+            return await index.catch_up(report) or await index.sync(report)
 
     try:
         counts = with_index(places, work)
@@ -56,6 +59,8 @@ def run_sync(places: Places, *, as_json: bool) -> int:
 def run_reindex(places: Places, *, as_json: bool) -> int:
     """Build the index anew beside the old one and swap it in. Gives the exit status."""
     began = time.monotonic()
+
+    check_home(places.home)
 
     async def work() -> tuple[Counts, Path | None]:
         with output.progress("reindex") as report:

@@ -145,7 +145,8 @@ def _tell_more(listed: Listed, query: Query) -> None:
 
 def _lines(listed: Listed, query: Query) -> None:
     """For pipes: whole values, tab-separated, one thread a line."""
-    for row in listed.page.rows:
+
+    def text(row: Row) -> str:
         values = (
             row["id"],
             output.iso(row[f"{query.sort_key}_ms"]),
@@ -154,7 +155,9 @@ def _lines(listed: Listed, query: Query) -> None:
             row["model"] or "",
             str(row["tokens_used"]),
         )
-        output.line("\t".join(output.one_line(value) for value in values))
+        return "\t".join(output.one_line(value) for value in values)
+
+    output.lines(text(row) for row in listed.page.rows)
 
 
 def label(row: Row) -> str:

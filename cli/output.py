@@ -1,10 +1,11 @@
 """Data to stdout, words to stderr; colours and progress only on a terminal."""
 
 import json
+import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,31 @@ if TYPE_CHECKING:
 
 def data(value: Any) -> None:
     """Print one JSON document to stdout, as UTF-8 whatever the locale."""
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
-    sys.stdout.buffer.flush()
+    lines([json.dumps(value, ensure_ascii=False, indent=2)])
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print lines of data to stdout, as UTF-8 whatever the locale.
+
+    Ends the program, quietly, if whoever reads them has had enough.
+    """
+    content = "".join(text + "\n" for text in texts).encode("utf-8", "replace")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is still in the buffer would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(0) from None
+        say(f"threadkeep: the output cannot be written: {error.strerror}")
+        raise SystemExit(7) from None
 
 
 def line(text: str = "") -> None:
-    """Print a line of data for people or their scripts to stdout."""
-    print(text)
+    """Print one line of data to stdout."""
+    lines([text])
 
 
 def say(text: str) -> None:
@@ -81,7 +98,8 @@ def plural(count: int, noun: str) -> str:
 
 @contextmanager
 def progress(what: str) -> Iterator["Report | None"]:
-    """A progress bar with rate and time left on stderr; nothing where that is no terminal."""
+    """A progress bar with rate and time left on stderr, once there is something to be read;
+    nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -106,12 +124,15 @@ def progress(what: str) -> Iterator["Report | None"]:
         transient=True,
     )
     began = time.monotonic()
-    with bar:
-        task = bar.add_task(what, total=None, rate="")
+    task = bar.add_task(what, total=None, rate="")
 
-        def report(counts: "Counts") -> None:
-            elapsed = max(time.monotonic() - began, 0.001)
-            rate = f"{counts.read / elapsed:,.0f} files/s, {amount(counts.bytes_read)}B"
-            bar.update(task, total=counts.to_read or None, completed=counts.read, rate=rate)
+    def report(counts: "Counts") -> None:
+        bar.start()
+        elapsed = max(time.monotonic() - began, 0.001)
+        rate = f"{counts.read / elapsed:,.0f} files/s, {amount(counts.bytes_read)}B"
+        bar.update(task, total=counts.to_read or None, completed=counts.read, rate=rate)
 
+    try:
         yield report
+    finally:
+        bar.stop()

@@ -6,7 +6,6 @@ from typing import Any
 from cli import errors, output
 from cli.options import Places
 from cli.run import with_index
-from rollout.scan import check_home
 from state.index import Status, ThreadIndex
 
 _SHOWN_PROBLEMS = 20
@@ -14,7 +13,6 @@ _SHOWN_PROBLEMS = 20
 
 def run(places: Places, *, as_json: bool) -> int:
     """Tell how the index stands. Gives the exit status."""
-    check_home(places.home)
 
     async def work(index: ThreadIndex) -> tuple[Status, list[dict[str, Any]], dict[str, int]]:
         changes = await index.pending()

@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 from rollout.errors import DamagedCompression, UnreadableRollout
 from rollout.fold import (
-    EXTRACTOR_VERSION,
     SEEN_META,
     Fold,
     ThreadFacts,
@@ -16,6 +15,8 @@ from rollout.fold import (
 )
 from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout
 from rollout.paths import COMPRESSED_SUFFIX, parse_name
+from rollout.scan import MAX_INTEGER, FoundFile, stat_file
+from rollout.version import EXTRACTOR_VERSION
 
 _GUARD_BYTES: Final = 256
 
@@ -82,7 +83,7 @@ def extract_file(
         with open_rollout(full) as stream:
             # The size is taken first: a line written meanwhile makes the next scan look again.
             info = os.stat(full) if path.endswith(COMPRESSED_SUFFIX) else os.fstat(stream.fileno())
-            place = (path, info.st_size, info.st_mtime_ns, info.st_ino)
+            place = (path, info.st_size, info.st_mtime_ns, info.st_ino & MAX_INTEGER)
             try:
                 if earlier is not None and _may_go_on(stream, path, info, earlier):
                     return _continue(stream, place, earlier, reader or LineReader())
@@ -92,9 +93,9 @@ def extract_file(
     except FileNotFoundError:
         return Unusable(path, 0, 0, 0, "the file has gone", retry=True)
     except OSError as error:
-        info = os.lstat(full)
+        found = stat_file(Path(home), path) or FoundFile(path, 0, 0, 0, None)
         reason = f"cannot be read: {error.strerror or error}"
-        return Unusable(path, info.st_size, info.st_mtime_ns, info.st_ino, reason, retry=True)
+        return Unusable(path, found.size, found.mtime_ns, found.inode, reason, retry=True)
 
 
 def _extract(
@@ -107,24 +108,28 @@ def _extract(
     if size == 0:
         raise UnreadableRollout(path, "empty file")
     fold = Fold(start_facts(name))
-    end, resumable, broken = _fold_lines(fold, stream, reader, 0, fold)
-    if not fold.apply_latest(reader.latest, reader.latest_seen):
+    end = _fold_lines(fold, stream, reader, 0, fold)
+    if not fold.apply_latest(reader.latest, reader.latest_seen) or not fold.usable_lines:
+        # What was passed over matters after all: look at every line.
         stream.seek(0)
+        passed = fold
         fold = Fold(start_facts(name))
-        end, resumable, broken = _fold_lines(fold, stream, reader, 0, None)
-    first_bad = fold.first_bad or broken
+        end = _fold_lines(fold, stream, reader, 0, None)
+        if passed.usable_lines:  # what it had not looked at is no finding now either
+            fold.bad_lines, fold.first_bad = passed.bad_lines, passed.first_bad
+    first_bad = fold.first_bad or end.damage
     if not fold.usable_lines:
-        reason = first_bad.reason if first_bad else "nothing but blanks"
-        raise UnreadableRollout(path, reason, first_bad.offset if first_bad else 0)
+        first_bad = first_bad or end.torn or BadLine(0, "nothing but blanks")
+        raise UnreadableRollout(path, first_bad.reason, first_bad.offset)
     if not fold.facts.id:
         raise UnreadableRollout(path, "no thread id, neither in a session_meta nor in the name")
-    if not fold.facts.fold_flags & SEEN_META and first_bad is None:
+    identified = bool(fold.facts.fold_flags & SEEN_META)
+    if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
-    guard = _guard(stream, end) if resumable and not path.endswith(COMPRESSED_SUFFIX) else ""
-    bad_lines = fold.bad_lines + (broken is not None)
-    return Extracted(
-        *place, fold.facts, fold.tools or [], Progress(end, guard), bad_lines, first_bad
-    )
+    resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)
+    progress = Progress(end.offset, _guard(stream, end.offset) if resumable else "")
+    bad_lines = fold.bad_lines + (end.damage is not None)
+    return Extracted(*place, fold.facts, fold.tools or [], progress, bad_lines, first_bad)
 
 
 def _continue(
@@ -133,42 +138,60 @@ def _continue(
     start = earlier.progress.folded_bytes
     stream.seek(start)
     fold = Fold(earlier.facts)
-    end, resumable, _ = _fold_lines(fold, stream, reader, start, fold)
+    end = _fold_lines(fold, stream, reader, start, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen):
         stream.seek(0)
         return _extract(stream, place, reader)
-    guard = _guard(stream, end) if resumable else ""
     return Extracted(
         *place,
         fold.facts,
-        None,
-        Progress(end, guard),
+        fold.tools,
+        Progress(end.offset, _guard(stream, end.offset) if end.resumable else ""),
         earlier.bad_lines + fold.bad_lines,
         earlier.first_bad or fold.first_bad,
     )
 
 
+class _End(NamedTuple):
+    """How a pass over lines ended."""
+
+    offset: int
+    """Where the last newline was."""
+    resumable: bool
+    """Whether a later fold may go on from there."""
+    torn: BadLine | None = None
+    """A last line that has not ended and is no whole object."""
+    damage: BadLine | None = None
+    """What ended the content early."""
+
+
 def _fold_lines(
     fold: Fold, stream: RolloutStream, reader: LineReader, offset: int, needs: Fold | None
-) -> tuple[int, bool, BadLine | None]:
-    """Fold the lines from ``offset``: where the last newline was, whether a later fold may go
-    on from there, and what ended the reading early."""
+) -> _End:
     try:
         for line in reader.lines(stream, offset, needs):
-            if isinstance(line, Line) and not line.ended:
-                # A whole object counts although its newline is missing (§20.4), but what
-                # follows it may spoil it: then everything is read again.
-                before = fold.bad_lines, fold.first_bad
-                whole = fold.apply(line)
-                if not whole:
-                    fold.bad_lines, fold.first_bad = before
-                    if line.data.strip(b" \t\r\n\0") and fold.usable_lines == 0:
-                        fold.first_bad = BadLine(line.offset, "ends in the middle of a line")
-                return reader.end_offset, not whole, None
+            if not line.ended:
+                return _fold_unended(fold, line, reader)
             fold.apply(line)
     except DamagedCompression as error:
-        return reader.end_offset, False, BadLine(error.offset, f"damaged zstd: {error.reason}")
-    return reader.end_offset, True, None
+        damage = BadLine(error.offset, f"damaged zstd: {error.reason}")
+        return _End(reader.end_offset, resumable=False, damage=damage)
+    return _End(reader.end_offset, resumable=True)
+
+
+def _fold_unended(fold: Fold, line: Line | BadLine, reader: LineReader) -> _End:
+    """A whole object counts although its newline is missing (§20.4), but what follows it may
+    spoil it: then everything is read again. Anything else is looked at when it has ended."""
+    before = fold.bad_lines, fold.first_bad
+    if fold.apply(line):
+        return _End(reader.end_offset, resumable=False)
+    fold.bad_lines, fold.first_bad = before
+    torn: BadLine | None = None
+    if isinstance(line, BadLine):
+        torn = line
+    elif line.data.strip(b" \t\r\n\0"):
+        torn = BadLine(line.offset, "ends in the middle of a line")
+    return _End(reader.end_offset, resumable=True, torn=torn)
 
 
 def _may_go_on(stream: RolloutStream, path: str, info: os.stat_result, earlier: Earlier) -> bool:
@@ -176,7 +199,7 @@ def _may_go_on(stream: RolloutStream, path: str, info: os.stat_result, earlier: 
     return (
         bool(progress.guard)
         and not path.endswith(COMPRESSED_SUFFIX)
-        and info.st_ino == earlier.inode
+        and info.st_ino & MAX_INTEGER == earlier.inode
         and info.st_size >= progress.folded_bytes
         and _guard(stream, progress.folded_bytes) == progress.guard
     )

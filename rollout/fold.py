@@ -16,25 +16,19 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from rollout import models
-from rollout.lines import BadLine, Line, parse_line
+from rollout.lines import BadLine, Line, compact_json, parse_line
 from rollout.models import read_payload
 from rollout.paths import RolloutName, name_time_ms, parse_uuid
 from rollout.policy import READ_ONLY, permission_profile
 from rollout.source import source_object, stored_source, thread_spawn
-
-EXTRACTOR_VERSION: Final = 1
-"""Raise it when a change here or in what is called from here changes the facts of any file:
-rows of another version are extracted afresh."""
 
 LONGEST_TEXT: Final = 4096
 """Characters kept of a text; the whole text is in the file."""
 
 SEEN_META: Final = 1  # a session_meta was folded
 SEEN_PROVIDER: Final = 2  # the provider was named
-SEEN_ENVELOPE: Final = 4  # some line had an envelope: not the bare era
+SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare era
 
 _REQUEST_MARKER = "## My request for Codex:"
 _MAX_INTEGER = 2**63 - 1
@@ -95,7 +89,7 @@ class ToolFacts(NamedTuple):
     defer_loading: bool
 
 
-_DEFAULT_POLICY = orjson.dumps(READ_ONLY).decode()
+_DEFAULT_POLICY = compact_json(READ_ONLY) or ""
 
 
 def _skip_pattern(events: str) -> "re.Pattern[bytes]":
@@ -123,12 +117,13 @@ def _skip_pattern(events: str) -> "re.Pattern[bytes]":
 
 
 _ITEM_START = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
-_PROMPT_KINDS = 'UserMessage"|AgentMessage"'
+# The whole name is asked for, as the lookahead alone is content with an end inside of it.
+_OTHER_ITEMS = f'{_ITEM_START}(?!UserMessage"|AgentMessage")[A-Za-z]+"'
 _SKIP_ALL_PROMPTS = 'user_message"|agent_message"|item_completed"'
 _SKIP_WHEN: "Final[dict[tuple[bool, bool], re.Pattern[bytes]]]" = {
     # (prompt or agent's message needed, preview needed)
-    (True, True): _skip_pattern(f"{_ITEM_START}(?!{_PROMPT_KINDS})"),
-    (True, False): _skip_pattern(f'{_ITEM_START}(?!{_PROMPT_KINDS})|thread_goal_updated"'),
+    (True, True): _skip_pattern(_OTHER_ITEMS),
+    (True, False): _skip_pattern(f'{_OTHER_ITEMS}|thread_goal_updated"'),
     (False, True): _skip_pattern(_SKIP_ALL_PROMPTS),
     (False, False): _skip_pattern(f'{_SKIP_ALL_PROMPTS}|thread_goal_updated"'),
 }
@@ -150,6 +145,7 @@ class Fold:
         self.bad_lines = 0
         self.first_bad: BadLine | None = None
         self.usable_lines = 0
+        self._tokens_at = -1  # where the last usable token_count applied line by line stands
         self._note_needs()
 
     def _note_needs(self) -> None:
@@ -168,7 +164,7 @@ class Fold:
         else:
             value = line
         if isinstance(value, dict):
-            problem = self._apply_object(value)
+            problem = self._apply_object(value, line.offset)
             if problem is None:
                 self.usable_lines += 1
                 return True
@@ -186,13 +182,15 @@ class Fold:
         """
         self.usable_lines += bool(lines)
         for line in reversed(lines):
+            if line.offset < self._tokens_at:
+                return True
             value = parse_line(line)
             payload = value.get("payload") if isinstance(value, dict) else None
             if isinstance(payload, dict) and self._token_count(payload):
                 return True
         return len(lines) == seen
 
-    def _apply_object(self, value: dict[str, Any]) -> str | None:
+    def _apply_object(self, value: dict[str, Any], offset: int) -> str | None:
         """What is wrong with the line, if anything."""
         kind = value.get("type")
         payload = value.get("payload")
@@ -213,8 +211,7 @@ class Fold:
         elif kind == "event_msg":
             if not isinstance(payload, dict):
                 return "event_msg without a payload object"
-            self._event(payload)
-        self.facts.fold_flags |= SEEN_ENVELOPE
+            self._event(payload, offset)
         return None
 
     def _session_meta(self, meta: models.SessionMeta) -> None:
@@ -232,7 +229,7 @@ class Fold:
             facts.history_mode = _history_mode(meta)
             facts.session_id = parse_uuid(meta.session_id) or facts.id
             facts.forked_from_id = parse_uuid(meta.forked_from_id)
-            facts.history_base = _json(meta.history_base)
+            facts.history_base = compact_json(meta.history_base)
             if meta.attached_thread:
                 facts.attached_thread_parent_id = facts.forked_from_id
             self.tools = list(_tools(meta.dynamic_tools or ()))
@@ -273,17 +270,20 @@ class Fold:
             policy = line.approval_policy
             if policy == "on-failure":
                 policy = "on-request"  # §4.1
-            self.facts.approval_mode = _text(policy if isinstance(policy, str) else _json(policy))
+            self.facts.approval_mode = _text(
+                policy if isinstance(policy, str) else compact_json(policy)
+            )
         profile = line.permission_profile
         if profile is None and line.sandbox_policy is not None:
             profile = permission_profile(line.sandbox_policy, cwd)
         if profile is not None:
-            self.facts.sandbox_policy = _text(_json(profile))
+            self.facts.sandbox_policy = _text(compact_json(profile))
 
-    def _event(self, payload: dict[str, Any]) -> None:
+    def _event(self, payload: dict[str, Any], offset: int) -> None:
         kind = payload.get("type")
         if kind == "token_count":
-            self._token_count(payload)
+            if self._token_count(payload):
+                self._tokens_at = offset
         elif kind == "user_message":
             event = read_payload(models.UserMessage, payload)
             if event is not None:
@@ -332,7 +332,7 @@ class Fold:
             facts.first_user_message = facts.first_user_message or shown
             facts.preview = facts.preview or shown
             facts.title = facts.title or text
-        elif sound and not facts.fallback_preview:
+        elif sound and self._needs_agent:
             facts.fallback_preview = "[Attachment]"
         self._note_needs()
 
@@ -363,20 +363,18 @@ class Fold:
 
     def _bare_line(self, value: dict[str, Any]) -> str | None:
         """A line of the bare era, up to 0.2x: no envelope (§8.1). Codex lists none of these."""
-        facts = self.facts
-        if facts.fold_flags & SEEN_ENVELOPE:
-            return "no payload in the envelope"
-        if "record_type" in value:
-            return None
-        if "type" not in value:
-            thread_id = parse_uuid(value.get("id"))
-            if thread_id is None or "timestamp" not in value:
-                return "neither an envelope nor a line of the bare era"
+        flags = self.facts.fold_flags
+        if not flags & SEEN_META and "type" not in value and "timestamp" in value:
+            if parse_uuid(value.get("id")) is None:
+                return "metadata without an id"
             meta = read_payload(models.SessionMeta, value)
-            if meta is not None and not facts.fold_flags & SEEN_META:
+            if meta is not None:
                 self._session_meta(meta)
+                self.facts.fold_flags |= SEEN_BARE_META
             return None
-        if facts.fold_flags & SEEN_META and value["type"] == "message" and self._needs_prompt:
+        if not flags & SEEN_BARE_META:
+            return "no payload in the envelope"
+        if value.get("type") == "message" and self._needs_prompt:
             self._bare_message(read_payload(models.ResponseMessage, value))
         return None
 
@@ -415,7 +413,7 @@ def time_ms(text: str | None) -> int | None:
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
         return name_time_ms(text)
     if len(text) < len("2026-10-15T07:00:08") or text[10] not in "Tt ":
@@ -433,7 +431,7 @@ def _history_mode(meta: models.SessionMeta) -> str:
     if "history_mode" not in meta.model_fields_set:
         return "legacy"
     mode = meta.history_mode
-    return _text(mode if isinstance(mode, str) else orjson.dumps(mode).decode())
+    return _text(mode if isinstance(mode, str) else compact_json(mode) or "unreadable")
 
 
 def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "list[ToolFacts]":
@@ -450,7 +448,7 @@ def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "lis
                 _optional(tool.namespace or namespace),
                 _text(tool.name),
                 _text(tool.description),
-                _json(tool.input_schema) or "null",
+                compact_json(tool.input_schema) or "null",
                 bool(tool.defer_loading),
             )
         )
@@ -459,15 +457,6 @@ def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "lis
 
 def _cwd(text: str) -> str:
     return _text(text.rstrip("/") or text[:1])
-
-
-def _json(value: object) -> str | None:
-    if value is None:
-        return None
-    try:
-        return orjson.dumps(value).decode()
-    except (TypeError, ValueError):  # nested too deeply, a lone surrogate
-        return None
 
 
 def _text(value: str | None) -> str:

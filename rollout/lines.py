@@ -59,6 +59,7 @@ class BadLine(NamedTuple):
 
     offset: int
     reason: str
+    ended: bool = True
 
 
 class LineReader:
@@ -124,12 +125,12 @@ class LineReader:
                 base, have = base + have, 0
             elif have == size:
                 # One line fills the buffer: keep it apart if it is needed, else let it pass.
-                # Leading NULs count for nothing, however many a crash has left.
+                # Leading blanks count for nothing, however many NULs a crash has left.
                 found = match(buffer, 0, end)
                 if found is not None and not found.lastindex:
                     dropping = True
-                elif buffer.count(0) < end:
-                    if _may_be_object(buffer):
+                elif front := buffer.lstrip(_BLANK):
+                    if front.removeprefix(_BYTE_ORDER_MARK).startswith(b"{"):
                         long_line = bytearray(buffer)
                     else:
                         dropping, unusable = True, "a long line that is no JSON object"
@@ -139,7 +140,7 @@ class LineReader:
         if long_line is not None:
             yield Line(line_start, long_line, ended=False)
         elif unusable:
-            yield BadLine(line_start, unusable)
+            yield BadLine(line_start, unusable, ended=False)
         elif have and not dropping:
             yield Line(line_start, bytes(view[:have]), ended=False)
 
@@ -147,10 +148,8 @@ class LineReader:
 _NOTHING = re.compile(rb"(?!)")
 
 
-def _may_be_object(buffer: bytearray) -> bool:
-    return buffer.lstrip(b" \t\r\0\xef\xbb\xbf").startswith(b"{")
-
-
+_BLANK: Final = b" \t\r\n\0"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _DATA_URL = re.compile(rb'"(data:[a-zA-Z0-9.+/;=_-]{1,200},)[^"\\]{1024,}"')
 
 
@@ -161,41 +160,70 @@ def parse_line(line: Line) -> dict[str, Any] | BadLine | None:
     and bytes that are not UTF-8 are put up with. Never raises for bad content.
     """
     data: bytes | bytearray = line.data
+    if len(data) < _LONG_TEXT:
+        try:
+            value = orjson.loads(data)
+        except ValueError:
+            pass
+        else:
+            return value if isinstance(value, dict) else _no_object(line, value)
+    data = data.strip(_BLANK)
+    if not data:
+        return None
+    if len(data) >= _LONG_TEXT:
+        # An inline image is the usual reason for such a line and never needed whole.
+        data = _DATA_URL.sub(rb'"\1"', data)
     try:
-        value = orjson.loads(data) if len(data) < _LONG_TEXT else None
-    except ValueError:
-        value = None
-    if value is None:
-        data = data.strip(b" \t\r\n\0")
-        if not data:
-            return None
-        if len(data) >= _LONG_TEXT:
-            # An inline image is the usual reason for such a line and never needed whole.
-            data = _DATA_URL.sub(rb'"\1"', data)
         value = _parse_leniently(data)
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, str):
-        return BadLine(line.offset, value)
-    return BadLine(line.offset, f"a JSON {type(value).__name__}, not an object")
+    except RecursionError:
+        return BadLine(line.offset, "nested too deeply")
+    except ValueError as error:
+        return BadLine(line.offset, f"not valid JSON: {error}")
+    return value if isinstance(value, dict) else _no_object(line, value)
+
+
+def _no_object(line: Line, value: object) -> BadLine:
+    return BadLine(line.offset, f"a JSON {_JSON_KINDS[type(value)]}, not an object")
+
+
+_JSON_KINDS: Final[dict[type, str]] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    list: "array",
+    type(None): "null",
+}
 
 
 def _parse_leniently(data: bytes | bytearray) -> Any:
-    """The value; or a str that tells why there is none (a bare JSON string is no use either)."""
     try:
-        value = orjson.loads(data)
+        return orjson.loads(data)
     except ValueError:
-        pass
-    else:
-        return "a JSON string, not an object" if isinstance(value, str) else value
-    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        return _storable(json.loads(text, strict=False))
+
+
+def _storable(value: Any) -> Any:
+    """``value`` without lone surrogates, which neither SQLite nor pydantic takes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def compact_json(value: object) -> str | None:
+    """``value`` as Codex would write it; None if it is nested too deeply to be written."""
     try:
-        value = json.loads(text, strict=False)
-    except RecursionError:
-        return "nested too deeply"
-    except ValueError as error:
-        return f"not valid JSON: {error}"
-    return "a JSON string, not an object" if isinstance(value, str) else value
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer over 64 bits, or deeper than orjson goes
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            return None
 
 
 @contextmanager

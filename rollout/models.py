@@ -108,7 +108,7 @@ class Goal(Lenient):
 class TokenUsage(Lenient):
     """``info.total_token_usage`` of ``token_count``; damaged files hold floats and strings."""
 
-    total_tokens: float | None = None
+    total_tokens: int | float | None = None
 
 
 class TokenInfo(Lenient):
@@ -140,7 +140,7 @@ Model = TypeVar("Model", bound=Lenient)
 
 
 def read_payload(model: type[Model], payload: object) -> Model | None:
-    """``payload`` as a ``model``, without the fields whose type is wrong.
+    """``payload`` as a ``model``, without the fields, at any depth, whose type is wrong.
 
     None when it is no object at all.
     """
@@ -149,5 +149,30 @@ def read_payload(model: type[Model], payload: object) -> Model | None:
     try:
         return model.model_validate(payload)
     except ValidationError as error:
-        wrong = {detail["loc"][0] for detail in error.errors(include_input=False)}
-    return model.model_validate({key: value for key, value in payload.items() if key not in wrong})
+        wrong = [detail["loc"] for detail in error.errors(include_input=False)]
+    for place in wrong:
+        payload = _without(payload, place)
+    return model.model_validate(payload)
+
+
+def _without(value: Any, place: tuple[int | str, ...]) -> Any:
+    """A copy of ``value`` without what stands at ``place``, as far as that leads."""
+    if not place:
+        return value
+    first, rest = place[0], place[1:]
+    if isinstance(value, dict) and first in value:
+        child = value[first]
+        if rest and _leads(child, rest[0]):
+            return {**value, first: _without(child, rest)}
+        return {key: item for key, item in value.items() if key != first}
+    if isinstance(value, list) and isinstance(first, int) and first < len(value):
+        deeper = rest and _leads(value[first], rest[0])
+        child = _without(value[first], rest) if deeper else {}
+        return [*value[:first], child, *value[first + 1 :]]
+    return value
+
+
+def _leads(value: Any, key: int | str) -> bool:
+    if isinstance(value, dict):
+        return key in value
+    return isinstance(value, list) and isinstance(key, int) and key < len(value)

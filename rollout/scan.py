@@ -4,10 +4,15 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rollout.errors import HomeNotFound
 from rollout.paths import ROOTS
+
+AWAY: Final = "cannot be looked at"
+"""How the reason begins where a file or folder is there, but the system tells no more of it: a
+drive that is away, a folder without permission. What is below has not vanished."""
+MAX_INTEGER: Final = 2**63 - 1
 
 
 class FoundFile(NamedTuple):
@@ -50,11 +55,28 @@ def stat_file(home: Path, path: str) -> FoundFile | None:
         info = os.stat(home / path, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        return FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")
     ignored = None if stat.S_ISREG(info.st_mode) else "not a regular file"
-    return FoundFile(path, info.st_size, info.st_mtime_ns, info.st_ino, ignored)
+    return _found(path, info, ignored)
 
 
-def _walk(folder: str, relative: str) -> Iterator[FoundFile]:
+def _walk(root: str, relative: str) -> Iterator[FoundFile]:
+    # Its own stack: folders may be nested deeper than Python's.
+    open_folders = [_entries(root, relative)]
+    while open_folders:
+        for found in open_folders[-1]:
+            if isinstance(found, FoundFile):
+                yield found
+            else:
+                open_folders.append(_entries(*found))
+                break
+        else:
+            open_folders.pop()
+
+
+def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]]:
+    """Files of one folder, and (path, relative path) of its folders, newest name first."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)
@@ -64,31 +86,34 @@ def _walk(folder: str, relative: str) -> Iterator[FoundFile]:
         yield FoundFile(relative, 0, 0, 0, "a file where a folder should be")
         return
     except OSError as error:
-        yield FoundFile(relative, 0, 0, 0, f"folder cannot be listed: {error.strerror}")
+        yield FoundFile(relative, 0, 0, 0, f"{AWAY}: {error.strerror}")
         return
     entries.sort(key=_by_name, reverse=True)
     for entry in entries:
         name = entry.name
         path = f"{relative}/{name}"
-        if entry.is_file(follow_symlinks=False):
-            if path.isascii() or _storable(path):
-                try:
-                    info = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue  # gone since it was listed, which is what a next scan would find
-                ignored = None if _is_rollout(name) else "not named rollout-*.jsonl"
-                yield FoundFile(path, info.st_size, info.st_mtime_ns, info.st_ino, ignored)
-            else:
-                yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
-        elif entry.is_dir(follow_symlinks=False):
-            if not _storable(path):
-                yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
+        if not (path.isascii() or _storable(path)):
+            yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
+        elif entry.is_file(follow_symlinks=False):
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # gone since it was listed, which is what a next scan would find
+            except OSError as error:
+                yield FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")
                 continue
+            yield _found(path, info, None if _is_rollout(name) else "not named rollout-*.jsonl")
+        elif entry.is_dir(follow_symlinks=False):
             if _is_rollout(name):
                 yield FoundFile(path, 0, 0, 0, "a folder with a rollout's name")
-            yield from _walk(entry.path, path)
+            yield entry.path, path
         else:
-            yield FoundFile(_printable(path), 0, 0, 0, _special(entry))
+            yield FoundFile(path, 0, 0, 0, _special(entry))
+
+
+def _found(path: str, info: os.stat_result, ignored: str | None) -> FoundFile:
+    # SQLite's integers have a sign; some file systems use the last bit of an inode number.
+    return FoundFile(path, info.st_size, info.st_mtime_ns, info.st_ino & MAX_INTEGER, ignored)
 
 
 def _by_name(entry: "os.DirEntry[str]") -> str:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import orjson
 
+from rollout.lines import compact_json
+
 PLAIN: Final = frozenset({"cli", "vscode", "exec", "mcp", "unknown"})
 
 SOURCE_KINDS: Final = (
@@ -49,7 +51,7 @@ def stored_source(value: str | dict[str, Any] | None) -> str:
     if spawn is not None:
         known = ("parent_thread_id", "depth", "agent_path", "agent_nickname", "agent_role")
         value = {"subagent": {"thread_spawn": {key: spawn.get(key) for key in known}}}
-    return orjson.dumps(value).decode()
+    return compact_json(value) or "unknown"
 
 
 def source_kind(source: str) -> str:

@@ -23,7 +23,7 @@ from state.engine import Database
 from state.errors import LeaseLost
 from state.extractor import Extractor
 from state.lease import DEFAULT_LEASE_S, Lease, Owner, claim
-from state.ledger import LEDGER_SQL, Changes, compare, watermark
+from state.ledger import Changes, compare, watermark
 from state.schema import backfill_state
 from state.store import store_files
 from state.sync import (
@@ -35,6 +35,7 @@ from state.sync import (
     load_context,
     now_ms,
     read_batches,
+    read_ledger,
     reread,
     settle_inputs,
     tally,
@@ -149,7 +150,8 @@ class _Job:
                 changes = await find_changes(self._database, self._home, reread=self._force)
             self._counts.files = changes.files
             self._counts.to_read = self._counts.read + len(changes.to_read)
-            self._current = changes.files - len(changes.to_read) - len(changes.ignored)
+            unread = len(changes.to_read) + len(changes.ignored)
+            self._current = changes.files - unread - self._counts.read
             extractor.prepare(len(changes.to_read))
             async for batch, outcomes in read_batches(
                 self._database, extractor, changes, self._batch_files
@@ -170,13 +172,11 @@ class _Job:
 
     async def _begin(self, extractor: Extractor) -> Changes | None:
         """Store the newest few files, walk the rest of the home, and compare it all."""
-        async with self._database.read() as connection:
-            ledger = (await connection.exec_driver_sql(LEDGER_SQL)).all()
-        if ledger:
+        if await read_ledger(self._database):
             return None
         found = scan_home(self._home)
         first = await asyncio.to_thread(lambda: list(itertools.islice(found, _FIRST_FILES)))
-        start = compare(first, [])
+        start = compare(first, {})
         context = load_context(self._home)
         async for batch, outcomes in read_batches(
             self._database, extractor, start, self._batch_files
@@ -186,10 +186,11 @@ class _Job:
                 tally(self._counts, stored, batch)
                 await self._checkpoint(connection, batch)
             self._tell()
-        rest: list[FoundFile] = await asyncio.to_thread(lambda: list(found))
-        async with self._database.read() as connection:
-            ledger = (await connection.exec_driver_sql(LEDGER_SQL)).all()
-        return compare([*first, *rest], ledger)
+        ledger = await read_ledger(self._database)
+        changes = await asyncio.to_thread(lambda: compare(itertools.chain(first, found), ledger))
+        done = set(start.to_read)
+        changes.to_read = [file for file in changes.to_read if file not in done]
+        return changes
 
     @asynccontextmanager
     async def _write(self) -> AsyncGenerator[AsyncConnection]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from state.errors import IndexBusy, IndexDamaged, IndexTooNew, IndexUnavailable, StateError
+from state.facts import put_facts, read_facts
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
 
@@ -76,7 +77,6 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         cursor.execute(f"PRAGMA journal_mode = {journal}")  # WAL breaks on network drives
         cursor.execute("PRAGMA synchronous = NORMAL")  # a lost row is rebuilt from its file
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA cache_size = -8000")  # KiB; memory is bounded
         cursor.close()
 
     event.listen(engine.sync_engine, "connect", on_connect)
@@ -87,19 +87,24 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
             current = await connection.run_sync(_is_current, path)
         if not current:
             async with database.write() as connection:
-                await connection.run_sync(_migrate, path)
+                if await connection.run_sync(_migrate, path):
+                    # In the same transaction: an index never misses what users have set.
+                    await put_facts(connection, read_facts(path))
             path.chmod(0o600)
         yield database
     finally:
         await asyncio.shield(engine.dispose())
 
 
-def _migrate(connection: sa.Connection, path: Path) -> None:
+def _migrate(connection: sa.Connection, path: Path) -> bool:
+    """Apply what is pending: whether the index is a new one."""
     if _is_current(connection, path):
-        return  # another process was faster
+        return False  # another process was faster
     from state.migrate import upgrade
 
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     upgrade(connection)
+    return tables == 0
 
 
 def _is_current(connection: sa.Connection, path: Path) -> bool:

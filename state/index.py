@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rollout.extract import extract_file
 from rollout.paths import logical_path, parse_uuid
-from rollout.scan import FoundFile, check_home, stat_file
+from rollout.scan import AWAY, FoundFile, check_home, stat_file
 from state import rows
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
@@ -292,7 +292,10 @@ class ThreadIndex:
 def is_fresh(home: Path, row: Row) -> bool:
     """Whether the file behind a row is as it was when the row was made."""
     file = stat_file(home, row["rollout_path"])
-    return file is not None and identity(file) == (row["size_bytes"], row["mtime_ns"], row["inode"])
+    if file is None:
+        return False
+    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
+    return (file.ignored or "").startswith(AWAY) or identity(file) == known
 
 
 def identity(file: FoundFile) -> tuple[int, int, int]:

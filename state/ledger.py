@@ -1,15 +1,19 @@
 """The ledger of files, and what a scan of the home differs from it in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rollout.fold import EXTRACTOR_VERSION
-from rollout.scan import FoundFile
+from rollout.scan import AWAY, FoundFile
+from rollout.version import EXTRACTOR_VERSION
 
 LEDGER_SQL: Final = (
     "SELECT path, size_bytes, mtime_ns, inode, retry, extractor_version, reason FROM rollout_files"
 )
+
+
+Ledger = dict[str, tuple[Any, ...]]
+"""The rows of ``LEDGER_SQL``: path to the rest."""
 
 
 @dataclass(slots=True)
@@ -30,14 +34,12 @@ class Changes:
         return bool(self.to_read or self.ignored or self.vanished)
 
 
-def compare(
-    scanned: Iterable[FoundFile], ledger: Iterable[Sequence[Any]], *, reread: bool = False
-) -> Changes:
-    """Compare a scan with the ledger's rows (of ``LEDGER_SQL``), in one pass.
+def compare(scanned: Iterable[FoundFile], ledger: Ledger, *, reread: bool = False) -> Changes:
+    """Compare a scan with the ledger, in one pass, which uses the ledger up.
 
     With ``reread`` every rollout counts as changed.
     """
-    known = {row[0]: row[1:] for row in ledger}
+    known = ledger
     changes = Changes()
     hidden: list[str] = []
     added: list[FoundFile] = []
@@ -46,9 +48,10 @@ def compare(
         path, size, mtime_ns, inode, ignored = file
         before = known.pop(path, None)
         if ignored is not None:
-            if size == 0 and mtime_ns == 0 and ignored.startswith("folder cannot be listed"):
+            away = ignored.startswith(AWAY)
+            if away:
                 hidden.append(path + "/")
-            if before is None or before[5] != ignored:
+            if before is None or (before[5] != ignored and not away):
                 changes.ignored.append(file)
         elif before is None:
             added.append(file)

@@ -84,5 +84,5 @@ def _is_in_step(connection: sqlite3.Connection, home: Path) -> bool:
     inputs = connection.execute("SELECT value FROM index_meta WHERE key = 'home_inputs'").fetchone()
     if inputs != (home_inputs(home),):
         return False
-    ledger = connection.execute(LEDGER_SQL).fetchall()
+    ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
     return not compare(scan_home(home), ledger)

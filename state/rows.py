@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Earlier, Extracted, Progress
 from rollout.fold import (
-    EXTRACTOR_VERSION,
     FACT_NAMES,
     LONGEST_TEXT,
     SEEN_PROVIDER,
@@ -24,6 +23,7 @@ from rollout.fold import (
 from rollout.lines import BadLine
 from rollout.paths import is_archived
 from rollout.source import source_kind, thread_spawn
+from rollout.version import EXTRACTOR_VERSION
 from state.listing import Facet, folded
 from state.place import cwd_key
 from state.schema import rollout_files, thread_dynamic_tools, thread_spawn_edges, threads

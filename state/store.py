@@ -12,9 +12,9 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Extracted, Unusable
-from rollout.fold import EXTRACTOR_VERSION
 from rollout.paths import parse_name, precedence
 from rollout.scan import FoundFile
+from rollout.version import EXTRACTOR_VERSION
 from state import rows
 from state.schema import rollout_files, threads, user_facts
 

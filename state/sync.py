@@ -19,7 +19,7 @@ from rollout.scan import FoundFile, scan_home, stat_file
 from state import rows
 from state.engine import Database
 from state.extractor import Extractor
-from state.ledger import LEDGER_SQL, Changes, compare
+from state.ledger import LEDGER_SQL, Changes, Ledger, compare
 from state.place import default_provider, home_inputs
 from state.schema import index_meta, threads, user_facts
 from state.store import Context, Stored, forget_files, store_files
@@ -78,10 +78,15 @@ async def sync(
 
 async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
     """What a scan of ``home`` differs in from the ledger."""
-    scanned = await asyncio.to_thread(lambda: list(scan_home(home)))
+    ledger = await read_ledger(database)
+    return await asyncio.to_thread(lambda: compare(scan_home(home), ledger, reread=reread))
+
+
+async def read_ledger(database: Database) -> Ledger:
+    """The ledger as :func:`state.ledger.compare` takes it."""
     async with database.read() as connection:
-        ledger = (await connection.exec_driver_sql(LEDGER_SQL)).all()
-    return compare(scanned, ledger, reread=reread)
+        found = await connection.exec_driver_sql(LEDGER_SQL)
+        return {row[0]: tuple(row[1:]) for row in found}
 
 
 async def apply_changes(

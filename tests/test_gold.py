@@ -84,7 +84,7 @@ def test_every_column_equals_that_of_codex(corpus_index: Path) -> None:
             if not same_text(recorded[column], value):
                 different.append((recorded["id"], column, recorded[column], value))
     assert different == []
-    assert compared > 6000
+    assert compared > 5900
 
 
 def test_names_come_from_the_session_index(corpus_index: Path) -> None:

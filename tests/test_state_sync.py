@@ -339,13 +339,13 @@ def test_names_and_the_default_provider_follow_their_files(home: Path, index_pat
 
 def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path: Path) -> None:
     """A drive that is away for a moment must not empty the index."""
-    from rollout.scan import FoundFile
+    from rollout.scan import AWAY, FoundFile
     from state.ledger import compare
 
-    ledger = [("sessions/2026/05/28/rollout-a.jsonl", 1, 2, 3, 0, 1, None)]
-    away = FoundFile("sessions/2026", 0, 0, 0, "folder cannot be listed: Input/output error")
-    assert compare([away], ledger).vanished == []
-    assert compare([], ledger).vanished == [ledger[0][0]]
+    path = "sessions/2026/05/28/rollout-a.jsonl"
+    away = FoundFile("sessions/2026", 0, 0, 0, f"{AWAY}: Input/output error")
+    assert compare([away], {path: (1, 2, 3, 0, 1, None)}).vanished == []
+    assert compare([], {path: (1, 2, 3, 0, 1, None)}).vanished == [path]
 
 
 def test_a_page_drops_rows_whose_file_is_gone_and_is_filled_up_again(

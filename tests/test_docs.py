@@ -1,0 +1,152 @@
+"""The documents name what there is, all of it, and nothing else."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from cli import errors
+from cli.app import app
+from state.index import open_index
+from state.schema import metadata
+
+from .command import THREAD_KEYS, Cli, write_rollout
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+COMMANDS = {
+    command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands
+}
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+CALL = re.compile(
+    r"(?<![\w./-])(?:[\w./-]*/)?threadkeep((?:[ ]--(?:home|db)[ ][^\s`]+)*)[ ]([a-z][\w-]*)"
+)
+STATUSES = {
+    name: value
+    for name, value in vars(errors).items()
+    if name.isupper() and isinstance(value, int) and not name.startswith("_")
+}
+
+
+def code_named(text: str) -> set[str]:
+    """What stands between backquotes in a text, outside of blocks."""
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)))
+
+
+def test_every_command_has_help() -> None:
+    assert {"list", "show", "backfill", "sync", "reindex", "status"} <= COMMANDS
+    for command in app.registered_commands:
+        assert command.callback
+        assert (command.callback.__doc__ or "").strip(), command.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    for code in CODE.findall(page.read_text("utf-8")):
+        for _, word in CALL.findall(code):
+            assert word in COMMANDS, (word, code)
+
+
+def test_every_command_is_described_and_named_in_the_readme() -> None:
+    commands_page = (DOCS / "cli.md").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for command in COMMANDS:
+        assert f"\n## threadkeep {command}\n" in commands_page
+        assert re.search(rf"`(?:threadkeep )?{command}\b", readme), command
+
+
+def test_every_option_is_described(tmp_path: Path) -> None:
+    cli = Cli(tmp_path / "home", tmp_path)
+    text = (DOCS / "cli.md").read_text("utf-8")
+    helps = [
+        ran.out for ran in cli.run_each([["--help"], *([name, "--help"] for name in COMMANDS)])
+    ]
+    for option in {word for text in helps for word in re.findall(r"(?m)^  (--[a-z-]+)", text)}:
+        assert option in text or option in ("--help", "--sync"), option
+
+
+def test_every_exit_status_is_described() -> None:
+    text = (DOCS / "cli.md").read_text("utf-8").partition("## Exit status")[2]
+    told = {int(number) for number in re.findall(r"(?m)^\| (\d+) \|", text)}
+    assert told == set(STATUSES.values())
+    assert told == {0, 1, 2, 3, 4, 5, 6, 7, 130}
+
+
+def test_every_kind_of_error_is_described_with_its_status() -> None:
+    text = (DOCS / "recovery.md").read_text("utf-8")
+    told = {kind: int(code) for kind, code in re.findall(r"(?m)^\| `(\w+)` \| (\d+) \|", text)}
+    known = {outcome.kind: outcome.status for outcome in errors._OUTCOMES.values()}
+    assert told == known
+
+
+def keys_of(value: object) -> set[str]:
+    """Every key of a JSON document, at any depth."""
+    if isinstance(value, dict):
+        return set(value) | {key for item in value.values() for key in keys_of(item)}
+    if isinstance(value, list):
+        return {key for item in value for key in keys_of(item)}
+    return set()
+
+
+def test_every_json_key_is_described(tmp_path: Path) -> None:
+    cli = Cli(tmp_path / "home", tmp_path)
+    write_rollout(cli.home, 1)
+    write_rollout(cli.home, 2).write_bytes(b"")
+    keys = set(THREAD_KEYS) | {"sha", "branch", "originUrl"}
+    keys |= keys_of(cli.run("backfill", "--json", status=6).json)
+    keys |= keys_of(cli.run("list", "--json").json)
+    keys |= keys_of(cli.run("status", "--json").json)
+    keys |= keys_of(cli.run("show", "nobody", "--json", status=3).json) - {"error"}
+    text = (DOCS / "json.md").read_text("utf-8")
+    told = {part for name in code_named(text) for part in re.split(r"[.\[\]]+", name)}
+    assert keys <= told, keys - told
+    assert re.search(r"`\{\"thread\": Thread\}`", text)
+
+
+def test_every_table_and_column_is_described() -> None:
+    text = (DOCS / "schema.md").read_text("utf-8")
+    sections = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", text))
+    for table in metadata.tables.values():
+        described = code_named(sections[table.name])
+        columns = {column.name for column in table.columns}
+        assert columns <= described, (table.name, columns - described)
+        rows = re.findall(r"(?m)^\| (`[^|]+) \|", sections[table.name])
+        first = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+        assert first == columns, table.name
+
+
+def test_every_index_and_trigger_is_described(tmp_path: Path) -> None:
+    async def names() -> set[str]:
+        async with (
+            open_index(tmp_path, tmp_path / "index.sqlite3") as index,
+            index.database.read() as connection,
+        ):
+            found = await connection.exec_driver_sql(
+                "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger')"
+                " AND name NOT LIKE 'sqlite_autoindex%' AND tbl_name NOT LIKE 'alembic%'"
+            )
+            return set(found.scalars())
+
+    text = (DOCS / "schema.md").read_text("utf-8")
+    there = asyncio.run(names())
+    assert there
+    assert there <= code_named(text), there - code_named(text)
+    told = set(re.findall(r"`(ix_\w+)`", text))
+    assert told <= there, told - there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_no_place_of_the_machine_they_were_written_on(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert str(ROOT) not in text
+    assert "/tmp/" not in text
+    assert "/root/" not in text
