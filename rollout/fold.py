@@ -96,7 +96,8 @@ def _skip_pattern(events: str) -> "re.Pattern[bytes]":
     """Matches lines that change nothing, given the inner event types that do not.
 
     Since 0.36 every Codex writes {"timestamp":"2026-10-15T07:00:08.296Z", and then, in
-    paginated files, "ordinal":8, before the type (§2.1). Anything else is parsed.
+    paginated files, "ordinal":8, before the type (§2.1). Anything else is parsed. Whatever the
+    24 characters are, no object begins in them, so the type is that of the line.
     """
     needless = (
         "response_item|token_usage_record|world_state|compacted|dynamic_tools_updated"
@@ -110,7 +111,7 @@ def _skip_pattern(events: str) -> "re.Pattern[bytes]":
         "|(?:entered|exited)_review_mode|error"
     )
     return re.compile(
-        rb'\{"timestamp":"[^"\\\n]{24}",(?:"ordinal":\d{1,20},)?"type":"(?:(?:%s)",'
+        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,20},)?"type":"(?:(?:%s)",'
         rb'|event_msg","payload":\{"type":"(?:token_count",(?:"info":null|("info":\{))'
         rb"|(?:%s|%s)))" % (needless.encode(), (always + '"').encode(), events.encode())
     )

@@ -94,6 +94,7 @@ class LineReader:
         while got := stream.readinto(view[have:]):
             end = have + got
             start, search = 0, have
+            places: list[tuple[int, int]] = []
             while (newline := buffer.find(b"\n", search, end)) >= 0:
                 if dropping:
                     dropping = False
@@ -109,9 +110,11 @@ class LineReader:
                     if needs:
                         match = needs.skip.match
                 elif found.lastindex:
-                    latest.append(Line(base + start, bytes(view[start:newline])))
-                    self.latest_seen += 1
+                    places.append((start, newline))
                 start = search = newline + 1
+            for place in places[-4:]:
+                latest.append(Line(base + place[0], bytes(view[place[0] : place[1]])))
+            self.latest_seen += len(places)
             if start:
                 self.end_offset = line_start = base + start
             base += start

@@ -77,6 +77,8 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         cursor.execute(f"PRAGMA journal_mode = {journal}")  # WAL breaks on network drives
         cursor.execute("PRAGMA synchronous = NORMAL")  # a lost row is rebuilt from its file
         cursor.execute("PRAGMA foreign_keys = ON")
+        # 16 MB: a backfill writes each page of its indexes many times before it is moved.
+        cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         cursor.close()
 
     event.listen(engine.sync_engine, "connect", on_connect)

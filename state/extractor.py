@@ -1,45 +1,20 @@
 """Reading many files beside the event loop: in a thread, or in processes for a whole home."""
 
 import asyncio
-import gc
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from rollout.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.lines import LineReader
+from rollout.extract import Earlier, Extracted, Unusable
+from rollout.worker import extract_many, start_worker
 
 POOL_FROM_FILES: Final = 1000
 """From so many files on, starting processes costs less than it saves (measured)."""
 _TASK_FILES: Final = 50
-
-Item = tuple[str, Earlier | None]
-
-
-def extract_many(home: str, items: Sequence[Item]) -> list[Extracted | Unusable]:
-    """The outcomes of several files, in their order. Runs in a worker."""
-    reader = LineReader()
-    return [extract_file(home, path, earlier, reader) for path, earlier in items]
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # what a worker makes has no cycles, and it does not live long
-    os.nice(5)  # the process that stores what we read is the narrow place
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()  # a parent that was killed cannot tell us to stop
-        os._exit(1)
 
 
 class Extractor:
@@ -67,7 +42,7 @@ class Extractor:
         if self._pool is None and files >= POOL_FROM_FILES and workers > 1:
             # "spawn": a fork would copy the database's threads in whatever state they are.
             self._pool = ProcessPoolExecutor(
-                workers, multiprocessing.get_context("spawn"), initializer=_start_worker
+                workers, multiprocessing.get_context("spawn"), initializer=start_worker
             )
 
     async def extract(

@@ -255,9 +255,10 @@ def _keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[i
 
 def _branch(query: Query, by_cwd: bool, conditions: list[str]) -> str:
     key = f"{query.sort_key}_ms"
-    index = f"ix_threads_{'cwd' if by_cwd else 'facet'}_{query.sort_key}"
+    # SQLite finds the index on cwd by itself; while a first backfill runs, there is none.
+    hint = "" if by_cwd else f" INDEXED BY ix_threads_facet_{query.sort_key}"
     return (
-        f"SELECT {key} AS k, id FROM threads INDEXED BY {index}"
+        f"SELECT {key} AS k, id FROM threads{hint}"
         f" WHERE facet = ? AND {' AND '.join(conditions)} {_order(query, key)} LIMIT ?"
     )
 

@@ -112,13 +112,17 @@ threads: Final = sa.Table(
 SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
 for _key in SORT_KEYS:
     sa.Index(f"ix_threads_facet_{_key}", threads.c.facet, threads.c[f"{_key}_ms"], threads.c.id)
+CWD_INDEXES: Final = [
     sa.Index(
-        f"ix_threads_cwd_{_key}",
+        f"ix_threads_cwd_{key}",
         threads.c.cwd_key,
         threads.c.facet,
-        threads.c[f"{_key}_ms"],
+        threads.c[f"{key}_ms"],
         threads.c.id,
     )
+    for key in SORT_KEYS
+]
+"""A first backfill does without them until its end, see :mod:`state.backfill`."""
 sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))
 
 thread_dynamic_tools: Final = sa.Table(

@@ -190,15 +190,16 @@ def load_context(home: Path) -> Context:
     return Context(names, default_provider(home), now_ms())
 
 
-async def settle_inputs(database: Database, home: Path) -> None:
+async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
     """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
+    write = write or database.write
     inputs = await asyncio.to_thread(home_inputs, home)
     async with database.read() as connection:
         c = index_meta.c
         if await connection.scalar(sa.select(c.value).where(c.key == _INPUTS)) == inputs:
             return
     context = load_context(home)
-    async with database.write() as connection:
+    async with write() as connection:
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
         wanted: dict[str, str | None] = dict.fromkeys(named) | dict(context.names)
         facts = sa.select(user_facts.c.thread_id, user_facts.c.value).where(

@@ -88,7 +88,6 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
             edges,
         )
         connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')")
-        connection.execute("ANALYZE")
         connection.commit()
 
 

@@ -1,0 +1,34 @@
+"""Reading many files in another process. Imports little: each process pays for it."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+from rollout.extract import Earlier, Extracted, Unusable, extract_file
+from rollout.lines import LineReader
+
+Item = tuple[str, Earlier | None]
+
+
+def extract_many(home: str, items: Sequence[Item]) -> list[Extracted | Unusable]:
+    """The outcomes of several files below ``home``, in their order."""
+    reader = LineReader()
+    return [extract_file(home, path, earlier, reader) for path, earlier in items]
+
+
+def start_worker() -> None:
+    """Set up a worker process; run by the pool in each of them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.disable()  # what a worker makes has no cycles, and it does not live long
+    os.nice(5)  # the process that stores what we read is the narrow place
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # a parent that was killed cannot tell us to stop
+        os._exit(1)
