@@ -22,6 +22,7 @@ from state.listing import Query
 from state.sync import Counts, find_changes, now_ms
 
 from .conftest import copy_corpus
+from .homes import thread_id, write
 from .indexes import meaning, rows
 
 WORKER = """
@@ -130,6 +131,46 @@ def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
         if n > 3:
             assert counts.read < 198, "what was committed is not read again"
     assert crashes > 8
+
+
+def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_path: Path) -> None:
+    """Its indexes on cwd are built at the end; until then lists by cwd are right, if slower."""
+    home = tmp_path / "home"
+    for number in range(1_150):
+        write(home, number)
+    whole = tmp_path / "whole.sqlite3"
+    asyncio.run(_resume(home, whole))
+    indexes = (
+        "SELECT name, trim(replace(sql, char(10), '')) AS sql FROM sqlite_master"
+        " WHERE type = 'index' ORDER BY name"
+    )
+    for n in (3, 5, 7, 9):
+        index = tmp_path / f"{n}.sqlite3"
+        died = subprocess.run(
+            worker(home, index, batch=200, setup=DIE_AT_COMMIT, arg=n), capture_output=True
+        )
+        assert died.returncode == 9, died.stderr.decode()
+
+        counts = asyncio.run(_resume(home, index))
+        assert counts.read < 1_150
+        assert rows(index, indexes) == rows(whole, indexes)
+        assert meaning(index) == meaning(whole)
+
+
+def test_a_list_by_cwd_is_right_while_its_index_is_not_there(tmp_path: Path) -> None:
+    home, index = tmp_path / "home", tmp_path / "index.sqlite3"
+    for number in range(30):
+        write(home, number)
+
+    async def scenario() -> list[str]:
+        async with open_index(home, index) as opened:
+            await opened.backfill()
+            async with opened.database.write() as connection:
+                await connection.exec_driver_sql("DROP INDEX ix_threads_cwd_created_at")
+            page = await opened.page(Query(cwds=("/work/p1",), limit=100))
+            return [row["id"] for row in page.rows]
+
+    assert asyncio.run(scenario()) == [thread_id(n) for n in range(28, 0, -3)]
 
 
 async def _resume(home: Path, index: Path) -> Counts:

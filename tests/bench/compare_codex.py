@@ -39,9 +39,10 @@ OURS = {
 OUR_PROGRAM = """
 import asyncio, json, statistics, sys, time, resource
 from pathlib import Path
-from state.index import open_index
-from state.listing import Query
 async def main():
+    # Not above: worker processes run that again.
+    from state.index import open_index
+    from state.listing import Query
     home, path, lists = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     async with open_index(home, path) as index:
         began, first = time.perf_counter(), []
