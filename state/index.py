@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -24,7 +24,6 @@ from state.listing import (
     Page,
     Query,
     Row,
-    Steps,
     hidden_steps,
     page_steps,
     short_id_steps,
@@ -33,7 +32,6 @@ from state.schema import rollout_files, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
 from state.sync import BATCH_FILES, Counts, Report, find_changes, load_context, sync
 
-Result = TypeVar("Result")
 _REPAIR_ROUNDS: Final = 20
 
 
@@ -68,7 +66,7 @@ class ThreadIndex:
             InvalidCursor: the query's cursor is not one of this list.
         """
         for _ in range(_REPAIR_ROUNDS):
-            page = await self._run(page_steps(query))
+            page = await self.database.run(page_steps(query))
             stale = [row for row in page.rows if not is_fresh(self.home, row)]
             if not stale:
                 return page
@@ -79,11 +77,11 @@ class ThreadIndex:
 
     async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix, of eight letters or more, that only it has."""
-        return await self._run(short_id_steps(ids))
+        return await self.database.run(short_id_steps(ids))
 
     async def hidden(self, query: Query) -> Hidden:
         """What the defaults keep out of the list that ``query`` asks for."""
-        return await self._run(hidden_steps(query))
+        return await self.database.run(hidden_steps(query))
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.
@@ -214,19 +212,6 @@ class ThreadIndex:
         )
         async with self.database.read() as connection:
             return [dict(row._mapping) for row in await connection.execute(found)]
-
-    async def _run(self, steps: "Steps[Result]") -> Result:
-        """Drive a sans-IO query in one read transaction."""
-        async with self.database.read() as connection:
-            try:
-                request = next(steps)
-                while True:
-                    sql, parameters = request
-                    result = await connection.exec_driver_sql(sql, tuple(parameters))
-                    request = steps.send(list(result.all()))
-            except StopIteration as done:
-                value: Result = done.value
-                return value
 
     async def _rows(self, ids: Sequence[str]) -> dict[str, Row]:
         names = COLUMNS.split(", ")

@@ -349,6 +349,26 @@ def test_the_limit_is_clamped_as_codex_does(asked: int, given_: int) -> None:
     assert Query(limit=asked).limit == given_
 
 
+def test_a_cancelled_page_leaves_an_index_that_answers(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    fill(path, 2000)
+
+    async def scenario() -> None:
+        async with open_database(path) as database:
+            for _ in range(5):
+                task = asyncio.create_task(database.run(page_steps(Query(search="e", limit=100))))
+                await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            pages = await asyncio.gather(
+                *(database.run(page_steps(Query(limit=10))) for _ in range(20))
+            )
+            assert len({tuple(ids(page.rows)) for page in pages}) == 1
+
+    asyncio.run(scenario())
+
+
 def test_circles_in_the_lineage_end(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite3"
     fill(path, 10)
