@@ -24,7 +24,7 @@ def permission_profile(policy: dict[str, Any], cwd: str) -> dict[str, Any] | Non
     if kind == "danger-full-access":
         return {"type": "disabled"}
     if kind == "read-only":
-        return READ_ONLY
+        return {**READ_ONLY, "network": _network(policy.get("network_access"))}
     if kind == "external-sandbox":
         return {"type": "external", "network": _network(policy.get("network_access"))}
     if kind == "workspace-write":
