@@ -3,6 +3,7 @@
 Facts: rollout-format §9, measured on Codex 0.169.
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -54,6 +55,7 @@ def stored_source(value: str | dict[str, Any] | None) -> str:
     return compact_json(value) or "unknown"
 
 
+@lru_cache(maxsize=1024)
 def source_kind(source: str) -> str:
     """The kind of a stored source: of :data:`SOURCE_KINDS`, or ``custom…`` or ``internal``."""
     if source in PLAIN:

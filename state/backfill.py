@@ -165,7 +165,7 @@ class _Job:
             async for batch, outcomes in read_batches(
                 self._database, extractor, changes, self._batch_files
             ):
-                async with self._write() as connection:
+                async with self._database.write() as connection:
                     stored = await store_files(connection, outcomes, context, changes.vanished)
                     tally(self._counts, stored, batch)
                     await self._checkpoint(connection, batch)
@@ -192,7 +192,7 @@ class _Job:
         async for batch, outcomes in read_batches(
             self._database, extractor, start, self._batch_files
         ):
-            async with self._write() as connection:
+            async with self._database.write() as connection:
                 stored = await store_files(connection, outcomes, context)
                 tally(self._counts, stored, batch)
                 await self._checkpoint(connection, batch)
@@ -211,6 +211,7 @@ class _Job:
             yield connection
 
     async def _checkpoint(self, connection: AsyncConnection, batch: list[FoundFile]) -> None:
+        """The fence's guard of a batch, at its end: if it fails, all of the batch is undone."""
         mark = watermark(batch[-1])
         await self._lease.renew(connection, now_ms(), self._values() | {"watermark": mark})
 

@@ -5,6 +5,7 @@ Standard library only; the quick path of one-shot commands runs through here.
 
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +56,7 @@ def default_provider(home: Path) -> str:
     return provider if isinstance(provider, str) and provider else DEFAULT_PROVIDER
 
 
+@lru_cache(maxsize=4096)
 def cwd_key(cwd: str) -> str:
     """The form in which two spellings of one folder are equal, without asking the disk.
 

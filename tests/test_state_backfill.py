@@ -200,7 +200,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     """SIGSTOP the holder past its expiry, let another finish, SIGCONT it."""
     index = tmp_path / "index.sqlite3"
     stopped = subprocess.Popen(
-        worker(corpus_home, index, lease_s=1, setup=STOP_AFTER_COMMITS, arg=3),
+        worker(corpus_home, index, batch=3, lease_s=1, setup=STOP_AFTER_COMMITS, arg=3),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -211,12 +211,13 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     expires = 0
     while True:
         os.kill(stopped.pid, signal.SIGCONT)
-        time.sleep(0.05)
+        time.sleep(0.004)  # a fraction of a batch, of which there are sixty
         os.kill(stopped.pid, signal.SIGSTOP)
         while not _is_stopped(stopped.pid):
             time.sleep(0.01)
-        if stopped.poll() is not None or _can_write(index):
+        if _can_write(index):
             break
+    assert rows(index, "SELECT status FROM backfill_state") == [{"status": "running"}]
     expires = rows(index, "SELECT lease_expires_at_ms AS t FROM backfill_state")[0]["t"]
     while now_ms() <= expires:
         time.sleep(0.05)

@@ -25,14 +25,14 @@ from typing import IO, Any
 LISTS: dict[str, dict[str, Any]] = {
     "default": {"limit": 50},
     "updated_at": {"limit": 50, "sortKey": "updated_at"},
-    "cwd": {"limit": 50, "cwd": "/home/dev/proj7"},
+    "cwd": {"limit": 50, "cwd": "/home/dev/projects/beta"},
     "search": {"limit": 50, "searchTerm": "lease fence"},
     "default, database only": {"limit": 50, "useStateDbOnly": True},
 }
 OURS = {
     "default": {},
     "updated_at": {"sort_key": "updated_at"},
-    "cwd": {"cwds": ["/home/dev/proj7"]},
+    "cwd": {"cwds": ["/home/dev/projects/beta"]},
     "search": {"search": "lease fence"},
     "default, database only": {},
 }

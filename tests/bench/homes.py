@@ -76,7 +76,7 @@ def _write(
     lines = json.loads(json.dumps(lines).replace(old_id, own_id))
     stamp = _iso(moment)
     meta = lines[0]["payload"]
-    meta |= {"timestamp": stamp, "cwd": f"/home/dev/p{number % 40}"}
+    meta |= {"timestamp": stamp, "cwd": f"/home/dev/projects/{number % 40}"}
     meta["source"] = ("cli", "vscode", "exec", "cli", "vscode")[number % 5]
     for line in lines:
         line["timestamp"] = stamp
