@@ -3,6 +3,7 @@
 Commands import what they need in their bodies: help and completion must stay quick.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -173,6 +174,9 @@ def main() -> None:
     from rollout.errors import RolloutError
     from state.errors import StateError
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         app()
     except (RolloutError, StateError) as error:

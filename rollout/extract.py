@@ -15,7 +15,7 @@ from rollout.fold import (
 )
 from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout
 from rollout.paths import COMPRESSED_SUFFIX, parse_name
-from rollout.scan import MAX_INTEGER, FoundFile, stat_file
+from rollout.scan import FoundFile, identity, stat_file
 from rollout.version import EXTRACTOR_VERSION
 
 _GUARD_BYTES: Final = 256
@@ -83,7 +83,7 @@ def extract_file(
         with open_rollout(full) as stream:
             # The size is taken first: a line written meanwhile makes the next scan look again.
             info = os.stat(full) if path.endswith(COMPRESSED_SUFFIX) else os.fstat(stream.fileno())
-            place = (path, info.st_size, info.st_mtime_ns, info.st_ino & MAX_INTEGER)
+            place = (path, *identity(info))
             try:
                 if earlier is not None and _may_go_on(stream, path, info, earlier):
                     return _continue(stream, place, earlier, reader or LineReader())
@@ -199,7 +199,7 @@ def _may_go_on(stream: RolloutStream, path: str, info: os.stat_result, earlier: 
     return (
         bool(progress.guard)
         and not path.endswith(COMPRESSED_SUFFIX)
-        and info.st_ino & MAX_INTEGER == earlier.inode
+        and identity(info)[2] == earlier.inode
         and info.st_size >= progress.folded_bytes
         and _guard(stream, progress.folded_bytes) == progress.guard
     )

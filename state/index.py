@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rollout.extract import extract_file
 from rollout.paths import logical_path, parse_uuid
-from rollout.scan import AWAY, FoundFile, check_home, stat_file
+from rollout.scan import AWAY, check_home, stat_file
 from state import rows
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
@@ -280,12 +280,7 @@ def is_fresh(home: Path, row: Row) -> bool:
     if file is None:
         return False
     known = (row["size_bytes"], row["mtime_ns"], row["inode"])
-    return (file.ignored or "").startswith(AWAY) or identity(file) == known
-
-
-def identity(file: FoundFile) -> tuple[int, int, int]:
-    """What tells that a file has not been touched."""
-    return file.size, file.mtime_ns, file.inode
+    return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 
 def _below(home: Path, reference: str) -> str | None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from rollout.extract import extract_file
 from state.index import ThreadIndex, open_index
 from state.listing import Query
 from state.sync import Counts
@@ -397,3 +398,35 @@ def test_reading_moves_no_sort_key(home: Path, index_path: Path, limit: int) -> 
 
     in_index(home, index_path, scenario)
     assert meaning(index_path) == before
+
+
+@pytest.mark.parametrize("seconds", [-2_177_452_800, 13_569_465_600, 0])
+def test_a_clock_jump_is_no_obstacle(home: Path, index_path: Path, seconds: int) -> None:
+    """Modification times of 1901 and 2400; the latter is beyond 64 bits of nanoseconds."""
+    path = write(home, 1)
+    os.utime(path, (seconds, seconds))
+    write(home, 2)
+    assert sync(home, index_path).read == 2
+    assert sync(home, index_path).read == 0
+    assert len(rows(index_path, "SELECT * FROM threads")) == 2
+
+
+def test_a_fault_of_ours_with_one_file_is_a_finding(
+    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home, 1)
+    write(home, 2)
+    real = extract_file
+
+    def faulty(home: str, path: str, *rest: Any) -> Any:
+        if thread_id(1) in path:
+            raise ZeroDivisionError("oops")
+        return real(home, path, *rest)
+
+    monkeypatch.setattr("rollout.worker.extract_file", faulty)
+    assert sync(home, index_path).unreadable == 1
+    [entry] = rows(index_path, "SELECT reason FROM rollout_files WHERE bucket = 'unreadable'")
+    assert "ZeroDivisionError: oops" in entry["reason"]
+    monkeypatch.undo()
+    assert sync(home, index_path).unreadable == 0
+    assert len(rows(index_path, "SELECT * FROM threads")) == 2
