@@ -451,3 +451,23 @@ def test_stale_rows_are_pruned_at_the_end(tmp_path: Path, index_path: Path) -> N
     files = rows(index_path, "SELECT count(*) AS n FROM rollout_files")[0]["n"]
     assert files == left
     assert rows(index_path, "SELECT * FROM threads WHERE rollout_path LIKE 'sessions/2026%'") == []
+
+
+def test_a_long_lived_user_answers_while_it_catches_up_in_the_background(
+    corpus_home: Path, index_path: Path, undisturbed: object
+) -> None:
+    async def scenario() -> None:
+        async with open_index(corpus_home, index_path) as index:
+            async with index.catching_up() as task:
+                assert (await index.page(Query())).rows == []  # at once, before anything is there
+                counts = await task
+                assert counts is not None
+                assert counts.read == 198
+                assert len((await index.page(Query())).rows) == 25
+            async with index.catching_up() as task:
+                pass  # ended before it is done: cancelled, and nothing is left running
+            assert task.done()
+            assert (await index.backfill_status()).status == "complete"
+
+    asyncio.run(scenario())
+    assert meaning(index_path) == undisturbed
