@@ -20,6 +20,7 @@ from state.errors import (
 
 OK: Final = 0
 NO_MATCH: Final = 1
+FINDINGS: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
 TOO_NEW: Final = 4

@@ -1,0 +1,74 @@
+"""Print what a check found."""
+
+from typing import Any
+
+from cli import errors, output
+from state.findings import SEVERITIES, Finding, Findings
+
+
+def document(check: str, found: Findings) -> dict[str, Any]:
+    """The JSON document of a check's findings; callers add what is their own."""
+    return {
+        "version": 1,
+        "check": check,
+        "clean": found.clean,
+        "counts": {severity: found.by_severity[severity] for severity in SEVERITIES},
+        "codes": dict(sorted(found.by_code.items())),
+        "findings": [_entry(finding) for finding in found.kept],
+        "findingsCut": found.cut,
+    }
+
+
+def tell(found: Findings, more: str) -> None:
+    """Print findings for people. ``more`` tells how to see what the report has no room for."""
+    for finding in found.kept:
+        where = output.one_line(finding.path or "")
+        if finding.offset is not None:
+            where += f" at byte {finding.offset:,}"
+        about = " ".join(filter(None, (finding.thread_id, where)))
+        output.line(f"{finding.kind.severity:<8} {finding.kind.code:<20} {about}")
+        output.line(f"         {output.one_line(finding.message)}")
+        if finding.measured is not None or finding.expected is not None:
+            output.line(f"         found {_value(finding.measured)}")
+            output.line(f"         expected {_value(finding.expected)}")
+        mend = finding.mend or finding.kind.mend
+        if mend:
+            output.line(f"         mend: {mend}")
+    if found.cut:
+        output.say(f"… and {output.plural(found.cut, 'finding')} more: {more}")
+
+
+def summary(found: Findings) -> str:
+    """All findings in one line: how many of each severity and kind."""
+    if not found.total:
+        return "Nothing found."
+    severities = ", ".join(
+        output.plural(found.by_severity[severity], severity)
+        for severity in SEVERITIES
+        if found.by_severity[severity]
+    )
+    codes = ", ".join(f"{count:,} {code}" for code, count in found.by_code.most_common())
+    return f"{severities}: {codes}."
+
+
+def status(found: Findings) -> int:
+    """The exit status of a check: notes are no findings to act on."""
+    return errors.OK if found.clean else errors.FINDINGS
+
+
+def _value(text: str | None) -> str:
+    return "nothing" if text is None else output.one_line(text)[:300]
+
+
+def _entry(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.kind.code,
+        "severity": finding.kind.severity,
+        "message": finding.message,
+        "threadId": finding.thread_id,
+        "path": finding.path,
+        "offset": finding.offset,
+        "measured": finding.measured,
+        "expected": finding.expected,
+        "mend": finding.mend or finding.kind.mend,
+    }
