@@ -5,6 +5,7 @@ Commands import what they need in their bodies: help and completion must stay qu
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -118,6 +119,25 @@ def show(
     from cli import show as command
 
     raise typer.Exit(command.run(places(context), thread, as_json=as_json))
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    thread: Annotated[str, typer.Argument(help="An id, a unique prefix of one, a name or a path.")],
+    cwd: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that Codex's picker is opened in. [default: the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell why a thread is listed or not, here and in Codex's picker."""
+    from cli import explain as command
+
+    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
 
 
 @app.command()

@@ -6,7 +6,7 @@ Blank lines are no records, unreadable lines are. All bounds here are measured o
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,7 +125,7 @@ def _read(stream: RolloutStream) -> Head:
             text = "there is no user message and no goal in the file"
             obstacles.append(Obstacle(EMPTY_PREVIEW, text))
         elif scan.records >= SCAN_RECORDS:
-            text = f"the first message is not among the first {SCAN_RECORDS} records"
+            text = f"the first message is not among the {SCAN_RECORDS} records that Codex reads"
             obstacles.append(Obstacle(BEYOND_SCAN_DEPTH, text, first.message_offset))
         elif scan.meta:
             text = "the first message stands in a line that Codex cannot read"
@@ -157,7 +157,9 @@ class _Scan:
                 line.data.decode()
             except UnicodeDecodeError as error:
                 place = line.offset + error.start
-                self.broken = Obstacle(UNREADABLE_LINE, "invalid UTF-8 before a message", place)
+                self.broken = Obstacle(
+                    UNREADABLE_LINE, "invalid UTF-8, where Codex stops reading", place
+                )
                 return False
         self.records += 1
         if isinstance(line, Line):
@@ -185,7 +187,7 @@ class _Scan:
             return
         mode = payload.get("history_mode", "legacy")
         if mode not in HISTORY_MODES:
-            text = f"history_mode is {orjson.dumps(mode).decode()}"
+            text = f"history_mode is {orjson.dumps(mode).decode()}, which Codex does not know"
             self.broken = Obstacle(UNKNOWN_HISTORY_MODE, text, offset)
         meta = SessionMeta.model_validate(payload)
         self.meta = HeadMeta(
@@ -201,9 +203,12 @@ class _Scan:
         if first.flags & SEEN_BARE_META:
             return Obstacle(BARE_ERA, "a file of the first versions (up to 0.2x), no envelope", 0)
         if first.meta_offset is not None and self._trouble is None:
-            text = f"the session_meta is not among the first {META_RECORDS} records"
+            text = (
+                f"the session_meta is not among the {META_RECORDS} records that Codex reads for it"
+            )
             return Obstacle(BEYOND_SCAN_DEPTH, text, first.meta_offset)
-        return self._trouble or Obstacle(UNREADABLE_LINE, "no session_meta", 0)
+        why = self._trouble or Obstacle(UNREADABLE_LINE, "there is none", 0)
+        return replace(why, text=f"Codex can read no session_meta: {why.text}")
 
 
 def _envelope(line: Line) -> dict[str, Any] | str:

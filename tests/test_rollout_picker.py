@@ -69,7 +69,7 @@ def test_the_default_list_of_codex_holds_just_the_files_that_the_scan_shows() ->
 )
 def test_a_message_is_found_up_to_the_210th_record(tmp_path: Path, filler: RolloutLine) -> None:
     assert head(tmp_path, meta(), *[filler] * 208, user("hi")).obstacles == ()
-    lines = [meta(), *[filler] * 209]
+    lines: list[RolloutLine] = [meta(), *[filler] * 209]
     (found,) = head(tmp_path, *lines, user("hi")).obstacles
     assert found.code == "beyond_scan_depth"
     assert found.offset == len(content(*lines))
@@ -98,7 +98,7 @@ def test_a_byte_that_is_not_utf_8_ends_the_scan_unless_all_is_known_by_then(
 ) -> None:
     assert head(tmp_path, meta(), user("hi"), BAD_BYTE).obstacles == ()
     assert head(tmp_path, meta(), *[FILLER] * 48, user("hi"), BAD_BYTE).obstacles == ()
-    lines = [meta(), FILLER, BAD_BYTE, user("hi")]
+    lines: list[RolloutLine] = [meta(), FILLER, BAD_BYTE, user("hi")]
     (found,) = head(tmp_path, *lines).obstacles
     assert (found.code, found.offset) == ("unreadable_line", content(*lines).index(b"\xff"))
 
@@ -108,7 +108,8 @@ def test_a_session_meta_must_have_what_codex_requires(tmp_path: Path, key: str) 
     line = meta()
     del line["payload"][key]
     (found,) = head(tmp_path, line, user("hi")).obstacles
-    assert found == Obstacle("unreadable_line", f"a session_meta without {key}", 0)
+    why = f"Codex can read no session_meta: a session_meta without {key}"
+    assert found == Obstacle("unreadable_line", why, 0)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +149,10 @@ def test_what_codex_puts_up_with_in_a_session_meta(tmp_path: Path, fields: dict[
 def test_the_first_session_meta_decides_the_history_mode(tmp_path: Path) -> None:
     strange = meta(history_mode="strange")
     (found,) = head(tmp_path, strange, meta(), user("hi")).obstacles
-    assert found == Obstacle("unknown_history_mode", 'history_mode is "strange"', 0)
+    what = 'history_mode is "strange", which Codex does not know'
+    assert found == Obstacle("unknown_history_mode", what, 0)
     (found,) = head(tmp_path, meta(history_mode=None), user("hi")).obstacles
-    assert found.text == "history_mode is null"
+    assert found.text.startswith("history_mode is null")
     assert head(tmp_path, meta(), strange, user("hi")).obstacles == ()
 
 
@@ -209,7 +211,8 @@ def test_a_message_in_a_line_that_codex_drops(tmp_path: Path) -> None:
 def test_a_byte_order_mark_costs_the_line_it_stands_in(tmp_path: Path) -> None:
     marked = b"\xef\xbb\xbf" + encode(meta())
     (found,) = head(tmp_path, marked, user("hi")).obstacles
-    assert (found.text, found.offset) == ("a byte order mark", 0)
+    assert found.offset == 0
+    assert found.text.endswith("a byte order mark")
     assert head(tmp_path, marked, meta(), user("hi")).obstacles == ()
 
 
