@@ -30,9 +30,9 @@ def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_j
     wants_ids = not as_json and sys.stdout.isatty()
     listed = _quickly(places, query, count, catch_up, wants_ids)
     if listed is None:
-        from cli.run import with_index
+        from cli.run import read_index
 
-        listed = with_index(
+        listed = read_index(
             places, lambda index: _thoroughly(index, query, count, catch_up, wants_ids)
         )
     if as_json:
@@ -70,16 +70,9 @@ def _quickly(
 async def _thoroughly(
     index: "ThreadIndex", query: Query, count: int | None, catch_up: bool, wants_ids: bool
 ) -> Listed:
-    note = ""
-    if catch_up:
-        with output.progress("indexing") as report:
-            done = await index.catch_up(report)
-        if done is None:
-            job = await index.backfill_status()
-            note = (
-                f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
-                f" by {job.owner}; this list may not be whole yet."
-            )
+    from cli.run import caught_up
+
+    note = await caught_up(index) if catch_up else ""
     pages = [await index.page(_next(query, [], count))]
     while _goes_on(pages, count):
         pages.append(await index.page(_next(query, pages, count)))
