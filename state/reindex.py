@@ -81,7 +81,8 @@ def swap_in(fresh: Path, path: Path) -> None:
         fence = target.execute("SELECT 1 FROM sqlite_master WHERE name = 'backfill_state'")
         held = 0
         if fence.fetchone():
-            held = target.execute("SELECT fence FROM backfill_state").fetchone()[0]
+            row = target.execute("SELECT max(fence) FROM backfill_state").fetchone()
+            held = row[0] or 0
         # A worker at the old index must find its lease lost, whatever number it holds.
         source.execute("UPDATE backfill_state SET fence = fence + ?", (held + 1,))
         source.commit()

@@ -7,10 +7,10 @@ facts, rebuild the title search. Rollouts are read, never written.
 import glob
 import hashlib
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -297,11 +297,9 @@ def back_up(index: Path, *, whole: bool = True) -> Path | None:
     """
     if not index.exists():
         return None
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    target, number = index.with_name(f"{index.name}.backup-{stamp}"), 1
-    while target.exists():
-        number += 1
-        target = index.with_name(f"{index.name}.backup-{stamp}-{number}")
+    # In UTC, to the microsecond: whoever backs up holds the write lock, so no two are equal.
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = index.with_name(f"{index.name}.backup-{stamp}")
     try:
         with (
             translated(index),
@@ -325,12 +323,7 @@ def back_up(index: Path, *, whole: bool = True) -> Path | None:
 
 def backups(index: Path) -> list[Path]:
     """The backups of an index, the newest first."""
-    found = index.parent.glob(f"{glob.escape(index.name)}.backup-*Z*")
-    return sorted((path for path in found if path.suffix != ".lock"), key=_age, reverse=True)
-
-
-def _age(backup: Path) -> tuple[int, str]:
-    return backup.stat().st_mtime_ns, backup.name
+    return sorted(index.parent.glob(f"{glob.escape(index.name)}.backup-*Z"), reverse=True)
 
 
 async def undo(index: Path) -> Path:

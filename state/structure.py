@@ -16,6 +16,7 @@ from rollout.names import NAMES_FILE, read_names
 from rollout.paths import is_archived, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
+from state.dbcheck import damaged
 from state.facts import journal_path, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
@@ -91,7 +92,7 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
 def _job(index: _Index) -> Iterator[Finding]:
     job = index.connection.execute("SELECT * FROM backfill_state").fetchone()
     if job is None:
-        yield Finding(KINDS["index_incomplete"], "The backfill has no state.", mend=_REPAIR)
+        yield damaged("its table backfill_state is empty")
     elif job["status"] != "complete":
         yield Finding(
             KINDS["index_incomplete"],
@@ -263,24 +264,38 @@ def _edges(index: _Index) -> Iterator[Finding]:
             )
 
 
+def inputs_are_settled(connection: sqlite3.Connection, home: Path) -> bool:
+    """Whether the index follows the names and the default provider as they are now."""
+    held = connection.execute("SELECT value FROM index_meta WHERE key = 'home_inputs'").fetchone()
+    return held is not None and held[0] == home_inputs(home)
+
+
+def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
+    """The name that each thread should have: what was set here goes before the home's file.
+
+    Raises:
+        OSError: the home's names cannot be read.
+    """
+    names = read_names(home)
+    facts = connection.execute(
+        "SELECT thread_id, value FROM user_facts WHERE key = 'name' AND value IS NOT NULL"
+    )
+    names.update((row[0], row[1]) for row in facts)
+    return names
+
+
 def _names(index: _Index) -> Iterator[Finding]:
-    held = index.connection.execute("SELECT value FROM index_meta WHERE key = 'home_inputs'")
-    stored = held.fetchone()
-    if stored is None or stored[0] != home_inputs(index.home):
+    if not inputs_are_settled(index.connection, index.home):
         message = "session_index.jsonl or config.toml has changed since the last sync."
         yield Finding(KINDS["names_out_of_date"], message)
         return
     try:
-        names = read_names(index.home)
+        names = wanted_names(index.connection, index.home)
     except OSError as error:
         message = f"Names cannot be read: {error.strerror}."
         yield Finding(KINDS["cannot_look"], message, path=NAMES_FILE)
         return
     yield from _bad_lines(index.home / NAMES_FILE, NAMES_FILE, "names_line")
-    facts = index.connection.execute(
-        "SELECT thread_id, value FROM user_facts WHERE key = 'name' AND value IS NOT NULL"
-    )
-    names.update((row[0], row[1]) for row in facts)
     for thread_id, row in index.threads.items():
         if row["name"] != names.get(thread_id):
             yield column_differs(

@@ -8,14 +8,13 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rollout.extract import Extracted, Unusable
 from rollout.fold import ToolFacts
-from rollout.names import read_names
 from rollout.scan import FoundFile, check_home, scan_home
 from state import dbcheck, structure
 from state.dbcheck import check_database
@@ -88,7 +87,7 @@ async def verify(
         known = translate(index, error)
         if not isinstance(known, IndexDamaged):
             raise known or error from error
-        found(Finding(KINDS["index_damaged"], "The database is damaged.", measured=known.reason))
+        found(dbcheck.damaged(known.reason))
     except OSError as error:
         raise IndexUnavailable(index, error.strerror or str(error)) from error
 
@@ -211,12 +210,12 @@ class _Deep:
 
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
-        self._names = read_names(home)
-        facts = connection.execute(
-            "SELECT thread_id, value FROM user_facts WHERE key = 'name' AND value IS NOT NULL"
-        )
-        self._names.update((row[0], row[1]) for row in facts)
         self._provider = default_provider(home)
+        self._names: dict[str, str] | None = None
+        """None while the index is behind them or they cannot be read: that has been told."""
+        with suppress(OSError):
+            if structure.inputs_are_settled(connection, home):
+                self._names = structure.wanted_names(connection, home)
 
     def compare(self, file: FoundFile, outcome: Extracted | Unusable) -> Iterator[Finding]:
         """What of the index about one file is not what the file gives."""
@@ -234,7 +233,10 @@ class _Deep:
         if row is None or row["rollout_path"] != file.path:
             return  # another file is the thread's, or the structural check has told
         thread_id = outcome.facts.id
-        expected = thread_row(outcome, self._names.get(thread_id), self._provider)
+        if self._names is None:
+            expected = thread_row(outcome, row["name"], row["model_provider"])
+        else:
+            expected = thread_row(outcome, self._names.get(thread_id), self._provider)
         for column, value in expected.items():
             if row[column] != value:
                 yield column_differs(thread_id, file.path, column, row[column], value)
