@@ -1,5 +1,6 @@
 """``threadkeep list``: what threads there are."""
 
+import sqlite3
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -28,7 +29,10 @@ class Listed:
 def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_json: bool) -> int:
     """List threads: up to ``count``, or all of them. Gives the exit status."""
     wants_ids = not as_json and sys.stdout.isatty()
-    listed = _quickly(places, query, count, catch_up, wants_ids)
+    try:
+        listed = _quickly(places, query, count, catch_up, wants_ids)
+    except sqlite3.Error:
+        listed = None  # the long way tells what is wrong, and mends it where it can
     if listed is None:
         from cli.run import read_index
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from state.engine import lock_path, open_database
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.facts import journal_path
+from state.lease import job_row
 from state.schema import metadata
 from state.snapshot import snapshot
 
@@ -54,6 +55,7 @@ async def _probe(index: Path) -> None:
         first = told.scalar()
         if first != "ok":
             raise IndexDamaged(index, str(first))
+        await job_row(connection)
         for table in metadata.sorted_tables:
             await connection.execute(sa.select(table).limit(1))
         await connection.exec_driver_sql(
