@@ -1,0 +1,164 @@
+"""Check the index database itself: its pages, its schema, and the title search beside the rows.
+
+Whether rows say what the files say is another question.
+"""
+
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from state.findings import ERROR, Finding, Kind
+from state.revision import HEAD
+from state.schema import CWD_INDEXES, metadata
+
+KINDS: Final = {
+    code: Kind(code, ERROR, "threadkeep repair")
+    for code in ("index_damaged", "schema_differs", "foreign_key_broken", "title_index_differs")
+}
+
+_MOST_MESSAGES: Final = 1000
+_OBJECTS: Final = (
+    "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+    r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'thread\_titles\_%' ESCAPE '\'"
+)
+_UNFINISHED: Final = "SELECT 1 FROM backfill_state WHERE status <> 'complete'"
+
+Objects = dict[str, str]
+
+
+def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """What is wrong with the database of an open index. Writes nothing to it.
+
+    Takes as long as reading the whole database, and as much room in the temporary folder.
+
+    Raises:
+        sqlite3.Error: it cannot be read for another reason than damage.
+    """
+    # A copy is checked: FTS5 takes the request to check itself for a write, and SQLite leaves
+    # out the CHECK constraints over a read-only connection (3.40, measured).
+    with (
+        tempfile.TemporaryDirectory(prefix="threadkeep-") as folder,
+        closing(sqlite3.connect(Path(folder) / "copy.sqlite3")) as copy,
+    ):
+        try:
+            connection.backup(copy)
+            damaged = False
+            for finding in _damaged_pages(copy):
+                damaged = True
+                yield finding
+            if not damaged:  # the other checks would only meet the same damage
+                yield from _schema_differences(copy)
+                yield from _broken_references(copy)
+                yield from _title_differences(copy)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            yield _damage(str(error))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in str(error)
+
+
+def _damage(reason: str) -> Finding:
+    return Finding(KINDS["index_damaged"], "The database is damaged.", measured=reason)
+
+
+def _damaged_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
+    for (message,) in connection.execute(f"PRAGMA integrity_check({_MOST_MESSAGES})"):
+        if message != "ok":
+            yield _damage(message)
+
+
+def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
+    for table, row_id, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield Finding(
+            KINDS["foreign_key_broken"],
+            "A row refers to one that is not there.",
+            measured=f"row {row_id} of {table}",
+            expected=f"a row of {parent}",
+        )
+
+
+def _schema_differences(connection: sqlite3.Connection) -> Iterator[Finding]:
+    kind = KINDS["schema_differs"]
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision != (HEAD,):
+        yield Finding(
+            kind,
+            "The index has an older schema.",
+            measured=revision[0] if revision else None,
+            expected=HEAD,
+            mend="threadkeep sync",
+        )
+        return
+    expected = dict(_declared())
+    there = _read_objects(connection.execute(_OBJECTS))
+    if "table backfill_state" in there and connection.execute(_UNFINISHED).fetchone():
+        for index in CWD_INDEXES:  # a first backfill does without them until its end
+            name = f"index {index.name}"
+            there.setdefault(name, expected[name])
+    for name in sorted(expected.keys() | there.keys()):
+        if expected.get(name) != there.get(name):
+            yield Finding(
+                kind,
+                f"The {name} is not as this version made it.",
+                measured=there.get(name),
+                expected=expected.get(name),
+            )
+
+
+@cache
+def _declared() -> tuple[tuple[str, str], ...]:
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        found = _read_objects(tuple(row) for row in connection.exec_driver_sql(_OBJECTS))
+    engine.dispose()
+    return tuple(found.items())
+
+
+def _read_objects(rows: Iterator[tuple[str, str, str]] | sqlite3.Cursor) -> Objects:
+    return {f"{kind} {name}": _meaning(kind, sql) for kind, name, sql in rows}
+
+
+def _meaning(kind: str, sql: str) -> str:
+    """The SQL of an object without how it happens to be written; columns and constraints of a
+    table in an order of their own, as ``ALTER TABLE`` puts new ones last."""
+    flat = re.sub(r'[\s"`]+', " ", sql).replace("( ", "(").replace(" )", ")")
+    flat = flat.replace(" ,", ",").strip().lower()
+    if kind != "table" or flat.startswith("create virtual"):
+        return flat
+    head, _, body = flat.partition("(")
+    parts, depth, start = [], 0, 0
+    for place, letter in enumerate(body):
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0 or (letter == "," and depth == 0):
+            parts.append(body[start:place].strip())
+            start = place + 1
+    return f"{head}({', '.join(sorted(parts))}){body[start:]}"
+
+
+def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
+    if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'thread_titles'").fetchone():
+        return
+    try:
+        copy.execute(
+            "INSERT INTO thread_titles (thread_titles, rank) VALUES ('integrity-check', 1)"
+        )
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        yield Finding(
+            KINDS["title_index_differs"],
+            "The title search does not hold what the threads are called.",
+            measured=str(error),
+        )
