@@ -134,7 +134,8 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         if not current:
             async with database.write() as connection:
                 if await connection.run_sync(_migrate, path):
-                    # In the same transaction: an index never misses what users have set.
+                    # In the same transaction: an index never misses what users have set. The
+                    # journal of an old one may hold what its program did not know.
                     await put_facts(connection, read_facts(path))
             path.chmod(0o600)
         yield database
@@ -144,14 +145,13 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
 
 
 def _migrate(connection: sa.Connection, path: Path) -> bool:
-    """Apply what is pending: whether the index is a new one."""
+    """Apply what is pending: whether there was anything."""
     if _is_current(connection, path):
         return False  # another process was faster
     from state.migrate import upgrade
 
-    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     upgrade(connection)
-    return tables == 0
+    return True
 
 
 def _is_current(connection: sa.Connection, path: Path) -> bool:

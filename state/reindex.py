@@ -10,9 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 from state.backfill import backfill
+from state.dump import known_facts
 from state.engine import BUSY_TIMEOUT_S, open_database, translated
-from state.errors import IndexDamaged, IndexTooNew, StateError
-from state.facts import Fact, all_facts, put_facts, read_facts
+from state.errors import StateError
+from state.facts import put_facts, read_facts
 from state.lease import DEFAULT_LEASE_S
 from state.sync import BATCH_FILES, Counts, Report
 
@@ -34,7 +35,7 @@ async def reindex(
     """
     fresh = path.with_name(f"{path.name}.new-{os.getpid()}")
     try:
-        facts, damaged = await _facts_of(path)
+        facts, damaged = await known_facts(path)
         async with open_database(fresh) as database:
             async with database.write() as connection:
                 await put_facts(connection, facts)
@@ -50,21 +51,6 @@ async def reindex(
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             Path(f"{fresh}{suffix}").unlink(missing_ok=True)
-
-
-async def _facts_of(path: Path) -> tuple[list[Fact], bool]:
-    """What users set, from the old index as far as it can be read and from the journal; and
-    whether the old index is damaged."""
-    journal = read_facts(path)
-    if not path.exists():
-        return journal, False
-    try:
-        async with open_database(path) as database, database.read() as connection:
-            return [*await all_facts(connection), *journal], False
-    except IndexTooNew:
-        raise
-    except IndexDamaged:
-        return journal, True
 
 
 def _swap(fresh: Path, path: Path) -> None:
