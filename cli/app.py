@@ -244,6 +244,8 @@ def main() -> None:
     from rollout.errors import RolloutError
     from state.errors import StateError
 
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

@@ -13,6 +13,7 @@ from rollout.extract import extract_file
 from rollout.paths import logical_path, parse_uuid
 from rollout.scan import AWAY, check_home, stat_file
 from state import rows
+from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
 from state.errors import AmbiguousThread, LeaseHeld, ThreadNotFound
@@ -104,7 +105,8 @@ class ThreadIndex:
         raise ThreadNotFound(reference)
 
     async def details(self, thread_id: str) -> dict[str, Any]:
-        """Every column of a thread's row, with its files and its dynamic tools."""
+        """Every column of a thread's row, with its files, its dynamic tools, and where its
+        folder is now if it has moved."""
         c, t = rollout_files.c, thread_dynamic_tools.c
         async with self.database.read() as connection:
             row = (
@@ -120,8 +122,11 @@ class ThreadIndex:
                 .where(t.thread_id == thread_id)
                 .order_by(t.position)
             )
+            known = [tuple(row) for row in await connection.exec_driver_sql(ALIASES_SQL)]
+            place = moved_to(row.cwd_key, dict(known))
             return {
                 **row._mapping,
+                "moved_to": place if place != row.cwd_key else None,
                 "files": [dict(file._mapping) for file in files],
                 "tools": [dict(tool._mapping) for tool in tools],
             }
