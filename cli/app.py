@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import db
-from cli.options import DatabaseOption, HomeOption, JsonOption, places, places_of
+from cli.options import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    LimitOption,
+    places,
+    places_of,
+)
+from state.findings import KEPT_FINDINGS
 
 if TYPE_CHECKING:
     from rollout.errors import RolloutError
@@ -176,6 +184,61 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def verify(
+    context: typer.Context,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every rollout, and compare it with its row.")
+    ] = False,
+    sample: Annotated[
+        str | None, typer.Option(help="Read only so many of them, at random, such as 5%.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Go on with a deep check where it was interrupted.")
+    ] = None,
+    limit: LimitOption = KEPT_FINDINGS,
+    as_json: JsonOption = False,
+) -> None:
+    """Find what is wrong with the index and the files. Writes nothing. Exit status 1 if there
+    is anything to mend."""
+    from cli import verify as command
+    from state.verify import Depth
+
+    depth = None
+    if deep or sample is not None or after is not None:
+        depth = Depth(command.share_of(sample) if sample is not None else 1.0, after)
+    raise typer.Exit(command.run(places(context), depth, limit=limit, as_json=as_json))
+
+
+@app.command()
+def repair(
+    context: typer.Context,
+    apply: Annotated[bool, typer.Option("--apply", help="Do what the plan says.")] = False,
+    plan: Annotated[
+        str | None, typer.Option(help="With --apply: refuse unless this is still the plan.")
+    ] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put the index back as it was before the last repair.")
+    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Plan by what verify --deep finds.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what would mend what verify finds; --apply does it. Never changes a rollout. Exit
+    status 1 if there is something left to mend."""
+    from cli import repair as command
+
+    if undo and (apply or deep or plan):
+        raise typer.BadParameter("--undo goes alone")
+    if plan and not apply:
+        raise typer.BadParameter("--plan goes with --apply")
+    if undo:
+        status = command.take_back(places(context), as_json=as_json)
+    elif apply:
+        status = command.apply(places(context), deep=deep, plan_id=plan, as_json=as_json)
+    else:
+        status = command.show(places(context), deep=deep, as_json=as_json)
+    raise typer.Exit(status)
+
+
 def relink(
     context: typer.Context,
     old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,

@@ -14,6 +14,7 @@ from state.errors import (
     IndexBusy,
     IndexDamaged,
     IndexMissing,
+    IndexNotWritable,
     IndexTooNew,
     IndexUnavailable,
     InvalidCursor,
@@ -21,6 +22,9 @@ from state.errors import (
     InvalidSql,
     LeaseHeld,
     LeaseLost,
+    NoBackup,
+    NotAnIndex,
+    PlanOutdated,
     StateError,
     ThreadNotFound,
 )
@@ -81,9 +85,21 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         DAMAGED, "index_unavailable", "name a writable place with --db or THREADKEEP_DB"
     ),
     IndexMissing: Outcome(NOT_FOUND, "index_missing", "threadkeep backfill makes one"),
+    IndexNotWritable: Outcome(
+        DAMAGED, "index_not_writable", "make its place writable, or name another one with --db"
+    ),
+    NotAnIndex: Outcome(
+        DAMAGED, "not_an_index", "name another file with --db; this one is left as it is"
+    ),
     IndexBusy: Outcome(BUSY, "index_busy", "try again in a moment", retryable=True),
     LeaseHeld: Outcome(BUSY, "lease_held", "threadkeep status shows how far it is", retryable=True),
     LeaseLost: Outcome(BUSY, "lease_lost", "the other worker finishes the job", retryable=True),
+    PlanOutdated: Outcome(
+        BUSY, "plan_outdated", "threadkeep repair shows the plan as it is now", retryable=True
+    ),
+    NoBackup: Outcome(
+        NOT_FOUND, "no_backup", "threadkeep repair --apply makes one each time it changes something"
+    ),
 }
 
 

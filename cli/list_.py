@@ -1,5 +1,6 @@
 """``threadkeep list``: what threads there are."""
 
+import sqlite3
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -28,11 +29,14 @@ class Listed:
 def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_json: bool) -> int:
     """List threads: up to ``count``, or all of them. Gives the exit status."""
     wants_ids = not as_json and sys.stdout.isatty()
-    listed = _quickly(places, query, count, catch_up, wants_ids)
+    try:
+        listed = _quickly(places, query, count, catch_up, wants_ids)
+    except sqlite3.Error:
+        listed = None  # the long way tells what is wrong, and mends it where it can
     if listed is None:
-        from cli.run import with_index
+        from cli.run import read_index
 
-        listed = with_index(
+        listed = read_index(
             places, lambda index: _thoroughly(index, query, count, catch_up, wants_ids)
         )
     if as_json:
@@ -70,16 +74,9 @@ def _quickly(
 async def _thoroughly(
     index: "ThreadIndex", query: Query, count: int | None, catch_up: bool, wants_ids: bool
 ) -> Listed:
-    note = ""
-    if catch_up:
-        with output.progress("indexing") as report:
-            done = await index.catch_up(report)
-        if done is None:
-            job = await index.backfill_status()
-            note = (
-                f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
-                f" by {job.owner}; this list may not be whole yet."
-            )
+    from cli.run import caught_up
+
+    note = await caught_up(index) if catch_up else ""
     pages = [await index.page(_next(query, [], count))]
     while _goes_on(pages, count):
         pages.append(await index.page(_next(query, pages, count)))

@@ -31,6 +31,10 @@ DatabaseOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON (see docs/json.md).")]
 
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, help="How many findings to show; all are counted.")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Places:

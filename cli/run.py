@@ -1,27 +1,72 @@
-"""Run asynchronous work from a command."""
+"""Run asynchronous work from a command, on an index in whatever state it is."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
+from cli import output
 from cli.options import Places
 from rollout.scan import check_home
+from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.index import ThreadIndex, open_index
+from state.recovery import copy_index, recover
 
 Result = TypeVar("Result")
+Work = Callable[[ThreadIndex], Awaitable[Result]]
 
 
-def with_index(places: Places, work: Callable[[ThreadIndex], Awaitable[Result]]) -> Result:
+def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
     """What ``work`` gives for the index at ``places``, which is made when need be.
+
+    With ``recovering`` a damaged index is put aside first and a new one begun.
 
     Raises:
         HomeNotFound: there is no home.
     """
-
     check_home(places.home)  # before an index is made for nothing
+    return asyncio.run(_opened(places, work, recovering))
 
-    async def opened() -> Result:
+
+def read_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
+    """As :func:`with_index`, for work that only has something to tell: where the index cannot
+    be written, it is done on a copy that is thrown away."""
+    try:
+        return with_index(places, work, recovering=recovering)
+    except IndexNotWritable as problem:
+        output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
+        with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+            copy = copy_index(places.index, Path(folder))
+            return asyncio.run(_opened(Places(places.home, copy), work, recovering))
+
+
+async def caught_up(index: ThreadIndex) -> str:
+    """Catch up with the files, with a progress bar: why what is shown may not be whole, if so."""
+    try:
+        with output.progress("indexing") as report:
+            if await index.catch_up(report) is not None:
+                return ""
+    except IndexBusy as busy:
+        return f"Not caught up with the files: {busy}."
+    job = await index.backfill_status()
+    return (
+        f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
+        f" by {job.owner}; this list may not be whole yet."
+    )
+
+
+async def _opened(places: Places, work: Work[Result], recovering: bool) -> Result:
+    async def attempt() -> Result:
         async with open_index(places.home, places.index) as index:
             return await work(index)
 
-    return asyncio.run(opened())
+    try:
+        return await attempt()
+    except IndexDamaged as damage:
+        if not recovering:
+            raise
+        aside = await recover(places.index, damage)
+        if aside:
+            output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")
+    return await attempt()

@@ -4,7 +4,7 @@ from typing import Any
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import with_index
+from cli.run import caught_up, read_index
 from state.index import ThreadIndex
 from state.listing import Row
 from state.view import display_name, display_text, thread_json
@@ -14,12 +14,13 @@ def run(places: Places, reference: str, *, as_json: bool) -> int:
     """Show one thread. Gives the exit status."""
 
     async def work(index: ThreadIndex) -> tuple[Row, dict[str, Any]]:
-        with output.progress("indexing") as report:
-            await index.catch_up(report)
+        note = await caught_up(index)
+        if note:
+            output.say(note)
         row = await index.thread(reference)
         return row, await index.details(row["id"])
 
-    row, details = with_index(places, work)
+    row, details = read_index(places, work)
     if as_json:
         output.data({"thread": thread_json(row, places.home), "movedTo": details["moved_to"]})
     else:

@@ -5,7 +5,7 @@ from typing import Any
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import with_index
+from cli.run import read_index
 from state.index import Status, ThreadIndex
 
 _SHOWN_PROBLEMS = 20
@@ -19,7 +19,7 @@ def run(places: Places, *, as_json: bool) -> int:
         pending = {"toRead": len(changes.to_read), "vanished": len(changes.vanished)}
         return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
 
-    status, problems, pending = with_index(places, work)
+    status, problems, pending = read_index(places, work, recovering=False)
     cut = len(problems) > _SHOWN_PROBLEMS
     problems = problems[:_SHOWN_PROBLEMS]
     if as_json:

@@ -230,7 +230,8 @@ class Fold:
             facts.history_mode = _history_mode(meta)
             facts.session_id = parse_uuid(meta.session_id) or facts.id
             facts.forked_from_id = parse_uuid(meta.forked_from_id)
-            facts.history_base = compact_json(meta.history_base)
+            if meta.history_base is not None:
+                facts.history_base = compact_json(meta.history_base)
             if meta.attached_thread:
                 facts.attached_thread_parent_id = facts.forked_from_id
             self.tools = list(_tools(meta.dynamic_tools or ()))

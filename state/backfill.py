@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, DropIndex
 
@@ -23,9 +22,9 @@ from rollout.scan import FoundFile, check_home, scan_home
 from state.engine import Database
 from state.errors import LeaseLost
 from state.extractor import Extractor
-from state.lease import DEFAULT_LEASE_S, Lease, Owner, claim
+from state.lease import DEFAULT_LEASE_S, Lease, Owner, claim, job_row
 from state.ledger import Changes, compare, watermark
-from state.schema import CWD_INDEXES, backfill_state
+from state.schema import CWD_INDEXES
 from state.store import store_files
 from state.sync import (
     BATCH_FILES,
@@ -75,7 +74,7 @@ class BackfillStatus:
 
 async def backfill_status(connection: AsyncConnection) -> BackfillStatus:
     """How the job stands."""
-    row = (await connection.execute(sa.select(backfill_state))).one()
+    row = await job_row(connection)
     values = {key: value for key, value in row._mapping.items() if key != "id"}
     return BackfillStatus(**values | {"owner": Owner.parse(row.owner)})
 

@@ -49,18 +49,18 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
     ):
         try:
             connection.backup(copy)
-            damaged = False
+            broken = False
             for finding in _damaged_pages(copy):
-                damaged = True
+                broken = True
                 yield finding
-            if not damaged:  # the other checks would only meet the same damage
+            if not broken:  # the other checks would only meet the same damage
                 yield from _schema_differences(copy)
                 yield from _broken_references(copy)
                 yield from _title_differences(copy)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
-            yield _damage(str(error))
+            yield damaged(str(error))
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
@@ -68,14 +68,15 @@ def _is_damage(error: sqlite3.Error) -> bool:
     return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in str(error)
 
 
-def _damage(reason: str) -> Finding:
+def damaged(reason: str) -> Finding:
+    """The finding that the database is damaged."""
     return Finding(KINDS["index_damaged"], "The database is damaged.", measured=reason)
 
 
 def _damaged_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
     for (message,) in connection.execute(f"PRAGMA integrity_check({_MOST_MESSAGES})"):
         if message != "ok":
-            yield _damage(message)
+            yield damaged(message)
 
 
 def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:

@@ -15,7 +15,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from state.errors import IndexBusy, IndexDamaged, IndexTooNew, IndexUnavailable, StateError
+from state.errors import (
+    IndexBusy,
+    IndexDamaged,
+    IndexNotWritable,
+    IndexTooNew,
+    IndexUnavailable,
+    NotAnIndex,
+    StateError,
+)
 from state.facts import put_facts, read_facts
 from state.listing import Result, Steps, run
 from state.place import on_network_drive
@@ -23,6 +31,16 @@ from state.revision import HEAD, REVISIONS
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a writer waits for another one, in seconds."""
+_NOT_WRITABLE: Final = (
+    "SQLITE_READONLY",
+    "SQLITE_CANTOPEN",
+    "SQLITE_FULL",
+    "SQLITE_PERM",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_TRUNCATE",
+    "SQLITE_IOERR_SHM",
+)
 
 
 class Database:
@@ -106,7 +124,9 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
     Raises:
         IndexTooNew: its schema is from a newer program.
         IndexDamaged: the file is no usable database.
-        IndexUnavailable: the place cannot be read or written.
+        NotAnIndex: it is a database of another program.
+        IndexNotWritable: it or its place cannot be written.
+        IndexUnavailable: the place cannot be used.
     """
     _prepare_place(path)
     engine = create_async_engine(
@@ -138,6 +158,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
                     # journal of an old one may hold what its program did not know.
                     await put_facts(connection, read_facts(path))
             path.chmod(0o600)
+        _mark_as_ours(path)
         yield database
     finally:
         database.close()
@@ -150,23 +171,34 @@ def _migrate(connection: sa.Connection, path: Path) -> bool:
         return False  # another process was faster
     from state.migrate import upgrade
 
-    upgrade(connection)
+    try:
+        upgrade(connection)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_ERROR":
+            raise
+        # A table that is there too early, or not there: no state that a migration leaves.
+        reason = f"its schema cannot be brought up to date: {error.orig}"
+        raise IndexDamaged(path, reason) from error
     return True
 
 
 def _is_current(connection: sa.Connection, path: Path) -> bool:
     """Whether the schema is at ``HEAD``: one cheap read that does not import Alembic."""
     try:
-        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     except DBAPIError as error:
         if "no such table" in str(error.orig):
-            if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
-                raise IndexDamaged(path, "a database, but not one of threadkeep's") from None
+            found = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars()
+            tables = set(found)
+            if "rollout_files" in tables:
+                raise IndexDamaged(path, "its table alembic_version is missing") from None
+            if tables:
+                raise NotAnIndex(path, "it is a database, but not one of threadkeep's") from None
             return False
         raise
-    if found is not None and found not in REVISIONS:
-        raise IndexTooNew(path, str(found), HEAD)
-    return bool(found == HEAD)
+    if revision is not None and revision not in REVISIONS:
+        raise IndexTooNew(path, str(revision), HEAD)
+    return bool(revision == HEAD)
 
 
 def _prepare_place(path: Path) -> None:
@@ -177,7 +209,21 @@ def _prepare_place(path: Path) -> None:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise IndexUnavailable(path, f"{error.strerror}: {error.filename}") from error
+        raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
+
+
+def lock_path(path: Path) -> Path:
+    """A file beside an index: it tells that the index is one of ours, and is locked while a
+    damaged one is put aside (:mod:`state.recovery`)."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def _mark_as_ours(path: Path) -> None:
+    try:
+        if not lock_path(path).exists():
+            os.close(os.open(lock_path(path), os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
 
 
 def _on_begin(connection: sa.Connection) -> None:
@@ -212,7 +258,8 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexDamaged(path, text)
     if name == "SQLITE_ERROR" and text.startswith(("no such table", "no such column")):
         return IndexDamaged(path, text)
-    prefixes = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PERM")
-    if name.startswith(prefixes):
+    if name.startswith(_NOT_WRITABLE):
+        return IndexNotWritable(path, text)
+    if name.startswith("SQLITE_IOERR"):
         return IndexUnavailable(path, text)
     return None

@@ -4,10 +4,14 @@ StateError
 ├ IndexTooNew(path, found, known)
 ├ IndexDamaged(path, reason)
 ├ IndexUnavailable(path, reason)
+│ ├ IndexNotWritable(path, reason)
+│ └ NotAnIndex(path, reason)
 ├ IndexMissing(path)
 ├ IndexBusy(path, waited_s)
 ├ LeaseHeld(owner, expires_at_ms)
 ├ LeaseLost(owner)
+├ PlanOutdated(named, needed)
+├ NoBackup(path)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
 ├ InvalidSql(reason)
@@ -53,6 +57,14 @@ class IndexUnavailable(StateError):
         super().__init__(f"the index {path} cannot be used: {reason}")
 
 
+class IndexNotWritable(IndexUnavailable):
+    """The index cannot be written: no permission, a read-only or full disk."""
+
+
+class NotAnIndex(IndexUnavailable):
+    """A database of another program lies where the index should be; it is left alone."""
+
+
 class IndexMissing(StateError):
     """There is no index at the place, and the command makes none."""
 
@@ -83,6 +95,25 @@ class LeaseLost(StateError):
     def __init__(self, owner: str) -> None:
         self.owner = owner
         super().__init__(f"the backfill lease of {owner} was taken over by another worker")
+
+
+class PlanOutdated(StateError):
+    """The index has changed since a repair was planned; nothing was done."""
+
+    def __init__(self, named: str | None, needed: str) -> None:
+        self.named, self.needed = named, needed
+        if named is None:
+            super().__init__("the index changes all the time: other processes are writing to it")
+        else:
+            super().__init__(f"plan {named} is out of date: what is needed now is plan {needed}")
+
+
+class NoBackup(StateError):
+    """There is no backup of the index to go back to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"there is no backup of {path}")
 
 
 class InvalidCursor(StateError):

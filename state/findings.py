@@ -12,7 +12,7 @@ NOTE: Final = "note"
 """Worth knowing and nothing wrong: a parent that is elsewhere, a second copy of a file."""
 SEVERITIES: Final = (ERROR, WARNING, NOTE)
 
-KEPT_FINDINGS: Final = 200
+KEPT_FINDINGS: Final = 100
 """How many findings a report holds unless told otherwise; all are counted."""
 
 
@@ -44,20 +44,26 @@ class Finding:
 
 
 class Findings:
-    """What a check found: every finding counted, the first ``keep`` of them kept."""
+    """What a check found: every finding counted, at most ``keep`` kept, the gravest first."""
 
     def __init__(self, keep: int = KEPT_FINDINGS) -> None:
         self._keep = keep
-        self.kept: list[Finding] = []
+        self._kept: dict[str, list[Finding]] = {severity: [] for severity in SEVERITIES}
         self.by_code: Counter[str] = Counter()
         self.by_severity: Counter[str] = Counter()
 
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there is room."""
+        severity = finding.kind.severity
         self.by_code[finding.kind.code] += 1
-        self.by_severity[finding.kind.severity] += 1
-        if len(self.kept) < self._keep:
-            self.kept.append(finding)
+        self.by_severity[severity] += 1
+        if len(self._kept[severity]) < self._keep:
+            self._kept[severity].append(finding)
+
+    @property
+    def kept(self) -> list[Finding]:
+        """The findings that there is room for: notes never crowd out errors."""
+        return [found for severity in SEVERITIES for found in self._kept[severity]][: self._keep]
 
     @property
     def total(self) -> int:

@@ -16,7 +16,7 @@ from state import rows
 from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
-from state.errors import AmbiguousThread, LeaseHeld, ThreadNotFound
+from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, ThreadNotFound
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
@@ -71,7 +71,13 @@ class ThreadIndex:
             stale = [row for row in page.rows if not is_fresh(self.home, row)]
             if not stale:
                 return page
-            if not await self._repair(stale):
+            try:
+                gone = await self._repair(stale)
+            except IndexBusy:
+                # What is shown is true all the same; the index follows when it is free.
+                held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
+                return replace(page, rows=held)
+            if not gone:
                 fresh = await self._rows([row["id"] for row in page.rows])
                 return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
         return page

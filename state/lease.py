@@ -17,7 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from state.errors import LeaseHeld, LeaseLost
+from state.errors import IndexDamaged, LeaseHeld, LeaseLost
 from state.schema import backfill_state
 
 DEFAULT_LEASE_S: Final = 900.0
@@ -121,6 +121,19 @@ class Lease:
         )
 
 
+async def job_row(connection: AsyncConnection) -> sa.Row[Any]:
+    """The one row of the job.
+
+    Raises:
+        IndexDamaged: somebody has deleted it.
+    """
+    row = (await connection.execute(sa.select(backfill_state))).one_or_none()
+    if row is None:
+        path = Path(connection.engine.url.database or "")
+        raise IndexDamaged(path, "its table backfill_state is empty")
+    return row
+
+
 async def claim(
     connection: AsyncConnection,
     owner: Owner,
@@ -137,7 +150,7 @@ async def claim(
     Raises:
         LeaseHeld: the owner may be alive, and its time is not up.
     """
-    row = (await connection.execute(sa.select(backfill_state).where(_c.id == 1))).one()
+    row = await job_row(connection)
     holder = Owner.parse(row.owner)
     good = row.status == "running" and row.lease_expires_at_ms > now_ms
     if good and holder and not holder.is_dead():

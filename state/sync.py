@@ -190,6 +190,11 @@ def load_context(home: Path) -> Context:
     return Context(names, default_provider(home), now_ms())
 
 
+async def forget_inputs(connection: AsyncConnection) -> None:
+    """Have the next :func:`settle_inputs` look at names and the default provider again."""
+    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == _INPUTS))
+
+
 async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
     """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
     write = write or database.write

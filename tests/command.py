@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from state.place import index_path
 
 _SCRIPT = Path(sys.executable).with_name("threadkeep")
@@ -189,3 +191,26 @@ def write_rollout(
     path.write_text("".join(line + "\n" for line in lines), "utf-8")
     os.utime(path, ns=(seconds * 10**9, seconds * 10**9))
     return path
+
+
+_WITHOUT_OVERRIDE = (
+    "import ctypes, os, sys\n"
+    "libc = ctypes.CDLL(None, use_errno=True)\n"
+    "for capability in (1, 2):\n"  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    "    if libc.prctl(24, capability, 0, 0, 0): sys.exit('cannot')\n"  # PR_CAPBSET_DROP
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
+
+
+@pytest.fixture
+def plain_user() -> tuple[str, ...]:
+    """What to run the command with, so that permissions hold for it even if we are root."""
+    if os.geteuid() != 0:
+        return COMMAND
+    prefix = (sys.executable, "-c", _WITHOUT_OVERRIDE, *COMMAND)
+    if (
+        sys.platform != "linux"
+        or subprocess.run([*prefix, "--version"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("root cannot give up its rights here")
+    return prefix

@@ -22,7 +22,7 @@ from state.place import index_path
 from .command import COMMAND, THREAD_KEYS, Cli, thread_id, write_rollout
 from .conftest import copy_corpus
 
-COMMANDS = ("list", "show", "backfill", "sync", "reindex", "status")
+COMMANDS = ("list", "show", "backfill", "sync", "reindex", "status", "verify", "repair")
 JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRead", "seconds"]
 
 
@@ -247,7 +247,8 @@ def test_the_index_lies_in_the_state_folder_and_is_private(small: Cli) -> None:
     assert small.index == index_path(small.home, small.base / "state")
     assert small.index.stat().st_mode & 0o777 == 0o600
     assert small.index.parent.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in small.index.parent.iterdir()] == ["index.sqlite3"]
+    names = {path.name for path in small.index.parent.iterdir()}
+    assert names == {"index.sqlite3", "index.sqlite3.lock"}
 
 
 def test_the_places_come_from_options_then_environment_then_defaults(small: Cli) -> None:
@@ -335,7 +336,12 @@ def test_reindex_puts_garbage_aside_and_keeps_the_journal(small: Cli) -> None:
     assert aside.read_bytes() == garbage
     assert small.run("show", "mine", "--json").json["thread"]["id"] == thread_id(1)
     names = {path.name for path in small.index.parent.iterdir()}
-    assert names == {"index.sqlite3", "index.sqlite3.damaged-1", "facts.jsonl"}
+    assert names == {
+        "index.sqlite3",
+        "index.sqlite3.lock",
+        "index.sqlite3.damaged-1",
+        "facts.jsonl",
+    }
 
 
 def test_a_reader_keeps_its_state_while_the_index_is_built_anew(small: Cli) -> None:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from migrations import alembic_config
 from state.engine import open_database
-from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable
+from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.index import open_index
 from state.listing import Query
 from state.revision import HEAD, REVISIONS
@@ -131,7 +131,7 @@ def test_a_database_of_another_program_is_not_touched(index_path: Path) -> None:
         async with open_database(index_path):
             pass
 
-    with pytest.raises(IndexDamaged, match="not one of threadkeep's"):
+    with pytest.raises(NotAnIndex, match="not one of threadkeep's"):
         asyncio.run(opened())
 
 

@@ -1,0 +1,113 @@
+"""A damaged index: put it aside, so that the next one is built from the files.
+
+Only a file that we made is moved, which its lock file ``index.sqlite3.lock`` tells: a wrong
+``--db`` must not cost somebody a file. Nothing is deleted.
+"""
+
+import asyncio
+import fcntl
+import shutil
+import sqlite3
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from state.engine import lock_path, open_database
+from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
+from state.facts import journal_path
+from state.lease import job_row
+from state.schema import metadata
+from state.snapshot import snapshot
+
+SIDECARS: Final = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database."""
+_PATIENCE_S: Final = 10.0
+
+
+async def recover(index: Path, damage: IndexDamaged) -> Path | None:
+    """Put a damaged index of ours aside: where it is now.
+
+    None if it turns out to be whole, because another process has been faster.
+
+    Raises:
+        IndexDamaged: ``damage`` again, if nothing tells that the file is an index of ours.
+        IndexBusy: another process has been at it for too long.
+        IndexNotWritable: it cannot be moved.
+    """
+    if not lock_path(index).exists():
+        raise damage
+    async with _locked(index):
+        try:
+            await _probe(index)
+        except IndexDamaged:
+            return put_aside(index)
+        return None
+
+
+async def _probe(index: Path) -> None:
+    """Read all of an index. Raises :class:`IndexDamaged`."""
+    async with open_database(index) as database, database.write() as connection:
+        told = await connection.exec_driver_sql("PRAGMA integrity_check(1)")
+        first = told.scalar()
+        if first != "ok":
+            raise IndexDamaged(index, str(first))
+        await job_row(connection)
+        for table in metadata.sorted_tables:
+            await connection.execute(sa.select(table).limit(1))
+        await connection.exec_driver_sql(
+            "INSERT INTO thread_titles (thread_titles) VALUES ('integrity-check')"
+        )
+
+
+def put_aside(index: Path) -> Path:
+    """Move a database that is none out of the way, with its sidecars.
+
+    Raises:
+        IndexNotWritable: it cannot be moved.
+    """
+    number = 1
+    while (aside := index.with_name(f"{index.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        for suffix in SIDECARS:
+            sidecar = Path(f"{index}{suffix}")
+            if sidecar.exists():
+                sidecar.rename(f"{aside}{suffix}")
+        index.rename(aside)
+    except OSError as error:
+        reason = f"it is damaged and cannot be put aside: {error.strerror}"
+        raise IndexNotWritable(index, reason) from error
+    return aside
+
+
+@asynccontextmanager
+async def _locked(index: Path) -> AsyncGenerator[None]:
+    with lock_path(index).open("rb") as file:
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise IndexBusy(index, _PATIENCE_S) from None
+                await asyncio.sleep(0.05)
+        yield
+
+
+def copy_index(index: Path, folder: Path) -> Path:
+    """A copy of an index in ``folder``, for work that is thrown away; an empty place there if
+    it cannot be read. What users set is copied too."""
+    target = folder / "index.sqlite3"
+    try:
+        with snapshot(index) as source, closing(sqlite3.connect(target)) as connection:
+            source.backup(connection)
+    except (OSError, sqlite3.Error):
+        target.unlink(missing_ok=True)  # what is built from the files is as good
+    with suppress(OSError):
+        shutil.copyfile(journal_path(index), journal_path(target))
+    return target

@@ -1,0 +1,295 @@
+"""Verify an index: against itself, against the files, and, deep, against what the files say.
+
+Writes nothing, neither to the index nor to the home. The deep check reads rollouts through the
+ordinary extraction, newest first, and compares what they give with their rows, column by column.
+"""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.extract import Extracted, Unusable
+from rollout.fold import ToolFacts
+from rollout.scan import FoundFile, check_home, scan_home
+from state import dbcheck, structure
+from state.dbcheck import check_database
+from state.engine import translate
+from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.extractor import Extractor
+from state.findings import ERROR, WARNING, Finding, Kind
+from state.ledger import newest_first, watermark
+from state.place import default_provider
+from state.revision import HEAD, REVISIONS
+from state.rows import thread_row
+from state.snapshot import snapshot
+from state.structure import check_structure, column_differs
+from state.sync import Counts, Report
+
+_OWN_KINDS: Final = (
+    Kind("no_index", WARNING, "threadkeep backfill"),
+    Kind("old_schema", WARNING, "threadkeep sync"),
+    Kind("outcome_differs", ERROR, "threadkeep repair"),
+    Kind("tools_differ", ERROR, "threadkeep repair"),
+)
+KINDS: Final = dbcheck.KINDS | structure.KINDS | {kind.code: kind for kind in _OWN_KINDS}
+"""Every kind of finding about an index, by code."""
+
+_BATCH_FILES: Final = 400
+
+
+@dataclass(slots=True)
+class Depth:
+    """How much a deep check reads, and how far it has come."""
+
+    share: float = 1.0
+    """Of the files; less than 1 takes a random sample."""
+    after: str | None = None
+    """Go on after this mark."""
+    mark: str | None = None
+    """The last file that was compared."""
+    whole: bool = False
+    """Whether it came to its end."""
+
+
+async def verify(
+    home: Path,
+    index: Path,
+    found: Callable[[Finding], None],
+    *,
+    depth: Depth | None = None,
+    report: Report | None = None,
+) -> None:
+    """Give every finding about ``index`` to ``found``; with ``depth`` the deep ones too.
+
+    Cancelled, ``depth.mark`` tells where a deep check can go on.
+
+    Raises:
+        HomeNotFound: there is nothing to compare with.
+        IndexTooNew: the index belongs to a newer threadkeep.
+        NotAnIndex: another program's database lies there.
+        IndexUnavailable: it cannot be read.
+    """
+    check_home(home)
+    if not index.exists() or not index.stat().st_size:
+        found(Finding(KINDS["no_index"], "There is no index yet.", path=str(index)))
+        return
+    try:
+        with _reading(index) as connection:
+            if not _check_index(connection, home, index, found) or depth is None:
+                return
+            await _check_deep(connection, home, found, depth, report)
+    except sqlite3.Error as error:
+        known = translate(index, error)
+        if not isinstance(known, IndexDamaged):
+            raise known or error from error
+        found(dbcheck.damaged(known.reason))
+    except OSError as error:
+        raise IndexUnavailable(index, error.strerror or str(error)) from error
+
+
+def _check_index(
+    connection: sqlite3.Connection, home: Path, index: Path, found: Callable[[Finding], None]
+) -> bool:
+    """The structural checks: False if the index is in no state to be looked at more closely."""
+    revision = _revision(connection, index)
+    if revision in REVISIONS[:-1]:
+        message = "The index has an older schema; the next command brings it up to date."
+        found(Finding(KINDS["old_schema"], message, measured=revision, expected=HEAD))
+        return False
+    if revision is not None and revision != HEAD:
+        raise IndexTooNew(index, revision, HEAD)
+    usable = True
+    for finding in check_database(connection):
+        found(finding)
+        usable = usable and finding.kind.code not in ("index_damaged", "schema_differs")
+    if usable:
+        for finding in check_structure(connection, home, index):
+            found(finding)
+    return usable
+
+
+def _revision(connection: sqlite3.Connection, index: Path) -> str | None:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables & {"alembic_version", "rollout_files"}:
+        raise NotAnIndex(index, "it is a database, but not one of threadkeep's")
+    if "alembic_version" not in tables:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+@contextmanager
+def _reading(index: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads one state of the index and cannot write."""
+    try:
+        connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        # WAL in a folder that may not be written, or a file that may not be read.
+        with snapshot(index) as connection:
+            yield connection
+        return
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+async def _check_deep(
+    connection: sqlite3.Connection,
+    home: Path,
+    found: Callable[[Finding], None],
+    depth: Depth,
+    report: Report | None,
+) -> None:
+    connection.row_factory = sqlite3.Row
+    check = _Deep(connection, home)
+    files = _files_to_read(connection, home, depth)
+    counts = Counts(files=len(files), to_read=len(files))
+    async with Extractor(home) as extractor:
+        extractor.prepare(len(files))
+        async for batch, outcomes in _read(extractor, files):
+            for file, outcome in zip(batch, outcomes, strict=True):
+                for finding in check.compare(file, outcome):
+                    found(finding)
+            depth.mark = watermark(batch[-1])
+            counts.read += len(batch)
+            counts.bytes_read += sum(file.size for file in batch)
+            if report:
+                report(counts)
+    depth.whole = True
+
+
+def _files_to_read(connection: sqlite3.Connection, home: Path, depth: Depth) -> list[FoundFile]:
+    """Files that are as the ledger has them, newest name first; the others are behind, which the
+    structural check tells."""
+    ledger = {
+        row["path"]: (row["size_bytes"], row["mtime_ns"], row["inode"])
+        for row in connection.execute("SELECT * FROM rollout_files WHERE bucket <> 'ignored'")
+    }
+    same = [
+        file
+        for file in scan_home(home)
+        if ledger.get(file.path) == (file.size, file.mtime_ns, file.inode)
+    ]
+    if depth.share < 1:
+        same = random.sample(same, max(1, round(len(same) * depth.share))) if same else []
+    same.sort(key=newest_first, reverse=True)
+    return [file for file in same if depth.after is None or watermark(file) < depth.after]
+
+
+async def _read(
+    extractor: Extractor, files: Sequence[FoundFile]
+) -> AsyncGenerator[tuple[Sequence[FoundFile], list[Extracted | Unusable]]]:
+    """The files with their outcomes, batch by batch; the next is read while one is compared."""
+    batches = [files[at : at + _BATCH_FILES] for at in range(0, len(files), _BATCH_FILES)]
+
+    def start(batch: Sequence[FoundFile]) -> "asyncio.Task[list[Extracted | Unusable]]":
+        return asyncio.create_task(extractor.extract([file.path for file in batch], {}))
+
+    under_way = [start(batch) for batch in batches[:2]]
+    try:
+        for number, batch in enumerate(batches):
+            outcomes = await under_way[number]
+            if number + 2 < len(batches):
+                under_way.append(start(batches[number + 2]))
+            yield batch, outcomes
+    finally:
+        for task in under_way:
+            task.cancel()
+
+
+class _Deep:
+    """Compares what files give with what one state of the index says of them."""
+
+    def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
+        self._connection = connection
+        self._provider = default_provider(home)
+        self._names: dict[str, str] | None = None
+        """None while the index is behind them or they cannot be read: that has been told."""
+        with suppress(OSError):
+            if structure.inputs_are_settled(connection, home):
+                self._names = structure.wanted_names(connection, home)
+
+    def compare(self, file: FoundFile, outcome: Extracted | Unusable) -> Iterator[Finding]:
+        """What of the index about one file is not what the file gives."""
+        if (outcome.size, outcome.mtime_ns, outcome.inode) != tuple(file[1:4]):
+            return  # changed meanwhile
+        entry = self._connection.execute(
+            "SELECT * FROM rollout_files WHERE path = ?", [file.path]
+        ).fetchone()
+        yield from _compare_entry(entry, outcome)
+        if isinstance(outcome, Unusable) or entry["thread_id"] != outcome.facts.id:
+            return
+        row = self._connection.execute(
+            "SELECT * FROM threads WHERE id = ?", [outcome.facts.id]
+        ).fetchone()
+        if row is None or row["rollout_path"] != file.path:
+            return  # another file is the thread's, or the structural check has told
+        thread_id = outcome.facts.id
+        if self._names is None:
+            expected = thread_row(outcome, row["name"], row["model_provider"])
+        else:
+            expected = thread_row(outcome, self._names.get(thread_id), self._provider)
+        for column, value in expected.items():
+            if row[column] != value:
+                yield column_differs(thread_id, file.path, column, row[column], value)
+        yield from self._compare_tools(outcome)
+
+    def _compare_tools(self, outcome: Extracted) -> Iterator[Finding]:
+        stored = self._connection.execute(
+            "SELECT namespace, name, description, input_schema, defer_loading"
+            " FROM thread_dynamic_tools WHERE thread_id = ? ORDER BY position",
+            [outcome.facts.id],
+        )
+        held = [ToolFacts(row[0], row[1], row[2], row[3], bool(row[4])) for row in stored]
+        if held != (outcome.tools or []):
+            yield Finding(
+                KINDS["tools_differ"],
+                "The dynamic tools are not those of the file.",
+                outcome.facts.id,
+                outcome.path,
+                measured=_names_of(held),
+                expected=_names_of(outcome.tools or []),
+            )
+
+
+def _names_of(tools: Sequence[ToolFacts]) -> str:
+    return ", ".join(tool.name for tool in tools) or "none"
+
+
+def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterator[Finding]:
+    """The ledger says of a file what reading it gives."""
+    if isinstance(outcome, Unusable):
+        expected: dict[str, Any] = {
+            "bucket": "unreadable",
+            "thread_id": None,
+            "reason": outcome.reason,
+            "reason_offset": outcome.offset,
+        }
+    else:
+        bad = outcome.first_bad
+        expected = {
+            "thread_id": outcome.facts.id,
+            "bad_lines": outcome.bad_lines,
+            "reason": bad.reason if bad else None,
+            "reason_offset": bad.offset if bad else None,
+        }
+        if entry["bucket"] == "unreadable":
+            expected["bucket"] = "indexed"
+    for column, value in expected.items():
+        if entry[column] != value:
+            yield Finding(
+                KINDS["outcome_differs"],
+                f"The ledger's {column} is not what reading the file gives.",
+                entry["thread_id"],
+                entry["path"],
+                measured=None if entry[column] is None else str(entry[column]),
+                expected=None if value is None else str(value),
+            )
