@@ -239,6 +239,7 @@ def repair(
     raise typer.Exit(status)
 
 
+@app.command()
 def relink(
     context: typer.Context,
     old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,

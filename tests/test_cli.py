@@ -22,7 +22,21 @@ from state.place import index_path
 from .command import COMMAND, THREAD_KEYS, Cli, thread_id, write_rollout
 from .conftest import copy_corpus
 
-COMMANDS = ("list", "show", "backfill", "sync", "reindex", "status", "verify", "repair")
+COMMANDS = (
+    "list",
+    "show",
+    "backfill",
+    "sync",
+    "reindex",
+    "status",
+    "verify",
+    "repair",
+    "relink",
+    "dump",
+    "restore",
+    "query",
+    "db",
+)
 JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRead", "seconds"]
 
 
