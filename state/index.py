@@ -31,7 +31,15 @@ from state.listing import (
 )
 from state.schema import rollout_files, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
-from state.sync import BATCH_FILES, Counts, Report, find_changes, load_context, sync
+from state.sync import (
+    BATCH_FILES,
+    Counts,
+    Report,
+    find_changes,
+    load_context,
+    settled_inputs,
+    sync,
+)
 
 _REPAIR_ROUNDS: Final = 20
 
@@ -211,6 +219,11 @@ class ThreadIndex:
     async def pending(self) -> Changes:
         """What the index is behind the files by; changes nothing."""
         return await find_changes(self.database, self.home)
+
+    async def follows_names(self) -> bool:
+        """Whether it has the names of ``session_index.jsonl`` and the default provider of
+        ``config.toml`` as they are now."""
+        return (await settled_inputs(self.database, self.home))[1]
 
     async def problems(self, limit: int) -> list[dict[str, Any]]:
         """Files that are unreadable or damaged, newest name first, at most ``limit``."""

@@ -9,7 +9,7 @@ import random
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,11 +30,13 @@ from state.snapshot import snapshot
 from state.structure import check_structure, column_differs
 from state.sync import Counts, Report
 
+_REPAIR_DEEP: Final = "threadkeep repair --deep"
+
 _OWN_KINDS: Final = (
     Kind("no_index", WARNING, "threadkeep backfill"),
     Kind("old_schema", WARNING, "threadkeep sync"),
-    Kind("outcome_differs", ERROR, "threadkeep repair"),
-    Kind("tools_differ", ERROR, "threadkeep repair"),
+    Kind("outcome_differs", ERROR, _REPAIR_DEEP),
+    Kind("tools_differ", ERROR, _REPAIR_DEEP),
 )
 KINDS: Final = dbcheck.KINDS | structure.KINDS | {kind.code: kind for kind in _OWN_KINDS}
 """Every kind of finding about an index, by code."""
@@ -239,7 +241,8 @@ class _Deep:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider)
         for column, value in expected.items():
             if row[column] != value:
-                yield column_differs(thread_id, file.path, column, row[column], value)
+                finding = column_differs(thread_id, file.path, column, row[column], value)
+                yield replace(finding, mend=_REPAIR_DEEP)
         yield from self._compare_tools(outcome)
 
     def _compare_tools(self, outcome: Extracted) -> Iterator[Finding]:

@@ -173,7 +173,9 @@ def test_a_forced_backfill_reads_every_file_again(small: Cli) -> None:
 def test_status_tells_how_the_index_stands(small: Cli) -> None:
     before = small.run("status", "--json").json
     assert before["backfill"]["status"] == "pending"
-    assert (before["threads"], before["pending"]) == (0, {"toRead": 3, "vanished": 0})
+    assert before["threads"] == 0
+    since = "2025-10-09T08:53:20Z"
+    assert before["pending"] == {"toRead": 3, "vanished": 0, "names": True, "since": since}
     bad = write_rollout(small.home, 7)
     bad.write_bytes(b"")
     torn = write_rollout(small.home, 8)
@@ -204,7 +206,9 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert (status["threads"], status["archived"], status["files"]) == (4, 0, 5)
     assert status["buckets"] == {"indexed": 4, "unreadable": 1}
     assert status["damaged"] == 1
-    assert status["pending"] == {"toRead": 0, "vanished": 1}
+    assert status["pending"] == {"toRead": 0, "vanished": 1, "names": False, "since": None}
+    (small.home / "session_index.jsonl").write_text("", "utf-8")
+    assert "names" in small.run("status").out.partition("behind")[2].splitlines()[0]
     job = status["backfill"]
     assert list(job) == [
         "status",

@@ -10,7 +10,7 @@ from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
-from state import dbcheck
+from state import verify
 from state.index import open_index
 from state.schema import metadata
 
@@ -125,6 +125,12 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     keys |= keys_of(cli.run("dump", "facts.txt", "--json").json)
     keys |= keys_of(cli.run("restore", "facts.txt", "--json").json)
     keys |= keys_of(cli.run("query", "SELECT 1", "--json").json)
+    keys |= keys_of(cli.run("verify", "--json", status=1).json)
+    keys |= keys_of(cli.run("repair", "--json").json)
+    keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
+    cli.index.write_bytes(cli.index.read_bytes()[:9000])
+    keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
+    keys |= keys_of(cli.run("repair", "--undo", "--json", status=3).json)
     for name in COMMANDS:
         if name.startswith("db "):
             keys |= keys_of(cli.run(*name.split(), "--json").json)
@@ -184,10 +190,15 @@ def test_every_query_in_the_documents_is_answered(
         assert ran.json["error"] is None
 
 
-def test_every_finding_of_a_check_of_the_database_is_described() -> None:
-    text = (DOCS / "cli.md").read_text("utf-8")
-    section = text.partition("## threadkeep db check\n")[2].partition("\n## ")[0]
-    assert set(re.findall(r"(?m)^\| `(\w+)` \|", section)) == set(dbcheck.KINDS)
+def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
+    text = (DOCS / "findings.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
+    assert {code: severity for code, severity, _ in rows} == {
+        code: kind.severity for code, kind in verify.KINDS.items()
+    }
+    for code, _, mend in rows:
+        command = verify.KINDS[code].mend
+        assert (f"`{command}`" in mend) if command else "`" not in mend, code
 
 
 def test_every_index_and_trigger_is_described(tmp_path: Path) -> None:
