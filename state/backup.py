@@ -10,6 +10,7 @@ from typing import Final
 from state.engine import BUSY_TIMEOUT_S, open_database, translated
 from state.errors import IndexDamaged, NoBackup
 from state.facts import put_facts, read_facts
+from state.recovery import SIDECARS
 from state.reindex import swap_in
 from state.sync import forget_inputs
 
@@ -31,11 +32,13 @@ def back_up(index: Path, *, whole: bool = True) -> Path | None:
     # In UTC, to the microsecond: whoever backs up holds the write lock, so no two are equal.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = index.with_name(f"{index.name}.backup-{stamp}")
+    unfinished = index.with_name(f"{index.name}.backup-unfinished")  # until it is whole
     try:
+        _remove(unfinished)
         with (
             translated(index),
             closing(sqlite3.connect(index, timeout=BUSY_TIMEOUT_S)) as source,
-            closing(sqlite3.connect(target)) as copy,
+            closing(sqlite3.connect(unfinished)) as copy,
         ):
             source.backup(copy)
             # The copy must not need a -wal of its own.
@@ -43,13 +46,19 @@ def back_up(index: Path, *, whole: bool = True) -> Path | None:
             told = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
             if whole and told != "ok":
                 raise IndexDamaged(index, str(told))
+        unfinished.chmod(0o600)
+        unfinished.rename(target)
     except BaseException:
-        target.unlink(missing_ok=True)
+        _remove(unfinished)
         raise
-    target.chmod(0o600)
     for old in backups(index)[_KEPT_BACKUPS:]:
         old.unlink()
     return target
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", *SIDECARS):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
 
 
 def backups(index: Path) -> list[Path]:
@@ -63,12 +72,17 @@ async def undo(index: Path) -> Path:
     What users set since stays set. Gives the path that the backup had.
 
     Raises:
+        IndexDamaged: the backup is.
         NoBackup: there is none.
     """
     found = backups(index)
     if not found:
         raise NoBackup(index)
     with translated(found[0]):
+        with closing(sqlite3.connect(found[0])) as backup:
+            told = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if told != "ok":
+            raise IndexDamaged(found[0], str(told))
         swap_in(found[0], index)
     async with open_database(index) as database, database.write() as connection:
         await put_facts(connection, read_facts(index))

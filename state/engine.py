@@ -117,6 +117,11 @@ class Database:
             self._idle.pop().close()
 
 
+def journal_mode(path: Path) -> str:
+    """How SQLite keeps the journal of a database at ``path``: WAL breaks on network drives."""
+    return "DELETE" if on_network_drive(path.parent) else "WAL"
+
+
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncGenerator[Database]:
     """The database at ``path``, created and migrated when need be, closed on the way out.
@@ -133,12 +138,12 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": 256},
     )
-    journal = "DELETE" if on_network_drive(path.parent) else "WAL"
+    journal = journal_mode(path)
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # BEGIN is ours, see _on_begin
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA journal_mode = {journal}")  # WAL breaks on network drives
+        cursor.execute(f"PRAGMA journal_mode = {journal}")
         cursor.execute("PRAGMA synchronous = NORMAL")  # a lost row is rebuilt from its file
         cursor.execute("PRAGMA foreign_keys = ON")
         # 16 MB: a backfill writes each page of its indexes many times before it is moved.

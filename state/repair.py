@@ -133,13 +133,14 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
         if plan.facts:
             async with database.write() as connection:
                 await _level_facts(connection, index)
-        if plan.threads or plan.paths:
-            await _read_again(database, home, plan)
         if plan.titles or plan.threads or plan.paths:
+            # First: taking a row out of the title search fails where the search lacks it.
             async with database.write() as connection:
                 await connection.exec_driver_sql(
                     "INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')"
                 )
+        if plan.threads or plan.paths:
+            await _read_again(database, home, plan)
         async with database.write() as connection:
             await forget_inputs(connection)  # so that names are set anew
         await opened.catch_up(report)

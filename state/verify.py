@@ -78,7 +78,7 @@ async def verify(
     """
     check_home(home)
     if not index.exists() or not index.stat().st_size:
-        found(Finding(KINDS["no_index"], "There is no index yet.", path=str(index)))
+        found(_no_index(index))
         return
     try:
         with _reading(index) as connection:
@@ -98,7 +98,13 @@ def _check_index(
     connection: sqlite3.Connection, home: Path, index: Path, found: Callable[[Finding], None]
 ) -> bool:
     """The structural checks: False if the index is in no state to be looked at more closely."""
-    revision = _revision(connection, index)
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:  # whoever began it was killed at once
+        found(_no_index(index))
+        return False
+    if not tables & {"alembic_version", "rollout_files"}:
+        raise NotAnIndex(index, "it is a database, but not one of threadkeep's")
+    revision = _revision(connection) if "alembic_version" in tables else None
     if revision in REVISIONS[:-1]:
         message = "The index has an older schema; the next command brings it up to date."
         found(Finding(KINDS["old_schema"], message, measured=revision, expected=HEAD))
@@ -115,12 +121,11 @@ def _check_index(
     return usable
 
 
-def _revision(connection: sqlite3.Connection, index: Path) -> str | None:
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if not tables & {"alembic_version", "rollout_files"}:
-        raise NotAnIndex(index, "it is a database, but not one of threadkeep's")
-    if "alembic_version" not in tables:
-        return None
+def _no_index(index: Path) -> Finding:
+    return Finding(KINDS["no_index"], "There is no index yet.", path=str(index))
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
 
