@@ -10,6 +10,7 @@ from typing import Final
 from state.engine import BUSY_TIMEOUT_S, open_database, translated
 from state.errors import IndexDamaged, NoBackup
 from state.facts import put_facts, read_facts
+from state.lock import locked
 from state.recovery import SIDECARS
 from state.reindex import swap_in
 from state.sync import forget_inputs
@@ -78,14 +79,15 @@ async def undo(index: Path) -> Path:
     found = backups(index)
     if not found:
         raise NoBackup(index)
-    with translated(found[0]):
-        with closing(sqlite3.connect(found[0])) as backup:
-            told = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if told != "ok":
-            raise IndexDamaged(found[0], str(told))
-        swap_in(found[0], index)
-    async with open_database(index) as database, database.write() as connection:
-        await put_facts(connection, read_facts(index))
-        await forget_inputs(connection)
-    found[0].unlink()
+    async with locked(index):
+        with translated(found[0]):
+            with closing(sqlite3.connect(found[0])) as backup:
+                told = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if told != "ok":
+                raise IndexDamaged(found[0], str(told))
+            swap_in(found[0], index)
+        async with open_database(index) as database, database.write() as connection:
+            await put_facts(connection, read_facts(index))
+            await forget_inputs(connection)  # so that names are set anew
+        found[0].unlink()
     return found[0]

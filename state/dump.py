@@ -133,7 +133,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
     journal = newest(read_facts(database.path))
     for start in range(0, len(facts), BATCH_FACTS):
         batch = facts[start : start + BATCH_FACTS]
-        async with database.write() as connection:
+        async with database.write_facts() as connection:
             indexed = newest(await _facts_about(connection, batch))
             fresh: list[Setting] = []
             changed: list[Setting] = []

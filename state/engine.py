@@ -26,6 +26,7 @@ from state.errors import (
 )
 from state.facts import put_facts, read_facts
 from state.listing import Result, Steps, run
+from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
 
@@ -73,6 +74,13 @@ class Database:
         with translated(self.path):
             async with self._writers.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def write_facts(self) -> AsyncGenerator[AsyncConnection]:
+        """As :meth:`write`, for what users set: it stands in the journal and in the index before
+        an index that is made anew meanwhile takes this one's place, or after."""
+        async with locked(self.path), self.write() as connection:
+            yield connection
 
     async def run(self, steps: Steps[Result]) -> Result:
         """What the sans-IO query ``steps`` gives, of one state of the index.
@@ -163,7 +171,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
                     # journal of an old one may hold what its program did not know.
                     await put_facts(connection, read_facts(path))
             path.chmod(0o600)
-        _mark_as_ours(path)
+        mark_as_ours(path)
         yield database
     finally:
         database.close()
@@ -213,20 +221,6 @@ def _prepare_place(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
-
-
-def lock_path(path: Path) -> Path:
-    """A file beside an index: it tells that the index is one of ours, and is locked while a
-    damaged one is put aside (:mod:`state.recovery`)."""
-    return path.with_name(f"{path.name}.lock")
-
-
-def _mark_as_ours(path: Path) -> None:
-    try:
-        if not lock_path(path).exists():
-            os.close(os.open(lock_path(path), os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
 

@@ -16,7 +16,7 @@ from state import rows
 from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
-from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, ThreadNotFound
+from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
@@ -177,7 +177,7 @@ class ThreadIndex:
             return await self.sync(report)
         try:
             return await self.backfill(report)
-        except LeaseHeld:
+        except (LeaseHeld, LeaseLost):  # lost: somebody goes on, or made an index anew
             return None
 
     @asynccontextmanager

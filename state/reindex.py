@@ -17,8 +17,9 @@ from state.dump import known_facts
 from state.engine import BUSY_TIMEOUT_S, journal_mode, open_database, translated
 from state.facts import put_facts, read_facts
 from state.lease import DEFAULT_LEASE_S
+from state.lock import locked
 from state.recovery import SIDECARS, put_aside
-from state.sync import BATCH_FILES, Counts, Report
+from state.sync import BATCH_FILES, Counts, Report, forget_inputs, settle_inputs
 
 _ABANDONED_S: Final = 86_400
 
@@ -49,13 +50,15 @@ async def reindex(
             counts = await backfill(
                 database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
             )
-            async with database.write() as connection:
-                await put_facts(connection, read_facts(path))  # set while we were building
-        aside = put_aside(path) if damaged else None
-        with translated(path):
-            swap_in(fresh, path)
-        async with open_database(path) as database, database.write() as connection:
-            await put_facts(connection, read_facts(path))  # and while we were swapping
+        async with locked(path):
+            async with open_database(fresh) as database:
+                async with database.write() as connection:
+                    await put_facts(connection, read_facts(path))  # set while we were building
+                    await forget_inputs(connection)
+                await settle_inputs(database, home)
+            aside = put_aside(path) if damaged else None
+            with translated(path):
+                swap_in(fresh, path)
         return counts, aside
     finally:
         _remove(fresh)

@@ -28,7 +28,7 @@ async def relink(database: Database, old: str, new: str) -> tuple[Alias, int]:
         InvalidQuery: one of them is no path.
     """
     old, new = _folder(old), _folder(new)
-    async with database.write() as connection:
+    async with database.write_facts() as connection:
         known = await all_aliases(connection)
         others = {
             cwd_key(alias.alias): cwd_key(alias.value)
@@ -50,7 +50,7 @@ async def unlink(database: Database, old: str) -> Alias:
         InvalidQuery: it is no path.
     """
     old = _folder(old)
-    async with database.write() as connection:
+    async with database.write_facts() as connection:
         known = await all_aliases(connection)
         for alias in known:
             if alias.value is not None and cwd_key(alias.alias) == cwd_key(old):

@@ -131,7 +131,7 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
     async with open_index(home, index) as opened:
         database = opened.database
         if plan.facts:
-            async with database.write() as connection:
+            async with database.write_facts() as connection:
                 await _level_facts(connection, index)
         if plan.titles or plan.threads or plan.paths:
             # First: taking a row out of the title search fails where the search lacks it.
