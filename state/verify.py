@@ -17,7 +17,7 @@ from rollout.extract import Extracted, Unusable
 from rollout.fold import ToolFacts
 from rollout.scan import FoundFile, check_home, scan_home
 from state import dbcheck, structure
-from state.dbcheck import check_database
+from state.dbcheck import check_copy, copied
 from state.engine import translate
 from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.extractor import Extractor
@@ -82,7 +82,7 @@ async def verify(
         return
     try:
         with _reading(index) as connection:
-            if not _check_index(connection, home, index, found) or depth is None:
+            if not await _check_index(connection, home, index, found) or depth is None:
                 return
             await _check_deep(connection, home, found, depth, report)
     except sqlite3.Error as error:
@@ -94,7 +94,7 @@ async def verify(
         raise IndexUnavailable(index, error.strerror or str(error)) from error
 
 
-def _check_index(
+async def _check_index(
     connection: sqlite3.Connection, home: Path, index: Path, found: Callable[[Finding], None]
 ) -> bool:
     """The structural checks: False if the index is in no state to be looked at more closely."""
@@ -111,14 +111,40 @@ def _check_index(
         return False
     if revision is not None and revision != HEAD:
         raise IndexTooNew(index, revision, HEAD)
+    sound, structure = await _check_both(connection, home, index)
     usable = True
-    for finding in check_database(connection):
+    for finding in sound:
         found(finding)
         usable = usable and finding.kind.code not in ("index_damaged", "schema_differs")
     if usable:
-        for finding in check_structure(connection, home, index):
+        if isinstance(structure, sqlite3.Error):
+            raise structure
+        for finding in structure:
             found(finding)
     return usable
+
+
+async def _check_both(
+    connection: sqlite3.Connection, home: Path, index: Path
+) -> tuple[list[Finding], list[Finding] | sqlite3.Error]:
+    """What is wrong with the database, and with what stands in it: the one is SQLite's work, and
+    done in a thread beside the other. That one fails where the database is not sound."""
+    with copied(connection) as copy:
+        checking = asyncio.create_task(asyncio.to_thread(lambda: list(check_copy(copy))))
+        structure: list[Finding] | sqlite3.Error
+        try:
+            await asyncio.sleep(0)  # lets the thread start
+            structure = list(check_structure(connection, home, index))
+        except sqlite3.Error as error:
+            structure = error
+        try:
+            await asyncio.wait({checking})
+        except asyncio.CancelledError:
+            copy.interrupt()
+            await asyncio.wait({checking})
+            checking.exception()
+            raise
+        return checking.result(), structure
 
 
 def _no_index(index: Path) -> Finding:
