@@ -6,10 +6,11 @@ Commands import what they need in their bodies: help and completion must stay qu
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import db
 from cli.options import (
     DatabaseOption,
     HomeOption,
@@ -19,6 +20,10 @@ from cli.options import (
     places_of,
 )
 from state.findings import KEPT_FINDINGS
+
+if TYPE_CHECKING:
+    from rollout.errors import RolloutError
+    from state.errors import StateError
 
 app = typer.Typer(
     name="threadkeep",
@@ -253,11 +258,77 @@ def repair(
     raise typer.Exit(status)
 
 
+@app.command()
+def relink(
+    context: typer.Context,
+    old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,
+    new: Annotated[str | None, typer.Argument(help="Where it is now.")] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="OLD", help="Forget that this folder has moved.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a folder has moved, so that list --cwd NEW finds its threads; or list those."""
+    from cli import facts
+
+    if (old is None) != (new is None) or (old is not None and remove is not None):
+        raise typer.BadParameter("give OLD and NEW, or --remove OLD, or nothing")
+    status = facts.run_relink(places(context), old, new, removed=remove, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def dump(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Where to. [default: stdout]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what was set by hand (names, relinked folders) as lines of text."""
+    from cli import facts
+
+    raise typer.Exit(facts.run_dump(places(context), file, as_json=as_json))
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="A dump. [default: stdin]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge a dump with what is set here: of two facts about one thing the newer counts."""
+    from cli import facts
+
+    raise typer.Exit(facts.run_restore(places(context), file, as_json=as_json))
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(help="One statement that reads; - takes it from stdin.")],
+    sync: Annotated[
+        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the index in SQL, read-only. docs/schema.md describes its views."""
+    from cli import query as command
+
+    raise typer.Exit(command.run(places(context), sql, catch_up=sync, as_json=as_json))
+
+
+app.add_typer(db.app)
+
+
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
     from state.errors import StateError
 
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -270,14 +341,13 @@ def main() -> None:
         sys.exit(130)
 
 
-def _tell(error: "Exception") -> int:
-    from cli.errors import outcome
+def _tell(error: "RolloutError | StateError") -> int:
+    from cli.errors import document, outcome
     from cli.output import data
 
-    found = outcome(error)  # type: ignore[arg-type]
+    found = outcome(error)
     if "--json" in sys.argv:
-        told = {"kind": found.kind, "message": str(error), "hint": found.hint}
-        data({"error": {"code": found.status, **told, "retryable": found.retryable}})
+        data(document(error))
     else:
         print(f"threadkeep: {error}\n  {found.hint}", file=sys.stderr)
     return found.status

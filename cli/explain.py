@@ -5,14 +5,14 @@ from typing import Any
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import with_index
+from cli.run import read_index
 from state.explain import Explanation, explain
 from state.reasons import Reason
 
 
 def run(places: Places, reference: str, cwd: Path, *, as_json: bool) -> int:
     """Explain one thread or file. Gives the exit status."""
-    found = with_index(
+    found = read_index(
         places,
         lambda index: explain(index, reference, cwd=str(cwd), sqlite_home=places.sqlite_home),
     )
