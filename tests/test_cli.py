@@ -31,6 +31,7 @@ COMMANDS = (
     "status",
     "verify",
     "repair",
+    "explain",
     "relink",
     "dump",
     "restore",
