@@ -259,6 +259,34 @@ def repair(
 
 
 @app.command()
+def du(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
+    images: Annotated[
+        bool, typer.Option("--images", help="Read every file, for the share of images.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what the rollout files take: by project, source, age and more, and the biggest."""
+    from cli import du as command
+
+    try:
+        dimensions = [command.Dimension(name) for name in by or ()]
+    except ValueError as error:
+        known = ", ".join(command.Dimension)
+        raise typer.BadParameter(f"{error}; known are {known}") from None
+    status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
 def relink(
     context: typer.Context,
     old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,

@@ -32,6 +32,7 @@ COMMANDS = (
     "verify",
     "repair",
     "explain",
+    "du",
     "relink",
     "dump",
     "restore",

@@ -121,6 +121,8 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     keys |= keys_of(cli.run("show", "nobody", "--json", status=3).json) - {"error"}
     keys |= keys_of(cli.run("show", thread_id(1), "--json").json) - {"thread"}
     keys |= keys_of(cli.run("explain", thread_id(1), "--json").json)
+    usage = cli.run("du", "--json").json
+    keys |= keys_of({**usage, "by": None}) | set(usage["by"]) | keys_of([*usage["by"].values()])
     keys |= keys_of(cli.run("relink", "/a", "/b", "--json").json)
     keys |= keys_of(cli.run("dump", "--json").json)
     keys |= keys_of(cli.run("dump", "facts.txt", "--json").json)
