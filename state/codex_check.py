@@ -7,7 +7,7 @@ The truth about the files is our index, in step with them. Columns that follow a
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -52,44 +52,12 @@ _MODES: Final = ("legacy", "paginated")
 
 
 @dataclass(slots=True)
-class Mends:
-    """Those of the findings' mends that are safe on Codex's database."""
-
-    insert: set[str] = field(default_factory=set)
-    """Ids of threads that get a row."""
-    paths: dict[str, str] = field(default_factory=dict)
-    """The right path for a thread's row."""
-    archived: dict[str, bool] = field(default_factory=dict)
-    """The right flag for a thread's row."""
-    release: bool = False
-    """Whether the backfill is set back to ``pending``."""
-
-    def add(self, finding: Finding) -> None:
-        """Plan for a finding."""
-        code, thread_id = finding.kind.code, finding.thread_id
-        if code == "codex_backfill_stuck":
-            self.release = True
-        elif thread_id is None:
-            return
-        elif code == "codex_row_missing":
-            self.insert.add(thread_id)
-        elif code == "codex_path_wrong" and finding.expected:
-            self.paths[thread_id] = finding.expected
-        elif code == "codex_archived_differs":
-            self.archived[thread_id] = finding.expected == "archived"
-
-    def __bool__(self) -> bool:
-        return bool(self.insert or self.paths or self.archived or self.release)
-
-
-@dataclass(slots=True)
 class Checked:
     """What a check saw, besides its findings."""
 
     ours: Ours
     state: CodexState | None = None
     """None if the database is not there or cannot be compared."""
-    mends: Mends = field(default_factory=Mends)
 
 
 async def check_codex(
@@ -100,33 +68,28 @@ async def check_codex(
     ``index`` must be in step with the files. Writes nothing.
     """
     checked = Checked(await read_ours(index))
-
-    def add(finding: Finding) -> None:
-        found(finding)
-        checked.mends.add(finding)
-
     if not database.exists() or (database.is_file() and not database.stat().st_size):
         message = "Codex has no database here yet; it makes one at its next start."
-        add(Finding(KINDS["codex_no_database"], message, path=str(database)))
+        found(Finding(KINDS["codex_no_database"], message, path=str(database)))
         return checked
     try:
         with snapshot(database) as connection:
             checked.state = _read_whole(connection)
     except NotComparable as problem:
         message = f"It cannot be compared: {problem}."
-        add(Finding(KINDS["codex_not_comparable"], message, path=str(database)))
+        found(Finding(KINDS["codex_not_comparable"], message, path=str(database)))
     except sqlite3.Error as error:
-        add(_damaged(database, str(error)))
+        found(_damaged(database, str(error)))
     except OSError as error:
         message = (
             f"It cannot be read: {error.strerror or error}. Codex's app-server does not start with"
             " it; codex exec runs without a database."
         )
-        add(Finding(KINDS["codex_unreadable"], message, path=str(database)))
+        found(Finding(KINDS["codex_unreadable"], message, path=str(database)))
     else:
         who = holders(database)
         for finding in compare(checked.ours, checked.state, index.home, database, who):
-            add(finding)
+            found(finding)
     return checked
 
 
@@ -298,7 +261,7 @@ def _rows(ours: Ours, state: CodexState, home: Path) -> Iterator[Finding]:
             )
         yield from _name(row, thread)
     if elsewhere:
-        message = f"{elsewhere:,} rows name files that are no rollouts of this home; they are not compared."
+        message = f"{elsewhere:,} rows name files that are none of this home's: not compared."
         yield Finding(KINDS["codex_other_home"], message)
 
 

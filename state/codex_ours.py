@@ -29,6 +29,7 @@ class OurFile(NamedTuple):
     bucket: str
     reason: str | None
     reason_offset: int | None
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ async def read_ours(index: ThreadIndex) -> Ours:
         )
         ours = {row[0]: OurThread(*tuple(row)[1:]) for row in rows}
         rows = await connection.execute(
-            sa.select(f.path, f.thread_id, f.bucket, f.reason, f.reason_offset)
+            sa.select(f.path, f.thread_id, f.bucket, f.reason, f.reason_offset, f.mtime_ns)
         )
         return Ours(ours, {row[0]: OurFile(*tuple(row)[1:]) for row in rows})
 
