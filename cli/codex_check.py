@@ -1,4 +1,4 @@
-"""``threadkeep codex-check``: compare the files with Codex's own database, mend it, take it back."""
+"""``threadkeep codex-check``: compare Codex's own database with the files; mend it, or go back."""
 
 import time
 from collections.abc import Callable
@@ -79,6 +79,8 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
             lacking = output.plural(len(mends.insert) - inserted, "file")
             output.say(f"{lacking} changed meanwhile and gave no row: run it again.")
         output.say(f"What is left: {report.summary(left)}")
+        if not left.clean:
+            output.say("threadkeep codex-check tells more.")
     elif mends:
         output.say("Nothing was changed.")
     else:

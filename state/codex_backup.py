@@ -1,4 +1,4 @@
-"""Codex's database, held for ourselves alone; copies of it beside our index, and taking one back."""
+"""Codex's database held for us alone; copies of it beside our index, and going back to one."""
 
 import hashlib
 import json
