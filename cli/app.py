@@ -5,10 +5,12 @@ Commands import what they need in their bodies: help and completion must stay qu
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import db
 from cli.options import (
     DatabaseOption,
     HomeOption,
@@ -18,6 +20,10 @@ from cli.options import (
     places_of,
 )
 from state.findings import KEPT_FINDINGS
+
+if TYPE_CHECKING:
+    from rollout.errors import RolloutError
+    from state.errors import StateError
 
 app = typer.Typer(
     name="threadkeep",
@@ -126,6 +132,25 @@ def show(
     from cli import show as command
 
     raise typer.Exit(command.run(places(context), thread, as_json=as_json))
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    thread: Annotated[str, typer.Argument(help="An id, a unique prefix of one, a name or a path.")],
+    cwd: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that Codex's picker is opened in. [default: the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell why a thread is listed or not, here and in Codex's picker."""
+    from cli import explain as command
+
+    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
 
 
 @app.command()
@@ -265,11 +290,105 @@ def codex_check(
     raise typer.Exit(status)
 
 
+@app.command()
+def du(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
+    images: Annotated[
+        bool, typer.Option("--images", help="Read every file, for the share of images.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what the rollout files take: by project, source, age and more, and the biggest."""
+    from cli import du as command
+
+    try:
+        dimensions = [command.Dimension(name) for name in by or ()]
+    except ValueError as error:
+        known = ", ".join(command.Dimension)
+        raise typer.BadParameter(f"{error}; known are {known}") from None
+    status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def relink(
+    context: typer.Context,
+    old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,
+    new: Annotated[str | None, typer.Argument(help="Where it is now.")] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="OLD", help="Forget that this folder has moved.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a folder has moved, so that list --cwd NEW finds its threads; or list those."""
+    from cli import facts
+
+    if (old is None) != (new is None) or (old is not None and remove is not None):
+        raise typer.BadParameter("give OLD and NEW, or --remove OLD, or nothing")
+    status = facts.run_relink(places(context), old, new, removed=remove, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def dump(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Where to. [default: stdout]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what was set by hand (names, relinked folders) as lines of text."""
+    from cli import facts
+
+    raise typer.Exit(facts.run_dump(places(context), file, as_json=as_json))
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="A dump. [default: stdin]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge a dump with what is set here: of two facts about one thing the newer counts."""
+    from cli import facts
+
+    raise typer.Exit(facts.run_restore(places(context), file, as_json=as_json))
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(help="One statement that reads; - takes it from stdin.")],
+    sync: Annotated[
+        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the index in SQL, read-only. docs/schema.md describes its views."""
+    from cli import query as command
+
+    raise typer.Exit(command.run(places(context), sql, catch_up=sync, as_json=as_json))
+
+
+app.add_typer(db.app)
+
+
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
     from state.errors import StateError
 
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -282,14 +401,13 @@ def main() -> None:
         sys.exit(130)
 
 
-def _tell(error: "Exception") -> int:
-    from cli.errors import outcome
+def _tell(error: "RolloutError | StateError") -> int:
+    from cli.errors import document, outcome
     from cli.output import data
 
-    found = outcome(error)  # type: ignore[arg-type]
+    found = outcome(error)
     if "--json" in sys.argv:
-        told = {"kind": found.kind, "message": str(error), "hint": found.hint}
-        data({"error": {"code": found.status, **told, "retryable": found.retryable}})
+        data(document(error))
     else:
         print(f"threadkeep: {error}\n  {found.hint}", file=sys.stderr)
     return found.status

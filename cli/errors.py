@@ -1,23 +1,30 @@
 """Our errors: each with its exit status and the next thing to do. The one table of both."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rollout.errors import HomeNotFound, RolloutError
 from state.errors import (
+    AliasCycle,
+    AliasNotFound,
     AmbiguousThread,
+    BadDump,
     CodexChanged,
     CodexChangedSince,
     CodexInUse,
     CodexSchemaUnknown,
     CodexUnusable,
+    DumpTooNew,
+    FileUnusable,
     IndexBusy,
     IndexDamaged,
+    IndexMissing,
     IndexNotWritable,
     IndexTooNew,
     IndexUnavailable,
     InvalidCursor,
     InvalidQuery,
+    InvalidSql,
     LeaseHeld,
     LeaseLost,
     NoBackup,
@@ -62,6 +69,16 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
     ),
     InvalidQuery: Outcome(USAGE, "invalid_query", "see threadkeep list --help"),
+    InvalidSql: Outcome(
+        USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
+    ),
+    AliasCycle: Outcome(
+        USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
+    ),
+    AliasNotFound: Outcome(NOT_FOUND, "alias_not_found", "threadkeep relink shows the aliases"),
+    BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
+    DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
+    FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
     IndexTooNew: Outcome(
         TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
     ),
@@ -73,6 +90,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     IndexUnavailable: Outcome(
         DAMAGED, "index_unavailable", "name a writable place with --db or THREADKEEP_DB"
     ),
+    IndexMissing: Outcome(NOT_FOUND, "index_missing", "threadkeep backfill makes one"),
     IndexNotWritable: Outcome(
         DAMAGED, "index_not_writable", "make its place writable, or name another one with --db"
     ),
@@ -115,3 +133,10 @@ def outcome(error: RolloutError | StateError) -> Outcome:
         if kind in _OUTCOMES:
             return _OUTCOMES[kind]
     return Outcome(DAMAGED, "error", "threadkeep status shows how the index stands")
+
+
+def document(error: RolloutError | StateError) -> dict[str, Any]:
+    """The JSON document of an error."""
+    found = outcome(error)
+    told = {"kind": found.kind, "message": str(error), "hint": found.hint}
+    return {"error": {"code": found.status, **told, "retryable": found.retryable}}

@@ -22,7 +22,7 @@ def run(places: Places, reference: str, *, as_json: bool) -> int:
 
     row, details = read_index(places, work)
     if as_json:
-        output.data({"thread": thread_json(row, places.home)})
+        output.data({"thread": thread_json(row, places.home), "movedTo": details["moved_to"]})
     else:
         for name, value in _fields(row, details):
             if value:
@@ -38,6 +38,7 @@ def _fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
         ("name", display_name(row) or ""),
         ("begins with", display_text(row)),
         ("folder", row["cwd"]),
+        ("now in", details["moved_to"] or ""),
         ("created", output.iso(row["created_at_ms"])),
         ("updated", output.iso(row["updated_at_ms"])),
         ("archived", "yes" if row["archived"] else ""),

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -41,26 +41,46 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
     Raises:
         sqlite3.Error: it cannot be read for another reason than damage.
     """
-    # A copy is checked: FTS5 takes the request to check itself for a write, and SQLite leaves
-    # out the CHECK constraints over a read-only connection (3.40, measured).
-    with (
-        tempfile.TemporaryDirectory(prefix="threadkeep-") as folder,
-        closing(sqlite3.connect(Path(folder) / "copy.sqlite3")) as copy,
-    ):
-        try:
+    try:
+        with copied(connection) as copy:
+            yield from check_copy(copy)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        yield damaged(str(error))
+
+
+@contextmanager
+def copied(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A copy of a database, for :func:`check_copy`, in whatever thread.
+
+    A copy is checked because FTS5 takes the request to check itself for a write, and SQLite
+    leaves out the CHECK constraints over a read-only connection (3.40, measured).
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+        place = Path(folder) / "copy.sqlite3"
+        with closing(sqlite3.connect(place, check_same_thread=False)) as copy:
             connection.backup(copy)
-            broken = False
-            for finding in _damaged_pages(copy):
-                broken = True
-                yield finding
-            if not broken:  # the other checks would only meet the same damage
-                yield from _schema_differences(copy)
-                yield from _broken_references(copy)
-                yield from _title_differences(copy)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise
-            yield damaged(str(error))
+            yield copy
+
+
+def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
+    """What is wrong with a database. Writes to it, but leaves it as it was.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    broken = False
+    for finding in _damaged_pages(copy):
+        broken = True
+        yield finding
+    if not broken:  # the other checks would only meet the same damage
+        yield from _schema_differences(copy)
+        yield from _broken_references(copy)
+        yield from _title_differences(copy)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -26,6 +26,7 @@ from state.errors import (
 )
 from state.facts import put_facts, read_facts
 from state.listing import Result, Steps, run
+from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
 
@@ -74,6 +75,13 @@ class Database:
             async with self._writers.begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def write_facts(self) -> AsyncGenerator[AsyncConnection]:
+        """As :meth:`write`, for what users set: it stands in the journal and in the index before
+        an index that is made anew meanwhile takes this one's place, or after."""
+        async with locked(self.path), self.write() as connection:
+            yield connection
+
     async def run(self, steps: Steps[Result]) -> Result:
         """What the sans-IO query ``steps`` gives, of one state of the index.
 
@@ -117,6 +125,11 @@ class Database:
             self._idle.pop().close()
 
 
+def journal_mode(path: Path) -> str:
+    """How SQLite keeps the journal of a database at ``path``: WAL breaks on network drives."""
+    return "DELETE" if on_network_drive(path.parent) else "WAL"
+
+
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncGenerator[Database]:
     """The database at ``path``, created and migrated when need be, closed on the way out.
@@ -133,12 +146,12 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": 256},
     )
-    journal = "DELETE" if on_network_drive(path.parent) else "WAL"
+    journal = journal_mode(path)
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # BEGIN is ours, see _on_begin
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA journal_mode = {journal}")  # WAL breaks on network drives
+        cursor.execute(f"PRAGMA journal_mode = {journal}")
         cursor.execute("PRAGMA synchronous = NORMAL")  # a lost row is rebuilt from its file
         cursor.execute("PRAGMA foreign_keys = ON")
         # 16 MB: a backfill writes each page of its indexes many times before it is moved.
@@ -154,10 +167,11 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         if not current:
             async with database.write() as connection:
                 if await connection.run_sync(_migrate, path):
-                    # In the same transaction: an index never misses what users have set.
+                    # In the same transaction: an index never misses what users have set. The
+                    # journal of an old one may hold what its program did not know.
                     await put_facts(connection, read_facts(path))
             path.chmod(0o600)
-        _mark_as_ours(path)
+        mark_as_ours(path)
         yield database
     finally:
         database.close()
@@ -165,12 +179,11 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
 
 
 def _migrate(connection: sa.Connection, path: Path) -> bool:
-    """Apply what is pending: whether the index is a new one."""
+    """Apply what is pending: whether there was anything."""
     if _is_current(connection, path):
         return False  # another process was faster
     from state.migrate import upgrade
 
-    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     try:
         upgrade(connection)
     except DBAPIError as error:
@@ -179,7 +192,7 @@ def _migrate(connection: sa.Connection, path: Path) -> bool:
         # A table that is there too early, or not there: no state that a migration leaves.
         reason = f"its schema cannot be brought up to date: {error.orig}"
         raise IndexDamaged(path, reason) from error
-    return tables == 0
+    return True
 
 
 def _is_current(connection: sa.Connection, path: Path) -> bool:
@@ -208,20 +221,6 @@ def _prepare_place(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
-
-
-def lock_path(path: Path) -> Path:
-    """A file beside an index: it tells that the index is one of ours, and is locked while a
-    damaged one is put aside (:mod:`state.recovery`)."""
-    return path.with_name(f"{path.name}.lock")
-
-
-def _mark_as_ours(path: Path) -> None:
-    try:
-        if not lock_path(path).exists():
-            os.close(os.open(lock_path(path), os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
 

@@ -6,6 +6,7 @@ StateError
 ├ IndexUnavailable(path, reason)
 │ ├ IndexNotWritable(path, reason)
 │ └ NotAnIndex(path, reason)
+├ IndexMissing(path)
 ├ IndexBusy(path, waited_s)
 ├ LeaseHeld(owner, expires_at_ms)
 ├ LeaseLost(owner)
@@ -19,6 +20,12 @@ StateError
 ├ NoCodexBackup(path)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
+├ InvalidSql(reason)
+├ AliasCycle(old, new)
+├ AliasNotFound(old)
+├ BadDump(line, offset, reason)
+├ DumpTooNew(found, known)
+├ FileUnusable(path, reason)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
 """
@@ -63,6 +70,14 @@ class IndexNotWritable(IndexUnavailable):
 
 class NotAnIndex(IndexUnavailable):
     """A database of another program lies where the index should be; it is left alone."""
+
+
+class IndexMissing(StateError):
+    """There is no index at the place, and the command makes none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"there is no index at {path}")
 
 
 class IndexBusy(StateError):
@@ -176,12 +191,61 @@ class InvalidQuery(StateError):
     """Filters that contradict each other or have no meaning."""
 
 
-class ThreadNotFound(StateError):
-    """No thread has this id, prefix, name or path."""
+class InvalidSql(StateError):
+    """A query that SQLite refuses, or that would do more than read."""
 
-    def __init__(self, reference: str) -> None:
-        self.reference = reference
-        super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path")
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the query fails: {reason}")
+
+
+class AliasCycle(StateError):
+    """A folder cannot have moved to where an alias says that it came from."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self.old, self.new = old, new
+        super().__init__(f"{old} cannot have moved to {new}: that one leads to it already")
+
+
+class AliasNotFound(StateError):
+    """No alias says that this folder has moved."""
+
+    def __init__(self, old: str) -> None:
+        self.old = old
+        super().__init__(f"no alias says that {old} has moved")
+
+
+class BadDump(StateError):
+    """A line of a dump that cannot be used; nothing of the dump was."""
+
+    def __init__(self, line: int, offset: int, reason: str) -> None:
+        self.line, self.offset, self.reason = line, offset, reason
+        super().__init__(f"nothing was restored: line {line}, at byte {offset}: {reason}")
+
+
+class DumpTooNew(StateError):
+    """A newer threadkeep made the dump; nothing of it was used."""
+
+    def __init__(self, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"the dump has version {found}; this threadkeep knows up to {known}")
+
+
+class FileUnusable(StateError):
+    """A file other than the index cannot be read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the file {path} cannot be used: {reason}")
+
+
+class ThreadNotFound(StateError):
+    """No thread has this id, prefix, name or path; ``close`` are the ids of similar ones."""
+
+    def __init__(self, reference: str, close: Sequence[str] = ()) -> None:
+        self.reference, self.close = reference, tuple(close)
+        similar = f"; close to it: {', '.join(close)}" if close else ""
+        super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path{similar}")
 
 
 class AmbiguousThread(ThreadNotFound):

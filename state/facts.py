@@ -1,8 +1,10 @@
 """What users set and rollouts do not hold: in the index, and first in a journal beside it.
 
-The journal ``facts.jsonl`` is append-only, one JSON object a line: ``{"v":1,"thread_id":…,
-"key":…,"value":…,"set_at_ms":…}``. The last line for a thread and key wins. It outlives the
-database, so facts survive a lost index; a null value takes a fact back.
+The journal ``facts.jsonl`` is append-only, one JSON object a line, of two kinds:
+``{"v":1,"thread_id":…,"key":…,"value":…,"set_at_ms":…}`` for a thread, and
+``{"v":1,"alias":…,"value":…,"set_at_ms":…}`` for a folder that moved. The last line for a
+thread and key, or for a folder, wins. It outlives the database, so facts survive a lost index;
+a null value takes a fact back.
 """
 
 import json
@@ -10,7 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -18,7 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.lines import Line, LineReader, parse_line
 from rollout.paths import parse_uuid
-from state.schema import user_facts
+from state.errors import FileUnusable
+from state.place import cwd_key
+from state.schema import path_aliases, user_facts
 
 _VERSION: Final = 1
 
@@ -32,63 +36,163 @@ class Fact:
     value: str | None
     set_at_ms: int
 
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What it is about: of two facts with the same subject one counts."""
+        return (self.thread_id, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The folder ``old`` is where ``value`` is now; None takes it back."""
+
+    alias: str
+    value: str | None
+    set_at_ms: int
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What it is about; no thread's, as no id is empty."""
+        return ("", cwd_key(self.alias))
+
+
+Setting = Fact | Alias
+
 
 def journal_path(index: Path) -> Path:
     """Where the journal of the index at ``index`` lies."""
     return index.with_name("facts.jsonl")
 
 
-def append_facts(index: Path, facts: Iterable[Fact]) -> None:
-    """Write facts to the journal, on disk when this returns. Do this before :func:`put_facts`."""
-    lines = [json.dumps({"v": _VERSION, **asdict(fact)}) for fact in facts]
+def setting_line(setting: Setting) -> str:
+    """A setting as a line of the journal, without its newline."""
+    return json.dumps({"v": _VERSION, **asdict(setting)}, ensure_ascii=False)
+
+
+def parse_setting(value: object) -> Setting | None:
+    """The setting in an object of the journal; None if it holds none that this version knows."""
+    match value:
+        case {"v": version, "value": str() | None as setting, "set_at_ms": int(set_at_ms)} if (
+            version == _VERSION and not isinstance(set_at_ms, bool) and abs(set_at_ms) < 2**63
+        ):
+            match value:
+                case {"alias": str(alias)} if alias:
+                    return Alias(alias, setting, set_at_ms)
+                case {"thread_id": str(thread_id), "key": str(key)} if (
+                    parse_uuid(thread_id) == thread_id
+                ):
+                    return Fact(thread_id, key, setting, set_at_ms)
+    return None
+
+
+def append_facts(index: Path, facts: Iterable[Setting]) -> None:
+    """Write facts to the journal, on disk when this returns. Do this before :func:`put_facts`.
+
+    Raises:
+        FileUnusable: they could not be written; what was is passed over as a torn line.
+    """
     path = journal_path(index)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    with open(descriptor, "r+b", buffering=0) as file:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        file.write(("\n" * torn + "".join(line + "\n" for line in lines)).encode())
-        os.fsync(descriptor)
-
-
-def read_facts(index: Path) -> list[Fact]:
-    """The latest fact of each thread and key in the journal; lines that cannot be read are
-    passed over. Empty where there is no journal."""
-    latest: dict[tuple[str, str], Fact] = {}
     try:
-        file = journal_path(index).open("rb", buffering=0)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with open(descriptor, "r+b", buffering=0) as file:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            text = "\n" * torn + "".join(f"{setting_line(fact)}\n" for fact in facts)
+            rest = memoryview(text.encode())
+            while rest:  # an unbuffered write may take a part, on a disk that is nearly full
+                rest = rest[file.write(rest) :]
+            os.fsync(descriptor)
+    except OSError as error:
+        raise FileUnusable(path, error.strerror or str(error)) from error
+
+
+def read_facts(index: Path) -> list[Setting]:
+    """The latest fact of each subject in the journal; lines that cannot be read are passed
+    over. Empty where there is no journal.
+
+    Raises:
+        FileUnusable: it is there and cannot be read.
+    """
+    latest: dict[tuple[str, str], Setting] = {}
+    path = journal_path(index)
+    try:
+        with path.open("rb", buffering=0) as file:
+            for line in LineReader().lines(file):
+                setting = parse_setting(parse_line(line)) if isinstance(line, Line) else None
+                if setting:
+                    latest[setting.subject] = setting
     except FileNotFoundError:
         return []
-    with file:
-        for line in LineReader().lines(file):
-            value = parse_line(line) if isinstance(line, Line) else None
-            if not isinstance(value, dict) or value.get("v") != _VERSION:
-                continue
-            match value:
-                case {
-                    "thread_id": str(thread_id),
-                    "key": str(key),
-                    "value": str() | None as setting,
-                    "set_at_ms": int(set_at_ms),
-                } if parse_uuid(thread_id) == thread_id:
-                    latest[thread_id, key] = Fact(thread_id, key, setting, set_at_ms)
+    except OSError as error:
+        raise FileUnusable(path, error.strerror or str(error)) from error
     return list(latest.values())
 
 
-async def put_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
+async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> None:
     """Set facts in the index. A fact that is older than the one there changes nothing."""
-    if not facts:
-        return
-    entry = insert(user_facts)
-    await connection.execute(
-        entry.on_conflict_do_update(
-            index_elements=[user_facts.c.thread_id, user_facts.c.key],
-            set_={"value": entry.excluded.value, "set_at_ms": entry.excluded.set_at_ms},
-            where=entry.excluded.set_at_ms >= user_facts.c.set_at_ms,
-        ),
-        [asdict(fact) for fact in facts],
+    await _put(
+        connection,
+        user_facts,
+        ("thread_id", "key"),
+        [asdict(fact) for fact in facts if isinstance(fact, Fact)],
+    )
+    await _put(
+        connection,
+        path_aliases,
+        ("old_key",),
+        [
+            {
+                "old_key": cwd_key(fact.alias),
+                "old": fact.alias,
+                "new": fact.value,
+                "new_key": None if fact.value is None else cwd_key(fact.value),
+                "set_at_ms": fact.set_at_ms,
+            }
+            for fact in facts
+            if isinstance(fact, Alias)
+        ],
     )
 
 
-async def all_facts(connection: AsyncConnection) -> list[Fact]:
+async def _put(
+    connection: AsyncConnection,
+    table: sa.Table,
+    subject: tuple[str, ...],
+    values: list[dict[str, Any]],
+) -> None:
+    if not values:
+        return
+    entry = insert(table)
+    await connection.execute(
+        entry.on_conflict_do_update(
+            index_elements=subject,
+            set_={name: entry.excluded[name] for name in values[0] if name not in subject},
+            where=entry.excluded.set_at_ms >= table.c.set_at_ms,
+        ),
+        values,
+    )
+
+
+async def all_facts(connection: AsyncConnection) -> list[Setting]:
     """Every fact in the index."""
-    return [Fact(**row._mapping) for row in await connection.execute(sa.select(user_facts))]
+    found: list[Setting] = [
+        Fact(**row._mapping) for row in await connection.execute(sa.select(user_facts))
+    ]
+    return [*found, *await all_aliases(connection)]
+
+
+async def all_aliases(connection: AsyncConnection) -> list[Alias]:
+    """Every alias in the index, also those that were taken back."""
+    c = path_aliases.c
+    rows = await connection.execute(sa.select(c.old, c.new, c.set_at_ms).order_by(c.old_key))
+    return [Alias(*row) for row in rows]
+
+
+def newest(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
+    """The newest setting of each subject; the last one of those of one time."""
+    found: dict[tuple[str, str], Setting] = {}
+    for setting in settings:
+        known = found.get(setting.subject)
+        if known is None or setting.set_at_ms >= known.set_at_ms:
+            found[setting.subject] = setting
+    return found

@@ -13,9 +13,10 @@ from rollout.extract import extract_file
 from rollout.paths import logical_path, parse_uuid
 from rollout.scan import AWAY, check_home, stat_file
 from state import rows
+from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
-from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, ThreadNotFound
+from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
@@ -30,7 +31,15 @@ from state.listing import (
 )
 from state.schema import rollout_files, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
-from state.sync import BATCH_FILES, Counts, Report, find_changes, load_context, sync
+from state.sync import (
+    BATCH_FILES,
+    Counts,
+    Report,
+    find_changes,
+    load_context,
+    settled_inputs,
+    sync,
+)
 
 _REPAIR_ROUNDS: Final = 20
 
@@ -96,7 +105,7 @@ class ThreadIndex:
             AmbiguousThread: more than one thread fits.
             ThreadNotFound: none does.
         """
-        ids = await self._resolve(reference)
+        ids = await self.resolve(reference)
         if len(ids) > 1:
             raise AmbiguousThread(reference, ids)
         if ids:
@@ -110,7 +119,8 @@ class ThreadIndex:
         raise ThreadNotFound(reference)
 
     async def details(self, thread_id: str) -> dict[str, Any]:
-        """Every column of a thread's row, with its files and its dynamic tools."""
+        """Every column of a thread's row, with its files, its dynamic tools, and where its
+        folder is now if it has moved."""
         c, t = rollout_files.c, thread_dynamic_tools.c
         async with self.database.read() as connection:
             row = (
@@ -126,8 +136,11 @@ class ThreadIndex:
                 .where(t.thread_id == thread_id)
                 .order_by(t.position)
             )
+            known = [tuple(row) for row in await connection.exec_driver_sql(ALIASES_SQL)]
+            place = moved_to(row.cwd_key, dict(known))
             return {
                 **row._mapping,
+                "moved_to": place if place != row.cwd_key else None,
                 "files": [dict(file._mapping) for file in files],
                 "tools": [dict(tool._mapping) for tool in tools],
             }
@@ -164,7 +177,7 @@ class ThreadIndex:
             return await self.sync(report)
         try:
             return await self.backfill(report)
-        except LeaseHeld:
+        except (LeaseHeld, LeaseLost):  # lost: somebody goes on, or made an index anew
             return None
 
     @asynccontextmanager
@@ -207,6 +220,11 @@ class ThreadIndex:
         """What the index is behind the files by; changes nothing."""
         return await find_changes(self.database, self.home)
 
+    async def follows_names(self) -> bool:
+        """Whether it has the names of ``session_index.jsonl`` and the default provider of
+        ``config.toml`` as they are now."""
+        return (await settled_inputs(self.database, self.home))[1]
+
     async def problems(self, limit: int) -> list[dict[str, Any]]:
         """Files that are unreadable or damaged, newest name first, at most ``limit``."""
         c = rollout_files.c
@@ -228,8 +246,11 @@ class ThreadIndex:
             )
             return {row.id: dict(row._mapping) for row in found}
 
-    async def _resolve(self, reference: str) -> list[str]:
+    async def resolve(self, reference: str) -> list[str]:
+        """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""
         c = threads.c
+        # SQLite takes no lone surrogates, which stand for bytes of an argument that are no UTF-8.
+        reference = reference.encode("utf-8", "replace").decode()
         exact = parse_uuid(reference)
         conditions: list[sa.ColumnElement[bool]] = []
         if exact:
@@ -239,7 +260,7 @@ class ThreadIndex:
             if len(prefix) >= 4 and all(letter in "0123456789abcdef-" for letter in prefix):
                 conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
             conditions.append(c.name == reference)
-            path = _below(self.home, reference)
+            path = below(self.home, reference)
             if path:
                 held = sa.select(rollout_files.c.thread_id).where(
                     rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])
@@ -289,7 +310,7 @@ def is_fresh(home: Path, row: Row) -> bool:
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 
-def _below(home: Path, reference: str) -> str | None:
+def below(home: Path, reference: str) -> str | None:
     """A path as the index has it: relative to the home, if it leads there."""
     for root in (home, home.resolve()):
         for path in (Path(reference).absolute(), home / reference):

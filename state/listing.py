@@ -20,9 +20,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from rollout.paths import parse_uuid
 from rollout.source import SOURCE_KINDS, kinds_selected
+from state.aliases import ALIASES_SQL, origins
 from state.cursor import Cursor, decode
 from state.errors import InvalidQuery
-from state.place import cwd_key
+from state.place import absolute_folder, cwd_key
 
 SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
 DEFAULT_LIMIT: Final = 25
@@ -86,6 +87,9 @@ class Query:
                 raise InvalidQuery(f"invalid thread id: {given}")
         if len(self.excluded_ids) > MOST_EXCLUDED:
             raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
+        texts = (*self.providers, *(self.cwds or ()), self.search or "")
+        if any("\0" in text or not _is_text(text) for text in texts):
+            raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
         object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
 
     @property
@@ -202,7 +206,7 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
     """What the defaults hide from ``query``: threads that differ from it in that one respect."""
     counted: dict[str, int] = {}
     where, parameters = _row_filter(query)
-    for condition, more in _cwd_filter(query):
+    for condition, more in _cwd_filter((yield from _folders(query))):
         conditions = " AND ".join([condition, *where])
         rows = yield (
             f"SELECT facet, count(*) FROM threads WHERE {conditions} GROUP BY facet",
@@ -234,20 +238,22 @@ def _keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[i
     if query.parent_id or query.ancestor_id:
         return (yield from _lineage_keys(query, place, count))
     facets = yield from _facets(query)
-    cwd_filter = _cwd_filter(query)
-    if not facets or not cwd_filter:
+    folders = yield from _folders(query)
+    if not facets or folders == []:
         return []
     where, parameters = _row_filter(query, place)
     if query.search is not None and len(folded(query.search)) >= 3:
         candidates = yield from _title_candidates(query.search)
         if candidates is not None:
             return (
-                yield from _rare_title_keys(query, facets, candidates, where, parameters, count)
+                yield from _rare_title_keys(
+                    query, facets, folders, candidates, where, parameters, count
+                )
             )
-    by_cwd = query.cwds is not None
+    by_cwd = folders is not None
     branches = [
         (_branch(query, by_cwd, [condition, *where]), [facet, *more, *parameters])
-        for condition, more in cwd_filter
+        for condition, more in _cwd_filter(folders)
         for facet in facets
     ]
     return (yield from _merged(query, branches, count))
@@ -339,18 +345,26 @@ def _source_fits(query: Query, facet: Facet) -> bool:
     return bool(query.all_sources or lineage or facet.kind in kinds_selected([]))
 
 
-def _cwd_filter(query: Query) -> list[tuple[str, list[str]]]:
-    """Alternatives, each a condition with its parameters; none if nothing can match."""
+def _folders(query: Query) -> "Steps[list[str] | None]":
+    """The keys of the query's folders, and of those that moved there; None for any folder."""
     if query.cwds is None:
+        return None
+    aliases = dict((yield (ALIASES_SQL, [])))
+    return origins(cwd_keys(query.cwds), aliases)
+
+
+def _cwd_filter(folders: list[str] | None) -> list[tuple[str, list[str]]]:
+    """Alternatives, each a condition with its parameters; none if nothing can match."""
+    if folders is None:
         return [("1", [])]
-    return [("cwd_key = ?", [key]) for key in cwd_keys(query.cwds)]
+    return [("cwd_key = ?", [key]) for key in folders]
 
 
 def cwd_keys(cwds: Sequence[str]) -> list[str]:
     """The keys under which threads of these folders may stand: as spelled, and resolved."""
     keys: dict[str, None] = {}
     for cwd in cwds:
-        keys[cwd_key(os.path.abspath(cwd) if cwd[1:3] != ":\\" else cwd)] = None
+        keys[cwd_key(absolute_folder(cwd))] = None
         keys[cwd_key(os.path.realpath(cwd))] = None
     return list(keys)
 
@@ -370,6 +384,15 @@ def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], l
         where.append("instr(search_text, ?)")
         parameters.append(folded(query.search))
     return where, parameters
+
+
+def _is_text(text: str) -> bool:
+    """Whether SQLite takes ``text``: bytes of a command line that are not UTF-8 are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def folded(text: str) -> str:
@@ -401,6 +424,7 @@ def trigrams(term: str) -> str:
 def _rare_title_keys(
     query: Query,
     facets: list[str],
+    folders: list[str] | None,
     candidates: int,
     where: list[str],
     parameters: list[Any],
@@ -413,10 +437,9 @@ def _rare_title_keys(
         *where,
     ]
     values: list[Any] = [trigrams(query.search or ""), candidates, *facets, *parameters]
-    if query.cwds is not None:
-        keys = cwd_keys(query.cwds)
-        conditions.append(f"+cwd_key IN ({','.join('?' * len(keys))})")
-        values += keys
+    if folders is not None:
+        conditions.append(f"+cwd_key IN ({','.join('?' * len(folders))})")
+        values += folders
     found = yield (
         f"SELECT {key} AS k, id FROM threads WHERE {' AND '.join(conditions)}"
         f" {_order(query, 'k')} LIMIT ?",
@@ -437,10 +460,10 @@ def _lineage_keys(query: Query, place: Cursor | None, count: int) -> "Steps[list
         )
     values: list[Any] = [start, start] if query.ancestor_id else [start]
     where, parameters = _row_filter(query, place)
-    if query.cwds is not None:
-        keys = cwd_keys(query.cwds)
-        where.append(f"+cwd_key IN ({','.join('?' * len(keys))})")
-        parameters += keys
+    folders = yield from _folders(query)
+    if folders is not None:
+        where.append(f"+cwd_key IN ({','.join('?' * len(folders))})")
+        parameters += folders
     key = f"{query.sort_key}_ms"
     rows = yield (
         f"SELECT {key} AS k, id, facet FROM threads WHERE"

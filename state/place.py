@@ -70,6 +70,13 @@ def cwd_key(cwd: str) -> str:
     return os.path.normpath(cwd) if cwd else ""
 
 
+def absolute_folder(folder: str) -> str:
+    """A folder as given on a command line, from the root; a Windows path is left as it is."""
+    if folder.startswith("\\\\") or folder[1:3] in (":\\", ":/"):
+        return folder
+    return os.path.abspath(folder)
+
+
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     """Whether ``folder`` lies on a network file system, where SQLite's WAL corrupts.
 

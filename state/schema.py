@@ -213,6 +213,16 @@ user_facts: Final = sa.Table(
     _number("set_at_ms"),
 )
 
+path_aliases: Final = sa.Table(
+    "path_aliases",
+    metadata,
+    sa.Column("old_key", sa.Text, primary_key=True, nullable=False),
+    _text("old"),
+    _optional("new"),
+    _optional("new_key"),
+    _number("set_at_ms"),
+)
+
 index_meta: Final = sa.Table(
     "index_meta",
     metadata,
@@ -233,7 +243,42 @@ TRIGGERS_AND_SEARCH: Final = (
 """What ``metadata`` cannot say. The migrations have their own copy, as they must."""
 
 
+def _iso(column: str, per_second: int, name: str) -> str:
+    return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / {per_second}, 'unixepoch') AS {name}"
+
+
+VIEWS: Final = (
+    # What is hidden by default, by the words of ``list``: see state.listing.Hidden.
+    "CREATE VIEW v_threads AS SELECT id, name, title,"
+    " CASE preview WHEN '' THEN fallback_preview ELSE preview END AS preview, cwd,"
+    f" {_iso('created_at_ms', 1000, 'created')}, {_iso('updated_at_ms', 1000, 'updated')},"
+    f" {_iso('recency_at_ms', 1000, 'last_used')}, created_at_ms, updated_at_ms, recency_at_ms,"
+    " source, source_kind, originator, cli_version, model_provider AS provider, model,"
+    " reasoning_effort AS effort, tokens_used AS tokens, archived,"
+    " CASE WHEN archived THEN 'archived'"
+    " WHEN preview = '' AND fallback_preview = '' AND name IS NULL THEN 'empty'"
+    " WHEN source_kind NOT IN ('cli', 'vscode', 'custom:atlas', 'custom:chatgpt') THEN 'source'"
+    " WHEN attached_thread_parent_id IS NOT NULL THEN 'attached' END AS hidden,"
+    " git_branch, git_sha, git_origin_url AS git_origin, history_mode, session_id,"
+    " forked_from_id, parent_thread_id AS parent_id,"
+    " attached_thread_parent_id AS attached_to_id, rollout_path AS path, size_bytes FROM threads",
+    "CREATE VIEW v_files AS SELECT path, bucket, thread_id, reason, reason_offset, bad_lines,"
+    f" size_bytes, {_iso('mtime_ns', 1_000_000_000, 'modified')},"
+    f" {_iso('first_seen_ms', 1000, 'first_seen')}, {_iso('last_seen_ms', 1000, 'last_seen')},"
+    " attempts FROM rollout_files",
+    "CREATE VIEW v_tools AS SELECT thread_id, position, namespace, name, description,"
+    " input_schema FROM thread_dynamic_tools",
+    "CREATE VIEW v_edges AS SELECT parent_thread_id AS parent_id, child_thread_id AS child_id,"
+    " status FROM thread_spawn_edges",
+    f'CREATE VIEW v_facts AS SELECT thread_id, "key", value, {_iso("set_at_ms", 1000, "set_at")},'
+    " set_at_ms FROM user_facts WHERE value IS NOT NULL",
+    f"CREATE VIEW v_aliases AS SELECT old, new, {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms"
+    " FROM path_aliases WHERE new IS NOT NULL",
+)
+"""For people who ask in SQL: plain names, times as text. ``docs/schema.md`` describes them."""
+
+
 @sa.event.listens_for(metadata, "after_create")
 def _create_the_rest(_target: object, connection: sa.Connection, **_options: object) -> None:
-    for statement in TRIGGERS_AND_SEARCH:
+    for statement in (*TRIGGERS_AND_SEARCH, *VIEWS):
         connection.exec_driver_sql(statement)

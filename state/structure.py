@@ -17,10 +17,10 @@ from rollout.paths import is_archived, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
-from state.facts import journal_path, read_facts
+from state.facts import Alias, Fact, Setting, journal_path, newest, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
-from state.place import home_inputs
+from state.place import cwd_key, home_inputs
 from state.store import role
 
 _REPAIR: Final = "threadkeep repair"
@@ -307,28 +307,38 @@ def _facts(index: _Index) -> Iterator[Finding]:
     """What users set stands in the journal and in the index alike."""
     journal = journal_path(index.path)
     yield from _bad_lines(journal, str(journal), "journal_line")
-    written = {(fact.thread_id, fact.key): fact for fact in read_facts(index.path)}
-    found = index.connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts")
-    stored = {(row[0], row[1]): (row[2], row[3]) for row in found}
-    for place, fact in written.items():
-        held = stored.get(place)
-        if held is None or held[1] < fact.set_at_ms:
-            yield Finding(
-                KINDS["fact_not_indexed"],
-                f"What was set for {fact.key} is not in the index.",
-                thread_id=fact.thread_id,
-                measured=held[0] if held else None,
-                expected=fact.value,
-            )
-    for place, (value, set_at_ms) in stored.items():
-        if place not in written or written[place].set_at_ms < set_at_ms:
-            yield Finding(
-                KINDS["fact_not_in_journal"],
-                f"What was set for {place[1]} is not in {journal}: a lost index would lose it.",
-                thread_id=place[0],
-                measured=written[place].value if place in written else None,
-                expected=value,
-            )
+    written = newest(read_facts(index.path))
+    stored = newest(_stored_facts(index.connection))
+    for subject in sorted(written.keys() | stored.keys()):
+        in_journal, in_index = written.get(subject), stored.get(subject)
+        if in_journal == in_index:
+            continue
+        if in_journal and (in_index is None or in_index.set_at_ms <= in_journal.set_at_ms):
+            yield _lacking("fact_not_indexed", "in the index", in_journal, in_index)
+        elif in_index:
+            place = f"in {journal}: a lost index would lose it"
+            yield _lacking("fact_not_in_journal", place, in_index, in_journal)
+
+
+def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
+    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
+        yield Fact(*row)
+    for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
+        alias = Alias(*row[:3])
+        new_key = None if alias.value is None else cwd_key(alias.value)
+        if (row["old_key"], row["new_key"]) == (cwd_key(alias.alias), new_key):
+            yield alias  # with other keys it is as good as not there: lists look by them
+
+
+def _lacking(code: str, place: str, fact: Setting, instead: Setting | None) -> Finding:
+    thread_id, about = (fact.thread_id, fact.key) if isinstance(fact, Fact) else (None, fact.alias)
+    return Finding(
+        KINDS[code],
+        f"What was set for {about} is not {place}.",
+        thread_id=thread_id,
+        measured=instead.value if instead else None,
+        expected=fact.value,
+    )
 
 
 def _bad_lines(path: Path, name: str, code: str) -> Iterator[Finding]:

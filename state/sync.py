@@ -195,14 +195,22 @@ async def forget_inputs(connection: AsyncConnection) -> None:
     await connection.execute(sa.delete(index_meta).where(index_meta.c.key == _INPUTS))
 
 
-async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
-    """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
-    write = write or database.write
+async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
+    """What names and the default provider come from, as it is now, and whether the index
+    follows it."""
     inputs = await asyncio.to_thread(home_inputs, home)
     async with database.read() as connection:
         c = index_meta.c
-        if await connection.scalar(sa.select(c.value).where(c.key == _INPUTS)) == inputs:
-            return
+        held = await connection.scalar(sa.select(c.value).where(c.key == _INPUTS))
+    return inputs, held == inputs
+
+
+async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
+    """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
+    write = write or database.write
+    inputs, settled = await settled_inputs(database, home)
+    if settled:
+        return
     context = load_context(home)
     async with write() as connection:
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))

@@ -22,7 +22,23 @@ from state.place import index_path
 from .command import COMMAND, THREAD_KEYS, Cli, thread_id, write_rollout
 from .conftest import copy_corpus
 
-COMMANDS = ("list", "show", "backfill", "sync", "reindex", "status", "verify", "repair")
+COMMANDS = (
+    "list",
+    "show",
+    "backfill",
+    "sync",
+    "reindex",
+    "status",
+    "verify",
+    "repair",
+    "explain",
+    "du",
+    "relink",
+    "dump",
+    "restore",
+    "query",
+    "db",
+)
 JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRead", "seconds"]
 
 
@@ -159,7 +175,9 @@ def test_a_forced_backfill_reads_every_file_again(small: Cli) -> None:
 def test_status_tells_how_the_index_stands(small: Cli) -> None:
     before = small.run("status", "--json").json
     assert before["backfill"]["status"] == "pending"
-    assert (before["threads"], before["pending"]) == (0, {"toRead": 3, "vanished": 0})
+    assert before["threads"] == 0
+    since = "2025-10-09T08:53:20Z"
+    assert before["pending"] == {"toRead": 3, "vanished": 0, "names": True, "since": since}
     bad = write_rollout(small.home, 7)
     bad.write_bytes(b"")
     torn = write_rollout(small.home, 8)
@@ -190,7 +208,7 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert (status["threads"], status["archived"], status["files"]) == (4, 0, 5)
     assert status["buckets"] == {"indexed": 4, "unreadable": 1}
     assert status["damaged"] == 1
-    assert status["pending"] == {"toRead": 0, "vanished": 1}
+    assert status["pending"] == {"toRead": 0, "vanished": 1, "names": False, "since": None}
     job = status["backfill"]
     assert list(job) == [
         "status",
@@ -232,6 +250,8 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert "1 unreadable" in words
     assert "behind    0 to read, 1 vanished (threadkeep sync)" in words
     assert "empty file" in words
+    (small.home / "session_index.jsonl").write_text("", "utf-8")
+    assert "names" in small.run("status").out.partition("behind")[2].splitlines()[0]
 
 
 def test_a_backfill_counts_each_file_once(small: Cli) -> None:

@@ -48,7 +48,7 @@ def test_the_report(cli: Cli, codex: Codex) -> None:
 def test_a_report_that_was_cut_says_so(cli: Cli, codex: Codex) -> None:
     codex.change("DELETE FROM threads")
     assert (
-        "… and 180 findings more: --limit N shows more"
+        "… and 179 findings more: --limit N shows more"
         in cli.run("codex-check", "--limit", "3", status=1).err
     )
     document = cli.run("codex-check", "--json", "--limit", "3", status=1).json

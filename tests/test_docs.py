@@ -5,23 +5,41 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
+from state import verify
 from state.index import open_index
 from state.schema import metadata
 
-from .command import THREAD_KEYS, Cli, write_rollout
+from .command import THREAD_KEYS, Cli, thread_id, write_rollout
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-COMMANDS = {
-    command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands
-}
+
+
+def named(group: typer.Typer, before: str = "") -> dict[str, CommandInfo]:
+    """Every command of a group by its words, those of groups in it too."""
+    found = {}
+    for command in group.registered_commands:
+        name = command.name or str(getattr(command.callback, "__name__", ""))
+        found[before + name] = command
+    for inner in group.registered_groups:
+        assert inner.typer_instance
+        assert isinstance(inner.typer_instance.info.name, str)
+        found |= named(inner.typer_instance, f"{before}{inner.typer_instance.info.name} ")
+    return found
+
+
+COMMANDS = named(app)
+GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 CALL = re.compile(
     r"(?<![\w./-])(?:[\w./-]*/)?threadkeep((?:[ ]--(?:home|db)[ ][^\s`]+)*)[ ]([a-z][\w-]*)"
+    r"(?:[ ]([a-z]\w*))?"
 )
 STATUSES = {
     name: value
@@ -36,17 +54,18 @@ def code_named(text: str) -> set[str]:
 
 
 def test_every_command_has_help() -> None:
-    assert {"list", "show", "backfill", "sync", "reindex", "status"} <= COMMANDS
-    for command in app.registered_commands:
+    assert {"list", "show", "backfill", "sync", "reindex", "status", "db path"} <= set(COMMANDS)
+    for name, command in COMMANDS.items():
         assert command.callback
-        assert (command.callback.__doc__ or "").strip(), command.name
+        assert (command.callback.__doc__ or "").strip(), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     for code in CODE.findall(page.read_text("utf-8")):
-        for _, word in CALL.findall(code):
-            assert word in COMMANDS, (word, code)
+        for _, word, second in CALL.findall(code):
+            name = f"{word} {second}" if word in GROUPS else word
+            assert name in COMMANDS, (name, code)
 
 
 def test_every_command_is_described_and_named_in_the_readme() -> None:
@@ -61,7 +80,8 @@ def test_every_option_is_described(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home", tmp_path)
     text = (DOCS / "cli.md").read_text("utf-8")
     helps = [
-        ran.out for ran in cli.run_each([["--help"], *([name, "--help"] for name in COMMANDS)])
+        ran.out
+        for ran in cli.run_each([["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
     ]
     for option in {word for text in helps for word in re.findall(r"(?m)^  (--[a-z-]+)", text)}:
         assert option in text or option in ("--help", "--sync"), option
@@ -99,6 +119,24 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     keys |= keys_of(cli.run("list", "--json").json)
     keys |= keys_of(cli.run("status", "--json").json)
     keys |= keys_of(cli.run("show", "nobody", "--json", status=3).json) - {"error"}
+    keys |= keys_of(cli.run("show", thread_id(1), "--json").json) - {"thread"}
+    keys |= keys_of(cli.run("explain", thread_id(1), "--json").json)
+    usage = cli.run("du", "--json").json
+    keys |= keys_of({**usage, "by": None}) | set(usage["by"]) | keys_of([*usage["by"].values()])
+    keys |= keys_of(cli.run("relink", "/a", "/b", "--json").json)
+    keys |= keys_of(cli.run("dump", "--json").json)
+    keys |= keys_of(cli.run("dump", "facts.txt", "--json").json)
+    keys |= keys_of(cli.run("restore", "facts.txt", "--json").json)
+    keys |= keys_of(cli.run("query", "SELECT 1", "--json").json)
+    keys |= keys_of(cli.run("verify", "--json", status=1).json)
+    keys |= keys_of(cli.run("repair", "--json").json)
+    keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
+    cli.index.write_bytes(cli.index.read_bytes()[:9000])
+    keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
+    keys |= keys_of(cli.run("repair", "--undo", "--json", status=3).json)
+    for name in COMMANDS:
+        if name.startswith("db "):
+            keys |= keys_of(cli.run(*name.split(), "--json").json)
     text = (DOCS / "json.md").read_text("utf-8")
     told = {part for name in code_named(text) for part in re.split(r"[.\[\]]+", name)}
     assert keys <= told, keys - told
@@ -115,6 +153,70 @@ def test_every_table_and_column_is_described() -> None:
         rows = re.findall(r"(?m)^\| (`[^|]+) \|", sections[table.name])
         first = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
         assert first == columns, table.name
+
+
+def test_every_view_and_its_columns_are_described(tmp_path: Path) -> None:
+    async def views() -> dict[str, set[str]]:
+        async with (
+            open_index(tmp_path, tmp_path / "index.sqlite3") as index,
+            index.database.read() as connection,
+        ):
+            found = await connection.exec_driver_sql(
+                'SELECT v.name AS "view", c.name AS "column" FROM sqlite_master v,'
+                " pragma_table_info(v.name) c"
+                " WHERE v.type = 'view'"
+            )
+            columns: dict[str, set[str]] = {}
+            for row in found.mappings():
+                columns.setdefault(row["view"], set()).add(row["column"])
+            return columns
+
+    text = (DOCS / "schema.md").read_text("utf-8")
+    there = asyncio.run(views())
+    assert len(there) == 6
+    told = dict(re.findall(r"(?ms)^### (v_\w+)\n(.*?)(?=^###? |\Z)", text))
+    assert there.keys() == told.keys()
+    for view, columns in there.items():
+        rows = re.findall(r"(?m)^\| (`[^|]+) \|", told[view])
+        assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == columns, view
+
+
+def test_every_query_in_the_documents_is_answered(
+    corpus_home: Path, corpus_index: Path, tmp_path: Path
+) -> None:
+    cli = Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+    texts = [page.read_text("utf-8") for page in PAGES]
+    asked = {sql for text in texts for sql in re.findall(r'threadkeep query "([^"]+)"', text)}
+    assert len(asked) >= 4
+    for sql in asked:
+        ran = cli.run("query", "--no-sync", sql, "--json", status=int("unreadable" in sql))
+        assert ran.json["error"] is None
+
+
+def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
+    text = (DOCS / "findings.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
+    assert {code: severity for code, severity, _ in rows} == {
+        code: kind.severity for code, kind in verify.KINDS.items()
+    }
+    for code, _, mend in rows:
+        command = verify.KINDS[code].mend
+        assert (f"`{command}`" in mend) if command else "`" not in mend, code
+
+
+def test_every_reason_of_explain_is_described() -> None:
+    text = (DOCS / "cli.md").read_text("utf-8")
+    section = text.partition("## threadkeep explain\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"(?m)^\| `(\w+)` \|", section))
+    code = "".join(
+        (ROOT / "state" / name).read_text("utf-8") for name in ("explain.py", "reasons.py")
+    )
+    code += (ROOT / "rollout" / "picker.py").read_text("utf-8")
+    given = set(re.findall(r'(?:Reason|hidden|noted)\(\s*"(\w+)"', code))
+    given |= set(re.findall(r'found\.append\(\("(\w+)"', code))
+    given |= set(re.findall(r'(?m)^[A-Z_]+: Final = "([a-z]+_[a-z_]+)"$', code))
+    given |= {"duplicate", "stale_segment", "unreadable_file", "ignored", "outside_home"}
+    assert told == given
 
 
 def test_every_index_and_trigger_is_described(tmp_path: Path) -> None:

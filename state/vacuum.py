@@ -1,0 +1,32 @@
+"""Make the index as small as it can be."""
+
+from pathlib import Path
+
+from state.ask import existing
+from state.engine import BUSY_TIMEOUT_S, translated
+
+
+def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
+    """Rewrite the index at ``path`` without unused room: its bytes before and after.
+
+    Meanwhile it takes as much room again beside it, and nobody else can write.
+
+    Raises:
+        IndexBusy: another process kept the lock for longer than ``wait_s`` seconds.
+        IndexMissing: there is none.
+        IndexTooNew: its schema is from a newer program.
+    """
+    with translated(path):
+        with existing(path, mode="rw", wait_s=wait_s) as connection:
+            before = _bytes(path)
+            connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('optimize')")
+            connection.execute("VACUUM")
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if busy:  # a reader is at the old pages; they go with the next checkpoint
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return before, _bytes(path)
+
+
+def _bytes(path: Path) -> int:
+    wal = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
