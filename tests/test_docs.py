@@ -10,10 +10,11 @@ from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
-from state import verify
+from state import codex_check, verify
 from state.index import open_index
 from state.schema import metadata
 
+from .codex_state import Codex
 from .command import THREAD_KEYS, Cli, thread_id, write_rollout
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +135,10 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     cli.index.write_bytes(cli.index.read_bytes()[:9000])
     keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
     keys |= keys_of(cli.run("repair", "--undo", "--json", status=3).json)
+    Codex.of(cli.home, cli.home)
+    for more, status in ([], 1), (["--fix", "--yes"], 1), (["--undo", "--yes"], 0):
+        keys |= keys_of(cli.run("codex-check", *more, "--json", status=status).json)
+    keys -= codex_check.KINDS.keys()
     for name in COMMANDS:
         if name.startswith("db "):
             keys |= keys_of(cli.run(*name.split(), "--json").json)
@@ -194,13 +199,14 @@ def test_every_query_in_the_documents_is_answered(
 
 
 def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
+    kinds = verify.KINDS | codex_check.KINDS
     text = (DOCS / "findings.md").read_text("utf-8")
     rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
     assert {code: severity for code, severity, _ in rows} == {
-        code: kind.severity for code, kind in verify.KINDS.items()
+        code: kind.severity for code, kind in kinds.items()
     }
     for code, _, mend in rows:
-        command = verify.KINDS[code].mend
+        command = kinds[code].mend
         assert (f"`{command}`" in mend) if command else "`" not in mend, code
 
 
