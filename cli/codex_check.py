@@ -57,10 +57,13 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
             _tell(database, mends)
         if ask and not typer.confirm("Do that?", err=True):
             return checked, None, 0
-        done = await carry_out(
+        backup, inserted = await carry_out(
             index.home, checked.ours, checked.state, database, mends, places.index.parent
         )
-        return await check_codex(index, database, left.add), *done
+        if not as_json:  # before anything else can be interrupted
+            output.say(f"Done. As it was before, it lies at {output.one_line(str(backup))}")
+            output.say("Take it back: threadkeep codex-check --undo")
+        return await check_codex(index, database, left.add), backup, inserted
 
     checked, backup, inserted = with_index(places, work)
     if backup is None:
@@ -73,8 +76,6 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
         document["left"] = _document(database, left, checked)
         output.data(document)
     elif backup:
-        output.say(f"Done. As it was before, it lies at {output.one_line(str(backup))}")
-        output.say("Take it back: threadkeep codex-check --undo")
         if inserted < len(mends.insert):
             lacking = output.plural(len(mends.insert) - inserted, "file")
             output.say(f"{lacking} changed meanwhile and gave no row: run it again.")

@@ -123,7 +123,9 @@ def compare(
     waiting = [
         thread_id
         for thread_id, thread in ours.threads.items()
-        if thread_id not in state.threads and _is_still_to_come(state, thread.path)
+        if thread_id not in state.threads
+        and not _is_beyond_codex(thread)
+        and _is_still_to_come(state, thread.path)
     ]
     yield from _backfill(state, database, who, len(waiting))
     yield from _missing(ours, state, home, set(waiting))
@@ -149,6 +151,11 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
             measured=f"{len(state.migrations)} migrations up to {max(state.migrations, default=0)}",
             expected=f"migrations 1 to {max(KNOWN_MIGRATIONS)}",
         )
+
+
+def _is_beyond_codex(thread: OurThread) -> bool:
+    """Whether Codex cannot have a row of it: a file of the first versions, or of a later one."""
+    return bool(thread.fold_flags & SEEN_BARE_META) or thread.history_mode not in _MODES
 
 
 def _is_still_to_come(state: CodexState, path: str) -> bool:
@@ -201,7 +208,7 @@ def _missing(ours: Ours, state: CodexState, home: Path, waiting: set[str]) -> It
     for thread_id, thread in ours.threads.items():
         if thread_id in state.threads or thread_id in waiting:
             continue
-        if thread.fold_flags & SEEN_BARE_META or thread.history_mode not in _MODES:
+        if _is_beyond_codex(thread):
             beyond += 1
             continue
         file = ours.files.get(thread.path)

@@ -61,6 +61,8 @@ def absolute(home: Path, path: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether the file at ``path`` is there, plain or compressed."""
+    if not os.path.isabs(path):
+        return False  # Codex has absolute paths only; ours would be taken from where we run
     return os.path.exists(path) or os.path.exists(_other_form(path))
 
 

@@ -115,6 +115,13 @@ CHANGES: dict[str, tuple[list[Any], str, str, str | None, str | None]] = {
         "/a\0b",
         "{path}",
     ),
+    "a relative path": (
+        ["UPDATE threads SET rollout_path = 'README.md' WHERE id = ?", PLAIN],
+        "codex_path_wrong",
+        PLAIN,
+        "README.md",
+        "{path}",
+    ),
     "archived, it says": (
         ["UPDATE threads SET archived = 1 WHERE id = ?", PLAIN],
         "codex_archived_differs",

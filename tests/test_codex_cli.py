@@ -38,19 +38,16 @@ def codex(cli: Cli) -> Codex:
 
 def test_the_report(cli: Cli, codex: Codex) -> None:
     codex.change("DELETE FROM threads WHERE id = ?", PLAIN)
-    ran = cli.run("codex-check", status=1)
+    ran = cli.run("codex-check", "--limit", "1", status=1)
     assert ran.lines[0].split()[:3] == ["error", "codex_row_missing", PLAIN]
     assert ran.lines[4].strip() == "mend: threadkeep codex-check --fix"
     assert "1 error, 6 warnings, 1 note:" in ran.err
+    assert "… and 6 findings more: --limit N shows more" in ran.err
     assert ran.err.endswith("181 rows.\nWhen no Codex runs: threadkeep codex-check --fix\n")
 
 
 def test_a_report_that_was_cut_says_so(cli: Cli, codex: Codex) -> None:
     codex.change("DELETE FROM threads")
-    assert (
-        "… and 179 findings more: --limit N shows more"
-        in cli.run("codex-check", "--limit", "3", status=1).err
-    )
     document = cli.run("codex-check", "--json", "--limit", "3", status=1).json
     assert len(document["findings"]) == 3
     assert document["findingsCut"] == 180
@@ -132,11 +129,9 @@ def test_the_document_of_a_fix(cli: Cli, codex: Codex) -> None:
     ("options", "says"),
     [
         (["--fix"], "add --yes"),
-        (["--undo"], "add --yes"),
         (["--fix", "--json"], "add --yes"),
         (["--fix", "--undo", "--yes"], "--undo goes alone"),
         (["--yes"], "--yes goes with --fix or --undo"),
-        (["--limit", "0"], "--limit"),
     ],
     ids=" ".join,
 )
@@ -147,7 +142,7 @@ def test_wrong_usage_changes_nothing(cli: Cli, codex: Codex, options: list[str],
     assert PLAIN not in codex.threads()
 
 
-@pytest.mark.parametrize(("answer", "done"), [("y", True), ("n", False), ("", False)])
+@pytest.mark.parametrize(("answer", "done"), [("y", True), ("", False)])
 def test_a_person_is_asked(cli: Cli, codex: Codex, answer: str, done: bool) -> None:
     codex.change("DELETE FROM threads WHERE id = ?", PLAIN)
     ours, theirs = pty.openpty()
