@@ -62,7 +62,7 @@ def names(home: Path, path: Path) -> dict[str, str | None]:
 
 
 def test_a_dump_names_its_format_and_is_in_an_order_of_its_own() -> None:
-    facts = [UNNAMED, NAMED, Fact(thread_id(1), "name", "before", 49), MOVED]
+    facts: list[Setting] = [UNNAMED, NAMED, Fact(thread_id(1), "name", "before", 49), MOVED]
     lines = list(dump_lines(facts))
     assert lines[0] + "\n" == HEADER.decode()
     assert [json.loads(line) for line in lines[1:]] == [
@@ -75,11 +75,12 @@ def test_a_dump_names_its_format_and_is_in_an_order_of_its_own() -> None:
 
 def test_a_dump_read_again_is_the_same(index_path: Path) -> None:
     text = Fact(thread_id(3), "name", 'a "b"\n\u2028 ✓ \U0001f680', -5)
-    lines = list(dump_lines([NAMED, MOVED, UNNAMED, text]))
+    facts: list[Setting] = [NAMED, MOVED, UNNAMED, text]
+    lines = list(dump_lines(facts))
     assert len(lines) == 5
     found = read_dump(io.BytesIO("\n".join(lines).encode()))
     assert list(dump_lines(found)) == lines
-    assert set(found) == {NAMED, MOVED, UNNAMED, text}
+    assert set(found) == set(facts)
 
 
 @pytest.mark.parametrize(
