@@ -403,11 +403,11 @@ def main() -> None:
 
 def _tell(error: "RolloutError | StateError") -> int:
     from cli.errors import document, outcome
-    from cli.output import data
+    from cli.output import data, one_line
 
     found = outcome(error)
     if "--json" in sys.argv:
         data(document(error))
     else:
-        print(f"threadkeep: {error}\n  {found.hint}", file=sys.stderr)
+        print(f"threadkeep: {one_line(str(error))}\n  {found.hint}", file=sys.stderr)
     return found.status
