@@ -247,6 +247,10 @@ class ThreadIndex:
             return {row.id: dict(row._mapping) for row in found}
 
     async def _resolve(self, reference: str) -> list[str]:
+        try:
+            reference.encode()
+        except UnicodeEncodeError:
+            return []  # no UTF-8 on the command line, and so nothing that the index can hold
         c = threads.c
         exact = parse_uuid(reference)
         conditions: list[sa.ColumnElement[bool]] = []
