@@ -154,6 +154,29 @@ def explain(
 
 
 @app.command()
+def du(
+    context: typer.Context,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this table: thread, project, source, age, era, provider, model,"
+            " compression, archived or bucket."
+        ),
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="Read every file, and tell how much of it is images.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many lines of a table at most.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what the bytes of the home are spent on."""
+    from cli import du as command
+
+    status = command.run(places(context), by, images=images, limit=limit, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
 def backfill(
     context: typer.Context,
     batch_size: Annotated[

@@ -3,22 +3,26 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from rollout.extract import Earlier, Extracted, Unusable
-from rollout.worker import extract_many, start_worker
+from rollout.images import ImageShare
+from rollout.worker import extract_many, images_of_many, start_worker
 
 POOL_FROM_FILES: Final = 1000
 """From so many files on, starting processes costs less than it saves (measured)."""
 _TASK_FILES: Final = 50
 
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
 
 class Extractor:
-    """Extracts files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
+    """Reads files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
 
     def __init__(self, home: Path) -> None:
         self._home = str(home)
@@ -49,14 +53,20 @@ class Extractor:
         self, paths: Sequence[str], earlier: Mapping[str, Earlier]
     ) -> list[Extracted | Unusable]:
         """The outcomes of ``paths``, in their order."""
-        items = [(path, earlier.get(path)) for path in paths]
+        return await self._each(extract_many, [(path, earlier.get(path)) for path in paths])
+
+    async def images(self, paths: Sequence[str]) -> list[ImageShare]:
+        """How much of each of ``paths`` is images, in their order."""
+        return await self._each(images_of_many, paths)
+
+    async def _each(
+        self, work: Callable[[str, Sequence[Item]], list[Outcome]], items: Sequence[Item]
+    ) -> list[Outcome]:
         if self._pool is None:
-            return await asyncio.to_thread(extract_many, self._home, items)
+            return await asyncio.to_thread(work, self._home, items)
         loop = asyncio.get_running_loop()
         tasks = [
-            loop.run_in_executor(
-                self._pool, extract_many, self._home, items[start : start + _TASK_FILES]
-            )
+            loop.run_in_executor(self._pool, work, self._home, items[start : start + _TASK_FILES])
             for start in range(0, len(items), _TASK_FILES)
         ]
         return [outcome for done in await asyncio.gather(*tasks) for outcome in done]

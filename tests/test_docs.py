@@ -121,6 +121,7 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     keys |= keys_of(cli.run("show", "nobody", "--json", status=3).json) - {"error"}
     keys |= keys_of(cli.run("show", thread_id(1), "--json").json) - {"thread"}
     keys |= keys_of(cli.run("explain", thread_id(1), "--json").json)
+    keys |= keys_of(cli.run("du", "--images", "--json").json)
     keys |= keys_of(cli.run("relink", "/a", "/b", "--json").json)
     keys |= keys_of(cli.run("dump", "--json").json)
     keys |= keys_of(cli.run("dump", "facts.txt", "--json").json)
