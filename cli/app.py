@@ -154,29 +154,6 @@ def explain(
 
 
 @app.command()
-def du(
-    context: typer.Context,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            help="Only this table: thread, project, source, age, era, provider, model,"
-            " compression, archived or bucket."
-        ),
-    ] = None,
-    images: Annotated[
-        bool, typer.Option("--images", help="Read every file, and tell how much of it is images.")
-    ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many lines of a table at most.")] = 10,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell what the bytes of the home are spent on."""
-    from cli import du as command
-
-    status = command.run(places(context), by, images=images, limit=limit, as_json=as_json)
-    raise typer.Exit(status)
-
-
-@app.command()
 def backfill(
     context: typer.Context,
     batch_size: Annotated[
@@ -278,6 +255,34 @@ def repair(
         status = command.apply(places(context), deep=deep, plan_id=plan, as_json=as_json)
     else:
         status = command.show(places(context), deep=deep, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def du(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
+    images: Annotated[
+        bool, typer.Option("--images", help="Read every file, for the share of images.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what the rollout files take: by project, source, age and more, and the biggest."""
+    from cli import du as command
+
+    try:
+        dimensions = [command.Dimension(name) for name in by or ()]
+    except ValueError as error:
+        known = ", ".join(command.Dimension)
+        raise typer.BadParameter(f"{error}; known are {known}") from None
+    status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
     raise typer.Exit(status)
 
 

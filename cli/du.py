@@ -1,154 +1,137 @@
-"""``threadkeep du``: what the bytes of a home are spent on."""
+"""``threadkeep du``: what the rollout files take."""
 
-import time
-from dataclasses import dataclass, field
-from typing import Any, Final
-
-import typer
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any
 
 from cli import errors, output
-from cli.list_ import label
 from cli.options import Places
 from cli.run import caught_up, read_index
 from state.index import ThreadIndex
-from state.usage import WAYS, BigThread, Images, Part, Usage, measure_images, usage_steps
-
-THREAD: Final = "thread"
+from state.usage import Amount, ThreadUsage, Usage, usage
 
 
-@dataclass(slots=True)
-class _Found:
-    usage: Usage
-    note: str
-    """Why it may not be whole yet."""
-    images: Images | None = None
-    """None if they were not asked for."""
-    images_by_thread: dict[str, Images] = field(default_factory=dict)
+class Dimension(StrEnum):
+    """What the files can be counted by."""
+
+    PROJECT = "project"
+    SOURCE = "source"
+    AGE = "age"
+    ERA = "era"
+    FORM = "form"
+    PLACE = "place"
+    BUCKET = "bucket"
 
 
-def run(places: Places, by: str | None, *, images: bool, limit: int, as_json: bool) -> int:
-    """Tell the usage, or only the table ``by``. Gives the exit status."""
-    if by not in (None, THREAD, *WAYS):
-        raise typer.BadParameter(f"{by!r} is no table: use one of {', '.join((THREAD, *WAYS))}")
+def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as_json: bool) -> int:
+    """Tell what the files take. Gives the exit status."""
 
-    async def work(index: ThreadIndex) -> _Found:
+    async def work(index: ThreadIndex) -> tuple[Usage, str]:
         note = await caught_up(index)
-        now_ms = time.time_ns() // 1_000_000
-        found = _Found(await index.database.run(usage_steps(now_ms, limit)), note)
-        if images:
-            with output.progress("reading") as report:
-                found.images, found.images_by_thread = await measure_images(index, report)
-        return found
+        with output.progress("images") as report:
+            return await usage(index, images=images, report=report), note
 
-    found = read_index(places, work)
+    try:
+        found, note = read_index(places, work)
+    except KeyboardInterrupt:
+        output.say("Interrupted. Nothing was changed.")
+        return errors.INTERRUPTED
+    if note:
+        output.say(note)
+    dimensions = by or [*Dimension]
     if as_json:
-        output.data(_document(found))
-    else:
-        _tell(found, by, limit)
-    if found.note:
-        output.say(found.note)
-    problems = found.images.problems if found.images else {}
-    for path, problem in problems.items():
-        output.say(output.one_line(f"{path}: {problem}"))
-    return errors.SOME_UNREADABLE if problems else errors.OK
+        output.data(_document(found, dimensions, limit, images=images, complete=not note))
+        return errors.OK
+    threads = f"of {output.plural(len(found.threads), 'thread')}"
+    total = found.total
+    output.line(f"{output.amount(total.bytes)}B in {output.plural(total.files, 'file')} {threads}")
+    if found.content_bytes is not None:
+        share = _percent(total.image_bytes, found.content_bytes)
+        output.line(
+            f"{output.amount(found.content_bytes)}B of content, {share} of it images"
+            f" ({output.amount(total.image_bytes)}B)"
+        )
+    for dimension in dimensions:
+        output.line()
+        _tell_groups(dimension, found.by[dimension], total, limit, images=images)
+    if not by:
+        output.line()
+        _tell_threads(found.threads[:limit], total, images=images)
+    return errors.OK
 
 
-def _document(found: _Found) -> dict[str, Any]:
-    total = found.usage.total
+def _tell_groups(
+    title: str, groups: Mapping[str, Amount], total: Amount, limit: int, *, images: bool
+) -> None:
+    output.line(_row("bytes", "share", "files", title, "images" if images else ""))
+    for key, amount in islice(groups.items(), limit):
+        output.line(_amount_row(amount, total, key or "(none)", images=images))
+    rest = _rest(groups, limit)
+    if rest.files:
+        count = len(groups) - limit
+        output.line(_amount_row(rest, total, f"… {count:,} more", images=images))
+
+
+def _tell_threads(found: Sequence[ThreadUsage], total: Amount, *, images: bool) -> None:
+    output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
+    for thread in found:
+        what = f"{thread.id}  {output.one_line(thread.name)[:60]}"
+        output.line(_amount_row(thread.amount, total, what, images=images))
+
+
+def _amount_row(amount: Amount, total: Amount, what: str, *, images: bool) -> str:
+    shown = output.amount(amount.image_bytes) if images else ""
+    share = _percent(amount.bytes, total.bytes)
+    return _row(output.amount(amount.bytes), share, f"{amount.files:,}", what, shown)
+
+
+def _row(size: str, share: str, files: str, what: str, images: str) -> str:
+    middle = f"  {images:>7}" if images else ""
+    return f"{size:>7}  {share:>6}  {files:>8}{middle}  {output.one_line(what)}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "0.0%"
+
+
+def _rest(groups: Mapping[str, Amount], limit: int) -> Amount:
+    rest = Amount()
+    for amount in islice(groups.values(), limit, None):
+        rest.files += amount.files
+        rest.bytes += amount.bytes
+        rest.image_bytes += amount.image_bytes
+    return rest
+
+
+def _document(
+    found: Usage, dimensions: Sequence[Dimension], limit: int, *, images: bool, complete: bool
+) -> dict[str, Any]:
+    def entry(amount: Amount) -> dict[str, Any]:
+        shown = amount.image_bytes if images else None
+        return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown}
+
     return {
         "version": 1,
-        "bytes": total.size_bytes,
-        "files": total.files,
-        "threads": total.threads,
-        "complete": not found.note,
-        "images": _images(found.images),
-        "by": {way: [_part(part) for part in parts] for way, parts in found.usage.by.items()},
-        "biggest": [
-            {
-                "threadId": big.row["id"],
-                "title": label(big.row),
-                "cwd": big.row["cwd"],
-                "updatedAt": output.iso(big.row["updated_at_ms"]),
-                "path": big.row["rollout_path"],
-                "bytes": big.size_bytes,
-                "files": big.files,
-                "images": _images(found.images_by_thread.get(big.row["id"])),
+        "complete": complete,
+        **entry(found.total),
+        "contentBytes": found.content_bytes,
+        "threads": len(found.threads),
+        "by": {
+            dimension.value: {
+                "groups": [
+                    {"key": key, **entry(amount)}
+                    for key, amount in islice(found.by[dimension].items(), limit)
+                ],
+                "others": {
+                    "count": max(0, len(found.by[dimension]) - limit),
+                    **entry(_rest(found.by[dimension], limit)),
+                },
             }
-            for big in found.usage.biggest
+            for dimension in dimensions
+        },
+        "biggest": [
+            {"id": one.id, "name": one.name, "cwd": one.cwd, **entry(one.amount)}
+            for one in found.threads[:limit]
         ],
     }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "bytes": part.size_bytes,
-        "files": part.files,
-        "threads": part.threads,
-    }
-
-
-def _images(images: Images | None) -> dict[str, Any] | None:
-    if images is None:
-        return None
-    return {
-        "contentBytes": images.content_bytes,
-        "images": images.images,
-        "imageBytes": images.image_bytes,
-        "share": round(_share(images), 4),
-        "problems": [{"path": path, "reason": reason} for path, reason in images.problems.items()],
-    }
-
-
-def _share(images: Images) -> float:
-    return images.image_bytes / images.content_bytes if images.content_bytes else 0.0
-
-
-def _tell(found: _Found, by: str | None, limit: int) -> None:
-    total = found.usage.total
-    files, threads = output.plural(total.files, "file"), output.plural(total.threads, "thread")
-    output.line(f"{output.amount(total.size_bytes)}B in {files} of {threads}")
-    if found.images:
-        content = output.amount(found.images.content_bytes)
-        encoded = output.amount(found.images.image_bytes)
-        count = output.plural(found.images.images, "image")
-        output.line(f"{encoded}B of {content}B of content is {count}: {_share(found.images):.1%}")
-    for way, parts in found.usage.by.items():
-        if by in (None, way):
-            _table(way, parts, total.size_bytes, limit)
-    if by in (None, THREAD):
-        _threads(found)
-
-
-def _table(way: str, parts: list[Part], whole: int, limit: int) -> None:
-    # The name stands last: it may be as long and wide as it likes.
-    output.line(f"\n{'bytes':>9} {'share':>6} {'files':>9} {'threads':>9}  {way}")
-    for part in parts[:limit]:
-        share = part.size_bytes / whole if whole else 0.0
-        size = f"{output.amount(part.size_bytes)}B"
-        output.line(
-            f"{size:>9} {share:>6.1%} {part.files:>9,} {part.threads:>9,}  {_name(part.name)}"
-        )
-    if len(parts) > limit:
-        output.line(f"{'':>9} and {len(parts) - limit:,} more: --by {way} --limit N")
-
-
-def _name(name: str | None) -> str:
-    if name is None:
-        return "(no thread)"
-    return output.one_line(name) or "(none)"
-
-
-def _threads(found: _Found) -> None:
-    images = f"{'images':>7} " if found.images else ""
-    output.line(f"\n{'bytes':>9} {'files':>6} {images} {'updated':<20}  {'id':<36}  thread")
-    for big in found.usage.biggest:
-        output.line(_thread(big, found.images_by_thread.get(big.row["id"])))
-
-
-def _thread(big: BigThread, images: Images | None) -> str:
-    size = f"{output.amount(big.size_bytes)}B"
-    share = f"{_share(images):>7.1%} " if images else ""
-    updated = output.iso(big.row["updated_at_ms"])
-    text = output.one_line(label(big.row))[:80]
-    return f"{size:>9} {big.files:>6,} {share} {updated:<20}  {big.row['id']}  {text}"

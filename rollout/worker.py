@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rollout.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.images import ImageShare, image_buffer, image_share
 from rollout.lines import LineReader
 from rollout.scan import FoundFile, stat_file
 
@@ -31,12 +30,6 @@ def _extract(
         found = stat_file(Path(home), path) or FoundFile(path, 0, 0, 0, None)
         reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"
         return Unusable(path, found.size, found.mtime_ns, found.inode, reason, retry=True)
-
-
-def images_of_many(home: str, paths: Sequence[str]) -> list[ImageShare]:
-    """How much of each of several files below ``home`` is images, in their order."""
-    buffer = image_buffer()
-    return [image_share(f"{home}/{path}", buffer) for path in paths]
 
 
 def start_worker() -> None:

@@ -3,26 +3,33 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 from rollout.extract import Earlier, Extracted, Unusable
-from rollout.images import ImageShare
-from rollout.worker import extract_many, images_of_many, start_worker
+from rollout.worker import extract_many, start_worker
 
 POOL_FROM_FILES: Final = 1000
 """From so many files on, starting processes costs less than it saves (measured)."""
 _TASK_FILES: Final = 50
 
-Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
+
+def worker_pool() -> ProcessPoolExecutor | None:
+    """Processes that read, one for each core up to eight; None where there is one core."""
+    workers = min(os.cpu_count() or 1, 8)
+    if workers == 1:
+        return None
+    # "spawn": a fork would copy the database's threads in whatever state they are.
+    return ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=start_worker
+    )
 
 
 class Extractor:
-    """Reads files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
+    """Extracts files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
 
     def __init__(self, home: Path) -> None:
         self._home = str(home)
@@ -42,31 +49,21 @@ class Extractor:
 
     def prepare(self, files: int) -> None:
         """Start processes if there are enough files to make it worth while."""
-        workers = min(os.cpu_count() or 1, 8)
-        if self._pool is None and files >= POOL_FROM_FILES and workers > 1:
-            # "spawn": a fork would copy the database's threads in whatever state they are.
-            self._pool = ProcessPoolExecutor(
-                workers, multiprocessing.get_context("spawn"), initializer=start_worker
-            )
+        if self._pool is None and files >= POOL_FROM_FILES:
+            self._pool = worker_pool()
 
     async def extract(
         self, paths: Sequence[str], earlier: Mapping[str, Earlier]
     ) -> list[Extracted | Unusable]:
         """The outcomes of ``paths``, in their order."""
-        return await self._each(extract_many, [(path, earlier.get(path)) for path in paths])
-
-    async def images(self, paths: Sequence[str]) -> list[ImageShare]:
-        """How much of each of ``paths`` is images, in their order."""
-        return await self._each(images_of_many, paths)
-
-    async def _each(
-        self, work: Callable[[str, Sequence[Item]], list[Outcome]], items: Sequence[Item]
-    ) -> list[Outcome]:
+        items = [(path, earlier.get(path)) for path in paths]
         if self._pool is None:
-            return await asyncio.to_thread(work, self._home, items)
+            return await asyncio.to_thread(extract_many, self._home, items)
         loop = asyncio.get_running_loop()
         tasks = [
-            loop.run_in_executor(self._pool, work, self._home, items[start : start + _TASK_FILES])
+            loop.run_in_executor(
+                self._pool, extract_many, self._home, items[start : start + _TASK_FILES]
+            )
             for start in range(0, len(items), _TASK_FILES)
         ]
         return [outcome for done in await asyncio.gather(*tasks) for outcome in done]
