@@ -265,7 +265,8 @@ def du(
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+            help="project, source, age, era, provider, model, form, place or bucket; repeatable."
+            " [default: all]",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
