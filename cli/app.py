@@ -150,7 +150,7 @@ def explain(
     """Tell why a thread is listed or not, here and in Codex's picker."""
     from cli import explain as command
 
-    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
+    raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
 
 
 @app.command()
