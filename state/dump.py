@@ -82,28 +82,28 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
         DumpTooNew: a newer threadkeep made it.
     """
     found: list[Setting] = []
-    header: dict[str, Any] | None = None
+    begun = False
     for number, line in enumerate(LineReader().lines(stream), 1):
-        value = _object(number, line)
-        if header is None:
-            header = value
+        if isinstance(line, Line) and not line.data.strip():
+            continue
+        value = _value(number, line)
+        if not begun:
             _check_header(number, line.offset, value)
-        elif value is not None:
-            setting = parse_setting(value)
-            if setting is None:
-                raise BadDump(number, line.offset, "no fact that this version knows")
-            found.append(setting)
-    if header is None:
+            begun = True
+            continue
+        setting = parse_setting(value)
+        if setting is None:
+            raise BadDump(number, line.offset, "no fact that this version knows")
+        found.append(setting)
+    if not begun:
         raise BadDump(1, 0, "it is empty, not a dump")
     return list(newest(found).values())
 
 
-def _object(number: int, line: Line | BadLine) -> Any:
-    """The value of a line, None if it is blank. No leniency: what is restored is kept for ever."""
+def _value(number: int, line: Line | BadLine) -> Any:
+    """The JSON value of a line. No leniency: what is restored is kept for ever."""
     if isinstance(line, BadLine):
         raise BadDump(number, line.offset, line.reason)
-    if not line.data.strip():
-        return None
     try:
         return orjson.loads(line.data)
     except ValueError as error:
@@ -112,7 +112,9 @@ def _object(number: int, line: Line | BadLine) -> Any:
 
 def _check_header(number: int, offset: int, value: Any) -> None:
     match value:
-        case {"format": str(name), "version": int(version)} if name == FORMAT and version >= 1:
+        case {"format": str(name), "version": int(version)} if (
+            name == FORMAT and not isinstance(version, bool) and version >= 1
+        ):
             if version > VERSION:
                 raise DumpTooNew(version, VERSION)
         case _:

@@ -257,6 +257,8 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexDamaged(path, text)
     if name == "SQLITE_ERROR" and text.startswith(("no such table", "no such column")):
         return IndexDamaged(path, text)
+    if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
+        return IndexDamaged(path, "a text in it is no UTF-8")
     if name.startswith(_NOT_WRITABLE):
         return IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):

@@ -13,10 +13,11 @@ from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
-from state import verify
+from state import codex_check, verify
 from state.index import open_index
 from state.schema import metadata
 
+from .codex_state import Codex
 from .command import THREAD_KEYS, thread_id, told_inside, write_rollout
 
 ROOT = Path(__file__).parents[1]
@@ -147,6 +148,10 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     index.write_bytes(index.read_bytes()[:9000])
     keys |= keys_of(run("repair", "--apply"))
     keys |= keys_of(run("repair", "--undo"))
+    Codex.of(home, home)
+    for more in [], ["--fix", "--yes"], ["--undo", "--yes"]:
+        keys |= keys_of(run("codex-check", *more))
+    keys -= codex_check.KINDS.keys()
     text = (DOCS / "json.md").read_text("utf-8")
     told = {part for name in code_named(text) for part in re.split(r"[.\[\]]+", name)}
     assert keys <= told, keys - told
@@ -202,13 +207,14 @@ def test_every_query_in_the_documents_is_answered(corpus_home: Path, corpus_inde
 
 
 def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
+    kinds = verify.KINDS | codex_check.KINDS
     text = (DOCS / "findings.md").read_text("utf-8")
     rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
     assert {code: severity for code, severity, _ in rows} == {
-        code: kind.severity for code, kind in verify.KINDS.items()
+        code: kind.severity for code, kind in kinds.items()
     }
     for code, _, mend in rows:
-        command = verify.KINDS[code].mend
+        command = kinds[code].mend
         assert (f"`{command}`" in mend) if command else "`" not in mend, code
 
 
