@@ -386,7 +386,7 @@ app.add_typer(db.app)
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
-    from state.errors import StateError
+    from state.errors import FileUnusable, StateError
 
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
@@ -397,6 +397,9 @@ def main() -> None:
         app()
     except (RolloutError, StateError) as error:
         sys.exit(_tell(error))
+    except OSError as error:  # a file that vanished under us, a disk that went away
+        named = Path(str(error.filename or "a file"))
+        sys.exit(_tell(FileUnusable(named, error.strerror or str(error))))
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from state.engine import translate, translated
 from state.errors import (
+    SQLITE_ERRORS,
     IndexDamaged,
     IndexMissing,
     IndexTooNew,
@@ -125,7 +126,7 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
 def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
     try:
         yield from cursor
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise _told(path, error) from error
 
 
@@ -135,7 +136,8 @@ def _told(path: Path, error: Exception) -> BaseException:
         return KeyboardInterrupt()
     if name == "SQLITE_AUTH":
         return InvalidSql(f"only reading is allowed here ({error})")
-    known = None if name.startswith(_REFUSED) or not name else translate(path, error)
+    ours = not name.startswith(_REFUSED) and (name or isinstance(error, UnicodeDecodeError))
+    known = translate(path, error) if ours else None
     return known or InvalidSql(str(error))
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from state.errors import CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
+from state.errors import SQLITE_ERRORS, CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
 from state.holders import holders
 
 _PATIENCE_S: Final = 2.0
@@ -39,7 +39,7 @@ def held(database: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("BEGIN EXCLUSIVE")  # the lock outlives the transaction
             connection.execute("COMMIT")
             yield connection
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
             raise CodexInUse(database, holders(database) or []) from error
         raise CodexUnusable(database, str(error)) from error

@@ -15,6 +15,7 @@ from rollout.fold import LONGEST_TEXT, SEEN_BARE_META
 from rollout.paths import is_archived, logical_path, parse_uuid
 from state.codex import KNOWN_MIGRATIONS, CodexState, CodexThread, NotComparable, read_codex
 from state.codex_ours import Files, Ours, OurThread, absolute, exists, read_ours
+from state.errors import SQLITE_ERRORS
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.holders import holders
 from state.index import ThreadIndex
@@ -78,7 +79,7 @@ async def check_codex(
     except NotComparable as problem:
         message = f"It cannot be compared: {problem}."
         found(Finding(KINDS["codex_not_comparable"], message, path=str(database)))
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         found(_damaged(database, str(error)))
     except OSError as error:
         message = (

@@ -32,6 +32,7 @@ from state.facts import (
     setting_line,
 )
 from state.schema import user_facts
+from state.store import doubt_inputs
 from state.sync import load_context
 
 FORMAT: Final = "threadkeep-facts"
@@ -131,7 +132,8 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
         FileUnusable: the journal cannot be read or written.
     """
     counts = Restored()
-    names = load_context(home).names
+    context = load_context(home)
+    names = context.names
     journal = newest(read_facts(database.path))
     for start in range(0, len(facts), BATCH_FACTS):
         batch = facts[start : start + BATCH_FACTS]
@@ -162,6 +164,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
                     if isinstance(fact, Fact) and fact.key == "name"
                 },
             )
+            await doubt_inputs(connection, context.inputs)
         counts.set += len(fresh)
     return counts
 

@@ -30,8 +30,14 @@ StateError
   └ AmbiguousThread(reference, ids)
 """
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
+
+SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What Python raises for an error of SQLite: the second where the message itself, which may quote
+a damaged database, is no UTF-8."""
 
 
 class StateError(Exception):

@@ -19,7 +19,7 @@ from rollout.scan import FoundFile, check_home, scan_home
 from state import dbcheck, structure
 from state.dbcheck import check_copy, copied
 from state.engine import translate
-from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.extractor import Extractor
 from state.findings import ERROR, WARNING, Finding, Kind
 from state.ledger import newest_first, watermark
@@ -85,7 +85,7 @@ async def verify(
             if not await _check_index(connection, home, index, found) or depth is None:
                 return
             await _check_deep(connection, home, found, depth, report)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         known = translate(index, error)
         if not isinstance(known, IndexDamaged):
             raise known or error from error
@@ -117,7 +117,7 @@ async def _check_index(
         found(finding)
         usable = usable and finding.kind.code not in ("index_damaged", "schema_differs")
     if usable:
-        if isinstance(structure, sqlite3.Error):
+        if isinstance(structure, Exception):
             raise structure
         for finding in structure:
             found(finding)
@@ -126,16 +126,16 @@ async def _check_index(
 
 async def _check_both(
     connection: sqlite3.Connection, home: Path, index: Path
-) -> tuple[list[Finding], list[Finding] | sqlite3.Error]:
+) -> tuple[list[Finding], list[Finding] | Exception]:
     """What is wrong with the database, and with what stands in it: the one is SQLite's work, and
     done in a thread beside the other. That one fails where the database is not sound."""
     with copied(connection) as copy:
         checking = asyncio.create_task(asyncio.to_thread(lambda: list(check_copy(copy))))
-        structure: list[Finding] | sqlite3.Error
+        structure: list[Finding] | Exception
         try:
             await asyncio.sleep(0)  # lets the thread start
             structure = list(check_structure(connection, home, index))
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             structure = error
         try:
             await asyncio.wait({checking})

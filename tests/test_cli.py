@@ -31,6 +31,7 @@ COMMANDS = (
     "status",
     "verify",
     "repair",
+    "codex-check",
     "explain",
     "du",
     "relink",
