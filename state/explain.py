@@ -180,7 +180,7 @@ async def _explain_thread(known: Known, thread_id: str, asked: str | None = None
         *([] if shown else hidden[main]),
         *thread.notes,
         *reasons_by_files(home, own, others, shown),
-        *reasons_by_database(home, answer, thread_id, own, thread.paths),
+        *reasons_by_database(home, answer, thread.row, thread.paths),
     ]
     aside = ""
     named = id_in_name(asked or own)

@@ -209,22 +209,22 @@ def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> 
     )
     before = sorted(entry.name for entry in home.iterdir())
     found = explained(home, index_path)
-    (reason,) = [r for r in found.reasons if r.code == "codex_row_differs"]
+    (reason,) = [r for r in found.reasons if r.code == "codex_archived_differs"]
     assert "Codex's row says archived" in reason.evidence
     (reason,) = [
-        r
-        for r in explained(home, index_path, thread_id(2)).reasons
-        if r.code == "codex_row_differs"
+        r for r in explained(home, index_path, thread_id(2)).reasons if r.code == "codex_path_wrong"
     ]
     assert "Codex's row points to /other" in reason.evidence
     lost = explained(home, index_path, thread_id(3))
     assert codes(lost, "codex") == {"file_missing"}
     assert "Codex's own database has it in /gone.jsonl" in lost.reasons[0].evidence
     write(home, 4)
-    assert "missing_in_codex_database" in notes(explained(home, index_path, thread_id(4)))
+    assert "codex_row_missing" in notes(explained(home, index_path, thread_id(4)))
+    write(home, 5, encoded(lines(5, history_mode="woven")))
+    assert "codex_cannot_have" in notes(explained(home, index_path, thread_id(5)))
     assert sorted(entry.name for entry in home.iterdir()) == before
     (home / "state_5.sqlite").write_bytes(b"garbage" * 1000)
-    assert "codex_database_unreadable" in notes(explained(home, index_path))
+    assert "codex_unreadable" in notes(explained(home, index_path))
 
 
 def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
     codex_database(elsewhere)
     env = {"CODEX_SQLITE_HOME": str(elsewhere)}
     told = corpus.run("explain", ids["here"], "--json", env=env).json
-    assert "missing_in_codex_database" in {reason["code"] for reason in told["reasons"]}
+    assert "codex_row_missing" in {reason["code"] for reason in told["reasons"]}
     assert os.listdir(elsewhere) == ["state_5.sqlite"]
 
 
