@@ -150,7 +150,7 @@ def explain(
     """Tell why a thread is listed or not, here and in Codex's picker."""
     from cli import explain as command
 
-    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
+    raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
 
 
 @app.command()
@@ -297,7 +297,8 @@ def du(
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+            help="project, source, age, era, provider, model, form, place or bucket; repeatable."
+            " [default: all]",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
