@@ -46,12 +46,17 @@ def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:
 
 
 def _write(target: Path, lines: list[str]) -> None:
-    """Put lines in the place of a file in one step: there is never half a dump."""
+    """Put lines in the place of a file in one step: there is never half a dump. A pipe or a
+    device is written to, and stays what it is."""
+    content = "".join(f"{line}\n" for line in lines).encode()
     fresh = target.with_name(f"{target.name}.new-{os.getpid()}")
     try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
         try:
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write("".join(f"{line}\n" for line in lines).encode())
+                file.write(content)
             fresh.replace(target)
         finally:
             fresh.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """``relink``, ``dump`` and ``restore`` as a person and a script use them."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,6 +161,17 @@ def restore_from_stdin(cli: Cli, text: bytes) -> "subprocess.CompletedProcess[by
     with cli.start("restore", "--json", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         out, _ = process.communicate(text, timeout=60)
     return subprocess.CompletedProcess([], process.returncode, out)
+
+
+def test_a_dump_into_a_pipe_is_written_to_it(small: Cli) -> None:
+    small.run("relink", "/a", "/b")
+    pipe = small.base / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    small.run("dump", str(pipe))
+    out, _ = reader.communicate(timeout=60)
+    assert '"alias": "/a"' in out
+    assert pipe.is_fifo()
 
 
 def test_a_dump_is_restored_from_stdin_and_rows_have_its_names(small: Cli) -> None:
