@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cli import errors
-from cli.app import app
+from cli.app import app, main
 from rollout.errors import RolloutError
 from state.errors import StateError
 from state.place import index_path
@@ -152,6 +152,54 @@ class Cli:
         """The ids that ``list`` gives, in order."""
         page = self.run("list", "--json", *arguments, status=status, **options).json
         return [thread["id"] for thread in page["data"]]
+
+
+class Inside(Cli):
+    """The command run inside this process, by the same ``main``: a twentieth of the time. For
+    tests that are about what it says, where others start it as users do."""
+
+    def run(
+        self,
+        *arguments: str,
+        status: int = 0,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        prefix: Sequence[str] = COMMAND,
+    ) -> Ran:
+        if prefix is not COMMAND:
+            return super().run(*arguments, status=status, env=env, cwd=cwd, prefix=prefix)
+        before = dict(os.environ), os.getcwd(), sys.argv, sys.stdin
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+        try:
+            os.environ.clear()
+            os.environ.update(self.environment(env))
+            os.chdir(cwd or self.base)
+            sys.argv = [COMMAND[0], *arguments]
+            with (
+                open(os.devnull) as sys.stdin,
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+                pytest.raises(SystemExit) as ended,
+            ):
+                main()
+        finally:
+            os.environ.clear()
+            os.environ.update(before[0])
+            os.chdir(before[1])
+            sys.argv, sys.stdin = before[2:]
+        texts = []
+        for stream in (out, err):
+            stream.flush()
+            stream.seek(0)
+            texts.append(stream.read())
+        ran = Ran(int(ended.value.code or 0), *texts)
+        assert ran.status == status, (ran.status, ran.out[:2000], ran.err)
+        return ran
+
+    def run_each(
+        self, commands: Sequence[Sequence[str]], *, status: int = 0, **options: Any
+    ) -> list[Ran]:
+        return [self.run(*one, status=status, **options) for one in commands]
 
 
 def told_inside(home: Path, index: Path, *arguments: str) -> tuple[Any, str]:

@@ -12,7 +12,7 @@ import pytest
 from state.facts import Fact, append_facts, journal_path
 
 from .checks import synced, verified
-from .command import Cli, plain_user, thread_id, write_rollout
+from .command import Cli, Inside, plain_user, thread_id, write_rollout
 from .test_cli_errors import is_told
 from .test_recovery import WRECKS
 
@@ -24,7 +24,7 @@ OLD, NEW = "/work/old", "/srv/new"
 @pytest.fixture
 def small(tmp_path: Path) -> Cli:
     """The command for a home of three threads of two folders, indexed."""
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Inside(tmp_path / "home", tmp_path)
     for number, cwd in enumerate((OLD, f"{OLD}/sub", "/elsewhere")):
         write_rollout(cli.home, number, cwd=cwd)
     synced(cli.home, cli.index)
@@ -140,7 +140,9 @@ def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) 
     file = small.base / "facts.txt"
     assert file.read_text() == dump.out
     assert file.stat().st_mode & 0o777 == 0o600
-    other = Cli(small.home, small.base, {"THREADKEEP_DB": str(small.base / "other" / "i.sqlite3")})
+    other = Inside(
+        small.home, small.base, {"THREADKEEP_DB": str(small.base / "other" / "i.sqlite3")}
+    )
     assert "2 facts restored; 0 were there already, 0 are older" in (
         other.run("restore", "facts.txt").err
     )
@@ -217,7 +219,7 @@ def test_a_file_that_cannot_be_used_is_named(small: Cli) -> None:
 
 
 def test_a_dump_needs_neither_home_nor_index_and_makes_none(tmp_path: Path) -> None:
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Inside(tmp_path / "home", tmp_path)
     assert cli.run("dump").out == dump_of()
     assert not cli.index.parent.exists()
 

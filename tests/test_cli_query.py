@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .checks import synced
-from .command import COMMAND, Cli, plain_user, thread_id, write_rollout
+from .command import COMMAND, Cli, Inside, plain_user, thread_id, write_rollout
 from .test_cli_errors import is_told
 from .test_cli_facts import not_writable
 from .test_faults_index import garbage, sql
@@ -25,13 +25,13 @@ ENDLESS = "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n) SELE
 def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The command for the corpus; tests only read."""
     base = tmp_path_factory.mktemp("corpus-user")
-    return Cli(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
+    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Cli:
     """The command for a home of three threads, indexed."""
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Inside(tmp_path / "home", tmp_path)
     for number in range(3):
         write_rollout(cli.home, number)
     synced(cli.home, cli.index)
@@ -179,7 +179,7 @@ def test_damage_that_only_a_statement_meets_is_mended(small: Cli) -> None:
 
 
 def test_the_path_of_the_index_is_told_and_nothing_else(tmp_path: Path) -> None:
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Inside(tmp_path / "home", tmp_path)
     ran = cli.run("db", "path")
     assert (ran.lines, ran.err) == ([str(cli.index)], "")
     told = cli.run("--db", "x.sqlite3", "db", "path", "--json").json

@@ -13,7 +13,7 @@ import pytest
 
 from . import codex_app
 from .codex_state import Codex
-from .command import COMMAND, Cli, plain_user
+from .command import COMMAND, Cli, Inside, plain_user
 from .conftest import copy_corpus
 from .homes import write
 from .test_codex_check import ARCHIVED, GENUINE, PLAIN, path_of
@@ -27,7 +27,7 @@ def cli(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
     (tmp_path / "sql").mkdir()
     index = Path(shutil.copy(corpus_index, tmp_path / "index.sqlite3"))
     places = {"THREADKEEP_DB": str(index), "CODEX_SQLITE_HOME": str(tmp_path / "sql")}
-    return Cli(corpus_home, tmp_path, places)
+    return Inside(corpus_home, tmp_path, places)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_where_the_config_says(tmp_path: Path) -> None:
     (home / "config.toml").write_text('sqlite_home = "sql"\n')
     (home / "sql").mkdir()
     codex = Codex.of(home, home / "sql")
-    document = Cli(home, tmp_path).run("codex-check", "--json", status=1).json
+    document = Inside(home, tmp_path).run("codex-check", "--json", status=1).json
     assert document["database"] == str(codex.path)
     assert document["codes"] == {"codex_row_missing": 1, "codex_row_stale": 182}
 
@@ -204,7 +204,7 @@ def threads_of(answer: Any) -> list[dict[str, Any]]:
 def test_the_real_codex_goes_on_with_a_mended_database(tmp_path: Path) -> None:
     binary = os.environ["THREADKEEP_CODEX_BIN"]
     home = copy_corpus(tmp_path / "home")
-    cli = Cli(home, tmp_path)
+    cli = Inside(home, tmp_path)
     everything = {"limit": 100, "useStateDbOnly": True, "modelProviders": []}
     asked: list[codex_app.Call] = [
         ("thread/list", everything),

@@ -18,7 +18,7 @@ from state.explain import Explanation, explain
 from state.index import open_index
 from state.place import default_provider
 
-from .command import COMMAND, Cli
+from .command import COMMAND, Cli, Inside
 from .gold import exchanges
 from .homes import encoded, event, lines, thread_id, write
 from .indexes import rows
@@ -191,7 +191,7 @@ def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
 
 @pytest.fixture
 def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
-    return Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+    return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
 
 
 def codex_database(home: Path, *stored: tuple[str, str, int]) -> None:

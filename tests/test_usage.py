@@ -12,7 +12,7 @@ from rollout.images import ImageShare, image_shares
 from state.index import open_index
 from state.usage import DIMENSIONS, NO_THREAD, Usage, usage
 
-from .command import Cli
+from .command import Inside
 from .homes import encoded, event, lines, thread_id, write
 
 STAMP = "2026-05-28T20:00:00.000Z"
@@ -162,7 +162,7 @@ def test_the_command_tells_totals_tables_and_the_biggest(tmp_path: Path) -> None
     write(home, 1, encoded([*lines(1), message]))
     for number in range(2, 9):
         write(home, number, encoded(lines(number, cwd=f"/p{number}")))
-    cli = Cli(home, tmp_path)
+    cli = Inside(home, tmp_path)
     ran = cli.run("du", "--limit", "3", "--images")
     assert "in 8 files of 8 threads" in ran.lines[0]
     assert "of it images (5.0kB)" in ran.lines[1]
