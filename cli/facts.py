@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import with_index
+from cli.run import caught_up, read_index, with_index
 from state.dump import dump_lines, known_facts, read_dump, restore
 from state.errors import FileUnusable
 from state.facts import Alias
@@ -85,12 +85,14 @@ def run_relink(
             return [await unlink(index.database, removed)], None
         if old is None or new is None:
             return await aliases(index.database), None
-        with output.progress("indexing") as report:
-            await index.catch_up(report)
+        note = await caught_up(index)
+        if note:
+            output.say(note)
         alias, count = await relink(index.database, old, new)
         return [alias], count
 
-    found, count = with_index(places, work)
+    listing = old is None and removed is None
+    found, count = (read_index if listing else with_index)(places, work)
     if as_json:
         entries = [
             {"old": alias.alias, "new": alias.value, "setAt": output.iso(alias.set_at_ms) or None}

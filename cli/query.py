@@ -5,6 +5,8 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cli import errors, output
@@ -24,34 +26,35 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
         sql = sys.stdin.buffer.read(_LONGEST_SQL + 1).decode("utf-8", "replace")
     if len(sql) > _LONGEST_SQL:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
-    note = _make_ready(places, catch_up)
-    if note:
-        output.say(note)
-    with ask(places.index, sql) as answer:
-        if as_json:
-            return _document(answer, complete=not note)
-        rows = (_table if sys.stdout.isatty() else _lines)(answer)
+    with _made_ready(places, catch_up) as (index, note):
+        if note:
+            output.say(note)
+        with ask(index, sql) as answer:
+            if as_json:
+                return _document(answer, complete=not note)
+            rows = (_table if sys.stdout.isatty() else _lines)(answer)
     return errors.OK if rows else errors.NO_MATCH
 
 
-def _make_ready(places: Places, catch_up: bool) -> str:
-    """Bring the index up to date; gives why it may not be whole yet, if so."""
+@contextmanager
+def _made_ready(places: Places, catch_up: bool) -> Iterator[tuple[Path, str]]:
+    """Bring the index up to date: the one to ask, and why it may not be whole yet, if so."""
     from state.quick import Reader
 
     with Reader.opened(places.home, places.index, Query(), scan=catch_up) as reader:
-        if reader is not None:
-            return ""
-    from cli.run import with_index
+        quick = reader is not None
+    if quick:
+        yield places.index, ""
+        return
+    from cli.run import caught_up, made_ready
     from state.index import ThreadIndex
 
     async def work(index: ThreadIndex) -> str:
-        if not catch_up:
-            return ""  # opening it has brought its schema up to date
-        with output.progress("indexing") as report:
-            done = await index.catch_up(report)
-        return "" if done else "Indexing is under way: the answer may not be whole yet."
+        # Without catching up: opening it has brought its schema up to date.
+        return await caught_up(index) if catch_up else ""
 
-    return with_index(places, work)
+    with made_ready(places, work) as ready:
+        yield ready
 
 
 def _lines(answer: Answer) -> int:

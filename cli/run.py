@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,13 +33,25 @@ def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -
 def read_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
     """As :func:`with_index`, for work that only has something to tell: where the index cannot
     be written, it is done on a copy that is thrown away."""
+    with made_ready(places, work, recovering=recovering) as (_, result):
+        return result
+
+
+@contextmanager
+def made_ready(
+    places: Places, work: Work[Result], *, recovering: bool = True
+) -> Iterator[tuple[Path, Result]]:
+    """As :func:`read_index`: what ``work`` gave, after the place of the index that it was done
+    on, which stays until the end of the context."""
     try:
-        return with_index(places, work, recovering=recovering)
+        result = with_index(places, work, recovering=recovering)
     except IndexNotWritable as problem:
         output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
         with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
             copy = copy_index(places.index, Path(folder))
-            return asyncio.run(_opened(Places(places.home, copy), work, recovering))
+            yield copy, asyncio.run(_opened(Places(places.home, copy), work, recovering))
+    else:
+        yield places.index, result
 
 
 async def caught_up(index: ThreadIndex) -> str:

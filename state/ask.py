@@ -2,14 +2,22 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from state.engine import BUSY_TIMEOUT_S, translate, translated
-from state.errors import IndexDamaged, IndexMissing, IndexTooNew, InvalidSql
+from state.engine import translate, translated
+from state.errors import (
+    IndexDamaged,
+    IndexMissing,
+    IndexTooNew,
+    IndexUnavailable,
+    InvalidSql,
+    NotAnIndex,
+)
 from state.revision import HEAD, REVISIONS
+from state.snapshot import reading
 
 LARGEST_VALUE: Final = 64 * 2**20
 """The largest text or blob that a question may make, in bytes."""
@@ -31,29 +39,62 @@ _REFUSED: Final = ("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_TOOBIG", "SQLITE_MISMA
 
 
 @contextmanager
-def existing(
-    path: Path, *, mode: str = "ro", wait_s: float = BUSY_TIMEOUT_S
-) -> Iterator[sqlite3.Connection]:
-    """A connection to the index at ``path``, which is not made and not migrated.
-
-    Waits ``wait_s`` seconds for another process's lock.
+def readable(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction that reads one state of the index at ``path``, which is not
+    made, not migrated and not written.
 
     Raises:
         IndexMissing: there is none.
         IndexTooNew: its schema is from a newer program.
+        IndexUnavailable: it cannot be read.
+        NotAnIndex: it is a database of another program.
         sqlite3.Error: the file is no usable database; see :func:`state.engine.translated`.
     """
-    if not path.exists():
+    _require(path)
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(reading(path))
+        except OSError as error:
+            raise IndexUnavailable(path, error.strerror or str(error)) from error
+        _check_revision(connection, path)
+        yield connection
+
+
+@contextmanager
+def writable(path: Path, wait_s: float) -> Iterator[sqlite3.Connection]:
+    """A connection to the index at ``path``, which is not made and not migrated. It waits
+    ``wait_s`` seconds for another process's lock.
+
+    Raises:
+        IndexMissing: there is none.
+        IndexTooNew: its schema is from a newer program.
+        NotAnIndex: it is a database of another program.
+        sqlite3.Error: the file is no usable database; see :func:`state.engine.translated`.
+    """
+    _require(path)
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    opened = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)
+    with closing(opened) as connection:
+        _check_revision(connection, path)
+        yield connection
+
+
+def _require(path: Path) -> None:
+    if path.is_dir():
+        raise IndexUnavailable(path, "it is a directory")
+    if not path.exists() or not path.stat().st_size:
         raise IndexMissing(path)
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)) as opened:
-        found = opened.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
-        if found.fetchone() is None:
-            raise IndexDamaged(path, "not an index of threadkeep's")
-        revision = opened.execute("SELECT version_num FROM alembic_version").fetchone()
-        if revision and revision[0] not in REVISIONS:
-            raise IndexTooNew(path, str(revision[0]), HEAD)
-        yield opened
+
+
+def _check_revision(connection: sqlite3.Connection, path: Path) -> None:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables & {"alembic_version", "rollout_files"}:
+        raise NotAnIndex(path, "it is a database, but not one of threadkeep's")
+    if "alembic_version" not in tables:
+        raise IndexDamaged(path, "its table alembic_version is missing")
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision and revision[0] not in REVISIONS:
+        raise IndexTooNew(path, str(revision[0]), HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +115,8 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
         InvalidSql: it is no such statement, or SQLite refuses it.
         KeyboardInterrupt: also in the middle of a long statement.
     """
-    with translated(path), existing(path) as connection:
+    with translated(path), readable(path) as connection:
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("BEGIN")  # one state of the index for all that follows
         for table in _VIRTUAL_TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 0").fetchall()
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")

@@ -5,6 +5,7 @@ own, each a line as in the journal (:mod:`state.facts`).
 """
 
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.lines import BadLine, Line, LineReader, RolloutStream
 from state import rows
 from state.engine import Database, open_database
-from state.errors import BadDump, DumpTooNew, IndexDamaged
+from state.errors import BadDump, DumpTooNew, IndexDamaged, IndexNotWritable
 from state.facts import (
     Alias,
     Fact,
@@ -31,6 +32,7 @@ from state.facts import (
     read_facts,
     setting_line,
 )
+from state.recovery import copy_index
 from state.schema import user_facts
 from state.sync import load_context
 
@@ -61,10 +63,20 @@ async def known_facts(path: Path) -> tuple[list[Setting], bool]:
     if not path.exists():
         return journal, False
     try:
-        async with open_database(path) as database, database.read() as connection:
-            return [*await all_facts(connection), *journal], False
+        return [*await _indexed(path), *journal], False
     except IndexDamaged:
         return journal, True
+    except IndexNotWritable:
+        with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+            copy = copy_index(path, Path(folder))
+            if not copy.exists():
+                return journal, True
+            return [*await _indexed(copy), *journal], False
+
+
+async def _indexed(path: Path) -> list[Setting]:
+    async with open_database(path) as database, database.read() as connection:
+        return await all_facts(connection)
 
 
 def dump_lines(facts: Iterable[Setting]) -> Iterator[str]:

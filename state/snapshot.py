@@ -9,11 +9,38 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 _TRIES: Final = 5
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction that reads one state of the database at ``path`` and cannot
+    write. It is to the database itself, or to a snapshot where that is not possible.
+
+    Raises:
+        OSError: it cannot be read.
+        sqlite3.Error: it is no database.
+    """
+    with ExitStack() as stack:
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            opened = sqlite3.connect(uri, uri=True, isolation_level=None)
+            connection = stack.enter_context(closing(opened))
+            _begin(connection)
+        except sqlite3.OperationalError:
+            # WAL in a folder that may not be written, or a file that may not be read.
+            connection = stack.enter_context(snapshot(path))
+            _begin(connection)
+        yield connection
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+    connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 @contextmanager

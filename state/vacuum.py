@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from state.ask import existing
+from state.ask import writable
 from state.engine import BUSY_TIMEOUT_S, translated
 
 
@@ -14,10 +14,11 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
     Raises:
         IndexBusy: another process kept the lock for longer than ``wait_s`` seconds.
         IndexMissing: there is none.
+        IndexNotWritable: it may not be written, or there is no room.
         IndexTooNew: its schema is from a newer program.
     """
     with translated(path):
-        with existing(path, mode="rw", wait_s=wait_s) as connection:
+        with writable(path, wait_s) as connection:
             before = _bytes(path)
             connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('optimize')")
             connection.execute("VACUUM")

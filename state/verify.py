@@ -8,7 +8,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from state.ledger import newest_first, watermark
 from state.place import default_provider
 from state.revision import HEAD, REVISIONS
 from state.rows import thread_row
-from state.snapshot import snapshot
+from state.snapshot import reading
 from state.structure import check_structure, column_differs
 from state.sync import Counts, Report
 
@@ -79,7 +79,7 @@ async def verify(
         found(Finding(KINDS["no_index"], "There is no index yet.", path=str(index)))
         return
     try:
-        with _reading(index) as connection:
+        with reading(index) as connection:
             if not _check_index(connection, home, index, found) or depth is None:
                 return
             await _check_deep(connection, home, found, depth, report)
@@ -121,24 +121,6 @@ def _revision(connection: sqlite3.Connection, index: Path) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
-
-
-@contextmanager
-def _reading(index: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads one state of the index and cannot write."""
-    try:
-        connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        connection.execute("BEGIN")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        # WAL in a folder that may not be written, or a file that may not be read.
-        with snapshot(index) as connection:
-            yield connection
-        return
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 async def _check_deep(
