@@ -135,7 +135,8 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
 
 def _rows(path: Path, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
     try:
-        yield from cursor
+        for row in cursor:  # "yield from" would close the cursor after its connection
+            yield row
     except sqlite3.Error as error:
         raise _told(path, error) from error
 

@@ -15,6 +15,7 @@ StateError
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
 ├ InvalidSql(reason)
+├ InvalidFolder(reason)
 ├ AliasCycle(old, new)
 ├ AliasNotFound(old)
 ├ BadDump(line, offset, reason)
@@ -134,6 +135,10 @@ class InvalidSql(StateError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the query fails: {reason}")
+
+
+class InvalidFolder(StateError):
+    """A text that can be the name of no folder."""
 
 
 class AliasCycle(StateError):

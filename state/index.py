@@ -234,6 +234,8 @@ class ThreadIndex:
             return {row.id: dict(row._mapping) for row in found}
 
     async def _resolve(self, reference: str) -> list[str]:
+        if not _is_text(reference):
+            return []
         c = threads.c
         exact = parse_uuid(reference)
         conditions: list[sa.ColumnElement[bool]] = []
@@ -292,6 +294,15 @@ def is_fresh(home: Path, row: Row) -> bool:
         return False
     known = (row["size_bytes"], row["mtime_ns"], row["inode"])
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
+
+
+def _is_text(reference: str) -> bool:
+    """Whether it is what the index can hold; an argument of any bytes need not be."""
+    try:
+        reference.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _below(home: Path, reference: str) -> str | None:
