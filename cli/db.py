@@ -29,15 +29,19 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the index file: damage, schema, references, title search. Writes nothing."""
     from cli import output, report
     from state.ask import readable
-    from state.dbcheck import check_database
+    from state.dbcheck import check_database, damaged
     from state.engine import translated
+    from state.errors import IndexDamaged
     from state.findings import Findings
 
     index = places(context).index
     found = Findings()
-    with translated(index), readable(index) as connection:
-        for finding in check_database(connection):
-            found.add(finding)
+    try:
+        with translated(index), readable(index) as connection:
+            for finding in check_database(connection):
+                found.add(finding)
+    except IndexDamaged as damage:  # too much for the check itself
+        found.add(damaged(damage.reason))
     if as_json:
         output.data({**report.document("db check", found), "index": str(index)})
     else:

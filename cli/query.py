@@ -26,13 +26,17 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
         sql = sys.stdin.buffer.read(_LONGEST_SQL + 1).decode("utf-8", "replace")
     if len(sql) > _LONGEST_SQL:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
-    with _made_ready(places, catch_up) as (index, note):
-        if note:
-            output.say(note)
-        with ask(index, sql) as answer:
-            if as_json:
-                return _document(answer, complete=not note)
-            rows = (_table if sys.stdout.isatty() else _lines)(answer)
+    try:
+        with _made_ready(places, catch_up) as (index, note):
+            if note:
+                output.say(note)
+            with ask(index, sql) as answer:
+                if as_json:
+                    return _document(answer, complete=not note)
+                rows = (_table if sys.stdout.isatty() else _lines)(answer)
+    except KeyboardInterrupt:
+        output.say("Interrupted.")
+        return errors.INTERRUPTED
     return errors.OK if rows else errors.NO_MATCH
 
 

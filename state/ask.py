@@ -135,7 +135,8 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
 
 def _rows(path: Path, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
     try:
-        for row in cursor:  # "yield from" would close the cursor after its connection
+        # "yield from" would close the cursor, which fails when its connection has gone first.
+        for row in cursor:  # noqa: UP028
             yield row
     except sqlite3.Error as error:
         raise _told(path, error) from error

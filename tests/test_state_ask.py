@@ -150,12 +150,10 @@ def test_rows_come_before_the_last_one_is_known(index: Path) -> None:
 
 def test_an_error_after_the_first_row_is_told_then(index: Path) -> None:
     late = "SELECT abs(value) FROM json_each('[1, 2, 3, -9223372036854775808, 5]')"
-    taken = []
-    with ask(index, late) as found, pytest.raises(InvalidSql, match="integer overflow"):
-        for (value,) in found.rows:
-            taken.append(value)
-    assert taken[:2] == [1, 2]
-    assert 5 not in taken
+    with ask(index, late) as found:
+        assert next(found.rows) == (1,)
+        with pytest.raises(InvalidSql, match="integer overflow"):
+            list(found.rows)
 
 
 def test_a_question_sees_one_state_of_the_index(index: Path) -> None:
