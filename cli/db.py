@@ -28,20 +28,15 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the index file: damage, schema, references, title search. Writes nothing."""
     from cli import output, report
-    from state.ask import readable
-    from state.dbcheck import check_database, damaged
-    from state.engine import translated
-    from state.errors import IndexDamaged
+    from state.ask import reading
+    from state.dbcheck import check_database
     from state.findings import Findings
 
     index = places(context).index
     found = Findings()
-    try:
-        with translated(index), readable(index) as connection:
-            for finding in check_database(connection):
-                found.add(finding)
-    except IndexDamaged as damage:  # too much for the check itself
-        found.add(damaged(damage.reason))
+    with reading(index) as connection:
+        for finding in check_database(connection):
+            found.add(finding)
     if as_json:
         output.data({**report.document("db check", found), "index": str(index)})
     else:

@@ -8,8 +8,10 @@ from typing import Any
 from cli import errors, output, report
 from cli.options import Places
 from rollout.scan import check_home
+from state.backup import backups, undo
 from state.findings import Findings
-from state.repair import Plan, make_plan, repair, undo
+from state.plan import Plan
+from state.repair import make_plan, repair
 from state.verify import Depth, verify
 
 
@@ -62,7 +64,9 @@ def apply(places: Places, *, deep: bool, plan_id: str | None, as_json: bool) -> 
     if kept:
         output.say(f"The index as it was before: {kept}")
     if plan:
-        output.say(f"Done in {time.monotonic() - began:.2f} s. Take it back: repair --undo")
+        output.say(f"Done in {time.monotonic() - began:.2f} s.")
+        if kept in backups(places.index):
+            output.say("Take it back: threadkeep repair --undo")
     if left.clean:
         output.say("Verified: clean.")
     else:

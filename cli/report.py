@@ -1,9 +1,13 @@
 """Print what a check found."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, Final
 
 from cli import errors, output
-from state.findings import SEVERITIES, Finding, Findings
+from state.findings import NOTE, SEVERITIES, Finding, Findings
+
+_SHOWN_NOTES: Final = 3
+"""Of each kind: what is in order must not bury what is not."""
 
 
 def document(check: str, found: Findings) -> dict[str, Any]:
@@ -21,7 +25,12 @@ def document(check: str, found: Findings) -> dict[str, Any]:
 
 def tell(found: Findings, more: str) -> None:
     """Print findings for people. ``more`` tells how to see what the report has no room for."""
+    notes: Counter[str] = Counter()
     for finding in found.kept:
+        if finding.kind.severity == NOTE:
+            notes[finding.kind.code] += 1
+            if notes[finding.kind.code] > _SHOWN_NOTES:
+                continue
         where = output.one_line(finding.path or "")
         if finding.offset is not None:
             where += f" at byte {finding.offset:,}"
@@ -34,8 +43,14 @@ def tell(found: Findings, more: str) -> None:
         mend = finding.mend or finding.kind.mend
         if mend:
             output.line(f"         mend: {mend}")
-    if found.cut:
-        output.say(f"… and {output.plural(found.cut, 'finding')} more: {more}")
+    shown = sum(min(count, _SHOWN_NOTES) for count in notes.values())
+    hidden = found.by_severity[NOTE] - shown
+    if hidden:
+        output.say(f"… and {output.plural(hidden, 'note')} more: --json --limit N shows them")
+    graver = len(found.kept) - sum(notes.values())
+    cut = found.total - found.by_severity[NOTE] - graver
+    if cut:
+        output.say(f"… and {output.plural(cut, 'finding')} more: {more}")
 
 
 def summary(found: Findings) -> str:

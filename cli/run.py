@@ -33,25 +33,28 @@ def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -
 def read_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
     """As :func:`with_index`, for work that only has something to tell: where the index cannot
     be written, it is done on a copy that is thrown away."""
-    with made_ready(places, work, recovering=recovering) as (_, result):
-        return result
+    try:
+        return with_index(places, work, recovering=recovering)
+    except IndexNotWritable as problem:
+        with throw_away_copy(places, problem) as copy:
+            return asyncio.run(_opened(copy, work, recovering))
 
 
 @contextmanager
-def made_ready(
-    places: Places, work: Work[Result], *, recovering: bool = True
-) -> Iterator[tuple[Path, Result]]:
-    """As :func:`read_index`: what ``work`` gave, after the place of the index that it was done
-    on, which stays until the end of the context."""
-    try:
-        result = with_index(places, work, recovering=recovering)
-    except IndexNotWritable as problem:
-        output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
-        with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-            copy = copy_index(places.index, Path(folder))
-            yield copy, asyncio.run(_opened(Places(places.home, copy), work, recovering))
-    else:
-        yield places.index, result
+def throw_away_copy(places: Places, problem: IndexNotWritable) -> Iterator[Places]:
+    """Say that the index cannot be written, and give the places with a copy of it."""
+    output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
+    with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+        yield Places(places.home, copy_index(places.index, Path(folder)))
+
+
+def put_aside(places: Places, damage: IndexDamaged) -> None:
+    """Put a damaged index aside, and say so.
+
+    Raises:
+        IndexDamaged: ``damage`` again, if the file may be no index of ours.
+    """
+    asyncio.run(_put_aside(places, damage))
 
 
 async def caught_up(index: ThreadIndex) -> str:
@@ -79,7 +82,11 @@ async def _opened(places: Places, work: Work[Result], recovering: bool) -> Resul
     except IndexDamaged as damage:
         if not recovering:
             raise
-        aside = await recover(places.index, damage)
-        if aside:
-            output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")
+        await _put_aside(places, damage)
     return await attempt()
+
+
+async def _put_aside(places: Places, damage: IndexDamaged) -> None:
+    aside = await recover(places.index, damage)
+    if aside:
+        output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")

@@ -14,9 +14,15 @@ _SHOWN_PROBLEMS = 20
 def run(places: Places, *, as_json: bool) -> int:
     """Tell how the index stands. Gives the exit status."""
 
-    async def work(index: ThreadIndex) -> tuple[Status, list[dict[str, Any]], dict[str, int]]:
+    async def work(index: ThreadIndex) -> tuple[Status, list[dict[str, Any]], dict[str, Any]]:
         changes = await index.pending()
-        pending = {"toRead": len(changes.to_read), "vanished": len(changes.vanished)}
+        oldest = min((file.mtime_ns for file in changes.to_read), default=None)
+        pending = {
+            "toRead": len(changes.to_read),
+            "vanished": len(changes.vanished),
+            "names": not await index.follows_names(),
+            "since": None if oldest is None else output.iso(oldest // 1_000_000),
+        }
         return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
 
     status, problems, pending = read_index(places, work, recovering=False)
@@ -33,7 +39,7 @@ def _document(
     places: Places,
     status: Status,
     problems: list[dict[str, Any]],
-    pending: dict[str, int],
+    pending: dict[str, Any],
     cut: bool,
 ) -> dict[str, Any]:
     job = status.backfill
@@ -80,7 +86,7 @@ def _tell(
     places: Places,
     status: Status,
     problems: list[dict[str, Any]],
-    pending: dict[str, int],
+    pending: dict[str, Any],
     cut: bool,
 ) -> None:
     job = status.backfill
@@ -92,10 +98,12 @@ def _tell(
     total = sum(status.buckets.values())
     output.line(f"files     {total:,}" + (f": {', '.join(buckets)}" if buckets else ""))
     if any(pending.values()):
-        output.line(
-            f"behind    {pending['toRead']:,} to read, {pending['vanished']:,} vanished"
-            " (threadkeep sync)"
-        )
+        parts = [f"{pending['toRead']:,} to read", f"{pending['vanished']:,} vanished"]
+        if pending["names"]:
+            parts.append("names")
+        if pending["since"]:
+            parts.append(f"the oldest change of {pending['since']}")
+        output.line(f"behind    {', '.join(parts)} (threadkeep sync)")
     else:
         output.line("behind    nothing: the index is in step with the files")
     if job.status == "complete":

@@ -1,7 +1,7 @@
 """Plain connections to an index that is there, and questions in SQL that can only read."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from state.engine import translate, translated
 from state.errors import (
+    SQLITE_ERRORS,
     IndexDamaged,
     IndexMissing,
     IndexTooNew,
@@ -17,7 +18,7 @@ from state.errors import (
     NotAnIndex,
 )
 from state.revision import HEAD, REVISIONS
-from state.snapshot import reading
+from state.snapshot import read_only
 
 LARGEST_VALUE: Final = 64 * 2**20
 """The largest text or blob that a question may make, in bytes."""
@@ -39,55 +40,42 @@ _REFUSED: Final = ("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_TOOBIG", "SQLITE_MISMA
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction that reads one state of the index at ``path``, which is not
-    made, not migrated and not written.
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads one state of the index at ``path`` and cannot write. The index is
+    not made and not migrated.
 
     Raises:
+        IndexBusy: another process kept the lock for too long.
+        IndexDamaged: the file is no usable database.
         IndexMissing: there is none.
         IndexTooNew: its schema is from a newer program.
         IndexUnavailable: it cannot be read.
         NotAnIndex: it is a database of another program.
-        sqlite3.Error: the file is no usable database; see :func:`state.engine.translated`.
     """
-    _require(path)
+    if not path.exists():
+        raise IndexMissing(path)
     with ExitStack() as stack:
+        stack.enter_context(translated(path))
         try:
-            connection = stack.enter_context(reading(path))
+            connection = stack.enter_context(read_only(path))
         except OSError as error:
             raise IndexUnavailable(path, error.strerror or str(error)) from error
-        _check_revision(connection, path)
+        check_is_index(path, connection)
         yield connection
 
 
-@contextmanager
-def writable(path: Path, wait_s: float) -> Iterator[sqlite3.Connection]:
-    """A connection to the index at ``path``, which is not made and not migrated. It waits
-    ``wait_s`` seconds for another process's lock.
+def check_is_index(path: Path, connection: sqlite3.Connection) -> None:
+    """Make sure that a database is an index that this version knows.
 
     Raises:
-        IndexMissing: there is none.
+        IndexDamaged: it is half of one.
+        IndexMissing: nothing is in it.
         IndexTooNew: its schema is from a newer program.
         NotAnIndex: it is a database of another program.
-        sqlite3.Error: the file is no usable database; see :func:`state.engine.translated`.
     """
-    _require(path)
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    opened = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)
-    with closing(opened) as connection:
-        _check_revision(connection, path)
-        yield connection
-
-
-def _require(path: Path) -> None:
-    if path.is_dir():
-        raise IndexUnavailable(path, "it is a directory")
-    if not path.exists() or not path.stat().st_size:
-        raise IndexMissing(path)
-
-
-def _check_revision(connection: sqlite3.Connection, path: Path) -> None:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:  # whoever began it was killed at once
+        raise IndexMissing(path)
     if not tables & {"alembic_version", "rollout_files"}:
         raise NotAnIndex(path, "it is a database, but not one of threadkeep's")
     if "alembic_version" not in tables:
@@ -113,9 +101,10 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
 
     Raises:
         InvalidSql: it is no such statement, or SQLite refuses it.
+        StateError: the index cannot be read; see :func:`reading`.
         KeyboardInterrupt: also in the middle of a long statement.
     """
-    with translated(path), readable(path) as connection:
+    with reading(path) as connection:
         connection.execute("PRAGMA query_only = ON")
         for table in _VIRTUAL_TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 0").fetchall()
@@ -130,15 +119,14 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
             raise _told(path, error) from error
         if cursor.description is None:
             raise InvalidSql("there is no statement in it")
-        yield Answer([column[0] for column in cursor.description], _rows(path, cursor))
+        with closing(_rows(path, cursor)) as rows:
+            yield Answer([column[0] for column in cursor.description], rows)
 
 
-def _rows(path: Path, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
     try:
-        # "yield from" would close the cursor, which fails when its connection has gone first.
-        for row in cursor:  # noqa: UP028
-            yield row
-    except sqlite3.Error as error:
+        yield from cursor
+    except SQLITE_ERRORS as error:
         raise _told(path, error) from error
 
 
@@ -148,7 +136,8 @@ def _told(path: Path, error: Exception) -> BaseException:
         return KeyboardInterrupt()
     if name == "SQLITE_AUTH":
         return InvalidSql(f"only reading is allowed here ({error})")
-    known = None if name.startswith(_REFUSED) or not name else translate(path, error)
+    ours = not name.startswith(_REFUSED) and (name or isinstance(error, UnicodeDecodeError))
+    known = translate(path, error) if ours else None
     return known or InvalidSql(str(error))
 
 

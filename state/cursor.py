@@ -46,7 +46,6 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         fields = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        json.dumps(fields, ensure_ascii=False).encode()  # lone surrogates are no text for SQLite
     except (ValueError, binascii.Error, RecursionError):
         raise InvalidCursor(shown, "not one of threadkeep's") from None
     if not isinstance(fields, list) or not fields:

@@ -7,13 +7,14 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from state.errors import SQLITE_ERRORS
 from state.findings import ERROR, Finding, Kind
 from state.revision import HEAD
 from state.schema import CWD_INDEXES, metadata
@@ -41,29 +42,51 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
     Raises:
         sqlite3.Error: it cannot be read for another reason than damage.
     """
-    # A copy is checked: FTS5 takes the request to check itself for a write, and SQLite leaves
-    # out the CHECK constraints over a read-only connection (3.40, measured).
-    with (
-        tempfile.TemporaryDirectory(prefix="threadkeep-") as folder,
-        closing(sqlite3.connect(Path(folder) / "copy.sqlite3")) as copy,
-    ):
-        try:
+    try:
+        with copied(connection) as copy:
+            yield from check_copy(copy)
+    except SQLITE_ERRORS as error:
+        if not _is_damage(error):
+            raise
+        yield damaged(str(error))
+
+
+@contextmanager
+def copied(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A copy of a database, for :func:`check_copy`, in whatever thread.
+
+    A copy is checked because FTS5 takes the request to check itself for a write, and SQLite
+    leaves out the CHECK constraints over a read-only connection (3.40, measured).
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+        place = Path(folder) / "copy.sqlite3"
+        with closing(sqlite3.connect(place, check_same_thread=False)) as copy:
             connection.backup(copy)
-            broken = False
-            for finding in _damaged_pages(copy):
-                broken = True
-                yield finding
-            if not broken:  # the other checks would only meet the same damage
-                yield from _schema_differences(copy)
-                yield from _broken_references(copy)
-                yield from _title_differences(copy)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise
-            yield damaged(str(error))
+            yield copy
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
+    """What is wrong with a database. Writes to it, but leaves it as it was.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    broken = False
+    for finding in _damaged_pages(copy):
+        broken = True
+        yield finding
+    if not broken:  # the other checks would only meet the same damage
+        yield from _schema_differences(copy)
+        yield from _broken_references(copy)
+        yield from _title_differences(copy)
+
+
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
     name = getattr(error, "sqlite_errorname", "") or ""
     return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in str(error)
 
@@ -155,7 +178,7 @@ def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
         copy.execute(
             "INSERT INTO thread_titles (thread_titles, rank) VALUES ('integrity-check', 1)"
         )
-    except sqlite3.DatabaseError as error:
+    except SQLITE_ERRORS as error:
         if not _is_damage(error):
             raise
         yield Finding(

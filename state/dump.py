@@ -5,7 +5,6 @@ own, each a line as in the journal (:mod:`state.facts`).
 """
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.lines import BadLine, Line, LineReader, RolloutStream
 from state import rows
 from state.engine import Database, open_database
-from state.errors import BadDump, DumpTooNew, IndexDamaged, IndexNotWritable
+from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.facts import (
     Alias,
     Fact,
@@ -32,8 +31,8 @@ from state.facts import (
     read_facts,
     setting_line,
 )
-from state.recovery import copy_index
 from state.schema import user_facts
+from state.store import doubt_inputs
 from state.sync import load_context
 
 FORMAT: Final = "threadkeep-facts"
@@ -63,20 +62,10 @@ async def known_facts(path: Path) -> tuple[list[Setting], bool]:
     if not path.exists():
         return journal, False
     try:
-        return [*await _indexed(path), *journal], False
+        async with open_database(path) as database, database.read() as connection:
+            return [*await all_facts(connection), *journal], False
     except IndexDamaged:
         return journal, True
-    except IndexNotWritable:
-        with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-            copy = copy_index(path, Path(folder))
-            if not copy.exists():
-                return journal, True
-            return [*await _indexed(copy), *journal], False
-
-
-async def _indexed(path: Path) -> list[Setting]:
-    async with open_database(path) as database, database.read() as connection:
-        return await all_facts(connection)
 
 
 def dump_lines(facts: Iterable[Setting]) -> Iterator[str]:
@@ -94,28 +83,28 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
         DumpTooNew: a newer threadkeep made it.
     """
     found: list[Setting] = []
-    header: dict[str, Any] | None = None
+    begun = False
     for number, line in enumerate(LineReader().lines(stream), 1):
-        value = _object(number, line)
-        if header is None:
-            header = value
+        if isinstance(line, Line) and not line.data.strip():
+            continue
+        value = _value(number, line)
+        if not begun:
             _check_header(number, line.offset, value)
-        elif value is not None:
-            setting = parse_setting(value)
-            if setting is None:
-                raise BadDump(number, line.offset, "no fact that this version knows")
-            found.append(setting)
-    if header is None:
+            begun = True
+            continue
+        setting = parse_setting(value)
+        if setting is None:
+            raise BadDump(number, line.offset, "no fact that this version knows")
+        found.append(setting)
+    if not begun:
         raise BadDump(1, 0, "it is empty, not a dump")
     return list(newest(found).values())
 
 
-def _object(number: int, line: Line | BadLine) -> Any:
-    """The value of a line, None if it is blank. No leniency: what is restored is kept for ever."""
+def _value(number: int, line: Line | BadLine) -> Any:
+    """The JSON value of a line. No leniency: what is restored is kept for ever."""
     if isinstance(line, BadLine):
         raise BadDump(number, line.offset, line.reason)
-    if not line.data.strip():
-        return None
     try:
         return orjson.loads(line.data)
     except ValueError as error:
@@ -124,7 +113,9 @@ def _object(number: int, line: Line | BadLine) -> Any:
 
 def _check_header(number: int, offset: int, value: Any) -> None:
     match value:
-        case {"format": str(name), "version": int(version)} if name == FORMAT and version >= 1:
+        case {"format": str(name), "version": int(version)} if (
+            name == FORMAT and not isinstance(version, bool) and version >= 1
+        ):
             if version > VERSION:
                 raise DumpTooNew(version, VERSION)
         case _:
@@ -141,11 +132,12 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
         FileUnusable: the journal cannot be read or written.
     """
     counts = Restored()
-    names = load_context(home).names
+    context = load_context(home)
+    names = context.names
     journal = newest(read_facts(database.path))
     for start in range(0, len(facts), BATCH_FACTS):
         batch = facts[start : start + BATCH_FACTS]
-        async with database.write() as connection:
+        async with database.write_facts() as connection:
             indexed = newest(await _facts_about(connection, batch))
             fresh: list[Setting] = []
             changed: list[Setting] = []
@@ -172,6 +164,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
                     if isinstance(fact, Fact) and fact.key == "name"
                 },
             )
+            await doubt_inputs(connection, context.inputs)
         counts.set += len(fresh)
     return counts
 

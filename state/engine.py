@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from state.errors import (
+    SQLITE_ERRORS,
     IndexBusy,
     IndexDamaged,
     IndexNotWritable,
@@ -26,6 +27,7 @@ from state.errors import (
 )
 from state.facts import put_facts, read_facts
 from state.listing import Result, Steps, run
+from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
 
@@ -74,6 +76,13 @@ class Database:
             async with self._writers.begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def write_facts(self) -> AsyncGenerator[AsyncConnection]:
+        """As :meth:`write`, for what users set: it stands in the journal and in the index before
+        an index that is made anew meanwhile takes this one's place, or after."""
+        async with locked(self.path), self.write() as connection:
+            yield connection
+
     async def run(self, steps: Steps[Result]) -> Result:
         """What the sans-IO query ``steps`` gives, of one state of the index.
 
@@ -117,6 +126,11 @@ class Database:
             self._idle.pop().close()
 
 
+def journal_mode(path: Path) -> str:
+    """How SQLite keeps the journal of a database at ``path``: WAL breaks on network drives."""
+    return "DELETE" if on_network_drive(path.parent) else "WAL"
+
+
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncGenerator[Database]:
     """The database at ``path``, created and migrated when need be, closed on the way out.
@@ -133,12 +147,12 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": 256},
     )
-    journal = "DELETE" if on_network_drive(path.parent) else "WAL"
+    journal = journal_mode(path)
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # BEGIN is ours, see _on_begin
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA journal_mode = {journal}")  # WAL breaks on network drives
+        cursor.execute(f"PRAGMA journal_mode = {journal}")
         cursor.execute("PRAGMA synchronous = NORMAL")  # a lost row is rebuilt from its file
         cursor.execute("PRAGMA foreign_keys = ON")
         # 16 MB: a backfill writes each page of its indexes many times before it is moved.
@@ -158,7 +172,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
                     # journal of an old one may hold what its program did not know.
                     await put_facts(connection, read_facts(path))
             path.chmod(0o600)
-        _mark_as_ours(path)
+        mark_as_ours(path)
         yield database
     finally:
         database.close()
@@ -212,20 +226,6 @@ def _prepare_place(path: Path) -> None:
         raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
 
 
-def lock_path(path: Path) -> Path:
-    """A file beside an index: it tells that the index is one of ours, and is locked while a
-    damaged one is put aside (:mod:`state.recovery`)."""
-    return path.with_name(f"{path.name}.lock")
-
-
-def _mark_as_ours(path: Path) -> None:
-    try:
-        if not lock_path(path).exists():
-            os.close(os.open(lock_path(path), os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
-
-
 def _on_begin(connection: sa.Connection) -> None:
     mode = connection.get_execution_options().get("begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
@@ -241,7 +241,7 @@ def translated(path: Path) -> Iterator[None]:
         if translation is None:
             raise
         raise translation from error
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         translation = translate(path, error)
         if translation is None:
             raise
@@ -250,6 +250,8 @@ def translated(path: Path) -> Iterator[None]:
 
 def translate(path: Path, error: BaseException | None) -> StateError | None:
     """Our error for one of SQLite's; None if it is no matter of the file's condition."""
+    if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
+        return IndexDamaged(path, error.object.decode("utf-8", "replace"))
     text = str(error)
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "database is locked" in text:
@@ -258,6 +260,8 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexDamaged(path, text)
     if name == "SQLITE_ERROR" and text.startswith(("no such table", "no such column")):
         return IndexDamaged(path, text)
+    if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
+        return IndexDamaged(path, "a text in it is no UTF-8")
     if name.startswith(_NOT_WRITABLE):
         return IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from rollout.extract import Earlier, Extracted, Unusable
+from rollout.fold import LONGEST_TEXT
 from rollout.worker import extract_many, start_worker
 
 POOL_FROM_FILES: Final = 1000
@@ -17,11 +18,23 @@ POOL_FROM_FILES: Final = 1000
 _TASK_FILES: Final = 50
 
 
+def worker_pool() -> ProcessPoolExecutor | None:
+    """Processes that read, one for each core up to eight; None where there is one core."""
+    workers = min(os.cpu_count() or 1, 8)
+    if workers == 1:
+        return None
+    # "spawn": a fork would copy the database's threads in whatever state they are.
+    return ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=start_worker
+    )
+
+
 class Extractor:
     """Extracts files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, longest: int | None = LONGEST_TEXT) -> None:
         self._home = str(home)
+        self._longest = longest
         self._pool: ProcessPoolExecutor | None = None
 
     async def __aenter__(self) -> "Extractor":
@@ -38,12 +51,8 @@ class Extractor:
 
     def prepare(self, files: int) -> None:
         """Start processes if there are enough files to make it worth while."""
-        workers = min(os.cpu_count() or 1, 8)
-        if self._pool is None and files >= POOL_FROM_FILES and workers > 1:
-            # "spawn": a fork would copy the database's threads in whatever state they are.
-            self._pool = ProcessPoolExecutor(
-                workers, multiprocessing.get_context("spawn"), initializer=start_worker
-            )
+        if self._pool is None and files >= POOL_FROM_FILES:
+            self._pool = worker_pool()
 
     async def extract(
         self, paths: Sequence[str], earlier: Mapping[str, Earlier]
@@ -51,11 +60,15 @@ class Extractor:
         """The outcomes of ``paths``, in their order."""
         items = [(path, earlier.get(path)) for path in paths]
         if self._pool is None:
-            return await asyncio.to_thread(extract_many, self._home, items)
+            return await asyncio.to_thread(extract_many, self._home, items, self._longest)
         loop = asyncio.get_running_loop()
         tasks = [
             loop.run_in_executor(
-                self._pool, extract_many, self._home, items[start : start + _TASK_FILES]
+                self._pool,
+                extract_many,
+                self._home,
+                items[start : start + _TASK_FILES],
+                self._longest,
             )
             for start in range(0, len(items), _TASK_FILES)
         ]

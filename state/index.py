@@ -16,7 +16,7 @@ from state import rows
 from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
-from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, ThreadNotFound
+from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
@@ -31,7 +31,15 @@ from state.listing import (
 )
 from state.schema import rollout_files, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
-from state.sync import BATCH_FILES, Counts, Report, find_changes, load_context, sync
+from state.sync import (
+    BATCH_FILES,
+    Counts,
+    Report,
+    find_changes,
+    load_context,
+    settled_inputs,
+    sync,
+)
 
 _REPAIR_ROUNDS: Final = 20
 
@@ -97,7 +105,7 @@ class ThreadIndex:
             AmbiguousThread: more than one thread fits.
             ThreadNotFound: none does.
         """
-        ids = await self._resolve(reference)
+        ids = await self.resolve(reference)
         if len(ids) > 1:
             raise AmbiguousThread(reference, ids)
         if ids:
@@ -169,7 +177,7 @@ class ThreadIndex:
             return await self.sync(report)
         try:
             return await self.backfill(report)
-        except LeaseHeld:
+        except (LeaseHeld, LeaseLost):  # lost: somebody goes on, or made an index anew
             return None
 
     @asynccontextmanager
@@ -212,6 +220,11 @@ class ThreadIndex:
         """What the index is behind the files by; changes nothing."""
         return await find_changes(self.database, self.home)
 
+    async def follows_names(self) -> bool:
+        """Whether it has the names of ``session_index.jsonl`` and the default provider of
+        ``config.toml`` as they are now."""
+        return (await settled_inputs(self.database, self.home))[1]
+
     async def problems(self, limit: int) -> list[dict[str, Any]]:
         """Files that are unreadable or damaged, newest name first, at most ``limit``."""
         c = rollout_files.c
@@ -233,10 +246,11 @@ class ThreadIndex:
             )
             return {row.id: dict(row._mapping) for row in found}
 
-    async def _resolve(self, reference: str) -> list[str]:
-        if not _is_text(reference):
-            return []
+    async def resolve(self, reference: str) -> list[str]:
+        """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""
         c = threads.c
+        # SQLite takes no lone surrogates, which stand for bytes of an argument that are no UTF-8.
+        reference = reference.encode("utf-8", "replace").decode()
         exact = parse_uuid(reference)
         conditions: list[sa.ColumnElement[bool]] = []
         if exact:
@@ -246,7 +260,7 @@ class ThreadIndex:
             if len(prefix) >= 4 and all(letter in "0123456789abcdef-" for letter in prefix):
                 conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
             conditions.append(c.name == reference)
-            path = _below(self.home, reference)
+            path = below(self.home, reference)
             if path:
                 held = sa.select(rollout_files.c.thread_id).where(
                     rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])
@@ -296,19 +310,18 @@ def is_fresh(home: Path, row: Row) -> bool:
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 
-def _is_text(reference: str) -> bool:
-    """Whether it is what the index can hold; an argument of any bytes need not be."""
+def from_here(reference: str) -> Path:
+    """The absolute path; as it is where the current folder has been removed."""
     try:
-        reference.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return Path(reference).absolute()
+    except FileNotFoundError:
+        return Path(reference)
 
 
-def _below(home: Path, reference: str) -> str | None:
+def below(home: Path, reference: str) -> str | None:
     """A path as the index has it: relative to the home, if it leads there."""
     for root in (home, home.resolve()):
-        for path in (Path(reference).absolute(), home / reference):
+        for path in (from_here(reference), home / reference):
             if path.is_relative_to(root):
                 return path.relative_to(root).as_posix()
     return None

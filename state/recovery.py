@@ -4,28 +4,24 @@ Only a file that we made is moved, which its lock file ``index.sqlite3.lock`` te
 ``--db`` must not cost somebody a file. Nothing is deleted.
 """
 
-import asyncio
-import fcntl
 import shutil
 import sqlite3
-import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
-from state.engine import lock_path, open_database
-from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
+from state.engine import open_database
+from state.errors import IndexDamaged, IndexNotWritable
 from state.facts import journal_path
 from state.lease import job_row
+from state.lock import lock_path, locked
 from state.schema import metadata
 from state.snapshot import snapshot
 
 SIDECARS: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
-_PATIENCE_S: Final = 10.0
 
 
 async def recover(index: Path, damage: IndexDamaged) -> Path | None:
@@ -40,7 +36,7 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
     """
     if not lock_path(index).exists():
         raise damage
-    async with _locked(index):
+    async with locked(index):
         try:
             await _probe(index)
         except IndexDamaged:
@@ -57,7 +53,9 @@ async def _probe(index: Path) -> None:
             raise IndexDamaged(index, str(first))
         await job_row(connection)
         for table in metadata.sorted_tables:
-            await connection.execute(sa.select(table).limit(1))
+            rows = await connection.stream(sa.select(table))  # all: a text may be no UTF-8
+            async for _ in rows.partitions(1000):
+                pass
         await connection.exec_driver_sql(
             "INSERT INTO thread_titles (thread_titles) VALUES ('integrity-check')"
         )
@@ -82,21 +80,6 @@ def put_aside(index: Path) -> Path:
         reason = f"it is damaged and cannot be put aside: {error.strerror}"
         raise IndexNotWritable(index, reason) from error
     return aside
-
-
-@asynccontextmanager
-async def _locked(index: Path) -> AsyncGenerator[None]:
-    with lock_path(index).open("rb") as file:
-        until = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise IndexBusy(index, _PATIENCE_S) from None
-                await asyncio.sleep(0.05)
-        yield
 
 
 def copy_index(index: Path, folder: Path) -> Path:

@@ -4,18 +4,24 @@ Readers keep the old one until the very moment of the swap, which is one SQLite 
 (its backup API copies the pages). What users set is carried over.
 """
 
+import glob
 import os
 import sqlite3
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Final
 
 from state.backfill import backfill
 from state.dump import known_facts
-from state.engine import BUSY_TIMEOUT_S, open_database, translated
+from state.engine import BUSY_TIMEOUT_S, journal_mode, open_database, translated
 from state.facts import put_facts, read_facts
 from state.lease import DEFAULT_LEASE_S
+from state.lock import locked
 from state.recovery import SIDECARS, put_aside
-from state.sync import BATCH_FILES, Counts, Report
+from state.sync import BATCH_FILES, Counts, Report, forget_inputs, settle_inputs
+
+_ABANDONED_S: Final = 86_400
 
 
 async def reindex(
@@ -35,6 +41,7 @@ async def reindex(
         NotAnIndex: another program's database lies there; it stays.
     """
     fresh = path.with_name(f"{path.name}.new-{os.getpid()}")
+    _remove_leftovers(path)
     try:
         facts, damaged = await known_facts(path)
         async with open_database(fresh) as database:
@@ -43,15 +50,31 @@ async def reindex(
             counts = await backfill(
                 database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
             )
-        aside = put_aside(path) if damaged else None
-        with translated(path):
-            swap_in(fresh, path)
-        async with open_database(path) as database, database.write() as connection:
-            await put_facts(connection, read_facts(path))  # set while we were building
+        async with locked(path):
+            async with open_database(fresh) as database:
+                async with database.write() as connection:
+                    await put_facts(connection, read_facts(path))  # set while we were building
+                    await forget_inputs(connection)
+                await settle_inputs(database, home)
+            aside = put_aside(path) if damaged else None
+            with translated(path):
+                swap_in(fresh, path)
         return counts, aside
     finally:
-        for suffix in ("", ".lock", *SIDECARS):
-            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+        _remove(fresh)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", ".lock", *SIDECARS):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a reindex that was killed has left behind; one under way changes its files."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.new-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
 
 
 def swap_in(fresh: Path, path: Path) -> None:
@@ -64,7 +87,7 @@ def swap_in(fresh: Path, path: Path) -> None:
         closing(sqlite3.connect(fresh)) as source,
         closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as target,
     ):
-        target.execute("PRAGMA journal_mode = WAL")
+        target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
         fence = target.execute("SELECT 1 FROM sqlite_master WHERE name = 'backfill_state'")
         held = 0
         if fence.fetchone():

@@ -4,121 +4,32 @@ Every mend is one of few: build the index anew, read files again, catch up with 
 facts, rebuild the title search. Rollouts are read, never written.
 """
 
-import glob
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.scan import stat_file
 from state import rows, verify
-from state.engine import BUSY_TIMEOUT_S, Database, open_database, translated
-from state.errors import IndexDamaged, NoBackup, PlanOutdated
+from state.backup import back_up
+from state.engine import BUSY_TIMEOUT_S, Database, translated
+from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.extractor import Extractor
 from state.facts import all_facts, append_facts, newest, put_facts, read_facts
-from state.findings import NOTE, Finding
 from state.index import open_index
-from state.reindex import reindex, swap_in
+from state.plan import Plan
+from state.reindex import reindex
 from state.schema import path_aliases, rollout_files, threads, user_facts
 from state.store import store_files
 from state.sync import Report, forget_inputs, load_context, reread
 from state.verify import Depth
 
-_REBUILD: Final = ("index_damaged", "schema_differs", "foreign_key_broken")
-_CATCH_UP: Final = (
-    "no_index",
-    "old_schema",
-    "index_incomplete",
-    "not_indexed",
-    "out_of_date",
-    "file_gone",
-    "names_out_of_date",
-)
-_FACTS: Final = ("fact_not_indexed", "fact_not_in_journal")
-_TITLES: Final = "title_index_differs"
-_KEPT_BACKUPS: Final = 3
 _BATCH_THREADS: Final = 100
 _TRIES: Final = 5
-
-
-@dataclass(slots=True)
-class Plan:
-    """What would mend the findings that were given to it."""
-
-    rebuild: str | None = None
-    """Why the index must be built anew; everything else is then needless."""
-    threads: set[str] = field(default_factory=set)
-    """Threads whose rows and files are read again."""
-    paths: set[str] = field(default_factory=set)
-    """Files that are read again."""
-    titles: bool = False
-    facts: bool = False
-    catch_up: set[str] = field(default_factory=set)
-    """Kinds of findings that catching up with the files mends."""
-    stays: int = 0
-    """Findings that no command can mend: damage in the files themselves."""
-
-    def add(self, finding: Finding) -> None:
-        """Plan for a finding."""
-        code = finding.kind.code
-        if code in _REBUILD:
-            self.rebuild = self.rebuild or finding.measured or finding.message
-        elif code in _CATCH_UP:
-            self.catch_up.add(code)
-        elif code in _FACTS:
-            self.facts = True
-        elif code == _TITLES:
-            self.titles = True
-        elif finding.kind.mend is None:
-            self.stays += finding.kind.severity != NOTE
-        else:
-            self.threads.update(filter(None, [finding.thread_id]))
-            self.paths.update(filter(None, [finding.path]))
-            if not (finding.thread_id or finding.path):
-                self.rebuild = self.rebuild or finding.message
-
-    def __bool__(self) -> bool:
-        return bool(
-            self.rebuild or self.threads or self.paths or self.titles or self.facts or self.catch_up
-        )
-
-    @property
-    def steps(self) -> list[str]:
-        """What would be done, in words, in order."""
-        if self.rebuild:
-            return [f"build the index anew from the files ({self.rebuild})"]
-        found = []
-        if self.facts:
-            found.append("set what users set both in the index and in facts.jsonl")
-        if self.threads or self.paths:
-            count = len(self.threads) or len(self.paths)
-            found.append(f"read the files of {count} threads again and write their rows anew")
-        if self.titles:
-            found.append("build the title search anew")
-        if self.catch_up:
-            found.append("catch up with the files (threadkeep sync does that too)")
-        return found
-
-    @property
-    def id(self) -> str:
-        """Names the plan: the same findings give the same one."""
-        value = [
-            self.rebuild,
-            sorted(self.threads),
-            sorted(self.paths),
-            self.titles,
-            self.facts,
-            sorted(self.catch_up),
-        ]
-        return hashlib.blake2b(orjson.dumps(value), digest_size=4).hexdigest()
 
 
 async def make_plan(
@@ -212,7 +123,7 @@ class _Watch:
             return None
         try:
             return self._connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.DatabaseError:
+        except SQLITE_ERRORS:
             return None  # no database at all: what verifying finds says so
 
 
@@ -220,15 +131,16 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
     async with open_index(home, index) as opened:
         database = opened.database
         if plan.facts:
-            async with database.write() as connection:
+            async with database.write_facts() as connection:
                 await _level_facts(connection, index)
-        if plan.threads or plan.paths:
-            await _read_again(database, home, plan)
         if plan.titles or plan.threads or plan.paths:
+            # First: taking a row out of the title search fails where the search lacks it.
             async with database.write() as connection:
                 await connection.exec_driver_sql(
                     "INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')"
                 )
+        if plan.threads or plan.paths:
+            await _read_again(database, home, plan)
         async with database.write() as connection:
             await forget_inputs(connection)  # so that names are set anew
         await opened.catch_up(report)
@@ -285,64 +197,3 @@ async def _files_of(connection: AsyncConnection, ids: Sequence[str]) -> set[str]
     held = sa.select(rollout_files.c.path).where(rows.among(rollout_files.c.thread_id, ids))
     shown = sa.select(threads.c.rollout_path).where(rows.among(threads.c.id, ids))
     return {*await connection.scalars(held), *await connection.scalars(shown)}
-
-
-def back_up(index: Path, *, whole: bool = True) -> Path | None:
-    """Copy an index beside itself, by SQLite's backup: where the copy is; None if there is no
-    index. The newest few are kept.
-
-    ``whole`` has the copy checked.
-
-    Raises:
-        IndexDamaged: it is damaged.
-        IndexNotWritable: there is no room for the copy.
-    """
-    if not index.exists():
-        return None
-    # In UTC, to the microsecond: whoever backs up holds the write lock, so no two are equal.
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    target = index.with_name(f"{index.name}.backup-{stamp}")
-    try:
-        with (
-            translated(index),
-            closing(sqlite3.connect(index, timeout=BUSY_TIMEOUT_S)) as source,
-            closing(sqlite3.connect(target)) as copy,
-        ):
-            source.backup(copy)
-            # The copy must not need a -wal of its own.
-            copy.execute("PRAGMA journal_mode = DELETE")
-            told = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if whole and told != "ok":
-                raise IndexDamaged(index, str(told))
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    target.chmod(0o600)
-    for old in backups(index)[_KEPT_BACKUPS:]:
-        old.unlink()
-    return target
-
-
-def backups(index: Path) -> list[Path]:
-    """The backups of an index, the newest first."""
-    return sorted(index.parent.glob(f"{glob.escape(index.name)}.backup-*Z"), reverse=True)
-
-
-async def undo(index: Path) -> Path:
-    """Put the newest backup in the place of the index, in one SQLite transaction, and remove it.
-
-    What users set since stays set. Gives the path that the backup had.
-
-    Raises:
-        NoBackup: there is none.
-    """
-    found = backups(index)
-    if not found:
-        raise NoBackup(index)
-    with translated(found[0]):
-        swap_in(found[0], index)
-    async with open_database(index) as database, database.write() as connection:
-        await put_facts(connection, read_facts(index))
-        await forget_inputs(connection)
-    found[0].unlink()
-    return found[0]

@@ -17,30 +17,26 @@ _TRIES: Final = 5
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction that reads one state of the database at ``path`` and cannot
-    write. It is to the database itself, or to a snapshot where that is not possible.
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to one state of a database of ours, at which others may be at work. Where it
+    cannot be read in its place, because WAL needs a folder that may be written, of a snapshot.
 
     Raises:
         OSError: it cannot be read.
-        sqlite3.Error: it is no database.
+        sqlite3.Error: it is no database, or another process kept the lock for too long.
     """
     with ExitStack() as stack:
         try:
             uri = f"{path.absolute().as_uri()}?mode=ro"
-            opened = sqlite3.connect(uri, uri=True, isolation_level=None)
-            connection = stack.enter_context(closing(opened))
-            _begin(connection)
-        except sqlite3.OperationalError:
-            # WAL in a folder that may not be written, or a file that may not be read.
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            stack.enter_context(closing(connection))
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
             connection = stack.enter_context(snapshot(path))
-            _begin(connection)
         yield connection
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN")
-    connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 @contextmanager

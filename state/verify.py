@@ -9,7 +9,7 @@ import random
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,24 +17,26 @@ from rollout.extract import Extracted, Unusable
 from rollout.fold import ToolFacts
 from rollout.scan import FoundFile, check_home, scan_home
 from state import dbcheck, structure
-from state.dbcheck import check_database
+from state.dbcheck import check_copy, copied
 from state.engine import translate
-from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.extractor import Extractor
 from state.findings import ERROR, WARNING, Finding, Kind
 from state.ledger import newest_first, watermark
 from state.place import default_provider
 from state.revision import HEAD, REVISIONS
 from state.rows import thread_row
-from state.snapshot import reading
+from state.snapshot import read_only
 from state.structure import check_structure, column_differs
 from state.sync import Counts, Report
+
+_REPAIR_DEEP: Final = "threadkeep repair --deep"
 
 _OWN_KINDS: Final = (
     Kind("no_index", WARNING, "threadkeep backfill"),
     Kind("old_schema", WARNING, "threadkeep sync"),
-    Kind("outcome_differs", ERROR, "threadkeep repair"),
-    Kind("tools_differ", ERROR, "threadkeep repair"),
+    Kind("outcome_differs", ERROR, _REPAIR_DEEP),
+    Kind("tools_differ", ERROR, _REPAIR_DEEP),
 )
 KINDS: Final = dbcheck.KINDS | structure.KINDS | {kind.code: kind for kind in _OWN_KINDS}
 """Every kind of finding about an index, by code."""
@@ -76,14 +78,14 @@ async def verify(
     """
     check_home(home)
     if not index.exists() or not index.stat().st_size:
-        found(Finding(KINDS["no_index"], "There is no index yet.", path=str(index)))
+        found(_no_index(index))
         return
     try:
-        with reading(index) as connection:
-            if not _check_index(connection, home, index, found) or depth is None:
+        with read_only(index) as connection:
+            if not await _check_index(connection, home, index, found) or depth is None:
                 return
             await _check_deep(connection, home, found, depth, report)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         known = translate(index, error)
         if not isinstance(known, IndexDamaged):
             raise known or error from error
@@ -92,33 +94,64 @@ async def verify(
         raise IndexUnavailable(index, error.strerror or str(error)) from error
 
 
-def _check_index(
+async def _check_index(
     connection: sqlite3.Connection, home: Path, index: Path, found: Callable[[Finding], None]
 ) -> bool:
     """The structural checks: False if the index is in no state to be looked at more closely."""
-    revision = _revision(connection, index)
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:  # whoever began it was killed at once
+        found(_no_index(index))
+        return False
+    if not tables & {"alembic_version", "rollout_files"}:
+        raise NotAnIndex(index, "it is a database, but not one of threadkeep's")
+    revision = _revision(connection) if "alembic_version" in tables else None
     if revision in REVISIONS[:-1]:
         message = "The index has an older schema; the next command brings it up to date."
         found(Finding(KINDS["old_schema"], message, measured=revision, expected=HEAD))
         return False
     if revision is not None and revision != HEAD:
         raise IndexTooNew(index, revision, HEAD)
+    sound, structure = await _check_both(connection, home, index)
     usable = True
-    for finding in check_database(connection):
+    for finding in sound:
         found(finding)
         usable = usable and finding.kind.code not in ("index_damaged", "schema_differs")
     if usable:
-        for finding in check_structure(connection, home, index):
+        if isinstance(structure, Exception):
+            raise structure
+        for finding in structure:
             found(finding)
     return usable
 
 
-def _revision(connection: sqlite3.Connection, index: Path) -> str | None:
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if not tables & {"alembic_version", "rollout_files"}:
-        raise NotAnIndex(index, "it is a database, but not one of threadkeep's")
-    if "alembic_version" not in tables:
-        return None
+async def _check_both(
+    connection: sqlite3.Connection, home: Path, index: Path
+) -> tuple[list[Finding], list[Finding] | Exception]:
+    """What is wrong with the database, and with what stands in it: the one is SQLite's work, and
+    done in a thread beside the other. That one fails where the database is not sound."""
+    with copied(connection) as copy:
+        checking = asyncio.create_task(asyncio.to_thread(lambda: list(check_copy(copy))))
+        structure: list[Finding] | Exception
+        try:
+            await asyncio.sleep(0)  # lets the thread start
+            structure = list(check_structure(connection, home, index))
+        except SQLITE_ERRORS as error:
+            structure = error
+        try:
+            await asyncio.wait({checking})
+        except asyncio.CancelledError:
+            copy.interrupt()
+            await asyncio.wait({checking})
+            checking.exception()
+            raise
+        return checking.result(), structure
+
+
+def _no_index(index: Path) -> Finding:
+    return Finding(KINDS["no_index"], "There is no index yet.", path=str(index))
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
 
@@ -221,7 +254,8 @@ class _Deep:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider)
         for column, value in expected.items():
             if row[column] != value:
-                yield column_differs(thread_id, file.path, column, row[column], value)
+                finding = column_differs(thread_id, file.path, column, row[column], value)
+                yield replace(finding, mend=_REPAIR_DEEP)
         yield from self._compare_tools(outcome)
 
     def _compare_tools(self, outcome: Extracted) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from state.findings import Finding, Findings
 from state.index import open_index
 from state.listing import Query
-from state.repair import Plan, make_plan, repair
+from state.plan import Plan
+from state.repair import make_plan, repair
 from state.verify import Depth, verify
 
 

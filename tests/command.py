@@ -1,5 +1,7 @@
 """Runs the command as a person or a script does, in a process of its own; and small homes."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -12,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from cli import errors
+from cli.app import app
+from rollout.errors import RolloutError
+from state.errors import StateError
 from state.place import index_path
 
 _SCRIPT = Path(sys.executable).with_name("threadkeep")
@@ -146,6 +152,20 @@ class Cli:
         """The ids that ``list`` gives, in order."""
         page = self.run("list", "--json", *arguments, status=status, **options).json
         return [thread["id"] for thread in page["data"]]
+
+
+def told_inside(home: Path, index: Path, *arguments: str) -> tuple[Any, str]:
+    """The document that a command gives when it runs in this process, and what it says; its
+    error's document if it fails. For many runs, where no start of a process is tested."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    places = ("--home", str(home), "--db", str(index))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            app([*places, *arguments, "--json"], standalone_mode=False)
+        except (RolloutError, StateError) as error:
+            return errors.document(error), err.getvalue()
+    out.seek(0)
+    return json.load(out), err.getvalue()
 
 
 def thread_id(number: int) -> str:

@@ -31,12 +31,16 @@ COMMANDS = (
     "status",
     "verify",
     "repair",
+    "codex-check",
+    "explain",
+    "du",
     "relink",
     "dump",
     "restore",
     "query",
     "db",
 )
+DB_COMMANDS = ("path", "check", "vacuum")
 JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRead", "seconds"]
 
 
@@ -67,14 +71,21 @@ def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def test_every_command_helps_and_gives_no_escape_codes(corpus: Cli) -> None:
     top = corpus.run("--help")
-    assert all(f"\n  {command} " in top.out for command in COMMANDS)
-    commands = [*(name for name in COMMANDS if name != "db"), "db path", "db check", "db vacuum"]
-    asked = corpus.run_each([(*command.split(), "--help") for command in commands])
-    for command, ran in zip(commands, asked, strict=True):
+    asked = corpus.run_each([(command, "--help") for command in COMMANDS])
+    for command, ran in zip(COMMANDS, asked, strict=True):
+        assert f"\n  {command} " in top.out
         assert ran.out.startswith(f"Usage: threadkeep {command}")
         assert "\x1b" not in top.out + ran.out
-        assert "--json" in ran.out
+        assert ("--json" in ran.out) == (command != "db")
         assert ran.err == ""
+    for command, ran in zip(
+        DB_COMMANDS,
+        corpus.run_each([("db", command, "--help") for command in DB_COMMANDS]),
+        strict=True,
+    ):
+        assert f"\n  {command} " in asked[COMMANDS.index("db")].out
+        assert ran.out.startswith(f"Usage: threadkeep db {command}")
+        assert "--json" in ran.out
 
 
 def test_the_version_is_that_of_the_distribution(corpus: Cli) -> None:
@@ -101,7 +112,6 @@ def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
     listed = corpus.run("list", "--limit", "1", "--json").json["data"][0]
     ran = corpus.run("show", listed["id"], "--json")
     assert list(ran.json) == ["thread", "movedTo"]
-    assert ran.json["movedTo"] is None
     assert list(ran.json["thread"]) == THREAD_KEYS
     assert ran.json["thread"] == listed
     assert ran.err == ""
@@ -175,7 +185,9 @@ def test_a_forced_backfill_reads_every_file_again(small: Cli) -> None:
 def test_status_tells_how_the_index_stands(small: Cli) -> None:
     before = small.run("status", "--json").json
     assert before["backfill"]["status"] == "pending"
-    assert (before["threads"], before["pending"]) == (0, {"toRead": 3, "vanished": 0})
+    assert before["threads"] == 0
+    since = "2025-10-09T08:53:20Z"
+    assert before["pending"] == {"toRead": 3, "vanished": 0, "names": True, "since": since}
     bad = write_rollout(small.home, 7)
     bad.write_bytes(b"")
     torn = write_rollout(small.home, 8)
@@ -206,7 +218,7 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert (status["threads"], status["archived"], status["files"]) == (4, 0, 5)
     assert status["buckets"] == {"indexed": 4, "unreadable": 1}
     assert status["damaged"] == 1
-    assert status["pending"] == {"toRead": 0, "vanished": 1}
+    assert status["pending"] == {"toRead": 0, "vanished": 1, "names": False, "since": None}
     job = status["backfill"]
     assert list(job) == [
         "status",
@@ -248,6 +260,8 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert "1 unreadable" in words
     assert "behind    0 to read, 1 vanished (threadkeep sync)" in words
     assert "empty file" in words
+    (small.home / "session_index.jsonl").write_text("", "utf-8")
+    assert "names" in small.run("status").out.partition("behind")[2].splitlines()[0]
 
 
 def test_a_backfill_counts_each_file_once(small: Cli) -> None:

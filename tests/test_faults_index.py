@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from state.backup import backups, undo
 from state.errors import NoBackup, PlanOutdated
 from state.facts import Fact, append_facts, journal_path
-from state.repair import backups, repair, undo
+from state.repair import repair
 
 from .checks import codes, listed, planned, repaired, synced, the, verified
 from .homes import BASE_MS, encoded, lines, thread_id, write

@@ -1,220 +1,283 @@
-"""``dump`` and ``restore``: what users set as text, merged so that the newer of two counts."""
+"""What users set, as a dump: it can be merged anywhere, any number of times."""
 
 import asyncio
 import io
 import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from state.dump import BATCH_FACTS, Restored, dump_lines, known_facts, read_dump, restore
-from state.errors import BadDump, DumpTooNew, FileUnusable
-from state.facts import Alias, Fact, Setting, append_facts, journal_path, put_facts, read_facts
-from state.index import ThreadIndex, open_index
+from state.dump import (
+    BATCH_FACTS,
+    Restored,
+    dump_lines,
+    known_facts,
+    read_dump,
+    restore,
+)
+from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
+from state.facts import Alias, Fact, Setting, append_facts, journal_path, read_facts
+from state.index import open_index
 from state.listing import Query
 from state.reindex import reindex
 
+from .checks import synced, verified
 from .homes import thread_id, write
-from .indexes import rows
-from .test_state_aliases import use
 
-HEADER = '{"format": "threadkeep-facts", "version": 1}'
-
-
-def named(number: int, name: str | None, set_at_ms: int = 5) -> Fact:
-    return Fact(thread_id(number), "name", name, set_at_ms)
+NAMED = Fact(thread_id(1), "name", "mine", 50)
+MOVED = Alias("/work/old", "/srv/new", 60)
+UNNAMED = Fact(thread_id(2), "name", None, 70)
+HEADER = b'{"format": "threadkeep-facts", "version": 1}\n'
 
 
-def dumped(*lines: str) -> io.BytesIO:
-    return io.BytesIO("".join(f"{line}\n" for line in lines).encode())
+def dumped(path: Path) -> bytes:
+    """The dump of an index."""
+    facts, _ = asyncio.run(known_facts(path))
+    return "".join(f"{line}\n" for line in dump_lines(facts)).encode()
 
 
-def restored(home: Path, path: Path, *facts: Setting) -> Restored:
-    return use(home, path, lambda index: restore(index.database, index.home, facts))
+def restored(home: Path, path: Path, facts: Sequence[Setting]) -> Restored:
+    """Restore into an index, which is made when need be."""
+
+    async def work() -> Restored:
+        async with open_index(home, path) as index:
+            return await restore(index.database, home, facts)
+
+    return asyncio.run(work())
 
 
 def names(home: Path, path: Path) -> dict[str, str | None]:
-    async def work(index: ThreadIndex) -> dict[str, str | None]:
-        return {row["id"]: row["name"] for row in (await index.page(Query())).rows}
+    """The names in a list of an index in step."""
 
-    return use(home, path, work)
+    async def work() -> dict[str, str | None]:
+        async with open_index(home, path) as index:
+            await index.catch_up()
+            page = await index.page(Query(limit=100))
+            return {row["id"]: row["name"] for row in page.rows}
+
+    return asyncio.run(work())
 
 
-def known(path: Path) -> set[Setting]:
-    facts, damaged = asyncio.run(known_facts(path))
-    assert not damaged
-    return set(facts)
-
-
-def test_a_dump_is_sorted_and_has_the_newest_fact_of_each_subject_once() -> None:
-    facts: list[Setting] = [
-        named(2, "two"),
-        named(1, "old", 4),
-        named(1, "new", 6),
-        Alias("/b", "/c", 5),
-        Alias("/b/", "/d", 7),
-        Alias("/a", None, 5),
-    ]
+def test_a_dump_names_its_format_and_is_in_an_order_of_its_own() -> None:
+    facts: list[Setting] = [UNNAMED, NAMED, Fact(thread_id(1), "name", "before", 49), MOVED]
     lines = list(dump_lines(facts))
-    assert lines == list(dump_lines(reversed(facts)))
-    assert lines[0] == HEADER
-    told = [json.loads(line) for line in lines[1:]]
-    assert [fact.get("alias") or fact["thread_id"] for fact in told] == [
-        "/a",
-        "/b/",
-        thread_id(1),
-        thread_id(2),
+    assert lines[0] + "\n" == HEADER.decode()
+    assert [json.loads(line) for line in lines[1:]] == [
+        {"v": 1, "alias": "/work/old", "value": "/srv/new", "set_at_ms": 60},
+        {"v": 1, "thread_id": thread_id(1), "key": "name", "value": "mine", "set_at_ms": 50},
+        {"v": 1, "thread_id": thread_id(2), "key": "name", "value": None, "set_at_ms": 70},
     ]
-    assert [fact["value"] for fact in told] == [None, "/d", "new", "two"]
-    assert set(read_dump(dumped(*lines))) == {facts[0], facts[2], facts[4], facts[5]}
+    assert list(dump_lines(reversed(facts))) == lines
+
+
+def test_a_dump_read_again_is_the_same(index_path: Path) -> None:
+    text = Fact(thread_id(3), "name", 'a "b"\n\u2028 ✓ \U0001f680', -5)
+    facts: list[Setting] = [NAMED, MOVED, UNNAMED, text]
+    lines = list(dump_lines(facts))
+    assert len(lines) == 5
+    found = read_dump(io.BytesIO("\n".join(lines).encode()))
+    assert list(dump_lines(found)) == lines
+    assert set(found) == set(facts)
 
 
 @pytest.mark.parametrize(
-    ("lines", "number", "offset", "says"),
+    ("content", "line", "offset", "reason"),
     [
-        ([], 1, 0, "it is empty"),
-        (["", "  "], 1, 0, "a dump begins with"),
-        (['{"v": 1}'], 1, 0, "a dump begins with"),
-        (['{"format": "threadkeep-facts"}'], 1, 0, "a dump begins with"),
-        (['{"format": "threadkeep-facts", "version": 0}'], 1, 0, "a dump begins with"),
-        ([HEADER, "", "{"], 3, 46, "not valid JSON"),
-        ([HEADER, "\0\0"], 2, 45, "not valid JSON"),
-        ([HEADER, "[]"], 2, 45, "no fact"),
-        ([HEADER, '{"v": 2, "alias": "/a", "value": "/b", "set_at_ms": 1}'], 2, 45, "no fact"),
-        ([HEADER, '{"v": 1, "alias": "", "value": "/b", "set_at_ms": 1}'], 2, 45, "no fact"),
-        ([HEADER, '{"v": 1, "alias": "/a", "value": "\\ud800", "set_at_ms": 1}'], 2, 45, "JSON"),
-        ([HEADER, '{"v": 1, "alias": "/a", "value": "/b", "set_at_ms": 1e300}'], 2, 45, "no fact"),
+        (b"", 1, 0, "it is empty"),
+        (b"\n\n", 1, 0, "it is empty"),
+        (b"null\n", 1, 0, "a dump begins with"),
+        (b"{}\n", 1, 0, "a dump begins with"),
+        (b'{"format": "other", "version": 1}\n', 1, 0, "a dump begins with"),
+        (b'{"format": "threadkeep-facts", "version": 0}\n', 1, 0, "a dump begins with"),
+        (b'{"format": "threadkeep-facts"}\n', 1, 0, "a dump begins with"),
+        (b'{"format": "threadkeep-facts", "version": true}\n', 1, 0, "a dump begins with"),
+        (b"\x00\xff garbage", 1, 0, "not valid JSON"),
+        (HEADER + b'{"v": 1}\n', 2, len(HEADER), "no fact that this version knows"),
+        (HEADER + b"5\n", 2, len(HEADER), "no fact that this version knows"),
+        (HEADER + b"null\n", 2, len(HEADER), "no fact that this version knows"),
+        (HEADER + b'{"torn": "', 2, len(HEADER), "not valid JSON"),
+        (HEADER + b"\n \n{}\n", 4, len(HEADER) + 3, "no fact that this version knows"),
         (
-            [HEADER, '{"v": 1, "thread_id": "me", "key": "name", "value": "x", "set_at_ms": 1}'],
+            HEADER + b'{"v": 1, "thread_id": "x", "key": "name", "value": "", "set_at_ms": 1}\n',
             2,
-            45,
-            "no fact",
+            len(HEADER),
+            "no fact that this version knows",
         ),
-        ([HEADER, "x" * 2**26], 2, 45, "a long line"),
+        (
+            HEADER + b'{"v": 1, "alias": "/a", "value": "\\ud800", "set_at_ms": 1}\n',
+            2,
+            len(HEADER),
+            "not valid JSON",
+        ),
+        (
+            HEADER + b'{"v": 1, "alias": "/a", "value": "/b", "set_at_ms": 9223372036854775808}\n',
+            2,
+            len(HEADER),
+            "no fact that this version knows",
+        ),
     ],
 )
-def test_a_line_that_cannot_be_used_is_named_and_nothing_else_is_given(
-    lines: list[str], number: int, offset: int, says: str
+def test_a_line_that_cannot_be_used_is_named(
+    content: bytes, line: int, offset: int, reason: str
 ) -> None:
-    with pytest.raises(BadDump) as caught:
-        read_dump(dumped(*lines))
-    assert (caught.value.line, caught.value.offset) == (number, offset)
-    assert says in caught.value.reason
+    with pytest.raises(BadDump, match=reason) as caught:
+        read_dump(io.BytesIO(content))
+    assert (caught.value.line, caught.value.offset) == (line, offset)
 
 
-def test_the_dump_of_a_newer_version_is_refused_by_its_first_line() -> None:
-    with pytest.raises(DumpTooNew, match="version 2"):
-        read_dump(dumped('{"format": "threadkeep-facts", "version": 2}', "of the future"))
+def test_a_dump_of_a_newer_version_is_refused_whatever_follows() -> None:
+    with pytest.raises(DumpTooNew, match=r"version 2; .* up to 1"):
+        read_dump(io.BytesIO(b'{"format": "threadkeep-facts", "version": 2}\n{"new": "kind"}\n'))
 
 
-def test_blank_lines_and_line_ends_of_windows_do_not_matter() -> None:
-    fact = named(1, "ä\u2028b")
-    lines = list(dump_lines([fact]))
-    assert read_dump(io.BytesIO("\r\n\r\n".join(lines).encode())) == [fact]
+def test_restoring_twice_is_restoring_once(home: Path, index_path: Path) -> None:
+    for number in (1, 2, 3):
+        write(home, number)
+    synced(home, index_path)
+    assert restored(home, index_path, [NAMED, MOVED, UNNAMED]) == Restored(set=3)
+    first = dumped(index_path), journal_path(index_path).read_bytes()
+    assert len(first[1].splitlines()) == 3
+    assert restored(home, index_path, read_dump(io.BytesIO(first[0]))) == Restored(equal=3)
+    assert (dumped(index_path), journal_path(index_path).read_bytes()) == first
+    assert names(home, index_path)[thread_id(1)] == "mine"
+    assert verified(home, index_path).kept == []
 
 
-def test_names_are_restored_for_threads_now_and_for_threads_to_come(
+def test_the_newer_of_two_facts_counts(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    synced(home, index_path)
+    restored(home, index_path, [NAMED, MOVED])
+    older: list[Setting] = [
+        Fact(thread_id(1), "name", "older", 49),
+        Alias("/work/old/", "/older", 59),
+    ]
+    assert restored(home, index_path, older) == Restored(older=2)
+    assert names(home, index_path) == {thread_id(1): "mine"}
+    other = [Fact(thread_id(1), "name", "other", 50)]
+    assert restored(home, index_path, other) == Restored(equal=1)
+    assert names(home, index_path) == {thread_id(1): "mine"}
+    newer: list[Setting] = [
+        Fact(thread_id(1), "name", "newer", 51),
+        Alias("/work/old/", "/newer", 61),
+    ]
+    assert restored(home, index_path, newer) == Restored(set=2)
+    assert names(home, index_path) == {thread_id(1): "newer"}
+    assert set(read_facts(index_path)) == set(newer)
+    assert b"/newer" in dumped(index_path)
+    assert b"/srv/new" not in dumped(index_path)
+    assert verified(home, index_path).kept == []
+
+
+def test_a_name_that_is_taken_back_gives_way_to_the_one_of_the_home(
     home: Path, index_path: Path
 ) -> None:
     write(home, 1)
-    assert restored(home, index_path, named(1, "one"), named(2, "two")) == Restored(set=2)
-    assert names(home, index_path) == {thread_id(1): "one"}
-    write(home, 2)
-    assert names(home, index_path) == {thread_id(1): "one", thread_id(2): "two"}
-    found = use(home, index_path, lambda index: index.page(Query(search="two")))
-    assert [row["id"] for row in found.rows] == [thread_id(2)]
-
-
-def test_a_name_that_is_taken_back_leaves_the_name_that_codex_has(
-    home: Path, index_path: Path
-) -> None:
-    write(home, 1)
-    line = json.dumps({"id": thread_id(1), "thread_name": "theirs"})
-    (home / "session_index.jsonl").write_text(line + "\n")
-    restored(home, index_path, named(1, "ours"))
-    assert names(home, index_path) == {thread_id(1): "ours"}
-    assert restored(home, index_path, named(1, None, 6)) == Restored(set=1)
+    theirs = {"id": thread_id(1), "thread_name": "theirs", "updated_at": "2026-05-28T20:00:00Z"}
+    (home / "session_index.jsonl").write_text(json.dumps(theirs) + "\n")
+    synced(home, index_path)
+    restored(home, index_path, [NAMED])
+    assert names(home, index_path) == {thread_id(1): "mine"}
+    restored(home, index_path, [Fact(thread_id(1), "name", None, 51)])
     assert names(home, index_path) == {thread_id(1): "theirs"}
+    assert verified(home, index_path).kept == []
 
 
-def test_the_newer_of_two_counts_and_the_others_are_counted(home: Path, index_path: Path) -> None:
+def test_facts_wait_for_threads_that_are_not_indexed_yet(home: Path, index_path: Path) -> None:
+    restored(home, index_path, [NAMED, Fact(thread_id(2), "colour", "blue", 1)])
+    synced(home, index_path)
     write(home, 1)
-    restored(home, index_path, named(1, "five"), Alias("/a", "/b", 5))
-    journal = journal_path(index_path).read_bytes()
-    same = (named(1, "other", 5), Alias("/a/", "/c", 4))
-    assert restored(home, index_path, *same) == Restored(equal=1, older=1)
-    assert journal_path(index_path).read_bytes() == journal
-    newer = (named(1, "six", 6), Alias("/a", None, 6))
-    assert restored(home, index_path, *newer) == Restored(set=2)
-    assert known(index_path) == set(newer)
-    assert names(home, index_path) == {thread_id(1): "six"}
+    assert names(home, index_path) == {thread_id(1): "mine"}
+    assert b"blue" in dumped(index_path)
 
 
-def test_restoring_twice_is_restoring_once_over_many_batches(home: Path, index_path: Path) -> None:
-    write(home, 1)
-    facts = [named(number, f"name {number}") for number in range(2 * BATCH_FACTS + 1)]
-    facts_of_both: list[Setting] = [*facts, Alias("/a", "/b", 5)]
-    count = len(facts_of_both)
-    assert restored(home, index_path, *facts_of_both) == Restored(set=count)
-    journal = journal_path(index_path).read_bytes()
-    assert journal.count(b"\n") == count
-    again = read_dump(dumped(*dump_lines(known(index_path))))
-    assert restored(home, index_path, *again) == Restored(equal=count)
-    assert journal_path(index_path).read_bytes() == journal
-    asyncio.run(reindex(home, index_path))
-    assert known(index_path) == set(facts_of_both)
-    assert rows(index_path, "SELECT count(*) AS n FROM user_facts") == [{"n": count - 1}]
+def test_many_facts_go_in_batches_and_each_once(home: Path, index_path: Path) -> None:
+    for number in (1, 2 * BATCH_FACTS):
+        write(home, number)
+    synced(home, index_path)
+    many: list[Setting] = [
+        Fact(thread_id(number), "name", f"name {number}", number)
+        for number in range(1, 2 * BATCH_FACTS + 2)
+    ]
+    many.append(MOVED)
+    assert restored(home, index_path, many) == Restored(set=len(many))
+    assert len(journal_path(index_path).read_bytes().splitlines()) == len(many)
+    assert names(home, index_path) == {
+        thread_id(number): f"name {number}" for number in (1, 2 * BATCH_FACTS)
+    }
+    assert restored(home, index_path, many) == Restored(equal=len(many))
 
 
-def test_what_a_crash_has_left_in_the_journal_alone_gets_into_the_index(
+def test_what_only_the_journal_holds_gets_into_the_index_and_is_dumped(
     home: Path, index_path: Path
 ) -> None:
+    """As after a crash between the two."""
     write(home, 1)
-    use(home, index_path, lambda index: index.page(Query()))
-    append_facts(index_path, [named(1, "one")])
-    assert names(home, index_path) == {thread_id(1): None}
-    assert known(index_path) == {named(1, "one")}
-    assert restored(home, index_path, named(1, "one")) == Restored(equal=1)
-    assert names(home, index_path) == {thread_id(1): "one"}
+    synced(home, index_path)
+    append_facts(index_path, [NAMED])
+    assert b'"mine"' in dumped(index_path)
+    older = Fact(thread_id(1), "name", "older", 49)
+    assert restored(home, index_path, [older]) == Restored(older=1)
+    assert names(home, index_path) == {thread_id(1): "mine"}
+    assert len(journal_path(index_path).read_bytes().splitlines()) == 1
 
 
-def test_a_fact_that_the_index_alone_has_is_dumped_too(home: Path, index_path: Path) -> None:
-    async def put() -> None:
-        async with open_index(home, index_path) as index, index.database.write() as connection:
-            await put_facts(connection, [named(1, "one"), Alias("/a", "/b", 5)])
+def test_a_dump_moves_everything_to_another_index(
+    home: Path, index_path: Path, tmp_path: Path
+) -> None:
+    write(home, 1)
+    restored(home, index_path, [NAMED, MOVED, UNNAMED])
+    dump = dumped(index_path)
+    other = tmp_path / "other" / "index.sqlite3"
+    restored(home, other, read_dump(io.BytesIO(dump)))
+    assert dumped(other) == dump
+    asyncio.run(reindex(home, other))
+    assert dumped(other) == dump
+    assert names(home, other) == {thread_id(1): "mine"}
 
-    asyncio.run(put())
-    append_facts(index_path, [named(1, "older", 4), named(2, "two")])
-    lines = list(dump_lines(known(index_path)))
-    assert read_dump(dumped(*lines)) == [Alias("/a", "/b", 5), named(1, "one"), named(2, "two")]
 
-
-def test_a_dump_without_an_index_makes_none(index_path: Path) -> None:
+def test_a_dump_needs_no_index_and_makes_none(index_path: Path) -> None:
+    assert dumped(index_path) == HEADER
+    assert not index_path.parent.exists()
     index_path.parent.mkdir()
-    assert known(index_path) == set()
-    append_facts(index_path, [named(1, "one")])
-    assert known(index_path) == {named(1, "one")}
+    append_facts(index_path, [MOVED])
+    assert b"/srv/new" in dumped(index_path)
     assert not index_path.exists()
 
 
-def test_of_a_damaged_index_the_journal_is_dumped(home: Path, index_path: Path) -> None:
-    restored(home, index_path, named(1, "one"))
+def test_a_dump_of_a_damaged_index_is_what_the_journal_holds(home: Path, index_path: Path) -> None:
+    restored(home, index_path, [NAMED, MOVED])
+    whole = dumped(index_path)
     index_path.write_bytes(b"no database " * 1000)
-    assert asyncio.run(known_facts(index_path)) == ([named(1, "one")], True)
+    facts, damaged = asyncio.run(known_facts(index_path))
+    assert damaged
+    assert set(facts) == {NAMED, MOVED}
+    assert dumped(index_path) == whole
+    assert index_path.read_bytes() == b"no database " * 1000
 
 
-def test_nothing_is_restored_that_the_journal_does_not_take(home: Path, index_path: Path) -> None:
+def test_nothing_is_dumped_from_or_restored_into_an_index_of_a_newer_version(
+    home: Path, index_path: Path
+) -> None:
+    synced(home, index_path)
+    with closing(sqlite3.connect(index_path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9999'")
+        connection.commit()
+    with pytest.raises(IndexTooNew):
+        dumped(index_path)
+    with pytest.raises(IndexTooNew):
+        restored(home, index_path, [NAMED])
+    assert not journal_path(index_path).exists()
+
+
+def test_what_the_journal_cannot_take_is_not_set(home: Path, index_path: Path) -> None:
     write(home, 1)
-    use(home, index_path, lambda index: index.page(Query()))
+    synced(home, index_path)
     journal_path(index_path).mkdir()
     with pytest.raises(FileUnusable, match=r"facts\.jsonl"):
-        restored(home, index_path, named(1, "one"))
-    assert rows(index_path, "SELECT * FROM user_facts") == []
-
-
-def test_a_torn_line_in_the_journal_costs_itself_alone(home: Path, index_path: Path) -> None:
-    restored(home, index_path, named(1, "one"))
-    journal = journal_path(index_path)
-    journal.write_bytes(journal.read_bytes() + b'{"v":1,"ali')
-    restored(home, index_path, named(2, "two"))
-    assert read_facts(index_path) == [named(1, "one"), named(2, "two")]
+        restored(home, index_path, [NAMED])
+    journal_path(index_path).rmdir()
+    assert names(home, index_path) == {thread_id(1): None}
+    assert dumped(index_path) == HEADER

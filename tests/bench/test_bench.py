@@ -16,9 +16,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from state.engine import Database, open_database
+from state.findings import Findings
 from state.index import open_index
 from state.listing import Query, page_steps, run
 from state.sync import sync
+from state.verify import Depth, verify
 from tests.test_state_listing import FILTERS, fill
 
 PLAIN = {name: filters for name, filters in FILTERS.items() if name not in ("parent", "ancestor")}
@@ -74,6 +76,21 @@ def many(many_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_sync_when_nothing_changed(many: Loop, benchmark: BenchmarkFixture) -> None:
     counts = benchmark(lambda: many.run(sync(many.database, many.home)))
     assert counts.read == 0
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["structural", "deep"])
+def test_verify(deep: bool, many_home: Path, tmp_path: Path, benchmark: BenchmarkFixture) -> None:
+    """To be compared with the backfill of the same home in the same run."""
+    index = tmp_path / "index.sqlite3"
+    command = [sys.executable, "-m", "cli", "--home", str(many_home), "--db", str(index)]
+    subprocess.run([*command, "backfill"], check=True, capture_output=True)
+    found = Findings()
+
+    def once() -> None:
+        asyncio.run(verify(many_home, index, found.add, depth=Depth() if deep else None))
+
+    benchmark.pedantic(once, rounds=1 if deep else 5)  # type: ignore[no-untyped-call]
+    assert found.clean
 
 
 @pytest.mark.parametrize("kind", ["big_home", "many_home"])

@@ -1,0 +1,66 @@
+"""The lock file beside an index: it tells that the index is one of ours, and keeps apart what must
+not happen at once to all that belongs to it.
+
+It is taken to put a damaged index aside, to put a new one in the place of the old one, and to
+change what users set, which is in the journal and in the index. SQLite's own lock is taken after
+it, never before.
+"""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from state.errors import IndexBusy, IndexNotWritable
+
+_PATIENCE_S: Final = 10.0
+
+
+def lock_path(index: Path) -> Path:
+    """Where the lock file of an index lies."""
+    return index.with_name(f"{index.name}.lock")
+
+
+def mark_as_ours(index: Path) -> None:
+    """Make the lock file, if it is not there.
+
+    Raises:
+        IndexNotWritable: it cannot be made.
+    """
+    if not lock_path(index).exists():
+        os.close(_open(index))
+
+
+@asynccontextmanager
+async def locked(index: Path) -> AsyncGenerator[None]:
+    """Hold the lock of an index; the end of the process releases it too.
+
+    Raises:
+        IndexBusy: another process kept it for 10 seconds.
+        IndexNotWritable: the lock file cannot be opened.
+    """
+    descriptor = _open(index)
+    try:
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise IndexBusy(index, _PATIENCE_S) from None
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(index: Path) -> int:
+    try:
+        return os.open(lock_path(index), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise IndexNotWritable(index, f"{error.strerror}: {error.filename}") from error

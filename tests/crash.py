@@ -1,0 +1,204 @@
+"""Work that dies: a process that has imported everything forks one child for each piece.
+
+Run as ``python -m tests.crash``. It reads one JSON object a line from stdin and answers with the
+exit status, the number of steps and the seconds when the child is gone. A step is anything that a
+kill could come before or after: a commit, a backup, a rename, a removal, a file opened for
+writing.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cli.options import Places
+from cli.run import caught_up, with_index
+from state.backup import undo
+from state.dump import read_dump, restore
+from state.index import ThreadIndex, open_index
+from state.reindex import reindex
+from state.repair import repair
+from state.vacuum import vacuum
+
+DUMP: Final = "facts.txt"
+"""The dump that ``restore`` takes, in the folder of the index."""
+_ROOT: Final = Path(__file__).parents[1]
+_FILE_STEPS: Final = ("os.rename", "os.remove")
+_WRITING: Final = os.O_WRONLY | os.O_RDWR
+
+
+async def _backfill(index: ThreadIndex) -> None:
+    await index.backfill(batch_files=3)
+
+
+async def _sync(index: ThreadIndex) -> None:
+    await index.catch_up()
+
+
+async def _restore(index: ThreadIndex) -> None:
+    with (index.database.path.parent / DUMP).open("rb", buffering=0) as file:
+        await restore(index.database, index.home, read_dump(file))
+
+
+def _opened(work: Callable[[ThreadIndex], Awaitable[None]]) -> Callable[[Path, Path], None]:
+    def done(home: Path, path: Path) -> None:
+        async def opened() -> None:
+            async with open_index(home, path) as index:
+                await work(index)
+
+        asyncio.run(opened())
+
+    return done
+
+
+def _recover(home: Path, path: Path) -> None:
+    with_index(Places(home, path), caught_up)
+
+
+WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
+    "backfill": _opened(_backfill),
+    "sync": _opened(_sync),
+    "restore": _opened(_restore),
+    "repair": lambda home, path: asyncio.run(repair(home, path, deep=True)),
+    "reindex": lambda home, path: asyncio.run(reindex(home, path, batch_files=3)),
+    "undo": lambda _, path: asyncio.run(undo(path)),
+    "recover": _recover,
+    "vacuum": lambda _, path: vacuum(path),
+}
+
+
+class _Steps:
+    """Counts steps; dies before the one that it was told."""
+
+    def __init__(self, fatal: int | None) -> None:
+        self.done = 0
+        self._fatal = fatal
+
+    def step(self) -> None:
+        if self.done == self._fatal:
+            os._exit(9)
+        self.done += 1
+
+    def watch(self) -> None:
+        """Have every step of this process counted."""
+        steps = self
+
+        class Watched(sqlite3.Connection):
+            def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
+                if sql == "COMMIT":
+                    steps.step()
+                return super().execute(sql, *rest)
+
+            def commit(self) -> None:
+                if self.in_transaction:
+                    steps.step()
+                super().commit()
+
+            def backup(self, *arguments: Any, **options: Any) -> None:
+                steps.step()
+                super().backup(*arguments, **options)
+                steps.step()
+
+        real: Any = sqlite3.connect
+        sqlite3.connect = lambda *args, **options: real(*args, **{**options, "factory": Watched})
+
+        def audit(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in _FILE_STEPS or (event == "open" and (arguments[2] or 0) & _WRITING):
+                steps.step()
+
+        sys.addaudithook(audit)
+
+
+def _child(order: dict[str, Any], report: int) -> int:
+    home, path = Path(order["home"]), Path(order["index"])
+    steps = _Steps(order["fatal"])
+    steps.watch()
+    try:
+        WORKS[order["work"]](home, path)
+        return 0
+    finally:
+        os.write(report, str(steps.done).encode())
+
+
+def _serve() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # so that no child has to import anything
+        Path(folder, "sessions").mkdir()
+        WORKS["sync"](Path(folder), Path(folder, "index.sqlite3"))
+    for line in sys.stdin:
+        order = json.loads(line)
+        inner, outer = os.pipe()
+        pid = os.fork()
+        if not pid:
+            # The default action of this signal ends a process as kill -9 does: no handler runs.
+            signal.setitimer(signal.ITIMER_REAL, order["after_s"])
+            sys.exit(_child(order, outer))
+        os.close(outer)
+        began = time.monotonic()
+        _, status = os.waitpid(pid, 0)
+        took = time.monotonic() - began
+        with open(inner, "rb") as pipe:
+            steps = pipe.read().decode()
+        told = [os.waitstatus_to_exitcode(status), int(steps) if steps else None, took]
+        print(json.dumps(told), flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended."""
+
+    status: int
+    steps: int | None
+    """None if it was killed."""
+    seconds: float
+
+
+class Nursery:
+    """Runs pieces of work in children, one at a time. Use it in a ``with``."""
+
+    def __enter__(self) -> "Nursery":
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def run(
+        self,
+        work: str,
+        home: Path,
+        index: Path,
+        *,
+        fatal: int | None = None,
+        after_s: float = 0.0,
+    ) -> Ended:
+        """Do ``work``; the child dies before its step ``fatal``, or ``after_s`` seconds after its
+        start (0: never)."""
+        assert self._process.stdin
+        assert self._process.stdout
+        places = {"home": str(home), "index": str(index)}
+        order = {"work": work, **places, "fatal": fatal, "after_s": after_s}
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        return Ended(*json.loads(self._process.stdout.readline()))
+
+
+if __name__ == "__main__":
+    _serve()

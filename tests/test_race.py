@@ -1,0 +1,60 @@
+"""Many processes at one index at once: nobody is told that it is locked, and nothing is lost."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state.facts import Fact, newest, read_facts
+
+from .checks import codes, synced, verified
+from .homes import thread_id, write
+from .indexes import meaning, rows
+from .race import STABLE
+
+ROOT = Path(__file__).parents[1]
+ROLES = ("list", "search", "sync", "backfill", "repair", "rename", "name", "codex")
+SECONDS = 5.0
+
+
+@pytest.mark.parametrize("more", [(), ("reindex",)], ids=["eight", "and a reindex"])
+def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> None:
+    for number in STABLE:
+        write(home, number)
+    synced(home, index_path)
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.race", role, str(SECONDS), str(home), str(index_path)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for role in (*ROLES, *more)
+    ]
+    ended = [racer.communicate(timeout=100) for racer in racers]
+    assert [err for _, err in ended if err] == []
+    reports = {report["role"]: report for report in (json.loads(out) for out, _ in ended)}
+    assert {role: report["told"] for role, report in reports.items() if report["told"]} == {}
+    assert all(report["rounds"] > 1 for report in reports.values()), reports
+
+    synced(home, index_path)
+    if codes(verified(home, index_path)):
+        raise AssertionError(verified(home, index_path).kept)
+    names = reports["rename"]["names"] | reports["name"]["names"]
+    assert len(names) == 12
+    held = rows(index_path, "SELECT id, name FROM threads")
+    assert {row["id"]: row["name"] for row in held if row["id"] in names} == names
+    journal = newest(read_facts(index_path)).values()
+    assert {fact.thread_id: fact.value for fact in journal if isinstance(fact, Fact)} == names
+
+    fresh = index_path.with_name("fresh") / "index.sqlite3"
+    fresh.parent.mkdir()
+    index_path.with_name("facts.jsonl").rename(fresh.with_name("facts.jsonl"))
+    synced(home, fresh)
+    assert meaning(index_path) == meaning(fresh)
+    assert {thread_id(number) for number in STABLE} <= {row["id"] for row in held}
