@@ -23,6 +23,7 @@ from state.errors import (
     IndexTooNew,
     IndexUnavailable,
     InvalidCursor,
+    InvalidFolder,
     InvalidQuery,
     InvalidSql,
     LeaseHeld,
@@ -72,6 +73,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
+    InvalidFolder: Outcome(USAGE, "invalid_folder", "see threadkeep relink --help"),
     AliasCycle: Outcome(
         USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
     ),

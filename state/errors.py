@@ -20,6 +20,7 @@ StateError
 ├ NoCodexBackup(path)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
+├ InvalidFolder(reason)
 ├ InvalidSql(reason)
 ├ AliasCycle(old, new)
 ├ AliasNotFound(old)
@@ -203,6 +204,10 @@ class InvalidSql(StateError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the query fails: {reason}")
+
+
+class InvalidFolder(StateError):
+    """A text that can be the name of no folder."""
 
 
 class AliasCycle(StateError):

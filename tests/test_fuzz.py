@@ -195,7 +195,7 @@ fields = st.tuples(
     st.sampled_from(["desc", "asc", "up"]),
     st.sampled_from(["", "f", 5]),
     st.one_of(st.integers(), st.booleans(), st.floats()),
-    st.text(max_size=5),
+    st.one_of(st.text(max_size=5), st.just("\ud800")),
 )
 cursors = st.one_of(
     st.text(),
@@ -209,6 +209,7 @@ cursors = st.one_of(
 
 @settings(parent=CASES, max_examples=300)
 @given(text=cursors)
+@example(Cursor("updated_at", True, "f", 1, "\ud800").encode())
 def test_a_cursor_is_one_of_ours_or_invalid(text: str) -> None:
     found, refused = outcome(
         lambda: decode(text, sort_key="updated_at", descending=True, filters="f")
@@ -218,6 +219,7 @@ def test_a_cursor_is_one_of_ours_or_invalid(text: str) -> None:
         return
     assert (found.sort_key, found.descending, found.filters) == ("updated_at", True, "f")
     assert -(2**63) <= found.key_ms < 2**63
+    assert found.thread_id.encode().decode() == found.thread_id  # what SQLite takes
 
 
 @CASES
