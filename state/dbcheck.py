@@ -5,11 +5,9 @@ Whether rows say what the files say is another question.
 
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
@@ -61,11 +59,10 @@ def copied(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-        place = Path(folder) / "copy.sqlite3"
-        with closing(sqlite3.connect(place, check_same_thread=False)) as copy:
-            connection.backup(copy)
-            yield copy
+    # SQLite's own temporary database: in memory, then in a file that has no name.
+    with closing(sqlite3.connect("", check_same_thread=False)) as copy:
+        connection.backup(copy)
+        yield copy
 
 
 def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
