@@ -40,7 +40,7 @@ def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> No
     assert [err for _, err in ended if err] == []
     reports = {report["role"]: report for report in (json.loads(out) for out, _ in ended)}
     assert {role: report["told"] for role, report in reports.items() if report["told"]} == {}
-    assert all(report["rounds"] > 1 for report in reports.values()), reports
+    assert all(report["rounds"] for report in reports.values()), reports
 
     synced(home, index_path)
     if codes(verified(home, index_path)):
