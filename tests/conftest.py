@@ -4,11 +4,16 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from state.index import open_index
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
+    # The commands that tests interrupt would inherit it, and never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CORPUS = FIXTURES / "corpus"
