@@ -133,11 +133,14 @@ def test_an_interrupt_ends_a_statement_in_its_middle(corpus: Cli) -> None:
     stalls = f"SELECT x FROM ({ENDLESS}) WHERE x <= 600"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with corpus.start("query", "--no-sync", stalls, **pipes) as process:
-        assert process.stdout
-        for _ in range(501):
-            assert process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            assert process.stdout
+            for _ in range(501):
+                assert process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else a failure would last for ever
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
