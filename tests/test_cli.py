@@ -19,7 +19,7 @@ from state.facts import Fact, append_facts, journal_path, put_facts
 from state.index import open_index
 from state.place import index_path
 
-from .command import COMMAND, THREAD_KEYS, Cli, thread_id, write_rollout
+from .command import COMMAND, THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 from .conftest import copy_corpus
 
 COMMANDS = (
@@ -48,7 +48,7 @@ JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRe
 def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The command for the corpus; tests only read."""
     base = tmp_path_factory.mktemp("corpus-user")
-    return Cli(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
+    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def small(tmp_path: Path) -> Cli:
     home = tmp_path / "home"
     for number in range(3):
         write_rollout(home, number, f"thread number {number}")
-    return Cli(home, tmp_path)
+    return Inside(home, tmp_path)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -20,7 +20,7 @@ from .homes import BASE_MS, encoded, event, lines, thread_id, write
 from .indexes import meaning, rows
 
 FIXTURES = Path(__file__).parent / "fixtures" / "indexes"
-MOMENTS = 12
+MOMENTS = 5
 """How often each kind of work is killed at a random moment."""
 
 KEPT: list[Setting] = [

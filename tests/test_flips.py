@@ -12,7 +12,7 @@ from .command import told_inside
 from .homes import encoded, lines, thread_id, write
 from .indexes import meaning
 
-FLIPS = int(os.environ.get("THREADKEEP_FLIPS", "20"))
+FLIPS = int(os.environ.get("THREADKEEP_FLIPS", "10"))
 COMMANDS = (
     ["status"],
     ["db", "check"],
