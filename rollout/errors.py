@@ -3,7 +3,8 @@
 RolloutError
 ├ HomeNotFound(path)
 ├ UnreadableRollout(path, reason, offset)
-└ DamagedCompression(reason, offset)
+├ DamagedCompression(reason, offset)
+└ WriterActive(thread_id, holder)
 
 A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has other lines;
 only a file that gives nothing at all is an exception.
@@ -42,3 +43,14 @@ class DamagedCompression(RolloutError):
         self.reason = reason
         self.offset = offset
         super().__init__(f"damaged zstd content after {offset} bytes: {reason}")
+
+
+class WriterActive(RolloutError):
+    """Somebody else is the live writer of a thread."""
+
+    def __init__(self, thread_id: str, holder: str | None) -> None:
+        self.thread_id = thread_id
+        self.holder = holder
+        """``pid 4711 (command)``; None where that is not known."""
+        by = f": {holder}" if holder else ""
+        super().__init__(f"thread {thread_id} already has an active writer{by}")
