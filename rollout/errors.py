@@ -4,6 +4,7 @@ RolloutError
 ├ HomeNotFound(path)
 ├ UnreadableRollout(path, reason, offset)
 ├ DamagedCompression(reason, offset)
+├ NotAppendable(path, reason)
 └ WriterActive(thread_id, holder)
 
 A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has other lines;
@@ -43,6 +44,15 @@ class DamagedCompression(RolloutError):
         self.reason = reason
         self.offset = offset
         super().__init__(f"damaged zstd content after {offset} bytes: {reason}")
+
+
+class NotAppendable(RolloutError):
+    """A line cannot be appended to a rollout."""
+
+    def __init__(self, path: Path | None, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}" if path else reason)
 
 
 class WriterActive(RolloutError):

@@ -12,6 +12,8 @@ StateError
 ├ LeaseLost(owner)
 ├ PlanOutdated(named, needed)
 ├ NoBackup(path)
+├ RecorderClosed(thread_id)
+├ RecorderFailed(path, cause)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
 ├ InvalidSql(reason)
@@ -114,6 +116,24 @@ class NoBackup(StateError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(f"there is no backup of {path}")
+
+
+class RecorderClosed(StateError):
+    """A thread is not being recorded any more."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"the recorder of thread {thread_id} is closed")
+
+
+class RecorderFailed(StateError):
+    """Items of a thread cannot be written now; they are kept, and tried again."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        self.path = path
+        self.cause = cause
+        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+        super().__init__(f"{path} cannot be written, what waits is kept: {reason}")
 
 
 class InvalidCursor(StateError):
