@@ -135,6 +135,25 @@ def show(
 
 
 @app.command()
+def explain(
+    context: typer.Context,
+    thread: Annotated[str, typer.Argument(help="An id, a unique prefix of one, a name or a path.")],
+    cwd: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that Codex's picker is opened in. [default: the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell why a thread is listed or not, here and in Codex's picker."""
+    from cli import explain as command
+
+    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
+
+
+@app.command()
 def backfill(
     context: typer.Context,
     batch_size: Annotated[
@@ -236,6 +255,34 @@ def repair(
         status = command.apply(places(context), deep=deep, plan_id=plan, as_json=as_json)
     else:
         status = command.show(places(context), deep=deep, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def du(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
+    images: Annotated[
+        bool, typer.Option("--images", help="Read every file, for the share of images.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what the rollout files take: by project, source, age and more, and the biggest."""
+    from cli import du as command
+
+    try:
+        dimensions = [command.Dimension(name) for name in by or ()]
+    except ValueError as error:
+        known = ", ".join(command.Dimension)
+        raise typer.BadParameter(f"{error}; known are {known}") from None
+    status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
     raise typer.Exit(status)
 
 

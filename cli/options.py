@@ -42,6 +42,8 @@ class Places:
 
     home: Path
     index: Path
+    sqlite_home: Path | None = None
+    """Where Codex's own database lies, if not in the home: ``CODEX_SQLITE_HOME``."""
 
 
 def places_of(home: Path | None, database: Path | None) -> Places:
@@ -52,7 +54,12 @@ def places_of(home: Path | None, database: Path | None) -> Places:
         # The XDG specification has relative values ignored.
         folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
         database = index_path(home, folder)
-    return Places(home, database.expanduser().absolute())
+    sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
+    return Places(
+        home,
+        database.expanduser().absolute(),
+        Path(sqlite_home).expanduser().absolute() if sqlite_home else None,
+    )
 
 
 def places(context: typer.Context) -> Places:

@@ -26,6 +26,7 @@ StateError
   └ AmbiguousThread(reference, ids)
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -197,11 +198,12 @@ class FileUnusable(StateError):
 
 
 class ThreadNotFound(StateError):
-    """No thread has this id, prefix, name or path."""
+    """No thread has this id, prefix, name or path; ``close`` are the ids of similar ones."""
 
-    def __init__(self, reference: str) -> None:
-        self.reference = reference
-        super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path")
+    def __init__(self, reference: str, close: Sequence[str] = ()) -> None:
+        self.reference, self.close = reference, tuple(close)
+        similar = f"; close to it: {', '.join(close)}" if close else ""
+        super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path{similar}")
 
 
 class AmbiguousThread(ThreadNotFound):

@@ -17,6 +17,17 @@ POOL_FROM_FILES: Final = 1000
 _TASK_FILES: Final = 50
 
 
+def worker_pool() -> ProcessPoolExecutor | None:
+    """Processes that read, one for each core up to eight; None where there is one core."""
+    workers = min(os.cpu_count() or 1, 8)
+    if workers == 1:
+        return None
+    # "spawn": a fork would copy the database's threads in whatever state they are.
+    return ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=start_worker
+    )
+
+
 class Extractor:
     """Extracts files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
 
@@ -38,12 +49,8 @@ class Extractor:
 
     def prepare(self, files: int) -> None:
         """Start processes if there are enough files to make it worth while."""
-        workers = min(os.cpu_count() or 1, 8)
-        if self._pool is None and files >= POOL_FROM_FILES and workers > 1:
-            # "spawn": a fork would copy the database's threads in whatever state they are.
-            self._pool = ProcessPoolExecutor(
-                workers, multiprocessing.get_context("spawn"), initializer=start_worker
-            )
+        if self._pool is None and files >= POOL_FROM_FILES:
+            self._pool = worker_pool()
 
     async def extract(
         self, paths: Sequence[str], earlier: Mapping[str, Earlier]

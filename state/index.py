@@ -105,7 +105,7 @@ class ThreadIndex:
             AmbiguousThread: more than one thread fits.
             ThreadNotFound: none does.
         """
-        ids = await self._resolve(reference)
+        ids = await self.resolve(reference)
         if len(ids) > 1:
             raise AmbiguousThread(reference, ids)
         if ids:
@@ -246,8 +246,11 @@ class ThreadIndex:
             )
             return {row.id: dict(row._mapping) for row in found}
 
-    async def _resolve(self, reference: str) -> list[str]:
+    async def resolve(self, reference: str) -> list[str]:
+        """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""
         c = threads.c
+        # SQLite takes no lone surrogates, which stand for bytes of an argument that are no UTF-8.
+        reference = reference.encode("utf-8", "replace").decode()
         exact = parse_uuid(reference)
         conditions: list[sa.ColumnElement[bool]] = []
         if exact:
@@ -257,7 +260,7 @@ class ThreadIndex:
             if len(prefix) >= 4 and all(letter in "0123456789abcdef-" for letter in prefix):
                 conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
             conditions.append(c.name == reference)
-            path = _below(self.home, reference)
+            path = below(self.home, reference)
             if path:
                 held = sa.select(rollout_files.c.thread_id).where(
                     rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])
@@ -307,7 +310,7 @@ def is_fresh(home: Path, row: Row) -> bool:
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 
-def _below(home: Path, reference: str) -> str | None:
+def below(home: Path, reference: str) -> str | None:
     """A path as the index has it: relative to the home, if it leads there."""
     for root in (home, home.resolve()):
         for path in (Path(reference).absolute(), home / reference):

@@ -31,6 +31,8 @@ COMMANDS = (
     "status",
     "verify",
     "repair",
+    "explain",
+    "du",
     "relink",
     "dump",
     "restore",

@@ -120,6 +120,9 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     keys |= keys_of(cli.run("status", "--json").json)
     keys |= keys_of(cli.run("show", "nobody", "--json", status=3).json) - {"error"}
     keys |= keys_of(cli.run("show", thread_id(1), "--json").json) - {"thread"}
+    keys |= keys_of(cli.run("explain", thread_id(1), "--json").json)
+    usage = cli.run("du", "--json").json
+    keys |= keys_of({**usage, "by": None}) | set(usage["by"]) | keys_of([*usage["by"].values()])
     keys |= keys_of(cli.run("relink", "/a", "/b", "--json").json)
     keys |= keys_of(cli.run("dump", "--json").json)
     keys |= keys_of(cli.run("dump", "facts.txt", "--json").json)
@@ -199,6 +202,21 @@ def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> Non
     for code, _, mend in rows:
         command = verify.KINDS[code].mend
         assert (f"`{command}`" in mend) if command else "`" not in mend, code
+
+
+def test_every_reason_of_explain_is_described() -> None:
+    text = (DOCS / "cli.md").read_text("utf-8")
+    section = text.partition("## threadkeep explain\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"(?m)^\| `(\w+)` \|", section))
+    code = "".join(
+        (ROOT / "state" / name).read_text("utf-8") for name in ("explain.py", "reasons.py")
+    )
+    code += (ROOT / "rollout" / "picker.py").read_text("utf-8")
+    given = set(re.findall(r'(?:Reason|hidden|noted)\(\s*"(\w+)"', code))
+    given |= set(re.findall(r'found\.append\(\("(\w+)"', code))
+    given |= set(re.findall(r'(?m)^[A-Z_]+: Final = "([a-z]+_[a-z_]+)"$', code))
+    given |= {"duplicate", "stale_segment", "unreadable_file", "ignored", "outside_home"}
+    assert told == given
 
 
 def test_every_index_and_trigger_is_described(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""``threadkeep explain``: why a thread is listed or not, here and in Codex's picker."""
+
+from pathlib import Path
+from typing import Any
+
+from cli import errors, output
+from cli.options import Places
+from cli.run import read_index
+from state.explain import Explanation, explain
+from state.reasons import Reason
+
+
+def run(places: Places, reference: str, cwd: Path, *, as_json: bool) -> int:
+    """Explain one thread or file. Gives the exit status."""
+    found = read_index(
+        places,
+        lambda index: explain(index, reference, cwd=str(cwd), sqlite_home=places.sqlite_home),
+    )
+    if as_json:
+        output.data(_document(found))
+    else:
+        output.line(output.one_line(found.verdict))
+        for name, value in (("thread", found.thread_id), ("file", found.path)):
+            if value:
+                output.line(f"{name:<6} {output.one_line(value)}")
+        for reason in found.reasons:
+            _tell(reason, found.path)
+    return errors.OK
+
+
+def _tell(reason: Reason, path: str | None) -> None:
+    mark = "hides" if reason.hides else "note"
+    place = "" if reason.path in (path, None) else output.one_line(reason.path or "")
+    if reason.offset is not None:
+        place += f" at byte {reason.offset:,}"
+    evidence = output.one_line(f"{reason.evidence} ({place.strip()})" if place else reason.evidence)
+    output.line(f"{mark:<6} {reason.where:<5} {reason.code}: {evidence}")
+    if reason.mend:
+        output.line(f"             do: {output.one_line(reason.mend)}")
+
+
+def _document(found: Explanation) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "verdict": found.verdict,
+        "threadId": found.thread_id,
+        "path": found.path,
+        "listed": found.listed,
+        "listedInCodex": found.listed_in_codex,
+        "reasons": [
+            {
+                "code": reason.code,
+                "where": reason.where,
+                "hides": reason.hides,
+                "evidence": reason.evidence,
+                "path": reason.path,
+                "offset": reason.offset,
+                "mend": reason.mend,
+            }
+            for reason in found.reasons
+        ],
+    }

@@ -1,0 +1,301 @@
+"""Why a thread is listed or not: each reason from a home with just that, and the gold lists."""
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from state.errors import AmbiguousThread, ThreadNotFound
+from state.explain import Explanation, explain
+from state.index import open_index
+from state.place import default_provider
+
+from .command import Cli
+from .gold import exchanges
+from .homes import encoded, event, lines, thread_id, write
+from .indexes import rows
+
+STAMP = "2026-05-28T20:00:00.000Z"
+CWD = "/work/p1"
+ID = thread_id(1)
+
+
+def explained(
+    home: Path, index: Path, reference: str = ID, *, cwd: str | None = CWD, sync: bool = True
+) -> Explanation:
+    async def work() -> Explanation:
+        async with open_index(home, index) as opened:
+            if sync:
+                await opened.catch_up()
+            return await explain(opened, reference, cwd=cwd)
+
+    return asyncio.run(work())
+
+
+def codes(found: Explanation, where: str) -> set[str]:
+    """What hides the thread there."""
+    return {r.code for r in found.reasons if r.hides and r.where in (where, "both")}
+
+
+def notes(found: Explanation) -> set[str]:
+    return {reason.code for reason in found.reasons if not reason.hides}
+
+
+def spawned(home: Path) -> None:
+    spawn = {"subagent": {"thread_spawn": {"parent_thread_id": thread_id(2), "depth": 1}}}
+    write(home, 1, encoded(lines(1, source=spawn)))
+
+
+def empty(home: Path) -> None:
+    write(home, 1, encoded(lines(1)[:1]))
+
+
+def deep(home: Path) -> None:
+    filler = [event(STAMP, "token_count", info=None)] * 300
+    write(home, 1, encoded([*lines(1)[:1], *filler, *lines(1)[1:]]))
+
+
+def bad_byte(home: Path) -> None:
+    first, rest = encoded(lines(1)[:1]), encoded(lines(1)[1:])
+    write(home, 1, first + b'{"x":"\xff"}\n' + rest)
+
+
+def bare(home: Path) -> None:
+    meta = {"id": ID, "timestamp": STAMP, "instructions": None}
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
+    write(home, 1, encoded([meta, message]))
+
+
+def misplaced(home: Path) -> None:
+    path = write(home, 1)
+    path.rename(home / "sessions" / path.name)
+
+
+CASES: dict[str, tuple[Callable[[Path], object], set[str], set[str]]] = {
+    "nothing": (lambda home: write(home, 1), set(), set()),
+    "archived": (lambda home: write(home, 1, archived=True), {"archived"}, {"archived"}),
+    "source": (spawned, {"source_kind"}, {"source_kind"}),
+    "provider": (
+        lambda home: write(home, 1, encoded(lines(1, model_provider="other"))),
+        set(),
+        {"provider_filter"},
+    ),
+    "cwd": (lambda home: write(home, 1, encoded(lines(1, cwd="/else"))), set(), {"cwd_filter"}),
+    "empty": (empty, {"empty_preview"}, {"empty_preview"}),
+    "deep": (deep, set(), {"beyond_scan_depth"}),
+    "bad byte": (bad_byte, set(), {"unreadable_line"}),
+    "mode": (
+        lambda home: write(home, 1, encoded(lines(1, history_mode="woven"))),
+        set(),
+        {"unknown_history_mode"},
+    ),
+    "bare": (bare, set(), {"bare_era"}),
+    "misplaced": (misplaced, set(), {"misplaced"}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_hides_a_thread_is_told(name: str, home: Path, index_path: Path) -> None:
+    make, here, codex = CASES[name]
+    make(home)
+    found = explained(home, index_path)
+    assert codes(found, "here") == here
+    assert codes(found, "codex") == codex
+    assert (found.listed, found.listed_in_codex) == (not here, not codex)
+    for reason in found.reasons:
+        assert reason.evidence
+        assert not reason.hides or reason.code.replace("_", " ") in found.verdict
+    with closing(sqlite3.connect(index_path)) as connection:
+        assert connection.execute("SELECT count(*) FROM threads").fetchone() == (1,)
+
+
+def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_told(
+    home: Path, index_path: Path
+) -> None:
+    deep(home)
+    (found,) = [r for r in explained(home, index_path).reasons if r.code == "beyond_scan_depth"]
+    path = home / str(found.path)
+    assert found.offset is not None
+    assert b"user_message" in path.read_bytes()[found.offset :].partition(b"\n")[0]
+    bad_byte(home)
+    (found, line) = [r for r in explained(home, index_path).reasons if r.code == "unreadable_line"]
+    assert line.where == "here"
+    assert line.offset == path.read_bytes().index(b'{"x"')
+    assert found.offset == path.read_bytes().index(b"\xff")
+
+
+def test_other_files_of_a_thread_are_told(home: Path, index_path: Path) -> None:
+    first, newest = write(home, 1), write(home, 1, segment=1)
+    copy = home / "archived_sessions" / newest.name
+    copy.parent.mkdir()
+    shutil.copy(newest, copy)
+    found = explained(home, index_path)
+    assert found.listed
+    assert {"stale_segment", "duplicate"} <= notes(found)
+    assert found.path == newest.relative_to(home).as_posix()
+    old = explained(home, index_path, str(first))
+    assert old.verdict.startswith(f"A stale segment of thread {ID}: ")
+    duplicate = explained(home, index_path, copy.relative_to(home).as_posix())
+    assert duplicate.verdict.startswith(f"A duplicate of thread {ID}: ")
+
+
+def test_a_compressed_file_is_told(home: Path, index_path: Path) -> None:
+    path = write(home, 1)
+    path.with_name(f"{path.name}.zst").write_bytes(zstandard.compress(path.read_bytes()))
+    path.unlink()
+    found = explained(home, index_path)
+    assert found.listed
+    assert "compressed" in notes(found)
+
+
+def test_a_file_that_is_new_is_explained_and_not_indexed(home: Path, index_path: Path) -> None:
+    write(home, 2)
+    explained(home, index_path, thread_id(2))
+    write(home, 1)
+    found = explained(home, index_path, sync=False)
+    assert found.listed
+    assert "not_yet_indexed" in notes(found)
+    assert [row["id"] for row in rows(index_path, "SELECT id FROM threads")] == [thread_id(2)]
+    by_name = explained(home, index_path, next(home.rglob(f"*{ID}.jsonl")).name, sync=False)
+    assert by_name.thread_id == ID
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
+    sync: bool, home: Path, index_path: Path
+) -> None:
+    path = write(home, 1)
+    spawn = {"subagent": {"thread_spawn": {"parent_thread_id": ID, "depth": 1}}}
+    write(home, 2, encoded(lines(2, source=spawn)))
+    names = {"id": ID, "thread_name": "lost one", "updated_at": STAMP}
+    (home / "session_index.jsonl").write_text(f"{json.dumps(names)}\n")
+    explained(home, index_path, thread_id(2))
+    path.unlink()
+    for reference in (ID, ID[:-4], "lost one"):
+        found = explained(home, index_path, reference, sync=sync)
+        (reason,) = [r for r in found.reasons if r.code == "file_missing"]
+        assert not found.listed
+        assert not found.listed_in_codex
+        assert "session_index.jsonl names it 'lost one'" in reason.evidence
+        assert f"it spawned {thread_id(2)}" in reason.evidence
+
+
+@pytest.fixture
+def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
+    return Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+
+
+def codex_database(home: Path, *stored: tuple[str, str, int]) -> None:
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as connection:
+        connection.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
+        connection.executemany("INSERT INTO threads VALUES (?, ?, ?)", stored)
+        connection.commit()
+
+
+def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> None:
+    path = write(home, 1)
+    write(home, 2)
+    codex_database(
+        home, (ID, str(path), 1), (thread_id(3), "/gone.jsonl", 0), (thread_id(2), "/other", 0)
+    )
+    before = sorted(entry.name for entry in home.iterdir())
+    found = explained(home, index_path)
+    (reason,) = [r for r in found.reasons if r.code == "codex_row_differs"]
+    assert "Codex's row says archived" in reason.evidence
+    (reason,) = [
+        r
+        for r in explained(home, index_path, thread_id(2)).reasons
+        if r.code == "codex_row_differs"
+    ]
+    assert "Codex's row points to /other" in reason.evidence
+    lost = explained(home, index_path, thread_id(3))
+    assert codes(lost, "codex") == {"file_missing"}
+    assert "Codex's own database has it in /gone.jsonl" in lost.reasons[0].evidence
+    write(home, 4)
+    assert "missing_in_codex_database" in notes(explained(home, index_path, thread_id(4)))
+    assert sorted(entry.name for entry in home.iterdir()) == before
+    (home / "state_5.sqlite").write_bytes(b"garbage" * 1000)
+    assert "codex_database_unreadable" in notes(explained(home, index_path))
+
+
+def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    torn = write(home, 2, b"{")
+    (home / "sessions" / "notes.txt").write_text("x")
+    outside = home.parent / "rollout-2026-05-28T20-00-00-x.jsonl"
+    shutil.copy(next(home.rglob(f"*{ID}.jsonl")), outside)
+    for reference, code in (
+        (str(torn), "unreadable_file"),
+        ("sessions/notes.txt", "ignored"),
+        (str(outside), "outside_home"),
+    ):
+        found = explained(home, index_path, reference)
+        assert codes(found, "codex") == codes(found, "here") == {code}
+        assert found.thread_id is None
+    by_id = explained(home, index_path, thread_id(2))
+    assert "unreadable_file" in codes(by_id, "here")
+
+
+def test_a_file_named_after_another_thread_is_told(home: Path, index_path: Path) -> None:
+    write(home, 1, encoded(lines(2)))
+    found = explained(home, index_path)
+    assert found.thread_id == thread_id(2)
+    assert "other_thread" in notes(found)
+
+
+def test_what_nobody_knows_is_not_explained(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    write(home, 2)
+    with pytest.raises(ThreadNotFound) as problem:
+        explained(home, index_path, f"{ID[:-1]}f")
+    assert ID in problem.value.close
+    with pytest.raises(ThreadNotFound):
+        explained(home, index_path, "nobody \udcff")
+    with pytest.raises(AmbiguousThread):
+        explained(home, index_path, ID[:8])
+
+
+def test_the_explanations_of_the_corpus_are_its_recorded_lists(
+    corpus_home: Path, corpus_index: Path
+) -> None:
+    recorded = {
+        thread["id"]
+        for _, response in exchanges("list_sort_created_at_desc.json")
+        for thread in response["result"]["data"]
+    }
+    assert default_provider(corpus_home) == "mock"
+    stored = rows(corpus_index, "SELECT id FROM threads")
+
+    async def work() -> set[str]:
+        async with open_index(corpus_home, corpus_index) as opened:
+            told = [await explain(opened, row["id"]) for row in stored]
+        return {found.thread_id or "" for found in told if found.listed_in_codex}
+
+    assert asyncio.run(work()) == recorded
+    assert len(stored) > len(recorded) > 100
+
+
+def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
+    ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
+    ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
+    assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
+    assert "do: codex unarchive" in ran.out
+    told = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
+    assert (told["listed"], told["listedInCodex"]) == (True, False)
+    assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
+    ran = corpus.run("explain", "nobody at all", status=3)
+    assert "no thread is called" in ran.err
+    elsewhere = corpus.base / "sqlite"
+    elsewhere.mkdir()
+    codex_database(elsewhere)
+    env = {"CODEX_SQLITE_HOME": str(elsewhere)}
+    told = corpus.run("explain", ids["here"], "--json", env=env).json
+    assert "missing_in_codex_database" in {reason["code"] for reason in told["reasons"]}
+    assert os.listdir(elsewhere) == ["state_5.sqlite"]
