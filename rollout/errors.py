@@ -5,6 +5,9 @@ RolloutError
 ├ UnreadableRollout(path, reason, offset)
 ├ DamagedCompression(reason, offset)
 ├ NotAppendable(path, reason)
+├ NotForkable(path, reason)
+├ TurnNotFound(turn_id)
+├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
 
 A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has other lines;
@@ -53,6 +56,31 @@ class NotAppendable(RolloutError):
         self.path = path
         self.reason = reason
         super().__init__(f"{path}: {reason}" if path else reason)
+
+
+class NotForkable(RolloutError):
+    """The history of a thread cannot be had, so no other one can begin with it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path.name} cannot be forked: {reason}")
+
+
+class TurnNotFound(RolloutError):
+    """A thread's history has no turn of this id."""
+
+    def __init__(self, turn_id: str) -> None:
+        self.turn_id = turn_id
+        super().__init__(f"turn {turn_id} is not in the thread's history")
+
+
+class TurnUnfinished(RolloutError):
+    """A turn that is to be the last of a fork has not ended."""
+
+    def __init__(self, turn_id: str) -> None:
+        self.turn_id = turn_id
+        super().__init__(f"turn {turn_id} has not ended")
 
 
 class WriterActive(RolloutError):

@@ -1,7 +1,12 @@
 """Names that users gave: ``session_index.jsonl`` (rollout-format §17)."""
 
+import fcntl
+import os
+import time
 from pathlib import Path
 from typing import Final
+
+import orjson
 
 from rollout.lines import Line, LineReader, parse_line
 from rollout.paths import parse_uuid
@@ -32,3 +37,29 @@ def read_names(home: Path) -> dict[str, str]:
             if thread_id and isinstance(name, str) and name.strip():
                 names[thread_id] = name.strip().encode("utf-8", "replace").decode()
     return names
+
+
+def append_name(home: Path, thread_id: str, name: str) -> None:
+    """Give a thread a name, as Codex does: a line behind the others, under the same lock, on the
+    disk when this returns. A torn last line is ended first, which costs only itself then.
+
+    Raises:
+        OSError: it cannot be written; what was is passed over as a torn line.
+    """
+    line = orjson.dumps({"id": thread_id, "thread_name": name, "updated_at": _now()}) + b"\n"
+    with (home / f"{NAMES_FILE}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        descriptor = os.open(home / NAMES_FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        with open(descriptor, "r+b", buffering=0) as file:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            rest = memoryview(b"\n" * torn + line)
+            while rest:  # an unbuffered write may take a part, on a disk that is nearly full
+                rest = rest[file.write(rest) :]
+            os.fsync(descriptor)
+
+
+def _now() -> str:
+    """Now, as ``session_index.jsonl`` has it (§1.6): UTC with nanoseconds."""
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"

@@ -22,6 +22,11 @@ StateError
 ├ BadDump(line, offset, reason)
 ├ DumpTooNew(found, known)
 ├ FileUnusable(path, reason)
+├ ThreadArchived(thread_id)
+├ UnsupportedHistory(thread_id, mode)
+├ InvalidName(reason)
+├ InvalidChange(reason)
+├ NotResumable(reason)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
 """
@@ -195,6 +200,42 @@ class FileUnusable(StateError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"the file {path} cannot be used: {reason}")
+
+
+class ThreadArchived(StateError):
+    """A thread cannot be changed in this way while it is archived."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is archived")
+
+
+class UnsupportedHistory(StateError):
+    """A thread has a ``history_mode`` that this version does not know; nothing is written to it."""
+
+    def __init__(self, thread_id: str, mode: str) -> None:
+        self.thread_id, self.mode = thread_id, mode
+        super().__init__(f"thread {thread_id} has the history mode {mode!r}, which is not known")
+
+
+class InvalidName(StateError):
+    """A name that no thread can have."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the thread name {reason}")
+
+
+class InvalidChange(StateError):
+    """A change that says nothing, or what cannot be said."""
+
+
+class NotResumable(StateError):
+    """A thread cannot be resumed here."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class ThreadNotFound(StateError):
