@@ -16,6 +16,7 @@ from cli.options import (
     HomeOption,
     JsonOption,
     LimitOption,
+    ThreadArgument,
     places,
     places_of,
 )
@@ -283,6 +284,29 @@ def du(
         known = ", ".join(command.Dimension)
         raise typer.BadParameter(f"{error}; known are {known}") from None
     status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def fork(
+    context: typer.Context,
+    thread: ThreadArgument,
+    through_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The last turn that the fork has.")
+    ] = None,
+    before_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new thread that begins as this one did, and print its id."""
+    from cli import fork as command
+
+    if through_turn is not None and before_turn is not None:
+        raise typer.BadParameter("--through-turn and --before-turn exclude each other")
+    status = command.run(
+        places(context), thread, last_turn=through_turn, before_turn=before_turn, as_json=as_json
+    )
     raise typer.Exit(status)
 
 

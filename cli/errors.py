@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollout.errors import HomeNotFound, RolloutError
+from rollout.errors import (
+    DamagedCompression,
+    HomeNotFound,
+    NotForkable,
+    RolloutError,
+    TurnNotFound,
+    TurnUnfinished,
+    WriterActive,
+)
 from state.errors import (
     AliasCycle,
     AliasNotFound,
@@ -17,16 +25,21 @@ from state.errors import (
     IndexNotWritable,
     IndexTooNew,
     IndexUnavailable,
+    InvalidChange,
     InvalidCursor,
+    InvalidName,
     InvalidQuery,
     InvalidSql,
     LeaseHeld,
     LeaseLost,
     NoBackup,
     NotAnIndex,
+    NotResumable,
     PlanOutdated,
     StateError,
+    ThreadArchived,
     ThreadNotFound,
+    UnsupportedHistory,
 )
 
 OK: Final = 0
@@ -39,6 +52,10 @@ BUSY: Final = 5
 SOME_UNREADABLE: Final = 6
 DAMAGED: Final = 7
 INTERRUPTED: Final = 130
+
+NOT_INDEXED: Final = (
+    "The index is held by another process: the change is made, and lists show it a little later."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,32 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
+    ThreadArchived: Outcome(
+        USAGE, "thread_archived", "take it out of the archive first, as codex unarchive does"
+    ),
+    UnsupportedHistory: Outcome(
+        TOO_NEW, "unsupported_history", "update threadkeep; reading and listing go on working"
+    ),
+    InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
+    InvalidChange: Outcome(USAGE, "invalid_change", "see threadkeep git-info --help"),
+    NotResumable: Outcome(
+        NOT_FOUND,
+        "not_resumable",
+        "threadkeep relink OLD NEW says where a folder is now; codex has to be on PATH",
+    ),
+    TurnNotFound: Outcome(
+        NOT_FOUND, "turn_not_found", "leave the turn out to fork the whole thread"
+    ),
+    TurnUnfinished: Outcome(
+        USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
+    ),
+    NotForkable: Outcome(DAMAGED, "not_forkable", "threadkeep explain tells what is wrong with it"),
+    WriterActive: Outcome(
+        BUSY, "writer_active", "close it in the program that has it open", retryable=True
+    ),
+    DamagedCompression: Outcome(
+        DAMAGED, "damaged_compression", "threadkeep explain tells what is wrong with it"
+    ),
     IndexTooNew: Outcome(
         TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
     ),

@@ -35,6 +35,15 @@ LimitOption = Annotated[
     int, typer.Option("--limit", min=1, help="How many findings to show; all are counted.")
 ]
 
+ThreadArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="THREAD",
+        help="An id, a unique prefix of one, a name or a path.",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
