@@ -22,6 +22,10 @@ StateError
 ├ BadDump(line, offset, reason)
 ├ DumpTooNew(found, known)
 ├ FileUnusable(path, reason)
+├ AlreadyArchived(thread_id)
+├ NotArchived(thread_id)
+├ ForkDepends(thread_id, fork_id)
+├ TargetExists(thread_id, path)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
 """
@@ -195,6 +199,40 @@ class FileUnusable(StateError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"the file {path} cannot be used: {reason}")
+
+
+class AlreadyArchived(StateError):
+    """A thread that is to be archived is."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is archived already")
+
+
+class NotArchived(StateError):
+    """A thread that is to be taken out of the archive is not there."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is not archived")
+
+
+class ForkDepends(StateError):
+    """A thread cannot be deleted: the history of another one begins in its files."""
+
+    def __init__(self, thread_id: str, fork_id: str) -> None:
+        self.thread_id, self.fork_id = thread_id, fork_id
+        super().__init__(
+            f"thread {thread_id} cannot be deleted: the history of thread {fork_id} begins in it"
+        )
+
+
+class TargetExists(StateError):
+    """A thread's file cannot be moved: another file lies there."""
+
+    def __init__(self, thread_id: str, path: Path) -> None:
+        self.thread_id, self.path = thread_id, path
+        super().__init__(f"thread {thread_id} cannot be moved: there is a file already at {path}")
 
 
 class ThreadNotFound(StateError):

@@ -17,6 +17,7 @@ from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
 from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
+from state.journal import finish_moves
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
@@ -64,6 +65,8 @@ class ThreadIndex:
     def __init__(self, home: Path, database: Database) -> None:
         self.home = home
         self.database = database
+        self.unfinished: list[str] = []
+        """Why moves of files that were cut off could not be finished when this was opened."""
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for, true to the files as they are now.
@@ -321,7 +324,8 @@ def below(home: Path, reference: str) -> str | None:
 
 @asynccontextmanager
 async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
-    """The index of ``home`` at ``path``, made when need be, closed on the way out.
+    """The index of ``home`` at ``path``, made when need be, closed on the way out. Moves of files
+    that a killed process left half done are finished first.
 
     Raises:
         IndexTooNew: it was made by a newer threadkeep.
@@ -330,4 +334,6 @@ async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
     """
     with translated(path):
         async with open_database(path) as database:
-            yield ThreadIndex(home, database)
+            index = ThreadIndex(home, database)
+            index.unfinished = await finish_moves(database, home)
+            yield index
