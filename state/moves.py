@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -170,11 +170,13 @@ class _Batch:
         """Say what is to be moved for each thread, or why it cannot be."""
         claimed = set(self._done)
         self._trash.clear()
+        async with self._index.database.read() as connection:
+            known = await _known(connection, [o.thread_id for o in self.outcomes if not o.error])
         for outcome in self.outcomes:
             outcome.group = None
             if outcome.error is None and outcome.thread_id not in claimed:
                 try:
-                    outcome.group = await self._group(outcome.thread_id, claimed)
+                    outcome.group = self._group(outcome.thread_id, known, claimed)
                 except StateError as error:
                     outcome.error = error
                 else:
@@ -185,19 +187,11 @@ class _Batch:
     def _going(self) -> list[tuple[Outcome, Group]]:
         return [(o, o.group) for o in self.outcomes if o.group and not o.error]
 
-    async def _group(self, thread_id: str, claimed: set[str]) -> Group:
+    def _group(self, thread_id: str, known: "dict[str, _Known]", claimed: set[str]) -> Group:
         """What is moved for a thread, the deepest of what it has spawned first."""
-        async with self._index.database.read() as connection:
-            family = await _family(connection, thread_id)
-            c = threads.c
-            found = await connection.execute(
-                sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, family))
-            )
-            known = {row.id: row for row in found}
-            files = await _files(connection, list(known))
         if thread_id not in known:
             raise ThreadNotFound(thread_id)
-        archived = bool(known[thread_id].archived)
+        archived = known[thread_id].archived
         if self._action is Action.ARCHIVE and archived:
             raise AlreadyArchived(thread_id)
         if self._action is Action.UNARCHIVE and not archived:
@@ -206,12 +200,10 @@ class _Batch:
         deleting = self._action in (Action.DELETE, Action.PURGE)
         trash = trash_folder(home, thread_id, self._trash) if deleting else None
         moves = []
-        for id_ in reversed(family):
-            if id_ not in known or id_ in claimed:
+        for id_ in reversed(_family(thread_id, known)):
+            if id_ in claimed or (known[id_].archived != archived and not deleting):
                 continue
-            if not deleting and bool(known[id_].archived) != archived:
-                continue
-            for path in files[id_]:
+            for path in known[id_].files:
                 if trash:
                     moves.append(Move(id_, path, f"{trash}/{path}"))
                 elif is_archived(path) == archived:
@@ -272,37 +264,62 @@ def _lock(
                 held.enter_context(taken.pop_all())
 
 
-async def _family(connection: AsyncConnection, thread_id: str) -> list[str]:
-    """A thread and what it has spawned, itself first and the deepest last.
+@dataclass(slots=True)
+class _Known:
+    """What the index has of a thread."""
 
-    Lineage in damaged files may go in circles.
-    """
-    edge, c = thread_spawn_edges.c, threads.c
-    family = {thread_id: None}
-    level = [thread_id]
+    archived: bool
+    created_at_ms: int
+    files: list[str] = field(default_factory=list)
+    """All of them, also those that cannot be read and only have its id in their name."""
+    spawned: list[str] = field(default_factory=list)
+
+
+async def _known(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, _Known]:
+    """Threads with all that they have spawned, as far as they are here."""
+    edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
+    found: dict[str, _Known] = {}
+    level = list(thread_ids)
     while level:
-        spawned = sa.select(edge.child_thread_id).where(rows.among(edge.parent_thread_id, level))
-        children = sa.select(c.id).where(rows.among(c.parent_thread_id, level))
-        found = await connection.scalars(sa.union(spawned, children))
-        level = [id_ for id_ in sorted(found) if id_ not in family]
-        family |= dict.fromkeys(level)
-    return list(family)
-
-
-async def _files(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, list[str]]:
-    """All files of threads, also those that cannot be read and only have their name."""
-    c = rollout_files.c
-    files: dict[str, list[str]] = {id_: [] for id_ in thread_ids}
-    own = sa.select(c.path, c.thread_id).where(rows.among(c.thread_id, thread_ids))
-    for path, thread_id in await connection.execute(own.order_by(c.path)):
-        files[thread_id].append(path)
-    for path in await connection.scalars(
-        sa.select(c.path).where(c.bucket == "unreadable").order_by(c.path)
-    ):
+        chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, level))
+        found |= {
+            row.id: _Known(bool(row.archived), row.created_at_ms)
+            for row in await connection.execute(chosen)
+        }
+        spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
+            rows.among(edge.parent_thread_id, level)
+        )
+        named = sa.select(c.parent_thread_id, c.id).where(rows.among(c.parent_thread_id, level))
+        level = []
+        for parent, child in await connection.execute(
+            sa.union(spawned, named).order_by("child_thread_id")
+        ):
+            if parent in found:
+                found[parent].spawned.append(child)
+            if child not in found:
+                level.append(child)
+    own = sa.select(f.path, f.thread_id).where(rows.among(f.thread_id, found))
+    for path, thread_id in await connection.execute(own.order_by(f.path)):
+        found[thread_id].files.append(path)
+    unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
+    for path in await connection.scalars(unreadable):
         name = parse_name(path.rsplit("/", 1)[-1])
-        if name and name.thread_id in files:
-            files[name.thread_id].append(path)
-    return files
+        if name and name.thread_id in found:
+            found[name.thread_id].files.append(path)
+    return found
+
+
+def _family(thread_id: str, known: dict[str, _Known]) -> list[str]:
+    """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
+    files may go in circles."""
+    family = {thread_id: None}
+    waiting = [thread_id]
+    for id_ in waiting:
+        for child in known[id_].spawned:
+            if child in known and child not in family:
+                family[child] = None
+                waiting.append(child)
+    return waiting
 
 
 def _rollout_ids(move: Move) -> set[str]:
