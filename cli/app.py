@@ -12,10 +12,22 @@ import typer
 
 from cli import db
 from cli.options import (
+    AllSourcesOption,
+    AncestorOption,
+    ArchivedOption,
+    CwdOption,
     DatabaseOption,
+    DryRunOption,
+    ExcludeOption,
     HomeOption,
     JsonOption,
     LimitOption,
+    ParentOption,
+    ProviderOption,
+    SearchOption,
+    SourceOption,
+    ThreadsArgument,
+    YesOption,
     places,
     places_of,
 )
@@ -65,35 +77,15 @@ def list_(
     sort: Annotated[str, typer.Option(help="created_at, updated_at or recency_at.")] = "updated_at",
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
     cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
-    archived: Annotated[
-        bool, typer.Option("--archived", help="The archived threads, and only those.")
-    ] = False,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this source kind: cli, vscode, exec, appServer, subAgent, subAgentReview,"
-            " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable."
-        ),
-    ] = None,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Also what was not started by hand.")
-    ] = False,
-    provider: Annotated[
-        list[str] | None, typer.Option(help="Only this model provider. Repeatable.")
-    ] = None,
-    cwd: Annotated[
-        list[str] | None, typer.Option(help="Only threads of this folder. Repeatable.")
-    ] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Only threads whose name or beginning holds this text.")
-    ] = None,
-    parent: Annotated[str | None, typer.Option(help="Only children of this thread id.")] = None,
-    ancestor: Annotated[
-        str | None, typer.Option(help="Only descendants of this thread id.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out this thread id. Repeatable.")
-    ] = None,
+    archived: ArchivedOption = False,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
     sync: Annotated[
         bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
     ] = True,
@@ -151,6 +143,116 @@ def explain(
     from cli import explain as command
 
     raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
+
+
+@app.command()
+def archive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the archive."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=False,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
+
+
+@app.command()
+def unarchive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take threads, and what they have spawned, out of the archive."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=True,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen))
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    archived: ArchivedOption = False,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove them for good, not into the trash.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the trash of the home."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=archived,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    action = Action.PURGE if purge else Action.DELETE
+    raise typer.Exit(command.run(places(context), action, chosen))
 
 
 @app.command()

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollout.errors import HomeNotFound, RolloutError
+from rollout.errors import HomeNotFound, RolloutError, WriterActive
 from state.errors import (
     AliasCycle,
     AliasNotFound,
+    AlreadyArchived,
     AmbiguousThread,
     BadDump,
     DumpTooNew,
     FileUnusable,
+    ForkDepends,
     IndexBusy,
     IndexDamaged,
     IndexMissing,
@@ -24,8 +26,10 @@ from state.errors import (
     LeaseLost,
     NoBackup,
     NotAnIndex,
+    NotArchived,
     PlanOutdated,
     StateError,
+    TargetExists,
     ThreadNotFound,
 )
 
@@ -73,6 +77,21 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
+    AlreadyArchived: Outcome(
+        USAGE, "already_archived", "threadkeep unarchive takes it out of the archive"
+    ),
+    NotArchived: Outcome(USAGE, "not_archived", "threadkeep list --archived shows what is"),
+    ForkDepends: Outcome(
+        USAGE, "fork_depends", "delete that one too, in the same command, or archive this one"
+    ),
+    TargetExists: Outcome(
+        DAMAGED,
+        "target_exists",
+        "compare both files (threadkeep show names those of a thread) and move one away",
+    ),
+    WriterActive: Outcome(
+        BUSY, "writer_active", "close it in the program that has it open", retryable=True
+    ),
     IndexTooNew: Outcome(
         TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
     ),

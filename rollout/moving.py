@@ -157,7 +157,7 @@ def move_file(source: Path, target: Path) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         source.rename(target)
         return
-    source.unlink()
+    source.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

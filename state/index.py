@@ -89,7 +89,7 @@ class ThreadIndex:
                 held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
                 return replace(page, rows=held)
             if not gone:
-                fresh = await self._rows([row["id"] for row in page.rows])
+                fresh = await self.rows_of([row["id"] for row in page.rows])
                 return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
         return page
 
@@ -112,11 +112,11 @@ class ThreadIndex:
         if len(ids) > 1:
             raise AmbiguousThread(reference, ids)
         if ids:
-            found = await self._rows(ids)
+            found = await self.rows_of(ids)
             stale = [row for row in found.values() if not is_fresh(self.home, row)]
             if stale:
                 await self._repair(stale)
-                found = await self._rows(ids)
+                found = await self.rows_of(ids)
             if ids[0] in found:
                 return found[ids[0]]
         raise ThreadNotFound(reference)
@@ -240,7 +240,8 @@ class ThreadIndex:
         async with self.database.read() as connection:
             return [dict(row._mapping) for row in await connection.execute(found)]
 
-    async def _rows(self, ids: Sequence[str]) -> dict[str, Row]:
+    async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
+        """The rows of threads as the index has them, by id."""
         names = COLUMNS.split(", ")
         columns = [threads.c[name] for name in names]
         async with self.database.read() as connection:
