@@ -10,9 +10,9 @@ from state.errors import (
     AlreadyArchived,
     AmbiguousThread,
     BadDump,
+    DependedOn,
     DumpTooNew,
     FileUnusable,
-    ForkDepends,
     IndexBusy,
     IndexDamaged,
     IndexMissing,
@@ -81,8 +81,8 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         USAGE, "already_archived", "threadkeep unarchive takes it out of the archive"
     ),
     NotArchived: Outcome(USAGE, "not_archived", "threadkeep list --archived shows what is"),
-    ForkDepends: Outcome(
-        USAGE, "fork_depends", "delete that one too, in the same command, or archive this one"
+    DependedOn: Outcome(
+        USAGE, "depended_on", "delete that one too, in the same command, or archive this one"
     ),
     TargetExists: Outcome(
         DAMAGED,

@@ -24,7 +24,7 @@ StateError
 ├ FileUnusable(path, reason)
 ├ AlreadyArchived(thread_id)
 ├ NotArchived(thread_id)
-├ ForkDepends(thread_id, fork_id)
+├ DependedOn(thread_id, other_id, how)
 ├ TargetExists(thread_id, path)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
@@ -217,14 +217,12 @@ class NotArchived(StateError):
         super().__init__(f"thread {thread_id} is not archived")
 
 
-class ForkDepends(StateError):
-    """A thread cannot be deleted: the history of another one begins in its files."""
+class DependedOn(StateError):
+    """A thread cannot be deleted: another one that stays needs it. ``how`` says what for."""
 
-    def __init__(self, thread_id: str, fork_id: str) -> None:
-        self.thread_id, self.fork_id = thread_id, fork_id
-        super().__init__(
-            f"thread {thread_id} cannot be deleted: the history of thread {fork_id} begins in it"
-        )
+    def __init__(self, thread_id: str, other_id: str, how: str) -> None:
+        self.thread_id, self.other_id, self.how = thread_id, other_id, how
+        super().__init__(f"thread {thread_id} cannot be deleted: thread {other_id} {how}")
 
 
 class TargetExists(StateError):

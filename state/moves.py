@@ -9,33 +9,27 @@ import itertools
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-import orjson
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from rollout.errors import RolloutError, WriterActive
-from rollout.extract import Extracted, extract_file
 from rollout.moving import Group, Move, archive_path, in_the_way, session_path, trash_folder
-from rollout.paths import is_archived, parse_name, parse_uuid
+from rollout.paths import is_archived
 from rollout.writer_lock import WriterLock
-from state import rows
 from state.errors import (
     AlreadyArchived,
+    DependedOn,
     FileUnusable,
-    ForkDepends,
     NotArchived,
     StateError,
     TargetExists,
     ThreadNotFound,
 )
+from state.family import Known, Need, family, ids_of, known_threads, needs
 from state.index import ThreadIndex
 from state.journal import move_all, moving
-from state.schema import rollout_files, thread_spawn_edges, threads
 
 _BATCH_THREADS: Final = 100
 """How many threads are looked at, locked and moved at a time, besides what goes with them."""
@@ -92,7 +86,7 @@ async def delete(index: ThreadIndex, thread_id: str, *, purge: bool = False) -> 
     with ``purge`` remove them, their names and what users set for them, for good.
 
     Raises:
-        ForkDepends: the history of a thread that would stay begins in one of the files.
+        DependedOn: a thread that would stay is attached to it, or its history begins in it.
         FileUnusable, ThreadNotFound, WriterActive: as :func:`archive`.
     """
     return await _one(index, Action.PURGE if purge else Action.DELETE, thread_id)
@@ -145,6 +139,7 @@ class _Batch:
         self._action = action
         self._done = done
         """Threads that earlier batches have moved."""
+        self._deletes = action in (Action.DELETE, Action.PURGE)
         self._trash: set[str] = set()
 
     async def carry_out(self) -> None:
@@ -163,15 +158,28 @@ class _Batch:
             if not going:
                 return
             failed = await move_all(self._index.database, home, [group for _, group in going])
-        for outcome, _ in going:
-            outcome.error = failed.get(outcome.thread_id)
+        stayed = {
+            id_: failed[group.thread_id]
+            for _, group in going
+            if group.thread_id in failed
+            for id_ in group.thread_ids
+        }
+        for outcome in self.outcomes:
+            outcome.error = outcome.error or stayed.get(outcome.thread_id)
 
     async def plan(self) -> None:
         """Say what is to be moved for each thread, or why it cannot be."""
+        async with self._index.database.read() as connection:
+            known = await known_threads(connection, [o.thread_id for o in self.outcomes])
+        wanted = await needs(self._index) if self._deletes else []
+        while True:
+            self._plan_groups(known)
+            if not self._refuse_needed(wanted):
+                return  # else threads that were to go along with one that stays go by themselves
+
+    def _plan_groups(self, known: dict[str, Known]) -> None:
         claimed = set(self._done)
         self._trash.clear()
-        async with self._index.database.read() as connection:
-            known = await _known(connection, [o.thread_id for o in self.outcomes if not o.error])
         for outcome in self.outcomes:
             outcome.group = None
             if outcome.error is None and outcome.thread_id not in claimed:
@@ -181,13 +189,11 @@ class _Batch:
                     outcome.error = error
                 else:
                     claimed.update(outcome.group.thread_ids)
-        if self._action in (Action.DELETE, Action.PURGE):
-            await self._spare_bases()
 
     def _going(self) -> list[tuple[Outcome, Group]]:
         return [(o, o.group) for o in self.outcomes if o.group and not o.error]
 
-    def _group(self, thread_id: str, known: "dict[str, _Known]", claimed: set[str]) -> Group:
+    def _group(self, thread_id: str, known: dict[str, Known], claimed: set[str]) -> Group:
         """What is moved for a thread, the deepest of what it has spawned first."""
         if thread_id not in known:
             raise ThreadNotFound(thread_id)
@@ -197,11 +203,10 @@ class _Batch:
         if self._action is Action.UNARCHIVE and not archived:
             raise NotArchived(thread_id)
         home = self._index.home
-        deleting = self._action in (Action.DELETE, Action.PURGE)
-        trash = trash_folder(home, thread_id, self._trash) if deleting else None
+        trash = trash_folder(home, thread_id, self._trash) if self._deletes else None
         moves = []
-        for id_ in reversed(_family(thread_id, known)):
-            if id_ in claimed or (known[id_].archived != archived and not deleting):
+        for id_ in reversed(family(thread_id, known)):
+            if id_ in claimed or (known[id_].archived != archived and not trash):
                 continue
             for path in known[id_].files:
                 if trash:
@@ -223,24 +228,19 @@ class _Batch:
             purge=self._action is Action.PURGE,
         )
 
-    async def _spare_bases(self) -> None:
-        """Refuse what a thread that would stay depends on, until no more is refused."""
+    def _refuse_needed(self, wanted: Sequence[Need]) -> bool:
+        """Refuse what threads that would stay depend on: whether there was any."""
         going = self._going()
-        if not going:
-            return
-        bases = await _bases(self._index)
-        while True:
-            leaving = {id_ for _, group in going for id_ in group.thread_ids}
-            needed = {base: fork for fork, base in bases if fork not in leaving}
-            for outcome, group in going:
-                held = {rollout for move in group.moves for rollout in _rollout_ids(move)}
-                base = next((base for base in sorted(held) if base in needed), None)
-                if base is not None:
-                    outcome.error = ForkDepends(outcome.thread_id, needed[base])
-            left = self._going()
-            if len(left) == len(going):
-                return
-            going = left
+        leaving = {id_ for _, group in going for id_ in group.thread_ids}
+        needed = {need.what: need for need in wanted if need.thread_id not in leaving}
+        refused = False
+        for outcome, group in going:
+            held = {id_ for move in group.moves for id_ in ids_of(move)}
+            need = next((needed[id_] for id_ in sorted(held) if id_ in needed), None)
+            if need:
+                outcome.error = DependedOn(outcome.thread_id, need.thread_id, need.how)
+                refused = True
+        return refused
 
 
 def _lock(
@@ -262,92 +262,3 @@ def _lock(
             else:
                 locked.update(fresh)
                 held.enter_context(taken.pop_all())
-
-
-@dataclass(slots=True)
-class _Known:
-    """What the index has of a thread."""
-
-    archived: bool
-    created_at_ms: int
-    files: list[str] = field(default_factory=list)
-    """All of them, also those that cannot be read and only have its id in their name."""
-    spawned: list[str] = field(default_factory=list)
-
-
-async def _known(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, _Known]:
-    """Threads with all that they have spawned, as far as they are here."""
-    edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
-    found: dict[str, _Known] = {}
-    level = list(thread_ids)
-    while level:
-        chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, level))
-        found |= {
-            row.id: _Known(bool(row.archived), row.created_at_ms)
-            for row in await connection.execute(chosen)
-        }
-        spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
-            rows.among(edge.parent_thread_id, level)
-        )
-        named = sa.select(c.parent_thread_id, c.id).where(rows.among(c.parent_thread_id, level))
-        level = []
-        for parent, child in await connection.execute(
-            sa.union(spawned, named).order_by("child_thread_id")
-        ):
-            if parent in found:
-                found[parent].spawned.append(child)
-            if child not in found:
-                level.append(child)
-    own = sa.select(f.path, f.thread_id).where(rows.among(f.thread_id, found))
-    for path, thread_id in await connection.execute(own.order_by(f.path)):
-        found[thread_id].files.append(path)
-    unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
-    for path in await connection.scalars(unreadable):
-        name = parse_name(path.rsplit("/", 1)[-1])
-        if name and name.thread_id in found:
-            found[name.thread_id].files.append(path)
-    return found
-
-
-def _family(thread_id: str, known: dict[str, _Known]) -> list[str]:
-    """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
-    files may go in circles."""
-    family = {thread_id: None}
-    waiting = [thread_id]
-    for id_ in waiting:
-        for child in known[id_].spawned:
-            if child in known and child not in family:
-                family[child] = None
-                waiting.append(child)
-    return waiting
-
-
-def _rollout_ids(move: Move) -> set[str]:
-    """By what a ``history_base`` may mean the file: its own id, or the thread's (§13.2)."""
-    name = parse_name(move.source.rsplit("/", 1)[-1])
-    return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
-
-
-async def _bases(index: ThreadIndex) -> list[tuple[str, str]]:
-    """Each thread whose history begins in another file, with the id of that file; for all files,
-    as segments that were left behind go on from somewhere too."""
-    c, f = threads.c, rollout_files.c
-    async with index.database.read() as connection:
-        forked = await connection.execute(
-            sa.select(c.id, c.history_base).where(c.history_base.is_not(None)).order_by(c.id)
-        )
-        found = [(row.id, row.history_base) for row in forked]
-        segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
-    for path in segments:
-        outcome = await asyncio.to_thread(extract_file, index.home, path)
-        if isinstance(outcome, Extracted) and outcome.facts.history_base:
-            found.append((outcome.facts.id, outcome.facts.history_base))
-    return [(id_, base) for id_, text in found if (base := _base_id(text))]
-
-
-def _base_id(history_base: str) -> str | None:
-    try:
-        value = orjson.loads(history_base)
-    except orjson.JSONDecodeError:
-        return None
-    return parse_uuid(value.get("thread_id")) if isinstance(value, dict) else None
