@@ -112,6 +112,8 @@ async def _finish(database: Database, home: Path) -> list[str]:
         problems += left
         if not left:
             _strike(entry)
+    for unwritten in folder.glob("*.new"):
+        unwritten.unlink()  # its process was killed before anything was moved
     with suppress(OSError):
         folder.rmdir()
     return problems
@@ -228,7 +230,5 @@ def _read(entry: Path, home: Path) -> list[Group]:
 def _strike(entry: Path) -> None:
     """Take an entry out, and the folder if nothing else is in it."""
     entry.unlink()
-    for left in entry.parent.glob("*.new"):
-        left.unlink()  # of a process that was killed while writing it: nothing was moved
     with suppress(OSError):
         entry.parent.rmdir()
