@@ -80,7 +80,11 @@ def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str
 
 
 def in_the_way(home: Path, moves: Sequence[Move]) -> str | None:
-    """The first target that is taken, by a file or by another move; None if all are free."""
+    """The first target that is taken, by a file or by another move; None if all are free.
+
+    Raises:
+        OSError: a target cannot be looked at.
+    """
     targets = set[str]()
     for move in moves:
         if move.target in targets or _other_file(home / move.source, home / move.target):
@@ -180,7 +184,7 @@ def _other_file(source: Path, target: Path) -> bool:
     """Whether there is something at ``target`` that is not the file at ``source`` itself."""
     try:
         there = target.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         return not os.path.samestat(source.lstat(), there)

@@ -215,7 +215,11 @@ class _Batch:
                     created_ms = known[id_].created_at_ms
                     target = session_path(path, created_ms) if archived else archive_path(path)
                     moves.append(Move(id_, path, target))
-        taken = in_the_way(home, moves)
+        try:
+            taken = in_the_way(home, moves)
+        except OSError as error:
+            at = Path(error.filename or home)
+            raise FileUnusable(at, error.strerror or str(error)) from error
         if taken is not None:
             raise TargetExists(thread_id, home / taken)
         if trash:
