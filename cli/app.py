@@ -142,7 +142,7 @@ def explain(
     """Tell why a thread is listed or not, here and in Codex's picker."""
     from cli import explain as command
 
-    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
+    raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
 
 
 @app.command()
@@ -360,6 +360,38 @@ def repair(
     raise typer.Exit(status)
 
 
+@app.command("codex-check")
+def codex_check(
+    context: typer.Context,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what is safe in Codex's database.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put Codex's database back as it was before --fix.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix or --undo: do not ask.")] = False,
+    limit: LimitOption = KEPT_FINDINGS,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the files with Codex's own database. Writes nothing without --fix or --undo. Exit
+    status 1 if there is anything to mend."""
+    from cli import codex_check as command
+
+    if fix and undo:
+        raise typer.BadParameter("--undo goes alone")
+    if yes and not (fix or undo):
+        raise typer.BadParameter("--yes goes with --fix or --undo")
+    if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
+        raise typer.BadParameter("this changes Codex's database: where it cannot ask, add --yes")
+    if undo:
+        status = command.take_back(places(context), ask=not yes, as_json=as_json)
+    elif fix:
+        status = command.fix(places(context), ask=not yes, limit=limit, as_json=as_json)
+    else:
+        status = command.check(places(context), limit=limit, as_json=as_json)
+    raise typer.Exit(status)
+
+
 @app.command()
 def du(
     context: typer.Context,
@@ -367,7 +399,8 @@ def du(
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+            help="project, source, age, era, provider, model, form, place or bucket; repeatable."
+            " [default: all]",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
@@ -455,7 +488,7 @@ app.add_typer(db.app)
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
-    from state.errors import StateError
+    from state.errors import FileUnusable, StateError
 
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
@@ -466,6 +499,9 @@ def main() -> None:
         app()
     except (RolloutError, StateError) as error:
         sys.exit(_tell(error))
+    except OSError as error:  # a file that vanished under us, a disk that went away
+        named = Path(str(error.filename or "a file"))
+        sys.exit(_tell(FileUnusable(named, error.strerror or str(error))))
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
@@ -473,11 +509,11 @@ def main() -> None:
 
 def _tell(error: "RolloutError | StateError") -> int:
     from cli.errors import document, outcome
-    from cli.output import data
+    from cli.output import data, one_line
 
     found = outcome(error)
     if "--json" in sys.argv:
         data(document(error))
     else:
-        print(f"threadkeep: {error}\n  {found.hint}", file=sys.stderr)
+        print(f"threadkeep: {one_line(str(error))}\n  {found.hint}", file=sys.stderr)
     return found.status

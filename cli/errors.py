@@ -10,6 +10,11 @@ from state.errors import (
     AlreadyArchived,
     AmbiguousThread,
     BadDump,
+    CodexChanged,
+    CodexChangedSince,
+    CodexInUse,
+    CodexSchemaUnknown,
+    CodexUnusable,
     DependedOn,
     DumpTooNew,
     FileUnusable,
@@ -20,11 +25,13 @@ from state.errors import (
     IndexTooNew,
     IndexUnavailable,
     InvalidCursor,
+    InvalidFolder,
     InvalidQuery,
     InvalidSql,
     LeaseHeld,
     LeaseLost,
     NoBackup,
+    NoCodexBackup,
     NotAnIndex,
     NotArchived,
     PlanOutdated,
@@ -70,6 +77,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
+    InvalidFolder: Outcome(USAGE, "invalid_folder", "see threadkeep relink --help"),
     AliasCycle: Outcome(
         USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
     ),
@@ -118,6 +126,24 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     NoBackup: Outcome(
         NOT_FOUND, "no_backup", "threadkeep repair --apply makes one each time it changes something"
+    ),
+    CodexUnusable: Outcome(
+        DAMAGED, "codex_unusable", "threadkeep codex-check tells more, and what Codex does then"
+    ),
+    CodexSchemaUnknown: Outcome(
+        TOO_NEW, "codex_schema_unknown", "update threadkeep; codex-check without --fix still reads"
+    ),
+    CodexInUse: Outcome(
+        BUSY, "codex_in_use", "end these programs, then run the same command again", retryable=True
+    ),
+    CodexChanged: Outcome(
+        BUSY, "codex_changed", "threadkeep codex-check shows how it is now", retryable=True
+    ),
+    CodexChangedSince: Outcome(
+        BUSY, "codex_changed_since", "threadkeep codex-check shows what there is left to mend"
+    ),
+    NoCodexBackup: Outcome(
+        NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before it changes it"
     ),
 }
 

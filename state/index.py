@@ -314,10 +314,18 @@ def is_fresh(home: Path, row: Row) -> bool:
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 
+def from_here(reference: str) -> Path:
+    """The absolute path; as it is where the current folder has been removed."""
+    try:
+        return Path(reference).absolute()
+    except FileNotFoundError:
+        return Path(reference)
+
+
 def below(home: Path, reference: str) -> str | None:
     """A path as the index has it: relative to the home, if it leads there."""
     for root in (home, home.resolve()):
-        for path in (Path(reference).absolute(), home / reference):
+        for path in (from_here(reference), home / reference):
             if path.is_relative_to(root):
                 return path.relative_to(root).as_posix()
     return None

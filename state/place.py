@@ -66,7 +66,7 @@ def default_provider(home: Path) -> str:
     try:
         with (home / "config.toml").open("rb") as file:
             provider = tomllib.load(file).get("model_provider")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: thousands of brackets
         return DEFAULT_PROVIDER
     return provider if isinstance(provider, str) and provider else DEFAULT_PROVIDER
 
