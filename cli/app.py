@@ -12,11 +12,23 @@ import typer
 
 from cli import db
 from cli.options import (
+    AllSourcesOption,
+    AncestorOption,
+    ArchivedOption,
+    CwdOption,
     DatabaseOption,
+    DryRunOption,
+    ExcludeOption,
     HomeOption,
     JsonOption,
     LimitOption,
+    ParentOption,
+    ProviderOption,
+    SearchOption,
+    SourceOption,
     ThreadArgument,
+    ThreadsArgument,
+    YesOption,
     places,
     places_of,
 )
@@ -66,35 +78,15 @@ def list_(
     sort: Annotated[str, typer.Option(help="created_at, updated_at or recency_at.")] = "updated_at",
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
     cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
-    archived: Annotated[
-        bool, typer.Option("--archived", help="The archived threads, and only those.")
-    ] = False,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this source kind: cli, vscode, exec, appServer, subAgent, subAgentReview,"
-            " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable."
-        ),
-    ] = None,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Also what was not started by hand.")
-    ] = False,
-    provider: Annotated[
-        list[str] | None, typer.Option(help="Only this model provider. Repeatable.")
-    ] = None,
-    cwd: Annotated[
-        list[str] | None, typer.Option(help="Only threads of this folder. Repeatable.")
-    ] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Only threads whose name or beginning holds this text.")
-    ] = None,
-    parent: Annotated[str | None, typer.Option(help="Only children of this thread id.")] = None,
-    ancestor: Annotated[
-        str | None, typer.Option(help="Only descendants of this thread id.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out this thread id. Repeatable.")
-    ] = None,
+    archived: ArchivedOption = False,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
     sync: Annotated[
         bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
     ] = True,
@@ -151,7 +143,117 @@ def explain(
     """Tell why a thread is listed or not, here and in Codex's picker."""
     from cli import explain as command
 
-    raise typer.Exit(command.run(places(context), thread, cwd or Path.cwd(), as_json=as_json))
+    raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
+
+
+@app.command()
+def archive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the archive."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=False,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
+
+
+@app.command()
+def unarchive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take threads, and what they have spawned, out of the archive."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=True,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen))
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    archived: ArchivedOption = False,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove them for good, not into the trash.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the trash of the home."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=archived,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    action = Action.PURGE if purge else Action.DELETE
+    raise typer.Exit(command.run(places(context), action, chosen))
 
 
 @app.command()
@@ -259,6 +361,38 @@ def repair(
     raise typer.Exit(status)
 
 
+@app.command("codex-check")
+def codex_check(
+    context: typer.Context,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what is safe in Codex's database.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put Codex's database back as it was before --fix.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix or --undo: do not ask.")] = False,
+    limit: LimitOption = KEPT_FINDINGS,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the files with Codex's own database. Writes nothing without --fix or --undo. Exit
+    status 1 if there is anything to mend."""
+    from cli import codex_check as command
+
+    if fix and undo:
+        raise typer.BadParameter("--undo goes alone")
+    if yes and not (fix or undo):
+        raise typer.BadParameter("--yes goes with --fix or --undo")
+    if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
+        raise typer.BadParameter("this changes Codex's database: where it cannot ask, add --yes")
+    if undo:
+        status = command.take_back(places(context), ask=not yes, as_json=as_json)
+    elif fix:
+        status = command.fix(places(context), ask=not yes, limit=limit, as_json=as_json)
+    else:
+        status = command.check(places(context), limit=limit, as_json=as_json)
+    raise typer.Exit(status)
+
+
 @app.command()
 def du(
     context: typer.Context,
@@ -266,7 +400,8 @@ def du(
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="project, source, age, era, form, place or bucket; repeatable. [default: all]",
+            help="project, source, age, era, provider, model, form, place or bucket; repeatable."
+            " [default: all]",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10,
@@ -377,7 +512,7 @@ app.add_typer(db.app)
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
-    from state.errors import StateError
+    from state.errors import FileUnusable, StateError
 
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
@@ -388,6 +523,9 @@ def main() -> None:
         app()
     except (RolloutError, StateError) as error:
         sys.exit(_tell(error))
+    except OSError as error:  # a file that vanished under us, a disk that went away
+        named = Path(str(error.filename or "a file"))
+        sys.exit(_tell(FileUnusable(named, error.strerror or str(error))))
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
@@ -395,11 +533,11 @@ def main() -> None:
 
 def _tell(error: "RolloutError | StateError") -> int:
     from cli.errors import document, outcome
-    from cli.output import data
+    from cli.output import data, one_line
 
     found = outcome(error)
     if "--json" in sys.argv:
         data(document(error))
     else:
-        print(f"threadkeep: {error}\n  {found.hint}", file=sys.stderr)
+        print(f"threadkeep: {one_line(str(error))}\n  {found.hint}", file=sys.stderr)
     return found.status

@@ -28,14 +28,13 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the index file: damage, schema, references, title search. Writes nothing."""
     from cli import output, report
-    from state.ask import existing
+    from state.ask import reading
     from state.dbcheck import check_database
-    from state.engine import translated
     from state.findings import Findings
 
     index = places(context).index
     found = Findings()
-    with translated(index), existing(index) as connection:
+    with reading(index) as connection:
         for finding in check_database(connection):
             found.add(finding)
     if as_json:

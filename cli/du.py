@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from cli import errors, output
+from cli.list_ import label
 from cli.options import Places
 from cli.run import caught_up, read_index
 from state.index import ThreadIndex
@@ -19,6 +20,8 @@ class Dimension(StrEnum):
     SOURCE = "source"
     AGE = "age"
     ERA = "era"
+    PROVIDER = "provider"
+    MODEL = "model"
     FORM = "form"
     PLACE = "place"
     BUCKET = "bucket"
@@ -30,7 +33,7 @@ def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as
     async def work(index: ThreadIndex) -> tuple[Usage, str]:
         note = await caught_up(index)
         with output.progress("images") as report:
-            return await usage(index, images=images, report=report), note
+            return await usage(index, limit, images=images, report=report), note
 
     try:
         found, note = read_index(places, work)
@@ -41,24 +44,33 @@ def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as
         output.say(note)
     dimensions = by or [*Dimension]
     if as_json:
-        output.data(_document(found, dimensions, limit, images=images, complete=not note))
-        return errors.OK
-    threads = f"of {output.plural(len(found.threads), 'thread')}"
+        output.data(_document(found, dimensions, limit, complete=not note))
+    else:
+        _tell(found, dimensions, limit, with_threads=not by)
+    problems = found.images.problems if found.images else {}
+    for path, problem in problems.items():
+        output.say(output.one_line(f"{path}: {problem}"))
+    return errors.SOME_UNREADABLE if problems else errors.OK
+
+
+def _tell(found: Usage, dimensions: Sequence[Dimension], limit: int, *, with_threads: bool) -> None:
+    images = found.images is not None
+    threads = f"of {output.plural(found.threads, 'thread')}"
     total = found.total
     output.line(f"{output.amount(total.bytes)}B in {output.plural(total.files, 'file')} {threads}")
-    if found.content_bytes is not None:
-        share = _percent(total.image_bytes, found.content_bytes)
+    if found.images:
+        content = found.images.content_bytes
+        share = _percent(total.image_bytes, content)
         output.line(
-            f"{output.amount(found.content_bytes)}B of content, {share} of it images"
+            f"{output.amount(content)}B of content, {share} of it images"
             f" ({output.amount(total.image_bytes)}B)"
         )
     for dimension in dimensions:
         output.line()
         _tell_groups(dimension, found.by[dimension], total, limit, images=images)
-    if not by:
+    if with_threads:
         output.line()
-        _tell_threads(found.threads[:limit], total, images=images)
-    return errors.OK
+        _tell_threads(found.biggest, total, images=images)
 
 
 def _tell_groups(
@@ -76,7 +88,7 @@ def _tell_groups(
 def _tell_threads(found: Sequence[ThreadUsage], total: Amount, *, images: bool) -> None:
     output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
     for thread in found:
-        what = f"{thread.id}  {output.one_line(thread.name)[:60]}"
+        what = f"{thread.row['id']}  {output.one_line(label(thread.row))[:60]}"
         output.line(_amount_row(thread.amount, total, what, images=images))
 
 
@@ -105,18 +117,20 @@ def _rest(groups: Mapping[str, Amount], limit: int) -> Amount:
 
 
 def _document(
-    found: Usage, dimensions: Sequence[Dimension], limit: int, *, images: bool, complete: bool
+    found: Usage, dimensions: Sequence[Dimension], limit: int, *, complete: bool
 ) -> dict[str, Any]:
+    read = found.images
+
     def entry(amount: Amount) -> dict[str, Any]:
-        shown = amount.image_bytes if images else None
+        shown = amount.image_bytes if read else None
         return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown}
 
     return {
         "version": 1,
         "complete": complete,
         **entry(found.total),
-        "contentBytes": found.content_bytes,
-        "threads": len(found.threads),
+        "contentBytes": read.content_bytes if read else None,
+        "threads": found.threads,
         "by": {
             dimension.value: {
                 "groups": [
@@ -131,7 +145,16 @@ def _document(
             for dimension in dimensions
         },
         "biggest": [
-            {"id": one.id, "name": one.name, "cwd": one.cwd, **entry(one.amount)}
-            for one in found.threads[:limit]
+            {
+                "id": one.row["id"],
+                "name": label(one.row),
+                "cwd": one.row["cwd"],
+                **entry(one.amount),
+            }
+            for one in found.biggest
+        ],
+        "problems": [
+            {"path": path, "reason": reason}
+            for path, reason in (read.problems if read else {}).items()
         ],
     }

@@ -15,8 +15,15 @@ from rollout.errors import (
 from state.errors import (
     AliasCycle,
     AliasNotFound,
+    AlreadyArchived,
     AmbiguousThread,
     BadDump,
+    CodexChanged,
+    CodexChangedSince,
+    CodexInUse,
+    CodexSchemaUnknown,
+    CodexUnusable,
+    DependedOn,
     DumpTooNew,
     FileUnusable,
     IndexBusy,
@@ -27,16 +34,20 @@ from state.errors import (
     IndexUnavailable,
     InvalidChange,
     InvalidCursor,
+    InvalidFolder,
     InvalidName,
     InvalidQuery,
     InvalidSql,
     LeaseHeld,
     LeaseLost,
     NoBackup,
+    NoCodexBackup,
     NotAnIndex,
+    NotArchived,
     NotResumable,
     PlanOutdated,
     StateError,
+    TargetExists,
     ThreadArchived,
     ThreadNotFound,
     UnsupportedHistory,
@@ -83,6 +94,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
+    InvalidFolder: Outcome(USAGE, "invalid_folder", "see threadkeep relink --help"),
     AliasCycle: Outcome(
         USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
     ),
@@ -91,7 +103,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
     ThreadArchived: Outcome(
-        USAGE, "thread_archived", "take it out of the archive first, as codex unarchive does"
+        USAGE, "thread_archived", "threadkeep unarchive takes it out of the archive"
     ),
     UnsupportedHistory: Outcome(
         TOO_NEW, "unsupported_history", "update threadkeep; reading and listing go on working"
@@ -110,11 +122,23 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
     ),
     NotForkable: Outcome(DAMAGED, "not_forkable", "threadkeep explain tells what is wrong with it"),
-    WriterActive: Outcome(
-        BUSY, "writer_active", "close it in the program that has it open", retryable=True
-    ),
     DamagedCompression: Outcome(
         DAMAGED, "damaged_compression", "threadkeep explain tells what is wrong with it"
+    ),
+    AlreadyArchived: Outcome(
+        USAGE, "already_archived", "threadkeep unarchive takes it out of the archive"
+    ),
+    NotArchived: Outcome(USAGE, "not_archived", "threadkeep list --archived shows what is"),
+    DependedOn: Outcome(
+        USAGE, "depended_on", "delete that one too, in the same command, or archive this one"
+    ),
+    TargetExists: Outcome(
+        DAMAGED,
+        "target_exists",
+        "compare both files (threadkeep show names those of a thread) and move one away",
+    ),
+    WriterActive: Outcome(
+        BUSY, "writer_active", "close it in the program that has it open", retryable=True
     ),
     IndexTooNew: Outcome(
         TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
@@ -142,6 +166,24 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     NoBackup: Outcome(
         NOT_FOUND, "no_backup", "threadkeep repair --apply makes one each time it changes something"
+    ),
+    CodexUnusable: Outcome(
+        DAMAGED, "codex_unusable", "threadkeep codex-check tells more, and what Codex does then"
+    ),
+    CodexSchemaUnknown: Outcome(
+        TOO_NEW, "codex_schema_unknown", "update threadkeep; codex-check without --fix still reads"
+    ),
+    CodexInUse: Outcome(
+        BUSY, "codex_in_use", "end these programs, then run the same command again", retryable=True
+    ),
+    CodexChanged: Outcome(
+        BUSY, "codex_changed", "threadkeep codex-check shows how it is now", retryable=True
+    ),
+    CodexChangedSince: Outcome(
+        BUSY, "codex_changed_since", "threadkeep codex-check shows what there is left to mend"
+    ),
+    NoCodexBackup: Outcome(
+        NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before it changes it"
     ),
 }
 

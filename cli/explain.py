@@ -10,11 +10,13 @@ from state.explain import Explanation, explain
 from state.reasons import Reason
 
 
-def run(places: Places, reference: str, cwd: Path, *, as_json: bool) -> int:
-    """Explain one thread or file. Gives the exit status."""
+def run(places: Places, reference: str, cwd: Path | None, *, as_json: bool) -> int:
+    """Explain one thread or file; ``cwd`` is the current folder if not given. Gives the exit
+    status."""
+    folder = str(cwd) if cwd else _here()
     found = read_index(
         places,
-        lambda index: explain(index, reference, cwd=str(cwd), sqlite_home=places.sqlite_home),
+        lambda index: explain(index, reference, cwd=folder, sqlite_home=places.sqlite_home),
     )
     if as_json:
         output.data(_document(found))
@@ -26,6 +28,14 @@ def run(places: Places, reference: str, cwd: Path, *, as_json: bool) -> int:
         for reason in found.reasons:
             _tell(reason, found.path)
     return errors.OK
+
+
+def _here() -> str | None:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        output.say("The current folder has been removed: every folder counts.")
+        return None
 
 
 def _tell(reason: Reason, path: str | None) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import with_index
+from cli.run import read_index, throw_away_copy, with_index
 from state.dump import dump_lines, known_facts, read_dump, restore
-from state.errors import FileUnusable
+from state.errors import FileUnusable, IndexNotWritable
 from state.facts import Alias
 from state.index import ThreadIndex
 from state.relink import aliases, relink, unlink
@@ -18,9 +18,14 @@ from state.relink import aliases, relink, unlink
 
 def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:
     """Write what users set to ``target``, or to stdout. Gives the exit status."""
-    facts, damaged = asyncio.run(known_facts(places.index))
+    try:
+        facts, damaged = asyncio.run(known_facts(places.index))
+    except IndexNotWritable as problem:
+        with throw_away_copy(places, problem) as copy:
+            facts, damaged = asyncio.run(known_facts(copy.index))
+            damaged = damaged or not copy.index.exists()
     if damaged:
-        output.say("The index is damaged; this is what facts.jsonl beside it holds.")
+        output.say("The index cannot be read; this is what facts.jsonl beside it holds.")
     lines = list(dump_lines(facts))
     if target is not None:
         _write(target, lines)
@@ -41,12 +46,17 @@ def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:
 
 
 def _write(target: Path, lines: list[str]) -> None:
-    """Put lines in the place of a file in one step: there is never half a dump."""
+    """Put lines in the place of a file in one step: there is never half a dump. A pipe or a
+    device is written to, and stays what it is."""
+    content = "".join(f"{line}\n" for line in lines).encode()
     fresh = target.with_name(f"{target.name}.new-{os.getpid()}")
     try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
         try:
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write("".join(f"{line}\n" for line in lines).encode())
+                file.write(content)
             fresh.replace(target)
         finally:
             fresh.unlink(missing_ok=True)
@@ -90,7 +100,8 @@ def run_relink(
         alias, count = await relink(index.database, old, new)
         return [alias], count
 
-    found, count = with_index(places, work)
+    changes = removed is not None or old is not None
+    found, count = (with_index if changes else read_index)(places, work)
     if as_json:
         entries = [
             {"old": alias.alias, "new": alias.value, "setAt": output.iso(alias.set_at_ms) or None}

@@ -1,6 +1,5 @@
 """``threadkeep list``: what threads there are."""
 
-import sqlite3
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import errors, output
 from cli.options import Places
+from state.errors import SQLITE_ERRORS
 from state.listing import LARGEST_PAGE, Hidden, Page, Query, Row
 from state.view import display_name, display_text, thread_json
 
@@ -31,7 +31,7 @@ def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_j
     wants_ids = not as_json and sys.stdout.isatty()
     try:
         listed = _quickly(places, query, count, catch_up, wants_ids)
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         listed = None  # the long way tells what is wrong, and mends it where it can
     if listed is None:
         from cli.run import read_index

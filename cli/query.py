@@ -1,19 +1,20 @@
 """``threadkeep query``: questions in SQL that only read, answered row by row."""
 
-import itertools
 import json
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from cli import errors, output
 from cli.options import Places
 from state.ask import Answer, ask
-from state.errors import InvalidSql, StateError
+from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 from state.listing import Query
 
-_CHUNK = 500
+_CHUNK_ROWS = 500
+_CHUNK_SIZE = 2**20
 _LONGEST_SQL = 1_000_000
 _NARROWEST_COLUMN = 8
 
@@ -24,34 +25,46 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
         sql = sys.stdin.buffer.read(_LONGEST_SQL + 1).decode("utf-8", "replace")
     if len(sql) > _LONGEST_SQL:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
-    note = _make_ready(places, catch_up)
-    if note:
-        output.say(note)
-    with ask(places.index, sql) as answer:
+    with ExitStack() as stack:
+        here, note = _make_ready(places, catch_up, stack)
+        try:
+            answer = stack.enter_context(ask(here.index, sql))
+        except IndexDamaged as damage:  # deeper than opening the index looks
+            from cli.run import put_aside
+
+            put_aside(here, damage)
+            here, note = _make_ready(places, catch_up, stack)
+            answer = stack.enter_context(ask(here.index, sql))
+        if note:
+            output.say(note)
         if as_json:
             return _document(answer, complete=not note)
         rows = (_table if sys.stdout.isatty() else _lines)(answer)
     return errors.OK if rows else errors.NO_MATCH
 
 
-def _make_ready(places: Places, catch_up: bool) -> str:
-    """Bring the index up to date; gives why it may not be whole yet, if so."""
+def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Places, str]:
+    """Bring the index up to date: where to ask it, and why it may not be whole yet, if so.
+
+    Where it cannot be written that is a copy, which lives as long as ``stack``.
+    """
     from state.quick import Reader
 
     with Reader.opened(places.home, places.index, Query(), scan=catch_up) as reader:
         if reader is not None:
-            return ""
-    from cli.run import with_index
+            return places, ""
+    from cli.run import caught_up, throw_away_copy, with_index
     from state.index import ThreadIndex
 
     async def work(index: ThreadIndex) -> str:
-        if not catch_up:
-            return ""  # opening it has brought its schema up to date
-        with output.progress("indexing") as report:
-            done = await index.catch_up(report)
-        return "" if done else "Indexing is under way: the answer may not be whole yet."
+        # Without catching up, opening it has still brought its schema up to date.
+        return await caught_up(index) if catch_up else ""
 
-    return with_index(places, work)
+    try:
+        return places, with_index(places, work)
+    except IndexNotWritable as problem:
+        copy = stack.enter_context(throw_away_copy(places, problem))
+        return copy, with_index(copy, work)
 
 
 def _lines(answer: Answer) -> int:
@@ -64,7 +77,16 @@ def _lines(answer: Answer) -> int:
 
 
 def _chunks(answer: Answer) -> Iterator[list[tuple[Any, ...]]]:
-    while chunk := list(itertools.islice(answer.rows, _CHUNK)):
+    """The rows, so many at a time as are worth a write, and no more than memory is for."""
+    chunk: list[tuple[Any, ...]] = []
+    size = 0
+    for row in answer.rows:
+        chunk.append(row)
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(chunk) == _CHUNK_ROWS or size > _CHUNK_SIZE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

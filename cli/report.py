@@ -46,7 +46,7 @@ def tell(found: Findings, more: str) -> None:
     shown = sum(min(count, _SHOWN_NOTES) for count in notes.values())
     hidden = found.by_severity[NOTE] - shown
     if hidden:
-        output.say(f"… and {output.plural(hidden, 'note')} more: --json shows them")
+        output.say(f"… and {output.plural(hidden, 'note')} more: --json --limit N shows them")
     graver = len(found.kept) - sum(notes.values())
     cut = found.total - found.by_severity[NOTE] - graver
     if cut:

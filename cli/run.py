@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,10 +36,25 @@ def read_index(places: Places, work: Work[Result], *, recovering: bool = True) -
     try:
         return with_index(places, work, recovering=recovering)
     except IndexNotWritable as problem:
-        output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
-        with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-            copy = copy_index(places.index, Path(folder))
-            return asyncio.run(_opened(Places(places.home, copy), work, recovering))
+        with throw_away_copy(places, problem) as copy:
+            return asyncio.run(_opened(copy, work, recovering))
+
+
+@contextmanager
+def throw_away_copy(places: Places, problem: IndexNotWritable) -> Iterator[Places]:
+    """Say that the index cannot be written, and give the places with a copy of it."""
+    output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
+    with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+        yield Places(places.home, copy_index(places.index, Path(folder)))
+
+
+def put_aside(places: Places, damage: IndexDamaged) -> None:
+    """Put a damaged index aside, and say so.
+
+    Raises:
+        IndexDamaged: ``damage`` again, if the file may be no index of ours.
+    """
+    asyncio.run(_put_aside(places, damage))
 
 
 async def caught_up(index: ThreadIndex) -> str:
@@ -59,6 +75,8 @@ async def caught_up(index: ThreadIndex) -> str:
 async def _opened(places: Places, work: Work[Result], recovering: bool) -> Result:
     async def attempt() -> Result:
         async with open_index(places.home, places.index) as index:
+            for problem in index.unfinished:
+                output.say(f"A move of files that was cut off cannot be finished yet: {problem}.")
             return await work(index)
 
     try:
@@ -66,7 +84,11 @@ async def _opened(places: Places, work: Work[Result], recovering: bool) -> Resul
     except IndexDamaged as damage:
         if not recovering:
             raise
-        aside = await recover(places.index, damage)
-        if aside:
-            output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")
+        await _put_aside(places, damage)
     return await attempt()
+
+
+async def _put_aside(places: Places, damage: IndexDamaged) -> None:
+    aside = await recover(places.index, damage)
+    if aside:
+        output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")

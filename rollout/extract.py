@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from rollout.errors import DamagedCompression, UnreadableRollout
 from rollout.fold import (
+    LONGEST_TEXT,
     SEEN_META,
     Fold,
     ThreadFacts,
@@ -70,13 +71,18 @@ class Earlier(NamedTuple):
 
 
 def extract_file(
-    home: Path | str, path: str, earlier: Earlier | None = None, reader: LineReader | None = None
+    home: Path | str,
+    path: str,
+    earlier: Earlier | None = None,
+    reader: LineReader | None = None,
+    longest: int | None = LONGEST_TEXT,
 ) -> Extracted | Unusable:
     """The facts of the rollout at ``path`` below ``home``.
 
     With ``earlier``, only lines after the old end are read, if the file is the same one,
     has grown, and its folded part has not been rewritten; otherwise all of it is. Costs one
-    pass and, besides one buffer, the memory of the longest line that is needed.
+    pass and, besides one buffer, the memory of the longest line that is needed. Texts are cut
+    to ``longest`` characters; None keeps all of them.
     """
     full = f"{home}/{path}"
     try:
@@ -85,9 +91,10 @@ def extract_file(
             info = os.stat(full) if path.endswith(COMPRESSED_SUFFIX) else os.fstat(stream.fileno())
             place = (path, *identity(info))
             try:
+                reader = reader or LineReader()
                 if earlier is not None and _may_go_on(stream, path, info, earlier):
-                    return _continue(stream, place, earlier, reader or LineReader())
-                return _extract(stream, place, reader or LineReader())
+                    return _continue(stream, place, earlier, reader, longest)
+                return _extract(stream, place, reader, longest)
             except UnreadableRollout as error:
                 return Unusable(*place, error.reason, error.offset)
     except FileNotFoundError:
@@ -99,7 +106,10 @@ def extract_file(
 
 
 def _extract(
-    stream: RolloutStream, place: tuple[str, int, int, int], reader: LineReader
+    stream: RolloutStream,
+    place: tuple[str, int, int, int],
+    reader: LineReader,
+    longest: int | None,
 ) -> Extracted:
     path, size = place[0], place[1]
     name = parse_name(path.rsplit("/", 1)[-1])
@@ -107,13 +117,13 @@ def _extract(
         raise UnreadableRollout(path, "not named rollout-*.jsonl")
     if size == 0:
         raise UnreadableRollout(path, "empty file")
-    fold = Fold(start_facts(name))
+    fold = Fold(start_facts(name), longest)
     end = _fold_lines(fold, stream, reader, 0, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen) or not fold.usable_lines:
         # What was passed over matters after all: look at every line.
         stream.seek(0)
         passed = fold
-        fold = Fold(start_facts(name))
+        fold = Fold(start_facts(name), longest)
         end = _fold_lines(fold, stream, reader, 0, None)
         if passed.usable_lines:  # what it had not looked at is no finding now either
             fold.bad_lines, fold.first_bad = passed.bad_lines, passed.first_bad
@@ -133,15 +143,19 @@ def _extract(
 
 
 def _continue(
-    stream: RolloutStream, place: tuple[str, int, int, int], earlier: Earlier, reader: LineReader
+    stream: RolloutStream,
+    place: tuple[str, int, int, int],
+    earlier: Earlier,
+    reader: LineReader,
+    longest: int | None,
 ) -> Extracted:
     start = earlier.progress.folded_bytes
     stream.seek(start)
-    fold = Fold(earlier.facts)
+    fold = Fold(earlier.facts, longest)
     end = _fold_lines(fold, stream, reader, start, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen):
         stream.seek(0)
-        return _extract(stream, place, reader)
+        return _extract(stream, place, reader, longest)
     return Extracted(
         *place,
         fold.facts,

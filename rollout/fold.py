@@ -24,7 +24,7 @@ from rollout.policy import READ_ONLY, permission_profile
 from rollout.source import source_object, stored_source, thread_spawn
 
 LONGEST_TEXT: Final = 4096
-"""Characters kept of a text; the whole text is in the file."""
+"""Characters kept of a text unless told otherwise; the whole text is in the file."""
 
 SEEN_META: Final = 1  # a session_meta was folded
 SEEN_PROVIDER: Final = 2  # the provider was named
@@ -133,14 +133,16 @@ _SKIP_WHEN: "Final[dict[tuple[bool, bool], re.Pattern[bytes]]]" = {
 class Fold:
     """Folds the lines of one rollout into :class:`ThreadFacts`.
 
-    With ``facts`` of an earlier fold it goes on where that one ended.
+    With ``facts`` of an earlier fold it goes on where that one ended. Of prompts, sources and
+    policies, which have no limit in the file, ``longest`` characters are kept; None keeps all.
     """
 
     skip: "re.Pattern[bytes]"
     """Matches the beginnings of lines for which :meth:`apply` has no use (§21)."""
 
-    def __init__(self, facts: ThreadFacts) -> None:
+    def __init__(self, facts: ThreadFacts, longest: int | None = LONGEST_TEXT) -> None:
         self.facts = facts
+        self._longest = longest
         self.tools: list[ToolFacts] | None = None
         """Dynamic tools, if this fold saw the session_meta that gives them."""
         self.bad_lines = 0
@@ -237,7 +239,7 @@ class Fold:
             self.tools = list(_tools(meta.dynamic_tools or ()))
         elif thread_id != facts.id:
             return  # copied by a fork
-        facts.source = _text(stored_source(meta.source))
+        facts.source = _text(stored_source(meta.source), self._longest)
         spawn = thread_spawn(facts.source) or {}
         facts.parent_thread_id = parse_uuid(meta.parent_thread_id) or parse_uuid(
             spawn.get("parent_thread_id")
@@ -279,7 +281,7 @@ class Fold:
         if profile is None and line.sandbox_policy is not None:
             profile = permission_profile(line.sandbox_policy, cwd)
         if profile is not None:
-            self.facts.sandbox_policy = _text(compact_json(profile))
+            self.facts.sandbox_policy = _text(compact_json(profile), self._longest)
 
     def _event(self, payload: dict[str, Any], offset: int) -> None:
         kind = payload.get("type")
@@ -305,7 +307,7 @@ class Fold:
         elif kind == "thread_goal_updated" and self._needs_preview:
             goal = read_payload(models.Goal, payload.get("goal"))
             if goal is not None and goal.objective:
-                self.facts.preview = _text(goal.objective)
+                self.facts.preview = _text(goal.objective, self._longest)
                 self._note_needs()
 
     def _item(self, item: models.TurnItem | None) -> None:
@@ -328,7 +330,7 @@ class Fold:
         marker = message.find(_REQUEST_MARKER)
         if marker >= 0:
             message = message[marker + len(_REQUEST_MARKER) :]
-        text = _text(message.strip())
+        text = _text(message.strip(), self._longest)
         shown = text or ("[Image]" if pictures else "")
         if shown:
             facts.first_user_message = facts.first_user_message or shown
@@ -461,16 +463,17 @@ def _cwd(text: str) -> str:
     return _text(text.rstrip("/") or text[:1])
 
 
-def _text(value: str | None) -> str:
+def _text(value: str | None, longest: int | None = LONGEST_TEXT) -> str:
     if not value:
         return ""
-    return value if len(value) <= LONGEST_TEXT and value.isascii() else _storable(value)
+    fits = longest is None or len(value) <= longest
+    return value if fits and value.isascii() else _storable(value, longest)
 
 
 def _optional(value: object) -> str | None:
     return _text(value) if isinstance(value, str) else None
 
 
-def _storable(text: str) -> str:
-    """``text`` in our length, without lone surrogates, which SQLite does not take."""
-    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
+def _storable(text: str, longest: int | None) -> str:
+    """``text`` in that length, without lone surrogates, which SQLite does not take."""
+    return text[:longest].encode("utf-8", "replace").decode()

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,3 +64,33 @@ def _now() -> str:
     """Now, as ``session_index.jsonl`` has it (§1.6): UTC with nanoseconds."""
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
+def forget_names(home: Path, thread_ids: Sequence[str]) -> None:
+    """Take the lines of threads out of ``session_index.jsonl``, as Codex does when it deletes
+    one: under the same lock, into a new file that takes the place of the old one. All other
+    lines stay, in their order, also those that cannot be read.
+
+    Raises:
+        OSError: it cannot be done; the file is as it was.
+    """
+    names = home / NAMES_FILE
+    if not names.exists():
+        return
+    forgotten = set(thread_ids)
+    with (home / f"{NAMES_FILE}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lines = names.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if _named(line) not in forgotten]
+        if len(kept) == len(lines):
+            return
+        fresh = names.with_name(f".{NAMES_FILE}.new")
+        with fresh.open("wb") as file:
+            file.writelines(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(names.stat().st_mode & 0o777)
+        fresh.replace(names)
+
+
+def _named(line: bytes) -> str | None:
+    value = parse_line(Line(0, line))
+    return parse_uuid(value.get("id")) if isinstance(value, dict) else None

@@ -25,7 +25,7 @@ META_RECORDS: Final = 10
 SCAN_RECORDS: Final = 210
 """The first message must be among so many records."""
 
-UNREADABLE_FILE: Final = "unreadable_file"
+UNREADABLE: Final = "unreadable"
 UNREADABLE_LINE: Final = "unreadable_line"
 BARE_ERA: Final = "bare_era"
 UNKNOWN_HISTORY_MODE: Final = "unknown_history_mode"
@@ -101,7 +101,7 @@ def read_head(path: Path | str) -> Head:
         with open_rollout(path) as stream:
             return _read(stream)
     except OSError as error:
-        return Head(None, (Obstacle(UNREADABLE_FILE, f"cannot be read: {error.strerror}"),))
+        return Head(None, (Obstacle(UNREADABLE, f"cannot be read: {error.strerror}"),))
 
 
 def _read(stream: RolloutStream) -> Head:
@@ -113,10 +113,10 @@ def _read(stream: RolloutStream) -> Head:
                 break
     except DamagedCompression as error:
         text = f"damaged zstd: {error.reason}"
-        damage = Obstacle(UNREADABLE_FILE, text, error.offset)
+        damage = Obstacle(UNREADABLE, text, error.offset)
     obstacles: list[Obstacle] = [found for found in (damage, scan.broken) if found]
     if not scan.records and not obstacles:
-        return Head(None, (Obstacle(UNREADABLE_FILE, "nothing is in it", 0),))
+        return Head(None, (Obstacle(UNREADABLE, "nothing is in it", 0),))
     if not (scan.meta and scan.has_preview) and not scan.broken:
         first = _first_facts(stream)
         if scan.meta is None:

@@ -53,7 +53,7 @@ def stat_file(home: Path, path: str) -> FoundFile | None:
     """The entry for one path as :func:`scan_home` would give it; None if it is gone."""
     try:
         info = os.stat(home / path, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL is in no file's name
         return None
     except OSError as error:
         return FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")

@@ -9,23 +9,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rollout.extract import Earlier, Extracted, Unusable, extract_file
+from rollout.fold import LONGEST_TEXT
 from rollout.lines import LineReader
 from rollout.scan import FoundFile, stat_file
 
 Item = tuple[str, Earlier | None]
 
 
-def extract_many(home: str, items: Sequence[Item]) -> list[Extracted | Unusable]:
+def extract_many(
+    home: str, items: Sequence[Item], longest: int | None = LONGEST_TEXT
+) -> list[Extracted | Unusable]:
     """The outcomes of several files below ``home``, in their order."""
     reader = LineReader()
-    return [_extract(home, path, earlier, reader) for path, earlier in items]
+    return [_extract(home, path, earlier, reader, longest) for path, earlier in items]
 
 
 def _extract(
-    home: str, path: str, earlier: Earlier | None, reader: LineReader
+    home: str, path: str, earlier: Earlier | None, reader: LineReader, longest: int | None
 ) -> Extracted | Unusable:
     try:
-        return extract_file(home, path, earlier, reader)
+        return extract_file(home, path, earlier, reader, longest)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the other files
         found = stat_file(Path(home), path) or FoundFile(path, 0, 0, 0, None)
         reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"

@@ -1,15 +1,24 @@
 """Plain connections to an index that is there, and questions in SQL that can only read."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from state.engine import BUSY_TIMEOUT_S, translate, translated
-from state.errors import IndexDamaged, IndexMissing, IndexTooNew, InvalidSql
+from state.engine import translate, translated
+from state.errors import (
+    SQLITE_ERRORS,
+    IndexDamaged,
+    IndexMissing,
+    IndexTooNew,
+    IndexUnavailable,
+    InvalidSql,
+    NotAnIndex,
+)
 from state.revision import HEAD, REVISIONS
+from state.snapshot import read_only
 
 LARGEST_VALUE: Final = 64 * 2**20
 """The largest text or blob that a question may make, in bytes."""
@@ -31,29 +40,49 @@ _REFUSED: Final = ("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_TOOBIG", "SQLITE_MISMA
 
 
 @contextmanager
-def existing(
-    path: Path, *, mode: str = "ro", wait_s: float = BUSY_TIMEOUT_S
-) -> Iterator[sqlite3.Connection]:
-    """A connection to the index at ``path``, which is not made and not migrated.
-
-    Waits ``wait_s`` seconds for another process's lock.
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads one state of the index at ``path`` and cannot write. The index is
+    not made and not migrated.
 
     Raises:
+        IndexBusy: another process kept the lock for too long.
+        IndexDamaged: the file is no usable database.
         IndexMissing: there is none.
         IndexTooNew: its schema is from a newer program.
-        sqlite3.Error: the file is no usable database; see :func:`state.engine.translated`.
+        IndexUnavailable: it cannot be read.
+        NotAnIndex: it is a database of another program.
     """
     if not path.exists():
         raise IndexMissing(path)
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)) as opened:
-        found = opened.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
-        if found.fetchone() is None:
-            raise IndexDamaged(path, "not an index of threadkeep's")
-        revision = opened.execute("SELECT version_num FROM alembic_version").fetchone()
-        if revision and revision[0] not in REVISIONS:
-            raise IndexTooNew(path, str(revision[0]), HEAD)
-        yield opened
+    with ExitStack() as stack:
+        stack.enter_context(translated(path))
+        try:
+            connection = stack.enter_context(read_only(path))
+        except OSError as error:
+            raise IndexUnavailable(path, error.strerror or str(error)) from error
+        check_is_index(path, connection)
+        yield connection
+
+
+def check_is_index(path: Path, connection: sqlite3.Connection) -> None:
+    """Make sure that a database is an index that this version knows.
+
+    Raises:
+        IndexDamaged: it is half of one.
+        IndexMissing: nothing is in it.
+        IndexTooNew: its schema is from a newer program.
+        NotAnIndex: it is a database of another program.
+    """
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:  # whoever began it was killed at once
+        raise IndexMissing(path)
+    if not tables & {"alembic_version", "rollout_files"}:
+        raise NotAnIndex(path, "it is a database, but not one of threadkeep's")
+    if "alembic_version" not in tables:
+        raise IndexDamaged(path, "its table alembic_version is missing")
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision and revision[0] not in REVISIONS:
+        raise IndexTooNew(path, str(revision[0]), HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +101,11 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
 
     Raises:
         InvalidSql: it is no such statement, or SQLite refuses it.
+        StateError: the index cannot be read; see :func:`reading`.
         KeyboardInterrupt: also in the middle of a long statement.
     """
-    with translated(path), existing(path) as connection:
+    with reading(path) as connection:
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("BEGIN")  # one state of the index for all that follows
         for table in _VIRTUAL_TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 0").fetchall()
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
@@ -90,13 +119,14 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
             raise _told(path, error) from error
         if cursor.description is None:
             raise InvalidSql("there is no statement in it")
-        yield Answer([column[0] for column in cursor.description], _rows(path, cursor))
+        with closing(_rows(path, cursor)) as rows:
+            yield Answer([column[0] for column in cursor.description], rows)
 
 
-def _rows(path: Path, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
     try:
         yield from cursor
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise _told(path, error) from error
 
 
@@ -106,7 +136,8 @@ def _told(path: Path, error: Exception) -> BaseException:
         return KeyboardInterrupt()
     if name == "SQLITE_AUTH":
         return InvalidSql(f"only reading is allowed here ({error})")
-    known = None if name.startswith(_REFUSED) or not name else translate(path, error)
+    ours = not name.startswith(_REFUSED) and (name or isinstance(error, UnicodeDecodeError))
+    known = translate(path, error) if ours else None
     return known or InvalidSql(str(error))
 
 

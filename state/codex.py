@@ -1,10 +1,107 @@
-"""Codex's own index, ``state_5.sqlite``: where it lies (state-and-service §1)."""
+"""Codex's own index, ``state_5.sqlite``: where it lies and what it says (state-and-service §2)."""
 
+import sqlite3
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 STATE_FILE: Final = "state_5.sqlite"
+KNOWN_MIGRATIONS: Final = frozenset(range(1, 63))
+"""Those of Codex 0.169. Only a database with exactly these is ever written to."""
+THREAD_COLUMNS: Final = (
+    "id",
+    "rollout_path",
+    "created_at",
+    "updated_at",
+    "source",
+    "model_provider",
+    "cwd",
+    "title",
+    "sandbox_policy",
+    "approval_mode",
+    "tokens_used",
+    "has_user_event",
+    "archived",
+    "archived_at",
+    "git_sha",
+    "git_branch",
+    "git_origin_url",
+    "cli_version",
+    "first_user_message",
+    "agent_nickname",
+    "agent_role",
+    "memory_mode",
+    "model",
+    "reasoning_effort",
+    "agent_path",
+    "created_at_ms",
+    "updated_at_ms",
+    "thread_source",
+    "preview",
+    "recency_at",
+    "recency_at_ms",
+    "history_mode",
+    "name",
+    "is_pinned",
+    "thread_section_id",
+    "section_position",
+    "section_entered_at_ms",
+    "project_id",
+    "originator",
+    "daybreak_enabled",
+    "creator_user_id",
+    "creator_account_id",
+    "attached_thread_parent_id",
+)
+"""The columns of ``threads`` after those migrations."""
+
+_NEEDED: Final = ("id", "rollout_path", "archived")
+_DEFAULTS: Final = {
+    "title": "''",
+    "first_user_message": "''",
+    "name": "NULL",
+    "history_mode": "'legacy'",
+}
+"""What stands for a column that older schemas do not have."""
+
+
+class CodexThread(NamedTuple):
+    """What is compared of a row of Codex's ``threads``."""
+
+    id: str
+    rollout_path: str
+    archived: bool
+    title: str
+    first_user_message: str
+    name: str | None
+    history_mode: str
+
+
+class CodexBackfill(NamedTuple):
+    """The one row of Codex's ``backfill_state`` (§4)."""
+
+    status: str
+    watermark: str | None
+    updated_at: int
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodexState:
+    """One state of Codex's database."""
+
+    threads: dict[str, CodexThread]
+    backfill: CodexBackfill
+    migrations: frozenset[int]
+    unfinished: frozenset[int]
+    """Of those, the ones that were begun and never ended: Codex refuses such a database."""
+    known: bool
+    """Whether it has exactly the schema of Codex 0.169."""
+
+
+class NotComparable(Exception):
+    """The database has no table of threads with the columns that a comparison needs."""
 
 
 def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
@@ -20,3 +117,67 @@ def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
     if isinstance(configured, str) and configured:
         return home / Path(configured).expanduser() / STATE_FILE
     return (sqlite_home or home) / STATE_FILE
+
+
+def read_codex(connection: sqlite3.Connection) -> CodexState:
+    """What the database that ``connection`` has open says.
+
+    Raises:
+        NotComparable: it has no ``threads`` that could be compared.
+        sqlite3.Error: it is damaged.
+    """
+    connection.text_factory = _lenient
+    columns = _columns(connection, "threads")
+    missing = [name for name in _NEEDED if name not in columns]
+    if missing:
+        raise NotComparable(f"its table threads has no {', '.join(missing)}")
+    migrations: dict[int, bool] = {}
+    if {"version", "success"} <= set(_columns(connection, "_sqlx_migrations")):
+        found = connection.execute("SELECT version, success FROM _sqlx_migrations")
+        migrations = {int(version): bool(success) for version, success in found}
+    whole = {version for version, success in migrations.items() if success}
+    return CodexState(
+        threads=_threads(connection, columns),
+        backfill=_backfill(connection),
+        migrations=frozenset(migrations),
+        unfinished=frozenset(migrations.keys() - whole),
+        known=whole == migrations.keys() == KNOWN_MIGRATIONS and columns == list(THREAD_COLUMNS),
+    )
+
+
+def _threads(connection: sqlite3.Connection, columns: list[str]) -> dict[str, CodexThread]:
+    wanted = [
+        name if name in columns else f"{_DEFAULTS[name]} AS {name}" for name in CodexThread._fields
+    ]
+    found = connection.execute(f"SELECT {', '.join(wanted)} FROM threads ORDER BY id")
+    return {
+        str(row[0]): CodexThread(
+            id=str(row[0]),
+            rollout_path=str(row[1]),
+            archived=bool(row[2]),
+            title=str(row[3]),
+            first_user_message=str(row[4]),
+            name=None if row[5] is None else str(row[5]),
+            history_mode=str(row[6]),
+        )
+        for row in found
+    }
+
+
+def _backfill(connection: sqlite3.Connection) -> CodexBackfill:
+    if {"status", "last_watermark", "updated_at"} <= set(_columns(connection, "backfill_state")):
+        row = connection.execute(
+            "SELECT status, last_watermark, updated_at FROM backfill_state WHERE id = 1"
+        ).fetchone()
+        if row is not None:
+            watermark = None if row[1] is None else str(row[1])
+            return CodexBackfill(str(row[0]), watermark, row[2] if isinstance(row[2], int) else 0)
+    return CodexBackfill("pending", None, 0)  # Codex makes the row at its next start
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "replace")

@@ -46,6 +46,7 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         fields = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        json.dumps(fields, ensure_ascii=False).encode()  # SQLite takes no lone surrogates
     except (ValueError, binascii.Error, RecursionError):
         raise InvalidCursor(shown, "not one of threadkeep's") from None
     if not isinstance(fields, list) or not fields:

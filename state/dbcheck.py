@@ -14,6 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from state.errors import SQLITE_ERRORS
 from state.findings import ERROR, Finding, Kind
 from state.revision import HEAD
 from state.schema import CWD_INDEXES, metadata
@@ -44,7 +45,7 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
     try:
         with copied(connection) as copy:
             yield from check_copy(copy)
-    except sqlite3.DatabaseError as error:
+    except SQLITE_ERRORS as error:
         if not _is_damage(error):
             raise
         yield damaged(str(error))
@@ -83,7 +84,9 @@ def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
         yield from _title_differences(copy)
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
     name = getattr(error, "sqlite_errorname", "") or ""
     return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in str(error)
 
@@ -175,7 +178,7 @@ def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
         copy.execute(
             "INSERT INTO thread_titles (thread_titles, rank) VALUES ('integrity-check', 1)"
         )
-    except sqlite3.DatabaseError as error:
+    except SQLITE_ERRORS as error:
         if not _is_damage(error):
             raise
         yield Finding(

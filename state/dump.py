@@ -32,6 +32,7 @@ from state.facts import (
     setting_line,
 )
 from state.schema import user_facts
+from state.store import doubt_inputs
 from state.sync import load_context
 
 FORMAT: Final = "threadkeep-facts"
@@ -82,28 +83,28 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
         DumpTooNew: a newer threadkeep made it.
     """
     found: list[Setting] = []
-    header: dict[str, Any] | None = None
+    begun = False
     for number, line in enumerate(LineReader().lines(stream), 1):
-        value = _object(number, line)
-        if header is None:
-            header = value
+        if isinstance(line, Line) and not line.data.strip():
+            continue
+        value = _value(number, line)
+        if not begun:
             _check_header(number, line.offset, value)
-        elif value is not None:
-            setting = parse_setting(value)
-            if setting is None:
-                raise BadDump(number, line.offset, "no fact that this version knows")
-            found.append(setting)
-    if header is None:
+            begun = True
+            continue
+        setting = parse_setting(value)
+        if setting is None:
+            raise BadDump(number, line.offset, "no fact that this version knows")
+        found.append(setting)
+    if not begun:
         raise BadDump(1, 0, "it is empty, not a dump")
     return list(newest(found).values())
 
 
-def _object(number: int, line: Line | BadLine) -> Any:
-    """The value of a line, None if it is blank. No leniency: what is restored is kept for ever."""
+def _value(number: int, line: Line | BadLine) -> Any:
+    """The JSON value of a line. No leniency: what is restored is kept for ever."""
     if isinstance(line, BadLine):
         raise BadDump(number, line.offset, line.reason)
-    if not line.data.strip():
-        return None
     try:
         return orjson.loads(line.data)
     except ValueError as error:
@@ -112,7 +113,9 @@ def _object(number: int, line: Line | BadLine) -> Any:
 
 def _check_header(number: int, offset: int, value: Any) -> None:
     match value:
-        case {"format": str(name), "version": int(version)} if name == FORMAT and version >= 1:
+        case {"format": str(name), "version": int(version)} if (
+            name == FORMAT and not isinstance(version, bool) and version >= 1
+        ):
             if version > VERSION:
                 raise DumpTooNew(version, VERSION)
         case _:
@@ -129,7 +132,8 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
         FileUnusable: the journal cannot be read or written.
     """
     counts = Restored()
-    names = load_context(home).names
+    context = load_context(home)
+    names = context.names
     journal = newest(read_facts(database.path))
     for start in range(0, len(facts), BATCH_FACTS):
         batch = facts[start : start + BATCH_FACTS]
@@ -160,6 +164,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
                     if isinstance(fact, Fact) and fact.key == "name"
                 },
             )
+            await doubt_inputs(connection, context.inputs)
         counts.set += len(fresh)
     return counts
 

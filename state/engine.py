@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from state.errors import (
+    SQLITE_ERRORS,
     IndexBusy,
     IndexDamaged,
     IndexNotWritable,
@@ -240,7 +241,7 @@ def translated(path: Path) -> Iterator[None]:
         if translation is None:
             raise
         raise translation from error
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         translation = translate(path, error)
         if translation is None:
             raise
@@ -249,6 +250,8 @@ def translated(path: Path) -> Iterator[None]:
 
 def translate(path: Path, error: BaseException | None) -> StateError | None:
     """Our error for one of SQLite's; None if it is no matter of the file's condition."""
+    if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
+        return IndexDamaged(path, error.object.decode("utf-8", "replace"))
     text = str(error)
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "database is locked" in text:
@@ -257,6 +260,8 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexDamaged(path, text)
     if name == "SQLITE_ERROR" and text.startswith(("no such table", "no such column")):
         return IndexDamaged(path, text)
+    if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
+        return IndexDamaged(path, "a text in it is no UTF-8")
     if name.startswith(_NOT_WRITABLE):
         return IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):

@@ -14,8 +14,15 @@ StateError
 ├ NoBackup(path)
 ├ RecorderClosed(thread_id)
 ├ RecorderFailed(path, cause)
+├ CodexUnusable(path, reason)
+├ CodexSchemaUnknown(path, migrations)
+├ CodexInUse(path, holders)
+├ CodexChanged(path)
+├ CodexChangedSince(path, backup)
+├ NoCodexBackup(path)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
+├ InvalidFolder(reason)
 ├ InvalidSql(reason)
 ├ AliasCycle(old, new)
 ├ AliasNotFound(old)
@@ -27,12 +34,22 @@ StateError
 ├ InvalidName(reason)
 ├ InvalidChange(reason)
 ├ NotResumable(reason)
+├ AlreadyArchived(thread_id)
+├ NotArchived(thread_id)
+├ DependedOn(thread_id, other_id, how)
+├ TargetExists(thread_id, path)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
 """
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
+
+SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What Python raises for an error of SQLite: the second where the message itself, which may quote
+a damaged database, is no UTF-8."""
 
 
 class StateError(Exception):
@@ -142,6 +159,62 @@ class RecorderFailed(StateError):
         super().__init__(f"{path} cannot be written, what waits is kept: {reason}")
 
 
+class CodexUnusable(StateError):
+    """Codex's own database cannot be written: damaged, no permission, a full disk."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"Codex's database {path} cannot be changed: {reason}")
+
+
+class CodexSchemaUnknown(StateError):
+    """Codex's database has another schema than the one that is known; it is left alone."""
+
+    def __init__(self, path: Path, migrations: Collection[int]) -> None:
+        self.path, self.migrations = path, migrations
+        last = max(migrations, default=0)
+        super().__init__(
+            f"Codex's database {path} has a schema (migration {last}) that this threadkeep"
+            " does not know; nothing was changed"
+        )
+
+
+class CodexInUse(StateError):
+    """Other processes have Codex's database open; it is left alone."""
+
+    def __init__(self, path: Path, holders: Sequence[str]) -> None:
+        self.path, self.holders = path, holders
+        who = ", ".join(holders) or "a process that cannot be named"
+        super().__init__(f"Codex's database {path} is in use by {who}; nothing was changed")
+
+
+class CodexChanged(StateError):
+    """Codex's database is no longer as it was when the fix was planned; nothing was done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"Codex's database {path} has changed meanwhile; nothing was changed")
+
+
+class CodexChangedSince(StateError):
+    """Codex has written to its database since the fix: going back would lose that."""
+
+    def __init__(self, path: Path, backup: Path) -> None:
+        self.path, self.backup = path, backup
+        super().__init__(
+            f"Codex's database {path} has changed since the fix, which going back would lose;"
+            f" as it was before the fix, it lies at {backup}"
+        )
+
+
+class NoCodexBackup(StateError):
+    """There is no backup of Codex's database to go back to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"there is no backup of Codex's database {path}")
+
+
 class InvalidCursor(StateError):
     """A cursor that is malformed or belongs to another sort, direction or filter."""
 
@@ -160,6 +233,10 @@ class InvalidSql(StateError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the query fails: {reason}")
+
+
+class InvalidFolder(StateError):
+    """A text that can be the name of no folder."""
 
 
 class AliasCycle(StateError):
@@ -236,6 +313,36 @@ class NotResumable(StateError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+class AlreadyArchived(StateError):
+    """A thread that is to be archived is."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is archived already")
+
+
+class NotArchived(StateError):
+    """A thread that is to be taken out of the archive is not there."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is not archived")
+
+
+class DependedOn(StateError):
+    """A thread cannot be deleted: another one that stays needs it. ``how`` says what for."""
+
+    def __init__(self, thread_id: str, other_id: str, how: str) -> None:
+        self.thread_id, self.other_id, self.how = thread_id, other_id, how
+        super().__init__(f"thread {thread_id} cannot be deleted: thread {other_id} {how}")
+
+
+class TargetExists(StateError):
+    """A thread's file cannot be moved: another file lies there."""
+
+    def __init__(self, thread_id: str, path: Path) -> None:
+        self.thread_id, self.path = thread_id, path
+        super().__init__(f"thread {thread_id} cannot be moved: there is a file already at {path}")
 
 
 class ThreadNotFound(StateError):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from rollout.extract import Earlier, Extracted, Unusable
+from rollout.fold import LONGEST_TEXT
 from rollout.worker import extract_many, start_worker
 
 POOL_FROM_FILES: Final = 1000
@@ -31,8 +32,9 @@ def worker_pool() -> ProcessPoolExecutor | None:
 class Extractor:
     """Extracts files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, longest: int | None = LONGEST_TEXT) -> None:
         self._home = str(home)
+        self._longest = longest
         self._pool: ProcessPoolExecutor | None = None
 
     async def __aenter__(self) -> "Extractor":
@@ -58,11 +60,15 @@ class Extractor:
         """The outcomes of ``paths``, in their order."""
         items = [(path, earlier.get(path)) for path in paths]
         if self._pool is None:
-            return await asyncio.to_thread(extract_many, self._home, items)
+            return await asyncio.to_thread(extract_many, self._home, items, self._longest)
         loop = asyncio.get_running_loop()
         tasks = [
             loop.run_in_executor(
-                self._pool, extract_many, self._home, items[start : start + _TASK_FILES]
+                self._pool,
+                extract_many,
+                self._home,
+                items[start : start + _TASK_FILES],
+                self._longest,
             )
             for start in range(0, len(items), _TASK_FILES)
         ]

@@ -25,6 +25,8 @@ from state.place import cwd_key
 from state.schema import path_aliases, user_facts
 
 _VERSION: Final = 1
+LATEST_MS: Final = 2**63 - 1
+"""The latest time that a column holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def parse_setting(value: object) -> Setting | None:
     """The setting in an object of the journal; None if it holds none that this version knows."""
     match value:
         case {"v": version, "value": str() | None as setting, "set_at_ms": int(set_at_ms)} if (
-            version == _VERSION and not isinstance(set_at_ms, bool) and abs(set_at_ms) < 2**63
+            version == _VERSION and not isinstance(set_at_ms, bool) and abs(set_at_ms) <= LATEST_MS
         ):
             match value:
                 case {"alias": str(alias)} if alias:

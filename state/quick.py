@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rollout.scan import check_home, scan_home, stat_file
+from state.errors import SQLITE_ERRORS
 from state.ledger import LEDGER_SQL, compare
 from state.listing import Hidden, Page, Query, hidden_steps, page_steps, run, short_id_steps
-from state.place import home_inputs
+from state.place import home_inputs, moves_under_way
 from state.revision import HEAD
 
 
@@ -40,9 +41,12 @@ class Reader:
         """
         check_home(home)
         query.place()
+        if moves_under_way(index):
+            yield None  # the long way finishes what was cut off
+            return
         try:
             connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, timeout=1.0)
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             yield None  # the long way tells what is wrong, and mends it where it can
             return
         with closing(connection):
@@ -50,7 +54,7 @@ class Reader:
                 connection.isolation_level = None
                 connection.execute("BEGIN")  # one state of the index for all that follows
                 usable = _is_usable(connection) and (not scan or _is_in_step(connection, home))
-            except sqlite3.Error:
+            except SQLITE_ERRORS:
                 usable = False
             yield cls(connection, home, scanned=scan) if usable else None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rollout.fold import SEEN_BARE_META
 from rollout.paths import COMPRESSED_SUFFIX, is_archived, logical_path, parse_name
 from rollout.picker import HISTORY_MODES, HeadMeta, misplaced, read_head
 from rollout.source import INTERACTIVE_KINDS
@@ -130,32 +131,35 @@ def _filtered(meta: HeadMeta, thread_id: str, picker: Picker) -> list[tuple[str,
 
 
 def reasons_by_database(
-    home: Path, answer: CodexAnswer | None, thread_id: str, own: str, paths: Sequence[str]
+    home: Path, answer: CodexAnswer | None, thread: Row, paths: Sequence[str]
 ) -> list[Reason]:
-    """What is wrong with the row of Codex's own database: its searches and names depend on it."""
+    """What is wrong with the row of Codex's own database: its searches and names depend on it.
+    The codes are those of :mod:`state.codex_check`; ``paths`` are all files of the thread."""
     if answer is None:
         return []
-    place = str(answer.database)
-    check = "threadkeep codex-check"
 
-    def noted(code: str, evidence: str, mend: str | None = check) -> Reason:
-        return Reason(code, CODEX, False, evidence, place, None, mend)
+    def noted(code: str, evidence: str, mend: str | None = "threadkeep codex-check") -> Reason:
+        return Reason(code, CODEX, False, evidence, str(answer.database), None, mend)
 
     if answer.problem:
         evidence = f"Codex's own database cannot be read: {answer.problem}"
-        return [noted("codex_database_unreadable", evidence)]
-    row = next((row for row in answer.rows if row.id == thread_id), None)
+        return [noted("codex_unreadable", evidence)]
+    row = next((row for row in answer.rows if row.id == thread["id"]), None)
     if row is None:
         evidence = "Codex's own database has no row for it: Codex's searches do not find it"
-        return [noted("missing_in_codex_database", evidence)]
+        bare = thread["fold_flags"] & SEEN_BARE_META
+        if bare or thread["history_mode"] not in HISTORY_MODES:
+            return [noted("codex_cannot_have", f"{evidence}. It can have none", None)]
+        return [noted("codex_row_missing", evidence)]
+    own = thread["rollout_path"]
     found = []
     if row.archived != is_archived(own):
         words = ("archived", "active") if row.archived else ("active", "archived")
         evidence = f"Codex's row says {words[0]}, the file {own} is {words[1]}"
-        found.append(noted("codex_row_differs", evidence))
+        found.append(noted("codex_archived_differs", evidence))
     if not any(_is_same(home, row, path) for path in paths):
         evidence = f"Codex's row points to {row.rollout_path}, the file is {own}"
-        found.append(noted("codex_row_differs", evidence))
+        found.append(noted("codex_path_wrong", evidence))
     return found
 
 

@@ -53,7 +53,9 @@ async def _probe(index: Path) -> None:
             raise IndexDamaged(index, str(first))
         await job_row(connection)
         for table in metadata.sorted_tables:
-            await connection.execute(sa.select(table).limit(1))
+            rows = await connection.stream(sa.select(table))  # all: a text may be no UTF-8
+            async for _ in rows.partitions(1000):
+                pass
         await connection.exec_driver_sql(
             "INSERT INTO thread_titles (thread_titles) VALUES ('integrity-check')"
         )

@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from state.aliases import origins
 from state.engine import Database
-from state.errors import AliasCycle, AliasNotFound, InvalidQuery
-from state.facts import Alias, all_aliases, append_facts, put_facts
+from state.errors import AliasCycle, AliasNotFound, InvalidFolder
+from state.facts import LATEST_MS, Alias, all_aliases, append_facts, put_facts
 from state.place import absolute_folder, cwd_key
 from state.schema import threads
 from state.sync import now_ms
@@ -25,7 +25,7 @@ async def relink(database: Database, old: str, new: str) -> tuple[Alias, int]:
     Raises:
         AliasCycle: ``new`` leads to ``old`` already.
         FileUnusable: the journal cannot be written.
-        InvalidQuery: one of them is no path.
+        InvalidFolder: one of them is no path.
     """
     old, new = _folder(old), _folder(new)
     async with database.write_facts() as connection:
@@ -47,7 +47,7 @@ async def unlink(database: Database, old: str) -> Alias:
     Raises:
         AliasNotFound: there is none.
         FileUnusable: the journal cannot be written.
-        InvalidQuery: it is no path.
+        InvalidFolder: it is no path.
     """
     old = _folder(old)
     async with database.write_facts() as connection:
@@ -64,7 +64,8 @@ async def _set(
 ) -> Alias:
     times = [alias.set_at_ms for alias in known if cwd_key(alias.alias) == cwd_key(old)]
     # Newer than what it replaces, even if the clock was set back.
-    alias = Alias(old, new, max(now_ms(), *(time + 1 for time in times), 0))
+    set_at_ms = min(max(now_ms(), *(time + 1 for time in times), 0), LATEST_MS)
+    alias = Alias(old, new, set_at_ms)
     append_facts(database.path, [alias])
     await put_facts(connection, [alias])
     return alias
@@ -82,7 +83,7 @@ def _folder(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidQuery(f"{text!r} is not UTF-8") from None
+        raise InvalidFolder(f"{text!r} is not UTF-8") from None
     if not text.strip() or "\0" in text:
-        raise InvalidQuery(f"{text!r} is no folder")
+        raise InvalidFolder(f"{text!r} is no folder")
     return absolute_folder(text)

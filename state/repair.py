@@ -17,7 +17,7 @@ from rollout.scan import stat_file
 from state import rows, verify
 from state.backup import back_up
 from state.engine import BUSY_TIMEOUT_S, Database, translated
-from state.errors import IndexDamaged, PlanOutdated
+from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.extractor import Extractor
 from state.facts import all_facts, append_facts, newest, put_facts, read_facts
 from state.index import open_index
@@ -123,7 +123,7 @@ class _Watch:
             return None
         try:
             return self._connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.DatabaseError:
+        except SQLITE_ERRORS:
             return None  # no database at all: what verifying finds says so
 
 

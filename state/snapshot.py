@@ -9,11 +9,34 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 _TRIES: Final = 5
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to one state of a database of ours, at which others may be at work. Where it
+    cannot be read in its place, because WAL needs a folder that may be written, of a snapshot.
+
+    Raises:
+        OSError: it cannot be read.
+        sqlite3.Error: it is no database, or another process kept the lock for too long.
+    """
+    with ExitStack() as stack:
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            stack.enter_context(closing(connection))
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
+            connection = stack.enter_context(snapshot(path))
+        yield connection
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rollout.paths import parse_name, precedence
 from rollout.scan import FoundFile
 from rollout.version import EXTRACTOR_VERSION
 from state import rows
-from state.schema import rollout_files, threads, user_facts
+from state.schema import index_meta, rollout_files, threads, user_facts
 
 _ENTRY: Final = insert(rollout_files).values(
     {column.name: None for column in rollout_files.c if column.name != "attempts"}
@@ -34,6 +34,10 @@ _UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
 )
 
 
+INPUTS_KEY: Final = "home_inputs"
+"""In ``index_meta``: the files that names and the default provider were last settled by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What rows depend on besides their files."""
@@ -41,6 +45,8 @@ class Context:
     names: Mapping[str, str]
     default_provider: str
     now_ms: int
+    inputs: str
+    """Identity of the files that names and provider were read from, taken before."""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,13 @@ class Stored:
     dropped: int = 0
     reread: list[str] = field(default_factory=list)
     """Other files of threads that lost their file here: they must be read again."""
+
+
+async def doubt_inputs(connection: AsyncConnection, inputs: str) -> None:
+    """Have names and the default provider looked at again if the index follows other files than
+    ``inputs``: rows stored by them may be behind what another process has settled since."""
+    c = index_meta.c
+    await connection.execute(sa.delete(index_meta).where(c.key == INPUTS_KEY, c.value != inputs))
 
 
 async def store_files(
@@ -93,6 +106,8 @@ async def store_files(
     if entries:
         await rows.execute_many(connection, _UPSERT_ENTRY, entries)
     await _settle(connection, [file.facts.id for file in read])
+    if winners:
+        await doubt_inputs(connection, context.inputs)
     stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
     stored.indexed = len(read)
     stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)

@@ -9,8 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from rollout.paths import COMPRESSED_SUFFIX, logical_path, parse_name, parse_uuid
-from state.index import ThreadIndex, below
+from rollout.paths import COMPRESSED_SUFFIX, ROOTS, logical_path, parse_name, parse_uuid
+from state.index import ThreadIndex, below, from_here
 from state.ledger import Changes
 from state.listing import folded
 from state.schema import rollout_files, threads
@@ -21,6 +21,7 @@ NO_THREAD: Final = ("unreadable", "ignored")
 _MOST_SIMILAR: Final = 5
 _MOST_DIFFERING: Final = 2
 _SHORTEST_PREFIX: Final = 4
+_SHORTEST_TEXT: Final = 3
 
 
 def storable(text: str) -> str:
@@ -29,11 +30,21 @@ def storable(text: str) -> str:
 
 
 def file_named(home: Path, reference: str) -> str | None:
-    """The file that is there under a path: relative to the home if it is below it."""
-    for base in (str(Path(reference).absolute()), f"{home}/{reference}"):
+    """The file that is there under a path: relative to the home if it is below it, or a link
+    leads there."""
+    for base in (str(from_here(reference)), f"{home}/{reference}"):
         for path in (base, logical_path(base), base + COMPRESSED_SUFFIX):
             if os.path.lexists(path) and (parse_name(Path(path).name) or os.path.isfile(path)):
-                return below(home, path) or path
+                return below(home, path) or _where_links_lead(home, path) or path
+    return None
+
+
+def _where_links_lead(home: Path, path: str) -> str | None:
+    real = os.path.realpath(path)
+    for root in ROOTS:  # which may be links themselves, to another drive
+        folder = os.path.realpath(home / root)
+        if real.startswith(f"{folder}/"):
+            return root + real[len(folder) :]
     return None
 
 
@@ -71,7 +82,7 @@ async def path_with_id(index: ThreadIndex, reference: str) -> str | None:
 
 async def similar(index: ThreadIndex, reference: str) -> list[str]:
     """Threads that the reference may have meant: its text in their title, an id mistyped."""
-    if not reference.strip():
+    if len(reference.strip()) < _SHORTEST_TEXT:
         return []
     c = threads.c
     held = sa.func.instr(c.search_text, folded(reference))

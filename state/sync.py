@@ -22,12 +22,11 @@ from state.extractor import Extractor
 from state.ledger import LEDGER_SQL, Changes, Ledger, compare
 from state.place import default_provider, home_inputs
 from state.schema import index_meta, threads, user_facts
-from state.store import Context, Stored, forget_files, store_files
+from state.store import INPUTS_KEY, Context, Stored, forget_files, store_files
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
 _BATCHES_AHEAD: Final = 4
-_INPUTS: Final = "home_inputs"
 _HOME: Final = "home"
 
 
@@ -183,16 +182,17 @@ def tally(counts: Counts, stored: Stored, batch: Sequence[FoundFile]) -> None:
 
 def load_context(home: Path) -> Context:
     """What rows of ``home`` depend on besides the rollouts, as it is now."""
+    inputs = home_inputs(home)
     try:
         names = read_names(home)
     except OSError:
         names = {}  # unreadable now; home_inputs changes when it can be read again
-    return Context(names, default_provider(home), now_ms())
+    return Context(names, default_provider(home), now_ms(), inputs)
 
 
 async def forget_inputs(connection: AsyncConnection) -> None:
     """Have the next :func:`settle_inputs` look at names and the default provider again."""
-    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == _INPUTS))
+    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
 
 
 async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
@@ -201,7 +201,7 @@ async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
     inputs = await asyncio.to_thread(home_inputs, home)
     async with database.read() as connection:
         c = index_meta.c
-        held = await connection.scalar(sa.select(c.value).where(c.key == _INPUTS))
+        held = await connection.scalar(sa.select(c.value).where(c.key == INPUTS_KEY))
     return inputs, held == inputs
 
 
@@ -226,5 +226,5 @@ async def settle_inputs(database: Database, home: Path, write: Writer | None = N
             entry.on_conflict_do_update(
                 index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
             ),
-            [{"key": _INPUTS, "value": inputs}, {"key": _HOME, "value": str(home)}],
+            [{"key": INPUTS_KEY, "value": inputs}, {"key": _HOME, "value": str(home)}],
         )

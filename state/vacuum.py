@@ -1,9 +1,12 @@
 """Make the index as small as it can be."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from state.ask import existing
+from state.ask import check_is_index
 from state.engine import BUSY_TIMEOUT_S, translated
+from state.errors import IndexMissing
 
 
 def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
@@ -14,10 +17,15 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
     Raises:
         IndexBusy: another process kept the lock for longer than ``wait_s`` seconds.
         IndexMissing: there is none.
-        IndexTooNew: its schema is from a newer program.
+        StateError: it cannot be used; see :func:`state.ask.check_is_index`.
     """
+    if not path.exists():
+        raise IndexMissing(path)
+    uri = f"{path.absolute().as_uri()}?mode=rw"
     with translated(path):
-        with existing(path, mode="rw", wait_s=wait_s) as connection:
+        connecting = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)
+        with closing(connecting) as connection:
+            check_is_index(path, connection)
             before = _bytes(path)
             connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('optimize')")
             connection.execute("VACUUM")

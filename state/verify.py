@@ -8,7 +8,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +19,14 @@ from rollout.scan import FoundFile, check_home, scan_home
 from state import dbcheck, structure
 from state.dbcheck import check_copy, copied
 from state.engine import translate
-from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.extractor import Extractor
 from state.findings import ERROR, WARNING, Finding, Kind
 from state.ledger import newest_first, watermark
 from state.place import default_provider
 from state.revision import HEAD, REVISIONS
 from state.rows import thread_row
-from state.snapshot import snapshot
+from state.snapshot import read_only
 from state.structure import check_structure, column_differs
 from state.sync import Counts, Report
 
@@ -81,11 +81,11 @@ async def verify(
         found(_no_index(index))
         return
     try:
-        with _reading(index) as connection:
+        with read_only(index) as connection:
             if not await _check_index(connection, home, index, found) or depth is None:
                 return
             await _check_deep(connection, home, found, depth, report)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         known = translate(index, error)
         if not isinstance(known, IndexDamaged):
             raise known or error from error
@@ -117,7 +117,7 @@ async def _check_index(
         found(finding)
         usable = usable and finding.kind.code not in ("index_damaged", "schema_differs")
     if usable:
-        if isinstance(structure, sqlite3.Error):
+        if isinstance(structure, Exception):
             raise structure
         for finding in structure:
             found(finding)
@@ -126,16 +126,16 @@ async def _check_index(
 
 async def _check_both(
     connection: sqlite3.Connection, home: Path, index: Path
-) -> tuple[list[Finding], list[Finding] | sqlite3.Error]:
+) -> tuple[list[Finding], list[Finding] | Exception]:
     """What is wrong with the database, and with what stands in it: the one is SQLite's work, and
     done in a thread beside the other. That one fails where the database is not sound."""
     with copied(connection) as copy:
         checking = asyncio.create_task(asyncio.to_thread(lambda: list(check_copy(copy))))
-        structure: list[Finding] | sqlite3.Error
+        structure: list[Finding] | Exception
         try:
             await asyncio.sleep(0)  # lets the thread start
             structure = list(check_structure(connection, home, index))
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             structure = error
         try:
             await asyncio.wait({checking})
@@ -154,24 +154,6 @@ def _no_index(index: Path) -> Finding:
 def _revision(connection: sqlite3.Connection) -> str | None:
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
-
-
-@contextmanager
-def _reading(index: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads one state of the index and cannot write."""
-    try:
-        connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, isolation_level=None)
-        connection.execute("BEGIN")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        # WAL in a folder that may not be written, or a file that may not be read.
-        with snapshot(index) as connection:
-            yield connection
-        return
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 async def _check_deep(

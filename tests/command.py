@@ -1,5 +1,7 @@
 """Runs the command as a person or a script does, in a process of its own; and small homes."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -12,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from cli import errors
+from cli.app import app, main
+from rollout.errors import RolloutError
+from state.errors import StateError
 from state.place import index_path
 
 _SCRIPT = Path(sys.executable).with_name("threadkeep")
@@ -146,6 +152,68 @@ class Cli:
         """The ids that ``list`` gives, in order."""
         page = self.run("list", "--json", *arguments, status=status, **options).json
         return [thread["id"] for thread in page["data"]]
+
+
+class Inside(Cli):
+    """The command run inside this process, by the same ``main``: a twentieth of the time. For
+    tests that are about what it says, where others start it as users do."""
+
+    def run(
+        self,
+        *arguments: str,
+        status: int = 0,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        prefix: Sequence[str] = COMMAND,
+    ) -> Ran:
+        if prefix is not COMMAND:
+            return super().run(*arguments, status=status, env=env, cwd=cwd, prefix=prefix)
+        before = dict(os.environ), os.getcwd(), sys.argv, sys.stdin
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+        try:
+            os.environ.clear()
+            os.environ.update(self.environment(env))
+            os.chdir(cwd or self.base)
+            sys.argv = [COMMAND[0], *arguments]
+            with (
+                open(os.devnull) as sys.stdin,
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+                pytest.raises(SystemExit) as ended,
+            ):
+                main()
+        finally:
+            os.environ.clear()
+            os.environ.update(before[0])
+            os.chdir(before[1])
+            sys.argv, sys.stdin = before[2:]
+        texts = []
+        for stream in (out, err):
+            stream.flush()
+            stream.seek(0)
+            texts.append(stream.read())
+        ran = Ran(int(ended.value.code or 0), *texts)
+        assert ran.status == status, (ran.status, ran.out[:2000], ran.err)
+        return ran
+
+    def run_each(
+        self, commands: Sequence[Sequence[str]], *, status: int = 0, **options: Any
+    ) -> list[Ran]:
+        return [self.run(*one, status=status, **options) for one in commands]
+
+
+def told_inside(home: Path, index: Path, *arguments: str) -> tuple[Any, str]:
+    """The document that a command gives when it runs in this process, and what it says; its
+    error's document if it fails. For many runs, where no start of a process is tested."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    places = ("--home", str(home), "--db", str(index))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            app([*places, *arguments, "--json"], standalone_mode=False)
+        except (RolloutError, StateError) as error:
+            return errors.document(error), err.getvalue()
+    out.seek(0)
+    return json.load(out), err.getvalue()
 
 
 def thread_id(number: int) -> str:

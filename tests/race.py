@@ -4,8 +4,6 @@ Run as ``python -m tests.race ROLE SECONDS HOME INDEX``. It prints one JSON obje
 did its work, what it was told that nobody may be told, and what it last set.
 """
 
-import contextlib
-import io
 import json
 import os
 import random
@@ -15,12 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from cli.app import app
-from cli.errors import outcome
 from state.dump import dump_lines
-from state.errors import StateError
 from state.facts import Fact
 
+from .command import told_inside
 from .homes import encoded, event, thread_id, write
 
 STABLE: Final = range(40)
@@ -53,21 +49,14 @@ class Racer:
 
     def run(self, *arguments: str) -> Any:
         """The document that a command of ours gives; None if it gave way, as it may."""
-        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-        places = ("--home", str(self.home), "--db", str(self._index))
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                app([*places, *arguments, "--json"], standalone_mode=False)
-        except StateError as error:
-            kind = outcome(error).kind
-            if kind in MAY_BE_TOLD.get(self.role, ()):
+        document, said = told_inside(self.home, self._index, *arguments)
+        if document.get("error"):
+            if document["error"]["kind"] in MAY_BE_TOLD.get(self.role, ()):
                 return None
-            raise Told(f"{kind}: {error}") from error
-        said = err.getvalue()
+            raise Told(str(document["error"]))
         if said and not said.startswith("Indexing: "):  # a forced backfill is under way
             raise Told(said)
-        out.seek(0)
-        return json.load(out)
+        return document
 
     def list(self) -> None:
         data = self.run("list", "--all", "--all-sources")["data"]

@@ -31,6 +31,7 @@ COMMANDS = (
     "status",
     "verify",
     "repair",
+    "codex-check",
     "explain",
     "du",
     "relink",
@@ -39,6 +40,7 @@ COMMANDS = (
     "query",
     "db",
 )
+DB_COMMANDS = ("path", "check", "vacuum")
 JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRead", "seconds"]
 
 
@@ -74,8 +76,16 @@ def test_every_command_helps_and_gives_no_escape_codes(corpus: Cli) -> None:
         assert f"\n  {command} " in top.out
         assert ran.out.startswith(f"Usage: threadkeep {command}")
         assert "\x1b" not in top.out + ran.out
-        assert "--json" in ran.out
+        assert ("--json" in ran.out) == (command != "db")
         assert ran.err == ""
+    for command, ran in zip(
+        DB_COMMANDS,
+        corpus.run_each([("db", command, "--help") for command in DB_COMMANDS]),
+        strict=True,
+    ):
+        assert f"\n  {command} " in asked[COMMANDS.index("db")].out
+        assert ran.out.startswith(f"Usage: threadkeep db {command}")
+        assert "--json" in ran.out
 
 
 def test_the_version_is_that_of_the_distribution(corpus: Cli) -> None:
@@ -101,7 +111,7 @@ def test_completion_works_in_bash(corpus: Cli) -> None:
 def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
     listed = corpus.run("list", "--limit", "1", "--json").json["data"][0]
     ran = corpus.run("show", listed["id"], "--json")
-    assert list(ran.json) == ["thread"]
+    assert list(ran.json) == ["thread", "movedTo"]
     assert list(ran.json["thread"]) == THREAD_KEYS
     assert ran.json["thread"] == listed
     assert ran.err == ""

@@ -16,7 +16,7 @@ import pytest
 from state.index import open_index
 from state.lease import Owner
 
-from .command import Cli, Ran, plain_user, thread_id, write_rollout
+from .command import Cli, Inside, Ran, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
 
@@ -36,7 +36,7 @@ OPENING = (
 def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The command for the corpus; tests only read."""
     base = tmp_path_factory.mktemp("corpus-user")
-    return Cli(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
+    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def small(tmp_path: Path) -> Cli:
     home = tmp_path / "home"
     for number in range(3):
         write_rollout(home, number)
-    return Cli(home, tmp_path)
+    return Inside(home, tmp_path)
 
 
 def is_told(ran: Ran, says: str, next_step: str) -> None:
@@ -73,7 +73,7 @@ def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
 
 
 def test_a_home_that_is_not_there_is_named_and_no_index_is_made(tmp_path: Path) -> None:
-    cli = Cli(tmp_path / "nowhere", tmp_path)
+    cli = Inside(tmp_path / "nowhere", tmp_path)
     for ran in cli.run_each([*OPENING, ["reindex"]], status=3):
         says = f"no Codex home at {cli.home}: there is no such folder"
         is_told(ran, says, "--home or CODEX_HOME")
@@ -82,7 +82,7 @@ def test_a_home_that_is_not_there_is_named_and_no_index_is_made(tmp_path: Path) 
 
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    ran = Cli(tmp_path / "home", tmp_path).run("list", "--json", status=3)
+    ran = Inside(tmp_path / "home", tmp_path).run("list", "--json", status=3)
     assert ran.json["error"]["kind"] == "home_not_found"
     assert "it is a file" in ran.json["error"]["message"]
 

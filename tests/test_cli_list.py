@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .command import THREAD_KEYS, Cli, thread_id, write_rollout
+from .command import THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 
 SORTS = ("created_at", "updated_at", "recency_at")
 INTERACTIVE = ("cli", "vscode")
@@ -19,7 +19,7 @@ Thread = dict[str, Any]
 def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The command for the corpus; tests only read."""
     base = tmp_path_factory.mktemp("corpus-user")
-    return Cli(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
+    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def small(tmp_path: Path) -> Cli:
     """The command for a small home with an index of its own; nothing is in it yet."""
     home = tmp_path / "home"
     (home / "sessions").mkdir(parents=True)
-    return Cli(home, tmp_path)
+    return Inside(home, tmp_path)
 
 
 def test_list_json_has_exactly_these_keys(corpus: Cli) -> None:

@@ -1,8 +1,11 @@
 """The documents name what there is, all of it, and nothing else."""
 
 import asyncio
+import contextlib
+import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -10,11 +13,12 @@ from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
-from state import verify
+from state import codex_check, verify
 from state.index import open_index
 from state.schema import metadata
 
-from .command import THREAD_KEYS, Cli, thread_id, write_rollout
+from .codex_state import Codex
+from .command import THREAD_KEYS, thread_id, told_inside, write_rollout
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -76,14 +80,15 @@ def test_every_command_is_described_and_named_in_the_readme() -> None:
         assert re.search(rf"`(?:threadkeep )?{command}\b", readme), command
 
 
-def test_every_option_is_described(tmp_path: Path) -> None:
-    cli = Cli(tmp_path / "home", tmp_path)
+def test_every_option_is_described() -> None:
     text = (DOCS / "cli.md").read_text("utf-8")
-    helps = [
-        ran.out
-        for ran in cli.run_each([["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
-    ]
-    for option in {word for text in helps for word in re.findall(r"(?m)^  (--[a-z-]+)", text)}:
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        for name in ("", *COMMANDS):
+            app([*name.split(), "--help"], standalone_mode=False)
+    options = set(re.findall(r"(?m)^  (--[a-z-]+)", shown.getvalue()))
+    assert len(options) > 20
+    for option in options:
         assert option in text or option in ("--help", "--sync"), option
 
 
@@ -111,32 +116,42 @@ def keys_of(value: object) -> set[str]:
 
 
 def test_every_json_key_is_described(tmp_path: Path) -> None:
-    cli = Cli(tmp_path / "home", tmp_path)
-    write_rollout(cli.home, 1)
-    write_rollout(cli.home, 2).write_bytes(b"")
+    home, index = tmp_path / "home", tmp_path / "state" / "index.sqlite3"
+    write_rollout(home, 1)
+    write_rollout(home, 2).write_bytes(b"")
     keys = set(THREAD_KEYS) | {"sha", "branch", "originUrl"}
-    keys |= keys_of(cli.run("backfill", "--json", status=6).json)
-    keys |= keys_of(cli.run("list", "--json").json)
-    keys |= keys_of(cli.run("status", "--json").json)
-    keys |= keys_of(cli.run("show", "nobody", "--json", status=3).json) - {"error"}
-    keys |= keys_of(cli.run("show", thread_id(1), "--json").json) - {"thread"}
-    keys |= keys_of(cli.run("explain", thread_id(1), "--json").json)
-    usage = cli.run("du", "--json").json
+
+    def run(*arguments: str) -> Any:
+        return told_inside(home, index, *arguments)[0]
+
+    dump = str(tmp_path / "facts.txt")
+    for arguments in (
+        ["backfill"],
+        ["list"],
+        ["status"],
+        ["explain", thread_id(1)],
+        ["relink", "/a", "/b"],
+        ["dump"],
+        ["dump", dump],
+        ["restore", dump],
+        ["query", "SELECT 1"],
+        ["verify"],
+        ["repair"],
+        ["repair", "--apply"],
+        *(name.split() for name in COMMANDS if name.startswith("db ")),
+    ):
+        keys |= keys_of(run(*arguments))
+    keys |= keys_of(run("show", "nobody")) - {"error"}
+    keys |= keys_of(run("show", thread_id(1))) - {"thread"}
+    usage = run("du")
     keys |= keys_of({**usage, "by": None}) | set(usage["by"]) | keys_of([*usage["by"].values()])
-    keys |= keys_of(cli.run("relink", "/a", "/b", "--json").json)
-    keys |= keys_of(cli.run("dump", "--json").json)
-    keys |= keys_of(cli.run("dump", "facts.txt", "--json").json)
-    keys |= keys_of(cli.run("restore", "facts.txt", "--json").json)
-    keys |= keys_of(cli.run("query", "SELECT 1", "--json").json)
-    keys |= keys_of(cli.run("verify", "--json", status=1).json)
-    keys |= keys_of(cli.run("repair", "--json").json)
-    keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
-    cli.index.write_bytes(cli.index.read_bytes()[:9000])
-    keys |= keys_of(cli.run("repair", "--apply", "--json", status=1).json)
-    keys |= keys_of(cli.run("repair", "--undo", "--json", status=3).json)
-    for name in COMMANDS:
-        if name.startswith("db "):
-            keys |= keys_of(cli.run(*name.split(), "--json").json)
+    index.write_bytes(index.read_bytes()[:9000])
+    keys |= keys_of(run("repair", "--apply"))
+    keys |= keys_of(run("repair", "--undo"))
+    Codex.of(home, home)
+    for more in [], ["--fix", "--yes"], ["--undo", "--yes"]:
+        keys |= keys_of(run("codex-check", *more))
+    keys -= codex_check.KINDS.keys()
     text = (DOCS / "json.md").read_text("utf-8")
     told = {part for name in code_named(text) for part in re.split(r"[.\[\]]+", name)}
     assert keys <= told, keys - told
@@ -181,26 +196,25 @@ def test_every_view_and_its_columns_are_described(tmp_path: Path) -> None:
         assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == columns, view
 
 
-def test_every_query_in_the_documents_is_answered(
-    corpus_home: Path, corpus_index: Path, tmp_path: Path
-) -> None:
-    cli = Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+def test_every_query_in_the_documents_is_answered(corpus_home: Path, corpus_index: Path) -> None:
     texts = [page.read_text("utf-8") for page in PAGES]
     asked = {sql for text in texts for sql in re.findall(r'threadkeep query "([^"]+)"', text)}
     assert len(asked) >= 4
     for sql in asked:
-        ran = cli.run("query", "--no-sync", sql, "--json", status=int("unreadable" in sql))
-        assert ran.json["error"] is None
+        answer, _ = told_inside(corpus_home, corpus_index, "query", "--no-sync", sql)
+        assert answer["error"] is None
+        assert answer["rows"] or "unreadable" in sql
 
 
 def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
+    kinds = verify.KINDS | codex_check.KINDS
     text = (DOCS / "findings.md").read_text("utf-8")
     rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
     assert {code: severity for code, severity, _ in rows} == {
-        code: kind.severity for code, kind in verify.KINDS.items()
+        code: kind.severity for code, kind in kinds.items()
     }
     for code, _, mend in rows:
-        command = verify.KINDS[code].mend
+        command = kinds[code].mend
         assert (f"`{command}`" in mend) if command else "`" not in mend, code
 
 
@@ -209,13 +223,14 @@ def test_every_reason_of_explain_is_described() -> None:
     section = text.partition("## threadkeep explain\n")[2].partition("\n## ")[0]
     told = set(re.findall(r"(?m)^\| `(\w+)` \|", section))
     code = "".join(
-        (ROOT / "state" / name).read_text("utf-8") for name in ("explain.py", "reasons.py")
+        (ROOT / "state" / name).read_text("utf-8")
+        for name in ("current.py", "explain.py", "reasons.py")
     )
     code += (ROOT / "rollout" / "picker.py").read_text("utf-8")
     given = set(re.findall(r'(?:Reason|hidden|noted)\(\s*"(\w+)"', code))
     given |= set(re.findall(r'found\.append\(\("(\w+)"', code))
     given |= set(re.findall(r'(?m)^[A-Z_]+: Final = "([a-z]+_[a-z_]+)"$', code))
-    given |= {"duplicate", "stale_segment", "unreadable_file", "ignored", "outside_home"}
+    given |= {"duplicate", "stale_segment", "unreadable", "ignored", "outside_home"}
     assert told == given
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from state.explain import Explanation, explain
 from state.index import open_index
 from state.place import default_provider
 
-from .command import Cli
+from .command import COMMAND, Cli, Inside
 from .gold import exchanges
 from .homes import encoded, event, lines, thread_id, write
 from .indexes import rows
@@ -125,8 +126,9 @@ def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_told(
     assert found.offset is not None
     assert b"user_message" in path.read_bytes()[found.offset :].partition(b"\n")[0]
     bad_byte(home)
-    (found, line) = [r for r in explained(home, index_path).reasons if r.code == "unreadable_line"]
-    assert line.where == "here"
+    told = {reason.code: reason for reason in explained(home, index_path).reasons}
+    found, line = told["unreadable_line"], told["damaged_lines"]
+    assert (found.where, line.where) == ("codex", "here")
     assert line.offset == path.read_bytes().index(b'{"x"')
     assert found.offset == path.read_bytes().index(b"\xff")
 
@@ -189,7 +191,7 @@ def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
 
 @pytest.fixture
 def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
-    return Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+    return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
 
 
 def codex_database(home: Path, *stored: tuple[str, str, int]) -> None:
@@ -207,22 +209,22 @@ def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> 
     )
     before = sorted(entry.name for entry in home.iterdir())
     found = explained(home, index_path)
-    (reason,) = [r for r in found.reasons if r.code == "codex_row_differs"]
+    (reason,) = [r for r in found.reasons if r.code == "codex_archived_differs"]
     assert "Codex's row says archived" in reason.evidence
     (reason,) = [
-        r
-        for r in explained(home, index_path, thread_id(2)).reasons
-        if r.code == "codex_row_differs"
+        r for r in explained(home, index_path, thread_id(2)).reasons if r.code == "codex_path_wrong"
     ]
     assert "Codex's row points to /other" in reason.evidence
     lost = explained(home, index_path, thread_id(3))
     assert codes(lost, "codex") == {"file_missing"}
     assert "Codex's own database has it in /gone.jsonl" in lost.reasons[0].evidence
     write(home, 4)
-    assert "missing_in_codex_database" in notes(explained(home, index_path, thread_id(4)))
+    assert "codex_row_missing" in notes(explained(home, index_path, thread_id(4)))
+    write(home, 5, encoded(lines(5, history_mode="woven")))
+    assert "codex_cannot_have" in notes(explained(home, index_path, thread_id(5)))
     assert sorted(entry.name for entry in home.iterdir()) == before
     (home / "state_5.sqlite").write_bytes(b"garbage" * 1000)
-    assert "codex_database_unreadable" in notes(explained(home, index_path))
+    assert "codex_unreadable" in notes(explained(home, index_path))
 
 
 def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -
     outside = home.parent / "rollout-2026-05-28T20-00-00-x.jsonl"
     shutil.copy(next(home.rglob(f"*{ID}.jsonl")), outside)
     for reference, code in (
-        (str(torn), "unreadable_file"),
+        (str(torn), "unreadable"),
         ("sessions/notes.txt", "ignored"),
         (str(outside), "outside_home"),
     ):
@@ -240,7 +242,7 @@ def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -
         assert codes(found, "codex") == codes(found, "here") == {code}
         assert found.thread_id is None
     by_id = explained(home, index_path, thread_id(2))
-    assert "unreadable_file" in codes(by_id, "here")
+    assert "unreadable" in codes(by_id, "here")
 
 
 def test_a_file_named_after_another_thread_is_told(home: Path, index_path: Path) -> None:
@@ -248,6 +250,55 @@ def test_a_file_named_after_another_thread_is_told(home: Path, index_path: Path)
     found = explained(home, index_path)
     assert found.thread_id == thread_id(2)
     assert "other_thread" in notes(found)
+
+
+def test_a_path_that_leads_to_a_file_by_another_way(home: Path, index_path: Path) -> None:
+    path = write(home, 1)
+    drive = home.parent / "drive"
+    (home / "sessions").rename(drive)
+    (home / "sessions").symlink_to(drive)
+    link = home.parent / "link.jsonl"
+    link.symlink_to(path)
+    moved = drive / path.relative_to(home / "sessions")
+    for reference in (str(link), str(moved), f"/old/place/{path.name}"):
+        found = explained(home, index_path, reference)
+        assert (found.thread_id, found.listed) == (ID, True)
+        assert found.path == path.relative_to(home).as_posix()
+
+
+def test_a_pipe_with_the_name_of_a_rollout_is_not_opened(home: Path, index_path: Path) -> None:
+    write(home, 2)
+    for place, code in ((home / "sessions", "ignored"), (home.parent, "outside_home")):
+        os.mkfifo(place / "rollout-pipe.jsonl")
+        found = explained(home, index_path, str(place / "rollout-pipe.jsonl"))
+        assert codes(found, "here") == {code}
+        assert "not a regular file" in found.reasons[0].evidence
+
+
+def test_what_the_index_is_behind_by_is_told(home: Path, index_path: Path) -> None:
+    path, segment = write(home, 1), write(home, 1, segment=1)
+    explained(home, index_path)
+    segment.unlink()
+    found = explained(home, index_path, sync=False)
+    assert found.path == path.relative_to(home).as_posix()
+    (note,) = [reason for reason in found.reasons if reason.code == "file_gone"]
+    assert note.path == segment.relative_to(home).as_posix()
+    explained(home, index_path)
+    moved = home / "archived_sessions" / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    found = explained(home, index_path, sync=False)
+    assert codes(found, "here") == {"archived"}
+    (note,) = [reason for reason in found.reasons if reason.code == "not_yet_indexed"]
+    assert f"was moved from {path.relative_to(home)}" in note.evidence
+
+
+def test_a_name_given_since_the_last_sync_counts(home: Path, index_path: Path) -> None:
+    empty(home)
+    assert not explained(home, index_path).listed
+    names = {"id": ID, "thread_name": "named", "updated_at": STAMP}
+    (home / "session_index.jsonl").write_text(f"{json.dumps(names)}\n")
+    assert explained(home, index_path, sync=False).listed
 
 
 def test_what_nobody_knows_is_not_explained(home: Path, index_path: Path) -> None:
@@ -258,6 +309,9 @@ def test_what_nobody_knows_is_not_explained(home: Path, index_path: Path) -> Non
     assert ID in problem.value.close
     with pytest.raises(ThreadNotFound):
         explained(home, index_path, "nobody \udcff")
+    with pytest.raises(ThreadNotFound) as problem:
+        explained(home, index_path, "p")
+    assert problem.value.close == ()
     with pytest.raises(AmbiguousThread):
         explained(home, index_path, ID[:8])
 
@@ -297,5 +351,16 @@ def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
     codex_database(elsewhere)
     env = {"CODEX_SQLITE_HOME": str(elsewhere)}
     told = corpus.run("explain", ids["here"], "--json", env=env).json
-    assert "missing_in_codex_database" in {reason["code"] for reason in told["reasons"]}
+    assert "codex_row_missing" in {reason["code"] for reason in told["reasons"]}
     assert os.listdir(elsewhere) == ["state_5.sqlite"]
+
+
+def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
+    folder = corpus.base / "gone"
+    folder.mkdir()
+    program = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+    prefix = (sys.executable, "-c", program, *COMMAND)
+    (id_,) = corpus.ids("--limit", "1")
+    ran = corpus.run("explain", id_, cwd=folder, prefix=prefix)
+    assert ran.lines[0] == "Listed. In Codex's picker: shown."
+    assert "has been removed" in ran.err

@@ -16,7 +16,7 @@ from state.facts import Fact, append_facts, put_facts
 from state.index import open_index
 from state.rows import rename
 
-from .command import COMMAND, Cli, Ran, plain_user, thread_id, write_rollout
+from .command import COMMAND, Cli, Inside, Ran, plain_user, thread_id, write_rollout
 from .test_faults_index import damaged_pages, garbage, sql, truncated
 
 __all__ = ["plain_user"]
@@ -27,7 +27,7 @@ ALL = [thread_id(number) for number in (2, 1, 0)]
 @pytest.fixture
 def small(tmp_path: Path) -> Cli:
     """The command for a home of three threads, one of them named here, all indexed."""
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Inside(tmp_path / "home", tmp_path)
     for number in range(3):
         write_rollout(cli.home, number)
     cli.run("sync")

@@ -523,3 +523,14 @@ def test_every_file_of_the_corpus_is_a_thread_or_a_finding() -> None:
             assert one.reason
             assert not one.retry
     assert FOREIGN_ID not in {one.facts.id for one in threads}
+
+
+def test_texts_are_kept_whole_on_request(home: Path) -> None:
+    prompt = "wörd " * 2000
+    path = write_rollout(home, [meta(source={"custom": "x" * 9000}), user(prompt)])
+    cut, whole = extracted(home, path).facts, extract_file(home, path, longest=None)
+    assert isinstance(whole, Extracted)
+    assert cut.title == prompt[:4096]
+    assert whole.facts.title == whole.facts.preview == prompt.strip()
+    assert whole.facts.first_user_message == prompt.strip()
+    assert len(whole.facts.source) > 9000 > len(cut.source)

@@ -220,11 +220,11 @@ def test_files_that_give_nothing(tmp_path: Path) -> None:
     for data in (b"", b"\n \n"):
         write_rollout(tmp_path, data, "rollout-x.jsonl")
         (found,) = read_head(tmp_path / "rollout-x.jsonl").obstacles
-        assert found == Obstacle("unreadable_file", "nothing is in it", 0)
+        assert found == Obstacle("unreadable", "nothing is in it", 0)
     (found,) = read_head(tmp_path / "nowhere.jsonl").obstacles
     assert found.text == "cannot be read: No such file or directory"
     (tmp_path / "rollout-x.jsonl.zst").write_bytes(b"garbage")
-    assert read_head(tmp_path / "rollout-x.jsonl.zst").obstacles[0].code == "unreadable_file"
+    assert read_head(tmp_path / "rollout-x.jsonl.zst").obstacles[0].code == "unreadable"
 
 
 def test_a_file_of_the_first_versions_is_told_from_a_damaged_one(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.aliases import MOST_FOLDERS, moved_to, origins
-from state.errors import AliasCycle, AliasNotFound, InvalidQuery
-from state.facts import Alias, append_facts, journal_path
+from state.errors import AliasCycle, AliasNotFound, InvalidFolder, InvalidQuery
+from state.facts import LATEST_MS, Alias, append_facts, journal_path
 from state.index import ThreadIndex, open_index
 from state.listing import Query
 from state.reindex import reindex
@@ -167,7 +167,7 @@ def test_circles_are_refused_and_change_nothing(moved_home: Path, index_path: Pa
             with pytest.raises(AliasCycle):
                 await relink(index.database, old, new)
         for old, new in (("", OLD), (OLD, " "), (OLD, "a\0b"), ("\udcff", OLD)):
-            with pytest.raises(InvalidQuery):
+            with pytest.raises(InvalidFolder):
                 await relink(index.database, old, new)
         with pytest.raises(AliasNotFound):
             await unlink(index.database, "/nowhere")
@@ -237,11 +237,12 @@ def test_the_journal_says_it_before_the_index_does(moved_home: Path, index_path:
     assert told == {"v": 1, "alias": row[0], "value": row[1], "set_at_ms": row[2]}
 
 
+@pytest.mark.parametrize("set_at_ms", [2**61, LATEST_MS])
 def test_a_clock_that_was_set_back_does_not_keep_an_old_alias(
-    moved_home: Path, index_path: Path
+    set_at_ms: int, moved_home: Path, index_path: Path
 ) -> None:
     index_path.parent.mkdir()
-    ahead = Alias(OLD, MID, 2**61)
+    ahead = Alias(OLD, MID, set_at_ms)
     append_facts(index_path, [ahead])
 
     async def work(index: ThreadIndex) -> None:

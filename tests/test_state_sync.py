@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from rollout.extract import extract_file
 from state.index import ThreadIndex, open_index
 from state.listing import Query
-from state.sync import Counts
+from state.store import store_files
+from state.sync import Counts, load_context
 
 from . import homes
 from .homes import encoded, event, file_name, lines, thread_id, write
@@ -336,6 +337,28 @@ def test_names_and_the_default_provider_follow_their_files(home: Path, index_pat
     found = rows(index_path, "SELECT name, model_provider FROM threads ORDER BY id")
     assert [row["name"] for row in found] == [None, "Called so", None]
     assert {row["model_provider"] for row in found} == {"acme"}
+
+
+def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_path: Path) -> None:
+    """It read the names, another process settled newer ones, and then it stores a row."""
+    write(home, 1)
+    path = write(home, 2).relative_to(home).as_posix()
+    names = home / "session_index.jsonl"
+    names.write_text(json.dumps({"id": thread_id(2), "thread_name": "old"}) + "\n")
+    sync(home, index_path)
+    behind = load_context(home)
+    names.write_text(json.dumps({"id": thread_id(2), "thread_name": "the new name"}) + "\n")
+    sync(home, index_path)
+
+    async def late(index: ThreadIndex) -> None:
+        outcome = extract_file(home, path)
+        async with index.database.write() as connection:
+            await store_files(connection, [outcome], behind)
+
+    in_index(home, index_path, late)
+    sync(home, index_path)
+    found = rows(index_path, "SELECT name FROM threads ORDER BY id")
+    assert [row["name"] for row in found] == [None, "the new name"]
 
 
 def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path: Path) -> None:

@@ -1,17 +1,18 @@
 """What the files take: every sum adds up, and images are found wherever they lie."""
 
 import asyncio
+import base64
 import os
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from rollout.images import image_shares
+from rollout.images import ImageShare, image_shares
 from state.index import open_index
 from state.usage import DIMENSIONS, NO_THREAD, Usage, usage
 
-from .command import Cli
+from .command import Inside
 from .homes import encoded, event, lines, thread_id, write
 
 STAMP = "2026-05-28T20:00:00.000Z"
@@ -22,7 +23,7 @@ def used(home: Path, index: Path, *, images: bool = False) -> Usage:
     async def work() -> Usage:
         async with open_index(home, index) as opened:
             await opened.catch_up()
-            return await usage(opened, images=images)
+            return await usage(opened, 10, images=images)
 
     return asyncio.run(work())
 
@@ -61,8 +62,49 @@ def test_every_table_adds_up_to_what_lies_on_the_disk(full_home: Path, index_pat
     assert found.by["bucket"]["segment"].files == 1
     assert found.by["project"][NO_THREAD].files == 2
     assert found.by["source"]["exec"].bytes > 9000
-    assert found.threads[0].id == thread_id(7)
-    assert {one.id: one.amount.files for one in found.threads}[thread_id(3)] == 2
+    assert found.by["model"]["gpt-5"].files == len(files) - 2
+    assert found.by["provider"]["openai"].files == len(files) - 2
+    assert found.threads == 8
+    assert found.biggest[0].row["id"] == thread_id(7)
+    assert {one.row["id"]: one.amount.files for one in found.biggest}[thread_id(3)] == 2
+
+
+def test_two_spellings_of_a_folder_are_one_project(home: Path, index_path: Path) -> None:
+    for number, cwd in enumerate(("/a", "/a/.", "")):
+        write(home, number, encoded(lines(number, cwd=cwd)[:1]))
+    projects = used(home, index_path).by["project"]
+    assert {name: amount.files for name, amount in projects.items()} == {"/a": 2, "": 1}
+
+
+def test_a_strange_history_mode_is_an_era_of_its_own(home: Path, index_path: Path) -> None:
+    write(home, 1, encoded(lines(1, history_mode="woven")))
+    assert list(used(home, index_path).by["era"]) == ["unknown"]
+
+
+def test_an_empty_home_takes_nothing(home: Path, index_path: Path) -> None:
+    found = used(home, index_path)
+    assert (found.total.files, found.threads, found.biggest) == (0, 0, [])
+    assert not any(found.by.values())
+
+
+def test_images_are_counted_in_every_table_and_pipes_are_left_alone(
+    home: Path, index_path: Path
+) -> None:
+    message = event(STAMP, "user_message", message="look", images=[picture(5000).decode()])
+    write(home, 1, encoded([*lines(1), message]))
+    write(home, 2)
+    os.mkfifo(home / "sessions" / "rollout-pipe.jsonl")
+    lost = write(home, 3)
+    cut = write(home, 4).with_suffix(".jsonl.zst")
+    whole = zstandard.compress((home / lost).read_bytes())
+    cut.write_bytes(whole + whole[:20])
+    found = used(home, index_path, images=True)
+    assert found.images
+    for groups in found.by.values():
+        assert sum(amount.image_bytes for amount in groups.values()) == 5000
+    assert found.total.image_bytes == 5000
+    assert {one.row["id"]: one.amount.image_bytes for one in found.biggest}[thread_id(1)] == 5000
+    assert found.images.problems == {cut.relative_to(home).as_posix(): "damaged zstd: cut short"}
 
 
 def test_a_file_counts_for_one_age(full_home: Path, index_path: Path) -> None:
@@ -81,7 +123,25 @@ def test_images_are_found_across_the_chunks_that_are_read(
     content = b"x" * before + b'"' + picture(size) + b'","' + picture(40) + b'" data:image/oops'
     (tmp_path / "f.jsonl").write_bytes(content)
     (share,) = image_shares(str(tmp_path), ["f.jsonl"])
-    assert share == (len(content), size + 40, 2)
+    assert share == ImageShare(len(content), size + 40, 2)
+
+
+def test_images_in_base64_by_itself_are_found_too(tmp_path: Path) -> None:
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(300))
+    jpeg = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(300))
+    url = b"data:image/png;base64," + png
+    content = b'{"result":"%s","text":"{\\"data\\":\\"%s\\"}","url":"%s"}\n' % (png, jpeg, url)
+    others = b'{"a":"iVBORw0KGgo","b":"/9j/ is how it begins, which words only tell of, at length"}'
+    (tmp_path / "f.jsonl").write_bytes(content + others)
+    for buffer in (130, 500, 1000, CHUNK):
+        (share,) = image_shares(str(tmp_path), ["f.jsonl"], buffer)
+        assert share[1:] == (len(png) + len(jpeg) + len(url), 3, None)
+
+
+def test_a_torn_line_ends_an_image(tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_bytes(b'{"x":"' + picture(300) + b'\n{"type":"next"}\n')
+    (share,) = image_shares(str(tmp_path), ["f.jsonl"])
+    assert share[1:] == (300, 1, None)
 
 
 def test_images_of_compressed_damaged_and_lost_files(tmp_path: Path) -> None:
@@ -90,10 +150,10 @@ def test_images_of_compressed_damaged_and_lost_files(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.zst").write_bytes(whole)
     (tmp_path / "b.jsonl.zst").write_bytes(whole[: len(whole) // 2])
     good, cut, lost = image_shares(str(tmp_path), ["a.jsonl.zst", "b.jsonl.zst", "c.jsonl"])
-    assert good == (len(content), 100_000, 1)
-    assert cut
+    assert good == ImageShare(len(content), 100_000, 1)
     assert 0 < cut.content_bytes < len(content)
-    assert lost is None
+    assert cut.problem == "damaged zstd: cut short"
+    assert lost == ImageShare(0, 0, 0, "cannot be read: No such file or directory")
 
 
 def test_the_command_tells_totals_tables_and_the_biggest(tmp_path: Path) -> None:
@@ -102,7 +162,7 @@ def test_the_command_tells_totals_tables_and_the_biggest(tmp_path: Path) -> None
     write(home, 1, encoded([*lines(1), message]))
     for number in range(2, 9):
         write(home, number, encoded(lines(number, cwd=f"/p{number}")))
-    cli = Cli(home, tmp_path)
+    cli = Inside(home, tmp_path)
     ran = cli.run("du", "--limit", "3", "--images")
     assert "in 8 files of 8 threads" in ran.lines[0]
     assert "of it images (5.0kB)" in ran.lines[1]

@@ -1,0 +1,140 @@
+"""One thread as its files are now, whether or not the index has read them so."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollout.extract import Extracted, Unusable, extract_file
+from rollout.paths import precedence
+from rollout.scan import FoundFile
+from state.index import ThreadIndex
+from state.ledger import Changes
+from state.listing import Row
+from state.reasons import BOTH, HERE, Picker, Reason
+from state.rows import thread_row
+from state.schema import rollout_files, threads, user_facts
+from state.subject import NO_THREAD, id_in_name
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What all steps of an explanation need."""
+
+    index: ThreadIndex
+    changes: Changes
+    names: dict[str, str]
+    database: Path
+    picker: Picker
+
+
+@dataclass(slots=True)
+class CurrentThread:
+    """One thread as its files are now."""
+
+    id: str
+    row: Row | None
+    """The row that a list would show; None if no file of it can be read."""
+    paths: list[str]
+    """Its readable files."""
+    notes: list[Reason]
+    gone: list[str]
+    """Files that the index has and the disk has not."""
+
+
+async def read_thread(known: Known, thread_id: str, asked: str | None) -> CurrentThread:
+    """The thread by its row where that is in step, else by its files, which are then read."""
+    index, changes = known.index, known.changes
+    entries, row, name = await _stored(index, thread_id)
+    gone = [path for path in entries if path in set(changes.vanished)]
+    new = {
+        file.path: file
+        for file in changes.to_read
+        if file.path in (*entries, asked) or id_in_name(file.path) == thread_id
+    }
+    no_rollouts = {path: e["reason"] for path, e in entries.items() if e["bucket"] == "ignored"}
+    no_rollouts |= {f.path: f.ignored for f in changes.ignored if id_in_name(f.path) == thread_id}
+    paths = sorted({*entries, *new, *filter(None, [asked])} - {*gone, *no_rollouts})
+    notes = [_gone(path) for path in gone]
+    for path, file in new.items():
+        notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
+    name = name or known.names.get(thread_id)
+    if row is not None and not new and not gone:
+        unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
+        readable = [path for path in paths if path not in unreadable]
+        notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
+        return CurrentThread(thread_id, row | {"name": name}, readable, notes, gone)
+    outcomes = await asyncio.to_thread(lambda: [extract_file(index.home, path) for path in paths])
+    held = [o for o in outcomes if isinstance(o, Extracted) and o.facts.id == thread_id]
+    if not held:
+        notes += [unreadable_file(file) for file in outcomes if isinstance(file, Unusable)]
+        notes += [
+            Reason("ignored", BOTH, True, f"it is no rollout: {why}", path)
+            for path, why in no_rollouts.items()
+        ]
+        return CurrentThread(thread_id, None, [], notes, gone)
+    own = max(held, key=lambda file: precedence(file.path))
+    if own.first_bad:
+        bad = own.first_bad
+        notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
+    row = thread_row(own, name, known.picker.provider)
+    return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
+
+
+async def _stored(
+    index: ThreadIndex, thread_id: str
+) -> tuple[dict[str, dict[str, Any]], Row | None, str | None]:
+    """Ledger entries by path, the unreadable ones too; the row; the name that a user set."""
+    f, u = rollout_files.c, user_facts.c
+    async with index.database.read() as connection:
+        unread = f.bucket.in_(NO_THREAD) & sa.func.instr(f.path, thread_id)
+        entries = await connection.execute(
+            sa.select(rollout_files).where((f.thread_id == thread_id) | unread).order_by(f.path)
+        )
+        by_path = {entry.path: dict(entry._mapping) for entry in entries}
+        rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
+        row = rows.one_or_none()
+        name = await connection.scalar(
+            sa.select(u.value).where(u.thread_id == thread_id, u.key == "name")
+        )
+    return by_path, dict(row._mapping) if row else None, name
+
+
+def _not_indexed(
+    file: FoundFile, entry: dict[str, Any] | None, moved_from: str | None
+) -> list[Reason]:
+    what = "is new to the index"
+    if moved_from:
+        what = f"was moved from {moved_from}"
+    elif entry:
+        if (entry["size_bytes"], entry["mtime_ns"], entry["inode"]) == tuple(file[1:4]):
+            return []  # tried again, or read by an older version: nothing new is in it
+        what = "has changed since the index read it"
+    evidence = f"the file {what}; it is told here as it is now, and list catches up by itself"
+    return [Reason("not_yet_indexed", HERE, False, evidence, file.path, None, "threadkeep sync")]
+
+
+def _gone(path: str) -> Reason:
+    evidence = "the index had a file of it there, which is gone"
+    return Reason("file_gone", HERE, False, evidence, path, None, "threadkeep sync")
+
+
+def _ledger_note(entry: dict[str, Any]) -> Reason:
+    place = entry["reason_offset"], entry["reason"]
+    if entry["bucket"] not in NO_THREAD:
+        return _bad_lines(entry["path"], entry["bad_lines"], *place)
+    code = "ignored" if entry["bucket"] == "ignored" else "unreadable"
+    evidence = f"there is another file, which gives no thread: {entry['reason']}"
+    return Reason(code, BOTH, False, evidence, entry["path"], entry["reason_offset"])
+
+
+def _bad_lines(path: str, count: int, offset: int | None, reason: str) -> Reason:
+    evidence = f"{count:,} of its lines could not be read, the first because: {reason}"
+    return Reason("damaged_lines", HERE, False, evidence, path, offset)
+
+
+def unreadable_file(file: Unusable) -> Reason:
+    evidence = f"no thread can be made of the file: {file.reason}"
+    return Reason("unreadable", BOTH, True, evidence, file.path, file.offset)
