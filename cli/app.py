@@ -446,6 +446,106 @@ def fork(
 
 
 @app.command()
+def resume(
+    context: typer.Context,
+    thread: ThreadArgument,
+    execute: Annotated[bool, typer.Option("--exec", help="Do it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the command that goes on with a thread in Codex, in its folder; --exec runs it."""
+    from cli import resume as command
+
+    if execute and as_json:
+        raise typer.BadParameter("--exec and --json exclude each other")
+    raise typer.Exit(command.run(places(context), thread, execute=execute, as_json=as_json))
+
+
+@app.command()
+def rename(
+    context: typer.Context,
+    thread: ThreadArgument,
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Name a thread, here and in Codex."""
+    from cli import edit as command
+
+    raise typer.Exit(command.run_rename(places(context), thread, name, as_json=as_json))
+
+
+@app.command("git-info")
+def git_info(
+    context: typer.Context,
+    thread: ThreadArgument,
+    sha: Annotated[str | None, typer.Option(help="The commit.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the repository comes from.")
+    ] = None,
+    clear_sha: Annotated[bool, typer.Option("--clear-sha", help="No commit.")] = False,
+    clear_branch: Annotated[bool, typer.Option("--clear-branch", help="No branch.")] = False,
+    clear_origin: Annotated[bool, typer.Option("--clear-origin", help="No origin.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the git facts of a thread, or set them."""
+    from cli import edit as command
+
+    changes: dict[str, str | None] = {}
+    for field, value, clear in (
+        ("sha", sha, clear_sha),
+        ("branch", branch, clear_branch),
+        ("origin", origin, clear_origin),
+    ):
+        if clear and value is not None:
+            raise typer.BadParameter(f"--{field} and --clear-{field} exclude each other")
+        if clear or value is not None:
+            changes[field] = value
+    raise typer.Exit(command.run_git_info(places(context), thread, changes, as_json=as_json))
+
+
+@app.command()
+def memory(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[THREAD]... MODE",
+            help="Threads as for show, - takes ids from stdin; and enabled or disabled.",
+            show_default=False,
+        ),
+    ],
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether Codex may make memories of threads."""
+    from cli import edit as command
+    from cli import moves
+
+    query = moves.query_of(
+        archived=False,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = moves.Chosen(words[:-1], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run_memory(places(context), words[-1], chosen))
+
+
+@app.command()
 def relink(
     context: typer.Context,
     old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,

@@ -6,6 +6,7 @@ from typing import Any, Final
 from rollout.errors import (
     DamagedCompression,
     HomeNotFound,
+    NotAppendable,
     NotForkable,
     RolloutError,
     TurnNotFound,
@@ -120,6 +121,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     TurnUnfinished: Outcome(
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
+    ),
+    NotAppendable: Outcome(
+        DAMAGED, "not_appendable", "threadkeep explain tells what is wrong with its file"
     ),
     NotForkable: Outcome(DAMAGED, "not_forkable", "threadkeep explain tells what is wrong with it"),
     DamagedCompression: Outcome(

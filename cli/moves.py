@@ -92,7 +92,7 @@ def run(places: Places, action: Action, chosen: Chosen) -> int:
     error."""
     if bool(chosen.references) == bool(chosen.query):
         raise typer.BadParameter("name threads, or choose them with --cwd, --search and the like")
-    references = list(_named(chosen.references))
+    references = list(named(chosen.references))
     asks = chosen.query is not None or action in (Action.DELETE, Action.PURGE)
     asks = asks and not (chosen.yes or chosen.dry_run)
     if asks and (chosen.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
@@ -102,7 +102,8 @@ def run(places: Places, action: Action, chosen: Chosen) -> int:
         note = await caught_up(index)
         if note:
             output.say(note)
-        result, ids = await _chosen(index, references, chosen.query)
+        not_found, ids = await find(index, references, chosen.query)
+        result = _Result(not_found=not_found)
         planned = await move_threads(index, action, ids, dry_run=True)
         result.outcomes = planned
         result.labels = await _labels(index, planned)
@@ -123,7 +124,7 @@ def run(places: Places, action: Action, chosen: Chosen) -> int:
     )
 
 
-def _named(references: Sequence[str]) -> Iterable[str]:
+def named(references: Sequence[str]) -> Iterable[str]:
     """What was named; ``-`` stands for the first column of stdin."""
     for reference in references:
         if reference != "-":
@@ -135,21 +136,23 @@ def _named(references: Sequence[str]) -> Iterable[str]:
                 yield first
 
 
-async def _chosen(
+async def find(
     index: ThreadIndex, references: Sequence[str], query: Query | None
-) -> tuple[_Result, list[str]]:
-    result = _Result()
+) -> tuple[list[tuple[str, StateError]], list[str]]:
+    """The ids of the threads that are named or that ``query`` finds, each once; and what was
+    named and is no thread, with why."""
+    not_found: list[tuple[str, StateError]] = []
     ids: list[str] = []
     for reference in references:
         try:
             ids.append((await index.thread(reference))["id"])
         except StateError as error:
-            result.not_found.append((reference, error))
+            not_found.append((reference, error))
     while query is not None:
         page = await index.page(query)
         ids += [row["id"] for row in page.rows]
         query = replace(query, cursor=page.next_cursor) if page.next_cursor else None
-    return result, list(dict.fromkeys(ids))
+    return not_found, list(dict.fromkeys(ids))
 
 
 async def _labels(index: ThreadIndex, outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -4,8 +4,9 @@ import fcntl
 import os
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -15,7 +16,15 @@ from rollout.paths import parse_uuid
 NAMES_FILE: Final = "session_index.jsonl"
 
 
-def read_names(home: Path) -> dict[str, str]:
+class Named(NamedTuple):
+    """A name that a thread was given."""
+
+    name: str
+    set_at_ms: int
+    """0 where the line does not say."""
+
+
+def read_names(home: Path) -> dict[str, Named]:
     """The latest name of each thread id; empty when there is no such file.
 
     The last line in file order wins, whatever its ``updated_at``. A blank name counts as
@@ -24,7 +33,7 @@ def read_names(home: Path) -> dict[str, str]:
     Raises:
         OSError: the file is there and cannot be read.
     """
-    names: dict[str, str] = {}
+    names: dict[str, Named] = {}
     try:
         file = (home / NAMES_FILE).open("rb", buffering=0)
     except FileNotFoundError:
@@ -36,8 +45,19 @@ def read_names(home: Path) -> dict[str, str]:
                 continue
             thread_id, name = parse_uuid(value.get("id")), value.get("thread_name")
             if thread_id and isinstance(name, str) and name.strip():
-                names[thread_id] = name.strip().encode("utf-8", "replace").decode()
+                whole = name.strip().encode("utf-8", "replace").decode()
+                names[thread_id] = Named(whole, _time_ms(value.get("updated_at")))
     return names
+
+
+def _time_ms(text: object) -> int:
+    try:
+        time = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return 0
+    if time is None:
+        return 0
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def append_name(home: Path, thread_id: str, name: str) -> None:
@@ -64,6 +84,8 @@ def _now() -> str:
     """Now, as ``session_index.jsonl`` has it (§1.6): UTC with nanoseconds."""
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
+
+
 def forget_names(home: Path, thread_ids: Sequence[str]) -> None:
     """Take the lines of threads out of ``session_index.jsonl``, as Codex does when it deletes
     one: under the same lock, into a new file that takes the place of the old one. All other

@@ -10,7 +10,7 @@ from rollout.scan import stat_file
 from state import rows
 from state.errors import FileUnusable, IndexBusy
 from state.index import ThreadIndex
-from state.store import store_files
+from state.store import forget_files, store_files
 from state.sync import load_context, settle_inputs
 
 
@@ -28,17 +28,19 @@ def home_written(path: Path) -> Iterator[None]:
         raise FileUnusable(place, error.strerror or str(error)) from error
 
 
-async def reread_file(index: ThreadIndex, path: str) -> bool:
+async def reread_file(index: ThreadIndex, path: str, before: str | None = None) -> bool:
     """Have the row of the rollout at ``path``, relative to the home, follow it: False if another
-    process held the index for too long, so that the next sync has to."""
+    process held the index for too long, so that the next sync has to. ``before`` is where it
+    was until now, if not there."""
     context = await asyncio.to_thread(load_context, index.home)
     try:
         async with index.database.read() as connection:
             earlier = await rows.earlier_folds(connection, {path: path})
         outcome = await asyncio.to_thread(extract_file, index.home, path, earlier.get(path))
-        gone = [] if stat_file(index.home, path) else [path]
+        gone = [before] if before and stat_file(index.home, before) is None else []
         async with index.database.write() as connection:
             await store_files(connection, [outcome], context, gone)
+            await forget_files(connection, gone)
     except IndexBusy:
         return False
     return True

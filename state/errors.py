@@ -313,6 +313,8 @@ class NotResumable(StateError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
 class AlreadyArchived(StateError):
     """A thread that is to be archived is."""
 

@@ -17,7 +17,7 @@ from rollout.paths import is_archived, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
-from state.facts import Alias, Fact, Setting, journal_path, newest, read_facts
+from state.facts import Alias, Fact, Setting, chosen_names, journal_path, newest, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
 from state.place import cwd_key, home_inputs
@@ -271,17 +271,18 @@ def inputs_are_settled(connection: sqlite3.Connection, home: Path) -> bool:
 
 
 def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
-    """The name that each thread should have: what was set here goes before the home's file.
+    """The name that each thread should have, see :func:`state.facts.chosen_names`.
 
     Raises:
         OSError: the home's names cannot be read.
     """
-    names = read_names(home)
-    facts = connection.execute(
-        "SELECT thread_id, value FROM user_facts WHERE key = 'name' AND value IS NOT NULL"
-    )
-    names.update((row[0], row[1]) for row in facts)
-    return names
+    return chosen_names(read_names(home), thread_facts(connection))
+
+
+def thread_facts(connection: sqlite3.Connection) -> Iterator[Fact]:
+    """What users set for threads, as the index has it."""
+    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
+        yield Fact(*row)
 
 
 def _names(index: _Index) -> Iterator[Finding]:
@@ -321,8 +322,7 @@ def _facts(index: _Index) -> Iterator[Finding]:
 
 
 def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
-    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
-        yield Fact(*row)
+    yield from thread_facts(connection)
     for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
         alias = Alias(*row[:3])
         new_key = None if alias.value is None else cwd_key(alias.value)
