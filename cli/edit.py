@@ -13,6 +13,10 @@ from state.edit import MEMORY_MODES, Changed, set_git_info, set_memory_mode, set
 from state.errors import StateError
 from state.index import ThreadIndex
 
+Error = StateError | RolloutError
+_Entry = tuple[str, Changed | None, Error | None]
+"""A thread or what was to be one, what became of it, and why nothing did."""
+
 
 def run_rename(places: Places, reference: str, name: str, *, as_json: bool) -> int:
     """Name a thread. Gives the exit status."""
@@ -27,9 +31,7 @@ def run_rename(places: Places, reference: str, name: str, *, as_json: bool) -> i
         output.data({"version": 1, **told, "note": changed.note})
     else:
         output.say(f"{changed.thread_id} is called {output.one_line(kept)} now.")
-        if changed.note:
-            output.say(f"Codex may go on showing another name: {changed.note}.")
-        _tell_index(changed)
+        _tell_more(changed)
     return errors.OK
 
 
@@ -41,7 +43,7 @@ def run_git_info(
     async def work(index: ThreadIndex) -> tuple[Changed, dict[str, Any]]:
         await _catch_up(index)
         if changes:
-            changed = await set_git_info(index, reference, changes)
+            changed = await set_git_info(index, reference, changes, places.sqlite_home)
         else:
             changed = Changed((await index.thread(reference))["id"])
         row = await index.thread(changed.thread_id)
@@ -51,12 +53,12 @@ def run_git_info(
     changed, git = with_index(places, work)
     if as_json:
         told = {"id": changed.thread_id, "gitInfo": git, "indexed": changed.indexed}
-        output.data({"version": 1, **told})
+        output.data({"version": 1, **told, "note": changed.note})
     else:
         output.lines(f"{name:<10} {output.one_line(value)}" for name, value in git.items() if value)
         if not any(git.values()):
             output.say("Nothing is known of its repository.")
-        _tell_index(changed)
+        _tell_more(changed)
     return errors.OK
 
 
@@ -70,12 +72,20 @@ def run_memory(places: Places, mode: str, chosen: moves.Chosen) -> int:
         raise typer.BadParameter("many threads at once need --yes (or --dry-run)")
     references = list(moves.named(chosen.references))
 
+    async def set_one(index: ThreadIndex, id_: str) -> tuple[Changed | None, Error | None]:
+        try:
+            return await set_memory_mode(
+                index, id_, mode, places.sqlite_home, dry_run=chosen.dry_run
+            ), None
+        except (StateError, RolloutError) as error:
+            return None, error
+
     async def work(index: ThreadIndex) -> list[_Entry]:
         await _catch_up(index)
         not_found, ids = await moves.find(index, references, chosen.query)
         entries: list[_Entry] = [(reference, None, error) for reference, error in not_found]
         for id_ in ids:
-            entries.append((id_, *await _set_memory(index, id_, mode, chosen.dry_run)))
+            entries.append((id_, *await set_one(index, id_)))
         return entries
 
     entries = with_index(places, work)
@@ -94,26 +104,12 @@ def run_memory(places: Places, mode: str, chosen: moves.Chosen) -> int:
         output.lines(f"{id_}\t{word}" for id_, _, error in entries if error is None)
         for error in failed:
             output.say(f"threadkeep: {output.one_line(str(error))}\n  {errors.outcome(error).hint}")
-        if any(changed and not changed.indexed for _, changed, _ in entries):
-            output.say(errors.NOT_INDEXED)
+        for told in {(c.note, c.indexed): c for _, c, _ in entries if c}.values():
+            _tell_more(told)
     return max(
         (errors.outcome(error).status for error in failed),
         default=errors.OK if entries else errors.NO_MATCH,
     )
-
-
-_Entry = tuple[str, Changed | None, StateError | RolloutError | None]
-"""A thread or what was to be one, what became of it, and why nothing did."""
-
-
-async def _set_memory(
-    index: ThreadIndex, thread_id: str, mode: str, dry_run: bool
-) -> tuple[Changed | None, StateError | RolloutError | None]:
-    try:
-        changed = await set_memory_mode(index, thread_id, mode, dry_run=dry_run)
-    except (StateError, RolloutError) as error:
-        return None, error
-    return changed, None
 
 
 def _entry_json(entry: _Entry, dry_run: bool) -> dict[str, Any]:
@@ -123,6 +119,7 @@ def _entry_json(entry: _Entry, dry_run: bool) -> dict[str, Any]:
         "reference": reference,
         "done": changed is not None and not dry_run,
         "indexed": changed.indexed if changed else None,
+        "note": changed.note if changed else None,
         "error": errors.document(error)["error"] if error else None,
     }
 
@@ -133,6 +130,8 @@ async def _catch_up(index: ThreadIndex) -> None:
         output.say(note)
 
 
-def _tell_index(changed: Changed) -> None:
+def _tell_more(changed: Changed) -> None:
+    if changed.note:
+        output.say(f"Codex may go on with what it had: {changed.note}.")
     if not changed.indexed:
         output.say(errors.NOT_INDEXED)

@@ -2,12 +2,14 @@
 
 Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names in the home's
 ``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
-in the journal beside the index.
+in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
+that fails, the change stands all the same and has a note. ``sqlite_home`` is what
+``CODEX_SQLITE_HOME`` names.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from rollout.names import append_name
 from rollout.persistence import LEGACY, MODES
 from state.change import home_written, name_settled, reread_file
 from state.codex import codex_database
-from state.codex_name import tell_codex
+from state.codex_tell import tell_codex
 from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
 from state.facts import Fact, append_facts, facts_about, put_facts
 from state.git import without_credentials
@@ -42,16 +44,13 @@ class Changed:
     indexed: bool = True
     """False if the index was busy: the next command that looks at the files has it."""
     note: str | None = None
-    """What could not be done besides."""
+    """Why Codex may go on with what it had."""
 
 
 async def set_name(
     index: ThreadIndex, reference: str, name: str, sqlite_home: Path | None = None
 ) -> tuple[Changed, str]:
-    """Name a thread; gives the name as it is kept, without blanks around it. ``sqlite_home`` is
-    what ``CODEX_SQLITE_HOME`` names.
-
-    Codex's own database is told too, as it looks there first; where that fails, that is a note.
+    """Name a thread; gives the name as it is kept, without blanks around it.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
@@ -68,13 +67,17 @@ async def set_name(
         raise ThreadArchived(row["id"])
     with home_written(index.home):
         await asyncio.to_thread(append_name, index.home, row["id"], name)
-    database = codex_database(index.home, sqlite_home)
-    note = await asyncio.to_thread(tell_codex, database, row["id"], name)
-    return Changed(row["id"], await name_settled(index), note), name
+    indexed = await name_settled(index)
+    return await _told(index, Changed(row["id"], indexed), {"name": name}, sqlite_home), name
 
 
 async def set_memory_mode(
-    index: ThreadIndex, reference: str, mode: str, *, dry_run: bool = False
+    index: ThreadIndex,
+    reference: str,
+    mode: str,
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Changed:
     """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
     it is only checked whether that can be said.
@@ -98,11 +101,15 @@ async def set_memory_mode(
     _check_mode(row)
     if dry_run:
         return Changed(row["id"])
-    return await _change(index, row, {"memory_mode": mode}, {"memory_mode": mode})
+    facts = {"memory_mode": mode}
+    return await _told(index, await _change(index, row, facts, facts), facts, sqlite_home)
 
 
 async def set_git_info(
-    index: ThreadIndex, reference: str, changes: Mapping[str, str | None]
+    index: ThreadIndex,
+    reference: str,
+    changes: Mapping[str, str | None],
+    sqlite_home: Path | None = None,
 ) -> Changed:
     """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
     not named stays. Credentials in a URL are left out.
@@ -133,7 +140,7 @@ async def set_git_info(
     wanted |= {GIT_FIELDS[field][1]: value for field, value in given.items()}
     git = {name: value for name, value in wanted.items() if value is not None}
     _check_mode(row)
-    return await _change(index, row, facts, {"git": git})
+    return await _told(index, await _change(index, row, facts, {"git": git}), facts, sqlite_home)
 
 
 def _check_mode(row: Row) -> None:
@@ -153,6 +160,14 @@ async def _change(
         return await _append(index, row, {**held, **payload})
     await _set_facts(index, row["id"], facts)
     return Changed(row["id"])
+
+
+async def _told(
+    index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
+) -> Changed:
+    database = codex_database(index.home, sqlite_home)
+    note = await asyncio.to_thread(tell_codex, database, changed.thread_id, facts)
+    return replace(changed, note=note)
 
 
 async def _append(index: ThreadIndex, row: Row, changes: Mapping[str, Any]) -> Changed:

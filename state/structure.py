@@ -13,7 +13,7 @@ import orjson
 
 from rollout.lines import BadLine, LineReader, parse_line
 from rollout.names import NAMES_FILE, read_names
-from rollout.paths import is_archived, parse_uuid, precedence
+from rollout.paths import is_archived, parse_name, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
@@ -73,6 +73,8 @@ class _Index:
     connection: sqlite3.Connection
     threads: dict[str, sqlite3.Row]
     files: dict[str, sqlite3.Row]
+    rollout_ids: frozenset[str]
+    """Of all files, by their names: what a history may begin in (rollout-format §13.2)."""
 
 
 def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> Iterator[Finding]:
@@ -84,7 +86,9 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     connection.row_factory = sqlite3.Row
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
-    index = _Index(home, path, connection, threads, files)
+    names = (parse_name(path.rsplit("/", 1)[-1]) for path in files)
+    ids = frozenset(name.rollout_id for name in names if name and name.rollout_id)
+    index = _Index(home, path, connection, threads, files, ids)
     for check in (_job, _scan, _files, _threads, _edges, _names, _facts):
         yield from check(index)
 
@@ -234,7 +238,7 @@ def _lineage(index: _Index, row: sqlite3.Row) -> Iterator[Finding]:
         except orjson.JSONDecodeError:
             base = None
         base_id = parse_uuid(base.get("thread_id")) if isinstance(base, dict) else None
-        if base_id is None or base_id not in index.threads:
+        if base_id is None or base_id not in index.rollout_ids:
             message = f"Its history begins in {base_id or 'a thread without an id'}, not here."
             yield Finding(KINDS["base_elsewhere"], message, thread_id, path)
     elif source and source not in index.threads:
