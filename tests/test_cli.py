@@ -25,6 +25,9 @@ from .conftest import copy_corpus
 COMMANDS = (
     "list",
     "show",
+    "archive",
+    "unarchive",
+    "delete",
     "backfill",
     "sync",
     "reindex",
