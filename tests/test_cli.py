@@ -25,6 +25,11 @@ from .conftest import copy_corpus
 COMMANDS = (
     "list",
     "show",
+    "resume",
+    "fork",
+    "rename",
+    "git-info",
+    "memory",
     "archive",
     "unarchive",
     "delete",
