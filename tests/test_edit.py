@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +15,6 @@ import pytest
 from rollout.errors import NotAppendable, WriterActive
 from rollout.names import NAMES_FILE, append_name, read_names
 from rollout.writer_lock import WriterLock
-from state.codex import STATE_FILE
 from state.dump import known_facts, restore
 from state.edit import set_git_info, set_memory_mode, set_name
 from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
@@ -21,6 +23,7 @@ from state.index import ThreadIndex, open_index
 from state.reindex import reindex
 
 from .checks import codes, verified
+from .codex_state import Codex
 from .rollouts import THREAD_ID, content, meta, rollout_path, turn, user, write_rollout
 
 Result = TypeVar("Result")
@@ -32,7 +35,7 @@ def worked(home: Path, path: Path, work: Callable[[ThreadIndex], Awaitable[Resul
 
     async def opened() -> Result:
         async with open_index(home, path) as index:
-            await index.sync()
+            await index.catch_up()
             return await work(index)
 
     return asyncio.run(opened())
@@ -208,15 +211,15 @@ def test_a_thread_that_somebody_writes(home: Path, index_path: Path, mode: str) 
 def test_what_is_refused_changes_nothing(home: Path, index_path: Path) -> None:
     file = thread(home, archived=True)
     before = file.read_bytes()
-    for work in (
-        lambda index: set_name(index, THREAD_ID, "a"),
-        lambda index: set_memory_mode(index, THREAD_ID, "disabled"),
-    ):
-        with pytest.raises(ThreadArchived):
-            worked(home, index_path, work)
-    for changes in ({}, {"branch": " "}, {"sha": ""}):
+    with pytest.raises(ThreadArchived):
+        name_it(home, index_path, "a")
+    with pytest.raises(ThreadArchived):
+        worked(home, index_path, lambda index: set_memory_mode(index, THREAD_ID, "disabled"))
+    nothing: list[dict[str, str | None]] = [{}, {"branch": " "}, {"sha": ""}]
+    for changes in nothing:
+        work = partial(set_git_info, reference=THREAD_ID, changes=changes)
         with pytest.raises(InvalidChange):
-            worked(home, index_path, lambda index, c=changes: set_git_info(index, THREAD_ID, c))
+            worked(home, index_path, work)
     with pytest.raises(InvalidChange):
         worked(home, index_path, lambda index: set_memory_mode(index, THREAD_ID, "odd"))
     assert file.read_bytes() == before
@@ -240,8 +243,48 @@ def test_unknown_histories_and_files_without_metadata_are_refused(
     assert file.read_bytes() == content(user("ask"))
 
 
-def codex_state(home: Path, mode: str) -> Path:
-    """A database as Codex 0.169 makes it, with a row of the thread."""
-    from .codex_state import make_state
+def test_codex_s_own_database_is_told_one_row(
+    corpus_home: Path, tmp_path: Path, index_path: Path
+) -> None:
+    home = shutil.copytree(corpus_home, tmp_path / "home")
+    codex = Codex.of(home, home)
+    before = codex.threads()
+    ids = {
+        mode: next(i for i, row in before.items() if (row["history_mode"], row["archived"]) == mode)
+        for mode in (("legacy", 0), ("paginated", 0))
+    }
 
-    return make_state(home, THREAD_ID, mode)
+    async def work(index: ThreadIndex) -> None:
+        for id_ in ids.values():
+            assert (await set_name(index, id_, "new"))[0].note is None
+            assert (await set_memory_mode(index, id_, "disabled")).note is None
+            assert (await set_git_info(index, id_, {"sha": "abc", "branch": None})).note is None
+
+    worked(home, index_path, work)
+    set_ = {"memory_mode": "disabled", "git_sha": "abc", "git_branch": None}
+    before[ids["legacy", 0]] |= {"title": "new", **set_}
+    before[ids["paginated", 0]] |= {"name": "new", **set_}
+    assert codex.threads() == before
+
+
+def test_a_database_of_another_codex_or_a_held_one_is_left_and_told(
+    corpus_home: Path, tmp_path: Path, index_path: Path
+) -> None:
+    home = shutil.copytree(corpus_home, tmp_path / "home")
+    codex = Codex.of(home, home)
+    id_ = next(i for i, row in codex.threads().items() if not row["archived"])
+
+    def note() -> str | None:
+        return worked(home, index_path, lambda index: set_name(index, id_, "new"))[0].note
+
+    with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        before = codex.content()
+        assert "locked" in (note() or "")
+    codex.change("UPDATE _sqlx_migrations SET version = 99 WHERE version = 62")
+    before = codex.content()
+    assert note() == "its database is not that of Codex 0.169"
+    assert codex.content() == before
+    codex.path.write_bytes(b"garbage, not a database" * 100)
+    assert "not a database" in (note() or "")
+    assert read_names(home)[id_].name == "new"
