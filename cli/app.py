@@ -12,10 +12,23 @@ import typer
 
 from cli import db
 from cli.options import (
+    AllSourcesOption,
+    AncestorOption,
+    ArchivedOption,
+    CwdOption,
     DatabaseOption,
+    DryRunOption,
+    ExcludeOption,
     HomeOption,
     JsonOption,
     LimitOption,
+    ParentOption,
+    ProviderOption,
+    SearchOption,
+    SourceOption,
+    ThreadArgument,
+    ThreadsArgument,
+    YesOption,
     places,
     places_of,
 )
@@ -65,35 +78,15 @@ def list_(
     sort: Annotated[str, typer.Option(help="created_at, updated_at or recency_at.")] = "updated_at",
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
     cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
-    archived: Annotated[
-        bool, typer.Option("--archived", help="The archived threads, and only those.")
-    ] = False,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this source kind: cli, vscode, exec, appServer, subAgent, subAgentReview,"
-            " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable."
-        ),
-    ] = None,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Also what was not started by hand.")
-    ] = False,
-    provider: Annotated[
-        list[str] | None, typer.Option(help="Only this model provider. Repeatable.")
-    ] = None,
-    cwd: Annotated[
-        list[str] | None, typer.Option(help="Only threads of this folder. Repeatable.")
-    ] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Only threads whose name or beginning holds this text.")
-    ] = None,
-    parent: Annotated[str | None, typer.Option(help="Only children of this thread id.")] = None,
-    ancestor: Annotated[
-        str | None, typer.Option(help="Only descendants of this thread id.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out this thread id. Repeatable.")
-    ] = None,
+    archived: ArchivedOption = False,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
     sync: Annotated[
         bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
     ] = True,
@@ -151,6 +144,116 @@ def explain(
     from cli import explain as command
 
     raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
+
+
+@app.command()
+def archive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the archive."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=False,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
+
+
+@app.command()
+def unarchive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take threads, and what they have spawned, out of the archive."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=True,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen))
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    archived: ArchivedOption = False,
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove them for good, not into the trash.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the trash of the home."""
+    from cli import moves as command
+    from state.moves import Action
+
+    query = command.query_of(
+        archived=archived,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = command.Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    action = Action.PURGE if purge else Action.DELETE
+    raise typer.Exit(command.run(places(context), action, chosen))
 
 
 @app.command()
@@ -317,6 +420,129 @@ def du(
         raise typer.BadParameter(f"{error}; known are {known}") from None
     status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
     raise typer.Exit(status)
+
+
+@app.command()
+def fork(
+    context: typer.Context,
+    thread: ThreadArgument,
+    through_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The last turn that the fork has.")
+    ] = None,
+    before_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new thread that begins as this one did, and print its id."""
+    from cli import fork as command
+
+    if through_turn is not None and before_turn is not None:
+        raise typer.BadParameter("--through-turn and --before-turn exclude each other")
+    status = command.run(
+        places(context), thread, last_turn=through_turn, before_turn=before_turn, as_json=as_json
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    thread: ThreadArgument,
+    execute: Annotated[bool, typer.Option("--exec", help="Do it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the command that goes on with a thread in Codex, in its folder; --exec runs it."""
+    from cli import resume as command
+
+    if execute and as_json:
+        raise typer.BadParameter("--exec and --json exclude each other")
+    raise typer.Exit(command.run(places(context), thread, execute=execute, as_json=as_json))
+
+
+@app.command()
+def rename(
+    context: typer.Context,
+    thread: ThreadArgument,
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Name a thread, here and in Codex."""
+    from cli import edit as command
+
+    raise typer.Exit(command.run_rename(places(context), thread, name, as_json=as_json))
+
+
+@app.command("git-info")
+def git_info(
+    context: typer.Context,
+    thread: ThreadArgument,
+    sha: Annotated[str | None, typer.Option(help="The commit.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the repository comes from.")
+    ] = None,
+    clear_sha: Annotated[bool, typer.Option("--clear-sha", help="No commit.")] = False,
+    clear_branch: Annotated[bool, typer.Option("--clear-branch", help="No branch.")] = False,
+    clear_origin: Annotated[bool, typer.Option("--clear-origin", help="No origin.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the git facts of a thread, or set them."""
+    from cli import edit as command
+
+    changes: dict[str, str | None] = {}
+    for field, value, clear in (
+        ("sha", sha, clear_sha),
+        ("branch", branch, clear_branch),
+        ("origin", origin, clear_origin),
+    ):
+        if clear and value is not None:
+            raise typer.BadParameter(f"--{field} and --clear-{field} exclude each other")
+        if clear or value is not None:
+            changes[field] = value
+    raise typer.Exit(command.run_git_info(places(context), thread, changes, as_json=as_json))
+
+
+@app.command()
+def memory(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[THREAD]... MODE",
+            help="Threads as for show, - takes ids from stdin; and enabled or disabled.",
+            show_default=False,
+        ),
+    ],
+    source: SourceOption = None,
+    all_sources: AllSourcesOption = False,
+    provider: ProviderOption = None,
+    cwd: CwdOption = None,
+    search: SearchOption = None,
+    parent: ParentOption = None,
+    ancestor: AncestorOption = None,
+    exclude: ExcludeOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether Codex may make memories of threads."""
+    from cli import edit as command
+    from cli import moves
+
+    query = moves.query_of(
+        archived=False,
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
+    chosen = moves.Chosen(words[:-1], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run_memory(places(context), words[-1], chosen))
 
 
 @app.command()

@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollout.errors import HomeNotFound, RolloutError
+from rollout.errors import (
+    DamagedCompression,
+    HomeNotFound,
+    NotAppendable,
+    NotForkable,
+    RolloutError,
+    TurnNotFound,
+    TurnUnfinished,
+    WriterActive,
+)
 from state.errors import (
     AliasCycle,
     AliasNotFound,
+    AlreadyArchived,
     AmbiguousThread,
     BadDump,
     CodexChanged,
@@ -14,6 +24,7 @@ from state.errors import (
     CodexInUse,
     CodexSchemaUnknown,
     CodexUnusable,
+    DependedOn,
     DumpTooNew,
     FileUnusable,
     IndexBusy,
@@ -22,8 +33,10 @@ from state.errors import (
     IndexNotWritable,
     IndexTooNew,
     IndexUnavailable,
+    InvalidChange,
     InvalidCursor,
     InvalidFolder,
+    InvalidName,
     InvalidQuery,
     InvalidSql,
     LeaseHeld,
@@ -31,9 +44,14 @@ from state.errors import (
     NoBackup,
     NoCodexBackup,
     NotAnIndex,
+    NotArchived,
+    NotResumable,
     PlanOutdated,
     StateError,
+    TargetExists,
+    ThreadArchived,
     ThreadNotFound,
+    UnsupportedHistory,
 )
 
 OK: Final = 0
@@ -46,6 +64,10 @@ BUSY: Final = 5
 SOME_UNREADABLE: Final = 6
 DAMAGED: Final = 7
 INTERRUPTED: Final = 130
+
+NOT_INDEXED: Final = (
+    "The index is held by another process: the change is made, and lists show it a little later."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,47 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
+    ThreadArchived: Outcome(
+        USAGE, "thread_archived", "threadkeep unarchive takes it out of the archive"
+    ),
+    UnsupportedHistory: Outcome(
+        TOO_NEW, "unsupported_history", "update threadkeep; reading and listing go on working"
+    ),
+    InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
+    InvalidChange: Outcome(USAGE, "invalid_change", "see threadkeep git-info --help"),
+    NotResumable: Outcome(
+        NOT_FOUND,
+        "not_resumable",
+        "threadkeep relink OLD NEW says where a folder is now; codex has to be on PATH",
+    ),
+    TurnNotFound: Outcome(
+        NOT_FOUND, "turn_not_found", "leave the turn out to fork the whole thread"
+    ),
+    TurnUnfinished: Outcome(
+        USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
+    ),
+    NotAppendable: Outcome(
+        DAMAGED, "not_appendable", "threadkeep explain tells what is wrong with its file"
+    ),
+    NotForkable: Outcome(DAMAGED, "not_forkable", "threadkeep explain tells what is wrong with it"),
+    DamagedCompression: Outcome(
+        DAMAGED, "damaged_compression", "threadkeep explain tells what is wrong with it"
+    ),
+    AlreadyArchived: Outcome(
+        USAGE, "already_archived", "threadkeep unarchive takes it out of the archive"
+    ),
+    NotArchived: Outcome(USAGE, "not_archived", "threadkeep list --archived shows what is"),
+    DependedOn: Outcome(
+        USAGE, "depended_on", "delete that one too, in the same command, or archive this one"
+    ),
+    TargetExists: Outcome(
+        DAMAGED,
+        "target_exists",
+        "compare both files (threadkeep show names those of a thread) and move one away",
+    ),
+    WriterActive: Outcome(
+        BUSY, "writer_active", "close it in the program that has it open", retryable=True
+    ),
     IndexTooNew: Outcome(
         TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
     ),

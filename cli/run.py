@@ -75,6 +75,8 @@ async def caught_up(index: ThreadIndex) -> str:
 async def _opened(places: Places, work: Work[Result], recovering: bool) -> Result:
     async def attempt() -> Result:
         async with open_index(places.home, places.index) as index:
+            for problem in index.unfinished:
+                output.say(f"A move of files that was cut off cannot be finished yet: {problem}.")
             return await work(index)
 
     try:

@@ -3,7 +3,12 @@
 RolloutError
 ├ HomeNotFound(path)
 ├ UnreadableRollout(path, reason, offset)
-└ DamagedCompression(reason, offset)
+├ DamagedCompression(reason, offset)
+├ NotAppendable(path, reason)
+├ NotForkable(path, reason)
+├ TurnNotFound(turn_id)
+├ TurnUnfinished(turn_id)
+└ WriterActive(thread_id, holder)
 
 A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has other lines;
 only a file that gives nothing at all is an exception.
@@ -42,3 +47,48 @@ class DamagedCompression(RolloutError):
         self.reason = reason
         self.offset = offset
         super().__init__(f"damaged zstd content after {offset} bytes: {reason}")
+
+
+class NotAppendable(RolloutError):
+    """A line cannot be appended to a rollout."""
+
+    def __init__(self, path: Path | None, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}" if path else reason)
+
+
+class NotForkable(RolloutError):
+    """The history of a thread cannot be had, so no other one can begin with it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path.name} cannot be forked: {reason}")
+
+
+class TurnNotFound(RolloutError):
+    """A thread's history has no turn of this id."""
+
+    def __init__(self, turn_id: str) -> None:
+        self.turn_id = turn_id
+        super().__init__(f"turn {turn_id} is not in the thread's history")
+
+
+class TurnUnfinished(RolloutError):
+    """A turn that is to be the last of a fork has not ended."""
+
+    def __init__(self, turn_id: str) -> None:
+        self.turn_id = turn_id
+        super().__init__(f"turn {turn_id} has not ended")
+
+
+class WriterActive(RolloutError):
+    """Somebody else is the live writer of a thread."""
+
+    def __init__(self, thread_id: str, holder: str | None) -> None:
+        self.thread_id = thread_id
+        self.holder = holder
+        """``pid 4711 (command)``; None where that is not known."""
+        by = f": {holder}" if holder else ""
+        super().__init__(f"thread {thread_id} already has an active writer{by}")

@@ -131,18 +131,31 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise NotComparable(f"its table threads has no {', '.join(missing)}")
-    migrations: dict[int, bool] = {}
-    if {"version", "success"} <= set(_columns(connection, "_sqlx_migrations")):
-        found = connection.execute("SELECT version, success FROM _sqlx_migrations")
-        migrations = {int(version): bool(success) for version, success in found}
+    migrations = _migrations(connection)
     whole = {version for version, success in migrations.items() if success}
     return CodexState(
         threads=_threads(connection, columns),
         backfill=_backfill(connection),
         migrations=frozenset(migrations),
         unfinished=frozenset(migrations.keys() - whole),
-        known=whole == migrations.keys() == KNOWN_MIGRATIONS and columns == list(THREAD_COLUMNS),
+        known=is_known(connection),
     )
+
+
+def is_known(connection: sqlite3.Connection) -> bool:
+    """Whether the database has exactly the schema of Codex 0.169."""
+    migrations = _migrations(connection)
+    whole = {version for version, success in migrations.items() if success}
+    columns = _columns(connection, "threads")
+    return whole == migrations.keys() == KNOWN_MIGRATIONS and columns == list(THREAD_COLUMNS)
+
+
+def _migrations(connection: sqlite3.Connection) -> dict[int, bool]:
+    """The migrations that were begun, each with whether it ended."""
+    if not {"version", "success"} <= set(_columns(connection, "_sqlx_migrations")):
+        return {}
+    found = connection.execute("SELECT version, success FROM _sqlx_migrations")
+    return {int(version): bool(success) for version, success in found}
 
 
 def _threads(connection: sqlite3.Connection, columns: list[str]) -> dict[str, CodexThread]:

@@ -1,6 +1,7 @@
 """One thread as its files are now, whether or not the index has read them so."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollout.extract import Extracted, Unusable, extract_file
+from rollout.names import Named
 from rollout.paths import precedence
 from rollout.scan import FoundFile
+from state.facts import Fact, chosen_names, facts_about, overrides_of
 from state.index import ThreadIndex
 from state.ledger import Changes
 from state.listing import Row
 from state.reasons import BOTH, HERE, Picker, Reason
 from state.rows import thread_row
-from state.schema import rollout_files, threads, user_facts
+from state.schema import rollout_files, threads
 from state.subject import NO_THREAD, id_in_name
 
 
@@ -25,7 +28,8 @@ class Known:
 
     index: ThreadIndex
     changes: Changes
-    names: dict[str, str]
+    names: Mapping[str, Named]
+    """Those of ``session_index.jsonl``."""
     database: Path
     picker: Picker
 
@@ -47,7 +51,7 @@ class CurrentThread:
 async def read_thread(known: Known, thread_id: str, asked: str | None) -> CurrentThread:
     """The thread by its row where that is in step, else by its files, which are then read."""
     index, changes = known.index, known.changes
-    entries, row, name = await _stored(index, thread_id)
+    entries, row, facts = await _stored(index, thread_id)
     gone = [path for path in entries if path in set(changes.vanished)]
     new = {
         file.path: file
@@ -60,7 +64,7 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
     notes = [_gone(path) for path in gone]
     for path, file in new.items():
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
-    name = name or known.names.get(thread_id)
+    name = chosen_names(known.names, facts).get(thread_id)
     if row is not None and not new and not gone:
         unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
         readable = [path for path in paths if path not in unreadable]
@@ -79,15 +83,16 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
     if own.first_bad:
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
-    row = thread_row(own, name, known.picker.provider)
+    overrides = overrides_of(facts).get(thread_id)
+    row = thread_row(own, name, known.picker.provider, overrides)
     return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
 
 
 async def _stored(
     index: ThreadIndex, thread_id: str
-) -> tuple[dict[str, dict[str, Any]], Row | None, str | None]:
-    """Ledger entries by path, the unreadable ones too; the row; the name that a user set."""
-    f, u = rollout_files.c, user_facts.c
+) -> tuple[dict[str, dict[str, Any]], Row | None, list[Fact]]:
+    """Ledger entries by path, the unreadable ones too; the row; what users set."""
+    f = rollout_files.c
     async with index.database.read() as connection:
         unread = f.bucket.in_(NO_THREAD) & sa.func.instr(f.path, thread_id)
         entries = await connection.execute(
@@ -96,10 +101,8 @@ async def _stored(
         by_path = {entry.path: dict(entry._mapping) for entry in entries}
         rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
         row = rows.one_or_none()
-        name = await connection.scalar(
-            sa.select(u.value).where(u.thread_id == thread_id, u.key == "name")
-        )
-    return by_path, dict(row._mapping) if row else None, name
+        facts = await facts_about(connection, [thread_id])
+    return by_path, dict(row._mapping) if row else None, facts
 
 
 def _not_indexed(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.lines import BadLine, Line, LineReader, RolloutStream
@@ -19,19 +18,21 @@ from state import rows
 from state.engine import Database, open_database
 from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.facts import (
+    NAME,
     Alias,
     Fact,
     Setting,
     all_aliases,
     all_facts,
     append_facts,
+    chosen_names,
+    facts_about,
     newest,
     parse_setting,
     put_facts,
     read_facts,
     setting_line,
 )
-from state.schema import user_facts
 from state.store import doubt_inputs
 from state.sync import load_context
 
@@ -156,13 +157,10 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
             if fresh:
                 append_facts(database.path, fresh)
             await put_facts(connection, changed)
+            renamed = [fact for fact in changed if isinstance(fact, Fact) and fact.key == NAME]
+            chosen = chosen_names(names, renamed)
             await rows.rename(
-                connection,
-                {
-                    fact.thread_id: names.get(fact.thread_id) if fact.value is None else fact.value
-                    for fact in changed
-                    if isinstance(fact, Fact) and fact.key == "name"
-                },
+                connection, {fact.thread_id: chosen.get(fact.thread_id) for fact in renamed}
             )
             await doubt_inputs(connection, context.inputs)
         counts.set += len(fresh)
@@ -172,10 +170,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
 async def _facts_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
     """The facts in the index about the subjects of ``batch``, and perhaps others."""
     ids = {fact.thread_id for fact in batch if isinstance(fact, Fact)}
-    among = rows.among(user_facts.c.thread_id, ids)
-    found: list[Setting] = [
-        Fact(**row._mapping) for row in await connection.execute(sa.select(user_facts).where(among))
-    ]
+    found: list[Setting] = [*await facts_about(connection, list(ids))]
     if any(isinstance(fact, Alias) for fact in batch):
         found += await all_aliases(connection)
     return found

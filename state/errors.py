@@ -12,6 +12,8 @@ StateError
 ├ LeaseLost(owner)
 ├ PlanOutdated(named, needed)
 ├ NoBackup(path)
+├ RecorderClosed(thread_id)
+├ RecorderFailed(path, cause)
 ├ CodexUnusable(path, reason)
 ├ CodexSchemaUnknown(path, migrations)
 ├ CodexInUse(path, holders)
@@ -27,6 +29,15 @@ StateError
 ├ BadDump(line, offset, reason)
 ├ DumpTooNew(found, known)
 ├ FileUnusable(path, reason)
+├ ThreadArchived(thread_id)
+├ UnsupportedHistory(thread_id, mode)
+├ InvalidName(reason)
+├ InvalidChange(reason)
+├ NotResumable(reason)
+├ AlreadyArchived(thread_id)
+├ NotArchived(thread_id)
+├ DependedOn(thread_id, other_id, how)
+├ TargetExists(thread_id, path)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
 """
@@ -128,6 +139,24 @@ class NoBackup(StateError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(f"there is no backup of {path}")
+
+
+class RecorderClosed(StateError):
+    """A thread is not being recorded any more."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"the recorder of thread {thread_id} is closed")
+
+
+class RecorderFailed(StateError):
+    """Items of a thread cannot be written now; they are kept, and tried again."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        self.path = path
+        self.cause = cause
+        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+        super().__init__(f"{path} cannot be written, what waits is kept: {reason}")
 
 
 class CodexUnusable(StateError):
@@ -248,6 +277,74 @@ class FileUnusable(StateError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"the file {path} cannot be used: {reason}")
+
+
+class ThreadArchived(StateError):
+    """A thread cannot be changed in this way while it is archived."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is archived")
+
+
+class UnsupportedHistory(StateError):
+    """A thread has a ``history_mode`` that this version does not know; nothing is written to it."""
+
+    def __init__(self, thread_id: str, mode: str) -> None:
+        self.thread_id, self.mode = thread_id, mode
+        super().__init__(f"thread {thread_id} has the history mode {mode!r}, which is not known")
+
+
+class InvalidName(StateError):
+    """A name that no thread can have."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the thread name {reason}")
+
+
+class InvalidChange(StateError):
+    """A change that says nothing, or what cannot be said."""
+
+
+class NotResumable(StateError):
+    """A thread cannot be resumed here."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class AlreadyArchived(StateError):
+    """A thread that is to be archived is."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is archived already")
+
+
+class NotArchived(StateError):
+    """A thread that is to be taken out of the archive is not there."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is not archived")
+
+
+class DependedOn(StateError):
+    """A thread cannot be deleted: another one that stays needs it. ``how`` says what for."""
+
+    def __init__(self, thread_id: str, other_id: str, how: str) -> None:
+        self.thread_id, self.other_id, self.how = thread_id, other_id, how
+        super().__init__(f"thread {thread_id} cannot be deleted: thread {other_id} {how}")
+
+
+class TargetExists(StateError):
+    """A thread's file cannot be moved: another file lies there."""
+
+    def __init__(self, thread_id: str, path: Path) -> None:
+        self.thread_id, self.path = thread_id, path
+        super().__init__(f"thread {thread_id} cannot be moved: there is a file already at {path}")
 
 
 class ThreadNotFound(StateError):

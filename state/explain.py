@@ -102,7 +102,7 @@ async def explain(
     context = await asyncio.to_thread(load_context, home)
     picker = Picker(cwd, context.default_provider)
     database = codex_database(home, sqlite_home)
-    known = Known(index, changes, dict(context.names), database, picker)
+    known = Known(index, changes, context.names, database, picker)
     path = file_named(home, reference)
     reference = storable(reference)
     ids = await index.resolve(reference)

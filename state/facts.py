@@ -9,7 +9,7 @@ a null value takes a fact back.
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +19,17 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.lines import Line, LineReader, parse_line
+from rollout.names import Named
 from rollout.paths import parse_uuid
+from rollout.persistence import PAGINATED
+from state import rows
 from state.errors import FileUnusable
 from state.place import cwd_key
-from state.schema import path_aliases, user_facts
+from state.schema import path_aliases, rollout_files, threads, user_facts
 
 _VERSION: Final = 1
+
+NAME: Final = "name"
 LATEST_MS: Final = 2**63 - 1
 """The latest time that a column holds."""
 
@@ -131,7 +136,8 @@ def read_facts(index: Path) -> list[Setting]:
 
 
 async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> None:
-    """Set facts in the index. A fact that is older than the one there changes nothing."""
+    """Set facts in the index, and what of rows they decide besides names. A fact that is older
+    than the one there changes nothing."""
     await _put(
         connection,
         user_facts,
@@ -154,6 +160,32 @@ async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> No
             if isinstance(fact, Alias)
         ],
     )
+    for key in rows.OVERRIDDEN:
+        ids = [fact.thread_id for fact in facts if isinstance(fact, Fact) and fact.key == key]
+        if ids:
+            await _override(connection, key, ids)
+
+
+async def _override(connection: AsyncConnection, key: str, ids: Sequence[str]) -> None:
+    """Have a column of rows follow the facts about it."""
+    c, u = threads.c, user_facts.c
+    ours = (u.thread_id == c.id) & (u.key == key)
+    given = sa.select(u.value).where(ours, u.value.is_not(None))
+    concerned = rows.among(c.id, ids) & (c.history_mode == PAGINATED)
+    await connection.execute(
+        sa.update(threads)
+        .where(concerned, given.exists())
+        .values({key: sa.func.nullif(given.scalar_subquery(), "")})
+    )
+    taken_back = sa.select(c.id).where(
+        concerned, sa.select(u.key).where(ours, u.value.is_(None)).exists()
+    )
+    freed = list(await connection.scalars(taken_back))
+    if freed:  # what the file says is not in the row: it is to be read again
+        for table, column in ((threads, c.id), (rollout_files, rollout_files.c.thread_id)):
+            await connection.execute(
+                sa.update(table).where(rows.among(column, freed)).values(extractor_version=0)
+            )
 
 
 async def _put(
@@ -183,6 +215,13 @@ async def all_facts(connection: AsyncConnection) -> list[Setting]:
     return [*found, *await all_aliases(connection)]
 
 
+async def facts_about(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[Fact]:
+    """What users set for threads, also what they took back."""
+    among = rows.among(user_facts.c.thread_id, thread_ids)
+    found = await connection.execute(sa.select(user_facts).where(among))
+    return [Fact(**row._mapping) for row in found]
+
+
 async def all_aliases(connection: AsyncConnection) -> list[Alias]:
     """Every alias in the index, also those that were taken back."""
     c = path_aliases.c
@@ -197,4 +236,25 @@ def newest(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
         known = found.get(setting.subject)
         if known is None or setting.set_at_ms >= known.set_at_ms:
             found[setting.subject] = setting
+    return found
+
+
+def chosen_names(written: Mapping[str, Named], facts: Iterable[Fact]) -> dict[str, str]:
+    """The name of each thread: of what the home's file and a fact say the newer one, and the
+    fact where they are of one time. Facts about other things count for nothing."""
+    names = {thread_id: named.name for thread_id, named in written.items()}
+    for fact in facts:
+        if fact.key == NAME and fact.value is not None:
+            rival = written.get(fact.thread_id)
+            if rival is None or fact.set_at_ms >= rival.set_at_ms:
+                names[fact.thread_id] = fact.value
+    return names
+
+
+def overrides_of(facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
+    """What :func:`state.rows.thread_row` takes, by thread."""
+    found: dict[str, dict[str, str]] = {}
+    for fact in facts:
+        if fact.key in rows.OVERRIDDEN and fact.value is not None:
+            found.setdefault(fact.thread_id, {})[fact.key] = fact.value
     return found

@@ -17,6 +17,7 @@ from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
 from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
+from state.journal import finish_moves
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
@@ -64,6 +65,8 @@ class ThreadIndex:
     def __init__(self, home: Path, database: Database) -> None:
         self.home = home
         self.database = database
+        self.unfinished: list[str] = []
+        """Why moves of files that were cut off could not be finished when this was opened."""
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for, true to the files as they are now.
@@ -86,7 +89,7 @@ class ThreadIndex:
                 held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
                 return replace(page, rows=held)
             if not gone:
-                fresh = await self._rows([row["id"] for row in page.rows])
+                fresh = await self.rows_of([row["id"] for row in page.rows])
                 return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
         return page
 
@@ -109,11 +112,11 @@ class ThreadIndex:
         if len(ids) > 1:
             raise AmbiguousThread(reference, ids)
         if ids:
-            found = await self._rows(ids)
+            found = await self.rows_of(ids)
             stale = [row for row in found.values() if not is_fresh(self.home, row)]
             if stale:
                 await self._repair(stale)
-                found = await self._rows(ids)
+                found = await self.rows_of(ids)
             if ids[0] in found:
                 return found[ids[0]]
         raise ThreadNotFound(reference)
@@ -237,7 +240,8 @@ class ThreadIndex:
         async with self.database.read() as connection:
             return [dict(row._mapping) for row in await connection.execute(found)]
 
-    async def _rows(self, ids: Sequence[str]) -> dict[str, Row]:
+    async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
+        """The rows of threads as the index has them, by id."""
         names = COLUMNS.split(", ")
         columns = [threads.c[name] for name in names]
         async with self.database.read() as connection:
@@ -329,7 +333,8 @@ def below(home: Path, reference: str) -> str | None:
 
 @asynccontextmanager
 async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
-    """The index of ``home`` at ``path``, made when need be, closed on the way out.
+    """The index of ``home`` at ``path``, made when need be, closed on the way out. Moves of files
+    that a killed process left half done are finished first.
 
     Raises:
         IndexTooNew: it was made by a newer threadkeep.
@@ -338,4 +343,6 @@ async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
     """
     with translated(path):
         async with open_database(path) as database:
-            yield ThreadIndex(home, database)
+            index = ThreadIndex(home, database)
+            index.unfinished = await finish_moves(database, home)
+            yield index

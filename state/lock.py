@@ -36,23 +36,23 @@ def mark_as_ours(index: Path) -> None:
 
 
 @asynccontextmanager
-async def locked(index: Path) -> AsyncGenerator[None]:
+async def locked(index: Path, patience_s: float = _PATIENCE_S) -> AsyncGenerator[None]:
     """Hold the lock of an index; the end of the process releases it too.
 
     Raises:
-        IndexBusy: another process kept it for 10 seconds.
+        IndexBusy: another process kept it for ``patience_s`` seconds.
         IndexNotWritable: the lock file cannot be opened.
     """
     descriptor = _open(index)
     try:
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + patience_s
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > until:
-                    raise IndexBusy(index, _PATIENCE_S) from None
+                if time.monotonic() >= until:
+                    raise IndexBusy(index, patience_s) from None
                 await asyncio.sleep(0.01)
         yield
     finally:

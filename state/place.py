@@ -28,6 +28,21 @@ def index_path(home: Path, state_dir: Path) -> Path:
     return state_dir / "threadkeep" / f"{name}-{digest}" / "index.sqlite3"
 
 
+def moves_folder(index: Path) -> Path:
+    """Where the moves stand that are under way at an index: see :mod:`state.journal`."""
+    return index.with_name(f"{index.name}.moves")
+
+
+def moves_under_way(index: Path) -> bool:
+    """Whether files are being moved, or were when a process was killed. Costs one look at a
+    folder that usually is not there."""
+    try:
+        with os.scandir(moves_folder(index)) as found:
+            return any(entry.name.endswith(".json") for entry in found)
+    except OSError:
+        return False
+
+
 def home_inputs(home: Path) -> str:
     """Identity of the files of a home, rollouts apart, that rows depend on.
 

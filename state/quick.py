@@ -14,7 +14,7 @@ from rollout.scan import check_home, scan_home, stat_file
 from state.errors import SQLITE_ERRORS
 from state.ledger import LEDGER_SQL, compare
 from state.listing import Hidden, Page, Query, hidden_steps, page_steps, run, short_id_steps
-from state.place import home_inputs
+from state.place import home_inputs, moves_under_way
 from state.revision import HEAD
 
 
@@ -41,6 +41,9 @@ class Reader:
         """
         check_home(home)
         query.place()
+        if moves_under_way(index):
+            yield None  # the long way finishes what was cut off
+            return
         try:
             connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, timeout=1.0)
         except SQLITE_ERRORS:

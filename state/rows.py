@@ -22,11 +22,16 @@ from rollout.fold import (
 )
 from rollout.lines import BadLine
 from rollout.paths import is_archived
+from rollout.persistence import PAGINATED
 from rollout.source import source_kind, thread_spawn
 from rollout.version import EXTRACTOR_VERSION
 from state.listing import Facet, folded
 from state.place import cwd_key
 from state.schema import rollout_files, thread_dynamic_tools, thread_spawn_edges, threads
+
+OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
+"""Columns that users set for paginated threads, whose rollouts never say so again (rollout-format
+§12.7): keys of facts, an empty value stands for null."""
 
 _GENERATED: Final = {column.name for column in threads.c if column.computed is not None}
 _INSERT: Final = insert(threads).values(
@@ -49,10 +54,16 @@ _UPSERT_EDGES: Final = _EDGE.on_conflict_do_update(
 )
 
 
-def thread_row(file: Extracted, name: str | None, default_provider: str) -> dict[str, Any]:
+def thread_row(
+    file: Extracted,
+    name: str | None,
+    default_provider: str,
+    overrides: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """The row of the thread that ``file`` holds.
 
-    ``default_provider`` stands in where the rollout names none (rollout-format §18.2).
+    ``default_provider`` stands in where the rollout names none (rollout-format §18.2);
+    ``overrides`` is what the user set, by key of :data:`OVERRIDDEN`.
     """
     facts = file.facts
     shown = complete_facts(facts)
@@ -77,6 +88,8 @@ def thread_row(file: Extracted, name: str | None, default_provider: str) -> dict
         "guard": file.progress.guard,
         "extractor_version": file.extractor,
     }
+    if overrides and facts.history_mode == PAGINATED:
+        row |= {key: overrides[key] or None for key in OVERRIDDEN if key in overrides}
     row["facet"] = Facet.of(row).encode()
     return row
 

@@ -12,11 +12,13 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Extracted, Unusable
+from rollout.names import Named
 from rollout.paths import parse_name, precedence
 from rollout.scan import FoundFile
 from rollout.version import EXTRACTOR_VERSION
 from state import rows
-from state.schema import index_meta, rollout_files, threads, user_facts
+from state.facts import chosen_names, facts_about, overrides_of
+from state.schema import index_meta, rollout_files, threads
 
 _ENTRY: Final = insert(rollout_files).values(
     {column.name: None for column in rollout_files.c if column.name != "attempts"}
@@ -42,7 +44,8 @@ INPUTS_KEY: Final = "home_inputs"
 class Context:
     """What rows depend on besides their files."""
 
-    names: Mapping[str, str]
+    names: Mapping[str, Named]
+    """As the home's file has them."""
     default_provider: str
     now_ms: int
     inputs: str
@@ -93,11 +96,15 @@ async def store_files(
         if rival in (None, file.path) or rival in gone or precedence(file.path) > precedence(rival):
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
-    names = dict(context.names) | await _facts(connection, "name", list(winners))
+    facts = await facts_about(connection, list(winners))
+    written = {id_: context.names[id_] for id_ in winners if id_ in context.names}
+    names = chosen_names(written, facts)
+    overrides = overrides_of(facts)
+    provider = context.default_provider
     await rows.upsert(
         connection,
         [
-            (file, rows.thread_row(file, names.get(id_), context.default_provider))
+            (file, rows.thread_row(file, names.get(id_), provider, overrides.get(id_)))
             for id_, file in winners.items()
         ],
         before,
@@ -217,17 +224,3 @@ def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, 
             "retry": int(outcome.retry),
         }
     return entry | {"bucket": "ignored", "reason": outcome.ignored}
-
-
-async def _facts(
-    connection: AsyncConnection, key: str, thread_ids: Sequence[str]
-) -> dict[str, str]:
-    """What users set for ``key``, by thread: it goes before anything derived."""
-    pairs = await connection.execute(
-        sa.select(user_facts.c.thread_id, user_facts.c.value).where(
-            user_facts.c.key == key,
-            user_facts.c.value.is_not(None),
-            rows.among(user_facts.c.thread_id, thread_ids),
-        )
-    )
-    return {row.thread_id: row.value for row in pairs}

@@ -13,11 +13,11 @@ import orjson
 
 from rollout.lines import BadLine, LineReader, parse_line
 from rollout.names import NAMES_FILE, read_names
-from rollout.paths import is_archived, parse_uuid, precedence
+from rollout.paths import is_archived, parse_name, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
-from state.facts import Alias, Fact, Setting, journal_path, newest, read_facts
+from state.facts import Alias, Fact, Setting, chosen_names, journal_path, newest, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
 from state.place import cwd_key, home_inputs
@@ -73,6 +73,8 @@ class _Index:
     connection: sqlite3.Connection
     threads: dict[str, sqlite3.Row]
     files: dict[str, sqlite3.Row]
+    rollout_ids: frozenset[str]
+    """Of all files, by their names: what a history may begin in (rollout-format §13.2)."""
 
 
 def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> Iterator[Finding]:
@@ -84,7 +86,9 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     connection.row_factory = sqlite3.Row
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
-    index = _Index(home, path, connection, threads, files)
+    names = (parse_name(path.rsplit("/", 1)[-1]) for path in files)
+    ids = frozenset(name.rollout_id for name in names if name and name.rollout_id)
+    index = _Index(home, path, connection, threads, files, ids)
     for check in (_job, _scan, _files, _threads, _edges, _names, _facts):
         yield from check(index)
 
@@ -234,7 +238,7 @@ def _lineage(index: _Index, row: sqlite3.Row) -> Iterator[Finding]:
         except orjson.JSONDecodeError:
             base = None
         base_id = parse_uuid(base.get("thread_id")) if isinstance(base, dict) else None
-        if base_id is None or base_id not in index.threads:
+        if base_id is None or base_id not in index.rollout_ids:
             message = f"Its history begins in {base_id or 'a thread without an id'}, not here."
             yield Finding(KINDS["base_elsewhere"], message, thread_id, path)
     elif source and source not in index.threads:
@@ -271,17 +275,18 @@ def inputs_are_settled(connection: sqlite3.Connection, home: Path) -> bool:
 
 
 def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
-    """The name that each thread should have: what was set here goes before the home's file.
+    """The name that each thread should have, see :func:`state.facts.chosen_names`.
 
     Raises:
         OSError: the home's names cannot be read.
     """
-    names = read_names(home)
-    facts = connection.execute(
-        "SELECT thread_id, value FROM user_facts WHERE key = 'name' AND value IS NOT NULL"
-    )
-    names.update((row[0], row[1]) for row in facts)
-    return names
+    return chosen_names(read_names(home), thread_facts(connection))
+
+
+def thread_facts(connection: sqlite3.Connection) -> Iterator[Fact]:
+    """What users set for threads, as the index has it."""
+    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
+        yield Fact(*row)
 
 
 def _names(index: _Index) -> Iterator[Finding]:
@@ -321,8 +326,7 @@ def _facts(index: _Index) -> Iterator[Finding]:
 
 
 def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
-    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
-        yield Fact(*row)
+    yield from thread_facts(connection)
     for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
         alias = Alias(*row[:3])
         new_key = None if alias.value is None else cwd_key(alias.value)

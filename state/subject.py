@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from rollout.names import Named
 from rollout.paths import COMPRESSED_SUFFIX, ROOTS, logical_path, parse_name, parse_uuid
 from state.index import ThreadIndex, below, from_here
 from state.ledger import Changes
@@ -49,13 +50,13 @@ def _where_links_lead(home: Path, path: str) -> str | None:
 
 
 async def known_elsewhere(
-    index: ThreadIndex, changes: Changes, names: Mapping[str, str], database: Path, reference: str
+    index: ThreadIndex, changes: Changes, names: Mapping[str, Named], database: Path, reference: str
 ) -> list[str]:
     """Threads without a row that go by the reference: new files, Codex's database, mentions."""
     name = parse_name(reference.rsplit("/", 1)[-1])
     exact = parse_uuid(reference) or (name.thread_id if name else None)
     prefix = exact or reference.lower()
-    ids = {id_ for id_, text in names.items() if text == reference}
+    ids = {id_ for id_, named in names.items() if named.name == reference}
     letters = set(prefix) <= set("0123456789abcdef-")
     if not ids and letters and len(prefix) >= _SHORTEST_PREFIX:
         c = rollout_files.c

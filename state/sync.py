@@ -19,6 +19,7 @@ from rollout.scan import FoundFile, scan_home, stat_file
 from state import rows
 from state.engine import Database
 from state.extractor import Extractor
+from state.facts import NAME, Fact, chosen_names
 from state.ledger import LEDGER_SQL, Changes, Ledger, compare
 from state.place import default_provider, home_inputs
 from state.schema import index_meta, threads, user_facts
@@ -214,12 +215,10 @@ async def settle_inputs(database: Database, home: Path, write: Writer | None = N
     context = load_context(home)
     async with write() as connection:
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
-        wanted: dict[str, str | None] = dict.fromkeys(named) | dict(context.names)
-        facts = sa.select(user_facts.c.thread_id, user_facts.c.value).where(
-            user_facts.c.key == "name", user_facts.c.value.is_not(None)
-        )
-        wanted |= {row.thread_id: row.value for row in await connection.execute(facts)}
-        await rows.rename(connection, wanted)
+        set_here = await connection.execute(sa.select(user_facts).where(user_facts.c.key == NAME))
+        facts = [Fact(**row._mapping) for row in set_here]
+        wanted: dict[str, str | None] = dict.fromkeys(named)
+        await rows.rename(connection, wanted | chosen_names(context.names, facts))
         await rows.set_default_provider(connection, context.default_provider)
         entry = insert(index_meta)
         await connection.execute(

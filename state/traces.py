@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.names import NAMES_FILE
+from rollout.names import NAMES_FILE, Named
 from state.snapshot import snapshot
 
 
@@ -60,7 +60,7 @@ _MENTIONS_SQL: Final = " UNION ".join(_RELATIVES)
 
 
 async def mentions(
-    connection: AsyncConnection, names: Mapping[str, str], id_prefix: str
+    connection: AsyncConnection, names: Mapping[str, Named], id_prefix: str
 ) -> dict[str, list[str]]:
     """What names and the index say of threads whose id begins so, as clauses by thread id.
 
@@ -71,8 +71,8 @@ async def mentions(
         (id_prefix, id_prefix + "~"),
     )
     said: dict[str, list[str]] = {
-        id_: [f"{NAMES_FILE} names it {name!r}"]
-        for id_, name in names.items()
+        id_: [f"{NAMES_FILE} names it {named.name!r}"]
+        for id_, named in names.items()
         if id_.startswith(id_prefix)
     }
     for thread_id, clause, other in map(tuple, found):

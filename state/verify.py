@@ -21,6 +21,7 @@ from state.dbcheck import check_copy, copied
 from state.engine import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.extractor import Extractor
+from state.facts import overrides_of
 from state.findings import ERROR, WARNING, Finding, Kind
 from state.ledger import newest_first, watermark
 from state.place import default_provider
@@ -226,6 +227,7 @@ class _Deep:
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
         self._provider = default_provider(home)
+        self._overrides = overrides_of(structure.thread_facts(connection))
         self._names: dict[str, str] | None = None
         """None while the index is behind them or they cannot be read: that has been told."""
         with suppress(OSError):
@@ -248,10 +250,11 @@ class _Deep:
         if row is None or row["rollout_path"] != file.path:
             return  # another file is the thread's, or the structural check has told
         thread_id = outcome.facts.id
+        set_here = self._overrides.get(thread_id)
         if self._names is None:
-            expected = thread_row(outcome, row["name"], row["model_provider"])
+            expected = thread_row(outcome, row["name"], row["model_provider"], set_here)
         else:
-            expected = thread_row(outcome, self._names.get(thread_id), self._provider)
+            expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
         for column, value in expected.items():
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)

@@ -25,14 +25,17 @@ from cli.run import caught_up, with_index
 from state.backup import undo
 from state.dump import read_dump, restore
 from state.index import ThreadIndex, open_index
+from state.moves import archive, delete, unarchive
 from state.reindex import reindex
 from state.repair import repair
 from state.vacuum import vacuum
 
+from .homes import thread_id
+
 DUMP: Final = "facts.txt"
 """The dump that ``restore`` takes, in the folder of the index."""
 _ROOT: Final = Path(__file__).parents[1]
-_FILE_STEPS: Final = ("os.rename", "os.remove")
+_FILE_STEPS: Final = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.utime")
 _WRITING: Final = os.O_WRONLY | os.O_RDWR
 
 
@@ -47,6 +50,26 @@ async def _sync(index: ThreadIndex) -> None:
 async def _restore(index: ThreadIndex) -> None:
     with (index.database.path.parent / DUMP).open("rb", buffering=0) as file:
         await restore(index.database, index.home, read_dump(file))
+
+
+MOVED: Final = thread_id(1)
+"""The thread that is archived, unarchived and deleted."""
+
+
+async def _archive(index: ThreadIndex) -> None:
+    await archive(index, MOVED)
+
+
+async def _unarchive(index: ThreadIndex) -> None:
+    await unarchive(index, MOVED)
+
+
+async def _delete(index: ThreadIndex) -> None:
+    await delete(index, MOVED)
+
+
+async def _purge(index: ThreadIndex) -> None:
+    await delete(index, MOVED, purge=True)
 
 
 def _opened(work: Callable[[ThreadIndex], Awaitable[None]]) -> Callable[[Path, Path], None]:
@@ -72,6 +95,10 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "reindex": lambda home, path: asyncio.run(reindex(home, path, batch_files=3)),
     "undo": lambda _, path: asyncio.run(undo(path)),
     "recover": _recover,
+    "archive": _opened(_archive),
+    "unarchive": _opened(_unarchive),
+    "delete": _opened(_delete),
+    "purge": _opened(_purge),
     "vacuum": lambda _, path: vacuum(path),
 }
 

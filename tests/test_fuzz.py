@@ -110,7 +110,7 @@ def outcome(work: Callable[[], Result]) -> tuple[Result, None] | tuple[None, Sta
 @given(data=contents)
 def test_names_and_settings_of_a_home(data: bytes, folder: Path) -> None:
     (folder / NAMES_FILE).write_bytes(data)
-    for id_, name in read_names(folder).items():
+    for id_, (name, _) in read_names(folder).items():
         assert (id_.encode(), name.encode(), name.strip()) == (id_.encode(), name.encode(), name)
     (folder / "config.toml").write_bytes(data)
     assert default_provider(folder) == "openai"

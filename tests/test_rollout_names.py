@@ -12,7 +12,7 @@ from tests.rollouts import CORPUS, FOREIGN_ID, THREAD_ID, RolloutLine, content, 
 
 def names_of(home: Path, *lines: RolloutLine, tail: bytes = b"") -> dict[str, str]:
     (home / NAMES_FILE).write_bytes(content(*lines) + tail)
-    return read_names(home)
+    return {thread_id: named.name for thread_id, named in read_names(home).items()}
 
 
 def named(name: object, thread_id: object = THREAD_ID, updated: str = "") -> dict[str, object]:
@@ -95,4 +95,4 @@ def test_a_file_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
 def test_the_names_of_the_corpus_are_read() -> None:
     names = read_names(CORPUS)
     assert names
-    assert all(name.strip() == name for name in names.values())
+    assert all(name.strip() == name and set_at for name, set_at in names.values())

@@ -175,7 +175,7 @@ def test_a_name_that_is_taken_back_gives_way_to_the_one_of_the_home(
     home: Path, index_path: Path
 ) -> None:
     write(home, 1)
-    theirs = {"id": thread_id(1), "thread_name": "theirs", "updated_at": "2026-05-28T20:00:00Z"}
+    theirs = {"id": thread_id(1), "thread_name": "theirs", "updated_at": "1970-01-01T00:00:00Z"}
     (home / "session_index.jsonl").write_text(json.dumps(theirs) + "\n")
     synced(home, index_path)
     restored(home, index_path, [NAMED])

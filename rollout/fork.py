@@ -1,0 +1,287 @@
+"""A new thread that begins as another one did (rollout-format §13).
+
+A legacy fork copies the lines of its source, byte for byte. A paginated one holds none of them:
+it names the file and the byte up to which its history is another thread's. Either is written
+beside its place first and then linked there, so that it is whole or not there.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from rollout.appender import encoded, timestamp
+from rollout.creation import NewThread, first_line, new_id
+from rollout.errors import NotForkable, TurnNotFound, TurnUnfinished
+from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.paths import parse_name, parse_uuid
+from rollout.persistence import LEGACY, PAGINATED, Item
+from rollout.turns import ABORTED, LegacyTurns, PaginatedTurns, Place, Turn, Turns
+
+Find = Callable[[str], Path | None]
+"""Gives the file that has a rollout id in its name (§15.6); None if there is none."""
+
+_COPIED_BYTES: Final = 256 * 1024
+_MOST_BASES: Final = 1000
+_SETTINGS: Final = "thread_settings_applied"
+_ABORTED_TEXT: Final = (
+    "<turn_aborted>\nThe user interrupted the previous turn on purpose. Any running unified exec"
+    " processes may still be running in the background. If any tools/commands were aborted, they"
+    " may have partially executed.\n</turn_aborted>"
+)
+
+
+class Cut(NamedTuple):
+    """How much of the source a fork begins with: all, or as far as one of the two says."""
+
+    through: str | None = None
+    """The id of the last turn."""
+    before: str | None = None
+    """The id of the first turn that is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One physical file of a thread's history, and the ordinals of it that count."""
+
+    path: Path
+    rollout_id: str
+    end_ordinal: int | None
+
+
+class _Settings:
+    """Passes over all lines but those about settings."""
+
+    skip = re.compile(rb'(?!.{0,300}"thread_settings_applied")')
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A fork that is to be written: see :func:`plan_fork`."""
+
+    thread: NewThread
+    lines: tuple[Item, ...]
+    """What comes behind the first line, and behind what is copied."""
+    copied: Path | None
+    """The file whose lines are copied."""
+    copied_bytes: int = 0
+
+
+def source_meta(path: Path) -> dict[str, Any]:
+    """The payload of the first ``session_meta`` in a rollout.
+
+    Raises:
+        DamagedCompression: the file is damaged before it.
+        NotForkable: there is none.
+        OSError: the file cannot be read.
+    """
+    for item, _, _ in _records(path):
+        payload = item.get("payload")
+        if item.get("type") == "session_meta" and isinstance(payload, dict):
+            return payload
+    raise NotForkable(path, "it has no session_meta, as files of the first versions")
+
+
+def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
+    """What the fork ``thread`` of the rollout at ``path`` is to hold. Its mode says how.
+
+    Raises:
+        DamagedCompression: a file that its history is in is damaged.
+        NotForkable: a file that its history begins in is not here.
+        OSError: a file cannot be read.
+        TurnNotFound: the history has no turn of this id.
+        TurnUnfinished: the turn that is to be the last has not ended.
+    """
+    if thread.history_mode == LEGACY:
+        return _plan_copy(path, thread, cut)
+    return _plan_reference(path, thread, cut, find)
+
+
+def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
+    turns = LegacyTurns()
+    end = Place(0, 0, 0)
+    for item, start, after in _records(path):
+        end = Place(0, after, 0)
+        turns.take(item, Place(0, start, 0), end)
+    place = _place(turns, cut, end)
+    return Fork(thread, tuple(_interruption(turns, place)), path, place.offset)
+
+
+def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
+    parts = _parts(path, find)
+    turns = PaginatedTurns()
+    end = Place(0, 0, 0)
+    for item, before, after in _numbered(parts):
+        end = after
+        turns.take(item, before, after)
+    place = _place(turns, cut, end)
+    if not any(turn.start < place for turn in turns.turns):
+        return Fork(thread, _settings(parts, end), None)
+    base = {
+        "thread_id": parts[place.file].rollout_id,
+        "end_ordinal_exclusive": place.ordinal,
+        "end_byte_offset": place.offset,
+    }
+    thread = replace(thread, history_base=base, forked_from_ordinal_exclusive=place.ordinal)
+    lines = (*_settings(parts, place), *_interruption(turns, place))
+    return Fork(thread, lines, None)
+
+
+def _place(turns: Turns, cut: Cut, end: Place) -> Place:
+    wanted = cut.through or cut.before
+    if wanted is None:
+        return end
+    turn = next((turn for turn in reversed(turns.turns) if turn.id == wanted), None)
+    if turn is None:
+        raise TurnNotFound(wanted)
+    if cut.before is not None:
+        return turn.start
+    if turn.explicit and turn.end is None:
+        raise TurnUnfinished(wanted)
+    return turns.behind(turn) or end
+
+
+def _interruption(turns: Turns, place: Place) -> Iterator[Item]:
+    """What is said to a turn that is cut off before its end (§13.1)."""
+    inside = [turn for turn in turns.turns if turn.explicit and turn.start < place]
+    if not inside:
+        return
+    last = max(inside, key=_start)
+    if last.end is not None and last.end <= place:
+        return
+    part = {"type": "input_text", "text": _ABORTED_TEXT}
+    message: Item = {"type": "message", "id": f"msg_{new_id()}", "role": "user", "content": [part]}
+    kinds = {"content_item_kinds": ["generic.turn_aborted"]}
+    message["internal_chat_message_metadata_passthrough"] = kinds
+    yield {"type": "response_item", "payload": message}
+    facts = {"root_turn_id": last.root_id, "turn_id": last.id, "started_at": last.started_at}
+    known = {name: value for name, value in facts.items() if value is not None}
+    yield {"type": "event_msg", "payload": {"type": ABORTED, **known, "reason": "interrupted"}}
+
+
+def _start(turn: Turn) -> Place:
+    return turn.start
+
+
+def _parts(path: Path, find: Find) -> list[_Part]:
+    """The files that the history of the thread at ``path`` is in, the oldest first."""
+    parts: list[_Part] = []
+    end: int | None = None
+    while True:
+        name = parse_name(path.name)
+        rollout_id = name.rollout_id if name else None
+        if rollout_id is None:
+            raise NotForkable(path, "its name does not end in an id, so that nothing can name it")
+        if any(part.rollout_id == rollout_id for part in parts) or len(parts) > _MOST_BASES:
+            raise NotForkable(path, "its history leads back to itself")
+        parts.insert(0, _Part(path, rollout_id, end))
+        base = source_meta(path).get("history_base")
+        if base is None:
+            return parts
+        match base:
+            case {"thread_id": str(base_id), "end_ordinal_exclusive": int(end)}:
+                found = find(parse_uuid(base_id) or base_id)
+            case _:
+                raise NotForkable(path, "its history_base cannot be read")
+        if found is None:
+            raise NotForkable(path, f"its history begins in rollout {base_id}, which is not here")
+        path = found
+
+
+def _numbered(parts: list[_Part]) -> Iterator[tuple[Item, Place, Place]]:
+    """The lines of a paginated history that count, each with its places (§15.6)."""
+    last = Place(0, 0, 0)
+    for number, part in enumerate(parts):
+        for item, _, after in _records(part.path):
+            ordinal = item.get("ordinal")
+            if not isinstance(ordinal, int) or isinstance(ordinal, bool) or ordinal < last.ordinal:
+                continue
+            if part.end_ordinal is not None and ordinal >= part.end_ordinal:
+                break
+            before, last = last, Place(number, after, ordinal + 1)
+            yield item, before, last
+
+
+def _settings(parts: list[_Part], place: Place) -> tuple[Item, ...]:
+    """The settings that hold at ``place``, as far as its history says."""
+    for number in range(place.file, -1, -1):
+        held: Item | None = None
+        for item, _, after in _records(parts[number].path, _Settings()):
+            if number == place.file and after > place.offset:
+                break
+            payload = item.get("payload")
+            if isinstance(payload, dict) and payload.get("type") == _SETTINGS:
+                held = item
+        if held:
+            return (held,)
+    return ()
+
+
+def _records(path: Path, needs: _Settings | None = None) -> Iterator[tuple[Item, int, int]]:
+    """Lines that can be read, each with the bytes where it begins and where the next one does."""
+    with open_rollout(path) as stream:
+        for line in LineReader().lines(stream, 0, needs):
+            item = parse_line(line) if isinstance(line, Line) else None
+            if item is not None and isinstance(line, Line) and not isinstance(item, BadLine):
+                yield item, line.offset, line.offset + len(line.data) + line.ended
+
+
+def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
+    """Have the fork on the disk at ``target``, all of it or nothing. Hold its writer lock.
+
+    Raises:
+        DamagedCompression: what is copied is damaged.
+        FileExistsError: something lies there already; it stays.
+        OSError: it cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.new")
+    try:
+        with fresh.open("xb") as file:
+            _write(fork, file, git)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(fresh, target)  # never over another file
+    finally:
+        fresh.unlink(missing_ok=True)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write(fork: Fork, file: BinaryIO, git: dict[str, str] | None) -> None:
+    stamp = timestamp()
+    base = fork.thread.forked_from_ordinal_exclusive or 0
+    number = base if fork.thread.history_mode == PAGINATED else None
+    file.write(encoded(first_line(fork.thread, stamp, git), stamp, number))
+    if fork.copied:
+        _copy(fork.copied, fork.copied_bytes, file)
+    for item in fork.lines:
+        number = None if number is None else number + 1
+        file.write(encoded(_about(item, fork.thread.id), stamp, number))
+
+
+def _about(item: Item, thread_id: str) -> Item:
+    """A line with the id of the thread that it is written for."""
+    payload = item["payload"]
+    if "thread_id" not in payload:
+        return item
+    return {**item, "payload": {**payload, "thread_id": thread_id}}
+
+
+def _copy(path: Path, count: int, file: BinaryIO) -> None:
+    """The first ``count`` bytes of a rollout's content, and a newline where they end in none."""
+    buffer = bytearray(_COPIED_BYTES)
+    view = memoryview(buffer)
+    last = b"\n"
+    with open_rollout(path) as stream:
+        while count and (got := stream.readinto(view[:count])):
+            file.write(view[:got])
+            last = bytes(view[got - 1 : got])
+            count -= got
+    if last != b"\n":
+        file.write(b"\n")

@@ -1,0 +1,195 @@
+"""Change what a thread is called and a few facts about it: check, then the file, then the row.
+
+Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names in the home's
+``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
+in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
+that fails, the change stands all the same and has a note. ``sqlite_home`` is what
+``CODEX_SQLITE_HOME`` names.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.amend import append_meta
+from rollout.fold import LONGEST_TEXT
+from rollout.names import append_name
+from rollout.persistence import LEGACY, MODES
+from state.change import home_written, name_settled, reread_file
+from state.codex import codex_database
+from state.codex_tell import tell_codex
+from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
+from state.facts import Fact, append_facts, facts_about, put_facts
+from state.git import without_credentials
+from state.index import ThreadIndex
+from state.listing import Row
+from state.sync import now_ms
+
+MEMORY_MODES: Final = ("enabled", "disabled")
+GIT_FIELDS: Final = {
+    "sha": ("git_sha", "commit_hash"),
+    "branch": ("git_branch", "branch"),
+    "origin": ("git_origin_url", "repository_url"),
+}
+"""What can be set: its column and key of a fact, and its name in a rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A change that was made."""
+
+    thread_id: str
+    indexed: bool = True
+    """False if the index was busy: the next command that looks at the files has it."""
+    note: str | None = None
+    """Why Codex may go on with what it had."""
+
+
+async def set_name(
+    index: ThreadIndex, reference: str, name: str, sqlite_home: Path | None = None
+) -> tuple[Changed, str]:
+    """Name a thread; gives the name as it is kept, without blanks around it.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        FileUnusable: ``session_index.jsonl`` cannot be written.
+        InvalidName: it is blank.
+        ThreadArchived: the thread is archived.
+        ThreadNotFound: there is no such thread.
+    """
+    name = _storable(name).strip()
+    if not name:
+        raise InvalidName("must not be empty")
+    row = await index.thread(reference)
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    with home_written(index.home):
+        await asyncio.to_thread(append_name, index.home, row["id"], name)
+    indexed = await name_settled(index)
+    return await _told(index, Changed(row["id"], indexed), {"name": name}, sqlite_home), name
+
+
+async def set_memory_mode(
+    index: ThreadIndex,
+    reference: str,
+    mode: str,
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
+) -> Changed:
+    """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
+    it is only checked whether that can be said.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        FileUnusable: the rollout or the journal cannot be written.
+        IndexBusy: another process holds the index; nothing was changed.
+        InvalidChange: there is no such mode.
+        NotAppendable: the rollout has nothing that could be changed.
+        ThreadArchived: the thread is archived.
+        ThreadNotFound: there is no such thread.
+        UnsupportedHistory: this version does not know the form of its history.
+        WriterActive: it is a legacy thread, and open in a program.
+    """
+    if mode not in MEMORY_MODES:
+        raise InvalidChange(f"the memory mode is one of {', '.join(MEMORY_MODES)}")
+    row = await index.thread(reference)
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    _check_mode(row)
+    if dry_run:
+        return Changed(row["id"])
+    facts = {"memory_mode": mode}
+    return await _told(index, await _change(index, row, facts, facts), facts, sqlite_home)
+
+
+async def set_git_info(
+    index: ThreadIndex,
+    reference: str,
+    changes: Mapping[str, str | None],
+    sqlite_home: Path | None = None,
+) -> Changed:
+    """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
+    not named stays. Credentials in a URL are left out.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        FileUnusable: the rollout or the journal cannot be written.
+        IndexBusy: another process holds the index; nothing was changed.
+        InvalidChange: nothing is changed, or something is to be set to nothing.
+        NotAppendable: the rollout has nothing that could be changed.
+        ThreadNotFound: there is no such thread.
+        UnsupportedHistory: this version does not know the form of its history.
+        WriterActive: it is a legacy thread, and open in a program.
+    """
+    if not changes:
+        raise InvalidChange("git info must include at least one field")
+    given: dict[str, str | None] = {}
+    for field, value in changes.items():
+        if value is not None:
+            value = without_credentials(_storable(value).strip())[:LONGEST_TEXT]
+            if not value:
+                raise InvalidChange(f"git {field} must not be empty")
+        given[field] = value
+    row = await index.thread(reference)
+    facts = {GIT_FIELDS[field][0]: value for field, value in given.items()}
+    # A session_meta with git replaces all of it.
+    wanted = {name: row[column] for column, name in GIT_FIELDS.values()}
+    wanted |= {GIT_FIELDS[field][1]: value for field, value in given.items()}
+    git = {name: value for name, value in wanted.items() if value is not None}
+    _check_mode(row)
+    return await _told(index, await _change(index, row, facts, {"git": git}), facts, sqlite_home)
+
+
+def _check_mode(row: Row) -> None:
+    if row["history_mode"] not in MODES:
+        raise UnsupportedHistory(row["id"], row["history_mode"])
+
+
+async def _change(
+    index: ThreadIndex,
+    row: Row,
+    facts: Mapping[str, str | None],
+    payload: Mapping[str, Any],
+) -> Changed:
+    if row["history_mode"] == LEGACY:
+        # What the line says besides must be what holds now: a later line goes before (§18.2).
+        held = {"cwd": row["cwd"], "model_provider": row["model_provider"]}
+        return await _append(index, row, {**held, **payload})
+    await _set_facts(index, row["id"], facts)
+    return Changed(row["id"])
+
+
+async def _told(
+    index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
+) -> Changed:
+    database = codex_database(index.home, sqlite_home)
+    note = await asyncio.to_thread(tell_codex, database, changed.thread_id, facts)
+    return replace(changed, note=note)
+
+
+async def _append(index: ThreadIndex, row: Row, changes: Mapping[str, Any]) -> Changed:
+    path = row["rollout_path"]
+    with home_written(index.home / path):
+        written = await asyncio.to_thread(
+            append_meta, index.home, index.home / path, row["id"], changes
+        )
+    indexed = await reread_file(index, written.relative_to(index.home).as_posix(), before=path)
+    return Changed(row["id"], indexed)
+
+
+async def _set_facts(index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]) -> None:
+    database = index.database
+    async with database.write_facts() as connection:
+        known: Sequence[Fact] = await facts_about(connection, [thread_id])
+        # Newer than what it replaces, even if the clock was set back.
+        now = max(now_ms(), *(fact.set_at_ms + 1 for fact in known), 0)
+        facts = [Fact(thread_id, key, value or "", now) for key, value in values.items()]
+        append_facts(database.path, facts)
+        await put_facts(connection, facts)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,115 @@
+"""What goes with a thread when its files are moved, and who cannot do without it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.extract import Extracted, extract_file
+from rollout.moving import Move
+from rollout.paths import parse_name, parse_uuid
+from state import rows
+from state.index import ThreadIndex
+from state.schema import rollout_files, thread_spawn_edges, threads
+
+
+@dataclass(slots=True)
+class Known:
+    """What the index has of a thread."""
+
+    archived: bool
+    created_at_ms: int
+    files: list[str] = field(default_factory=list)
+    """All of them, also those that cannot be read and only have its id in their name."""
+    spawned: list[str] = field(default_factory=list)
+
+
+async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, Known]:
+    """Threads with all that they have spawned, as far as they are here."""
+    edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
+    found: dict[str, Known] = {}
+    level = list(thread_ids)
+    while level:
+        chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, level))
+        found |= {
+            row.id: Known(bool(row.archived), row.created_at_ms)
+            for row in await connection.execute(chosen)
+        }
+        spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
+            rows.among(edge.parent_thread_id, level)
+        )
+        level = []
+        for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
+            if parent in found:
+                found[parent].spawned.append(child)
+            if child not in found:
+                level.append(child)
+    own = sa.select(f.path, f.thread_id).where(rows.among(f.thread_id, found))
+    for path, thread_id in await connection.execute(own.order_by(f.path)):
+        found[thread_id].files.append(path)
+    unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
+    for path in await connection.scalars(unreadable):
+        name = parse_name(path.rsplit("/", 1)[-1])
+        if name and name.thread_id in found:
+            found[name.thread_id].files.append(path)
+    return found
+
+
+def family(thread_id: str, known: dict[str, Known]) -> list[str]:
+    """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
+    files may go in circles."""
+    members = [thread_id]
+    for id_ in members:
+        members += [
+            child for child in known[id_].spawned if child in known and child not in members
+        ]
+    return members
+
+
+def ids_of(move: Move) -> set[str]:
+    """By what others may mean the file: its own id, as ``history_base`` does (§13.2), or the
+    thread's."""
+    name = parse_name(move.source.rsplit("/", 1)[-1])
+    return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
+
+
+class Need(NamedTuple):
+    """A thread cannot do without another, or without a file of it."""
+
+    thread_id: str
+    what: str
+    how: str
+
+
+async def needs(index: ThreadIndex) -> list[Need]:
+    """What threads need: where their history begins, and what they are attached to. All their
+    files count: one that a revert has left behind goes on from somewhere too."""
+    c, f = threads.c, rollout_files.c
+    base, side = c.history_base, c.attached_thread_parent_id
+    async with index.database.read() as connection:
+        forked = sa.select(c.id, base).where(base.is_not(None)).order_by(c.id)
+        begun = [(row.id, row.history_base) for row in await connection.execute(forked)]
+        attached = sa.select(c.id, side).where(side.is_not(None)).order_by(c.id)
+        found = [Need(*row, "is attached to it") for row in await connection.execute(attached)]
+        segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
+    for path in segments:
+        outcome = await asyncio.to_thread(extract_file, index.home, path)
+        if isinstance(outcome, Extracted) and outcome.facts.history_base:
+            begun.append((outcome.facts.id, outcome.facts.history_base))
+    for thread_id, text in begun:
+        base_id = _base_id(text)
+        if base_id:
+            found.append(Need(thread_id, base_id, "has its history begin in it"))
+    return found
+
+
+def _base_id(history_base: str) -> str | None:
+    try:
+        value = orjson.loads(history_base)
+    except orjson.JSONDecodeError:
+        return None
+    return parse_uuid(value.get("thread_id")) if isinstance(value, dict) else None

@@ -1,0 +1,124 @@
+"""Make a new thread that begins as another one did: its file, its name, its row."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rollout.creation import NewThread, rollout_path
+from rollout.fork import Cut, plan_fork, source_meta, write_fork
+from rollout.names import append_name
+from rollout.paths import parse_name, precedence
+from rollout.persistence import MODES, PAGINATED
+from rollout.scan import scan_home
+from rollout.writer_lock import WriterLock
+from state.change import home_written, name_settled, reread_file
+from state.errors import ThreadArchived, UnsupportedHistory
+from state.git import git_facts
+from state.index import ThreadIndex
+from state.view import display_name, display_text
+
+_LONGEST_LABEL = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A fork that was made."""
+
+    thread_id: str
+    source_id: str
+    path: str
+    """Relative to the home."""
+    name: str | None
+    indexed: bool
+    """False if the index was busy: the next command that looks at the files has it."""
+
+
+async def fork_thread(
+    index: ThreadIndex,
+    reference: str,
+    *,
+    last_turn: str | None = None,
+    before_turn: str | None = None,
+    source: str = "cli",
+) -> Forked:
+    """Fork the thread that ``reference`` means: all of it, or through ``last_turn``, or up to
+    ``before_turn`` (rollout-format §13). ``source`` is who forks, as in a ``session_meta``.
+
+    The fork has the source's name. A paginated one, which holds no message of its own yet, else
+    has the source's beginning for its name, as lists could show nothing of it.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        DamagedCompression: the source is compressed, and damaged.
+        FileUnusable: the home cannot be read or written.
+        NotForkable: its history is not all there.
+        ThreadArchived: it is archived.
+        ThreadNotFound: there is no such thread.
+        TurnNotFound: its history has no such turn.
+        TurnUnfinished: the last turn has not ended.
+        UnsupportedHistory: this version does not know the form of its history.
+        ValueError: both cuts are named.
+    """
+    if last_turn is not None and before_turn is not None:
+        raise ValueError("a fork ends at one turn")
+    row = await index.thread(reference)
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    if row["history_mode"] not in MODES:
+        raise UnsupportedHistory(row["id"], row["history_mode"])
+    path = index.home / row["rollout_path"]
+    with home_written(path):
+        meta = await asyncio.to_thread(source_meta, path)
+    details = await index.details(row["id"])
+    thread = _new_thread(row, meta, details["memory_mode"], source)
+    cut = Cut(last_turn, before_turn)
+    git = await git_facts(thread.cwd) if Path(thread.cwd).is_dir() else None
+    name = display_name(row)
+    if name is None and thread.history_mode == PAGINATED:
+        name = " ".join(display_text(row).split())[:_LONGEST_LABEL].strip() or None
+    made = rollout_path(thread.id, datetime.now())
+
+    def write() -> None:
+        fork = plan_fork(path, thread, cut, lambda rollout_id: _file_of(index.home, rollout_id))
+        with WriterLock.acquire(index.home, thread.id):
+            write_fork(fork, index.home / made, git)
+        if name is not None:
+            append_name(index.home, thread.id, name)
+
+    with home_written(index.home):
+        await asyncio.to_thread(write)
+    indexed = await reread_file(index, made) and await name_settled(index)
+    return Forked(thread.id, row["id"], made, name, indexed)
+
+
+def _new_thread(
+    row: dict[str, Any], meta: dict[str, Any], memory_mode: str, source: str
+) -> NewThread:
+    """What a fork has of its source: where it works, and what its model was told."""
+    instructions, tools = meta.get("base_instructions"), meta.get("dynamic_tools")
+    return NewThread(
+        cwd=row["cwd"],
+        originator=row["originator"] or "codex_cli_rs",
+        cli_version=row["cli_version"],
+        source=source,
+        model_provider=row["model_provider"],
+        history_mode=row["history_mode"],
+        forked_from_id=row["id"],
+        base_instructions=instructions if isinstance(instructions, dict) else None,
+        dynamic_tools=tools if isinstance(tools, list) and tools else None,
+        memory_mode=memory_mode if memory_mode != "enabled" else None,
+    )
+
+
+def _file_of(home: Path, rollout_id: str) -> Path | None:
+    """The file that has a rollout id in its name, the best of them."""
+    found = [
+        file.path
+        for file in scan_home(home)
+        if file.ignored is None
+        and (name := parse_name(file.path.rsplit("/", 1)[-1]))
+        and name.rollout_id == rollout_id
+    ]
+    return home / max(found, key=precedence) if found else None

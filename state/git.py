@@ -1,0 +1,63 @@
+"""What git says of a folder, for a thread's first line; credentials never get into it."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+_PATIENCE_S: Final = 5.0
+_QUESTIONS: Final = {
+    "commit_hash": ("rev-parse", "HEAD"),
+    "branch": ("symbolic-ref", "--short", "-q", "HEAD"),
+    "repository_url": ("config", "--get", "remote.origin.url"),
+}
+
+
+async def git_facts(folder: str | Path) -> dict[str, str] | None:
+    """Commit, branch and origin of the repository that ``folder`` lies in, as far as git tells
+    within five seconds; None where there is no repository, no git, or no such folder."""
+    answers = await asyncio.gather(*(_ask(folder, *words) for words in _QUESTIONS.values()))
+    found = {name: answer for name, answer in zip(_QUESTIONS, answers, strict=True) if answer}
+    if "repository_url" in found:
+        found["repository_url"] = without_credentials(found["repository_url"])
+    return found or None
+
+
+def without_credentials(url: str) -> str:
+    """``url`` without the user and password in it; a form that is no URL stays as it is, such as
+    ``git@host:path``, where the user says nothing."""
+    if "://" not in url:
+        return url
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return url.rpartition("@")[2] if "@" in url else url
+    if "@" not in parts.netloc:
+        return url
+    if parts.scheme in ("ssh", "git+ssh") and parts.password is None:
+        return url  # a login name, which the address does not work without
+    if ":" in host:
+        host = f"[{host}]"
+    return urlunsplit((parts.scheme, f"{host}{port}", *parts[2:]))
+
+
+async def _ask(folder: str | Path, *words: str) -> str | None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *("git", "--no-optional-locks", "-C", str(folder), *words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+    return out.decode("utf-8", "replace").strip() or None if process.returncode == 0 else None

@@ -1,0 +1,234 @@
+"""Moves that are under way, put down beside the index before the first file is touched.
+
+``<index>.moves/<uuid>.json`` says what goes where, until files and rows are as it says. Whoever
+opens the index next finishes what a killed process left: a thread is always in one place.
+``<index>.moves.lock`` is held by whoever moves; a file in the folder that nobody is at is left.
+"""
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from rollout.errors import WriterActive
+from rollout.moving import Group, Move, carry_out, purge, sync_folder, take_back
+from rollout.names import forget_names
+from rollout.paths import ROOTS
+from rollout.scan import stat_file
+from rollout.writer_lock import WriterLock
+from state import rows
+from state.engine import Database
+from state.errors import FileUnusable, IndexBusy
+from state.facts import Fact, append_facts, put_facts
+from state.ledger import Changes, newest_first
+from state.lock import locked
+from state.place import moves_folder, moves_under_way
+from state.schema import user_facts
+from state.sync import Counts, apply_changes, now_ms
+
+_VERSION: Final = 1
+
+
+@asynccontextmanager
+async def moving(database: Database, home: Path) -> AsyncGenerator[None]:
+    """Be the only one who moves files by this index; what was left is finished first.
+
+    Raises:
+        IndexBusy: another process is at it for 10 seconds.
+        IndexNotWritable: the lock file cannot be made.
+    """
+    async with locked(moves_folder(database.path)):
+        await _finish(database, home)
+        yield
+
+
+async def finish_moves(database: Database, home: Path) -> list[str]:
+    """Finish the moves of processes that were killed: why some could not be.
+
+    Quick where there are none. Those of a process that is alive are its own.
+    """
+    if not moves_under_way(database.path):
+        return []
+    try:
+        async with locked(moves_folder(database.path), patience_s=0):
+            return await _finish(database, home)
+    except IndexBusy:
+        return []
+
+
+async def move_all(
+    database: Database, home: Path, groups: Sequence[Group]
+) -> dict[str, FileUnusable]:
+    """Move the files of groups, then have the rows follow: what went wrong, by a group's thread.
+
+    A group that goes wrong is as it was before; the others are moved. The caller holds the locks.
+    Who is cancelled is so when all this is done.
+
+    Raises:
+        FileUnusable: the journal cannot be written; nothing was moved.
+    """
+    work = asyncio.ensure_future(_move_all(database, home, groups))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work})
+        raise
+
+
+async def _move_all(
+    database: Database, home: Path, groups: Sequence[Group]
+) -> dict[str, FileUnusable]:
+    entry = await asyncio.to_thread(_put_down, database.path, home, groups)
+    failed, left = await _carry_out(database, home, groups)
+    if not left:
+        await asyncio.to_thread(_strike, entry)
+    return failed
+
+
+async def _finish(database: Database, home: Path) -> list[str]:
+    folder = moves_folder(database.path)
+    problems = []
+    for entry in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        try:
+            groups = _read(entry, home)
+        except FileUnusable as error:
+            problems.append(str(error))
+            continue
+        with ExitStack() as held:
+            try:
+                for thread_id in {id_ for group in groups for id_ in group.thread_ids}:
+                    held.enter_context(WriterLock.acquire(home, thread_id))
+            except (OSError, WriterActive) as error:
+                problems.append(str(error))
+                continue
+            _, left = await _carry_out(database, home, groups)
+        problems += left
+        if not left:
+            _strike(entry)
+    for unwritten in folder.glob("*.new"):
+        unwritten.unlink()  # its process was killed before anything was moved
+    with suppress(OSError):
+        folder.rmdir()
+    return problems
+
+
+async def _carry_out(
+    database: Database, home: Path, groups: Sequence[Group]
+) -> tuple[dict[str, FileUnusable], list[str]]:
+    """Files first, rows second: what went wrong by thread, and what could not even be undone."""
+    failed, left = await asyncio.to_thread(_move, home, groups)
+    await _follow(database, home, [move for group in groups for move in group.moves])
+    await _forget_facts(
+        database,
+        [id_ for g in groups if g.purge and g.thread_id not in failed for id_ in g.thread_ids],
+    )
+    return failed, left
+
+
+def _move(home: Path, groups: Sequence[Group]) -> tuple[dict[str, FileUnusable], list[str]]:
+    failed: dict[str, FileUnusable] = {}
+    left: list[str] = []
+    for group in groups:
+        try:
+            carry_out(home, group)
+        except OSError as error:
+            failed[group.thread_id] = _unusable(home, error)
+            try:
+                take_back(home, group)
+            except OSError as worse:
+                left.append(str(_unusable(home, worse)))
+            continue
+        try:
+            if group.purge:
+                forget_names(home, group.thread_ids)
+                purge(home, group)
+        except OSError as error:
+            failed[group.thread_id] = _unusable(home, error)
+    return failed, left
+
+
+def _unusable(home: Path, error: OSError) -> FileUnusable:
+    path = error.filename2 or error.filename or home
+    return FileUnusable(Path(os.fsdecode(path)), error.strerror or str(error))
+
+
+async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None:
+    """Have the index follow, as a sync of just these paths does."""
+    changes = Changes()
+    for path in {path for move in moves for path in (move.source, move.target)}:
+        if path.split("/", 1)[0] not in ROOTS:
+            continue
+        found = stat_file(home, path)
+        if found is None:
+            changes.vanished.append(path)
+        else:
+            changes.to_read.append(found)
+    gone = set(changes.vanished)
+    changes.moved_from = {move.target: move.source for move in moves if move.source in gone}
+    changes.to_read.sort(key=newest_first, reverse=True)
+    await apply_changes(database, home, changes, Counts())
+
+
+async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
+    """Take back what users set for threads that are no more."""
+    if not thread_ids:
+        return
+    c = user_facts.c
+    known = sa.select(c.thread_id, c.key).where(
+        rows.among(c.thread_id, thread_ids), c.value.is_not(None)
+    )
+    async with database.write_facts() as connection:
+        held = list(await connection.execute(known))
+        facts = [Fact(row.thread_id, row.key, None, now_ms()) for row in held]
+        if facts:
+            append_facts(database.path, facts)
+            await put_facts(connection, facts)
+
+
+def _put_down(index: Path, home: Path, groups: Sequence[Group]) -> Path:
+    """Write an entry, on the disk when this returns: where it is."""
+    folder = moves_folder(index)
+    entry = folder / f"{uuid.uuid4()}.json"
+    fresh = entry.with_suffix(".new")
+    value = {"v": _VERSION, "home": str(home.resolve()), "groups": [asdict(g) for g in groups]}
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(entry)
+        sync_folder(folder)
+    except OSError as error:
+        raise FileUnusable(fresh, error.strerror or str(error)) from error
+    return entry
+
+
+def _read(entry: Path, home: Path) -> list[Group]:
+    """The groups of an entry. Raises :class:`FileUnusable`, also if they are of another home."""
+    try:
+        value = json.loads(entry.read_bytes())
+        if value["v"] != _VERSION or value["home"] != str(home.resolve()):
+            raise FileUnusable(entry, "it is of another version, or of another home")
+        return [
+            Group(**{**group, "moves": tuple(Move(**move) for move in group["moves"])})
+            for group in value["groups"]
+        ]
+    except OSError as error:
+        raise FileUnusable(entry, error.strerror or str(error)) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileUnusable(entry, "it is damaged") from error
+
+
+def _strike(entry: Path) -> None:
+    """Take an entry out, and the folder if nothing else is in it."""
+    entry.unlink()
+    with suppress(OSError):
+        entry.parent.rmdir()

@@ -1,0 +1,268 @@
+"""Archive threads, take them out of the archive, delete them.
+
+What a thread has spawned goes with it. Check first, files second, rows third: a refused thread
+is as it was, and one that anybody is writing is refused.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from rollout.errors import RolloutError, WriterActive
+from rollout.moving import Group, Move, archive_path, in_the_way, session_path, trash_folder
+from rollout.paths import is_archived
+from rollout.writer_lock import WriterLock
+from state.errors import (
+    AlreadyArchived,
+    DependedOn,
+    FileUnusable,
+    NotArchived,
+    StateError,
+    TargetExists,
+    ThreadNotFound,
+)
+from state.family import Known, Need, family, ids_of, known_threads, needs
+from state.index import ThreadIndex
+from state.journal import move_all, moving
+
+_BATCH_THREADS: Final = 100
+"""How many threads are looked at, locked and moved at a time, besides what goes with them."""
+
+
+class Action(StrEnum):
+    """What is done with threads."""
+
+    ARCHIVE = "archive"
+    UNARCHIVE = "unarchive"
+    DELETE = "delete"
+    """Into the trash."""
+    PURGE = "purge"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one thread that was asked for."""
+
+    thread_id: str
+    group: Group | None = None
+    """What was moved, or would be; None if it had gone along with an earlier one."""
+    error: StateError | RolloutError | None = None
+    """Why nothing was moved."""
+
+
+async def archive(index: ThreadIndex, thread_id: str) -> list[str]:
+    """Move all files of a thread, and of what it has spawned, into the archive, their names and
+    content unchanged (rollout-format §1.4). Gives the ids of the threads that were moved.
+
+    Raises:
+        AlreadyArchived: it is there.
+        FileUnusable: a file cannot be moved; none was.
+        TargetExists: another file lies where one would go; nothing was moved.
+        ThreadNotFound: no thread has this id.
+        WriterActive: somebody writes it, or one that it has spawned; nothing was moved.
+    """
+    return await _one(index, Action.ARCHIVE, thread_id)
+
+
+async def unarchive(index: ThreadIndex, thread_id: str) -> list[str]:
+    """Move all files of a thread, and of what it has spawned, out of the archive, to the days
+    that their names tell; their mtime is now then, as Codex has it (rollout-format §1.4).
+
+    Raises:
+        NotArchived: it is not there.
+        FileUnusable, TargetExists, ThreadNotFound, WriterActive: as :func:`archive`.
+    """
+    return await _one(index, Action.UNARCHIVE, thread_id)
+
+
+async def delete(index: ThreadIndex, thread_id: str, *, purge: bool = False) -> list[str]:
+    """Move all files of a thread, and of what it has spawned, into the trash folder of the home;
+    with ``purge`` remove them, their names and what users set for them, for good.
+
+    Raises:
+        DependedOn: a thread that would stay is attached to it, or its history begins in it.
+        FileUnusable, ThreadNotFound, WriterActive: as :func:`archive`.
+    """
+    return await _one(index, Action.PURGE if purge else Action.DELETE, thread_id)
+
+
+async def _one(index: ThreadIndex, action: Action, thread_id: str) -> list[str]:
+    (outcome,) = await move_threads(index, action, [thread_id])
+    if outcome.error:
+        raise outcome.error
+    return outcome.group.thread_ids if outcome.group else []
+
+
+async def move_threads(
+    index: ThreadIndex, action: Action, thread_ids: Iterable[str], *, dry_run: bool = False
+) -> list[Outcome]:
+    """Do one thing with threads, each by itself: what became of them, in their order.
+
+    With ``dry_run`` nothing is done, and it is not known yet whether anybody writes them.
+
+    Raises:
+        FileUnusable: the journal of moves cannot be written; nothing was moved since.
+        IndexBusy: another process moves threads; nothing was moved since.
+    """
+    outcomes: list[Outcome] = []
+    done: set[str] = set()
+    waiting = iter(dict.fromkeys(thread_ids))
+    while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
+        work = _Batch(index, action, batch, done)
+        if dry_run:
+            await index.sync()
+            await work.plan()
+        else:
+            async with moving(index.database, index.home):
+                await work.carry_out()
+        outcomes += work.outcomes
+        for outcome in work.outcomes:
+            if outcome.group and not outcome.error:
+                done.update(outcome.group.thread_ids)
+    return outcomes
+
+
+class _Batch:
+    """Threads that are looked at, locked and moved together."""
+
+    def __init__(
+        self, index: ThreadIndex, action: Action, thread_ids: Sequence[str], done: set[str]
+    ) -> None:
+        self.outcomes = [Outcome(id_) for id_ in thread_ids]
+        self._index = index
+        self._action = action
+        self._done = done
+        """Threads that earlier batches have moved."""
+        self._deletes = action in (Action.DELETE, Action.PURGE)
+        self._trash: set[str] = set()
+
+    async def carry_out(self) -> None:
+        """Lock, check, move."""
+        home = self._index.home
+        with ExitStack() as held:
+            locked: set[str] = set()
+            while True:
+                await self._index.sync()
+                await self.plan()
+                going = self._going()
+                if all(locked.issuperset(group.thread_ids) for _, group in going):
+                    break
+                # Look again: until it was locked, a thread may have been written or have spawned.
+                await asyncio.to_thread(_lock, home, going, locked, held)
+            if not going:
+                return
+            failed = await move_all(self._index.database, home, [group for _, group in going])
+        stayed = {
+            id_: failed[group.thread_id]
+            for _, group in going
+            if group.thread_id in failed
+            for id_ in group.thread_ids
+        }
+        for outcome in self.outcomes:
+            outcome.error = outcome.error or stayed.get(outcome.thread_id)
+
+    async def plan(self) -> None:
+        """Say what is to be moved for each thread, or why it cannot be."""
+        async with self._index.database.read() as connection:
+            known = await known_threads(connection, [o.thread_id for o in self.outcomes])
+        wanted = await needs(self._index) if self._deletes else []
+        while True:
+            self._plan_groups(known)
+            if not self._refuse_needed(wanted):
+                return  # else threads that were to go along with one that stays go by themselves
+
+    def _plan_groups(self, known: dict[str, Known]) -> None:
+        claimed = set(self._done)
+        self._trash.clear()
+        for outcome in self.outcomes:
+            outcome.group = None
+            if outcome.error is None and outcome.thread_id not in claimed:
+                try:
+                    outcome.group = self._group(outcome.thread_id, known, claimed)
+                except StateError as error:
+                    outcome.error = error
+                else:
+                    claimed.update(outcome.group.thread_ids)
+
+    def _going(self) -> list[tuple[Outcome, Group]]:
+        return [(o, o.group) for o in self.outcomes if o.group and not o.error]
+
+    def _group(self, thread_id: str, known: dict[str, Known], claimed: set[str]) -> Group:
+        """What is moved for a thread, the deepest of what it has spawned first."""
+        if thread_id not in known:
+            raise ThreadNotFound(thread_id)
+        archived = known[thread_id].archived
+        if self._action is Action.ARCHIVE and archived:
+            raise AlreadyArchived(thread_id)
+        if self._action is Action.UNARCHIVE and not archived:
+            raise NotArchived(thread_id)
+        home = self._index.home
+        trash = trash_folder(home, thread_id, self._trash) if self._deletes else None
+        moves = []
+        for id_ in reversed(family(thread_id, known)):
+            if id_ in claimed or (known[id_].archived != archived and not trash):
+                continue
+            for path in known[id_].files:
+                if trash:
+                    moves.append(Move(id_, path, f"{trash}/{path}"))
+                elif is_archived(path) == archived:
+                    created_ms = known[id_].created_at_ms
+                    target = session_path(path, created_ms) if archived else archive_path(path)
+                    moves.append(Move(id_, path, target))
+        try:
+            taken = in_the_way(home, moves)
+        except OSError as error:
+            at = Path(error.filename or home)
+            raise FileUnusable(at, error.strerror or str(error)) from error
+        if taken is not None:
+            raise TargetExists(thread_id, home / taken)
+        if trash:
+            self._trash.add(trash)
+        return Group(
+            thread_id,
+            tuple(moves),
+            touch_ns=time.time_ns() if self._action is Action.UNARCHIVE else None,
+            trash=trash,
+            purge=self._action is Action.PURGE,
+        )
+
+    def _refuse_needed(self, wanted: Sequence[Need]) -> bool:
+        """Refuse what threads that would stay depend on: whether there was any."""
+        going = self._going()
+        leaving = {id_ for _, group in going for id_ in group.thread_ids}
+        needed = {need.what: need for need in wanted if need.thread_id not in leaving}
+        refused = False
+        for outcome, group in going:
+            held = {id_ for move in group.moves for id_ in ids_of(move)}
+            need = next((needed[id_] for id_ in sorted(held) if id_ in needed), None)
+            if need:
+                outcome.error = DependedOn(outcome.thread_id, need.thread_id, need.how)
+                refused = True
+        return refused
+
+
+def _lock(
+    home: Path, going: Sequence[tuple[Outcome, Group]], locked: set[str], held: ExitStack
+) -> None:
+    """Become the one writer of all threads of each group; a group of which one is being written
+    is refused."""
+    for outcome, group in going:
+        with ExitStack() as taken:
+            fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
+            try:
+                for thread_id in fresh:
+                    taken.enter_context(WriterLock.acquire(home, thread_id))
+            except WriterActive as error:
+                outcome.error = error
+            except OSError as error:
+                path = Path(error.filename or home)
+                outcome.error = FileUnusable(path, error.strerror or str(error))
+            else:
+                locked.update(fresh)
+                held.enter_context(taken.pop_all())

@@ -1,0 +1,227 @@
+"""The one live writer of a thread: takes items at once, writes them in order behind the caller.
+
+Nothing is on disk until the thread's first message from a user, or until :meth:`persist`; then
+the ``session_meta`` comes first and after it what had waited (rollout-format §12). What cannot be
+written is kept and tried again with the next items and at each flush.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.appender import RolloutAppender, encoded
+from rollout.errors import RolloutError
+from rollout.persistence import Item, begins_history, persisted
+from rollout.replay import FileSource, MemorySource, RolloutSource
+from rollout.writer_lock import WriterLock
+from state.errors import RecorderClosed, RecorderFailed
+
+MOST_WAITING: Final = 20_000
+"""Items that may wait for the disk before :meth:`RolloutRecorder.append` waits too."""
+
+LateFacts = Callable[[], Awaitable[dict[str, Any]]]
+"""Gives what a new thread's ``session_meta`` lacks until it is written, such as ``git``."""
+
+
+class RolloutRecorder:
+    """Writes one thread. Made by :class:`state.threads.ThreadStore`."""
+
+    def __init__(
+        self,
+        thread_id: str,
+        mode: str,
+        lock: WriterLock,
+        appender: RolloutAppender,
+        source: MemorySource | FileSource,
+        *,
+        late: LateFacts | None = None,
+        extended: bool = False,
+        written: Callable[[], None] | None = None,
+    ) -> None:
+        """A thread that has its file comes with a :class:`FileSource`, a new one with its
+        ``session_meta`` in memory. ``written`` is called after each burst that reached the file."""
+        self.thread_id = thread_id
+        self.mode = mode
+        self._source = source
+        self._lock = lock
+        self._appender = appender
+        self._late = late
+        self._extended = extended
+        self._written = written
+        self._lines: list[bytes] = []
+        """What waits for the writer."""
+        self._barriers: list[tuple[asyncio.Future[None], bool]] = []
+        self._work = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._has_file = self._wanted = isinstance(source, FileSource)
+        """``_wanted`` is whether the thread is to have a file."""
+        self._closed = False
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the rollout is, or will be."""
+        return self._appender.path
+
+    @property
+    def source(self) -> RolloutSource:
+        """What the thread holds: what is in its file, or all of it while that is not whole."""
+        return self._source
+
+    async def append(self, items: Sequence[Item]) -> None:
+        """Take items, in order; returns before they are written. Those that a thread of this mode
+        does not keep are passed over.
+
+        Waits for the disk only when very many items wait for it.
+
+        Raises:
+            NotAppendable: an item is no JSON; none is taken.
+            RecorderClosed: it is closed.
+        """
+        self._check_open()
+        kept = [
+            kept
+            for item in items
+            if (kept := persisted(item, self.mode, extended=self._extended)) is not None
+        ]
+        if not kept:
+            return
+        if not self._has_file:
+            for item in kept:
+                encoded(item, "", None)  # raises now, not when the file is made
+            self._source.append(kept, (), 0)
+            if any(map(begins_history, kept)):
+                self._wanted = True
+                self._wake()
+            return
+        lines = self._appender.encode(kept)
+        if isinstance(self._source, MemorySource):
+            self._source.append(kept)
+        self._lines += lines
+        self._wake()
+        if len(self._lines) > MOST_WAITING:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def persist(self) -> None:
+        """Have the thread's file on disk, with all items so far.
+
+        Raises:
+            RecorderClosed: it is closed.
+            RecorderFailed: it cannot be written now; everything waits.
+        """
+        self._check_open()
+        self._wanted = True
+        await self.flush()
+
+    async def flush(self, *, durable: bool = False) -> None:
+        """Return when all items so far are with the operating system, or on the disk. The items
+        of a thread that is to have no file yet go on waiting.
+
+        Raises:
+            RecorderClosed: it is closed.
+            RecorderFailed: they cannot be written now; they wait, in order.
+        """
+        self._check_open()
+        if not self._wanted:
+            return
+        barrier: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._barriers.append((barrier, durable))
+        self._wake()
+        await barrier
+
+    async def close(self) -> None:
+        """Flush, and let others write the thread. Again: does nothing.
+
+        Raises:
+            RecorderFailed: items cannot be written. The recorder is still open: close it again, or
+                discard it.
+        """
+        if self._closed:
+            return
+        await self.flush()
+        await self.discard()
+
+    async def discard(self) -> None:
+        """Let others write the thread; what was not written is given up."""
+        if self._writer is None:
+            self._writer = asyncio.create_task(asyncio.sleep(0))
+            self._writer.add_done_callback(self._ended)
+        self._closed = True
+        self._writer.cancel()
+        await asyncio.wait({self._writer})
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RecorderClosed(self.thread_id)
+
+    def _wake(self) -> None:
+        self._work.set()
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_for_ever(), name=self.thread_id)
+            self._writer.add_done_callback(self._ended)
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            barriers, self._barriers = self._barriers, []
+            try:
+                if self._wanted and not self._has_file:
+                    await self._begin()
+                await self._write(durable=any(durable for _, durable in barriers))
+            except (OSError, RolloutError) as error:
+                failure = RecorderFailed(self.path, error)
+                for barrier, _ in barriers:
+                    if not barrier.done():
+                        barrier.set_exception(failure)
+            except asyncio.CancelledError:
+                self._barriers += barriers
+                raise
+            else:
+                for barrier, _ in barriers:
+                    if not barrier.done():
+                        barrier.set_result(None)
+            self._drained.set()
+
+    async def _begin(self) -> None:
+        """Have the first line written, and what waits behind it."""
+        facts = await self._late() if self._late else {}
+        self._source.enrich(**facts)
+        self._lines = self._appender.encode([item for _, item in self._source.items()])
+        self._has_file = True
+
+    async def _write(self, *, durable: bool) -> None:
+        lines, self._lines = self._lines, []
+        work = asyncio.create_task(asyncio.to_thread(self._appender.write, lines, durable=durable))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work})  # never leave a write behind that nobody waits for
+            raise
+        finally:
+            self._follow()
+        if lines and self._written is not None:
+            self._written()
+
+    def _follow(self) -> None:
+        """Keep the source in step with the file."""
+        starts, end = self._appender.taken()
+        if isinstance(self._source, FileSource):
+            self._source.append((), starts, end)
+        elif starts and not self._appender.waiting and not self._lines:
+            self._source = FileSource(self.path)
+
+    def _ended(self, writer: "asyncio.Task[None]") -> None:
+        """Whatever ends the writer, nobody waits for it and no lock stays behind."""
+        self._closed = True
+        self._lock.release()
+        error = None if writer.cancelled() else writer.exception()
+        for barrier, _ in self._barriers:
+            if not barrier.done():
+                barrier.set_exception(error or RecorderClosed(self.thread_id))
+        self._drained.set()
+        if isinstance(self._source, FileSource):
+            self._source.close()

@@ -1,0 +1,210 @@
+"""``resume``, ``fork``, ``rename``, ``git-info`` and ``memory`` as commands."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout.writer_lock import WriterLock
+
+from .codex_app import answers
+from .command import Cli, Inside, thread_id, write_rollout
+
+CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command for a home of four threads, one of them archived."""
+    home = tmp_path / "home"
+    for number in range(3):
+        write_rollout(home, number, f"thread {number}", cwd="/a" if number else "/b c")
+    write_rollout(home, 3, "thread 3", archived=True)
+    return Inside(home, tmp_path)
+
+
+def test_resume_prints_a_line_for_a_shell(cli: Cli) -> None:
+    ran = cli.run("resume", thread_id(0))
+    assert ran.out == f"cd '/b c' && codex resume {thread_id(0)}\n"
+    assert "/b c is not there" in ran.err
+    cli.run("relink", "/b c", str(cli.base))
+    ran = cli.run("resume", thread_id(0))
+    assert (ran.out, ran.err) == (f"cd {cli.base} && codex resume {thread_id(0)}\n", "")
+    told = cli.run("resume", thread_id(0), "--json").json
+    assert (told["cwd"], told["cwdExists"]) == (str(cli.base), True)
+    assert told["command"] == ["codex", "resume", thread_id(0)]
+    assert "is archived" in cli.run("resume", thread_id(3), status=2).err
+
+
+def test_resume_quotes_any_folder(cli: Cli) -> None:
+    folder = cli.base / "a'b\n\x1b[31m$(x)ü"
+    folder.mkdir()
+    write_rollout(cli.home, 4, cwd=str(folder))
+    (line,) = cli.run("resume", thread_id(4)).lines
+    assert line.isprintable()
+    script = f"{line.split(' && ')[0]} && pwd"
+    where = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    assert where.decode() == f"{folder}\n"
+
+
+def test_resume_runs_codex_in_the_folder(cli: Cli) -> None:
+    folder, programs = cli.base / "there", cli.base / "bin"
+    folder.mkdir()
+    programs.mkdir()
+    write_rollout(cli.home, 4, cwd=str(folder))
+    command = programs / "codex"
+    command.write_text('#!/bin/sh\necho "$0 $@ in $PWD"; exit 9\n')
+    outside = Cli(cli.home, cli.base)
+    path = {"PATH": f"{programs}:{os.defpath}"}
+    ran = outside.run("resume", thread_id(4), "--exec", status=3, env=path)
+    assert "no codex on PATH" in ran.err
+    command.chmod(0o755)
+    ran = outside.run("resume", thread_id(4), "--exec", status=9, env=path)
+    assert ran.out == f"{command} resume {thread_id(4)} in {folder}\n"
+    folder.rmdir()
+    ran = outside.run("resume", thread_id(4), "--exec", status=3, env=path)
+    assert "No such file" in ran.err
+    assert "relink" in ran.err
+
+
+def test_a_fork_is_listed_at_once(cli: Cli) -> None:
+    ran = cli.run("fork", thread_id(1))
+    (id_,) = ran.lines
+    assert f"codex resume {id_}" in ran.err
+    assert set(cli.ids("--no-sync")) == {id_, *map(thread_id, range(3))}
+    told = cli.run("fork", id_, "--before-turn", "rollout-2", "--json").json
+    assert (told["forkedFromId"], told["indexed"]) == (id_, True)
+    assert Path(told["path"]).is_file()
+    ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
+    assert "turn rollout-9 is not in" in ran.err
+    assert "is archived" in cli.run("fork", thread_id(3), status=2).err
+    cli.run("fork", id_, "--through-turn", "a", "--before-turn", "b", status=2)
+    assert cli.run("verify", "--deep").status == 0
+
+
+def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
+    ran = cli.run("rename", thread_id(1), "  my \x1b[1mname ")
+    assert ran.out == ""
+    assert "\x1b" not in ran.err
+    told = cli.run("rename", thread_id(1), " other ", "--json").json
+    assert told == {
+        "version": 1,
+        "id": thread_id(1),
+        "name": "other",
+        "indexed": True,
+        "note": None,
+    }
+    assert cli.run("show", "other", "--json").json["thread"]["id"] == thread_id(1)
+    assert "must not be empty" in cli.run("rename", thread_id(1), " ", status=2).err
+    cli.run("rename", "nobody", "x", status=3)
+
+
+def test_git_info_is_shown_and_set(cli: Cli) -> None:
+    ran = cli.run("git-info", thread_id(1))
+    assert (ran.out, "Nothing is known" in ran.err) == ("", True)
+    words = ["--branch", "b", "--origin", "https://u:p@h.invalid/x"]
+    assert cli.run("git-info", thread_id(1), *words).lines == [
+        "branch     b",
+        "originUrl  https://h.invalid/x",
+    ]
+    told = cli.run("git-info", thread_id(1), "--clear-branch", "--sha", "abc", "--json").json
+    assert told["gitInfo"] == {"sha": "abc", "branch": None, "originUrl": "https://h.invalid/x"}
+    cli.run("git-info", thread_id(1), "--sha", "a", "--clear-sha", status=2)
+    cli.run("git-info", thread_id(1), "--sha", " ", status=2)
+    with WriterLock.acquire(cli.home, thread_id(1)):
+        error = cli.run("git-info", thread_id(1), "--sha", "a", "--json", status=5).json["error"]
+    assert (error["kind"], error["retryable"]) == ("writer_active", True)
+    assert f"pid {os.getpid()}" in error["message"]
+
+
+def test_memory_is_set_for_many_threads(cli: Cli) -> None:
+    def modes() -> list[str]:
+        rows = cli.run("query", "SELECT memory_mode FROM threads ORDER BY id").lines
+        return rows[1:]
+
+    ran = cli.run("memory", thread_id(0), thread_id(3), "nobody", "disabled", status=3)
+    assert ran.lines == [f"{thread_id(0)}\tdisabled"]
+    assert "is archived" in ran.err
+    assert "nobody" in ran.err
+    cli.run("memory", "--cwd", "/a", "disabled", status=2)
+    ran = cli.run("memory", "--cwd", "/a", "disabled", "--dry-run")
+    assert sorted(ran.lines) == [f"{thread_id(n)}\twould be disabled" for n in (1, 2)]
+    assert modes() == ["disabled", "enabled", "enabled", "enabled"]
+    told = cli.run("memory", "--cwd", "/a", "disabled", "--yes", "--json").json
+    assert [entry["done"] for entry in told["threads"]] == [True, True]
+    assert modes() == ["disabled", "disabled", "disabled", "enabled"]
+    assert cli.run("memory", "--cwd", "/nowhere", "enabled", "--yes", status=1).lines == []
+    cli.run("memory", "disabled", status=2)
+    cli.run("memory", thread_id(1), "odd", status=2)
+
+
+@pytest.mark.skipif(not CODEX, reason="THREADKEEP_CODEX_BIN is not set")
+@pytest.mark.parametrize("mode", ["legacy", "paginated"])
+def test_the_real_codex_agrees(tmp_path: Path, mode: str) -> None:
+    home = tmp_path / "home"
+    write_turns(home, mode)
+    cli = Inside(home, tmp_path)
+    source = thread_id(1)
+    named = {"threadId": source, "excludeTurns": True}
+    (resumed,) = asked(home, ("thread/resume", named))
+    assert resumed["thread"]["id"] == source
+    cli.run("rename", source, "a name")
+    cli.run("git-info", source, "--branch", "b", "--sha", "abc")
+    cli.run("memory", source, "disabled")
+    whole = cli.run("fork", source).lines[0]
+    part = cli.run("fork", source, "--through-turn", turn(1)).lines[0]
+    none = cli.run("fork", source, "--before-turn", turn(1)).lines[0]
+    read, *listed = asked(
+        home,
+        ("thread/read", {"threadId": source}),
+        *(("thread/resume", {"threadId": id_}) for id_ in (whole, part, none)),
+    )
+    assert (read["thread"]["name"], read["thread"]["gitInfo"]["branch"]) == ("a name", "b")
+    ids = [[t["id"] for t in fork["thread"]["turns"]] for fork in listed]
+    assert ids == [[turn(1), turn(2)], [turn(1)], []]
+    assert {fork["thread"]["forkedFromId"] for fork in listed} == {source}
+    assert {fork["thread"]["historyMode"] for fork in listed} == {mode}
+    with WriterLock.acquire(home, source):
+        (told,) = asked(home, ("thread/resume", named))
+    assert told == f"thread {source} already has an active writer"
+
+
+def asked(home: Path, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    found = answers(CODEX, home, list(calls))
+    return [answer.get("result") or answer["error"]["message"] for answer in found]
+
+
+def turn(number: int) -> str:
+    return f"019a0000-0000-7000-9000-00000000000{number}"
+
+
+def write_turns(home: Path, mode: str) -> None:
+    """A thread of two turns, as Codex writes them."""
+    path = write_rollout(home, 1, provider="mock", cwd="/tmp")
+    first = json.loads(path.read_text("utf-8").splitlines()[0])
+    first["payload"]["history_mode"] = mode
+    lines = [first]
+    for number in (1, 2):
+        payloads: list[dict[str, object]] = [{"type": "task_started", "turn_id": turn(number)}]
+        if mode == "legacy":
+            payloads.append({"type": "user_message", "message": "ask", "images": []})
+        else:
+            part = {"type": "text", "text": "ask", "text_elements": []}
+            item = {"type": "UserMessage", "id": f"item-{number}", "content": [part]}
+            ids = {"thread_id": thread_id(1), "turn_id": turn(number)}
+            payloads.append({"type": "item_completed", **ids, "item": item})
+        payloads.append({"type": "task_complete", "turn_id": turn(number)})
+        lines += [
+            {"timestamp": first["timestamp"], "type": "event_msg", "payload": payload}
+            for payload in payloads
+        ]
+    if mode == "paginated":
+        keys = ("type", "payload")
+        lines = [
+            {"timestamp": line["timestamp"], "ordinal": n, **{key: line[key] for key in keys}}
+            for n, line in enumerate(lines)
+        ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
