@@ -14,6 +14,9 @@ StateError
 ├ NoBackup(path)
 ├ RecorderClosed(thread_id)
 ├ RecorderFailed(path, cause)
+├ ThreadArchived(thread_id)
+├ ThreadExists(thread_id)
+├ UnknownHistoryMode(thread_id, mode)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
 ├ InvalidSql(reason)
@@ -135,6 +138,30 @@ class RecorderFailed(StateError):
         self.cause = cause
         reason = cause.strerror if isinstance(cause, OSError) else str(cause)
         super().__init__(f"{path} cannot be written, what waits is kept: {reason}")
+
+
+class ThreadArchived(StateError):
+    """An archived thread is read, but not written."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"thread {thread_id} is archived")
+
+
+class ThreadExists(StateError):
+    """A new thread was to have the id of one that there is."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"there is a thread {thread_id} already")
+
+
+class UnknownHistoryMode(StateError):
+    """A thread is written in a way that this version does not know; it is not guessed at."""
+
+    def __init__(self, thread_id: str, mode: object) -> None:
+        self.thread_id, self.mode = thread_id, mode
+        super().__init__(f"thread {thread_id} has the unknown history_mode {mode!r}")
 
 
 class InvalidCursor(StateError):
