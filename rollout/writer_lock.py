@@ -113,5 +113,6 @@ def _command(pid: str) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")
     except OSError:
         return ""
-    shown = " ".join(filter(None, words))[:80]
+    program = words[0].rpartition("/")[2]
+    shown = " ".join(filter(None, (program, *words[1:])))[:80]
     return f" ({shown})" if shown else ""
