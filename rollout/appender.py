@@ -125,6 +125,8 @@ class RolloutAppender:
         """
         self._added += map(len, lines)
         self._waiting += b"".join(lines)
+        if not self._waiting and (self._new or not durable):
+            return
         descriptor = self._open()
         try:
             written = 0
@@ -159,7 +161,7 @@ class RolloutAppender:
             if self._identity not in (None, (info.st_dev, info.st_ino)):
                 raise NotAppendable(self.path, "another file is in its place")
             self._identity = (info.st_dev, info.st_ino)
-            if info.st_size != self._size:
+            if self._waiting and info.st_size != self._size:
                 self._make_room(descriptor, info.st_size)
         except BaseException:
             os.close(descriptor)

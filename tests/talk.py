@@ -19,7 +19,7 @@ def new_thread(mode: str = PAGINATED, **fields: Any) -> NewThread:
     return NewThread(**usual | fields)
 
 
-def event(kind: str, **fields: Any) -> Item:
+def event(kind: str, /, **fields: Any) -> Item:
     """An event without its envelope."""
     return {"type": "event_msg", "payload": {"type": kind, **fields}}
 
