@@ -135,7 +135,7 @@ def test_every_line_of_the_corpus_is_given() -> None:
 
 def test_enriching_is_seen_by_all_and_changes_no_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    items = [
+    items: list[dict[str, Any]] = [
         {"type": "session_meta", "payload": "no object"},
         {"type": "session_meta", "payload": {"id": "a"}},
         {"type": "session_meta", "payload": {"id": "b"}},
