@@ -18,10 +18,12 @@ from state.threads import open_store
 from .homes import thread_id
 from .talk import new_thread
 
+RUNS_A_THREAD = 16
 
-def thread(mode: str) -> str:
-    """The thread of a mode."""
-    return thread_id(1 + MODES.index(mode))
+
+def thread(mode: str, run: int) -> str:
+    """The thread of a mode that a run writes."""
+    return thread_id(MODES.index(mode) + len(MODES) * (run // RUNS_A_THREAD))
 
 
 async def _record(home: Path, index: Path, run: int, seconds: float, seed: int) -> None:
@@ -30,7 +32,7 @@ async def _record(home: Path, index: Path, run: int, seconds: float, seed: int) 
     async with open_store(home, index) as store:
         # The default action of this signal ends a process as kill -9 does: no handler runs.
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        id_ = thread(mode)
+        id_ = thread(mode, run)
         if any(home.rglob(f"rollout-*{id_}.jsonl")):
             await store.resume_thread(id_)
         else:
