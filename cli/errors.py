@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollout.errors import HomeNotFound, RolloutError
+from rollout.errors import HomeNotFound, NotAppendable, RolloutError, WriterActive
 from state.errors import (
     AliasCycle,
     AliasNotFound,
@@ -25,8 +25,13 @@ from state.errors import (
     NoBackup,
     NotAnIndex,
     PlanOutdated,
+    RecorderClosed,
+    RecorderFailed,
     StateError,
+    ThreadArchived,
+    ThreadExists,
     ThreadNotFound,
+    UnknownHistoryMode,
 )
 
 OK: Final = 0
@@ -99,6 +104,21 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     NoBackup: Outcome(
         NOT_FOUND, "no_backup", "threadkeep repair --apply makes one each time it changes something"
+    ),
+    WriterActive: Outcome(
+        BUSY, "writer_active", "close it in the program that has it open", retryable=True
+    ),
+    NotAppendable: Outcome(
+        DAMAGED, "not_appendable", "threadkeep verify --deep tells what is wrong with the files"
+    ),
+    ThreadArchived: Outcome(USAGE, "thread_archived", "take it out of the archive first"),
+    ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
+    UnknownHistoryMode: Outcome(
+        TOO_NEW, "unknown_history_mode", "update threadkeep; until then the thread can only be read"
+    ),
+    RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
+    RecorderFailed: Outcome(
+        DAMAGED, "recorder_failed", "make room, or its place writable, and flush again", True
     ),
 }
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -114,6 +116,24 @@ def test_codex_goes_on_with_a_thread_of_ours(
         ("completed", ["first question", "first answer"]),
         ("completed", ["more of it", ANSWER]),
         ("completed", ["our question", "our answer"]),
+    ]
+
+
+def test_codex_shows_what_the_program_in_the_documents_records(
+    home: Path, index_path: Path, tmp_path: Path
+) -> None:
+    page = Path(__file__).parents[1] / "docs" / "library.md"
+    (program,) = re.findall(r"(?s)```python\n(.*?)```", page.read_text("utf-8"))
+    script = tmp_path / "example.py"
+    script.write_text(program, "utf-8")
+    subprocess.run([sys.executable, str(script), str(home), str(index_path)], check=True)
+    (listed,) = answers(CODEX, home, [("thread/list", {})])
+    (thread,) = listed["result"]["data"]
+    assert thread["preview"] == "What is 2 + 2?"
+    (turns,) = answers(CODEX, home, [("thread/turns/list", {"threadId": thread["id"]})])
+    assert sorted(texts(turns["result"]["data"])) == [
+        ("completed", ["And 3 + 3?", "6"]),
+        ("completed", ["What is 2 + 2?", "4"]),
     ]
 
 
