@@ -17,7 +17,6 @@ from rollout.lines import (
     LONGEST_LINE,
     BadLine,
     Line,
-    LineReader,
     RolloutStream,
     open_rollout,
     parse_line,
@@ -198,33 +197,21 @@ class FileSource:
             yield index, item
 
 
-class _Part:
-    """A file from where its descriptor stands to ``end``, for a reader of lines."""
-
-    def __init__(self, descriptor: int, start: int, end: int) -> None:
-        self._descriptor = descriptor
-        self._at = start
-        self._end = end
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        got = os.preadv(self._descriptor, [buffer[: self._end - self._at]], self._at)
-        self._at += got
-        return got
-
-    def seek(self, offset: int, /) -> int:
-        self._at = offset
-        return offset
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-
 def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]":
     """Where each line between ``start`` and ``end`` begins, and where the last one ends."""
     end = os.fstat(descriptor).st_size if end is None else end
-    stream: RolloutStream = _Part(descriptor, start, end)
-    bounds = array("Q", (line.offset for line in LineReader().lines(stream, start)))
-    bounds.append(end)
+    buffer = bytearray(_WINDOW_BYTES)
+    view = memoryview(buffer)
+    bounds = array("Q", [start])
+    base = start
+    while base < end and (got := os.preadv(descriptor, [view[: end - base]], base)):
+        newline = buffer.find(b"\n", 0, got)
+        while newline >= 0:
+            bounds.append(base + newline + 1)
+            newline = buffer.find(b"\n", newline + 1, got)
+        base += got
+    if bounds[-1] != base:
+        bounds.append(base)  # a line that has not ended
     return bounds
 
 
