@@ -163,8 +163,9 @@ class ThreadStore:
             RecorderClosed: the thread is not live.
             RecorderFailed: what waits cannot be written; the thread is still live.
         """
-        await self._recorder(thread_id).close()
-        del self._recorders[thread_id]
+        recorder = self._recorder(thread_id)
+        await recorder.close()
+        self._forget(recorder)
 
     async def discard_thread(self, thread_id: str) -> None:
         """Let others write the thread; what was not written is given up.
@@ -172,8 +173,9 @@ class ThreadStore:
         Raises:
             RecorderClosed: the thread is not live.
         """
-        await self._recorder(thread_id).discard()
-        del self._recorders[thread_id]
+        recorder = self._recorder(thread_id)
+        await recorder.discard()
+        self._forget(recorder)
 
     async def load_history(self, thread_id: str) -> RolloutSource:
         """What a thread holds, archived ones too; close it after use. Of a live one, what is in
@@ -218,6 +220,10 @@ class ThreadStore:
             return self._recorders[thread_id]
         except KeyError:
             raise RecorderClosed(thread_id) from None
+
+    def _forget(self, recorder: RolloutRecorder) -> None:
+        if self._recorders.get(recorder.thread_id) is recorder:  # it may be live again by now
+            del self._recorders[recorder.thread_id]
 
     async def _lock(self, thread_id: str) -> WriterLock:
         if thread_id in self.live:

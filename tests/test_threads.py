@@ -146,6 +146,24 @@ def test_a_thread_that_is_closed_before_its_first_message_leaves_no_trace(
     assert [file.name for file in (home / LOCKS).iterdir()] == [".coordination.lock"]
 
 
+def test_a_thread_may_be_closed_by_several_and_be_live_again(
+    home: Path, use: Callable[[Using], Any]
+) -> None:
+    write(home, 1)
+
+    async def work(store: ThreadStore) -> None:
+        for first in range(5):
+            await store.resume_thread(thread_id(1))
+            await store.append_items(thread_id(1), numbered(first, 1))
+            closing = [store.shutdown_thread(thread_id(1)) for _ in range(3)]
+            for ended in await asyncio.gather(*closing, return_exceptions=True):
+                assert ended is None or isinstance(ended, RecorderClosed)
+            assert store.live == []
+
+    use(work)
+    assert numbers(held(home)) == [0, 1, 2, 3, 4]
+
+
 def test_persisting_makes_the_file_without_a_message(
     home: Path, use: Callable[[Using], Any]
 ) -> None:
