@@ -47,9 +47,12 @@ from state.errors import (
     NotArchived,
     NotResumable,
     PlanOutdated,
+    RecorderClosed,
+    RecorderFailed,
     StateError,
     TargetExists,
     ThreadArchived,
+    ThreadExists,
     ThreadNotFound,
     UnsupportedHistory,
 )
@@ -188,6 +191,11 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     NoCodexBackup: Outcome(
         NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before it changes it"
+    ),
+    ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
+    RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
+    RecorderFailed: Outcome(
+        DAMAGED, "recorder_failed", "make room, or its place writable, and flush again", True
     ),
 }
 

@@ -4,24 +4,33 @@ What cannot be written stays in memory, in order, and goes on at the very byte w
 line is never torn by us in the middle of a file, nor written twice.
 """
 
+import json
 import os
 import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from rollout.errors import NotAppendable
-from rollout.lines import compact_json, open_rollout
+from rollout.lines import open_rollout
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import Item
-from rollout.replay import RolloutSource
+from rollout.replay import RolloutSource, copy
 
 _MOST_BYTES: Final = 4 * 2**20
 """Handed to the system in one call."""
-_COPIED_BYTES: Final = 256 * 1024
+_FOLDERS: Final = 5
+"""Above a rollout: the day, the month, the year, ``sessions`` and the home (§1.1)."""
+
+
+class Taken(NamedTuple):
+    """What the file has taken: lines that begin at ``start`` and end each at one of ``ends``."""
+
+    start: int
+    ends: list[int]
 
 
 def timestamp() -> str:
@@ -41,11 +50,17 @@ def encoded(item: Item, stamp: str, ordinal: int | None) -> bytes:
     envelope |= {key: item[key] for key in item if key not in ("timestamp", "ordinal")}
     try:
         return orjson.dumps(envelope) + b"\n"
-    except TypeError as error:
-        text = compact_json(envelope)  # integers over 64 bits
-        if text is None:
-            raise NotAppendable(None, f"an item that cannot be written: {error}") from error
-        return text.encode("utf-8", "replace") + b"\n"
+    except TypeError:
+        return _other_json(envelope)
+
+
+def _other_json(envelope: dict[str, Any]) -> bytes:
+    """What orjson does not write: integers over 64 bits, lone surrogates."""
+    try:
+        text = json.dumps(envelope, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotAppendable(None, f"an item that cannot be written: {error}") from error
+    return text.encode("utf-8", "replace") + b"\n"
 
 
 class RolloutAppender:
@@ -58,7 +73,10 @@ class RolloutAppender:
         self.path = path
         self.next_ordinal = next_ordinal
         self._new = new
+        self._named = not new
+        """Whether a crash of the system would leave the file its name."""
         self._identity: tuple[int, int] | None = None
+        self._start = 0
         self._size = 0
         """Of the file, when we last wrote."""
         self._begun = b""
@@ -67,7 +85,7 @@ class RolloutAppender:
         """What is not in the file yet; whole lines after the rest of the one begun."""
         self._added: list[int] = []
         """How many bytes each line has that is not wholly in the file."""
-        self._starts: list[int] = []
+        self._ends: list[int] = []
 
     @property
     def waiting(self) -> int:
@@ -90,11 +108,12 @@ class RolloutAppender:
             self.next_ordinal = first + len(lines)
         return lines
 
-    def taken(self) -> tuple[list[int], int]:
-        """Where in the file the lines begin that have become whole since this was last asked,
-        and where the last whole line ends."""
-        starts, self._starts = self._starts, []
-        return starts, self._size - len(self._begun)
+    def taken(self) -> Taken:
+        """Lines that have become whole since this was last asked."""
+        taken = Taken(self._start, self._ends)
+        if self._ends:
+            self._start, self._ends = self._ends[-1], []
+        return taken
 
     def write(self, lines: Sequence[bytes], *, durable: bool = False) -> None:
         """Put what waits, and then ``lines``, into the file. ``durable`` has it on the disk, not
@@ -106,6 +125,8 @@ class RolloutAppender:
         """
         self._added += map(len, lines)
         self._waiting += b"".join(lines)
+        if not self._waiting and (self._new or not durable):
+            return
         descriptor = self._open()
         try:
             written = 0
@@ -115,8 +136,11 @@ class RolloutAppender:
                         written += os.write(descriptor, waiting[written : written + _MOST_BYTES])
             finally:
                 self._account(written)
+                if os.fstat(descriptor).st_size != self._size:
+                    self._ends.clear()  # somebody wrote between: where ours lie is not known
             if durable:
                 os.fsync(descriptor)
+                self._fsync_name()
         finally:
             os.close(descriptor)
 
@@ -137,7 +161,7 @@ class RolloutAppender:
             if self._identity not in (None, (info.st_dev, info.st_ino)):
                 raise NotAppendable(self.path, "another file is in its place")
             self._identity = (info.st_dev, info.st_ino)
-            if info.st_size != self._size:
+            if self._waiting and info.st_size != self._size:
                 self._make_room(descriptor, info.st_size)
         except BaseException:
             os.close(descriptor)
@@ -145,8 +169,9 @@ class RolloutAppender:
         return descriptor
 
     def _make_room(self, descriptor: int, size: int) -> None:
-        """The file has an end that is not ours: what was torn is ended (§12.3), and a line that
-        we had begun before that begins again."""
+        """The file has an end that is not ours, as when Codex has set a legacy thread's memory
+        mode meanwhile (§12.7). What is torn is ended (§12.3), and a line that we had begun before
+        it begins again."""
         if self._begun:
             self._waiting[:0] = self._begun
             self._begun = b""
@@ -154,6 +179,8 @@ class RolloutAppender:
             os.write(descriptor, b"\n")
             size += 1
         self._size = size
+        if not self._ends:
+            self._start = size
 
     def _account(self, written: int) -> None:
         """Remember what is in the file now."""
@@ -163,14 +190,25 @@ class RolloutAppender:
         for length in self._added:
             if length > done:
                 break
-            self._starts.append(at)
             at += length
             done -= length
             count += 1
+            self._ends.append(at)
         del self._added[:count]
         self._begun = (self._begun + self._waiting[:written])[-done:] if done else b""
         del self._waiting[:written]
         self._size += written
+
+    def _fsync_name(self) -> None:
+        if self._named:
+            return
+        for folder in self.path.parents[:_FOLDERS]:
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self._named = True
 
 
 def last_ordinal(source: RolloutSource) -> int | None:
@@ -201,10 +239,7 @@ def plain_file(path: Path) -> Path:
     fresh = plain.with_name(f".{plain.name}.new")
     try:
         with open_rollout(compressed) as stream, fresh.open("wb") as file:
-            buffer = bytearray(_COPIED_BYTES)
-            view = memoryview(buffer)
-            while got := stream.readinto(view):
-                file.write(view[:got])
+            copy(stream, file)
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), stat.S_IMODE(compressed.stat().st_mode))

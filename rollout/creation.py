@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rollout.paths import SESSIONS
-from rollout.persistence import PAGINATED, Item
+from rollout.paths import SESSIONS, parse_uuid
+from rollout.persistence import MODES, PAGINATED, Item
 
 
 def new_id() -> str:
@@ -52,6 +52,15 @@ class NewThread:
     history_base: dict[str, Any] | None = None
     extended: bool = False
     """Keep what only the older, extended level of legacy threads keeps (§11.2)."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no reader could use."""
+        if parse_uuid(self.id) != self.id:
+            raise ValueError(f"no thread id, a lower-case UUID: {self.id!r}")
+        if not self.cwd.startswith("/") or "\0" in self.cwd:
+            raise ValueError(f"the folder of a thread is an absolute path, not {self.cwd!r}")
+        if self.history_mode not in MODES:
+            raise ValueError(f"unknown history_mode {self.history_mode!r}: {' or '.join(MODES)}")
 
 
 def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> Item:

@@ -9,6 +9,7 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
@@ -16,7 +17,6 @@ from rollout.lines import (
     LONGEST_LINE,
     BadLine,
     Line,
-    LineReader,
     RolloutStream,
     open_rollout,
     parse_line,
@@ -50,15 +50,14 @@ class RolloutSource(Protocol):
         """
         ...
 
-    def append(self, items: Sequence[Item], starts: Sequence[int], end: int) -> None:
-        """Follow the writer: ``items`` are in the file now, their lines from ``starts`` on, and
-        the last one goes to ``end`` (in bytes)."""
+    def close(self) -> None:
+        """Let go of what it holds; it is not read after that."""
         ...
 
 
 def session_meta(source: RolloutSource) -> Item | None:
     """The first ``session_meta`` of a rollout, which decides identity (§3)."""
-    return next((item for _, item in source.items() if item.get("type") == "session_meta"), None)
+    return next((item for _, item in source.items() if _is_meta(item)), None)
 
 
 class MemorySource:
@@ -80,32 +79,42 @@ class MemorySource:
 
     def enrich(self, **facts: object) -> None:
         for index, item in enumerate(self._items):
-            if item.get("type") == "session_meta":
+            if _is_meta(item):
                 self._items[index] = _enriched(item, facts)
                 return
         raise LookupError("no session_meta")
 
-    def append(self, items: Sequence[Item], starts: Sequence[int] = (), end: int = 0) -> None:
+    def append(self, items: Sequence[Item]) -> None:
+        """Hold these too, after the others."""
         self._items.extend(items)
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
 
 
 class FileSource:
-    """A rollout in a file. Close it, or use it in a ``with``."""
+    """A rollout in a file. Close it, or use it in a ``with``. A plain file is open only while it
+    is read: a process may have a thousand of these, and not as many descriptors."""
 
-    def __init__(self, path: Path) -> None:
-        """Look through the file for its lines; none is parsed.
+    def __init__(self, path: Path, *, new: bool = False) -> None:
+        """Look through the file for its lines; none is parsed. ``new``: its writer has just made
+        it, and tells by :meth:`append` what is in it.
 
         Raises:
             DamagedCompression: it is compressed, and damaged.
             OSError: it cannot be read.
         """
         self.path = path
-        self._file = _opened(path)
+        self._plain: BinaryIO | None = None
         self._facts: dict[str, object] = {}
         self._meta_index: int | None = None
-        stream = cast("RolloutStream", self._file)
-        self._starts = array("Q", (line.offset for line in LineReader().lines(stream)))
-        self._end = self._file.seek(0, os.SEEK_END)
+        if path.name.endswith(COMPRESSED_SUFFIX):
+            self._plain = _decompressed(path)
+        if new:
+            self._bounds = array("Q", [0])
+        else:
+            with self._opened() as descriptor:
+                self._bounds = _bounds(descriptor, 0)
 
     def __enter__(self) -> "FileSource":
         return self
@@ -114,54 +123,73 @@ class FileSource:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        if self._plain is not None:
+            self._plain.close()
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._bounds) - 1
 
     def items(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
         at, end = _range(start, end, len(self))
-        while at < end:
-            after = at + 1
-            while after < end and self._start(after + 1) - self._starts[at] <= _WINDOW_BYTES:
-                after += 1
-            yield from self._read(at, after)
-            at = after
+        bounds = self._bounds
+        with self._opened() as descriptor:
+            while at < end:
+                after = at + 1
+                while after < end and bounds[after + 1] - bounds[at] <= _WINDOW_BYTES:
+                    after += 1
+                yield from self._read(descriptor, bounds, at, after)
+                at = after
 
     def backwards(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
         start, after = _range(start, end, len(self))
-        while after > start:
-            at = after - 1
-            while at > start and self._start(after) - self._starts[at - 1] <= _WINDOW_BYTES:
-                at -= 1
-            yield from reversed([*self._read(at, after)])
-            after = at
+        bounds = self._bounds
+        with self._opened() as descriptor:
+            while after > start:
+                at = after - 1
+                while at > start and bounds[after] - bounds[at - 1] <= _WINDOW_BYTES:
+                    at -= 1
+                yield from reversed([*self._read(descriptor, bounds, at, after)])
+                after = at
 
     def enrich(self, **facts: object) -> None:
         if self._meta_index is None:
-            found = (index for index, item in self.items() if item.get("type") == "session_meta")
-            self._meta_index = next(found, None)
+            self._meta_index = next((at for at, item in self.items() if _is_meta(item)), None)
         if self._meta_index is None:
             raise LookupError("no session_meta")
         self._facts |= facts
 
-    def append(self, items: Sequence[Item], starts: Sequence[int], end: int) -> None:
-        self._starts.extend(starts)
-        self._end = end
+    def append(self, start: int, ends: Sequence[int]) -> None:
+        """Follow the writer: lines lie in the file now that begin at ``start`` and end each at
+        one of ``ends``, in bytes. What lies before them and is new is looked for."""
+        if start != self._bounds[-1]:
+            whole = self._bounds[:-1]  # the last line may have ended since
+            base = whole.pop() if whole else 0
+            with self._opened() as descriptor:
+                found = _bounds(descriptor, base, start)
+            self._bounds = whole + found
+        self._bounds.extend(ends)
 
-    def _start(self, index: int) -> int:
-        return self._starts[index] if index < len(self._starts) else self._end
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        if self._plain is not None:
+            descriptor = os.dup(self._plain.fileno())
+        else:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
-    def _read(self, start: int, end: int) -> Iterator[tuple[int, Item]]:
-        base = self._starts[start]
-        size = self._start(end) - base
-        if size > LONGEST_LINE + _WINDOW_BYTES:
+    def _read(
+        self, descriptor: int, bounds: "array[int]", start: int, end: int
+    ) -> Iterator[tuple[int, Item]]:
+        base, size = bounds[start], bounds[end] - bounds[start]
+        if size > LONGEST_LINE:
             return  # one line, beyond what is kept of any
-        data = os.pread(self._file.fileno(), size, base)
+        data = os.pread(descriptor, size, base)
         for index in range(start, end):
-            line = data[self._starts[index] - base : self._start(index + 1) - base]
-            item = parse_line(Line(self._starts[index], line))
+            line = data[bounds[index] - base : bounds[index + 1] - base]
+            item = parse_line(Line(bounds[index], line))
             if item is None or isinstance(item, BadLine):
                 continue
             if self._facts and index == self._meta_index:
@@ -169,23 +197,47 @@ class FileSource:
             yield index, item
 
 
-def _opened(path: Path) -> BinaryIO:
-    """The plain content of a rollout as a file; what is compressed goes into one without a name,
-    as only the front of it could be read otherwise."""
-    if not path.name.endswith(COMPRESSED_SUFFIX):
-        return cast("BinaryIO", open(path, "rb", buffering=0))
+def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]":
+    """Where each line between ``start`` and ``end`` begins, and where the last one ends."""
+    end = os.fstat(descriptor).st_size if end is None else end
+    buffer = bytearray(_WINDOW_BYTES)
+    view = memoryview(buffer)
+    bounds = array("Q", [start])
+    base = start
+    while base < end and (got := os.preadv(descriptor, [view[: end - base]], base)):
+        newline = buffer.find(b"\n", 0, got)
+        while newline >= 0:
+            bounds.append(base + newline + 1)
+            newline = buffer.find(b"\n", newline + 1, got)
+        base += got
+    if bounds[-1] != base:
+        bounds.append(base)  # a line that has not ended
+    return bounds
+
+
+def _decompressed(path: Path) -> BinaryIO:
+    """The plain content in a file without a name, as only the front of it could be read
+    otherwise."""
     with open_rollout(path) as stream:
         plain = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
         try:
-            buffer = bytearray(_WINDOW_BYTES)
-            view = memoryview(buffer)
-            while got := stream.readinto(view):
-                plain.write(view[:got])
-            plain.seek(0)
+            copy(stream, plain)
         except BaseException:
             plain.close()
             raise
         return plain
+
+
+def copy(stream: RolloutStream, file: BinaryIO) -> None:
+    """All of ``stream`` into ``file``."""
+    buffer = bytearray(_WINDOW_BYTES)
+    view = memoryview(buffer)
+    while got := stream.readinto(view):
+        file.write(view[:got])
+
+
+def _is_meta(item: Item) -> bool:
+    return item.get("type") == "session_meta" and isinstance(item.get("payload"), dict)
 
 
 def _range(start: int, end: int | None, length: int) -> tuple[int, int]:
@@ -195,5 +247,4 @@ def _range(start: int, end: int | None, length: int) -> tuple[int, int]:
 
 
 def _enriched(item: Item, facts: dict[str, object]) -> Item:
-    payload = item.get("payload")
-    return {**item, "payload": {**(payload if isinstance(payload, dict) else {}), **facts}}
+    return {**item, "payload": {**item["payload"], **facts}}

@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from rollout.errors import WriterActive
 LOCKS: Final = "thread-writer-locks"
 _COORDINATION: Final = ".coordination.lock"
 _PATIENCE_S: Final = 5.0
+_SHORT_PATIENCE_S: Final = 0.05
 
 
 class WriterLock:
@@ -38,7 +39,7 @@ class WriterLock:
         folder = home / LOCKS
         folder.mkdir(exist_ok=True)
         path = folder / f"{thread_id}.lock"
-        with _coordinated(folder, thread_id):
+        with _coordinated(folder, thread_id, _PATIENCE_S):
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,10 +58,12 @@ class WriterLock:
             return
         descriptor, self._descriptor = self._descriptor, None
         try:
-            with _coordinated(self._path.parent, self._path.stem):
+            # A file that stays behind means nothing: the lock is what counts.
+            with (
+                suppress(OSError, WriterActive),
+                _coordinated(self._path.parent, self._path.stem, _SHORT_PATIENCE_S),
+            ):
                 self._path.unlink(missing_ok=True)
-        except (OSError, WriterActive):
-            pass  # a file that stays behind means nothing
         finally:
             os.close(descriptor)
 
@@ -72,10 +75,10 @@ class WriterLock:
 
 
 @contextmanager
-def _coordinated(folder: Path, thread_id: str) -> Iterator[None]:
+def _coordinated(folder: Path, thread_id: str, patience_s: float) -> Iterator[None]:
     descriptor = os.open(folder / _COORDINATION, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + patience_s
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,5 +113,6 @@ def _command(pid: str) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")
     except OSError:
         return ""
-    shown = " ".join(filter(None, words))[:80]
+    program = words[0].rpartition("/")[2]
+    shown = " ".join(filter(None, (program, *words[1:])))[:80]
     return f" ({shown})" if shown else ""

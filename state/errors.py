@@ -20,6 +20,7 @@ StateError
 ├ CodexChanged(path)
 ├ CodexChangedSince(path, backup)
 ├ NoCodexBackup(path)
+├ ThreadExists(thread_id)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
 ├ InvalidFolder(reason)
@@ -215,6 +216,14 @@ class NoCodexBackup(StateError):
         super().__init__(f"there is no backup of Codex's database {path}")
 
 
+class ThreadExists(StateError):
+    """A new thread was to have the id of one that there is."""
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(f"there is a thread {thread_id} already")
+
+
 class InvalidCursor(StateError):
     """A cursor that is malformed or belongs to another sort, direction or filter."""
 
@@ -290,7 +299,7 @@ class ThreadArchived(StateError):
 class UnsupportedHistory(StateError):
     """A thread has a ``history_mode`` that this version does not know; nothing is written to it."""
 
-    def __init__(self, thread_id: str, mode: str) -> None:
+    def __init__(self, thread_id: str, mode: object) -> None:
         self.thread_id, self.mode = thread_id, mode
         super().__init__(f"thread {thread_id} has the history mode {mode!r}, which is not known")
 

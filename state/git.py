@@ -16,6 +16,9 @@ _QUESTIONS: Final = {
 async def git_facts(folder: str | Path) -> dict[str, str] | None:
     """Commit, branch and origin of the repository that ``folder`` lies in, as far as git tells
     within five seconds; None where there is no repository, no git, or no such folder."""
+    place = Path(folder)
+    if not any((above / ".git").exists() for above in (place, *place.parents)):
+        return None  # starting git costs more than looking
     answers = await asyncio.gather(*(_ask(folder, *words) for words in _QUESTIONS.values()))
     found = {name: answer for name, answer in zip(_QUESTIONS, answers, strict=True) if answer}
     if "repository_url" in found:
@@ -57,7 +60,9 @@ async def _ask(folder: str | Path, *words: str) -> str | None:
         async with asyncio.timeout(_PATIENCE_S):
             out, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return out.decode("utf-8", "replace").strip() or None if process.returncode == 0 else None

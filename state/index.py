@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from rollout.extract import extract_file
 from rollout.paths import logical_path, parse_uuid
 from rollout.scan import AWAY, check_home, stat_file
+from rollout.worker import extract_many
 from state import rows
 from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
@@ -83,7 +83,7 @@ class ThreadIndex:
             if not stale:
                 return page
             try:
-                gone = await self._repair(stale)
+                gone = await self.refresh([row["rollout_path"] for row in stale])
             except IndexBusy:
                 # What is shown is true all the same; the index follows when it is free.
                 held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
@@ -115,7 +115,7 @@ class ThreadIndex:
             found = await self.rows_of(ids)
             stale = [row for row in found.values() if not is_fresh(self.home, row)]
             if stale:
-                await self._repair(stale)
+                await self.refresh([row["rollout_path"] for row in stale])
                 found = await self.rows_of(ids)
             if ids[0] in found:
                 return found[ids[0]]
@@ -281,25 +281,26 @@ class ThreadIndex:
                     return ids
         return []
 
-    async def _repair(self, stale: Sequence[Row]) -> bool:
-        """Read again what has changed, forget what is gone: whether anything was gone."""
-        paths = [row["rollout_path"] for row in stale]
+    async def refresh(self, paths: Sequence[str]) -> bool:
+        """Read again, from where it ended, what has changed of the files at ``paths``, relative to
+        the home, and forget those that are gone: whether any was.
+
+        Raises:
+            IndexBusy: another process kept the write lock.
+        """
         gone = [path for path in paths if stat_file(self.home, path) is None]
         changed = [path for path in paths if path not in gone]
         context = load_context(self.home)
         async with self.database.read() as connection:
             earlier = await rows.earlier_folds(connection, {path: path for path in changed})
-        outcomes = [
-            await asyncio.to_thread(extract_file, self.home, path, earlier.get(path))
-            for path in changed
-        ]
+        items = [(path, earlier.get(path)) for path in changed]
+        outcomes = await asyncio.to_thread(extract_many, str(self.home), items)
         async with self.database.write() as connection:
             await store_files(connection, outcomes, context, gone)
             stored = await forget_files(connection, gone)
         if stored.reread:
-            others = [
-                await asyncio.to_thread(extract_file, self.home, path) for path in stored.reread
-            ]
+            again = [(path, None) for path in stored.reread]
+            others = await asyncio.to_thread(extract_many, str(self.home), again)
             async with self.database.write() as connection:
                 await store_files(connection, others, context)
         return bool(gone)

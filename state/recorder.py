@@ -6,7 +6,7 @@ written is kept and tried again with the next items and at each flush.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +20,9 @@ from state.errors import RecorderClosed, RecorderFailed
 MOST_WAITING: Final = 20_000
 """Items that may wait for the disk before :meth:`RolloutRecorder.append` waits too."""
 
-LateFacts = Callable[[], Awaitable[dict[str, Any]]]
-"""Gives what a new thread's ``session_meta`` lacks until it is written, such as ``git``."""
-
 
 class RolloutRecorder:
-    """Writes one thread. Made by :class:`state.threads.ThreadStore`."""
+    """Writes one thread. Made by :class:`state.threads.ThreadStore`, in a running event loop."""
 
     def __init__(
         self,
@@ -35,12 +32,13 @@ class RolloutRecorder:
         appender: RolloutAppender,
         source: MemorySource | FileSource,
         *,
-        late: LateFacts | None = None,
+        late: "asyncio.Task[dict[str, Any]] | None" = None,
         extended: bool = False,
         written: Callable[[], None] | None = None,
     ) -> None:
         """A thread that has its file comes with a :class:`FileSource`, a new one with its
-        ``session_meta`` in memory. ``written`` is called after each burst that reached the file."""
+        ``session_meta`` in memory, and ``late``, which gives what that lacks until it is written,
+        such as ``git``. ``written`` is called after each burst that reached the file."""
         self.thread_id = thread_id
         self.mode = mode
         self._source = source
@@ -54,11 +52,10 @@ class RolloutRecorder:
         self._barriers: list[tuple[asyncio.Future[None], bool]] = []
         self._work = asyncio.Event()
         self._drained = asyncio.Event()
-        self._drained.set()
-        self._has_file = self._wanted = isinstance(source, FileSource)
-        """``_wanted`` is whether the thread is to have a file."""
-        self._closed = False
-        self._writer: asyncio.Task[None] | None = None
+        self._begun = self._wanted = isinstance(source, FileSource)
+        """Whether lines are made of items, and whether the thread is to have a file."""
+        self._writer = asyncio.create_task(self._write_for_ever(), name=f"writer of {thread_id}")
+        self._writer.add_done_callback(self._ended)
 
     @property
     def path(self) -> Path:
@@ -67,8 +64,13 @@ class RolloutRecorder:
 
     @property
     def source(self) -> RolloutSource:
-        """What the thread holds: what is in its file, or all of it while that is not whole."""
+        """What the thread holds: what is in its file, or what waits while it has none."""
         return self._source
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more items."""
+        return self._writer.done()
 
     async def append(self, items: Sequence[Item]) -> None:
         """Take items, in order; returns before they are written. Those that a thread of this mode
@@ -88,19 +90,17 @@ class RolloutRecorder:
         ]
         if not kept:
             return
-        if not self._has_file:
+        if not self._begun:
             for item in kept:
                 encoded(item, "", None)  # raises now, not when the file is made
-            self._source.append(kept, (), 0)
+            self._remember(kept)
             if any(map(begins_history, kept)):
                 self._wanted = True
-                self._wake()
+                self._work.set()
             return
-        lines = self._appender.encode(kept)
-        if isinstance(self._source, MemorySource):
-            self._source.append(kept)
-        self._lines += lines
-        self._wake()
+        self._lines += self._appender.encode(kept)
+        self._remember(kept)
+        self._work.set()
         if len(self._lines) > MOST_WAITING:
             self._drained.clear()
             await self._drained.wait()
@@ -112,7 +112,6 @@ class RolloutRecorder:
             RecorderClosed: it is closed.
             RecorderFailed: it cannot be written now; everything waits.
         """
-        self._check_open()
         self._wanted = True
         await self.flush()
 
@@ -129,7 +128,7 @@ class RolloutRecorder:
             return
         barrier: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._barriers.append((barrier, durable))
-        self._wake()
+        self._work.set()
         await barrier
 
     async def close(self) -> None:
@@ -139,59 +138,49 @@ class RolloutRecorder:
             RecorderFailed: items cannot be written. The recorder is still open: close it again, or
                 discard it.
         """
-        if self._closed:
-            return
-        await self.flush()
-        await self.discard()
+        while not self.closed:
+            await self.flush()
+            if not self._lines:
+                await self.discard()
+        if not self._writer.cancelled():
+            self._writer.result()
 
     async def discard(self) -> None:
         """Let others write the thread; what was not written is given up."""
-        if self._writer is None:
-            self._writer = asyncio.create_task(asyncio.sleep(0))
-            self._writer.add_done_callback(self._ended)
-        self._closed = True
         self._writer.cancel()
-        await asyncio.wait({self._writer})
+        await asyncio.wait({self._writer, self._late} if self._late else {self._writer})
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise RecorderClosed(self.thread_id)
 
-    def _wake(self) -> None:
-        self._work.set()
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_for_ever(), name=self.thread_id)
-            self._writer.add_done_callback(self._ended)
+    def _remember(self, items: Sequence[Item]) -> None:
+        if isinstance(self._source, MemorySource):
+            self._source.append(items)
 
     async def _write_for_ever(self) -> None:
         while True:
             await self._work.wait()
             self._work.clear()
-            barriers, self._barriers = self._barriers, []
+            barriers = list(self._barriers)
+            failure: RecorderFailed | None = None
             try:
-                if self._wanted and not self._has_file:
+                if self._wanted and not self._begun:
                     await self._begin()
                 await self._write(durable=any(durable for _, durable in barriers))
             except (OSError, RolloutError) as error:
                 failure = RecorderFailed(self.path, error)
-                for barrier, _ in barriers:
-                    if not barrier.done():
-                        barrier.set_exception(failure)
-            except asyncio.CancelledError:
-                self._barriers += barriers
-                raise
-            else:
-                for barrier, _ in barriers:
-                    if not barrier.done():
-                        barrier.set_result(None)
+            del self._barriers[: len(barriers)]
+            for barrier, _ in barriers:
+                _settle(barrier, failure)
             self._drained.set()
 
     async def _begin(self) -> None:
-        """Have the first line written, and what waits behind it."""
-        facts = await self._late() if self._late else {}
-        self._source.enrich(**facts)
+        """Have the first line made, and those of what waits behind it."""
+        if self._late:
+            self._source.enrich(**await self._late)
         self._lines = self._appender.encode([item for _, item in self._source.items()])
-        self._has_file = True
+        self._begun = True
 
     async def _write(self, *, durable: bool) -> None:
         lines, self._lines = self._lines, []
@@ -202,26 +191,35 @@ class RolloutRecorder:
             await asyncio.wait({work})  # never leave a write behind that nobody waits for
             raise
         finally:
-            self._follow()
-        if lines and self._written is not None:
-            self._written()
+            wrote = self._follow()
+            if wrote and self._written is not None:
+                self._written()
 
-    def _follow(self) -> None:
-        """Keep the source in step with the file."""
-        starts, end = self._appender.taken()
+    def _follow(self) -> bool:
+        """Keep the source in step with the file; whether there is more in that now."""
+        taken = self._appender.taken()
+        if taken.ends and isinstance(self._source, MemorySource):
+            self._source = FileSource(self.path, new=True)  # so that items take no memory
         if isinstance(self._source, FileSource):
-            self._source.append((), starts, end)
-        elif starts and not self._appender.waiting and not self._lines:
-            self._source = FileSource(self.path)
+            self._source.append(*taken)
+        return bool(taken.ends)
 
     def _ended(self, writer: "asyncio.Task[None]") -> None:
         """Whatever ends the writer, nobody waits for it and no lock stays behind."""
-        self._closed = True
         self._lock.release()
+        if self._late:
+            self._late.cancel()
         error = None if writer.cancelled() else writer.exception()
         for barrier, _ in self._barriers:
-            if not barrier.done():
-                barrier.set_exception(error or RecorderClosed(self.thread_id))
+            _settle(barrier, error or RecorderClosed(self.thread_id))
+        self._barriers.clear()
         self._drained.set()
-        if isinstance(self._source, FileSource):
-            self._source.close()
+
+
+def _settle(barrier: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if barrier.done():  # whoever waited has been cancelled
+        return
+    if error is None:
+        barrier.set_result(None)
+    else:
+        barrier.set_exception(error)

@@ -30,7 +30,7 @@ def start(binary: str, home: Path) -> "subprocess.Popen[str]":
         text=True,
     )
     client = {"name": "threadkeep-tests", "version": "1"}
-    _call(process, 0, "initialize", {"clientInfo": client})
+    call(process, 0, "initialize", {"clientInfo": client})
     return process
 
 
@@ -38,7 +38,7 @@ def answers(binary: str, home: Path, calls: Sequence[Call]) -> list[Any]:
     """What Codex answers to each of ``calls``; it is started and ended for them."""
     process = start(binary, home)
     try:
-        return [_call(process, number, *call) for number, call in enumerate(calls, 1)]
+        return [call(process, number, *each) for number, each in enumerate(calls, 1)]
     finally:
         end(process)
 
@@ -49,9 +49,8 @@ def end(process: "subprocess.Popen[str]") -> None:
     process.communicate()
 
 
-def _call(
-    process: "subprocess.Popen[str]", number: int, method: str, params: dict[str, Any]
-) -> Any:
+def call(process: "subprocess.Popen[str]", number: int, method: str, params: dict[str, Any]) -> Any:
+    """Codex's answer to one call, whether a result or an error."""
     assert process.stdin
     assert process.stdout
     process.stdin.write(json.dumps({"id": number, "method": method, "params": params}) + "\n")

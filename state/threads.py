@@ -1,0 +1,351 @@
+"""The store of threads: what records them, reads them and lists them. What programs call.
+
+Every change is made in the file first; the index follows it (:mod:`state.follow`), and where it
+cannot, sync finds it later.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from rollout.appender import RolloutAppender, last_ordinal, plain_file, timestamp
+from rollout.creation import NewThread, first_line, rollout_path
+from rollout.errors import NotAppendable, WriterActive
+from rollout.paths import is_archived, logical_path, parse_name, parse_uuid, precedence
+from rollout.persistence import LEGACY, MODES, PAGINATED, Item
+from rollout.replay import FileSource, MemorySource, RolloutSource, session_meta
+from rollout.scan import check_home, scan_home, stat_file
+from rollout.writer_lock import LOCKS, WriterLock
+from state.errors import (
+    FileUnusable,
+    RecorderClosed,
+    StateError,
+    ThreadArchived,
+    ThreadExists,
+    ThreadNotFound,
+    UnsupportedHistory,
+)
+from state.follow import IndexFollower
+from state.git import git_facts
+from state.index import ThreadIndex, open_index
+from state.listing import Page, Query, Row
+from state.recorder import RolloutRecorder
+from state.schema import threads
+
+Result = TypeVar("Result")
+
+
+class ThreadStore:
+    """The threads of one home. Make one with :func:`open_store`."""
+
+    def __init__(self, index: ThreadIndex) -> None:
+        self.index = index
+        self.home = index.home
+        self._recorders: dict[str, RolloutRecorder] = {}
+        self._follower = IndexFollower(index)
+
+    @property
+    def live(self) -> list[str]:
+        """The ids of the threads that are being recorded here, the oldest first."""
+        return [id_ for id_, recorder in self._recorders.items() if not recorder.closed]
+
+    @property
+    def index_error(self) -> StateError | None:
+        """Why the index is behind what was recorded; None when it is not known to be."""
+        return self._follower.error
+
+    async def create_thread(self, thread: NewThread) -> str:
+        """Begin a thread, and give its id. It has no file before its first message from a user,
+        or :meth:`persist_thread`; its lock is held from now on.
+
+        Raises:
+            FileUnusable: the home cannot be written.
+            ThreadExists: there is one with its id.
+            WriterActive: somebody is about to make one with its id.
+        """
+        if await self._indexed_path(thread.id) is not None:
+            raise ThreadExists(thread.id)
+        lock = await self._lock(thread.id)
+        meta = first_line(thread, timestamp(), None)
+        paginated = thread.history_mode == PAGINATED
+        path = rollout_path(thread.id, datetime.now())
+        ordinal = thread.forked_from_ordinal_exclusive or 0 if paginated else None
+        self._recorders[thread.id] = RolloutRecorder(
+            thread.id,
+            thread.history_mode,
+            lock,
+            RolloutAppender(self.home / path, new=True, next_ordinal=ordinal),
+            MemorySource([meta]),
+            late=asyncio.create_task(_git(thread.cwd)),
+            extended=thread.extended,
+            written=partial(self._follower.changed, path),
+        )
+        return thread.id
+
+    async def resume_thread(self, thread_id: str) -> RolloutSource:
+        """Go on with a stored thread: take its lock, turn a compressed file into a plain one, and
+        number on. Gives what it holds, which follows what is appended.
+
+        Raises:
+            DamagedCompression: its file cannot be decompressed; it is left as it is.
+            FileUnusable: the file or the home cannot be read or written.
+            NotAppendable: nothing can follow what its file holds.
+            ThreadArchived: take it out of the archive first.
+            ThreadNotFound: there is none.
+            UnsupportedHistory: it is written in an unknown way.
+            WriterActive: somebody else is writing it.
+        """
+        lock = await self._lock(thread_id)
+        try:
+            path = await self._path(thread_id)  # under the lock, so that it stays there
+            if is_archived(path):
+                raise ThreadArchived(thread_id)
+            opened = await _whole(
+                lambda: _typed(self.home / path, _resumable, thread_id),
+                undo=lambda opened: opened.source.close(),
+            )
+        except BaseException:
+            lock.release()
+            raise
+        plain = logical_path(path)
+        self._recorders[thread_id] = RolloutRecorder(
+            thread_id,
+            opened.mode,
+            lock,
+            RolloutAppender(self.home / plain, new=False, next_ordinal=opened.next_ordinal),
+            opened.source,
+            written=partial(self._follower.changed, plain),
+        )
+        if plain != path:
+            self._follower.changed(path)
+            self._follower.changed(plain)
+        return opened.source
+
+    async def append_items(self, thread_id: str, items: Sequence[Item]) -> None:
+        """Record items of a live thread: ``{"type": …, "payload": …}``, as in rollouts. They are
+        written behind the caller; :meth:`flush_thread` waits for it.
+
+        Raises:
+            NotAppendable: one of them is no JSON; none is taken.
+            RecorderClosed: the thread is not live.
+        """
+        await self._recorder(thread_id).append(items)
+
+    async def persist_thread(self, thread_id: str) -> None:
+        """Have the thread's file made, with all items so far.
+
+        Raises:
+            RecorderClosed: the thread is not live.
+            RecorderFailed: it cannot be written now; everything waits.
+        """
+        await self._recorder(thread_id).persist()
+
+    async def flush_thread(self, thread_id: str, *, durable: bool = False) -> None:
+        """Return when all items so far are with the operating system, so that they outlive this
+        process; ``durable``: on the disk. Those of a thread without a file go on waiting.
+
+        Raises:
+            RecorderClosed: the thread is not live.
+            RecorderFailed: they cannot be written now; they wait, in order.
+        """
+        await self._recorder(thread_id).flush(durable=durable)
+
+    async def shutdown_thread(self, thread_id: str) -> None:
+        """Write what waits, and let others write the thread. One without a file leaves no trace.
+
+        Raises:
+            RecorderClosed: the thread is not live.
+            RecorderFailed: what waits cannot be written; the thread is still live.
+        """
+        recorder = self._recorder(thread_id)
+        await recorder.close()
+        self._forget(recorder)
+
+    async def discard_thread(self, thread_id: str) -> None:
+        """Let others write the thread; what was not written is given up.
+
+        Raises:
+            RecorderClosed: the thread is not live.
+        """
+        recorder = self._recorder(thread_id)
+        await recorder.discard()
+        self._forget(recorder)
+
+    async def load_history(self, thread_id: str) -> RolloutSource:
+        """What a thread holds, archived ones too; close it after use. Of a live one, what is in
+        its file, or what waits while it has none.
+
+        Raises:
+            DamagedCompression: its file cannot be decompressed.
+            FileUnusable: its file cannot be read.
+            ThreadNotFound: there is none.
+        """
+        if thread_id in self.live:
+            return self._recorders[thread_id].source
+        path = self.home / await self._path(thread_id)
+        return await asyncio.to_thread(_typed, path, FileSource)
+
+    async def read_thread(self, reference: str) -> Row:
+        """The row of a thread that has a file; see :meth:`state.index.ThreadIndex.thread`."""
+        await self._follower.catch_up()
+        return await self.index.thread(reference)
+
+    async def list_threads(self, query: Query) -> Page:
+        """A page of threads that have files; see :meth:`state.index.ThreadIndex.page`."""
+        await self._follower.catch_up()
+        return await self.index.page(query)
+
+    async def close(self) -> None:
+        """Shut all live threads down.
+
+        Raises:
+            RecorderFailed: what waits of one cannot be written, and is given up; all others were
+                closed all the same.
+        """
+        async with AsyncExitStack() as stack:  # goes on after an error, and has it raised
+            stack.push_async_callback(self._follower.close)
+            for thread_id in self.live:
+                recorder = self._recorders[thread_id]
+                stack.push_async_callback(recorder.discard)
+                stack.push_async_callback(recorder.close)
+
+    def _recorder(self, thread_id: str) -> RolloutRecorder:
+        try:
+            return self._recorders[thread_id]
+        except KeyError:
+            raise RecorderClosed(thread_id) from None
+
+    def _forget(self, recorder: RolloutRecorder) -> None:
+        if self._recorders.get(recorder.thread_id) is recorder:  # it may be live again by now
+            del self._recorders[recorder.thread_id]
+
+    async def _lock(self, thread_id: str) -> WriterLock:
+        if thread_id in self.live:
+            raise WriterActive(thread_id, "this process")
+        return await _whole(
+            lambda: _typed(self.home / LOCKS, lambda _: WriterLock.acquire(self.home, thread_id)),
+            undo=WriterLock.release,
+        )
+
+    async def _path(self, thread_id: str) -> str:
+        """Where a thread's file is, relative to the home: what the files' names tell, which is
+        true at this moment, and what the index knows besides."""
+        if parse_uuid(thread_id) != thread_id:
+            raise ThreadNotFound(thread_id)
+        paths = await asyncio.to_thread(_named, self.home, thread_id)
+        known = await self._indexed_path(thread_id)
+        if known is not None and stat_file(self.home, known):
+            paths.append(known)
+        if not paths:
+            raise ThreadNotFound(thread_id)
+        return max(paths, key=precedence)
+
+    async def _indexed_path(self, thread_id: str) -> str | None:
+        try:
+            async with self.index.database.read() as connection:
+                c = threads.c
+                found: str | None = await connection.scalar(
+                    sa.select(c.rollout_path).where(c.id == thread_id)
+                )
+                return found
+        except StateError:
+            return None  # a broken index keeps nobody from writing
+
+
+class _Resumable(NamedTuple):
+    source: FileSource
+    mode: str
+    next_ordinal: int | None
+
+
+def _resumable(path: Path, thread_id: str) -> _Resumable:
+    """The thread in the file at ``path``, ready to go on. Refusing changes nothing."""
+    source = FileSource(path)
+    try:
+        meta = session_meta(source)
+        if meta is None:
+            raise NotAppendable(path, "it has no session_meta")
+        payload = meta["payload"]
+        if parse_uuid(payload.get("id")) != thread_id:
+            raise NotAppendable(path, f"its session_meta is that of {payload.get('id')}")
+        mode = payload.get("history_mode", LEGACY)
+        if mode not in MODES:
+            raise UnsupportedHistory(thread_id, mode)
+        ordinal = _next_ordinal(source) if mode == PAGINATED else None
+    except BaseException:
+        source.close()
+        raise
+    if logical_path(path.name) != path.name:
+        source.close()
+        source = FileSource(plain_file(path))
+    return _Resumable(source, mode, ordinal)
+
+
+def _next_ordinal(source: FileSource) -> int:
+    try:
+        last = last_ordinal(source)
+    except LookupError as error:
+        raise NotAppendable(source.path, str(error)) from error
+    return 0 if last is None else last + 1
+
+
+def _named(home: Path, thread_id: str) -> list[str]:
+    found = []
+    for file in scan_home(home):
+        if thread_id in file.path and file.ignored is None:
+            name = parse_name(file.path.rsplit("/", 1)[-1])
+            if name is not None and name.thread_id == thread_id:
+                found.append(file.path)
+    return found
+
+
+async def _whole(work: Callable[[], Result], undo: Callable[[Result], None]) -> Result:
+    """What ``work`` gives, done in a thread. If the caller is cancelled it is waited for, and
+    undone: nothing goes on that nobody knows of."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if task.exception() is None:
+            undo(task.result())
+        raise
+
+
+def _typed(path: Path, work: Callable[..., Result], *arguments: Any) -> Result:
+    """``work(path, …)`` with errors of the system that say what they are about."""
+    try:
+        return work(path, *arguments)
+    except OSError as error:
+        about = Path(error.filename) if isinstance(error.filename, str) else path
+        raise FileUnusable(about, error.strerror or str(error)) from error
+
+
+async def _git(cwd: str) -> dict[str, Any]:
+    facts = await git_facts(cwd)
+    return {"git": facts} if facts else {}
+
+
+@asynccontextmanager
+async def open_store(home: Path, index_path: Path) -> AsyncGenerator[ThreadStore]:
+    """The threads of ``home`` with the index at ``index_path``, which is made when need be. On
+    the way out all live threads are shut down.
+
+    Raises:
+        HomeNotFound: there is no such folder.
+        IndexTooNew, IndexDamaged, IndexUnavailable: as :func:`state.index.open_index`.
+        RecorderFailed: on the way out: see :meth:`ThreadStore.close`.
+    """
+    check_home(home)
+    async with open_index(home, index_path) as index:
+        store = ThreadStore(index)
+        try:
+            yield store
+        finally:
+            await store.close()
