@@ -13,6 +13,7 @@ from rollout.appender import RolloutAppender, plain_file
 from rollout.errors import NotAppendable
 from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
 from rollout.paths import parse_uuid
+from rollout.persistence import Item
 from rollout.writer_lock import WriterLock
 
 
@@ -33,14 +34,25 @@ def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, An
         WriterActive: the thread is open in a program, or another change is under way.
     """
     with WriterLock.acquire(home, thread_id):
-        payload = _latest_meta(path, thread_id)
-        if payload is None:
-            raise NotAppendable(path, "it has no session_meta of its own thread to change")
+        line = amended_meta(path, thread_id, changes)
         path = plain_file(path)
         appender = RolloutAppender(path, new=False, next_ordinal=None)
-        line = {"type": "session_meta", "payload": {**payload, **changes}}
         appender.write(appender.encode([line]), durable=True)
     return path
+
+
+def amended_meta(path: Path, thread_id: str, changes: Mapping[str, Any]) -> Item:
+    """The line that says ``changes``: the latest ``session_meta`` of the thread with them in it.
+
+    Raises:
+        DamagedCompression: the rollout is compressed, and damaged.
+        NotAppendable: it has no ``session_meta`` of this thread.
+        OSError: it cannot be read.
+    """
+    payload = _latest_meta(path, thread_id)
+    if payload is None:
+        raise NotAppendable(path, "it has no session_meta of its own thread to change")
+    return {"type": "session_meta", "payload": {**payload, **changes}}
 
 
 def _latest_meta(path: Path, thread_id: str) -> dict[str, Any] | None:

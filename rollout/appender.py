@@ -19,6 +19,7 @@ from rollout.lines import open_rollout
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import Item
 from rollout.replay import RolloutSource, copy
+from rollout.whole import whole_file
 
 _MOST_BYTES: Final = 4 * 2**20
 """Handed to the system in one call."""
@@ -236,15 +237,8 @@ def plain_file(path: Path) -> Path:
     compressed = plain.with_name(plain.name + COMPRESSED_SUFFIX)
     if plain.exists() or not compressed.exists():
         return plain
-    fresh = plain.with_name(f".{plain.name}.new")
-    try:
-        with open_rollout(compressed) as stream, fresh.open("wb") as file:
-            copy(stream, file)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), stat.S_IMODE(compressed.stat().st_mode))
-        os.link(fresh, plain)  # never over another file
-    finally:
-        fresh.unlink(missing_ok=True)
+    with open_rollout(compressed) as stream, whole_file(plain) as file:
+        copy(stream, file)
+        os.fchmod(file.fileno(), stat.S_IMODE(compressed.stat().st_mode))
     compressed.unlink()
     return plain

@@ -1,11 +1,9 @@
 """A new thread that begins as another one did (rollout-format §13).
 
 A legacy fork copies the lines of its source, byte for byte. A paginated one holds none of them:
-it names the file and the byte up to which its history is another thread's. Either is written
-beside its place first and then linked there, so that it is whole or not there.
+it names the file and the byte up to which its history is another thread's.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
 from rollout.paths import parse_name, parse_uuid
 from rollout.persistence import LEGACY, PAGINATED, Item
 from rollout.turns import ABORTED, LegacyTurns, PaginatedTurns, Place, Turn, Turns
+from rollout.whole import whole_file
 
 Find = Callable[[str], Path | None]
 """Gives the file that has a rollout id in its name (§15.6); None if there is none."""
@@ -236,21 +235,8 @@ def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
         FileExistsError: something lies there already; it stays.
         OSError: it cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.new")
-    try:
-        with fresh.open("xb") as file:
-            _write(fork, file, git)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(fresh, target)  # never over another file
-    finally:
-        fresh.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with whole_file(target) as file:
+        _write(fork, file, git)
 
 
 def _write(fork: Fork, file: BinaryIO, git: dict[str, str] | None) -> None:

@@ -1,17 +1,13 @@
 """What every change of the home has in common: its errors, and the index that follows it."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollout.extract import extract_file
 from rollout.scan import stat_file
-from state import rows
 from state.errors import FileUnusable, IndexBusy
 from state.index import ThreadIndex
-from state.store import forget_files, store_files
-from state.sync import load_context, settle_inputs
+from state.sync import settle_inputs
 
 
 @contextmanager
@@ -32,15 +28,9 @@ async def reread_file(index: ThreadIndex, path: str, before: str | None = None) 
     """Have the row of the rollout at ``path``, relative to the home, follow it: False if another
     process held the index for too long, so that the next sync has to. ``before`` is where it
     was until now, if not there."""
-    context = await asyncio.to_thread(load_context, index.home)
+    gone = [before] if before and stat_file(index.home, before) is None else []
     try:
-        async with index.database.read() as connection:
-            earlier = await rows.earlier_folds(connection, {path: path})
-        outcome = await asyncio.to_thread(extract_file, index.home, path, earlier.get(path))
-        gone = [before] if before and stat_file(index.home, before) is None else []
-        async with index.database.write() as connection:
-            await store_files(connection, [outcome], context, gone)
-            await forget_files(connection, gone)
+        await index.refresh([path, *gone])
     except IndexBusy:
         return False
     return True

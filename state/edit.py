@@ -4,7 +4,7 @@ Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names
 ``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
 in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
 that fails, the change stands all the same and has a note. ``sqlite_home`` is what
-``CODEX_SQLITE_HOME`` names.
+``CODEX_SQLITE_HOME`` names, ``live`` has the recorders of this process, by their threads.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from state.facts import Fact, append_facts, facts_about, put_facts
 from state.git import without_credentials
 from state.index import ThreadIndex
 from state.listing import Row
+from state.recorder import RolloutRecorder
 from state.sync import now_ms
 
 MEMORY_MODES: Final = ("enabled", "disabled")
@@ -34,6 +35,10 @@ GIT_FIELDS: Final = {
     "origin": ("git_origin_url", "repository_url"),
 }
 """What can be set: its column and key of a fact, and its name in a rollout."""
+
+
+_Live = Mapping[str, RolloutRecorder]
+_NONE: Final[_Live] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ async def set_memory_mode(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
+    live: _Live = _NONE,
 ) -> Changed:
     """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
     it is only checked whether that can be said.
@@ -91,7 +97,8 @@ async def set_memory_mode(
         ThreadArchived: the thread is archived.
         ThreadNotFound: there is no such thread.
         UnsupportedHistory: this version does not know the form of its history.
-        WriterActive: it is a legacy thread, and open in a program.
+        RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
+        WriterActive: it is a legacy thread, and open in another program.
     """
     if mode not in MEMORY_MODES:
         raise InvalidChange(f"the memory mode is one of {', '.join(MEMORY_MODES)}")
@@ -102,7 +109,8 @@ async def set_memory_mode(
     if dry_run:
         return Changed(row["id"])
     facts = {"memory_mode": mode}
-    return await _told(index, await _change(index, row, facts, facts), facts, sqlite_home)
+    changed = await _change(index, row, facts, facts, live)
+    return await _told(index, changed, facts, sqlite_home)
 
 
 async def set_git_info(
@@ -110,6 +118,8 @@ async def set_git_info(
     reference: str,
     changes: Mapping[str, str | None],
     sqlite_home: Path | None = None,
+    *,
+    live: _Live = _NONE,
 ) -> Changed:
     """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
     not named stays. Credentials in a URL are left out.
@@ -122,7 +132,8 @@ async def set_git_info(
         NotAppendable: the rollout has nothing that could be changed.
         ThreadNotFound: there is no such thread.
         UnsupportedHistory: this version does not know the form of its history.
-        WriterActive: it is a legacy thread, and open in a program.
+        RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
+        WriterActive: it is a legacy thread, and open in another program.
     """
     if not changes:
         raise InvalidChange("git info must include at least one field")
@@ -140,7 +151,8 @@ async def set_git_info(
     wanted |= {GIT_FIELDS[field][1]: value for field, value in given.items()}
     git = {name: value for name, value in wanted.items() if value is not None}
     _check_mode(row)
-    return await _told(index, await _change(index, row, facts, {"git": git}), facts, sqlite_home)
+    changed = await _change(index, row, facts, {"git": git}, live)
+    return await _told(index, changed, facts, sqlite_home)
 
 
 def _check_mode(row: Row) -> None:
@@ -153,11 +165,12 @@ async def _change(
     row: Row,
     facts: Mapping[str, str | None],
     payload: Mapping[str, Any],
+    live: _Live,
 ) -> Changed:
     if row["history_mode"] == LEGACY:
         # What the line says besides must be what holds now: a later line goes before (§18.2).
         held = {"cwd": row["cwd"], "model_provider": row["model_provider"]}
-        return await _append(index, row, {**held, **payload})
+        return await _append(index, row, {**held, **payload}, live.get(row["id"]))
     await _set_facts(index, row["id"], facts)
     return Changed(row["id"])
 
@@ -170,12 +183,18 @@ async def _told(
     return replace(changed, note=note)
 
 
-async def _append(index: ThreadIndex, row: Row, changes: Mapping[str, Any]) -> Changed:
+async def _append(
+    index: ThreadIndex, row: Row, changes: Mapping[str, Any], recorder: RolloutRecorder | None
+) -> Changed:
     path = row["rollout_path"]
     with home_written(index.home / path):
-        written = await asyncio.to_thread(
-            append_meta, index.home, index.home / path, row["id"], changes
-        )
+        if recorder is None:
+            written = await asyncio.to_thread(
+                append_meta, index.home, index.home / path, row["id"], changes
+            )
+        else:
+            await recorder.amend(changes)
+            written = recorder.path
     indexed = await reread_file(index, written.relative_to(index.home).as_posix(), before=path)
     return Changed(row["id"], indexed)
 

@@ -84,8 +84,12 @@ async def fork_thread(
         fork = plan_fork(path, thread, cut, lambda rollout_id: _file_of(index.home, rollout_id))
         with WriterLock.acquire(index.home, thread.id):
             write_fork(fork, index.home / made, git)
-        if name is not None:
-            append_name(index.home, thread.id, name)
+            if name is not None:
+                try:
+                    append_name(index.home, thread.id, name)
+                except OSError:
+                    (index.home / made).unlink()  # nobody has seen it: what is refused leaves none
+                    raise
 
     with home_written(index.home):
         await asyncio.to_thread(write)

@@ -1,6 +1,7 @@
 """What git says of a folder, for a thread's first line; credentials never get into it."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +18,7 @@ async def git_facts(folder: str | Path) -> dict[str, str] | None:
     """Commit, branch and origin of the repository that ``folder`` lies in, as far as git tells
     within five seconds; None where there is no repository, no git, or no such folder."""
     place = Path(folder)
-    if not any((above / ".git").exists() for above in (place, *place.parents)):
+    if not any(os.path.exists(above / ".git") for above in (place, *place.parents)):
         return None  # starting git costs more than looking
     answers = await asyncio.gather(*(_ask(folder, *words) for words in _QUESTIONS.values()))
     found = {name: answer for name, answer in zip(_QUESTIONS, answers, strict=True) if answer}

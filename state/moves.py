@@ -1,13 +1,14 @@
 """Archive threads, take them out of the archive, delete them.
 
 What a thread has spawned goes with it. Check first, files second, rows third: a refused thread
-is as it was, and one that anybody is writing is refused.
+is as it was, and one that anybody else is writing is refused. Recorders of this process, ``live``,
+are ended once nothing else stands in the way, and hand their locks over.
 """
 
 import asyncio
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,8 @@ from state.errors import (
     DependedOn,
     FileUnusable,
     NotArchived,
+    RecorderClosed,
+    RecorderFailed,
     StateError,
     TargetExists,
     ThreadNotFound,
@@ -30,6 +33,10 @@ from state.errors import (
 from state.family import Known, Need, family, ids_of, known_threads, needs
 from state.index import ThreadIndex
 from state.journal import move_all, moving
+from state.recorder import RolloutRecorder
+
+Live = Mapping[str, RolloutRecorder]
+NOBODY: Final[Live] = {}
 
 _BATCH_THREADS: Final = 100
 """How many threads are looked at, locked and moved at a time, besides what goes with them."""
@@ -56,7 +63,7 @@ class Outcome:
     """Why nothing was moved."""
 
 
-async def archive(index: ThreadIndex, thread_id: str) -> list[str]:
+async def archive(index: ThreadIndex, thread_id: str, live: Live = NOBODY) -> list[str]:
     """Move all files of a thread, and of what it has spawned, into the archive, their names and
     content unchanged (rollout-format §1.4). Gives the ids of the threads that were moved.
 
@@ -65,9 +72,10 @@ async def archive(index: ThreadIndex, thread_id: str) -> list[str]:
         FileUnusable: a file cannot be moved; none was.
         TargetExists: another file lies where one would go; nothing was moved.
         ThreadNotFound: no thread has this id.
-        WriterActive: somebody writes it, or one that it has spawned; nothing was moved.
+        RecorderFailed: it is live here and cannot be written now; nothing was moved.
+        WriterActive: somebody else writes it, or one that it has spawned; nothing was moved.
     """
-    return await _one(index, Action.ARCHIVE, thread_id)
+    return await _one(index, Action.ARCHIVE, thread_id, live)
 
 
 async def unarchive(index: ThreadIndex, thread_id: str) -> list[str]:
@@ -81,26 +89,35 @@ async def unarchive(index: ThreadIndex, thread_id: str) -> list[str]:
     return await _one(index, Action.UNARCHIVE, thread_id)
 
 
-async def delete(index: ThreadIndex, thread_id: str, *, purge: bool = False) -> list[str]:
+async def delete(
+    index: ThreadIndex, thread_id: str, live: Live = NOBODY, *, purge: bool = False
+) -> list[str]:
     """Move all files of a thread, and of what it has spawned, into the trash folder of the home;
     with ``purge`` remove them, their names and what users set for them, for good.
 
     Raises:
         DependedOn: a thread that would stay is attached to it, or its history begins in it.
-        FileUnusable, ThreadNotFound, WriterActive: as :func:`archive`.
+        FileUnusable, RecorderFailed, ThreadNotFound, WriterActive: as :func:`archive`.
     """
-    return await _one(index, Action.PURGE if purge else Action.DELETE, thread_id)
+    return await _one(index, Action.PURGE if purge else Action.DELETE, thread_id, live)
 
 
-async def _one(index: ThreadIndex, action: Action, thread_id: str) -> list[str]:
-    (outcome,) = await move_threads(index, action, [thread_id])
+async def _one(
+    index: ThreadIndex, action: Action, thread_id: str, live: Live = NOBODY
+) -> list[str]:
+    (outcome,) = await move_threads(index, action, [thread_id], live=live)
     if outcome.error:
         raise outcome.error
     return outcome.group.thread_ids if outcome.group else []
 
 
 async def move_threads(
-    index: ThreadIndex, action: Action, thread_ids: Iterable[str], *, dry_run: bool = False
+    index: ThreadIndex,
+    action: Action,
+    thread_ids: Iterable[str],
+    *,
+    dry_run: bool = False,
+    live: Live = NOBODY,
 ) -> list[Outcome]:
     """Do one thing with threads, each by itself: what became of them, in their order.
 
@@ -114,7 +131,7 @@ async def move_threads(
     done: set[str] = set()
     waiting = iter(dict.fromkeys(thread_ids))
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
-        work = _Batch(index, action, batch, done)
+        work = _Batch(index, action, batch, done, live)
         if dry_run:
             await index.sync()
             await work.plan()
@@ -132,9 +149,15 @@ class _Batch:
     """Threads that are looked at, locked and moved together."""
 
     def __init__(
-        self, index: ThreadIndex, action: Action, thread_ids: Sequence[str], done: set[str]
+        self,
+        index: ThreadIndex,
+        action: Action,
+        thread_ids: Sequence[str],
+        done: set[str],
+        live: Live,
     ) -> None:
         self.outcomes = [Outcome(id_) for id_ in thread_ids]
+        self._live = {id_: recorder for id_, recorder in live.items() if not recorder.closed}
         self._index = index
         self._action = action
         self._done = done
@@ -151,10 +174,11 @@ class _Batch:
                 await self._index.sync()
                 await self.plan()
                 going = self._going()
-                if all(locked.issuperset(group.thread_ids) for _, group in going):
+                if not all(locked.issuperset(group.thread_ids) for _, group in going):
+                    # Look again: until it was locked, one may have been written or have spawned.
+                    await asyncio.to_thread(_lock, home, going, locked, set(self._live), held)
+                elif not await self._end_recorders(going, locked, held):
                     break
-                # Look again: until it was locked, a thread may have been written or have spawned.
-                await asyncio.to_thread(_lock, home, going, locked, held)
             if not going:
                 return
             failed = await move_all(self._index.database, home, [group for _, group in going])
@@ -166,6 +190,20 @@ class _Batch:
         }
         for outcome in self.outcomes:
             outcome.error = outcome.error or stayed.get(outcome.thread_id)
+
+    async def _end_recorders(
+        self, going: Sequence[tuple[Outcome, Group]], locked: set[str], held: ExitStack
+    ) -> bool:
+        """Take over the locks of those that are recorded here: whether there were any."""
+        found = [(o, id_) for o, group in going for id_ in group.thread_ids if id_ in self._live]
+        for outcome, thread_id in found:
+            try:
+                held.enter_context(await self._live.pop(thread_id).hand_over())
+            except RecorderFailed as error:
+                outcome.error = error
+            except RecorderClosed:
+                locked.discard(thread_id)  # to be locked as others are
+        return bool(found)
 
     async def plan(self) -> None:
         """Say what is to be moved for each thread, or why it cannot be."""
@@ -248,15 +286,21 @@ class _Batch:
 
 
 def _lock(
-    home: Path, going: Sequence[tuple[Outcome, Group]], locked: set[str], held: ExitStack
+    home: Path,
+    going: Sequence[tuple[Outcome, Group]],
+    locked: set[str],
+    ours: set[str],
+    held: ExitStack,
 ) -> None:
-    """Become the one writer of all threads of each group; a group of which one is being written
-    is refused."""
+    """Become the one writer of all threads of each group that are not ``ours`` already; a group of
+    which one is being written is refused."""
     for outcome, group in going:
         with ExitStack() as taken:
             fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
             try:
                 for thread_id in fresh:
+                    if thread_id in ours:
+                        continue
                     taken.enter_context(WriterLock.acquire(home, thread_id))
             except WriterActive as error:
                 outcome.error = error

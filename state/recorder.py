@@ -6,10 +6,11 @@ written is kept and tried again with the next items and at each flush.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from rollout.amend import amended_meta
 from rollout.appender import RolloutAppender, encoded
 from rollout.errors import RolloutError
 from rollout.persistence import Item, begins_history, persisted
@@ -42,7 +43,7 @@ class RolloutRecorder:
         self.thread_id = thread_id
         self.mode = mode
         self._source = source
-        self._lock = lock
+        self._lock: WriterLock | None = lock
         self._appender = appender
         self._late = late
         self._extended = extended
@@ -50,6 +51,7 @@ class RolloutRecorder:
         self._lines: list[bytes] = []
         """What waits for the writer."""
         self._barriers: list[tuple[asyncio.Future[None], bool]] = []
+        self._amending = asyncio.Lock()
         self._work = asyncio.Event()
         self._drained = asyncio.Event()
         self._begun = self._wanted = isinstance(source, FileSource)
@@ -131,6 +133,38 @@ class RolloutRecorder:
         self._work.set()
         await barrier
 
+    async def amend(self, changes: Mapping[str, object]) -> None:
+        """Say something new about a legacy thread, in one more ``session_meta`` (§12.7); on the
+        disk when this returns.
+
+        Raises:
+            DamagedCompression, OSError: the file cannot be read; nothing was said.
+            NotAppendable: it has no ``session_meta`` of this thread.
+            RecorderClosed: it is closed.
+            RecorderFailed: it cannot be written now; it waits.
+        """
+        async with self._amending:  # each goes on from the one before
+            await self.persist()
+            line = await asyncio.to_thread(amended_meta, self.path, self.thread_id, changes)
+            await self.append([line])
+            await self.flush(durable=True)
+
+    async def hand_over(self) -> WriterLock:
+        """Flush and end, as :meth:`close` does, but keep the lock, for the caller to release.
+
+        Raises:
+            RecorderClosed: it is closed.
+            RecorderFailed: items cannot be written. The recorder is still open, and has the lock.
+        """
+        await self.flush()
+        while self._lines:
+            await self.flush()
+        lock, self._lock = self._lock, None
+        if lock is None:
+            raise RecorderClosed(self.thread_id)
+        await self.discard()
+        return lock
+
     async def close(self) -> None:
         """Flush, and let others write the thread. Again: does nothing.
 
@@ -206,7 +240,8 @@ class RolloutRecorder:
 
     def _ended(self, writer: "asyncio.Task[None]") -> None:
         """Whatever ends the writer, nobody waits for it and no lock stays behind."""
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
         if self._late:
             self._late.cancel()
         error = None if writer.cancelled() else writer.exception()

@@ -5,23 +5,24 @@ cannot, sync finds it later.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from rollout.appender import RolloutAppender, last_ordinal, plain_file, timestamp
+from rollout.appender import RolloutAppender, timestamp
 from rollout.creation import NewThread, first_line, rollout_path
-from rollout.errors import NotAppendable, WriterActive
-from rollout.paths import is_archived, logical_path, parse_name, parse_uuid, precedence
-from rollout.persistence import LEGACY, MODES, PAGINATED, Item
-from rollout.replay import FileSource, MemorySource, RolloutSource, session_meta
-from rollout.scan import check_home, scan_home, stat_file
+from rollout.errors import WriterActive
+from rollout.paths import is_archived, logical_path, parse_uuid, precedence
+from rollout.persistence import PAGINATED, Item
+from rollout.replay import FileSource, MemorySource, RolloutSource
+from rollout.scan import check_home, stat_file
 from rollout.writer_lock import LOCKS, WriterLock
+from state.edit import Changed, set_git_info, set_memory_mode, set_name
 from state.errors import (
     FileUnusable,
     RecorderClosed,
@@ -29,13 +30,15 @@ from state.errors import (
     ThreadArchived,
     ThreadExists,
     ThreadNotFound,
-    UnsupportedHistory,
 )
 from state.follow import IndexFollower
+from state.fork import fork_thread
 from state.git import git_facts
 from state.index import ThreadIndex, open_index
 from state.listing import Page, Query, Row
+from state.moves import archive, delete, unarchive
 from state.recorder import RolloutRecorder
+from state.resumption import named_files, resumable
 from state.schema import threads
 
 Result = TypeVar("Result")
@@ -44,10 +47,11 @@ Result = TypeVar("Result")
 class ThreadStore:
     """The threads of one home. Make one with :func:`open_store`."""
 
-    def __init__(self, index: ThreadIndex) -> None:
+    def __init__(self, index: ThreadIndex, sqlite_home: Path | None = None) -> None:
         self.index = index
         self.home = index.home
         self._recorders: dict[str, RolloutRecorder] = {}
+        self._sqlite_home = sqlite_home
         self._follower = IndexFollower(index)
 
     @property
@@ -107,7 +111,7 @@ class ThreadStore:
             if is_archived(path):
                 raise ThreadArchived(thread_id)
             opened = await _whole(
-                lambda: _typed(self.home / path, _resumable, thread_id),
+                lambda: _typed(self.home / path, resumable, thread_id),
                 undo=lambda opened: opened.source.close(),
             )
         except BaseException:
@@ -191,13 +195,88 @@ class ThreadStore:
         path = self.home / await self._path(thread_id)
         return await asyncio.to_thread(_typed, path, FileSource)
 
-    async def read_thread(self, reference: str) -> Row:
-        """The row of a thread that has a file; see :meth:`state.index.ThreadIndex.thread`."""
+    async def set_thread_name(self, thread_id: str, name: str) -> Changed:
+        """Name a thread. One without a file gets it; so it is with all that follow.
+
+        Raises:
+            FileUnusable, InvalidName, ThreadArchived, ThreadNotFound: see
+                :func:`state.edit.set_name`.
+            RecorderFailed: it has no file, and cannot get it.
+        """
+        await self._settle(thread_id)
+        changed, _ = await set_name(self.index, thread_id, name, self._sqlite_home)
+        return changed
+
+    async def set_memory_mode(self, thread_id: str, mode: str) -> Changed:
+        """Say whether memories may be made of a thread: see :func:`state.edit.set_memory_mode`."""
+        await self._settle(thread_id)
+        return await set_memory_mode(
+            self.index, thread_id, mode, self._sqlite_home, live=self._open_recorders()
+        )
+
+    async def update_thread_metadata(
+        self, thread_id: str, git: Mapping[str, str | None]
+    ) -> Changed:
+        """Set git facts of a thread: see :func:`state.edit.set_git_info`."""
+        await self._settle(thread_id)
+        return await set_git_info(
+            self.index, thread_id, git, self._sqlite_home, live=self._open_recorders()
+        )
+
+    async def fork_thread(
+        self,
+        thread_id: str,
+        *,
+        last_turn: str | None = None,
+        before_turn: str | None = None,
+        source: str = "cli",
+    ) -> str:
+        """Make a new thread that begins as another one did, which may go on being written by
+        anybody: see :func:`state.fork.fork_thread`. Gives its id; resume it to write it."""
+        await self._settle(thread_id)
+        forked = await fork_thread(
+            self.index, thread_id, last_turn=last_turn, before_turn=before_turn, source=source
+        )
+        return forked.thread_id
+
+    async def archive_thread(self, thread_id: str) -> list[str]:
+        """Move a thread and what it has spawned into the archive; those that are live here are
+        shut down, if nothing else stands in the way. Gives the ids of all that were moved.
+
+        Raises: see :func:`state.moves.archive`.
+        """
+        await self._settle(thread_id)
+        return await archive(self.index, thread_id, self._open_recorders())
+
+    async def unarchive_thread(self, thread_id: str) -> list[str]:
+        """Take a thread and what it has spawned out of the archive: see
+        :func:`state.moves.unarchive`."""
+        return await unarchive(self.index, thread_id)
+
+    async def delete_thread(self, thread_id: str, *, purge: bool = False) -> list[str]:
+        """Move a thread and what it has spawned into the trash, or ``purge`` them; those that
+        are live here are shut down, if nothing else stands in the way. Gives the ids of all.
+
+        Raises: see :func:`state.moves.delete`.
+        """
+        await self._settle(thread_id)
+        return await delete(self.index, thread_id, self._open_recorders(), purge=purge)
+
+    async def read_thread(self, thread_id: str) -> Row:
+        """The row of a thread that has a file.
+
+        Raises:
+            IndexBusy: another process holds the index.
+            ThreadNotFound: there is none.
+        """
         await self._follower.catch_up()
-        return await self.index.thread(reference)
+        await self._index_file(thread_id)
+        return await self.index.thread(thread_id)
 
     async def list_threads(self, query: Query) -> Page:
-        """A page of threads that have files; see :meth:`state.index.ThreadIndex.page`."""
+        """A page of the threads that are indexed, live ones too when they have their file; see
+        :meth:`state.index.ThreadIndex.page`. ``await store.index.catch_up()`` once has all the
+        home's threads indexed."""
         await self._follower.catch_up()
         return await self.index.page(query)
 
@@ -214,6 +293,24 @@ class ThreadStore:
                 recorder = self._recorders[thread_id]
                 stack.push_async_callback(recorder.discard)
                 stack.push_async_callback(recorder.close)
+
+    def _open_recorders(self) -> dict[str, RolloutRecorder]:
+        return {id_: self._recorders[id_] for id_ in self.live}
+
+    async def _settle(self, thread_id: str) -> None:
+        """Have all of a live thread in its file, and any thread in the index."""
+        if thread_id in self.live:
+            await self._recorders[thread_id].persist()
+            await self._follower.catch_up()
+            if self._follower.error:
+                raise self._follower.error
+        else:
+            await self._index_file(thread_id)
+
+    async def _index_file(self, thread_id: str) -> None:
+        """Have a thread's file in the index, even if that has not come to it yet."""
+        if await self._indexed_path(thread_id) is None:
+            await self.index.refresh([await self._path(thread_id)])
 
     def _recorder(self, thread_id: str) -> RolloutRecorder:
         try:
@@ -238,7 +335,7 @@ class ThreadStore:
         true at this moment, and what the index knows besides."""
         if parse_uuid(thread_id) != thread_id:
             raise ThreadNotFound(thread_id)
-        paths = await asyncio.to_thread(_named, self.home, thread_id)
+        paths = await asyncio.to_thread(named_files, self.home, thread_id)
         known = await self._indexed_path(thread_id)
         if known is not None and stat_file(self.home, known):
             paths.append(known)
@@ -256,53 +353,6 @@ class ThreadStore:
                 return found
         except StateError:
             return None  # a broken index keeps nobody from writing
-
-
-class _Resumable(NamedTuple):
-    source: FileSource
-    mode: str
-    next_ordinal: int | None
-
-
-def _resumable(path: Path, thread_id: str) -> _Resumable:
-    """The thread in the file at ``path``, ready to go on. Refusing changes nothing."""
-    source = FileSource(path)
-    try:
-        meta = session_meta(source)
-        if meta is None:
-            raise NotAppendable(path, "it has no session_meta")
-        payload = meta["payload"]
-        if parse_uuid(payload.get("id")) != thread_id:
-            raise NotAppendable(path, f"its session_meta is that of {payload.get('id')}")
-        mode = payload.get("history_mode", LEGACY)
-        if mode not in MODES:
-            raise UnsupportedHistory(thread_id, mode)
-        ordinal = _next_ordinal(source) if mode == PAGINATED else None
-    except BaseException:
-        source.close()
-        raise
-    if logical_path(path.name) != path.name:
-        source.close()
-        source = FileSource(plain_file(path))
-    return _Resumable(source, mode, ordinal)
-
-
-def _next_ordinal(source: FileSource) -> int:
-    try:
-        last = last_ordinal(source)
-    except LookupError as error:
-        raise NotAppendable(source.path, str(error)) from error
-    return 0 if last is None else last + 1
-
-
-def _named(home: Path, thread_id: str) -> list[str]:
-    found = []
-    for file in scan_home(home):
-        if thread_id in file.path and file.ignored is None:
-            name = parse_name(file.path.rsplit("/", 1)[-1])
-            if name is not None and name.thread_id == thread_id:
-                found.append(file.path)
-    return found
 
 
 async def _whole(work: Callable[[], Result], undo: Callable[[Result], None]) -> Result:
@@ -333,9 +383,12 @@ async def _git(cwd: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_store(home: Path, index_path: Path) -> AsyncGenerator[ThreadStore]:
+async def open_store(
+    home: Path, index_path: Path, sqlite_home: Path | None = None
+) -> AsyncGenerator[ThreadStore]:
     """The threads of ``home`` with the index at ``index_path``, which is made when need be. On
-    the way out all live threads are shut down.
+    the way out all live threads are shut down. ``sqlite_home`` is where Codex's own database
+    lies, if not in the home (``CODEX_SQLITE_HOME``).
 
     Raises:
         HomeNotFound: there is no such folder.
@@ -344,7 +397,7 @@ async def open_store(home: Path, index_path: Path) -> AsyncGenerator[ThreadStore
     """
     check_home(home)
     async with open_index(home, index_path) as index:
-        store = ThreadStore(index)
+        store = ThreadStore(index, sqlite_home)
         try:
             yield store
         finally:
