@@ -6,7 +6,7 @@ cannot, sync finds it later.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -300,7 +300,8 @@ class ThreadStore:
     async def _settle(self, thread_id: str) -> None:
         """Have all of a live thread in its file, and any thread in the index."""
         if thread_id in self.live:
-            await self._recorders[thread_id].persist()
+            with suppress(RecorderClosed):  # by somebody else, just now
+                await self._recorders[thread_id].persist()
             await self._follower.catch_up()
             if self._follower.error:
                 raise self._follower.error

@@ -36,10 +36,11 @@ from .talk import event, message, new_thread, said, turn
 from .test_rollout_appender import no_file_beyond
 
 Using = Callable[[ThreadStore], Awaitable[Any]]
+Use = Callable[[Using], Any]
 
 
 @pytest.fixture
-def use(home: Path, index_path: Path) -> Callable[[Using], Any]:
+def use(home: Path, index_path: Path) -> Use:
     """Does something with a store of the home, which is closed after it."""
 
     def used(work: Using) -> Any:
@@ -78,9 +79,7 @@ def numbers(items: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_file_appears_with_the_first_message_of_a_user(
-    mode: str, home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_the_file_appears_with_the_first_message_of_a_user(mode: str, home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> str:
         id_ = await store.create_thread(
             new_thread(mode, source="exec", base_instructions={"text": "be"})
@@ -128,7 +127,7 @@ def test_the_file_appears_with_the_first_message_of_a_user(
 
 
 def test_a_thread_that_is_closed_before_its_first_message_leaves_no_trace(
-    home: Path, use: Callable[[Using], Any]
+    home: Path, use: Use
 ) -> None:
     async def work(store: ThreadStore) -> None:
         for end in (store.shutdown_thread, store.discard_thread):
@@ -146,9 +145,7 @@ def test_a_thread_that_is_closed_before_its_first_message_leaves_no_trace(
     assert [file.name for file in (home / LOCKS).iterdir()] == [".coordination.lock"]
 
 
-def test_a_thread_may_be_closed_by_several_and_be_live_again(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_a_thread_may_be_closed_by_several_and_be_live_again(home: Path, use: Use) -> None:
     write(home, 1)
 
     async def work(store: ThreadStore) -> None:
@@ -164,9 +161,7 @@ def test_a_thread_may_be_closed_by_several_and_be_live_again(
     assert numbers(held(home)) == [0, 1, 2, 3, 4]
 
 
-def test_persisting_makes_the_file_without_a_message(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_persisting_makes_the_file_without_a_message(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())
         await store.append_items(id_, numbered(0, 2))
@@ -178,9 +173,7 @@ def test_persisting_makes_the_file_without_a_message(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_resumed_thread_goes_on_after_a_torn_tail(
-    mode: str, home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_a_resumed_thread_goes_on_after_a_torn_tail(mode: str, home: Path, use: Use) -> None:
     async def begin(store: ThreadStore) -> str:
         id_ = await store.create_thread(new_thread(mode))
         await store.append_items(id_, turn(mode, id_, 1, "hi", "ho"))
@@ -208,9 +201,7 @@ def test_a_resumed_thread_goes_on_after_a_torn_tail(
     assert ordinals == (list(range(9)) if mode == PAGINATED else [None] * 9)
 
 
-def test_a_compressed_thread_is_made_plain_before_it_is_written(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_a_compressed_thread_is_made_plain_before_it_is_written(home: Path, use: Use) -> None:
     content = encoded(lines(1))
     plain = write(home, 1, content)
     plain.with_name(plain.name + ".zst").write_bytes(zstandard.ZstdCompressor().compress(content))
@@ -233,9 +224,7 @@ def test_a_compressed_thread_is_made_plain_before_it_is_written(
     assert numbers(held(home)) == [0]
 
 
-def test_the_newest_segment_is_written_whatever_the_index_knows(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_the_newest_segment_is_written_whatever_the_index_knows(home: Path, use: Use) -> None:
     write(home, 1)
 
     async def work(store: ThreadStore) -> None:
@@ -271,7 +260,7 @@ REFUSALS: list[tuple[bytes, type[Exception]]] = [
 @pytest.mark.parametrize(("content", "error"), REFUSALS)
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_cannot_be_gone_on_with_is_refused_and_left_as_it_is(
-    content: bytes, error: type[Exception], packed: bool, home: Path, use: Callable[[Using], Any]
+    content: bytes, error: type[Exception], packed: bool, home: Path, use: Use
 ) -> None:
     path = write(home, 1, content)
     if packed:
@@ -290,9 +279,7 @@ def test_what_cannot_be_gone_on_with_is_refused_and_left_as_it_is(
     WriterLock.acquire(home, thread_id(1)).release()
 
 
-def test_archived_live_and_unknown_threads_are_refused(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_archived_live_and_unknown_threads_are_refused(home: Path, use: Use) -> None:
     write(home, 1, archived=True)
     write(home, 2)
     write(home, 3)
@@ -340,9 +327,7 @@ def test_a_home_that_is_not_there_or_cannot_take_locks(tmp_path: Path, index_pat
         asyncio.run(work(tmp_path))
 
 
-def test_many_writers_of_one_thread_keep_their_order(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_many_writers_of_one_thread_keep_their_order(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())
         await store.persist_thread(id_)
@@ -364,9 +349,7 @@ def test_many_writers_of_one_thread_keep_their_order(
         assert mine == sorted(mine)
 
 
-def test_an_item_that_is_no_json_is_refused_and_the_others_with_it(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_an_item_that_is_no_json_is_refused_and_the_others_with_it(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())
         bad: Item = {"type": "response_item", "payload": {"n": {1, 2}}}
@@ -380,9 +363,7 @@ def test_an_item_that_is_no_json_is_refused_and_the_others_with_it(
     assert numbers(held(home)) == [5]
 
 
-def test_a_full_disk_keeps_what_waits_and_writing_goes_on(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_a_full_disk_keeps_what_waits_and_writing_goes_on(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())
         await store.append_items(id_, numbered(0, 5))
@@ -449,7 +430,7 @@ def test_cancelling_writes_what_waits_and_frees_the_thread(home: Path, index_pat
     WriterLock.acquire(home, thread_id(1)).release()
 
 
-def test_cancelling_a_resume_leaves_no_lock(home: Path, use: Callable[[Using], Any]) -> None:
+def test_cancelling_a_resume_leaves_no_lock(home: Path, use: Use) -> None:
     write(home, 1)
 
     async def work(store: ThreadStore) -> None:
@@ -468,9 +449,7 @@ def test_cancelling_a_resume_leaves_no_lock(home: Path, use: Callable[[Using], A
     use(work)
 
 
-def test_lines_that_codex_adds_to_a_live_legacy_thread_are_seen(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_lines_that_codex_adds_to_a_live_legacy_thread_are_seen(home: Path, use: Use) -> None:
     path = write(home, 1)
 
     async def work(store: ThreadStore) -> None:
@@ -488,9 +467,7 @@ def test_lines_that_codex_adds_to_a_live_legacy_thread_are_seen(
     assert numbers(held(home)) == [0, 1, 2, 3]
 
 
-def test_git_facts_come_without_credentials(
-    tmp_path: Path, home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_git_facts_come_without_credentials(tmp_path: Path, home: Path, use: Use) -> None:
     place = tmp_path / "project"
     place.mkdir()
     git = ["git", "-C", str(place), "-c", "user.name=a", "-c", "user.email=a@example.invalid"]
@@ -529,9 +506,7 @@ def test_urls_without_credentials(url: str, kept: str) -> None:
     assert without_credentials(url) == kept
 
 
-def test_the_index_follows_by_itself_and_answers_truly_when_asked(
-    home: Path, use: Callable[[Using], Any]
-) -> None:
+def test_the_index_follows_by_itself_and_answers_truly_when_asked(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread(LEGACY))
         with pytest.raises(ThreadNotFound):
@@ -554,9 +529,7 @@ def test_the_index_follows_by_itself_and_answers_truly_when_asked(
     use(work)
 
 
-def test_a_locked_index_holds_no_writer_up(
-    home: Path, index_path: Path, use: Callable[[Using], Any]
-) -> None:
+def test_a_locked_index_holds_no_writer_up(home: Path, index_path: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> str:
         with closing(sqlite3.connect(index_path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -573,9 +546,7 @@ def test_a_locked_index_holds_no_writer_up(
     use(work)
 
 
-def test_a_broken_index_fails_no_writer_and_is_told(
-    home: Path, index_path: Path, use: Callable[[Using], Any]
-) -> None:
+def test_a_broken_index_fails_no_writer_and_is_told(home: Path, index_path: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         with closing(sqlite3.connect(index_path)) as other:
             other.execute("ALTER TABLE threads RENAME TO gone")
@@ -593,7 +564,7 @@ def test_a_broken_index_fails_no_writer_and_is_told(
     assert numbers(held(home)) == [0, 1, 2]
 
 
-def test_many_threads_may_be_live(home: Path, use: Callable[[Using], Any]) -> None:
+def test_many_threads_may_be_live(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         ids = [await store.create_thread(new_thread()) for _ in range(60)]
         for id_ in ids:
