@@ -57,7 +57,8 @@ class NewThread:
         """Raise ValueError for what no reader could use."""
         if parse_uuid(self.id) != self.id:
             raise ValueError(f"no thread id, a lower-case UUID: {self.id!r}")
-        if not self.cwd.startswith("/") or "\0" in self.cwd:
+        given = self.forked_from_id is None  # a fork has its source's, whatever that is
+        if given and (not self.cwd.startswith("/") or "\0" in self.cwd):
             raise ValueError(f"the folder of a thread is an absolute path, not {self.cwd!r}")
         if self.history_mode not in MODES:
             raise ValueError(f"unknown history_mode {self.history_mode!r}: {' or '.join(MODES)}")

@@ -26,6 +26,7 @@ from state.git import without_credentials
 from state.index import ThreadIndex
 from state.listing import Row
 from state.recorder import RolloutRecorder
+from state.rows import written_provider
 from state.sync import now_ms
 
 MEMORY_MODES: Final = ("enabled", "disabled")
@@ -169,7 +170,10 @@ async def _change(
 ) -> Changed:
     if row["history_mode"] == LEGACY:
         # What the line says besides must be what holds now: a later line goes before (§18.2).
-        held = {"cwd": row["cwd"], "model_provider": row["model_provider"]}
+        held = {"cwd": row["cwd"]}
+        provider = written_provider(await index.details(row["id"]))
+        if provider is not None:
+            held["model_provider"] = provider
         return await _append(index, row, {**held, **payload}, live.get(row["id"]))
     await _set_facts(index, row["id"], facts)
     return Changed(row["id"])

@@ -25,7 +25,7 @@ from state.errors import (
     NotAnIndex,
     StateError,
 )
-from state.facts import put_facts, read_facts
+from state.facts import follow_journal, note_journal, put_facts, read_facts
 from state.listing import Result, Steps, run
 from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
@@ -79,9 +79,16 @@ class Database:
     @asynccontextmanager
     async def write_facts(self) -> AsyncGenerator[AsyncConnection]:
         """As :meth:`write`, for what users set: it stands in the journal and in the index before
-        an index that is made anew meanwhile takes this one's place, or after."""
+        an index that is made anew meanwhile takes this one's place, or after. What a killed
+        process left in the journal alone is in the index first.
+
+        Raises:
+            FileUnusable: the journal cannot be read.
+        """
         async with locked(self.path), self.write() as connection:
+            await follow_journal(connection, self.path)
             yield connection
+            await note_journal(connection, self.path)
 
     async def run(self, steps: Steps[Result]) -> Result:
         """What the sans-IO query ``steps`` gives, of one state of the index.
@@ -171,6 +178,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
                     # In the same transaction: an index never misses what users have set. The
                     # journal of an old one may hold what its program did not know.
                     await put_facts(connection, read_facts(path))
+                    await note_journal(connection, path)
             path.chmod(0o600)
         mark_as_ours(path)
         yield database

@@ -24,8 +24,8 @@ from rollout.paths import parse_uuid
 from rollout.persistence import PAGINATED
 from state import rows
 from state.errors import FileUnusable
-from state.place import cwd_key
-from state.schema import path_aliases, rollout_files, threads, user_facts
+from state.place import INPUTS_KEY, JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_path, journal_state
+from state.schema import index_meta, path_aliases, rollout_files, threads, user_facts
 
 _VERSION: Final = 1
 
@@ -64,11 +64,6 @@ class Alias:
 
 
 Setting = Fact | Alias
-
-
-def journal_path(index: Path) -> Path:
-    """Where the journal of the index at ``index`` lies."""
-    return index.with_name("facts.jsonl")
 
 
 def setting_line(setting: Setting) -> str:
@@ -133,6 +128,37 @@ def read_facts(index: Path) -> list[Setting]:
     except OSError as error:
         raise FileUnusable(path, error.strerror or str(error)) from error
     return list(latest.values())
+
+
+async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
+    """Whether the index has all of the journal, as far as the journal's identity tells."""
+    c = index_meta.c
+    held = await connection.scalar(sa.select(c.value).where(c.key == JOURNAL_KEY))
+    return bool((held or NO_JOURNAL) == journal_state(index))
+
+
+async def follow_journal(connection: AsyncConnection, index: Path) -> None:
+    """Put what the journal has and the index may lack; the next sync settles names. Hold the
+    index's lock.
+
+    Raises:
+        FileUnusable: the journal cannot be read.
+    """
+    if await follows_journal(connection, index):
+        return
+    await put_facts(connection, read_facts(index))
+    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
+    await note_journal(connection, index)
+
+
+async def note_journal(connection: AsyncConnection, index: Path) -> None:
+    """Remember that the index has all of the journal as it is now."""
+    entry = insert(index_meta).values(key=JOURNAL_KEY, value=journal_state(index))
+    await connection.execute(
+        entry.on_conflict_do_update(
+            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
+        )
+    )
 
 
 async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> None:

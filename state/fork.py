@@ -17,6 +17,7 @@ from state.change import home_written, name_settled, reread_file
 from state.errors import ThreadArchived, UnsupportedHistory
 from state.git import git_facts
 from state.index import ThreadIndex
+from state.rows import written_provider
 from state.view import display_name, display_text
 
 _LONGEST_LABEL = 120
@@ -72,7 +73,7 @@ async def fork_thread(
     with home_written(path):
         meta = await asyncio.to_thread(source_meta, path)
     details = await index.details(row["id"])
-    thread = _new_thread(row, meta, details["memory_mode"], source)
+    thread = _new_thread(details, meta, source)
     cut = Cut(last_turn, before_turn)
     git = await git_facts(thread.cwd) if Path(thread.cwd).is_dir() else None
     name = display_name(row)
@@ -97,22 +98,21 @@ async def fork_thread(
     return Forked(thread.id, row["id"], made, name, indexed)
 
 
-def _new_thread(
-    row: dict[str, Any], meta: dict[str, Any], memory_mode: str, source: str
-) -> NewThread:
-    """What a fork has of its source: where it works, and what its model was told."""
+def _new_thread(row: dict[str, Any], meta: dict[str, Any], source: str) -> NewThread:
+    """What a fork has of its source, all of whose columns are in ``row``: where it works, and
+    what its model was told."""
     instructions, tools = meta.get("base_instructions"), meta.get("dynamic_tools")
     return NewThread(
         cwd=row["cwd"],
         originator=row["originator"] or "codex_cli_rs",
         cli_version=row["cli_version"],
         source=source,
-        model_provider=row["model_provider"],
+        model_provider=written_provider(row),
         history_mode=row["history_mode"],
         forked_from_id=row["id"],
         base_instructions=instructions if isinstance(instructions, dict) else None,
         dynamic_tools=tools if isinstance(tools, list) and tools else None,
-        memory_mode=memory_mode if memory_mode != "enabled" else None,
+        memory_mode=row["memory_mode"] if row["memory_mode"] != "enabled" else None,
     )
 
 

@@ -12,6 +12,12 @@ from typing import Final
 DEFAULT_PROVIDER: Final = "openai"
 """What Codex uses when ``config.toml`` names no ``model_provider``."""
 
+INPUTS_KEY: Final = "home_inputs"
+"""In ``index_meta``: the files that names and the default provider were last settled by."""
+JOURNAL_KEY: Final = "facts_journal"
+"""In ``index_meta``: the journal of what users set that the index last followed."""
+NO_JOURNAL: Final = "-"
+
 _NETWORK_TYPES: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
 )
@@ -41,6 +47,20 @@ def moves_under_way(index: Path) -> bool:
             return any(entry.name.endswith(".json") for entry in found)
     except OSError:
         return False
+
+
+def journal_path(index: Path) -> Path:
+    """Where the journal of the index at ``index`` lies."""
+    return index.with_name("facts.jsonl")
+
+
+def journal_state(index: Path) -> str:
+    """Identity of the journal: as long as it is the same, what users set is too."""
+    try:
+        info = journal_path(index).stat()
+    except OSError:
+        return NO_JOURNAL
+    return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
 
 
 def home_inputs(home: Path) -> str:

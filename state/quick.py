@@ -14,7 +14,14 @@ from rollout.scan import check_home, scan_home, stat_file
 from state.errors import SQLITE_ERRORS
 from state.ledger import LEDGER_SQL, compare
 from state.listing import Hidden, Page, Query, hidden_steps, page_steps, run, short_id_steps
-from state.place import home_inputs, moves_under_way
+from state.place import (
+    INPUTS_KEY,
+    JOURNAL_KEY,
+    NO_JOURNAL,
+    home_inputs,
+    journal_state,
+    moves_under_way,
+)
 from state.revision import HEAD
 
 
@@ -53,7 +60,9 @@ class Reader:
             try:
                 connection.isolation_level = None
                 connection.execute("BEGIN")  # one state of the index for all that follows
-                usable = _is_usable(connection) and (not scan or _is_in_step(connection, home))
+                usable = _is_usable(connection) and (
+                    not scan or _is_in_step(connection, home, index)
+                )
             except SQLITE_ERRORS:
                 usable = False
             yield cls(connection, home, scanned=scan) if usable else None
@@ -84,9 +93,11 @@ def _is_usable(connection: sqlite3.Connection) -> bool:
     return bool(revision == (HEAD,) and status == ("complete",))
 
 
-def _is_in_step(connection: sqlite3.Connection, home: Path) -> bool:
-    inputs = connection.execute("SELECT value FROM index_meta WHERE key = 'home_inputs'").fetchone()
-    if inputs != (home_inputs(home),):
+def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool:
+    held = dict(connection.execute("SELECT key, value FROM index_meta"))
+    if held.get(INPUTS_KEY) != home_inputs(home):
+        return False
+    if held.get(JOURNAL_KEY, NO_JOURNAL) != journal_state(index):
         return False
     ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
     return not compare(scan_home(home), ledger)

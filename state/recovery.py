@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from state.engine import open_database
 from state.errors import IndexDamaged, IndexNotWritable
-from state.facts import journal_path
 from state.lease import job_row
 from state.lock import lock_path, locked
+from state.place import journal_path
 from state.schema import metadata
 from state.snapshot import snapshot
 

@@ -212,6 +212,12 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
     await _write_titles(connection, changed)
 
 
+def written_provider(row: Mapping[str, Any]) -> str | None:
+    """The provider that a thread's rollout names, of all columns of its row; None if it names
+    none, so that the row shows the default one."""
+    return row["model_provider"] if row["fold_flags"] & SEEN_PROVIDER else None
+
+
 async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
     """Let threads whose rollout names no provider count for ``provider``."""
     c = threads.c

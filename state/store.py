@@ -18,6 +18,7 @@ from rollout.scan import FoundFile
 from rollout.version import EXTRACTOR_VERSION
 from state import rows
 from state.facts import chosen_names, facts_about, overrides_of
+from state.place import INPUTS_KEY
 from state.schema import index_meta, rollout_files, threads
 
 _ENTRY: Final = insert(rollout_files).values(
@@ -34,10 +35,6 @@ _UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
         "attempts": sa.literal_column("rollout_files.attempts + 1"),
     },
 )
-
-
-INPUTS_KEY: Final = "home_inputs"
-"""In ``index_meta``: the files that names and the default provider were last settled by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from rollout.paths import is_archived, parse_name, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
-from state.facts import Alias, Fact, Setting, chosen_names, journal_path, newest, read_facts
+from state.facts import Alias, Fact, Setting, chosen_names, newest, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
-from state.place import cwd_key, home_inputs
+from state.place import INPUTS_KEY, cwd_key, home_inputs, journal_path
 from state.store import role
 
 _REPAIR: Final = "threadkeep repair"
@@ -270,7 +270,8 @@ def _edges(index: _Index) -> Iterator[Finding]:
 
 def inputs_are_settled(connection: sqlite3.Connection, home: Path) -> bool:
     """Whether the index follows the names and the default provider as they are now."""
-    held = connection.execute("SELECT value FROM index_meta WHERE key = 'home_inputs'").fetchone()
+    wanted = "SELECT value FROM index_meta WHERE key = ?"
+    held = connection.execute(wanted, [INPUTS_KEY]).fetchone()
     return held is not None and held[0] == home_inputs(home)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,12 +18,13 @@ from rollout.names import read_names
 from rollout.scan import FoundFile, scan_home, stat_file
 from state import rows
 from state.engine import Database
+from state.errors import FileUnusable
 from state.extractor import Extractor
-from state.facts import NAME, Fact, chosen_names
+from state.facts import NAME, Fact, chosen_names, follows_journal
 from state.ledger import LEDGER_SQL, Changes, Ledger, compare
-from state.place import default_provider, home_inputs
+from state.place import INPUTS_KEY, default_provider, home_inputs
 from state.schema import index_meta, threads, user_facts
-from state.store import INPUTS_KEY, Context, Stored, forget_files, store_files
+from state.store import Context, Stored, forget_files, store_files
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
@@ -70,6 +71,7 @@ async def sync(
     """
     changes = await find_changes(database, home, reread=reread)
     counts = Counts(files=changes.files, to_read=len(changes.to_read))
+    await settle_facts(database)
     await settle_inputs(database, home)
     if changes:
         await apply_changes(database, home, changes, counts, batch_files=batch_files, report=report)
@@ -194,6 +196,18 @@ def load_context(home: Path) -> Context:
 async def forget_inputs(connection: AsyncConnection) -> None:
     """Have the next :func:`settle_inputs` look at names and the default provider again."""
     await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
+
+
+async def settle_facts(database: Database) -> None:
+    """Have the index follow the journal of what users set, which a killed process may have left
+    ahead of it."""
+    async with database.read() as connection:
+        followed = await follows_journal(connection, database.path)
+    if followed:
+        return
+    with suppress(FileUnusable):  # what users set stays as it was; verify tells
+        async with database.write_facts():
+            pass  # it follows first of all
 
 
 async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:

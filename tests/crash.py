@@ -24,6 +24,8 @@ from cli.options import Places
 from cli.run import caught_up, with_index
 from state.backup import undo
 from state.dump import read_dump, restore
+from state.edit import set_git_info, set_memory_mode, set_name
+from state.fork import fork_thread
 from state.index import ThreadIndex, open_index
 from state.moves import archive, delete, unarchive
 from state.reindex import reindex
@@ -54,6 +56,8 @@ async def _restore(index: ThreadIndex) -> None:
 
 MOVED: Final = thread_id(1)
 """The thread that is archived, unarchived and deleted."""
+CHANGED: Final = thread_id(3)
+"""The thread that is forked, named and described."""
 
 
 async def _archive(index: ThreadIndex) -> None:
@@ -70,6 +74,19 @@ async def _delete(index: ThreadIndex) -> None:
 
 async def _purge(index: ThreadIndex) -> None:
     await delete(index, MOVED, purge=True)
+
+
+async def _fork(index: ThreadIndex) -> None:
+    await fork_thread(index, CHANGED)
+
+
+async def _rename(index: ThreadIndex) -> None:
+    await set_name(index, CHANGED, "new name")
+
+
+async def _describe(index: ThreadIndex) -> None:
+    await set_git_info(index, CHANGED, {"sha": "new", "branch": None})
+    await set_memory_mode(index, CHANGED, "disabled")
 
 
 def _opened(work: Callable[[ThreadIndex], Awaitable[None]]) -> Callable[[Path, Path], None]:
@@ -99,6 +116,9 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "unarchive": _opened(_unarchive),
     "delete": _opened(_delete),
     "purge": _opened(_purge),
+    "fork": _opened(_fork),
+    "rename": _opened(_rename),
+    "describe": _opened(_describe),
     "vacuum": lambda _, path: vacuum(path),
 }
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from state.dump import read_dump
-from state.facts import Alias, Fact, journal_path
+from state.facts import Alias, Fact
+from state.place import journal_path
 
 from .checks import synced, verified
 from .command import Cli, Inside, plain_user, thread_id, write_rollout

@@ -127,14 +127,15 @@ def test_codex_shows_what_the_program_in_the_documents_records(
     script = tmp_path / "example.py"
     script.write_text(program, "utf-8")
     subprocess.run([sys.executable, str(script), str(home), str(index_path)], check=True)
-    (listed,) = answers(CODEX, home, [("thread/list", {})])
-    (thread,) = listed["result"]["data"]
-    assert thread["preview"] == "What is 2 + 2?"
-    (turns,) = answers(CODEX, home, [("thread/turns/list", {"threadId": thread["id"]})])
-    assert sorted(texts(turns["result"]["data"])) == [
-        ("completed", ["And 3 + 3?", "6"]),
-        ("completed", ["What is 2 + 2?", "4"]),
-    ]
+    listed, old = answers(CODEX, home, [("thread/list", {}), ("thread/list", {"archived": True})])
+    (fork,), (thread,) = listed["result"]["data"], old["result"]["data"]
+    assert (fork["name"], fork["preview"]) == ("Another way", "What is 2 + 2?")
+    (read,) = answers(CODEX, home, [("thread/read", {"threadId": fork["id"]})])
+    assert read["result"]["thread"]["forkedFromId"] == thread["id"]
+    shown = [("thread/turns/list", {"threadId": each["id"]}) for each in (fork, thread)]
+    one, two = (texts(turns["result"]["data"]) for turns in answers(CODEX, home, shown))
+    assert one == [("completed", ["What is 2 + 2?", "4"])]
+    assert sorted(two) == [("completed", ["And 3 + 3?", "6"]), *one]
 
 
 def test_we_go_on_with_a_thread_of_codexs(home: Path, index_path: Path, config: str) -> None:

@@ -18,8 +18,9 @@ from rollout.writer_lock import WriterLock
 from state.dump import known_facts, restore
 from state.edit import set_git_info, set_memory_mode, set_name
 from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
-from state.facts import Fact, journal_path
+from state.facts import Fact
 from state.index import ThreadIndex, open_index
+from state.place import journal_path
 from state.reindex import reindex
 
 from .checks import codes, verified
@@ -153,6 +154,18 @@ def test_facts_that_are_taken_back_leave_what_the_file_says(home: Path, index_pa
     assert codes(verified(home, index_path)) == {}
 
 
+def test_a_provider_that_a_thread_does_not_name_is_not_written(
+    home: Path, index_path: Path
+) -> None:
+    lines = [meta(history_mode="legacy"), user("ask")]
+    del lines[0]["payload"]["model_provider"]
+    file = home / write_rollout(home, lines)
+    (home / "config.toml").write_text('model_provider = "mine"\n')
+    worked(home, index_path, lambda index: set_memory_mode(index, THREAD_ID, "disabled"))
+    assert "model_provider" not in json.loads(file.read_bytes().splitlines()[-1])["payload"]
+    assert row_of(home, index_path)["model_provider"] == "mine"
+
+
 def test_a_legacy_line_changes_nothing_else(home: Path, index_path: Path) -> None:
     settings = {"cwd": "/elsewhere", "model_provider_id": "other"}
     applied = {"type": "thread_settings_applied", "thread_settings": settings}
@@ -167,6 +180,7 @@ def test_a_legacy_line_changes_nothing_else(home: Path, index_path: Path) -> Non
     row = row_of(home, index_path)
     changed = {name for name in row if row[name] != before[name]}
     derived = {"updated_at_ms", "recency_at_ms", "size_bytes", "mtime_ns", "folded_bytes", "guard"}
+    derived |= {"updated_at", "recency_at"}
     assert changed - derived == {"memory_mode", "files"}
     added = json.loads(file.read_bytes().splitlines()[-1])
     assert added["type"] == "session_meta"

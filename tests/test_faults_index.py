@@ -11,7 +11,8 @@ import pytest
 
 from state.backup import backups, undo
 from state.errors import NoBackup, PlanOutdated
-from state.facts import Fact, append_facts, journal_path
+from state.facts import Fact, append_facts
+from state.place import journal_path
 from state.repair import repair
 
 from .checks import codes, listed, planned, repaired, synced, the, verified

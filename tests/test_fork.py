@@ -351,6 +351,22 @@ def test_a_fork_is_a_thread_with_a_name_and_a_row(
         assert (home / fork.path).is_file()
 
 
+@pytest.mark.parametrize("cwd", ["", "C:\\work", "relative", "/a\0b"])
+def test_a_fork_says_of_folder_and_provider_what_its_source_says(
+    home: Path, index_path: Path, cwd: str
+) -> None:
+    lines = two_turns(paginated=False)
+    lines[0]["payload"]["cwd"] = cwd
+    assert "model_provider" not in lines[0]["payload"]
+    write_rollout(home, lines)
+    (home / "config.toml").write_text('model_provider = "mine"\n')
+    fork, row, _ = fork_it(home, index_path, THREAD_ID)
+    assert (row["model_provider"], row["cwd"]) == ("mine", cwd)
+    told = json.loads((home / fork.path).read_bytes().splitlines()[0])["payload"]
+    assert told["cwd"] == cwd
+    assert "model_provider" not in told
+
+
 def test_a_paginated_fork_without_a_name_is_called_like_its_source_begins(
     home: Path, index_path: Path
 ) -> None:

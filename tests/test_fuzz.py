@@ -24,9 +24,9 @@ from state.ask import ask
 from state.cursor import Cursor, decode
 from state.dump import dump_lines, read_dump, restore
 from state.errors import BadDump, DumpTooNew, InvalidCursor, InvalidSql, StateError
-from state.facts import Alias, Fact, Setting, append_facts, journal_path, newest, read_facts
+from state.facts import Alias, Fact, Setting, append_facts, newest, read_facts
 from state.index import open_index
-from state.place import cwd_key, default_provider
+from state.place import cwd_key, default_provider, journal_path
 
 from .checks import synced
 from .homes import thread_id, write

@@ -1,14 +1,14 @@
 """The program in the documents does what they say."""
 
-import asyncio
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-from state.listing import Query
-from state.threads import ThreadStore, open_store
+from state.threads import ThreadStore
 
+from .checks import codes, verified
 from .command import Cli
 
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"
@@ -26,18 +26,19 @@ def test_the_example_records_a_conversation(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    id_, preview = done.stdout.rstrip().split(" ", 1)
-    assert preview == "What is 2 + 2?"
+    id_, shown = done.stdout.rstrip().split(" ", 1)
+    assert shown == "Another way - What is 2 + 2?"
     assert cli.ids() == [id_]
-    assert len(program.splitlines()) < 40
-    (path,) = cli.home.rglob("rollout-*.jsonl")
-    assert len(path.read_bytes().splitlines()) == 9
-
-    async def listed() -> None:
-        async with open_store(cli.home, cli.index) as store:
-            assert [row["id"] for row in (await store.list_threads(Query())).rows] == [id_]
-
-    asyncio.run(listed())
+    (archived,) = cli.ids("--archived")
+    assert len([line for line in program.splitlines() if line]) < 40
+    sizes = {
+        path.parent.name == "archived_sessions": len(path.read_bytes().splitlines())
+        for path in cli.home.rglob("rollout-*.jsonl")
+    }
+    assert sizes == {True: 9, False: 6}
+    row = json.loads(cli.run("show", id_, "--json").out)["thread"]
+    assert row["forkedFromId"] == archived
+    assert codes(verified(cli.home, cli.index)) == {}
 
 
 def test_every_method_of_the_store_is_described() -> None:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from state.aliases import MOST_FOLDERS, moved_to, origins
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder, InvalidQuery
-from state.facts import LATEST_MS, Alias, append_facts, journal_path
+from state.facts import LATEST_MS, Alias, append_facts
 from state.index import ThreadIndex, open_index
 from state.listing import Query
+from state.place import journal_path
 from state.reindex import reindex
 from state.relink import aliases, relink, unlink
 

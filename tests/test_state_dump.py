@@ -19,9 +19,10 @@ from state.dump import (
     restore,
 )
 from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
-from state.facts import Alias, Fact, Setting, append_facts, journal_path, read_facts
+from state.facts import Alias, Fact, Setting, append_facts, read_facts
 from state.index import open_index
 from state.listing import Query
+from state.place import journal_path
 from state.reindex import reindex
 
 from .checks import synced, verified
