@@ -1,137 +1,93 @@
-"""``rename``, ``git-info`` and ``memory``: what a thread is called, and a few facts about it."""
+"""``rename``, ``git-info``, ``memory`` and ``fork``: changes of each thread by itself."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import typer
 
-from cli import errors, moves, output
+from cli import each, output
+from cli.each import Chosen, Made
 from cli.options import Places
-from cli.run import caught_up, with_index
-from rollout.errors import RolloutError
-from state.edit import MEMORY_MODES, Changed, set_git_info, set_memory_mode, set_name
-from state.errors import StateError
+from state.edit import MEMORY_MODES, Changed, git_info, set_git_info, set_memory_mode, set_name
+from state.fork import fork_thread
 from state.index import ThreadIndex
 
-Error = StateError | RolloutError
-_Entry = tuple[str, Changed | None, Error | None]
-"""A thread or what was to be one, what became of it, and why nothing did."""
+
+def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen) -> int:
+    """Name a thread, or those on stdin: ``ID<TAB>NAME``. Gives the exit status."""
+    if (reference == "-") != (name is None):
+        raise typer.BadParameter("give THREAD and NAME, or - for lines of both on stdin")
+    pairs = {reference: name or ""}
+    if name is None:
+        lines = (line.partition("\t") for line in each.stdin_lines())
+        pairs = {thread.strip(): said for thread, _, said in lines}
+    word = "would be called" if chosen.dry_run else "is called"
+
+    async def act(index: ThreadIndex, id_: str, reference: str) -> Made:
+        changed, kept = await set_name(
+            index, id_, pairs[reference], places.sqlite_home, dry_run=chosen.dry_run
+        )
+        if not chosen.as_json:
+            output.say(f"{id_} {word} {output.one_line(kept)} now.")
+        return Made({"name": kept}, indexed=changed.indexed, note=changed.note)
+
+    return each.run(places, "rename", chosen, act, references=list(pairs))
 
 
-def run_rename(places: Places, reference: str, name: str, *, as_json: bool) -> int:
-    """Name a thread. Gives the exit status."""
+def run_git_info(places: Places, changes: Mapping[str, str | None], chosen: Chosen) -> int:
+    """Show git facts of threads, or change them first. Gives the exit status."""
+    if chosen.dry_run and not changes:
+        raise typer.BadParameter("--dry-run goes with something to set")
+    names = {"sha": "commit_hash", "branch": "branch", "originUrl": "repository_url"}
 
-    async def work(index: ThreadIndex) -> tuple[Changed, str]:
-        await _catch_up(index)
-        return await set_name(index, reference, name, places.sqlite_home)
-
-    changed, kept = with_index(places, work)
-    if as_json:
-        told = {"id": changed.thread_id, "name": kept, "indexed": changed.indexed}
-        output.data({"version": 1, **told, "note": changed.note})
-    else:
-        output.say(f"{changed.thread_id} is called {output.one_line(kept)} now.")
-        _tell_more(changed)
-    return errors.OK
-
-
-def run_git_info(
-    places: Places, reference: str, changes: Mapping[str, str | None], *, as_json: bool
-) -> int:
-    """Show git facts of a thread, or change them first. Gives the exit status."""
-
-    async def work(index: ThreadIndex) -> tuple[Changed, dict[str, Any]]:
-        await _catch_up(index)
+    async def act(index: ThreadIndex, id_: str, _: str) -> Made:
+        changed, git = Changed(id_), await git_info(index, id_)
         if changes:
-            changed = await set_git_info(index, reference, changes, places.sqlite_home)
-        else:
-            changed = Changed((await index.thread(reference))["id"])
-        row = await index.thread(changed.thread_id)
-        names = {"sha": "git_sha", "branch": "git_branch", "originUrl": "git_origin_url"}
-        return changed, {name: row[column] for name, column in names.items()}
+            changed, git = await set_git_info(
+                index, id_, changes, places.sqlite_home, dry_run=chosen.dry_run
+            )
+        told = {name: git.get(key) for name, key in names.items()}
+        words = (output.one_line(value or "-") for value in told.values())
+        return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.note)
 
-    changed, git = with_index(places, work)
-    if as_json:
-        told = {"id": changed.thread_id, "gitInfo": git, "indexed": changed.indexed}
-        output.data({"version": 1, **told, "note": changed.note})
-    else:
-        output.lines(f"{name:<10} {output.one_line(value)}" for name, value in git.items() if value)
-        if not any(git.values()):
-            output.say("Nothing is known of its repository.")
-        _tell_more(changed)
-    return errors.OK
+    return each.run(places, "git-info", chosen, act, reads=not changes)
 
 
-def run_memory(places: Places, mode: str, chosen: moves.Chosen) -> int:
-    """Set the memory mode of what was chosen. Gives the exit status: that of the gravest error."""
+def run_memory(places: Places, mode: str, chosen: Chosen) -> int:
+    """Set the memory mode of threads. Gives the exit status."""
     if mode not in MEMORY_MODES:
         raise typer.BadParameter(f"the last word is one of {', '.join(MEMORY_MODES)}")
-    if bool(chosen.references) == bool(chosen.query):
-        raise typer.BadParameter("name threads, or choose them with --cwd, --search and the like")
-    if chosen.query and not (chosen.yes or chosen.dry_run):
-        raise typer.BadParameter("many threads at once need --yes (or --dry-run)")
-    references = list(moves.named(chosen.references))
+    word = f"would be {mode}" if chosen.dry_run else mode
 
-    async def set_one(index: ThreadIndex, id_: str) -> tuple[Changed | None, Error | None]:
-        try:
-            return await set_memory_mode(
-                index, id_, mode, places.sqlite_home, dry_run=chosen.dry_run
-            ), None
-        except (StateError, RolloutError) as error:
-            return None, error
-
-    async def work(index: ThreadIndex) -> list[_Entry]:
-        await _catch_up(index)
-        not_found, ids = await moves.find(index, references, chosen.query)
-        entries: list[_Entry] = [(reference, None, error) for reference, error in not_found]
-        for id_ in ids:
-            entries.append((id_, *await set_one(index, id_)))
-        return entries
-
-    entries = with_index(places, work)
-    failed = [error for _, _, error in entries if error]
-    if chosen.as_json:
-        output.data(
-            {
-                "version": 1,
-                "memoryMode": mode,
-                "dryRun": chosen.dry_run,
-                "threads": [_entry_json(entry, chosen.dry_run) for entry in entries],
-            }
+    async def act(index: ThreadIndex, id_: str, _: str) -> Made:
+        changed = await set_memory_mode(
+            index, id_, mode, places.sqlite_home, dry_run=chosen.dry_run
         )
-    else:
-        word = f"would be {mode}" if chosen.dry_run else mode
-        output.lines(f"{id_}\t{word}" for id_, _, error in entries if error is None)
-        for error in failed:
-            output.say(f"threadkeep: {output.one_line(str(error))}\n  {errors.outcome(error).hint}")
-        for told in {(c.note, c.indexed): c for _, c, _ in entries if c}.values():
-            _tell_more(told)
-    return max(
-        (errors.outcome(error).status for error in failed),
-        default=errors.OK if entries else errors.NO_MATCH,
-    )
+        return Made({"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.note)
+
+    return each.run(places, "memory", chosen, act)
 
 
-def _entry_json(entry: _Entry, dry_run: bool) -> dict[str, Any]:
-    reference, changed, error = entry
-    return {
-        "id": changed.thread_id if changed else None,
-        "reference": reference,
-        "done": changed is not None and not dry_run,
-        "indexed": changed.indexed if changed else None,
-        "note": changed.note if changed else None,
-        "error": errors.document(error)["error"] if error else None,
-    }
+def run_fork(
+    places: Places, chosen: Chosen, *, last_turn: str | None, before_turn: str | None
+) -> int:
+    """Fork threads. Gives the exit status."""
+    if last_turn is not None and before_turn is not None:
+        raise typer.BadParameter("--through-turn and --before-turn exclude each other")
+    alone = len(chosen.references) == 1 and "-" not in chosen.references
+    if (last_turn or before_turn) and not alone:
+        raise typer.BadParameter("turns have ids of their own: name one thread")
 
+    async def act(index: ThreadIndex, id_: str, _: str) -> Made:
+        fork = await fork_thread(
+            index, id_, last_turn=last_turn, before_turn=before_turn, dry_run=chosen.dry_run
+        )
+        if chosen.dry_run:
+            facts = {"forkId": None, "path": None, "name": fork.name}
+            return Made(facts, f"{id_}\twould be forked")
+        if not chosen.as_json:
+            output.say(f"Forked from {id_}. Go on with it: codex resume {fork.thread_id}")
+        path = str(places.home / fork.path)
+        facts = {"forkId": fork.thread_id, "path": path, "name": fork.name}
+        return Made(facts, fork.thread_id, fork.indexed)
 
-async def _catch_up(index: ThreadIndex) -> None:
-    note = await caught_up(index)
-    if note:
-        output.say(note)
-
-
-def _tell_more(changed: Changed) -> None:
-    if changed.note:
-        output.say(f"Codex may go on with what it had: {changed.note}.")
-    if not changed.indexed:
-        output.say(errors.NOT_INDEXED)
+    return each.run(places, "fork", chosen, act)

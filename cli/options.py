@@ -43,41 +43,9 @@ ThreadArgument = Annotated[
         show_default=False,
     ),
 ]
-# The filters of ``list``, which choose threads for other commands too.
 ArchivedOption = Annotated[
     bool, typer.Option("--archived", help="The archived threads, and only those.")
 ]
-SourceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--source",
-        help="Only this source kind: cli, vscode, exec, appServer, subAgent, subAgentReview,"
-        " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable.",
-    ),
-]
-AllSourcesOption = Annotated[
-    bool, typer.Option("--all-sources", help="Also what was not started by hand.")
-]
-ProviderOption = Annotated[
-    list[str] | None, typer.Option("--provider", help="Only this model provider. Repeatable.")
-]
-CwdOption = Annotated[
-    list[str] | None, typer.Option("--cwd", help="Only threads of this folder. Repeatable.")
-]
-SearchOption = Annotated[
-    str | None,
-    typer.Option("--search", help="Only threads whose name or beginning holds this text."),
-]
-ParentOption = Annotated[
-    str | None, typer.Option("--parent", help="Only children of this thread id.")
-]
-AncestorOption = Annotated[
-    str | None, typer.Option("--ancestor", help="Only descendants of this thread id.")
-]
-ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", help="Leave out this thread id. Repeatable.")
-]
-
 ThreadsArgument = Annotated[
     list[str] | None,
     typer.Argument(

@@ -54,9 +54,15 @@ class Changed:
 
 
 async def set_name(
-    index: ThreadIndex, reference: str, name: str, sqlite_home: Path | None = None
+    index: ThreadIndex,
+    reference: str,
+    name: str,
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
 ) -> tuple[Changed, str]:
-    """Name a thread; gives the name as it is kept, without blanks around it.
+    """Name a thread; gives the name as it is kept, without blanks around it. With ``dry_run`` it
+    is only checked whether it can be so.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
@@ -71,6 +77,8 @@ async def set_name(
     row = await index.thread(reference)
     if row["archived"]:
         raise ThreadArchived(row["id"])
+    if dry_run:
+        return Changed(row["id"]), name
     with home_written(index.home):
         await asyncio.to_thread(append_name, index.home, row["id"], name)
     indexed = await name_settled(index)
@@ -120,10 +128,12 @@ async def set_git_info(
     changes: Mapping[str, str | None],
     sqlite_home: Path | None = None,
     *,
+    dry_run: bool = False,
     live: _Live = _NONE,
-) -> Changed:
+) -> tuple[Changed, dict[str, str]]:
     """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
-    not named stays. Credentials in a URL are left out.
+    not named stays. Credentials in a URL are left out. Gives all of them, see :func:`git_info`;
+    with ``dry_run`` as they would be.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
@@ -148,12 +158,26 @@ async def set_git_info(
     row = await index.thread(reference)
     facts = {GIT_FIELDS[field][0]: value for field, value in given.items()}
     # A session_meta with git replaces all of it.
-    wanted = {name: row[column] for column, name in GIT_FIELDS.values()}
-    wanted |= {GIT_FIELDS[field][1]: value for field, value in given.items()}
+    wanted = _git_of(row) | {GIT_FIELDS[field][1]: value for field, value in given.items()}
     git = {name: value for name, value in wanted.items() if value is not None}
     _check_mode(row)
+    if dry_run:
+        return Changed(row["id"]), git
     changed = await _change(index, row, facts, {"git": git}, live)
-    return await _told(index, changed, facts, sqlite_home)
+    return await _told(index, changed, facts, sqlite_home), git
+
+
+async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
+    """What is known of a thread's repository, by the names that rollouts have.
+
+    Raises:
+        AmbiguousThread, ThreadNotFound: see :meth:`state.index.ThreadIndex.thread`.
+    """
+    return {name: value for name, value in _git_of(await index.thread(reference)).items() if value}
+
+
+def _git_of(row: Row) -> dict[str, str | None]:
+    return {name: row[column] for column, name in GIT_FIELDS.values()}
 
 
 def _check_mode(row: Row) -> None:

@@ -43,9 +43,12 @@ async def fork_thread(
     last_turn: str | None = None,
     before_turn: str | None = None,
     source: str = "cli",
+    dry_run: bool = False,
 ) -> Forked:
     """Fork the thread that ``reference`` means: all of it, or through ``last_turn``, or up to
     ``before_turn`` (rollout-format §13). ``source`` is who forks, as in a ``session_meta``.
+
+    With ``dry_run`` it is only checked whether that can be.
 
     The fork has the source's name. A paginated one, which holds no message of its own yet, else
     has the source's beginning for its name, as lists could show nothing of it.
@@ -83,6 +86,8 @@ async def fork_thread(
 
     def write() -> None:
         fork = plan_fork(path, thread, cut, lambda rollout_id: _file_of(index.home, rollout_id))
+        if dry_run:
+            return
         with WriterLock.acquire(index.home, thread.id):
             write_fork(fork, index.home / made, git)
             if name is not None:
@@ -94,7 +99,7 @@ async def fork_thread(
 
     with home_written(index.home):
         await asyncio.to_thread(write)
-    indexed = await reread_file(index, made) and await name_settled(index)
+    indexed = dry_run or (await reread_file(index, made) and await name_settled(index))
     return Forked(thread.id, row["id"], made, name, indexed)
 
 

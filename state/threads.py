@@ -219,9 +219,10 @@ class ThreadStore:
     ) -> Changed:
         """Set git facts of a thread: see :func:`state.edit.set_git_info`."""
         await self._settle(thread_id)
-        return await set_git_info(
+        changed, _ = await set_git_info(
             self.index, thread_id, git, self._sqlite_home, live=self._open_recorders()
         )
+        return changed
 
     async def fork_thread(
         self,

@@ -119,6 +119,7 @@ class Cli:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         prefix: Sequence[str] = COMMAND,
+        stdin: str = "",
     ) -> Ran:
         """Run it to its end: with exit ``status``, and never with a traceback."""
         environment = self.environment(env)
@@ -126,6 +127,7 @@ class Cli:
             [*prefix, *arguments],
             env=environment,
             cwd=cwd or self.base,
+            input=stdin.encode(),
             capture_output=True,
             timeout=60,
             check=False,
@@ -165,9 +167,11 @@ class Inside(Cli):
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         prefix: Sequence[str] = COMMAND,
+        stdin: str = "",
     ) -> Ran:
         if prefix is not COMMAND:
-            return super().run(*arguments, status=status, env=env, cwd=cwd, prefix=prefix)
+            options: dict[str, Any] = {"env": env, "cwd": cwd, "prefix": prefix, "stdin": stdin}
+            return super().run(*arguments, status=status, **options)
         before = dict(os.environ), os.getcwd(), sys.argv, sys.stdin
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
         try:
@@ -176,7 +180,7 @@ class Inside(Cli):
             os.chdir(cwd or self.base)
             sys.argv = [COMMAND[0], *arguments]
             with (
-                open(os.devnull) as sys.stdin,
+                io.TextIOWrapper(io.BytesIO(stdin.encode())) as sys.stdin,
                 contextlib.redirect_stdout(out),
                 contextlib.redirect_stderr(err),
                 pytest.raises(SystemExit) as ended,

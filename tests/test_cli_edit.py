@@ -75,14 +75,32 @@ def test_a_fork_is_listed_at_once(cli: Cli) -> None:
     (id_,) = ran.lines
     assert f"codex resume {id_}" in ran.err
     assert set(cli.ids("--no-sync")) == {id_, *map(thread_id, range(3))}
-    told = cli.run("fork", id_, "--before-turn", "rollout-2", "--json").json
-    assert (told["forkedFromId"], told["indexed"]) == (id_, True)
+    (told,) = cli.run("fork", id_, "--before-turn", "rollout-2", "--json").json["threads"]
+    assert (told["id"], told["done"], told["indexed"]) == (id_, True, True)
     assert Path(told["path"]).is_file()
+    assert told["forkId"] in told["path"]
     ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
     assert "turn rollout-9 is not in" in ran.err
     assert "is archived" in cli.run("fork", thread_id(3), status=2).err
     cli.run("fork", id_, "--through-turn", "a", "--before-turn", "b", status=2)
     assert cli.run("verify", "--deep").status == 0
+
+
+def test_many_threads_are_forked_each_by_itself(cli: Cli) -> None:
+    before = cli.ids()
+    ran = cli.run("fork", "--cwd", "/a", "--dry-run")
+    assert sorted(ran.lines) == [f"{thread_id(n)}\twould be forked" for n in (1, 2)]
+    cli.run("fork", "--cwd", "/a", status=2)
+    cli.run("fork", "--cwd", "/a", "--yes", "--before-turn", "x", status=2)
+    cli.run("fork", "-", "--before-turn", "x", stdin="x", status=2)
+    assert cli.ids() == before
+    made = cli.run("fork", "--cwd", "/a", "--yes").lines
+    text = f"{thread_id(0)}\tits name\n\n{thread_id(3)}\nnobody\n"
+    ran = cli.run("fork", "-", stdin=text, status=3)
+    assert "is archived" in ran.err
+    assert "nobody" in ran.err
+    assert len(made) == 2
+    assert sorted(cli.ids()) == sorted([*before, *made, *ran.lines])
 
 
 def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
@@ -92,32 +110,59 @@ def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
     told = cli.run("rename", thread_id(1), " other ", "--json").json
     assert told == {
         "version": 1,
-        "id": thread_id(1),
-        "name": "other",
-        "indexed": True,
-        "note": None,
+        "action": "rename",
+        "dryRun": False,
+        "threads": [
+            {
+                "id": thread_id(1),
+                "reference": thread_id(1),
+                "done": True,
+                "name": "other",
+                "indexed": True,
+                "note": None,
+                "error": None,
+            }
+        ],
     }
     assert cli.run("show", "other", "--json").json["thread"]["id"] == thread_id(1)
     assert "must not be empty" in cli.run("rename", thread_id(1), " ", status=2).err
     cli.run("rename", "nobody", "x", status=3)
 
 
+def test_names_come_from_stdin(cli: Cli) -> None:
+    text = f"{thread_id(0)}\tone\ttab\n{thread_id(1)[:8]}\ttwo\n{thread_id(1)}\t two \n"
+    ran = cli.run("rename", "-", "--dry-run", stdin=text, status=2)
+    assert "would be called one" in ran.err
+    assert "fits 4 threads" in ran.err
+    assert not (cli.home / "session_index.jsonl").exists()
+    cli.run("rename", "-", stdin=text, status=2)
+    names = cli.run("query", "SELECT name FROM v_threads ORDER BY id").lines[1:]
+    assert names == ["one tab", "two", "", ""]
+    cli.run("rename", "-", stdin=f"{thread_id(2)}\n", status=2)
+    cli.run("rename", "-", "name", status=2)
+    cli.run("rename", thread_id(2), status=2)
+    assert cli.run("rename", "-", stdin="", status=1).out == ""
+
+
 def test_git_info_is_shown_and_set(cli: Cli) -> None:
-    ran = cli.run("git-info", thread_id(1))
-    assert (ran.out, "Nothing is known" in ran.err) == ("", True)
+    one, two = thread_id(1), thread_id(2)
+    assert cli.run("git-info", one).out == f"{one}\t-\t-\t-\n"
     words = ["--branch", "b", "--origin", "https://u:p@h.invalid/x"]
-    assert cli.run("git-info", thread_id(1), *words).lines == [
-        "branch     b",
-        "originUrl  https://h.invalid/x",
-    ]
-    told = cli.run("git-info", thread_id(1), "--clear-branch", "--sha", "abc", "--json").json
-    assert told["gitInfo"] == {"sha": "abc", "branch": None, "originUrl": "https://h.invalid/x"}
-    cli.run("git-info", thread_id(1), "--sha", "a", "--clear-sha", status=2)
-    cli.run("git-info", thread_id(1), "--sha", " ", status=2)
-    with WriterLock.acquire(cli.home, thread_id(1)):
-        error = cli.run("git-info", thread_id(1), "--sha", "a", "--json", status=5).json["error"]
-    assert (error["kind"], error["retryable"]) == ("writer_active", True)
-    assert f"pid {os.getpid()}" in error["message"]
+    ran = cli.run("git-info", one, *words, "--dry-run")
+    assert ran.lines == [f"{one}\t-\tb\thttps://h.invalid/x"]
+    assert cli.run("git-info", one).out == f"{one}\t-\t-\t-\n"
+    assert cli.run("git-info", one, *words).lines == ran.lines
+    (told,) = cli.run("git-info", one, "--clear-branch", "--sha", "a", "--json").json["threads"]
+    assert told["gitInfo"] == {"sha": "a", "branch": None, "originUrl": "https://h.invalid/x"}
+    cli.run("git-info", one, "--sha", "a", "--clear-sha", status=2)
+    cli.run("git-info", one, "--sha", " ", status=2)
+    with WriterLock.acquire(cli.home, one):
+        ran = cli.run("git-info", "--cwd", "/a", "--sha", "b", "--yes", "--json", status=5)
+    told, written = sorted(ran.json["threads"], key=lambda entry: entry["id"])
+    assert (told["error"]["kind"], told["error"]["retryable"]) == ("writer_active", True)
+    assert f"pid {os.getpid()}" in told["error"]["message"]
+    assert (written["id"], written["done"], written["gitInfo"]["sha"]) == (two, True, "b")
+    assert len(cli.run("git-info", "--cwd", "/a").lines) == 2, "showing needs no --yes"
 
 
 def test_memory_is_set_for_many_threads(cli: Cli) -> None:

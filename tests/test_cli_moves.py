@@ -14,7 +14,7 @@ import pytest
 from rollout.writer_lock import WriterLock
 
 from .checks import codes, verified
-from .command import COMMAND, Cli, Inside, plain_user, thread_id, write_rollout
+from .command import Cli, Inside, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
 
@@ -68,14 +68,8 @@ def test_threads_that_are_named_are_moved_and_told(cli: Cli) -> None:
 
 def test_ids_come_from_stdin_as_list_prints_them(cli: Cli) -> None:
     listed = cli.run("list", "--cwd", "/a").out
-    done = subprocess.run(
-        [*COMMAND, "archive", "-", "--json"],
-        input=listed.encode(),
-        env=cli.environment(),
-        capture_output=True,
-        check=True,
-    )
-    assert [entry["done"] for entry in json.loads(done.stdout)["threads"]] == [True] * 3
+    told = cli.run("archive", "-", "--json", stdin=listed).json["threads"]
+    assert [entry["done"] for entry in told] == [True] * 3
     assert archived(cli.home) == [0, 1, 2, 5]
 
 

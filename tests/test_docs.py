@@ -33,8 +33,8 @@ def named(group: typer.Typer, before: str = "") -> dict[str, CommandInfo]:
         found[before + name] = command
     for inner in group.registered_groups:
         assert inner.typer_instance
-        assert isinstance(inner.typer_instance.info.name, str)
-        found |= named(inner.typer_instance, f"{before}{inner.typer_instance.info.name} ")
+        word = inner.typer_instance.info.name
+        found |= named(inner.typer_instance, f"{before}{word} " if isinstance(word, str) else "")
     return found
 
 

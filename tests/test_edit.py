@@ -272,7 +272,8 @@ def test_codex_s_own_database_is_told_one_row(
         for id_ in ids.values():
             assert (await set_name(index, id_, "new"))[0].note is None
             assert (await set_memory_mode(index, id_, "disabled")).note is None
-            assert (await set_git_info(index, id_, {"sha": "abc", "branch": None})).note is None
+            changed, _ = await set_git_info(index, id_, {"sha": "abc", "branch": None})
+            assert changed.note is None
 
     worked(home, index_path, work)
     set_ = {"memory_mode": "disabled", "git_sha": "abc", "git_branch": None}

@@ -318,7 +318,7 @@ def test_nothing_is_overwritten_and_nothing_left_behind(home: Path) -> None:
     assert [file.name for file in target.parent.iterdir() if file.is_file()] == ["there.jsonl"]
 
 
-def fork_it(home: Path, index_path: Path, reference: str, **cut: str) -> tuple[Forked, Any, Any]:
+def fork_it(home: Path, index_path: Path, reference: str, **cut: Any) -> tuple[Forked, Any, Any]:
     """A fork, its row, and the row when the index is made anew."""
 
     async def work() -> tuple[Forked, Any, Any]:

@@ -1,0 +1,251 @@
+"""Commands that change threads, or what users set for them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.filters import Filters, takes_filters
+from cli.options import (
+    ArchivedOption,
+    DryRunOption,
+    JsonOption,
+    ThreadArgument,
+    ThreadsArgument,
+    YesOption,
+    places,
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def rename(
+    context: typer.Context,
+    thread: ThreadArgument,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="What to call it; with - for the thread, both come from stdin: an id, a tab and"
+            " a name on each line.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Name a thread, here and in Codex."""
+    from cli import edit as command
+    from cli.each import Chosen
+
+    chosen = Chosen([thread], dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(command.run_rename(places(context), thread, name, chosen))
+
+
+@app.command()
+@takes_filters
+def fork(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    through_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The last turn that the fork has.")
+    ] = None,
+    before_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
+    ] = None,
+    *,
+    filters: Filters,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new thread that begins as this one did, and print its id."""
+    from cli import edit as command
+    from cli.each import Chosen
+
+    query = filters.choice(archived=False)
+    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    status = command.run_fork(
+        places(context), chosen, last_turn=through_turn, before_turn=before_turn
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+@takes_filters
+def archive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    *,
+    filters: Filters,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the archive."""
+    from cli import moves as command
+    from cli.each import Chosen
+    from state.moves import Action
+
+    query = filters.choice(archived=False)
+    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
+
+
+@app.command()
+@takes_filters
+def unarchive(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    *,
+    filters: Filters,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take threads, and what they have spawned, out of the archive."""
+    from cli import moves as command
+    from cli.each import Chosen
+    from state.moves import Action
+
+    query = filters.choice(archived=True)
+    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen))
+
+
+@app.command()
+@takes_filters
+def delete(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove them for good, not into the trash.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move threads, and what they have spawned, into the trash of the home."""
+    from cli import moves as command
+    from cli.each import Chosen
+    from state.moves import Action
+
+    query = filters.choice(archived=archived)
+    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    action = Action.PURGE if purge else Action.DELETE
+    raise typer.Exit(command.run(places(context), action, chosen))
+
+
+@app.command("git-info")
+@takes_filters
+def git_info(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    sha: Annotated[str | None, typer.Option(help="The commit.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the repository comes from.")
+    ] = None,
+    clear_sha: Annotated[bool, typer.Option("--clear-sha", help="No commit.")] = False,
+    clear_branch: Annotated[bool, typer.Option("--clear-branch", help="No branch.")] = False,
+    clear_origin: Annotated[bool, typer.Option("--clear-origin", help="No origin.")] = False,
+    *,
+    archived: ArchivedOption = False,
+    filters: Filters,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the git facts of threads, or set them."""
+    from cli import edit as command
+    from cli.each import Chosen
+
+    changes: dict[str, str | None] = {}
+    for field, value, clear in (
+        ("sha", sha, clear_sha),
+        ("branch", branch, clear_branch),
+        ("origin", origin, clear_origin),
+    ):
+        if clear and value is not None:
+            raise typer.BadParameter(f"--{field} and --clear-{field} exclude each other")
+        if clear or value is not None:
+            changes[field] = value
+    query = filters.choice(archived=archived)
+    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run_git_info(places(context), changes, chosen))
+
+
+@app.command()
+@takes_filters
+def memory(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[THREAD]... MODE",
+            help="Threads as for show, - takes ids from stdin; and enabled or disabled.",
+            show_default=False,
+        ),
+    ],
+    *,
+    filters: Filters,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether Codex may make memories of threads."""
+    from cli import edit as command
+    from cli.each import Chosen
+
+    query = filters.choice(archived=False)
+    chosen = Chosen(words[:-1], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    raise typer.Exit(command.run_memory(places(context), words[-1], chosen))
+
+
+@app.command()
+def relink(
+    context: typer.Context,
+    old: Annotated[str | None, typer.Argument(help="Where a folder was.")] = None,
+    new: Annotated[str | None, typer.Argument(help="Where it is now.")] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="OLD", help="Forget that this folder has moved.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a folder has moved, so that list --cwd NEW finds its threads; or list those."""
+    from cli import facts
+
+    if (old is None) != (new is None) or (old is not None and remove is not None):
+        raise typer.BadParameter("give OLD and NEW, or --remove OLD, or nothing")
+    status = facts.run_relink(places(context), old, new, removed=remove, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def dump(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Where to. [default: stdout]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what was set by hand (names, relinked folders) as lines of text."""
+    from cli import facts
+
+    raise typer.Exit(facts.run_dump(places(context), file, as_json=as_json))
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="A dump. [default: stdin]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge a dump with what is set here: of two facts about one thing the newer counts."""
+    from cli import facts
+
+    raise typer.Exit(facts.run_restore(places(context), file, as_json=as_json))

@@ -1,0 +1,190 @@
+"""The same for each of many threads: which they are, what became of each, as lines or as JSON."""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import typer
+
+from cli import errors, output
+from cli.options import Places
+from cli.run import caught_up, with_index
+from rollout.errors import RolloutError
+from state.errors import StateError
+from state.index import ThreadIndex
+from state.listing import Query
+
+Error = StateError | RolloutError
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a command was told to work on, and how."""
+
+    references: Sequence[str]
+    query: Query | None = None
+    """The filters; None if there are none."""
+    dry_run: bool = False
+    yes: bool = False
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change of one thread that was made, or would be."""
+
+    facts: Mapping[str, Any]
+    """What JSON tells besides."""
+    line: str = ""
+    """What is printed, if anything is."""
+    indexed: bool = True
+    note: str | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """One thread that was asked for, and what became of it."""
+
+    reference: str
+    """As it was named; the id where filters found it."""
+    thread_id: str | None = None
+    made: Made | None = None
+    error: Error | None = None
+
+
+Act = Callable[[ThreadIndex, str, str], Awaitable[Made]]
+"""Changes a thread by its id; the last is what it was called in the command."""
+
+
+def run(
+    places: Places,
+    action: str,
+    chosen: Chosen,
+    act: Act,
+    *,
+    references: Sequence[str] | None = None,
+    reads: bool = False,
+) -> int:
+    """Change each thread that was chosen, by itself. Gives the exit status: that of the gravest
+    error. ``references`` are those that were read from stdin, ``reads`` says that nothing is
+    changed at all."""
+    asks = not reads and must_ask(chosen)
+    references = named(chosen) if references is None else references
+
+    async def work(index: ThreadIndex) -> list[Entry]:
+        note = await caught_up(index)
+        if note:
+            output.say(note)
+        entries = await find(index, references, chosen.query)
+        if asks and entries and not _agreed(action, len(entries)):
+            return []
+        for entry in entries:
+            if entry.thread_id is not None:
+                try:
+                    entry.made = await act(index, entry.thread_id, entry.reference)
+                except (StateError, RolloutError) as error:
+                    entry.error = error
+        return entries
+
+    entries = with_index(places, work)
+    if chosen.as_json:
+        told = [_entry_json(entry, done=not chosen.dry_run) for entry in entries]
+        output.data({"version": 1, "action": action, "dryRun": chosen.dry_run, "threads": told})
+    else:
+        _tell(entries)
+    return status_of(entries, [entry.error for entry in entries])
+
+
+def must_ask(chosen: Chosen, *, always: bool = False) -> bool:
+    """Whether it is to be asked before anything is done: where filters choose, or ``always``."""
+    asks = (always or chosen.query is not None) and not (chosen.yes or chosen.dry_run)
+    if asks and (chosen.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
+        raise typer.BadParameter("this needs --yes where nobody can be asked (or --dry-run)")
+    return asks
+
+
+def _agreed(action: str, count: int) -> bool:
+    return typer.confirm(f"{action}: {output.plural(count, 'thread')}?", err=True)
+
+
+def _tell(entries: Sequence[Entry]) -> None:
+    made = [entry.made for entry in entries if entry.made]
+    output.lines(each.line for each in made if each.line)
+    tell_errors(entry.error for entry in entries)
+    for note in dict.fromkeys(each.note for each in made if each.note):
+        output.say(f"Codex may go on with what it had: {note}.")
+    if not all(each.indexed for each in made):
+        output.say(errors.NOT_INDEXED)
+
+
+def tell_errors(found: Iterable[Error | None]) -> None:
+    """Say what was refused, and what to do about it."""
+    for error in found:
+        if error is None:
+            continue
+        output.say(f"threadkeep: {output.one_line(str(error))}\n  {errors.outcome(error).hint}")
+
+
+def status_of(results: Sequence[object], found: Iterable[Error | None]) -> int:
+    """The gravest of what was refused; that there was nothing, if so."""
+    return max(
+        (errors.outcome(error).status for error in found if error),
+        default=errors.OK if results else errors.NO_MATCH,
+    )
+
+
+def error_json(error: Error | None) -> dict[str, Any] | None:
+    """An error in a document about many threads."""
+    told: dict[str, Any] | None = errors.document(error)["error"] if error else None
+    return told
+
+
+def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
+    made = entry.made
+    return {
+        "id": entry.thread_id,
+        "reference": entry.reference,
+        "done": made is not None and done,
+        **(made.facts if made else {}),
+        "indexed": made.indexed if made else None,
+        "note": made.note if made else None,
+        "error": error_json(entry.error),
+    }
+
+
+def named(chosen: Chosen) -> list[str]:
+    """What was named; ``-`` stands for the first column of stdin. Refuses what is not clear."""
+    if bool(chosen.references) == bool(chosen.query):
+        raise typer.BadParameter("name threads, or choose them with --cwd, --search and the like")
+    found: list[str] = []
+    for reference in chosen.references:
+        if reference == "-":
+            found += (line.split("\t", 1)[0].strip() for line in stdin_lines())
+        else:
+            found.append(reference)
+    return found
+
+
+def stdin_lines() -> list[str]:
+    """The lines of stdin that are not blank."""
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+async def find(index: ThreadIndex, references: Sequence[str], query: Query | None) -> list[Entry]:
+    """The threads that are named, or that ``query`` finds, each once; what is named and is no
+    thread has its error."""
+    found: dict[str, Entry] = {}
+    for reference in references:
+        try:
+            id_ = (await index.thread(reference))["id"]
+        except StateError as error:
+            found[f"not found: {reference}"] = Entry(reference, error=error)
+        else:
+            found.setdefault(id_, Entry(reference, id_))
+    while query is not None:
+        page = await index.page(query)
+        found |= {row["id"]: Entry(row["id"], row["id"]) for row in page.rows}
+        query = replace(query, cursor=page.next_cursor) if page.next_cursor else None
+    return list(found.values())
