@@ -64,6 +64,7 @@ async def caught_up(index: ThreadIndex) -> str:
             if await index.catch_up(report) is not None:
                 return ""
     except IndexBusy as busy:
+        index.database.wait_no_more()
         return f"Not caught up with the files: {busy}."
     job = await index.backfill_status()
     return (

@@ -33,6 +33,7 @@ from state.revision import HEAD, REVISIONS
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a writer waits for another one, in seconds."""
+_SHORT_PATIENCE_MS: Final = 100
 _NOT_WRITABLE: Final = (
     "SQLITE_READONLY",
     "SQLITE_CANTOPEN",
@@ -52,6 +53,7 @@ class Database:
         self.path = path
         self._readers = engine
         self._writers = engine.execution_options(begin="IMMEDIATE")
+        self._waits = True
         self._idle: list[sqlite3.Connection] = []
 
     @asynccontextmanager
@@ -72,9 +74,17 @@ class Database:
         Raises:
             IndexBusy: another process kept the lock for longer.
         """
+        writers = self._writers
+        if not self._waits:
+            writers = writers.execution_options(patience_ms=_SHORT_PATIENCE_MS)
         with translated(self.path):
-            async with self._writers.begin() as connection:
+            async with writers.begin() as connection:
                 yield connection
+
+    def wait_no_more(self) -> None:
+        """Hardly wait for other writers from now on: who has waited in vain once, and goes on
+        with what there is, should not again."""
+        self._waits = False
 
     @asynccontextmanager
     async def write_facts(self) -> AsyncGenerator[AsyncConnection]:
@@ -235,7 +245,10 @@ def _prepare_place(path: Path) -> None:
 
 
 def _on_begin(connection: sa.Connection) -> None:
-    mode = connection.get_execution_options().get("begin", "DEFERRED")
+    options = connection.get_execution_options()
+    if "patience_ms" in options:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {options['patience_ms']}")
+    mode = options.get("begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 

@@ -29,6 +29,11 @@ def copy_corpus(target: Path) -> Path:
     return target
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are processors: many tests wait, for locks and for processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def corpus_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The corpus home, for tests that do not change it."""
