@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from cli.filters import Filters, takes_filters
+from cli.filters import Chosen, Filters, takes_chosen, takes_filters
 from cli.options import (
     ArchivedOption,
     DryRunOption,
     JsonOption,
     ThreadArgument,
-    ThreadsArgument,
     YesOption,
     places,
 )
@@ -36,17 +35,15 @@ def rename(
 ) -> None:
     """Name a thread, here and in Codex."""
     from cli import edit as command
-    from cli.each import Chosen
 
-    chosen = Chosen([thread], dry_run=dry_run, as_json=as_json)
+    chosen = Chosen(references=[thread], dry_run=dry_run, as_json=as_json)
     raise typer.Exit(command.run_rename(places(context), thread, name, chosen))
 
 
 @app.command()
-@takes_filters
+@takes_chosen
 def fork(
     context: typer.Context,
-    threads: ThreadsArgument = None,
     through_turn: Annotated[
         str | None, typer.Option(metavar="ID", help="The last turn that the fork has.")
     ] = None,
@@ -54,17 +51,11 @@ def fork(
         str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
     ] = None,
     *,
-    filters: Filters,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
+    chosen: Chosen,
 ) -> None:
     """Make a new thread that begins as this one did, and print its id."""
     from cli import edit as command
-    from cli.each import Chosen
 
-    query = filters.choice(archived=False)
-    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
     status = command.run_fork(
         places(context), chosen, last_turn=through_turn, before_turn=before_turn
     )
@@ -72,78 +63,48 @@ def fork(
 
 
 @app.command()
-@takes_filters
-def archive(
-    context: typer.Context,
-    threads: ThreadsArgument = None,
-    *,
-    filters: Filters,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@takes_chosen
+def archive(context: typer.Context, *, chosen: Chosen) -> None:
     """Move threads, and what they have spawned, into the archive."""
     from cli import moves as command
-    from cli.each import Chosen
     from state.moves import Action
 
-    query = filters.choice(archived=False)
-    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
     raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
 
 
 @app.command()
-@takes_filters
-def unarchive(
-    context: typer.Context,
-    threads: ThreadsArgument = None,
-    *,
-    filters: Filters,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@takes_chosen
+def unarchive(context: typer.Context, *, chosen: Chosen) -> None:
     """Take threads, and what they have spawned, out of the archive."""
     from cli import moves as command
-    from cli.each import Chosen
     from state.moves import Action
 
-    query = filters.choice(archived=True)
-    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
-    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen))
+    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen, archived=True))
 
 
 @app.command()
-@takes_filters
+@takes_chosen
 def delete(
     context: typer.Context,
-    threads: ThreadsArgument = None,
     archived: ArchivedOption = False,
-    *,
-    filters: Filters,
     purge: Annotated[
         bool, typer.Option("--purge", help="Remove them for good, not into the trash.")
     ] = False,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
+    *,
+    chosen: Chosen,
 ) -> None:
     """Move threads, and what they have spawned, into the trash of the home."""
     from cli import moves as command
-    from cli.each import Chosen
     from state.moves import Action
 
-    query = filters.choice(archived=archived)
-    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
     action = Action.PURGE if purge else Action.DELETE
-    raise typer.Exit(command.run(places(context), action, chosen))
+    raise typer.Exit(command.run(places(context), action, chosen, archived=archived))
 
 
 @app.command("git-info")
-@takes_filters
+@takes_chosen
 def git_info(
     context: typer.Context,
-    threads: ThreadsArgument = None,
     sha: Annotated[str | None, typer.Option(help="The commit.")] = None,
     branch: Annotated[str | None, typer.Option(help="The branch.")] = None,
     origin: Annotated[
@@ -152,16 +113,12 @@ def git_info(
     clear_sha: Annotated[bool, typer.Option("--clear-sha", help="No commit.")] = False,
     clear_branch: Annotated[bool, typer.Option("--clear-branch", help="No branch.")] = False,
     clear_origin: Annotated[bool, typer.Option("--clear-origin", help="No origin.")] = False,
-    *,
     archived: ArchivedOption = False,
-    filters: Filters,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
+    *,
+    chosen: Chosen,
 ) -> None:
     """Show the git facts of threads, or set them."""
     from cli import edit as command
-    from cli.each import Chosen
 
     changes: dict[str, str | None] = {}
     for field, value, clear in (
@@ -173,9 +130,7 @@ def git_info(
             raise typer.BadParameter(f"--{field} and --clear-{field} exclude each other")
         if clear or value is not None:
             changes[field] = value
-    query = filters.choice(archived=archived)
-    chosen = Chosen(threads or [], query, dry_run=dry_run, yes=yes, as_json=as_json)
-    raise typer.Exit(command.run_git_info(places(context), changes, chosen))
+    raise typer.Exit(command.run_git_info(places(context), changes, chosen, archived=archived))
 
 
 @app.command()
@@ -198,10 +153,10 @@ def memory(
 ) -> None:
     """Say whether Codex may make memories of threads."""
     from cli import edit as command
-    from cli.each import Chosen
 
-    query = filters.choice(archived=False)
-    chosen = Chosen(words[:-1], query, dry_run=dry_run, yes=yes, as_json=as_json)
+    chosen = Chosen(
+        references=words[:-1], filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
+    )
     raise typer.Exit(command.run_memory(places(context), words[-1], chosen))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from cli import errors, output
+from cli.filters import Chosen
 from cli.options import Places
 from cli.run import caught_up, with_index
 from rollout.errors import RolloutError
@@ -16,18 +17,6 @@ from state.index import ThreadIndex
 from state.listing import Query
 
 Error = StateError | RolloutError
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a command was told to work on, and how."""
-
-    references: Sequence[str]
-    query: Query | None = None
-    """The filters; None if there are none."""
-    dry_run: bool = False
-    yes: bool = False
-    as_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +52,22 @@ def run(
     chosen: Chosen,
     act: Act,
     *,
+    archived: bool = False,
     references: Sequence[str] | None = None,
     reads: bool = False,
 ) -> int:
     """Change each thread that was chosen, by itself. Gives the exit status: that of the gravest
-    error. ``references`` are those that were read from stdin, ``reads`` says that nothing is
-    changed at all."""
-    asks = not reads and must_ask(chosen)
+    error. The filters choose among the ``archived`` threads or the others; ``references`` are
+    those that were read from stdin, ``reads`` says that nothing is changed at all."""
+    query = chosen.query(archived=archived)
+    asks = not reads and query is not None and must_ask(chosen)
     references = named(chosen) if references is None else references
 
     async def work(index: ThreadIndex) -> list[Entry]:
         note = await caught_up(index)
         if note:
             output.say(note)
-        entries = await find(index, references, chosen.query)
+        entries = await find(index, references, query)
         if asks and entries and not _agreed(action, len(entries)):
             return []
         for entry in entries:
@@ -96,9 +87,9 @@ def run(
     return status_of(entries, [entry.error for entry in entries])
 
 
-def must_ask(chosen: Chosen, *, always: bool = False) -> bool:
-    """Whether it is to be asked before anything is done: where filters choose, or ``always``."""
-    asks = (always or chosen.query is not None) and not (chosen.yes or chosen.dry_run)
+def must_ask(chosen: Chosen) -> bool:
+    """Whether it is to be asked before so much is done; refuses where nobody can be."""
+    asks = not (chosen.yes or chosen.dry_run)
     if asks and (chosen.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
         raise typer.BadParameter("this needs --yes where nobody can be asked (or --dry-run)")
     return asks
@@ -154,9 +145,7 @@ def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
 
 
 def named(chosen: Chosen) -> list[str]:
-    """What was named; ``-`` stands for the first column of stdin. Refuses what is not clear."""
-    if bool(chosen.references) == bool(chosen.query):
-        raise typer.BadParameter("name threads, or choose them with --cwd, --search and the like")
+    """What was named; ``-`` stands for the first column of stdin."""
     found: list[str] = []
     for reference in chosen.references:
         if reference == "-":

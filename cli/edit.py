@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import typer
 
 from cli import each, output
-from cli.each import Chosen, Made
+from cli.each import Made
+from cli.filters import Chosen
 from cli.options import Places
 from state.edit import MEMORY_MODES, Changed, git_info, set_git_info, set_memory_mode, set_name
 from state.fork import fork_thread
@@ -33,7 +34,9 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
     return each.run(places, "rename", chosen, act, references=list(pairs))
 
 
-def run_git_info(places: Places, changes: Mapping[str, str | None], chosen: Chosen) -> int:
+def run_git_info(
+    places: Places, changes: Mapping[str, str | None], chosen: Chosen, *, archived: bool
+) -> int:
     """Show git facts of threads, or change them first. Gives the exit status."""
     if chosen.dry_run and not changes:
         raise typer.BadParameter("--dry-run goes with something to set")
@@ -49,7 +52,7 @@ def run_git_info(places: Places, changes: Mapping[str, str | None], chosen: Chos
         words = (output.one_line(value or "-") for value in told.values())
         return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.note)
 
-    return each.run(places, "git-info", chosen, act, reads=not changes)
+    return each.run(places, "git-info", chosen, act, archived=archived, reads=not changes)
 
 
 def run_memory(places: Places, mode: str, chosen: Chosen) -> int:

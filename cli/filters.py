@@ -1,11 +1,13 @@
-"""The filters of ``list``, which choose threads for other commands too."""
+"""Options that many commands share: the filters of ``list``, and what a change is to work on."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from cli.options import DryRunOption, JsonOption, ThreadsArgument, YesOption
 
 if TYPE_CHECKING:
     from state.listing import Query
@@ -13,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What the options of :func:`takes_filters` were given."""
+    """The filters of ``list``, as they were given."""
 
-    source: list[str] | None
-    all_sources: bool
-    provider: list[str] | None
-    cwd: list[str] | None
-    search: str | None
-    parent: str | None
-    ancestor: str | None
-    exclude: list[str] | None
+    source: list[str] | None = None
+    all_sources: bool = False
+    provider: list[str] | None = None
+    cwd: list[str] | None = None
+    search: str | None = None
+    parent: str | None = None
+    ancestor: str | None = None
+    exclude: list[str] | None = None
 
     def query(self, **more: Any) -> "Query":
         """A query of ``list`` with these filters and ``more`` fields."""
@@ -40,19 +42,66 @@ class Filters:
             **more,
         )
 
-    def choice(self, *, archived: bool) -> "Query | None":
-        """The threads that a command is to change; None if no filter chooses any."""
+
+_NO_FILTERS: Final = Filters()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a command is to work on, and how."""
+
+    references: Sequence[str]
+    filters: Filters = _NO_FILTERS
+    dry_run: bool = False
+    yes: bool = False
+    as_json: bool = False
+
+    def query(self, *, archived: bool) -> "Query | None":
+        """The threads that the filters choose; None if threads are named.
+
+        Raises:
+            typer.BadParameter: it is not clear which are meant.
+        """
+        filters = self.filters
+        named = (filters.source, filters.provider, filters.cwd, filters.search)
+        chooses = any((*named, filters.parent, filters.ancestor))
+        if not chooses and (filters.all_sources or filters.exclude):
+            raise typer.BadParameter("--all-sources and --exclude go with another filter")
+        if chooses == bool(self.references):
+            raise typer.BadParameter("name threads, or choose them with --cwd, --search and so on")
+        if not chooses:
+            return None
         from state.listing import LARGEST_PAGE
 
-        said = (self.source, self.provider, self.cwd, self.search, self.parent, self.ancestor)
-        if any(said):
-            return self.query(archived=archived, sort_key="updated_at", limit=LARGEST_PAGE)
-        if self.all_sources or self.exclude:
-            raise typer.BadParameter("--all-sources and --exclude go with another filter")
-        return None
+        return filters.query(archived=archived, sort_key="updated_at", limit=LARGEST_PAGE)
 
 
-def _options(
+def _taking(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator that gives a command the options of ``maker`` where it has its parameter
+    ``name``, and as that what ``maker`` makes of them.
+
+    Typer knows no groups of options: it reads them from a signature, which is made here.
+    """
+    inner = inspect.signature(maker).parameters
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        def called(**values: Any) -> Any:
+            made = maker(**{key: values.pop(key) for key in inner})
+            return command(**values, **{name: made})
+
+        parameters: list[inspect.Parameter] = []
+        for key, parameter in inspect.signature(command).parameters.items():
+            parameters += inner.values() if key == name else [parameter]
+        named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        called.__annotations__ = {each.name: each.annotation for each in named}
+        called.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+        return called
+
+    return decorated
+
+
+def _filters(
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,28 +128,36 @@ def _options(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Leave out this thread id. Repeatable.")
     ] = None,
-) -> None:
-    """Only its parameters are of use."""
+) -> Filters:
+    return Filters(
+        source=source,
+        all_sources=all_sources,
+        provider=provider,
+        cwd=cwd,
+        search=search,
+        parent=parent,
+        ancestor=ancestor,
+        exclude=exclude,
+    )
 
 
-_PARAMETERS: Final = inspect.signature(_options).parameters
+takes_filters: Final = _taking("filters", _filters)
+"""Gives a command the filters of ``list``, as ``filters``."""
 
 
-def takes_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the options of the filters where it has its parameter ``filters``.
+@takes_filters
+def _chosen(
+    threads: ThreadsArgument = None,
+    *,
+    filters: Filters,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> Chosen:
+    return Chosen(
+        references=threads or [], filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
+    )
 
-    Typer knows no groups of options: it reads them from a signature, which is made here.
-    """
 
-    def filtered(**values: Any) -> None:
-        filters = Filters(**{name: values.pop(name) for name in _PARAMETERS})
-        command(filters=filters, **values)
-
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        parameters += _PARAMETERS.values() if name == "filters" else [parameter]
-    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-    filtered.__name__, filtered.__doc__ = command.__name__, command.__doc__
-    filtered.__annotations__ = {each.name: each.annotation for each in named}
-    filtered.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
-    return filtered
+takes_chosen: Final = _taking("chosen", _chosen)
+"""Gives a command what it is to work on, as ``chosen``: threads that are named, or the filters."""

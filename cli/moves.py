@@ -7,7 +7,8 @@ from typing import Any, Final
 import typer
 
 from cli import output
-from cli.each import Chosen, Entry, Error, error_json, find, must_ask, named, status_of, tell_errors
+from cli.each import Entry, Error, error_json, find, must_ask, named, status_of, tell_errors
+from cli.filters import Chosen
 from cli.options import Places
 from cli.run import caught_up, with_index
 from rollout.moving import Group
@@ -40,17 +41,19 @@ class _Result:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def run(places: Places, action: Action, chosen: Chosen) -> int:
-    """Archive, unarchive or delete what was chosen. Gives the exit status: that of the gravest
-    error."""
+def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = False) -> int:
+    """Archive, unarchive or delete what was chosen, by filters among the ``archived`` threads or
+    the others. Gives the exit status: that of the gravest error."""
     references = named(chosen)
-    asks = must_ask(chosen, always=action in (Action.DELETE, Action.PURGE))
+    query = chosen.query(archived=archived)
+    much = query is not None or action in (Action.DELETE, Action.PURGE)
+    asks = much and must_ask(chosen)
 
     async def work(index: ThreadIndex) -> _Result:
         note = await caught_up(index)
         if note:
             output.say(note)
-        entries = await find(index, references, chosen.query)
+        entries = await find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
         result = _Result(not_found=[entry for entry in entries if entry.error])
         planned = await move_threads(index, action, ids, dry_run=True)
