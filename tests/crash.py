@@ -7,15 +7,17 @@ writing.
 """
 
 import asyncio
+import itertools
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -245,6 +247,32 @@ class Nursery:
         order = {"work": work, **places, "fatal": fatal, "after_s": after_s}
         print(json.dumps(order), file=self._process.stdin, flush=True)
         return Ended(*json.loads(self._process.stdout.readline()))
+
+
+Die = Callable[[int | None, float], Ended]
+"""Does the work from its beginning: the step that it dies before, after how many seconds."""
+
+
+def deaths(name: str, die: Die) -> Iterator[str]:
+    """Have ``die`` work to its end, then die before every third step, and at three random
+    moments: says each time when that was. ``THREADKEEP_CRASH_STRIDE``, ``_MOMENTS`` and ``_SEED``
+    choose others."""
+    whole = die(None, 0.0)
+    assert whole.status == 0
+    yield "not killed"
+    seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
+    stride = int(os.environ.get("THREADKEEP_CRASH_STRIDE", "3"))
+    for step in itertools.count(seed % stride, stride):
+        ended = die(step, 0.0)
+        if ended.status == 0:
+            break
+        assert ended.status == 9, f"before step {step}"
+        yield f"killed before step {step}"
+    chance = random.Random(f"{name} {seed}")
+    for _ in range(int(os.environ.get("THREADKEEP_CRASH_MOMENTS", "3"))):
+        after_s = max(chance.uniform(0, whole.seconds), 1e-6)
+        die(None, after_s)
+        yield f"killed after {after_s:.6f} s, seed {seed}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Killed before every step and at random moments, work loses nothing and can be made whole."""
 
-import os
-import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,13 +13,11 @@ from state.dump import dump_lines
 from state.facts import Alias, Fact, Setting, append_facts, newest, read_facts
 
 from .checks import codes, repaired, synced, verified
-from .crash import DUMP, Nursery
+from .crash import DUMP, Ended, Nursery, deaths
 from .homes import BASE_MS, encoded, event, lines, thread_id, write
 from .indexes import meaning, rows
 
 FIXTURES = Path(__file__).parent / "fixtures" / "indexes"
-MOMENTS = 5
-"""How often each kind of work is killed at a random moment."""
 
 KEPT: list[Setting] = [
     Fact(thread_id(1), "name", "kept one", BASE_MS),
@@ -163,12 +159,11 @@ class Case:
         """What is wrong with the files themselves."""
         self.right = meaning(fresh)
 
-    def die(self, *, fatal: int | None = None, after_s: float = 0.0) -> tuple[int, float]:
-        """Begin, and die: the exit status, and how long it took."""
+    def die(self, fatal: int | None, after_s: float) -> Ended:
+        """Do the work from its beginning, and die."""
         shutil.rmtree(self._state, ignore_errors=True)
         shutil.copytree(self._begin, self._state)
-        ended = self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
-        return ended.status, ended.seconds
+        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
 
     def check(self, moment: str) -> None:
         """What users set is there, and all can be made as a fresh index has it."""
@@ -192,23 +187,5 @@ class Case:
 @pytest.mark.parametrize("name", CASES)
 def test_work_that_is_killed_loses_nothing(name: str, tmp_path: Path, nursery: Nursery) -> None:
     case = Case(name, tmp_path, nursery)
-    status, whole_s = case.die()
-    assert status == 0
-    case.check("not killed")
-
-    deaths = 0
-    while True:
-        status, _ = case.die(fatal=deaths)
-        if status == 0:
-            break
-        assert status == 9, f"before step {deaths}"
-        case.check(f"killed before step {deaths}")
-        deaths += 1
-    assert deaths >= 2 or name == "vacuum", "which is one statement"
-
-    seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
-    moments = random.Random(f"{name} {seed}")
-    for _ in range(int(os.environ.get("THREADKEEP_CRASH_MOMENTS", MOMENTS))):
-        after_s = moments.uniform(0, whole_s)
-        case.die(after_s=max(after_s, 1e-6))
-        case.check(f"killed after {after_s:.6f} s, seed {seed}")
+    for moment in deaths(name, case.die):
+        case.check(moment)

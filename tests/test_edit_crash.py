@@ -1,9 +1,6 @@
 """Killed before every step and at random moments, a change is made or it is not."""
 
-import itertools
 import json
-import os
-import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +11,11 @@ import pytest
 from rollout.persistence import MODES, PAGINATED
 
 from .checks import codes, synced, verified
-from .crash import CHANGED, Nursery
+from .crash import CHANGED, Ended, Nursery, deaths
 from .homes import encoded, write
 from .indexes import rows
 from .talk import turn
 
-STRIDE = 2
-"""Of so many steps one is tried; which one, the seed says."""
 OLD_NAME = {"id": CHANGED, "thread_name": "old name", "updated_at": "x"}
 GIT = {"commit_hash": "old", "branch": "old"}
 
@@ -46,12 +41,11 @@ class Case:
         (home / "session_index.jsonl").write_text(f"{json.dumps(OLD_NAME)}\n")
         synced(home, self._begin / "index.sqlite3")
 
-    def die(self, *, fatal: int | None = None, after_s: float = 0.0) -> tuple[int, float]:
-        """Begin, and die: the exit status, and how long it took."""
+    def die(self, fatal: int | None, after_s: float) -> Ended:
+        """Do the work from its beginning, and die."""
         shutil.rmtree(self.home.parent, ignore_errors=True)
         shutil.copytree(self._begin, self.home.parent)
-        ended = self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
-        return ended.status, ended.seconds
+        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
 
     def found(self, moment: str) -> tuple[Any, ...]:
         """What is so now, with what was recorded untouched and all else well."""
@@ -87,27 +81,11 @@ def test_a_change_that_is_killed_is_made_or_not_made(
     work: str, mode: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     case = Case(work, mode, tmp_path, nursery)
-    status, whole_s = case.die()
-    assert status == 0
-    whole = case.found("not killed")
-    seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
-    seen = set()
-    for step in itertools.count(seed % STRIDE, STRIDE):
-        status, _ = case.die(fatal=step)
-        if status == 0:
-            break
-        assert status == 9, f"before step {step}"
-        seen.add(case.found(f"killed before step {step}"))
-    assert step > 3
-    moments = random.Random(f"{work} {mode} {seed}")
-    for _ in range(int(os.environ.get("THREADKEEP_CRASH_MOMENTS", "3"))):
-        after_s = max(moments.uniform(0, whole_s), 1e-6)
-        case.die(after_s=after_s)
-        seen.add(case.found(f"killed after {after_s:.6f} s, seed {seed}"))
+    whole, *seen = [case.found(moment) for moment in deaths(f"{work} {mode}", case.die)]
     old = ("old name", "old", "old", "enabled")
     between = {"describe": {("old name", "new", None, "enabled")}}.get(work, set())
     assert old in seen
-    assert seen <= {old, whole} | between
+    assert set(seen) <= {old, whole} | between
     assert (
         whole
         == {

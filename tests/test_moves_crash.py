@@ -1,9 +1,6 @@
 """Killed before every step and at random moments, moving leaves each thread in one place."""
 
-import itertools
 import json
-import os
-import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +11,10 @@ from state.facts import Fact, append_facts, newest, read_facts
 from state.place import moves_under_way
 
 from .checks import codes, synced, verified
-from .crash import MOVED, Nursery
+from .crash import MOVED, Ended, Nursery, deaths
 from .homes import BASE_MS, encoded, lines, thread_id, write
 from .indexes import rows
 
-STRIDE = 3
-"""Of so many steps one is tried; which one, the seed says."""
 CHILD = thread_id(20)
 OTHER = thread_id(2)
 NAMES = [{"id": id_, "thread_name": f"name of {id_}", "updated_at": "x"} for id_ in (MOVED, OTHER)]
@@ -56,12 +51,11 @@ class Case:
         synced(home, index)
         self.before = {path.relative_to(home).as_posix(): path.read_bytes() for path in family}
 
-    def die(self, *, fatal: int | None = None, after_s: float = 0.0) -> tuple[int, float]:
-        """Begin, and die: the exit status, and how long it took."""
+    def die(self, fatal: int | None, after_s: float) -> Ended:
+        """Do the work from its beginning, and die."""
         shutil.rmtree(self.home.parent, ignore_errors=True)
         shutil.copytree(self._begin, self.home.parent)
-        ended = self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
-        return ended.status, ended.seconds
+        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
 
     def check(self, moment: str) -> bool:
         """All is in one place, and the index knows where. Gives whether it is the new one."""
@@ -112,23 +106,6 @@ def test_a_move_that_is_killed_is_done_or_not_done(
     work: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     case = Case(work, tmp_path, nursery)
-    status, whole_s = case.die()
-    assert status == 0
-    assert case.check("not killed")
-
-    seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
-    done = set()
-    for step in itertools.count(seed % STRIDE, STRIDE):
-        status, _ = case.die(fatal=step)
-        if status == 0:
-            break
-        assert status == 9, f"before step {step}"
-        done.add(case.check(f"killed before step {step}"))
-    assert step > 10
-    assert done == {False, True}
-
-    moments = random.Random(f"{work} {seed}")
-    for _ in range(int(os.environ.get("THREADKEEP_CRASH_MOMENTS", "3"))):
-        after_s = max(moments.uniform(0, whole_s), 1e-6)
-        case.die(after_s=after_s)
-        case.check(f"killed after {after_s:.6f} s, seed {seed}")
+    whole, *done = [case.check(moment) for moment in deaths(work, case.die)]
+    assert whole
+    assert set(done) == {False, True}

