@@ -294,7 +294,7 @@ def _name(row: CodexThread, thread: OurThread) -> Iterator[Finding]:
         shown = row.title if given and row.title[:LONGEST_TEXT] != thread.title else thread.name
     if thread.name is None or shown == thread.name:
         return
-    first = f"codex unarchive {row.id}, then " if is_archived(thread.path) else ""
+    first = f"threadkeep unarchive {row.id}, then " if is_archived(thread.path) else ""
     yield Finding(
         KINDS["codex_name_differs"],
         "The name is not the last one that was given. There, /rename sets it.",

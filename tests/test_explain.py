@@ -340,7 +340,7 @@ def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
     ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
     ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
     assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
-    assert "do: codex unarchive" in ran.out
+    assert "do: threadkeep unarchive" in ran.out
     told = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
     assert (told["listed"], told["listedInCodex"]) == (True, False)
     assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
