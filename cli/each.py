@@ -15,6 +15,7 @@ from rollout.errors import RolloutError
 from state.errors import StateError
 from state.index import ThreadIndex
 from state.listing import Query
+from state.sync import Counts
 
 Error = StateError | RolloutError
 
@@ -55,10 +56,12 @@ def run(
     archived: bool = False,
     references: Sequence[str] | None = None,
     reads: bool = False,
+    after: Callable[[ThreadIndex], Awaitable[bool]] | None = None,
 ) -> int:
     """Change each thread that was chosen, by itself. Gives the exit status: that of the gravest
     error. The filters choose among the ``archived`` threads or the others; ``references`` are
-    those that were read from stdin, ``reads`` says that nothing is changed at all."""
+    those that were read from stdin, ``reads`` says that nothing is changed at all;
+    ``after`` is done in the end: False if the index was held for too long."""
     query = chosen.query(archived=archived)
     asks = not reads and query is not None and must_ask(chosen)
     references = named(chosen) if references is None else references
@@ -70,12 +73,15 @@ def run(
         entries = await find(index, references, query)
         if asks and entries and not _agreed(action, len(entries)):
             return []
-        for entry in entries:
-            if entry.thread_id is not None:
-                try:
-                    entry.made = await act(index, entry.thread_id, entry.reference)
-                except (StateError, RolloutError) as error:
-                    entry.error = error
+        found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
+        with output.progress(action, "threads") as report:
+            for count, (entry, thread_id) in enumerate(found, 1):
+                await _change(index, entry, thread_id, act)
+                if report and len(found) > 1:
+                    report(Counts(to_read=len(found), read=count))
+        if after and not chosen.dry_run and not await after(index):
+            for entry, _ in found:
+                entry.made = entry.made and replace(entry.made, indexed=False)
         return entries
 
     entries = with_index(places, work)
@@ -85,6 +91,13 @@ def run(
     else:
         _tell(entries)
     return status_of(entries, [entry.error for entry in entries])
+
+
+async def _change(index: ThreadIndex, entry: Entry, thread_id: str, act: Act) -> None:
+    try:
+        entry.made = await act(index, thread_id, entry.reference)
+    except (StateError, RolloutError) as error:
+        entry.error = error
 
 
 def must_ask(chosen: Chosen) -> bool:

@@ -8,6 +8,7 @@ from cli import each, output
 from cli.each import Made
 from cli.filters import Chosen
 from cli.options import Places
+from state.change import name_settled
 from state.edit import MEMORY_MODES, Changed, git_info, set_git_info, set_memory_mode, set_name
 from state.fork import fork_thread
 from state.index import ThreadIndex
@@ -25,13 +26,18 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
 
     async def act(index: ThreadIndex, id_: str, reference: str) -> Made:
         changed, kept = await set_name(
-            index, id_, pairs[reference], places.sqlite_home, dry_run=chosen.dry_run
+            index,
+            id_,
+            pairs[reference],
+            places.sqlite_home,
+            dry_run=chosen.dry_run,
+            settle=False,
         )
         if not chosen.as_json:
             output.say(f"{id_} {word} {output.one_line(kept)} now.")
         return Made({"name": kept}, indexed=changed.indexed, note=changed.note)
 
-    return each.run(places, "rename", chosen, act, references=list(pairs))
+    return each.run(places, "rename", chosen, act, references=list(pairs), after=name_settled)
 
 
 def run_git_info(
@@ -82,7 +88,12 @@ def run_fork(
 
     async def act(index: ThreadIndex, id_: str, _: str) -> Made:
         fork = await fork_thread(
-            index, id_, last_turn=last_turn, before_turn=before_turn, dry_run=chosen.dry_run
+            index,
+            id_,
+            last_turn=last_turn,
+            before_turn=before_turn,
+            dry_run=chosen.dry_run,
+            settle=False,
         )
         if chosen.dry_run:
             facts = {"forkId": None, "path": None, "name": fork.name}
@@ -93,4 +104,4 @@ def run_fork(
         facts = {"forkId": fork.thread_id, "path": path, "name": fork.name}
         return Made(facts, fork.thread_id, fork.indexed)
 
-    return each.run(places, "fork", chosen, act)
+    return each.run(places, "fork", chosen, act, after=name_settled)

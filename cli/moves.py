@@ -60,7 +60,8 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
         result.outcomes = planned
         result.labels = await _labels(index, planned)
         if not chosen.dry_run and (not asks or _agreed(action, result)):
-            result.outcomes = await move_threads(index, action, ids)
+            with output.progress(str(action), "threads") as report:
+                result.outcomes = await move_threads(index, action, ids, report=report)
         elif asks:
             result.outcomes = []
         return result

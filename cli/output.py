@@ -97,7 +97,7 @@ def plural(count: int, noun: str) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Iterator["Report | None"]:
+def progress(what: str, unit: str = "files") -> Iterator["Report | None"]:
     """A progress bar with rate and time left on stderr, once there is something to be read;
     nothing where that is no terminal."""
     if not sys.stderr.isatty():
@@ -129,7 +129,9 @@ def progress(what: str) -> Iterator["Report | None"]:
     def report(counts: "Counts") -> None:
         bar.start()
         elapsed = max(time.monotonic() - began, 0.001)
-        rate = f"{counts.read / elapsed:,.0f} files/s, {amount(counts.bytes_read)}B"
+        rate = f"{counts.read / elapsed:,.0f} {unit}/s"
+        if counts.bytes_read:
+            rate += f", {amount(counts.bytes_read)}B"
         bar.update(task, total=counts.to_read or None, completed=counts.read, rate=rate)
 
     try:

@@ -60,9 +60,10 @@ async def set_name(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
+    settle: bool = True,
 ) -> tuple[Changed, str]:
     """Name a thread; gives the name as it is kept, without blanks around it. With ``dry_run`` it
-    is only checked whether it can be so.
+    is only checked whether it can be so; without ``settle`` the caller has the index follow.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
@@ -81,7 +82,7 @@ async def set_name(
         return Changed(row["id"]), name
     with home_written(index.home):
         await asyncio.to_thread(append_name, index.home, row["id"], name)
-    indexed = await name_settled(index)
+    indexed = await name_settled(index) if settle else True
     return await _told(index, Changed(row["id"], indexed), {"name": name}, sqlite_home), name
 
 

@@ -1,23 +1,27 @@
 """Make a new thread that begins as another one did: its file, its name, its row."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from rollout.creation import NewThread, rollout_path
 from rollout.fork import Cut, plan_fork, source_meta, write_fork
 from rollout.names import append_name
 from rollout.paths import parse_name, precedence
 from rollout.persistence import MODES, PAGINATED
-from rollout.scan import scan_home
+from rollout.scan import scan_home, stat_file
 from rollout.writer_lock import WriterLock
 from state.change import home_written, name_settled, reread_file
 from state.errors import ThreadArchived, UnsupportedHistory
 from state.git import git_facts
 from state.index import ThreadIndex
 from state.rows import written_provider
+from state.schema import rollout_files
 from state.view import display_name, display_text
 
 _LONGEST_LABEL = 120
@@ -44,11 +48,13 @@ async def fork_thread(
     before_turn: str | None = None,
     source: str = "cli",
     dry_run: bool = False,
+    settle: bool = True,
 ) -> Forked:
     """Fork the thread that ``reference`` means: all of it, or through ``last_turn``, or up to
     ``before_turn`` (rollout-format §13). ``source`` is who forks, as in a ``session_meta``.
 
-    With ``dry_run`` it is only checked whether that can be.
+    With ``dry_run`` it is only checked whether that can be; without ``settle`` the caller has the
+    index follow the fork's name.
 
     The fork has the source's name. A paginated one, which holds no message of its own yet, else
     has the source's beginning for its name, as lists could show nothing of it.
@@ -84,8 +90,13 @@ async def fork_thread(
         name = " ".join(display_text(row).split())[:_LONGEST_LABEL].strip() or None
     made = rollout_path(thread.id, datetime.now())
 
+    loop = asyncio.get_running_loop()
+
+    def find(rollout_id: str) -> Path | None:
+        return asyncio.run_coroutine_threadsafe(_file_of(index, rollout_id), loop).result()
+
     def write() -> None:
-        fork = plan_fork(path, thread, cut, lambda rollout_id: _file_of(index.home, rollout_id))
+        fork = plan_fork(path, thread, cut, find)
         if dry_run:
             return
         with WriterLock.acquire(index.home, thread.id):
@@ -99,7 +110,9 @@ async def fork_thread(
 
     with home_written(index.home):
         await asyncio.to_thread(write)
-    indexed = dry_run or (await reread_file(index, made) and await name_settled(index))
+    indexed = dry_run or await reread_file(index, made)
+    if settle and name is not None and not dry_run:
+        indexed = await name_settled(index) and indexed
     return Forked(thread.id, row["id"], made, name, indexed)
 
 
@@ -121,13 +134,24 @@ def _new_thread(row: dict[str, Any], meta: dict[str, Any], source: str) -> NewTh
     )
 
 
-def _file_of(home: Path, rollout_id: str) -> Path | None:
-    """The file that has a rollout id in its name, the best of them."""
-    found = [
-        file.path
-        for file in scan_home(home)
-        if file.ignored is None
-        and (name := parse_name(file.path.rsplit("/", 1)[-1]))
-        and name.rollout_id == rollout_id
+async def _file_of(index: ThreadIndex, rollout_id: str) -> Path | None:
+    """The file that has a rollout id in its name, the best of them: one that the index knows, as
+    looking through a large home takes long, or else any that is there."""
+    path = rollout_files.c.path
+    async with index.database.read() as connection:
+        known = await connection.scalars(sa.select(path).where(path.contains(rollout_id)))
+        found = [path for path in known if stat_file(index.home, path)]
+    if not _best(found, rollout_id):
+        files = await asyncio.to_thread(lambda: list(scan_home(index.home)))
+        found = [file.path for file in files if file.ignored is None]
+    best = _best(found, rollout_id)
+    return index.home / best if best else None
+
+
+def _best(paths: Iterable[str], rollout_id: str) -> str | None:
+    fitting = [
+        path
+        for path in paths
+        if (name := parse_name(path.rsplit("/", 1)[-1])) and name.rollout_id == rollout_id
     ]
-    return home / max(found, key=precedence) if found else None
+    return max(fitting, key=precedence, default=None)

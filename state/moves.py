@@ -34,6 +34,7 @@ from state.family import Known, Need, family, ids_of, known_threads, needs
 from state.index import ThreadIndex
 from state.journal import move_all, moving
 from state.recorder import RolloutRecorder
+from state.sync import Counts, Report
 
 Live = Mapping[str, RolloutRecorder]
 NOBODY: Final[Live] = {}
@@ -118,6 +119,7 @@ async def move_threads(
     *,
     dry_run: bool = False,
     live: Live = NOBODY,
+    report: Report | None = None,
 ) -> list[Outcome]:
     """Do one thing with threads, each by itself: what became of them, in their order.
 
@@ -129,7 +131,8 @@ async def move_threads(
     """
     outcomes: list[Outcome] = []
     done: set[str] = set()
-    waiting = iter(dict.fromkeys(thread_ids))
+    asked = list(dict.fromkeys(thread_ids))
+    waiting = iter(asked)
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
         work = _Batch(index, action, batch, done, live)
         if dry_run:
@@ -139,6 +142,8 @@ async def move_threads(
             async with moving(index.database, index.home):
                 await work.carry_out()
         outcomes += work.outcomes
+        if report and not dry_run and len(asked) > 1:
+            report(Counts(to_read=len(asked), read=len(outcomes)))
         for outcome in work.outcomes:
             if outcome.group and not outcome.error:
                 done.update(outcome.group.thread_ids)

@@ -94,7 +94,9 @@ def reasons_in_codex(home: Path, path: str, thread_id: str, picker: Picker) -> l
     if place:
         hidden("misplaced", f"Codex never looks there: {place}", move_command(home, path))
     if is_archived(path):
-        hidden("archived", "the file lies in archived_sessions", f"threadkeep unarchive {thread_id}")
+        hidden(
+            "archived", "the file lies in archived_sessions", f"threadkeep unarchive {thread_id}"
+        )
     head = read_head(home / path)
     for obstacle in head.obstacles:
         mend = resume if obstacle.code == "beyond_scan_depth" else f"threadkeep show {thread_id}"
