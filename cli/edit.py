@@ -1,6 +1,6 @@
 """``rename``, ``git-info``, ``memory`` and ``fork``: changes of each thread by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -20,8 +20,7 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
         raise typer.BadParameter("give THREAD and NAME, or - for lines of both on stdin")
     pairs = {reference: name or ""}
     if name is None:
-        lines = (line.partition("\t") for line in each.stdin_lines())
-        pairs = {thread.strip(): said for thread, _, said in lines}
+        pairs = _pairs(each.stdin_lines())
     word = "would be called" if chosen.dry_run else "is called"
 
     async def act(index: ThreadIndex, id_: str, reference: str) -> Made:
@@ -40,6 +39,17 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
     return each.run(places, "rename", chosen, act, references=list(pairs), after=name_settled)
 
 
+def _pairs(lines: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for line in lines:
+        thread, tab, name = line.partition("\t")
+        if not tab or "\t" in name:
+            shown = output.one_line(line)[:60]
+            raise typer.BadParameter(f"an id, a tab and a name stand on each line, not {shown!r}")
+        found[thread.strip()] = name
+    return found
+
+
 def run_git_info(
     places: Places, changes: Mapping[str, str | None], chosen: Chosen, *, archived: bool
 ) -> int:
@@ -55,7 +65,9 @@ def run_git_info(
                 index, id_, changes, places.sqlite_home, dry_run=chosen.dry_run
             )
         told = {name: git.get(key) for name, key in names.items()}
-        words = (output.one_line(value or "-") for value in told.values())
+        words = [output.one_line(value or "-") for value in told.values()]
+        if chosen.dry_run:
+            words.append("would be set")
         return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.note)
 
     return each.run(places, "git-info", chosen, act, archived=archived, reads=not changes)
@@ -83,7 +95,7 @@ def run_fork(
     if last_turn is not None and before_turn is not None:
         raise typer.BadParameter("--through-turn and --before-turn exclude each other")
     alone = len(chosen.references) == 1 and "-" not in chosen.references
-    if (last_turn or before_turn) and not alone:
+    if not (last_turn is None and before_turn is None) and not alone:
         raise typer.BadParameter("turns have ids of their own: name one thread")
 
     async def act(index: ThreadIndex, id_: str, _: str) -> Made:

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from rollout.errors import (
     DamagedCompression,
+    HistoryIncomplete,
     HomeNotFound,
     NotAppendable,
-    NotForkable,
     RolloutError,
     TurnNotFound,
     TurnUnfinished,
@@ -128,7 +128,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     NotAppendable: Outcome(
         DAMAGED, "not_appendable", "threadkeep explain tells what is wrong with its file"
     ),
-    NotForkable: Outcome(DAMAGED, "not_forkable", "threadkeep explain tells what is wrong with it"),
+    HistoryIncomplete: Outcome(
+        DAMAGED, "history_incomplete", "threadkeep explain tells what is wrong with it"
+    ),
     DamagedCompression: Outcome(
         DAMAGED, "damaged_compression", "threadkeep explain tells what is wrong with it"
     ),

@@ -5,8 +5,8 @@ RolloutError
 ├ UnreadableRollout(path, reason, offset)
 ├ DamagedCompression(reason, offset)
 ├ NotAppendable(path, reason)
-├ NotForkable(path, reason)
-├ TurnNotFound(turn_id)
+├ HistoryIncomplete(path, reason)
+├ TurnNotFound(turn_id, turn_ids)
 ├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
 
@@ -14,7 +14,11 @@ A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has othe
 only a file that gives nothing at all is an exception.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+_SHOWN_TURNS: Final = 5
 
 
 class RolloutError(Exception):
@@ -58,21 +62,23 @@ class NotAppendable(RolloutError):
         super().__init__(f"{path}: {reason}" if path else reason)
 
 
-class NotForkable(RolloutError):
-    """The history of a thread cannot be had, so no other one can begin with it."""
+class HistoryIncomplete(RolloutError):
+    """The history of a thread is not all there."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path.name} cannot be forked: {reason}")
+        super().__init__(f"the history of {path.name} is not all there: {reason}")
 
 
 class TurnNotFound(RolloutError):
-    """A thread's history has no turn of this id."""
+    """A thread's history has no turn of this id, but those of ``turn_ids``."""
 
-    def __init__(self, turn_id: str) -> None:
-        self.turn_id = turn_id
-        super().__init__(f"turn {turn_id} is not in the thread's history")
+    def __init__(self, turn_id: str, turn_ids: Sequence[str]) -> None:
+        self.turn_id, self.turn_ids = turn_id, turn_ids
+        last = ", ".join(turn_ids[-_SHOWN_TURNS:])
+        there = f"the last of its {len(turn_ids)}: {last}" if turn_ids else "it has none"
+        super().__init__(f"turn {turn_id!r} is not in the thread's history ({there})")
 
 
 class TurnUnfinished(RolloutError):

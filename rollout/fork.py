@@ -5,25 +5,21 @@ it names the file and the byte up to which its history is another thread's.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from rollout.appender import encoded, timestamp
 from rollout.creation import NewThread, first_line, new_id
-from rollout.errors import NotForkable, TurnNotFound, TurnUnfinished
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
-from rollout.paths import parse_name, parse_uuid
+from rollout.errors import TurnNotFound, TurnUnfinished
+from rollout.history import Find, Part, history_parts, records
+from rollout.lines import open_rollout
 from rollout.persistence import LEGACY, PAGINATED, Item
 from rollout.turns import ABORTED, LegacyTurns, PaginatedTurns, Place, Turn, Turns
 from rollout.whole import whole_file
 
-Find = Callable[[str], Path | None]
-"""Gives the file that has a rollout id in its name (§15.6); None if there is none."""
-
 _COPIED_BYTES: Final = 256 * 1024
-_MOST_BASES: Final = 1000
 _SETTINGS: Final = "thread_settings_applied"
 _ABORTED_TEXT: Final = (
     "<turn_aborted>\nThe user interrupted the previous turn on purpose. Any running unified exec"
@@ -39,15 +35,6 @@ class Cut(NamedTuple):
     """The id of the last turn."""
     before: str | None = None
     """The id of the first turn that is left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One physical file of a thread's history, and the ordinals of it that count."""
-
-    path: Path
-    rollout_id: str
-    end_ordinal: int | None
 
 
 class _Settings:
@@ -68,27 +55,12 @@ class Fork:
     copied_bytes: int = 0
 
 
-def source_meta(path: Path) -> dict[str, Any]:
-    """The payload of the first ``session_meta`` in a rollout.
-
-    Raises:
-        DamagedCompression: the file is damaged before it.
-        NotForkable: there is none.
-        OSError: the file cannot be read.
-    """
-    for item, _, _ in _records(path):
-        payload = item.get("payload")
-        if item.get("type") == "session_meta" and isinstance(payload, dict):
-            return payload
-    raise NotForkable(path, "it has no session_meta, as files of the first versions")
-
-
 def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
     """What the fork ``thread`` of the rollout at ``path`` is to hold. Its mode says how.
 
     Raises:
         DamagedCompression: a file that its history is in is damaged.
-        NotForkable: a file that its history begins in is not here.
+        HistoryIncomplete: a file that its history begins in is not here.
         OSError: a file cannot be read.
         TurnNotFound: the history has no turn of this id.
         TurnUnfinished: the turn that is to be the last has not ended.
@@ -101,7 +73,7 @@ def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
 def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
     turns = LegacyTurns()
     end = Place(0, 0, 0)
-    for item, start, after in _records(path):
+    for item, start, after in records(path):
         end = Place(0, after, 0)
         turns.take(item, Place(0, start, 0), end)
     place = _place(turns, cut, end)
@@ -109,7 +81,7 @@ def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
 
 
 def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
-    parts = _parts(path, find)
+    parts = history_parts(path, find)
     turns = PaginatedTurns()
     end = Place(0, 0, 0)
     for item, before, after in _numbered(parts):
@@ -129,12 +101,12 @@ def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork
 
 
 def _place(turns: Turns, cut: Cut, end: Place) -> Place:
-    wanted = cut.through or cut.before
+    wanted = cut.before if cut.through is None else cut.through
     if wanted is None:
         return end
     turn = next((turn for turn in reversed(turns.turns) if turn.id == wanted), None)
     if turn is None:
-        raise TurnNotFound(wanted)
+        raise TurnNotFound(wanted, [turn.id for turn in turns.turns])
     if cut.before is not None:
         return turn.start
     if turn.explicit and turn.end is None:
@@ -164,36 +136,11 @@ def _start(turn: Turn) -> Place:
     return turn.start
 
 
-def _parts(path: Path, find: Find) -> list[_Part]:
-    """The files that the history of the thread at ``path`` is in, the oldest first."""
-    parts: list[_Part] = []
-    end: int | None = None
-    while True:
-        name = parse_name(path.name)
-        rollout_id = name.rollout_id if name else None
-        if rollout_id is None:
-            raise NotForkable(path, "its name does not end in an id, so that nothing can name it")
-        if any(part.rollout_id == rollout_id for part in parts) or len(parts) > _MOST_BASES:
-            raise NotForkable(path, "its history leads back to itself")
-        parts.insert(0, _Part(path, rollout_id, end))
-        base = source_meta(path).get("history_base")
-        if base is None:
-            return parts
-        match base:
-            case {"thread_id": str(base_id), "end_ordinal_exclusive": int(end)}:
-                found = find(parse_uuid(base_id) or base_id)
-            case _:
-                raise NotForkable(path, "its history_base cannot be read")
-        if found is None:
-            raise NotForkable(path, f"its history begins in rollout {base_id}, which is not here")
-        path = found
-
-
-def _numbered(parts: list[_Part]) -> Iterator[tuple[Item, Place, Place]]:
+def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Place, Place]]:
     """The lines of a paginated history that count, each with its places (§15.6)."""
     last = Place(0, 0, 0)
     for number, part in enumerate(parts):
-        for item, _, after in _records(part.path):
+        for item, _, after in records(part.path):
             ordinal = item.get("ordinal")
             if not isinstance(ordinal, int) or isinstance(ordinal, bool) or ordinal < last.ordinal:
                 continue
@@ -203,11 +150,11 @@ def _numbered(parts: list[_Part]) -> Iterator[tuple[Item, Place, Place]]:
             yield item, before, last
 
 
-def _settings(parts: list[_Part], place: Place) -> tuple[Item, ...]:
+def _settings(parts: list[Part], place: Place) -> tuple[Item, ...]:
     """The settings that hold at ``place``, as far as its history says."""
     for number in range(place.file, -1, -1):
         held: Item | None = None
-        for item, _, after in _records(parts[number].path, _Settings()):
+        for item, _, after in records(parts[number].path, _Settings()):
             if number == place.file and after > place.offset:
                 break
             payload = item.get("payload")
@@ -216,15 +163,6 @@ def _settings(parts: list[_Part], place: Place) -> tuple[Item, ...]:
         if held:
             return (held,)
     return ()
-
-
-def _records(path: Path, needs: _Settings | None = None) -> Iterator[tuple[Item, int, int]]:
-    """Lines that can be read, each with the bytes where it begins and where the next one does."""
-    with open_rollout(path) as stream:
-        for line in LineReader().lines(stream, 0, needs):
-            item = parse_line(line) if isinstance(line, Line) else None
-            if item is not None and isinstance(line, Line) and not isinstance(item, BadLine):
-                yield item, line.offset, line.offset + len(line.data) + line.ended
 
 
 def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:

@@ -79,7 +79,8 @@ class LineReader:
     ) -> Iterator[Line | BadLine]:
         """The lines of ``stream``, whose first byte is at ``offset`` of the content.
 
-        ``needs.skip`` is looked up anew after each line that was given.
+        ``needs.skip`` is looked up anew after each line that was given. A line that it matches is
+        given all the same if it does not end as an object does.
         """
         buffer, view = self._buffer, memoryview(self._buffer)
         size = len(buffer)
@@ -98,6 +99,8 @@ class LineReader:
             while (newline := buffer.find(b"\n", search, end)) >= 0:
                 if dropping:
                     dropping = False
+                    if not unusable and newline and buffer[newline - 1] != _CLOSING:
+                        unusable = "a line that ends in its middle"
                     if unusable:
                         yield BadLine(line_start, unusable)
                         unusable = ""
@@ -105,7 +108,9 @@ class LineReader:
                     long_line += view[start:newline]
                     yield Line(line_start, long_line)
                     long_line = None
-                elif (found := match(buffer, start, newline)) is None:
+                elif (found := match(buffer, start, newline)) is None or (
+                    buffer[newline - 1] != _CLOSING  # torn, which whoever parses it finds
+                ):
                     yield Line(base + start, bytes(view[start:newline]))
                     if needs:
                         match = needs.skip.match
@@ -149,6 +154,7 @@ class LineReader:
 
 
 _NOTHING = re.compile(rb"(?!)")
+_CLOSING: Final = ord("}")
 
 
 _BLANK: Final = b" \t\r\n\0"

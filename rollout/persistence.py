@@ -73,6 +73,20 @@ def persisted(item: Item, mode: str, *, extended: bool = False) -> Item | None:
     return None if _TRANSIENT.fullmatch(event) else item
 
 
+def fault_of(item: object) -> str | None:
+    """Why ``item`` cannot be recorded: no reader could use its line (§2.1); None if it can."""
+    if not isinstance(item, dict):
+        return f"an item is an object, not {type(item).__name__}"
+    kind = item.get("type")
+    if not isinstance(kind, str) or not kind:
+        return "an item has a type"
+    if kind == "session_meta":
+        return "a thread has one session_meta, which is written when it begins"
+    if not isinstance(item.get("payload"), dict):
+        return f"the payload of an item is an object, that of this {kind} is not"
+    return None
+
+
 def begins_history(item: Item) -> bool:
     """Whether ``item`` is a user's message: with the first one a thread gets its file (§12.1)."""
     payload = item.get("payload")

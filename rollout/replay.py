@@ -8,6 +8,7 @@ file begins (eight bytes a line) and reads what it is asked for.
 import os
 import tempfile
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,6 +151,10 @@ class FileSource:
                     at -= 1
                 yield from reversed([*self._read(descriptor, bounds, at, after)])
                 after = at
+
+    def lines_before(self, offset: int) -> int:
+        """How many lines end at ``offset`` of the content, in bytes, or before it."""
+        return bisect_right(self._bounds, offset) - 1 if offset >= 0 else 0
 
     def enrich(self, **facts: object) -> None:
         if self._meta_index is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.errors import WriterActive
+from rollout.paths import parse_uuid
 
 LOCKS: Final = "thread-writer-locks"
 _COORDINATION: Final = ".coordination.lock"
@@ -34,8 +35,11 @@ class WriterLock:
 
         Raises:
             OSError: the home cannot be written.
+            ValueError: it is no id of a thread, in lower case, so no name of a file either.
             WriterActive: somebody else is, in this process or another.
         """
+        if parse_uuid(thread_id) is None or parse_uuid(thread_id) != thread_id:
+            raise ValueError(f"no thread id: {thread_id!r}")
         folder = home / LOCKS
         folder.mkdir(exist_ok=True)
         path = folder / f"{thread_id}.lock"

@@ -72,7 +72,9 @@ async def set_name(
         ThreadArchived: the thread is archived.
         ThreadNotFound: there is no such thread.
     """
-    name = _storable(name).strip()
+    if _storable(name) != name:
+        raise InvalidName("must be text, which it is not all")
+    name = name.strip()
     if not name:
         raise InvalidName("must not be empty")
     row = await index.thread(reference)
@@ -151,6 +153,8 @@ async def set_git_info(
         raise InvalidChange("git info must include at least one field")
     given: dict[str, str | None] = {}
     for field, value in changes.items():
+        if field not in GIT_FIELDS:
+            raise InvalidChange(f"git info has {', '.join(GIT_FIELDS)}, not {field}")
         if value is not None:
             value = without_credentials(_storable(value).strip())[:LONGEST_TEXT]
             if not value:

@@ -1,27 +1,23 @@
 """Make a new thread that begins as another one did: its file, its name, its row."""
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from rollout.creation import NewThread, rollout_path
-from rollout.fork import Cut, plan_fork, source_meta, write_fork
+from rollout.fork import Cut, plan_fork, write_fork
+from rollout.history import source_meta
 from rollout.names import append_name
-from rollout.paths import parse_name, precedence
 from rollout.persistence import MODES, PAGINATED
-from rollout.scan import scan_home, stat_file
 from rollout.writer_lock import WriterLock
+from state.bases import finder
 from state.change import home_written, name_settled, reread_file
 from state.errors import ThreadArchived, UnsupportedHistory
 from state.git import git_facts
 from state.index import ThreadIndex
 from state.rows import written_provider
-from state.schema import rollout_files
 from state.view import display_name, display_text
 
 _LONGEST_LABEL = 120
@@ -63,7 +59,7 @@ async def fork_thread(
         AmbiguousThread: more than one thread is meant.
         DamagedCompression: the source is compressed, and damaged.
         FileUnusable: the home cannot be read or written.
-        NotForkable: its history is not all there.
+        HistoryIncomplete: its history is not all there.
         ThreadArchived: it is archived.
         ThreadNotFound: there is no such thread.
         TurnNotFound: its history has no such turn.
@@ -90,10 +86,7 @@ async def fork_thread(
         name = " ".join(display_text(row).split())[:_LONGEST_LABEL].strip() or None
     made = rollout_path(thread.id, datetime.now())
 
-    loop = asyncio.get_running_loop()
-
-    def find(rollout_id: str) -> Path | None:
-        return asyncio.run_coroutine_threadsafe(_file_of(index, rollout_id), loop).result()
+    find = finder(index)
 
     def write() -> None:
         fork = plan_fork(path, thread, cut, find)
@@ -132,26 +125,3 @@ def _new_thread(row: dict[str, Any], meta: dict[str, Any], source: str) -> NewTh
         dynamic_tools=tools if isinstance(tools, list) and tools else None,
         memory_mode=row["memory_mode"] if row["memory_mode"] != "enabled" else None,
     )
-
-
-async def _file_of(index: ThreadIndex, rollout_id: str) -> Path | None:
-    """The file that has a rollout id in its name, the best of them: one that the index knows, as
-    looking through a large home takes long, or else any that is there."""
-    path = rollout_files.c.path
-    async with index.database.read() as connection:
-        known = await connection.scalars(sa.select(path).where(path.contains(rollout_id)))
-        found = [path for path in known if stat_file(index.home, path)]
-    if not _best(found, rollout_id):
-        files = await asyncio.to_thread(lambda: list(scan_home(index.home)))
-        found = [file.path for file in files if file.ignored is None]
-    best = _best(found, rollout_id)
-    return index.home / best if best else None
-
-
-def _best(paths: Iterable[str], rollout_id: str) -> str | None:
-    fitting = [
-        path
-        for path in paths
-        if (name := parse_name(path.rsplit("/", 1)[-1])) and name.rollout_id == rollout_id
-    ]
-    return max(fitting, key=precedence, default=None)

@@ -35,14 +35,17 @@ class RolloutRecorder:
         *,
         late: "asyncio.Task[dict[str, Any]] | None" = None,
         extended: bool = False,
+        history: RolloutSource | None = None,
         written: Callable[[], None] | None = None,
     ) -> None:
         """A thread that has its file comes with a :class:`FileSource`, a new one with its
         ``session_meta`` in memory, and ``late``, which gives what that lacks until it is written,
-        such as ``git``. ``written`` is called after each burst that reached the file."""
+        such as ``git``. ``history`` is what the thread holds if that is more than ``source``: it
+        begins in other files. ``written`` is called after each burst that reached the file."""
         self.thread_id = thread_id
         self.mode = mode
         self._source = source
+        self._history = history
         self._lock: WriterLock | None = lock
         self._appender = appender
         self._late = late
@@ -66,8 +69,8 @@ class RolloutRecorder:
 
     @property
     def source(self) -> RolloutSource:
-        """What the thread holds: what is in its file, or what waits while it has none."""
-        return self._source
+        """What the thread holds: what is in its files, or what waits while it has none."""
+        return self._history or self._source
 
     @property
     def closed(self) -> bool:

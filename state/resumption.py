@@ -5,21 +5,35 @@ from typing import NamedTuple
 
 from rollout.appender import last_ordinal, plain_file
 from rollout.errors import NotAppendable
+from rollout.history import Find, SplicedSource, history_parts
 from rollout.paths import logical_path, parse_name, parse_uuid
 from rollout.persistence import LEGACY, MODES, PAGINATED
-from rollout.replay import FileSource, session_meta
+from rollout.replay import FileSource, RolloutSource, session_meta
 from rollout.scan import scan_home
 from state.errors import UnsupportedHistory
 
 
 class Resumable(NamedTuple):
+    """What it takes to go on with a thread."""
+
     source: FileSource
+    """Its own file, a plain one."""
+    history: RolloutSource
+    """All that it holds; goes on with ``source``."""
     mode: str
     next_ordinal: int | None
 
 
-def resumable(path: Path, thread_id: str) -> Resumable:
-    """The thread in the file at ``path``, ready to go on. Refusing changes nothing."""
+def resumable(path: Path, thread_id: str, find: Find) -> Resumable:
+    """The thread in the file at ``path``, ready to go on. Refusing changes nothing.
+
+    Raises:
+        DamagedCompression: a file of its history is compressed, and damaged.
+        HistoryIncomplete: a file that its history begins in is not here.
+        NotAppendable: it is not this thread's, or nothing can follow what it holds.
+        OSError: it cannot be read, or not be made a plain one.
+        UnsupportedHistory: it is written in an unknown way.
+    """
     source = FileSource(path)
     try:
         meta = session_meta(source)
@@ -32,13 +46,39 @@ def resumable(path: Path, thread_id: str) -> Resumable:
         if mode not in MODES:
             raise UnsupportedHistory(thread_id, mode)
         ordinal = _next_ordinal(source) if mode == PAGINATED else None
+        history = _whole(source, path, find)
+        if logical_path(path.name) == path.name:
+            return Resumable(source, history, mode, ordinal)
+        plain = plain_file(path)
     except BaseException:
         source.close()
         raise
-    if logical_path(path.name) != path.name:
+    history.close()
+    source = FileSource(plain)
+    return Resumable(source, _whole(source, plain, find), mode, ordinal)
+
+
+def stored_history(path: Path, find: Find) -> RolloutSource:
+    """What the thread in the file at ``path`` holds, in whichever files that is.
+
+    Raises:
+        DamagedCompression: a file of its history is compressed, and damaged.
+        HistoryIncomplete: a file that its history begins in is not here.
+        OSError: one cannot be read.
+    """
+    source = FileSource(path)
+    try:
+        return _whole(source, path, find)
+    except BaseException:
         source.close()
-        source = FileSource(plain_file(path))
-    return Resumable(source, mode, ordinal)
+        raise
+
+
+def _whole(source: FileSource, path: Path, find: Find) -> RolloutSource:
+    meta = session_meta(source)
+    if meta is None or meta["payload"].get("history_base") is None:
+        return source
+    return SplicedSource(history_parts(path, find), source)
 
 
 def _next_ordinal(source: FileSource) -> int:
@@ -50,6 +90,7 @@ def _next_ordinal(source: FileSource) -> int:
 
 
 def named_files(home: Path, thread_id: str) -> list[str]:
+    """The files that a thread has by their names, relative to the home."""
     found = []
     for file in scan_home(home):
         if thread_id in file.path and file.ignored is None:

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 
 from rollout.appender import RolloutAppender, timestamp
 from rollout.creation import NewThread, first_line, rollout_path
-from rollout.errors import WriterActive
+from rollout.errors import NotAppendable, WriterActive
 from rollout.paths import is_archived, logical_path, parse_uuid, precedence
-from rollout.persistence import PAGINATED, Item
-from rollout.replay import FileSource, MemorySource, RolloutSource
+from rollout.persistence import PAGINATED, Item, fault_of
+from rollout.replay import MemorySource, RolloutSource
 from rollout.scan import check_home, stat_file
 from rollout.writer_lock import LOCKS, WriterLock
+from state.bases import finder
 from state.edit import Changed, set_git_info, set_memory_mode, set_name
 from state.errors import (
     FileUnusable,
@@ -38,7 +39,7 @@ from state.index import ThreadIndex, open_index
 from state.listing import Page, Query, Row
 from state.moves import archive, delete, unarchive
 from state.recorder import RolloutRecorder
-from state.resumption import named_files, resumable
+from state.resumption import named_files, resumable, stored_history
 from state.schema import threads
 
 Result = TypeVar("Result")
@@ -51,6 +52,7 @@ class ThreadStore:
         self.index = index
         self.home = index.home
         self._recorders: dict[str, RolloutRecorder] = {}
+        self._closed = False
         self._sqlite_home = sqlite_home
         self._follower = IndexFollower(index)
 
@@ -73,7 +75,7 @@ class ThreadStore:
             ThreadExists: there is one with its id.
             WriterActive: somebody is about to make one with its id.
         """
-        if await self._indexed_path(thread.id) is not None:
+        if await self._indexed_path(self._id(thread.id)) is not None:
             raise ThreadExists(thread.id)
         lock = await self._lock(thread.id)
         meta = first_line(thread, timestamp(), None)
@@ -99,20 +101,23 @@ class ThreadStore:
         Raises:
             DamagedCompression: its file cannot be decompressed; it is left as it is.
             FileUnusable: the file or the home cannot be read or written.
+            HistoryIncomplete: its history begins in a file that is not here.
             NotAppendable: nothing can follow what its file holds.
             ThreadArchived: take it out of the archive first.
             ThreadNotFound: there is none.
             UnsupportedHistory: it is written in an unknown way.
             WriterActive: somebody else is writing it.
         """
+        thread_id = self._id(thread_id)
+        find = finder(self.index)
         lock = await self._lock(thread_id)
         try:
             path = await self._path(thread_id)  # under the lock, so that it stays there
             if is_archived(path):
                 raise ThreadArchived(thread_id)
             opened = await _whole(
-                lambda: _typed(self.home / path, resumable, thread_id),
-                undo=lambda opened: opened.source.close(),
+                lambda: _typed(self.home / path, resumable, thread_id, find),
+                undo=lambda opened: opened.history.close(),
             )
         except BaseException:
             lock.release()
@@ -124,22 +129,28 @@ class ThreadStore:
             lock,
             RolloutAppender(self.home / plain, new=False, next_ordinal=opened.next_ordinal),
             opened.source,
+            history=opened.history,
             written=partial(self._follower.changed, plain),
         )
         if plain != path:
             self._follower.changed(path)
             self._follower.changed(plain)
-        return opened.source
+        return opened.history
 
     async def append_items(self, thread_id: str, items: Sequence[Item]) -> None:
         """Record items of a live thread: ``{"type": …, "payload": …}``, as in rollouts. They are
         written behind the caller; :meth:`flush_thread` waits for it.
 
         Raises:
-            NotAppendable: one of them is no JSON; none is taken.
+            NotAppendable: one of them is no item, or no JSON, or a ``session_meta``, of which a
+                thread has its own; none is taken.
             RecorderClosed: the thread is not live.
         """
-        await self._recorder(thread_id).append(items)
+        recorder = self._recorder(thread_id)
+        for item in items:
+            if fault := fault_of(item):
+                raise NotAppendable(recorder.path, fault)
+        await recorder.append(items)
 
     async def persist_thread(self, thread_id: str) -> None:
         """Have the thread's file made, with all items so far.
@@ -188,12 +199,14 @@ class ThreadStore:
         Raises:
             DamagedCompression: its file cannot be decompressed.
             FileUnusable: its file cannot be read.
+            HistoryIncomplete: it begins in a file that is not here.
             ThreadNotFound: there is none.
         """
+        thread_id = self._id(thread_id)
         if thread_id in self.live:
             return self._recorders[thread_id].source
         path = self.home / await self._path(thread_id)
-        return await asyncio.to_thread(_typed, path, FileSource)
+        return await asyncio.to_thread(_typed, path, stored_history, finder(self.index))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
         """Name a thread. One without a file gets it; so it is with all that follow.
@@ -203,13 +216,13 @@ class ThreadStore:
                 :func:`state.edit.set_name`.
             RecorderFailed: it has no file, and cannot get it.
         """
-        await self._settle(thread_id)
+        thread_id = await self._settle(thread_id)
         changed, _ = await set_name(self.index, thread_id, name, self._sqlite_home)
         return changed
 
     async def set_memory_mode(self, thread_id: str, mode: str) -> Changed:
         """Say whether memories may be made of a thread: see :func:`state.edit.set_memory_mode`."""
-        await self._settle(thread_id)
+        thread_id = await self._settle(thread_id)
         return await set_memory_mode(
             self.index, thread_id, mode, self._sqlite_home, live=self._open_recorders()
         )
@@ -218,7 +231,7 @@ class ThreadStore:
         self, thread_id: str, git: Mapping[str, str | None]
     ) -> Changed:
         """Set git facts of a thread: see :func:`state.edit.set_git_info`."""
-        await self._settle(thread_id)
+        thread_id = await self._settle(thread_id)
         changed, _ = await set_git_info(
             self.index, thread_id, git, self._sqlite_home, live=self._open_recorders()
         )
@@ -234,7 +247,7 @@ class ThreadStore:
     ) -> str:
         """Make a new thread that begins as another one did, which may go on being written by
         anybody: see :func:`state.fork.fork_thread`. Gives its id; resume it to write it."""
-        await self._settle(thread_id)
+        thread_id = await self._settle(thread_id)
         forked = await fork_thread(
             self.index, thread_id, last_turn=last_turn, before_turn=before_turn, source=source
         )
@@ -246,13 +259,13 @@ class ThreadStore:
 
         Raises: see :func:`state.moves.archive`.
         """
-        await self._settle(thread_id)
+        thread_id = await self._settle(thread_id)
         return await archive(self.index, thread_id, self._open_recorders())
 
     async def unarchive_thread(self, thread_id: str) -> list[str]:
         """Take a thread and what it has spawned out of the archive: see
         :func:`state.moves.unarchive`."""
-        return await unarchive(self.index, thread_id)
+        return await unarchive(self.index, await self._settle(thread_id))
 
     async def delete_thread(self, thread_id: str, *, purge: bool = False) -> list[str]:
         """Move a thread and what it has spawned into the trash, or ``purge`` them; those that
@@ -260,7 +273,7 @@ class ThreadStore:
 
         Raises: see :func:`state.moves.delete`.
         """
-        await self._settle(thread_id)
+        thread_id = await self._settle(thread_id)
         return await delete(self.index, thread_id, self._open_recorders(), purge=purge)
 
     async def read_thread(self, thread_id: str) -> Row:
@@ -270,6 +283,7 @@ class ThreadStore:
             IndexBusy: another process holds the index.
             ThreadNotFound: there is none.
         """
+        thread_id = self._id(thread_id)
         await self._follower.catch_up()
         await self._index_file(thread_id)
         return await self.index.thread(thread_id)
@@ -288,6 +302,7 @@ class ThreadStore:
             RecorderFailed: what waits of one cannot be written, and is given up; all others were
                 closed all the same.
         """
+        self._closed = True
         async with AsyncExitStack() as stack:  # goes on after an error, and has it raised
             stack.push_async_callback(self._follower.close)
             for thread_id in self.live:
@@ -298,8 +313,23 @@ class ThreadStore:
     def _open_recorders(self) -> dict[str, RolloutRecorder]:
         return {id_: self._recorders[id_] for id_ in self.live}
 
-    async def _settle(self, thread_id: str) -> None:
-        """Have all of a live thread in its file, and any thread in the index."""
+    def _id(self, thread_id: str) -> str:
+        """A thread's id as it is written.
+
+        Raises:
+            RuntimeError: this store is closed.
+            ThreadNotFound: that is no id at all.
+        """
+        if self._closed:
+            raise RuntimeError("this store is closed")
+        known = parse_uuid(thread_id)
+        if known is None:
+            raise ThreadNotFound(str(thread_id))
+        return known
+
+    async def _settle(self, thread_id: str) -> str:
+        """Have all of a live thread in its file, and any thread in the index: its id."""
+        thread_id = self._id(thread_id)
         if thread_id in self.live:
             with suppress(RecorderClosed):  # by somebody else, just now
                 await self._recorders[thread_id].persist()
@@ -308,6 +338,7 @@ class ThreadStore:
                 raise self._follower.error
         else:
             await self._index_file(thread_id)
+        return thread_id
 
     async def _index_file(self, thread_id: str) -> None:
         """Have a thread's file in the index, even if that has not come to it yet."""
@@ -316,9 +347,9 @@ class ThreadStore:
 
     def _recorder(self, thread_id: str) -> RolloutRecorder:
         try:
-            return self._recorders[thread_id]
-        except KeyError:
-            raise RecorderClosed(thread_id) from None
+            return self._recorders[self._id(thread_id)]
+        except (KeyError, ThreadNotFound):
+            raise RecorderClosed(str(thread_id)) from None
 
     def _forget(self, recorder: RolloutRecorder) -> None:
         if self._recorders.get(recorder.thread_id) is recorder:  # it may be live again by now
@@ -335,8 +366,6 @@ class ThreadStore:
     async def _path(self, thread_id: str) -> str:
         """Where a thread's file is, relative to the home: what the files' names tell, which is
         true at this moment, and what the index knows besides."""
-        if parse_uuid(thread_id) != thread_id:
-            raise ThreadNotFound(thread_id)
         paths = await asyncio.to_thread(named_files, self.home, thread_id)
         known = await self._indexed_path(thread_id)
         if known is not None and stat_file(self.home, known):

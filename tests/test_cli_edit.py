@@ -80,7 +80,8 @@ def test_a_fork_is_listed_at_once(cli: Cli) -> None:
     assert Path(told["path"]).is_file()
     assert told["forkId"] in told["path"]
     ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
-    assert "turn rollout-9 is not in" in ran.err
+    assert "turn 'rollout-9' is not in the thread's history (the last of its" in ran.err
+    cli.run("fork", id_, "--through-turn", "", status=3)
     assert "is archived" in cli.run("fork", thread_id(3), status=2).err
     cli.run("fork", id_, "--through-turn", "a", "--before-turn", "b", status=2)
     assert cli.run("verify", "--deep").status == 0
@@ -130,7 +131,9 @@ def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
 
 
 def test_names_come_from_stdin(cli: Cli) -> None:
-    text = f"{thread_id(0)}\tone\ttab\n{thread_id(1)[:8]}\ttwo\n{thread_id(1)}\t two \n"
+    before = cli.run("list").out
+    assert "on each line" in cli.run("rename", "-", stdin=before, status=2).err
+    text = f"{thread_id(0)}\tone tab\n{thread_id(1)[:8]}\ttwo\n{thread_id(1)}\t two \n"
     ran = cli.run("rename", "-", "--dry-run", stdin=text, status=2)
     assert "would be called one" in ran.err
     assert "fits 4 threads" in ran.err
@@ -149,9 +152,9 @@ def test_git_info_is_shown_and_set(cli: Cli) -> None:
     assert cli.run("git-info", one).out == f"{one}\t-\t-\t-\n"
     words = ["--branch", "b", "--origin", "https://u:p@h.invalid/x"]
     ran = cli.run("git-info", one, *words, "--dry-run")
-    assert ran.lines == [f"{one}\t-\tb\thttps://h.invalid/x"]
+    assert ran.lines == [f"{one}\t-\tb\thttps://h.invalid/x\twould be set"]
     assert cli.run("git-info", one).out == f"{one}\t-\t-\t-\n"
-    assert cli.run("git-info", one, *words).lines == ran.lines
+    assert cli.run("git-info", one, *words).lines == [f"{one}\t-\tb\thttps://h.invalid/x"]
     (told,) = cli.run("git-info", one, "--clear-branch", "--sha", "a", "--json").json["threads"]
     assert told["gitInfo"] == {"sha": "a", "branch": None, "originUrl": "https://h.invalid/x"}
     cli.run("git-info", one, "--sha", "a", "--clear-sha", status=2)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rollout.creation import NewThread
-from rollout.errors import DamagedCompression, NotForkable, TurnNotFound, TurnUnfinished
+from rollout.errors import DamagedCompression, HistoryIncomplete, TurnNotFound, TurnUnfinished
 from rollout.fork import Cut, plan_fork, write_fork
 from rollout.lines import (
     BadLine,
@@ -295,7 +295,7 @@ def test_forks_of_forks_name_the_file_that_holds_the_cut(home: Path) -> None:
     assert base["thread_id"] == one.name[-42:-6]
     assert turn_ids(history(home, three), "paginated") == ["turn-1", "turn-2"]
     path.unlink()
-    with pytest.raises(NotForkable, match="not here"):
+    with pytest.raises(HistoryIncomplete, match="not here"):
         forked(home, three, "paginated")
 
 
@@ -303,7 +303,7 @@ def test_a_history_that_leads_back_to_itself_is_refused(home: Path) -> None:
     base = {"thread_id": THREAD_ID, "end_ordinal_exclusive": 3, "end_byte_offset": 9}
     line = first(ordinal=3, history_mode="paginated", history_base=base)
     path = home / write_rollout(home, [line])
-    with pytest.raises(NotForkable, match="back to itself"):
+    with pytest.raises(HistoryIncomplete, match="back to itself"):
         forked(home, path, "paginated")
 
 

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from rollout.errors import WriterActive
+from rollout.errors import HistoryIncomplete, NotAppendable, WriterActive
 from rollout.names import append_name
 from rollout.paths import parse_name
 from rollout.persistence import LEGACY, MODES, PAGINATED
+from rollout.replay import session_meta
 from rollout.writer_lock import LOCKS, WriterLock
 from state.errors import (
     AlreadyArchived,
     DependedOn,
     IndexBusy,
     NotArchived,
+    RecorderClosed,
     RecorderFailed,
     ThreadArchived,
     ThreadNotFound,
@@ -254,3 +256,126 @@ def test_closing_and_archiving_at_once_leaves_one_place(home: Path, use: Use) ->
     use(work)
     assert all(path.startswith("archived_sessions/") for path in rollouts(home))
     assert len({parse_name(path.split("/")[-1]) for path in rollouts(home)}) == 10
+
+
+@pytest.mark.parametrize("id_", ["../../yarn", "/tmp/x", "", "..", None, 5, "\ud800"])
+def test_what_is_no_id_is_refused_and_touches_nothing(
+    id_: Any, tmp_path: Path, home: Path, use: Use
+) -> None:
+    precious = tmp_path / "yarn.lock"
+    precious.write_text("precious")
+
+    async def work(store: ThreadStore) -> None:
+        before = sorted(tmp_path.rglob("*"))
+        calls = [store.resume_thread, store.load_history, store.read_thread, store.archive_thread]
+        calls += [store.unarchive_thread, store.delete_thread, store.fork_thread]
+        for call in calls:
+            with pytest.raises(ThreadNotFound):
+                await call(id_)
+        for change in (store.set_thread_name, store.set_memory_mode):
+            with pytest.raises(ThreadNotFound):
+                await change(id_, "enabled")
+        for live in (store.flush_thread, store.shutdown_thread, store.discard_thread):
+            with pytest.raises(RecorderClosed):
+                await live(id_)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    use(work)
+    assert precious.read_text() == "precious"
+    with pytest.raises(ValueError, match="no thread id"):
+        WriterLock.acquire(home, id_)
+
+
+def test_an_id_may_be_spelt_as_codex_takes_it(home: Path, use: Use) -> None:
+    write(home, 1)
+
+    async def work(store: ThreadStore) -> None:
+        loud = thread_id(1).upper()
+        await store.resume_thread(loud)
+        await store.append_items(loud, numbered(0, 1))
+        await store.set_thread_name(loud, "quiet")
+        await store.shutdown_thread(loud)
+        assert (await store.read_thread(loud))["name"] == "quiet"
+
+    use(work)
+    assert numbers(held(home)) == [0]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *({}, {"type": "event_msg"}, {"type": "event_msg", "payload": None}, None, "text", 5),
+        *({"type": 5, "payload": {}}, {"type": "event_msg", "payload": []}, {"payload": {}}),
+        {"type": "session_meta", "payload": {"id": "evil"}},
+    ],
+)
+def test_what_is_no_item_is_refused_with_all_beside_it(item: Any, home: Path, use: Use) -> None:
+    async def work(store: ThreadStore) -> None:
+        id_ = await begun(store)
+        with pytest.raises(NotAppendable):
+            await store.append_items(id_, [*numbered(0, 1), item])
+        await store.append_items(id_, numbered(5, 1))
+
+    use(work)
+    assert numbers(held(home)) == [5]
+    assert len(held(home)) == 8
+
+
+def test_a_closed_store_does_nothing_more(home: Path, use: Use) -> None:
+    stores: list[ThreadStore] = []
+
+    async def work(store: ThreadStore) -> None:
+        stores.append(store)
+
+    use(work)
+
+    async def late() -> None:
+        with pytest.raises(RuntimeError, match="closed"):
+            await stores[0].create_thread(new_thread())
+        with pytest.raises(RuntimeError, match="closed"):
+            await stores[0].set_thread_name(thread_id(1), "x")
+
+    asyncio.run(late())
+    assert not locks(home)
+
+
+def test_a_fork_by_reference_holds_what_it_begins_with(
+    home: Path, use: Use, tmp_path: Path
+) -> None:
+    async def work(store: ThreadStore) -> None:
+        first = await begun(store)
+        await store.append_items(first, turn(PAGINATED, first, 2, "two", "answer"))
+        second = await store.fork_thread(first, last_turn=f"01a14000-0000-7000-8000-{1:012x}")
+        await store.resume_thread(second)
+        await store.append_items(second, turn(PAGINATED, second, 3, "three", "answer"))
+        third = await store.fork_thread(second)
+        await store.archive_thread(first)
+        source = await store.resume_thread(third)
+        begins = len(source)
+        await store.append_items(third, numbered(0, 2))
+        await store.flush_thread(third)
+        assert source is await store.load_history(third)
+        told = [*source.items()]
+        assert [index for index, _ in told] == sorted(index for index, _ in told)
+        assert told[::-1] == [*source.backwards()]
+        assert [*source.items(3, begins)] == [one for one in told if 3 <= one[0] < begins]
+        assert [*source.backwards(3, 9)] == [one for one in told[::-1] if 3 <= one[0] < 9]
+        said = [item["payload"].get("item", {}).get("type") for _, item in told]
+        assert said.count("UserMessage") == 2
+        ordinals = [item["ordinal"] for _, item in told]
+        assert ordinals == sorted(set(ordinals))
+        metas = [item["payload"]["id"] for _, item in told if item["type"] == "session_meta"]
+        assert metas == [third]
+        source.enrich(git={"branch": "b"})
+        assert session_meta(source)["payload"]["git"] == {"branch": "b"}  # type: ignore[index]
+        await store.shutdown_thread(third)
+        (base,) = (home / "sessions").rglob(f"*{second}*")
+        base.rename(tmp_path / "away")
+        for call in (store.resume_thread, store.load_history):
+            with pytest.raises(HistoryIncomplete, match="not here"):
+                await call(third)
+        (tmp_path / "away").rename(base)
+        with closing(await store.load_history(third)) as again:
+            assert len(again) == begins + 2
+
+    use(work)

@@ -1,0 +1,173 @@
+"""A history that is in several files: a paginated thread's own, and those that it begins in
+(rollout-format §13.2, §15.6)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.errors import HistoryIncomplete
+from rollout.lines import BadLine, Line, LineReader, Needs, open_rollout, parse_line
+from rollout.paths import parse_name, parse_uuid
+from rollout.persistence import Item
+from rollout.replay import FileSource, RolloutSource
+
+Find = Callable[[str], Path | None]
+"""Gives the file that has a rollout id in its name (§15.6); None if there is none."""
+
+_MOST_BASES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One physical file of a thread's history, and the ordinals of it that count."""
+
+    path: Path
+    rollout_id: str
+    end_ordinal: int | None
+    """The first that does not count; None if all do."""
+    end_offset: int | None
+    """Where those that count end, in bytes of the content, as the next file says."""
+
+
+def source_meta(path: Path) -> dict[str, Any]:
+    """The payload of the first ``session_meta`` in a rollout.
+
+    Raises:
+        DamagedCompression: the file is damaged before it.
+        HistoryIncomplete: there is none.
+        OSError: the file cannot be read.
+    """
+    for item, _, _ in records(path):
+        payload = item.get("payload")
+        if item.get("type") == "session_meta" and isinstance(payload, dict):
+            return payload
+    raise HistoryIncomplete(path, "it has no session_meta, as files of the first versions")
+
+
+def history_parts(path: Path, find: Find) -> list[Part]:
+    """The files that the history of the thread at ``path`` is in, the oldest first (§13.2).
+
+    Raises:
+        DamagedCompression: one of them is damaged before its ``session_meta``.
+        HistoryIncomplete: one of them is not here, or cannot be one.
+        OSError: one of them cannot be read.
+    """
+    parts: list[Part] = []
+    end: int | None = None
+    offset: int | None = None
+    while True:
+        name = parse_name(path.name)
+        rollout_id = name.rollout_id if name else None
+        if rollout_id is None:
+            raise HistoryIncomplete(
+                path, "its name does not end in an id, so that nothing can name it"
+            )
+        if any(part.rollout_id == rollout_id for part in parts) or len(parts) > _MOST_BASES:
+            raise HistoryIncomplete(path, "its history leads back to itself")
+        parts.insert(0, Part(path, rollout_id, end, offset))
+        base = source_meta(path).get("history_base")
+        if base is None:
+            return parts
+        match base:
+            case {"thread_id": str(base_id), "end_ordinal_exclusive": int(end)}:
+                found = find(parse_uuid(base_id) or base_id)
+                offset = base.get("end_byte_offset")
+                offset = offset if isinstance(offset, int) else None
+            case _:
+                raise HistoryIncomplete(path, "its history_base cannot be read")
+        if found is None:
+            raise HistoryIncomplete(
+                path, f"its history begins in rollout {base_id}, which is not here"
+            )
+        path = found
+
+
+def records(path: Path, needs: Needs | None = None) -> Iterator[tuple[Item, int, int]]:
+    """Lines that can be read, each with the bytes where it begins and where the next one does."""
+    with open_rollout(path) as stream:
+        for line in LineReader().lines(stream, 0, needs):
+            item = parse_line(line) if isinstance(line, Line) else None
+            if item is not None and isinstance(line, Line) and not isinstance(item, BadLine):
+                yield item, line.offset, line.offset + len(line.data) + line.ended
+
+
+class SplicedSource:
+    """The lines of other files that a history begins in, and then its own: a
+    :class:`rollout.replay.RolloutSource`. Its own may grow; those of others never change. What
+    the other files say of their threads, their ``session_meta``, is passed over."""
+
+    def __init__(self, parts: Sequence[Part], own: RolloutSource) -> None:
+        """``parts`` are those of :func:`history_parts`, the last of them the thread's ``own``.
+
+        Raises:
+            DamagedCompression: one of them is damaged.
+            OSError: one of them cannot be read.
+        """
+        self._own = own
+        self._bases: list[tuple[FileSource, int]] = []
+        try:
+            for part in parts[:-1]:
+                source = FileSource(part.path)
+                self._bases.append((source, _count(source, part)))
+        except BaseException:
+            self._close_bases()
+            raise
+        self._inherited = sum(count for _, count in self._bases)
+
+    def __len__(self) -> int:
+        return self._inherited + len(self._own)
+
+    def items(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
+        end = len(self) if end is None else min(end, len(self))
+        first = 0
+        for source, count in self._bases:
+            for index, item in source.items(max(start - first, 0), min(count, max(end - first, 0))):
+                if item.get("type") != "session_meta":
+                    yield first + index, item
+            first += count
+        for index, item in self._own.items(max(start - first, 0), max(end - first, 0)):
+            yield first + index, item
+
+    def backwards(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
+        end = len(self) if end is None else min(end, len(self))
+        first = self._inherited
+        for index, item in self._own.backwards(max(start - first, 0), max(end - first, 0)):
+            yield first + index, item
+        for source, count in reversed(self._bases):
+            first -= count
+            last = min(count, max(end - first, 0))
+            for index, item in source.backwards(max(start - first, 0), last):
+                if item.get("type") != "session_meta":
+                    yield first + index, item
+
+    def enrich(self, **facts: object) -> None:
+        self._own.enrich(**facts)
+
+    def close(self) -> None:
+        self._close_bases()
+        self._own.close()
+
+    def _close_bases(self) -> None:
+        for source, _ in self._bases:
+            source.close()
+
+
+def _count(source: FileSource, part: Part) -> int:
+    """How many lines of a base count: as many as lie before the byte that the next file names,
+    if the ordinals on both sides of it agree."""
+    end = part.end_ordinal
+    if end is None:
+        return len(source)
+    if part.end_offset is not None:
+        at = source.lines_before(part.end_offset)
+        before = next((_ordinal(item) for _, item in source.backwards(0, at)), -1)
+        behind = next((_ordinal(item) for _, item in source.items(at)), end)
+        if before < end <= behind:
+            return at
+    return next((index for index, item in source.items() if _ordinal(item) >= end), len(source))
+
+
+def _ordinal(item: Item) -> int:
+    ordinal = item.get("ordinal")
+    return ordinal if isinstance(ordinal, int) else -1
