@@ -166,7 +166,11 @@ def main() -> None:
     except OSError as error:  # a file that vanished under us, a disk that went away
         named = Path(str(error.filename or "a file"))
         sys.exit(_tell(FileUnusable(named, error.strerror or str(error))))
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # asyncio gives an interrupt as the one or, now and then, as the other; it is not imported
+        # here, where the quick path goes without it.
+        if not isinstance(error, KeyboardInterrupt) and type(error).__name__ != "CancelledError":
+            raise
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
 

@@ -16,6 +16,7 @@ from state.errors import StateError
 from state.index import ThreadIndex
 from state.listing import Query
 from state.sync import Counts
+from state.unbroken import unbroken
 
 Error = StateError | RolloutError
 
@@ -66,31 +67,35 @@ def run(
     asks = not reads and query is not None and must_ask(chosen)
     references = named(chosen) if references is None else references
 
-    async def work(index: ThreadIndex) -> list[Entry]:
+    async def work(index: ThreadIndex) -> tuple[list[Entry], bool]:
         note = await caught_up(index)
         if note:
             output.say(note)
         entries = await find(index, references, query)
         if asks and entries and not _agreed(action, len(entries)):
-            return []
+            return [], False
+        interrupted = False
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
         with output.progress(action, "threads") as report:
             for count, (entry, thread_id) in enumerate(found, 1):
-                await _change(index, entry, thread_id, act)
+                _, interrupted = await unbroken(_change(index, entry, thread_id, act))
+                if interrupted:  # what was done by then is told
+                    break
                 if report and len(found) > 1:
                     report(Counts(to_read=len(found), read=count))
         if after and not chosen.dry_run and not await after(index):
             for entry, _ in found:
                 entry.made = entry.made and replace(entry.made, indexed=False)
-        return entries
+        return [entry for entry in entries if entry.made or entry.error], interrupted
 
-    entries = with_index(places, work)
+    entries, interrupted = with_index(places, work)
     if chosen.as_json:
         told = [_entry_json(entry, done=not chosen.dry_run) for entry in entries]
-        output.data({"version": 1, "action": action, "dryRun": chosen.dry_run, "threads": told})
+        how = {"dryRun": chosen.dry_run, "interrupted": interrupted}
+        output.data({"version": 1, "action": action, **how, "threads": told})
     else:
         _tell(entries)
-    return status_of(entries, [entry.error for entry in entries])
+    return status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
 
 
 async def _change(index: ThreadIndex, entry: Entry, thread_id: str, act: Act) -> None:
@@ -130,8 +135,15 @@ def tell_errors(found: Iterable[Error | None]) -> None:
         output.say(f"threadkeep: {output.one_line(str(error))}\n  {errors.outcome(error).hint}")
 
 
-def status_of(results: Sequence[object], found: Iterable[Error | None]) -> int:
-    """The gravest of what was refused; that there was nothing, if so."""
+def status_of(
+    results: Sequence[object], found: Iterable[Error | None], *, interrupted: bool
+) -> int:
+    """The gravest of what was refused; that there was nothing, or that it was interrupted."""
+    if interrupted:
+        output.say("Interrupted: the others are as they were.")
+        return errors.INTERRUPTED
+    if not results:
+        output.say("No thread was chosen: nothing was changed.")
     return max(
         (errors.outcome(error).status for error in found if error),
         default=errors.OK if results else errors.NO_MATCH,

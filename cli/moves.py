@@ -1,5 +1,6 @@
 """``archive``, ``unarchive`` and ``delete``: threads that are named, or chosen as ``list`` does."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -39,6 +40,7 @@ class _Result:
     outcomes: list[Outcome] = field(default_factory=list)
     not_found: list[Entry] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
 
 
 def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = False) -> int:
@@ -60,8 +62,12 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
         result.outcomes = planned
         result.labels = await _labels(index, planned)
         if not chosen.dry_run and (not asks or _agreed(action, result)):
-            with output.progress(str(action), "threads") as report:
-                result.outcomes = await move_threads(index, action, ids, report=report)
+            result.outcomes = []
+            try:
+                with output.progress(str(action), "threads") as report:
+                    await move_threads(index, action, ids, report=report, outcomes=result.outcomes)
+            except asyncio.CancelledError:
+                result.interrupted = True  # what was done by then is told
         elif asks:
             result.outcomes = []
         return result
@@ -71,7 +77,7 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
         output.data(_document(action, chosen, result))
     else:
         _tell(action, chosen, result)
-    return status_of(result.outcomes, _errors(result))
+    return status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
 
 
 async def _labels(index: ThreadIndex, outcomes: Sequence[Outcome]) -> dict[str, str]:
@@ -114,8 +120,6 @@ def _tell(action: Action, chosen: Chosen, result: _Result) -> None:
     if trashed and not chosen.dry_run:
         where = trashed[0] if len(trashed) == 1 else trashed[0].split("/")[0]
         output.say(f"In the trash, {where} below the home, until you remove it.")
-    if not (groups or _errors(result)):
-        output.say("Nothing was changed.")
 
 
 def _document(action: Action, chosen: Chosen, result: _Result) -> dict[str, Any]:
@@ -135,6 +139,7 @@ def _document(action: Action, chosen: Chosen, result: _Result) -> dict[str, Any]
         "version": 1,
         "action": str(action),
         "dryRun": chosen.dry_run,
+        "interrupted": result.interrupted,
         "threads": entries,
     }
 

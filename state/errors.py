@@ -38,7 +38,7 @@ StateError
 ├ AlreadyArchived(thread_id)
 ├ NotArchived(thread_id)
 ├ DependedOn(thread_id, other_id, how)
-├ TargetExists(thread_id, path)
+├ TargetExists(thread_id, path, rivals)
 └ ThreadNotFound(reference)
   └ AmbiguousThread(reference, ids)
 """
@@ -349,11 +349,14 @@ class DependedOn(StateError):
 
 
 class TargetExists(StateError):
-    """A thread's file cannot be moved: another file lies there."""
+    """A thread's file cannot be moved: another file lies there, or would: one of ``rivals``."""
 
-    def __init__(self, thread_id: str, path: Path) -> None:
-        self.thread_id, self.path = thread_id, path
-        super().__init__(f"thread {thread_id} cannot be moved: there is a file already at {path}")
+    def __init__(self, thread_id: str, path: Path, rivals: Sequence[str] = ()) -> None:
+        self.thread_id, self.path, self.rivals = thread_id, path, rivals
+        why = f"there is a file already at {path}"
+        if rivals:
+            why = f"{' and '.join(rivals)} would both become {path}"
+        super().__init__(f"thread {thread_id} cannot be moved: {why}")
 
 
 class ThreadNotFound(StateError):

@@ -108,17 +108,23 @@ class ThreadIndex:
             AmbiguousThread: more than one thread fits.
             ThreadNotFound: none does.
         """
-        ids = await self.resolve(reference)
-        if len(ids) > 1:
-            raise AmbiguousThread(reference, ids)
-        if ids:
-            found = await self.rows_of(ids)
-            stale = [row for row in found.values() if not is_fresh(self.home, row)]
-            if stale:
-                await self.refresh([row["rollout_path"] for row in stale])
+        looked = False
+        for _ in range(_REPAIR_ROUNDS):
+            ids = await self.resolve(reference)
+            if len(ids) > 1:
+                raise AmbiguousThread(reference, ids)
+            row = (await self.rows_of(ids)).get(ids[0]) if ids else None
+            if row is not None and is_fresh(self.home, row):
+                return row
+            if row is not None and not await self.refresh([row["rollout_path"]]):
                 found = await self.rows_of(ids)
-            if ids[0] in found:
-                return found[ids[0]]
+                if ids[0] in found:
+                    return found[ids[0]]
+            # Its file may have gone somewhere else just now.
+            if looked or (await self.backfill_status()).status != "complete":
+                break
+            await self.sync()
+            looked = row is None
         raise ThreadNotFound(reference)
 
     async def details(self, thread_id: str) -> dict[str, Any]:

@@ -68,23 +68,12 @@ async def move_all(
 ) -> dict[str, FileUnusable]:
     """Move the files of groups, then have the rows follow: what went wrong, by a group's thread.
 
-    A group that goes wrong is as it was before; the others are moved. The caller holds the locks.
-    Who is cancelled is so when all this is done.
+    A group that goes wrong is as it was before; the others are moved. The caller holds the locks,
+    and does not cancel this: it would be finished only with the next index that is opened.
 
     Raises:
         FileUnusable: the journal cannot be written; nothing was moved.
     """
-    work = asyncio.ensure_future(_move_all(database, home, groups))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait({work})
-        raise
-
-
-async def _move_all(
-    database: Database, home: Path, groups: Sequence[Group]
-) -> dict[str, FileUnusable]:
     entry = await asyncio.to_thread(_put_down, database.path, home, groups)
     failed, left = await _carry_out(database, home, groups)
     if not left:

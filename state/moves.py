@@ -35,6 +35,7 @@ from state.index import ThreadIndex
 from state.journal import move_all, moving
 from state.recorder import RolloutRecorder
 from state.sync import Counts, Report
+from state.unbroken import unbroken
 
 Live = Mapping[str, RolloutRecorder]
 NOBODY: Final[Live] = {}
@@ -120,8 +121,10 @@ async def move_threads(
     dry_run: bool = False,
     live: Live = NOBODY,
     report: Report | None = None,
+    outcomes: list[Outcome] | None = None,
 ) -> list[Outcome]:
-    """Do one thing with threads, each by itself: what became of them, in their order.
+    """Do one thing with threads, each by itself: what became of them, in their order; who is
+    cancelled finds in ``outcomes`` what became of those that were come to.
 
     With ``dry_run`` nothing is done, and it is not known yet whether anybody writes them.
 
@@ -129,7 +132,7 @@ async def move_threads(
         FileUnusable: the journal of moves cannot be written; nothing was moved since.
         IndexBusy: another process moves threads; nothing was moved since.
     """
-    outcomes: list[Outcome] = []
+    outcomes = [] if outcomes is None else outcomes
     done: set[str] = set()
     asked = list(dict.fromkeys(thread_ids))
     waiting = iter(asked)
@@ -147,6 +150,8 @@ async def move_threads(
         for outcome in work.outcomes:
             if outcome.group and not outcome.error:
                 done.update(outcome.group.thread_ids)
+        if work.cancelled:
+            raise asyncio.CancelledError
     return outcomes
 
 
@@ -169,6 +174,8 @@ class _Batch:
         """Threads that earlier batches have moved."""
         self._deletes = action in (Action.DELETE, Action.PURGE)
         self._trash: set[str] = set()
+        self.cancelled = False
+        """Whether the caller was, while threads were moved."""
 
     async def carry_out(self) -> None:
         """Lock, check, move."""
@@ -186,7 +193,8 @@ class _Batch:
                     break
             if not going:
                 return
-            failed = await move_all(self._index.database, home, [group for _, group in going])
+            work = move_all(self._index.database, home, [group for _, group in going])
+            failed, self.cancelled = await unbroken(work)
         stayed = {
             id_: failed[group.thread_id]
             for _, group in going
@@ -264,7 +272,8 @@ class _Batch:
             at = Path(error.filename or home)
             raise FileUnusable(at, error.strerror or str(error)) from error
         if taken is not None:
-            raise TargetExists(thread_id, home / taken)
+            rivals = [move.source for move in moves if move.target == taken]
+            raise TargetExists(thread_id, home / taken, rivals if len(rivals) > 1 else ())
         if trash:
             self._trash.add(trash)
         return Group(

@@ -113,6 +113,7 @@ def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
         "version": 1,
         "action": "rename",
         "dryRun": False,
+        "interrupted": False,
         "threads": [
             {
                 "id": thread_id(1),

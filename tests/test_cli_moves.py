@@ -86,7 +86,10 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
     assert archived(cli.home) == [3, 5]
     cli.run("delete", "--archived", "--source", "cli", "--yes")
     assert archived(cli.home) == []
-    assert cli.run("archive", "--cwd", "/nobody", "--yes", status=1).err == "Nothing was changed.\n"
+    assert (
+        cli.run("archive", "--cwd", "/nobody", "--yes", status=1).err
+        == "No thread was chosen: nothing was changed.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_each_thread_has_its_own_answer_and_the_gravest_is_the_status(cli: Cli) 
         ran = cli.run(
             *("archive", "nobody", *(thread_id(n) for n in (0, 1, 2, 5)), "--json"), status=7
         )
-    assert list(ran.json) == ["version", "action", "dryRun", "threads"]
+    assert list(ran.json) == ["version", "action", "dryRun", "interrupted", "threads"]
     assert [
         (t["id"] or t["reference"], t["done"], t["error"] and t["error"]["kind"])
         for t in ran.json["threads"]
