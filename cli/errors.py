@@ -113,14 +113,18 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         TOO_NEW, "unsupported_history", "update threadkeep; reading and listing go on working"
     ),
     InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
-    InvalidChange: Outcome(USAGE, "invalid_change", "see threadkeep git-info --help"),
+    InvalidChange: Outcome(
+        USAGE,
+        "invalid_change",
+        "threadkeep git-info --clear-sha, --clear-branch and --clear-origin take one out",
+    ),
     NotResumable: Outcome(
         NOT_FOUND,
         "not_resumable",
         "threadkeep relink OLD NEW says where a folder is now; codex has to be on PATH",
     ),
     TurnNotFound: Outcome(
-        NOT_FOUND, "turn_not_found", "leave the turn out to fork the whole thread"
+        NOT_FOUND, "turn_not_found", "name one of its turns, or none to fork the whole thread"
     ),
     TurnUnfinished: Outcome(
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"

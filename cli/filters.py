@@ -68,7 +68,9 @@ class Chosen:
         if not chooses and (filters.all_sources or filters.exclude):
             raise typer.BadParameter("--all-sources and --exclude go with another filter")
         if chooses == bool(self.references):
-            raise typer.BadParameter("name threads, or choose them with --cwd, --search and so on")
+            raise typer.BadParameter(
+                "name threads, or choose them with --cwd, --search and so on, not both"
+            )
         if not chooses:
             return None
         from state.listing import LARGEST_PAGE

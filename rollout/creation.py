@@ -4,9 +4,12 @@
 import os
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict
+from pydantic.dataclasses import dataclass
 
 from rollout.paths import SESSIONS, parse_uuid
 from rollout.persistence import MODES, PAGINATED, Item
@@ -26,37 +29,65 @@ def rollout_path(thread_id: str, at: datetime, rollout_id: str | None = None) ->
     return f"{SESSIONS}/{at:%Y/%m/%d}/rollout-{at:%Y-%m-%dT%H-%M-%S}-{owner}.jsonl"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewThread:
-    """What is known of a thread when it is created. Fields as in ``session_meta``."""
+def _checked_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("not all of it is text") from error
+    return text
 
-    cwd: str
-    originator: str
-    cli_version: str
-    source: str | dict[str, Any] = "vscode"
-    model_provider: str | None = None
+
+def _checked_id(text: str) -> str:
+    if parse_uuid(text) != text:
+        raise ValueError("no thread id, a lower-case UUID")
+    return text
+
+
+def _checked_base(base: dict[str, Any]) -> dict[str, Any]:
+    match base:
+        case {"thread_id": str(), "end_ordinal_exclusive": int(), "end_byte_offset": int()}:
+            return base
+    raise ValueError("a base has a thread_id, an end_ordinal_exclusive and an end_byte_offset")
+
+
+_Text = Annotated[str, AfterValidator(_checked_text)]
+_Id = Annotated[str, AfterValidator(_checked_id)]
+_Base = Annotated[dict[str, Any], AfterValidator(_checked_base)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True))
+class NewThread:
+    """What is known of a thread when it is created. Fields as in ``session_meta``. Raises
+    ValueError for what no reader could use."""
+
+    cwd: _Text
+    """The absolute path of its folder."""
+    originator: _Text
+    """The program that records it."""
+    cli_version: _Text
+    source: _Text | dict[str, Any] = "vscode"
+    """Who began it (§9): lists show ``cli`` and ``vscode`` unless they are told otherwise."""
+    model_provider: _Text | None = None
     history_mode: str = PAGINATED
-    id: str = field(default_factory=new_id)
-    session_id: str | None = None
+    id: _Id = field(default_factory=new_id)
+    session_id: _Id | None = None
     """The root thread's; its own id if None."""
-    forked_from_id: str | None = None
+    forked_from_id: _Id | None = None
     forked_from_ordinal_exclusive: int | None = None
-    parent_thread_id: str | None = None
-    thread_source: str | None = None
-    agent_nickname: str | None = None
-    agent_role: str | None = None
-    agent_path: str | None = None
+    parent_thread_id: _Id | None = None
+    thread_source: _Text | None = None
+    agent_nickname: _Text | None = None
+    agent_role: _Text | None = None
+    agent_path: _Text | None = None
     base_instructions: dict[str, Any] | None = None
     dynamic_tools: list[dict[str, Any]] | None = None
-    memory_mode: str | None = None
-    history_base: dict[str, Any] | None = None
+    memory_mode: _Text | None = None
+    history_base: _Base | None = None
     extended: bool = False
     """Keep what only the older, extended level of legacy threads keeps (§11.2)."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what no reader could use."""
-        if parse_uuid(self.id) != self.id:
-            raise ValueError(f"no thread id, a lower-case UUID: {self.id!r}")
+        """Check what depends on more than one field."""
         given = self.forked_from_id is None  # a fork has its source's, whatever that is
         if given and (not self.cwd.startswith("/") or "\0" in self.cwd):
             raise ValueError(f"the folder of a thread is an absolute path, not {self.cwd!r}")

@@ -109,6 +109,10 @@ async def fork_thread(
     return Forked(thread.id, row["id"], made, name, indexed)
 
 
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
 def _new_thread(row: dict[str, Any], meta: dict[str, Any], source: str) -> NewThread:
     """What a fork has of its source, all of whose columns are in ``row``: where it works, and
     what its model was told."""
@@ -122,6 +126,6 @@ def _new_thread(row: dict[str, Any], meta: dict[str, Any], source: str) -> NewTh
         history_mode=row["history_mode"],
         forked_from_id=row["id"],
         base_instructions=instructions if isinstance(instructions, dict) else None,
-        dynamic_tools=tools if isinstance(tools, list) and tools else None,
+        dynamic_tools=tools if tools and _are_objects(tools) else None,
         memory_mode=row["memory_mode"] if row["memory_mode"] != "enabled" else None,
     )

@@ -12,6 +12,7 @@ from typing import Final
 DEFAULT_PROVIDER: Final = "openai"
 """What Codex uses when ``config.toml`` names no ``model_provider``."""
 
+INDEX_NAME: Final = "index.sqlite3"
 INPUTS_KEY: Final = "home_inputs"
 """In ``index_meta``: the files that names and the default provider were last settled by."""
 JOURNAL_KEY: Final = "facts_journal"
@@ -31,7 +32,7 @@ def index_path(home: Path, state_dir: Path) -> Path:
     real = home.resolve()
     digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
     name = real.name.lstrip(".") or "home"
-    return state_dir / "threadkeep" / f"{name}-{digest}" / "index.sqlite3"
+    return state_dir / "threadkeep" / f"{name}-{digest}" / INDEX_NAME
 
 
 def moves_folder(index: Path) -> Path:
@@ -50,8 +51,10 @@ def moves_under_way(index: Path) -> bool:
 
 
 def journal_path(index: Path) -> Path:
-    """Where the journal of the index at ``index`` lies."""
-    return index.with_name("facts.jsonl")
+    """Where the journal of the index at ``index`` lies: its own, as indexes of other homes may lie
+    in the same folder."""
+    name = index.name
+    return index.with_name("facts.jsonl" if name == INDEX_NAME else f"{name}.facts.jsonl")
 
 
 def journal_state(index: Path) -> str:

@@ -16,7 +16,7 @@ from state.engine import open_database
 from state.errors import IndexDamaged, IndexNotWritable
 from state.lease import job_row
 from state.lock import lock_path, locked
-from state.place import journal_path
+from state.place import INDEX_NAME, journal_path
 from state.schema import metadata
 from state.snapshot import snapshot
 
@@ -85,7 +85,7 @@ def put_aside(index: Path) -> Path:
 def copy_index(index: Path, folder: Path) -> Path:
     """A copy of an index in ``folder``, for work that is thrown away; an empty place there if
     it cannot be read. What users set is copied too."""
-    target = folder / "index.sqlite3"
+    target = folder / INDEX_NAME
     try:
         with snapshot(index) as source, closing(sqlite3.connect(target)) as connection:
             source.backup(connection)

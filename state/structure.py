@@ -4,7 +4,9 @@ No rollout is read here: that is :mod:`state.verify`'s deep check.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,7 @@ from rollout.paths import is_archived, parse_name, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
+from state.errors import SQLITE_ERRORS
 from state.facts import Alias, Fact, Setting, chosen_names, newest, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
@@ -309,21 +312,44 @@ def _names(index: _Index) -> Iterator[Finding]:
             )
 
 
+_MOMENT_S: Final = 0.2
+
+
 def _facts(index: _Index) -> Iterator[Finding]:
     """What users set stands in the journal and in the index alike."""
     journal = journal_path(index.path)
     yield from _bad_lines(journal, str(journal), "journal_line")
-    written = newest(read_facts(index.path))
-    stored = newest(_stored_facts(index.connection))
-    for subject in sorted(written.keys() | stored.keys()):
-        in_journal, in_index = written.get(subject), stored.get(subject)
-        if in_journal == in_index:
-            continue
+    found = _unequal(index.path, index.connection)
+    if found:
+        found = _still_unequal(index.path, found)
+    for in_journal, in_index in found:
         if in_journal and (in_index is None or in_index.set_at_ms <= in_journal.set_at_ms):
             yield _lacking("fact_not_indexed", "in the index", in_journal, in_index)
         elif in_index:
             place = f"in {journal}: a lost index would lose it"
             yield _lacking("fact_not_in_journal", place, in_index, in_journal)
+
+
+_Pair = tuple[Setting | None, Setting | None]
+"""What the journal says and what the index says about one thing."""
+
+
+def _unequal(path: Path, connection: sqlite3.Connection) -> list[_Pair]:
+    written = newest(read_facts(path))
+    stored = newest(_stored_facts(connection))
+    pairs = ((written.get(key), stored.get(key)) for key in sorted(written.keys() | stored.keys()))
+    return [pair for pair in pairs if pair[0] != pair[1]]
+
+
+def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
+    """Those that are so a moment later: a fact is in the journal before it is in the index."""
+    time.sleep(_MOMENT_S)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            again = _unequal(path, connection)
+    except SQLITE_ERRORS:
+        return found
+    return [pair for pair in found if pair in again]
 
 
 def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:

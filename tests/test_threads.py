@@ -310,9 +310,17 @@ def test_archived_live_and_unknown_threads_are_refused(home: Path, use: Use) -> 
 
 
 def test_a_thread_that_no_reader_could_use_is_not_begun() -> None:
-    for wrong in ({"id": "x"}, {"cwd": "relative"}, {"cwd": "/a\0b"}, {"mode": "of_tomorrow"}):
-        with pytest.raises(ValueError, match=r"no thread id|absolute path|unknown history_mode"):
-            new_thread(**wrong)
+    base = {"thread_id": thread_id(1), "end_ordinal_exclusive": 1}
+    wrong: list[dict[str, Any]] = [
+        *({"id": "x"}, {"id": thread_id(1).upper()}, {"cwd": "relative"}, {"cwd": "/a\0b"}),
+        *({"mode": "of_tomorrow"}, {"source": 5}, {"originator": None}, {"cli_version": None}),
+        *({"parent_thread_id": "../x"}, {"session_id": "y"}, {"dynamic_tools": "x"}),
+        *({"history_base": {"x": 1}}, {"history_base": base}, {"cwd": "/w\ud800"}),
+        *({"model_provider": 5}, {"cwd": Path("/w")}),
+    ]
+    for fields in wrong:
+        with pytest.raises(ValueError, match=next(iter(fields))):
+            new_thread(**fields)
 
 
 def test_a_home_that_is_not_there_or_cannot_take_locks(tmp_path: Path, index_path: Path) -> None:
