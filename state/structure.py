@@ -346,6 +346,7 @@ def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
     time.sleep(_MOMENT_S)
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
             again = _unequal(path, connection)
     except SQLITE_ERRORS:
         return found
