@@ -175,3 +175,19 @@ def du(
         raise typer.BadParameter(f"{error}; known are {known}") from None
     status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
     raise typer.Exit(status)
+
+
+@app.command("app-server")
+def app_server(
+    context: typer.Context,
+    listen: Annotated[
+        str, typer.Option(help="stdio:// or unix://PATH.", show_default=True)
+    ] = "stdio://",
+    log_level: Annotated[
+        str, typer.Option(help="debug, info, warning or error; the log goes to stderr.")
+    ] = "warning",
+) -> None:
+    """Serve stored threads over Codex's app-server protocol, until the input ends."""
+    from cli import app_server as command
+
+    raise typer.Exit(command.run(places(context), listen, log_level))

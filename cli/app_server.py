@@ -1,0 +1,85 @@
+"""``threadkeep app-server``: Codex's app-server protocol for stored threads."""
+
+import asyncio
+import logging
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import typer
+
+from cli import errors
+from cli.options import Places
+from cli.server.service import Service
+from cli.server.transports import LONGEST_MESSAGE, serve_socket, serve_stdio
+from rollout.scan import check_home
+
+
+def run(places: Places, listen: str, log_level: str) -> int:
+    """Serve until the input ends, or until a signal. Gives the exit status."""
+    check_home(places.home)
+    logging.basicConfig(
+        stream=sys.stderr, level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
+    if listen == "stdio://":
+        asyncio.run(_until_signalled(places, None))
+    elif listen.startswith("unix://") and len(listen) > len("unix://"):
+        asyncio.run(_until_signalled(places, Path(listen.removeprefix("unix://"))))
+    else:
+        raise typer.BadParameter("--listen takes stdio:// or unix://PATH")
+    return errors.OK
+
+
+async def _until_signalled(places: Places, socket: Path | None) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with Service(places).opened() as service:
+        work = _serve_unix(service, socket) if socket else serve_stdio(service)
+        serving = asyncio.create_task(work)
+        waiting = asyncio.create_task(ended.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        serving.cancel()
+        await asyncio.wait({serving})
+        if not serving.cancelled():
+            serving.result()
+
+
+async def _serve_unix(service: Service, path: Path) -> None:
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        if await _answers(path):
+            raise typer.BadParameter(f"a server listens on {path} already")
+        path.unlink()  # of one that was killed
+    clients: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.create_task(serve_socket(service, reader, writer))
+        clients.add(client)
+        client.add_done_callback(clients.discard)
+
+    mask = os.umask(0o177)  # for its owner only
+    try:
+        server = await asyncio.start_unix_server(connected, path, limit=LONGEST_MESSAGE)
+    finally:
+        os.umask(mask)
+    try:
+        async with server:
+            await server.serve_forever()
+    finally:
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        path.unlink(missing_ok=True)
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,1 @@
+"""The app-server protocol for stored threads (state-and-service §6)."""

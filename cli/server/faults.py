@@ -1,0 +1,58 @@
+"""Our errors as Codex words them (state-and-service §6.1), with what a program can rely on."""
+
+from typing import Final
+
+from cli.errors import outcome
+from cli.server.messages import INTERNAL, INVALID_REQUEST, Fault
+from rollout.errors import RolloutError, TurnNotFound, WriterActive
+from state.errors import (
+    AlreadyArchived,
+    DependedOn,
+    InvalidChange,
+    InvalidCursor,
+    InvalidName,
+    InvalidQuery,
+    NotArchived,
+    StateError,
+    ThreadArchived,
+    ThreadNotFound,
+)
+
+_READS: Final = ("thread/read", "thread/unsubscribe")
+_ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
+_OWN_FAULT: Final = (InvalidChange, InvalidCursor, InvalidName, InvalidQuery, TurnNotFound)
+"""What the client can mend by asking otherwise."""
+
+
+def fault_of(error: StateError | RolloutError, method: str, thread_id: str) -> Fault:
+    """What a request is answered with that failed with ``error``."""
+    found = outcome(error)
+    code, text = _worded(error, method, thread_id)
+    return Fault(code, text, found.kind, retryable=found.retryable, hint=found.hint)
+
+
+def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:
+    match error:
+        case ThreadNotFound() if method in _READS:
+            return INVALID_REQUEST, f"thread not loaded: {thread_id}"
+        case NotArchived():
+            return INVALID_REQUEST, f"no archived rollout found for thread id {thread_id}"
+        case ThreadNotFound() if method == "thread/unarchive":
+            return INVALID_REQUEST, f"no archived rollout found for thread id {thread_id}"
+        case ThreadArchived() if method in _ASK_TO_UNARCHIVE:
+            how = f"Run `codex unarchive {thread_id}` to unarchive it first."
+            return INVALID_REQUEST, f"session {thread_id} is archived. {how}"
+        case ThreadNotFound() | ThreadArchived() | AlreadyArchived():
+            return INVALID_REQUEST, f"no rollout found for thread id {thread_id}"
+        case WriterActive():
+            return INVALID_REQUEST, f"thread {error.thread_id} already has an active writer"
+        case DependedOn():
+            why = "forked history still references it"
+            return INVALID_REQUEST, f"cannot delete thread {error.thread_id}: {why}"
+        case InvalidCursor():
+            return INVALID_REQUEST, f"invalid cursor: {error.cursor}"
+        case TurnNotFound():
+            return INVALID_REQUEST, f"turn not found: {error.turn_id}"
+    if isinstance(error, _OWN_FAULT):
+        return INVALID_REQUEST, str(error)
+    return INTERNAL, str(error)

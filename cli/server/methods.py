@@ -1,0 +1,374 @@
+"""The methods that are served: what each does with the store, and the shape of its answer."""
+
+import os
+import platform
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cli.server import params as p
+from cli.server.codex_methods import OF_CODEX
+from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from rollout.creation import NewThread
+from rollout.paths import parse_uuid
+from rollout.persistence import MODES, PAGINATED
+from state.errors import ThreadNotFound
+from state.listing import MOST_EXCLUDED, Query, Row
+from state.place import absolute_folder, default_provider
+from state.threads import ThreadStore
+from state.view import thread_json
+
+if TYPE_CHECKING:
+    from cli.server.session import Session
+
+__all__ = ["METHODS", "OF_CODEX", "Call", "Method", "initialized"]
+
+_SESSION_IDS: Final = ("thread/fork", "thread/resume", "thread/unarchive")
+"""Methods that call what is no id a session id (§6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that is being answered."""
+
+    session: "Session"
+    method: str
+
+    async def store(self) -> ThreadStore:
+        """The store, once it is open."""
+        return await self.session.service.store()
+
+    def id(self, text: str) -> str:
+        """The id of a thread as it is written.
+
+        Raises:
+            Fault: it is none.
+        """
+        bare = text.removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
+        found = parse_uuid(bare)
+        if found is None:
+            what = "session" if self.method in _SESSION_IDS else "thread"
+            raise invalid_request(f"invalid {what} id: {text}", "invalid_thread_id")
+        return found
+
+    async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
+        """A thread as clients see it."""
+        return self.shown(store, await store.read_thread(thread_id))
+
+    def shown(self, store: ThreadStore, row: Row) -> dict[str, Any]:
+        """A row as clients see it."""
+        status = "idle" if row["id"] in store.live else "notLoaded"
+        return {**thread_json(row, store.home), "status": {"type": status}}
+
+    def tell_all(self, method: str, **values: Any) -> None:
+        """Tell every client."""
+        self.session.service.tell_all(method, **values)
+
+
+def initialized(client: p.Initialize, home: Path) -> dict[str, Any]:
+    """The answer to ``initialize``."""
+    who = f"threadkeep/{version('threadkeep')} ({platform.system()}; {platform.machine()})"
+    return {
+        "userAgent": f"{who} {client.client_info.name}",
+        "codexHome": str(home),
+        "platformFamily": "windows" if os.name == "nt" else "unix",
+        "platformOs": {"Darwin": "macos"}.get(platform.system(), platform.system().lower()),
+    }
+
+
+async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
+    if params.originators:
+        text = "originators: filtering by originator is not supported"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    if params.project_id is not None:
+        text = f"projectId: there is no project {params.project_id}"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    excluded = params.excluded_thread_ids or []
+    if len(excluded) > MOST_EXCLUDED or not all(map(parse_uuid, excluded)):
+        text = f"excludedThreadIds: at most {MOST_EXCLUDED} thread ids"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    if params.sort_key == "section_position":
+        raise invalid_request("section-position sorting requires a section filter")
+    kinds = ["appServer" if kind == "mcp" else kind for kind in params.source_kinds or ()]
+    folders = [params.cwd] if isinstance(params.cwd, str) else params.cwd
+    query = Query(
+        sort_key=params.sort_key or "created_at",
+        descending=params.sort_direction != "asc",
+        limit=25 if params.limit is None else params.limit,
+        cursor=params.cursor,
+        archived=bool(params.archived),
+        source_kinds=tuple(kinds),
+        providers=tuple(params.model_providers or ()),
+        cwds=None if folders is None else tuple(map(absolute_folder, folders)),
+        search=params.search_term,
+        parent_id=params.parent_thread_id,
+        ancestor_id=params.ancestor_thread_id,
+        excluded_ids=tuple(excluded),
+    )
+    query.place()
+    if params.section_id is not None:
+        return {"data": [], "nextCursor": None, "backwardsCursor": None}
+    store = await call.store()
+    page = await store.list_threads(query)
+    return {
+        "data": [call.shown(store, row) for row in page.rows],
+        "nextCursor": page.next_cursor,
+        "backwardsCursor": page.backwards_cursor,
+    }
+
+
+async def thread_read(call: Call, params: p.ThreadRead) -> dict[str, Any]:
+    if params.include_turns:
+        text = "thread/read with includeTurns is not supported yet"
+        raise Fault(UNSUPPORTED, text, "unsupported_method")
+    store = await call.store()
+    return {"thread": await call.thread(store, call.id(params.thread_id))}
+
+
+async def loaded_list(call: Call, params: p.LoadedList) -> dict[str, Any]:
+    live = sorted((await call.store()).live)
+    if live and params.cursor is not None:
+        if parse_uuid(params.cursor) is None:
+            raise invalid_request(f"invalid cursor: {params.cursor}", "invalid_cursor")
+        live = [id_ for id_ in live if id_ > params.cursor]
+    shown = live if params.limit is None else live[: max(params.limit, 1)]
+    return {"data": shown, "nextCursor": shown[-1] if len(shown) < len(live) else None}
+
+
+async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
+    if params.ephemeral:
+        text = "ephemeral threads have nothing to keep"
+        raise Fault(UNSUPPORTED, text, "unsupported_method")
+    if params.history_mode is not None and params.history_mode not in MODES:
+        raise invalid_request(f"Invalid request: unknown variant `{params.history_mode}`")
+    store = await call.store()
+    client = call.session.client
+    folder = absolute_folder(params.cwd or os.getcwd())
+    instructions = params.base_instructions
+    try:
+        new = NewThread(
+            cwd=folder,
+            originator=client.client_info.name if client else "threadkeep",
+            cli_version=version("threadkeep"),
+            model_provider=params.model_provider or default_provider(store.home),
+            history_mode=params.history_mode or PAGINATED,
+            thread_source=params.thread_source,
+            base_instructions=None if instructions is None else {"text": instructions},
+            dynamic_tools=params.dynamic_tools,
+        )
+    except ValueError as error:
+        raise invalid_request(f"Invalid request: {error}", "invalid_params") from error
+    thread_id = await store.create_thread(new)
+    call.session.service.held(thread_id, call.session.tell)
+    # It has no file, and so no row, before something is said in it: it is persisted at once here,
+    # so that every other method knows it.
+    await store.persist_thread(thread_id)
+    thread = await call.thread(store, thread_id)
+    call.tell_all("thread/started", thread=thread)
+    return _begun(thread, params)
+
+
+async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        if thread_id not in store.live:
+            (await store.resume_thread(thread_id)).close()
+            status = {"type": "idle"}
+            call.tell_all("thread/status/changed", threadId=thread_id, status=status)
+        call.session.service.held(thread_id, call.session.tell)
+    return _begun(await call.thread(store, thread_id), params)
+
+
+async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
+    if params.last_turn_id is not None and params.before_turn_id is not None:
+        raise invalid_request("`beforeTurnId` cannot be combined with `lastTurnId`")
+    if params.ephemeral:
+        raise Fault(UNSUPPORTED, "ephemeral forks have nothing to keep", "unsupported_method")
+    store = await call.store()
+    source = call.id(params.thread_id)
+    async with call.session.service.turn_of(source):
+        fork = await store.fork_thread(
+            source,
+            last_turn=params.last_turn_id,
+            before_turn=params.before_turn_id,
+            source="vscode",
+        )
+    async with call.session.service.turn_of(fork):
+        (await store.resume_thread(fork)).close()
+        call.session.service.held(fork, call.session.tell)
+    thread = await call.thread(store, fork)
+    call.tell_all("thread/started", thread=thread)
+    return _begun(thread, params)
+
+
+async def name_set(call: Call, params: p.NameSet) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        await store.set_thread_name(thread_id, params.name)
+    name = params.name.strip()
+    call.tell_all("thread/name/updated", threadId=thread_id, threadName=name)
+    return {}
+
+
+async def metadata_update(call: Call, params: p.MetadataUpdate) -> dict[str, Any]:
+    if params.git_info is None:
+        raise invalid_request("thread metadata update must include at least one field")
+    given = params.git_info.model_fields_set
+    if not given:
+        raise invalid_request("gitInfo must include at least one field")
+    git: dict[str, str | None] = {}
+    for field, name in (("sha", "sha"), ("branch", "branch"), ("origin_url", "origin")):
+        if field in given:
+            git[name] = getattr(params.git_info, field)
+            if git[name] is not None and not str(git[name]).strip():
+                shown = "originUrl" if field == "origin_url" else field
+                raise invalid_request(f"gitInfo.{shown} must not be empty")
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        await store.update_thread_metadata(thread_id, git)
+    return {"thread": await call.thread(store, thread_id)}
+
+
+async def memory_mode_set(call: Call, params: p.MemoryModeSet) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        await store.set_memory_mode(thread_id, params.mode)
+    return {}
+
+
+async def thread_archive(call: Call, params: p.OneThread) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        moved = await store.archive_thread(thread_id)
+    _gone(call, "thread/archived", moved)
+    return {}
+
+
+async def thread_unarchive(call: Call, params: p.OneThread) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        moved = await store.unarchive_thread(thread_id)
+    for id_ in moved:
+        call.tell_all("thread/unarchived", threadId=id_)
+    return {"thread": await call.thread(store, thread_id)}
+
+
+async def thread_delete(call: Call, params: p.OneThread) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        moved = await store.delete_thread(thread_id)
+    _gone(call, "thread/deleted", moved)
+    return {}
+
+
+async def thread_unsubscribe(call: Call, params: p.OneThread) -> dict[str, Any]:
+    store = await call.store()
+    if call.id(params.thread_id) not in store.live:
+        return {"status": "notLoaded"}
+    return {"status": "unsubscribed"}
+
+
+async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    items = [{"type": "response_item", "payload": item} for item in params.items]
+    async with call.session.service.turn_of(thread_id):
+        if thread_id not in store.live:
+            raise ThreadNotFound(thread_id)
+        await store.append_items(thread_id, items)
+        await store.flush_thread(thread_id)
+    return {}
+
+
+async def status(call: Call, _: p.Params) -> dict[str, Any]:
+    store = await call.store()
+    found = await store.index.status()
+    job = found.backfill
+    return {
+        "threads": found.threads,
+        "archived": found.archived,
+        "buckets": found.buckets,
+        "indexBytes": found.index_bytes,
+        "backfill": {
+            "status": job.status,
+            "filesDone": job.files_done,
+            "filesTotal": job.files_total,
+        },
+        "live": sorted(store.live),
+        "indexError": None if store.index_error is None else str(store.index_error),
+    }
+
+
+def _gone(call: Call, method: str, moved: list[str]) -> None:
+    for id_ in moved:
+        call.session.service.unloaded(id_)
+        call.tell_all(method, threadId=id_)
+
+
+def _begun(thread: dict[str, Any], params: p.Settings) -> dict[str, Any]:
+    """The answer to what makes a thread live. What is said of a model is given back as it came:
+    nothing here runs one."""
+    sandbox = {
+        "danger-full-access": {"type": "dangerFullAccess"},
+        "workspace-write": {"type": "workspaceWrite"},
+    }.get(params.sandbox or "", {"type": "readOnly"})
+    return {
+        "thread": thread,
+        "model": params.model or thread["model"] or "",
+        "modelProvider": params.model_provider or thread["modelProvider"],
+        "serviceTier": params.service_tier,
+        "cwd": params.cwd or thread["cwd"],
+        "runtimeWorkspaceRoots": [params.cwd or thread["cwd"]],
+        "instructionSources": [],
+        "approvalPolicy": params.approval_policy or "never",
+        "approvalsReviewer": params.approvals_reviewer or "user",
+        "sandbox": sandbox,
+        "activePermissionProfile": None,
+        "reasoningEffort": thread["reasoningEffort"],
+        "disabledPluginIds": [],
+    }
+
+
+Work = Callable[[Call, Any], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method."""
+
+    params: type[p.Params]
+    work: Work
+    experimental: bool = False
+    experimental_fields: tuple[str, ...] = ()
+
+
+METHODS: Final[dict[str, Method]] = {
+    "thread/list": Method(
+        p.ThreadList,
+        thread_list,
+        experimental_fields=("parentThreadId", "ancestorThreadId", "projectId"),
+    ),
+    "thread/read": Method(p.ThreadRead, thread_read),
+    "thread/loaded/list": Method(p.LoadedList, loaded_list),
+    "thread/start": Method(p.ThreadStart, thread_start, experimental_fields=("historyMode",)),
+    "thread/resume": Method(p.ThreadResume, thread_resume),
+    "thread/fork": Method(p.ThreadFork, thread_fork),
+    "thread/name/set": Method(p.NameSet, name_set),
+    "thread/metadata/update": Method(p.MetadataUpdate, metadata_update),
+    "thread/memoryMode/set": Method(p.MemoryModeSet, memory_mode_set, experimental=True),
+    "thread/archive": Method(p.OneThread, thread_archive),
+    "thread/unarchive": Method(p.OneThread, thread_unarchive),
+    "thread/delete": Method(p.OneThread, thread_delete),
+    "thread/unsubscribe": Method(p.OneThread, thread_unsubscribe),
+    "thread/inject_items": Method(p.InjectItems, inject_items),
+    "threadkeep/status": Method(p.Params, status),
+}

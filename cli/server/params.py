@@ -1,0 +1,151 @@
+"""Parameters of the methods, by their names in the protocol; unknown fields are ignored."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+U32 = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Params(BaseModel):
+    """Base: camelCase names, no conversion of types."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, strict=True, extra="ignore", frozen=True
+    )
+
+
+class ClientInfo(Params):
+    """Who asks."""
+
+    name: str
+    title: str | None = None
+    version: str
+
+
+class Capabilities(Params):
+    """What the client wants to be served."""
+
+    experimental_api: bool = False
+    opt_out_notification_methods: list[str] | None = None
+
+
+class Initialize(Params):
+    """``initialize``."""
+
+    client_info: ClientInfo
+    capabilities: Capabilities | None = None
+
+
+class ThreadList(Params):
+    """``thread/list`` (§5.1)."""
+
+    cursor: str | None = None
+    limit: U32 | None = None
+    sort_key: Literal["created_at", "updated_at", "recency_at", "section_position"] | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    model_providers: list[str] | None = None
+    source_kinds: list[str] | None = None
+    archived: bool | None = None
+    cwd: str | list[str] | None = None
+    search_term: str | None = None
+    use_state_db_only: bool = False
+    excluded_thread_ids: list[str] | None = None
+    originators: list[str] | None = None
+    section_id: str | None = None
+    project_id: str | None = None
+    parent_thread_id: str | None = None
+    ancestor_thread_id: str | None = None
+
+
+class OneThread(Params):
+    """Methods that name a thread and nothing else."""
+
+    thread_id: str
+
+
+class ThreadRead(OneThread):
+    """``thread/read``."""
+
+    include_turns: bool = False
+
+
+class LoadedList(Params):
+    """``thread/loaded/list``."""
+
+    cursor: str | None = None
+    limit: U32 | None = None
+
+
+class Settings(Params):
+    """What is said of a model when a thread is started, resumed or forked: given back, not used."""
+
+    approval_policy: Any = None
+    approvals_reviewer: str | None = None
+    sandbox: str | None = None
+    model: str | None = None
+    model_provider: str | None = None
+    service_tier: str | None = None
+    cwd: str | None = None
+    base_instructions: str | None = None
+    exclude_turns: bool = False
+
+
+class ThreadStart(Settings):
+    """``thread/start``."""
+
+    history_mode: str | None = None
+    ephemeral: bool | None = None
+    dynamic_tools: list[dict[str, Any]] | None = None
+    thread_source: str | None = None
+
+
+class ThreadResume(Settings):
+    """``thread/resume``."""
+
+    thread_id: str
+    path: str | None = None
+    history: list[Any] | None = None
+
+
+class ThreadFork(Settings):
+    """``thread/fork``."""
+
+    thread_id: str
+    path: str | None = None
+    last_turn_id: str | None = None
+    before_turn_id: str | None = None
+    ephemeral: bool = False
+
+
+class NameSet(OneThread):
+    """``thread/name/set``."""
+
+    name: str
+
+
+class GitInfo(Params):
+    """The git facts to change: what is not named stays, null takes one out."""
+
+    sha: str | None = None
+    branch: str | None = None
+    origin_url: str | None = None
+
+
+class MetadataUpdate(OneThread):
+    """``thread/metadata/update``."""
+
+    git_info: GitInfo | None = None
+
+
+class MemoryModeSet(OneThread):
+    """``thread/memoryMode/set``."""
+
+    mode: Literal["enabled", "disabled"]
+
+
+class InjectItems(OneThread):
+    """``thread/inject_items``."""
+
+    items: list[dict[str, Any]]

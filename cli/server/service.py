@@ -1,0 +1,129 @@
+"""What all clients of one app-server share: the store, who has which thread, who is told what."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
+
+from cli.options import Places
+from cli.server.messages import Fault
+from state.errors import IndexDamaged, RecorderClosed, StateError
+from state.recovery import recover
+from state.threads import ThreadStore, open_store
+
+_AGAIN_S: Final = 1.0
+"""Between two looks at the files, in seconds."""
+_log = logging.getLogger("threadkeep.server")
+
+Tell = Callable[[str, dict[str, Any]], None]
+"""Tells one client of something; never waits."""
+
+
+class Service:
+    """Made in a running event loop; :meth:`opened` has it work."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
+        self._clients: set[Tell] = set()
+        self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def store(self) -> ThreadStore:
+        """The store, once it is open.
+
+        Raises:
+            StateError: it cannot be opened.
+        """
+        return await asyncio.shield(self._store)
+
+    def turn_of(self, thread_id: str) -> asyncio.Lock:
+        """Held by whoever changes a thread, one after the other in the order of their asking."""
+        return self._turns[thread_id]
+
+    def joined(self, client: Tell) -> None:
+        """Tell this client, too, from now on."""
+        self._clients.add(client)
+
+    async def left(self, client: Tell) -> None:
+        """Tell this client no more, and shut down the threads that only it had."""
+        self._clients.discard(client)
+        for thread_id in [id_ for id_, held in self._holders.items() if client in held]:
+            self._holders[thread_id].discard(client)
+            if not self._holders[thread_id]:
+                await self._shut_down(thread_id)
+
+    def held(self, thread_id: str, client: Tell) -> None:
+        """This client has a live thread."""
+        self._holders[thread_id].add(client)
+
+    def tell_all(self, method: str, **params: Any) -> None:
+        """Tell every client."""
+        for client in list(self._clients):
+            client(method, params)
+
+    def unloaded(self, thread_id: str) -> None:
+        """A thread is live no more; tell every client, if it was."""
+        if self._holders.pop(thread_id, None):
+            status = {"type": "notLoaded"}
+            self.tell_all("thread/status/changed", threadId=thread_id, status=status)
+
+    async def _shut_down(self, thread_id: str) -> None:
+        async with self.turn_of(thread_id):
+            store = await self.store()
+            if thread_id in store.live:
+                try:
+                    await store.shutdown_thread(thread_id)
+                except StateError as error:
+                    _log.error("%s", error)
+                    with suppress(RecorderClosed):
+                        await store.discard_thread(thread_id)
+            self.unloaded(thread_id)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator["Service"]:
+        """Open the store behind the caller, keep its index fresh, and close it on the way out."""
+        task = asyncio.create_task(self._work())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
+
+    async def _work(self) -> None:
+        async with AsyncExitStack() as stack:
+            try:
+                store = await stack.enter_async_context(self._open())
+            except Exception as error:
+                # Whoever asks is told; nobody may ever do so.
+                self._store.set_exception(error)
+                self._store.exception()
+                if not isinstance(error, StateError | Fault):
+                    raise
+                _log.error("%s", error)
+                return
+            self._store.set_result(store)
+            while True:
+                try:
+                    await store.index.catch_up()
+                except StateError as error:
+                    _log.warning("%s", error)
+                await asyncio.sleep(_AGAIN_S)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncGenerator[ThreadStore]:
+        places = self.places
+        async with AsyncExitStack() as stack:
+            opened = open_store(places.home, places.index, places.sqlite_home)
+            try:
+                store = await stack.enter_async_context(opened)
+            except IndexDamaged as damage:
+                aside = await recover(places.index, damage)
+                _log.warning("%s; it was put aside as %s", damage, aside)
+                opened = open_store(places.home, places.index, places.sqlite_home)
+                store = await stack.enter_async_context(opened)
+            yield store

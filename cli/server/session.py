@@ -1,0 +1,181 @@
+"""One client: its handshake, its requests, what it is told."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from cli.server import methods
+from cli.server.faults import fault_of
+from cli.server.messages import (
+    INTERNAL,
+    OVERLOADED,
+    UNSUPPORTED,
+    Fault,
+    Id,
+    Request,
+    failure,
+    invalid_request,
+    notification,
+    parse,
+    result,
+)
+from cli.server.params import Initialize, Params
+from cli.server.service import Service
+from rollout.errors import RolloutError
+from state.errors import StateError
+
+MOST_IN_FLIGHT: Final = 256
+"""Requests of one client that are worked on at a time; more are refused for now."""
+MOST_WAITING: Final = 1_000
+"""Messages that wait for a client to read. After that it gets no notification, and is not read
+from."""
+_log = logging.getLogger("threadkeep.server")
+
+Some = TypeVar("Some", bound=Params)
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class Session:
+    """Serves one client over whatever gives its lines and takes ours."""
+
+    def __init__(self, service: Service, write: Write) -> None:
+        self.service = service
+        self.client: Initialize | None = None
+        self._write = write
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def experimental(self) -> bool:
+        """Whether the client asked for what may change."""
+        capabilities = self.client.capabilities if self.client else None
+        return bool(capabilities and capabilities.experimental_api)
+
+    async def serve(self, lines: AsyncIterable[bytes]) -> None:
+        """Answer until there are no more lines and everything is answered, or the client is
+        gone; its live threads are shut down then."""
+        writer = asyncio.create_task(self._write_for_ever())
+        reader = asyncio.create_task(self._read(lines))
+        try:
+            await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and not writer.done():
+                drained = asyncio.create_task(self._outgoing.join())
+                await asyncio.wait({writer, drained}, return_when=asyncio.FIRST_COMPLETED)
+                drained.cancel()
+        finally:
+            for task in (reader, writer, *self._tasks):
+                task.cancel()
+            await asyncio.gather(reader, writer, *self._tasks, return_exceptions=True)
+            await self.service.left(self.tell)
+
+    def tell(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification, unless the client does not want it, or does not read."""
+        capabilities = self.client.capabilities if self.client else None
+        if capabilities and method in (capabilities.opt_out_notification_methods or ()):
+            return
+        try:
+            self._outgoing.put_nowait(notification(method, params))
+        except asyncio.QueueFull:
+            _log.warning("a client does not read: %s is not sent to it", method)
+
+    async def _read(self, lines: AsyncIterable[bytes]) -> None:
+        async for line in lines:
+            if not line.strip():
+                continue
+            try:
+                request = parse(line)
+            except Fault as fault:
+                await self._outgoing.put(failure(None, fault))
+                continue
+            if request is None or request.id is None:
+                continue  # an answer, or a notification: ``initialized`` needs nothing
+            if len(self._tasks) >= MOST_IN_FLIGHT:
+                text = "too many requests are in flight: ask again when some are answered"
+                refused = Fault(OVERLOADED, text, "overloaded", retryable=True)
+                await self._outgoing.put(failure(request.id, refused))
+                continue
+            task = asyncio.create_task(self._answer(request, request.id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(0)  # has it begin, so that changes are made in order
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _answer(self, request: Request, id_: Id) -> None:
+        try:
+            value = await self._result(request)
+        except Fault as fault:
+            await self._outgoing.put(failure(id_, fault))
+        except Exception:  # noqa: BLE001 - one request that fails ends nobody's session
+            _log.exception("%s failed", request.method)
+            broken = Fault(INTERNAL, f"{request.method} failed: see the log", "internal")
+            await self._outgoing.put(failure(id_, broken))
+        else:
+            await self._outgoing.put(result(id_, value))
+
+    async def _result(self, request: Request) -> Any:
+        if request.method == "initialize":
+            return self._initialized(request)
+        if self.client is None:
+            raise invalid_request("Not initialized", "not_initialized")
+        method = methods.METHODS.get(request.method)
+        if method is None:
+            raise _unknown(request.method)
+        if method.experimental and not self.experimental:
+            raise _experimental(request.method)
+        params = _parsed(request, method.params)
+        self._check_fields(request, method)
+        thread_id = str(getattr(params, "thread_id", ""))
+        try:
+            return await method.work(methods.Call(self, request.method), params)
+        except (StateError, RolloutError) as error:
+            raise fault_of(error, request.method, thread_id) from error
+
+    def _initialized(self, request: Request) -> dict[str, Any]:
+        if self.client is not None:
+            raise invalid_request("Already initialized", "already_initialized")
+        client = _parsed(request, Initialize)
+        self.client = client
+        self.service.joined(self.tell)
+        return methods.initialized(client, self.service.places.home)
+
+    def _check_fields(self, request: Request, method: methods.Method) -> None:
+        for field in method.experimental_fields if not self.experimental else ():
+            if isinstance(request.params, dict) and request.params.get(field) is not None:
+                raise _experimental(f"{request.method}.{field}")
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            waiting = [await self._outgoing.get()]
+            while not self._outgoing.empty():
+                waiting.append(self._outgoing.get_nowait())
+            await self._write(b"".join(waiting))
+            for _ in waiting:
+                self._outgoing.task_done()
+
+
+def _parsed(request: Request, kind: type[Some]) -> Some:
+    try:
+        return kind.model_validate({} if request.params is None else request.params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        where = f" at {place}" if place else ""
+        raise invalid_request(f"Invalid request: {first['msg']}{where}", "invalid_params") from None
+
+
+def _experimental(what: str) -> Fault:
+    text = f"{what} requires experimentalApi capability"
+    return invalid_request(text, "experimental")
+
+
+def _unknown(method: str) -> Fault:
+    if method in methods.OF_CODEX:
+        text = f"{method} is not supported: threadkeep keeps threads, and runs no model"
+        return Fault(UNSUPPORTED, text, "unsupported_method")
+    known = ", ".join(f"`{name}`" for name in ("initialize", *methods.METHODS))
+    text = f"Invalid request: unknown variant `{method}`, expected one of {known}"
+    return invalid_request(text, "unknown_method")
