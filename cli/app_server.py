@@ -1,28 +1,31 @@
 """``threadkeep app-server``: Codex's app-server protocol for stored threads."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import stat
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import typer
 
 from cli import errors
 from cli.options import Places
 from cli.server.service import Service
-from cli.server.transports import LONGEST_MESSAGE, serve_socket, serve_stdio
+from cli.server.transports import serve_socket, serve_stdio
 from rollout.scan import check_home
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 def run(places: Places, listen: str, log_level: str) -> int:
     """Serve until the input ends, or until a signal. Gives the exit status."""
     check_home(places.home)
-    logging.basicConfig(
-        stream=sys.stderr, level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
-    )
+    _log_to_stderr(log_level)
     if listen == "stdio://":
         asyncio.run(_until_signalled(places, None))
     elif listen.startswith("unix://") and len(listen) > len("unix://"):
@@ -30,6 +33,32 @@ def run(places: Places, listen: str, log_level: str) -> int:
     else:
         raise typer.BadParameter("--listen takes stdio:// or unix://PATH")
     return errors.OK
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
+
+def _log_to_stderr(level: str) -> None:
+    if level not in _LEVELS:
+        raise typer.BadParameter(f"--log-level is one of {', '.join(_LEVELS)}")
+    handler = logging.StreamHandler(sys.stderr)
+    if os.environ.get("LOG_FORMAT") == "json":
+        handler.setFormatter(_JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level.upper())
 
 
 async def _until_signalled(places: Places, socket: Path | None) -> None:
@@ -63,7 +92,7 @@ async def _serve_unix(service: Service, path: Path) -> None:
 
     mask = os.umask(0o177)  # for its owner only
     try:
-        server = await asyncio.start_unix_server(connected, path, limit=LONGEST_MESSAGE)
+        server = await asyncio.start_unix_server(connected, path)
     finally:
         os.umask(mask)
     try:

@@ -19,7 +19,7 @@ def run(places: Places, reference: str, cwd: Path | None, *, as_json: bool) -> i
         lambda index: explain(index, reference, cwd=folder, sqlite_home=places.sqlite_home),
     )
     if as_json:
-        output.data(_document(found))
+        output.data(document(found))
     else:
         output.line(output.one_line(found.verdict))
         for name, value in (("thread", found.thread_id), ("file", found.path)):
@@ -49,7 +49,8 @@ def _tell(reason: Reason, path: str | None) -> None:
         output.line(f"             do: {output.one_line(reason.mend)}")
 
 
-def _document(found: Explanation) -> dict[str, Any]:
+def document(found: Explanation) -> dict[str, Any]:
+    """An explanation as JSON."""
     return {
         "version": 1,
         "verdict": found.verdict,

@@ -66,6 +66,14 @@ class ThreadStore:
         """Why the index is behind what was recorded; None when it is not known to be."""
         return self._follower.error
 
+    def path_of(self, thread_id: str) -> Path:
+        """Where a live thread has its file, or will have it.
+
+        Raises:
+            RecorderClosed: the thread is not live.
+        """
+        return self._recorder(thread_id).path
+
     async def create_thread(self, thread: NewThread) -> str:
         """Begin a thread, and give its id. It has no file before its first message from a user,
         or :meth:`persist_thread`; its lock is held from now on.

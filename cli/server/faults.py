@@ -20,7 +20,7 @@ from state.errors import (
 
 _READS: Final = ("thread/read", "thread/unsubscribe")
 _ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
-_OWN_FAULT: Final = (InvalidChange, InvalidCursor, InvalidName, InvalidQuery, TurnNotFound)
+_OWN_FAULT: Final = (InvalidChange, InvalidQuery)
 """What the client can mend by asking otherwise."""
 
 
@@ -49,6 +49,8 @@ def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tu
         case DependedOn():
             why = "forked history still references it"
             return INVALID_REQUEST, f"cannot delete thread {error.thread_id}: {why}"
+        case InvalidName():
+            return INVALID_REQUEST, f"thread name {error.reason}"
         case InvalidCursor():
             return INVALID_REQUEST, f"invalid cursor: {error.cursor}"
         case TurnNotFound():

@@ -1,13 +1,16 @@
 """The methods that are served: what each does with the store, and the shape of its answer."""
 
+import asyncio
 import os
 import platform
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.explain import document
 from cli.server import params as p
 from cli.server.codex_methods import OF_CODEX
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
@@ -15,7 +18,8 @@ from rollout.creation import NewThread
 from rollout.paths import parse_uuid
 from rollout.persistence import MODES, PAGINATED
 from state.errors import ThreadNotFound
-from state.listing import MOST_EXCLUDED, Query, Row
+from state.explain import explain
+from state.listing import COLUMNS, MOST_EXCLUDED, Query, Row
 from state.place import absolute_folder, default_provider
 from state.threads import ThreadStore
 from state.view import thread_json
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "OF_CODEX", "Call", "Method", "initialized"]
 
+_FIRST_PATIENCE_S: Final = 0.5
+"""How long a list waits for the first threads of an index that is being made, in seconds."""
+_FIRST_LOOK_S: Final = 0.01
 _SESSION_IDS: Final = ("thread/fork", "thread/resume", "thread/unarchive")
 """Methods that call what is no id a session id (§6.1)."""
 
@@ -54,8 +61,16 @@ class Call:
         return found
 
     async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
-        """A thread as clients see it."""
-        return self.shown(store, await store.read_thread(thread_id))
+        """A thread as clients see it; one without a file as it was started."""
+        try:
+            row = await store.read_thread(thread_id)
+        except ThreadNotFound:
+            draft = self.session.service.drafts.get(thread_id)
+            if draft is None:
+                raise
+            return draft
+        self.session.service.drafts.pop(thread_id, None)
+        return self.shown(store, row)
 
     def shown(self, store: ThreadStore, row: Row) -> dict[str, Any]:
         """A row as clients see it."""
@@ -109,13 +124,20 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     )
     query.place()
     if params.section_id is not None:
-        return {"data": [], "nextCursor": None, "backwardsCursor": None}
+        return {"data": [], "nextCursor": None, "backwardsCursor": None, "complete": True}
     store = await call.store()
+    until = time.monotonic() + _FIRST_PATIENCE_S
     page = await store.list_threads(query)
+    job = await store.index.backfill_status()
+    while not page.rows and job.status != "complete" and time.monotonic() < until:
+        await asyncio.sleep(_FIRST_LOOK_S)  # the newest come first, and soon
+        page = await store.list_threads(query)
+        job = await store.index.backfill_status()
     return {
         "data": [call.shown(store, row) for row in page.rows],
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
+        "complete": job.status == "complete",
     }
 
 
@@ -162,12 +184,31 @@ async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
         raise invalid_request(f"Invalid request: {error}", "invalid_params") from error
     thread_id = await store.create_thread(new)
     call.session.service.held(thread_id, call.session.tell)
-    # It has no file, and so no row, before something is said in it: it is persisted at once here,
-    # so that every other method knows it.
-    await store.persist_thread(thread_id)
-    thread = await call.thread(store, thread_id)
+    # No file is made before something is said in it, so no row either.
+    thread = _draft(new, store)
+    call.session.service.drafts[thread_id] = thread
     call.tell_all("thread/started", thread=thread)
     return _begun(thread, params)
+
+
+def _draft(new: NewThread, store: ThreadStore) -> dict[str, Any]:
+    """A thread that has no file yet, and so no row, as clients see it."""
+    now_ms = time.time_ns() // 1_000_000
+    row: Row = dict.fromkeys(COLUMNS.split(", "))
+    row |= {name: now_ms for name in row if name.endswith("_at_ms")}
+    row |= {
+        "id": new.id,
+        "history_mode": new.history_mode,
+        "model_provider": new.model_provider,
+        "rollout_path": store.path_of(new.id).relative_to(store.home).as_posix(),
+        "cwd": new.cwd,
+        "cli_version": new.cli_version,
+        "originator": new.originator,
+        "source": new.source,
+        "thread_source": new.thread_source,
+        "fallback_preview": "",
+    }
+    return {**thread_json(row, store.home), "status": {"type": "idle"}}
 
 
 async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
@@ -308,6 +349,12 @@ async def status(call: Call, _: p.Params) -> dict[str, Any]:
     }
 
 
+async def explain_thread(call: Call, params: p.OneThread) -> dict[str, Any]:
+    store = await call.store()
+    places = call.session.service.places
+    return document(await explain(store.index, params.thread_id, sqlite_home=places.sqlite_home))
+
+
 def _gone(call: Call, method: str, moved: list[str]) -> None:
     for id_ in moved:
         call.session.service.unloaded(id_)
@@ -371,4 +418,5 @@ METHODS: Final[dict[str, Method]] = {
     "thread/unsubscribe": Method(p.OneThread, thread_unsubscribe),
     "thread/inject_items": Method(p.InjectItems, inject_items),
     "threadkeep/status": Method(p.Params, status),
+    "threadkeep/explain": Method(p.OneThread, explain_thread),
 }

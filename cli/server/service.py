@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from cli.options import Places
 from cli.server.messages import Fault
+from rollout.scan import scan_home
 from state.errors import IndexDamaged, RecorderClosed, StateError
+from state.ledger import newest_first
 from state.recovery import recover
 from state.threads import ThreadStore, open_store
 
+_FIRST_FILES: Final = 50
 _AGAIN_S: Final = 1.0
 """Between two looks at the files, in seconds."""
 _log = logging.getLogger("threadkeep.server")
@@ -30,6 +33,8 @@ class Service:
         self._clients: set[Tell] = set()
         self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.drafts: dict[str, dict[str, Any]] = {}
+        """Threads that have been started and have no file yet, as clients see them."""
 
     async def store(self) -> ThreadStore:
         """The store, once it is open.
@@ -66,6 +71,7 @@ class Service:
 
     def unloaded(self, thread_id: str) -> None:
         """A thread is live no more; tell every client, if it was."""
+        self.drafts.pop(thread_id, None)
         if self._holders.pop(thread_id, None):
             status = {"type": "notLoaded"}
             self.tell_all("thread/status/changed", threadId=thread_id, status=status)
@@ -109,6 +115,8 @@ class Service:
             self._store.set_result(store)
             while True:
                 try:
+                    if (await store.index.backfill_status()).status != "complete":
+                        await _take_newest(store)
                     await store.index.catch_up()
                 except StateError as error:
                     _log.warning("%s", error)
@@ -127,3 +135,11 @@ class Service:
                 opened = open_store(places.home, places.index, places.sqlite_home)
                 store = await stack.enter_async_context(opened)
             yield store
+
+
+async def _take_newest(store: ThreadStore) -> None:
+    """Have the newest threads in an index that is being made, before the backfill begins with
+    its first hundreds of files."""
+    found = await asyncio.to_thread(lambda: [*scan_home(store.home)])
+    files = sorted((file for file in found if file.ignored is None), key=newest_first)
+    await store.index.refresh([file.path for file in files[-_FIRST_FILES:]])

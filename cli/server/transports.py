@@ -14,6 +14,7 @@ from cli.server.session import Session
 
 LONGEST_MESSAGE: Final = 64 * 2**20
 """Bytes of one message."""
+_CHUNK_BYTES: Final = 64 * 1024
 _AHEAD: Final = 64
 """Lines that are read before they are come to."""
 
@@ -69,18 +70,21 @@ async def serve_socket(
         await writer.drain()
 
     async def lines() -> AsyncGenerator[bytes]:
-        while True:
-            try:
-                line = await reader.readline()
-            except ValueError:
-                text = f"Parse error: a message is longer than {LONGEST_MESSAGE} bytes"
-                await write(failure(None, Fault(PARSE_ERROR, text, "parse_error")))
-                return
-            except ConnectionError:
-                return
-            if not line:
-                return
-            yield line
+        rest = bytearray()
+        with suppress(ConnectionError):
+            while chunk := await reader.read(_CHUNK_BYTES):
+                rest += chunk
+                if b"\n" in chunk:
+                    *whole, last = rest.split(b"\n")
+                    rest = bytearray(last)
+                    for line in whole:
+                        yield bytes(line)
+                if len(rest) > LONGEST_MESSAGE:
+                    text = f"Parse error: a message is longer than {LONGEST_MESSAGE} bytes"
+                    await write(failure(None, Fault(PARSE_ERROR, text, "parse_error")))
+                    return
+        if rest:
+            yield bytes(rest)
 
     try:
         await Session(service, write).serve(lines())
