@@ -1,6 +1,5 @@
 """The methods that are served: what each does with the store, and the shape of its answer."""
 
-import asyncio
 import os
 import platform
 import time
@@ -31,7 +30,6 @@ __all__ = ["METHODS", "OF_CODEX", "Call", "Method", "initialized"]
 
 _FIRST_PATIENCE_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
-_FIRST_LOOK_S: Final = 0.01
 _SESSION_IDS: Final = ("thread/fork", "thread/resume", "thread/unarchive")
 """Methods that call what is no id a session id (§6.1)."""
 
@@ -126,18 +124,14 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     if params.section_id is not None:
         return {"data": [], "nextCursor": None, "backwardsCursor": None, "complete": True}
     store = await call.store()
-    until = time.monotonic() + _FIRST_PATIENCE_S
+    service = call.session.service
+    await service.newest_known(_FIRST_PATIENCE_S)
     page = await store.list_threads(query)
-    job = await store.index.backfill_status()
-    while not page.rows and job.status != "complete" and time.monotonic() < until:
-        await asyncio.sleep(_FIRST_LOOK_S)  # the newest come first, and soon
-        page = await store.list_threads(query)
-        job = await store.index.backfill_status()
     return {
         "data": [call.shown(store, row) for row in page.rows],
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
-        "complete": job.status == "complete",
+        "complete": service.complete,
     }
 
 

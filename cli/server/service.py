@@ -33,6 +33,9 @@ class Service:
         self._clients: set[Tell] = set()
         self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.complete = False
+        """Whether the index has been filled; from then on it only catches up."""
+        self._newest = asyncio.Event()
         self.drafts: dict[str, dict[str, Any]] = {}
         """Threads that have been started and have no file yet, as clients see them."""
 
@@ -115,12 +118,25 @@ class Service:
             self._store.set_result(store)
             while True:
                 try:
-                    if (await store.index.backfill_status()).status != "complete":
-                        await _take_newest(store)
-                    await store.index.catch_up()
+                    await self._catch_up(store)
                 except StateError as error:
                     _log.warning("%s", error)
                 await asyncio.sleep(_AGAIN_S)
+
+    async def _catch_up(self, store: ThreadStore) -> None:
+        if not self.complete:
+            if (await store.index.backfill_status()).status != "complete":
+                await _take_newest(store)
+            self._newest.set()
+        await store.index.catch_up()
+        if not self.complete:
+            self.complete = (await store.index.backfill_status()).status == "complete"
+
+    async def newest_known(self, patience_s: float) -> None:
+        """Return when the index has the newest threads, or after ``patience_s`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._newest.wait()
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[ThreadStore]:
