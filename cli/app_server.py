@@ -7,9 +7,11 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -26,13 +28,24 @@ def run(places: Places, listen: str, log_level: str) -> int:
     """Serve until the input ends, or until a signal. Gives the exit status."""
     check_home(places.home)
     _log_to_stderr(log_level)
-    if listen == "stdio://":
-        asyncio.run(_until_signalled(places, None))
-    elif listen.startswith("unix://") and len(listen) > len("unix://"):
-        asyncio.run(_until_signalled(places, Path(listen.removeprefix("unix://"))))
-    else:
-        raise typer.BadParameter("--listen takes stdio:// or unix://PATH")
+    asyncio.run(_until_signalled(places, _server_of(listen)))
     return errors.OK
+
+
+def _server_of(listen: str) -> Callable[[Service], Coroutine[Any, Any, None]]:
+    kind, _, place = listen.partition("://")
+    if kind == "stdio" and not place:
+        return serve_stdio
+    if kind == "unix" and place:
+        return partial(_serve_unix, path=Path(place))
+    if kind == "ws":
+        host, _, port = place.rpartition(":")
+        if port.isdecimal():
+            from cli.server.websocket import check_place, serve_websockets
+
+            check_place(host.strip("[]"))
+            return partial(serve_websockets, host=host.strip("[]"), port=int(port))
+    raise typer.BadParameter("--listen takes stdio://, unix://PATH or ws://127.0.0.1:PORT")
 
 
 class _JsonLines(logging.Formatter):
@@ -61,14 +74,15 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper())
 
 
-async def _until_signalled(places: Places, socket: Path | None) -> None:
+async def _until_signalled(
+    places: Places, serve: Callable[[Service], Coroutine[Any, Any, None]]
+) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     async with Service(places).opened() as service:
-        work = _serve_unix(service, socket) if socket else serve_stdio(service)
-        serving = asyncio.create_task(work)
+        serving = asyncio.create_task(serve(service))
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()

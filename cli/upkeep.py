@@ -181,7 +181,7 @@ def du(
 def app_server(
     context: typer.Context,
     listen: Annotated[
-        str, typer.Option(help="stdio:// or unix://PATH.", show_default=True)
+        str, typer.Option(help="stdio://, unix://PATH or ws://127.0.0.1:PORT.")
     ] = "stdio://",
     log_level: Annotated[
         str, typer.Option(help="debug, info, warning or error; the log goes to stderr.")

@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -89,10 +89,10 @@ class Client:
 class Server:
     """A server in a process of its own. Use it in a ``with``."""
 
-    def __init__(self, cli: Cli, *options: str) -> None:
+    def __init__(self, cli: Cli, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
             [*COMMAND, "app-server", *options],
-            env=cli.environment(),
+            env=cli.environment(env),
             cwd=cli.base,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

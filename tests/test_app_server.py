@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from rollout.errors import WriterActive
 from rollout.writer_lock import LOCKS, WriterLock
@@ -294,3 +297,29 @@ def test_a_client_that_does_not_read_holds_up_nobody(cli: Cli) -> None:
         size = Path(f"/proc/{server.process.pid}/status").read_text()
         resident = next(line for line in size.splitlines() if line.startswith("VmRSS"))
         assert int(resident.split()[1]) < 300_000
+
+
+def test_websockets_are_for_this_machine_or_for_who_has_the_token(cli: Cli) -> None:
+    ran = cli.run("app-server", "--listen", "ws://0.0.0.0:0", status=2)
+    assert "THREADKEEP_TOKEN" in ran.err
+    cli.run("app-server", "--listen", "http://127.0.0.1:0", status=2)
+    with Server(cli, "--listen", "ws://127.0.0.1:0") as server:
+        place = place_of(server)
+        with connect(place) as connection:
+            hello = {"id": 1, "method": "initialize", "params": {"clientInfo": CLIENT}}
+            connection.send(json.dumps(hello))
+            assert json.loads(connection.recv())["result"]["codexHome"] == str(cli.home)
+            connection.send('{"id": 2, "method": "thread/list"}')
+            assert len(json.loads(connection.recv())["result"]["data"]) == COUNT
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(place, origin=Origin("http://example.invalid"))
+    with Server(cli, "--listen", "ws://127.0.0.1:0", env={"THREADKEEP_TOKEN": "ö s"}) as server:
+        place = place_of(server)
+        with pytest.raises(InvalidStatus, match="401"):
+            connect(place)
+
+
+def place_of(server: Server) -> str:
+    """Where it says that it listens."""
+    assert server.process.stderr
+    return server.process.stderr.readline().decode().split()[-1]

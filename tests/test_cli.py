@@ -23,6 +23,7 @@ from .command import COMMAND, THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 from .conftest import copy_corpus
 
 COMMANDS = (
+    "app-server",
     "list",
     "show",
     "resume",

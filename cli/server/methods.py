@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "OF_CODEX", "Call", "Method", "initialized"]
 
+_SPOKEN: Final = "0.169.0"
+"""The version of Codex whose protocol this is."""
 _FIRST_PATIENCE_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
 _SESSION_IDS: Final = ("thread/fork", "thread/resume", "thread/unarchive")
@@ -82,9 +84,10 @@ class Call:
 
 def initialized(client: p.Initialize, home: Path) -> dict[str, Any]:
     """The answer to ``initialize``."""
-    who = f"threadkeep/{version('threadkeep')} ({platform.system()}; {platform.machine()})"
+    # Clients read a version of Codex here, and ask accordingly.
+    who = f"threadkeep/{_SPOKEN} ({platform.system()}; {platform.machine()})"
     return {
-        "userAgent": f"{who} {client.client_info.name}",
+        "userAgent": f"{who} threadkeep {version('threadkeep')}; {client.client_info.name}",
         "codexHome": str(home),
         "platformFamily": "windows" if os.name == "nt" else "unix",
         "platformOs": {"Darwin": "macos"}.get(platform.system(), platform.system().lower()),

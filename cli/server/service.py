@@ -98,6 +98,7 @@ class Service:
         try:
             yield self
         finally:
+            await asyncio.wait({self._store})  # opening is not broken off in its middle
             task.cancel()
             await asyncio.wait({task})
             if not task.cancelled():

@@ -1,0 +1,77 @@
+"""Clients on websockets: a message a frame."""
+
+import ipaddress
+import os
+import secrets
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+import typer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from cli.server.service import Service
+from cli.server.session import Session
+from cli.server.transports import LONGEST_MESSAGE
+
+_TOKEN: Final = "THREADKEEP_TOKEN"
+
+
+def check_place(host: str) -> None:
+    """Refuse to listen where anybody can come by, unless a token is set.
+
+    Raises:
+        typer.BadParameter: it is no loopback address.
+    """
+    if not os.environ.get(_TOKEN) and not _is_loopback(host):
+        raise typer.BadParameter(f"anybody could come by {host}: set {_TOKEN}, or use 127.0.0.1")
+
+
+async def serve_websockets(service: Service, host: str, port: int) -> None:
+    """Serve until cancelled.
+
+    Raises:
+        OSError: nobody can listen there.
+    """
+    token = os.environ.get(_TOKEN)
+
+    def admitted(connection: ServerConnection, request: Request) -> Response | None:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        # A page in a browser may open a socket to this machine; it says so.
+        if request.headers.get("Origin") and not token:
+            return connection.respond(HTTPStatus.FORBIDDEN, "not from a browser\n")
+        if token and not secrets.compare_digest(given.encode(), token.encode()):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong\n")
+        return None
+
+    handler = partial(_serve_one, service)
+    options: dict[str, Any] = {"process_request": admitted, "max_size": LONGEST_MESSAGE}
+    async with serve(handler, host, port, **options) as server:
+        for listening in server.sockets:
+            print(f"Listening on ws://{host}:{listening.getsockname()[1]}", file=sys.stderr)
+        await server.serve_forever()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _serve_one(service: Service, connection: ServerConnection) -> None:
+    async def write(data: bytes) -> None:
+        for line in data.splitlines():
+            await connection.send(line.decode())
+
+    async def lines() -> AsyncGenerator[bytes]:
+        with suppress(ConnectionClosed):
+            async for frame in connection:
+                yield frame if isinstance(frame, bytes) else frame.encode()
+
+    await Session(service, write).serve(lines())
