@@ -40,7 +40,7 @@ OF_THE_MACHINE = frozenset({"configWarning", "remoteControl/status/changed"})
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d(?:\.\d+)?Z?")
 _NEW_FILE = re.compile(r"\d{4}/\d\d/\d\d/rollout-<now>")
-_AGENT = re.compile(r"^([\w-]+/[\w.-]+) \(.*")
+_AGENT = re.compile(r"^([^/]+/[\w.-]+) \(.*; .*\).*")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Connection:
             encoding="utf-8",
         )
         self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -93,11 +94,15 @@ class Connection:
             self._process.stdin.flush()
 
     def hear(self, within: float) -> Any:
-        """The next message, or None if there is none ``within`` so many seconds."""
+        """The next message, or None if there is none ``within`` so many seconds, or at the end."""
+        if self._ended:
+            return None
         try:
-            return self._said.get(timeout=within)
+            said = self._said.get(timeout=within)
         except queue.Empty:
             return None
+        self._ended = said is None
+        return said
 
     def end(self) -> int | str:
         """Close its input and wait for its end: the exit status, or "killed" if it stayed."""
