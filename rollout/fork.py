@@ -88,7 +88,7 @@ def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork
         end = after
         turns.take(item, before, after)
     place = _place(turns, cut, end)
-    if not any(turn.start < place for turn in turns.turns):
+    if cut.before is not None and not any(turn.start < place for turn in turns.turns):
         return Fork(thread, _settings(parts, end), None)
     base = {
         "thread_id": parts[place.file].rollout_id,

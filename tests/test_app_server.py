@@ -61,7 +61,7 @@ def test_a_client_shakes_hands_first_and_once(cli: Cli, server: Server) -> None:
     assert (error["code"], error["message"]) == (-32600, "Not initialized")
     told = client.call("initialize", clientInfo=CLIENT)
     assert told["codexHome"] == str(cli.home)
-    assert told["userAgent"].startswith("threadkeep/")
+    assert told["userAgent"].startswith("threadkeep-tests/0.169.0 (")
     error = client.fail("initialize", clientInfo=CLIENT)
     assert (error["code"], error["message"]) == (-32600, "Already initialized")
     assert len(client.call("thread/list")["data"]) == COUNT
@@ -101,13 +101,13 @@ def test_lists_are_paged_and_filtered_as_those_of_the_command(cli: Cli, client: 
         ("thread/list", {"sortKey": "section_position"}, -32600, "section-position sorting"),
         ("thread/list", {"cursor": "x"}, -32600, "invalid cursor: x"),
         ("thread/list", {"cursor": ""}, -32600, "invalid cursor: "),
-        ("thread/list", {"originators": ["x"]}, -32602, "originators"),
-        ("thread/list", {"excludedThreadIds": ["x"]}, -32602, "excludedThreadIds"),
-        ("thread/list", {"projectId": "x"}, -32602, "projectId"),
+        ("thread/list", {"originators": ["x"]}, -32602, "originator filtering"),
+        ("thread/list", {"excludedThreadIds": ["x"]}, -32602, "invalid excluded thread id: "),
+        ("thread/list", {"projectId": "x"}, -32602, "project not found: x"),
         ("thread/read", {}, -32600, "Invalid request: "),
         ("thread/read", {"threadId": 5}, -32600, "Invalid request: "),
-        ("thread/read", {"threadId": "../x"}, -32600, "invalid thread id: ../x"),
-        ("thread/resume", {"threadId": "../x"}, -32600, "invalid session id: ../x"),
+        ("thread/read", {"threadId": "../x"}, -32600, "invalid thread id: invalid character: "),
+        ("thread/resume", {"threadId": "../x"}, -32600, "invalid session id: invalid character: "),
         ("thread/read", {"threadId": thread_id(99)}, -32600, "thread not loaded: "),
         ("thread/archive", {"threadId": thread_id(99)}, -32600, "no rollout found for thread id "),
         ("thread/delete", {"threadId": thread_id(99)}, -32600, "no rollout found for thread id "),
@@ -309,7 +309,7 @@ def test_websockets_are_for_this_machine_or_for_who_has_the_token(cli: Cli) -> N
             hello = {"id": 1, "method": "initialize", "params": {"clientInfo": CLIENT}}
             connection.send(json.dumps(hello))
             assert json.loads(connection.recv())["result"]["codexHome"] == str(cli.home)
-            connection.send('{"id": 2, "method": "thread/list"}')
+            connection.send('{"id": 2, "method": "thread/list", "params": {}}')
             assert len(json.loads(connection.recv())["result"]["data"]) == COUNT
         with pytest.raises(InvalidStatus, match="403"):
             connect(place, origin=Origin("http://example.invalid"))

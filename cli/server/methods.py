@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,9 +14,10 @@ from cli.explain import document
 from cli.server import params as p
 from cli.server.codex_methods import OF_CODEX
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from cli.server.wording import invalid_uuid
 from rollout.creation import NewThread
 from rollout.paths import parse_uuid
-from rollout.persistence import MODES, PAGINATED
+from rollout.persistence import LEGACY, PAGINATED
 from state.errors import ThreadNotFound
 from state.explain import explain
 from state.listing import COLUMNS, MOST_EXCLUDED, Query, Row
@@ -32,7 +34,7 @@ _SPOKEN: Final = "0.169.0"
 """The version of Codex whose protocol this is."""
 _FIRST_PATIENCE_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
-_SESSION_IDS: Final = ("thread/fork", "thread/resume", "thread/unarchive")
+_SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread/unarchive")
 """Methods that call what is no id a session id (§6.1)."""
 
 
@@ -42,6 +44,7 @@ class Call:
 
     session: "Session"
     method: str
+    _after: list[Callable[[], None]]
 
     async def store(self) -> ThreadStore:
         """The store, once it is open."""
@@ -57,7 +60,7 @@ class Call:
         found = parse_uuid(bare)
         if found is None:
             what = "session" if self.method in _SESSION_IDS else "thread"
-            raise invalid_request(f"invalid {what} id: {text}", "invalid_thread_id")
+            raise invalid_request(f"invalid {what} id: {invalid_uuid(text)}", "invalid_thread_id")
         return found
 
     async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
@@ -78,16 +81,16 @@ class Call:
         return {**thread_json(row, store.home), "status": {"type": status}}
 
     def tell_all(self, method: str, **values: Any) -> None:
-        """Tell every client."""
-        self.session.service.tell_all(method, **values)
+        """Tell every client, when the request is answered."""
+        self._after.append(partial(self.session.service.tell_all, method, **values))
 
 
 def initialized(client: p.Initialize, home: Path) -> dict[str, Any]:
     """The answer to ``initialize``."""
     # Clients read a version of Codex here, and ask accordingly.
-    who = f"threadkeep/{_SPOKEN} ({platform.system()}; {platform.machine()})"
+    who = f"{client.client_info.name}/{_SPOKEN} ({platform.system()}; {platform.machine()})"
     return {
-        "userAgent": f"{who} threadkeep {version('threadkeep')}; {client.client_info.name}",
+        "userAgent": f"{who} threadkeep/{version('threadkeep')}",
         "codexHome": str(home),
         "platformFamily": "windows" if os.name == "nt" else "unix",
         "platformOs": {"Darwin": "macos"}.get(platform.system(), platform.system().lower()),
@@ -96,15 +99,21 @@ def initialized(client: p.Initialize, home: Path) -> dict[str, Any]:
 
 async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     if params.originators:
-        text = "originators: filtering by originator is not supported"
+        text = "originator filtering is not supported by the local app-server"
         raise Fault(INVALID_PARAMS, text, "invalid_params")
     if params.project_id is not None:
-        text = f"projectId: there is no project {params.project_id}"
+        text = f"project not found: {params.project_id}"
         raise Fault(INVALID_PARAMS, text, "invalid_params")
     excluded = params.excluded_thread_ids or []
-    if len(excluded) > MOST_EXCLUDED or not all(map(parse_uuid, excluded)):
-        text = f"excludedThreadIds: at most {MOST_EXCLUDED} thread ids"
+    if len(excluded) > MOST_EXCLUDED:
+        text = f"excludedThreadIds must have at most {MOST_EXCLUDED} of them"
         raise Fault(INVALID_PARAMS, text, "invalid_params")
+    for given in excluded:
+        if parse_uuid(given) is None:
+            text = f"invalid excluded thread id: {invalid_uuid(given)}"
+            raise Fault(INVALID_PARAMS, text, "invalid_params")
+    if params.parent_thread_id is not None and params.ancestor_thread_id is not None:
+        raise invalid_request("parentThreadId and ancestorThreadId are mutually exclusive")
     if params.sort_key == "section_position":
         raise invalid_request("section-position sorting requires a section filter")
     kinds = ["appServer" if kind == "mcp" else kind for kind in params.source_kinds or ()]
@@ -160,8 +169,6 @@ async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
     if params.ephemeral:
         text = "ephemeral threads have nothing to keep"
         raise Fault(UNSUPPORTED, text, "unsupported_method")
-    if params.history_mode is not None and params.history_mode not in MODES:
-        raise invalid_request(f"Invalid request: unknown variant `{params.history_mode}`")
     store = await call.store()
     client = call.session.client
     folder = absolute_folder(params.cwd or os.getcwd())
@@ -215,7 +222,8 @@ async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
         if thread_id not in store.live:
             (await store.resume_thread(thread_id)).close()
             status = {"type": "idle"}
-            call.tell_all("thread/status/changed", threadId=thread_id, status=status)
+            service = call.session.service
+            service.tell_all("thread/status/changed", threadId=thread_id, status=status)
         call.session.service.held(thread_id, call.session.tell)
     return _begun(await call.thread(store, thread_id), params)
 
@@ -227,6 +235,9 @@ async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
         raise Fault(UNSUPPORTED, "ephemeral forks have nothing to keep", "unsupported_method")
     store = await call.store()
     source = call.id(params.thread_id)
+    draft = call.session.service.drafts.get(source)
+    if draft and draft["historyMode"] == LEGACY:
+        raise ThreadNotFound(source)  # it has no file yet; a paginated one gets it
     async with call.session.service.turn_of(source):
         fork = await store.fork_thread(
             source,
@@ -310,18 +321,22 @@ async def thread_delete(call: Call, params: p.OneThread) -> dict[str, Any]:
 
 async def thread_unsubscribe(call: Call, params: p.OneThread) -> dict[str, Any]:
     store = await call.store()
-    if call.id(params.thread_id) not in store.live:
+    thread_id = call.id(params.thread_id)
+    if thread_id not in store.live:
         return {"status": "notLoaded"}
-    return {"status": "unsubscribed"}
+    let_go = call.session.service.let_go(thread_id, call.session.tell)
+    return {"status": "unsubscribed" if let_go else "notSubscribed"}
 
 
 async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
     items = [{"type": "response_item", "payload": item} for item in params.items]
+    if not params.items:
+        raise invalid_request("items must not be empty", "invalid_params")
     async with call.session.service.turn_of(thread_id):
         if thread_id not in store.live:
-            raise ThreadNotFound(thread_id)
+            raise invalid_request(f"thread not found: {thread_id}", "thread_not_found")
         await store.append_items(thread_id, items)
         await store.flush_thread(thread_id)
     return {}
@@ -361,27 +376,36 @@ def _gone(call: Call, method: str, moved: list[str]) -> None:
 def _begun(thread: dict[str, Any], params: p.Settings) -> dict[str, Any]:
     """The answer to what makes a thread live. What is said of a model is given back as it came:
     nothing here runs one."""
-    sandbox = {
-        "danger-full-access": {"type": "dangerFullAccess"},
-        "workspace-write": {"type": "workspaceWrite"},
-    }.get(params.sandbox or "", {"type": "readOnly"})
+    folder = params.cwd or thread["cwd"]
     return {
         "thread": thread,
         "model": params.model or thread["model"] or "",
         "modelProvider": params.model_provider or thread["modelProvider"],
         "serviceTier": params.service_tier,
-        "cwd": params.cwd or thread["cwd"],
-        "runtimeWorkspaceRoots": [params.cwd or thread["cwd"]],
+        "cwd": folder,
+        "runtimeWorkspaceRoots": [folder],
         "instructionSources": [],
-        "approvalPolicy": params.approval_policy or "never",
+        "approvalPolicy": params.approval_policy or "on-request",
         "approvalsReviewer": params.approvals_reviewer or "user",
-        "sandbox": sandbox,
+        "sandbox": _SANDBOXES[params.sandbox or "read-only"],
         "activePermissionProfile": None,
         "reasoningEffort": thread["reasoningEffort"],
+        "multiAgentMode": "explicitRequestOnly",
         "disabledPluginIds": [],
     }
 
 
+_SANDBOXES: Final[dict[str, dict[str, Any]]] = {
+    "read-only": {"type": "readOnly", "networkAccess": False},
+    "workspace-write": {
+        "type": "workspaceWrite",
+        "writableRoots": [],
+        "networkAccess": False,
+        "excludeTmpdirEnvVar": False,
+        "excludeSlashTmp": False,
+    },
+    "danger-full-access": {"type": "dangerFullAccess"},
+}
 Work = Callable[[Call, Any], Awaitable[dict[str, Any]]]
 
 
@@ -404,8 +428,8 @@ METHODS: Final[dict[str, Method]] = {
     "thread/read": Method(p.ThreadRead, thread_read),
     "thread/loaded/list": Method(p.LoadedList, loaded_list),
     "thread/start": Method(p.ThreadStart, thread_start, experimental_fields=("historyMode",)),
-    "thread/resume": Method(p.ThreadResume, thread_resume),
-    "thread/fork": Method(p.ThreadFork, thread_fork),
+    "thread/resume": Method(p.ThreadResume, thread_resume, experimental_fields=("path", "history")),
+    "thread/fork": Method(p.ThreadFork, thread_fork, experimental_fields=("path", "beforeTurnId")),
     "thread/name/set": Method(p.NameSet, name_set),
     "thread/metadata/update": Method(p.MetadataUpdate, metadata_update),
     "thread/memoryMode/set": Method(p.MemoryModeSet, memory_mode_set, experimental=True),

@@ -83,7 +83,7 @@ class Settings(Params):
 
     approval_policy: Any = None
     approvals_reviewer: str | None = None
-    sandbox: str | None = None
+    sandbox: Literal["read-only", "workspace-write", "danger-full-access"] | None = None
     model: str | None = None
     model_provider: str | None = None
     service_tier: str | None = None
@@ -95,7 +95,7 @@ class Settings(Params):
 class ThreadStart(Settings):
     """``thread/start``."""
 
-    history_mode: str | None = None
+    history_mode: Literal["legacy", "paginated"] | None = None
     ephemeral: bool | None = None
     dynamic_tools: list[dict[str, Any]] | None = None
     thread_source: str | None = None

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from state.recovery import recover
 from state.threads import ThreadStore, open_store
 
 _FIRST_FILES: Final = 50
+_UNHELD_S: Final = 60.0
+"""How long a thread stays live that no client has, in seconds."""
 _AGAIN_S: Final = 1.0
 """Between two looks at the files, in seconds."""
 _log = logging.getLogger("threadkeep.server")
@@ -33,6 +35,7 @@ class Service:
         self._clients: set[Tell] = set()
         self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._tasks: set[asyncio.Task[None]] = set()
         self.complete = False
         """Whether the index has been filled; from then on it only catches up."""
         self._newest = asyncio.Event()
@@ -67,6 +70,27 @@ class Service:
         """This client has a live thread."""
         self._holders[thread_id].add(client)
 
+    def let_go(self, thread_id: str, client: Tell) -> bool:
+        """This client wants to hear no more of a live thread: whether it had it. The thread is
+        shut down a minute later if nobody has it then, as in Codex."""
+        held = self._holders[thread_id]
+        if client not in held:
+            return False
+        held.discard(client)
+        if not held:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_UNHELD_S, lambda: self._later(self._shut_down_unheld(thread_id)))
+        return True
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _shut_down_unheld(self, thread_id: str) -> None:
+        if not self._holders.get(thread_id):
+            await self._shut_down(thread_id)
+
     def tell_all(self, method: str, **params: Any) -> None:
         """Tell every client."""
         for client in list(self._clients):
@@ -75,7 +99,7 @@ class Service:
     def unloaded(self, thread_id: str) -> None:
         """A thread is live no more; tell every client, if it was."""
         self.drafts.pop(thread_id, None)
-        if self._holders.pop(thread_id, None):
+        if self._holders.pop(thread_id, None) is not None:
             status = {"type": "notLoaded"}
             self.tell_all("thread/status/changed", threadId=thread_id, status=status)
 

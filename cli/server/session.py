@@ -24,6 +24,7 @@ from cli.server.messages import (
 )
 from cli.server.params import Initialize, Params
 from cli.server.service import Service
+from cli.server.wording import invalid_params
 from rollout.errors import RolloutError
 from state.errors import StateError
 
@@ -105,8 +106,9 @@ class Session:
             await asyncio.wait(self._tasks)
 
     async def _answer(self, request: Request, id_: Id) -> None:
+        after: list[Callable[[], None]] = []
         try:
-            value = await self._result(request)
+            value = await self._result(request, after)
         except Fault as fault:
             await self._outgoing.put(failure(id_, fault))
         except Exception:  # noqa: BLE001 - one request that fails ends nobody's session
@@ -115,8 +117,10 @@ class Session:
             await self._outgoing.put(failure(id_, broken))
         else:
             await self._outgoing.put(result(id_, value))
+            for tell in after:
+                tell()
 
-    async def _result(self, request: Request) -> Any:
+    async def _result(self, request: Request, after: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
             return self._initialized(request)
         if self.client is None:
@@ -130,7 +134,7 @@ class Session:
         self._check_fields(request, method)
         thread_id = str(getattr(params, "thread_id", ""))
         try:
-            return await method.work(methods.Call(self, request.method), params)
+            return await method.work(methods.Call(self, request.method, after), params)
         except (StateError, RolloutError) as error:
             raise fault_of(error, request.method, thread_id) from error
 
@@ -158,13 +162,12 @@ class Session:
 
 
 def _parsed(request: Request, kind: type[Some]) -> Some:
+    if request.params is None:
+        raise invalid_request("Invalid request: missing field `params`", "invalid_params")
     try:
-        return kind.model_validate({} if request.params is None else request.params)
+        return kind.model_validate(request.params)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        where = f" at {place}" if place else ""
-        raise invalid_request(f"Invalid request: {first['msg']}{where}", "invalid_params") from None
+        raise invalid_request(invalid_params(error), "invalid_params") from None
 
 
 def _experimental(what: str) -> Fault:
