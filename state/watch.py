@@ -8,6 +8,7 @@ this, another watcher, or the command that archived a thread.
 import asyncio
 import weakref
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,15 @@ from state.touched import MOST_TOUCHED, sync_touched
 
 AGAIN_S: Final = 1.0
 """After so many seconds what could not be done is tried again."""
-_PASSING: Final = (IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost, HomeNotFound, OSError)
+_PASSING: Final = (
+    IndexBusy,
+    IndexUnavailable,
+    LeaseHeld,
+    LeaseLost,
+    HomeNotFound,
+    BrokenExecutor,  # a process that read files for us was killed
+    OSError,
+)
 
 Trouble = Callable[[Exception | None], None]
 """Is given why the index is behind, whenever that is another reason; None when it is in step."""

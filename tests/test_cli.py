@@ -35,6 +35,7 @@ COMMANDS = (
     "delete",
     "backfill",
     "sync",
+    "watch",
     "reindex",
     "status",
     "verify",
