@@ -53,7 +53,7 @@ class _Watch:
         news = watcher.changes()
         try:
             return await _first(
-                watcher.run(), self._tell(index, watcher, news), _until_nobody_reads()
+                index, watcher.run(), self._tell(index, watcher, news), _until_nobody_reads()
             )
         finally:
             if watcher.ready.is_set():
@@ -72,7 +72,7 @@ class _Watch:
         return errors.OK
 
 
-async def _first(*works: Coroutine[Any, Any, int | None]) -> int:
+async def _first(index: ThreadIndex, *works: Coroutine[Any, Any, int | None]) -> int:
     """What the first of ``works`` that ends gives; the others are cancelled."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
@@ -82,6 +82,8 @@ async def _first(*works: Coroutine[Any, Any, int | None]) -> int:
             return task.result() or errors.OK
         return errors.OK
     finally:
+        # A write that is cut off may hold the lock for a while; nobody should wait for that.
+        index.database.wait_no_more()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

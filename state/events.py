@@ -76,7 +76,8 @@ class FileEvents:
             for task in done:
                 task.result()
         except (OSError, RuntimeError, ExceptionGroup) as error:  # what watchfiles raises
-            return str(error) or type(error).__name__
+            self.why_polling = str(error) or type(error).__name__
+            return self.why_polling
         finally:
             stop.set()  # not cancelled: a thread of the watch would be left behind
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -130,6 +130,9 @@ class Watcher:
             except NotAnIndex:
                 raise
             except _PASSING as error:
+                task = asyncio.current_task()
+                if task and task.cancelling():  # a cancelled write may end by another error
+                    raise asyncio.CancelledError from error
                 self._note_trouble(error)
                 self._touch(paths)
                 await asyncio.sleep(AGAIN_S)
