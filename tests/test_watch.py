@@ -210,8 +210,24 @@ def test_an_index_that_is_removed_is_built_again_and_no_change_is_lost(cli: Cli)
         assert not watch.has_more(0.5)
 
 
+NO_WATCHES = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
+"""In a user namespace of its own, where the system then has no watches to give."""
+
+
 def test_where_nothing_can_be_watched_it_looks_every_few_seconds(cli: Cli) -> None:
-    """A file whose name is no UTF-8 is more than the library for events can tell of."""
+    prefix = ("unshare", "-Ur", "sh", "-c", NO_WATCHES, "sh")
+    if not shutil.which("unshare") or subprocess.run([*prefix, "true"], check=False).returncode:
+        pytest.skip("watches cannot be taken away here")
+    with watching(cli, prefix=prefix) as watch:
+        assert "every few seconds" in watch.said[0]
+        append(file_of(cli, 1))
+        assert watch.told() == ("changed", thread_id(1))
+        append(file_of(cli, 2))
+        assert watch.told() == ("changed", thread_id(2))
+
+
+def test_a_name_that_no_event_can_tell_ends_nothing(cli: Cli) -> None:
+    """The library for events gives up at a file name that is no UTF-8."""
     with watching(cli) as watch:
         name = os.fsencode(cli.home / "sessions/2026") + b"/rollout-\xff.jsonl"
         Path(os.fsdecode(name)).write_bytes(b"")
@@ -251,6 +267,22 @@ def test_an_interrupt_ends_it_quietly(cli: Cli) -> None:
     with watching(cli) as watch:
         assert watch.end() == 130
         assert len(watch.said) == 1
+
+
+def test_an_interrupted_first_backfill_ends_soon_and_goes_on_next_time(cli: Cli) -> None:
+    for number in range(10, 400):
+        homes.write(cli.home, number)
+    for _ in range(3):
+        with watching(cli, ready=False) as watch:
+            end = time.monotonic() + 20
+            while not cli.index.exists() and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            began = time.monotonic()
+            assert watch.end() == 130
+            assert time.monotonic() - began < 5
+    with watching(cli) as watch:
+        assert watch.said == [f"Watching 393 threads of {cli.home}. Ctrl-C ends it.\n"]
 
 
 def test_it_ends_when_nobody_reads_any_more(cli: Cli) -> None:

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
-from .command import Cli
+from .command import COMMAND, Cli
 
 PATIENCE_S = 20.0
 """How long a test waits for what must come; how soon it comes, it measures."""
@@ -84,11 +84,15 @@ class Watching:
 
 
 @contextmanager
-def watching(cli: Cli, *arguments: str, ready: bool = True) -> Iterator[Watching]:
+def watching(cli: Cli, *, ready: bool = True, prefix: Sequence[str] = ()) -> Iterator[Watching]:
     """A watch of the command's home, ready for changes unless told not to wait; killed on the
     way out if it still runs. There is no traceback, whatever happened to it."""
-    process = cli.start(
-        "watch", "--json", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    process = subprocess.Popen(
+        [*prefix, *COMMAND, "watch", "--json"],
+        env=cli.environment(),
+        cwd=cli.base,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     with process:
         watch = Watching(process)
