@@ -45,6 +45,14 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def watch(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Keep the index in step, and print a line for each thread that changes, until Ctrl-C."""
+    from cli import watch as command
+
+    raise typer.Exit(command.run(places(context), as_json=as_json))
+
+
+@app.command()
 def reindex(context: typer.Context, as_json: JsonOption = False) -> None:
     """Build the index anew beside the old one, and swap it in when it is whole."""
     from cli import jobs

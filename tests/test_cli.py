@@ -36,6 +36,7 @@ COMMANDS = (
     "delete",
     "backfill",
     "sync",
+    "watch",
     "reindex",
     "status",
     "verify",

@@ -14,12 +14,11 @@ from state.errors import IndexDamaged, RecorderClosed, StateError
 from state.ledger import newest_first
 from state.recovery import recover
 from state.threads import ThreadStore, open_store
+from state.watch import Watcher
 
 _FIRST_FILES: Final = 50
 _UNHELD_S: Final = 60.0
 """How long a thread stays live that no client has, in seconds."""
-_AGAIN_S: Final = 1.0
-"""Between two looks at the files, in seconds."""
 _log = logging.getLogger("threadkeep.server")
 
 Tell = Callable[[str, dict[str, Any]], None]
@@ -141,21 +140,29 @@ class Service:
                 _log.error("%s", error)
                 return
             self._store.set_result(store)
-            while True:
-                try:
-                    await self._catch_up(store)
-                except StateError as error:
-                    _log.warning("%s", error)
-                await asyncio.sleep(_AGAIN_S)
+            await self._keep_fresh(store)
 
-    async def _catch_up(self, store: ThreadStore) -> None:
-        if not self.complete:
+    async def _keep_fresh(self, store: ThreadStore) -> None:
+        try:
             if (await store.index.backfill_status()).status != "complete":
                 await _take_newest(store)
-            self._newest.set()
-        await store.index.catch_up()
-        if not self.complete:
-            self.complete = (await store.index.backfill_status()).status == "complete"
+        except StateError as error:
+            _log.warning("%s", error)
+        self._newest.set()
+        watcher = Watcher(store.index, trouble=_tell_trouble)
+        running = asyncio.create_task(watcher.run())
+        ready = asyncio.create_task(watcher.ready.wait())
+        try:
+            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+            self.complete = watcher.ready.is_set()
+            await running
+        except StateError as error:
+            # Rows are still checked when they are read; what is new is not found any more.
+            _log.error("%s", error)
+        finally:
+            for task in (running, ready):
+                task.cancel()
+            await asyncio.gather(running, ready, return_exceptions=True)
 
     async def newest_known(self, patience_s: float) -> None:
         """Return when the index has the newest threads, or after ``patience_s`` seconds."""
@@ -176,6 +183,13 @@ class Service:
                 opened = open_store(places.home, places.index, places.sqlite_home)
                 store = await stack.enter_async_context(opened)
             yield store
+
+
+def _tell_trouble(error: Exception | None) -> None:
+    if error is None:
+        _log.info("the index is in step")
+    else:
+        _log.warning("the index is behind: %s", error)
 
 
 async def _take_newest(store: ThreadStore) -> None:
