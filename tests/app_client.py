@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from .command import COMMAND, Cli
+from .protocol.schemas import conforms
 
 CLIENT = {"name": "threadkeep-tests", "version": "1"}
 
@@ -40,8 +41,11 @@ class Client:
         while True:
             message = self.next()
             if "method" in message:
+                conforms(message["method"], message["params"])
                 self.told.append(message)
             elif message["id"] == id_:
+                if id_ is not None:  # Codex never answers what has no id
+                    conforms("response" if "result" in message else "refusal", message)
                 return message
 
     def next(self) -> dict[str, Any]:
@@ -55,6 +59,8 @@ class Client:
         """The result of a request, which must have one."""
         message = self.answer(self.ask(method, **params))
         assert "result" in message, message
+        if not method.startswith("threadkeep/"):
+            conforms(method, message["result"])
         return message["result"]
 
     def fail(self, method: str, **params: Any) -> dict[str, Any]:
