@@ -9,7 +9,7 @@ import typer
 
 from cli import errors, output, report
 from cli.options import Places
-from cli.run import caught_up, read_index, with_index
+from cli.run import catch_up, read_index, with_index
 from state.codex import codex_database
 from state.codex_backup import undo
 from state.codex_check import Checked, check_codex
@@ -107,9 +107,7 @@ def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
 
 
 async def _compared(index: ThreadIndex, database: Path, found: Findings, mends: Mends) -> Checked:
-    note = await caught_up(index)
-    if note:
-        output.say(note)
+    await catch_up(index)
     return await check_codex(index, database, _both(found.add, mends.add))
 
 

@@ -10,7 +10,7 @@ import typer
 from cli import errors, output
 from cli.filters import Chosen
 from cli.options import Places
-from cli.run import caught_up, with_index
+from cli.run import catch_up, with_index
 from rollout.errors import RolloutError
 from state.errors import StateError
 from state.index import ThreadIndex
@@ -68,9 +68,7 @@ def run(
     references = named(chosen) if references is None else references
 
     async def work(index: ThreadIndex) -> tuple[list[Entry], bool]:
-        note = await caught_up(index)
-        if note:
-            output.say(note)
+        await catch_up(index)
         entries = await find(index, references, query)
         if asks and entries and not _agreed(action, len(entries)):
             return [], False

@@ -59,11 +59,12 @@ def run_git_info(
     names = {"sha": "commit_hash", "branch": "branch", "originUrl": "repository_url"}
 
     async def act(index: ThreadIndex, id_: str, _: str) -> Made:
-        changed, git = Changed(id_), await git_info(index, id_)
         if changes:
             changed, git = await set_git_info(
                 index, id_, changes, places.sqlite_home, dry_run=chosen.dry_run
             )
+        else:
+            changed, git = Changed(id_), await git_info(index, id_)
         told = {name: git.get(key) for name, key in names.items()}
         words = [output.one_line(value or "-") for value in told.values()]
         if chosen.dry_run:

@@ -11,7 +11,7 @@ from cli import output
 from cli.each import Entry, Error, error_json, find, must_ask, named, status_of, tell_errors
 from cli.filters import Chosen
 from cli.options import Places
-from cli.run import caught_up, with_index
+from cli.run import catch_up, with_index
 from rollout.moving import Group
 from state.index import ThreadIndex
 from state.moves import Action, Outcome, move_threads
@@ -52,9 +52,7 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
     asks = much and must_ask(chosen)
 
     async def work(index: ThreadIndex) -> _Result:
-        note = await caught_up(index)
-        if note:
-            output.say(note)
+        await catch_up(index)
         entries = await find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
         result = _Result(not_found=[entry for entry in entries if entry.error])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import caught_up, read_index
+from cli.run import catch_up, read_index
 from state.errors import NotResumable, ThreadArchived
 from state.index import ThreadIndex
 
@@ -17,9 +17,7 @@ def run(places: Places, reference: str, *, execute: bool, as_json: bool) -> int:
     in the place of this process."""
 
     async def work(index: ThreadIndex) -> tuple[str, str]:
-        note = await caught_up(index)
-        if note:
-            output.say(note)
+        await catch_up(index)
         row = await index.thread(reference)
         if row["archived"]:
             raise ThreadArchived(row["id"])

@@ -73,6 +73,13 @@ async def caught_up(index: ThreadIndex) -> str:
     )
 
 
+async def catch_up(index: ThreadIndex) -> None:
+    """Catch up with the files, and say so if what follows may not be whole."""
+    note = await caught_up(index)
+    if note:
+        output.say(note)
+
+
 async def _opened(places: Places, work: Work[Result], recovering: bool) -> Result:
     async def attempt() -> Result:
         async with open_index(places.home, places.index) as index:

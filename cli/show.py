@@ -4,7 +4,7 @@ from typing import Any
 
 from cli import errors, output
 from cli.options import Places
-from cli.run import caught_up, read_index
+from cli.run import catch_up, read_index
 from state.index import ThreadIndex
 from state.listing import Row
 from state.view import display_name, display_text, thread_json
@@ -14,9 +14,7 @@ def run(places: Places, reference: str, *, as_json: bool) -> int:
     """Show one thread. Gives the exit status."""
 
     async def work(index: ThreadIndex) -> tuple[Row, dict[str, Any]]:
-        note = await caught_up(index)
-        if note:
-            output.say(note)
+        await catch_up(index)
         row = await index.thread(reference)
         return row, await index.details(row["id"])
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rollout.appender import RolloutAppender, plain_file
 from rollout.errors import NotAppendable
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.history import records
 from rollout.paths import parse_uuid
 from rollout.persistence import Item
 from rollout.writer_lock import WriterLock
@@ -57,12 +57,10 @@ def amended_meta(path: Path, thread_id: str, changes: Mapping[str, Any]) -> Item
 
 def _latest_meta(path: Path, thread_id: str) -> dict[str, Any] | None:
     latest: dict[str, Any] | None = None
-    with open_rollout(path) as stream:
-        for line in LineReader().lines(stream, 0, _Metas()):
-            item = parse_line(line) if isinstance(line, Line) else None
-            if item is None or isinstance(item, BadLine) or item.get("type") != "session_meta":
-                continue
-            payload = item.get("payload")
-            if isinstance(payload, dict) and parse_uuid(payload.get("id")) == thread_id:
-                latest = payload
+    for item, _, _ in records(path, _Metas()):
+        payload = item.get("payload")
+        if item.get("type") != "session_meta" or not isinstance(payload, dict):
+            continue
+        if parse_uuid(payload.get("id")) == thread_id:
+            latest = payload
     return latest

@@ -13,7 +13,7 @@ from state.facts import put_facts, read_facts
 from state.lock import locked
 from state.recovery import SIDECARS
 from state.reindex import swap_in
-from state.sync import forget_inputs
+from state.rows import forget_inputs
 
 _KEPT_BACKUPS: Final = 3
 

@@ -132,22 +132,23 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
     if missing:
         raise NotComparable(f"its table threads has no {', '.join(missing)}")
     migrations = _migrations(connection)
-    whole = {version for version, success in migrations.items() if success}
     return CodexState(
         threads=_threads(connection, columns),
         backfill=_backfill(connection),
         migrations=frozenset(migrations),
-        unfinished=frozenset(migrations.keys() - whole),
-        known=is_known(connection),
+        unfinished=frozenset(version for version, ended in migrations.items() if not ended),
+        known=_is_known(migrations, columns),
     )
 
 
 def is_known(connection: sqlite3.Connection) -> bool:
     """Whether the database has exactly the schema of Codex 0.169."""
-    migrations = _migrations(connection)
-    whole = {version for version, success in migrations.items() if success}
-    columns = _columns(connection, "threads")
-    return whole == migrations.keys() == KNOWN_MIGRATIONS and columns == list(THREAD_COLUMNS)
+    return _is_known(_migrations(connection), _columns(connection, "threads"))
+
+
+def _is_known(migrations: dict[int, bool], columns: list[str]) -> bool:
+    ended = all(migrations.values())
+    return ended and migrations.keys() == KNOWN_MIGRATIONS and columns == list(THREAD_COLUMNS)
 
 
 def _migrations(connection: sqlite3.Connection) -> dict[int, bool]:

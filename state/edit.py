@@ -25,7 +25,7 @@ from state.facts import Fact, append_facts, facts_about, put_facts
 from state.git import without_credentials
 from state.index import ThreadIndex
 from state.listing import Row
-from state.recorder import RolloutRecorder
+from state.recorder import NOBODY, Live, RolloutRecorder
 from state.rows import written_provider
 from state.sync import now_ms
 
@@ -36,10 +36,6 @@ GIT_FIELDS: Final = {
     "origin": ("git_origin_url", "repository_url"),
 }
 """What can be set: its column and key of a fact, and its name in a rollout."""
-
-
-_Live = Mapping[str, RolloutRecorder]
-_NONE: Final[_Live] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,7 @@ async def set_memory_mode(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
-    live: _Live = _NONE,
+    live: Live = NOBODY,
 ) -> Changed:
     """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
     it is only checked whether that can be said.
@@ -132,7 +128,7 @@ async def set_git_info(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
-    live: _Live = _NONE,
+    live: Live = NOBODY,
 ) -> tuple[Changed, dict[str, str]]:
     """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
     not named stays. Credentials in a URL are left out. Gives all of them, see :func:`git_info`;
@@ -195,7 +191,7 @@ async def _change(
     row: Row,
     facts: Mapping[str, str | None],
     payload: Mapping[str, Any],
-    live: _Live,
+    live: Live,
 ) -> Changed:
     if row["history_mode"] == LEGACY:
         # What the line says besides must be what holds now: a later line goes before (§18.2).

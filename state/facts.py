@@ -24,7 +24,7 @@ from rollout.paths import parse_uuid
 from rollout.persistence import PAGINATED
 from state import rows
 from state.errors import FileUnusable
-from state.place import INPUTS_KEY, JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_path, journal_state
+from state.place import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_path, journal_state
 from state.schema import index_meta, path_aliases, rollout_files, threads, user_facts
 
 _VERSION: Final = 1
@@ -147,18 +147,13 @@ async def follow_journal(connection: AsyncConnection, index: Path) -> None:
     if await follows_journal(connection, index):
         return
     await put_facts(connection, read_facts(index))
-    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
+    await rows.forget_inputs(connection)
     await note_journal(connection, index)
 
 
 async def note_journal(connection: AsyncConnection, index: Path) -> None:
     """Remember that the index has all of the journal as it is now."""
-    entry = insert(index_meta).values(key=JOURNAL_KEY, value=journal_state(index))
-    await connection.execute(
-        entry.on_conflict_do_update(
-            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
-        )
-    )
+    await rows.set_meta(connection, {JOURNAL_KEY: journal_state(index)})
 
 
 async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> None:

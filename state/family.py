@@ -15,6 +15,7 @@ from rollout.paths import parse_name, parse_uuid
 from state import rows
 from state.index import ThreadIndex
 from state.schema import rollout_files, thread_spawn_edges, threads
+from state.subject import id_in_name
 
 
 @dataclass(slots=True)
@@ -53,9 +54,9 @@ async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) 
         found[thread_id].files.append(path)
     unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
     for path in await connection.scalars(unreadable):
-        name = parse_name(path.rsplit("/", 1)[-1])
-        if name and name.thread_id in found:
-            found[name.thread_id].files.append(path)
+        thread_id = id_in_name(path)
+        if thread_id in found:
+            found[thread_id].files.append(path)
     return found
 
 

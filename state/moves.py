@@ -8,7 +8,7 @@ are ended once nothing else stands in the way, and hand their locks over.
 import asyncio
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +19,7 @@ from rollout.errors import RolloutError, WriterActive
 from rollout.moving import Group, Move, archive_path, in_the_way, session_path, trash_folder
 from rollout.paths import is_archived
 from rollout.writer_lock import WriterLock
+from state.change import home_written
 from state.errors import (
     AlreadyArchived,
     DependedOn,
@@ -33,12 +34,9 @@ from state.errors import (
 from state.family import Known, Need, family, ids_of, known_threads, needs
 from state.index import ThreadIndex
 from state.journal import move_all, moving
-from state.recorder import RolloutRecorder
+from state.recorder import NOBODY, Live
 from state.sync import Counts, Report
 from state.unbroken import unbroken
-
-Live = Mapping[str, RolloutRecorder]
-NOBODY: Final[Live] = {}
 
 _BATCH_THREADS: Final = 100
 """How many threads are looked at, locked and moved at a time, besides what goes with them."""
@@ -266,11 +264,8 @@ class _Batch:
                     created_ms = known[id_].created_at_ms
                     target = session_path(path, created_ms) if archived else archive_path(path)
                     moves.append(Move(id_, path, target))
-        try:
+        with home_written(home):
             taken = in_the_way(home, moves)
-        except OSError as error:
-            at = Path(error.filename or home)
-            raise FileUnusable(at, error.strerror or str(error)) from error
         if taken is not None:
             rivals = [move.source for move in moves if move.target == taken]
             raise TargetExists(thread_id, home / taken, rivals if len(rivals) > 1 else ())
@@ -312,15 +307,12 @@ def _lock(
         with ExitStack() as taken:
             fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
             try:
-                for thread_id in fresh:
-                    if thread_id in ours:
-                        continue
-                    taken.enter_context(WriterLock.acquire(home, thread_id))
-            except WriterActive as error:
+                with home_written(home):
+                    for thread_id in fresh:
+                        if thread_id not in ours:
+                            taken.enter_context(WriterLock.acquire(home, thread_id))
+            except (FileUnusable, WriterActive) as error:
                 outcome.error = error
-            except OSError as error:
-                path = Path(error.filename or home)
-                outcome.error = FileUnusable(path, error.strerror or str(error))
             else:
                 locked.update(fresh)
                 held.enter_context(taken.pop_all())

@@ -254,6 +254,11 @@ class RolloutRecorder:
         self._drained.set()
 
 
+Live = Mapping[str, RolloutRecorder]
+"""The recorders of this process, by their threads."""
+NOBODY: Final[Live] = {}
+
+
 def _settle(barrier: "asyncio.Future[None]", error: BaseException | None) -> None:
     if barrier.done():  # whoever waited has been cancelled
         return

@@ -19,7 +19,8 @@ from state.facts import put_facts, read_facts
 from state.lease import DEFAULT_LEASE_S
 from state.lock import locked
 from state.recovery import SIDECARS, put_aside
-from state.sync import BATCH_FILES, Counts, Report, forget_inputs, settle_inputs
+from state.rows import forget_inputs
+from state.sync import BATCH_FILES, Counts, Report, settle_inputs
 
 _ABANDONED_S: Final = 86_400
 

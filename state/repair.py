@@ -23,9 +23,10 @@ from state.facts import all_facts, append_facts, newest, put_facts, read_facts
 from state.index import open_index
 from state.plan import Plan
 from state.reindex import reindex
+from state.rows import forget_inputs
 from state.schema import path_aliases, rollout_files, threads, user_facts
 from state.store import store_files
-from state.sync import Report, forget_inputs, load_context, reread
+from state.sync import Report, load_context, reread
 from state.verify import Depth
 
 _BATCH_THREADS: Final = 100

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from rollout.appender import last_ordinal, plain_file
 from rollout.errors import NotAppendable
 from rollout.history import Find, SplicedSource, history_parts
-from rollout.paths import logical_path, parse_name, parse_uuid
+from rollout.paths import logical_path, parse_uuid
 from rollout.persistence import LEGACY, MODES, PAGINATED
 from rollout.replay import FileSource, RolloutSource, session_meta
 from rollout.scan import scan_home
 from state.errors import UnsupportedHistory
+from state.subject import id_in_name
 
 
 class Resumable(NamedTuple):
@@ -91,10 +92,9 @@ def _next_ordinal(source: FileSource) -> int:
 
 def named_files(home: Path, thread_id: str) -> list[str]:
     """The files that a thread has by their names, relative to the home."""
-    found = []
-    for file in scan_home(home):
-        if thread_id in file.path and file.ignored is None:
-            name = parse_name(file.path.rsplit("/", 1)[-1])
-            if name is not None and name.thread_id == thread_id:
-                found.append(file.path)
-    return found
+    return [
+        file.path
+        for file in scan_home(home)
+        # Looking for the text first spares most names the parsing.
+        if thread_id in file.path and file.ignored is None and id_in_name(file.path) == thread_id
+    ]

@@ -26,8 +26,14 @@ from rollout.persistence import PAGINATED
 from rollout.source import source_kind, thread_spawn
 from rollout.version import EXTRACTOR_VERSION
 from state.listing import Facet, folded
-from state.place import cwd_key
-from state.schema import rollout_files, thread_dynamic_tools, thread_spawn_edges, threads
+from state.place import INPUTS_KEY, cwd_key
+from state.schema import (
+    index_meta,
+    rollout_files,
+    thread_dynamic_tools,
+    thread_spawn_edges,
+    threads,
+)
 
 OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
 """Columns that users set for paginated threads, whose rollouts never say so again (rollout-format
@@ -210,6 +216,22 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
         values = {key: row[key] for key in ("name", "search_text", "facet")}
         await connection.execute(sa.update(threads).where(c.id == row["id"]).values(values))
     await _write_titles(connection, changed)
+
+
+async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
+    """Remember values about the index as a whole, by their keys."""
+    entry = insert(index_meta)
+    await connection.execute(
+        entry.on_conflict_do_update(
+            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
+        ),
+        [{"key": key, "value": value} for key, value in values.items()],
+    )
+
+
+async def forget_inputs(connection: AsyncConnection) -> None:
+    """Have the next sync look at names and the default provider again."""
+    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
 
 
 def written_provider(row: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Extracted, Unusable
@@ -193,11 +192,6 @@ def load_context(home: Path) -> Context:
     return Context(names, default_provider(home), now_ms(), inputs)
 
 
-async def forget_inputs(connection: AsyncConnection) -> None:
-    """Have the next :func:`settle_inputs` look at names and the default provider again."""
-    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
-
-
 async def settle_facts(database: Database) -> None:
     """Have the index follow the journal of what users set, which a killed process may have left
     ahead of it."""
@@ -234,10 +228,4 @@ async def settle_inputs(database: Database, home: Path, write: Writer | None = N
         wanted: dict[str, str | None] = dict.fromkeys(named)
         await rows.rename(connection, wanted | chosen_names(context.names, facts))
         await rows.set_default_provider(connection, context.default_provider)
-        entry = insert(index_meta)
-        await connection.execute(
-            entry.on_conflict_do_update(
-                index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
-            ),
-            [{"key": INPUTS_KEY, "value": inputs}, {"key": _HOME, "value": str(home)}],
-        )
+        await rows.set_meta(connection, {INPUTS_KEY: inputs, _HOME: str(home)})

@@ -23,9 +23,9 @@ from rollout.replay import MemorySource, RolloutSource
 from rollout.scan import check_home, stat_file
 from rollout.writer_lock import LOCKS, WriterLock
 from state.bases import finder
+from state.change import home_written
 from state.edit import Changed, set_git_info, set_memory_mode, set_name
 from state.errors import (
-    FileUnusable,
     RecorderClosed,
     StateError,
     ThreadArchived,
@@ -409,11 +409,8 @@ async def _whole(work: Callable[[], Result], undo: Callable[[Result], None]) -> 
 
 def _typed(path: Path, work: Callable[..., Result], *arguments: Any) -> Result:
     """``work(path, …)`` with errors of the system that say what they are about."""
-    try:
+    with home_written(path):
         return work(path, *arguments)
-    except OSError as error:
-        about = Path(error.filename) if isinstance(error.filename, str) else path
-        raise FileUnusable(about, error.strerror or str(error)) from error
 
 
 async def _git(cwd: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def thread(mode: str, run: int) -> str:
 
 async def _record(home: Path, index: Path, run: int, seconds: float, seed: int) -> None:
     chance = random.Random(seed)
-    mode = chance.choice(MODES)
+    mode = MODES[run % len(MODES)]
     async with open_store(home, index) as store:
         # The default action of this signal ends a process as kill -9 does: no handler runs.
         signal.setitimer(signal.ITIMER_REAL, seconds)
