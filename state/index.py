@@ -1,6 +1,7 @@
 """The index of one home, open: pages, threads, and keeping in step. What ``cli`` calls."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from rollout.paths import logical_path, parse_uuid
-from rollout.scan import AWAY, check_home, stat_file
+from rollout.scan import AWAY, check_home, identity, stat_file
 from rollout.worker import extract_many
 from state import rows
 from state.aliases import ALIASES_SQL, moved_to
@@ -26,10 +27,12 @@ from state.listing import (
     Page,
     Query,
     Row,
+    Steps,
     hidden_steps,
     page_steps,
     short_id_steps,
 )
+from state.place import on_network_drive
 from state.schema import rollout_files, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
 from state.sync import (
@@ -65,6 +68,7 @@ class ThreadIndex:
     def __init__(self, home: Path, database: Database) -> None:
         self.home = home
         self.database = database
+        self._far = on_network_drive(home) or on_network_drive(database.path.parent)
         self.unfinished: list[str] = []
         """Why moves of files that were cut off could not be finished when this was opened."""
 
@@ -78,8 +82,10 @@ class ThreadIndex:
             InvalidCursor: the query's cursor is not one of this list.
         """
         for _ in range(_REPAIR_ROUNDS):
-            page = await self.database.run(page_steps(query))
-            stale = [row for row in page.rows if not is_fresh(self.home, row)]
+            found = None if self._far else self.database.at_once(_checked_steps(self.home, query))
+            if found is None:
+                found = await self.database.run(_checked_steps(self.home, query))
+            page, stale = found
             if not stale:
                 return page
             try:
@@ -312,12 +318,25 @@ class ThreadIndex:
         return bool(gone)
 
 
+def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
+    """A page, and those of its rows whose files are not as they were."""
+    page = yield from page_steps(query)
+    return page, [row for row in page.rows if not is_fresh(home, row)]
+
+
 def is_fresh(home: Path, row: Row) -> bool:
     """Whether the file behind a row is as it was when the row was made."""
+    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
+    try:
+        info = os.lstat(f"{home}/{row['rollout_path']}")  # twenty-five a page: no Path
+    except (OSError, ValueError):
+        pass
+    else:
+        if identity(info) == known:
+            return True
     file = stat_file(home, row["rollout_path"])
     if file is None:
         return False
-    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 

@@ -2,21 +2,21 @@
 
 import asyncio
 import os
-import threading
-from collections.abc import AsyncGenerator
+import select
+import socket
+import stat
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
 from cli.server.messages import PARSE_ERROR, Fault, failure
 from cli.server.service import Service
-from cli.server.session import Session
+from cli.server.session import Session, Write
 
 LONGEST_MESSAGE: Final = 64 * 2**20
 """Bytes of one message."""
 _CHUNK_BYTES: Final = 64 * 1024
-_AHEAD: Final = 64
-"""Lines that are read before they are come to."""
 
 
 async def serve_stdio(service: Service) -> None:
@@ -29,35 +29,14 @@ async def serve_stdio(service: Service) -> None:
     os.dup2(2, 1)
     # A thread of its own: what a client does not read holds up nobody else.
     with ThreadPoolExecutor(1, "stdout") as pool:
+        at_once = _without_waiting(outgoing)
 
         async def write(data: bytes) -> None:
-            await asyncio.get_running_loop().run_in_executor(pool, _write_all, outgoing, data)
+            rest = at_once(memoryview(data))
+            if rest:
+                await asyncio.get_running_loop().run_in_executor(pool, _write_all, outgoing, rest)
 
-        session = Session(service, write)
-        await session.serve(_stdin_lines())
-
-
-async def _stdin_lines() -> AsyncGenerator[bytes]:
-    loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[bytes | None] = asyncio.Queue(_AHEAD)
-
-    def read() -> None:
-        with suppress(RuntimeError):  # the loop is closed: the program ends
-            with open(0, "rb", closefd=False) as file:
-                while line := file.readline(LONGEST_MESSAGE):
-                    asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(lines.put(None), loop).result()
-
-    # A daemon: nothing ends its waiting for input when the program is told to end.
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    while (line := await lines.get()) is not None:
-        yield line
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        await Session(service, write).serve(_lines(_input(0), write))
 
 
 async def serve_socket(
@@ -69,26 +48,97 @@ async def serve_socket(
         writer.write(data)
         await writer.drain()
 
-    async def lines() -> AsyncGenerator[bytes]:
-        rest = bytearray()
+    async def chunks() -> AsyncGenerator[bytes]:
         with suppress(ConnectionError):
             while chunk := await reader.read(_CHUNK_BYTES):
-                rest += chunk
-                if b"\n" in chunk:
-                    *whole, last = rest.split(b"\n")
-                    rest = bytearray(last)
-                    for line in whole:
-                        yield bytes(line)
-                if len(rest) > LONGEST_MESSAGE:
-                    text = f"Parse error: a message is longer than {LONGEST_MESSAGE} bytes"
-                    await write(failure(None, Fault(PARSE_ERROR, text, "parse_error")))
-                    return
-        if rest:
-            yield bytes(rest)
+                yield chunk
 
     try:
-        await Session(service, write).serve(lines())
+        await Session(service, write).serve(_lines(chunks(), write))
     finally:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def _lines(chunks: AsyncIterable[bytes], write: Write) -> AsyncGenerator[bytes]:
+    """The lines in what comes. One that is too long is refused, and passed over."""
+    rest = bytearray()
+    dropping = False
+    async for chunk in chunks:
+        *ended, last = chunk.split(b"\n")
+        for piece in ended:
+            line, rest = bytes(rest + piece), bytearray()
+            if dropping:
+                dropping = False
+            else:
+                yield line
+        if not dropping:
+            rest += last
+        if len(rest) > LONGEST_MESSAGE:
+            text = f"Parse error: a message is longer than {LONGEST_MESSAGE} bytes"
+            await write(failure(None, Fault(PARSE_ERROR, text, "parse_error")))
+            rest, dropping = bytearray(), True
+    if rest:
+        yield bytes(rest)
+
+
+async def _input(descriptor: int) -> AsyncGenerator[bytes]:
+    """What comes on a descriptor, as it comes. It is read when there is something only: it may be
+    shared with others, whom it must go on blocking."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+
+    def note() -> None:
+        loop.remove_reader(descriptor)
+        ready.set()
+
+    while True:
+        try:
+            loop.add_reader(descriptor, note)
+        except PermissionError:  # a file: there is always something, or its end
+            await asyncio.sleep(0)
+        else:
+            try:
+                await ready.wait()
+            finally:
+                loop.remove_reader(descriptor)
+            ready.clear()
+        chunk = os.read(descriptor, _CHUNK_BYTES)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _without_waiting(descriptor: int) -> Callable[[memoryview], memoryview]:
+    """Gives a function that writes as much as nobody has to wait for, and returns the rest.
+
+    The descriptor stays blocking, as it may be shared.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(mode):
+        client = socket.socket(fileno=os.dup(descriptor))
+
+        def send(data: memoryview) -> memoryview:
+            with suppress(BlockingIOError):
+                while data:
+                    data = data[client.send(data, socket.MSG_DONTWAIT) :]
+            return data
+
+        return send
+    if not stat.S_ISFIFO(mode):
+        return lambda data: data
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+
+    def put(data: memoryview) -> memoryview:
+        while data and poll.poll(0):  # then there is room for this much, at least
+            data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+        return data
+
+    return put
+
+
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
