@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import changes, db, upkeep
+from cli import __version__, changes, db, upkeep
 from cli.filters import Filters, takes_filters
 from cli.options import (
     ArchivedOption,
@@ -19,8 +19,8 @@ from cli.options import (
     JsonOption,
     ThreadArgument,
     places,
-    places_of,
 )
+from cli.places import places_of
 
 if TYPE_CHECKING:
     from rollout.errors import RolloutError
@@ -38,9 +38,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"threadkeep {version('threadkeep')}")
+        typer.echo(f"threadkeep {__version__}")
         raise typer.Exit
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import typer
 
 from cli import errors
-from cli.options import Places
+from cli.places import Places
 from cli.server.service import Service
 from cli.server.transports import serve_socket, serve_stdio
 from rollout.scan import check_home

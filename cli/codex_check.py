@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from cli import errors, output, report
-from cli.options import Places
+from cli.places import Places
 from cli.run import catch_up, read_index, with_index
 from state.codex import codex_database
 from state.codex_backup import undo

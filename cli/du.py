@@ -7,7 +7,7 @@ from typing import Any
 
 from cli import errors, output
 from cli.list_ import label
-from cli.options import Places
+from cli.places import Places
 from cli.run import caught_up, read_index
 from state.index import ThreadIndex
 from state.usage import Amount, ThreadUsage, Usage, usage

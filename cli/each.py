@@ -9,7 +9,7 @@ import typer
 
 from cli import errors, output
 from cli.filters import Chosen
-from cli.options import Places
+from cli.places import Places
 from cli.run import catch_up, with_index
 from rollout.errors import RolloutError
 from state.errors import StateError

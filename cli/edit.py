@@ -7,7 +7,7 @@ import typer
 from cli import each, output
 from cli.each import Made
 from cli.filters import Chosen
-from cli.options import Places
+from cli.places import Places
 from state.change import name_settled
 from state.edit import MEMORY_MODES, Changed, git_info, set_git_info, set_memory_mode, set_name
 from state.fork import fork_thread

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import read_index
 from state.explain import Explanation, explain
 from state.reasons import Reason

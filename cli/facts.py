@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import read_index, throw_away_copy, with_index
 from state.dump import dump_lines, known_facts, read_dump, restore
 from state.errors import FileUnusable, IndexNotWritable

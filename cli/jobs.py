@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import with_index
 from rollout.scan import check_home
 from state.index import ThreadIndex

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from state.errors import SQLITE_ERRORS
 from state.listing import LARGEST_PAGE, Hidden, Page, Query, Row
 from state.view import display_name, display_text, thread_json

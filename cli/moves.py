@@ -10,7 +10,7 @@ import typer
 from cli import output
 from cli.each import Entry, Error, error_json, find, must_ask, named, status_of, tell_errors
 from cli.filters import Chosen
-from cli.options import Places
+from cli.places import Places
 from cli.run import catch_up, with_index
 from rollout.moving import Group
 from state.index import ThreadIndex

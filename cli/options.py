@@ -1,13 +1,11 @@
 """Options that commands share, and the places they lead to."""
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from state.place import index_path
+from cli.places import Places
 
 HomeOption = Annotated[
     Path | None,
@@ -56,32 +54,6 @@ ThreadsArgument = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the home and its index are."""
-
-    home: Path
-    index: Path
-    sqlite_home: Path | None = None
-    """Where Codex's own database lies, if not in the home: ``CODEX_SQLITE_HOME``."""
-
-
-def places_of(home: Path | None, database: Path | None) -> Places:
-    """The places that options and environment name."""
-    home = (home or Path("~/.codex")).expanduser().absolute()
-    if database is None:
-        state = os.environ.get("XDG_STATE_HOME", "")
-        # The XDG specification has relative values ignored.
-        folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
-        database = index_path(home, folder)
-    sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
-    return Places(
-        home,
-        database.expanduser().absolute(),
-        Path(sqlite_home).expanduser().absolute() if sqlite_home else None,
-    )
 
 
 def places(context: typer.Context) -> Places:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from state.ask import Answer, ask
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 from state.listing import Query

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import errors, output, report
-from cli.options import Places
+from cli.places import Places
 from rollout.scan import check_home
 from state.backup import backups, undo
 from state.findings import Findings

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import catch_up, read_index
 from state.errors import NotResumable, ThreadArchived
 from state.index import ThreadIndex

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cli import output
-from cli.options import Places
+from cli.places import Places
 from rollout.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.index import ThreadIndex, open_index

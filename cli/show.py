@@ -3,7 +3,7 @@
 from typing import Any
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import catch_up, read_index
 from state.index import ThreadIndex
 from state.listing import Row

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import read_index
 from state.index import Status, ThreadIndex
 

@@ -6,7 +6,7 @@ import time
 import typer
 
 from cli import errors, output, report
-from cli.options import Places
+from cli.places import Places
 from state.findings import Findings
 from state.verify import Depth, verify
 

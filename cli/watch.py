@@ -5,15 +5,15 @@ import json
 import select
 import sys
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from cli import errors, output
-from cli.options import Places
+from cli.places import Places
 from cli.run import with_index
 from state.errors import IndexBusy, IndexMissing
 from state.index import ThreadIndex
-from state.news import Change, News, Seen
+from state.news import Change, News, Sightings
 from state.view import display_name, display_text
 from state.watch import AGAIN_S, Watcher
 
@@ -45,24 +45,20 @@ class _Watch:
     def __init__(self, places: Places, as_json: bool) -> None:
         self._places = places
         self._as_json = as_json
-        self._known: Mapping[str, Seen] | None = None
+        self._sightings = Sightings()
 
     async def work(self, index: ThreadIndex) -> int:
         """Watch one open index. Gives the exit status."""
-        watcher = Watcher(index, known=self._known, trouble=_tell_trouble)
-        news = watcher.changes()
-        try:
-            return await _first(
-                index, watcher.run(), self._tell(index, watcher, news), _until_nobody_reads()
-            )
-        finally:
-            if watcher.ready.is_set():
-                self._known = watcher.known
+        watcher = Watcher(index, self._sightings, trouble=_tell_trouble)
+        news = self._sightings.changes()
+        return await _first(
+            index, watcher.run(), self._tell(index, watcher, news), _until_nobody_reads()
+        )
 
     async def _tell(self, index: ThreadIndex, watcher: Watcher, news: News) -> int:
         await watcher.ready.wait()
         how = f" every few seconds: {watcher.why_polling}" if watcher.why_polling else ""
-        count = output.plural(len(watcher.known), "thread")
+        count = output.plural(len(self._sightings.known), "thread")
         output.say(f"Watching {count} of {self._places.home}{how}. Ctrl-C ends it.")
         async for change in news:
             text = _document(change) if self._as_json else await _line(index, change)

@@ -51,13 +51,17 @@ class IndexFollower:
 
     async def close(self) -> None:
         """Catch up, if the index took what it was given last, and end."""
+        await self.give_up()
+        if self.error is None:
+            await self.catch_up()
+
+    async def give_up(self) -> None:
+        """End, whatever the index does not have yet."""
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
         if not self._task.cancelled():
             self._task.result()
-        if self.error is None:
-            await self.catch_up()
 
     async def _follow_for_ever(self) -> None:
         while True:

@@ -6,6 +6,7 @@ are threads.
 """
 
 import asyncio
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -70,36 +71,65 @@ def difference_steps(
 
 
 class News:
-    """The changes of threads, as an asynchronous iterator that ends when nothing more can come."""
+    """The changes of threads, as an asynchronous iterator without an end."""
 
     def __init__(self, known: Mapping[str, Seen]) -> None:
         self._known = known  # how threads are; whoever makes this keeps it up to date
         self._before: dict[str, Seen | None] = {}
         self._told = asyncio.Event()
-        self._ended = False
 
     def note(self, thread_id: str, before: Seen | None) -> None:
         """A thread is not as it was ``before``."""
         self._before.setdefault(thread_id, before)
         self._told.set()
 
-    def end(self) -> None:
-        """Nothing more comes than was noted."""
-        self._ended = True
-        self._told.set()
-
     def __aiter__(self) -> "News":
         return self
 
     async def __anext__(self) -> Change:
-        while True:
-            while self._before:
-                thread_id = next(iter(self._before))
-                before = self._before.pop(thread_id)
-                change = change_of(thread_id, before, self._known.get(thread_id))
-                if change:
-                    return change
-            if self._ended:
-                raise StopAsyncIteration
+        while (change := self.next()) is None:
             self._told.clear()
             await self._told.wait()
+        return change
+
+    def next(self) -> Change | None:
+        """The next change; None if there is none for now."""
+        while self._before:
+            thread_id = next(iter(self._before))
+            before = self._before.pop(thread_id)
+            change = change_of(thread_id, before, self._known.get(thread_id))
+            if change:
+                return change
+        return None
+
+
+class Sightings:
+    """How the threads were seen last, and who wants to know when that changes. Outlives the index
+    that is looked at, should it have to be opened again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Seen] = {}
+        self._compares = False
+        self._news: weakref.WeakSet[News] = weakref.WeakSet()
+
+    @property
+    def known(self) -> Mapping[str, Seen]:
+        """How the threads are, by id."""
+        return self._known
+
+    def changes(self) -> News:
+        """What changes from now on. Who does not read gets fewer changes later, not more."""
+        news = News(self._known)
+        self._news.add(news)
+        return news
+
+    def note(self, others: Mapping[str, Seen | None]) -> None:
+        """How threads are that are not as they were; None for those that are gone. The first time
+        all are, which is no change of any."""
+        for thread_id, now in others.items():
+            before = self._known.pop(thread_id, None)
+            if now is not None:
+                self._known[thread_id] = now
+            for news in self._news if self._compares else ():
+                news.note(thread_id, before)
+        self._compares = True

@@ -98,7 +98,7 @@ class ThreadStore:
             MemorySource([meta]),
             late=asyncio.create_task(_git(thread.cwd)),
             extended=thread.extended,
-            written=partial(self._follower.changed, path),
+            written=partial(self._changed, path),
         )
         return thread.id
 
@@ -138,7 +138,7 @@ class ThreadStore:
             RolloutAppender(self.home / plain, new=False, next_ordinal=opened.next_ordinal),
             opened.source,
             history=opened.history,
-            written=partial(self._follower.changed, plain),
+            written=partial(self._changed, plain),
         )
         if plain != path:
             self._follower.changed(path)
@@ -317,6 +317,17 @@ class ThreadStore:
                 recorder = self._recorders[thread_id]
                 stack.push_async_callback(recorder.discard)
                 stack.push_async_callback(recorder.close)
+
+    async def move_to(self, index: ThreadIndex) -> None:
+        """Go on with another index of the same home, as this one was removed or is damaged. What
+        is live stays so; the caller closes the old index."""
+        old, self.index, self._follower = self._follower, index, IndexFollower(index)
+        for recorder in self._open_recorders().values():
+            self._changed(recorder.path.relative_to(self.home).as_posix())
+        await old.give_up()
+
+    def _changed(self, path: str) -> None:
+        self._follower.changed(path)
 
     def _open_recorders(self) -> dict[str, RolloutRecorder]:
         return {id_: self._recorders[id_] for id_ in self.live}

@@ -6,8 +6,7 @@ this, another watcher, or the command that archived a thread.
 """
 
 import asyncio
-import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,7 @@ from state.errors import (
 )
 from state.events import FileEvents
 from state.index import ThreadIndex
-from state.news import News, Seen, difference_steps
+from state.news import Sightings, difference_steps
 from state.touched import MOST_TOUCHED, sync_touched
 
 AGAIN_S: Final = 1.0
@@ -43,22 +42,14 @@ Trouble = Callable[[Exception | None], None]
 
 
 class Watcher:
-    """Keeps an open index in step with its home, within a second of a write by anybody.
-
-    ``known`` is what an earlier one knew last: what has changed since is told then.
-    """
+    """Keeps an open index in step with its home, within a second of a write by anybody, and notes
+    in ``sightings`` what changes, also since an earlier watcher noted it there."""
 
     def __init__(
-        self,
-        index: ThreadIndex,
-        *,
-        known: Mapping[str, Seen] | None = None,
-        trouble: Trouble | None = None,
+        self, index: ThreadIndex, sightings: Sightings, *, trouble: Trouble | None = None
     ) -> None:
         self._index = index
-        self._compares = known is not None
-        self._known: dict[str, Seen] = dict(known or {})
-        self._news: weakref.WeakSet[News] = weakref.WeakSet()
+        self._sightings = sightings
         self._tell_trouble = trouble
         self._trouble: Exception | None = None
         self._touched: set[str] = set()
@@ -70,20 +61,9 @@ class Watcher:
         """Set when the index has caught up for the first time: every later change is told."""
 
     @property
-    def known(self) -> Mapping[str, Seen]:
-        """How the threads are, by id."""
-        return self._known
-
-    @property
     def why_polling(self) -> str | None:
         """Why files cannot be watched and are looked at every few seconds; None if they can."""
         return self._events.why_polling
-
-    def changes(self) -> News:
-        """What changes from now on. Who does not read gets fewer changes later, not more."""
-        news = News(self._known)
-        self._news.add(news)
-        return news
 
     async def run(self) -> None:
         """Catch up, by a backfill if need be, and keep the index in step until cancelled.
@@ -108,8 +88,6 @@ class Watcher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for news in self._news:
-                news.end()
 
     def _touch(self, paths: Collection[str] | None) -> None:
         if paths is None or len(self._touched) + len(paths) > MOST_TOUCHED:
@@ -159,15 +137,8 @@ class Watcher:
                 raise LeaseHeld(str(job.owner), job.lease_expires_at_ms)
             await index.sync()  # beside a backfill of somebody else's, whatever takes that so long
         listed = None if ids is None else sorted(ids)
-        others = await index.database.run(difference_steps(self._known, listed))
-        for id_, now in others.items():
-            before = self._known.pop(id_, None)
-            if now is not None:
-                self._known[id_] = now
-            if self._compares:
-                for news in self._news:
-                    news.note(id_, before)
-        self._compares = True
+        known = self._sightings.known
+        self._sightings.note(await index.database.run(difference_steps(known, listed)))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

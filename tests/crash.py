@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cli.options import Places
+from cli.places import Places
 from cli.run import caught_up, with_index
 from state.backup import undo
 from state.dump import read_dump, restore

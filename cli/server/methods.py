@@ -1,15 +1,15 @@
 """The methods that are served: what each does with the store, and the shape of its answer."""
 
+import asyncio
 import os
-import platform
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cli import __version__
 from cli.explain import document
 from cli.server import params as p
 from cli.server.codex_methods import OF_CODEX
@@ -28,10 +28,8 @@ from state.view import thread_json
 if TYPE_CHECKING:
     from cli.server.session import Session
 
-__all__ = ["METHODS", "OF_CODEX", "Call", "Method", "initialized"]
+__all__ = ["METHODS", "OF_CODEX", "Call", "Method"]
 
-_SPOKEN: Final = "0.169.0"
-"""The version of Codex whose protocol this is."""
 _FIRST_PATIENCE_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
 _SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread/unarchive")
@@ -85,18 +83,6 @@ class Call:
         self._after.append(partial(self.session.service.tell_all, method, **values))
 
 
-def initialized(client: p.Initialize, home: Path) -> dict[str, Any]:
-    """The answer to ``initialize``."""
-    # Clients read a version of Codex here, and ask accordingly.
-    who = f"{client.client_info.name}/{_SPOKEN} ({platform.system()}; {platform.machine()})"
-    return {
-        "userAgent": f"{who} threadkeep/{version('threadkeep')}",
-        "codexHome": str(home),
-        "platformFamily": "windows" if os.name == "nt" else "unix",
-        "platformOs": {"Darwin": "macos"}.get(platform.system(), platform.system().lower()),
-    }
-
-
 async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     if params.originators:
         text = "originator filtering is not supported by the local app-server"
@@ -136,14 +122,16 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     if params.section_id is not None:
         return {"data": [], "nextCursor": None, "backwardsCursor": None, "complete": True}
     store = await call.store()
-    service = call.session.service
-    await service.newest_known(_FIRST_PATIENCE_S)
+    keeper = await call.session.service.keeper()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_PATIENCE_S):
+            await keeper.newest.wait()
     page = await store.list_threads(query)
     return {
         "data": [call.shown(store, row) for row in page.rows],
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
-        "complete": service.complete,
+        "complete": keeper.complete,
     }
 
 
@@ -177,7 +165,7 @@ async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
         new = NewThread(
             cwd=folder,
             originator=client.client_info.name if client else "threadkeep",
-            cli_version=version("threadkeep"),
+            cli_version=__version__,
             model_provider=params.model_provider or default_provider(store.home),
             history_mode=params.history_mode or PAGINATED,
             thread_source=params.thread_source,

@@ -1,9 +1,12 @@
 """Parameters of the methods, by their names in the protocol; unknown fields are ignored."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+
+from cli.server.messages import Request, invalid_request
+from cli.server.wording import invalid_params
 
 U32 = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -14,6 +17,23 @@ class Params(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, strict=True, extra="ignore", frozen=True
     )
+
+
+Some = TypeVar("Some", bound=Params)
+
+
+def parsed(request: Request, kind: type[Some]) -> Some:
+    """The parameters of a request.
+
+    Raises:
+        Fault: they are none of that kind.
+    """
+    if request.params is None:
+        raise invalid_request("Invalid request: missing field `params`", "invalid_params")
+    try:
+        return kind.model_validate(request.params)
+    except ValidationError as error:
+        raise invalid_request(invalid_params(error), "invalid_params") from None
 
 
 class ClientInfo(Params):

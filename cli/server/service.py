@@ -1,22 +1,21 @@
 """What all clients of one app-server share: the store, who has which thread, who is told what."""
 
 import asyncio
+import importlib
 import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Final
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
-from cli.options import Places
-from cli.server.messages import Fault
-from rollout.scan import scan_home
-from state.errors import IndexDamaged, RecorderClosed, StateError
-from state.ledger import newest_first
-from state.recovery import recover
-from state.threads import ThreadStore, open_store
-from state.watch import Watcher
+from cli.places import Places
+from rollout.errors import RolloutError
+from state.errors import RecorderClosed, StateError
 
-_FIRST_FILES: Final = 50
+if TYPE_CHECKING:
+    from cli.server.keeper import Keeper
+    from state.threads import ThreadStore
+
 _UNHELD_S: Final = 60.0
 """How long a thread stays live that no client has, in seconds."""
 _log = logging.getLogger("threadkeep.server")
@@ -31,17 +30,15 @@ class Service:
     def __init__(self, places: Places) -> None:
         self.places = places
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
+        self._keeper: asyncio.Future[Keeper] = asyncio.get_running_loop().create_future()
         self._clients: set[Tell] = set()
         self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.complete = False
-        """Whether the index has been filled; from then on it only catches up."""
-        self._newest = asyncio.Event()
         self.drafts: dict[str, dict[str, Any]] = {}
         """Threads that have been started and have no file yet, as clients see them."""
 
-    async def store(self) -> ThreadStore:
+    async def store(self) -> "ThreadStore":
         """The store, once it is open.
 
         Raises:
@@ -128,73 +125,25 @@ class Service:
                 task.result()
 
     async def _work(self) -> None:
-        async with AsyncExitStack() as stack:
-            try:
-                store = await stack.enter_async_context(self._open())
-            except Exception as error:
-                # Whoever asks is told; nobody may ever do so.
-                self._store.set_exception(error)
-                self._store.exception()
-                if not isinstance(error, StateError | Fault):
-                    raise
-                _log.error("%s", error)
-                return
-            self._store.set_result(store)
-            await self._keep_fresh(store)
+        try:
+            # Here and not above, in a thread: whoever says hello need not wait for all of that.
+            await asyncio.to_thread(importlib.import_module, "cli.server.dispatch")
+            from cli.server.keeper import Keeper
 
-    async def _keep_fresh(self, store: ThreadStore) -> None:
-        try:
-            if (await store.index.backfill_status()).status != "complete":
-                await _take_newest(store)
-        except StateError as error:
-            _log.warning("%s", error)
-        self._newest.set()
-        watcher = Watcher(store.index, trouble=_tell_trouble)
-        running = asyncio.create_task(watcher.run())
-        ready = asyncio.create_task(watcher.ready.wait())
-        try:
-            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-            self.complete = watcher.ready.is_set()
-            await running
-        except StateError as error:
-            # Rows are still checked when they are read; what is new is not found any more.
+            keeper = Keeper(self.places, self._store.set_result)
+            self._keeper.set_result(keeper)
+            await keeper.run()
+        except Exception as error:
+            if self._store.done():
+                raise
+            for awaited in (self._keeper, self._store):
+                if not awaited.done():
+                    awaited.set_exception(error)
+                    awaited.exception()  # whoever asks is told; nobody may ever do so
+            if not isinstance(error, StateError | RolloutError):
+                raise
             _log.error("%s", error)
-        finally:
-            for task in (running, ready):
-                task.cancel()
-            await asyncio.gather(running, ready, return_exceptions=True)
 
-    async def newest_known(self, patience_s: float) -> None:
-        """Return when the index has the newest threads, or after ``patience_s`` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                await self._newest.wait()
-
-    @asynccontextmanager
-    async def _open(self) -> AsyncGenerator[ThreadStore]:
-        places = self.places
-        async with AsyncExitStack() as stack:
-            opened = open_store(places.home, places.index, places.sqlite_home)
-            try:
-                store = await stack.enter_async_context(opened)
-            except IndexDamaged as damage:
-                aside = await recover(places.index, damage)
-                _log.warning("%s; it was put aside as %s", damage, aside)
-                opened = open_store(places.home, places.index, places.sqlite_home)
-                store = await stack.enter_async_context(opened)
-            yield store
-
-
-def _tell_trouble(error: Exception | None) -> None:
-    if error is None:
-        _log.info("the index is in step")
-    else:
-        _log.warning("the index is behind: %s", error)
-
-
-async def _take_newest(store: ThreadStore) -> None:
-    """Have the newest threads in an index that is being made, before the backfill begins with
-    its first hundreds of files."""
-    found = await asyncio.to_thread(lambda: [*scan_home(store.home)])
-    files = sorted((file for file in found if file.ignored is None), key=newest_first)
-    await store.index.refresh([file.path for file in files[-_FIRST_FILES:]])
+    async def keeper(self) -> "Keeper":
+        """Who keeps the store open; its methods can be used from now on."""
+        return await asyncio.shield(self._keeper)

@@ -3,16 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from pydantic import ValidationError
-
-from cli.server import methods
-from cli.server.faults import fault_of
+from cli.server.handshake import initialized
 from cli.server.messages import (
     INTERNAL,
     OVERLOADED,
-    UNSUPPORTED,
     Fault,
     Id,
     Request,
@@ -22,11 +18,8 @@ from cli.server.messages import (
     parse,
     result,
 )
-from cli.server.params import Initialize, Params
+from cli.server.params import Initialize, parsed
 from cli.server.service import Service
-from cli.server.wording import invalid_params
-from rollout.errors import RolloutError
-from state.errors import StateError
 
 MOST_IN_FLIGHT: Final = 256
 """Requests of one client that are worked on at a time; more are refused for now."""
@@ -35,7 +28,6 @@ MOST_WAITING: Final = 1_000
 from."""
 _log = logging.getLogger("threadkeep.server")
 
-Some = TypeVar("Some", bound=Params)
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -125,31 +117,18 @@ class Session:
             return self._initialized(request)
         if self.client is None:
             raise invalid_request("Not initialized", "not_initialized")
-        method = methods.METHODS.get(request.method)
-        if method is None:
-            raise _unknown(request.method)
-        if method.experimental and not self.experimental:
-            raise _experimental(request.method)
-        params = _parsed(request, method.params)
-        self._check_fields(request, method)
-        thread_id = str(getattr(params, "thread_id", ""))
-        try:
-            return await method.work(methods.Call(self, request.method, after), params)
-        except (StateError, RolloutError) as error:
-            raise fault_of(error, request.method, thread_id) from error
+        await self.service.keeper()
+        from cli.server.dispatch import dispatch
+
+        return await dispatch(self, request, after)
 
     def _initialized(self, request: Request) -> dict[str, Any]:
         if self.client is not None:
             raise invalid_request("Already initialized", "already_initialized")
-        client = _parsed(request, Initialize)
+        client = parsed(request, Initialize)
         self.client = client
         self.service.joined(self.tell)
-        return methods.initialized(client, self.service.places.home)
-
-    def _check_fields(self, request: Request, method: methods.Method) -> None:
-        for field in method.experimental_fields if not self.experimental else ():
-            if isinstance(request.params, dict) and request.params.get(field) is not None:
-                raise _experimental(f"{request.method}.{field}")
+        return initialized(client, self.service.places.home)
 
     async def _write_for_ever(self) -> None:
         while True:
@@ -159,26 +138,3 @@ class Session:
             await self._write(b"".join(waiting))
             for _ in waiting:
                 self._outgoing.task_done()
-
-
-def _parsed(request: Request, kind: type[Some]) -> Some:
-    if request.params is None:
-        raise invalid_request("Invalid request: missing field `params`", "invalid_params")
-    try:
-        return kind.model_validate(request.params)
-    except ValidationError as error:
-        raise invalid_request(invalid_params(error), "invalid_params") from None
-
-
-def _experimental(what: str) -> Fault:
-    text = f"{what} requires experimentalApi capability"
-    return invalid_request(text, "experimental")
-
-
-def _unknown(method: str) -> Fault:
-    if method in methods.OF_CODEX:
-        text = f"{method} is not supported: threadkeep keeps threads, and runs no model"
-        return Fault(UNSUPPORTED, text, "unsupported_method")
-    known = ", ".join(f"`{name}`" for name in ("initialize", *methods.METHODS))
-    text = f"Invalid request: unknown variant `{method}`, expected one of {known}"
-    return invalid_request(text, "unknown_method")

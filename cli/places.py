@@ -1,0 +1,33 @@
+"""Where a command works. Standard library only: see :mod:`cli.main`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from state.place import index_path
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the home and its index are."""
+
+    home: Path
+    index: Path
+    sqlite_home: Path | None = None
+    """Where Codex's own database lies, if not in the home: ``CODEX_SQLITE_HOME``."""
+
+
+def places_of(home: Path | None, database: Path | None) -> Places:
+    """The places that options and environment name."""
+    home = (home or Path("~/.codex")).expanduser().absolute()
+    if database is None:
+        state = os.environ.get("XDG_STATE_HOME", "")
+        # The XDG specification has relative values ignored.
+        folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
+        database = index_path(home, folder)
+    sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
+    return Places(
+        home,
+        database.expanduser().absolute(),
+        Path(sqlite_home).expanduser().absolute() if sqlite_home else None,
+    )

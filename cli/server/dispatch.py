@@ -1,0 +1,57 @@
+"""From a request to the method that answers it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cli.server.faults import fault_of
+from cli.server.messages import UNSUPPORTED, Fault, Request, invalid_request
+from cli.server.methods import METHODS, OF_CODEX, Call, Method
+from cli.server.params import parsed
+from rollout.errors import RolloutError
+from state.errors import StateError
+
+if TYPE_CHECKING:
+    from cli.server.session import Session
+
+
+async def dispatch(session: "Session", request: Request, after: list[Callable[[], None]]) -> Any:
+    """The result of a request; ``after`` gets what is to be done when it has been sent.
+
+    Raises:
+        Fault: it has none.
+    """
+    method = METHODS.get(request.method)
+    if method is None:
+        raise _unknown(request.method)
+    if method.experimental and not session.experimental:
+        raise _experimental(request.method)
+    params = parsed(request, method.params)
+    if not session.experimental:
+        _check_fields(request, method)
+    try:
+        return await method.work(Call(session, request.method, after), params)
+    except (StateError, RolloutError) as error:
+        if isinstance(error, StateError):
+            (await session.service.keeper()).note_lost(error)
+        thread_id = str(getattr(params, "thread_id", ""))
+        raise fault_of(error, request.method, thread_id) from error
+
+
+def _check_fields(request: Request, method: Method) -> None:
+    for field in method.experimental_fields:
+        if isinstance(request.params, dict) and request.params.get(field) is not None:
+            raise _experimental(f"{request.method}.{field}")
+
+
+def _experimental(what: str) -> Fault:
+    text = f"{what} requires experimentalApi capability"
+    return invalid_request(text, "experimental")
+
+
+def _unknown(method: str) -> Fault:
+    if method in OF_CODEX:
+        text = f"{method} is not supported: threadkeep keeps threads, and runs no model"
+        return Fault(UNSUPPORTED, text, "unsupported_method")
+    known = ", ".join(f"`{name}`" for name in ("initialize", *METHODS))
+    text = f"Invalid request: unknown variant `{method}`, expected one of {known}"
+    return invalid_request(text, "unknown_method")
