@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import Any, Final
 import typer
 
 from cli import errors
+from cli.main import socket_path
 from cli.places import Places
 from cli.server.service import Service
 from cli.server.transports import serve_socket, serve_stdio
 from rollout.scan import check_home
 
+_LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -28,16 +31,16 @@ def run(places: Places, listen: str, log_level: str) -> int:
     """Serve until the input ends, or until a signal. Gives the exit status."""
     check_home(places.home)
     _log_to_stderr(log_level)
-    asyncio.run(_until_signalled(places, _server_of(listen)))
+    asyncio.run(_until_signalled(places, _server_of(listen, places)))
     return errors.OK
 
 
-def _server_of(listen: str) -> Callable[[Service], Coroutine[Any, Any, None]]:
+def _server_of(listen: str, places: Places) -> Callable[[Service], Coroutine[Any, Any, None]]:
     kind, _, place = listen.partition("://")
     if kind == "stdio" and not place:
         return serve_stdio
-    if kind == "unix" and place:
-        return partial(_serve_unix, path=Path(place))
+    if kind == "unix":
+        return partial(_serve_unix, path=Path(place or socket_path(places.index)))
     if kind == "ws":
         host, _, port = place.rpartition(":")
         if port.isdecimal():
@@ -45,7 +48,7 @@ def _server_of(listen: str) -> Callable[[Service], Coroutine[Any, Any, None]]:
 
             check_place(host.strip("[]"))
             return partial(serve_websockets, host=host.strip("[]"), port=int(port))
-    raise typer.BadParameter("--listen takes stdio://, unix://PATH or ws://127.0.0.1:PORT")
+    raise typer.BadParameter("--listen takes stdio://, unix://, unix://PATH or ws://127.0.0.1:PORT")
 
 
 class _JsonLines(logging.Formatter):
@@ -93,6 +96,10 @@ async def _until_signalled(
 
 
 async def _serve_unix(service: Service, path: Path) -> None:
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        text = f"a socket's path has {_LONGEST_PATH} bytes at most: name another than {path}"
+        raise typer.BadParameter(text)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
         if await _answers(path):
             raise typer.BadParameter(f"a server listens on {path} already")
@@ -109,6 +116,8 @@ async def _serve_unix(service: Service, path: Path) -> None:
         server = await asyncio.start_unix_server(connected, path)
     finally:
         os.umask(mask)
+    ours = path.stat().st_ino
+    print(f"Listening on unix://{path}", file=sys.stderr, flush=True)
     try:
         async with server:
             await server.serve_forever()
@@ -116,7 +125,9 @@ async def _serve_unix(service: Service, path: Path) -> None:
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == ours:
+                path.unlink()
 
 
 async def _answers(path: Path) -> bool:

@@ -1,12 +1,12 @@
 """``threadkeep list``: what threads there are."""
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli import errors, output
 from cli.places import Places
+from cli.serving import SERVING
 from state.errors import SQLITE_ERRORS
 from state.listing import LARGEST_PAGE, Hidden, Page, Query, Row
 from state.view import display_name, display_text, thread_json
@@ -28,9 +28,9 @@ class Listed:
 
 def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_json: bool) -> int:
     """List threads: up to ``count``, or all of them. Gives the exit status."""
-    wants_ids = not as_json and sys.stdout.isatty()
+    wants_ids = not as_json and output.on_terminal()
     try:
-        listed = _quickly(places, query, count, catch_up, wants_ids)
+        listed = None if SERVING.get() else _quickly(places, query, count, catch_up, wants_ids)
     except SQLITE_ERRORS:
         listed = None  # the long way tells what is wrong, and mends it where it can
     if listed is None:
@@ -173,7 +173,6 @@ def folder(cwd: str, home: str, width: int = 26) -> str:
 def _table(listed: Listed, query: Query) -> None:
     import os
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -197,4 +196,4 @@ def _table(listed: Listed, query: Query) -> None:
             output.amount(row["tokens_used"]) if row["tokens_used"] else "",
             Text(listed.short_ids[row["id"]], style="cyan"),
         )
-    Console().print(table)
+    output.table(table)

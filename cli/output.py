@@ -5,12 +5,86 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from state.sync import Counts, Report
+
+
+_MOST_KEPT = 4 * 2**20
+
+
+class TooMuchOutput(Exception):
+    """More than a server keeps of a command's output."""
+
+
+@dataclass(slots=True)
+class Screen:
+    """Takes what a command prints that a server runs for somebody else."""
+
+    terminal: bool
+    """Whether that is for a terminal."""
+    columns: int
+    environment: Mapping[str, str]
+    """What says how the terminal wants it, such as ``NO_COLOR``."""
+    out: bytearray = field(default_factory=bytearray)
+    said: list[str] = field(default_factory=list)
+
+    def put(self, content: bytes) -> None:
+        """Take some of the output.
+
+        Raises:
+            TooMuchOutput: that would be too much to keep.
+        """
+        if len(self.out) + len(content) > _MOST_KEPT:
+            raise TooMuchOutput
+        self.out += content
+
+
+elsewhere: ContextVar[Screen | None] = ContextVar("elsewhere", default=None)
+"""Where output goes that is not for this process's own stdout and stderr."""
+
+
+def on_terminal() -> bool:
+    """Whether somebody reads stdout on a terminal."""
+    screen = elsewhere.get()
+    return sys.stdout.isatty() if screen is None else screen.terminal
+
+
+def table(shown: "Table") -> None:
+    """Print a table to stdout."""
+    from rich.console import Console
+
+    screen = elsewhere.get()
+    if screen is None:
+        Console().print(shown)
+        return
+    drawn = StringIO()
+    console = Console(
+        file=drawn,
+        force_terminal=screen.terminal,
+        width=screen.columns,
+        _environ=screen.environment,
+    )
+    console.print(shown)
+    screen.put(drawn.getvalue().encode("utf-8", "replace"))
+
+
+def width() -> int:
+    """The columns of the terminal."""
+    screen = elsewhere.get()
+    if screen is not None:
+        return screen.columns
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def data(value: Any) -> None:
@@ -23,7 +97,15 @@ def lines(texts: Iterable[str]) -> None:
 
     Ends the program, quietly, if whoever reads them has had enough.
     """
-    content = "".join(text + "\n" for text in texts).encode("utf-8", "replace")
+    write("".join(text + "\n" for text in texts).encode("utf-8", "replace"))
+
+
+def write(content: bytes) -> None:
+    """Print data to stdout as it is; see :func:`lines`."""
+    screen = elsewhere.get()
+    if screen is not None:
+        screen.put(content)
+        return
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
@@ -44,6 +126,10 @@ def line(text: str = "") -> None:
 
 def say(text: str) -> None:
     """Print a line about the work to stderr."""
+    screen = elsewhere.get()
+    if screen is not None:
+        screen.said.append(text)
+        return
     print(text, file=sys.stderr, flush=True)
 
 
@@ -100,7 +186,7 @@ def plural(count: int, noun: str) -> str:
 def progress(what: str, unit: str = "files") -> Iterator["Report | None"]:
     """A progress bar with rate and time left on stderr, once there is something to be read;
     nothing where that is no terminal."""
-    if not sys.stderr.isatty():
+    if elsewhere.get() is not None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

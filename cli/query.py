@@ -9,6 +9,7 @@ from typing import Any
 
 from cli import errors, output
 from cli.places import Places
+from cli.serving import SERVING
 from state.ask import Answer, ask
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 from state.listing import Query
@@ -39,7 +40,7 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
             output.say(note)
         if as_json:
             return _document(answer, complete=not note)
-        rows = (_table if sys.stdout.isatty() else _lines)(answer)
+        rows = (_table if output.on_terminal() else _lines)(answer)
     return errors.OK if rows else errors.NO_MATCH
 
 
@@ -50,6 +51,8 @@ def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Place
     """
     from state.quick import Reader
 
+    if SERVING.get():
+        return places, ""
     with Reader.opened(places.home, places.index, Query(), scan=catch_up) as reader:
         if reader is not None:
             return places, ""
@@ -101,16 +104,15 @@ def _text(value: Any) -> str:
 def _table(answer: Answer) -> int:
     """Tables of so many rows each, so that the first is there before the last is read; a row
     of more columns than fit beside each other stands on lines of its own."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    width_here = output.width()
     count = 0
     names = [output.one_line(name) for name in answer.columns]
     for chunk in _chunks(answer):
         count += len(chunk)
-        if len(names) * (_NARROWEST_COLUMN + 2) > console.width:
+        if len(names) * (_NARROWEST_COLUMN + 2) > width_here:
             width = max(map(len, names))
             for row in chunk:
                 pairs = zip(names, row, strict=True)
@@ -122,7 +124,7 @@ def _table(answer: Answer) -> int:
             table.add_column(Text(name), overflow="fold", justify="right" if number else "left")
         for row in chunk:
             table.add_row(*(Text(_text(value)) for value in row))
-        console.print(table)
+        output.table(table)
     return count
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from cli import output
 from cli.places import Places
+from cli.serving import SERVING
 from rollout.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.index import ThreadIndex, open_index
@@ -26,6 +27,10 @@ def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -
     Raises:
         HomeNotFound: there is no home.
     """
+    serve = SERVING.get()
+    if serve is not None:
+        result: Result = serve(work)
+        return result
     check_home(places.home)  # before an index is made for nothing
     return asyncio.run(_opened(places, work, recovering))
 
@@ -59,6 +64,8 @@ def put_aside(places: Places, damage: IndexDamaged) -> None:
 
 async def caught_up(index: ThreadIndex) -> str:
     """Catch up with the files, with a progress bar: why what is shown may not be whole, if so."""
+    if SERVING.get() is not None:
+        return ""  # somebody watches them
     try:
         with output.progress("indexing") as report:
             if await index.catch_up(report) is not None:

@@ -189,7 +189,11 @@ def du(
 def app_server(
     context: typer.Context,
     listen: Annotated[
-        str, typer.Option(help="stdio://, unix://PATH or ws://127.0.0.1:PORT.")
+        str,
+        typer.Option(
+            help="stdio://, unix://PATH or ws://127.0.0.1:PORT; unix:// alone is where list, show"
+            " and query look for a server."
+        ),
     ] = "stdio://",
     log_level: Annotated[
         str, typer.Option(help="debug, info, warning or error; the log goes to stderr.")

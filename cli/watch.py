@@ -14,7 +14,7 @@ from cli.run import with_index
 from state.errors import IndexBusy, IndexMissing
 from state.index import ThreadIndex
 from state.news import Change, News, Sightings
-from state.view import display_name, display_text
+from state.view import change_json, display_name, display_text
 from state.watch import AGAIN_S, Watcher
 
 _GLANCE_S: Final = 0.25
@@ -86,19 +86,7 @@ async def _first(index: ThreadIndex, *works: Coroutine[Any, Any, int | None]) ->
 
 
 def _document(change: Change) -> str:
-    seen = change.seen
-    return json.dumps(
-        {
-            "version": 1,
-            "kind": change.kind,
-            "id": change.thread_id,
-            "name": seen.name,
-            "archived": bool(seen.archived),
-            "updatedAt": seen.updated_at_ms,
-            "sizeBytes": seen.size_bytes,
-        },
-        ensure_ascii=False,
-    )
+    return json.dumps({"version": 1, **change_json(change)}, ensure_ascii=False)
 
 
 async def _line(index: ThreadIndex, change: Change) -> str:

@@ -1,11 +1,14 @@
 """A row in the shape of the app-server's ``Thread`` (state-and-service §5.2)."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout.paths import logical_path
 from rollout.source import api_source
 from state.listing import Row
+
+if TYPE_CHECKING:
+    from state.news import Change
 
 
 def display_name(row: Row) -> str | None:
@@ -25,6 +28,19 @@ def display_name(row: Row) -> str | None:
 def display_text(row: Row) -> str:
     """What a list shows for a thread: its preview, or what stands in for it."""
     return str(row["preview"] or row["fallback_preview"])
+
+
+def change_json(change: "Change") -> dict[str, Any]:
+    """A change of a thread; its times are in milliseconds."""
+    seen = change.seen
+    return {
+        "kind": change.kind,
+        "id": change.thread_id,
+        "name": seen.name,
+        "archived": bool(seen.archived),
+        "updatedAt": seen.updated_at_ms,
+        "sizeBytes": seen.size_bytes,
+    }
 
 
 def thread_json(row: Row, home: Path) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cli.server.call import Call
 from cli.server.faults import fault_of
 from cli.server.messages import UNSUPPORTED, Fault, Request, invalid_request
-from cli.server.methods import METHODS, OF_CODEX, Call, Method
+from cli.server.methods import METHODS, OF_CODEX, Method
 from cli.server.params import parsed
 from rollout.errors import RolloutError
 from state.errors import StateError

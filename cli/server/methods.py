@@ -6,13 +6,15 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cli import __version__
 from cli.explain import document
 from cli.server import params as p
+from cli.server.call import Call
+from cli.server.changes import Changes, changes
 from cli.server.codex_methods import OF_CODEX
+from cli.server.command import Command, command
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from cli.server.wording import invalid_uuid
 from rollout.creation import NewThread
@@ -26,61 +28,12 @@ from state.threads import ThreadStore
 from state.view import thread_json
 
 if TYPE_CHECKING:
-    from cli.server.session import Session
+    pass
 
-__all__ = ["METHODS", "OF_CODEX", "Call", "Method"]
+__all__ = ["METHODS", "OF_CODEX", "Method"]
 
 _FIRST_PATIENCE_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
-_SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread/unarchive")
-"""Methods that call what is no id a session id (§6.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that is being answered."""
-
-    session: "Session"
-    method: str
-    _after: list[Callable[[], None]]
-
-    async def store(self) -> ThreadStore:
-        """The store, once it is open."""
-        return await self.session.service.store()
-
-    def id(self, text: str) -> str:
-        """The id of a thread as it is written.
-
-        Raises:
-            Fault: it is none.
-        """
-        bare = text.removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
-        found = parse_uuid(bare)
-        if found is None:
-            what = "session" if self.method in _SESSION_IDS else "thread"
-            raise invalid_request(f"invalid {what} id: {invalid_uuid(text)}", "invalid_thread_id")
-        return found
-
-    async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
-        """A thread as clients see it; one without a file as it was started."""
-        try:
-            row = await store.read_thread(thread_id)
-        except ThreadNotFound:
-            draft = self.session.service.drafts.get(thread_id)
-            if draft is None:
-                raise
-            return draft
-        self.session.service.drafts.pop(thread_id, None)
-        return self.shown(store, row)
-
-    def shown(self, store: ThreadStore, row: Row) -> dict[str, Any]:
-        """A row as clients see it."""
-        status = "idle" if row["id"] in store.live else "notLoaded"
-        return {**thread_json(row, store.home), "status": {"type": status}}
-
-    def tell_all(self, method: str, **values: Any) -> None:
-        """Tell every client, when the request is answered."""
-        self._after.append(partial(self.session.service.tell_all, method, **values))
 
 
 async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
@@ -428,4 +381,6 @@ METHODS: Final[dict[str, Method]] = {
     "thread/inject_items": Method(p.InjectItems, inject_items),
     "threadkeep/status": Method(p.Params, status),
     "threadkeep/explain": Method(p.OneThread, explain_thread),
+    "threadkeep/changes": Method(Changes, changes),
+    "threadkeep/command": Method(Command, command),
 }

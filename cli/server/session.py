@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.server.handshake import initialized
 from cli.server.messages import (
@@ -20,6 +20,9 @@ from cli.server.messages import (
 )
 from cli.server.params import Initialize, parsed
 from cli.server.service import Service
+
+if TYPE_CHECKING:
+    from state.news import News
 
 MOST_IN_FLIGHT: Final = 256
 """Requests of one client that are worked on at a time; more are refused for now."""
@@ -40,6 +43,10 @@ class Session:
         self._write = write
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.news: News | None = None
+        """What this client has not been told yet of what becomes of threads, once it has asked."""
+        self.telling: asyncio.Task[None] | None = None
+        """Tells it, if it wants that."""
 
     @property
     def experimental(self) -> bool:
@@ -59,10 +66,16 @@ class Session:
                 await asyncio.wait({writer, drained}, return_when=asyncio.FIRST_COMPLETED)
                 drained.cancel()
         finally:
-            for task in (reader, writer, *self._tasks):
+            tasks = {reader, writer, *self._tasks, *filter(None, (self.telling,))}
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(reader, writer, *self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.service.left(self.tell)
+
+    async def send(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification that the client has asked for, when it has read enough of what was
+        sent before."""
+        await self._outgoing.put(notification(method, params))
 
     def tell(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification, unless the client does not want it, or does not read."""

@@ -1,0 +1,67 @@
+"""A request that is being answered, with what its method needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from cli.server.messages import invalid_request
+from cli.server.wording import invalid_uuid
+from rollout.paths import parse_uuid
+from state.errors import ThreadNotFound
+from state.listing import Row
+from state.threads import ThreadStore
+from state.view import thread_json
+
+if TYPE_CHECKING:
+    from cli.server.session import Session
+
+_SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread/unarchive")
+"""Methods that call what is no id a session id (§6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that is being answered."""
+
+    session: "Session"
+    method: str
+    _after: list[Callable[[], None]]
+
+    async def store(self) -> ThreadStore:
+        """The store, once it is open."""
+        return await self.session.service.store()
+
+    def id(self, text: str) -> str:
+        """The id of a thread as it is written.
+
+        Raises:
+            Fault: it is none.
+        """
+        bare = text.removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
+        found = parse_uuid(bare)
+        if found is None:
+            what = "session" if self.method in _SESSION_IDS else "thread"
+            raise invalid_request(f"invalid {what} id: {invalid_uuid(text)}", "invalid_thread_id")
+        return found
+
+    async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
+        """A thread as clients see it; one without a file as it was started."""
+        try:
+            row = await store.read_thread(thread_id)
+        except ThreadNotFound:
+            draft = self.session.service.drafts.get(thread_id)
+            if draft is None:
+                raise
+            return draft
+        self.session.service.drafts.pop(thread_id, None)
+        return self.shown(store, row)
+
+    def shown(self, store: ThreadStore, row: Row) -> dict[str, Any]:
+        """A row as clients see it."""
+        status = "idle" if row["id"] in store.live else "notLoaded"
+        return {**thread_json(row, store.home), "status": {"type": status}}
+
+    def tell_all(self, method: str, **values: Any) -> None:
+        """Tell every client, when the request is answered."""
+        self._after.append(partial(self.session.service.tell_all, method, **values))

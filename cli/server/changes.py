@@ -1,0 +1,58 @@
+"""``threadkeep/changes``: what becomes of threads, asked for or told."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from pydantic import Field
+
+from cli.server import params as p
+from cli.server.call import Call
+from cli.server.messages import invalid_request
+from state.news import News
+from state.view import change_json
+
+_MOST: Final = 1_000
+_LONGEST_WAIT_MS: Final = 60_000
+
+
+class Changes(p.Params):
+    """``threadkeep/changes``."""
+
+    subscribe: bool | None = None
+    wait_ms: int = Field(0, ge=0, le=_LONGEST_WAIT_MS)
+    limit: int = Field(_MOST, ge=1, le=_MOST)
+
+
+async def changes(call: Call, params: Changes) -> dict[str, Any]:
+    """What has become of threads since this client asked last; nothing, the first time.
+
+    ``waitMs`` waits for the first change. ``subscribe`` has every change told from now on, as
+    ``threadkeep/changed``, or no more. Changes of one thread that are not taken become one.
+    """
+    await call.store()
+    session = call.session
+    keeper = await session.service.keeper()
+    if session.news is None:
+        session.news = keeper.sightings.changes()
+    if params.subscribe is not None:
+        if params.subscribe and session.telling is None:
+            session.telling = asyncio.create_task(_tell(call, session.news))
+        elif not params.subscribe and session.telling is not None:
+            session.telling.cancel()
+            session.telling = None
+        return {"subscribed": params.subscribe}
+    if session.telling is not None:
+        raise invalid_request("changes are told to this client: it has subscribed to them")
+    found = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(params.wait_ms / 1000):
+            found.append(change_json(await anext(session.news)))
+    while len(found) < params.limit and (change := session.news.next()):
+        found.append(change_json(change))
+    return {"data": found, "complete": keeper.complete}
+
+
+async def _tell(call: Call, news: News) -> None:
+    async for change in news:
+        await call.session.send("threadkeep/changed", change_json(change))

@@ -1,0 +1,71 @@
+"""Commands that only read, run for who has no time to load the program: see :mod:`cli.main`."""
+
+import asyncio
+from typing import Any
+
+import typer
+
+from cli import output
+from cli.main import SERVED, identity
+from cli.places import Places
+from cli.server import params as p
+from cli.server.call import Call
+from cli.server.messages import Fault, invalid_request
+from cli.serving import SERVING
+
+_PATIENCE_S = 30.0
+
+
+class Command(p.Params):
+    """``threadkeep/command``."""
+
+    program: list[int]
+    args: list[str]
+    terminal: bool
+    columns: p.U32
+    environment: dict[str, str]
+
+
+async def command(call: Call, params: Command) -> dict[str, Any]:
+    """Run a command on the index that is open here.
+
+    Raises:
+        Fault: it is better run by itself, whatever the reason: it would tell that properly.
+    """
+    if not params.args or params.args[0] not in SERVED:
+        raise invalid_request("this command is not run by a server", "not_served")
+    if params.program != identity():
+        raise invalid_request("the server is another program", "not_served")
+    store = await call.store()
+    keeper = await call.session.service.keeper()
+    if not keeper.complete:
+        raise Fault(-32001, "the index is not in step yet", "not_served", retryable=True)
+    loop = asyncio.get_running_loop()
+
+    def serve(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work(store.index), loop).result(_PATIENCE_S)
+
+    screen = output.Screen(params.terminal, params.columns, params.environment)
+
+    def run() -> int:
+        SERVING.set(serve)  # in the context of this thread's work only
+        output.elsewhere.set(screen)
+        return _run(call.session.service.places, params.args)
+
+    try:
+        status = await asyncio.to_thread(run)
+    except Exception as error:
+        raise invalid_request(f"it is better run by itself: {error}", "not_served") from error
+    return {
+        "status": status,
+        "out": screen.out.decode("utf-8", "replace"),
+        "said": screen.said,
+    }
+
+
+def _run(places: Places, args: list[str]) -> int:
+    from cli.app import app
+
+    main = typer.main.get_command(app)
+    where = ["--home", str(places.home), "--db", str(places.index)]
+    return int(main.main([*where, *args], "threadkeep", standalone_mode=False) or 0)
