@@ -123,9 +123,11 @@ class Session:
     async def _result(self, request: Request, after: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
             return self._initialized(request)
+        method = methods.METHODS.get(request.method)
+        if method is None and request.method not in methods.OF_CODEX:
+            raise _unknown(request.method)
         if self.client is None:
             raise invalid_request("Not initialized", "not_initialized")
-        method = methods.METHODS.get(request.method)
         if method is None:
             raise _unknown(request.method)
         if method.experimental and not self.experimental:
