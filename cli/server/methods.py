@@ -388,8 +388,9 @@ def _ephemeral_fork(source: dict[str, Any], params: p.ThreadFork) -> dict[str, A
 async def name_set(call: Call, params: p.NameSet) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    if params.name.strip():
-        _refuse_passing(call, thread_id)
+    if call.passing(thread_id) and not params.name.strip():
+        raise invalid_request("thread name must not be empty", "invalid_name")
+    _refuse_passing(call, thread_id)
     async with call.session.service.turn_of(thread_id):
         await store.set_thread_name(thread_id, params.name)
     name = params.name.strip()
