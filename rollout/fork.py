@@ -84,11 +84,14 @@ def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork
     parts = history_parts(path, find)
     turns = PaginatedTurns()
     end = Place(0, 0, 0)
+    empty = True
     for item, before, after in _numbered(parts):
+        empty = empty and item.get("type") == "session_meta"
         end = after
         turns.take(item, before, after)
     place = _place(turns, cut, end)
-    if cut.before is not None and not any(turn.start < place for turn in turns.turns):
+    if empty or (cut.before is not None and not any(t.start < place for t in turns.turns)):
+        # It begins with nothing, so it does not need its source: that can be deleted.
         return Fork(thread, _settings(parts, end), None)
     base = {
         "thread_id": parts[place.file].rollout_id,

@@ -1,15 +1,26 @@
-"""Opaque, versioned list cursors, bound to the sort, direction and filters they came from."""
+"""Opaque, versioned list cursors, bound to the sort, direction and filters they came from.
+
+Codex's are understood as well: a time, or a time and an id (state-and-service §5.4).
+"""
 
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from rollout.paths import name_time_ms, parse_uuid
 from state.errors import InvalidCursor
 
 _VERSION: Final = 1
 _LONGEST: Final = 512
+LAST_ID: Final = "\U0010ffff"
+"""Behind every id."""
+_RFC3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,8 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
     shown = text if len(text) <= 80 else text[:77] + "..."
     if len(text) > _LONGEST:
         raise InvalidCursor(shown, "too long")
+    if (theirs := _place_of_codex(text, descending)) is not None:
+        return Cursor(sort_key, descending, filters, *theirs)
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         fields = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -67,3 +80,29 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
     if cursor.filters != filters:
         raise InvalidCursor(shown, "it belongs to a list with other filters")
     return cursor
+
+
+def _place_of_codex(text: str, descending: bool) -> tuple[int, str] | None:
+    """The place that a cursor of Codex's means: behind a thread, or behind all of a moment."""
+    time, bar, given = text.partition("|")
+    key_ms = _rfc3339_ms(time)
+    if key_ms is None:
+        key_ms = name_time_ms(time)
+    if key_ms is None:
+        return None
+    if not bar:
+        return key_ms, "" if descending else LAST_ID
+    thread_id = parse_uuid(given)
+    return None if thread_id is None else (key_ms, thread_id)
+
+
+def _rfc3339_ms(text: str) -> int | None:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    day, hours, fraction, offset = match.groups()
+    try:
+        seconds = datetime.fromisoformat(f"{day}T{hours}{offset or '+00:00'}").timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return int(seconds) * 1000 + int((fraction or "0")[:3].ljust(3, "0"))

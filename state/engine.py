@@ -209,6 +209,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
 
     event.listen(engine.sync_engine, "connect", on_connect)
     event.listen(engine.sync_engine, "begin", _on_begin)
+    event.listen(engine.sync_engine, "invalidate", _on_invalidate)
     database = Database(path, engine)
     try:
         async with database.read() as connection:
@@ -281,6 +282,14 @@ def _on_begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {options['patience_ms']}")
     mode = options.get("begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _on_invalidate(
+    connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None
+) -> None:
+    # A cancelled statement has SQLAlchemy close its connection. As long as a traceback holds the
+    # cursor, SQLite only seems to do so, and keeps the write lock: the next writer waits in vain.
+    connection.rollback()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Make a new thread that begins as another one did: its file, its name, its row."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from rollout.creation import NewThread, rollout_path
 from rollout.fork import Cut, plan_fork, write_fork
 from rollout.history import source_meta
 from rollout.names import append_name
-from rollout.persistence import MODES, PAGINATED
+from rollout.persistence import MODES, PAGINATED, Item
 from rollout.writer_lock import WriterLock
 from state.bases import finder
 from state.change import home_written, name_settled, reread_file
@@ -43,11 +43,14 @@ async def fork_thread(
     last_turn: str | None = None,
     before_turn: str | None = None,
     source: str = "cli",
+    cwd: str | None = None,
+    thread_source: str | None = None,
     dry_run: bool = False,
     settle: bool = True,
 ) -> Forked:
     """Fork the thread that ``reference`` means: all of it, or through ``last_turn``, or up to
-    ``before_turn`` (rollout-format §13). ``source`` is who forks, as in a ``session_meta``.
+    ``before_turn`` (rollout-format §13). ``source`` is who forks, as in a ``session_meta``;
+    ``cwd`` and ``thread_source`` go there as well, in place of the source's folder and of nothing.
 
     With ``dry_run`` it is only checked whether that can be; without ``settle`` the caller has the
     index follow the fork's name.
@@ -78,7 +81,8 @@ async def fork_thread(
     with home_written(path):
         meta = await asyncio.to_thread(source_meta, path)
     details = await index.details(row["id"])
-    thread = _new_thread(details, meta, source)
+    thread = replace(_new_thread(details, meta, source), thread_source=thread_source)
+    thread = thread if cwd is None else replace(thread, cwd=cwd)
     cut = Cut(last_turn, before_turn)
     git = await git_facts(thread.cwd) if Path(thread.cwd).is_dir() else None
     name = display_name(row)
@@ -92,6 +96,8 @@ async def fork_thread(
         fork = plan_fork(path, thread, cut, find)
         if dry_run:
             return
+        if cwd is not None:
+            fork = replace(fork, lines=tuple(_elsewhere(line, cwd) for line in fork.lines))
         with WriterLock.acquire(index.home, thread.id):
             write_fork(fork, index.home / made, git)
             if name is not None:
@@ -107,6 +113,16 @@ async def fork_thread(
     if settle and name is not None and not dry_run:
         indexed = await name_settled(index) and indexed
     return Forked(thread.id, row["id"], made, name, indexed)
+
+
+def _elsewhere(line: Item, cwd: str) -> Item:
+    """A line with this folder, if it tells of settings: they would put the fork where its source
+    is."""
+    settings = line["payload"].get("thread_settings")
+    if not isinstance(settings, dict):
+        return line
+    place = {"cwd": cwd, "runtime_workspace_roots": [cwd]}
+    return {**line, "payload": {**line["payload"], "thread_settings": {**settings, **place}}}
 
 
 def _are_objects(value: object) -> bool:

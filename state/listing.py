@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from rollout.paths import parse_uuid
 from rollout.source import SOURCE_KINDS, kinds_selected
 from state.aliases import ALIASES_SQL, origins
-from state.cursor import Cursor, decode
+from state.cursor import LAST_ID, Cursor, decode
 from state.errors import InvalidQuery
 from state.place import absolute_folder, cwd_key
 
@@ -191,7 +191,7 @@ def page_steps(query: Query) -> "Steps[Page]":
     place_after = _cursor(query, *keys[-1]) if len(more) > query.limit else None
     # Codex's begins 1 ms before the first entry, so that the opposite list holds it again.
     step = -1 if query.descending else 1
-    beyond = "" if not query.descending else "\U0010ffff"
+    beyond = LAST_ID if query.descending else ""
     back = _cursor(
         replace(query, descending=not query.descending, cursor=None), keys[0][0] + step, beyond
     )

@@ -252,12 +252,22 @@ class ThreadStore:
         last_turn: str | None = None,
         before_turn: str | None = None,
         source: str = "cli",
+        cwd: str | None = None,
+        thread_source: str | None = None,
+        dry_run: bool = False,
     ) -> str:
         """Make a new thread that begins as another one did, which may go on being written by
         anybody: see :func:`state.fork.fork_thread`. Gives its id; resume it to write it."""
         thread_id = await self._settle(thread_id)
         forked = await fork_thread(
-            self.index, thread_id, last_turn=last_turn, before_turn=before_turn, source=source
+            self.index,
+            thread_id,
+            last_turn=last_turn,
+            before_turn=before_turn,
+            source=source,
+            cwd=cwd,
+            thread_source=thread_source,
+            dry_run=dry_run,
         )
         return forked.thread_id
 
@@ -283,6 +293,18 @@ class ThreadStore:
         """
         thread_id = await self._settle(thread_id)
         return await delete(self.index, thread_id, self._open_recorders(), purge=purge)
+
+    async def check_unwritten(self, thread_id: str) -> None:
+        """Return if nobody else is writing a thread.
+
+        Raises:
+            FileUnusable: the home cannot be written.
+            ThreadNotFound: that is no id at all.
+            WriterActive: somebody is.
+        """
+        thread_id = self._id(thread_id)
+        if thread_id not in self.live:
+            (await self._lock(thread_id)).release()
 
     async def read_thread(self, thread_id: str) -> Row:
         """The row of a thread that has a file.

@@ -142,7 +142,12 @@ def test_lists_are_paged_and_filtered_as_those_of_the_command(cli: Cli, client: 
             *("thread/fork", {"threadId": thread_id(1), "lastTurnId": "a", "beforeTurnId": "b"}),
             *(-32600, "`beforeTurnId` cannot be combined with `lastTurnId`"),
         ),
-        ("thread/fork", {"threadId": thread_id(1), "lastTurnId": "a"}, -32600, "turn not found: a"),
+        (
+            "thread/fork",
+            {"threadId": thread_id(1), "lastTurnId": "a"},
+            -32600,
+            "lastTurnId 'a' was not found",
+        ),
         ("turn/start", {}, -32601, "turn/start is not supported"),
         ("no/such", {}, -32600, "Invalid request: unknown variant `no/such`, expected one of "),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.server.messages import invalid_request
@@ -45,12 +46,30 @@ class Call:
             raise invalid_request(f"invalid {what} id: {invalid_uuid(text)}", "invalid_thread_id")
         return found
 
+    def draft(self, thread_id: str) -> dict[str, Any] | None:
+        """A live thread that has no file, or none yet, as it was begun."""
+        draft = self.session.service.drafts.get(thread_id)
+        if draft and draft["path"] and Path(draft["path"]).exists():
+            del self.session.service.drafts[thread_id]
+            return None
+        return draft
+
+    def passing(self, thread_id: str) -> bool:
+        """Whether it is a live thread that is never to have a file."""
+        draft = self.draft(thread_id)
+        return draft is not None and bool(draft["ephemeral"])
+
+    def loaded(self, store: ThreadStore) -> list[str]:
+        """The ids of all live threads."""
+        drafts = [*self.session.service.drafts]
+        return sorted({*store.live, *filter(self.passing, drafts)})
+
     async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
         """A thread as clients see it; one without a file as it was started."""
         try:
             row = await store.read_thread(thread_id)
         except ThreadNotFound:
-            draft = self.session.service.drafts.get(thread_id)
+            draft = self.draft(thread_id)
             if draft is None:
                 raise
             return draft

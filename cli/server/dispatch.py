@@ -22,8 +22,13 @@ async def dispatch(session: "Session", request: Request, after: list[Callable[[]
         Fault: it has none.
     """
     method = METHODS.get(request.method)
-    if method is None:
+    if method is None and request.method not in OF_CODEX:
         raise _unknown(request.method)
+    if session.client is None:
+        raise invalid_request("Not initialized", "not_initialized")
+    if method is None:
+        text = f"{request.method} is not supported: threadkeep keeps threads, and runs no model"
+        raise Fault(UNSUPPORTED, text, "unsupported_method")
     if method.experimental and not session.experimental:
         raise _experimental(request.method)
     params = parsed(request, method.params)
@@ -50,9 +55,6 @@ def _experimental(what: str) -> Fault:
 
 
 def _unknown(method: str) -> Fault:
-    if method in OF_CODEX:
-        text = f"{method} is not supported: threadkeep keeps threads, and runs no model"
-        return Fault(UNSUPPORTED, text, "unsupported_method")
     known = ", ".join(f"`{name}`" for name in ("initialize", *METHODS))
     text = f"Invalid request: unknown variant `{method}`, expected one of {known}"
     return invalid_request(text, "unknown_method")

@@ -19,7 +19,10 @@ from state.errors import (
 )
 
 _READS: Final = ("thread/read", "thread/unsubscribe")
-_SETS: Final = ("thread/memoryMode/set", "thread/metadata/update")
+_SETS: Final = {
+    "thread/memoryMode/set": "set thread memory mode",
+    "thread/metadata/update": "update thread metadata",
+}
 _ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
 _OWN_FAULT: Final = (InvalidChange, InvalidQuery)
 """What the client can mend by asking otherwise."""
@@ -46,10 +49,10 @@ def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tu
         case ThreadNotFound() | ThreadArchived() | AlreadyArchived():
             return INVALID_REQUEST, f"no rollout found for thread id {thread_id}"
         case WriterActive() if method in _SETS:
-            what = "memory mode" if method == "thread/memoryMode/set" else "metadata"
+            what = _SETS[method]
             why = f"thread-store conflict: thread {thread_id} already has an active writer"
             how = f"Fatal error: failed to update thread metadata {thread_id}: {why}"
-            return INTERNAL, f"failed to set thread {what}: {how}"
+            return INTERNAL, f"failed to {what}: {how}"
         case WriterActive():
             return INVALID_REQUEST, f"thread {error.thread_id} already has an active writer"
         case DependedOn():

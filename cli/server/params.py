@@ -2,13 +2,28 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from cli.server.messages import Request, invalid_request
 from cli.server.wording import invalid_params
 
 U32 = Annotated[int, Field(ge=0, lt=2**32)]
+SourceKind = Annotated[
+    Literal[
+        "cli",
+        "vscode",
+        "exec",
+        "appServer",
+        "subAgent",
+        "subAgentReview",
+        "subAgentCompact",
+        "subAgentThreadSpawn",
+        "subAgentOther",
+        "unknown",
+    ],
+    BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
+]
 
 
 class Params(BaseModel):
@@ -66,7 +81,7 @@ class ThreadList(Params):
     sort_key: Literal["created_at", "updated_at", "recency_at", "section_position"] | None = None
     sort_direction: Literal["asc", "desc"] | None = None
     model_providers: list[str] | None = None
-    source_kinds: list[str] | None = None
+    source_kinds: list[SourceKind] | None = None
     archived: bool | None = None
     cwd: str | list[str] | None = None
     search_term: str | None = None
@@ -80,9 +95,25 @@ class ThreadList(Params):
 
 
 class OneThread(Params):
-    """Methods that name a thread and nothing else."""
+    """Methods that name a thread."""
 
     thread_id: str
+
+
+class Archive(OneThread):
+    """``thread/archive``."""
+
+
+class Unarchive(OneThread):
+    """``thread/unarchive``."""
+
+
+class Delete(OneThread):
+    """``thread/delete``."""
+
+
+class Unsubscribe(OneThread):
+    """``thread/unsubscribe``."""
 
 
 class ThreadRead(OneThread):
@@ -137,6 +168,7 @@ class ThreadFork(Settings):
     last_turn_id: str | None = None
     before_turn_id: str | None = None
     ephemeral: bool = False
+    thread_source: str | None = None
 
 
 class NameSet(OneThread):
@@ -157,6 +189,8 @@ class MetadataUpdate(OneThread):
     """``thread/metadata/update``."""
 
     git_info: GitInfo | None = None
+    project_id: str | None = None
+    daybreak_enabled: bool | None = None
 
 
 class MemoryModeSet(OneThread):
@@ -168,4 +202,4 @@ class MemoryModeSet(OneThread):
 class InjectItems(OneThread):
     """``thread/inject_items``."""
 
-    items: list[dict[str, Any]]
+    items: list[Any]

@@ -128,8 +128,6 @@ class Session:
     async def _result(self, request: Request, after: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
             return self._initialized(request)
-        if self.client is None:
-            raise invalid_request("Not initialized", "not_initialized")
         await self.service.keeper()
         from cli.server.dispatch import dispatch
 

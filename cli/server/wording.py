@@ -12,9 +12,29 @@ _EXPECTED: Final = {
     "int_from_float": "u32",
     "list_type": "a sequence",
     "dict_type": "a map",
-    "model_type": "a struct",
-    "model_attributes_type": "a struct",
 }
+_STRUCTS: Final = {
+    "Initialize": ("InitializeParams", 2),
+    "ClientInfo": ("ClientInfo", 3),
+    "Capabilities": ("InitializeCapabilities", 0),
+    "ThreadList": ("ThreadListParams", 19),
+    "ThreadRead": ("ThreadReadParams", 2),
+    "LoadedList": ("ThreadLoadedListParams", 2),
+    "ThreadStart": ("ThreadStartParams", 27),
+    "ThreadResume": ("ThreadResumeParams", 18),
+    "ThreadFork": ("ThreadForkParams", 23),
+    "NameSet": ("ThreadSetNameParams", 2),
+    "GitInfo": ("ThreadMetadataGitInfoUpdateParams", 0),
+    "MetadataUpdate": ("ThreadMetadataUpdateParams", 4),
+    "MemoryModeSet": ("ThreadMemoryModeSetParams", 2),
+    "Archive": ("ThreadArchiveParams", 1),
+    "Unarchive": ("ThreadUnarchiveParams", 1),
+    "Delete": ("ThreadDeleteParams", 1),
+    "Unsubscribe": ("ThreadUnsubscribeParams", 1),
+    "InjectItems": ("ThreadInjectItemsParams", 2),
+}
+"""How Codex calls what we have in :mod:`cli.server.params`, and how many fields it has there (0:
+not known): a sequence would do for it, if it were as long."""
 
 
 def invalid_params(error: ValidationError) -> str:
@@ -33,26 +53,38 @@ def invalid_uuid(text: str) -> str:
 
 
 def _worded(error: ErrorDetails) -> str:
-    kind, given = error["type"], error["input"]
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
     name = str(error["loc"][-1]) if error["loc"] else ""
     if kind == "missing":
         return f"missing field `{name}`"
     if kind in ("greater_than_equal", "less_than"):
-        return f"invalid value: {_described(given)}, expected u32"
+        return f"invalid value: {described(given)}, expected u32"
     if kind == "literal_error":
         if not isinstance(given, str):
-            return f"invalid type: {_described(given)}, expected string or map"
-        context = error.get("ctx", {})
+            return f"invalid type: {described(given)}, expected string or map"
         known = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "`").split(", ")
         return f"unknown variant `{given}`, expected {_choice(known)}"
-    return f"invalid type: {_described(given)}, expected {_EXPECTED.get(kind, error['msg'])}"
+    if kind in ("model_type", "model_attributes_type"):
+        return _no_struct(given, str(context.get("class_name")))
+    if error["loc"] == ("cwd", "str"):  # the first of two things that it may be
+        return "data did not match any variant of untagged enum ThreadListCwdFilter"
+    return f"invalid type: {described(given)}, expected {_EXPECTED.get(kind, error['msg'])}"
+
+
+def _no_struct(given: Any, ours: str) -> str:
+    name, fields = _STRUCTS.get(ours, (ours, 0))
+    if isinstance(given, list) and fields:
+        elements = f"{fields} element{'s' * (fields > 1)}"
+        return f"invalid length {len(given)}, expected struct {name} with {elements}"
+    return f"invalid type: {described(given)}, expected struct {name}"
 
 
 def _choice(known: list[str]) -> str:
     return " or ".join(known) if len(known) == 2 else f"one of {', '.join(known)}"
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """A JSON value as Codex's errors name it."""
     match value:
         case None:
             return "null"

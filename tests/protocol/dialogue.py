@@ -35,6 +35,7 @@ ANSWER_WITHIN = 30.0  # seconds
 END_WITHIN = 10.0  # seconds
 QUIET = 0.25  # seconds without a message after which no more is expected
 NO_PARAMS: Any = object()
+_MARK = "the end of the step"
 OF_THE_MACHINE = frozenset({"configWarning", "remoteControl/status/changed"})
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -208,6 +209,7 @@ def dialogue(
     script: Sequence[Step],
     *,
     quiet: float = QUIET,
+    mark: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> list[Exchange]:
     """Play ``script`` against the server that ``start_command`` starts, on ``home``, and tell what
@@ -217,6 +219,10 @@ def dialogue(
     ``error`` or, if nothing came, ``silence``; ``before`` and ``after`` are the notifications that
     came before and after the answer (left out if empty). ``id`` is there if it is another than the
     step's number, and ``exit`` is the status with which a server ended.
+
+    ``quiet`` is how long to wait for more notifications. Not at all, if ``mark`` is the name of a
+    method: it is asked for after each step, and its answer, whichever that is, ends the step. That
+    is right for a server that answers and notifies in the order of the requests.
     """
     home = home.resolve()
     work = home.parent / "work"
@@ -235,7 +241,7 @@ def dialogue(
                 told.append({"step": step.name, "at": step.at, "exit": connection.end()})
                 del connections[step.at]
             else:
-                told.append(_exchange(connection, number, step, names, quiet))
+                told.append(_exchange(connection, number, step, names, quiet, mark))
         return told
     finally:
         for connection in connections.values():
@@ -243,7 +249,7 @@ def dialogue(
 
 
 def _exchange(
-    connection: Connection, number: int, step: Step, names: Names, quiet: float
+    connection: Connection, number: int, step: Step, names: Names, quiet: float, mark: str
 ) -> Exchange:
     told: Exchange = {"step": step.name, "at": step.at}
     told |= {"line": step.line} if step.line is not None else {"method": step.method}
@@ -253,13 +259,22 @@ def _exchange(
     notes: dict[str, list[Any]] = {"before": [], "after": []}
     place = "before" if step.answered else "after"
     until = time.monotonic() + ANSWER_WITHIN
-    while (message := connection.hear(_wait(until) if place == "before" else quiet)) is not None:
+    end = json.dumps({"id": _MARK, "method": mark, "params": {}}) if mark else ""
+    if end and place == "after":
+        connection.send(end)
+    while (
+        message := connection.hear(_wait(until) if end or place == "before" else quiet)
+    ) is not None:
+        if message.get("id") == _MARK:
+            break
         if "method" in message:
             if message["method"] in OF_THE_MACHINE:
                 message = {"method": message["method"]}
             notes[place].append(message)
         else:
             told["answer"] = message
+            if end and place == "before":
+                connection.send(end)
             place = "after"
     answer = told.pop("answer", None)
     if isinstance(answer, dict):
