@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.server.messages import invalid_request
 from cli.server.wording import invalid_uuid
 from rollout.paths import parse_uuid
+from rollout.persistence import LEGACY
 from state.errors import ThreadNotFound
 from state.listing import Row
 from state.threads import ThreadStore
@@ -53,6 +54,12 @@ class Call:
             del self.session.service.drafts[thread_id]
             return None
         return draft
+
+    def is_legacy_draft(self, thread_id: str) -> bool:
+        """Whether it has no file yet and, unlike a paginated one, gets none for being asked
+        for."""
+        draft = self.draft(thread_id)
+        return draft is not None and draft["historyMode"] == LEGACY
 
     def passing(self, thread_id: str) -> bool:
         """Whether it is a live thread that is never to have a file."""

@@ -1,0 +1,228 @@
+"""Methods that list, read and change stored threads."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from cli.explain import document
+from cli.server import params as p
+from cli.server.call import Call
+from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from cli.server.wording import invalid_uuid
+from rollout.paths import parse_uuid
+from state.errors import DependedOn, NotArchived
+from state.explain import explain
+from state.listing import MOST_EXCLUDED, Page, Query
+from state.place import absolute_folder
+
+_FIRST_PATIENCE_S: Final = 0.5
+"""How long a list waits for the first threads of an index that is being made, in seconds."""
+
+
+async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
+    if params.originators:
+        text = "originator filtering is not supported by the local app-server"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    if params.project_id is not None:
+        text = f"project not found: {params.project_id}"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    excluded = params.excluded_thread_ids or []
+    if len(excluded) > MOST_EXCLUDED:
+        text = f"excludedThreadIds must have at most {MOST_EXCLUDED} of them"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    for given in excluded:
+        if parse_uuid(given) is None:
+            text = f"invalid excluded thread id: {invalid_uuid(given)}"
+            raise Fault(INVALID_PARAMS, text, "invalid_params")
+    if params.parent_thread_id is not None and params.ancestor_thread_id is not None:
+        raise invalid_request("parentThreadId and ancestorThreadId are mutually exclusive")
+    kin = {"parent": params.parent_thread_id, "ancestor": params.ancestor_thread_id}
+    for what, kin_id in kin.items():
+        if kin_id is not None and parse_uuid(kin_id) is None:
+            text = f"invalid {what} thread id: {invalid_uuid(kin_id)}"
+            raise invalid_request(text, "invalid_thread_id")
+    if params.sort_key == "section_position":
+        raise invalid_request("section-position sorting requires a section filter")
+    folders = [params.cwd] if isinstance(params.cwd, str) else params.cwd
+    query = Query(
+        sort_key=params.sort_key or "created_at",
+        descending=params.sort_direction != "asc",
+        limit=25 if params.limit is None else params.limit,
+        cursor=params.cursor,
+        archived=bool(params.archived),
+        source_kinds=tuple(params.source_kinds or ()),
+        providers=tuple(params.model_providers or ()),
+        cwds=None if folders is None else tuple(map(absolute_folder, folders)),
+        search=params.search_term,
+        parent_id=params.parent_thread_id,
+        ancestor_id=params.ancestor_thread_id,
+        excluded_ids=tuple(excluded),
+    )
+    query.place()
+    if params.section_id is not None:
+        return _listed([], Page([]), complete=True)
+    store = await call.store()
+    keeper = await call.session.service.keeper()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_PATIENCE_S):
+            await keeper.newest.wait()
+    page = await store.list_threads(query)
+    return _listed([call.shown(store, row) for row in page.rows], page, complete=keeper.complete)
+
+
+def _listed(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dict[str, Any]:
+    return {
+        "data": data,
+        "readStates": None,  # what was read is in Codex's database alone
+        "nextCursor": page.next_cursor,
+        "backwardsCursor": page.backwards_cursor,
+        "complete": complete,
+    }
+
+
+async def thread_read(call: Call, params: p.ThreadRead) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    if params.include_turns:
+        if call.passing(thread_id):
+            raise invalid_request("ephemeral threads do not support includeTurns")
+        if call.is_legacy_draft(thread_id):
+            why = "includeTurns is unavailable before first user message"
+            raise invalid_request(f"thread {thread_id} is not materialized yet; {why}")
+        text = "thread/read with includeTurns is not supported yet"
+        raise Fault(UNSUPPORTED, text, "unsupported_method")
+    return {"thread": await call.thread(store, thread_id), "readState": None}
+
+
+async def loaded_list(call: Call, params: p.LoadedList) -> dict[str, Any]:
+    live = call.loaded(await call.store())
+    if live and params.cursor is not None:
+        if parse_uuid(params.cursor) is None:
+            raise invalid_request(f"invalid cursor: {params.cursor}", "invalid_cursor")
+        live = [id_ for id_ in live if id_ > params.cursor]
+    shown = live if params.limit is None else live[: max(params.limit, 1)]
+    return {"data": shown, "nextCursor": shown[-1] if len(shown) < len(live) else None}
+
+
+async def name_set(call: Call, params: p.NameSet) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    if call.passing(thread_id) and not params.name.strip():
+        raise invalid_request("thread name must not be empty", "invalid_name")
+    _refuse_passing(call, thread_id)
+    async with call.session.service.turn_of(thread_id):
+        await store.set_thread_name(thread_id, params.name)
+    name = params.name.strip()
+    call.tell_all("thread/name/updated", threadId=thread_id, threadName=name)
+    return {}
+
+
+def _refuse_passing(call: Call, thread_id: str) -> None:
+    if call.passing(thread_id):
+        text = f"ephemeral thread does not support metadata updates: {thread_id}"
+        raise invalid_request(text)
+
+
+async def metadata_update(call: Call, params: p.MetadataUpdate) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    if params.project_id is not None:
+        raise invalid_request(f"project not found: {params.project_id}")
+    if params.daybreak_enabled is not None:
+        text = "thread/metadata/update of daybreakEnabled is not supported: no rollout has it"
+        raise Fault(UNSUPPORTED, text, "unsupported_method")
+    if params.git_info is None:
+        raise invalid_request("thread metadata update must include at least one field")
+    given = params.git_info.model_fields_set
+    if not given:
+        raise invalid_request("gitInfo must include at least one field")
+    git: dict[str, str | None] = {}
+    for field, name in (("sha", "sha"), ("branch", "branch"), ("origin_url", "origin")):
+        if field in given:
+            git[name] = getattr(params.git_info, field)
+            if git[name] is not None and not str(git[name]).strip():
+                shown = "originUrl" if field == "origin_url" else field
+                raise invalid_request(f"gitInfo.{shown} must not be empty")
+    _refuse_passing(call, thread_id)
+    async with call.session.service.turn_of(thread_id):
+        await store.update_thread_metadata(thread_id, git)
+    return {"thread": await call.thread(store, thread_id)}
+
+
+async def memory_mode_set(call: Call, params: p.MemoryModeSet) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    _refuse_passing(call, thread_id)
+    async with call.session.service.turn_of(thread_id):
+        await store.set_memory_mode(thread_id, params.mode)
+    return {}
+
+
+async def thread_archive(call: Call, params: p.Archive) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        moved = await store.archive_thread(thread_id)
+    _gone(call, "thread/archived", moved[::-1])  # what was spawned comes last, but went first
+    return {}
+
+
+async def thread_unarchive(call: Call, params: p.Unarchive) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        try:
+            moved = await store.unarchive_thread(thread_id)
+        except NotArchived:
+            await store.check_unwritten(thread_id)  # of the two, Codex says this
+            raise
+    for id_ in moved[::-1]:
+        call.tell_all("thread/unarchived", threadId=id_)
+    return {"thread": await call.thread(store, thread_id)}
+
+
+async def thread_delete(call: Call, params: p.Delete) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    if call.passing(thread_id):
+        text = f"thread is not persisted and cannot be deleted: {thread_id}"
+        raise invalid_request(text)
+    async with call.session.service.turn_of(thread_id):
+        try:
+            moved = await store.delete_thread(thread_id)
+        except DependedOn:
+            await store.check_unwritten(thread_id)  # of the two, Codex says this
+            raise
+    _gone(call, "thread/deleted", moved)
+    return {}
+
+
+def _gone(call: Call, method: str, moved: list[str]) -> None:
+    for id_ in moved:
+        call.session.service.unloaded(id_)
+        call.tell_all(method, threadId=id_)
+
+
+async def status(call: Call, _: p.Params) -> dict[str, Any]:
+    store = await call.store()
+    found = await store.index.status()
+    job = found.backfill
+    return {
+        "threads": found.threads,
+        "archived": found.archived,
+        "buckets": found.buckets,
+        "indexBytes": found.index_bytes,
+        "backfill": {
+            "status": job.status,
+            "filesDone": job.files_done,
+            "filesTotal": job.files_total,
+        },
+        "live": call.loaded(store),
+        "indexError": None if store.index_error is None else str(store.index_error),
+    }
+
+
+async def explain_thread(call: Call, params: p.OneThread) -> dict[str, Any]:
+    store = await call.store()
+    places = call.session.service.places
+    return document(await explain(store.index, params.thread_id, sqlite_home=places.sqlite_home))
