@@ -20,13 +20,16 @@ _ENVIRONMENT = ("COLORTERM", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM"
 
 def main() -> None:
     """Run the command line."""
-    status = _asked(sys.argv[1:]) if len(sys.argv) > 1 else None
-    if status is None:
-        from cli.app import main as run
+    try:
+        status = _asked(sys.argv[1:]) if len(sys.argv) > 1 else None
+        if status is None:
+            from cli.app import main as run
 
-        run()
-    else:
-        sys.exit(status)
+            run()
+    except KeyboardInterrupt:  # while it was being loaded
+        print("Interrupted.", file=sys.stderr)
+        status = 130
+    sys.exit(status)
 
 
 def identity() -> list[int]:

@@ -1,0 +1,294 @@
+"""A server of a home that other processes use too: one-shot commands, changes, lost indexes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from cli.main import identity, socket_path
+
+from .app_client import Client, Server
+from .checks import codes, verified
+from .command import COMMAND, Cli, Ran, thread_id, write_rollout
+
+COUNT = 6
+MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "more"}]}
+READS = [
+    ("list",),
+    ("list", "--json", "--limit", "2"),
+    ("list", "--search", "3", "--sort", "created_at", "--asc"),
+    ("show", thread_id(2)),
+    ("show", thread_id(2), "--json"),
+    ("query", "SELECT count(*) AS n FROM v_threads"),
+    ("list", "--search", "nothing is called so"),
+]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    with TemporaryDirectory(prefix="tk-") as short:  # a socket's path has 107 bytes at most
+        yield filled(Cli(tmp_path / "home", tmp_path, {"THREADKEEP_DB": f"{short}/i.sqlite3"}))
+
+
+def filled(made: Cli) -> Cli:
+    """It, with a few threads in its home and index."""
+    for number in range(COUNT):
+        write_rollout(made.home, number, f"thread {number}")
+    made.run("backfill")
+    return made
+
+
+@pytest.fixture
+def server(cli: Cli) -> Iterator[Server]:
+    with Server(cli, "--listen", "unix://") as started:
+        in_step(started.connect(Path(socket_path(cli.index))).begin())
+        yield started
+
+
+def in_step(client: Client) -> Client:
+    """This client, when the server's index is in step."""
+    soon(lambda: client.call("thread/list", limit=1)["complete"])
+    return client
+
+
+def soon(true: Callable[[], object]) -> None:
+    """Wait until it is true, which it must be within a few seconds."""
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def connect(cli: Cli, server: Server) -> Client:
+    return server.connect(Path(socket_path(cli.index))).begin()
+
+
+def stop(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+
+
+def ran(cli: Cli, *words: str, stdin: str = "") -> Ran:
+    """A run of the command in a process of its own, however it ends."""
+    done = subprocess.run(
+        [*COMMAND, *words],
+        env=cli.environment(),
+        cwd=cli.base,
+        input=stdin.encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def served(client: Client, *words: str) -> dict[str, Any]:
+    """What the server gives for a command."""
+    result: dict[str, Any] = client.call(
+        "threadkeep/command",
+        program=identity(),
+        args=list(words),
+        terminal=False,
+        columns=80,
+        environment={},
+    )
+    return result
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_a_command_gives_the_same_with_a_server_and_without(
+    words: tuple[str, ...], cli: Cli, server: Server
+) -> None:
+    with_server = ran(cli, *words)
+    given = served(connect(cli, server), *words)
+    stop(server)
+    alone = ran(cli, *words)
+    assert (with_server.status, with_server.out) == (alone.status, alone.out)
+    assert with_server.err == alone.err
+    assert (given["status"], given["out"]) == (alone.status, alone.out)
+    assert "".join(f"{line}\n" for line in given["said"]) == alone.err
+
+
+def test_a_command_does_not_load_the_program_when_a_server_answers(
+    cli: Cli, server: Server
+) -> None:
+    program = (
+        "import sys; sys.argv = ['threadkeep', *sys.argv[1:]]; from cli.main import main\n"
+        "try: main()\n"
+        "finally: print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    listed = cli.run("list", prefix=(sys.executable, "-P", "-c", program))
+    loaded = set(listed.err.splitlines()[-1].split())
+    assert not loaded & {"typer", "sqlalchemy", "pydantic", "sqlite3", "asyncio", "rich", "cli.app"}
+    assert len(listed.lines) == COUNT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "--cwd", "."),
+        ("show", "sessions/x.jsonl"),
+        ("list", "--all"),
+        ("list", "--bogus"),
+        ("query", "-"),
+        ("rename", thread_id(1), "other"),
+        ("show", "no such thread"),
+    ],
+    ids=" ".join,
+)
+def test_what_a_server_cannot_do_as_well_the_command_does_itself(
+    words: tuple[str, ...], cli: Cli, server: Server
+) -> None:
+    with_server = ran(cli, *words, stdin="SELECT 1 AS one")
+    stop(server)
+    alone = ran(cli, *words, stdin="SELECT 1 AS one")
+    assert (with_server.status, with_server.out) == (alone.status, alone.out)
+
+
+def test_a_command_sees_what_was_written_a_second_ago(cli: Cli, server: Server) -> None:
+    write_rollout(cli.home, 99, "fresh")
+    soon(lambda: "fresh" in cli.run("list").out)
+    archived = cli.run("archive", thread_id(99), "--yes")
+    assert archived.status == 0
+    assert "fresh" not in cli.run("list").out
+
+
+def test_a_server_that_does_not_answer_or_is_none_costs_nothing_but_time(cli: Cli) -> None:
+    path = socket_path(cli.index)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        assert len(cli.run("list").lines) == COUNT  # nobody listens
+        silent.listen()
+        assert len(cli.run("list").lines) == COUNT  # nobody answers
+    os.unlink(path)
+    Path(path).write_text("no socket")
+    assert len(cli.run("list").lines) == COUNT
+
+
+def test_a_server_of_another_program_is_not_asked(cli: Cli, server: Server) -> None:
+    client = connect(cli, server)
+    older = [0, 0, 0]
+    error = client.fail(
+        "threadkeep/command",
+        program=older,
+        args=["list"],
+        terminal=False,
+        columns=80,
+        environment={},
+    )
+    assert error["data"]["kind"] == "not_served"
+    for args in ([], ["delete", thread_id(1), "--yes"], ["list", "--all"] * 2):
+        error = client.fail(
+            "threadkeep/command",
+            program=identity(),
+            args=args,
+            terminal=False,
+            columns=80,
+            environment={},
+        )
+        assert error["data"]["kind"] == "not_served"
+
+
+def test_two_servers_do_not_share_a_place_and_a_killed_one_leaves_it(
+    cli: Cli, server: Server
+) -> None:
+    with Server(cli, "--listen", "unix://") as second:
+        _, log = second.end()
+    assert second.process.returncode == 2
+    assert "a server listens on" in log
+    server.process.kill()
+    server.process.wait()
+    with Server(cli, "--listen", "unix://") as third:
+        in_step(connect(cli, third))
+        third.process.send_signal(signal.SIGTERM)
+        third.process.wait(20)
+    assert not Path(socket_path(cli.index)).exists()
+
+
+def test_changes_are_given_since_they_were_asked_for_last(cli: Cli, server: Server) -> None:
+    client = in_step(connect(cli, server))
+    assert client.call("threadkeep/changes") == {"data": [], "complete": True}
+    write_rollout(cli.home, 50, "new")
+    (change,) = client.call("threadkeep/changes", waitMs=20_000)["data"]
+    assert (change["kind"], change["id"]) == ("appeared", thread_id(50))
+    client.call("thread/name/set", threadId=thread_id(50), name="called")
+    client.call("thread/name/set", threadId=thread_id(50), name="called otherwise")
+    (change,) = client.call("threadkeep/changes", waitMs=20_000)["data"]
+    assert change["kind"] == "changed"
+    if change["name"] == "called":  # it was asked between the two
+        (change,) = client.call("threadkeep/changes", waitMs=20_000)["data"]
+    assert change["name"] == "called otherwise"
+    began = time.monotonic()
+    assert client.call("threadkeep/changes", waitMs=300)["data"] == []
+    assert time.monotonic() - began > 0.25
+    client.fail("threadkeep/changes", waitMs=-1)
+
+
+def test_changes_are_told_to_who_has_subscribed(cli: Cli, server: Server) -> None:
+    listener, other = in_step(connect(cli, server)), connect(cli, server)
+    assert listener.call("threadkeep/changes", subscribe=True) == {"subscribed": True}
+    other.call("thread/archive", threadId=thread_id(1))
+    change = listener.until("threadkeep/changed")
+    assert (change["kind"], change["id"], change["archived"]) == ("archived", thread_id(1), True)
+    assert "has subscribed" in listener.fail("threadkeep/changes")["message"]
+    assert listener.call("threadkeep/changes", subscribe=False) == {"subscribed": False}
+    other.call("thread/unarchive", threadId=thread_id(1))
+    (change,) = listener.call("threadkeep/changes", waitMs=20_000)["data"]
+    assert change["kind"] == "unarchived"
+
+
+def removed(index: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{index}{suffix}").unlink(missing_ok=True)
+
+
+def replaced_by_garbage(index: Path) -> None:
+    """Overwritten where it stands, with all that SQLite holds of it gone."""
+    for suffix in ("-wal", "-shm"):
+        Path(f"{index}{suffix}").unlink(missing_ok=True)
+    other = index.with_name("other")
+    other.write_bytes(b"garbage " * 5_000)
+    other.replace(index)
+
+
+@pytest.mark.parametrize("lose", [removed, replaced_by_garbage])
+def test_an_index_that_is_lost_is_made_anew_and_what_is_live_stays_so(
+    lose: Callable[[Path], None], cli: Cli, server: Server
+) -> None:
+    client = in_step(connect(cli, server))
+    client.call("threadkeep/changes")
+    live = client.call("thread/start", cwd="/w")["thread"]["id"]
+    client.call("thread/inject_items", threadId=live, items=[MESSAGE])
+    client.call("thread/resume", threadId=thread_id(1))
+    lose(cli.index)
+    write_rollout(cli.home, 60, "written later")
+    soon(lambda: cli.index.exists() and thread_id(60) in list_ids(client))
+    in_step(client)
+    assert {thread_id(number) for number in range(COUNT)} <= set(list_ids(client))
+    client.call("thread/inject_items", threadId=live, items=[MESSAGE])
+    client.call("thread/inject_items", threadId=thread_id(1), items=[MESSAGE])
+    assert client.call("thread/loaded/list")["data"] == sorted([live, thread_id(1)])
+    kinds = {
+        change["id"]: change["kind"]
+        for change in client.call("threadkeep/changes", waitMs=20_000)["data"]
+    }
+    assert kinds.get(thread_id(60)) == "appeared"
+    assert thread_id(2) not in kinds, "nothing became of it"
+    stop(server)
+    assert codes(verified(cli.home, cli.index)) == {}
+
+
+def list_ids(client: Client) -> list[str]:
+    message = client.answer(client.ask("thread/list", limit=100))
+    if "error" in message:  # in the moment of its loss
+        assert message["error"]["data"]["kind"].startswith("index_"), message
+        return []
+    return [thread["id"] for thread in message["result"]["data"]]
