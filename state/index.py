@@ -82,7 +82,8 @@ class ThreadIndex:
             InvalidCursor: the query's cursor is not one of this list.
         """
         for _ in range(_REPAIR_ROUNDS):
-            found = None if self._far else self.database.at_once(_checked_steps(self.home, query))
+            slow = self._far or query.search is not None
+            found = None if slow else self.database.at_once(_checked_steps(self.home, query))
             if found is None:
                 found = await self.database.run(_checked_steps(self.home, query))
             page, stale = found

@@ -400,24 +400,25 @@ def folded(text: str) -> str:
     return text.casefold()
 
 
-def _title_candidates(term: str) -> "Steps[int | None]":
-    """How many rows may hold ``term``; None if they are too many to be looked at one by one.
+def _title_candidates(term: str) -> "Steps[list[int] | None]":
+    """The rows that may hold ``term``; None if they are too many to be looked at one by one.
 
-    Every three letters of the term must occur, which the title index knows. A frequent term
-    is found faster by walking the list in its order.
+    Three letters here and there of the term must occur, which the title index knows. A frequent
+    term is found faster by walking the list in its order.
     """
     rows = yield (
-        "SELECT count(*) FROM (SELECT 1 FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?)",
+        "SELECT rowid FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?",
         [trigrams(term), _CANDIDATES + 1],
     )
-    count = int(rows[0][0])
-    return None if count > _CANDIDATES else count
+    return None if len(rows) > _CANDIDATES else [row_id for (row_id,) in rows]
 
 
 def trigrams(term: str) -> str:
-    """An FTS5 expression that is true where all trigrams of ``term`` occur."""
+    """An FTS5 expression that is true wherever ``term`` occurs: by trigrams that together cover
+    it. More of them would cost more than they exclude."""
     text = folded(term)
-    pieces = dict.fromkeys(text[i : i + 3] for i in range(len(text) - 2))
+    starts = (*range(0, len(text) - 3, 3), len(text) - 3)
+    pieces = dict.fromkeys(text[start : start + 3] for start in starts)
     return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)
 
 
@@ -425,18 +426,18 @@ def _rare_title_keys(
     query: Query,
     facets: list[str],
     folders: list[str] | None,
-    candidates: int,
+    candidates: list[int],
     where: list[str],
     parameters: list[Any],
     count: int,
 ) -> "Steps[list[tuple[int, str]]]":
     key = f"{query.sort_key}_ms"
     conditions = [
-        "row_id IN (SELECT rowid FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?)",
+        "row_id IN (SELECT value FROM json_each(?))",
         f"+facet IN ({','.join('?' * len(facets))})",
         *where,
     ]
-    values: list[Any] = [trigrams(query.search or ""), candidates, *facets, *parameters]
+    values: list[Any] = [json.dumps(candidates), *facets, *parameters]
     if folders is not None:
         conditions.append(f"+cwd_key IN ({','.join('?' * len(folders))})")
         values += folders

@@ -1,10 +1,14 @@
 """How lines come from clients and go to them: standard input and output, and sockets."""
 
 import asyncio
+import fcntl
 import os
 import select
 import socket
 import stat
+import sys
+import termios
+from array import array
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -130,13 +134,28 @@ def _without_waiting(descriptor: int) -> Callable[[memoryview], memoryview]:
         return lambda data: data
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
+    # Only Linux tells; elsewhere what POSIX promises has to do.
+    whole = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 0
+
+    def room() -> int:
+        """How many bytes can be written for sure: an empty pipe takes all that it holds, another
+        one this much if it takes anything."""
+        if whole and not _unread(descriptor):
+            return whole
+        return select.PIPE_BUF if poll.poll(0) else 0
 
     def put(data: memoryview) -> memoryview:
-        while data and poll.poll(0):  # then there is room for this much, at least
-            data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+        while data and (free := room()):
+            data = data[os.write(descriptor, data[:free]) :]
         return data
 
     return put
+
+
+def _unread(pipe: int) -> int:
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:
