@@ -19,7 +19,7 @@ from rollout.understood import (
     TurnEvent,
     understand,
 )
-from rollout.wire import UNKNOWN, hook_item, may_be_hook, unknown_item
+from rollout.wire import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 
 _PASSED_RESPONSES: Final = "|".join(kind for kind in RESPONSE_KINDS if kind != "message")
 _SKIP: Final = re.compile(
@@ -208,12 +208,14 @@ class LegacyFold:
             key = key_of(f"item-{number}")
         record = -1 if kind in _ALWAYS_NEW else items.find(key)
         if record >= 0:
-            items.replace(record, kind, before, number=number)
+            items.replace(record, kind, before, number=number, timed=has_times(item))
             if record in (turn.first_user, turn.final_agent):
                 turn.first_user = items.first("userMessage")
                 turn.final_agent = items.last("agentMessage")
         else:
-            record = items.add(kind, before, self._index, number=number, key=key)
+            record = items.add(
+                kind, before, self._index, number=number, key=key, timed=has_times(item)
+            )
         if kind == "agentMessage":
             turn.final_agent = record
         elif kind == "userMessage" and turn.first_user < 0:

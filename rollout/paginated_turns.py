@@ -16,7 +16,7 @@ from rollout.understood import (
     TurnEvent,
     understand,
 )
-from rollout.wire import UNKNOWN, unknown_item
+from rollout.wire import UNKNOWN, has_times, unknown_item
 
 _SKIP: Final = re.compile(
     # Whatever the 24 characters are, no object begins in them, so the type is that of the line.
@@ -111,7 +111,7 @@ class PaginatedFold:
     def _item(self, turn_id: str, item: Fields, before: Place, ordinal: int) -> None:
         turn = self._turn_of(turn_id, before)
         key, kind = key_of(item["id"]), item["type"]
-        timed = item["startedAtMs"] is not None or item["completedAtMs"] is not None
+        timed = has_times(item)
         record = turn.items.find(key)
         if record >= 0:
             turn.items.replace(record, kind, before, timed=timed)
@@ -141,16 +141,12 @@ class PaginatedFold:
 
 def _summarise(turn: Turn, record: int, item: Fields) -> None:
     """Have an item of a turn that goes on in mind for its summary (§15.4)."""
-    word = item["type"] == "agentMessage"
-    if item["type"] == "userMessage":
+    kind = item["type"]
+    if kind == "userMessage":
         turn.first_user = record if turn.first_user < 0 else min(record, turn.first_user)
-    elif record == turn.first_user:
-        turn.first_user = -1
-    if word and item["phase"] == "final_answer":
+    elif kind == "agentMessage" and item["phase"] == "final_answer":
         turn.final_agent = record
-    elif record == turn.final_agent:
-        turn.final_agent = -1
-    if word and item["phase"] is None:
+    if kind == "agentMessage" and item["phase"] is None:
         turn.last_agent = record
     elif record == turn.last_agent:
         turn.last_agent = -1

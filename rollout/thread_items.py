@@ -127,7 +127,7 @@ class ItemReader:
         records = [at for at in (turn.first_user, turn.final_agent) if at >= 0]
         if self._mode == PAGINATED:
             records.sort()
-        for record in dict.fromkeys(records):
+        for record in records:
             if (item := self.item(turn.items.at(record))) is not None:
                 yield item
 

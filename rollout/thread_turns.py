@@ -1,11 +1,96 @@
-"""The turns of whole threads, and the items in them, read from their files
+"""The turns of whole threads, from one file or from those that a history is spliced of
 (rollout-format §13.2, §14, §15)."""
 
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from rollout.anchors import Place
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
-from rollout.turns import TurnFold
+from rollout.anchors import Anchor, Place
+from rollout.errors import HistoryIncomplete, HistoryUnknown
+from rollout.history import Find, Part, known_parts, source_meta
+from rollout.legacy_turns import LegacyFold
+from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout, parse_line
+from rollout.paginated_turns import PaginatedFold
+from rollout.paths import COMPRESSED_SUFFIX
+from rollout.persistence import LEGACY, PAGINATED
+from rollout.shapes import Fields
+from rollout.thread_items import ItemReader
+from rollout.turns import Turn, TurnFold
+from rollout.wire import UNKNOWN
+
+_SKIPPED_BYTES: Final = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTurns:
+    """The turns of a thread, and where the items in them are."""
+
+    mode: str
+    parts: list[Part]
+    turns: list[Turn]
+    strays: list[Turn]
+    """Items of turns that never were (§15.3)."""
+    missing: HistoryIncomplete | None
+    """Why the turns that the history begins with are not here, if they are not."""
+
+    def reader(self) -> ItemReader:
+        """Gives the items; use it in a ``with``."""
+        return ItemReader([part.path for part in self.parts], self.mode)
+
+    def anchors(self) -> Iterator[tuple[Turn, Anchor]]:
+        """All items of the thread in the order of their first lines, each with its turn."""
+        if self.mode == LEGACY:
+            yield from ((turn, anchor) for turn in self.turns for anchor in turn.items)
+            return
+        every = (_by_ordinal(turn) for turn in (*self.turns, *self.strays))
+        for _, _, turn, anchor in heapq.merge(*every, key=lambda entry: entry[:2]):
+            yield turn, anchor
+
+    def items(self, reader: ItemReader, *, unknown: bool = False) -> Iterator[Fields]:
+        """The entries of ``thread/items/list``, in order (§15.4); ``unknown``: also items that
+        Codex does not know."""
+        for turn, anchor in self.anchors():
+            if anchor.kind == UNKNOWN and not unknown:
+                continue
+            item = reader.item(anchor)
+            if item is not None:
+                times = {name: item[name] for name in ("startedAtMs", "completedAtMs")}
+                yield {"turnId": turn.id, "item": item, **times}
+
+
+def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, Anchor]]:
+    for anchor in turn.items:
+        yield anchor.ordinal, turn.id, turn, anchor
+
+
+def open_history(path: Path, find: Find) -> ThreadTurns:
+    """The turns of the thread whose rollout is at ``path``; ``find`` gives the files that its
+    history begins in.
+
+    Raises:
+        DamagedCompression: a file of its history is damaged.
+        HistoryIncomplete: the file has no ``session_meta``.
+        HistoryUnknown: its history mode is not known.
+        OSError: a file cannot be read.
+    """
+    meta = source_meta(path)
+    mode = meta.get("history_mode", LEGACY)
+    if mode == LEGACY:
+        fold = LegacyFold()
+        fold_file(path, fold)
+        return ThreadTurns(mode, [Part(path, "", None, None)], fold.turns, [], None)
+    if mode != PAGINATED:
+        raise HistoryUnknown(path, mode)
+    parts, missing = known_parts(path, find)
+    start = meta.get("subagent_history_start_ordinal")
+    paginated = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
+    for number, part in enumerate(parts):
+        fold_file(part.path, paginated, file=number, end_ordinal=part.end_ordinal)
+        if part.end_ordinal is not None:
+            paginated.cut(part.end_ordinal)
+    return ThreadTurns(mode, parts, paginated.turns, [*paginated.strays.values()], missing)
 
 
 def fold_file(
@@ -17,8 +102,8 @@ def fold_file(
     end_ordinal: int | None = None,
     torn: bool = True,
 ) -> int:
-    """Have ``fold`` look at the lines of a rollout from ``offset`` on; gives where the last line
-    that has ended does.
+    """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before
+    ``end_ordinal``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
     of the fold says ``torn=False``, for such a line may still be written.
@@ -29,7 +114,9 @@ def fold_file(
     """
     reader = LineReader()
     with open_rollout(path) as stream:
-        if offset:
+        if path.name.endswith(COMPRESSED_SUFFIX):
+            _pass_bytes(stream, offset)
+        else:
             stream.seek(offset)
         for line in reader.lines(stream, offset, fold):
             if reader.passed:
@@ -45,7 +132,12 @@ def fold_file(
             if end_ordinal is not None and number >= end_ordinal:
                 break
             before = Place(file, line.offset, number)
-            after = Place(file, line.offset + len(line.data) + line.ended, number + 1)
-            fold.take(item, before, after)
+            fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
         fold.pass_over(reader.passed, reader.highest)
     return reader.end_offset
+
+
+def _pass_bytes(stream: RolloutStream, count: int) -> None:
+    buffer = memoryview(bytearray(_SKIPPED_BYTES))
+    while count and (got := stream.readinto(buffer[: min(count, _SKIPPED_BYTES)])):
+        count -= got

@@ -94,6 +94,11 @@ def unknown_item(payload: Fields) -> Fields | None:
 _NO_TIMES: Final = {"startedAtMs": None, "completedAtMs": None}
 
 
+def has_times(item: Fields) -> bool:
+    """Whether it is known when an item was begun, or completed."""
+    return item["startedAtMs"] is not None or item["completedAtMs"] is not None
+
+
 def _times(payload: Fields) -> dict[str, int | None]:
     return {
         "startedAtMs": absent(payload.get("started_at_ms"), integer),
