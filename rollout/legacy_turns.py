@@ -8,7 +8,7 @@ from rollout.anchors import Place, key_of
 from rollout.event_items import EVENT_BUILDS
 from rollout.persistence import Item
 from rollout.shapes import Fields
-from rollout.turns import COMPLETED, FAILED, INTERRUPTED, Turn
+from rollout.turns import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.understood import (
     ABORTED,
     ITEM,
@@ -124,8 +124,12 @@ class LegacyFold:
             found = None if strange else current
         if found is None:
             return
-        found.status = INTERRUPTED if kind == ABORTED else FAILED if event.error else COMPLETED
-        found.error = event.error
+        if kind == ABORTED:
+            found.status, found.error = INTERRUPTED, event.error
+        elif event.error:
+            found.status, found.error = FAILED, event.error
+        elif found.status == IN_PROGRESS:
+            found.status = COMPLETED
         found.completed_at = event.completed_at
         found.duration_ms = event.duration_ms
         found.end = found.end or after

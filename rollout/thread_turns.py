@@ -84,6 +84,9 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
     if mode != PAGINATED:
         raise HistoryUnknown(path, mode)
     parts, missing = known_parts(path, find)
+    if meta.get("attached_thread") is True:
+        # What it is attached to is shown there, and only the model is told of it here.
+        parts, missing = parts[-1:], None
     start = meta.get("subagent_history_start_ordinal")
     paginated = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
     for number, part in enumerate(parts):
