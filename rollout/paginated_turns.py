@@ -6,7 +6,7 @@ from typing import Final
 
 from rollout.anchors import Place, key_of
 from rollout.persistence import Item
-from rollout.shapes import Fields
+from rollout.shapes import U64, Fields
 from rollout.turns import COMPLETED, FAILED, INTERRUPTED, Turn
 from rollout.understood import (
     ABORTED,
@@ -63,7 +63,9 @@ class PaginatedFold:
 
     def take(self, item: Item, before: Place, after: Place) -> None:
         ordinal = item.get("ordinal")
-        if not isinstance(ordinal, int) or isinstance(ordinal, bool) or ordinal <= self._highest:
+        if not isinstance(ordinal, int) or isinstance(ordinal, bool):
+            return
+        if not self._highest < ordinal <= U64[1]:
             return
         read = understand(item)
         if read is not None:

@@ -93,7 +93,7 @@ def understand(line: Item) -> Read | None:
     here than their patterns do: a line counts the same whether it was skipped or not.
     """
     kind, payload = line.get("type"), line.get("payload")
-    if kind not in _OUTER or not isinstance(payload, dict):
+    if not isinstance(kind, str) or kind not in _OUTER or not isinstance(payload, dict):
         return None
     if not isinstance(line.get("timestamp"), str):
         return None
@@ -103,7 +103,7 @@ def understand(line: Item) -> Read | None:
             return _event(payload)
         if kind == "response_item":
             # Also one that has a ghost_snapshot in it counts for nothing.
-            return Read(kind, payload) if payload.get("type") in _RESPONSES else None
+            return Read(kind, payload) if text(payload.get("type")) in _RESPONSES else None
         if check := _CHECKS.get(kind):
             check(payload)
     except Unfit:
