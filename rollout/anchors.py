@@ -57,11 +57,12 @@ class Anchor(NamedTuple):
 class Anchors:
     """The anchors of a turn's items, in order."""
 
-    __slots__ = ("_count", "_slots", "_words")
+    __slots__ = ("_count", "_last", "_slots", "_words")
 
     def __init__(self) -> None:
         self._words = array("Q")
         self._count = 0
+        self._last = -1  # record of the last item that is known
         self._slots: array[int] | None = None
 
     def __len__(self) -> int:
@@ -114,7 +115,9 @@ class Anchors:
         number = _times(place) if timed else number
         where = place.file << _FILE_SHIFT | place.offset
         self._words.extend((where, ordinal, number << _KIND_SHIFT | _PLACES[kind], key))
-        self._count += kind != UNKNOWN
+        if kind != UNKNOWN:
+            self._count += 1
+            self._last = record
         if self._slots is not None:
             self._note(record, key)
         return record
@@ -125,12 +128,9 @@ class Anchors:
 
     def last_kind(self) -> str | None:
         """The kind of the last item that Codex knows."""
-        words = self._words
-        for at in range(len(words) - _WORDS, -1, -_WORDS):
-            place = words[at + 2] & _KIND
-            if 0 < place < _GONE:
-                return KINDS[place]
-        return None
+        if self._last < 0:
+            return None
+        return KINDS[self._words[self._last * _WORDS + 2] & _KIND]
 
     def replace(
         self, record: int, kind: str, place: Place, *, number: int = 0, timed: bool = False
@@ -212,7 +212,8 @@ class Anchors:
         if sys.byteorder == "big":
             anchors._words.byteswap()
         kinds = anchors._words[2::_WORDS]
-        anchors._count = sum(0 < kind & _KIND < _GONE for kind in kinds)
+        known = [at for at, kind in enumerate(kinds) if 0 < kind & _KIND < _GONE]
+        anchors._count, anchors._last = len(known), known[-1] if known else -1
         return anchors
 
 

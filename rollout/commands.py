@@ -1,14 +1,17 @@
 """What a command was, as answers show it: one line of shell, its folder, what it did
 (rollout-format §7.2, §16.1; measured on Codex 0.169)."""
 
+import ntpath
 import posixpath
 import re
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
 from rollout.shapes import Fields, Unfit, absent, array, obj, text
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9+\-./:@\]_]+")
+_SINGLE: Final = re.compile(r"[^'\\^]*")
 _NUL_INSIDE: Final = "<command included NUL byte>"
 
 
@@ -22,8 +25,8 @@ def shell_line(words: list[str]) -> str:
 def _quoted(word: str) -> str:
     if _PLAIN.fullmatch(word):
         return word
-    if not word:
-        return "''"
+    if _SINGLE.fullmatch(word):
+        return f"'{word}'"
     pieces = []
     while word:
         piece, word = _piece(word)
@@ -66,7 +69,12 @@ _DRIVE: Final = re.compile(r"/[A-Za-z]:(?=/|$)")
 
 def uri_path(value: object) -> str:
     """The path that a ``file://`` URI stands for; Windows' paths in Windows' spelling (§7)."""
-    found = _FILE_URI.fullmatch(text(value))
+    return _uri_path(text(value))
+
+
+@lru_cache(maxsize=256)  # a thread names few folders, and each with every command
+def _uri_path(uri: str) -> str:
+    found = _FILE_URI.fullmatch(uri)
     if found is None:
         raise Unfit
     host, path = found[1] or "", unquote(found[2], errors="replace")
@@ -116,9 +124,10 @@ def command_actions(value: object, cwd: str) -> list[Any]:
 
 def _beneath(cwd: str, value: object) -> str:
     path = text(value)
-    if cwd.startswith("/"):
-        if not path:
-            return cwd
-        found = posixpath.normpath(posixpath.join(cwd, path))
-        return found[1:] if found.startswith("//") else found
-    return cwd.rstrip("\\") + "\\" + path.replace("/", "\\") if path else cwd
+    if not path:
+        return cwd
+    if not cwd.startswith("/"):
+        return ntpath.normpath(ntpath.join(cwd, path))
+    if path.startswith("/"):
+        return _without_dots(re.sub("//+", "/", path))
+    return posixpath.normpath(posixpath.join(cwd, path))

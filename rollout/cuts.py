@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from rollout.anchors import Place
-from rollout.legacy_turns import LegacyFold
+from rollout.legacy_turns import LegacyFold, skip_pattern
 from rollout.paginated_turns import PaginatedFold
 from rollout.persistence import Item
 from rollout.turns import Turn
@@ -27,12 +27,19 @@ class LegacyCuts(LegacyFold):
     """Cuts of a legacy thread: what was sent with a message stands before it, and belongs to the
     turn that begins with it."""
 
+    skip = skip_pattern("assistant")  # others may be sent with a message
+
     def __init__(self) -> None:
         super().__init__()
         self._starts: list[Place] = []
         """Of all turns there ever were."""
         self._prompt: Place | None = None
         """Where the lines began that belong to a user's message that follows them."""
+
+    def pass_over(self, count: int, highest: int) -> None:
+        super().pass_over(count, highest)
+        if count:
+            self._prompt = None
 
     def take(self, item: Item, before: Place, after: Place) -> None:
         count = self._index

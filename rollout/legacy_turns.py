@@ -22,16 +22,23 @@ from rollout.understood import (
 from rollout.wire import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 
 _PASSED_RESPONSES: Final = "|".join(kind for kind in RESPONSE_KINDS if kind != "message")
-_SKIP: Final = re.compile(
-    # Whatever the 24 characters are, no object begins in them, so the type is that of the line.
-    rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,19},)?"type":"(?:'
-    rb'response_item","payload":\{"type":"(?:(?:' + _PASSED_RESPONSES.encode() + rb')"'
-    # A message of a user may be the prompt of a hook (§14.6).
-    rb'|message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:assistant|developer|system)")'
-    rb'|(?:world_state|token_usage_record)"'
-    rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{)'
-    rb")(?P<counted>)"
-)
+
+
+def skip_pattern(roles: str) -> "re.Pattern[bytes]":
+    """Matches lines that begin no turn and are no item, messages in these roles among them."""
+    return re.compile(
+        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
+        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,19},)?"type":"(?:'
+        rb'response_item","payload":\{"type":"(?:(?:' + _PASSED_RESPONSES.encode() + rb')"'
+        rb'|message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:' + roles.encode() + rb')")'
+        rb'|(?:world_state|token_usage_record)"'
+        rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{)'
+        rb")(?P<counted>)"
+    )
+
+
+# A message of a user may be the prompt of a hook (§14.6).
+_SKIP: Final = skip_pattern("assistant|developer|system")
 _COUNTED: Final = frozenset(
     {
         *("session_meta", "turn_context", "response_item", "compacted", "world_state"),

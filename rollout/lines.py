@@ -126,7 +126,9 @@ class LineReader:
                     if needs:
                         match = needs.skip.match
                 elif found.lastgroup:
-                    self._count(found[1])
+                    self.passed += 1
+                    if (ordinal := found[1]) and (number := int(ordinal)) > self.highest:
+                        self.highest = number
                 elif found.lastindex:
                     places.append((start, newline))
                 start = search = newline + 1

@@ -117,10 +117,7 @@ def fold_file(
     """
     reader = LineReader()
     with open_rollout(path) as stream:
-        if path.name.endswith(COMPRESSED_SUFFIX):
-            _pass_bytes(stream, offset)
-        else:
-            stream.seek(offset)
+        pass_to(stream, path, offset)
         for line in reader.lines(stream, offset, fold):
             if reader.passed:
                 fold.pass_over(reader.passed, reader.highest)
@@ -140,7 +137,11 @@ def fold_file(
     return reader.end_offset
 
 
-def _pass_bytes(stream: RolloutStream, count: int) -> None:
+def pass_to(stream: RolloutStream, path: Path, offset: int) -> None:
+    """Have the stream of the file at ``path``, which was just opened, go on at ``offset``."""
+    if not path.name.endswith(COMPRESSED_SUFFIX):
+        stream.seek(offset)
+        return
     buffer = memoryview(bytearray(_SKIPPED_BYTES))
-    while count and (got := stream.readinto(buffer[: min(count, _SKIPPED_BYTES)])):
-        count -= got
+    while offset and (got := stream.readinto(buffer[: min(offset, _SKIPPED_BYTES)])):
+        offset -= got

@@ -98,7 +98,8 @@ def understand(line: Item) -> Read | None:
     if not isinstance(line.get("timestamp"), str):
         return None
     try:
-        absent(line.get("ordinal"), _ordinal)
+        if line.get("ordinal") is not None:
+            _ordinal(line["ordinal"])
         if kind == "event_msg":
             return _event(payload)
         if kind == "response_item":
