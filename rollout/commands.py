@@ -127,7 +127,8 @@ def _beneath(cwd: str, value: object) -> str:
     if not path:
         return cwd
     if not cwd.startswith("/"):
-        return ntpath.normpath(ntpath.join(cwd, path))
+        found = ntpath.normpath(ntpath.join(cwd, path))
+        return found.rstrip("\\") if found.startswith("\\") else found
     if path.startswith("/"):
         return _without_dots(re.sub("//+", "/", path))
     return posixpath.normpath(posixpath.join(cwd, path))

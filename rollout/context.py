@@ -49,13 +49,19 @@ class _At(NamedTuple):
 
 
 class _Rollbacks(LegacyCuts):
-    """Finds what a legacy thread has taken back (§13.5), and what compacted the rest of it."""
+    """Finds what a legacy thread has taken back (§13.5), and what compacted the rest of it.
+
+    For a model only turns count in which a user said something; those of a thread's list are also
+    others, such as one that was opened by a compaction.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.taken_back: list[tuple[int, int]] = []
         """Bytes from the first, inclusive, to the second, exclusive; in order."""
         self.compactions: list[int] = []
+        self._asked: list[int] = []
+        """Where turns begin in which a user said something."""
         self._at = 0
 
     def take(self, item: Item, before: Place, after: Place) -> None:
@@ -63,12 +69,16 @@ class _Rollbacks(LegacyCuts):
         super().take(item, before, after)
         if item.get("type") == "compacted" and understand(item):
             self.compactions.append(before.offset)
+        current = self._current
+        if current and current.first_user >= 0 and self._asked[-1:] != [current.start.offset]:
+            self._asked.append(current.start.offset)
 
     def _roll_back(self, count: int) -> None:
-        dropped = self.turns[-count:] if count else []
         super()._roll_back(count)
+        dropped = self._asked[-count:] if count else []
         if dropped:
-            start = dropped[0].start.offset
+            del self._asked[-count:]
+            start = dropped[0]
             self.compactions = [at for at in self.compactions if at < start]
             self.taken_back = [span for span in self.taken_back if span[0] < start]
             self.taken_back.append((start, self._at))

@@ -34,7 +34,8 @@ from rollout.shapes import (
     text,
     texts,
 )
-from rollout.turn_items import activity, mcp_call, picture, web_search
+from rollout.tool_items import mcp_call
+from rollout.turn_items import activity, picture, web_search
 
 
 def _user_message(event: Fields) -> Fields:
@@ -128,6 +129,7 @@ def _image(event: Fields) -> Fields:
         path=absent(event.get("saved_path"), absolute_path),
         transparent=event.get("transparent_background"),
         generation=event.get("generation_id"),
+        failure=event.get("failure"),
     )
 
 

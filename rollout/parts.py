@@ -15,6 +15,7 @@ from rollout.shapes import (
     flag,
     integer,
     member,
+    no_value,
     number,
     obj,
     same,
@@ -109,13 +110,9 @@ def agent_message(item_id: str | None, said: str, fields: Fields) -> Fields:
         "text": said,
         "phase": absent(fields.get("phase"), lambda value: member(value, PHASES)),
         "memoryCitation": absent(fields.get("memory_citation"), memory_citation),
-        "delivery": absent(fields.get("delivery"), _unknown),
+        "delivery": absent(fields.get("delivery"), no_value),
         "questions": absent(fields.get("questions"), questions),
     }
-
-
-def _unknown(value: object) -> Any:
-    raise Unfit  # no value was met that Codex reads
 
 
 def file_changes(value: object) -> list[Fields]:

@@ -85,6 +85,11 @@ def absent(value: object, read: Callable[[Any], Any]) -> Any:
     return None if value is None else read(value)
 
 
+def no_value(value: object) -> Any:
+    """A field in which no value but null was met that Codex reads."""
+    raise Unfit
+
+
 def default(fields: Fields, name: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
     """What ``read`` makes of a field that may be absent, but not null."""
     return read(fields[name]) if name in fields else otherwise
@@ -92,9 +97,11 @@ def default(fields: Fields, name: str, read: Callable[[Any], Any], otherwise: An
 
 def duration_ms(value: object) -> int | None:
     """A ``{"secs", "nanos"}`` in milliseconds; None if that is beyond 64 bits (§1.6)."""
-    fields = obj(value)
-    seconds = integer(fields.get("secs"), U64)
-    nanos = integer(fields.get("nanos"), (0, 2**32 - 1))
+    match value:
+        case {"secs": secs, "nanos": nanos} | [secs, nanos]:
+            seconds, nanos = integer(secs, U64), integer(nanos, (0, 2**32 - 1))
+        case _:
+            raise Unfit
     total = seconds * 1000 + nanos // 1_000_000
     return total if total <= I64[1] else None
 

@@ -2,67 +2,46 @@
 (rollout-format §7, §16.1; required fields and enumerations measured on Codex 0.169)."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from rollout.commands import command_actions, shell_line, uri_path
+from rollout.commands import uri_path
 from rollout.hooks import fragments
 from rollout.parts import (
-    PATCH_STATUS,
     absolute_path,
     agent_message,
     agent_path,
-    file_changes,
-    mcp_result,
     review_target,
     review_text,
     user_input,
     web_action,
 )
 from rollout.shapes import (
-    I32,
     U64,
     Fields,
     Unfit,
     absent,
     array,
-    camel,
     default,
-    duration_ms,
     flag,
     integer,
     member,
+    no_value,
     obj,
     same,
     text,
     texts,
     uuid,
 )
+from rollout.tool_items import collab_call, command, dynamic_call, file_change, mcp_item
 
 Build = Callable[[str, Fields], Fields]
 
-_COMMAND_STATUS: Final = camel("in_progress", "completed", "failed", "declined")
-_COMMAND_SOURCE: Final = camel(
-    "agent", "user_shell", "unified_exec_startup", "unified_exec_interaction"
-)
-_MCP_STATUS: Final = same("inProgress", "completed", "failed")
-_TOOL_STATUS: Final = camel("in_progress", "completed", "failed")
-_COLLAB_STATUS: Final = camel("in_progress", "completed", "failed", "interrupted")
-_COLLAB_TOOL: Final = camel(
-    *("spawn_agent", "send_input", "resume_agent", "wait", "close_agent", "send_message"),
-    *("followup_task", "interrupt_agent", "list_agents"),
-)
-_AGENT_STATE: Final = camel("pending_init", "running", "interrupted", "shutdown", "not_found")
 ACTIVITY: Final = same("started", "interacted", "interrupted", "completed")
 _OUTPUT_PARTS: Final = {
     "input_text": ("text",),
     "input_image": ("image_url",),
     "input_audio": ("audio_url",),
     "encrypted_content": ("encrypted_content",),
-}
-_CONTENT_PARTS: Final = {
-    "inputText": "text",
-    "inputImage": "imageUrl",
-    "inputAudio": "audioUrl",
 }
 
 
@@ -90,144 +69,6 @@ def _reasoning(item_id: str, item: Fields) -> Fields:
     content = default(item, "raw_content", texts, [])
     summary = texts(item.get("summary_text"))
     return {"type": "reasoning", "id": item_id, "summary": summary, "content": content}
-
-
-def _command(item_id: str, item: Fields) -> Fields:
-    cwd = uri_path(item.get("cwd"))
-    absent(item.get("interaction_input"), text)
-    output = absent(item.get("aggregated_output"), text)
-    return {
-        "type": "commandExecution",
-        "id": item_id,
-        "pluginId": absent(item.get("plugin_id"), text),
-        "scriptPath": absent(item.get("script_path"), text),
-        "command": shell_line(texts(item.get("command"))),
-        "cwd": cwd,
-        "processId": absent(item.get("process_id"), text),
-        "source": member(item.get("source"), _COMMAND_SOURCE),
-        "status": member(item.get("status"), _COMMAND_STATUS),
-        "commandActions": command_actions(item.get("parsed_cmd"), cwd),
-        "aggregatedOutput": output or None,
-        "exitCode": absent(item.get("exit_code"), lambda value: integer(value, I32)),
-        "durationMs": absent(item.get("duration"), duration_ms),
-    }
-
-
-def _file_change(item_id: str, item: Fields) -> Fields:
-    absent(item.get("auto_approved"), flag)
-    absent(item.get("stdout"), text)
-    absent(item.get("stderr"), text)
-    changes = file_changes(item.get("changes"))
-    # A patch that is not finished has no status.
-    status = absent(item.get("status"), lambda value: member(value, PATCH_STATUS)) or "inProgress"
-    return {"type": "fileChange", "id": item_id, "changes": changes, "status": status}
-
-
-def _mcp_call(item_id: str, item: Fields) -> Fields:
-    if "arguments" not in item:
-        raise Unfit
-    said = {
-        name: absent(item.get(name), text)
-        for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
-    }
-    return {
-        **mcp_call(item_id, item, said),
-        "status": member(item.get("status"), _MCP_STATUS),
-        "pluginId": absent(item.get("pluginId"), text),
-        "readOnlyHint": absent(item.get("readOnlyHint"), flag),
-        "result": absent(item.get("result"), mcp_result),
-        "error": absent(item.get("error"), _mcp_error),
-        "durationMs": absent(item.get("duration"), duration_ms),
-    }
-
-
-def _mcp_error(value: object) -> Fields:
-    return {"message": text(obj(value).get("message"))}
-
-
-def mcp_call(item_id: str, call: Fields, said: Fields) -> Fields:
-    """What a tool call of an MCP server begins with; ``said`` is about the app it is part of."""
-    app = None
-    if said["connectorId"] is not None:
-        app = {
-            "connectorId": said["connectorId"],
-            "linkId": said["linkId"],
-            "resourceUri": said["mcpAppResourceUri"],
-            "appName": said["appName"],
-            "actionName": said["actionName"],
-        }
-    shown: Fields = {
-        "type": "mcpToolCall",
-        "id": item_id,
-        "server": text(call.get("server")),
-        "tool": text(call.get("tool")),
-        "arguments": call.get("arguments"),
-        "appContext": app,
-        "mcpAppUi": None,
-    }
-    if said["mcpAppResourceUri"] is not None:
-        shown["mcpAppResourceUri"] = said["mcpAppResourceUri"]
-    return shown
-
-
-def _dynamic_call(item_id: str, item: Fields) -> Fields:
-    if "arguments" not in item:
-        raise Unfit
-    absent(item.get("error"), text)
-    return {
-        "type": "dynamicToolCall",
-        "id": item_id,
-        "namespace": absent(item.get("namespace"), text),
-        "tool": text(item.get("tool")),
-        "arguments": item["arguments"],
-        "status": member(item.get("status"), _TOOL_STATUS),
-        "contentItems": absent(item.get("content_items"), _content_items),
-        "success": absent(item.get("success"), flag),
-        "durationMs": absent(item.get("duration"), duration_ms),
-    }
-
-
-def _content_items(value: object) -> list[Fields]:
-    shown = []
-    for each in array(value):
-        part = obj(each)
-        kind = text(part.get("type"))
-        name = member(kind, _CONTENT_PARTS)
-        shown.append({"type": kind, name: text(part.get(name))})
-    return shown
-
-
-def _collab_call(item_id: str, item: Fields) -> Fields:
-    for each in default(item, "receiver_agents", array, []):
-        agent = obj(each)
-        uuid(agent.get("thread_id"))
-        absent(agent.get("agent_nickname"), text)
-        absent(agent.get("agent_role"), text)
-    receivers = [uuid(each) for each in default(item, "receiver_thread_ids", array, [])]
-    states = default(item, "agents_states", obj, {})
-    return {
-        "type": "collabAgentToolCall",
-        "id": item_id,
-        "tool": member(item.get("tool"), _COLLAB_TOOL),
-        "status": member(item.get("status"), _COLLAB_STATUS),
-        "senderThreadId": uuid(item.get("sender_thread_id")),
-        "receiverThreadIds": receivers,
-        "prompt": absent(item.get("prompt"), text),
-        "model": absent(item.get("model"), text),
-        "reasoningEffort": absent(item.get("reasoning_effort"), text),
-        "agentsStates": {uuid(thread): _agent_state(state) for thread, state in states.items()},
-    }
-
-
-def _agent_state(value: object) -> Fields:
-    match value:
-        case str(name):
-            return {"status": member(name, _AGENT_STATE), "message": None}
-        case {"completed": said, **others} if not others:
-            return {"status": "completed", "message": absent(said, text)}
-        case {"errored": said, **others} if not others:
-            return {"status": "errored", "message": text(said)}
-    raise Unfit
 
 
 def activity(item_id: str, item: Fields) -> Fields:
@@ -271,6 +112,7 @@ def picture(
     path: str | None,
     transparent: object = None,
     generation: object = None,
+    failure: object = None,
 ) -> Fields:
     """A picture that was made, as an item of two kinds or an ``image_generation_end`` tells."""
     shown = {
@@ -280,14 +122,10 @@ def picture(
         "revisedPrompt": prompt,
         "result": text(item.get("result")),
         "transparentBackground": absent(transparent, flag),
-        "failure": absent(item.get("failure"), _no_value),
+        "failure": absent(failure, no_value),
         "generationId": absent(generation, text),
     }
     return shown if path is None else {**shown, "savedPath": path}
-
-
-def _no_value(value: object) -> Any:
-    raise Unfit  # no value was met that Codex reads
 
 
 def _extension(item_id: str, item: Fields) -> Fields:
@@ -300,7 +138,7 @@ def _extension(item_id: str, item: Fields) -> Fields:
         }
     if kind == "image_gen.generation":
         for each in default(item, "inputImages", array, []):
-            _no_value(each)
+            no_value(each)
         return picture(
             item_id,
             item,
@@ -308,6 +146,7 @@ def _extension(item_id: str, item: Fields) -> Fields:
             path=absent(item.get("savedPath"), absolute_path),
             transparent=item.get("transparentBackground"),
             generation=item.get("generationId"),
+            failure=item.get("failure"),
         )
     if kind == "web.search":
         query = text(item.get("query"))
@@ -360,11 +199,11 @@ BUILDS: Final[dict[str, Build]] = {
     "AgentMessage": _agent_message,
     "Plan": _plan,
     "Reasoning": _reasoning,
-    "CommandExecution": _command,
-    "FileChange": _file_change,
-    "McpToolCall": _mcp_call,
-    "DynamicToolCall": _dynamic_call,
-    "CollabAgentToolCall": _collab_call,
+    "CommandExecution": command,
+    "FileChange": file_change,
+    "McpToolCall": mcp_item,
+    "DynamicToolCall": dynamic_call,
+    "CollabAgentToolCall": collab_call,
     "SubAgentActivity": activity,
     "WebSearch": web_search,
     "ImageView": _image_view,

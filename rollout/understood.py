@@ -142,7 +142,8 @@ def _started(payload: Fields) -> TurnEvent:
     absent(payload.get("model_context_window"), integer)
     absent(payload.get("turn_attribution"), obj)
     default(payload, "collaboration_mode_kind", lambda value: member(value, _MODES), "default")
-    return _turn_event(payload)
+    begins = {name: payload.get(name) for name in ("turn_id", "root_turn_id", "started_at")}
+    return _turn_event(begins)
 
 
 def _turn_event(payload: Fields) -> TurnEvent:
