@@ -16,10 +16,12 @@ from rollout.cuts import LegacyCuts
 from rollout.errors import HistoryUnknown
 from rollout.history import Find, Part, history_parts, source_meta
 from rollout.lines import BadLine, Line, LineReader, Needs, open_rollout, parse_line
+from rollout.paginated_turns import PaginatedFold, paginated_skip
 from rollout.persistence import LEGACY, PAGINATED, Item
 from rollout.shapes import Fields
-from rollout.thread_turns import fold_file, pass_to
-from rollout.understood import understand
+from rollout.thread_turns import fold_file, fold_parts, pass_to
+from rollout.turns import Turn
+from rollout.understood import ROLLED_BACK, understand
 
 _KEPT_CHARACTERS: Final = 80_000
 """Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""
@@ -33,10 +35,6 @@ def _all_but(kinds: str) -> "re.Pattern[bytes]":
     )
 
 
-class _Compactions:
-    skip = _all_but("compacted")
-
-
 class _Items:
     skip = _all_but("compacted|response_item")
 
@@ -48,40 +46,78 @@ class _At(NamedTuple):
     offset: int
 
 
-class _Rollbacks(LegacyCuts):
-    """Finds what a legacy thread has taken back (§13.5), and what compacted the rest of it.
+class _Past:
+    """What a thread has taken back (§13.5), and what compacted the rest of it.
 
     For a model only turns count in which a user said something; those of a thread's list are also
-    others, such as one that was opened by a compaction.
+    others, such as one that was opened by a compaction. Paginated threads list also turns that
+    were rolled back, but a model is not told of them.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.taken_back: list[tuple[int, int]] = []
-        """Bytes from the first, inclusive, to the second, exclusive; in order."""
-        self.compactions: list[int] = []
-        self._asked: list[int] = []
-        """Where turns begin in which a user said something."""
-        self._at = 0
+        self.taken_back: list[tuple[_At, _At]] = []
+        """From the first, inclusive, to the second, exclusive; in order."""
+        self.compactions: list[_At] = []
+        self._asked: list[_At] = []
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
-        self._at = before.offset
-        super().take(item, before, after)
-        if item.get("type") == "compacted" and understand(item):
-            self.compactions.append(before.offset)
-        current = self._current
-        if current and current.first_user >= 0 and self._asked[-1:] != [current.start.offset]:
-            self._asked.append(current.start.offset)
+    def user_spoke(self, turn: Turn) -> None:
+        """A user said something in the turn."""
+        start = _At(turn.start.file, turn.start.offset)
+        if self._asked[-1:] != [start]:
+            self._asked.append(start)
 
-    def _roll_back(self, count: int) -> None:
-        super()._roll_back(count)
+    def roll_back(self, count: int, end: _At) -> None:
+        """So many turns were taken back by the line at ``end``."""
         dropped = self._asked[-count:] if count else []
         if dropped:
             del self._asked[-count:]
             start = dropped[0]
             self.compactions = [at for at in self.compactions if at < start]
             self.taken_back = [span for span in self.taken_back if span[0] < start]
-            self.taken_back.append((start, self._at))
+            self.taken_back.append((start, end))
+
+
+class _LegacyPast(LegacyCuts):
+    """Finds the past of a legacy thread; that of a turn begins with what was sent for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past = _Past()
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        super().take(item, before, after)
+        read = understand(item)
+        at = _At(before.file, before.offset)
+        if read and read.kind == "compacted":
+            self.past.compactions.append(at)
+        elif read and read.kind == ROLLED_BACK:
+            self.past.roll_back(read.payload["num_turns"], at)
+        elif read and read.kind == "user_message" and self._current:
+            self.past.user_spoke(self._current)
+
+
+class _PaginatedPast(PaginatedFold):
+    """Finds the past of a paginated thread."""
+
+    skip = paginated_skip("world_state|token_usage_record|realtime_item")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past = _Past()
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        highest = self._highest
+        super().take(item, before, after)
+        read = understand(item) if self._highest > highest else None
+        at = _At(before.file, before.offset)
+        if read and read.kind == "compacted":
+            self.past.compactions.append(at)
+        elif read and read.kind == ROLLED_BACK:
+            self.past.roll_back(read.payload["num_turns"], at)
+        elif read and read.item and read.item["type"] == "userMessage":
+            turn = self._known.get(str(read.payload.get("turn_id")))
+            if turn:
+                self.past.user_spoke(turn)
 
 
 def context_items(path: Path, find: Find) -> Iterator[Fields]:
@@ -97,34 +133,36 @@ def context_items(path: Path, find: Find) -> Iterator[Fields]:
     """
     mode = source_meta(path).get("history_mode", LEGACY)
     if mode == PAGINATED:
-        context = _Context(history_parts(path, find))
-        last = None
-        for at, item in context.lines(_Compactions()):
-            last = at if item["type"] == "compacted" else last
+        parts = history_parts(path, find)
+        paginated = _PaginatedPast()
+        fold_parts(parts, paginated)
+        past = paginated.past
     elif mode == LEGACY:
-        fold = _Rollbacks()
-        fold_file(path, fold)
-        context = _Context([Part(path, "", None, None)], fold.taken_back)
-        last = _At(0, fold.compactions[-1]) if fold.compactions else None
+        parts = [Part(path, "", None, None)]
+        legacy = _LegacyPast()
+        fold_file(path, legacy)
+        past = legacy.past
     else:
         raise HistoryUnknown(path, mode)
-    yield from context.items(last)
+    context = _Context(parts, past, mode)
+    yield from context.items()
 
 
 class _Context:
     """Reads the items of a thread from the files that its history is in."""
 
-    def __init__(self, parts: list[Part], taken_back: list[tuple[int, int]] | None = None) -> None:
-        """``taken_back`` are bytes of the only file of a legacy thread; None in others."""
+    def __init__(self, parts: list[Part], past: _Past, mode: str) -> None:
         self._parts = parts
-        self._taken_back = taken_back
+        self._past = past
+        self._mode = mode
 
-    def items(self, last: _At | None) -> Iterator[Fields]:
-        """What the model is shown, when the history was compacted ``last`` there."""
-        if last is None:
+    def items(self) -> Iterator[Fields]:
+        """What the model is shown."""
+        if not self._past.compactions:
             yield from self._responses()
             return
-        [payload] = [item["payload"] for at, item in self._one(last) if at == last]
+        last = self._past.compactions[-1]
+        payload = next(item["payload"] for _, item in self.lines(_Items(), last))
         history = payload.get("replacement_history")
         if history is None:
             yield from self._users_before(last)
@@ -134,19 +172,14 @@ class _Context:
             yield from (item for item in history if item.get("type") != "ghost_snapshot")
         yield from self._responses(last)
 
-    def _one(self, at: _At) -> Iterator[tuple[_At, Item]]:
-        for place, item in self.lines(_Items(), at):
-            yield place, item
-            return
-
     def _responses(self, start: _At | None = None, end: _At | None = None) -> Iterator[Fields]:
-        spans = deque(self._taken_back or ())
+        spans = deque(self._past.taken_back)
         for at, item in self.lines(_Items(), start):
             if at == end:
                 return
-            while spans and spans[0][1] <= at.offset:
+            while spans and spans[0][1] <= at:
                 spans.popleft()
-            if item["type"] == "response_item" and not (spans and spans[0][0] <= at.offset):
+            if item["type"] == "response_item" and not (spans and spans[0][0] <= at):
                 yield item["payload"]
 
     def _users_before(self, end: _At) -> Iterator[Fields]:
@@ -177,7 +210,7 @@ class _Context:
                     item = parse_line(line) if isinstance(line, Line) else None
                     if item is None or isinstance(item, BadLine) or understand(item) is None:
                         continue
-                    if self._taken_back is None:
+                    if self._mode == PAGINATED:
                         ordinal = item.get("ordinal")
                         if not isinstance(ordinal, int) or ordinal <= highest:
                             continue

@@ -18,13 +18,19 @@ from rollout.understood import (
 )
 from rollout.wire import UNKNOWN, has_times, unknown_item
 
-_SKIP: Final = re.compile(
-    # Whatever the 24 characters are, no object begins in them, so the type is that of the line.
-    rb'\{"timestamp":"[^{]{24}","ordinal":(?P<counted>\d{1,19}),"type":"(?:'
-    rb'response_item","payload":\{"type":"(?:' + "|".join(RESPONSE_KINDS).encode() + rb')"'
-    rb'|(?:world_state|token_usage_record|compacted|realtime_item)"'
-    rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{))'
-)
+
+def paginated_skip(kinds: str) -> "re.Pattern[bytes]":
+    """Matches lines that begin or end no turn and are no item, those of these kinds among them."""
+    return re.compile(
+        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
+        rb'\{"timestamp":"[^{]{24}","ordinal":(?P<counted>\d{1,19}),"type":"(?:'
+        rb'response_item","payload":\{"type":"(?:' + "|".join(RESPONSE_KINDS).encode() + rb')"'
+        rb"|(?:" + kinds.encode() + rb')"'
+        rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{))'
+    )
+
+
+_SKIP: Final = paginated_skip("world_state|token_usage_record|compacted|realtime_item")
 
 
 class PaginatedFold:

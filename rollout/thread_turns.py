@@ -2,7 +2,7 @@
 (rollout-format §13.2, §14, §15)."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -89,11 +89,21 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
         parts, missing = parts[-1:], None
     start = meta.get("subagent_history_start_ordinal")
     paginated = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
-    for number, part in enumerate(parts):
-        fold_file(part.path, paginated, file=number, end_ordinal=part.end_ordinal)
-        if part.end_ordinal is not None:
-            paginated.cut(part.end_ordinal)
+    fold_parts(parts, paginated)
     return ThreadTurns(mode, parts, paginated.turns, [*paginated.strays.values()], missing)
+
+
+def fold_parts(parts: Sequence[Part], fold: PaginatedFold) -> None:
+    """Have ``fold`` look at the lines of a history that count, file by file (§15.6).
+
+    Raises:
+        DamagedCompression: a file is damaged.
+        OSError: a file cannot be read.
+    """
+    for number, part in enumerate(parts):
+        fold_file(part.path, fold, file=number, end_ordinal=part.end_ordinal)
+        if part.end_ordinal is not None:
+            fold.cut(part.end_ordinal)
 
 
 def fold_file(

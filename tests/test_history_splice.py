@@ -205,6 +205,20 @@ def test_what_was_rolled_back_is_not_told_to_a_model_nor_its_compaction(home: Pa
     assert context(home, path) == []
 
 
+def test_a_model_is_not_told_what_a_paginated_thread_lists_though_rolled_back(home: Path) -> None:
+    asked = {"type": "UserMessage", "id": "u", "content": []}
+    lines = []
+    for name in "AB":
+        started, *rest = a_turn(name)
+        question = event("item_completed", thread_id=THREAD_ID, turn_id=name, item=asked)
+        lines += [started, question, *rest]
+    back = event("thread_rolled_back", num_turns=1)
+    write(home, 1, numbered([first_line(PAGINATED), *lines]))
+    path = write_fork(home, 2, 1, 13, [back, *a_turn("C")])
+    assert [turn.id for turn in opened(home, path).turns] == ["A", "B", "C"]
+    assert context(home, path) == ["prompt A", "answer A", "prompt C", "answer C"]
+
+
 def test_the_prompt_of_a_made_up_turn_is_rolled_back_with_it(home: Path) -> None:
     lines = []
     for name in ("one", "two"):
