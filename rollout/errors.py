@@ -6,6 +6,7 @@ RolloutError
 ├ DamagedCompression(reason, offset)
 ├ NotAppendable(path, reason)
 ├ HistoryIncomplete(path, reason)
+├ HistoryUnknown(path, mode)
 ├ TurnNotFound(turn_id, turn_ids)
 ├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
@@ -69,6 +70,15 @@ class HistoryIncomplete(RolloutError):
         self.path = path
         self.reason = reason
         super().__init__(f"the history of {path.name} is not all there: {reason}")
+
+
+class HistoryUnknown(RolloutError):
+    """A thread has a history mode that this version does not know, and does not guess at."""
+
+    def __init__(self, path: Path, mode: object) -> None:
+        self.path = path
+        self.mode = mode
+        super().__init__(f"{path.name} has the history mode {mode!r}, which is not known here")
 
 
 class TurnNotFound(RolloutError):

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from rollout.anchors import Place
 from rollout.appender import encoded, timestamp
 from rollout.creation import NewThread, first_line, new_id
+from rollout.cuts import Cuts, LegacyCuts, PaginatedCuts
 from rollout.errors import TurnNotFound, TurnUnfinished
 from rollout.history import Find, Part, history_parts, records
 from rollout.lines import open_rollout
 from rollout.persistence import LEGACY, PAGINATED, Item
-from rollout.turns import ABORTED, LegacyTurns, PaginatedTurns, Place, Turn, Turns
+from rollout.turns import Turn
+from rollout.understood import ABORTED
 from rollout.whole import whole_file
 
 _COPIED_BYTES: Final = 256 * 1024
@@ -71,7 +74,7 @@ def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
 
 
 def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
-    turns = LegacyTurns()
+    turns = LegacyCuts()
     end = Place(0, 0, 0)
     for item, start, after in records(path):
         end = Place(0, after, 0)
@@ -82,7 +85,7 @@ def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
 
 def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
     parts = history_parts(path, find)
-    turns = PaginatedTurns()
+    turns = PaginatedCuts()
     end = Place(0, 0, 0)
     empty = True
     for item, before, after in _numbered(parts):
@@ -103,7 +106,7 @@ def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork
     return Fork(thread, lines, None)
 
 
-def _place(turns: Turns, cut: Cut, end: Place) -> Place:
+def _place(turns: Cuts, cut: Cut, end: Place) -> Place:
     wanted = cut.before if cut.through is None else cut.through
     if wanted is None:
         return end
@@ -117,7 +120,7 @@ def _place(turns: Turns, cut: Cut, end: Place) -> Place:
     return turns.behind(turn) or end
 
 
-def _interruption(turns: Turns, place: Place) -> Iterator[Item]:
+def _interruption(turns: Cuts, place: Place) -> Iterator[Item]:
     """What is said to a turn that is cut off before its end (§13.1)."""
     inside = [turn for turn in turns.turns if turn.explicit and turn.start < place]
     if not inside:

@@ -53,6 +53,20 @@ def history_parts(path: Path, find: Find) -> list[Part]:
         HistoryIncomplete: one of them is not here, or cannot be one.
         OSError: one of them cannot be read.
     """
+    parts, missing = known_parts(path, find)
+    if missing is not None:
+        raise missing
+    return parts
+
+
+def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete | None]:
+    """As :func:`history_parts`, but without those that are not here, and why they are not.
+
+    Raises:
+        DamagedCompression: one of them is damaged before its ``session_meta``.
+        HistoryIncomplete: the thread's own file has no ``session_meta``.
+        OSError: one of them cannot be read.
+    """
     parts: list[Part] = []
     end: int | None = None
     offset: int | None = None
@@ -60,26 +74,29 @@ def history_parts(path: Path, find: Find) -> list[Part]:
         name = parse_name(path.name)
         rollout_id = name.rollout_id if name else None
         if rollout_id is None:
-            raise HistoryIncomplete(
-                path, "its name does not end in an id, so that nothing can name it"
-            )
+            reason = "its name does not end in an id, so that nothing can name it"
+            return parts or [Part(path, "", None, None)], HistoryIncomplete(path, reason)
         if any(part.rollout_id == rollout_id for part in parts) or len(parts) > _MOST_BASES:
-            raise HistoryIncomplete(path, "its history leads back to itself")
+            return parts, HistoryIncomplete(path, "its history leads back to itself")
+        try:
+            base = source_meta(path).get("history_base")
+        except HistoryIncomplete as error:
+            if not parts:
+                raise
+            return parts, error
         parts.insert(0, Part(path, rollout_id, end, offset))
-        base = source_meta(path).get("history_base")
         if base is None:
-            return parts
+            return parts, None
         match base:
             case {"thread_id": str(base_id), "end_ordinal_exclusive": int(end)}:
                 found = find(parse_uuid(base_id) or base_id)
                 offset = base.get("end_byte_offset")
                 offset = offset if isinstance(offset, int) else None
             case _:
-                raise HistoryIncomplete(path, "its history_base cannot be read")
+                return parts, HistoryIncomplete(path, "its history_base cannot be read")
         if found is None:
-            raise HistoryIncomplete(
-                path, f"its history begins in rollout {base_id}, which is not here"
-            )
+            reason = f"its history begins in rollout {base_id}, which is not here"
+            return parts, HistoryIncomplete(path, reason)
         path = found
 
 

@@ -33,7 +33,9 @@ class Needs(Protocol):
 
     skip: "re.Pattern[bytes]"
     """Matches at the start of a needless line. If its group 1 took part, the line is not
-    needless but only the latest of its kind count: see :attr:`LineReader.latest`."""
+    needless but only the latest of its kind count: see :attr:`LineReader.latest`. If that group
+    has a name, the line is needless but counted, and the group is its ordinal, or empty: see
+    :attr:`LineReader.passed`."""
 
 
 class RolloutStream(Protocol):
@@ -70,6 +72,10 @@ class LineReader:
     latest: "deque[Line]"
     """The last few lines that the pattern of the needs set apart; ``latest_seen`` counts all."""
     latest_seen: int
+    passed: int
+    """How many lines were passed over and counted; whoever looks may set it to 0."""
+    highest: int
+    """The highest ordinal of these lines, -1 if none had one."""
 
     def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
         self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
@@ -86,11 +92,13 @@ class LineReader:
         size = len(buffer)
         latest: deque[Line] = deque(maxlen=4)
         self.latest, self.latest_seen, self.end_offset = latest, 0, offset
+        self.passed, self.highest = 0, -1
         match = needs.skip.match if needs else _NOTHING.match
         have = 0  # bytes of an unfinished line at the front of the buffer
         base = line_start = offset  # content offsets of buffer[0] and of the current line
         long_line: bytearray | None = None  # front of a needed line longer than the buffer
         dropping = False  # inside a line that is not needed ...
+        counted: bytes | None = None  # ... but counted, with this ordinal
         unusable = ""  # ... or cannot be used, and why
         while got := stream.readinto(view[have:]):
             end = have + got
@@ -104,6 +112,9 @@ class LineReader:
                     if unusable:
                         yield BadLine(line_start, unusable)
                         unusable = ""
+                    elif counted is not None:
+                        self._count(counted)
+                    counted = None
                 elif long_line is not None:
                     long_line += view[start:newline]
                     yield Line(line_start, long_line)
@@ -114,6 +125,10 @@ class LineReader:
                     yield Line(base + start, bytes(view[start:newline]))
                     if needs:
                         match = needs.skip.match
+                elif found.lastgroup:
+                    self.passed += 1
+                    if (ordinal := found[1]) and (number := int(ordinal)) > self.highest:
+                        self.highest = number
                 elif found.lastindex:
                     places.append((start, newline))
                 start = search = newline + 1
@@ -135,8 +150,9 @@ class LineReader:
                 # One line fills the buffer: keep it apart if it is needed, else let it pass.
                 # Leading blanks count for nothing, however many NULs a crash has left.
                 found = match(buffer, 0, end)
-                if found is not None and not found.lastindex:
+                if found is not None and (found.lastgroup or not found.lastindex):
                     dropping = True
+                    counted = bytes(found[1]) if found.lastgroup else None
                 elif front := buffer.lstrip(_BLANK):
                     if front.removeprefix(_BYTE_ORDER_MARK).startswith(b"{"):
                         long_line = bytearray(buffer)
@@ -151,6 +167,11 @@ class LineReader:
             yield BadLine(line_start, unusable, ended=False)
         elif have and not dropping:
             yield Line(line_start, bytes(view[:have]), ended=False)
+
+    def _count(self, ordinal: bytes) -> None:
+        self.passed += 1
+        if ordinal and (number := int(ordinal)) > self.highest:
+            self.highest = number
 
 
 _NOTHING = re.compile(rb"(?!)")

@@ -110,7 +110,7 @@ class FileSource:
         self._facts: dict[str, object] = {}
         self._meta_index: int | None = None
         if path.name.endswith(COMPRESSED_SUFFIX):
-            self._plain = _decompressed(path)
+            self._plain = decompressed(path)
         if new:
             self._bounds = array("Q", [0])
         else:
@@ -220,7 +220,7 @@ def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]"
     return bounds
 
 
-def _decompressed(path: Path) -> BinaryIO:
+def decompressed(path: Path) -> BinaryIO:
     """The plain content in a file without a name, as only the front of it could be read
     otherwise."""
     with open_rollout(path) as stream:

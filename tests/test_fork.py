@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from rollout.anchors import Place
 from rollout.creation import NewThread
+from rollout.cuts import LegacyCuts, PaginatedCuts
 from rollout.errors import DamagedCompression, HistoryIncomplete, TurnNotFound, TurnUnfinished
 from rollout.fork import Cut, plan_fork, write_fork
 from rollout.lines import (
@@ -23,7 +25,6 @@ from rollout.lines import (
 )
 from rollout.names import append_name, read_names
 from rollout.scan import scan_home
-from rollout.turns import LegacyTurns, PaginatedTurns, Place
 from rollout.writer_lock import WriterLock
 from state.errors import ThreadArchived, ThreadNotFound, UnsupportedHistory
 from state.fork import Forked, fork_thread
@@ -74,7 +75,7 @@ def plain(lines: list[Record]) -> list[Record]:
 
 
 def turn_ids(lines: list[Record], mode: str) -> list[str]:
-    turns = LegacyTurns() if mode == "legacy" else PaginatedTurns()
+    turns = LegacyCuts() if mode == "legacy" else PaginatedCuts()
     for number, line in enumerate(lines):
         turns.take(line, Place(0, number, 0), Place(0, number + 1, 0))
     return [turn.id for turn in turns.turns]

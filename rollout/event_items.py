@@ -1,0 +1,188 @@
+"""Items of legacy threads: events of the UI as ThreadItems
+(rollout-format §14.5, §16.1; required fields and enumerations measured on Codex 0.169).
+
+An item without an id of its own is given ``id`` None here: whoever counts the items has it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rollout.parts import (
+    PATCH_STATUS,
+    absolute_path,
+    agent_message,
+    file_changes,
+    image_detail,
+    image_input,
+    local_image_input,
+    mcp_result,
+    review_target,
+    review_text,
+    text_input,
+)
+from rollout.shapes import (
+    Fields,
+    Unfit,
+    absent,
+    array,
+    default,
+    duration_ms,
+    flag,
+    integer,
+    member,
+    obj,
+    text,
+    texts,
+)
+from rollout.tool_items import mcp_call
+from rollout.turn_items import activity, picture, web_search
+
+
+def _user_message(event: Fields) -> Fields:
+    said = text(event.get("message"))
+    content = [text_input(said, event)]  # read even if it is not shown
+    if not said.strip():
+        content = []
+    details = default(event, "image_details", array, [])
+    for place, url in enumerate(absent(event.get("images"), texts) or ()):
+        content.append(image_input("url", url, _nth(details, place)))
+    local_details = default(event, "local_image_details", array, [])
+    for place, path in enumerate(default(event, "local_images", texts, [])):
+        content.append(local_image_input(path, _nth(local_details, place)))
+    for detail in (*details, *local_details):
+        image_detail(detail)
+    for url in absent(event.get("audio"), texts) or ():
+        content.append({"type": "audio", "url": url})
+    for path in default(event, "local_audio", texts, []):
+        content.append({"type": "localAudio", "path": path})
+    client = absent(event.get("client_id"), text)
+    return {"type": "userMessage", "id": None, "clientId": client, "content": content}
+
+
+def _nth(values: list[Any], place: int) -> Any:
+    return values[place] if place < len(values) else None
+
+
+def _agent_message(event: Fields) -> Fields:
+    return agent_message(None, text(event.get("message")), event)
+
+
+def _reasoning(event: Fields) -> Fields:
+    said = text(event.get("text"))
+    summary = [] if event.get("type") == RAW_REASONING else [said]
+    content = [] if summary else [said]
+    return {"type": "reasoning", "id": None, "summary": summary, "content": content}
+
+
+def _mcp_call(event: Fields) -> Fields:
+    said = {
+        name: absent(event.get(field), text)
+        for name, field in (
+            ("connectorId", "connector_id"),
+            ("linkId", "link_id"),
+            ("appName", "app_name"),
+            ("actionName", "action_name"),
+            ("mcpAppResourceUri", "mcp_app_resource_uri"),
+        )
+    }
+    text(event.get("turn_id", ""))
+    outcome = obj(event.get("result"))
+    result, error = None, None
+    if set(outcome) == {"Ok"}:
+        result = mcp_result(outcome["Ok"])
+        failed = outcome["Ok"].get("isError") is True
+    elif set(outcome) == {"Err"}:
+        error, failed = {"message": text(outcome["Err"])}, True
+    else:
+        raise Unfit
+    return {
+        **mcp_call(text(event.get("call_id")), obj(event.get("invocation")), said),
+        "status": "failed" if failed else "completed",
+        "pluginId": absent(event.get("plugin_id"), text),
+        "readOnlyHint": absent(event.get("read_only_hint"), flag),
+        "result": result,
+        "error": error,
+        "durationMs": duration_ms(event.get("duration")),
+    }
+
+
+def _patch(event: Fields) -> Fields:
+    text(event.get("stdout"))
+    text(event.get("stderr"))
+    flag(event.get("success"))
+    text(event.get("turn_id", ""))
+    changes = default(event, "changes", file_changes, [])
+    status = member(event.get("status"), PATCH_STATUS)
+    call_id = text(event.get("call_id"))
+    return {"type": "fileChange", "id": call_id, "changes": changes, "status": status}
+
+
+def _web_search(event: Fields) -> Fields:
+    return web_search(text(event.get("call_id")), event)
+
+
+def _image(event: Fields) -> Fields:
+    return picture(
+        text(event.get("call_id")),
+        event,
+        prompt=absent(event.get("revised_prompt"), text),
+        path=absent(event.get("saved_path"), absolute_path),
+        transparent=event.get("transparent_background"),
+        generation=event.get("generation_id"),
+        failure=event.get("failure"),
+    )
+
+
+def _compaction(event: Fields) -> Fields:
+    if "turn_id" in event:
+        raise Unfit
+    return {"type": "contextCompaction", "id": None}
+
+
+def _entered_review(event: Fields) -> Fields:
+    review_target(event.get("target"))
+    hint = absent(event.get("user_facing_hint"), text)
+    return {
+        "type": "enteredReviewMode",
+        "id": _own_id(event),
+        "review": "Review requested." if hint is None else hint,
+    }
+
+
+def _exited_review(event: Fields) -> Fields:
+    review = review_text(event.get("review_output"))
+    return {"type": "exitedReviewMode", "id": _own_id(event), "review": review}
+
+
+def _own_id(event: Fields) -> str | None:
+    absent(event.get("turn_id"), text)
+    found: str | None = absent(event.get("item_id"), text)
+    return found
+
+
+def _activity(event: Fields) -> Fields:
+    at = absent(event.get("occurred_at_ms"), integer)
+    return {
+        **activity(text(event.get("event_id")), event),
+        "startedAtMs": None,
+        "completedAtMs": at,
+    }
+
+
+RAW_REASONING: Final = "agent_reasoning_raw_content"
+
+EVENT_BUILDS: Final[dict[str, Callable[[Fields], Fields]]] = {
+    "user_message": _user_message,
+    "agent_message": _agent_message,
+    "agent_reasoning": _reasoning,
+    RAW_REASONING: _reasoning,
+    "mcp_tool_call_end": _mcp_call,
+    "patch_apply_end": _patch,
+    "web_search_end": _web_search,
+    "image_generation_end": _image,
+    "context_compacted": _compaction,
+    "entered_review_mode": _entered_review,
+    "exited_review_mode": _exited_review,
+    "sub_agent_activity": _activity,
+}
+"""What makes a ThreadItem of each event that is one."""

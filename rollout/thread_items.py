@@ -1,0 +1,159 @@
+"""The items of turns, read from the lines that their anchors name, and turns as answers have
+them (rollout-format §15.4, §16)."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+from rollout.anchors import Anchor
+from rollout.lines import LONGEST_LINE, BadLine, Line, parse_line
+from rollout.paths import COMPRESSED_SUFFIX
+from rollout.persistence import PAGINATED, Item
+from rollout.replay import decompressed
+from rollout.shapes import Fields
+from rollout.turns import IN_PROGRESS, INTERRUPTED, Turn
+from rollout.wire import UNKNOWN, item_of
+
+View = Literal["notLoaded", "summary", "full"]
+
+_WINDOW_BYTES: Final = 64 * 1024
+
+
+class LineFile:
+    """Single lines of a rollout, by the bytes where they begin. Close it, or use it in a
+    ``with``."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            DamagedCompression: it is compressed, and damaged.
+            OSError: it cannot be read.
+        """
+        self._file: BinaryIO
+        if path.name.endswith(COMPRESSED_SUFFIX):
+            self._file = decompressed(path)
+        else:
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._start = 0
+        self._window = b""
+
+    def __enter__(self) -> "LineFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, offset: int) -> Item | None:
+        """The line that begins at ``offset``; None if it cannot be read."""
+        data = self._bytes(offset)
+        line = None if data is None else parse_line(Line(offset, data))
+        return None if isinstance(line, BadLine) else line
+
+    def _bytes(self, offset: int) -> bytes | None:
+        front = offset - self._start
+        if not 0 <= front < len(self._window):
+            self._start, self._window, front = offset, self._more(offset, _WINDOW_BYTES), 0
+        end = self._window.find(b"\n", front)
+        if end < 0 and front:
+            self._start, self._window, front = offset, self._more(offset, _WINDOW_BYTES), 0
+            end = self._window.find(b"\n")
+        size = len(self._window)
+        while end < 0 and size <= LONGEST_LINE:
+            more = self._more(self._start + size, size)
+            if not more:
+                return self._window[front:]
+            self._window += more
+            end = self._window.find(b"\n", size)
+            size = len(self._window)
+        return None if end < 0 else self._window[front:end]
+
+    def _more(self, offset: int, size: int) -> bytes:
+        return os.pread(self._file.fileno(), size, offset)
+
+
+class ItemReader:
+    """The items of a thread whose history is in some files. Use it in a ``with``."""
+
+    def __init__(self, paths: Sequence[Path], mode: str) -> None:
+        """``mode`` is the history mode of the thread (§10)."""
+        self._paths = paths
+        self._mode = mode
+        self._files: dict[int, LineFile] = {}
+
+    def __enter__(self) -> "ItemReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def item(self, anchor: Anchor) -> Fields | None:
+        """The item at an anchor; None if its lines are not in the file any more.
+
+        Raises:
+            DamagedCompression: the file is damaged.
+            OSError: it cannot be read.
+        """
+        lines = [line for at in anchor.offsets if (line := self._line(anchor.file, at))]
+        # Codex makes up another id for a hook's prompt each time that it is read.
+        own_id = f"hook-{anchor.ordinal}" if anchor.number is None else f"item-{anchor.number}"
+        item = item_of(lines, own_id)
+        if item and anchor.times and (timed := self._line(*anchor.times)):
+            first = item_of([timed], own_id) or item
+            for name in ("startedAtMs", "completedAtMs"):
+                item[name] = item[name] if first[name] is None else first[name]
+        return item
+
+    def _line(self, number: int, offset: int) -> Item | None:
+        file = self._files.get(number)
+        if file is None:
+            file = self._files[number] = LineFile(self._paths[number])
+        line = file.read(offset)
+        return line if line and isinstance(line.get("payload"), dict) else None
+
+    def items(self, turn: Turn, *, unknown: bool = False) -> Iterator[Fields]:
+        """The items of a turn in order; ``unknown``: also those that Codex does not know, which
+        have their content in ``raw``."""
+        for anchor in turn.items:
+            if (unknown or anchor.kind != UNKNOWN) and (item := self.item(anchor)) is not None:
+                yield item
+
+    def _summary(self, turn: Turn) -> Iterator[Fields]:
+        records = [at for at in (turn.first_user, turn.final_agent) if at >= 0]
+        if self._mode == PAGINATED:
+            records.sort()
+        for record in records:
+            if (item := self.item(turn.items.at(record))) is not None:
+                yield item
+
+    def turn(
+        self, turn: Turn, view: View = "full", *, unknown: bool = False, live: bool = False
+    ) -> Fields:
+        """A turn as answers have it. ``live``: it is running just now."""
+        items: list[Fields] = []
+        if view == "full":
+            items.extend(self.items(turn, unknown=unknown))
+        elif view == "summary":
+            items.extend(self._summary(turn))
+        return turn_answer(turn, items, view, live=live)
+
+
+def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:
+    """A turn as answers have it, with these items (§16.2)."""
+    unfinished = turn.status == IN_PROGRESS and not live
+    return {
+        "id": turn.id,
+        "rootTurnId": turn.root_id,
+        "items": items,
+        "itemsView": view,
+        "status": INTERRUPTED if unfinished else turn.status,
+        "error": turn.error,
+        "startedAt": turn.started_at,
+        "completedAt": turn.completed_at,
+        "durationMs": turn.duration_ms,
+    }

@@ -1,0 +1,157 @@
+"""The turns of whole threads, from one file or from those that a history is spliced of
+(rollout-format §13.2, §14, §15)."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rollout.anchors import Anchor, Place
+from rollout.errors import HistoryIncomplete, HistoryUnknown
+from rollout.history import Find, Part, known_parts, source_meta
+from rollout.legacy_turns import LegacyFold
+from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout, parse_line
+from rollout.paginated_turns import PaginatedFold
+from rollout.paths import COMPRESSED_SUFFIX
+from rollout.persistence import LEGACY, PAGINATED
+from rollout.shapes import Fields
+from rollout.thread_items import ItemReader
+from rollout.turns import Turn, TurnFold
+from rollout.wire import UNKNOWN
+
+_SKIPPED_BYTES: Final = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTurns:
+    """The turns of a thread, and where the items in them are."""
+
+    mode: str
+    parts: list[Part]
+    turns: list[Turn]
+    strays: list[Turn]
+    """Items of turns that never were (§15.3)."""
+    missing: HistoryIncomplete | None
+    """Why the turns that the history begins with are not here, if they are not."""
+
+    def reader(self) -> ItemReader:
+        """Gives the items; use it in a ``with``."""
+        return ItemReader([part.path for part in self.parts], self.mode)
+
+    def anchors(self) -> Iterator[tuple[Turn, Anchor]]:
+        """All items of the thread in the order of their first lines, each with its turn."""
+        if self.mode == LEGACY:
+            yield from ((turn, anchor) for turn in self.turns for anchor in turn.items)
+            return
+        every = (_by_ordinal(turn) for turn in (*self.turns, *self.strays))
+        for _, _, turn, anchor in heapq.merge(*every, key=lambda entry: entry[:2]):
+            yield turn, anchor
+
+    def items(self, reader: ItemReader, *, unknown: bool = False) -> Iterator[Fields]:
+        """The entries of ``thread/items/list``, in order (§15.4); ``unknown``: also items that
+        Codex does not know."""
+        for turn, anchor in self.anchors():
+            if anchor.kind == UNKNOWN and not unknown:
+                continue
+            item = reader.item(anchor)
+            if item is not None:
+                times = {name: item[name] for name in ("startedAtMs", "completedAtMs")}
+                yield {"turnId": turn.id, "item": item, **times}
+
+
+def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, Anchor]]:
+    for anchor in turn.items:
+        yield anchor.ordinal, turn.id, turn, anchor
+
+
+def open_history(path: Path, find: Find) -> ThreadTurns:
+    """The turns of the thread whose rollout is at ``path``; ``find`` gives the files that its
+    history begins in.
+
+    Raises:
+        DamagedCompression: a file of its history is damaged.
+        HistoryIncomplete: the file has no ``session_meta``.
+        HistoryUnknown: its history mode is not known.
+        OSError: a file cannot be read.
+    """
+    meta = source_meta(path)
+    mode = meta.get("history_mode", LEGACY)
+    if mode == LEGACY:
+        fold = LegacyFold()
+        fold_file(path, fold)
+        return ThreadTurns(mode, [Part(path, "", None, None)], fold.turns, [], None)
+    if mode != PAGINATED:
+        raise HistoryUnknown(path, mode)
+    parts, missing = known_parts(path, find)
+    if meta.get("attached_thread") is True:
+        # What it is attached to is shown there, and only the model is told of it here.
+        parts, missing = parts[-1:], None
+    start = meta.get("subagent_history_start_ordinal")
+    paginated = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
+    fold_parts(parts, paginated)
+    return ThreadTurns(mode, parts, paginated.turns, [*paginated.strays.values()], missing)
+
+
+def fold_parts(parts: Sequence[Part], fold: PaginatedFold) -> None:
+    """Have ``fold`` look at the lines of a history that count, file by file (§15.6).
+
+    Raises:
+        DamagedCompression: a file is damaged.
+        OSError: a file cannot be read.
+    """
+    for number, part in enumerate(parts):
+        fold_file(part.path, fold, file=number, end_ordinal=part.end_ordinal)
+        if part.end_ordinal is not None:
+            fold.cut(part.end_ordinal)
+
+
+def fold_file(
+    path: Path,
+    fold: TurnFold,
+    *,
+    file: int = 0,
+    offset: int = 0,
+    end_ordinal: int | None = None,
+    torn: bool = True,
+) -> int:
+    """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before
+    ``end_ordinal``; gives where the last line that has ended does.
+
+    A last line without a newline counts if it can be read, as for Codex; whoever saves the state
+    of the fold says ``torn=False``, for such a line may still be written.
+
+    Raises:
+        DamagedCompression: the file is damaged.
+        OSError: it cannot be read.
+    """
+    reader = LineReader()
+    with open_rollout(path) as stream:
+        pass_to(stream, path, offset)
+        for line in reader.lines(stream, offset, fold):
+            if reader.passed:
+                fold.pass_over(reader.passed, reader.highest)
+                reader.passed = 0
+            if not isinstance(line, Line) or not (line.ended or torn):
+                continue
+            item = parse_line(line)
+            if item is None or isinstance(item, BadLine):
+                continue
+            ordinal = item.get("ordinal")
+            number = ordinal if isinstance(ordinal, int) else 0
+            if end_ordinal is not None and number >= end_ordinal:
+                break
+            before = Place(file, line.offset, number)
+            fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
+        fold.pass_over(reader.passed, reader.highest)
+    return reader.end_offset
+
+
+def pass_to(stream: RolloutStream, path: Path, offset: int) -> None:
+    """Have the stream of the file at ``path``, which was just opened, go on at ``offset``."""
+    if not path.name.endswith(COMPRESSED_SUFFIX):
+        stream.seek(offset)
+        return
+    buffer = memoryview(bytearray(_SKIPPED_BYTES))
+    while offset and (got := stream.readinto(buffer[: min(offset, _SKIPPED_BYTES)])):
+        offset -= got
