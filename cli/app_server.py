@@ -17,9 +17,9 @@ from typing import Any, Final
 import typer
 
 from cli import errors
-from cli.main import socket_path
+from cli.asking import socket_path
 from cli.places import Places
-from cli.server.service import Service
+from cli.server.service import Program, Service
 from cli.server.transports import serve_socket, serve_stdio
 from rollout.scan import check_home
 
@@ -27,11 +27,11 @@ _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-def run(places: Places, listen: str, log_level: str) -> int:
+def run(places: Places, program: Program, listen: str, log_level: str) -> int:
     """Serve until the input ends, or until a signal. Gives the exit status."""
     check_home(places.home)
     _log_to_stderr(log_level)
-    asyncio.run(_until_signalled(places, _server_of(listen, places)))
+    asyncio.run(_until_signalled(places, program, _server_of(listen, places)))
     return errors.OK
 
 
@@ -78,13 +78,13 @@ def _log_to_stderr(level: str) -> None:
 
 
 async def _until_signalled(
-    places: Places, serve: Callable[[Service], Coroutine[Any, Any, None]]
+    places: Places, program: Program, serve: Callable[[Service], Coroutine[Any, Any, None]]
 ) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    async with Service(places).opened() as service:
+    async with Service(places, program).opened() as service:
         serving = asyncio.create_task(serve(service))
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)

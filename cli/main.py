@@ -1,27 +1,14 @@
-"""The command as it is called: asks a server that listens at the home's index, if one does.
+"""The command as it is called: by a server of the home if one answers, else in this process."""
 
-Loading the program takes several times as long as a list does. So what is needed to ask a server
-is all that is loaded here, before it is known that nobody answers.
-"""
-
-import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-SERVED = ("list", "query", "show")
-"""Commands that a server runs for others: those that read, and soon end."""
-_PATIENCE_S = 3.0
-_USUAL_COLUMNS = 80
-_ENVIRONMENT = ("COLORTERM", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM", "TTY_COMPATIBLE")
+from cli.asking import asked
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        status = _asked(sys.argv[1:]) if len(sys.argv) > 1 else None
+        status = asked(sys.argv[1:]) if len(sys.argv) > 1 else None
         if status is None:
             from cli.app import main as run
 
@@ -30,106 +17,3 @@ def main() -> None:
         print("Interrupted.", file=sys.stderr)
         status = 130
     sys.exit(status)
-
-
-def identity() -> list[int]:
-    """Tells this program from an older one whose server still runs."""
-    info = os.stat(__file__)
-    return [info.st_dev, info.st_ino, info.st_mtime_ns]
-
-
-def _asked(words: list[str]) -> int | None:
-    """The exit status of a command that a server has run; None where it is to be run here."""
-    given: dict[str, str] = {}
-    while words and words[0].startswith("--"):
-        name, _, value = words[0].partition("=")
-        if name not in ("--home", "--db") or (not value and len(words) < 2):
-            return None
-        given[name] = value or words[1]
-        words = words[1:] if value else words[2:]
-    if not words or words[0] not in SERVED or _looks_around(words):
-        return None
-    from pathlib import Path
-
-    from cli.places import places_of
-
-    home = given.get("--home") or os.environ.get("CODEX_HOME")
-    database = given.get("--db") or os.environ.get("THREADKEEP_DB")
-    places = places_of(Path(home) if home else None, Path(database) if database else None)
-    socket = socket_path(places.index)
-    if not os.path.exists(socket):
-        return None
-    return _told(socket, words)
-
-
-def socket_path(index: "os.PathLike[str]") -> str:
-    """Where the server of an index listens, unless it is told to do so elsewhere."""
-    return f"{os.fspath(index)}.sock"
-
-
-def _looks_around(words: list[str]) -> bool:
-    """Whether a command depends on more than its words: the folder it is called in, or stdin."""
-    for before, word in zip(words, words[1:], strict=False):  # noqa: RUF007 - no import for it
-        value = word.partition("=")[2] if word.startswith("--") else word
-        path = before == "--cwd" or "/" in value or value.endswith((".jsonl", ".zst"))
-        if value in ("-", ".", "..", "--all", "--help") or word in ("--all", "--help"):
-            return True
-        if path and not os.path.isabs(value):
-            return True
-    return False
-
-
-def _columns() -> int:
-    given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL_COLUMNS
-    except OSError:
-        return _USUAL_COLUMNS
-
-
-def _told(path: str, words: list[str]) -> int | None:
-    import json
-    import socket
-
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    asked = {
-        "program": identity(),
-        "args": words,
-        "terminal": terminal,
-        "columns": _columns() if terminal else _USUAL_COLUMNS,
-        "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-    }
-    requests = (
-        {"id": 1, "method": "initialize", "params": {"clientInfo": _CLIENT}},
-        {"id": 2, "method": "threadkeep/command", "params": asked},
-    )
-    try:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.settimeout(_PATIENCE_S)
-            server.connect(path)
-            server.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
-            with server.makefile("rb") as answers:
-                for line in answers:
-                    answer = json.loads(line)
-                    if answer.get("id") == 2:
-                        return _printed(answer.get("result"))
-    except (OSError, ValueError):
-        pass  # whatever it is, it can be done here
-    return None
-
-
-_CLIENT = {"name": "threadkeep-cli", "version": "1"}
-
-
-def _printed(result: "dict[str, Any] | None") -> int | None:
-    if result is None:
-        return None
-    from cli import output
-
-    if result["out"]:
-        output.write(result["out"].encode())
-    for text in result["said"]:
-        output.say(text)
-    return int(result["status"])

@@ -1,4 +1,4 @@
-"""Where a command works. Standard library only: see :mod:`cli.main`."""
+"""Where a command works. Standard library only: see :mod:`cli.asking`."""
 
 import os
 from dataclasses import dataclass

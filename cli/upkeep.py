@@ -202,4 +202,10 @@ def app_server(
     """Serve stored threads over Codex's app-server protocol, until the input ends."""
     from cli import app_server as command
 
-    raise typer.Exit(command.run(places(context), listen, log_level))
+    here, root = places(context), context.find_root().command
+    where = ["--home", str(here.home), "--db", str(here.index)]
+
+    def program(args: list[str]) -> int:
+        return int(root.main([*where, *args], "threadkeep", standalone_mode=False) or 0)
+
+    raise typer.Exit(command.run(here, program, listen, log_level))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.main import identity, socket_path
+from cli.asking import identity, socket_path
 
 from .app_client import Client, Server
 from .checks import codes, verified

@@ -16,7 +16,7 @@ from state.threads import ThreadStore
 from state.view import thread_json
 
 if TYPE_CHECKING:
-    from cli.server.session import Session
+    from cli.server.client import Client
 
 _SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread/unarchive")
 """Methods that call what is no id a session id (§6.1)."""
@@ -26,7 +26,7 @@ _SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread
 class Call:
     """A request that is being answered."""
 
-    session: "Session"
+    session: "Client"
     method: str
     _after: list[Callable[[], None]]
 

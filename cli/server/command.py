@@ -1,13 +1,10 @@
-"""Commands that only read, run for who has no time to load the program: see :mod:`cli.main`."""
+"""Commands that only read, run for who has no time to load the program: see :mod:`cli.asking`."""
 
 import asyncio
 from typing import Any
 
-import typer
-
 from cli import output
-from cli.main import SERVED, identity
-from cli.places import Places
+from cli.asking import SERVED, identity
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import Fault, invalid_request
@@ -50,7 +47,7 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
     def run() -> int:
         SERVING.set(serve)  # in the context of this thread's work only
         output.elsewhere.set(screen)
-        return _run(call.session.service.places, params.args)
+        return call.session.service.program(params.args)
 
     try:
         status = await asyncio.to_thread(run)
@@ -61,11 +58,3 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
         "out": screen.out.decode("utf-8", "replace"),
         "said": screen.said,
     }
-
-
-def _run(places: Places, args: list[str]) -> int:
-    from cli.app import app
-
-    main = typer.main.get_command(app)
-    where = ["--home", str(places.home), "--db", str(places.index)]
-    return int(main.main([*where, *args], "threadkeep", standalone_mode=False) or 0)

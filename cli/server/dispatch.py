@@ -12,10 +12,10 @@ from rollout.errors import RolloutError
 from state.errors import StateError
 
 if TYPE_CHECKING:
-    from cli.server.session import Session
+    from cli.server.client import Client
 
 
-async def dispatch(session: "Session", request: Request, after: list[Callable[[], None]]) -> Any:
+async def dispatch(session: "Client", request: Request, after: list[Callable[[], None]]) -> Any:
     """The result of a request; ``after`` gets what is to be done when it has been sent.
 
     Raises:

@@ -20,6 +20,8 @@ _UNHELD_S: Final = 60.0
 """How long a thread stays live that no client has, in seconds."""
 _log = logging.getLogger("threadkeep.server")
 
+Program = Callable[[list[str]], int]
+"""Runs a command for somebody else: gives its exit status."""
 Tell = Callable[[str, dict[str, Any]], None]
 """Tells one client of something; never waits."""
 
@@ -27,8 +29,9 @@ Tell = Callable[[str, dict[str, Any]], None]
 class Service:
     """Made in a running event loop; :meth:`opened` has it work."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, program: Program) -> None:
         self.places = places
+        self.program = program
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
         self._keeper: asyncio.Future[Keeper] = asyncio.get_running_loop().create_future()
         self._clients: set[Tell] = set()
@@ -127,7 +130,7 @@ class Service:
     async def _work(self) -> None:
         try:
             # Here and not above, in a thread: whoever says hello need not wait for all of that.
-            await asyncio.to_thread(importlib.import_module, "cli.server.dispatch")
+            await asyncio.to_thread(importlib.import_module, "cli.server.keeper")
             from cli.server.keeper import Keeper
 
             keeper = Keeper(self.places, self._store.set_result)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.server.client import Client
 from cli.server.handshake import initialized
 from cli.server.messages import (
     INTERNAL,
@@ -14,7 +15,6 @@ from cli.server.messages import (
     Request,
     failure,
     invalid_request,
-    notification,
     parse,
     result,
 )
@@ -22,7 +22,7 @@ from cli.server.params import Initialize, parsed
 from cli.server.service import Service
 
 if TYPE_CHECKING:
-    from state.news import News
+    pass
 
 MOST_IN_FLIGHT: Final = 256
 """Requests of one client that are worked on at a time; more are refused for now."""
@@ -34,25 +34,13 @@ _log = logging.getLogger("threadkeep.server")
 Write = Callable[[bytes], Awaitable[None]]
 
 
-class Session:
+class Session(Client):
     """Serves one client over whatever gives its lines and takes ours."""
 
     def __init__(self, service: Service, write: Write) -> None:
-        self.service = service
-        self.client: Initialize | None = None
+        super().__init__(service)
         self._write = write
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.news: News | None = None
-        """What this client has not been told yet of what becomes of threads, once it has asked."""
-        self.telling: asyncio.Task[None] | None = None
-        """Tells it, if it wants that."""
-
-    @property
-    def experimental(self) -> bool:
-        """Whether the client asked for what may change."""
-        capabilities = self.client.capabilities if self.client else None
-        return bool(capabilities and capabilities.experimental_api)
 
     async def serve(self, lines: AsyncIterable[bytes]) -> None:
         """Answer until there are no more lines and everything is answered, or the client is
@@ -71,21 +59,6 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.service.left(self.tell)
-
-    async def send(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification that the client has asked for, when it has read enough of what was
-        sent before."""
-        await self._outgoing.put(notification(method, params))
-
-    def tell(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification, unless the client does not want it, or does not read."""
-        capabilities = self.client.capabilities if self.client else None
-        if capabilities and method in (capabilities.opt_out_notification_methods or ()):
-            return
-        try:
-            self._outgoing.put_nowait(notification(method, params))
-        except asyncio.QueueFull:
-            _log.warning("a client does not read: %s is not sent to it", method)
 
     async def _read(self, lines: AsyncIterable[bytes]) -> None:
         async for line in lines:
