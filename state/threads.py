@@ -61,6 +61,11 @@ class ThreadStore:
         """The ids of the threads that are being recorded here, the oldest first."""
         return [id_ for id_, recorder in self._recorders.items() if not recorder.closed]
 
+    def is_live(self, thread_id: str) -> bool:
+        """Whether a thread is being recorded here."""
+        recorder = self._recorders.get(thread_id)
+        return recorder is not None and not recorder.closed
+
     @property
     def index_error(self) -> StateError | None:
         """Why the index is behind what was recorded; None when it is not known to be."""

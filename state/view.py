@@ -43,7 +43,7 @@ def change_json(change: "Change") -> dict[str, Any]:
     }
 
 
-def thread_json(row: Row, home: Path) -> dict[str, Any]:
+def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, Any]:
     """The app-server's ``Thread`` for a row. Times are whole seconds; the path is absolute
     and logical: ``.jsonl`` even where the file is compressed (rollout-format §1.5)."""
     git = {
@@ -71,7 +71,7 @@ def thread_json(row: Row, home: Path) -> dict[str, Any]:
         "createdAt": row["created_at_ms"] // 1000,
         "updatedAt": row["updated_at_ms"] // 1000,
         "recencyAt": row["recency_at_ms"] // 1000,
-        "status": {"type": "notLoaded"},
+        "status": {"type": status},
         "path": f"{home}/{logical_path(row['rollout_path'])}",
         "cwd": row["cwd"],
         "cliVersion": row["cli_version"],

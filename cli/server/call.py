@@ -85,8 +85,7 @@ class Call:
 
     def shown(self, store: ThreadStore, row: Row) -> dict[str, Any]:
         """A row as clients see it."""
-        status = "idle" if row["id"] in store.live else "notLoaded"
-        return {**thread_json(row, store.home), "status": {"type": status}}
+        return thread_json(row, store.home, "idle" if store.is_live(row["id"]) else "notLoaded")
 
     def tell_all(self, method: str, **values: Any) -> None:
         """Tell every client, when the request is answered."""
