@@ -30,6 +30,14 @@ READS = [
     ("query", "SELECT count(*) AS n FROM v_threads"),
     ("list", "--search", "nothing is called so"),
 ]
+NOT_SERVED = [
+    ("list", "--cwd", "."),
+    ("show", "sessions/x.jsonl"),
+    ("list", "--all"),
+    ("list", "--bogus"),
+    ("query", "-"),
+    ("show", "no such thread"),
+]
 
 
 @pytest.fixture
@@ -103,18 +111,18 @@ def served(client: Client, *words: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("words", READS, ids=" ".join)
-def test_a_command_gives_the_same_with_a_server_and_without(
-    words: tuple[str, ...], cli: Cli, server: Server
-) -> None:
-    with_server = ran(cli, *words)
-    given = served(connect(cli, server), *words)
+def test_commands_give_the_same_with_a_server_and_without(cli: Cli, server: Server) -> None:
+    client = connect(cli, server)
+    with_server = [(ran(cli, *words), served(client, *words)) for words in READS]
+    by_itself = [ran(cli, *words, stdin="SELECT 1 AS one") for words in NOT_SERVED]
     stop(server)
-    alone = ran(cli, *words)
-    assert (with_server.status, with_server.out) == (alone.status, alone.out)
-    assert with_server.err == alone.err
-    assert (given["status"], given["out"]) == (alone.status, alone.out)
-    assert "".join(f"{line}\n" for line in given["said"]) == alone.err
+    for words, (before, given) in zip(READS, with_server, strict=True):
+        alone = ran(cli, *words)
+        assert before == alone, words
+        said = "".join(f"{line}\n" for line in given["said"])
+        assert Ran(given["status"], given["out"], said) == alone, words
+    for words, before in zip(NOT_SERVED, by_itself, strict=True):
+        assert before == ran(cli, *words, stdin="SELECT 1 AS one"), words
 
 
 def test_a_command_does_not_load_the_program_when_a_server_answers(
@@ -129,28 +137,6 @@ def test_a_command_does_not_load_the_program_when_a_server_answers(
     loaded = set(listed.err.splitlines()[-1].split())
     assert not loaded & {"typer", "sqlalchemy", "pydantic", "sqlite3", "asyncio", "rich", "cli.app"}
     assert len(listed.lines) == COUNT
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("list", "--cwd", "."),
-        ("show", "sessions/x.jsonl"),
-        ("list", "--all"),
-        ("list", "--bogus"),
-        ("query", "-"),
-        ("rename", thread_id(1), "other"),
-        ("show", "no such thread"),
-    ],
-    ids=" ".join,
-)
-def test_what_a_server_cannot_do_as_well_the_command_does_itself(
-    words: tuple[str, ...], cli: Cli, server: Server
-) -> None:
-    with_server = ran(cli, *words, stdin="SELECT 1 AS one")
-    stop(server)
-    alone = ran(cli, *words, stdin="SELECT 1 AS one")
-    assert (with_server.status, with_server.out) == (alone.status, alone.out)
 
 
 def test_a_command_sees_what_was_written_a_second_ago(cli: Cli, server: Server) -> None:
