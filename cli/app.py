@@ -3,6 +3,7 @@
 Commands import what they need in their bodies: help and completion must stay quick.
 """
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -157,6 +158,9 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):  # a locale without the letters costs no table
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (RolloutError, StateError) as error:

@@ -24,7 +24,9 @@ from cli.server.transports import serve_socket, serve_stdio
 from rollout.scan import check_home
 
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
+_GLANCE_S: Final = 1.0
 _LEVELS: Final = ("debug", "info", "warning", "error")
+_log = logging.getLogger("threadkeep.server")
 
 
 def run(places: Places, program: Program, listen: str, log_level: str) -> int:
@@ -43,7 +45,7 @@ def _server_of(listen: str, places: Places) -> Callable[[Service], Coroutine[Any
         return partial(_serve_unix, path=Path(place or socket_path(places.index)))
     if kind == "ws":
         host, _, port = place.rpartition(":")
-        if port.isdecimal():
+        if port.isdecimal() and int(port) < 2**16:
             from cli.server.websocket import check_place, serve_websockets
 
             check_place(host.strip("[]"))
@@ -99,8 +101,10 @@ async def _serve_unix(service: Service, path: Path) -> None:
     if len(os.fsencode(path)) > _LONGEST_PATH:
         text = f"a socket's path has {_LONGEST_PATH} bytes at most: name another than {path}"
         raise typer.BadParameter(text)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+    usual = path == Path(socket_path(service.places.index))
+    if path.exists():
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise typer.BadParameter(f"{path} is there, and no socket: name another place")
         if await _answers(path):
             raise typer.BadParameter(f"a server listens on {path} already")
         path.unlink()  # of one that was killed
@@ -111,20 +115,34 @@ async def _serve_unix(service: Service, path: Path) -> None:
         clients.add(client)
         client.add_done_callback(clients.discard)
 
+    try:
+        while True:
+            if usual:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await _listen(path, connected)
+            _log.warning("%s was removed; it is made again", path)
+    finally:
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
+
+async def _listen(path: Path, connected: Callable[..., None]) -> None:
+    """Take clients at ``path`` until cancelled, or until the socket is not there any more."""
     mask = os.umask(0o177)  # for its owner only
     try:
         server = await asyncio.start_unix_server(connected, path)
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no folder {path.parent} for a socket") from None
     finally:
         os.umask(mask)
     ours = path.stat().st_ino
     print(f"Listening on unix://{path}", file=sys.stderr, flush=True)
     try:
-        async with server:
-            await server.serve_forever()
+        while path.exists():  # noqa: ASYNC110 - nothing tells when it goes
+            await asyncio.sleep(_GLANCE_S)
     finally:
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        server.close()  # not waited for: clients that are there stay
         with suppress(FileNotFoundError):
             if path.stat().st_ino == ours:
                 path.unlink()

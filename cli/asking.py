@@ -6,14 +6,21 @@ is all that is loaded here, before it is known that nobody answers.
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
     from typing import Any
+
+    Loads = Callable[[bytes], Any]
 
 SERVED = ("list", "query", "show")
 """Commands that a server runs for others: those that read, and soon end."""
 _PATIENCE_S = 3.0
+_LONGEST_ANSWER = 2**25
+"""In bytes; a server keeps less of a command's output."""
 _USUAL_COLUMNS = 80
 _ENVIRONMENT = ("COLORTERM", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM", "TTY_COMPATIBLE")
 
@@ -26,6 +33,8 @@ def identity() -> list[int]:
 
 def asked(words: list[str]) -> int | None:
     """The exit status of a command that a server has run; None where it is to be run here."""
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
+        return None
     given: dict[str, str] = {}
     while words and words[0].startswith("--"):
         name, _, value = words[0].partition("=")
@@ -87,22 +96,38 @@ def _told(path: str, words: list[str]) -> int | None:
         "columns": _columns() if terminal else _USUAL_COLUMNS,
         "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
     }
-    requests = (
-        {"id": 1, "method": "initialize", "params": {"clientInfo": _CLIENT}},
-        {"id": 2, "method": "threadkeep/command", "params": asked},
+    requests = b"".join(
+        json.dumps({"id": number, "method": method, "params": params}).encode() + b"\n"
+        for number, method, params in (
+            (1, "initialize", {"clientInfo": _CLIENT}),
+            (2, "threadkeep/command", asked),
+        )
     )
     try:
         with socket.socket(socket.AF_UNIX) as server:
-            server.settimeout(_PATIENCE_S)
-            server.connect(path)
-            server.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
-            with server.makefile("rb") as answers:
-                for line in answers:
-                    answer = json.loads(line)
-                    if answer.get("id") == 2:
-                        return _printed(answer.get("result"))
-    except (OSError, ValueError):
-        pass  # whatever it is, it can be done here
+            return _answered(server, path, requests, json.loads)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None  # whatever it is that listens there, it can be done here
+
+
+def _answered(server: "socket.socket", path: str, requests: bytes, loads: "Loads") -> int | None:
+    until = time.monotonic() + _PATIENCE_S
+    server.settimeout(_PATIENCE_S)
+    server.connect(path)
+    server.sendall(requests)
+    pieces = bytearray()
+    while time.monotonic() < until and len(pieces) < _LONGEST_ANSWER:
+        piece = server.recv(2**16)
+        if not piece:
+            return None
+        pieces += piece
+        while b"\n" in piece:
+            line, _, rest = bytes(pieces).partition(b"\n")
+            answer = loads(line)
+            if answer.get("id") == 2:
+                return _printed(answer.get("result"))
+            pieces = bytearray(rest)
+            piece = rest
     return None
 
 
@@ -114,8 +139,9 @@ def _printed(result: "dict[str, Any] | None") -> int | None:
         return None
     from cli import output
 
-    if result["out"]:
-        output.write(result["out"].encode())
-    for text in result["said"]:
+    out, said, status = result["out"].encode(), [*map(str, result["said"])], int(result["status"])
+    if out:
+        output.write(out)
+    for text in said:
         output.say(text)
-    return int(result["status"])
+    return status

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -231,6 +233,73 @@ def test_changes_are_told_to_who_has_subscribed(cli: Cli, server: Server) -> Non
     assert change["kind"] == "unarchived"
 
 
+def test_a_home_that_is_away_is_told_and_nothing_of_it_is_shown_as_gone(
+    cli: Cli, server: Server
+) -> None:
+    client = in_step(connect(cli, server))
+    away = cli.home.rename(cli.home.with_name("away"))
+    for method, params in (("thread/list", {}), ("thread/read", {"threadId": thread_id(1)})):
+        assert client.fail(method, **params)["data"]["kind"] == "home_not_found"
+    listed = ran(cli, "list")
+    assert (listed.status, listed.out) == (3, "")
+    assert "no Codex home" in listed.err
+    away.rename(cli.home)
+    soon(lambda: len(list_ids(client)) == COUNT)
+
+
+def test_a_socket_that_is_removed_is_made_again(cli: Cli, server: Server) -> None:
+    path = Path(socket_path(cli.index))
+    there = in_step(connect(cli, server))
+    path.unlink()
+    soon(path.exists)
+    assert len(list_ids(connect(cli, server))) == COUNT
+    assert len(list_ids(there)) == COUNT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"id":2,"result":{}}\n',
+        b'{"id":2,"result":{"out":5,"said":null,"status":"x"}}\n',
+        b"[]\n",
+        b"\xff\n",
+        b"x" * 2**26,
+        b"",
+    ],
+    ids=["nothing", "wrong", "no object", "no text", "no end", "no answer"],
+)
+def test_whatever_else_answers_there_the_command_does_its_work(answer: bytes, cli: Cli) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(socket_path(cli.index))
+        other.listen()
+
+        def respond() -> None:
+            client, _ = other.accept()
+            with client, suppress(OSError):  # it hangs up in the middle
+                client.sendall(answer)
+
+        answering = Thread(target=respond)
+        answering.start()
+        assert len(cli.run("list").lines) == COUNT
+        answering.join()
+
+
+def test_a_place_that_cannot_be_listened_at_is_named(cli: Cli) -> None:
+    file = cli.base / "file"
+    file.touch()
+    for place, why in (
+        (f"unix://{file}", "no socket"),
+        (f"unix://{cli.base}/missing/socket", "no folder"),
+        (f"unix://{cli.base}/{'x' * 120}", "bytes at most"),
+        ("ws://127.0.0.1:99999", "--listen takes"),
+        ("tcp://127.0.0.1:1", "--listen takes"),
+    ):
+        refused = ran(cli, "app-server", "--listen", place)
+        assert refused.status == 2, refused
+        assert why in refused.err
+    assert not (cli.base / "missing").exists()
+
+
 def removed(index: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         Path(f"{index}{suffix}").unlink(missing_ok=True)
@@ -245,7 +314,12 @@ def replaced_by_garbage(index: Path) -> None:
     other.replace(index)
 
 
-@pytest.mark.parametrize("lose", [removed, replaced_by_garbage])
+def emptied(index: Path) -> None:
+    """Truncated, with what SQLite holds of it beside it."""
+    os.truncate(index, 0)
+
+
+@pytest.mark.parametrize("lose", [removed, replaced_by_garbage, emptied])
 def test_an_index_that_is_lost_is_made_anew_and_what_is_live_stays_so(
     lose: Callable[[Path], None], cli: Cli, server: Server
 ) -> None:

@@ -10,6 +10,7 @@ from cli.server.messages import invalid_request
 from cli.server.wording import invalid_uuid
 from rollout.paths import parse_uuid
 from rollout.persistence import LEGACY
+from rollout.scan import check_home
 from state.errors import ThreadNotFound
 from state.listing import Row
 from state.threads import ThreadStore
@@ -31,7 +32,13 @@ class Call:
     _after: list[Callable[[], None]]
 
     async def store(self) -> ThreadStore:
-        """The store, once it is open."""
+        """The store, once it is open.
+
+        Raises:
+            HomeNotFound: its home is not there any more. Nothing of it is shown as gone.
+            StateError: it cannot be opened.
+        """
+        check_home(self.session.service.places.home)
         return await self.session.service.store()
 
     def id(self, text: str) -> str:

@@ -4,8 +4,6 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
-from pydantic import Field
-
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import invalid_request
@@ -20,8 +18,8 @@ class Changes(p.Params):
     """``threadkeep/changes``."""
 
     subscribe: bool | None = None
-    wait_ms: int = Field(0, ge=0, le=_LONGEST_WAIT_MS)
-    limit: int = Field(_MOST, ge=1, le=_MOST)
+    wait_ms: p.U32 = 0
+    limit: p.U32 = _MOST
 
 
 async def changes(call: Call, params: Changes) -> dict[str, Any]:
@@ -46,9 +44,9 @@ async def changes(call: Call, params: Changes) -> dict[str, Any]:
         raise invalid_request("changes are told to this client: it has subscribed to them")
     found = []
     with suppress(TimeoutError):
-        async with asyncio.timeout(params.wait_ms / 1000):
+        async with asyncio.timeout(min(params.wait_ms, _LONGEST_WAIT_MS) / 1000):
             found.append(change_json(await anext(session.news)))
-    while len(found) < params.limit and (change := session.news.next()):
+    while len(found) < max(min(params.limit, _MOST), 1) and (change := session.news.next()):
         found.append(change_json(change))
     return {"data": found, "complete": keeper.complete}
 

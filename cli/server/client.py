@@ -2,18 +2,16 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cli.server.messages import notification
+from cli.server.outbox import Outbox
 from cli.server.params import Initialize
 from cli.server.service import Service
 
 if TYPE_CHECKING:
     from state.news import News
 
-MOST_WAITING: Final = 1_000
-"""Messages that wait for a client to read. After that it gets no notification, and is not read
-from."""
 _log = logging.getLogger("threadkeep.server")
 
 
@@ -28,7 +26,8 @@ class Client:
         """What it has not been told yet of what becomes of threads, once it has asked."""
         self.telling: asyncio.Task[None] | None = None
         """Tells it, if it wants that."""
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        self._outgoing = Outbox()
+        self._deaf = False
 
     @property
     def experimental(self) -> bool:
@@ -46,7 +45,9 @@ class Client:
         capabilities = self.client.capabilities if self.client else None
         if capabilities and method in (capabilities.opt_out_notification_methods or ()):
             return
-        try:
-            self._outgoing.put_nowait(notification(method, params))
-        except asyncio.QueueFull:
-            _log.warning("a client does not read: %s is not sent to it", method)
+        if not self._outgoing.full:
+            self._outgoing.add(notification(method, params))
+            self._deaf = False
+        elif not self._deaf:
+            self._deaf = True
+            _log.warning("a client does not read: it gets no notifications until it does")

@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final
 
 from cli.places import Places
@@ -53,10 +54,9 @@ class Keeper:
                 self._lost = asyncio.Future()
                 error = await self._keep_fresh(index)
                 _log.warning("%s; it is opened again", error)
-                index, following = await self._open_again(error)
+                await held.aclose()  # first: as long as it is open, nobody else gets to the file
+                index, held = await self._open_again(error)
                 await store.move_to(index)
-                await held.aclose()
-                held = following
         finally:
             await store.close()
             await held.aclose()
@@ -97,6 +97,7 @@ class Keeper:
         watcher = Watcher(index, self.sightings, trouble=_tell_trouble)
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
+        looking = asyncio.create_task(self._look_after(index))
         try:
             ends: set[asyncio.Future[Any]] = {running, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,9 +111,30 @@ class Keeper:
             return error
         finally:
             self.complete = False
-            running.cancel()
-            ready.cancel()
-            await asyncio.gather(running, ready, return_exceptions=True)
+            tasks = (running, ready, looking)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_after(self, index: ThreadIndex) -> None:
+        """Notice that the file is gone, also when nothing happens in the home."""
+        path = index.database.path
+        known = _identity(path)
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            now = _identity(path)
+            if now is None or known is None or now[:2] != known[:2]:
+                self.note_lost(IndexMissing(path))
+            elif not now[2]:
+                self.note_lost(IndexDamaged(path, "it is empty"))
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino, info.st_size
 
 
 def _tell_trouble(error: Exception | None) -> None:

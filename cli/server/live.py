@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from cli import __version__
 from cli.errors import outcome
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.items import check_items
-from cli.server.messages import UNSUPPORTED, Fault, invalid_request
+from cli.server.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_request
 from rollout.creation import NewThread, new_id
 from rollout.errors import TurnNotFound
 from rollout.paths import COMPRESSED_SUFFIX, parse_name
@@ -69,8 +71,9 @@ async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
             base_instructions=None if instructions is None else {"text": instructions},
             dynamic_tools=params.dynamic_tools,
         )
-    except ValueError as error:
-        raise invalid_request(f"Invalid request: {error}", "invalid_params") from error
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise invalid_request(f"Invalid request: {why}", "invalid_params") from error
     if not params.ephemeral:
         await store.create_thread(new)
     # No file is made before something is said in it, so no row either.
@@ -214,7 +217,9 @@ async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
     thread_id = call.id(params.thread_id)
     async with call.session.service.turn_of(thread_id):
         if thread_id not in call.loaded(store):
-            raise invalid_request(f"thread not found: {thread_id}", "thread_not_found")
+            text = f"thread not found: {thread_id}"
+            how = "only a live thread takes items: thread/resume makes it live"
+            raise Fault(INVALID_REQUEST, text, "thread_not_found", hint=how)
         check_items(params.items)
         if call.passing(thread_id):
             return {}  # nothing that is served could show them

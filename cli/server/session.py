@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     pass
 
 MOST_IN_FLIGHT: Final = 256
-"""Requests of one client that are worked on at a time; more are refused for now."""
-MOST_WAITING: Final = 1_000
-"""Messages that wait for a client to read. After that it gets no notification, and is not read
-from."""
+"""Requests of one client that are not answered yet; more are refused for now."""
+_MOST_AT_ONCE: Final = 32
+"""Of them, those that are worked on at a time."""
 _log = logging.getLogger("threadkeep.server")
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -41,6 +40,7 @@ class Session(Client):
         super().__init__(service)
         self._write = write
         self._tasks: set[asyncio.Task[None]] = set()
+        self._working = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def serve(self, lines: AsyncIterable[bytes]) -> None:
         """Answer until there are no more lines and everything is answered, or the client is
@@ -50,7 +50,7 @@ class Session(Client):
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not writer.done():
-                drained = asyncio.create_task(self._outgoing.join())
+                drained = asyncio.create_task(self._outgoing.emptied())
                 await asyncio.wait({writer, drained}, return_when=asyncio.FIRST_COMPLETED)
                 drained.cancel()
         finally:
@@ -86,7 +86,9 @@ class Session(Client):
     async def _answer(self, request: Request, id_: Id) -> None:
         after: list[Callable[[], None]] = []
         try:
-            value = await self._result(request, after)
+            async with self._working:
+                await self._outgoing.room()  # what nobody reads is not worked out
+                value = await self._result(request, after)
         except Fault as fault:
             await self._outgoing.put(failure(id_, fault))
         except Exception:  # noqa: BLE001 - one request that fails ends nobody's session
@@ -116,9 +118,6 @@ class Session(Client):
 
     async def _write_for_ever(self) -> None:
         while True:
-            waiting = [await self._outgoing.get()]
-            while not self._outgoing.empty():
-                waiting.append(self._outgoing.get_nowait())
-            await self._write(b"".join(waiting))
-            for _ in waiting:
-                self._outgoing.task_done()
+            taken = await self._outgoing.take()
+            await self._write(taken)
+            self._outgoing.sent(len(taken))

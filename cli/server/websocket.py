@@ -19,6 +19,8 @@ from cli.server.service import Service
 from cli.server.session import Session
 from cli.server.transports import LONGEST_MESSAGE
 
+_PATIENCE_S: Final = 2.0
+"""For a client that does not shake hands, or does not answer our good-bye."""
 _TOKEN: Final = "THREADKEEP_TOKEN"
 
 
@@ -41,7 +43,8 @@ async def serve_websockets(service: Service, host: str, port: int) -> None:
     token = os.environ.get(_TOKEN)
 
     def admitted(connection: ServerConnection, request: Request) -> Response | None:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        given = given if scheme.lower() == "bearer" else ""
         # A page in a browser may open a socket to this machine; it says so.
         if request.headers.get("Origin") and not token:
             return connection.respond(HTTPStatus.FORBIDDEN, "not from a browser\n")
@@ -51,9 +54,11 @@ async def serve_websockets(service: Service, host: str, port: int) -> None:
 
     handler = partial(_serve_one, service)
     options: dict[str, Any] = {"process_request": admitted, "max_size": LONGEST_MESSAGE}
+    options["close_timeout"] = options["open_timeout"] = _PATIENCE_S
     async with serve(handler, host, port, **options) as server:
         for listening in server.sockets:
-            print(f"Listening on ws://{host}:{listening.getsockname()[1]}", file=sys.stderr)
+            shown = f"[{host}]" if ":" in host else host
+            print(f"Listening on ws://{shown}:{listening.getsockname()[1]}", file=sys.stderr)
         await server.serve_forever()
 
 
