@@ -237,6 +237,7 @@ turn_folds: Final = sa.Table(
     _text("files"),
     _text("mode"),
     _text("state"),
+    _number("turns"),
 )
 
 turns: Final = sa.Table(

@@ -7,7 +7,7 @@ on both ends of what was folded as they were, there are only new lines to look a
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -75,13 +75,18 @@ class Folded:
     known: Outline
     seen: list[Seen]
     fold: LegacyFold | PaginatedFold
-    partial: bool = False
-    """Whether only the last turns are known."""
+    tail_bytes: int = 0
+    """How many of the last bytes were folded, if not all."""
     tail_item: Anchor | None = None
     """The last item of a partial one."""
     stored_bytes: int = 0
     """How many bytes of its own file were folded when it was stored."""
     _spans: list[tuple[int, int, Turn]] | None = field(default=None, repr=False)
+
+    @property
+    def partial(self) -> bool:
+        """Whether only the last turns are known."""
+        return self.tail_bytes > 0
 
     @property
     def turns(self) -> list[Turn]:
@@ -110,11 +115,11 @@ class Folded:
             DamagedCompression: a file is damaged.
             OSError: one cannot be read.
         """
-        if self.partial or not all(seen.is_same() or seen.has_grown() for seen in self.seen[:-1]):
+        if not all(seen.is_same() or seen.has_grown() for seen in self.seen[:-1]):
             return False
         if self.own.is_same():
             return True
-        if not self.own.has_grown():
+        if self.partial or not self.own.has_grown():
             return False
         self._forget_derived()
         number = len(self.seen) - 1
@@ -203,19 +208,30 @@ def _guard(path: Path, end: int) -> str:
     return f"{end}:{digest.hexdigest()}"
 
 
-def fold_tails(known: Outline, pause: Pause | None = None) -> "list[Callable[[], Folded | None]]":
-    """Ways to find the last turns alone, each with more of them than the one before, as long as
-    that is worth while."""
-    whole = sum(part.path.stat().st_size for part in known.parts)
+def fold_tails(
+    known: Outline, before: Folded | None = None, pause: Pause | None = None
+) -> Iterator[Folded]:
+    """The last turns of a history alone, each time more of them and more than there were
+    ``before``, as long as that is worth while.
 
-    def found(size: int) -> Folded | None:
+    Raises:
+        OSError: a file cannot be read.
+    """
+    infos = [os.stat(part.path) for part in known.parts]
+    whole = sum(info.st_size for info in infos)
+    least = before.tail_bytes if before is not None and before.is_same() else 0
+    for size in _TAILS:
+        if size <= least or size * 4 >= whole:
+            continue
         last = tail(known, size, pause)
         if last is None:
-            return None
+            return
+        seen = [
+            Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, 0, "")
+            for part, info in zip(known.parts, infos, strict=True)
+        ]
         fold = PaginatedFold(turns=last.turns, shown_from=known.shown_from)
-        return Folded(known, [], fold, partial=True, tail_item=last.last_item)
-
-    return [lambda size=size: found(size) for size in _TAILS if size * 4 < whole]  # type: ignore[misc]
+        yield Folded(known, seen, fold, tail_bytes=size, tail_item=last.last_item)
 
 
 def moved(folded: Folded, path: Path) -> Folded:
@@ -226,4 +242,4 @@ def moved(folded: Folded, path: Path) -> Folded:
     part = replace(last, path=path)
     known = replace(folded.known, parts=[*folded.known.parts[:-1], part])
     seen = [*folded.seen[:-1], replace(folded.own, part=part)]
-    return Folded(known, seen, folded.fold, stored_bytes=folded.stored_bytes)
+    return replace(folded, known=known, seen=seen, _spans=None)

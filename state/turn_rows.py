@@ -5,6 +5,7 @@ looks whether they still do. So it does not matter who stores last, or who is ki
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from rollout.anchors import Anchors, Place
 from rollout.history import Part
 from rollout.persistence import LEGACY
+from rollout.shapes import Fields
 from rollout.thread_turns import Outline
 from rollout.turns import Turn
 from state.engine import Database
@@ -27,12 +29,13 @@ anchors are found otherwise, or :data:`rollout.wire.KINDS` changes but for its e
 SMALLEST_BYTES: Final = 256 * 1024
 """Threads with less than that are folded within a few milliseconds each time."""
 _GREATEST: Final = 2**63 - 1
+_log = logging.getLogger("threadkeep.turns")
 
 _COLUMNS: Final = [column.name for column in turns.c if column.name != "thread_id"]
 _LOAD_TURNS: Final = (
     f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE thread_id = ? ORDER BY position"
 )
-_LOAD_FOLD: Final = "SELECT version, files, mode, state FROM turn_folds WHERE thread_id = ?"
+_LOAD_FOLD: Final = "SELECT version, files, mode, state, turns FROM turn_folds WHERE thread_id = ?"
 Rows = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
@@ -54,6 +57,7 @@ def dumped(thread_id: str, folded: Folded, home: Path) -> Rows | None:
         "files": json.dumps([_seen_row(seen, home) for seen in folded.seen]),
         "mode": folded.known.mode,
         "state": json.dumps(fold.dump()),
+        "turns": len(fold.turns) + len(fold.strays),
     }
     every = [(turn, 0) for turn in fold.turns] + [(turn, 1) for turn in fold.strays.values()]
     if any(turn.start.ordinal > _GREATEST for turn, _ in every):
@@ -125,19 +129,30 @@ async def store(database: Database, rows: Rows) -> None:
 
 
 def load_steps(thread_id: str, home: Path) -> Steps[Folded | None]:
-    """The fold that is stored for a thread; None if there is none of this version."""
+    """The fold that is stored for a thread; None if there is none of this version, or its rows
+    are not as they were written."""
     heads = yield _LOAD_FOLD, [thread_id]
-    if not heads or heads[0][0] != VERSION:
+    if not heads:
         return None
-    _, files, mode, state = heads[0]
+    version, files, mode, state, count = heads[0]
     rows = yield _LOAD_TURNS, [thread_id]
-    found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    kept = [_turn(row) for row in found if not row["stray"]]
-    strays = [_turn(row) for row in found if row["stray"]]
-    fold = resumed(mode, json.loads(state), kept, strays)
-    seen = [_seen(row, home) for row in json.loads(files)]
-    shown_from = 0 if mode == LEGACY else int(json.loads(state)["shown_from"])
+    if version != VERSION or len(rows) != count:
+        return None
+    try:
+        found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        seen = [_seen(row, home) for row in json.loads(files)]
+        return _folded(mode, json.loads(state), seen, found) if seen else None
+    except (KeyError, TypeError, ValueError) as error:
+        _log.warning("the index has no use for its turns of %s: %s", thread_id, error)
+        return None
+
+
+def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[dict[str, Any]]) -> Folded:
+    kept = [_turn(row) for row in rows if not row["stray"]]
+    strays = [_turn(row) for row in rows if row["stray"]]
+    shown_from = 0 if mode == LEGACY else int(state["shown_from"])
     known = Outline(mode, [one.part for one in seen], None, shown_from)
+    fold = resumed(mode, state, kept, strays)
     return Folded(known, seen, fold, stored_bytes=sum(one.end for one in seen))
 
 

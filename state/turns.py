@@ -62,7 +62,7 @@ class _Answer(Generic[Result]):
     """What came of an attempt."""
 
     folded: Folded | None
-    """All turns, if they are known."""
+    """What turns are known now."""
     result: Result | None = None
     done: bool = False
 
@@ -98,7 +98,7 @@ class TurnIndex:
                 if answer.folded is not None:
                     await self._keep(thread_id, answer.folded)
                 if answer.done:
-                    if answer.folded is None:
+                    if answer.folded is not None and answer.folded.partial:
                         self._build(thread_id, path).wanted = True
                     return answer.result  # type: ignore[return-value]
             build = self._build(thread_id, path)
@@ -121,6 +121,7 @@ class TurnIndex:
                 await asyncio.shield(self._build(thread_id, self._index.home / path).task)
             except (RolloutError, OSError) as error:
                 _log.info("the turns of %s cannot be indexed: %s", thread_id, error)
+            await asyncio.gather(*self._storing)
 
     async def close(self) -> None:
         """Have all work end within a moment."""
@@ -130,12 +131,14 @@ class TurnIndex:
         self._kept.clear()
 
     async def _known(self, thread_id: str, path: Path) -> Folded | None:
-        folded = self._kept.get(thread_id)
-        if folded is None and _size(path) >= SMALLEST_BYTES:
-            with suppress(StateError):  # an index that cannot be read hides no turn
-                steps = load_steps(thread_id, self._index.home)
-                folded = await self._index.database.run(steps)
-        return folded
+        return self._kept.get(thread_id) or await self._stored(thread_id, path)
+
+    async def _stored(self, thread_id: str, path: Path) -> Folded | None:
+        if _size(path) < SMALLEST_BYTES:
+            return None
+        with suppress(StateError):  # an index that cannot be read hides no turn
+            return await self._index.database.run(load_steps(thread_id, self._index.home))
+        return None
 
     async def _keep(self, thread_id: str, folded: Folded, *, wanted: bool = True) -> None:
         if folded.known.missing is not None:
@@ -174,9 +177,7 @@ class TurnIndex:
             _log.debug("the turns of %s were not found: %s", thread_id, error)
 
     async def _fold(self, thread_id: str, path: Path) -> Folded:
-        stored = await self._known(thread_id, path)
-        if stored is self._kept.get(thread_id):
-            stored = None  # somebody may be looking at it
+        stored = await self._stored(thread_id, path)
 
         def pause() -> None:
             build = self._builds.get(thread_id)
@@ -221,17 +222,15 @@ def _attempt(
         if known is not None:
             known = moved(known, path)
             if known.follow(pause):
-                return _Answer(known, work(known.with_torn_line()), done=True)
+                with suppress(TooShort):
+                    return _Answer(known, work(known.with_torn_line()), done=True)
         plan = outline(path, find)
         if _whole_size(plan) <= _AT_ONCE_BYTES:
             folded = fold_anew(plan, pause)
             return _Answer(folded, work(folded.with_torn_line()), done=True)
-        for last_turns in fold_tails(plan, pause):
-            last = last_turns()
-            if last is None:
-                break
+        for last in fold_tails(plan, known, pause):
             with suppress(TooShort):
-                return _Answer(None, work(last), done=True)
+                return _Answer(last, work(last), done=True)
     return _Answer(None)
 
 

@@ -14,9 +14,11 @@ from state.index import ThreadIndex, open_index
 from state.news import Sightings
 from state.recovery import recover
 from state.threads import ThreadStore
+from state.turns import TurnIndex
 from state.watch import AGAIN_S, Watcher
 
 _FIRST_FILES: Final = 50
+_FILL_AGAIN_S: Final = 60.0
 _log = logging.getLogger("threadkeep.server")
 
 
@@ -51,7 +53,7 @@ class Keeper:
             self._opened(store)
             while True:
                 self._lost = asyncio.Future()
-                error = await self._keep_fresh(index)
+                error = await self._keep_fresh(index, store.turns)
                 _log.warning("%s; it is opened again", error)
                 index, following = await self._open_again(error)
                 await store.move_to(index)
@@ -86,7 +88,7 @@ class Keeper:
                 error = another
                 await asyncio.sleep(AGAIN_S)
 
-    async def _keep_fresh(self, index: ThreadIndex) -> StateError:
+    async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
         """Gives why the index is of no use any more, when it is not."""
         try:
             if (await index.backfill_status()).status != "complete":
@@ -97,10 +99,12 @@ class Keeper:
         watcher = Watcher(index, self.sightings, trouble=_tell_trouble)
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
+        filling: asyncio.Task[None] | None = None
         try:
             ends: set[asyncio.Future[Any]] = {running, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
             self.complete = watcher.ready.is_set()
+            filling = asyncio.create_task(_fill(turns))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done():
                 return self._lost.result()
@@ -110,9 +114,20 @@ class Keeper:
             return error
         finally:
             self.complete = False
-            running.cancel()
-            ready.cancel()
-            await asyncio.gather(running, ready, return_exceptions=True)
+            tasks = [task for task in (running, ready, filling) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _fill(turns: TurnIndex) -> None:
+    """Have the turns of long threads indexed before anybody asks for them."""
+    while True:
+        try:
+            await turns.fill()
+        except StateError as error:
+            _log.warning("turns are not indexed: %s", error)
+        await asyncio.sleep(_FILL_AGAIN_S)
 
 
 def _tell_trouble(error: Exception | None) -> None:

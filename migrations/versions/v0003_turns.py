@@ -13,6 +13,7 @@ STATEMENTS = (
         files TEXT NOT NULL,
         mode TEXT NOT NULL,
         state TEXT NOT NULL,
+        turns INTEGER NOT NULL,
         CONSTRAINT pk_turn_folds PRIMARY KEY (thread_id),
         CONSTRAINT fk_turn_folds_thread_id FOREIGN KEY(thread_id)
         REFERENCES threads (id) ON DELETE CASCADE

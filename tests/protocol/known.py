@@ -394,7 +394,8 @@ KNOWN: Final = (
         r"result\.thread\.(?:updatedAt|recencyAt)",
         _number,
         _NOW,
-        "(?:(?:read resumed|resume) )?(?:legacy|paginated|compressed|archived|spawn).*|resume with turns.*",
+        "(?:(?:read resumed|resume) )?(?:legacy|paginated|compressed|archived|spawn).*"
+        "|resume with turns.*",
     ),
     Known(
         "`updatedAt`, `recencyAt`",
