@@ -42,7 +42,7 @@ from state.recorder import RolloutRecorder
 from state.resumption import named_files, resumable, stored_history
 from state.schema import threads
 from state.turn_answers import Told
-from state.turns import TurnIndex
+from state.turns import Closed, TurnIndex
 
 Result = TypeVar("Result")
 
@@ -337,7 +337,13 @@ class ThreadStore:
         recorder = self._recorders.get(row["id"])
         since = recorder.began_at if recorder and not recorder.closed else None
         path = self.home / row["rollout_path"]
-        return await self.turns.ask(row["id"], path, lambda folded: work(Told(folded, since)))
+        while True:
+            turns = self.turns
+            try:
+                return await turns.ask(row["id"], path, lambda folded: work(Told(folded, since)))
+            except Closed:
+                if self.turns is turns:
+                    raise RuntimeError("this store is closed") from None
 
     async def list_threads(self, query: Query) -> Page:
         """A page of the threads that are indexed, live ones too when they have their file; see

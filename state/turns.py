@@ -42,8 +42,12 @@ _log = logging.getLogger("threadkeep.turns")
 Result = TypeVar("Result")
 
 
+class Closed(Exception):
+    """This index of turns was closed: another one has taken its place, or nothing."""
+
+
 class _Stopped(Exception):
-    """The work is not wanted any more."""
+    """Nobody waits for the work any more."""
 
 
 @dataclass(eq=False)
@@ -84,6 +88,7 @@ class TurnIndex:
         in a thread, and once more with all turns if it finds the last ones :class:`TooShort`.
 
         Raises:
+            Closed: this was closed meanwhile.
             DamagedCompression: a file of the history is damaged.
             FileUnusable: one cannot be read.
             HistoryIncomplete: the thread's file has no ``session_meta``.
@@ -198,7 +203,9 @@ class TurnIndex:
 
         def pause() -> None:
             wait()
-            if stop.is_set() or self._closed.is_set():
+            if self._closed.is_set():
+                raise Closed
+            if stop.is_set():
                 raise _Stopped
 
         task = asyncio.ensure_future(asyncio.to_thread(work, pause))
@@ -210,8 +217,6 @@ class TurnIndex:
             if not task.cancelled():
                 task.exception()  # it was not wanted
             raise
-        except _Stopped:
-            raise asyncio.CancelledError from None
 
 
 def _attempt(

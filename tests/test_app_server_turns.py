@@ -45,9 +45,8 @@ def test_the_corpus_has_the_turns_that_codex_gives(tmp_path: Path) -> None:
         for thread, answer in gold["read"].items():
             read = client.call("thread/read", threadId=thread, includeTurns=True)
             assert reduced(read["thread"]["turns"]) == answer["data"]
-            for limit in 1, 2:
-                pages = walked(client, "thread/turns/list", threadId=thread, limit=limit, **ALL)
-                assert reduced(pages) == answer["data"]
+            pages = walked(client, "thread/turns/list", threadId=thread, limit=2, **ALL)
+            assert reduced(pages) == answer["data"]
         for kind in "turns", "turnssummary":
             for thread, answer in gold[kind].items():
                 data = gold["read"][thread]["data"] if answer["data"] == "read" else answer["data"]
@@ -64,9 +63,8 @@ def _check_projected(client: Client, thread: str) -> None:
     ours = walked(client, "thread/turns/list", **{"threadId": thread, **turns["params"]})
     assert without(reduced(ours), old) == without(turns["data"], old)
     items = recorded()[f"{of}_items"][thread]["data"]
-    for limit in 2, 100:
-        found = walked(client, "thread/items/list", threadId=thread, limit=limit)
-        assert without(reduced(found), old) == without(items, old)
+    found = walked(client, "thread/items/list", threadId=thread, limit=4)
+    assert without(reduced(found), old) == without(items, old)
     backwards = {"threadId": thread, "limit": 3, "sortDirection": "desc"}
     assert walked(client, "thread/items/list", **backwards) == found[::-1]
     for entry in found[:2]:

@@ -91,9 +91,11 @@ async def resumed_turns(call: Call, thread: dict[str, Any], params: p.ThreadResu
     store = await call.store()
     page = params.initial_turns_page
     thread_id = thread["id"]
-    if not thread["path"] or call.draft(thread_id):
-        return {"initialTurnsPage": None, **dict.fromkeys(_PLACES)}
-    places = await store.with_turns(thread_id, lambda told: told.places(thread_id))
+    places: Fields = dict.fromkeys(_PLACES)
+    if call.draft(thread_id):
+        return {"initialTurnsPage": None, **places}
+    if thread["historyMode"] != LEGACY:  # of which a long one would be folded for nothing
+        places = await store.with_turns(thread_id, lambda told: told.places(thread_id))
     if page is None:
         return {"initialTurnsPage": None, **places}
     query, view = _query(thread_id, page), page.items_view or DEFAULT_VIEW
