@@ -4,7 +4,6 @@ An *anchor* says which lines an item is made of; :mod:`rollout.thread_items` rea
 may be in several files, the bases of its own (rollout-format §13.2): the first is counted 0.
 """
 
-import base64
 import sys
 from array import array
 from collections.abc import Iterator
@@ -196,24 +195,36 @@ class Anchors:
             at = (at + 1) & mask
         slots[at] = record + 1
 
-    def dump(self) -> str:
-        """As text, for :meth:`load`."""
+    def ordinals(self) -> "array[int]":
+        """The ordinal of each record, in order."""
+        return self._words[1::_WORDS]
+
+    def kind_at(self, record: int) -> str | None:
+        """The kind of the item that has this record; None if the record continues another."""
+        kind = self._words[record * _WORDS + 2] & _KIND
+        return KINDS[kind] if kind < _GONE else None
+
+    def dump(self) -> bytes:
+        """As bytes, for :meth:`load`."""
         words = self._words
         if sys.byteorder == "big":
             words = array("Q", words)
             words.byteswap()
-        return base64.b64encode(words.tobytes()).decode()
+        return words.tobytes()
 
     @classmethod
-    def load(cls, text: str) -> "Anchors":
+    def load(cls, data: bytes) -> "Anchors":
         """What :meth:`dump` gave."""
         anchors = cls()
-        anchors._words.frombytes(base64.b64decode(text))
+        words = anchors._words
+        words.frombytes(data)
         if sys.byteorder == "big":
-            anchors._words.byteswap()
-        kinds = anchors._words[2::_WORDS]
-        known = [at for at, kind in enumerate(kinds) if 0 < kind & _KIND < _GONE]
-        anchors._count, anchors._last = len(known), known[-1] if known else -1
+            words.byteswap()
+        kinds = words[2::_WORDS]
+        # Turns may have a hundred thousand items: most are looked at by none but this.
+        anchors._count = sum(1 for kind in kinds if 0 < kind & _KIND < _GONE)
+        places = range(len(kinds) - 1, -1, -1)
+        anchors._last = next((at for at in places if 0 < kinds[at] & _KIND < _GONE), -1)
         return anchors
 
 

@@ -2,7 +2,7 @@
 (rollout-format §13.2, §14, §15)."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,9 +65,26 @@ def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, Anchor]]:
         yield anchor.ordinal, turn.id, turn, anchor
 
 
-def open_history(path: Path, find: Find) -> ThreadTurns:
-    """The turns of the thread whose rollout is at ``path``; ``find`` gives the files that its
-    history begins in.
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of a thread's history before its lines are looked at."""
+
+    mode: str
+    parts: list[Part]
+    missing: HistoryIncomplete | None
+    shown_from: int
+    """The first ordinal that is the thread's own to show (§13.6)."""
+
+    def new_fold(self) -> LegacyFold | PaginatedFold:
+        """A fold that has seen nothing yet."""
+        if self.mode == LEGACY:
+            return LegacyFold()
+        return PaginatedFold(shown_from=self.shown_from)
+
+
+def outline(path: Path, find: Find) -> Outline:
+    """How the history of the thread is made up whose rollout is at ``path``; ``find`` gives the
+    files that it begins in.
 
     Raises:
         DamagedCompression: a file of its history is damaged.
@@ -78,9 +95,7 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
     meta = source_meta(path)
     mode = meta.get("history_mode", LEGACY)
     if mode == LEGACY:
-        fold = LegacyFold()
-        fold_file(path, fold)
-        return ThreadTurns(mode, [Part(path, "", None, None)], fold.turns, [], None)
+        return Outline(mode, [Part(path, "", None, None)], None, 0)
     if mode != PAGINATED:
         raise HistoryUnknown(path, mode)
     parts, missing = known_parts(path, find)
@@ -88,12 +103,22 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
         # What it is attached to is shown there, and only the model is told of it here.
         parts, missing = parts[-1:], None
     start = meta.get("subagent_history_start_ordinal")
-    paginated = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
-    fold_parts(parts, paginated)
-    return ThreadTurns(mode, parts, paginated.turns, [*paginated.strays.values()], missing)
+    return Outline(mode, parts, missing, start if isinstance(start, int) else 0)
 
 
-def fold_parts(parts: Sequence[Part], fold: PaginatedFold) -> None:
+def open_history(path: Path, find: Find) -> ThreadTurns:
+    """The turns of the thread whose rollout is at ``path``; ``find`` gives the files that its
+    history begins in.
+
+    Raises: see :func:`outline`.
+    """
+    known = outline(path, find)
+    fold = known.new_fold()
+    fold_parts(known.parts, fold)
+    return ThreadTurns(known.mode, known.parts, fold.turns, [*fold.strays.values()], known.missing)
+
+
+def fold_parts(parts: Sequence[Part], fold: TurnFold) -> None:
     """Have ``fold`` look at the lines of a history that count, file by file (§15.6).
 
     Raises:
@@ -101,9 +126,32 @@ def fold_parts(parts: Sequence[Part], fold: PaginatedFold) -> None:
         OSError: a file cannot be read.
     """
     for number, part in enumerate(parts):
-        fold_file(part.path, fold, file=number, end_ordinal=part.end_ordinal)
-        if part.end_ordinal is not None:
-            fold.cut(part.end_ordinal)
+        fold_part(part, number, fold)
+
+
+def fold_part(
+    part: Part,
+    number: int,
+    fold: TurnFold,
+    *,
+    offset: int = 0,
+    torn: bool = True,
+    pause: Callable[[], None] | None = None,
+) -> int:
+    """Have ``fold`` look at the lines of one file of a history that count: see
+    :func:`fold_file`."""
+    end = fold_file(
+        part.path,
+        fold,
+        file=number,
+        offset=offset,
+        end_ordinal=part.end_ordinal,
+        torn=torn,
+        pause=pause,
+    )
+    if part.end_ordinal is not None and isinstance(fold, PaginatedFold):
+        fold.cut(part.end_ordinal)
+    return end
 
 
 def fold_file(
@@ -114,12 +162,14 @@ def fold_file(
     offset: int = 0,
     end_ordinal: int | None = None,
     torn: bool = True,
+    pause: Callable[[], None] | None = None,
 ) -> int:
     """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before
     ``end_ordinal``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
-    of the fold says ``torn=False``, for such a line may still be written.
+    of the fold says ``torn=False``, for such a line may still be written. ``pause`` is called
+    before each read; what it raises ends the work.
 
     Raises:
         DamagedCompression: the file is damaged.
@@ -128,7 +178,7 @@ def fold_file(
     reader = LineReader()
     with open_rollout(path) as stream:
         pass_to(stream, path, offset)
-        for line in reader.lines(stream, offset, fold):
+        for line in reader.lines(_Pausing(stream, pause) if pause else stream, offset, fold):
             if reader.passed:
                 fold.pass_over(reader.passed, reader.highest)
                 reader.passed = 0
@@ -145,6 +195,19 @@ def fold_file(
             fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
         fold.pass_over(reader.passed, reader.highest)
     return reader.end_offset
+
+
+class _Pausing:
+    """A stream that has somebody called before each read."""
+
+    def __init__(self, stream: RolloutStream, pause: Callable[[], None]) -> None:
+        self._stream = stream
+        self._pause = pause
+        self.seek, self.fileno = stream.seek, stream.fileno
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        self._pause()
+        return self._stream.readinto(buffer)
 
 
 def pass_to(stream: RolloutStream, path: Path, offset: int) -> None:

@@ -5,6 +5,7 @@ times, and the anchors of their items; contents stay in the file. Its state can 
 line, and it goes on from there: what it has found by then are its ``turns`` and ``strays``.
 """
 
+import base64
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -51,7 +52,7 @@ class Turn:
     def dump(self) -> Fields:
         """As JSON, for :meth:`load`."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        return {**values, "items": self.items.dump()}
+        return {**values, "items": base64.b64encode(self.items.dump()).decode()}
 
     @classmethod
     def load(cls, dumped: Fields) -> "Turn":
@@ -62,7 +63,7 @@ class Turn:
                 **dumped,
                 "start": Place(*dumped["start"]),
                 "end": None if end is None else Place(*end),
-                "items": Anchors.load(dumped["items"]),
+                "items": Anchors.load(base64.b64decode(dumped["items"])),
             }
         )
 

@@ -232,8 +232,20 @@ class InvalidCursor(StateError):
         super().__init__(f"invalid cursor: {cursor} ({reason})")
 
 
+class CursorAstray(InvalidCursor):
+    """A cursor to a place that the history of its thread does not have."""
+
+
 class InvalidQuery(StateError):
     """Filters that contradict each other or have no meaning."""
+
+
+class AnchorNotFound(InvalidQuery):
+    """The item that a page is to begin behind is none of the turn's."""
+
+    def __init__(self, turn_id: str, item_id: str) -> None:
+        self.turn_id, self.item_id = turn_id, item_id
+        super().__init__(f"turn {turn_id!r} has no item {item_id!r}")
 
 
 class InvalidSql(StateError):

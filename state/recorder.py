@@ -33,6 +33,7 @@ class RolloutRecorder:
         appender: RolloutAppender,
         source: MemorySource | FileSource,
         *,
+        began_at: int = 0,
         late: "asyncio.Task[dict[str, Any]] | None" = None,
         extended: bool = False,
         history: RolloutSource | None = None,
@@ -40,10 +41,13 @@ class RolloutRecorder:
     ) -> None:
         """A thread that has its file comes with a :class:`FileSource`, a new one with its
         ``session_meta`` in memory, and ``late``, which gives what that lacks until it is written,
-        such as ``git``. ``history`` is what the thread holds if that is more than ``source``: it
-        begins in other files. ``written`` is called after each burst that reached the file."""
+        such as ``git``. ``began_at`` is how many bytes its file had. ``history`` is what the
+        thread holds if that is more than ``source``: it begins in other files. ``written`` is
+        called after each burst that reached the file."""
         self.thread_id = thread_id
         self.mode = mode
+        self.began_at = began_at
+        """How many bytes the file had when this began: what comes later was recorded here."""
         self._source = source
         self._history = history
         self._lock: WriterLock | None = lock

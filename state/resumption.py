@@ -23,6 +23,8 @@ class Resumable(NamedTuple):
     """All that it holds; goes on with ``source``."""
     mode: str
     next_ordinal: int | None
+    size: int
+    """How many bytes it has."""
 
 
 def resumable(path: Path, thread_id: str, find: Find) -> Resumable:
@@ -49,14 +51,14 @@ def resumable(path: Path, thread_id: str, find: Find) -> Resumable:
         ordinal = _next_ordinal(source) if mode == PAGINATED else None
         history = _whole(source, path, find)
         if logical_path(path.name) == path.name:
-            return Resumable(source, history, mode, ordinal)
+            return Resumable(source, history, mode, ordinal, path.stat().st_size)
         plain = plain_file(path)
     except BaseException:
         source.close()
         raise
     history.close()
     source = FileSource(plain)
-    return Resumable(source, _whole(source, plain, find), mode, ordinal)
+    return Resumable(source, _whole(source, plain, find), mode, ordinal, plain.stat().st_size)
 
 
 def stored_history(path: Path, find: Find) -> RolloutSource:

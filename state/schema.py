@@ -223,6 +223,55 @@ path_aliases: Final = sa.Table(
     _number("set_at_ms"),
 )
 
+turn_folds: Final = sa.Table(
+    "turn_folds",
+    metadata,
+    sa.Column(
+        "thread_id",
+        sa.Text,
+        sa.ForeignKey("threads.id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    _number("version"),
+    _text("files"),
+    _text("mode"),
+    _text("state"),
+    _number("turns"),
+)
+
+turns: Final = sa.Table(
+    "turns",
+    metadata,
+    sa.Column(
+        "thread_id",
+        sa.Text,
+        sa.ForeignKey("turn_folds.thread_id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, nullable=False),
+    _number("stray", 0),
+    _text("id"),
+    _optional("root_id"),
+    _text("status"),
+    _optional("error"),
+    sa.Column("started_at", sa.Integer),
+    sa.Column("completed_at", sa.Integer),
+    sa.Column("duration_ms", sa.Integer),
+    _number("explicit"),
+    _number("start_file"),
+    _number("start_offset"),
+    _number("start_ordinal"),
+    sa.Column("end_file", sa.Integer),
+    sa.Column("end_offset", sa.Integer),
+    sa.Column("end_ordinal", sa.Integer),
+    _number("first_user"),
+    _number("final_agent"),
+    _number("last_agent"),
+    sa.Column("anchors", sa.LargeBinary, nullable=False),
+)
+
 index_meta: Final = sa.Table(
     "index_meta",
     metadata,

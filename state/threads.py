@@ -41,6 +41,8 @@ from state.moves import archive, delete, unarchive
 from state.recorder import RolloutRecorder
 from state.resumption import named_files, resumable, stored_history
 from state.schema import threads
+from state.turn_answers import Told
+from state.turns import Closed, TurnIndex
 
 Result = TypeVar("Result")
 
@@ -55,6 +57,8 @@ class ThreadStore:
         self._closed = False
         self._sqlite_home = sqlite_home
         self._follower = IndexFollower(index)
+        self.turns = TurnIndex(index)
+        """What knows the turns of threads; see :meth:`with_turns`."""
 
     @property
     def live(self) -> list[str]:
@@ -142,6 +146,7 @@ class ThreadStore:
             lock,
             RolloutAppender(self.home / plain, new=False, next_ordinal=opened.next_ordinal),
             opened.source,
+            began_at=opened.size,
             history=opened.history,
             written=partial(self._changed, plain),
         )
@@ -323,6 +328,28 @@ class ThreadStore:
         await self._index_file(thread_id)
         return await self.index.thread(thread_id)
 
+    async def with_turns(self, thread_id: str, work: Callable[[Told], Result]) -> Result:
+        """What ``work`` makes of the turns that a thread with a file has now, archived ones too:
+        most often one of the methods of :class:`state.turn_answers.Told`. It is called in a
+        thread, maybe more than once.
+
+        Raises:
+            DamagedCompression, HistoryIncomplete, HistoryUnknown: the turns cannot be read.
+            FileUnusable: a file of the history cannot be read.
+            ThreadNotFound: there is none.
+        """
+        row = await self.read_thread(thread_id)
+        recorder = self._recorders.get(row["id"])
+        since = recorder.began_at if recorder and not recorder.closed else None
+        path = self.home / row["rollout_path"]
+        while True:
+            turns = self.turns
+            try:
+                return await turns.ask(row["id"], path, lambda folded: work(Told(folded, since)))
+            except Closed:
+                if self.turns is turns:
+                    raise RuntimeError("this store is closed") from None
+
     async def list_threads(self, query: Query) -> Page:
         """A page of the threads that are indexed, live ones too when they have their file; see
         :meth:`state.index.ThreadIndex.page`. ``await store.index.catch_up()`` once has all the
@@ -340,6 +367,7 @@ class ThreadStore:
         self._closed = True
         async with AsyncExitStack() as stack:  # goes on after an error, and has it raised
             stack.push_async_callback(self._follower.close)
+            stack.push_async_callback(self.turns.close)
             for thread_id in self.live:
                 recorder = self._recorders[thread_id]
                 stack.push_async_callback(recorder.discard)
@@ -349,6 +377,8 @@ class ThreadStore:
         """Go on with another index of the same home, as this one was removed or is damaged. What
         is live stays so; the caller closes the old index."""
         old, self.index, self._follower = self._follower, index, IndexFollower(index)
+        turns, self.turns = self.turns, TurnIndex(index)
+        await turns.close()
         for recorder in self._open_recorders().values():
             self._changed(recorder.path.relative_to(self.home).as_posix())
         await old.give_up()

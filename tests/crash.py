@@ -29,9 +29,12 @@ from state.dump import read_dump, restore
 from state.edit import set_git_info, set_memory_mode, set_name
 from state.fork import fork_thread
 from state.index import ThreadIndex, open_index
+from state.listing import Steps
 from state.moves import archive, delete, unarchive
 from state.reindex import reindex
 from state.repair import repair
+from state.threads import ThreadStore
+from state.turn_answers import Told
 from state.vacuum import vacuum
 
 from .homes import thread_id
@@ -106,6 +109,18 @@ def _recover(home: Path, path: Path) -> None:
     with_index(Places(home, path), caught_up)
 
 
+async def _turns(index: ThreadIndex) -> None:
+    """Ask for the turns of all threads, and have the long ones stored."""
+    store = ThreadStore(index)
+    for id_ in await store.index.database.run(_ids()):
+        await store.with_turns(id_, Told.all_turns)
+    await store.close()
+
+
+def _ids() -> Steps[list[str]]:
+    return [row[0] for row in (yield "SELECT id FROM threads ORDER BY id", [])]
+
+
 WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "backfill": _opened(_backfill),
     "sync": _opened(_sync),
@@ -121,6 +136,7 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "fork": _opened(_fork),
     "rename": _opened(_rename),
     "describe": _opened(_describe),
+    "turns": _opened(_turns),
     "vacuum": lambda _, path: vacuum(path),
 }
 

@@ -247,7 +247,8 @@ def test_what_is_injected_is_in_the_file(mode: str, client: Client) -> None:
 @BOTH
 def test_an_ephemeral_fork_leaves_nothing(source: str, client: Client, tmp_path: Path) -> None:
     before = sorted((tmp_path / "home" / "sessions").rglob("*"))
-    thread = client.call("thread/fork", threadId=source, ephemeral=True)["thread"]
+    asked = {"threadId": source, "ephemeral": True, "excludeTurns": True}
+    thread = client.call("thread/fork", **asked)["thread"]
     assert (thread["ephemeral"], thread["path"], thread["forkedFromId"]) == (True, None, source)
     the = {"threadId": thread["id"]}
     assert client.call("thread/read", **the)["thread"] == thread

@@ -1,5 +1,5 @@
-"""Our server is asked everything that Codex 0.169 was asked for ``protocol/golden.json``, and
-differs from it in what is known to differ, and in nothing else."""
+"""Our server is asked everything that Codex 0.169 was asked for ``protocol/golden.json`` and
+``protocol/turns.json``, and differs from it in what is known to differ, and in nothing else."""
 
 import os
 import subprocess
@@ -12,8 +12,7 @@ from .protocol.aside import aside
 from .protocol.compare import Difference, differences
 from .protocol.dialogue import dialogue
 from .protocol.known import KNOWN, Known, unknown, unseen
-from .protocol.record import golden, sample_home
-from .protocol.script import script
+from .protocol.record import SCRIPTS, golden, sample_home
 
 SERVER = (*COMMAND, "app-server", "--listen", "stdio://")
 ROOT = Path(__file__).parent.parent
@@ -23,15 +22,19 @@ Told = dict[str, list[Difference]]
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """All that our server says otherwise."""
-    folder = tmp_path_factory.mktemp("dialogue")
-    home = sample_home(folder / "home")
-    index = {"THREADKEEP_DB": str(folder / "index.sqlite3")}
-    # Codex has its database filled before it answers, too.
-    filled = {**os.environ, **index, "CODEX_HOME": str(home)}
-    subprocess.run([*COMMAND, "list"], env=filled, check=True, capture_output=True)
-    steps = list(aside(script()))
-    said = dialogue(SERVER, home, steps, mark="threadkeep/mark", environment=index)
-    return differences(golden(), said)
+    found: Told = {}
+    for name, script in SCRIPTS.items():
+        folder = tmp_path_factory.mktemp(name)
+        home = sample_home(folder / "home")
+        index = {"THREADKEEP_DB": str(folder / "index.sqlite3")}
+        # Codex has its database filled before it answers, too.
+        filled = {**os.environ, **index, "CODEX_HOME": str(home)}
+        subprocess.run([*COMMAND, "list"], env=filled, check=True, capture_output=True)
+        steps = list(aside(script()))
+        said = dialogue(SERVER, home, steps, mark="threadkeep/mark", environment=index)
+        for method, some in differences(golden(name), said).items():
+            found.setdefault(method, []).extend(some)
+    return found
 
 
 def test_every_difference_from_codex_is_known(told: Told) -> None:

@@ -13,9 +13,8 @@ import pytest
 from .conftest import CORPUS
 from .protocol.compare import FOREIGN, differences, report
 from .protocol.dialogue import Exchange, Step, dialogue, filled
-from .protocol.record import GOLDEN, command, golden, sample_home, text
+from .protocol.record import GOLDEN, SCRIPTS, command, golden, sample_home, text
 from .protocol.schemas import RESULTS, conforms, known
-from .protocol.script import script
 
 # Answers each request with its params, after a notification that holds the home and a time.
 ECHO = """
@@ -32,7 +31,7 @@ for line in sys.stdin:
     print(json.dumps({"method": "warning", "params": {}}), flush=True)
 sys.exit(3)
 """
-RECORDED = golden()
+RECORDED = [one for name in SCRIPTS for one in golden(name)]
 # The milliseconds in an id
 V7 = r"\b([0-9a-f]{8})-([0-9a-f]{4})-7"
 
@@ -46,17 +45,19 @@ def heard(one: Exchange) -> list[Any]:
     return [*one.get("before", []), *one.get("after", [])]
 
 
-def test_the_record_is_of_this_script() -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_record_is_of_this_script(name: str) -> None:
+    script, recorded = SCRIPTS[name], golden(name)
     asked = [(step.name, step.method or None) for step in script()]
-    assert [(one["step"], one.get("method")) for one in RECORDED] == asked
+    assert [(one["step"], one.get("method")) for one in recorded] == asked
     assert len({name for name, _ in asked}) == len(asked)
     as_sent = json.loads(json.dumps([step.params for step in script()], default=lambda _: None))
-    assert [one.get("params") for one in RECORDED] == as_sent
+    assert [one.get("params") for one in recorded] == as_sent
 
 
 def test_nothing_of_one_machine_or_run_is_left() -> None:
-    whole = GOLDEN.read_text("utf-8")
-    assert whole == text(RECORDED)
+    whole = "".join(GOLDEN.with_name(f"{name}.json").read_text("utf-8") for name in SCRIPTS)
+    assert whole == "".join(text(golden(name)) for name in SCRIPTS)
     assert tempfile.gettempdir() not in whole
     ids = [entry["id"] for entry in json.loads((CORPUS / "manifest.json").read_text("utf-8"))]
     made = [int("".join(found), 16) for found in re.findall(V7, " ".join(ids))]
@@ -121,7 +122,7 @@ def test_a_server_that_ends_is_silent(tmp_path: Path) -> None:
 
 
 def test_a_record_differs_in_nothing_from_itself() -> None:
-    assert differences(RECORDED, RECORDED) == {}
+    assert differences(RECORDED, RECORDED) == {}  # so that no two steps have one name
 
 
 def test_differences_are_told_by_method() -> None:
@@ -167,8 +168,9 @@ def test_differences_are_told_by_method() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif("THREADKEEP_CODEX_BIN" not in os.environ, reason="needs a real Codex 0.169")
-def test_codex_says_the_same_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_codex_says_the_same_again(name: str, tmp_path: Path) -> None:
     home = sample_home(tmp_path / "home")
-    told = dialogue(command(os.environ["THREADKEEP_CODEX_BIN"]), home, script())
-    found = differences(RECORDED, told)
+    told = dialogue(command(os.environ["THREADKEEP_CODEX_BIN"]), home, SCRIPTS[name]())
+    found = differences(golden(name), told)
     assert not found, report(found)

@@ -45,7 +45,10 @@ async def dispatch(session: "Client", request: Request, after: list[Callable[[],
 
 def _check_fields(request: Request, method: Method) -> None:
     for field in method.experimental_fields:
-        if isinstance(request.params, dict) and request.params.get(field) is not None:
+        value = request.params
+        for name in field.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
             raise _experimental(f"{request.method}.{field}")
 
 

@@ -3,10 +3,12 @@
 from typing import Final
 
 from cli.errors import outcome
-from cli.server.messages import INTERNAL, INVALID_REQUEST, Fault
+from cli.server.messages import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, UNSUPPORTED, Fault
 from rollout.errors import RolloutError, TurnNotFound, WriterActive
 from state.errors import (
     AlreadyArchived,
+    AnchorNotFound,
+    CursorAstray,
     DependedOn,
     InvalidChange,
     InvalidCursor,
@@ -18,7 +20,8 @@ from state.errors import (
     ThreadNotFound,
 )
 
-_READS: Final = ("thread/read", "thread/unsubscribe")
+_READS: Final = ("thread/read", "thread/turns/list", "thread/unsubscribe")
+_OF_ITEMS: Final = ("thread/items/list", "thread/items/read")
 _SETS: Final = {
     "thread/memoryMode/set": "set thread memory mode",
     "thread/metadata/update": "update thread metadata",
@@ -37,6 +40,8 @@ def fault_of(error: StateError | RolloutError, method: str, thread_id: str) -> F
 
 def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:
     match error:
+        case ThreadNotFound() if method in _OF_ITEMS:
+            return UNSUPPORTED, f"{method} is not supported yet"
         case ThreadNotFound() if method in _READS:
             return INVALID_REQUEST, f"thread not loaded: {thread_id}"
         case NotArchived():
@@ -60,6 +65,11 @@ def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tu
             return INVALID_REQUEST, f"cannot delete thread {error.thread_id}: {why}"
         case InvalidName():
             return INVALID_REQUEST, f"thread name {error.reason}"
+        case CursorAstray():
+            return INVALID_REQUEST, f"invalid cursor: {error.reason}"
+        case AnchorNotFound():
+            text = "cursor.itemId does not identify an item in the requested history scope"
+            return INVALID_PARAMS, text
         case InvalidCursor():
             return INVALID_REQUEST, f"invalid cursor: {error.cursor}"
         case TurnNotFound():

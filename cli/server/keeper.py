@@ -15,9 +15,11 @@ from state.index import ThreadIndex, open_index
 from state.news import Sightings
 from state.recovery import recover
 from state.threads import ThreadStore
+from state.turns import TurnIndex
 from state.watch import AGAIN_S, Watcher
 
 _FIRST_FILES: Final = 50
+_FILL_AGAIN_S: Final = 60.0
 _log = logging.getLogger("threadkeep.server")
 
 
@@ -52,7 +54,7 @@ class Keeper:
             self._opened(store)
             while True:
                 self._lost = asyncio.Future()
-                error = await self._keep_fresh(index)
+                error = await self._keep_fresh(index, store.turns)
                 _log.warning("%s; it is opened again", error)
                 await held.aclose()  # first: as long as it is open, nobody else gets to the file
                 index, held = await self._open_again(error)
@@ -86,7 +88,7 @@ class Keeper:
                 error = another
                 await asyncio.sleep(AGAIN_S)
 
-    async def _keep_fresh(self, index: ThreadIndex) -> StateError:
+    async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
         """Gives why the index is of no use any more, when it is not."""
         try:
             if (await index.backfill_status()).status != "complete":
@@ -98,10 +100,12 @@ class Keeper:
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
         looking = asyncio.create_task(self._look_after(index))
+        filling: asyncio.Task[None] | None = None
         try:
             ends: set[asyncio.Future[Any]] = {running, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
             self.complete = watcher.ready.is_set()
+            filling = asyncio.create_task(_fill(turns))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done():
                 return self._lost.result()
@@ -111,7 +115,7 @@ class Keeper:
             return error
         finally:
             self.complete = False
-            tasks = (running, ready, looking)
+            tasks = [*filter(None, (running, ready, looking, filling))]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -135,6 +139,16 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return info.st_dev, info.st_ino, info.st_size
+
+
+async def _fill(turns: TurnIndex) -> None:
+    """Have the turns of long threads indexed before anybody asks for them."""
+    while True:
+        try:
+            await turns.fill()
+        except StateError as error:
+            _log.warning("turns are not indexed: %s", error)
+        await asyncio.sleep(_FILL_AGAIN_S)
 
 
 def _tell_trouble(error: Exception | None) -> None:

@@ -14,6 +14,7 @@ from cli.server import params as p
 from cli.server.call import Call
 from cli.server.items import check_items
 from cli.server.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_request
+from cli.server.turns import no_turns_yet, resumed_turns, with_all_turns
 from rollout.creation import NewThread, new_id
 from rollout.errors import TurnNotFound
 from rollout.paths import COMPRESSED_SUFFIX, parse_name
@@ -118,8 +119,10 @@ async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
         raise Fault(UNSUPPORTED, text, "unsupported_method")
     store = await call.store()
     thread_id = await _meant(call, store, params)
-    if call.is_legacy_draft(thread_id):
+    if call.is_legacy_draft(thread_id) or call.passing(thread_id):
         raise ThreadNotFound(thread_id)
+    if call.draft(thread_id) and not params.exclude_turns:
+        raise no_turns_yet()
     async with call.session.service.turn_of(thread_id):
         if thread_id not in store.live:
             (await store.resume_thread(thread_id)).close()
@@ -128,8 +131,10 @@ async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
             service.tell_all("thread/status/changed", threadId=thread_id, status=status)
         call.session.service.held(thread_id, call.session.tell)
     thread = await call.thread(store, thread_id)
-    unserved = dict.fromkeys(("initialTurnsPage", "turnsBackwardsCursor", "itemsBackwardsCursor"))
-    return {**_begun(thread, params, await _approval(call, store, thread_id)), **unserved}
+    turns = await resumed_turns(call, thread, params)
+    if not params.exclude_turns:
+        thread = await with_all_turns(call, thread)
+    return {**_begun(thread, params, await _approval(call, store, thread_id)), **turns}
 
 
 async def _approval(call: Call, store: ThreadStore, thread_id: str) -> Any:
@@ -147,6 +152,10 @@ async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
     source = await _meant(call, store, params)
     if call.is_legacy_draft(source):
         raise ThreadNotFound(source)
+    whole = params.ephemeral and not params.exclude_turns
+    if whole and (await call.thread(store, source))["historyMode"] != LEGACY:
+        text = "ephemeral paginated thread/fork requires `excludeTurns: true`"
+        raise invalid_request(text)
     async with call.session.service.turn_of(source):
         try:
             fork = await store.fork_thread(
@@ -166,14 +175,30 @@ async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
             raise invalid_request(text, outcome(error).kind) from error
     approval = await _approval(call, store, source)
     if params.ephemeral:
-        copy = _ephemeral_fork(await call.thread(store, source), params)
-        return _begun(_hold(call, copy), params, approval)
+        shown = await call.thread(store, source)
+        copy = _hold(call, _ephemeral_fork(shown, params))
+        if not params.exclude_turns:
+            turns = (await with_all_turns(call, shown))["turns"]
+            copy = {**copy, "turns": _cut(turns, params)}
+        return _begun(copy, params, approval)
     async with call.session.service.turn_of(fork):
         (await store.resume_thread(fork)).close()
         call.session.service.held(fork, call.session.tell)
     thread = await call.thread(store, fork)
     call.tell_all("thread/started", thread=thread)
+    if not params.exclude_turns:
+        thread = await with_all_turns(call, thread)
     return _begun(thread, params, approval)
+
+
+def _cut(turns: list[dict[str, Any]], params: p.ThreadFork) -> list[dict[str, Any]]:
+    """The turns that a fork has."""
+    ids = [turn["id"] for turn in turns]
+    if params.before_turn_id is not None:
+        return turns[: ids.index(params.before_turn_id)]
+    if params.last_turn_id is not None:
+        return turns[: ids.index(params.last_turn_id) + 1]
+    return turns
 
 
 def _ephemeral_fork(source: dict[str, Any], params: p.ThreadFork) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.server import live, stored
+from cli.server import live, stored, turns
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.changes import Changes, changes
@@ -33,10 +33,19 @@ METHODS: Final[dict[str, Method]] = {
         experimental_fields=("parentThreadId", "ancestorThreadId", "projectId"),
     ),
     "thread/read": Method(p.ThreadRead, stored.thread_read),
+    "thread/turns/list": Method(p.TurnsList, turns.turns_list),
+    "thread/items/list": Method(
+        p.ItemsList,
+        turns.items_list,
+        experimental_fields=("deferOutput.commandExecution", "deferOutput.mcpToolCall"),
+    ),
+    "thread/items/read": Method(p.ItemsRead, turns.items_read, experimental=True),
     "thread/loaded/list": Method(p.LoadedList, stored.loaded_list),
     "thread/start": Method(p.ThreadStart, live.thread_start, experimental_fields=("historyMode",)),
     "thread/resume": Method(
-        p.ThreadResume, live.thread_resume, experimental_fields=("path", "history")
+        p.ThreadResume,
+        live.thread_resume,
+        experimental_fields=("path", "history", "initialTurnsPage"),
     ),
     "thread/fork": Method(
         p.ThreadFork, live.thread_fork, experimental_fields=("path", "beforeTurnId")

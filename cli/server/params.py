@@ -122,6 +122,52 @@ class ThreadRead(OneThread):
     include_turns: bool = False
 
 
+class TurnsPage(Params):
+    """Which turns: ``initialTurnsPage`` of ``thread/resume``."""
+
+    limit: U32 | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    items_view: Literal["notLoaded", "summary", "full"] | None = None
+
+
+class TurnsList(TurnsPage):
+    """``thread/turns/list``."""
+
+    thread_id: str
+    cursor: str | None = None
+
+
+class ItemAnchor(Params):
+    """An item of a turn, to begin a page behind."""
+
+    type: Literal["item"]
+    item_id: str
+
+
+class OutputDeferral(Params):
+    """Which outputs of a turn's items are left out."""
+
+    command_execution: bool | None = None
+    mcp_tool_call: bool | None = None
+
+
+class ItemsList(OneThread):
+    """``thread/items/list``."""
+
+    turn_id: str | None = None
+    cursor: str | ItemAnchor | None = None
+    limit: U32 | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    defer_output: OutputDeferral | None = None
+
+
+class ItemsRead(OneThread):
+    """``thread/items/read``."""
+
+    turn_id: str
+    item_ids: list[str]
+
+
 class LoadedList(Params):
     """``thread/loaded/list``."""
 
@@ -158,6 +204,7 @@ class ThreadResume(Settings):
     thread_id: str
     path: str | None = None
     history: list[Any] | None = None
+    initial_turns_page: TurnsPage | None = None
 
 
 class ThreadFork(Settings):

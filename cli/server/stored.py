@@ -8,6 +8,7 @@ from cli.explain import document
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from cli.server.turns import no_turns_yet, with_all_turns
 from cli.server.wording import invalid_uuid
 from rollout.paths import parse_uuid
 from state.errors import DependedOn, NotArchived
@@ -89,9 +90,12 @@ async def thread_read(call: Call, params: p.ThreadRead) -> dict[str, Any]:
         if call.is_legacy_draft(thread_id):
             why = "includeTurns is unavailable before first user message"
             raise invalid_request(f"thread {thread_id} is not materialized yet; {why}")
-        text = "thread/read with includeTurns is not supported yet"
-        raise Fault(UNSUPPORTED, text, "unsupported_method")
-    return {"thread": await call.thread(store, thread_id), "readState": None}
+        if call.draft(thread_id):
+            raise no_turns_yet()
+    thread = await call.thread(store, thread_id)
+    if params.include_turns:
+        thread = await with_all_turns(call, thread)
+    return {"thread": thread, "readState": None}
 
 
 async def loaded_list(call: Call, params: p.LoadedList) -> dict[str, Any]:

@@ -31,6 +31,11 @@ _STRUCTS: Final = {
     "Unarchive": ("ThreadUnarchiveParams", 1),
     "Delete": ("ThreadDeleteParams", 1),
     "Unsubscribe": ("ThreadUnsubscribeParams", 1),
+    "TurnsPage": ("ThreadResumeInitialTurnsPageParams", 3),
+    "TurnsList": ("ThreadTurnsListParams", 5),
+    "ItemsList": ("ThreadItemsListParams", 6),
+    "ItemsRead": ("ThreadItemsReadParams", 3),
+    "OutputDeferral": ("ThreadItemOutputDeferral", 2),
     "InjectItems": ("ThreadInjectItemsParams", 2),
 }
 """How Codex calls what we have in :mod:`cli.server.params`, and how many fields it has there (0:
@@ -55,6 +60,8 @@ def invalid_uuid(text: str) -> str:
 def _worded(error: ErrorDetails) -> str:
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     name = str(error["loc"][-1]) if error["loc"] else ""
+    if error["loc"][:2] == ("cursor", "str"):  # or else it would be an anchor
+        return "data did not match any variant of untagged enum ThreadItemsListCursor"
     if kind == "missing":
         return f"missing field `{name}`"
     if kind in ("greater_than_equal", "less_than"):
@@ -66,7 +73,8 @@ def _worded(error: ErrorDetails) -> str:
         return f"unknown variant `{given}`, expected {_choice(known)}"
     if kind in ("model_type", "model_attributes_type"):
         return _no_struct(given, str(context.get("class_name")))
-    if error["loc"] == ("cwd", "str"):  # the first of two things that it may be
+    # The first of two things that it may be
+    if error["loc"] == ("cwd", "str"):
         return "data did not match any variant of untagged enum ThreadListCwdFilter"
     return f"invalid type: {described(given)}, expected {_EXPECTED.get(kind, error['msg'])}"
 

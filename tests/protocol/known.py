@@ -84,7 +84,6 @@ _BEGINS: Final = "thread/(?:start|resume|fork)"
 _MADE_HERE: Final = ".*(?:new|bare|ephemeral|deaf).*"
 _NOW: Final = _is("<now>")
 _NULL: Final = _is(None)
-_READ_ALL: Final = ".*(?:with turns|read turns after inject)"
 
 KNOWN: Final = (
     # Messages
@@ -263,54 +262,20 @@ KNOWN: Final = (
         _MADE_HERE + "|.*fork.*",
     ),
     # Turns
-    Known(
-        "turns",
-        "thread/read",
-        "outcome",
-        expected=_result,
-        found=_error(-32601, "includeTurns is not supported"),
-        steps=_READ_ALL,
-    ),
-    Known(
-        "turns",
-        "thread/read",
-        "message",
-        r"error\.message",
-        _is("list_turns is not supported yet"),
-        _text(".*includeTurns is not supported yet"),
-    ),
-    Known(
-        "turns",
-        "thread/resume",
-        "outcome",
-        expected=_error(-32601, "list_turns"),
-        found=_result,
-        steps="new paginated: resume without a file",
-    ),
-    Known(
-        "turns",
-        "thread/(?:resume|fork)",
-        "result",
-        r"result\.thread\.turns\.length",
-        _number,
-        _is(0),
-    ),
-    Known(
-        "turns",
-        "thread/resume",
-        "result",
-        r"result\.initialTurnsPage",
-        lambda found: isinstance(found, dict),
-        _NULL,
-        ".*: resume with a page",
-    ),
-    Known(
-        "turns",
-        "thread/resume",
-        "result",
-        r"result\.(?:turns|items)BackwardsCursor",
-        _text(r"\{.*\}"),
-        _NULL,
+    *(
+        Known(
+            "a paginated thread that this home never loaded",
+            "thread/(?:read|turns/list|items/list)",
+            "result",
+            path,
+            expected,
+            found,
+            "read (?:compressed|archived|fork) with turns|thread/(?:turns|items)/list of archived",
+        )
+        for path, expected, found in (
+            (r"result\.(?:thread\.turns|data)\.length", _is(0), _number),
+            (r"result\.backwardsCursor", _NULL, _text(r"\{.*\}")),
+        )
     ),
     Known(
         "`thread/tokenUsage/updated`, `thread/goal/cleared`",
@@ -415,12 +380,12 @@ KNOWN: Final = (
     # Rows
     Known(
         "names of paginated threads",
-        "thread/read",
+        "thread/(?:read|resume)",
         "result",
         r"result\.thread\.name",
         _NULL,
         _text("Named once: .*"),
-        "read paginated",
+        "(?:read|read resumed|resume) paginated(?: with turns)?",
     ),
     Known(
         "`updatedAt`, `recencyAt`",
@@ -429,7 +394,8 @@ KNOWN: Final = (
         r"result\.thread\.(?:updatedAt|recencyAt)",
         _number,
         _NOW,
-        "(?:legacy|paginated|compressed|archived|spawn).*",
+        "(?:(?:read resumed|resume) )?(?:legacy|paginated|compressed|archived|spawn).*"
+        "|resume with turns.*",
     ),
     Known(
         "`updatedAt`, `recencyAt`",
@@ -479,12 +445,12 @@ KNOWN: Final = (
     *(
         Known(
             "name of a paginated fork without one",
-            "thread/fork",
+            "thread/(?:fork|read)",
             kind,
             _THREAD + "name",
             _NULL,
-            _text("Why does the import .*"),
-            "two paginated: .*",
+            _text("Why does the import .*|Summarize open TODOs .*"),
+            "two paginated: .*|fork with turns|read the fork",
         )
         for kind in ("result", "params")
     ),

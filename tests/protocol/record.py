@@ -1,23 +1,26 @@
-"""Record what the real Codex 0.169 says to the script.
+"""Record what the real Codex 0.169 says to the scripts.
 
-    THREADKEEP_CODEX_BIN=/path/to/codex python -m tests.protocol.record
+    THREADKEEP_CODEX_BIN=/path/to/codex python -m tests.protocol.record [golden] [turns]
 
-One exchange is one line of ``fixtures/protocol/golden.json``.
+One exchange is one line of ``fixtures/protocol/golden.json``, or of ``turns.json``.
 """
 
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.codex_app import CONFIG
 from tests.conftest import FIXTURES, copy_corpus
 
-from .dialogue import Exchange, dialogue
+from .dialogue import Exchange, Step, dialogue
 from .script import script
+from .turns_script import turns_script
 
+SCRIPTS: Final[dict[str, Callable[[], list[Step]]]] = {"golden": script, "turns": turns_script}
 GOLDEN = FIXTURES / "protocol" / "golden.json"
 
 
@@ -28,10 +31,14 @@ def sample_home(target: Path) -> Path:
     return target
 
 
-def golden() -> list[Exchange]:
-    """What the real Codex said."""
-    recorded: list[Exchange] = json.loads(GOLDEN.read_text("utf-8"))
+def golden(name: str = "golden") -> list[Exchange]:
+    """What the real Codex said to one of :data:`SCRIPTS`."""
+    recorded: list[Exchange] = json.loads(_file(name).read_text("utf-8"))
     return recorded
+
+
+def _file(name: str) -> Path:
+    return GOLDEN.with_name(f"{name}.json")
 
 
 def text(exchanges: Sequence[Exchange]) -> str:
@@ -46,12 +53,12 @@ def command(binary: str) -> list[str]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        home = sample_home(Path(folder) / "home")
-        told: list[Any] = dialogue(
-            command(os.environ["THREADKEEP_CODEX_BIN"]), home, script(), quiet=0.3
-        )
-    GOLDEN.write_text(text(told), "utf-8")
+    binary = os.environ["THREADKEEP_CODEX_BIN"]
+    for name in sys.argv[1:] or SCRIPTS:
+        with tempfile.TemporaryDirectory() as folder:
+            home = sample_home(Path(folder) / "home")
+            told: list[Any] = dialogue(command(binary), home, SCRIPTS[name](), quiet=0.3)
+        _file(name).write_text(text(told), "utf-8")
 
 
 if __name__ == "__main__":

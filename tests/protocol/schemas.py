@@ -33,6 +33,9 @@ RESULTS = {
     "thread/delete": "v2/ThreadDeleteResponse",
     "thread/unsubscribe": "v2/ThreadUnsubscribeResponse",
     "thread/inject_items": "v2/ThreadInjectItemsResponse",
+    "thread/turns/list": "v2/ThreadTurnsListResponse",
+    "thread/items/list": "v2/ThreadItemsListResponse",
+    "thread/items/read": "v2/ThreadItemsReadResponse",
 }
 NOTIFICATIONS = {
     "thread/started": "v2/ThreadStartedNotification",
