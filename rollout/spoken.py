@@ -8,7 +8,9 @@ thread's is said there; what is in an earlier file of the same thread is said he
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,6 +42,19 @@ class _Messages:
         rb'user_message"|agent_message"|item_completed"|thread_rolled_back")[a-z_]{1,60}'
         rb')"'
     )
+
+
+_MESSAGES: Final = _Messages()
+
+
+@cache
+def _reader_of(thread: int) -> LineReader:
+    return LineReader()
+
+
+def _reader() -> LineReader:
+    """One for each thread of the process: its buffer costs more than a small file does."""
+    return _reader_of(threading.get_ident())
 
 
 class Message(NamedTuple):
@@ -234,8 +249,8 @@ class _Reading:
         Raises:
             _Odd: messages alone do not tell.
         """
-        reader = LineReader()
-        for line in reader.lines(stream, offset, _Messages()):
+        reader = _reader()
+        for line in reader.lines(stream, offset, _MESSAGES):
             self.highest = max(self.highest, reader.highest)
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine):

@@ -209,6 +209,7 @@ said_threads: Final = sa.Table(
     _text("guard"),
     _number("highest"),
     _text("head"),
+    _text("called"),
     _number("version"),
 )
 
@@ -219,7 +220,7 @@ said_docs: Final = sa.Table(
     sa.Column("doc_id", sa.Integer, primary_key=True),
     _row_id(primary_key=False),
     sa.Column("places", sa.LargeBinary, nullable=False),
-    sa.Column("keys", sa.LargeBinary, nullable=False),
+    sa.Column("item_keys", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
 sa.Index("ix_said_docs_row_id", said_docs.c.row_id)
@@ -296,8 +297,7 @@ TRIGGERS_AND_SEARCH: Final = (
     "CREATE VIRTUAL TABLE thread_titles USING fts5("
     "search_text, content='threads', content_rowid='row_id', tokenize='trigram', detail='none')",
     "INSERT INTO backfill_state (id) VALUES (1)",
-    "CREATE TRIGGER said_by_new_threads AFTER INSERT ON threads"
-    f" BEGIN {_NOTE_PENDING}; END",
+    f"CREATE TRIGGER said_by_new_threads AFTER INSERT ON threads BEGIN {_NOTE_PENDING}; END",
     "CREATE TRIGGER said_by_changed_threads AFTER UPDATE OF"
     " rollout_path, size_bytes, mtime_ns, inode, name, title, preview ON threads WHEN"
     " (old.rollout_path, old.size_bytes, old.mtime_ns, old.inode, old.name, old.title, old.preview)"

@@ -42,6 +42,7 @@ STATEMENTS = (
         guard TEXT NOT NULL,
         highest INTEGER NOT NULL,
         head TEXT NOT NULL,
+        called TEXT NOT NULL,
         version INTEGER NOT NULL,
         CONSTRAINT pk_said_threads PRIMARY KEY (row_id),
         CONSTRAINT fk_said_threads_row_id FOREIGN KEY(row_id)
@@ -54,7 +55,7 @@ STATEMENTS = (
         doc_id INTEGER NOT NULL CONSTRAINT pk_said_docs PRIMARY KEY AUTOINCREMENT,
         row_id INTEGER NOT NULL,
         places BLOB NOT NULL,
-        keys BLOB NOT NULL,
+        item_keys BLOB NOT NULL,
         CONSTRAINT fk_said_docs_row_id FOREIGN KEY(row_id)
             REFERENCES threads (row_id) ON DELETE CASCADE
     )
