@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SERVED = ("list", "query", "show")
+SERVED = ("list", "query", "search", "show")
 """Commands that a server runs for others: those that read, and soon end."""
 _PATIENCE_S = 3.0
 _USUAL_COLUMNS = 80

@@ -9,7 +9,7 @@ thread's is said there; what is in an earlier file of the same thread is said he
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -192,11 +192,18 @@ def own_files(history: ThreadTurns, path: Path) -> dict[int, int]:
     return own
 
 
-def history_messages(history: ThreadTurns) -> Iterator[tuple[Turn, Anchor, Fields]]:
-    """The messages of a history in order, each with its turn and place."""
+def history_messages(
+    history: ThreadTurns, wanted: Callable[[int, int], bool] | None = None
+) -> Iterator[tuple[Turn, Anchor, Fields]]:
+    """The messages of a history in order, each with its turn and place; only those ``wanted``,
+    by file and offset."""
     with history.reader() as reader:
         for turn, anchor in history.anchors():
-            item = reader.item(anchor) if anchor.kind in MESSAGES else None
+            if anchor.kind not in MESSAGES or (
+                wanted and not wanted(anchor.file, anchor.offsets[0])
+            ):
+                continue
+            item = reader.item(anchor)
             if item is not None and item["type"] in MESSAGES:
                 yield turn, anchor, item
 

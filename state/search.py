@@ -25,7 +25,7 @@ from state.listing import COLUMNS, LARGEST_PAGE, Query, Row, Steps, key_steps
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
-MOST_RANKED: Final = 1000
+MOST_RANKED: Final = 500
 """So many threads, the newest ones that match, are compared by their matches."""
 MOST_SCANNED: Final = 64
 """So many threads that are not indexed yet are looked through by reading them."""
@@ -172,7 +172,8 @@ def _candidates(terms: Sequence[Term]) -> Steps[set[int] | None]:
     for count, match in sorted(counted):
         # Walking the list finds a hit among so and so many threads, each of which is read.
         walking = _READ_US * LARGEST_PAGE / 4 * docs / max(count, 1)
-        if (rows is not None and len(rows) <= _FEW) or count * _FETCH_US > walking:
+        reading = walking if rows is None else len(rows) * _READ_US
+        if count * _FETCH_US > min(walking, reading):
             break
         holding = yield (
             "SELECT row_id FROM said_docs WHERE doc_id IN"
