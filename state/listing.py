@@ -68,6 +68,8 @@ class Query:
     parent_id: str | None = None
     ancestor_id: str | None = None
     excluded_ids: tuple[str, ...] = ()
+    attached: bool = False
+    """Whether side threads that belong to another one are listed."""
 
     def __post_init__(self) -> None:
         """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit (§5.1)."""
@@ -105,6 +107,7 @@ class Query:
             self.parent_id,
             self.ancestor_id,
             sorted(self.excluded_ids),
+            *(["attached"] if self.attached else []),
         ]
         return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
 
@@ -338,7 +341,7 @@ def _shows_empty(query: Query) -> bool:
 
 
 def _shows_attached(query: Query) -> bool:
-    return bool(query.all_sources or query.parent_id or query.ancestor_id)
+    return bool(query.attached or query.all_sources or query.parent_id or query.ancestor_id)
 
 
 def _source_fits(query: Query, facet: Facet) -> bool:

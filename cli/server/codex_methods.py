@@ -16,7 +16,7 @@ thread/approveGuardianDeniedAction thread/backgroundTerminals/clean
 thread/backgroundTerminals/list thread/backgroundTerminals/terminate thread/revert
 project/list project/read project/create project/import project/update project/move
 project/delete threadSection/list threadSection/create threadSection/update
-threadSection/delete thread/search thread/searchOccurrences thread/readState/update
+threadSection/delete thread/readState/update
 thread/turns/list thread/items/list thread/items/read thread/guardianReview
 thread/prepareApprovedPlan skills/list skills/extraRoots/set hooks/list marketplace/add
 marketplace/remove marketplace/upgrade plugin/list plugin/search plugin/installed

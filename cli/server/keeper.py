@@ -13,6 +13,7 @@ from state.errors import IndexDamaged, IndexMissing, StateError
 from state.index import ThreadIndex, open_index
 from state.news import Sightings
 from state.recovery import recover
+from state.said_keep import keep_said
 from state.threads import ThreadStore
 from state.watch import AGAIN_S, Watcher
 
@@ -97,14 +98,15 @@ class Keeper:
         watcher = Watcher(index, self.sightings, trouble=_tell_trouble)
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
+        searched = asyncio.create_task(keep_said(index, watcher.ready))
         try:
-            ends: set[asyncio.Future[Any]] = {running, self._lost}
+            ends: set[asyncio.Future[Any]] = {running, searched, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
             self.complete = watcher.ready.is_set()
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done():
                 return self._lost.result()
-            await running  # which only ends by an error
+            await (running if running.done() else searched)  # which only end by an error
             raise RuntimeError("the watcher has ended")
         except StateError as error:
             return error
@@ -112,7 +114,8 @@ class Keeper:
             self.complete = False
             running.cancel()
             ready.cancel()
-            await asyncio.gather(running, ready, return_exceptions=True)
+            searched.cancel()
+            await asyncio.gather(running, ready, searched, return_exceptions=True)
 
 
 def _tell_trouble(error: Exception | None) -> None:
