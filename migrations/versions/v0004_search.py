@@ -52,7 +52,7 @@ STATEMENTS = (
     # Numbers are not given again: what was indexed under an old one stays until a rebuild.
     """
     CREATE TABLE said_docs (
-        doc_id INTEGER NOT NULL CONSTRAINT pk_said_docs PRIMARY KEY AUTOINCREMENT,
+        doc_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         row_id INTEGER NOT NULL,
         places BLOB NOT NULL,
         item_keys BLOB NOT NULL,
