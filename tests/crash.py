@@ -32,6 +32,7 @@ from state.index import ThreadIndex, open_index
 from state.moves import archive, delete, unarchive
 from state.reindex import reindex
 from state.repair import repair
+from state.said_fill import fill_said
 from state.vacuum import vacuum
 
 from .homes import thread_id
@@ -45,6 +46,10 @@ _WRITING: Final = os.O_WRONLY | os.O_RDWR
 
 async def _backfill(index: ThreadIndex) -> None:
     await index.backfill(batch_files=3)
+
+
+async def _fill_said(index: ThreadIndex) -> None:
+    await fill_said(index, batch_threads=3)
 
 
 async def _sync(index: ThreadIndex) -> None:
@@ -109,6 +114,7 @@ def _recover(home: Path, path: Path) -> None:
 WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "backfill": _opened(_backfill),
     "sync": _opened(_sync),
+    "search": _opened(_fill_said),
     "restore": _opened(_restore),
     "repair": lambda home, path: asyncio.run(repair(home, path, deep=True)),
     "reindex": lambda home, path: asyncio.run(reindex(home, path, batch_files=3)),
