@@ -96,6 +96,63 @@ def show(
 
 
 @app.command()
+@takes_filters
+def search(
+    context: typer.Context,
+    terms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TERM...",
+            help='Words, beginnings of words (word*) and "phrases", all of which a thread must'
+            " have.",
+        ),
+    ],
+    literal: Annotated[
+        bool, typer.Option("--literal", help="The terms are one text, inside words as well.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many threads at most.")] = 10,
+    sort: Annotated[
+        str, typer.Option(help="updated_at, created_at, recency_at, or matches: the most first.")
+    ] = "updated_at",
+    ascending: Annotated[bool, typer.Option("--asc", help="The other way round.")] = False,
+    cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Read all rollouts, whole: output of tools and what was taken back, too."
+        ),
+    ] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Find threads by what was said in them, and what they are called. Case and accents do not
+    matter. Exit status 1 if there are none."""
+    from cli import search as command
+    from rollout.letters import Term, terms_of
+    from state.search import MATCHES, Search
+
+    text = " ".join(terms)
+    term = Term.of(text)
+    wanted = ((term,) if term else ()) if literal else tuple(terms_of(text))
+    ranked = sort == MATCHES
+    among = filters.query(
+        sort_key="updated_at" if ranked else sort,
+        descending=not ascending,
+        cursor=cursor,
+        archived=archived,
+    )
+    found = Search(wanted, among, ranked, most_hits=command.HITS_KEPT)
+    run = command.run_raw if raw else command.run
+    status = run(places(context), found, limit, catch_up=sync, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
 def explain(
     context: typer.Context,
     thread: ThreadArgument,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Loads = Callable[[bytes], Any]
 
-SERVED = ("list", "query", "show")
+SERVED = ("list", "query", "search", "show")
 """Commands that a server runs for others: those that read, and soon end."""
 _PATIENCE_S = 3.0
 _LONGEST_ANSWER = 2**25

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from cli import errors, output
 from cli.places import Places
-from cli.run import with_index
+from cli.run import caught_up_said, with_index
 from rollout.scan import check_home
 from state.index import ThreadIndex
 from state.reindex import reindex
+from state.said_fill import forget_said
 from state.sync import Counts
 
 
@@ -21,13 +22,16 @@ def run_backfill(
 
     async def work(index: ThreadIndex) -> tuple[Counts, bool]:
         job = await index.backfill_status()
+        complete = job.status == "complete" and not force
         with output.progress("backfill") as report:
-            if job.status == "complete" and not force:
-                return await index.sync(report), True
-            counts = await index.backfill(
-                report, lease_s=lease_s, batch_files=batch_files, force=force
-            )
-            return counts, False
+            if complete:
+                counts = await index.sync(report)
+            else:
+                counts = await index.backfill(
+                    report, lease_s=lease_s, batch_files=batch_files, force=force
+                )
+        await _fill_said(index, force=force)
+        return counts, complete
 
     try:
         counts, was_complete = with_index(places, work)
@@ -36,6 +40,16 @@ def run_backfill(
         return errors.INTERRUPTED
     words = "The backfill was complete; caught up" if was_complete else "Backfill complete"
     return _end("backfill", words, counts, began, as_json)
+
+
+async def _fill_said(index: ThreadIndex, *, force: bool) -> None:
+    """Go on with what was said, after the threads themselves."""
+    if force:
+        async with index.database.write() as connection:
+            await forget_said(connection)
+    note = await caught_up_said(index)
+    if note:
+        output.say(note)
 
 
 def run_sync(places: Places, *, as_json: bool) -> int:

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,7 +13,9 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from state.sync import Counts, Report
 
@@ -60,11 +62,20 @@ def on_terminal() -> bool:
 
 def table(shown: "Table") -> None:
     """Print a table to stdout."""
+    _draw([shown])
+
+
+def texts(shown: "Sequence[Text]") -> None:
+    """Print lines with colours to stdout."""
+    _draw(shown)
+
+
+def _draw(shown: "Sequence[RenderableType]") -> None:
     from rich.console import Console
 
     screen = elsewhere.get()
     if screen is None:
-        Console().print(shown)
+        Console(highlight=False).print(*shown, sep="\n")
         return
     drawn = StringIO()
     console = Console(
@@ -72,8 +83,9 @@ def table(shown: "Table") -> None:
         force_terminal=screen.terminal,
         width=screen.columns,
         _environ=screen.environment,
+        highlight=False,
     )
-    console.print(shown)
+    console.print(*shown, sep="\n")
     screen.put(drawn.getvalue().encode("utf-8", "replace"))
 
 
@@ -143,6 +155,13 @@ def one_line(text: str) -> str:
         if character.isspace() or unicodedata.category(character) not in _UNPRINTED
     )
     return " ".join(clean.split())
+
+
+def one_line_inside(text: str) -> str:
+    """As :func:`one_line`, for a piece of a line: blanks at its ends stay."""
+    front, back = text[:1].isspace(), text[-1:].isspace()
+    clean = one_line(text)
+    return f"{' ' * front}{clean}{' ' * (back and bool(clean))}"
 
 
 # Control, format (writing direction can be turned with those), surrogate, private, unassigned.

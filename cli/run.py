@@ -80,6 +80,27 @@ async def caught_up(index: ThreadIndex) -> str:
     )
 
 
+async def caught_up_said(index: ThreadIndex) -> str:
+    """Have the full-text search catch up, with a progress bar: why not all may be found, if so."""
+    if SERVING.get() is not None:
+        return ""  # somebody does so
+    from state.said_fill import caught_up_said as caught_up
+    from state.said_fill import said_status
+
+    try:
+        with output.progress("indexing what was said", "threads") as report:
+            if await caught_up(index, report):
+                return ""
+    except IndexBusy as busy:
+        index.database.wait_no_more()
+        return f"Not all may be found: {busy}."
+    status = await said_status(index)
+    return (
+        f"Another process is indexing what was said: {status.pending:,} threads are left,"
+        " and not all may be found yet."
+    )
+
+
 async def catch_up(index: ThreadIndex) -> None:
     """Catch up with the files, and say so if what follows may not be whole."""
     note = await caught_up(index)

@@ -137,7 +137,7 @@ def _extract(
     if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
     resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)
-    progress = Progress(end.offset, _guard(stream, end.offset) if resumable else "")
+    progress = Progress(end.offset, guard_of(stream, end.offset) if resumable else "")
     bad_lines = fold.bad_lines + (end.damage is not None)
     return Extracted(*place, fold.facts, fold.tools or [], progress, bad_lines, first_bad)
 
@@ -160,7 +160,7 @@ def _continue(
         *place,
         fold.facts,
         fold.tools,
-        Progress(end.offset, _guard(stream, end.offset) if end.resumable else ""),
+        Progress(end.offset, guard_of(stream, end.offset) if end.resumable else ""),
         earlier.bad_lines + fold.bad_lines,
         earlier.first_bad or fold.first_bad,
     )
@@ -215,11 +215,11 @@ def _may_go_on(stream: RolloutStream, path: str, info: os.stat_result, earlier: 
         and not path.endswith(COMPRESSED_SUFFIX)
         and identity(info)[2] == earlier.inode
         and info.st_size >= progress.folded_bytes
-        and _guard(stream, progress.folded_bytes) == progress.guard
+        and guard_of(stream, progress.folded_bytes) == progress.guard
     )
 
 
-def _guard(stream: RolloutStream, end: int) -> str:
+def guard_of(stream: RolloutStream, end: int) -> str:
     """Digest of the first and last bytes before ``end``: a rewritten file has others."""
     number = stream.fileno()
     digest = hashlib.blake2b(os.pread(number, min(_GUARD_BYTES, end), 0), digest_size=8)

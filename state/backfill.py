@@ -7,9 +7,8 @@ goes on with the rest. At the end rows whose file is gone are pruned.
 """
 
 import asyncio
-import contextlib
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from rollout.scan import FoundFile, check_home, scan_home
 from state.engine import Database
-from state.errors import LeaseLost
 from state.extractor import Extractor
-from state.lease import DEFAULT_LEASE_S, Lease, Owner, claim, job_row
+from state.lease import DEFAULT_LEASE_S, Lease, Owner, job_row
+from state.leased import run_leased
 from state.ledger import Changes, compare, watermark
 from state.schema import CWD_INDEXES
 from state.store import store_files
@@ -100,30 +99,11 @@ async def backfill(
             than ``lease_s`` seconds.
     """
     check_home(home)
-    owner = Owner.this_process()
-    async with database.write() as connection:
-        lease = await claim(connection, owner, lease_s=lease_s, now_ms=now_ms(), restart=force)
-    job = _Job(database, home, lease, batch_files, force, report)
-    work = asyncio.create_task(job.run())
-    heartbeat = asyncio.create_task(job.heartbeat())
-    try:
-        await asyncio.wait({work, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            await heartbeat  # it ends only by an error, and then the work must too
-        return await work
-    except BaseException as error:
-        await _end(work, heartbeat)
-        if not isinstance(error, LeaseLost):
-            await asyncio.shield(job.give_back(error))
-        raise
-    finally:
-        await _end(work, heartbeat)
 
+    def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
+        return _Job(database, home, lease, batch_files, force, report).run()
 
-async def _end(*tasks: "asyncio.Task[Any]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return await run_leased(database, work, lease_s=lease_s, restart=force)
 
 
 class _Job:
@@ -226,17 +206,3 @@ class _Job:
     def _tell(self) -> None:
         if self._report:
             self._report(self._counts)
-
-    async def heartbeat(self) -> None:
-        """Renew the lease while a slow batch runs; ends only when it is lost."""
-        while True:
-            await asyncio.sleep(self._lease.lease_s / 3)
-            async with self._database.write() as connection:
-                await self._lease.renew(connection, now_ms())
-
-    async def give_back(self, error: BaseException) -> None:
-        """Let the next worker go on at once."""
-        reason = None if isinstance(error, asyncio.CancelledError) else str(error)
-        with contextlib.suppress(LeaseLost):  # then there is nothing to give back
-            async with self._database.write() as connection:
-                await self._lease.release(connection, now_ms(), complete=False, error=reason)

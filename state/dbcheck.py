@@ -26,6 +26,7 @@ _MOST_MESSAGES: Final = 1000
 _OBJECTS: Final = (
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
     r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'thread\_titles\_%' ESCAPE '\'"
+    r" AND name NOT LIKE 'said\_trigrams\_%' ESCAPE '\'"
 )
 _UNFINISHED: Final = "SELECT 1 FROM backfill_state WHERE status <> 'complete'"
 

@@ -1,4 +1,4 @@
-"""The backfill lease: one worker at a time, fenced.
+"""The lease of a job, such as the backfill: one worker at a time, fenced.
 
 Whoever claims raises the fence. Every write of the job is guarded by the fence it claimed
 with, so a worker that lost its lease, even without noticing, can write nothing.
@@ -22,7 +22,10 @@ from state.schema import backfill_state
 
 DEFAULT_LEASE_S: Final = 900.0
 
-_c = backfill_state.c
+_COUNTERS: Final = (
+    *("files_total", "files_done", "files_unreadable", "threads_pruned"),
+    *("threads_total", "threads_done"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,13 @@ class Lease:
     owner: Owner
     fence: int
     lease_s: float
+    job: sa.Table = backfill_state
+    """The table whose one row is the job."""
 
     @property
     def _guard(self) -> sa.ColumnElement[bool]:
-        return (_c.id == 1) & (_c.fence == self.fence) & (_c.status == "running")
+        c = self.job.c
+        return (c.id == 1) & (c.fence == self.fence) & (c.status == "running")
 
     async def renew(
         self, connection: AsyncConnection, now_ms: int, values: Mapping[str, Any] | None = None
@@ -91,7 +97,7 @@ class Lease:
             LeaseLost: another worker has claimed since; roll back.
         """
         result = await connection.execute(
-            sa.update(backfill_state)
+            sa.update(self.job)
             .where(self._guard)
             .values(
                 lease_expires_at_ms=now_ms + int(self.lease_s * 1000),
@@ -115,22 +121,22 @@ class Lease:
             values |= {"status": "complete", "completed_at_ms": now_ms}
         await self.renew(connection, now_ms, values)
         await connection.execute(
-            sa.update(backfill_state)
-            .where((_c.id == 1) & (_c.fence == self.fence))
+            sa.update(self.job)
+            .where((self.job.c.id == 1) & (self.job.c.fence == self.fence))
             .values(lease_expires_at_ms=0)
         )
 
 
-async def job_row(connection: AsyncConnection) -> sa.Row[Any]:
-    """The one row of the job.
+async def job_row(connection: AsyncConnection, job: sa.Table = backfill_state) -> sa.Row[Any]:
+    """The one row of a job.
 
     Raises:
         IndexDamaged: somebody has deleted it.
     """
-    row = (await connection.execute(sa.select(backfill_state))).one_or_none()
+    row = (await connection.execute(sa.select(job))).one_or_none()
     if row is None:
         path = Path(connection.engine.url.database or "")
-        raise IndexDamaged(path, "its table backfill_state is empty")
+        raise IndexDamaged(path, f"its table {job.name} is empty")
     return row
 
 
@@ -141,8 +147,9 @@ async def claim(
     lease_s: float,
     now_ms: int,
     restart: bool = False,
+    job: sa.Table = backfill_state,
 ) -> Lease:
-    """Take the backfill lease and raise its fence. Call inside a write transaction.
+    """Take the lease of a job and raise its fence. Call inside a write transaction.
 
     A lease that has expired or whose owner is dead is taken over, and the job goes on from
     its watermark; with ``restart``, or when the last job is complete, it begins anew.
@@ -150,7 +157,7 @@ async def claim(
     Raises:
         LeaseHeld: the owner may be alive, and its time is not up.
     """
-    row = await job_row(connection)
+    row = await job_row(connection, job)
     holder = Owner.parse(row.owner)
     good = row.status == "running" and row.lease_expires_at_ms > now_ms
     if good and holder and not holder.is_dead():
@@ -164,21 +171,15 @@ async def claim(
         "last_error": None,
     }
     if restart or row.status != "running":
-        values |= {
-            "watermark": None,
-            "files_total": 0,
-            "files_done": 0,
-            "files_unreadable": 0,
-            "threads_pruned": 0,
-            "started_at_ms": now_ms,
-            "completed_at_ms": None,
-        }
+        begun = {"watermark": None, "started_at_ms": now_ms, "completed_at_ms": None}
+        begun |= dict.fromkeys(_COUNTERS, 0)
+        values |= {name: value for name, value in begun.items() if name in job.c}
     result = await connection.execute(
-        sa.update(backfill_state).where((_c.id == 1) & (_c.fence == row.fence)).values(**values)
+        sa.update(job).where((job.c.id == 1) & (job.c.fence == row.fence)).values(**values)
     )
     if result.rowcount != 1:  # cannot be while we hold the write lock; never go on unfenced
         raise LeaseLost(str(owner))
-    return Lease(owner, row.fence + 1, lease_s)
+    return Lease(owner, row.fence + 1, lease_s, job)
 
 
 @lru_cache(maxsize=1)

@@ -68,6 +68,8 @@ class Query:
     parent_id: str | None = None
     ancestor_id: str | None = None
     excluded_ids: tuple[str, ...] = ()
+    attached: bool = False
+    """Whether side threads that belong to another one are listed."""
 
     def __post_init__(self) -> None:
         """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit (§5.1)."""
@@ -105,6 +107,7 @@ class Query:
             self.parent_id,
             self.ancestor_id,
             sorted(self.excluded_ids),
+            *(["attached"] if self.attached else []),
         ]
         return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
 
@@ -180,7 +183,7 @@ class Facet(NamedTuple):
 def page_steps(query: Query) -> "Steps[Page]":
     """The page that ``query`` asks for, from the index alone."""
     place = query.place()
-    more = yield from _keys(query, place, query.limit + 1)
+    more = yield from key_steps(query, place, query.limit + 1)
     keys = more[: query.limit]
     if not keys:
         return Page([])
@@ -233,22 +236,25 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
     return Hidden(archived, source, empty, attached, unreadable[0][0])
 
 
-def _keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[int, str]]]":
-    """The first ``count`` (sort key, id) of the list after ``place``."""
+def key_steps(
+    query: Query, place: Cursor | None, count: int, among: list[int] | None = None
+) -> "Steps[list[tuple[int, str]]]":
+    """The first ``count`` (sort key, id) of the list after ``place``; with ``among``, of these
+    rows alone, which are few."""
     if query.parent_id or query.ancestor_id:
-        return (yield from _lineage_keys(query, place, count))
+        return (yield from _lineage_keys(query, place, count, among))
     facets = yield from _facets(query)
     folders = yield from _folders(query)
     if not facets or folders == []:
         return []
     where, parameters = _row_filter(query, place)
+    if among is not None:
+        return (yield from _few_keys(query, facets, folders, among, where, parameters, count))
     if query.search is not None and len(folded(query.search)) >= 3:
         candidates = yield from _title_candidates(query.search)
         if candidates is not None:
             return (
-                yield from _rare_title_keys(
-                    query, facets, folders, candidates, where, parameters, count
-                )
+                yield from _few_keys(query, facets, folders, candidates, where, parameters, count)
             )
     by_cwd = folders is not None
     branches = [
@@ -335,7 +341,7 @@ def _shows_empty(query: Query) -> bool:
 
 
 def _shows_attached(query: Query) -> bool:
-    return bool(query.all_sources or query.parent_id or query.ancestor_id)
+    return bool(query.attached or query.all_sources or query.parent_id or query.ancestor_id)
 
 
 def _source_fits(query: Query, facet: Facet) -> bool:
@@ -422,7 +428,7 @@ def trigrams(term: str) -> str:
     return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)
 
 
-def _rare_title_keys(
+def _few_keys(
     query: Query,
     facets: list[str],
     folders: list[str] | None,
@@ -449,7 +455,9 @@ def _rare_title_keys(
     return _merge(query, found, count)
 
 
-def _lineage_keys(query: Query, place: Cursor | None, count: int) -> "Steps[list[tuple[int, str]]]":
+def _lineage_keys(
+    query: Query, place: Cursor | None, count: int, among: list[int] | None
+) -> "Steps[list[tuple[int, str]]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
     start = parse_uuid(query.parent_id or query.ancestor_id)
     family = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
@@ -465,6 +473,9 @@ def _lineage_keys(query: Query, place: Cursor | None, count: int) -> "Steps[list
     if folders is not None:
         where.append(f"+cwd_key IN ({','.join('?' * len(folders))})")
         parameters += folders
+    if among is not None:
+        where.append("+row_id IN (SELECT value FROM json_each(?))")
+        parameters.append(json.dumps(among))
     key = f"{query.sort_key}_ms"
     rows = yield (
         f"SELECT {key} AS k, id, facet FROM threads WHERE"

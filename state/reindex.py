@@ -89,13 +89,13 @@ def swap_in(fresh: Path, path: Path) -> None:
         closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as target,
     ):
         target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
-        fence = target.execute("SELECT 1 FROM sqlite_master WHERE name = 'backfill_state'")
-        held = 0
-        if fence.fetchone():
-            row = target.execute("SELECT max(fence) FROM backfill_state").fetchone()
-            held = row[0] or 0
-        # A worker at the old index must find its lease lost, whatever number it holds.
-        source.execute("UPDATE backfill_state SET fence = fence + ?", (held + 1,))
+        for job in ("backfill_state", "said_state"):
+            known = "SELECT 1 FROM sqlite_master WHERE name = ?"
+            held = 0
+            if target.execute(known, [job]).fetchone():
+                held = target.execute(f"SELECT max(fence) FROM {job}").fetchone()[0] or 0
+            # A worker at the old index must find its lease lost, whatever number it holds.
+            source.execute(f"UPDATE {job} SET fence = fence + ?", (held + 1,))
         source.commit()
         source.backup(target)
     path.chmod(0o600)

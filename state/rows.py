@@ -322,7 +322,7 @@ async def earlier_folds(
     return found
 
 
-def among(column: "sa.ColumnElement[Any]", values: Iterable[str]) -> "sa.ColumnElement[bool]":
+def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
     """``column IN values`` with one parameter, however many values: SQLite takes few, and
     SQLAlchemy spends a millisecond on writing out two hundred (measured)."""
     listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")

@@ -172,6 +172,59 @@ backfill_state: Final = sa.Table(
     sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
 )
 
+said_state: Final = sa.Table(
+    "said_state",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("status", "pending"),
+    _optional("owner"),
+    _number("fence", 0),
+    _number("lease_expires_at_ms", 0),
+    _number("threads_total", 0),
+    _number("threads_done", 0),
+    sa.Column("started_at_ms", sa.Integer),
+    sa.Column("updated_at_ms", sa.Integer),
+    sa.Column("completed_at_ms", sa.Integer),
+    _optional("last_error"),
+    sa.CheckConstraint("id = 1", name="singleton"),
+    sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
+)
+
+
+def _row_id(*, primary_key: bool) -> "sa.Column[int]":
+    thread = sa.ForeignKey("threads.row_id", ondelete="CASCADE")
+    return sa.Column("row_id", sa.Integer, thread, primary_key=primary_key, nullable=False)
+
+
+said_pending: Final = sa.Table("said_pending", metadata, _row_id(primary_key=True))
+
+said_threads: Final = sa.Table(
+    "said_threads",
+    metadata,
+    _row_id(primary_key=True),
+    _text("files"),
+    _text("mode"),
+    _number("inode"),
+    _number("end_offset"),
+    _text("guard"),
+    _number("highest"),
+    _text("head"),
+    _text("called"),
+    _number("version"),
+)
+
+said_docs: Final = sa.Table(
+    "said_docs",
+    metadata,
+    # Numbers are not given again: what was indexed under an old one stays until a rebuild.
+    sa.Column("doc_id", sa.Integer, primary_key=True),
+    _row_id(primary_key=False),
+    sa.Column("places", sa.LargeBinary, nullable=False),
+    sa.Column("item_keys", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("ix_said_docs_row_id", said_docs.c.row_id)
+
 rollout_files: Final = sa.Table(
     "rollout_files",
     metadata,
@@ -279,6 +332,11 @@ index_meta: Final = sa.Table(
     _text("value"),
 )
 
+# No OR IGNORE: an upsert imposes its own way with conflicts on what its triggers do.
+_NOTE_PENDING: Final = (
+    "INSERT INTO said_pending SELECT new.row_id"
+    " WHERE NOT EXISTS (SELECT 1 FROM said_pending WHERE row_id = new.row_id)"
+)
 TRIGGERS_AND_SEARCH: Final = (
     "CREATE TRIGGER history_mode_is_immutable BEFORE UPDATE OF history_mode ON threads"
     " WHEN new.history_mode IS NOT old.history_mode"
@@ -288,6 +346,16 @@ TRIGGERS_AND_SEARCH: Final = (
     "CREATE VIRTUAL TABLE thread_titles USING fts5("
     "search_text, content='threads', content_rowid='row_id', tokenize='trigram', detail='none')",
     "INSERT INTO backfill_state (id) VALUES (1)",
+    f"CREATE TRIGGER said_by_new_threads AFTER INSERT ON threads BEGIN {_NOTE_PENDING}; END",
+    "CREATE TRIGGER said_by_changed_threads AFTER UPDATE OF"
+    " rollout_path, size_bytes, mtime_ns, inode, name, title, preview ON threads WHEN"
+    " (old.rollout_path, old.size_bytes, old.mtime_ns, old.inode, old.name, old.title, old.preview)"
+    " IS NOT"
+    " (new.rollout_path, new.size_bytes, new.mtime_ns, new.inode, new.name, new.title, new.preview)"
+    f" BEGIN {_NOTE_PENDING}; END",
+    "CREATE VIRTUAL TABLE said_trigrams USING fts5(letters, content='', columnsize=0,"
+    " tokenize='trigram case_sensitive 1', detail='none')",
+    "INSERT INTO said_state (id) VALUES (1)",
 )
 """What ``metadata`` cannot say. The migrations have their own copy, as they must."""
 

@@ -27,7 +27,8 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
         with closing(connecting) as connection:
             check_is_index(path, connection)
             before = _bytes(path)
-            connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('optimize')")
+            for table in ("thread_titles", "said_trigrams"):
+                connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
             connection.execute("VACUUM")
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if busy:  # a reader is at the old pages; they go with the next checkpoint

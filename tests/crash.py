@@ -33,6 +33,7 @@ from state.listing import Steps
 from state.moves import archive, delete, unarchive
 from state.reindex import reindex
 from state.repair import repair
+from state.said_fill import fill_said
 from state.threads import ThreadStore
 from state.turn_answers import Told
 from state.vacuum import vacuum
@@ -48,6 +49,10 @@ _WRITING: Final = os.O_WRONLY | os.O_RDWR
 
 async def _backfill(index: ThreadIndex) -> None:
     await index.backfill(batch_files=3)
+
+
+async def _fill_said(index: ThreadIndex) -> None:
+    await fill_said(index, batch_threads=3)
 
 
 async def _sync(index: ThreadIndex) -> None:
@@ -124,6 +129,7 @@ def _ids() -> Steps[list[str]]:
 WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "backfill": _opened(_backfill),
     "sync": _opened(_sync),
+    "search": _opened(_fill_said),
     "restore": _opened(_restore),
     "repair": lambda home, path: asyncio.run(repair(home, path, deep=True)),
     "reindex": lambda home, path: asyncio.run(reindex(home, path, batch_files=3)),

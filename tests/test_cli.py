@@ -25,6 +25,7 @@ from .conftest import copy_corpus
 COMMANDS = (
     "app-server",
     "list",
+    "search",
     "show",
     "resume",
     "fork",

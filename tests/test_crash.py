@@ -1,16 +1,20 @@
 """Killed before every step and at random moments, work loses nothing and can be made whole."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from state.backup import backups
 from state.dump import dump_lines
 from state.facts import Alias, Fact, Setting, append_facts, newest, read_facts
+from state.index import open_index
+from state.said_fill import fill_said
 
 from .checks import codes, repaired, synced, verified
 from .crash import DUMP, Ended, Nursery, deaths
@@ -111,6 +115,31 @@ def old(_home: Path, index: Path) -> None:
     shutil.copy(FIXTURES / "v0001.sqlite3", index)
 
 
+def changed(home: Path, index: Path) -> None:
+    synced(home, index)
+
+    async def filled() -> None:
+        async with open_index(home, index) as opened:
+            await fill_said(opened)
+
+    asyncio.run(filled())
+    change(home)
+    synced(home, index)
+
+
+def said(index: Path) -> list[dict[str, Any]]:
+    """What an index knows of what was said, whatever the numbers of its documents, and which of
+    it is found by the word that all of it has."""
+    found = 'SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH \'"pro" AND "omp"\''
+    return rows(
+        index,
+        "SELECT t.id, files, head, highest, end_offset, hex(group_concat(places, '')) AS places,"
+        f" max(doc_id IN ({found})) AS found FROM threads t JOIN said_threads USING (row_id)"
+        " LEFT JOIN (SELECT * FROM said_docs ORDER BY doc_id) USING (row_id)"
+        " GROUP BY t.id ORDER BY t.id",
+    )
+
+
 def dumped(home: Path, index: Path) -> None:
     synced(home, index)
     (index.parent / DUMP).write_text("".join(f"{line}\n" for line in dump_lines(RESTORED)))
@@ -119,6 +148,8 @@ def dumped(home: Path, index: Path) -> None:
 CASES: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "backfill": ("backfill", nothing),
     "sync": ("sync", behind),
+    "search": ("search", complete),
+    "search of what has changed": ("search", changed),
     "migration": ("sync", old),
     "repair": ("repair", wrong),
     "repair by rebuilding": ("repair", broken),
@@ -158,6 +189,10 @@ class Case:
         self.own = codes(verified(self.home, fresh))
         """What is wrong with the files themselves."""
         self.right = meaning(fresh)
+        if self.work == "search":
+            assert nursery.run(self.work, self.home, fresh).status == 0
+            self.said = said(fresh)
+            assert any(row["found"] for row in self.said)
 
     def die(self, fatal: int | None, after_s: float) -> Ended:
         """Do the work from its beginning, and die."""
@@ -173,6 +208,10 @@ class Case:
         if self.work == "restore":
             again = self._nursery.run(self.work, self.home, self.index)
             assert again.status == 0, moment
+        if self.work == "search":
+            assert self._nursery.run(self.work, self.home, self.index).status == 0, moment
+            assert said(self.index) == self.said, moment
+            assert rows(self.index, "SELECT * FROM said_pending") == [], moment
         if codes(verified(self.home, self.index)) != self.own:
             repaired(self.home, self.index)
         assert codes(verified(self.home, self.index)) == self.own, moment

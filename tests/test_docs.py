@@ -135,6 +135,7 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
         ["dump", dump],
         ["restore", dump],
         ["query", "SELECT 1"],
+        ["search", "thread"],
         ["verify"],
         ["repair"],
         ["repair", "--apply"],

@@ -16,8 +16,7 @@ thread/approveGuardianDeniedAction thread/backgroundTerminals/clean
 thread/backgroundTerminals/list thread/backgroundTerminals/terminate thread/revert
 project/list project/read project/create project/import project/update project/move
 project/delete threadSection/list threadSection/create threadSection/update
-threadSection/delete thread/search thread/searchOccurrences thread/readState/update
-thread/guardianReview
+threadSection/delete thread/readState/update thread/guardianReview
 thread/prepareApprovedPlan skills/list skills/extraRoots/set hooks/list marketplace/add
 marketplace/remove marketplace/upgrade plugin/list plugin/search plugin/installed
 plugin/reconcile plugin/read plugin/skill/read plugin/share/save plugin/share/updateTargets

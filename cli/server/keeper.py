@@ -14,6 +14,7 @@ from state.errors import IndexDamaged, IndexMissing, StateError
 from state.index import ThreadIndex, open_index
 from state.news import Sightings
 from state.recovery import recover
+from state.said_keep import keep_said
 from state.threads import ThreadStore
 from state.turns import TurnIndex
 from state.watch import AGAIN_S, Watcher
@@ -101,21 +102,22 @@ class Keeper:
         ready = asyncio.create_task(watcher.ready.wait())
         looking = asyncio.create_task(self._look_after(index))
         filling: asyncio.Task[None] | None = None
+        searched = asyncio.create_task(keep_said(index, watcher.ready))
         try:
-            ends: set[asyncio.Future[Any]] = {running, self._lost}
+            ends: set[asyncio.Future[Any]] = {running, searched, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
             self.complete = watcher.ready.is_set()
             filling = asyncio.create_task(_fill(turns))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done():
                 return self._lost.result()
-            await running  # which only ends by an error
+            await (running if running.done() else searched)  # which only end by an error
             raise RuntimeError("the watcher has ended")
         except StateError as error:
             return error
         finally:
             self.complete = False
-            tasks = [*filter(None, (running, ready, looking, filling))]
+            tasks = [*filter(None, (running, ready, looking, searched, filling))]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

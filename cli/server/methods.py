@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.server import live, stored, turns
+from cli.server import live, searches, stored, turns
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.changes import Changes, changes
 from cli.server.codex_methods import OF_CODEX
 from cli.server.command import Command, command
+from cli.server.searches import SearchOccurrences, ThreadSearch
 
 __all__ = ["METHODS", "OF_CODEX", "Method"]
 
@@ -40,6 +41,10 @@ METHODS: Final[dict[str, Method]] = {
         experimental_fields=("deferOutput.commandExecution", "deferOutput.mcpToolCall"),
     ),
     "thread/items/read": Method(p.ItemsRead, turns.items_read, experimental=True),
+    "thread/search": Method(ThreadSearch, searches.thread_search, experimental=True),
+    "thread/searchOccurrences": Method(
+        SearchOccurrences, searches.search_occurrences, experimental=True
+    ),
     "thread/loaded/list": Method(p.LoadedList, stored.loaded_list),
     "thread/start": Method(p.ThreadStart, live.thread_start, experimental_fields=("historyMode",)),
     "thread/resume": Method(

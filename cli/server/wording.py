@@ -19,6 +19,8 @@ _STRUCTS: Final = {
     "Capabilities": ("InitializeCapabilities", 0),
     "ThreadList": ("ThreadListParams", 19),
     "ThreadRead": ("ThreadReadParams", 2),
+    "ThreadSearch": ("ThreadSearchParams", 9),
+    "SearchOccurrences": ("ThreadSearchOccurrencesParams", 4),
     "LoadedList": ("ThreadLoadedListParams", 2),
     "ThreadStart": ("ThreadStartParams", 27),
     "ThreadResume": ("ThreadResumeParams", 18),

@@ -104,22 +104,6 @@ KNOWN: Final = (
         _text("Invalid request: unknown variant `thread/nothing`, expected one of `initialize`.*"),
         _text("Invalid request: unknown variant `thread/nothing`, expected one of `initialize`.*"),
     ),
-    Known(
-        "methods that are not served",
-        "thread/search",
-        "code",
-        r"error\.code",
-        _is(-32600),
-        _is(-32601),
-    ),
-    Known(
-        "methods that are not served",
-        "thread/search",
-        "message",
-        r"error\.message",
-        _is("thread/search requires experimentalApi capability"),
-        _text("thread/search is not supported.*"),
-    ),
     # What we do not know of threads
     Known(
         "`readStates`, `readState`",

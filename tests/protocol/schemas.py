@@ -21,6 +21,8 @@ RESULTS = {
     "initialize": "v1/InitializeResponse",
     "thread/list": "v2/ThreadListResponse",
     "thread/read": "v2/ThreadReadResponse",
+    "thread/search": "v2/ThreadSearchResponse",
+    "thread/searchOccurrences": "v2/ThreadSearchOccurrencesResponse",
     "thread/loaded/list": "v2/ThreadLoadedListResponse",
     "thread/start": "v2/ThreadStartResponse",
     "thread/resume": "v2/ThreadResumeResponse",

@@ -1,0 +1,221 @@
+"""``threadkeep search``: threads by what was said in them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cli import errors, output
+from cli.list_ import folder, label
+from cli.places import Places
+from state.listing import LARGEST_PAGE
+from state.search import Found, Hit, Search
+from state.view import thread_json
+
+if TYPE_CHECKING:
+    from state.index import ThreadIndex
+    from state.searching import Place
+
+HITS_SHOWN = 3
+"""So many messages of a thread are shown on a terminal ..."""
+HITS_KEPT = 20
+"""... and so many elsewhere."""
+
+
+@dataclass(slots=True)
+class Searched:
+    """What a search command found."""
+
+    found: Found
+    places: list[list["Place"]]
+    short_ids: dict[str, str]
+    notes: list[str]
+
+
+def run(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
+    """Search, and show up to ``count`` threads. Gives the exit status."""
+    from cli.run import read_index
+
+    wants_ids = not as_json and output.on_terminal()
+    searched = read_index(places, lambda index: _work(index, search, count, catch_up, wants_ids))
+    return _shown(searched, places, search, as_json=as_json, wants_ids=wants_ids)
+
+
+def _shown(
+    searched: Searched, places: Places, search: Search, *, as_json: bool, wants_ids: bool
+) -> int:
+    if as_json:
+        output.data(_document(searched, places))
+    elif wants_ids:
+        _blocks(searched, search)
+    else:
+        output.lines(_lines(searched, search))
+    for note in searched.notes:
+        output.say(note)
+    if not as_json:
+        if not searched.found.hits:
+            output.say("Nothing found.")
+        if searched.found.next_cursor:
+            output.say("There are more: --limit N shows them.")
+    return errors.OK if searched.found.hits else errors.NO_MATCH
+
+
+def run_raw(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
+    """Read all rollouts, and show up to ``count`` threads. Gives the exit status."""
+    from cli.run import read_index
+
+    if search.ranked or search.among.cursor is not None:
+        raise typer.BadParameter("--raw goes with neither --sort matches nor --cursor")
+    wants_ids = not as_json and output.on_terminal()
+    searched = read_index(places, lambda index: _raw(index, search, count, catch_up, wants_ids))
+    output.say("Rollouts were read as a whole for this: nothing is indexed for --raw.")
+    return _shown(searched, places, search, as_json=as_json, wants_ids=wants_ids)
+
+
+async def _raw(
+    index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
+) -> Searched:
+    from cli.run import caught_up
+    from state.raw import raw_search
+    from state.searching import Place
+
+    notes = [await caught_up(index)] if catch_up else []
+    hits: list[Hit] = []
+    where: list[list[Place]] = []
+    with output.progress("reading") as report:
+        found = raw_search(
+            index, search.terms, search.among, most_hits=search.most_hits, report=report
+        )
+        async with aclosing(found):
+            async for row, raw in found:
+                if len(hits) == count:
+                    notes.append("There are more: --limit N shows them.")
+                    break
+                hits.append(Hit(row, [], [], raw.matches, ()))
+                where.append([Place(each.kind, each.snippet) for each in raw.hits])
+    short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
+    return Searched(Found(hits), where, short, [note for note in notes if note])
+
+
+async def _work(
+    index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
+) -> Searched:
+    from cli.run import caught_up, caught_up_said
+    from state.searching import places
+    from state.searching import search as look
+
+    notes = []
+    if catch_up:
+        notes = [await caught_up(index), await caught_up_said(index)]
+    pages: list[Found] = []
+    left = count
+    while left > 0:
+        among = replace(search.among, limit=min(left, LARGEST_PAGE))
+        if pages:
+            among = replace(among, cursor=pages[-1].next_cursor)
+        pages.append(await look(index, replace(search, among=among)))
+        left -= len(pages[-1].hits)
+        if pages[-1].next_cursor is None:
+            break
+    hits = [hit for page in pages for hit in page.hits]
+    found = replace(pages[0], hits=hits, next_cursor=pages[-1].next_cursor)
+    if found.pending:
+        notes.append(
+            f"{output.plural(found.pending, 'thread')} could not be looked through yet:"
+            " they are still being indexed."
+        )
+    where = [await places(index, search, hit) for hit in hits]
+    short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
+    return Searched(found, where, short, [note for note in notes if note])
+
+
+def _document(searched: Searched, places: Places) -> dict[str, Any]:
+    found = searched.found
+    return {
+        "data": [
+            {
+                "thread": thread_json(hit.row, places.home),
+                "matches": hit.matches,
+                "hits": [_place_json(place) for place in where],
+            }
+            for hit, where in zip(found.hits, searched.places, strict=True)
+        ],
+        "nextCursor": found.next_cursor,
+        "backwardsCursor": found.backwards_cursor,
+        "complete": not searched.notes,
+    }
+
+
+def _place_json(place: "Place") -> dict[str, Any]:
+    return {
+        "kind": place.kind,
+        "turnId": place.turn_id,
+        "itemId": place.item_id,
+        "snippet": place.snippet.text,
+        "ranges": [{"start": start, "end": end} for start, end in place.snippet.spans],
+    }
+
+
+def _time(hit: Hit, search: Search) -> int:
+    return int(hit.row[f"{search.among.sort_key}_ms"])
+
+
+def _lines(searched: Searched, search: Search) -> Iterator[str]:
+    """For pipes: one message a line, tab-separated."""
+    for hit, where in zip(searched.found.hits, searched.places, strict=True):
+        for place in where:
+            values = (
+                hit.row["id"],
+                output.iso(_time(hit, search)),
+                place.kind,
+                place.turn_id or "",
+                place.item_id or "",
+                place.snippet.text,
+            )
+            yield "\t".join(output.one_line(value) for value in values)
+
+
+_WHO = {"userMessage": "you", "agentMessage": "agent", "name": "name"}
+
+
+def _blocks(searched: Searched, search: Search) -> None:
+    import os
+
+    from rich.text import Text
+
+    home = os.path.expanduser("~")
+    now_ms = time.time_ns() // 1_000_000
+    blocks: list[Text] = []
+    for hit, where in zip(searched.found.hits, searched.places, strict=True):
+        head = Text(output.one_line(label(hit.row)), style="bold", no_wrap=True)
+        head.truncate(max(output.width() - 50, 20), overflow="ellipsis")
+        about = [output.age(_time(hit, search), now_ms), folder(hit.row["cwd"], home)]
+        if hit.row["archived"]:
+            about.append("archived")
+        head.append(f"  {'  '.join(part for part in about if part)}  ", style="dim not bold")
+        head.append(searched.short_ids[hit.row["id"]], style="cyan not bold")
+        blocks.append(head)
+        for place in where[:HITS_SHOWN]:
+            blocks.append(_marked(place))
+        rest = hit.matches - len(where[:HITS_SHOWN])
+        if rest > 0:
+            blocks.append(Text(f"         and {rest:,} more", style="dim"))
+    output.texts(blocks)
+
+
+def _marked(place: "Place") -> Any:
+    from rich.text import Text
+
+    line = Text(f"  {_WHO.get(place.kind, place.kind):>5}  ", style="dim")
+    end = 0
+    for start, stop in place.snippet.spans:
+        line.append(output.one_line_inside(place.snippet.text[end:start]), style="not dim")
+        line.append(
+            output.one_line_inside(place.snippet.text[start:stop]), style="not dim bold yellow"
+        )
+        end = stop
+    line.append(output.one_line_inside(place.snippet.text[end:]), style="not dim")
+    return line

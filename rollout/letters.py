@@ -1,0 +1,158 @@
+"""Texts as searches compare them, and terms to look for in them.
+
+A text is *folded*: no case, no accents, compatibility forms as the usual ones. Its *letters* are
+what an index of trigrams holds of it: blanks for punctuation, so that a term has the same ones
+whatever stands beside it, and blanks around each character of scripts without blanks and around
+symbols, so that one or two of them make a trigram. The letters of a text hold those of each term
+that it matches: they give candidates, and :class:`Matcher` decides.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final
+
+_SPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u318f\u31a0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Scripts that are written without blanks, and Hangul: Thai to Burmese, Khmer, kana, Han."""
+_IS_SPACED: Final = re.compile(f"[{_SPACED}]")
+_WORD: Final = rf"[^\W{_SPACED}]"
+_IS_WORD: Final = re.compile(_WORD)
+_MARKS: Final = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
+_HANGUL: Final = range(0xAC00, 0xD7A4)  # its parts are no accents
+_QUERY: Final = re.compile(r'"([^"]*)(?:"|$)|([^\s"]+)')
+
+
+class _Folds(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        if code not in _HANGUL:
+            bare = _MARKS.sub("", unicodedata.normalize("NFKD", letter))
+            letter = _MARKS.sub("", bare.casefold())
+        self[code] = letter
+        return letter
+
+
+class _Letters(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        if _IS_WORD.match(letter):
+            shown = letter
+        elif _IS_SPACED.match(letter) or (
+            code > 0x7F and unicodedata.category(letter)[0] in "LMNS"
+        ):
+            shown = f" {letter} "
+        else:
+            shown = " "
+        self[code] = shown
+        return shown
+
+
+_FOLDS: Final = _Folds()
+_LETTERS: Final = _Letters()
+
+
+def fold(text: str) -> str:
+    """``text`` without case and accents. Letter by letter: what surrounds one changes nothing."""
+    return text.lower() if text.isascii() else text.translate(_FOLDS)
+
+
+def letters(folded: str) -> str:
+    """What an index holds of a folded text, with a blank at both ends."""
+    return f" {' '.join(folded.translate(_LETTERS).split())} "
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing to look for: ``pieces`` with any blanks between them."""
+
+    pieces: tuple[str, ...]
+    """Folded; none is empty."""
+    begins: bool
+    """Whether it begins where a word does ..."""
+    ends: bool
+    """... and ends where one does."""
+
+    @classmethod
+    def of(cls, text: str, *, begins: bool = False, ends: bool = False) -> "Term | None":
+        """The term for a text; None if it is blank."""
+        pieces = tuple(fold(text).split())
+        return cls(pieces, begins, ends) if pieces else None
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for folded text."""
+        middle = r"\s+".join(map(re.escape, self.pieces))
+        front = rf"(?<!{_WORD})" if self.begins and _IS_WORD.match(self.pieces[0]) else ""
+        back = rf"(?!{_WORD})" if self.ends and _IS_WORD.match(self.pieces[-1][-1]) else ""
+        return front + middle + back
+
+    def trigrams(self) -> list[str]:
+        """Trigrams that the letters of every text have that matches; none if that tells nothing.
+
+        They cover the term together: more of them would cost more than they exclude.
+        """
+        shown = re.sub(" +", " ", " ".join(self.pieces).translate(_LETTERS))
+        if self.begins and _IS_WORD.match(self.pieces[0]):
+            shown = " " + shown
+        if self.ends and _IS_WORD.match(self.pieces[-1][-1]):
+            shown += " "
+        if len(shown) < 3:
+            return []
+        starts = (*range(0, len(shown) - 3, 3), len(shown) - 3)
+        found = dict.fromkeys(shown[start : start + 3] for start in starts)
+        return [piece for piece in found if piece.strip()]
+
+
+def terms_of(query: str) -> list[Term]:
+    """The terms of a query: words, ``"phrases"``, and beginnings of words with a ``*`` behind."""
+    found: list[Term | None] = []
+    for match in _QUERY.finditer(query):
+        phrase, word = match.groups()
+        if phrase is not None:
+            found.append(Term.of(phrase, begins=True, ends=True))
+        elif len(word) > 1 and word.endswith("*"):
+            found.append(Term.of(word.rstrip("*"), begins=True))
+        else:
+            found.append(Term.of(word, begins=True, ends=True))
+    return list(dict.fromkeys(term for term in found if term is not None))
+
+
+class Matcher:
+    """Looks for some terms in texts."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self.terms = tuple(terms)
+        self._each = [re.compile(term.pattern) for term in terms]
+        self._any = re.compile("|".join(f"(?:{term.pattern})" for term in terms))
+        self._needed = [max(term.pieces, key=len) for term in terms]
+
+    def found_in(self, folded: str) -> set[int]:
+        """Which of the terms occur in a folded text."""
+        return {
+            number
+            for number, pattern in enumerate(self._each)
+            if self._needed[number] in folded and pattern.search(folded)
+        }
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where terms are in ``text``, as it was written, in order and apart."""
+        folded = fold(text)
+        if text.isascii():
+            yield from (match.span() for match in self._any.finditer(folded))
+            return
+        starts = [0, *accumulate(len(_FOLDS[ord(letter)]) for letter in text)]
+        place = 0
+        for match in self._any.finditer(folded):
+            if match.start() < starts[place]:
+                continue  # a second one in what one letter stands for
+            while starts[place + 1] <= match.start():
+                place += 1
+            begin = place
+            while starts[place] < match.end():
+                place += 1
+            yield begin, place

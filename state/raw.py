@@ -1,0 +1,67 @@
+"""Look for terms in all that the rollouts of a list of threads hold, in parallel processes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Final
+
+from rollout.letters import Term
+from rollout.raw import RawHits, raw_many
+from state.extractor import worker_pool
+from state.index import ThreadIndex
+from state.listing import LARGEST_PAGE, Query, Row
+from state.sync import Counts, Report
+
+_TASK_FILES: Final = 20
+_POOL_FROM_BYTES: Final = 50_000_000
+
+
+async def raw_search(
+    index: ThreadIndex,
+    terms: Sequence[Term],
+    among: Query,
+    *,
+    most_hits: int,
+    report: Report | None = None,
+) -> AsyncGenerator[tuple[Row, RawHits]]:
+    """The threads of a list whose rollouts hold all terms, in the order of the list."""
+    rows: list[Row] = []
+    cursor = among.cursor
+    while True:
+        page = await index.page(replace(among, cursor=cursor, limit=LARGEST_PAGE))
+        rows += page.rows
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    counts = Counts(files=len(rows), to_read=len(rows))
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        large = sum(row["size_bytes"] for row in rows) >= _POOL_FROM_BYTES
+        pool = worker_pool() if large else None
+        if pool is not None:
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        parts = [rows[start : start + _TASK_FILES] for start in range(0, len(rows), _TASK_FILES)]
+        tasks = [
+            loop.run_in_executor(
+                pool, raw_many, str(index.home), _paths(part), list(terms), most_hits
+            )
+            for part in parts
+        ]
+        try:
+            for part, task in zip(parts, tasks, strict=True):
+                for row, hits in zip(part, await task, strict=True):
+                    counts.read += 1
+                    counts.bytes_read += row["size_bytes"]
+                    if hits is not None:
+                        yield row, hits
+                if report:
+                    report(counts)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _paths(rows: Sequence[Row]) -> list[str]:
+    return [row["rollout_path"] for row in rows]

@@ -1,0 +1,84 @@
+"""Searches of an open index: true to the files, with the turns and items of what was found."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rollout.errors import RolloutError
+from rollout.history import Find
+from rollout.letters import Matcher
+from rollout.snippets import Snippet, snippet
+from rollout.spoken import history_messages
+from rollout.thread_turns import open_history
+from state.bases import finder
+from state.errors import IndexBusy
+from state.index import ThreadIndex, is_fresh
+from state.search import Found, Hit, Search, search_steps
+
+_ROUNDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was found in a thread."""
+
+    kind: str
+    """``userMessage``, ``agentMessage``, or ``name`` for what the thread is called."""
+    snippet: Snippet
+    turn_id: str | None = None
+    item_id: str | None = None
+
+
+async def search(index: ThreadIndex, wanted: Search) -> Found:
+    """The page of hits that ``wanted`` asks for. Threads whose files have gone are not among them,
+    and those whose files have changed are looked at again.
+
+    Raises:
+        InvalidCursor: the cursor is not one of this search.
+    """
+    find = finder(index)
+    for _ in range(_ROUNDS):
+        found = await index.database.run(search_steps(index.home, wanted, find))
+        stale = [hit.row for hit in found.hits if not is_fresh(index.home, hit.row)]
+        if not stale:
+            break
+        try:
+            await index.refresh([row["rollout_path"] for row in stale])
+        except IndexBusy:
+            break  # what is shown was read from the files just now
+    return found
+
+
+async def places(index: ThreadIndex, wanted: Search, hit: Hit) -> list[Place]:
+    """Where the terms are in a thread, with their turns and items."""
+    return await asyncio.to_thread(_places, index.home, wanted, hit, finder(index))
+
+
+def _places(home: Path, wanted: Search, hit: Hit, find: Find) -> list[Place]:
+    matcher = Matcher(wanted.terms)
+    found = [Place("name", snippet(part, matcher)) for part in hit.head]
+    at = {(hit.files[message.file], message.offset): message for message in hit.messages}
+    if not at:
+        return found
+    try:
+        history = open_history(home / hit.row["rollout_path"], find)
+        paths = {number: part.path for number, part in enumerate(history.parts)}
+        for turn, anchor, item in history_messages(history, _wanted(home, paths, at)):
+            message = at[_key(home, paths[anchor.file], anchor.offsets[0])]
+            shown = snippet(message.text, matcher)
+            found.append(Place(item["type"], shown, turn.id, item["id"]))
+    except (RolloutError, OSError):
+        pass  # it has changed just now, and the next search tells
+    return found
+
+
+def _wanted(
+    home: Path, paths: dict[int, Path], at: Mapping[tuple[str, int], object]
+) -> Callable[[int, int], bool]:
+    return lambda number, offset: _key(home, paths[number], offset) in at
+
+
+def _key(home: Path, path: Path, offset: int) -> tuple[str, int]:
+    return path.relative_to(home).as_posix(), offset

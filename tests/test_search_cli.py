@@ -1,0 +1,140 @@
+"""``threadkeep search``: what it prints, and how it ends."""
+
+import json
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from .command import Cli, Inside
+from .homes import encoded, event, lines, thread_id, write
+
+STAMP = "2026-05-28T20:00:00.000Z"
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "tool said Übersee"}
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    home = tmp_path / "home"
+    talk = [
+        event(STAMP, "agent_message", message=f"Answer {n}: the café is\nclosed") for n in range(4)
+    ]
+    tool = {"timestamp": STAMP, "type": "response_item", "payload": OUTPUT}
+    write(home, 1, encoded([*lines(1, "where is the Café"), *talk, tool]))
+    write(home, 2, encoded(lines(2, "nothing of that")))
+    write(home, 3, encoded(lines(3, "cafeteria")), archived=True)
+    write(home, 4, encoded(lines(4, "a cafe", source="exec")))
+    return Inside(home, tmp_path)
+
+
+def found(cli: Cli, *arguments: str, status: int = 0) -> list[str]:
+    ran = cli.run("search", "--json", *arguments, status=status)
+    assert ran.json["complete"] is True
+    return [hit["thread"]["id"] for hit in ran.json["data"]]
+
+
+def test_terms_and_filters_choose(cli: Cli) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    assert found(cli, "CAFÉ", "--all-sources") == [thread_id(4), thread_id(1)]
+    assert found(cli, "cafe", "--source", "exec") == [thread_id(4)]
+    assert found(cli, "cafe*", "--archived") == [thread_id(3)]
+    assert found(cli, "cafe", "--archived", status=1) == []
+    assert found(cli, "afe", status=1) == []
+    assert found(cli, "afe is clo", "--literal") == [thread_id(1)]
+    assert found(cli, '"café is closed"') == [thread_id(1)]
+    assert found(cli, "where", "closed") == [thread_id(1)]
+    assert found(cli, "cafe", "--all-sources", "--sort", "matches") == [thread_id(1), thread_id(4)]
+    assert found(cli, "cafe", "--all-sources", "--asc", "--limit", "1") == [thread_id(1)]
+    assert found(cli, "cafe", "--all-sources", "--cwd", "/work/p1", "--exclude", thread_id(4)) == [
+        thread_id(1)
+    ]
+
+
+def test_json_names_turns_items_and_ranges(cli: Cli) -> None:
+    document = cli.run("search", "--json", "cafe").json
+    (thread,) = document["data"]
+    assert thread["matches"] == 5
+    assert [hit["kind"] for hit in thread["hits"]] == ["userMessage", *["agentMessage"] * 4]
+    assert [hit["itemId"] for hit in thread["hits"]] == [f"item-{n}" for n in range(1, 6)]
+    for hit in thread["hits"]:
+        assert [hit["snippet"][r["start"] : r["end"]].lower() for r in hit["ranges"]] == ["café"]
+    assert thread["hits"][1]["snippet"] == "Answer 0: the café is closed"
+
+
+def test_lines_for_pipes_have_six_columns(cli: Cli) -> None:
+    ran = cli.run("search", "cafe")
+    assert len(ran.lines) == 5
+    first = ran.lines[0].split("\t")
+    assert first[0] == thread_id(1)
+    assert first[2:] == ["userMessage", "rollout-2", "item-1", "where is the Café"]
+
+
+def test_nothing_found_is_told_by_the_status(cli: Cli) -> None:
+    ran = cli.run("search", "nobodysaidthat", status=1)
+    assert ran.out == ""
+    assert "Nothing found." in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [""],
+        ['""'],
+        ["x", "--sort", "size"],
+        ["x", "--cursor", "nonsense"],
+        ["x", "--raw", "--sort", "matches"],
+    ],
+)
+def test_what_has_no_meaning_is_refused(cli: Cli, arguments: list[str]) -> None:
+    assert cli.run("search", *arguments, status=2).out == ""
+
+
+def test_a_cursor_goes_on(cli: Cli) -> None:
+    asked = ("search", "--json", "cafe", "--all-sources", "--limit", "1")
+    first = cli.run(*asked).json
+    second = cli.run(*asked, "--cursor", first["nextCursor"]).json
+    ids = [page["data"][0]["thread"]["id"] for page in (first, second)]
+    assert ids == [thread_id(4), thread_id(1)]
+    assert second["nextCursor"] is None
+
+
+def test_raw_reads_what_tools_said(cli: Cli) -> None:
+    assert found(cli, "übersee", status=1) == []
+    ran = cli.run("search", "ubersee", "--raw", "--json")
+    (thread,) = ran.json["data"]
+    assert thread["hits"][0]["kind"] == "response_item/function_call_output"
+    assert thread["hits"][0]["snippet"] == "tool said Übersee"
+    assert "--raw" in ran.err
+    assert found(cli, "nobodysaidthat", "--raw", status=1) == []
+
+
+def test_a_terminal_gets_marked_matches(cli: Cli) -> None:
+    script = "threadkeep search cafe --no-sync"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    cli.run("backfill")
+    plain = Cli(cli.home, cli.base)
+    ran = plain.run(
+        "-qec", script, "/dev/null", prefix=["script"], env={"PATH": path, "TERM": "xterm"}
+    )
+    assert "\x1b[1;33mcafé" in ran.out.lower()
+    assert "and 2 more" in ran.out
+
+
+def test_another_worker_is_told_of(cli: Cli) -> None:
+    cli.run("search", "cafe")
+    write(cli.home, 9)
+    owner = json.dumps({"id": "x", "host": "elsewhere", "pid": 1, "started": ""})
+    with closing(sqlite3.connect(cli.index)) as connection:
+        connection.execute(
+            "UPDATE said_state SET status = 'running', owner = ?, lease_expires_at_ms = 9e15",
+            [owner],
+        )
+        connection.commit()
+    ran = cli.run("search", "--json", "prompt 9")
+    assert ran.json["complete"] is False
+    assert [hit["thread"]["id"] for hit in ran.json["data"]] == [thread_id(9)]
+    assert "Another process is indexing" in ran.err

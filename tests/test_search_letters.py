@@ -1,0 +1,94 @@
+"""Terms and texts: what is found where, and that an index of letters never misses it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout.letters import Matcher, Term, fold, letters, terms_of
+from rollout.snippets import AFTER, BEFORE, snippet
+
+ALPHABET = "abAB  ._-*\"\n\té́ñßŒiİ東京ハ日한ไทย🦀👩\u200d👧ﬁ٣\0'’"
+texts = st.text(alphabet=st.one_of(st.sampled_from(ALPHABET), st.characters()), max_size=40)
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "found"),
+    [
+        ("cafe", "Ein CAFÉ, bitte", True),
+        ("café", "a cafe", True),
+        ("caf", "a cafe", False),
+        ("caf*", "a cafe", True),
+        ("afe", "a cafe", False),
+        ("ok", "ok?", True),
+        ("a", "is a b", True),
+        ("a", "as", False),
+        ("東京", "日本の東京都", True),
+        ("京", "東京", True),
+        ("🦀", "a🦀b", True),
+        ("strasse", "Hauptstraße 5: Straße", True),
+        ('"big  cat"', "a big\ncat.", True),
+        ('"big cat"', "big fat cat", False),
+        ("cat big", "big fat cat", True),
+        ("foo.bar", "see foo.bar()", True),
+        ("foo_bar", "foo_bar", True),
+        ("foo", "foo_bar", False),
+        ('"unfinished', "was unfinished", True),
+        ("ﬁle", "FILE", True),
+    ],
+)
+def test_a_query_finds(query: str, text: str, found: bool) -> None:
+    matcher = Matcher(terms_of(query))
+    assert (len(matcher.found_in(fold(text))) == len(matcher.terms)) is found
+
+
+def test_a_literal_term_is_found_inside_words() -> None:
+    term = Term.of("ob-ar( ")
+    assert term is not None
+    assert Matcher([term]).found_in(fold("FOOB-AR(1)"))
+    assert not Matcher([term]).found_in(fold("foob ar(1)"))
+
+
+@pytest.mark.parametrize("query", ["", "  ", '""', '" "', "\n"])
+def test_a_blank_query_has_no_terms(query: str) -> None:
+    assert terms_of(query) == []
+
+
+@given(texts, texts, texts, st.booleans(), st.booleans())
+def test_letters_of_a_text_hold_those_of_each_term_in_it(
+    before: str, middle: str, after: str, begins: bool, ends: bool
+) -> None:
+    term = Term.of(middle, begins=begins, ends=ends)
+    folded = fold(before + middle + after)
+    if term and Matcher([term]).found_in(folded):
+        held = letters(folded)
+        assert all(piece in held for piece in term.trigrams())
+
+
+@given(texts, texts, texts)
+def test_a_text_is_found_in_whatever_holds_it(before: str, middle: str, after: str) -> None:
+    term = Term.of(middle)
+    if term:
+        assert Matcher([term]).found_in(fold(before + middle + after))
+
+
+@given(texts, texts)
+def test_spans_are_places_of_the_text_as_it_was_written(text: str, wanted: str) -> None:
+    term = Term.of(wanted)
+    if not term:
+        return
+    matcher = Matcher([term])
+    spans = list(matcher.spans(text))
+    assert bool(spans) == bool(matcher.found_in(fold(text)))
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    for start, end in spans:
+        assert matcher.found_in(fold(text[start:end]))
+
+
+@given(texts, st.integers(0, 100))
+def test_a_snippet_is_one_line_around_a_match(text: str, times: int) -> None:
+    matcher = Matcher(terms_of("needle"))
+    shown = snippet(f"{text * times} needle {text * times}", matcher)
+    (start, end), *_ = shown.spans
+    assert fold(shown.text[start:end]) == "needle"
+    assert len(shown.text) <= BEFORE + AFTER + len(" ... needle ... ")
+    assert "\n" not in shown.text
