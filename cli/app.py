@@ -159,6 +159,63 @@ def export(
 
 
 @app.command()
+@takes_filters
+def stats(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Count by day, month, project, model, provider or source. Repeatable."
+            " [default: day, project, model]",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only threads created from then on: 2026-11-20, a time, or 7d."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only threads created before then; as --since.")
+    ] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Count turns too, which reads every rollout.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows of each table.")] = 30,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with charts to this file.")
+    ] = None,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
+    as_json: JsonOption = False,
+) -> None:
+    """Count threads, turns and tokens by day, project and model. Status 1 if there are none."""
+    from cli import stats as command
+
+    for name in by or ():
+        if name not in command.DIMENSIONS:
+            raise typer.BadParameter(f"--by is one of {', '.join(command.DIMENSIONS)}")
+    limits: list[int | None] = []
+    for option, text in (("--since", since), ("--until", until)):
+        try:
+            limits.append(None if text is None else command.moment(text))
+        except (ValueError, OverflowError):
+            raise typer.BadParameter(f"{option} is a day (2026-11-20), a time, or 7d") from None
+    status = command.run(
+        places(context),
+        filters.query(archived=archived),
+        since_ms=limits[0],
+        until_ms=limits[1],
+        by=by or [],
+        limit=limit,
+        turns=turns,
+        page=page,
+        as_json=as_json,
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
 def explain(
     context: typer.Context,
     thread: ThreadArgument,

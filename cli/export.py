@@ -67,7 +67,7 @@ def run(
                 id_ = reading.row["id"]
                 path = target / f"{id_}.{kind}" if into_folder else target
                 with reading:
-                    size = await asyncio.to_thread(_save, path, _content(reading, kind, redactor))
+                    size = await asyncio.to_thread(save, path, _content(reading, kind, redactor))
                 written.append({"id": id_, "path": str(path), "sizeBytes": size})
                 if not as_json:
                     output.line(str(path))
@@ -126,7 +126,7 @@ def _redacted(lines: Iterable[bytes], redactor: "Redactor") -> Iterator[bytes]:
             yield spelled.encode("utf-8", "replace") + b"\n"
 
 
-def _save(path: Path, content: Iterator[bytes]) -> int:
+def save(path: Path, content: Iterator[bytes]) -> int:
     """Write a file in one step, readable by its owner only: what was said may be private."""
     temporary = ""
     try:

@@ -153,6 +153,11 @@ def many_lines(text: str) -> str:
         text = re.sub(_SEQUENCE, "", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """``text`` without single characters that steer a terminal; newlines and tabs stay."""
     if text.isascii() and not re.search("[\0-\x08\x0b-\x1f\x7f]", text):
         return text
     unwanted: dict[int, str | None] = {}

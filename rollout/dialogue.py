@@ -110,12 +110,12 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
     except HistoryIncomplete:  # of its own file: it has no session_meta
         history = ThreadTurns(BARE, [Part(path, "", None, None)], [], [], None)
     if not history.turns and history.mode in (LEGACY, BARE):
-        turns = _bare_turns(path)
+        turns = bare_turns(path)
         history = replace(history, mode=BARE, turns=turns)
     return Dialogue(history, images=images)
 
 
-def _bare_turns(path: Path) -> list[Turn]:
+def bare_turns(path: Path) -> list[Turn]:
     """A turn for each message of a user; named like those that Codex makes up (§14.1)."""
     turns: list[Turn] = []
     index = -1

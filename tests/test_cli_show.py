@@ -251,7 +251,7 @@ def test_every_thread_of_the_corpus_can_be_read(corpus: Cli) -> None:
     assert len(ids) > 100
     empty = []
     for id_ in sorted(ids):
-        told = output_of(corpus, id_)
+        told = corpus.run("show", id_).out
         assert not NEVER.search(told), id_
         assert id_ in told
         if "Nothing was said" in told:
@@ -259,15 +259,16 @@ def test_every_thread_of_the_corpus_can_be_read(corpus: Cli) -> None:
     assert len(empty) < 5
 
 
-def output_of(cli: Cli, id_: str) -> str:
-    """What is shown of a thread, unless its history mode is unknown, which is told."""
-    try:
-        return cli.run("show", id_).out
-    except AssertionError:
-        ran = cli.run("show", id_, status=4)
-        assert "history mode" in ran.err
-        assert "--meta" in ran.err
-        return id_
+def test_an_unknown_history_mode_is_told_and_its_facts_are_there(cli: Cli) -> None:
+    path = save(cli.home, turn(1))
+    path.write_text(path.read_text().replace('"legacy"', '"new"', 1))
+    ran = cli.run("show", THREAD_ID, status=4)
+    assert ran.out == ""
+    assert "history mode 'new'" in ran.err
+    assert "--meta" in ran.err
+    assert "unknown to this version" in cli.run("show", THREAD_ID, "--meta").out
+    refused = cli.run("show", THREAD_ID, "--json", status=4).json["error"]
+    assert (refused["kind"], refused["code"]) == ("history_unknown", 4)
 
 
 def test_files_of_the_first_versions_read_too(corpus: Cli) -> None:

@@ -149,7 +149,7 @@ def rendered(text: str) -> str:
         made = str(_renderer().render(text))
     except RecursionError:  # lists in lists in lists
         return f'<div class="plain">{escape(text)}</div>'
-    return output.many_lines(made)  # entities can spell what was taken out of the source
+    return output.printable(made)  # entities can spell what was taken out of the source
 
 
 @cache

@@ -173,7 +173,7 @@ class Terminal:
         self._drawn.seek(0)
         self._drawn.truncate()
         parts = _STYLED.split(drawn)
-        parts[::2] = [output.many_lines(part) for part in parts[::2]]
+        parts[::2] = [output.printable(part) for part in parts[::2]]
         return "".join(parts)
 
 
