@@ -26,6 +26,8 @@ COMMANDS = (
     "app-server",
     "list",
     "show",
+    "export",
+    "stats",
     "resume",
     "fork",
     "rename",

@@ -323,7 +323,9 @@ def test_secrets_go_wherever_they_stand(secrets: list[str], between: list[str]) 
     text = between[0]
     for secret, mark in zip(secrets, between[1:], strict=False):
         text += secret + mark
-    for value in (text, json.dumps({"x": [text]}), {"x": [text]}, [json.dumps([text])]):
+    told = "result: " + json.dumps({"x": [json.dumps({"password": "hunter2hunter2"})]})
+    secrets = [*secrets, SECRETS[4]]
+    for value in (text, json.dumps({"x": [text]}), {"x": [text, told]}, [json.dumps([text])]):
         clean = json.dumps(Redactor().value(value))
         assert not [secret for secret in secrets if secret in clean]
 
@@ -338,6 +340,24 @@ def test_what_is_no_secret_stays() -> None:
         "/usr/share/doc and /home",
     ):
         assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key" + " " * 300_000 + "=",
+        "a" * 300_000 + "token@",
+        "a.b-" * 80_000 + "password",
+        "token=" * 50_000,
+        "a@" * 100_000,
+        "-----BEGIN PRIVATE KEY-----" * 5_000,
+        "/home/" * 50_000,
+        '{"key":' * 50_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_long_runs_do_not_take_for_ever(text: str) -> None:
+    Redactor().value({"x": text})  # with patterns as they come it was minutes
 
 
 def test_without_its_library_redaction_says_what_to_install(

@@ -39,8 +39,8 @@ pre { background: var(--code); border: 1px solid var(--line); border-radius: .4r
   padding: .5rem .7rem; overflow-x: auto; font: .82rem/1.45 ui-monospace, monospace; tab-size: 4; }
 code { font-family: ui-monospace, monospace; font-size: .9em; } pre code { font-size: 1em; }
 pre.command { font-weight: 600; margin-bottom: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-pre .add { background: var(--add); } pre .del { background: var(--del); }
-pre .at { color: var(--accent); } pre span { display: block; min-height: 1.45em; }
+.diff .add { background: var(--add); } .diff .del { background: var(--del); }
+.diff .at { color: var(--accent); } .diff span { display: block; min-height: 1.45em; }
 summary { cursor: pointer; color: var(--dim); font-size: .8rem; }
 .reasoning { color: var(--dim); } table { border-collapse: collapse; }
 td, th { border: 1px solid var(--line); padding: .2rem .5rem; }
@@ -116,12 +116,14 @@ def _body(shown: Block) -> Iterator[str]:
         yield f'<div class="said plain">{escape(shown.text)}</div>\n'
         return
     lines, hidden, _ = folded(shown, full=False)
-    inner = _diff(shown.text) if shown.form is Form.DIFF else escape(shown.text)
+    pre = f"<pre>{escape(shown.text)}</pre>\n"
+    if shown.form is Form.DIFF:
+        pre = f'<pre class="diff">{_diff(shown.text)}</pre>\n'
     if not hidden and sum(map(len, lines)) >= len(shown.text.replace("\n", "")):
-        yield f"<pre>{inner}</pre>\n"
+        yield pre
         return
     count = output.plural(shown.text.count("\n") + 1, "line")
-    yield f"<details>\n<summary>{count}</summary>\n<pre>{inner}</pre>\n</details>\n"
+    yield f"<details>\n<summary>{count}</summary>\n{pre}</details>\n"
 
 
 _MARKS: Final = {"+": "add", "-": "del", "@": "at", "*": "at"}

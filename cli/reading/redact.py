@@ -44,10 +44,15 @@ _WORDS: Final = re.compile(
     r"|contraseña|contrasena|cookie"
 )
 _ASSIGNED: Final = re.compile(
-    r"(?P<name>[\w.-]*(?:" + _WORDS.pattern[4:] + r")[\w.-]*[\"']?\s{0,4}(?:=|:=|:|=>)\s{0,4})"
-    r"(?P<value>\"[^\"\n]{4,}\"|'[^'\n]{4,}'|[^\s\"'`,;(){}\[\]<>]{8,})",
+    r"(?<![\w.-])(?P<name>[\w.-]{0,128}(?:"
+    + _WORDS.pattern[4:]
+    + r")[\w.-]{0,128}\\{0,8}[\"']?\s{0,4}(?:=|:=|:|=>)\s{0,4})"  # \": JSON in JSON
+    r"(?P<value>\\{0,8}\"[^\"\n]{4,}\"|'[^'\n]{4,}'|[^\s\"'`,;(){}\[\]<>]{8,})",
     re.IGNORECASE,
 )
+_GAP: Final = re.compile(r"(\s{64,})")
+_NAMED: Final = re.compile(r"(?i)key|pw|pass|token|secret")
+_WORDED: Final = re.compile(r"pwd\||secret")
 _COMMON: Final = frozenset(
     {"root", "user", "users", "home", "admin", "dev", "ubuntu", "runner", "shared", "public", "me"}
 )
@@ -113,12 +118,18 @@ class Redactor:
         if len(text) > 256 and _BASE64.fullmatch(text):
             self.unseen += 1
             return text
-        return self._plain(text)
+        if "PRIVATE KEY" in text:
+            text = _KEY_BLOCK.sub(self._mark("private key"), text)
+        # Some patterns take for ever over a long run of blanks: no secret stands behind one.
+        pieces = _GAP.split(text)
+        pieces[::2] = [self._plain(piece) for piece in pieces[::2]]
+        return "".join(pieces)
 
     def _plain(self, text: str) -> str:
-        text = _KEY_BLOCK.sub(lambda _: self._out("private key", "[redacted private key]"), text)
-        for kind, pattern in self._patterns:
-            text = pattern.sub(self._mark(kind), text)
+        worded = _NAMED.search(text) is not None
+        for kind, pattern, needs_word in self._patterns:
+            if worded or not needs_word:
+                text = pattern.sub(self._mark(kind), text)
         text = _MORE_TOKENS.sub(self._mark("token"), text)
         if "[redacted" in text:
             text = _REST.sub(r"\1", text)
@@ -182,13 +193,16 @@ def _is_secret_name(key: str) -> bool:
 def _looks_secret(value: str) -> bool:
     """Whether what a name such as ``password`` is given may be one: a quoted text, or a word that
     is none of a language."""
-    if value[0] in "\"'":
+    value = value.lstrip("\\")
+    if value[:1] in ('"', "'"):
         return " " not in value.strip("\"' ")
     return any(char.isdigit() for char in value) and any(char.isalpha() for char in value)
 
 
 @cache
-def _patterns() -> list[tuple[str, "re.Pattern[str]"]]:
+def _patterns() -> list[tuple[str, "re.Pattern[str]", bool]]:
+    """Kinds of secrets, how they look, and whether only behind a name such as ``key``: those are
+    slow to look for, and most texts have no such name."""
     try:
         from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
         from detect_secrets.plugins.base import RegexBasedDetector
@@ -198,5 +212,6 @@ def _patterns() -> list[tuple[str, "re.Pattern[str]"]]:
     plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
     for kind, plugin in sorted(plugins.items()):
         if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in _NOT_SECRET:
-            found += [(kind, pattern) for pattern in plugin().denylist]
+            for pattern in plugin().denylist:
+                found.append((kind, pattern, _WORDED.search(pattern.pattern) is not None))
     return found
