@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import __version__, changes, db, upkeep
+from cli import __version__, changes, db, reads, upkeep
 from cli.filters import Filters, takes_filters
 from cli.options import (
     ArchivedOption,
@@ -81,18 +81,6 @@ def list_(
     count = None if all_pages else limit
     status = command.run(places(context), query, count, catch_up=sync, as_json=as_json)
     raise typer.Exit(status)
-
-
-@app.command()
-def show(
-    context: typer.Context,
-    thread: ThreadArgument,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what is known of one thread."""
-    from cli import show as command
-
-    raise typer.Exit(command.run(places(context), thread, as_json=as_json))
 
 
 @app.command()
@@ -201,7 +189,7 @@ def query(
     raise typer.Exit(command.run(places(context), sql, catch_up=sync, as_json=as_json))
 
 
-for group in (changes.app, upkeep.app, db.app):
+for group in (reads.app, changes.app, upkeep.app, db.app):
     app.add_typer(group)
 
 

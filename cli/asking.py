@@ -44,6 +44,8 @@ def asked(words: list[str]) -> int | None:
         words = words[1:] if value else words[2:]
     if not words or words[0] not in SERVED or _looks_around(words):
         return None
+    if words[0] == "show" and "--meta" not in words:
+        return None  # a thread may be long, and is for a pager
     from pathlib import Path
 
     from cli.places import places_of

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cli.reading.errors import RedactorMissing
 from rollout.errors import (
     DamagedCompression,
     HistoryIncomplete,
+    HistoryUnknown,
     HomeNotFound,
     NotAppendable,
     RolloutError,
@@ -124,7 +126,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         "threadkeep relink OLD NEW says where a folder is now; codex has to be on PATH",
     ),
     TurnNotFound: Outcome(
-        NOT_FOUND, "turn_not_found", "name one of its turns, or none to fork the whole thread"
+        NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD tells them"
     ),
     TurnUnfinished: Outcome(
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
@@ -134,6 +136,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     HistoryIncomplete: Outcome(
         DAMAGED, "history_incomplete", "threadkeep explain tells what is wrong with it"
+    ),
+    HistoryUnknown: Outcome(
+        TOO_NEW, "history_unknown", "update threadkeep; show --meta tells what is known of it"
     ),
     DamagedCompression: Outcome(
         DAMAGED, "damaged_compression", "threadkeep explain tells what is wrong with it"
@@ -148,7 +153,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     TargetExists: Outcome(
         DAMAGED,
         "target_exists",
-        "compare both files (threadkeep show names those of a thread) and move one away",
+        "compare both files (threadkeep show --meta names those of a thread) and move one away",
     ),
     WriterActive: Outcome(
         BUSY, "writer_active", "close it in the program that has it open", retryable=True
@@ -200,6 +205,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
     RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
+    RedactorMissing: Outcome(USAGE, "redactor_missing", "pip install 'threadkeep[redact]'"),
     RecorderFailed: Outcome(
         DAMAGED, "recorder_failed", "make room, or its place writable, and flush again", True
     ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -162,6 +163,37 @@ def one_line_inside(text: str) -> str:
     front, back = text[:1].isspace(), text[-1:].isspace()
     clean = one_line(text)
     return f"{' ' * front}{clean}{' ' * (back and bool(clean))}"
+
+
+def many_lines(text: str) -> str:
+    """``text`` safe for a terminal on the lines that it has: newlines and tabs stay, and escape
+    sequences go with all that belongs to them."""
+    if "\x1b" in text or "\x9b" in text or "\x9d" in text:
+        text = re.sub(_SEQUENCE, "", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """``text`` without single characters that steer a terminal; newlines and tabs stay."""
+    if text.isascii() and not re.search("[\0-\x08\x0b-\x1f\x7f]", text):
+        return text
+    unwanted: dict[int, str | None] = {}
+    for character in set(text):
+        if character in "\u2028\u2029\x85\v\f":
+            unwanted[ord(character)] = "\n"
+        elif character not in "\n\t" and unicodedata.category(character) in _UNPRINTED:
+            unwanted[ord(character)] = None
+    return text.translate(unwanted) if unwanted else text
+
+
+# Commands of terminals: with parameters; texts such as titles, to their end; and short ones.
+_SEQUENCE = (
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
 
 
 # Control, format (writing direction can be turned with those), surrogate, private, unassigned.

@@ -183,8 +183,9 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _DATA_URL = re.compile(rb'"(data:[a-zA-Z0-9.+/;=_-]{1,200},)[^"\\]{1024,}"')
 
 
-def parse_line(line: Line) -> dict[str, Any] | BadLine | None:
-    """The JSON object in a line; None when it is blank (white space and NULs only).
+def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine | None:
+    """The JSON object in a line; None when it is blank (white space and NULs only). ``images``:
+    also the inline ones of very long lines.
 
     More lenient than Codex (rollout-format §20.4): a byte order mark, NULs around the object
     and bytes that are not UTF-8 are put up with. Never raises for bad content.
@@ -200,7 +201,7 @@ def parse_line(line: Line) -> dict[str, Any] | BadLine | None:
     data = data.strip(_BLANK)
     if not data:
         return None
-    if len(data) >= _LONG_TEXT:
+    if len(data) >= _LONG_TEXT and not images:
         # An inline image is the usual reason for such a line and never needed whole.
         data = _DATA_URL.sub(rb'"\1"', data)
     try:

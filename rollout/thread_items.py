@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from rollout.anchors import Anchor
-from rollout.lines import LONGEST_LINE, BadLine, Line, parse_line
+from rollout.lines import LONGEST_LINE, BadLine, Line, RolloutStream, parse_line
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import PAGINATED, Item
 from rollout.replay import decompressed
@@ -24,8 +24,9 @@ class LineFile:
     """Single lines of a rollout, by the bytes where they begin. Close it, or use it in a
     ``with``."""
 
-    def __init__(self, path: Path) -> None:
-        """
+    def __init__(self, path: Path, *, images: bool = False) -> None:
+        """``images``: also the inline ones of very long lines.
+
         Raises:
             DamagedCompression: it is compressed, and damaged.
             OSError: it cannot be read.
@@ -35,6 +36,7 @@ class LineFile:
             self._file = decompressed(path)
         else:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._images = images
         self._start = 0
         self._window = b""
 
@@ -50,8 +52,12 @@ class LineFile:
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
         data = self._bytes(offset)
-        line = None if data is None else parse_line(Line(offset, data))
+        line = None if data is None else parse_line(Line(offset, data), images=self._images)
         return None if isinstance(line, BadLine) else line
+
+    def stream(self, offset: int) -> RolloutStream:
+        """The content from ``offset`` on, for a :class:`rollout.lines.LineReader`."""
+        return _Stream(self._file.fileno(), offset)
 
     def _bytes(self, offset: int) -> bytes | None:
         front = offset - self._start
@@ -75,11 +81,33 @@ class LineFile:
         return os.pread(self._file.fileno(), size, offset)
 
 
+class _Stream:
+    """A file that others read too, read on from some byte."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        got = os.preadv(self._descriptor, [buffer], self._offset)
+        self._offset += got
+        return got
+
+    def seek(self, offset: int, /) -> int:
+        self._offset = offset
+        return offset
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+
 class ItemReader:
     """The items of a thread whose history is in some files. Use it in a ``with``."""
 
-    def __init__(self, paths: Sequence[Path], mode: str) -> None:
-        """``mode`` is the history mode of the thread (§10)."""
+    def __init__(self, paths: Sequence[Path], mode: str, *, images: bool = False) -> None:
+        """``mode`` is the history mode of the thread (§10); ``images``: items have also those
+        inline images that make their lines very long."""
+        self._images = images
         self._paths = paths
         self._mode = mode
         self._files: dict[int, LineFile] = {}
@@ -109,11 +137,21 @@ class ItemReader:
                 item[name] = item[name] if first[name] is None else first[name]
         return item
 
-    def _line(self, number: int, offset: int) -> Item | None:
+    def file(self, number: int) -> LineFile:
+        """One of the files, counted from 0.
+
+        Raises:
+            DamagedCompression: it is damaged.
+            OSError: it cannot be read.
+        """
         file = self._files.get(number)
         if file is None:
-            file = self._files[number] = LineFile(self._paths[number])
-        line = file.read(offset)
+            opened = LineFile(self._paths[number], images=self._images)
+            file = self._files[number] = opened
+        return file
+
+    def _line(self, number: int, offset: int) -> Item | None:
+        line = self.file(number).read(offset)
         return line if line and isinstance(line.get("payload"), dict) else None
 
     def items(self, turn: Turn, *, unknown: bool = False) -> Iterator[Fields]:

@@ -29,6 +29,8 @@ READS = [
     ("list", "--search", "3", "--sort", "created_at", "--asc"),
     ("show", thread_id(2)),
     ("show", thread_id(2), "--json"),
+    ("show", thread_id(2), "--meta"),
+    ("show", thread_id(2), "--meta", "--json"),
     ("query", "SELECT count(*) AS n FROM v_threads"),
     ("list", "--search", "nothing is called so"),
 ]

@@ -27,6 +27,8 @@ COMMANDS = (
     "list",
     "search",
     "show",
+    "export",
+    "stats",
     "resume",
     "fork",
     "rename",
@@ -121,7 +123,7 @@ def test_completion_works_in_bash(corpus: Cli) -> None:
 
 def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
     listed = corpus.run("list", "--limit", "1", "--json").json["data"][0]
-    ran = corpus.run("show", listed["id"], "--json")
+    ran = corpus.run("show", listed["id"], "--meta", "--json")
     assert list(ran.json) == ["thread", "movedTo"]
     assert list(ran.json["thread"]) == THREAD_KEYS
     assert ran.json["thread"] == listed
@@ -129,7 +131,7 @@ def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
 
 
 def test_show_tells_people_what_there_is(corpus: Cli) -> None:
-    ran = corpus.run("show", "01a1f8e4")
+    ran = corpus.run("show", "01a1f8e4", "--meta")
     shown = dict(line.split(maxsplit=1) for line in ran.lines if not line.startswith("begins"))
     assert shown["id"] == "01a1f8e4-1d64-7932-9342-2e48327ab20e"
     assert shown["folder"] == "/home/dev/projects/delta"

@@ -82,7 +82,7 @@ def test_threads_of_a_folder_that_moved_are_listed_by_its_new_place(small: Cli) 
     assert [(thread["id"], thread["cwd"]) for thread in listed] == [(thread_id(0), OLD)]
     assert small.ids("--cwd", f"{NEW}/sub") == [thread_id(1)]
     assert small.ids("--cwd", OLD) == [thread_id(0)]
-    shown = small.run("show", thread_id(1))
+    shown = small.run("show", thread_id(1), "--meta")
     assert f"now in       {NEW}/sub" in shown.lines
     assert f"folder       {OLD}/sub" in shown.lines
     document = small.run("show", thread_id(1), "--json").json

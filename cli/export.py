@@ -1,0 +1,162 @@
+"""``threadkeep export``: threads as files for people and programs, each by itself."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli import errors, output
+from cli.errors import outcome
+from cli.places import Places
+from cli.reading.document import document
+from cli.reading.markdown import markdown
+from cli.reading.page import page
+from cli.reading.thread import Reading, Wanted, opened
+from cli.run import catch_up, read_index
+from rollout.errors import RolloutError
+from rollout.lines import BadLine, Line, parse_line
+from rollout.spliced import raw_lines
+from state.errors import FileUnusable, StateError
+from state.index import ThreadIndex
+
+if TYPE_CHECKING:
+    from cli.reading.redact import Redactor
+
+
+class Kind(StrEnum):
+    """What a thread is written as."""
+
+    MARKDOWN = "md"
+    HTML = "html"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+def run(
+    places: Places,
+    references: Sequence[str],
+    kind: Kind,
+    target: Path | None,
+    *,
+    redact: bool,
+    as_json: bool,
+) -> int:
+    """Write threads, each to a file of its own, or one to stdout. Gives the exit status."""
+    if list(references) == ["-"]:
+        references = [line.strip() for line in sys.stdin if line.strip()]
+    into_folder = len(references) > 1 or (target is not None and target.is_dir())
+    redactor: Redactor | None = None
+    if redact:
+        from cli.reading import redact as module
+
+        redactor = module.Redactor()
+    written: list[dict[str, Any]] = []
+    failed: list[tuple[str, RolloutError | StateError]] = []
+
+    async def work(index: ThreadIndex) -> Reading | None:
+        await catch_up(index)
+        for reference in references:
+            try:
+                reading = await _opened(index, reference, redactor)
+                if target is None:
+                    return reading
+                id_ = reading.row["id"]
+                path = target / f"{id_}.{kind}" if into_folder else target
+                with reading:
+                    size = await asyncio.to_thread(save, path, _content(reading, kind, redactor))
+                written.append({"id": id_, "path": str(path), "sizeBytes": size})
+                if not as_json:
+                    output.line(str(path))
+            except (RolloutError, StateError) as error:
+                if len(references) == 1:
+                    raise
+                failed.append((reference, error))
+        return None
+
+    reading = read_index(places, work)
+    if reading is not None:
+        with reading:
+            for piece in _content(reading, kind, redactor):
+                output.write(piece)
+    if as_json:
+        output.data(_document(written, failed, redactor))
+    for reference, error in failed:
+        output.say(output.one_line(f"threadkeep: {reference}: {error}"))
+        output.say(f"  {outcome(error).hint}")
+    if redactor is not None:
+        for text in redactor.report():
+            output.say(text)
+    return errors.SOME_UNREADABLE if failed else errors.OK
+
+
+async def _opened(index: ThreadIndex, reference: str, redactor: "Redactor | None") -> Reading:
+    row = await index.thread(reference)
+    if redactor is None:
+        return await opened(index, row, Wanted(), images=True)
+    redactor.look_at(row["cwd"], str(index.home))
+    return await opened(index, row, Wanted(), images=True, cleaned=redactor.value)
+
+
+def _content(reading: Reading, kind: Kind, redactor: "Redactor | None") -> Iterator[bytes]:
+    if kind is Kind.JSONL:
+        lines = raw_lines(reading.dialogue.parts)
+        yield from lines if redactor is None else _redacted(lines, redactor)
+        return
+    writers = {Kind.MARKDOWN: markdown, Kind.HTML: page, Kind.JSON: document}
+    for text in writers[kind](reading):
+        yield text.encode("utf-8", "replace")
+
+
+def _redacted(lines: Iterable[bytes], redactor: "Redactor") -> Iterator[bytes]:
+    from rollout.lines import compact_json
+
+    for raw in lines:
+        item = parse_line(Line(0, raw.rstrip(b"\n")), images=True)
+        if item is None:
+            continue
+        if isinstance(item, BadLine):  # what is no JSON is a text all the same
+            yield redactor.text(raw.decode("utf-8", "replace")).encode("utf-8", "replace")
+            continue
+        spelled = compact_json(redactor.value(item))
+        if spelled is not None:
+            yield spelled.encode("utf-8", "replace") + b"\n"
+
+
+def save(path: Path, content: Iterator[bytes]) -> int:
+    """Write a file in one step, readable by its owner only: what was said may be private."""
+    temporary = ""
+    try:
+        folder = path.parent
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            for piece in content:
+                file.write(piece)
+            size = file.tell()
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise FileUnusable(path, error.strerror or str(error)) from error
+        raise
+    return size
+
+
+def _document(
+    written: list[dict[str, Any]],
+    failed: list[tuple[str, RolloutError | StateError]],
+    redactor: "Redactor | None",
+) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "exported": written,
+        "failed": [
+            {"thread": reference, "reason": str(error), "kind": outcome(error).kind}
+            for reference, error in failed
+        ],
+        "redacted": dict(sorted(redactor.counts.items())) if redactor else None,
+    }

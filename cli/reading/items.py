@@ -1,0 +1,217 @@
+"""Items of threads as blocks."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from cli.reading.blocks import Block, Form, Picture, Role, block
+from cli.reading.calls import (
+    Given,
+    command,
+    content_text,
+    picture,
+    readable,
+    took,
+    tool_call,
+    untyped,
+)
+from rollout.shapes import Fields
+from rollout.tool_calls import TOOL_CALL
+
+_DIFF_MARKS: Final = {"add": "+", "delete": "-"}
+
+
+def blocks(item: Fields) -> Iterator[Block]:
+    """What is shown of an item, or of an entry that is no item of Codex."""
+    if "raw" in item:
+        text = readable(item["raw"])
+        yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
+        return
+    build = _BUILDS.get(item["type"])
+    if build is None:
+        text = readable({key: value for key, value in item.items() if value is not None})
+        yield block(Role.NOTE, item["type"], text, Form.OUTPUT)
+        return
+    made = build(item)
+    yield from made if isinstance(made, list) else [made]
+
+
+def _user(item: Fields) -> Block:
+    texts: list[str] = []
+    pictures: list[Picture] = []
+    for part in item["content"]:
+        match part:
+            case {"type": "text", "text": text}:
+                texts.append(text)
+            case {"type": "image", "url": url}:
+                pictures.append(picture(url))
+            case {"type": "localImage", "path": path}:
+                pictures.append(Picture("", path))
+            case {"type": "skill" | "mention" as kind, "name": name, "path": path}:
+                texts.append(f"[{kind} {name}: {path}]")
+            case {"type": kind, **more}:
+                where = more.get("path") or more.get("url") or more.get("fileId") or ""
+                texts.append(f"[{kind} {str(where)[:200]}]")
+    return block(Role.USER, "user", "\n".join(texts), pictures=tuple(pictures))
+
+
+def _agent(item: Fields) -> Block:
+    phase = item.get("phase")
+    state = "" if phase in (None, "final_answer") else str(phase).replace("_", " ")
+    return block(Role.AGENT, "agent", item["text"], Form.MARKDOWN, state=state)
+
+
+def _reasoning(item: Fields) -> list[Block]:
+    text = "\n\n".join([*item["summary"], *item["content"]])
+    return [block(Role.REASONING, "reasoning", text, Form.MARKDOWN)] if text.strip() else []
+
+
+def _plan(item: Fields) -> Block:
+    return block(Role.AGENT, "plan", item["text"], Form.MARKDOWN)
+
+
+def _command(item: Fields) -> Block:
+    milliseconds = item["durationMs"]
+    given = Given(
+        item["aggregatedOutput"] or "",
+        item["exitCode"],
+        None if milliseconds is None else milliseconds / 1000,
+    )
+    return command(untyped(item["command"]), given, status=item["status"])
+
+
+def _patch(item: Fields) -> list[Block]:
+    status = item["status"]
+    state = "" if status == "completed" else status
+    found = []
+    for change in item["changes"]:
+        kind = change["kind"]["type"]
+        mark = _DIFF_MARKS.get(kind)
+        diff = change["diff"]
+        if mark:
+            diff = "\n".join(mark + line for line in diff.removesuffix("\n").split("\n"))
+        title = f"{kind} {change['path']}"
+        failed = status in ("failed", "declined")
+        found.append(block(Role.TOOL, title, diff, Form.DIFF, state=state, failed=failed))
+    return found or [block(Role.TOOL, "patch of no file", state=state)]
+
+
+def _tool(title: str, item: Fields, content: object, error: str | None) -> Block:
+    pictures: list[Picture] = []
+    text = content_text(content, pictures)
+    failed = item["status"] == "failed"
+    parts = [] if item["status"] == "completed" else [item["status"]]
+    if item["durationMs"]:
+        parts.append(took(item["durationMs"]))
+    arguments = "" if item["arguments"] in (None, {}) else f" {readable(item['arguments'])[:500]}"
+    return block(
+        Role.TOOL,
+        f"tool {title}{arguments}",
+        "\n".join(filter(None, (error, text))),
+        Form.OUTPUT,
+        state=", ".join(parts),
+        failed=failed,
+        pictures=tuple(pictures),
+    )
+
+
+def _mcp(item: Fields) -> Block:
+    result, error = item["result"] or {}, item["error"] or {}
+    content = result.get("content")
+    if not content and result.get("structuredContent") is not None:
+        content = readable(result["structuredContent"])
+    return _tool(f"{item['server']}.{item['tool']}", item, content, error.get("message"))
+
+
+def _dynamic(item: Fields) -> Block:
+    name = ".".join(filter(None, (item["namespace"], item["tool"])))
+    return _tool(name, item, item["contentItems"], None)
+
+
+def _function_output(item: Fields) -> Block:
+    pictures: list[Picture] = []
+    text = content_text(item["output"], pictures)
+    name = ".".join(filter(None, (item["namespace"], item["name"])))
+    return block(Role.TOOL, f"tool {name}", text, Form.OUTPUT, pictures=tuple(pictures))
+
+
+def _collab(item: Fields) -> Block:
+    to = ", ".join(item["receiverThreadIds"])
+    title = f"agents: {item['tool']}{f' → {to}' if to else ''}"
+    lines = [item["prompt"]] if item["prompt"] else []
+    for thread, state in item["agentsStates"].items():
+        said = f": {state['message']}" if state["message"] else ""
+        lines.append(f"{thread} {state['status']}{said}")
+    state = "" if item["status"] == "completed" else item["status"]
+    failed = item["status"] == "failed"
+    return block(Role.TOOL, title, "\n".join(lines), Form.OUTPUT, state=state, failed=failed)
+
+
+def _activity(item: Fields) -> Block:
+    return block(
+        Role.NOTE, f"agent {item['agentPath']} {item['kind']} (thread {item['agentThreadId']})"
+    )
+
+
+def _web_search(item: Fields) -> Block:
+    action = item["action"] or {}
+    match action:
+        case {"type": "openPage", "url": str(url)}:
+            title = f"web: opened {url}"
+        case {"type": "findInPage", "pattern": pattern, "url": url}:
+            title = f"web: looked for {pattern!r} in {url}"
+        case _:
+            queries = ", ".join(action.get("queries") or ())
+            title = f"web search: {item['query'] or action.get('query') or queries}"
+    results = item.get("results")
+    text = "\n".join(readable(each) for each in results) if results else ""
+    return block(Role.TOOL, title, text, Form.OUTPUT)
+
+
+def _image_view(item: Fields) -> Block:
+    return block(Role.TOOL, f"looked at the image {item['path']}")
+
+
+_HEADS: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD", "gif"))
+
+
+def _image_generation(item: Fields) -> Block:
+    result = item["result"]
+    kind = next((kind for head, kind in _HEADS if result.startswith(head)), None)
+    made = (picture(f"data:image/{kind};base64,{result}"),) if kind else ()
+    saved = item.get("savedPath")
+    title = f"made an image{f' at {saved}' if saved else ''}"
+    state = "" if item["status"] == "completed" else item["status"]
+    return block(Role.TOOL, title, item["revisedPrompt"] or "", state=state, pictures=made)
+
+
+def _note(text: str) -> Callable[[Fields], Block]:
+    return lambda _: block(Role.NOTE, text)
+
+
+def _hook(item: Fields) -> Block:
+    text = "\n".join(str(fragment.get("text")) for fragment in item["fragments"])
+    return block(Role.NOTE, "prompt of a hook", text, Form.OUTPUT)
+
+
+_BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
+    "userMessage": _user,
+    "agentMessage": _agent,
+    "reasoning": _reasoning,
+    "plan": _plan,
+    "commandExecution": _command,
+    "fileChange": _patch,
+    "mcpToolCall": _mcp,
+    "dynamicToolCall": _dynamic,
+    "functionCallOutput": _function_output,
+    "collabAgentToolCall": _collab,
+    "subAgentActivity": _activity,
+    "webSearch": _web_search,
+    "imageView": _image_view,
+    "imageGeneration": _image_generation,
+    "sleep": lambda item: block(Role.NOTE, f"slept for {took(item['durationMs'])}"),
+    "hookPrompt": _hook,
+    "enteredReviewMode": lambda item: block(Role.NOTE, "review begins", item["review"]),
+    "exitedReviewMode": lambda item: block(Role.AGENT, "review", item["review"], Form.MARKDOWN),
+    "contextCompaction": _note("the history was compacted here"),
+    TOOL_CALL: tool_call,
+}

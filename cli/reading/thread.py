@@ -1,0 +1,211 @@
+"""A thread that is opened to be read, and the turns of it that are asked for."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli import output
+from cli.list_ import label
+from cli.reading.blocks import Block, Role, block
+from cli.reading.calls import took
+from cli.reading.items import blocks
+from rollout.dialogue import Dialogue, open_dialogue
+from rollout.errors import TurnNotFound
+from rollout.shapes import Fields
+from rollout.turns import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
+from state.bases import finder
+from state.index import ThreadIndex
+from state.listing import Row
+from state.view import thread_json
+
+_SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which turns of a thread."""
+
+    turn: str | None = None
+    """The id of one, a unique prefix of it, or its number from 1; negative from the end."""
+    last: int | None = None
+    """Only so many, from the end."""
+
+    def among(self, turns: Sequence[Turn]) -> Sequence[int]:
+        """Their places among all.
+
+        Raises:
+            TurnNotFound: there is no such turn.
+        """
+        count = len(turns)
+        if self.turn is None:
+            return range(max(0, count - self.last) if self.last else 0, count)
+        ids = [turn.id for turn in turns]
+        found = [at for at, id_ in enumerate(ids) if id_ == self.turn]
+        if not found and self.turn.lstrip("-").isdecimal() and len(self.turn) < _SHORTEST_PREFIX:
+            number = int(self.turn)
+            at = number - 1 if number > 0 else count + number
+            found = [at] if number and 0 <= at < count else []
+        elif not found and len(self.turn) >= _SHORTEST_PREFIX:
+            found = [at for at, id_ in enumerate(ids) if id_.startswith(self.turn)]
+            found = found if len({ids[at] for at in found}) == 1 else []
+        if not found:
+            raise TurnNotFound(self.turn, ids)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTurn:
+    """A turn for reading."""
+
+    number: int
+    """From 1; 0 for what belongs to no turn."""
+    id: str
+    facts: tuple[str, ...]
+    """When it began, how long it took, how it ended unless that was well."""
+    blocks: Iterator[Block]
+    """To be gone through once, before the next turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A thread that is being read. Use it in a ``with``."""
+
+    row: Row
+    details: dict[str, Any]
+    home: Path
+    dialogue: Dialogue
+    numbers: Sequence[int]
+    """The turns that are asked for, by their places among all."""
+    whole: bool
+    """Whether that is all of them."""
+    cleaned: Callable[[Any], Any]
+    """What is made of each value before it is shown."""
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dialogue.__exit__()
+
+    @property
+    def title(self) -> str:
+        """What the thread is called."""
+        return output.one_line(self.cleaned(label(self.row))) or self.row["id"]
+
+    def facts(self) -> list[str]:
+        """The thread in a few words."""
+        row, count = self.row, len(self.dialogue.turns)
+        git = self.cleaned(row["git_branch"] or "")
+        return [
+            output.one_line(fact)
+            for fact in (
+                row["id"],
+                self.cleaned(row["cwd"]),
+                f"on {git}" if git else "",
+                " ".join(filter(None, (row["model"], row["reasoning_effort"]))),
+                f"{output.amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
+                output.iso(row["created_at_ms"]),
+                output.plural(count, "turn"),
+                "archived" if row["archived"] else "",
+            )
+            if fact
+        ]
+
+    def warnings(self) -> list[str]:
+        """What a reader must know of what is not here."""
+        missing = self.dialogue.missing
+        found = [f"The beginning is not here: {missing}."] if missing else []
+        bad = sum(file["bad_lines"] for file in self.details["files"])
+        if bad:
+            lines = output.plural(bad, "line")
+            found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
+        return [output.one_line(self.cleaned(text)) for text in found]
+
+    def thread(self) -> dict[str, Any]:
+        """The thread as the app-server has it, without its turns."""
+        found: dict[str, Any] = self.cleaned(thread_json(self.row, self.home))
+        return found
+
+    def turns(self) -> Iterator[ShownTurn]:
+        """The turns that are asked for, in order."""
+        dialogue = self.dialogue
+        for at in self.numbers:
+            turn = dialogue.turns[at]
+            yield ShownTurn(at + 1, turn.id, _facts(turn), self._blocks(at, turn))
+        if self.whole and dialogue.strays:
+            for at, stray in enumerate(dialogue.strays, len(dialogue.turns)):
+                yield ShownTurn(0, stray.id, (), self._blocks(at, None))
+
+    def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
+        for item, _ in self.dialogue.entries(at):
+            yield from blocks(self.cleaned(item))
+        if turn is None:
+            return
+        if turn.error:
+            yield block(Role.ERROR, "error", self.cleaned(turn.error["message"]), failed=True)
+        if turn.status in (INTERRUPTED, IN_PROGRESS):
+            ended = turn.status == INTERRUPTED
+            yield block(Role.NOTE, "interrupted" if ended else "not finished")
+
+    def answers(self) -> Iterator[Fields]:
+        """The turns that are asked for as the app-server has them."""
+        for at in self.numbers:
+            yield self.cleaned(self.dialogue.answer(at))
+
+    def others(self) -> Iterator[dict[str, Any]]:
+        """What is in these turns that the app-server does not have, each with its place."""
+        dialogue = self.dialogue
+        strays = range(len(dialogue.turns), len(dialogue.turns) + len(dialogue.strays))
+        for at in [*self.numbers, *(strays if self.whole else ())]:
+            index = 0
+            stray = at >= len(dialogue.turns)
+            for item, extra in dialogue.entries(at):
+                if extra or stray:
+                    turn = dialogue.turn(at)
+                    yield {"turnId": turn.id, "index": index, "item": self.cleaned(item)}
+                else:
+                    index += 1
+
+
+def _facts(turn: Turn) -> tuple[str, ...]:
+    status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
+    started = None if turn.started_at is None else turn.started_at * 1000
+    duration = "" if turn.duration_ms is None else took(turn.duration_ms)
+    return tuple(filter(None, (_time(started), duration, status)))
+
+
+def _time(milliseconds: int | None) -> str:
+    try:
+        return output.iso(milliseconds)
+    except (OverflowError, ValueError, OSError):  # a file may say anything
+        return ""
+
+
+async def opened(
+    index: ThreadIndex,
+    row: Row,
+    wanted: Wanted,
+    *,
+    images: bool = False,
+    cleaned: Callable[[Any], Any] = lambda value: value,
+) -> Reading:
+    """Open a thread to be read; close what this gives.
+
+    Raises:
+        DamagedCompression: a file of its history is damaged.
+        HistoryUnknown: its history mode is not known.
+        OSError: a file cannot be read.
+        TurnNotFound: a turn is asked for that it does not have.
+    """
+    path, find = index.home / row["rollout_path"], finder(index)
+    details = await index.details(row["id"])
+    dialogue = await asyncio.to_thread(open_dialogue, path, find, images=images)
+    try:
+        numbers = wanted.among(dialogue.turns)
+    except TurnNotFound:
+        dialogue.__exit__()
+        raise
+    whole = len(numbers) == len(dialogue.turns)
+    return Reading(row, details, index.home, dialogue, numbers, whole, cleaned)

@@ -1,0 +1,143 @@
+"""Commands that read threads: one to be read, some to be kept elsewhere, all to be counted."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.filters import Filters, takes_filters
+from cli.options import ArchivedOption, JsonOption, ThreadArgument, ThreadsArgument, places
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    thread: ThreadArgument,
+    turn: Annotated[
+        str | None,
+        typer.Option(help="Only this turn: its id, or its number; -1 is the last."),
+    ] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Only so many turns, the last.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Fold nothing.")] = False,
+    meta: Annotated[
+        bool, typer.Option("--meta", help="Instead what is known of it: settings, lineage, files.")
+    ] = False,
+    pager: Annotated[
+        bool, typer.Option("--pager/--no-pager", help="Page what is longer than the screen.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a thread for reading: its turns, messages, commands and patches."""
+    from cli import show as command
+
+    if turn is not None and last is not None:
+        raise typer.BadParameter("--turn and --last exclude each other")
+    if meta:
+        if turn is not None or last is not None or full:
+            raise typer.BadParameter("--meta goes with no turns and nothing to unfold")
+        raise typer.Exit(command.run_meta(places(context), thread, as_json=as_json))
+    from cli.reading.thread import Wanted
+
+    wanted = Wanted(turn, last)
+    status = command.run(places(context), thread, wanted, full=full, paged=pager, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    threads: ThreadsArgument = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="md, html, json or jsonl. [default: as --output ends, else md]",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file, or a folder for files that are named by ids."),
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Without secrets, e-mails, home folders, user names.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write threads as files that stand by themselves: Markdown, HTML, JSON or raw lines."""
+    from cli import export as command
+
+    kinds = [each.value for each in command.Kind]
+    named = kind or (target.suffix[1:] if target and target.suffix[1:] in kinds else "md")
+    if named not in kinds:
+        raise typer.BadParameter(f"--format is one of {', '.join(kinds)}")
+    if not threads:
+        raise typer.BadParameter("name threads, or give their ids on stdin to -")
+    folder = target is not None and target.is_dir()
+    if (len(threads) > 1 or threads == ["-"]) and not folder:
+        raise typer.BadParameter("several threads go into a folder that is there: --output DIR")
+    if as_json and target is None:
+        raise typer.BadParameter("--json tells what was written with --output")
+    status = command.run(
+        places(context), threads, command.Kind(named), target, redact=redact, as_json=as_json
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+@takes_filters
+def stats(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Count by day, month, project, model, provider or source. Repeatable."
+            " [default: day, project, model]",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only threads created from then on: 2026-11-20, a time, or 7d."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only threads created before then; as --since.")
+    ] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Count turns too, which reads every rollout.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows of each table.")] = 30,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with charts to this file.")
+    ] = None,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
+    as_json: JsonOption = False,
+) -> None:
+    """Count threads, turns and tokens by day, project and model. Status 1 if there are none."""
+    from cli import stats as command
+
+    for name in by or ():
+        if name not in command.DIMENSIONS:
+            raise typer.BadParameter(f"--by is one of {', '.join(command.DIMENSIONS)}")
+    limits: list[int | None] = []
+    for option, text in (("--since", since), ("--until", until)):
+        try:
+            limits.append(None if text is None else command.moment(text))
+        except (ValueError, OverflowError):
+            raise typer.BadParameter(f"{option} is a day (2026-11-20), a time, or 7d") from None
+    status = command.run(
+        places(context),
+        filters.query(archived=archived),
+        since_ms=limits[0],
+        until_ms=limits[1],
+        by=by or [],
+        limit=limit,
+        turns=turns,
+        page=page,
+        as_json=as_json,
+    )
+    raise typer.Exit(status)

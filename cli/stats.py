@@ -1,0 +1,164 @@
+"""``threadkeep stats``: threads, turns and tokens by day, project, model and so on."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from cli import errors, output
+from cli.places import Places
+from cli.run import caught_up, read_index
+from state.index import ThreadIndex
+from state.listing import Query
+from state.stats import DIMENSIONS, TIMES, Statistics, Tally, statistics
+
+USUAL: Final = ("day", "project", "model")
+
+
+def moment(text: str, *, now: datetime | None = None) -> int:
+    """A day (``2026-11-20``), a time, or how many days ago (``7d``), in ms since 1970; days are
+    those of UTC.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text.endswith("d") and text[:-1].isdecimal() and len(text) < 7:
+        now = now or datetime.now(UTC)
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return int((day - timedelta(days=int(text[:-1]))).timestamp() * 1000)
+    found = datetime.fromisoformat(text)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return int(found.timestamp() * 1000)
+
+
+def run(
+    places: Places,
+    query: Query,
+    *,
+    since_ms: int | None,
+    until_ms: int | None,
+    by: Sequence[str],
+    limit: int,
+    turns: bool,
+    page: Path | None,
+    as_json: bool,
+) -> int:
+    """Tell what there is. Gives the exit status."""
+
+    async def work(index: ThreadIndex) -> tuple[Statistics, str]:
+        note = await caught_up(index)
+        with output.progress("turns") as report:
+            return (
+                await statistics(
+                    index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
+                ),
+                note,
+            )
+
+    found, note = read_index(places, work)
+    if note:
+        output.say(note)
+    dimensions = [*dict.fromkeys(by)] or [*USUAL]
+    if page is not None:
+        _save(page, found, dimensions, limit, places)
+    if as_json:
+        output.data(_document(found, dimensions, limit, complete=not note))
+    elif page is None:
+        _tell(found, dimensions, limit)
+    else:
+        output.line(str(page))
+    for path, problem in found.problems.items():
+        output.say(output.one_line(f"{path}: {problem}"))
+    if not found.total.threads:
+        output.say("No threads match.")
+        return errors.NO_MATCH
+    return errors.SOME_UNREADABLE if found.problems else errors.OK
+
+
+def _save(
+    page: Path, found: Statistics, dimensions: Sequence[str], limit: int, places: Places
+) -> None:
+    from cli.export import save
+    from cli.reading.charts import charts
+
+    pieces = charts(found, dimensions, limit, f"Threads of {places.home}")
+    save(page, (piece.encode("utf-8", "replace") for piece in pieces))
+
+
+def _cut(dimension: str, groups: Mapping[str, Tally], limit: int) -> dict[str, Tally]:
+    """The last of times, the first of others."""
+    shown = list(groups.items())
+    return dict(shown[-limit:] if dimension in TIMES else shown[:limit])
+
+
+def _tell(found: Statistics, dimensions: Sequence[str], limit: int) -> None:
+    total = found.total
+    words = [output.plural(total.threads, "thread"), f"{total.tokens:,} tokens"]
+    if total.turns is not None:
+        words.insert(1, output.plural(total.turns, "turn"))
+    output.line(", ".join(words))
+    for dimension in dimensions:
+        groups = found.by[dimension]
+        shown = _cut(dimension, groups, limit)
+        output.line()
+        (_plot if output.on_terminal() else _lines)(dimension, shown, total)
+        if len(groups) > len(shown):
+            output.line(f"… {len(groups) - len(shown):,} more (--limit)")
+
+
+def _lines(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
+    with_turns = total.turns is not None
+    turns = f"{'turns':>7}  " if with_turns else ""
+    output.line(f"{'threads':>7}  {turns}{'tokens':>13}  {dimension}")
+    for key, tally in groups.items():
+        turns = f"{tally.turns or 0:>7,}  " if with_turns else ""
+        name = output.one_line(key) or "(none)"
+        output.line(f"{tally.threads:>7,}  {turns}{tally.tokens:>13,}  {name}")
+
+
+def _plot(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
+    """A table with a bar for the tokens of each row."""
+    from rich.bar import Bar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table.add_column(dimension, no_wrap=True, overflow="ellipsis", max_width=40)
+    for name in ("threads", *(("turns",) if total.turns is not None else ()), "tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", ratio=1)
+    most = max((tally.tokens for tally in groups.values()), default=0) or 1
+    for key, tally in groups.items():
+        numbers = [f"{tally.threads:,}"]
+        numbers += [f"{tally.turns or 0:,}"] if total.turns is not None else []
+        numbers += [output.amount(tally.tokens)]
+        bar = Bar(most, 0, tally.tokens, color="cyan")
+        table.add_row(Text(output.one_line(key) or "(none)"), *numbers, bar)
+    output.table(table)
+
+
+def _document(
+    found: Statistics, dimensions: Sequence[str], limit: int, *, complete: bool
+) -> dict[str, Any]:
+    def entry(tally: Tally) -> dict[str, Any]:
+        return {"threads": tally.threads, "turns": tally.turns, "tokens": tally.tokens}
+
+    return {
+        "version": 1,
+        "complete": complete,
+        **entry(found.total),
+        "by": {
+            dimension: {
+                "groups": [
+                    {"key": key, **entry(tally)}
+                    for key, tally in _cut(dimension, found.by[dimension], limit).items()
+                ],
+                "count": len(found.by[dimension]),
+            }
+            for dimension in dimensions
+        },
+        "problems": [{"path": path, "reason": why} for path, why in found.problems.items()],
+    }
+
+
+__all__ = ["DIMENSIONS", "moment", "run"]

@@ -1,0 +1,56 @@
+"""How many turns rollouts have, of their own: what a history begins with in another file counts
+there. Module-level and picklable, so that it can run in another process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rollout.dialogue import BARE, bare_turns
+from rollout.errors import HistoryIncomplete, RolloutError
+from rollout.history import source_meta
+from rollout.legacy_turns import LegacyFold
+from rollout.paginated_turns import PaginatedFold
+from rollout.persistence import LEGACY, PAGINATED
+from rollout.shapes import Fields
+from rollout.thread_turns import fold_file
+from rollout.turns import Turn
+
+
+class TurnCount(NamedTuple):
+    """The turns of one file, or why they cannot be counted."""
+
+    turns: int
+    problem: str = ""
+
+
+def turn_counts(home: str, paths: Sequence[str]) -> list[TurnCount]:
+    """The turns of each of the rollouts at ``paths``, relative to ``home``."""
+    return [_count(Path(home, path)) for path in paths]
+
+
+def _count(path: Path) -> TurnCount:
+    try:
+        meta = _meta(path)
+        mode = BARE if meta is None else meta.get("history_mode", LEGACY)
+        turns: list[Turn] = []
+        if mode == PAGINATED:
+            start = (meta or {}).get("subagent_history_start_ordinal")
+            fold = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
+            fold_file(path, fold)
+            return TurnCount(len(fold.turns))
+        if mode == LEGACY:
+            legacy = LegacyFold()
+            fold_file(path, legacy)
+            turns = legacy.turns
+        elif mode != BARE:
+            return TurnCount(0, f"the history mode {mode!r} is not known here")
+        return TurnCount(len(turns or bare_turns(path)))
+    except (RolloutError, OSError) as error:
+        return TurnCount(0, str(error))
+
+
+def _meta(path: Path) -> Fields | None:
+    try:
+        return source_meta(path)
+    except HistoryIncomplete:  # a file of the first versions
+        return None

@@ -1,0 +1,436 @@
+"""``export``: threads as files that stand by themselves."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from cli.reading import redact
+from cli.reading.errors import RedactorMissing
+from cli.reading.markdown import fenced, inline, stands_alone
+from cli.reading.page import POLICY, rendered
+from cli.reading.redact import Redactor
+from rollout.lines import Line, parse_line
+
+from .command import COMMAND, Cli, Inside, thread_id, write_rollout
+from .rollouts import THREAD_ID
+from .test_cli_show import NEVER, call, event, save, turn
+from .test_cli_terminal import HOSTILE
+
+KINDS = ["md", "html", "json", "jsonl"]
+PNG = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAC"
+    "hwGA60e6kgAAAABJRU5ErkJggg=="
+)
+SECRETS = [
+    "ghp_" + "aB3dE6gH9" * 4,
+    "AKIAQYLPMN5HFIQR7XYA",
+    "sk-proj-" + "Zx9_Yw8-Vu7" * 4,
+    "xoxb-123456789012-123456789012-abcdefghijklmnopqrstuvwx",
+    "hunter2hunter2",
+]
+PRIVATE = [*SECRETS, "mia.meier@example.org", "/home/miameier", "miameier", "MIIEpAIBAAKCAQEA"]
+HOSTILE_HTML = (
+    "</pre></details></main><script>alert(1)</script><img src=http://x/y.png onerror=alert(1)>"
+    "![x](http://x/y.png) ![y](data:image/svg+xml;base64,AAAA) [z](javascript:alert(1))"
+    " <!-- & ]]> &lt; \" ' &#8238; &#x1b;[31m " + HOSTILE
+)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    (tmp_path / "home" / "sessions").mkdir(parents=True)
+    return Inside(tmp_path / "home", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    base = tmp_path_factory.mktemp("export")
+    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
+
+
+def well_formed(html: str) -> ElementTree.Element:
+    """The page, which is also XML; nothing in it runs, and nothing is loaded."""
+    assert html.startswith('<!DOCTYPE html>\n<html lang="en">')
+    root = ElementTree.fromstring(html.partition("\n")[2])
+    for each in root.iter():
+        assert each.tag not in ("script", "iframe", "object", "link", "form", "base"), each.tag
+        assert not [name for name in each.attrib if name.startswith("on")]
+        assert (each.get("src") or "data:image/").startswith("data:image/")
+        href = each.get("href") or "#"
+        assert href.startswith(("#", "http", "mailto:")) or ":" not in href, href
+    (policy,) = (each for each in root.iter("meta") if each.get("http-equiv"))
+    assert policy.get("content") == POLICY
+    return root
+
+
+def hostile_thread(home: Path, text: str) -> Path:
+    said = [
+        event("agent_message", message=text),
+        event("agent_reasoning", text=text),
+        *call("shell_command", {"command": text}, text),
+        *call(text or "x", {text: text}, text, 2),
+        *call("apply_patch", {"x": text}, text, 3),
+    ]
+    return save(home, turn(1, event("user_message", message=text, images=[PNG]), *said))
+
+
+def test_markdown_of_a_thread(cli: Cli) -> None:
+    save(
+        cli.home,
+        turn(
+            1,
+            *call("shell_command", {"command": "cat a.md"}, "```\ncode\n```"),
+            event("agent_message", message="Some **text**\n\n```py\nx\n```"),
+        ),
+    )
+    assert (
+        cli.run("export", THREAD_ID).out.partition("\n## ")[2].partition("\n")[2]
+        == """
+**user**
+
+```text
+question 1
+```
+
+**command**
+
+```sh
+$ cat a.md
+```
+
+<details><summary>3 lines</summary>
+
+````
+```
+code
+```
+````
+
+</details>
+
+**agent**
+
+Some **text**
+
+```py
+x
+```
+"""
+    )
+
+
+@given(st.text("`ab \n", max_size=40) | st.text(max_size=40))
+@example("``` ````\n`")
+@settings(deadline=None)
+def test_markdown_gives_back_what_was_put_in_code(text: str) -> None:
+    text = re.sub("[\r\0\f\v\x1c-\x1e\x85\u2028\u2029]", "", text)
+    tokens = MarkdownIt("commonmark").parse(f"before\n\n{fenced(text)}\n\nbehind")
+    (code,) = (token for token in tokens if token.type == "fence")
+    assert code.content == f"{text}\n" or (not text and code.content == "\n")
+    assert tokens[-2].content == "behind"
+    line = " ".join(text.split())
+    if line:
+        (token,) = MarkdownIt("commonmark").parseInline(f"a{inline(line)}b")
+        kinds = [child.type for child in token.children or ()]
+        assert "code_inline" in kinds or line == "`"
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("plain", True),
+        ("```\nclosed\n```", True),
+        ("```\nopen", False),
+        ("~~~~\nopen\n~~~", False),
+        ("<!-- open", False),
+        ("a <details> b", False),
+        ("- list\n\n  ```\n  open in it", True),
+        ("> " * 2000, True),
+    ],
+)
+def test_a_message_is_markdown_only_where_it_changes_nothing_else(text: str, alone: bool) -> None:
+    assert stands_alone(text) is alone
+
+
+def test_hostile_texts_give_a_harmless_page(cli: Cli) -> None:
+    hostile_thread(cli.home, HOSTILE_HTML)
+    ran = cli.run("export", THREAD_ID, "--format", "html")
+    root = well_formed(ran.out)
+    assert not NEVER.search(ran.out)
+    assert [each.get("src") for each in root.iter("img")] == [PNG]
+    assert "<script>alert(1)" in "".join(root.itertext())
+
+
+@given(st.text(max_size=60) | st.text("<>&\"'`*_[]()!#-=\n |\\:;&#x1b", max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_markdown_of_any_text_is_well_formed_in_a_page(text: str) -> None:
+    made = rendered(text.encode("utf-8", "replace").decode())
+    clean = re.sub("[\ufffe\uffff]", "", made)
+    ElementTree.fromstring(f"<div>{clean}</div>")
+    assert "<script" not in made.lower()
+    assert not NEVER.search(made)
+
+
+def test_every_thread_of_the_corpus_becomes_each_kind(corpus: Cli, tmp_path: Path) -> None:
+    ids = set(corpus.ids("--all", "--all-sources")) | set(corpus.ids("--all", "--archived"))
+    for kind in KINDS:
+        folder = tmp_path / kind
+        folder.mkdir()
+        options = ("--format", kind, "--output", str(folder), "--json")
+        ran = corpus.run("export", *sorted(ids), *options)
+        done = ran.json
+        assert {each["id"] for each in done["exported"]} == ids
+        assert done["failed"] == []
+        for each in done["exported"]:
+            content = Path(each["path"]).read_bytes()
+            assert len(content) == each["sizeBytes"] > 0
+            if kind == "html":
+                well_formed(content.decode())
+            elif kind == "json":
+                assert json.loads(content)["thread"]["id"] == each["id"]
+            if kind in ("md", "html"):
+                assert not NEVER.search(content.decode())
+
+
+def test_raw_lines_are_those_of_the_file(cli: Cli) -> None:
+    path = save(cli.home, [*turn(1), *turn(2)])
+    path.write_bytes(path.read_bytes() + b'{"torn')
+    out = cli.run("export", THREAD_ID, "--format", "jsonl").out
+    assert out.encode() == path.read_bytes() + b"\n"
+
+
+def test_raw_lines_of_a_fork_begin_with_those_of_its_source(corpus: Cli) -> None:
+    out = corpus.run("export", "01a1f8ef-3281", "--format", "jsonl").out
+    lines = [json.loads(line) for line in out.splitlines()]
+    ordinals = [line["ordinal"] for line in lines]
+    assert ordinals == sorted(ordinals)
+    metas = [line for line in lines if line["type"] == "session_meta"]
+    assert [meta["payload"]["id"][:13] for meta in metas] == ["01a1f8ef-3281"]
+    texts = [line for line in lines if "Split big_module.py" in json.dumps(line)]
+    assert texts
+
+
+def test_files_are_whole_private_and_named(cli: Cli, tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_rollout(cli.home, number, "hello")
+    ids = [thread_id(1), thread_id(2)]
+    folder = tmp_path / "out"
+    folder.mkdir()
+    ran = cli.run("export", *ids, "-o", str(folder), "--format", "html")
+    assert ran.lines == [str(folder / f"{id_}.html") for id_ in ids]
+    assert sorted(os.listdir(folder)) == [f"{id_}.html" for id_ in ids]
+    assert (folder / f"{ids[0]}.html").stat().st_mode & 0o777 == 0o600
+    cli.run("export", ids[0], "-o", str(folder / "x.json"))
+    assert json.loads((folder / "x.json").read_bytes())["thread"]["id"] == ids[0]
+    listed = cli.run("export", "-", "-o", str(folder), stdin="\n".join(ids))
+    assert listed.lines == [str(folder / f"{id_}.md") for id_ in ids]
+    ran = cli.run("export", ids[0], "nobody", "-o", str(folder), status=6)
+    assert "nobody" in ran.err
+    assert "threadkeep list" in ran.err
+    assert len(ran.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ([], 2),
+        (["a", "b"], 2),
+        (["-"], 2),
+        ([thread_id(1), "--format", "pdf"], 2),
+        ([thread_id(1), "--json"], 2),
+        (["nobody"], 3),
+        ([thread_id(1), "-o", "no/such/folder/x.md"], 7),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_exported_is_refused(cli: Cli, words: list[str], status: int) -> None:
+    write_rollout(cli.home, 1, "hello")
+    ran = cli.run("export", *words, status=status)
+    assert ran.out == ""
+    assert ran.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nx\n-----END RSA PRIVATE KEY-----"
+    text = (
+        f"token {SECRETS[0]} and {SECRETS[1]}\nkey={SECRETS[2]}\n{SECRETS[3]}\n"
+        f'password = "{SECRETS[4]}"\nmail\tMia.Meier@example.org,mia.meier@example.org\n'
+        f"cd /home/miameier/code; ls -l: miameier staff\n{key}"
+    )
+    save(
+        cli.home,
+        turn(
+            1,
+            event("user_message", message=text, images=[]),
+            event("agent_message", message=text),
+            event("agent_reasoning", text=text),
+            *call("shell_command", {"command": text, "workdir": "/home/miameier"}, text),
+            *call(
+                "exec_command",
+                {"cmd": "x", "env": {"API_KEY": SECRETS[4]}},
+                json.dumps({"output": text, "metadata": {"exit_code": 0}}),
+                2,
+            ),
+            event(
+                "patch_apply_end",
+                call_id="p",
+                stdout="",
+                stderr="",
+                success=True,
+                status="completed",
+                turn_id="",
+                changes={"/home/miameier/x": {"type": "add", "content": text}},
+            ),
+        ),
+    )
+    plain = cli.run("export", THREAD_ID, "--format", kind).out
+    assert all(secret in plain for secret in SECRETS)
+    ran = cli.run("export", THREAD_ID, "--format", kind, "--redact")
+    for secret in PRIVATE:
+        assert secret.lower() not in ran.out.lower(), secret
+    assert "question 1" in ran.out
+    assert re.search(r"Redacted: .*\d+ × e-mail", ran.err)
+    assert "home folder" in ran.err
+    for secret in PRIVATE:
+        assert secret not in ran.err
+    if kind == "jsonl":
+        for number, line in enumerate(ran.out.encode().splitlines()):
+            assert isinstance(parse_line(Line(number, line)), dict)
+
+
+@given(
+    st.lists(st.sampled_from(PRIVATE[:4] + PRIVATE[5:7]), min_size=1, max_size=4),
+    st.lists(
+        st.sampled_from([" ", "\n", "\t", '"', "'", ", ", "; ", "<", ">", "(", ")", "|"]),
+        min_size=5,
+        max_size=5,
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_secrets_go_wherever_they_stand(secrets: list[str], between: list[str]) -> None:
+    text = between[0]
+    for secret, mark in zip(secrets, between[1:], strict=False):
+        text += secret + mark
+    told = "result: " + json.dumps({"x": [json.dumps({"password": "hunter2hunter2"})]})
+    secrets = [*secrets, SECRETS[4]]
+    for value in (text, json.dumps({"x": [text]}), {"x": [text, told]}, [json.dumps([text])]):
+        clean = json.dumps(Redactor().value(value))
+        assert not [secret for secret in secrets if secret in clean]
+
+
+def test_what_is_no_secret_stays() -> None:
+    for text in (
+        "01a1f8ef-3281-7de0-acfb-004f14c713e3",
+        "commit 4f2a9c1be03d4f2a9c1be03d4f2a9c1be03d4f2a",
+        "max_tokens=100000 token: next(tokens)",
+        "git@github.com:openai/codex.git",
+        "def password(user: str) -> None: ...",
+        "/usr/share/doc and /home",
+    ):
+        assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key" + " " * 300_000 + "=",
+        "a" * 300_000 + "token@",
+        "a.b-" * 80_000 + "password",
+        "token=" * 50_000,
+        "a@" * 100_000,
+        "-----BEGIN PRIVATE KEY-----" * 5_000,
+        "/home/" * 50_000,
+        '{"key":' * 50_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_long_runs_do_not_take_for_ever(text: str) -> None:
+    Redactor().value({"x": text})  # with patterns as they come it was minutes
+
+
+def test_without_its_library_redaction_says_what_to_install(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rollout(cli.home, 1, "hello")
+    monkeypatch.setitem(sys.modules, "detect_secrets.core.plugins.util", None)
+    redact._patterns.cache_clear()
+    try:
+        ran = cli.run("export", thread_id(1), "--redact", status=2)
+    finally:
+        redact._patterns.cache_clear()
+    assert ran.out == ""
+    assert "pip install 'threadkeep[redact]'" in ran.err
+    assert "detect-secrets" in str(RedactorMissing())
+
+
+def test_a_large_image_is_in_the_page(cli: Cli) -> None:
+    large = "data:image/png;base64," + "iVBOR" + "A" * 1_500_003
+    save(cli.home, turn(1, event("user_message", message="look", images=[large])))
+    out = cli.run("export", THREAD_ID, "--format", "html").out
+    assert [len(each.get("src") or "") for each in well_formed(out).iter("img")] == [len(large)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_100_mb_are_written_in_little_memory(cli: Cli, kind: str, tmp_path: Path) -> None:
+    inner: list[dict[str, Any]] = []
+    for number in range(5):
+        inner += call("shell_command", {"command": "make"}, "some words\n" * 10_000, number)
+    path = save(cli.home, turn(1, *inner))
+    chunk = path.read_bytes().partition(b"\n")[2]
+    with path.open("ab") as file:
+        while file.tell() < 100 * 2**20:
+            file.write(chunk)
+    program = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    target = str(tmp_path / f"x.{kind}")
+    ran = Cli(cli.home, cli.base).run(
+        "export", THREAD_ID, "-o", target, prefix=[sys.executable, "-c", program, *COMMAND]
+    )
+    assert int(ran.out) < 110_000  # KB
+    os.unlink(target)
+
+
+def test_a_closed_pipe_ends_it_quietly(cli: Cli) -> None:
+    save(cli.home, turn(1, *call("shell_command", {"command": "x"}, "word\n" * 50_000)))
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Cli(cli.home, cli.base).start("export", THREAD_ID, **options) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+class _Links(HTMLParser):
+    """Finds what a browser would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "srcset", "data")]
+
+
+def test_a_browsers_way_of_reading_finds_nothing_to_load(cli: Cli) -> None:
+    hostile_thread(cli.home, HOSTILE_HTML)
+    links = _Links()
+    links.feed(cli.run("export", THREAD_ID, "--format", "html").out)
+    assert links.loaded == [PNG]
