@@ -42,6 +42,7 @@ from state.recorder import RolloutRecorder
 from state.resumption import named_files, resumable, stored_history
 from state.schema import threads
 from state.turn_answers import Told
+from state.turn_rows import path_steps
 from state.turns import Closed, TurnIndex
 
 Result = TypeVar("Result")
@@ -338,14 +339,18 @@ class ThreadStore:
             FileUnusable: a file of the history cannot be read.
             ThreadNotFound: there is none.
         """
-        row = await self.read_thread(thread_id)
-        recorder = self._recorders.get(row["id"])
+        thread_id = self._id(thread_id)
+        # The row need not be true to the file: the turns are.
+        place = self.index.database.at_once(path_steps(thread_id))
+        if place is None or stat_file(self.home, place) is None:
+            place = (await self.read_thread(thread_id))["rollout_path"]
+        recorder = self._recorders.get(thread_id)
         since = recorder.began_at if recorder and not recorder.closed else None
-        path = self.home / row["rollout_path"]
+        path = self.home / place
         while True:
             turns = self.turns
             try:
-                return await turns.ask(row["id"], path, lambda folded: work(Told(folded, since)))
+                return await turns.ask(thread_id, path, lambda folded: work(Told(folded, since)))
             except Closed:
                 if self.turns is turns:
                     raise RuntimeError("this store is closed") from None

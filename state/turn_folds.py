@@ -131,11 +131,13 @@ class Folded:
         self.__dict__.pop("history", None)
 
     def spans(self) -> list[tuple[int, int, Turn]]:
-        """The ordinals of the first and the last item of all turns that have any, and strays."""
+        """The ordinals of the first and the last item of all turns that have any, and strays; in
+        the order of the first."""
         if self._spans is None:
             every = [*self.fold.turns, *self.fold.strays.values()]
             found = [(turn.items.ordinals(), turn) for turn in every]
-            self._spans = [(all_[0], all_[-1], turn) for all_, turn in found if len(all_)]
+            spans = [(all_[0], all_[-1], turn) for all_, turn in found if len(all_)]
+            self._spans = sorted(spans, key=lambda span: span[0])
         return self._spans
 
     def with_torn_line(self) -> "Folded":

@@ -227,20 +227,18 @@ def page_of_items(folded: Folded, query: ItemQuery) -> PageOf[ItemAt]:
 def _in_order(spans: list[tuple[int, int, Turn]], sign: int, start: int | None) -> Iterator[ItemAt]:
     """The items that Codex knows, from the ordinal ``start`` on, upwards or (-1) downwards. A turn
     is looked into when its first item is near: turns are many, and hardly ever overlap."""
-    waiting = sorted(
-        (
-            (sign * (first if sign > 0 else last), turn.id, turn)
-            for first, last, turn in spans
-            if start is None or (last >= start if sign > 0 else first <= start)
-        ),
-        key=lambda entry: entry[:2],
-        reverse=True,
-    )
+    if sign > 0:
+        ahead = ((first, turn) for first, last, turn in spans if start is None or last >= start)
+    else:
+        spans = sorted(spans, key=_last_ordinal, reverse=True)
+        ahead = ((-last, turn) for first, last, turn in spans if start is None or first <= start)
+    waiting = next(ahead, None)
     open_: list[tuple[int, str, int, Turn, Iterator[tuple[int, int]]]] = []
     while open_ or waiting:
-        while waiting and (not open_ or waiting[-1][0] <= open_[0][0]):
-            _, turn_id, turn = waiting.pop()
-            _push(open_, turn_id, turn, _records(turn, sign, start))
+        while waiting and (not open_ or waiting[0] <= open_[0][0]):
+            turn = waiting[1]
+            _push(open_, turn.id, turn, _records(turn, sign, start))
+            waiting = next(ahead, None)
         if not open_:
             continue
         _, turn_id, record, turn, rest = heapq.heappop(open_)
@@ -248,6 +246,10 @@ def _in_order(spans: list[tuple[int, int, Turn]], sign: int, start: int | None) 
         if kind is not None and kind != UNKNOWN:
             yield turn, turn.items.at(record)
         _push(open_, turn_id, turn, rest)
+
+
+def _last_ordinal(span: tuple[int, int, Turn]) -> int:
+    return span[1]
 
 
 def _push(

@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from rollout.errors import RolloutError
 from rollout.history import Find
 from rollout.thread_turns import Outline, outline
@@ -164,7 +166,7 @@ class TurnIndex:
     async def _store(self, thread_id: str, rows: Any) -> None:
         try:
             await store(self._index.database, rows)
-        except StateError as error:
+        except (StateError, DBAPIError) as error:
             _log.warning("the turns of %s are not indexed: %s", thread_id, error)
 
     def _build(self, thread_id: str, path: Path) -> _Build:
