@@ -7,6 +7,7 @@ between.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ _FEW: Final = 500
 _READ_US: Final = 100.0
 _FETCH_US: Final = 1.5
 """What reading a thread costs, and fetching a candidate, in microseconds (measured)."""
+_USUAL_HITS: Final = 25
 _CHUNK: Final = 32
 _MANY_DOCS: Final = 4
 _NAMES: Final = tuple(COLUMNS.split(", "))
@@ -169,12 +171,13 @@ def _candidates(terms: Sequence[Term]) -> Steps[set[int] | None]:
                 [match],
             )
             counted.append((answer[0][0], match))
+    # How many of the threads that are walked by match, if terms have nothing to do with each other.
+    dense = math.prod(max(count, 1) / max(docs, 1) for count, _ in counted)
     for count, match in sorted(counted):
-        # Walking the list finds a hit among so and so many threads, each of which is read.
-        walking = _READ_US * LARGEST_PAGE / 4 * docs / max(count, 1)
-        reading = walking if rows is None else len(rows) * _READ_US
-        if count * _FETCH_US > min(walking, reading):
+        walked = min(_USUAL_HITS / dense, docs if rows is None else len(rows))
+        if count * _FETCH_US > walked * _READ_US:
             break
+        dense /= max(count, 1) / max(docs, 1)
         holding = yield (
             "SELECT row_id FROM said_docs WHERE doc_id IN"
             " (SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH ?)",

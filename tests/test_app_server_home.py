@@ -33,6 +33,9 @@ READS = [
     ("show", thread_id(2), "--meta", "--json"),
     ("query", "SELECT count(*) AS n FROM v_threads"),
     ("list", "--search", "nothing is called so"),
+    ("search", "thread", "--sort", "created_at"),
+    ("search", "thread", "--json"),
+    ("search", "nobodysaidthat"),
 ]
 NOT_SERVED = [
     ("list", "--cwd", "."),

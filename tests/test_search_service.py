@@ -53,6 +53,7 @@ OTHER_PLACE = {
     "01a1d723-feed-7c03-8986-1fe26fc87343": "told to the model alone",
     "01a04971-fd26-7093-8a90-61c8bce487f8": "told to the model alone",
     "01a1d0da-05f4-7e81-a6b5-8489b253756f": "the picture as the model was told of it",
+    "0199996b-c63e-7d93-889c-5e6f1b6dbb85": "told to the model alone",
 }
 """Threads in which Codex shows another place first."""
 
