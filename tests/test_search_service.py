@@ -11,6 +11,7 @@ from .command import Cli
 from .conftest import copy_corpus
 from .gold import GOLD, exchanges
 from .homes import encoded, event, lines, thread_id, write
+from .protocol.schemas import conforms
 from .test_app_server_home import soon
 
 STAMP = "2026-05-28T20:00:00.000Z"
@@ -79,6 +80,7 @@ def test_what_codex_finds_is_found(client: Client, name: str) -> None:
     asked = {key: value for key, value in pages[0][0].items() if key != "cursor"}
     theirs: dict[str, str] = {}
     for _, response in pages:
+        conforms("thread/search", response["result"])
         for hit in response["result"]["data"]:
             theirs.setdefault(hit["thread"]["id"], hit["snippet"])
     ours: dict[str, str] = {}
