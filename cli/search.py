@@ -106,6 +106,7 @@ async def _work(
     from cli.run import caught_up, caught_up_said
     from state.searching import places
     from state.searching import search as look
+    from state.turns import TurnIndex
 
     notes = []
     if catch_up:
@@ -127,7 +128,11 @@ async def _work(
             f"{output.plural(found.pending, 'thread')} could not be looked through yet:"
             " they are still being indexed."
         )
-    where = [await places(index, search, hit) for hit in hits]
+    turns = TurnIndex(index)
+    try:
+        where = [await places(turns, index.home, search, hit) for hit in hits]
+    finally:
+        await turns.close()
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
     return Searched(found, where, short, [note for note in notes if note])
 

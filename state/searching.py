@@ -1,21 +1,21 @@
 """Searches of an open index: true to the files, with the turns and items of what was found."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rollout.errors import RolloutError
-from rollout.history import Find
 from rollout.letters import Matcher
 from rollout.snippets import Snippet, snippet
 from rollout.spoken import history_messages
-from rollout.thread_turns import open_history
 from state.bases import finder
-from state.errors import IndexBusy
+from state.errors import IndexBusy, StateError
 from state.index import ThreadIndex, is_fresh
 from state.search import Found, Hit, Search, search_steps
+from state.turn_folds import Folded
+from state.turn_pages import TooShort
+from state.turns import Closed, TurnIndex
 
 _ROUNDS: Final = 5
 
@@ -51,27 +51,30 @@ async def search(index: ThreadIndex, wanted: Search) -> Found:
     return found
 
 
-async def places(index: ThreadIndex, wanted: Search, hit: Hit) -> list[Place]:
+async def places(turns: TurnIndex, home: Path, wanted: Search, hit: Hit) -> list[Place]:
     """Where the terms are in a thread, with their turns and items."""
-    return await asyncio.to_thread(_places, index.home, wanted, hit, finder(index))
-
-
-def _places(home: Path, wanted: Search, hit: Hit, find: Find) -> list[Place]:
     matcher = Matcher(wanted.terms)
     found = [Place("name", snippet(part, matcher)) for part in hit.head]
     at = {(hit.files[message.file], message.offset): message for message in hit.messages}
     if not at:
         return found
-    try:
-        history = open_history(home / hit.row["rollout_path"], find)
+
+    def look(folded: Folded) -> list[Place]:
+        history = folded.history
         paths = {number: part.path for number, part in enumerate(history.parts)}
+        said = []
         for turn, anchor, item in history_messages(history, _wanted(home, paths, at)):
             message = at[_key(home, paths[anchor.file], anchor.offsets[0])]
             shown = snippet(message.text, matcher)
-            found.append(Place(item["type"], shown, turn.id, item["id"]))
-    except (RolloutError, OSError):
-        pass  # it has changed just now, and the next search tells
-    return found
+            said.append(Place(item["type"], shown, turn.id, item["id"]))
+        if folded.partial and len(said) < len(at):
+            raise TooShort
+        return said
+
+    try:
+        return found + await turns.ask(hit.row["id"], home / hit.row["rollout_path"], look)
+    except (Closed, RolloutError, StateError):
+        return found  # it has changed just now, and the next search tells
 
 
 def _wanted(

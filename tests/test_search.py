@@ -25,6 +25,7 @@ from state.listing import Query
 from state.said_fill import caught_up_said, fill_said, said_status
 from state.search import MOST_SCANNED, Found, Search
 from state.searching import places, search
+from state.turns import TurnIndex
 
 from .homes import encoded, event, lines, thread_id, write
 
@@ -272,13 +273,15 @@ def test_a_hit_names_its_turn_and_item(
         asked = wanted("take 2", literal=True, most_hits=20)
         found = await search(index, asked)
         assert len(found.hits) > 30
+        turns = TurnIndex(index)
         for hit in found.hits:
-            shown = await places(index, asked, hit)
+            shown = await places(turns, index.home, asked, hit)
             assert len(shown) == len(hit.messages) + len(hit.head)
             for each in shown:
                 start, end = each.snippet.spans[0]
                 assert each.snippet.text[start:end] == "take 2"
                 assert (each.kind == "name") == (each.turn_id is None)
+        await turns.close()
 
     work(corpus_home, path, do)
 

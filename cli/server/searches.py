@@ -1,25 +1,22 @@
 """Methods that look for what was said: ``thread/search``, ``thread/searchOccurrences``."""
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any, Literal
 
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import UNSUPPORTED, Fault, invalid_request
 from rollout.errors import HistoryIncomplete, HistoryUnknown
-from rollout.history import Find
 from rollout.letters import Matcher, Term
 from rollout.persistence import PAGINATED
 from rollout.snippets import cut, snippet
 from rollout.spoken import history_messages, said_in
-from rollout.thread_turns import open_history
-from state.bases import finder
 from state.errors import ThreadNotFound
 from state.listing import Query
 from state.search import Search
 from state.searching import search
+from state.turn_answers import Told
+from state.turn_pages import TooShort
 
 _OCCURRENCES = 50
 _MOST_OCCURRENCES = 1000
@@ -98,10 +95,9 @@ async def search_occurrences(call: Call, params: SearchOccurrences) -> dict[str,
         raise unsupported
     limit = _OCCURRENCES if params.limit is None else params.limit
     limit = min(max(limit, 1), _MOST_OCCURRENCES)
-    path = store.home / row["rollout_path"]
     look = _Occurrences(thread_id, term, start, limit)
     try:
-        data, following = await asyncio.to_thread(look.within, path, finder(store.index))
+        data, following = await store.with_turns(thread_id, look.within)
     except (HistoryIncomplete, HistoryUnknown):
         return {"data": [], "nextCursor": None}
     cursor = None
@@ -144,10 +140,12 @@ class _Occurrences:
         self._start = start
         self._limit = limit
 
-    def within(self, path: Path, find: Find) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+    def within(self, told: Told) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
         """The occurrences, and where the next page begins."""
+        if told.folded.partial:
+            raise TooShort  # they are given from the thread's beginning
         found: list[dict[str, Any]] = []
-        history = open_history(path, find)
+        history = told.folded.history
         first, skipped = self._start
         for turn, anchor, item in history_messages(history):
             if anchor.ordinal < first:
