@@ -54,6 +54,7 @@ def _document(
         "buckets": status.buckets,
         "damaged": status.damaged,
         "pending": pending,
+        "search": {"toIndex": status.unsearched},
         "backfill": {
             "status": job.status,
             "active": job.is_being_worked_on(_now_ms()),
@@ -116,6 +117,10 @@ def _tell(
         done = f" after {job.files_done:,} of {job.files_total:,} files" if job.files_total else ""
         word = "pending" if job.status == "pending" else f"interrupted{done}"
         output.line(f"backfill  {word} (threadkeep backfill)")
+    if status.unsearched:
+        output.line(
+            f"search    {output.plural(status.unsearched, 'thread')} to index (threadkeep search)"
+        )
     if job.last_error:
         output.line(f"          last error: {output.one_line(job.last_error)}")
     for problem in problems:

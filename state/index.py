@@ -33,7 +33,7 @@ from state.listing import (
     short_id_steps,
 )
 from state.place import on_network_drive
-from state.schema import rollout_files, thread_dynamic_tools, threads
+from state.schema import rollout_files, said_pending, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
 from state.sync import (
     BATCH_FILES,
@@ -59,6 +59,8 @@ class Status:
     damaged: int
     """Indexed files with lines that could not be read."""
     backfill: BackfillStatus
+    unsearched: int
+    """Threads that were changed since what was said in them was indexed for searches."""
     index_bytes: int
 
 
@@ -223,12 +225,16 @@ class ThreadIndex:
                 sa.select(sa.func.count()).where(c.bad_lines > 0, c.bucket != "unreadable")
             )
             job = await backfill_status(connection)
+            unsearched = await connection.scalar(
+                sa.select(sa.func.count()).select_from(said_pending)
+            )
         return Status(
             threads=sum(by_archived.values()),
             archived=by_archived.get(1, 0),
             buckets=buckets,
             damaged=damaged or 0,
             backfill=job,
+            unsearched=unsearched or 0,
             index_bytes=self.database.path.stat().st_size,
         )
 

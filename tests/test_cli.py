@@ -221,6 +221,7 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
         "buckets",
         "damaged",
         "pending",
+        "search",
         "backfill",
         "problems",
         "problemsCut",
@@ -232,6 +233,7 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert status["buckets"] == {"indexed": 4, "unreadable": 1}
     assert status["damaged"] == 1
     assert status["pending"] == {"toRead": 0, "vanished": 1, "names": False, "since": None}
+    assert status["search"] == {"toIndex": 0}
     job = status["backfill"]
     assert list(job) == [
         "status",
