@@ -31,6 +31,9 @@ MAY_BE_TOLD: Final = {
     "repair": {"plan_outdated"},
 }
 
+_UNDER_WAY = ("Indexing: ", "Another process is indexing what was said: ")
+"""What may be told while somebody else does the work of a job."""
+
 
 class Told(Exception):
     """What a user was told, or was not, against the rules."""
@@ -54,7 +57,7 @@ class Racer:
             if document["error"]["kind"] in MAY_BE_TOLD.get(self.role, ()):
                 return None
             raise Told(str(document["error"]))
-        if said and not said.startswith("Indexing: "):  # a forced backfill is under way
+        if said and not said.startswith(_UNDER_WAY):
             raise Told(said)
         return document
 
