@@ -1,5 +1,6 @@
 """Commands that read threads: one to be read, some to be kept elsewhere, all to be counted."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,8 @@ import typer
 
 from cli.filters import Filters, takes_filters
 from cli.options import ArchivedOption, JsonOption, ThreadArgument, ThreadsArgument, places
+from cli.places import Places
+from state.place import journal_path
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -80,6 +83,7 @@ def export(
         raise typer.BadParameter("several threads go into a folder that is there: --output DIR")
     if as_json and target is None:
         raise typer.BadParameter("--json tells what was written with --output")
+    _check_free(places(context), target)
     status = command.run(
         places(context), threads, command.Kind(named), target, redact=redact, as_json=as_json
     )
@@ -129,6 +133,7 @@ def stats(
             limits.append(None if text is None else command.moment(text))
         except (ValueError, OverflowError):
             raise typer.BadParameter(f"{option} is a day (2026-11-20), a time, or 7d") from None
+    _check_free(places(context), page)
     status = command.run(
         places(context),
         filters.query(archived=archived),
@@ -141,3 +146,16 @@ def stats(
         as_json=as_json,
     )
     raise typer.Exit(status)
+
+
+def _check_free(here: Places, target: Path | None) -> None:
+    """Refuse to write where the threads are, or over the index: what is written takes the place
+    of what was there."""
+    if target is None:
+        return
+    real, home, index = (Path(os.path.realpath(path)) for path in (target, here.home, here.index))
+    if real == home or real.is_relative_to(home):
+        raise typer.BadParameter(f"{target} lies in the Codex home, where nothing is written")
+    ours = real.parent == index.parent and real.name.startswith(index.name)
+    if ours or real == Path(os.path.realpath(journal_path(here.index))):
+        raise typer.BadParameter(f"{target} belongs to the index")

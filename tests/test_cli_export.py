@@ -261,6 +261,22 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, words: list[str], status: 
     assert ran.err
 
 
+def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) -> None:
+    rollout = write_rollout(cli.home, 1, "hello")
+    cli.run("list")
+    link = tmp_path / "link.md"
+    link.symlink_to(rollout)
+    names = cli.home / "session_index.jsonl"
+    names.touch()
+    targets = [rollout, cli.home, names, link, cli.index, Path(f"{cli.index}-wal")]
+    before = [path.read_bytes() for path in (rollout, names, cli.index)]
+    for target in targets:
+        for words in (["export", thread_id(1), "-o"], ["stats", "--html"]):
+            refused = cli.run(*words, str(target), status=2)
+            assert "nothing is written" in refused.err or "belongs to the index" in refused.err
+    assert [path.read_bytes() for path in (rollout, names, cli.index)] == before
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nx\n-----END RSA PRIVATE KEY-----"
