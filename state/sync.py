@@ -217,15 +217,16 @@ async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
 async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
     """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
     write = write or database.write
-    inputs, settled = await settled_inputs(database, home)
+    _, settled = await settled_inputs(database, home)
     if settled:
         return
-    context = load_context(home)
     async with write() as connection:
+        # Not before: whoever gives a name meanwhile must not have it replaced by an older one.
+        context = load_context(home)
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
         set_here = await connection.execute(sa.select(user_facts).where(user_facts.c.key == NAME))
         facts = [Fact(**row._mapping) for row in set_here]
         wanted: dict[str, str | None] = dict.fromkeys(named)
         await rows.rename(connection, wanted | chosen_names(context.names, facts))
         await rows.set_default_provider(connection, context.default_provider)
-        await rows.set_meta(connection, {INPUTS_KEY: inputs, _HOME: str(home)})
+        await rows.set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})
