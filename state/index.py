@@ -1,7 +1,6 @@
 """The index of one home, open: pages, threads, and keeping in step. What ``cli`` calls."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from rollout.paths import logical_path, parse_uuid
-from rollout.scan import AWAY, check_home, identity, stat_file
+from rollout.scan import AWAY, check_home, stat_file
 from rollout.worker import extract_many
 from state import rows
 from state.aliases import ALIASES_SQL, moved_to
@@ -333,17 +332,10 @@ def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
 
 def is_fresh(home: Path, row: Row) -> bool:
     """Whether the file behind a row is as it was when the row was made."""
-    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
-    try:
-        info = os.lstat(f"{home}/{row['rollout_path']}")  # twenty-five a page: no Path
-    except (OSError, ValueError):
-        pass
-    else:
-        if identity(info) == known:
-            return True
     file = stat_file(home, row["rollout_path"])
     if file is None:
         return False
+    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
 
 

@@ -4,7 +4,8 @@ Columns that Codex's own ``threads`` table has keep its names, units and values
 (state-and-service §2.1); ``rollout_path`` is relative to the home here.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -151,44 +152,34 @@ thread_spawn_edges: Final = sa.Table(
     _text("status", "open"),
 )
 
-backfill_state: Final = sa.Table(
-    "backfill_state",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _text("status", "pending"),
-    _optional("watermark"),
-    _optional("owner"),
-    _number("fence", 0),
-    _number("lease_expires_at_ms", 0),
-    _number("files_total", 0),
-    _number("files_done", 0),
-    _number("files_unreadable", 0),
-    _number("threads_pruned", 0),
-    sa.Column("started_at_ms", sa.Integer),
-    sa.Column("updated_at_ms", sa.Integer),
-    sa.Column("completed_at_ms", sa.Integer),
-    _optional("last_error"),
-    sa.CheckConstraint("id = 1", name="singleton"),
-    sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
-)
 
-said_state: Final = sa.Table(
-    "said_state",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _text("status", "pending"),
-    _optional("owner"),
-    _number("fence", 0),
-    _number("lease_expires_at_ms", 0),
-    _number("threads_total", 0),
-    _number("threads_done", 0),
-    sa.Column("started_at_ms", sa.Integer),
-    sa.Column("updated_at_ms", sa.Integer),
-    sa.Column("completed_at_ms", sa.Integer),
-    _optional("last_error"),
-    sa.CheckConstraint("id = 1", name="singleton"),
-    sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
+def _job(name: str, counters: Sequence[str], *more: "sa.Column[Any]") -> sa.Table:
+    """The table whose one row is how a leased job stands: see :mod:`state.lease`."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        _text("status", "pending"),
+        *more,
+        _optional("owner"),
+        _number("fence", 0),
+        _number("lease_expires_at_ms", 0),
+        *(_number(counter, 0) for counter in counters),
+        sa.Column("started_at_ms", sa.Integer),
+        sa.Column("updated_at_ms", sa.Integer),
+        sa.Column("completed_at_ms", sa.Integer),
+        _optional("last_error"),
+        sa.CheckConstraint("id = 1", name="singleton"),
+        sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
+    )
+
+
+backfill_state: Final = _job(
+    "backfill_state",
+    ("files_total", "files_done", "files_unreadable", "threads_pruned"),
+    _optional("watermark"),
 )
+said_state: Final = _job("said_state", ("threads_total", "threads_done"))
 
 
 def _row_id(*, primary_key: bool) -> "sa.Column[int]":

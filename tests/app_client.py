@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -13,6 +13,14 @@ from .command import COMMAND, Cli
 from .protocol.schemas import conforms
 
 CLIENT = {"name": "threadkeep-tests", "version": "1"}
+
+
+def soon(true: Callable[[], object]) -> None:
+    """Wait until it is true, which it must be within a few seconds."""
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 class Client:

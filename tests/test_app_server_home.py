@@ -17,7 +17,7 @@ import pytest
 
 from cli.asking import identity, socket_path
 
-from .app_client import Client, Server
+from .app_client import Client, Server, soon
 from .checks import codes, verified
 from .command import COMMAND, Cli, Ran, thread_id, write_rollout
 
@@ -72,14 +72,6 @@ def in_step(client: Client) -> Client:
     """This client, when the server's index is in step."""
     soon(lambda: client.call("thread/list", limit=1)["complete"])
     return client
-
-
-def soon(true: Callable[[], object]) -> None:
-    """Wait until it is true, which it must be within a few seconds."""
-    until = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def connect(cli: Cli, server: Server) -> Client:

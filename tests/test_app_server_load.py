@@ -12,10 +12,9 @@ import pytest
 
 from cli.server.methods import METHODS
 
-from .app_client import Client, Server, ids
+from .app_client import Client, Server, ids, soon
 from .checks import codes, synced, verified
 from .command import Cli, thread_id, write_rollout
-from .test_app_server_home import soon
 
 COUNT = 30
 CLIENTS = 50

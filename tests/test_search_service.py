@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from .app_client import Client, Server
+from .app_client import Client, Server, soon
 from .command import Cli
 from .conftest import copy_corpus
 from .gold import GOLD, exchanges
 from .homes import encoded, event, lines, thread_id, write
 from .protocol.schemas import conforms
-from .test_app_server_home import soon
 
 STAMP = "2026-05-28T20:00:00.000Z"
 UNICODE = "01a1d790-c955-74a3-b034-a16cdd5b116f"

@@ -7,7 +7,7 @@ from cli import output
 from cli.asking import SERVED, identity
 from cli.server import params as p
 from cli.server.call import Call
-from cli.server.messages import Fault, invalid_request
+from cli.server.messages import OVERLOADED, Fault, invalid_request
 from cli.serving import SERVING
 
 _PATIENCE_S = 30.0
@@ -36,7 +36,7 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
     store = await call.store()
     keeper = await call.session.service.keeper()
     if not keeper.complete:
-        raise Fault(-32001, "the index is not in step yet", "not_served", retryable=True)
+        raise Fault(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)
     loop = asyncio.get_running_loop()
 
     def serve(work: Any) -> Any:
