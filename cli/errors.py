@@ -56,6 +56,7 @@ from state.errors import (
     ThreadArchived,
     ThreadExists,
     ThreadNotFound,
+    ThreadUnreadable,
     UnsupportedHistory,
 )
 
@@ -92,6 +93,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         NOT_FOUND,
         "thread_not_found",
         "threadkeep list --all --all-sources shows what there is (add --archived for the archive)",
+    ),
+    ThreadUnreadable: Outcome(
+        DAMAGED, "thread_unreadable", "threadkeep explain tells what is wrong with it"
     ),
     InvalidCursor: Outcome(
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"

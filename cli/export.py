@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import errors, output
+from cli import damage, errors, output
 from cli.errors import outcome
 from cli.places import Places
 from cli.reading.document import document
@@ -68,9 +68,11 @@ def run(
                 path = target / f"{id_}.{kind}" if into_folder else target
                 with reading:
                     size = await asyncio.to_thread(save, path, _content(reading, kind, redactor))
-                written.append({"id": id_, "path": str(path), "sizeBytes": size})
+                cut = damage.document(reading.dialogue.damage, places.home)
+                written.append({"id": id_, "path": str(path), "sizeBytes": size, "damage": cut})
                 if not as_json:
                     output.line(str(path))
+                damage.tell(reading.dialogue.damage, places.home, id_)
             except (RolloutError, StateError) as error:
                 if len(references) == 1:
                     raise
@@ -82,6 +84,7 @@ def run(
         with reading:
             for piece in _content(reading, kind, redactor):
                 output.write(piece)
+        damage.tell(reading.dialogue.damage, places.home, reading.row["id"])
     if as_json:
         output.data(_document(written, failed, redactor))
     for reference, error in failed:

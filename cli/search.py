@@ -3,14 +3,15 @@
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli import errors, output
+from cli import damage, errors, output
 from cli.list_ import folder, label
 from cli.places import Places
+from rollout.lines import Damage
 from state.listing import LARGEST_PAGE
 from state.search import Found, Hit, Search
 from state.view import thread_json
@@ -33,6 +34,8 @@ class Searched:
     places: list[list["Place"]]
     short_ids: dict[str, str]
     notes: list[str]
+    damage: list[Damage] = field(default_factory=list)
+    """Where files that were read for it break off."""
 
 
 def run(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
@@ -55,6 +58,8 @@ def _shown(
         output.lines(_lines(searched, search))
     for note in searched.notes:
         output.say(note)
+    for sentence in damage.sentences(searched.damage, places.home, "was looked through"):
+        output.say(sentence)
     if not as_json:
         if not searched.found.hits:
             output.say("Nothing found.")
@@ -85,9 +90,15 @@ async def _raw(
     notes = [await caught_up(index)] if catch_up else []
     hits: list[Hit] = []
     where: list[list[Place]] = []
+    cut: list[Damage] = []
     with output.progress("reading") as report:
         found = raw_search(
-            index, search.terms, search.among, most_hits=search.most_hits, report=report
+            index,
+            search.terms,
+            search.among,
+            most_hits=search.most_hits,
+            damage=cut,
+            report=report,
         )
         async with aclosing(found):
             async for row, raw in found:
@@ -97,7 +108,7 @@ async def _raw(
                 hits.append(Hit(row, [], [], raw.matches, ()))
                 where.append([Place(each.kind, each.snippet) for each in raw.hits])
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
-    return Searched(Found(hits), where, short, [note for note in notes if note])
+    return Searched(Found(hits), where, short, [note for note in notes if note], cut)
 
 
 async def _work(
@@ -150,7 +161,8 @@ def _document(searched: Searched, places: Places) -> dict[str, Any]:
         ],
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
-        "complete": not searched.notes,
+        "complete": not searched.notes and not searched.damage,
+        "damage": damage.document(searched.damage, places.home),
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cli import errors, output
+from cli import damage, errors, output
 from cli.places import Places
 from cli.run import catch_up, read_index
 from state.index import ThreadIndex
@@ -41,6 +41,7 @@ def run(
         with sink(paged=paged and not as_json) as put:
             for piece in pieces:
                 put(piece)
+        damage.tell(reading.dialogue.damage, places.home, reading.row["id"])
     return errors.OK
 
 

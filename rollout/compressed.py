@@ -1,10 +1,12 @@
 """The content of a ``.jsonl.zst`` rollout as a byte stream (rollout-format §1.5)."""
 
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import zstandard
 
 from rollout.errors import DamagedCompression
+from rollout.lines import Damage
 
 _FEED_BYTES: Final = 2048
 """Compressed bytes taken at a time: a hostile file can make 32 MB of so many, not more."""
@@ -44,7 +46,8 @@ class ZstdContent:
                 if not self._input:
                     if self._frame is None and self._given:
                         return 0
-                    raise DamagedCompression("cut short" if self._given else "empty", self._given)
+                    cut = self._given or self._frame is not None
+                    raise DamagedCompression("cut short" if cut else "empty", self._given)
             if self._frame is None:
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
             try:
@@ -60,3 +63,22 @@ class ZstdContent:
         self._ready = self._ready[count:]
         self._given += count
         return count
+
+
+class ReadableZstd(ZstdContent):
+    """As far as it reads: damage is noted, and the content ends there."""
+
+    def __init__(self, file: BinaryIO, path: Path, damage: list[Damage]) -> None:
+        super().__init__(file)
+        self._path = path
+        self._damage = damage
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill ``buffer`` as far as there is content; 0 at its end, and where it is damaged."""
+        try:
+            return super().readinto(buffer)
+        except DamagedCompression as error:
+            found = Damage(self._path, error.offset, error.reason)
+            if found not in self._damage:
+                self._damage.append(found)
+            return 0

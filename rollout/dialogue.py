@@ -12,7 +12,7 @@ from typing import Final
 from rollout.anchors import Place, key_of
 from rollout.errors import HistoryIncomplete
 from rollout.history import Find, Part
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.lines import BadLine, Damage, Line, LineReader, open_rollout, parse_line
 from rollout.persistence import LEGACY, PAGINATED
 from rollout.shapes import Fields
 from rollout.thread_items import ItemReader, turn_answer
@@ -38,6 +38,8 @@ class Dialogue:
         """Items of turns that never were (§15.3)."""
         self.missing = history.missing
         """Why the turns that the history begins with are not here, if they are not."""
+        self.damage = history.damage
+        """Where files of the history break off."""
         paths = [part.path for part in history.parts]
         mode = PAGINATED if self.mode == PAGINATED else LEGACY
         self._reader = ItemReader(paths, mode, images=images)
@@ -97,11 +99,10 @@ class Dialogue:
 
 
 def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
-    """The dialogue of the thread whose rollout is at ``path``; ``find`` gives the files that its
-    history begins in.
+    """The dialogue of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
+    the files that its history begins in.
 
     Raises:
-        DamagedCompression: a file of its history is damaged.
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
     """
@@ -110,16 +111,18 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
     except HistoryIncomplete:  # of its own file: it has no session_meta
         history = ThreadTurns(BARE, [Part(path, "", None, None)], [], [], None)
     if not history.turns and history.mode in (LEGACY, BARE):
-        turns = bare_turns(path)
-        history = replace(history, mode=BARE, turns=turns)
+        damage: list[Damage] = []
+        turns = bare_turns(path, damage)
+        history = replace(history, mode=BARE, turns=turns, damage=damage)
     return Dialogue(history, images=images)
 
 
-def bare_turns(path: Path) -> list[Turn]:
-    """A turn for each message of a user; named like those that Codex makes up (§14.1)."""
+def bare_turns(path: Path, damage: list[Damage]) -> list[Turn]:
+    """A turn for each message of a user; named like those that Codex makes up (§14.1). Of
+    ``damage`` see :func:`rollout.lines.open_rollout`."""
     turns: list[Turn] = []
     index = -1
-    with open_rollout(path) as stream:
+    with open_rollout(path, damage) as stream:
         for line in LineReader().lines(stream):
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.errors import HistoryIncomplete
+from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.lines import BadLine, Line, LineReader, Needs, open_rollout, parse_line
 from rollout.paths import parse_name, parse_uuid
 from rollout.persistence import Item
@@ -49,7 +49,7 @@ def history_parts(path: Path, find: Find) -> list[Part]:
     """The files that the history of the thread at ``path`` is in, the oldest first (§13.2).
 
     Raises:
-        DamagedCompression: one of them is damaged before its ``session_meta``.
+        DamagedCompression: the thread's own file is damaged before its ``session_meta``.
         HistoryIncomplete: one of them is not here, or cannot be one.
         OSError: one of them cannot be read.
     """
@@ -63,7 +63,7 @@ def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete |
     """As :func:`history_parts`, but without those that are not here, and why they are not.
 
     Raises:
-        DamagedCompression: one of them is damaged before its ``session_meta``.
+        DamagedCompression: the thread's own file is damaged before its ``session_meta``.
         HistoryIncomplete: the thread's own file has no ``session_meta``.
         OSError: one of them cannot be read.
     """
@@ -84,6 +84,10 @@ def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete |
             if not parts:
                 raise
             return parts, error
+        except DamagedCompression as error:
+            if not parts:
+                raise
+            return parts, HistoryIncomplete(path, str(error))
         parts.insert(0, Part(path, rollout_id, end, offset))
         if base is None:
             return parts, None

@@ -64,6 +64,15 @@ class BadLine(NamedTuple):
     ended: bool = True
 
 
+class Damage(NamedTuple):
+    """Where the content of a compressed rollout breaks off: nothing behind it can be read."""
+
+    path: Path
+    offset: int
+    """How much content came before it, in bytes."""
+    reason: str
+
+
 class LineReader:
     """Reads lines through one buffer; use it for many files, but for one at a time."""
 
@@ -258,10 +267,12 @@ def compact_json(value: object) -> str | None:
 
 
 @contextmanager
-def open_rollout(path: Path | str) -> Iterator[RolloutStream]:
+def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterator[RolloutStream]:
     """The content of a rollout as a byte stream, decompressed when its name ends in ``.zst``.
 
-    Several zstd frames in one file are read as one content (§1.5).
+    Several zstd frames in one file are read as one content (§1.5). Whoever only shows what there
+    is gives a list for the ``damage``: where that begins the content ends, and it is noted there.
+    Whoever writes gives none, and reading raises :class:`rollout.errors.DamagedCompression`.
 
     Raises:
         OSError: the file cannot be opened.
@@ -270,6 +281,7 @@ def open_rollout(path: Path | str) -> Iterator[RolloutStream]:
         if not str(path).endswith(COMPRESSED_SUFFIX):
             yield file
             return
-        from rollout.compressed import ZstdContent  # only compressed rollouts pay for it
+        # Only compressed rollouts pay for it.
+        from rollout.compressed import ReadableZstd, ZstdContent
 
-        yield ZstdContent(file)
+        yield ZstdContent(file) if damage is None else ReadableZstd(file, Path(path), damage)

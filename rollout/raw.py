@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rollout.errors import RolloutError
 from rollout.letters import Matcher, Term, fold
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.lines import BadLine, Damage, Line, LineReader, open_rollout, parse_line
 from rollout.snippets import Snippet, snippet
 
 
@@ -29,21 +28,28 @@ class RawHits(NamedTuple):
     """Lines that hold some."""
 
 
-def raw_many(
-    home: str, paths: Sequence[str], terms: Sequence[Term], most: int
-) -> list[RawHits | None]:
-    """What each of some rollouts holds, in a process of its own; None for those without all
-    terms, and those that cannot be read."""
+class Looked(NamedTuple):
+    """What came of looking into a rollout."""
+
+    hits: RawHits | None
+    """None if it has not all terms, or cannot be read."""
+    damage: list[Damage]
+    """Where it breaks off, if it does: what is behind was not looked at."""
+
+
+def raw_many(home: str, paths: Sequence[str], terms: Sequence[Term], most: int) -> list[Looked]:
+    """What each of some rollouts holds, in a process of its own."""
     matcher = Matcher(terms)
     return [_raw(Path(home) / path, matcher, most) for path in paths]
 
 
-def _raw(path: Path, matcher: Matcher, most: int) -> RawHits | None:
+def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
+    damage: list[Damage] = []
     missing = set(range(len(matcher.terms)))
     hits: list[RawHit] = []
     matches = 0
     try:
-        with open_rollout(path) as stream:
+        with open_rollout(path, damage) as stream:
             for line in LineReader().lines(stream):
                 item = parse_line(line) if isinstance(line, Line) else None
                 if item is None or isinstance(item, BadLine):
@@ -61,9 +67,9 @@ def _raw(path: Path, matcher: Matcher, most: int) -> RawHits | None:
                 if len(hits) < most or seen & missing:
                     hits.append(RawHit(_kind(item), line.offset, snippet(first, matcher)))
                 missing -= seen
-    except (RolloutError, OSError):
+    except OSError:
         pass  # what could be read counts; verify tells of the rest
-    return None if missing else RawHits(hits, matches)
+    return Looked(None if missing else RawHits(hits, matches), damage)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, Protocol, cast
 from rollout.lines import (
     LONGEST_LINE,
     BadLine,
+    Damage,
     Line,
     RolloutStream,
     open_rollout,
@@ -220,10 +221,10 @@ def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]"
     return bounds
 
 
-def decompressed(path: Path) -> BinaryIO:
+def decompressed(path: Path, damage: list[Damage] | None = None) -> BinaryIO:
     """The plain content in a file without a name, as only the front of it could be read
-    otherwise."""
-    with open_rollout(path) as stream:
+    otherwise; with ``damage`` as far as it reads: see :func:`rollout.lines.open_rollout`."""
+    with open_rollout(path, damage) as stream:
         plain = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
         try:
             copy(stream, plain)

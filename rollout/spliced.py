@@ -7,23 +7,22 @@ from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
 
 
 def raw_lines(parts: Sequence[Part]) -> Iterator[bytes]:
-    """The lines, each with a newline, in order: of files that the history begins in those that
-    count, without what these say of their own threads; of the last file all.
+    """The lines, each with a newline, in order, as far as they read: of files that the history
+    begins in those that count, without what these say of their own threads; of the last file all.
 
     Raises:
-        DamagedCompression: a file is damaged.
-        OSError: it cannot be read.
+        OSError: a file cannot be read.
     """
     for part in parts[:-1]:
         yield from _inherited(part)
-    with open_rollout(parts[-1].path) as stream:
+    with open_rollout(parts[-1].path, []) as stream:
         for line in LineReader().lines(stream):
             if isinstance(line, Line):
                 yield bytes(line.data) + b"\n"
 
 
 def _inherited(part: Part) -> Iterator[bytes]:
-    with open_rollout(part.path) as stream:
+    with open_rollout(part.path, []) as stream:
         for line in LineReader().lines(stream):
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine) or not isinstance(line, Line):

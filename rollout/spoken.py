@@ -116,11 +116,12 @@ def said_in(item: Fields) -> str:
 
 
 def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = None) -> Spoken:
-    """The messages of the thread whose file is at ``path``, relative to the home; those after
-    ``earlier`` alone, if the file has only grown since and nothing before them has changed.
+    """The messages of the thread whose file is at ``path``, relative to the home, as far as it
+    reads; those after ``earlier`` alone, if the file has only grown since and nothing before them
+    has changed.
 
     Raises:
-        DamagedCompression: a file is damaged.
+        DamagedCompression: the file is damaged before its ``session_meta``.
         HistoryIncomplete, HistoryUnknown: it has no history that can be shown.
         OSError: a file cannot be read.
     """
@@ -154,7 +155,7 @@ def _read_on(full: Path, path: str, earlier: Earlier) -> Spoken:
 
 
 def _read(full: Path, path: str, mode: str) -> Spoken:
-    with open_rollout(full) as stream:
+    with open_rollout(full, []) as stream:
         info = _stat(full, stream)
         reading = _Reading(mode, 0, -1, ())
         reading.take(stream)
@@ -163,7 +164,7 @@ def _read(full: Path, path: str, mode: str) -> Spoken:
 
 def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
     full = home / path
-    with open_rollout(full) as stream:
+    with open_rollout(full, []) as stream:
         info = _stat(full, stream)  # before it is read: what is written meanwhile is seen later
     history = open_history(full, find)
     own = own_files(history, full)
@@ -173,7 +174,7 @@ def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
         if anchor.file in own and said_in(item)
     ]
     files = tuple(os.path.relpath(history.parts[number].path, home) for number in own)
-    with open_rollout(full) as stream:
+    with open_rollout(full, []) as stream:
         reading = _Reading(history.mode, len(files) - 1, -1, (), odd=True)
         reading.take(stream)
         return reading.done(path, info, stream, files)._replace(messages=messages)
@@ -215,7 +216,6 @@ def read_messages(
     there any more.
 
     Raises:
-        DamagedCompression: a file is damaged.
         OSError: a file cannot be read.
     """
     opened: dict[int, LineFile] = {}

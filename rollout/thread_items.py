@@ -21,19 +21,18 @@ _WINDOW_BYTES: Final = 64 * 1024
 
 
 class LineFile:
-    """Single lines of a rollout, by the bytes where they begin. Close it, or use it in a
-    ``with``."""
+    """Single lines of a rollout, by the bytes where they begin, as far as it reads. Close it, or
+    use it in a ``with``."""
 
     def __init__(self, path: Path, *, images: bool = False) -> None:
         """``images``: also the inline ones of very long lines.
 
         Raises:
-            DamagedCompression: it is compressed, and damaged.
             OSError: it cannot be read.
         """
         self._file: BinaryIO
         if path.name.endswith(COMPRESSED_SUFFIX):
-            self._file = decompressed(path)
+            self._file = decompressed(path, [])  # whoever looked for lines was told of damage
         else:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._images = images
@@ -124,8 +123,7 @@ class ItemReader:
         """The item at an anchor; None if its lines are not in the file any more.
 
         Raises:
-            DamagedCompression: the file is damaged.
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
         """
         lines = [line for at in anchor.offsets if (line := self._line(anchor.file, at))]
         # Codex makes up another id for a hook's prompt each time that it is read.
@@ -141,7 +139,6 @@ class ItemReader:
         """One of the files, counted from 0.
 
         Raises:
-            DamagedCompression: it is damaged.
             OSError: it cannot be read.
         """
         file = self._files.get(number)

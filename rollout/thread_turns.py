@@ -3,15 +3,23 @@
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rollout.anchors import Anchor, Place
-from rollout.errors import HistoryIncomplete, HistoryUnknown
+from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.history import Find, Part, known_parts, source_meta
 from rollout.legacy_turns import LegacyFold
-from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout, parse_line
+from rollout.lines import (
+    BadLine,
+    Damage,
+    Line,
+    LineReader,
+    RolloutStream,
+    open_rollout,
+    parse_line,
+)
 from rollout.paginated_turns import PaginatedFold
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import LEGACY, PAGINATED
@@ -34,6 +42,8 @@ class ThreadTurns:
     """Items of turns that never were (§15.3)."""
     missing: HistoryIncomplete | None
     """Why the turns that the history begins with are not here, if they are not."""
+    damage: list[Damage] = field(default_factory=list)
+    """Where files of the history break off."""
 
     def reader(self) -> ItemReader:
         """Gives the items; use it in a ``with``."""
@@ -87,12 +97,14 @@ def outline(path: Path, find: Find) -> Outline:
     files that it begins in.
 
     Raises:
-        DamagedCompression: a file of its history is damaged.
-        HistoryIncomplete: the file has no ``session_meta``.
+        HistoryIncomplete: the file has no ``session_meta``, or none that can be read.
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
     """
-    meta = source_meta(path)
+    try:
+        meta = source_meta(path)
+    except DamagedCompression as error:
+        raise HistoryIncomplete(path, str(error)) from error
     mode = meta.get("history_mode", LEGACY)
     if mode == LEGACY:
         return Outline(mode, [Part(path, "", None, None)], None, 0)
@@ -107,26 +119,29 @@ def outline(path: Path, find: Find) -> Outline:
 
 
 def open_history(path: Path, find: Find) -> ThreadTurns:
-    """The turns of the thread whose rollout is at ``path``; ``find`` gives the files that its
-    history begins in.
+    """The turns of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives the
+    files that its history begins in.
 
     Raises: see :func:`outline`.
     """
     known = outline(path, find)
     fold = known.new_fold()
-    fold_parts(known.parts, fold)
-    return ThreadTurns(known.mode, known.parts, fold.turns, [*fold.strays.values()], known.missing)
+    damage: list[Damage] = []
+    fold_parts(known.parts, fold, damage)
+    strays = [*fold.strays.values()]
+    return ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing, damage)
 
 
-def fold_parts(parts: Sequence[Part], fold: TurnFold) -> None:
-    """Have ``fold`` look at the lines of a history that count, file by file (§15.6).
+def fold_parts(parts: Sequence[Part], fold: TurnFold, damage: list[Damage] | None = None) -> None:
+    """Have ``fold`` look at the lines of a history that count, file by file (§15.6); of
+    ``damage`` see :func:`rollout.lines.open_rollout`.
 
     Raises:
-        DamagedCompression: a file is damaged.
+        DamagedCompression: a file is damaged, and no ``damage`` given.
         OSError: a file cannot be read.
     """
     for number, part in enumerate(parts):
-        fold_part(part, number, fold)
+        fold_part(part, number, fold, damage=damage)
 
 
 def fold_part(
@@ -137,6 +152,7 @@ def fold_part(
     offset: int = 0,
     torn: bool = True,
     pause: Callable[[], None] | None = None,
+    damage: list[Damage] | None = None,
 ) -> int:
     """Have ``fold`` look at the lines of one file of a history that count: see
     :func:`fold_file`."""
@@ -148,6 +164,7 @@ def fold_part(
         end_ordinal=part.end_ordinal,
         torn=torn,
         pause=pause,
+        damage=damage,
     )
     if part.end_ordinal is not None and isinstance(fold, PaginatedFold):
         fold.cut(part.end_ordinal)
@@ -163,20 +180,22 @@ def fold_file(
     end_ordinal: int | None = None,
     torn: bool = True,
     pause: Callable[[], None] | None = None,
+    damage: list[Damage] | None = None,
 ) -> int:
     """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before
     ``end_ordinal``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
     of the fold says ``torn=False``, for such a line may still be written. ``pause`` is called
-    before each read; what it raises ends the work.
+    before each read; what it raises ends the work. Of ``damage`` see
+    :func:`rollout.lines.open_rollout`.
 
     Raises:
-        DamagedCompression: the file is damaged.
+        DamagedCompression: the file is damaged, and no ``damage`` given.
         OSError: it cannot be read.
     """
     reader = LineReader()
-    with open_rollout(path) as stream:
+    with open_rollout(path, damage) as stream:
         pass_to(stream, path, offset)
         for line in reader.lines(_Pausing(stream, pause) if pause else stream, offset, fold):
             if reader.passed:

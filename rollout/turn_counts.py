@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rollout.dialogue import BARE, bare_turns
-from rollout.errors import HistoryIncomplete, RolloutError
+from rollout.errors import DamagedCompression, HistoryIncomplete, RolloutError
 from rollout.history import source_meta
 from rollout.legacy_turns import LegacyFold
+from rollout.lines import Damage
 from rollout.paginated_turns import PaginatedFold
 from rollout.persistence import LEGACY, PAGINATED
 from rollout.shapes import Fields
@@ -17,7 +18,7 @@ from rollout.turns import Turn
 
 
 class TurnCount(NamedTuple):
-    """The turns of one file, or why they cannot be counted."""
+    """The turns of one file as far as it reads, or why they cannot be counted."""
 
     turns: int
     problem: str = ""
@@ -33,24 +34,29 @@ def _count(path: Path) -> TurnCount:
         meta = _meta(path)
         mode = BARE if meta is None else meta.get("history_mode", LEGACY)
         turns: list[Turn] = []
+        damage: list[Damage] = []
         if mode == PAGINATED:
             start = (meta or {}).get("subagent_history_start_ordinal")
             fold = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
-            fold_file(path, fold)
-            return TurnCount(len(fold.turns))
+            fold_file(path, fold, damage=damage)
+            return TurnCount(len(fold.turns), _told(damage))
         if mode == LEGACY:
             legacy = LegacyFold()
-            fold_file(path, legacy)
+            fold_file(path, legacy, damage=damage)
             turns = legacy.turns
         elif mode != BARE:
             return TurnCount(0, f"the history mode {mode!r} is not known here")
-        return TurnCount(len(turns or bare_turns(path)))
+        return TurnCount(len(turns or bare_turns(path, damage)), _told(damage))
     except (RolloutError, OSError) as error:
         return TurnCount(0, str(error))
+
+
+def _told(damage: list[Damage]) -> str:
+    return str(DamagedCompression(damage[0].reason, damage[0].offset)) if damage else ""
 
 
 def _meta(path: Path) -> Fields | None:
     try:
         return source_meta(path)
-    except HistoryIncomplete:  # a file of the first versions
+    except (DamagedCompression, HistoryIncomplete):  # or a file of the first versions
         return None

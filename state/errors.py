@@ -40,6 +40,7 @@ StateError
 ├ DependedOn(thread_id, other_id, how)
 ├ TargetExists(thread_id, path, rivals)
 └ ThreadNotFound(reference)
+  ├ ThreadUnreadable(reference, path, reason, offset)
   └ AmbiguousThread(reference, ids)
 """
 
@@ -378,6 +379,15 @@ class ThreadNotFound(StateError):
         self.reference, self.close = reference, tuple(close)
         similar = f"; close to it: {', '.join(close)}" if close else ""
         super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path{similar}")
+
+
+class ThreadUnreadable(ThreadNotFound):
+    """There is a file of this id or path, of which no thread can be made."""
+
+    def __init__(self, reference: str, path: str, reason: str, offset: int) -> None:
+        self.reference, self.close = reference, ()
+        self.path, self.reason, self.offset = path, reason, offset
+        StateError.__init__(self, f"nothing can be read of {path}: {reason} (at byte {offset})")
 
 
 class AmbiguousThread(ThreadNotFound):

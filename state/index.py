@@ -9,14 +9,21 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from rollout.paths import logical_path, parse_uuid
+from rollout.paths import logical_path, parse_name, parse_uuid
 from rollout.scan import AWAY, check_home, stat_file
 from rollout.worker import extract_many
 from state import rows
 from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status
 from state.engine import Database, open_database, translated
-from state.errors import AmbiguousThread, IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
+from state.errors import (
+    AmbiguousThread,
+    IndexBusy,
+    LeaseHeld,
+    LeaseLost,
+    ThreadNotFound,
+    ThreadUnreadable,
+)
 from state.journal import finish_moves
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
@@ -45,6 +52,7 @@ from state.sync import (
 )
 
 _REPAIR_ROUNDS: Final = 20
+_SHORTEST_PREFIX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class ThreadIndex:
 
         Raises:
             AmbiguousThread: more than one thread fits.
-            ThreadNotFound: none does.
+            ThreadNotFound: none does; or it has a file, of which nothing can be read.
         """
         looked = False
         for _ in range(_REPAIR_ROUNDS):
@@ -133,7 +141,22 @@ class ThreadIndex:
                 break
             await self.sync()
             looked = row is None
-        raise ThreadNotFound(reference)
+        raise await self._unreadable(reference) or ThreadNotFound(reference)
+
+    async def _unreadable(self, reference: str) -> ThreadUnreadable | None:
+        """What is wrong with the file that a reference means which is no thread's."""
+        path, prefix = below(self.home, reference), reference.lower()
+        paths = [] if path is None else [path, logical_path(path), f"{path}.zst"]
+        c = rollout_files.c
+        unread = sa.select(c.path, c.reason, c.reason_offset).where(c.bucket == "unreadable")
+        async with self.database.read() as connection:
+            for file in await connection.execute(unread.order_by(c.path.desc())):
+                name = parse_name(file.path.rsplit("/", 1)[-1])
+                id_ = (name and name.thread_id) or ""
+                named = len(prefix) >= _SHORTEST_PREFIX and id_.startswith(prefix)
+                if named or file.path in paths:
+                    return ThreadUnreadable(reference, *file)
+        return None
 
     async def details(self, thread_id: str) -> dict[str, Any]:
         """Every column of a thread's row, with its files, its dynamic tools, and where its
@@ -279,7 +302,9 @@ class ThreadIndex:
             conditions.append(c.id == exact)
         else:
             prefix = reference.lower()
-            if len(prefix) >= 4 and all(letter in "0123456789abcdef-" for letter in prefix):
+            if len(prefix) >= _SHORTEST_PREFIX and all(
+                letter in "0123456789abcdef-" for letter in prefix
+            ):
                 conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
             conditions.append(c.name == reference)
             path = below(self.home, reference)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from rollout.letters import Term
+from rollout.lines import Damage
 from rollout.raw import RawHits, raw_many
 from state.extractor import worker_pool
 from state.index import ThreadIndex
@@ -23,9 +24,11 @@ async def raw_search(
     among: Query,
     *,
     most_hits: int,
+    damage: list[Damage],
     report: Report | None = None,
 ) -> AsyncGenerator[tuple[Row, RawHits]]:
-    """The threads of a list whose rollouts hold all terms, in the order of the list."""
+    """The threads of a list whose rollouts hold all terms, in the order of the list. In ``damage``
+    is noted where those that were looked into break off."""
     rows: list[Row] = []
     cursor = among.cursor
     while True:
@@ -50,11 +53,12 @@ async def raw_search(
         ]
         try:
             for part, task in zip(parts, tasks, strict=True):
-                for row, hits in zip(part, await task, strict=True):
+                for row, looked in zip(part, await task, strict=True):
                     counts.read += 1
                     counts.bytes_read += row["size_bytes"]
-                    if hits is not None:
-                        yield row, hits
+                    damage += looked.damage
+                    if looked.hits is not None:
+                        yield row, looked.hits
                 if report:
                     report(counts)
         finally:

@@ -197,7 +197,7 @@ def _fold_one(
     part = known.parts[number]
     # Before: what is written meanwhile counts as written later, and is looked at again.
     info = os.stat(part.path)
-    end = fold_part(part, number, fold, offset=offset, torn=False, pause=pause)
+    end = fold_part(part, number, fold, offset=offset, torn=False, pause=pause, damage=[])
     guard = "" if part.path.name.endswith(COMPRESSED_SUFFIX) else _guard(part.path, end)
     return Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, end, guard)
 

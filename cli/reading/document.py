@@ -4,19 +4,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from cli import damage
 from cli.reading.thread import Reading
 
 
 def document(reading: Reading) -> Iterator[str]:
-    """The text of ``{"thread": …, "movedTo": …, "others": […]}``, piece by piece: the app-server's
-    ``ThreadReadResponse`` with turns, and what it leaves out."""
+    """The text of ``{"thread": …, "movedTo": …, "damage": […], "others": […]}``, piece by piece:
+    the app-server's ``ThreadReadResponse`` with turns, and what it leaves out."""
     thread = reading.thread()
     del thread["turns"]
     # The last key of a Thread is its turns.
     yield f'{{"thread": {_json(thread)[:-1]}, "turns": ['
     yield from _array(reading.answers())
     moved = _json(reading.cleaned(reading.details["moved_to"]))
-    yield f']}}, "movedTo": {moved}, "others": ['
+    broken = _json(reading.cleaned(damage.document(reading.dialogue.damage, reading.home)))
+    yield f']}}, "movedTo": {moved}, "damage": {broken}, "others": ['
     yield from _array(reading.others())
     yield "]}\n"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import output
+from cli import damage, output
 from cli.list_ import label
 from cli.reading.blocks import Block, Role, block
 from cli.reading.calls import took
@@ -117,8 +117,12 @@ class Reading:
         """What a reader must know of what is not here."""
         missing = self.dialogue.missing
         found = [f"The beginning is not here: {missing}."] if missing else []
-        bad = sum(file["bad_lines"] for file in self.details["files"])
-        if bad:
+        cut = self.dialogue.damage
+        found += damage.sentences(cut, self.home)
+        broken = {damage.place(each, self.home) for each in cut}
+        # The damage is one of them.
+        bad = sum(file["bad_lines"] - (file["path"] in broken) for file in self.details["files"])
+        if bad > 0:
             lines = output.plural(bad, "line")
             found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
         return [output.one_line(self.cleaned(text)) for text in found]
@@ -191,10 +195,9 @@ async def opened(
     images: bool = False,
     cleaned: Callable[[Any], Any] = lambda value: value,
 ) -> Reading:
-    """Open a thread to be read; close what this gives.
+    """Open a thread to be read, as far as it reads; close what this gives.
 
     Raises:
-        DamagedCompression: a file of its history is damaged.
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
         TurnNotFound: a turn is asked for that it does not have.
