@@ -7,22 +7,17 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
-from rollout.anchors import Place, key_of
-from rollout.errors import HistoryIncomplete
-from rollout.history import Find, Part
-from rollout.lines import BadLine, Damage, Line, LineReader, open_rollout, parse_line
+from rollout.anchors import key_of
+from rollout.bare import BARE, BareFold
+from rollout.history import Find
 from rollout.persistence import LEGACY, PAGINATED
 from rollout.shapes import Fields
 from rollout.thread_items import ItemReader, turn_answer
-from rollout.thread_turns import ThreadTurns, open_history
-from rollout.tool_calls import bare_payload, calls_between, entry, starts_turn, talk_between
-from rollout.turns import COMPLETED, Turn
+from rollout.thread_turns import ThreadTurns, fold_file, open_history
+from rollout.tool_calls import calls_between, entry, talk_between
+from rollout.turns import Turn
 from rollout.wire import UNKNOWN
-
-BARE: Final = "bare"
-"""The mode of a thread that has response items but no turns of Codex's (rollout-format §8.1)."""
 
 
 class Dialogue:
@@ -41,8 +36,7 @@ class Dialogue:
         self.damage = history.damage
         """Where files of the history break off."""
         paths = [part.path for part in history.parts]
-        mode = PAGINATED if self.mode == PAGINATED else LEGACY
-        self._reader = ItemReader(paths, mode, images=images)
+        self._reader = ItemReader(paths, self.mode, images=images)
 
     def __enter__(self) -> "Dialogue":
         return self
@@ -106,33 +100,9 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
     """
-    try:
-        history = open_history(path, find)
-    except HistoryIncomplete:  # of its own file: it has no session_meta
-        history = ThreadTurns(BARE, [Part(path, "", None, None)], [], [], None)
-    if not history.turns and history.mode in (LEGACY, BARE):
-        damage: list[Damage] = []
-        turns = bare_turns(path, damage)
-        history = replace(history, mode=BARE, turns=turns, damage=damage)
+    history = open_history(path, find)
+    if not history.turns and history.mode == LEGACY:
+        fold = BareFold()
+        fold_file(path, fold, damage=[])
+        history = replace(history, mode=BARE, turns=fold.turns)
     return Dialogue(history, images=images)
-
-
-def bare_turns(path: Path, damage: list[Damage]) -> list[Turn]:
-    """A turn for each message of a user; named like those that Codex makes up (§14.1). Of
-    ``damage`` see :func:`rollout.lines.open_rollout`."""
-    turns: list[Turn] = []
-    index = -1
-    with open_rollout(path, damage) as stream:
-        for line in LineReader().lines(stream):
-            item = parse_line(line) if isinstance(line, Line) else None
-            if item is None or isinstance(item, BadLine):
-                continue
-            index += 1
-            payload = bare_payload(item)
-            if payload is None:
-                continue
-            talks = payload.get("type") in ("message", "function_call", "custom_tool_call")
-            if starts_turn(payload) or (talks and not turns and payload.get("role") != "user"):
-                place = Place(0, line.offset, 0)
-                turns.append(Turn(f"rollout-{index}", place, False, status=COMPLETED))
-    return turns

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
+from rollout.errors import HistoryUnknown
 from rollout.history import Find
 from rollout.letters import fold, letters
 from rollout.spoken import Earlier, Message, Spoken, read_spoken
@@ -64,7 +64,7 @@ def read_documents(home: Path, thread: Thread, earlier: Earlier | None, find: Fi
     """The documents of a thread, or those that were added since ``earlier``."""
     try:
         spoken = read_spoken(home, thread.path, find, earlier)
-    except (DamagedCompression, HistoryIncomplete, HistoryUnknown, OSError):
+    except (HistoryUnknown, OSError):
         # Whatever ails the file, sync and verify tell; the thread is found by its name.
         return Documents(thread, None, thread.head, _docs((), thread.head))
     if spoken.added:

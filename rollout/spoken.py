@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.anchors import Anchor, key_of
+from rollout.bare import BARE, bare_item, bare_payload
+from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.extract import guard_of
 from rollout.history import Find, source_meta
 from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout, parse_line
@@ -121,8 +123,7 @@ def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = Non
     has changed.
 
     Raises:
-        DamagedCompression: the file is damaged before its ``session_meta``.
-        HistoryIncomplete, HistoryUnknown: it has no history that can be shown.
+        HistoryUnknown: it has no history that can be shown.
         OSError: a file cannot be read.
     """
     full = home / path
@@ -131,7 +132,10 @@ def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = Non
             return _read_on(full, path, earlier)
         except _Odd:
             pass
-    meta = source_meta(full)
+    try:
+        meta = source_meta(full)
+    except (DamagedCompression, HistoryIncomplete):  # as files of the first versions
+        return _rebuilt(home, path, find)
     mode = meta.get("history_mode", LEGACY)
     plain = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
     if plain and meta.get("history_base") is None:
@@ -224,14 +228,21 @@ def read_messages(
             if number not in opened:
                 opened[number] = LineFile(home / files[number])
             line = opened[number].read(offset)
-            if line is None or not isinstance(line.get("payload"), dict) or "type" not in line:
-                continue
-            item = item_of([line])
-            if item is not None and item["type"] in MESSAGES:
+            item = None if line is None else _message_in(line, offset)
+            if item is not None:
                 yield Message(number, offset, said_in(item))
     finally:
         for file in opened.values():
             file.close()
+
+
+def _message_in(line: Item, offset: int) -> Fields | None:
+    item = None
+    if isinstance(line.get("payload"), dict) and "type" in line:
+        item = item_of([line])
+    if item is None and (payload := bare_payload(line)):
+        item = bare_item(payload, offset)
+    return item if item is not None and item["type"] in MESSAGES else None
 
 
 class _Reading:
@@ -323,7 +334,9 @@ class _Reading:
         added: bool = False,
     ) -> Spoken:
         """What was read of the file at ``path``, which is still open."""
-        goes_on = not self._torn and not path.endswith(COMPRESSED_SUFFIX)
+        # What is added to a bare one may be a session_meta, which changes all.
+        plain = self._mode != BARE and not path.endswith(COMPRESSED_SUFFIX)
+        goes_on = plain and not self._torn
         guard = guard_of(stream, self._end) if goes_on else ""
         place = (path, *identity(info), self._mode, files)
         return Spoken(*place, self.messages, self._end, guard, self.highest, added)

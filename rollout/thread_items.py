@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from rollout.anchors import Anchor
+from rollout.bare import BARE, bare_item, bare_payload
 from rollout.lines import LONGEST_LINE, BadLine, Line, RolloutStream, parse_line
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import PAGINATED, Item
@@ -104,8 +105,8 @@ class ItemReader:
     """The items of a thread whose history is in some files. Use it in a ``with``."""
 
     def __init__(self, paths: Sequence[Path], mode: str, *, images: bool = False) -> None:
-        """``mode`` is the history mode of the thread (§10); ``images``: items have also those
-        inline images that make their lines very long."""
+        """``mode`` is the history mode of the thread (§10), or :data:`rollout.bare.BARE`;
+        ``images``: items have also those inline images that make their lines very long."""
         self._images = images
         self._paths = paths
         self._mode = mode
@@ -125,6 +126,10 @@ class ItemReader:
         Raises:
             OSError: the file cannot be read.
         """
+        if self._mode == BARE:
+            said = self.file(anchor.file).read(anchor.offsets[0])
+            payload = said and bare_payload(said)
+            return bare_item(payload, anchor.offsets[0]) if payload else None
         lines = [line for at in anchor.offsets if (line := self._line(anchor.file, at))]
         # Codex makes up another id for a hook's prompt each time that it is read.
         own_id = f"hook-{anchor.ordinal}" if anchor.number is None else f"item-{anchor.number}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.anchors import Anchor, Place
+from rollout.bare import BARE, BareFold
 from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.history import Find, Part, known_parts, source_meta
 from rollout.legacy_turns import LegacyFold
@@ -29,6 +30,7 @@ from rollout.turns import Turn, TurnFold
 from rollout.wire import UNKNOWN
 
 _SKIPPED_BYTES: Final = 2**16
+AnyFold = LegacyFold | PaginatedFold | BareFold
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class ThreadTurns:
 
     def anchors(self) -> Iterator[tuple[Turn, Anchor]]:
         """All items of the thread in the order of their first lines, each with its turn."""
-        if self.mode == LEGACY:
+        if self.mode != PAGINATED:
             yield from ((turn, anchor) for turn in self.turns for anchor in turn.items)
             return
         every = (_by_ordinal(turn) for turn in (*self.turns, *self.strays))
@@ -85,26 +87,27 @@ class Outline:
     shown_from: int
     """The first ordinal that is the thread's own to show (§13.6)."""
 
-    def new_fold(self) -> LegacyFold | PaginatedFold:
+    def new_fold(self) -> AnyFold:
         """A fold that has seen nothing yet."""
         if self.mode == LEGACY:
             return LegacyFold()
+        if self.mode == BARE:
+            return BareFold()
         return PaginatedFold(shown_from=self.shown_from)
 
 
 def outline(path: Path, find: Find) -> Outline:
     """How the history of the thread is made up whose rollout is at ``path``; ``find`` gives the
-    files that it begins in.
+    files that it begins in. One without a ``session_meta`` is :data:`rollout.bare.BARE`.
 
     Raises:
-        HistoryIncomplete: the file has no ``session_meta``, or none that can be read.
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
     """
     try:
         meta = source_meta(path)
-    except DamagedCompression as error:
-        raise HistoryIncomplete(path, str(error)) from error
+    except (DamagedCompression, HistoryIncomplete):  # what there is is shown all the same
+        return Outline(BARE, [Part(path, "", None, None)], None, 0)
     mode = meta.get("history_mode", LEGACY)
     if mode == LEGACY:
         return Outline(mode, [Part(path, "", None, None)], None, 0)

@@ -8,8 +8,9 @@ made of them here are no items of Codex: its answers do not have them.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from rollout.bare import bare_item, bare_payload
 from rollout.lines import BadLine, Line, LineReader, parse_line
 from rollout.persistence import Item
 from rollout.shapes import Fields
@@ -18,14 +19,6 @@ from rollout.understood import STARTED, understand
 
 TOOL_CALL: Final = "toolCall"
 """The type of an entry that is a call of a tool, with its output."""
-NOT_FROM_USERS: Final = (
-    "<environment_context>",
-    "<user_instructions>",
-    "<permissions instructions>",
-    "<turn_aborted>",
-    "# AGENTS.md instructions",
-)
-"""How texts begin that a program sends in a user's name."""
 
 _CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
@@ -51,33 +44,6 @@ class Said:
     call_id: str = ""
     output: int = -1
     """Where the line of its output begins; -1 if it has none."""
-
-
-def bare_payload(line: Item) -> Fields | None:
-    """The response item in a line, of whatever time; None if it is another line."""
-    if line.get("type") == "response_item":
-        payload = line.get("payload")
-        return payload if isinstance(payload, dict) else None
-    return line if isinstance(line.get("type"), str) and "payload" not in line else None
-
-
-def starts_turn(payload: Fields) -> bool:
-    """Whether a response item is a message that a user has typed."""
-    if payload.get("type") != "message" or payload.get("role") != "user":
-        return False
-    return not message_text(payload).lstrip().startswith(NOT_FROM_USERS)
-
-
-def message_text(payload: Fields) -> str:
-    """The texts in the content of a message."""
-    return "".join(_texts(payload.get("content")))
-
-
-def _texts(parts: object) -> Iterator[str]:
-    for part in parts if isinstance(parts, list) else ():
-        text = part.get("text") if isinstance(part, dict) else None
-        if isinstance(text, str):
-            yield text
 
 
 def calls_between(
@@ -169,14 +135,7 @@ def entry(file: LineFile, said: Said) -> Fields | None:
             "arguments": payload.get("action"),
             "output": None,
         }
-    if kind == "message" and payload.get("role") == "assistant":
-        return {"type": "agentMessage", **own, "text": message_text(payload), "phase": None}
-    if kind == "message" and starts_turn(payload):
-        return {"type": "userMessage", **own, "clientId": None, "content": _inputs(payload)}
-    if kind == "reasoning":
-        summary = [*_texts(payload.get("summary"))]
-        return {"type": "reasoning", **own, "summary": summary, "content": []} if summary else None
-    return None
+    return bare_item(payload, said.offset)
 
 
 def _payload(file: LineFile, offset: int) -> Fields | None:
@@ -186,15 +145,3 @@ def _payload(file: LineFile, offset: int) -> Fields | None:
 
 def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _inputs(payload: Fields) -> list[Any]:
-    shown: list[Any] = []
-    parts = payload.get("content")
-    for part in parts if isinstance(parts, list) else ():
-        match part:
-            case {"text": str(text)}:
-                shown.append({"type": "text", "text": text, "text_elements": []})
-            case {"image_url": str(url)}:
-                shown.append({"type": "image", "url": url, "detail": None})
-    return shown

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rollout.dialogue import BARE, bare_turns
+from rollout.bare import BARE, BareFold
 from rollout.errors import DamagedCompression, HistoryIncomplete, RolloutError
 from rollout.history import source_meta
 from rollout.legacy_turns import LegacyFold
@@ -14,7 +14,6 @@ from rollout.paginated_turns import PaginatedFold
 from rollout.persistence import LEGACY, PAGINATED
 from rollout.shapes import Fields
 from rollout.thread_turns import fold_file
-from rollout.turns import Turn
 
 
 class TurnCount(NamedTuple):
@@ -33,7 +32,6 @@ def _count(path: Path) -> TurnCount:
     try:
         meta = _meta(path)
         mode = BARE if meta is None else meta.get("history_mode", LEGACY)
-        turns: list[Turn] = []
         damage: list[Damage] = []
         if mode == PAGINATED:
             start = (meta or {}).get("subagent_history_start_ordinal")
@@ -43,10 +41,13 @@ def _count(path: Path) -> TurnCount:
         if mode == LEGACY:
             legacy = LegacyFold()
             fold_file(path, legacy, damage=damage)
-            turns = legacy.turns
+            if legacy.turns:
+                return TurnCount(len(legacy.turns), _told(damage))
         elif mode != BARE:
             return TurnCount(0, f"the history mode {mode!r} is not known here")
-        return TurnCount(len(turns or bare_turns(path, damage)), _told(damage))
+        bare = BareFold()
+        fold_file(path, bare, damage=damage)
+        return TurnCount(len(bare.turns), _told(damage))
     except (RolloutError, OSError) as error:
         return TurnCount(0, str(error))
 

@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from rollout.appender import RolloutAppender, timestamp
+from rollout.bare import BARE
 from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
 from rollout.paths import is_archived, logical_path, parse_uuid, precedence
-from rollout.persistence import PAGINATED, Item, fault_of
+from rollout.persistence import LEGACY, PAGINATED, Item, fault_of
 from rollout.replay import MemorySource, RolloutSource
 from rollout.scan import check_home, stat_file
+from rollout.thread_turns import outline
 from rollout.writer_lock import LOCKS, WriterLock
 from state.bases import finder
 from state.change import home_written
@@ -329,13 +331,31 @@ class ThreadStore:
         await self._index_file(thread_id)
         return await self.index.thread(thread_id)
 
+    async def lists_items(self, thread_id: str) -> bool:
+        """Whether the items of a thread that has a file are listed apart from its turns. Those of
+        legacy threads are not, as with Codex; but those of threads without a ``session_meta``, of
+        which Codex knows nothing.
+
+        Raises:
+            FileUnusable: its file cannot be read.
+            HistoryUnknown: it is written in an unknown way.
+            IndexBusy: another process holds the index.
+            ThreadNotFound: there is none.
+        """
+        row = await self.read_thread(thread_id)
+        if row["history_mode"] != LEGACY:
+            return True
+        path = self.home / row["rollout_path"]
+        plan = await asyncio.to_thread(_typed, path, outline, finder(self.index))
+        return plan.mode == BARE
+
     async def with_turns(self, thread_id: str, work: Callable[[Told], Result]) -> Result:
         """What ``work`` makes of the turns that a thread with a file has now, archived ones too:
         most often one of the methods of :class:`state.turn_answers.Told`. It is called in a
         thread, maybe more than once.
 
         Raises:
-            DamagedCompression, HistoryIncomplete, HistoryUnknown: the turns cannot be read.
+            HistoryUnknown: the turns cannot be read.
             FileUnusable: a file of the history cannot be read.
             ThreadNotFound: there is none.
         """

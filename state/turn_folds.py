@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.anchors import Anchor
+from rollout.bare import BARE, BareFold
 from rollout.history import Part
 from rollout.legacy_turns import LegacyFold
 from rollout.lines import BadLine, Line, parse_line
@@ -23,7 +24,7 @@ from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import LEGACY
 from rollout.shapes import Fields
 from rollout.tail import tail
-from rollout.thread_turns import Outline, ThreadTurns, fold_part
+from rollout.thread_turns import AnyFold, Outline, ThreadTurns, fold_part
 from rollout.turns import Turn
 
 Pause = Callable[[], None]
@@ -74,7 +75,7 @@ class Folded:
 
     known: Outline
     seen: list[Seen]
-    fold: LegacyFold | PaginatedFold
+    fold: AnyFold
     tail_bytes: int = 0
     """How many of the last bytes were folded, if not all."""
     tail_item: Anchor | None = None
@@ -112,8 +113,7 @@ class Folded:
         """Have the lines that were added: whether nothing else has changed.
 
         Raises:
-            DamagedCompression: a file is damaged.
-            OSError: one cannot be read.
+            OSError: a file cannot be read.
         """
         if not all(seen.is_same() or seen.has_grown() for seen in self.seen[:-1]):
             return False
@@ -121,6 +121,8 @@ class Folded:
             return True
         if self.partial or not self.own.has_grown():
             return False
+        if self.known.mode == BARE:
+            return False  # what was added may be a session_meta, which changes all
         self._forget_derived()
         number = len(self.seen) - 1
         self.seen[-1] = _fold_one(self.known, number, self.fold, self.own.end, pause)
@@ -148,7 +150,7 @@ class Folded:
             return self
         if not _readable_tail(own):
             return self
-        fold = _copy(self.fold)
+        fold = _copy(self.fold, self.known.mode)
         fold_part(own.part, len(self.seen) - 1, fold, offset=own.end)
         return Folded(self.known, self.seen, fold)
 
@@ -162,16 +164,16 @@ def _readable_tail(own: Seen) -> bool:
     return not isinstance(parse_line(line), BadLine | None)
 
 
-def _copy(fold: LegacyFold | PaginatedFold) -> LegacyFold | PaginatedFold:
+def _copy(fold: AnyFold, mode: str) -> AnyFold:
     turns = [Turn.load(turn.dump()) for turn in fold.turns]
     strays = [Turn.load(turn.dump()) for turn in fold.strays.values()]
-    return resumed(LEGACY if isinstance(fold, LegacyFold) else "", fold.dump(), turns, strays)
+    return resumed(mode, fold.dump(), turns, strays)
 
 
-def resumed(
-    mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Turn]
-) -> LegacyFold | PaginatedFold:
+def resumed(mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Turn]) -> AnyFold:
     """A fold that goes on from where its ``dump`` was taken."""
+    if mode == BARE:
+        return BareFold(state, turns)
     return LegacyFold(state, turns) if mode == LEGACY else PaginatedFold(state, turns, strays)
 
 
@@ -179,8 +181,7 @@ def fold_anew(known: Outline, pause: Pause | None = None) -> Folded:
     """Fold all lines of a history.
 
     Raises:
-        DamagedCompression: a file is damaged.
-        OSError: one cannot be read.
+        OSError: a file cannot be read.
     """
     fold = known.new_fold()
     seen = [_fold_one(known, number, fold, 0, pause) for number in range(len(known.parts))]
@@ -190,7 +191,7 @@ def fold_anew(known: Outline, pause: Pause | None = None) -> Folded:
 def _fold_one(
     known: Outline,
     number: int,
-    fold: LegacyFold | PaginatedFold,
+    fold: AnyFold,
     offset: int,
     pause: Pause | None,
 ) -> Seen:

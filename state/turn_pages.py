@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from rollout.anchors import Anchor, key_of
-from rollout.persistence import LEGACY
+from rollout.persistence import PAGINATED
 from rollout.turns import Turn
 from rollout.wire import UNKNOWN
 from state.errors import AnchorNotFound, CursorAstray, InvalidCursor
@@ -63,7 +63,7 @@ def page_of_turns(folded: Folded, query: PageQuery) -> PageOf[Turn]:
         TooShort: the fold does not reach so far.
     """
     turns = folded.turns
-    if folded.known.mode == LEGACY:
+    if folded.known.mode != PAGINATED:
         start, stop = _legacy_range(turns, query)
     else:
         start, stop = _ordinal_range(folded, query)
@@ -76,7 +76,7 @@ def page_of_turns(folded: Folded, query: PageQuery) -> PageOf[Turn]:
         found = turns[start : min(start + wanted, stop)]
     if not found:
         return PageOf([])
-    make = _legacy_cursor if folded.known.mode == LEGACY else _turn_cursor
+    make = _legacy_cursor if folded.known.mode != PAGINATED else _turn_cursor
     further = make(query.thread_id, found[-1], False) if stop - start > wanted else None
     return PageOf(found, further, make(query.thread_id, found[0], True))
 
@@ -290,14 +290,14 @@ def items_of(folded: Folded, turn_id: str, item_ids: Sequence[str]) -> list[Item
 
 def turn_place(folded: Folded, thread_id: str) -> str | None:
     """A cursor at the last turn of a paginated thread, for what comes before it."""
-    if folded.known.mode == LEGACY or not folded.turns:
+    if folded.known.mode != PAGINATED or not folded.turns:
         return None
     return _turn_cursor(thread_id, folded.turns[-1], True)
 
 
 def item_place(folded: Folded, thread_id: str) -> str | None:
     """A cursor at the last item of a paginated thread, for what comes before it."""
-    if folded.known.mode == LEGACY:
+    if folded.known.mode != PAGINATED:
         return None
     if folded.partial:
         if folded.tail_item is None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rollout.anchors import Anchors, Place
 from rollout.history import Part
-from rollout.persistence import LEGACY
+from rollout.persistence import PAGINATED
 from rollout.shapes import Fields
 from rollout.thread_turns import Outline
 from rollout.turns import Turn
@@ -150,7 +150,7 @@ def load_steps(thread_id: str, home: Path) -> Steps[Folded | None]:
 def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[dict[str, Any]]) -> Folded:
     kept = [_turn(row) for row in rows if not row["stray"]]
     strays = [_turn(row) for row in rows if row["stray"]]
-    shown_from = 0 if mode == LEGACY else int(state["shown_from"])
+    shown_from = int(state["shown_from"]) if mode == PAGINATED else 0
     known = Outline(mode, [one.part for one in seen], None, shown_from)
     fold = resumed(mode, state, kept, strays)
     return Folded(known, seen, fold, stored_bytes=sum(one.end for one in seen))

@@ -91,9 +91,7 @@ class TurnIndex:
 
         Raises:
             Closed: this was closed meanwhile.
-            DamagedCompression: a file of the history is damaged.
-            FileUnusable: one cannot be read.
-            HistoryIncomplete: the thread's file has no ``session_meta``.
+            FileUnusable: a file of the history cannot be read.
             HistoryUnknown: it is written in an unknown way.
         """
         self._asking += 1

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from cli import output
 from cli.reading.blocks import Form, Role, block, folded
 from cli.reading.calls import picture, tool_call
-from rollout.dialogue import BARE, open_dialogue
+from rollout.bare import BARE
+from rollout.dialogue import open_dialogue
 from rollout.thread_turns import open_history
 from rollout.tool_calls import TOOL_CALL
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import UNSUPPORTED, Fault, invalid_request
-from rollout.errors import HistoryIncomplete, HistoryUnknown
+from rollout.errors import HistoryUnknown
 from rollout.letters import Matcher, Term
 from rollout.persistence import PAGINATED
 from rollout.snippets import cut, snippet
@@ -98,7 +98,7 @@ async def search_occurrences(call: Call, params: SearchOccurrences) -> dict[str,
     look = _Occurrences(thread_id, term, start, limit)
     try:
         data, following = await store.with_turns(thread_id, look.within)
-    except (HistoryIncomplete, HistoryUnknown):
+    except HistoryUnknown:
         return {"data": [], "nextCursor": None}
     cursor = None
     if following is not None:

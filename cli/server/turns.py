@@ -67,10 +67,11 @@ async def items_read(call: Call, params: p.ItemsRead) -> Fields:
 
 
 async def _check_items(call: Call, given: str) -> None:
-    """Refuse threads whose items are not listed: legacy ones, and those without a file."""
+    """Refuse threads whose items are not listed: legacy ones that Codex knows, and those without a
+    file."""
     store = await call.store()
     thread_id = call.id(given)
-    if call.draft(thread_id) or (await store.read_thread(thread_id))["history_mode"] == LEGACY:
+    if call.draft(thread_id) or not await store.lists_items(thread_id):
         raise Fault(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
 
 
