@@ -56,6 +56,28 @@ def test_the_corpus_has_the_turns_that_codex_gives(tmp_path: Path) -> None:
             _check_projected(client, thread)
 
 
+def test_items_of_turns_that_overlap_are_listed_in_the_order_of_their_lines(
+    tmp_path: Path,
+) -> None:
+    """As Codex lists them, while it tells turns one after the other: the turn of a review goes on
+    around the one of the reviewer."""
+    thread = "01a1d751-fb8a-7e71-b150-26a6d2970f85"
+    gold = recorded()["projected_items"][thread]["data"]
+    cli = Cli(copy_corpus(tmp_path / "home"), tmp_path)
+    with Server(cli, "--listen", "stdio://") as server:
+        client = server.client.begin()
+        for limit in 1, 2, 3, 4, 100:
+            asked: dict[str, Any] = {"threadId": thread, "limit": limit}
+            for direction, data in ("asc", gold), ("desc", gold[::-1]):
+                listed = walked(client, "thread/items/list", sortDirection=direction, **asked)
+                assert reduced(listed) == data
+        read = client.call("thread/read", threadId=thread, includeTurns=True)["thread"]["turns"]
+    by_turns = [(turn["id"], item["id"]) for turn in read for item in turn["items"]]
+    by_lines = [(each["turnId"], each["item"]["id"]) for each in gold]
+    assert sorted(by_turns) == sorted(by_lines)
+    assert by_turns != by_lines
+
+
 def _check_projected(client: Client, thread: str) -> None:
     old = OLD_PROJECTIONS.get(thread, set())
     of = "live" if thread in LIVE else "projected"
