@@ -4,6 +4,8 @@ for items, as of legacy threads."""
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,19 @@ def test_what_was_said_is_found_with_its_turn(cli: Cli) -> None:
     assert (place["kind"], place["turnId"]) == ("agentMessage", turns[0]["id"])
     assert place["itemId"] in [item["id"] for item in turns[0]["items"]]
     cli.run("search", "environment_context", "--all-sources", status=1)
+
+
+def test_an_index_of_an_earlier_version_has_what_was_said_read_again(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    write(cli.home, 1, encoded(bare("the question", "the answer")))
+    cli.run("search", "answer")
+    with closing(sqlite3.connect(cli.index)) as connection, connection:  # as v0004 left it
+        connection.execute("UPDATE said_threads SET mode = ''")
+        connection.execute("DELETE FROM said_docs")
+    cli.run("search", "answer", status=1)
+    with closing(sqlite3.connect(cli.index)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v0004'")
+    assert cli.run("search", "answer").lines
 
 
 def test_one_that_grows_is_read_anew(tmp_path: Path) -> None:
