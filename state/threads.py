@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from rollout.appender import RolloutAppender, timestamp
 from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
@@ -40,7 +38,6 @@ from state.listing import Page, Query, Row
 from state.moves import archive, delete, unarchive
 from state.recorder import RolloutRecorder
 from state.resumption import named_files, resumable, stored_history
-from state.schema import threads
 from state.turn_answers import Told
 from state.turn_rows import path_steps
 from state.turns import Closed, TurnIndex
@@ -456,13 +453,11 @@ class ThreadStore:
         return max(paths, key=precedence)
 
     async def _indexed_path(self, thread_id: str) -> str | None:
+        database = self.index.database
         try:
-            async with self.index.database.read() as connection:
-                c = threads.c
-                found: str | None = await connection.scalar(
-                    sa.select(c.rollout_path).where(c.id == thread_id)
-                )
-                return found
+            return database.at_once(path_steps(thread_id)) or await database.run(
+                path_steps(thread_id)
+            )
         except StateError:
             return None  # a broken index keeps nobody from writing
 
