@@ -22,10 +22,12 @@ from cli.reading.page import POLICY, rendered
 from cli.reading.redact import Redactor
 from rollout.lines import Line, parse_line
 
-from .command import COMMAND, Cli, Inside, thread_id, write_rollout
+from .command import COMMAND, Cli, thread_id, write_rollout
+from .reading import NEVER, call, cli, corpus, event, save, turn
 from .rollouts import THREAD_ID
-from .test_cli_show import NEVER, call, event, save, turn
 from .test_cli_terminal import HOSTILE
+
+__all__ = ["cli", "corpus"]
 
 KINDS = ["md", "html", "json", "jsonl"]
 PNG = (
@@ -45,18 +47,6 @@ HOSTILE_HTML = (
     "![x](http://x/y.png) ![y](data:image/svg+xml;base64,AAAA) [z](javascript:alert(1))"
     " <!-- & ]]> &lt; \" ' &#8238; &#x1b;[31m " + HOSTILE
 )
-
-
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    (tmp_path / "home" / "sessions").mkdir(parents=True)
-    return Inside(tmp_path / "home", tmp_path)
-
-
-@pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    base = tmp_path_factory.mktemp("export")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 def well_formed(html: str) -> ElementTree.Element:

@@ -14,9 +14,9 @@ from rollout.turn_counts import turn_counts
 from state.stats import DIMENSIONS
 
 from .command import Cli, Inside, write_rollout
+from .reading import turn
 from .rollouts import envelope
 from .test_cli_export import well_formed
-from .test_cli_show import turn
 from .test_cli_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
 
 PROJECTS = ["/w/one", "/w/two", "/w/one", "/w/\x1b[31m<b>three"]
