@@ -65,7 +65,7 @@ class Dialogue:
                 if (item := self._reader.item(anchor)) is not None:
                     yield item, anchor.kind == UNKNOWN
             return
-        behind = self.turns[number + 1 :][:1]
+        behind = self.turns[number + 1 : number + 2]
         end = behind[0].start.offset if behind else None
         file = self._reader.file(0)
         if self.mode == BARE:
@@ -109,8 +109,18 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
         history = open_history(path, find)
     except HistoryIncomplete:  # of its own file: it has no session_meta
         history = ThreadTurns(BARE, [Part(path, "", None, None)], [], [], None)
+    return dialogue_of(history, images=images)
+
+
+def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Dialogue:
+    """The dialogue of a thread whose turns are known; its messages are looked for if it has none.
+
+    Raises:
+        DamagedCompression: its file is damaged.
+        OSError: it cannot be read.
+    """
     if not history.turns and history.mode in (LEGACY, BARE):
-        turns = bare_turns(path)
+        turns = bare_turns(history.parts[-1].path)
         history = replace(history, mode=BARE, turns=turns)
     return Dialogue(history, images=images)
 

@@ -144,18 +144,28 @@ class Folded:
         """With what a last line says that has no newline yet: it counts if it can be read, as for
         Codex, but may still be written, so that nothing goes on from there."""
         own = self.own
-        if self.partial or own.part.end_ordinal is not None or own.size <= own.end:
-            return self
-        if not _readable_tail(own):
+        if self.partial or not _has_torn_line(own):
             return self
         fold = _copy(self.fold)
         fold_part(own.part, len(self.seen) - 1, fold, offset=own.end)
         return Folded(self.known, self.seen, fold)
 
 
+def settled(seen: Sequence[Seen]) -> bool:
+    """Whether what was found in these files is all that they hold now."""
+    *others, own = seen
+    known = all(one.is_same() or one.has_grown() for one in others)
+    return known and own.is_same() and not _has_torn_line(own)
+
+
+def _has_torn_line(own: Seen) -> bool:
+    """Whether a thread's own file ends with a line that can be read and has no newline."""
+    return own.part.end_ordinal is None and own.size > own.end and _readable_tail(own)
+
+
 def _readable_tail(own: Seen) -> bool:
     if own.part.path.name.endswith(COMPRESSED_SUFFIX):
-        return False  # whole ones are only made of finished files
+        return False  # it was folded with all others
     with own.part.path.open("rb") as file:
         file.seek(own.end)
         line = Line(own.end, file.readline())
@@ -197,8 +207,9 @@ def _fold_one(
     part = known.parts[number]
     # Before: what is written meanwhile counts as written later, and is looked at again.
     info = os.stat(part.path)
-    end = fold_part(part, number, fold, offset=offset, torn=False, pause=pause)
-    guard = "" if part.path.name.endswith(COMPRESSED_SUFFIX) else _guard(part.path, end)
+    finished = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
+    end = fold_part(part, number, fold, offset=offset, torn=finished, pause=pause)
+    guard = "" if finished else _guard(part.path, end)
     return Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, end, guard)
 
 
