@@ -143,7 +143,7 @@ def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
         "4 threads, 1,000 tokens",
         "",
         "threads         tokens  project",
-        "      1            400  /w/[31m<b>three",
+        "      1            400  /w/<b>three",
         "      2            400  /w/one",
         "… 1 more (--limit)",
     ]
