@@ -240,7 +240,8 @@ def test_files_are_whole_private_and_named(cli: Cli, tmp_path: Path) -> None:
         ([thread_id(1), "--format", "pdf"], 2),
         ([thread_id(1), "--json"], 2),
         (["nobody"], 3),
-        ([thread_id(1), "-o", "no/such/folder/x.md"], 7),
+        ([thread_id(1), "-o", "no/such/folder/x.md"], 2),
+        ([thread_id(1), "-o", "no/such/folder/"], 2),
     ],
     ids=str,
 )
@@ -249,6 +250,31 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, words: list[str], status: 
     ran = cli.run("export", *words, status=status)
     assert ran.out == ""
     assert ran.err
+
+
+def test_a_folder_is_made_if_it_is_named_as_one(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    write_rollout(cli.home, 2, "hello")
+    ids = [thread_id(1), thread_id(2)]
+    assert cli.run("export", ids[0], "-o", "one/").lines == [f"one/{ids[0]}.md"]
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [f"{ids[0]}.md"]
+    assert len(cli.run("export", *ids, "-o", "two/").lines) == 2
+    (tmp_path / "file").touch()
+    assert "file is no folder" in cli.run("export", ids[0], "-o", "file/", status=2).err
+    cli.run("export", "nobody", "-o", "three/", status=3)
+    assert not (tmp_path / "three").exists()
+    for words in (["export", ids[0], "-o", "no/x.md"], ["stats", "--html", "no/x.html"]):
+        assert "there is no folder no: make it first" in cli.run(*words, status=2).err
+
+
+def test_a_thread_that_is_named_twice_is_written_once(cli: Cli, tmp_path: Path) -> None:
+    path = write_rollout(cli.home, 1, "hello")
+    id_ = thread_id(1)
+    assert cli.run("export", id_, id_).out == cli.run("export", id_).out
+    names = [id_, id_.upper(), id_[:23], str(path), id_]
+    assert cli.run("export", *names, "-o", "out/").lines == [f"out/{id_}.md"]
+    listed = cli.run("export", "-", "-o", "out/", "--json", stdin="\n".join(names)).json
+    assert [each["id"] for each in listed["exported"]] == [id_]
 
 
 def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) -> None:
