@@ -119,7 +119,7 @@ def stats(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only threads created from then on: 2026-11-20, a time, or 7d."),
+        typer.Option(help="Only threads created from then on: 2026-11-20, a time, 12h, 7d, 2w."),
     ] = None,
     until: Annotated[
         str | None, typer.Option(help="Only threads created before then; as --since.")
@@ -147,7 +147,10 @@ def stats(
         try:
             limits.append(None if text is None else command.moment(text))
         except (ValueError, OverflowError):
-            raise typer.BadParameter(f"{option} is a day (2026-11-20), a time, or 7d") from None
+            forms = (
+                "a day (2026-11-20), a time (2026-11-20T12:00), or an age (30m, 12h, 7d, 2w, 1y)"
+            )
+            raise typer.BadParameter(f"{option} is {forms}") from None
     _check_target(places(context), page)
     status = command.run(
         places(context),
