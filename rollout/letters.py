@@ -113,17 +113,19 @@ class Term:
 
 
 def terms_of(query: str) -> list[Term]:
-    """The terms of a query: words, ``"phrases"``, and beginnings of words with a ``*`` behind."""
-    found: list[Term | None] = []
-    for match in _QUERY.finditer(query):
-        phrase, word = match.groups()
-        if phrase is not None:
-            found.append(Term.of(phrase, begins=True, ends=True))
-        elif len(word) > 1 and word.endswith("*"):
-            found.append(Term.of(word.rstrip("*"), begins=True))
-        else:
-            found.append(Term.of(word, begins=True, ends=True))
-    return list(dict.fromkeys(term for term in found if term is not None))
+    """The terms of a query: words and ``"phrases"``, both of which may go on where a ``*`` stands
+    behind them. None if none of them has a letter, a digit or a symbol: all there is would have
+    to be read for punctuation."""
+    matches = _QUERY.finditer(query)
+    found = [_term(match[2] if match[1] is None else match[1].strip()) for match in matches]
+    terms = list(dict.fromkeys(term for term in found if term is not None))
+    return terms if any(letters(piece).strip() for term in terms for piece in term.pieces) else []
+
+
+def _term(text: str) -> Term | None:
+    start = text.rstrip("*")
+    open_end = start != text and start != "" and not start[-1].isspace()
+    return Term.of(start if open_end else text, begins=True, ends=not open_end)
 
 
 class Matcher:

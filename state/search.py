@@ -21,7 +21,7 @@ from rollout.history import Find
 from rollout.letters import Matcher, Term, fold
 from rollout.spoken import Message, read_messages, read_spoken
 from state.cursor import Cursor, decode
-from state.errors import InvalidQuery
+from state.errors import NothingToFind
 from state.listing import LARGEST_PAGE, Query, Row, Steps, key_steps, rows_steps
 
 MATCHES: Final = "matches"
@@ -52,7 +52,7 @@ class Search:
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise InvalidQuery("there is nothing to look for: no word and no text")
+            raise NothingToFind
 
     @property
     def sort_key(self) -> str:
