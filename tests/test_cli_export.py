@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cli.reading import redact
+from cli.reading import secrets
 from cli.reading.errors import RedactorMissing
 from cli.reading.markdown import fenced, inline, stands_alone
 from cli.reading.page import POLICY, rendered
@@ -397,11 +397,11 @@ def test_without_its_library_redaction_says_what_to_install(
 ) -> None:
     write_rollout(cli.home, 1, "hello")
     monkeypatch.setitem(sys.modules, "detect_secrets.core.plugins.util", None)
-    redact._patterns.cache_clear()
+    secrets.patterns.cache_clear()
     try:
         ran = cli.run("export", thread_id(1), "--redact", status=2)
     finally:
-        redact._patterns.cache_clear()
+        secrets.patterns.cache_clear()
     assert ran.out == ""
     assert "pip install 'threadkeep[redact]'" in ran.err
     assert "detect-secrets" in str(RedactorMissing())
