@@ -47,6 +47,7 @@ from state.errors import (
     NoCodexBackup,
     NotAnIndex,
     NotArchived,
+    NothingToFind,
     NotResumable,
     PlanOutdated,
     RecorderClosed,
@@ -101,6 +102,11 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
     ),
     InvalidQuery: Outcome(USAGE, "invalid_query", "see threadkeep list --help"),
+    NothingToFind: Outcome(
+        USAGE,
+        "nothing_to_find",
+        'give words, beginnings of words (word*) or "phrases"; --literal takes any text',
+    ),
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),

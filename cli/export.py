@@ -20,8 +20,10 @@ from cli.run import catch_up, read_index
 from rollout.errors import RolloutError
 from rollout.lines import BadLine, Line, parse_line
 from rollout.spliced import raw_lines
+from state.change import home_written
 from state.errors import FileUnusable, StateError
 from state.index import ThreadIndex
+from state.listing import Row
 
 if TYPE_CHECKING:
     from cli.reading.redact import Redactor
@@ -42,34 +44,38 @@ def run(
     kind: Kind,
     target: Path | None,
     *,
+    folder: bool,
     redact: bool,
     as_json: bool,
 ) -> int:
-    """Write threads, each to a file of its own, or one to stdout. Gives the exit status."""
+    """Write threads, each once, to files of the ``folder`` that ``target`` is, or one to the file
+    that it is, or to stdout. Gives the exit status."""
     if list(references) == ["-"]:
         references = [line.strip() for line in sys.stdin if line.strip()]
-    into_folder = len(references) > 1 or (target is not None and target.is_dir())
     redactor: Redactor | None = None
     if redact:
         from cli.reading import redact as module
 
         redactor = module.Redactor()
-    written: list[dict[str, Any]] = []
+    written: dict[str, dict[str, Any]] = {}
     failed: list[tuple[str, RolloutError | StateError]] = []
 
     async def work(index: ThreadIndex) -> Reading | None:
         await catch_up(index)
         for reference in references:
             try:
-                reading = await _opened(index, reference, redactor)
+                row = await index.thread(reference)
+                id_ = row["id"]
+                if id_ in written:
+                    continue
+                reading = await _opened(index, row, redactor)
                 if target is None:
                     return reading
-                id_ = reading.row["id"]
-                path = target / f"{id_}.{kind}" if into_folder else target
+                path = _inside(target, f"{id_}.{kind}") if folder else target
                 with reading:
                     size = await asyncio.to_thread(save, path, _content(reading, kind, redactor))
                 cut = damage.document(reading.dialogue.damage, places.home)
-                written.append({"id": id_, "path": str(path), "sizeBytes": size, "damage": cut})
+                written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
                 if not as_json:
                     output.line(str(path))
                 damage.tell(reading.dialogue.damage, places.home, id_)
@@ -86,7 +92,7 @@ def run(
                 output.write(piece)
         damage.tell(reading.dialogue.damage, places.home, reading.row["id"])
     if as_json:
-        output.data(_document(written, failed, redactor))
+        output.data(_document([*written.values()], failed, redactor))
     for reference, error in failed:
         output.say(output.one_line(f"threadkeep: {reference}: {error}"))
         output.say(f"  {outcome(error).hint}")
@@ -96,8 +102,14 @@ def run(
     return errors.SOME_UNREADABLE if failed else errors.OK
 
 
-async def _opened(index: ThreadIndex, reference: str, redactor: "Redactor | None") -> Reading:
-    row = await index.thread(reference)
+def _inside(folder: Path, name: str) -> Path:
+    """A place in a folder, which is made if it is not there."""
+    with home_written(folder):
+        folder.mkdir(exist_ok=True)
+    return folder / name
+
+
+async def _opened(index: ThreadIndex, row: Row, redactor: "Redactor | None") -> Reading:
     if redactor is None:
         return await opened(index, row, Wanted(), images=True)
     redactor.look_at(row["cwd"], str(index.home))

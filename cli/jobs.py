@@ -10,7 +10,6 @@ from cli.run import caught_up_said, with_index
 from rollout.scan import check_home
 from state.index import ThreadIndex
 from state.reindex import reindex
-from state.said_fill import forget_said
 from state.sync import Counts
 
 
@@ -30,7 +29,8 @@ def run_backfill(
                 counts = await index.backfill(
                     report, lease_s=lease_s, batch_files=batch_files, force=force
                 )
-        await _fill_said(index, force=force)
+        if note := await caught_up_said(index, afresh=force):
+            output.say(note)
         return counts, complete
 
     try:
@@ -40,16 +40,6 @@ def run_backfill(
         return errors.INTERRUPTED
     words = "The backfill was complete; caught up" if was_complete else "Backfill complete"
     return _end("backfill", words, counts, began, as_json)
-
-
-async def _fill_said(index: ThreadIndex, *, force: bool) -> None:
-    """Go on with what was said, after the threads themselves."""
-    if force:
-        async with index.database.write() as connection:
-            await forget_said(connection)
-    note = await caught_up_said(index)
-    if note:
-        output.say(note)
 
 
 def run_sync(places: Places, *, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -147,19 +147,33 @@ def say(text: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """``text`` safe for a terminal on one line: no control characters, no runs of blanks."""
+    """``text`` safe for a terminal on one line: no escape sequences, no control characters, no
+    runs of blanks."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
     clean = "".join(
         " " if character.isspace() else character
-        for character in text
+        for character in _SEQUENCE.sub("", text)
         if character.isspace() or unicodedata.category(character) not in _UNPRINTED
     )
     return " ".join(clean.split())
 
 
-def one_line_inside(text: str) -> str:
-    """As :func:`one_line`, for a piece of a line: blanks at its ends stay."""
+def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+    """As :func:`one_line`, in pieces, each with whether it is one of ``spans``, which are in
+    order and apart; blanks between pieces stay."""
+    # As long as it was, so that the spans still fit; sequences go even if a span begins in one.
+    text = _SEQUENCE.sub(lambda found: "\0" * len(found[0]), text)
+    end = 0
+    for start, stop in spans:
+        yield _inside(text[end:start]), False
+        yield _inside(text[start:stop]), True
+        end = stop
+    yield _inside(text[end:]), False
+
+
+def _inside(text: str) -> str:
+    text = text.replace("\0", "")
     front, back = text[:1].isspace(), text[-1:].isspace()
     clean = one_line(text)
     return f"{' ' * front}{clean}{' ' * (back and bool(clean))}"
@@ -168,8 +182,8 @@ def one_line_inside(text: str) -> str:
 def many_lines(text: str) -> str:
     """``text`` safe for a terminal on the lines that it has: newlines and tabs stay, and escape
     sequences go with all that belongs to them."""
-    if "\x1b" in text or "\x9b" in text or "\x9d" in text:
-        text = re.sub(_SEQUENCE, "", text)
+    if not text.isascii() or "\x1b" in text:
+        text = _SEQUENCE.sub("", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return printable(text)
@@ -188,10 +202,13 @@ def printable(text: str) -> str:
     return text.translate(unwanted) if unwanted else text
 
 
-# Commands of terminals: with parameters; texts such as titles, to their end; and short ones.
-_SEQUENCE = (
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+# Commands of terminals: with parameters, whole or cut off; texts such as titles, to their end; and
+# short ones. Characters of the other spelling are also what is left of letters that were read in
+# the wrong encoding: such a one begins a text only if that has an end.
+_SEQUENCE: Final = re.compile(
+    r"(?:\x1b\[|\x9b)(?:[0-?]*[ -/]*[@-~]|[0-?]*)"
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|[\x9d\x90\x98\x9e\x9f][^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]?"
 )
 

@@ -60,9 +60,14 @@ def export(
             show_default=False,
         ),
     ] = None,
-    target: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A file, or a folder for files that are named by ids."),
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A file, or a folder for files that are named by ids; FOLDER/ is made.",
+        ),
     ] = None,
     redact: Annotated[
         bool, typer.Option("--redact", help="Without secrets, e-mails, home folders, user names.")
@@ -72,20 +77,30 @@ def export(
     """Write threads as files that stand by themselves: Markdown, HTML, JSON or raw lines."""
     from cli import export as command
 
+    target = None if output is None else Path(output)
     kinds = [each.value for each in command.Kind]
     named = kind or (target.suffix[1:] if target and target.suffix[1:] in kinds else "md")
     if named not in kinds:
         raise typer.BadParameter(f"--format is one of {', '.join(kinds)}")
     if not threads:
         raise typer.BadParameter("name threads, or give their ids on stdin to -")
-    folder = target is not None and target.is_dir()
+    threads = [*dict.fromkeys(threads)]
+    folder = target is not None and (target.is_dir() or str(output).endswith(os.sep))
+    if target is not None and folder and target.exists() and not target.is_dir():
+        raise typer.BadParameter(f"{target} is no folder")
     if (len(threads) > 1 or threads == ["-"]) and not folder:
-        raise typer.BadParameter("several threads go into a folder that is there: --output DIR")
+        raise typer.BadParameter("several threads go into a folder: --output FOLDER/")
     if as_json and target is None:
         raise typer.BadParameter("--json tells what was written with --output")
-    _check_free(places(context), target)
+    _check_target(places(context), target)
     status = command.run(
-        places(context), threads, command.Kind(named), target, redact=redact, as_json=as_json
+        places(context),
+        threads,
+        command.Kind(named),
+        target,
+        folder=folder,
+        redact=redact,
+        as_json=as_json,
     )
     raise typer.Exit(status)
 
@@ -104,7 +119,7 @@ def stats(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only threads created from then on: 2026-11-20, a time, or 7d."),
+        typer.Option(help="Only threads created from then on: 2026-11-20, a time, 12h, 7d, 2w."),
     ] = None,
     until: Annotated[
         str | None, typer.Option(help="Only threads created before then; as --since.")
@@ -132,8 +147,11 @@ def stats(
         try:
             limits.append(None if text is None else command.moment(text))
         except (ValueError, OverflowError):
-            raise typer.BadParameter(f"{option} is a day (2026-11-20), a time, or 7d") from None
-    _check_free(places(context), page)
+            forms = (
+                "a day (2026-11-20), a time (2026-11-20T12:00), or an age (30m, 12h, 7d, 2w, 1y)"
+            )
+            raise typer.BadParameter(f"{option} is {forms}") from None
+    _check_target(places(context), page)
     status = command.run(
         places(context),
         filters.query(archived=archived),
@@ -148,11 +166,13 @@ def stats(
     raise typer.Exit(status)
 
 
-def _check_free(here: Places, target: Path | None) -> None:
+def _check_target(here: Places, target: Path | None) -> None:
     """Refuse to write where the threads are, or over the index: what is written takes the place
-    of what was there."""
+    of what was there. Refuse it where there is no folder, too."""
     if target is None:
         return
+    if not target.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {target.parent}: make it first")
     real, home, index = (Path(os.path.realpath(path)) for path in (target, here.home, here.index))
     if real == home or real.is_relative_to(home):
         raise typer.BadParameter(f"{target} lies in the Codex home, where nothing is written")

@@ -80,8 +80,9 @@ async def caught_up(index: ThreadIndex) -> str:
     )
 
 
-async def caught_up_said(index: ThreadIndex) -> str:
-    """Have the full-text search catch up, with a progress bar: why not all may be found, if so."""
+async def caught_up_said(index: ThreadIndex, *, afresh: bool = False) -> str:
+    """Have the full-text search catch up, or begin ``afresh``, with a progress bar: why not all may
+    be found, if so."""
     if SERVING.get() is not None:
         return ""  # somebody does so
     from state.said_fill import caught_up_said as caught_up
@@ -89,7 +90,7 @@ async def caught_up_said(index: ThreadIndex) -> str:
 
     try:
         with output.progress("indexing what was said", "threads") as report:
-            if await caught_up(index, report):
+            if await caught_up(index, report, afresh=afresh):
                 return ""
     except IndexBusy as busy:
         index.database.wait_no_more()

@@ -227,12 +227,6 @@ def _marked(place: "Place") -> Any:
     from rich.text import Text
 
     line = Text(f"  {_WHO.get(place.kind, place.kind):>5}  ", style="dim")
-    end = 0
-    for start, stop in place.snippet.spans:
-        line.append(output.one_line_inside(place.snippet.text[end:start]), style="not dim")
-        line.append(
-            output.one_line_inside(place.snippet.text[start:stop]), style="not dim bold yellow"
-        )
-        end = stop
-    line.append(output.one_line_inside(place.snippet.text[end:]), style="not dim")
+    for piece, marked in output.one_line_marked(place.snippet.text, place.snippet.spans):
+        line.append(piece, style="not dim bold yellow" if marked else "not dim")
     return line

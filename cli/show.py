@@ -27,10 +27,17 @@ def run(
     from cli.reading.pager import sink
     from cli.reading.text import written
     from cli.reading.thread import opened
+    from state.turns import TurnIndex
 
     async def work(index: ThreadIndex) -> "Reading":
         await catch_up(index)
-        return await opened(index, await index.thread(reference), wanted)
+        row = await index.thread(reference)
+        index.database.wait_no_more()  # what is found is shown, and kept if that can be at once
+        turns = TurnIndex(index)
+        try:
+            return await opened(index, row, wanted, turns=turns)
+        finally:
+            await turns.close()
 
     with read_index(places, work) as reading:
         if as_json:

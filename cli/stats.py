@@ -1,5 +1,6 @@
 """``threadkeep stats``: threads, turns and tokens by day, project, model and so on."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,17 +16,31 @@ from state.stats import DIMENSIONS, TIMES, Statistics, Tally, statistics
 USUAL: Final = ("day", "project", "model")
 
 
+_AGO: Final = re.compile(r"(\d{1,5})([mhdwy])")
+_UNITS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "y": timedelta(days=365),
+}
+"""Those of :func:`cli.output.age`, which lists show."""
+
+
 def moment(text: str, *, now: datetime | None = None) -> int:
-    """A day (``2026-11-20``), a time, or how many days ago (``7d``), in ms since 1970; days are
-    those of UTC.
+    """A day (``2026-11-20``), a time, or how long ago (``30m``, ``12h``, ``7d``, ``2w``, ``1y``;
+    from days on it is the beginning of a day), in ms since 1970; days are those of UTC.
 
     Raises:
+        OverflowError: that is before all times.
         ValueError: it is none of these.
     """
-    if text.endswith("d") and text[:-1].isdecimal() and len(text) < 7:
+    ago = _AGO.fullmatch(text)
+    if ago:
         now = now or datetime.now(UTC)
-        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return int((day - timedelta(days=int(text[:-1]))).timestamp() * 1000)
+        if ago[2] not in "mh":
+            now = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return int((now - int(ago[1]) * _UNITS[ago[2]]).timestamp() * 1000)
     found = datetime.fromisoformat(text)
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     return int(found.timestamp() * 1000)

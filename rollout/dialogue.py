@@ -61,7 +61,7 @@ class Dialogue:
                 if (item := self._reader.item(anchor)) is not None:
                     yield item, anchor.kind == UNKNOWN
             return
-        behind = self.turns[number + 1 :][:1]
+        behind = self.turns[number + 1 : number + 2]
         end = behind[0].start.offset if behind else None
         file = self._reader.file(0)
         if self.mode == BARE:
@@ -100,9 +100,17 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
     """
-    history = open_history(path, find)
+    return dialogue_of(open_history(path, find), images=images)
+
+
+def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Dialogue:
+    """The dialogue of a thread whose turns are known; its messages are looked for if it has none.
+
+    Raises:
+        OSError: its file cannot be read.
+    """
     if not history.turns and history.mode == LEGACY:
         fold = BareFold()
-        fold_file(path, fold, damage=[])
+        fold_file(history.parts[-1].path, fold, damage=[])
         history = replace(history, mode=BARE, turns=fold.turns)
     return Dialogue(history, images=images)

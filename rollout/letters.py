@@ -20,6 +20,8 @@ _SPACED: Final = (
 )
 """Scripts that are written without blanks, and Hangul: Thai to Burmese, Khmer, kana, Han."""
 _IS_SPACED: Final = re.compile(f"[{_SPACED}]")
+_ENOUGH: Final = 8
+"""So many letters a trigram each, or a step more."""
 _WORD: Final = rf"[^\W{_SPACED}]"
 _IS_WORD: Final = re.compile(_WORD)
 _MARKS: Final = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
@@ -94,7 +96,8 @@ class Term:
     def trigrams(self) -> list[str]:
         """Trigrams that the letters of every text have that matches; none if that tells nothing.
 
-        They cover the term together: more of them would cost more than they exclude.
+        They cover the term together, and overlap in a short one, which has few to exclude texts
+        with (of 20,000 threads 2,804 have those that cover ``file``, and 984 all four).
         """
         shown = re.sub(" +", " ", " ".join(self.pieces).translate(_LETTERS))
         if self.begins and _IS_WORD.match(self.pieces[0]):
@@ -103,23 +106,26 @@ class Term:
             shown += " "
         if len(shown) < 3:
             return []
-        starts = (*range(0, len(shown) - 3, 3), len(shown) - 3)
+        step = min(-(-len(shown) // _ENOUGH), 3)
+        starts = (*range(0, len(shown) - 3, step), len(shown) - 3)
         found = dict.fromkeys(shown[start : start + 3] for start in starts)
         return [piece for piece in found if piece.strip()]
 
 
 def terms_of(query: str) -> list[Term]:
-    """The terms of a query: words, ``"phrases"``, and beginnings of words with a ``*`` behind."""
-    found: list[Term | None] = []
-    for match in _QUERY.finditer(query):
-        phrase, word = match.groups()
-        if phrase is not None:
-            found.append(Term.of(phrase, begins=True, ends=True))
-        elif len(word) > 1 and word.endswith("*"):
-            found.append(Term.of(word.rstrip("*"), begins=True))
-        else:
-            found.append(Term.of(word, begins=True, ends=True))
-    return list(dict.fromkeys(term for term in found if term is not None))
+    """The terms of a query: words and ``"phrases"``, both of which may go on where a ``*`` stands
+    behind them. None if none of them has a letter, a digit or a symbol: all there is would have
+    to be read for punctuation."""
+    matches = _QUERY.finditer(query)
+    found = [_term(match[2] if match[1] is None else match[1].strip()) for match in matches]
+    terms = list(dict.fromkeys(term for term in found if term is not None))
+    return terms if any(letters(piece).strip() for term in terms for piece in term.pieces) else []
+
+
+def _term(text: str) -> Term | None:
+    start = text.rstrip("*")
+    open_end = start != text and start != "" and not start[-1].isspace()
+    return Term.of(start if open_end else text, begins=True, ends=not open_end)
 
 
 class Matcher:

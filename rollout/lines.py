@@ -8,8 +8,11 @@ without an object being made, however long it is.
 *torn*: the last line of a file when it has no newline. It is given with ``ended=False``.
 """
 
+import errno
 import json
+import os
 import re
+import stat
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -266,6 +269,10 @@ def compact_json(value: object) -> str | None:
             return None
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 @contextmanager
 def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterator[RolloutStream]:
     """The content of a rollout as a byte stream, decompressed when its name ends in ``.zst``.
@@ -275,9 +282,12 @@ def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterat
     Whoever writes gives none, and reading raises :class:`rollout.errors.DamagedCompression`.
 
     Raises:
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened, or is not a regular one: a pipe that took the name
+            of a rollout would be waited for.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         if not str(path).endswith(COMPRESSED_SUFFIX):
             yield file
             return

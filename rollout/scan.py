@@ -52,7 +52,7 @@ def scan_home(home: Path) -> Iterator[FoundFile]:
 def stat_file(home: Path, path: str) -> FoundFile | None:
     """The entry for one path as :func:`scan_home` would give it; None if it is gone."""
     try:
-        info = os.lstat(f"{home}/{path}")  # for each row of a page: no Path is made
+        info = os.lstat(os.path.join(home, path))  # an absolute path stays
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL is in no file's name
         return None
     except OSError as error:

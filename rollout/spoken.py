@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rollout.anchors import Anchor, key_of
 from rollout.bare import BARE, bare_item, bare_payload
@@ -42,7 +42,7 @@ class _Messages:
         rb"response_item|turn_context|world_state|compacted|token_usage_record|realtime_item"
         rb'|event_msg","payload":\{"type":"(?!'
         rb'user_message"|agent_message"|item_completed"|thread_rolled_back")[a-z_]{1,60}'
-        rb')"'
+        rb')"(?!,"call_id":"item-)'
     )
 
 
@@ -306,7 +306,11 @@ class _Reading:
     def _legacy(self, line: Item, offset: int) -> None:
         payload = line.get("payload")
         kind = payload.get("type") if isinstance(payload, dict) else None
-        if line.get("type") != "event_msg" or kind not in _EVENTS:
+        if line.get("type") != "event_msg":
+            return
+        if kind not in _EVENTS:
+            if _has_made_up_id(payload):
+                self._note_odd()
             return
         if kind == ROLLED_BACK:
             self._note_odd()
@@ -340,6 +344,15 @@ class _Reading:
         guard = guard_of(stream, self._end) if goes_on else ""
         place = (path, *identity(info), self._mode, files)
         return Spoken(*place, self.messages, self._end, guard, self.highest, added)
+
+
+def _has_made_up_id(payload: Any) -> bool:
+    """Whether an item has an id such as messages are given (§14.3): it takes their place then."""
+    if not isinstance(payload, dict):
+        return False
+    item = payload.get("item")
+    ids = (payload.get("call_id"), item.get("id") if isinstance(item, dict) else None)
+    return any(isinstance(id_, str) and id_.startswith("item-") for id_ in ids)
 
 
 def _stat(full: Path, stream: RolloutStream) -> os.stat_result:

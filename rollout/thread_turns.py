@@ -39,7 +39,7 @@ class ThreadTurns:
 
     mode: str
     parts: list[Part]
-    turns: list[Turn]
+    turns: Sequence[Turn]
     strays: list[Turn]
     """Items of turns that never were (§15.3)."""
     missing: HistoryIncomplete | None

@@ -1,4 +1,4 @@
-"""Check the index database itself: its pages, its schema, and the title search beside the rows.
+"""Check the index database itself: its pages, its schema, and the searches beside the rows.
 
 Whether rows say what the files say is another question.
 """
@@ -19,7 +19,10 @@ from state.schema import CWD_INDEXES, metadata
 
 KINDS: Final = {
     code: Kind(code, ERROR, "threadkeep repair")
-    for code in ("index_damaged", "schema_differs", "foreign_key_broken", "title_index_differs")
+    for code in (
+        *("index_damaged", "schema_differs", "foreign_key_broken"),
+        *("title_index_differs", "search_index_differs"),
+    )
 }
 
 _MOST_MESSAGES: Final = 1000
@@ -27,6 +30,10 @@ _OBJECTS: Final = (
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
     r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'thread\_titles\_%' ESCAPE '\'"
     r" AND name NOT LIKE 'said\_trigrams\_%' ESCAPE '\'"
+)
+_NEVER_SEARCHED: Final = (
+    "SELECT count(*) FROM threads WHERE row_id NOT IN (SELECT row_id FROM said_threads)"
+    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
 )
 _UNFINISHED: Final = "SELECT 1 FROM backfill_state WHERE status <> 'complete'"
 
@@ -80,6 +87,7 @@ def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
         yield from _schema_differences(copy)
         yield from _broken_references(copy)
         yield from _title_differences(copy)
+        yield from _said_differences(copy)
 
 
 def _is_damage(error: Exception) -> bool:
@@ -170,17 +178,33 @@ def _meaning(kind: str, sql: str) -> str:
 
 
 def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
-    if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'thread_titles'").fetchone():
+    if reason := _search_fault(copy, "thread_titles", 1):
+        message = "The title search does not hold what the threads are called."
+        yield Finding(KINDS["title_index_differs"], message, measured=reason)
+
+
+def _said_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
+    kind = KINDS["search_index_differs"]
+    if reason := _search_fault(copy, "said_trigrams", 0):
+        yield Finding(kind, "The full-text search is damaged.", measured=reason)
         return
     try:
-        copy.execute(
-            "INSERT INTO thread_titles (thread_titles, rank) VALUES ('integrity-check', 1)"
-        )
+        (lacking,) = copy.execute(_NEVER_SEARCHED).fetchone()
+    except sqlite3.OperationalError:
+        return  # a table is missing, which has been told
+    if lacking:
+        message = "The full-text search knows nothing of some threads, and does not mean to look."
+        yield Finding(kind, message, measured=f"{lacking} threads", expected="none")
+
+
+def _search_fault(copy: sqlite3.Connection, table: str, rank: int) -> str | None:
+    """What FTS5 finds wrong with a table; with ``rank`` 1 also beside the rows it was made of."""
+    if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
+        return None
+    try:
+        copy.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', ?)", [rank])
     except SQLITE_ERRORS as error:
         if not _is_damage(error):
             raise
-        yield Finding(
-            KINDS["title_index_differs"],
-            "The title search does not hold what the threads are called.",
-            measured=str(error),
-        )
+        return str(error)
+    return None

@@ -23,6 +23,7 @@ StateError
 ├ ThreadExists(thread_id)
 ├ InvalidCursor(cursor, reason)
 ├ InvalidQuery(reason)
+│ └ NothingToFind()
 ├ InvalidFolder(reason)
 ├ InvalidSql(reason)
 ├ AliasCycle(old, new)
@@ -239,6 +240,13 @@ class CursorAstray(InvalidCursor):
 
 class InvalidQuery(StateError):
     """Filters that contradict each other or have no meaning."""
+
+
+class NothingToFind(InvalidQuery):
+    """A search without anything to look for."""
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing to look for: no letter, no digit and no symbol")
 
 
 class AnchorNotFound(InvalidQuery):

@@ -28,7 +28,6 @@ from state.journal import finish_moves
 from state.lease import DEFAULT_LEASE_S
 from state.ledger import Changes
 from state.listing import (
-    COLUMNS,
     Hidden,
     Page,
     Query,
@@ -36,6 +35,7 @@ from state.listing import (
     Steps,
     hidden_steps,
     page_steps,
+    rows_steps,
     short_id_steps,
 )
 from state.place import on_network_drive
@@ -124,6 +124,10 @@ class ThreadIndex:
             AmbiguousThread: more than one thread fits.
             ThreadNotFound: none does; or it has a file, of which nothing can be read.
         """
+        if exact := parse_uuid(reference):
+            row = (self.database.at_once(rows_steps([exact])) or {}).get(exact)
+            if row is not None and is_fresh(self.home, row):
+                return row
         looked = False
         for _ in range(_REPAIR_ROUNDS):
             ids = await self.resolve(reference)
@@ -283,13 +287,7 @@ class ThreadIndex:
 
     async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of threads as the index has them, by id."""
-        names = COLUMNS.split(", ")
-        columns = [threads.c[name] for name in names]
-        async with self.database.read() as connection:
-            found = await connection.execute(
-                sa.select(*columns).where(rows.among(threads.c.id, ids))
-            )
-            return {row.id: dict(row._mapping) for row in found}
+        return await self.database.run(rows_steps(ids))
 
     async def resolve(self, reference: str) -> list[str]:
         """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""

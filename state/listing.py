@@ -18,6 +18,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeVar
 
+import orjson
+
 from rollout.paths import parse_uuid
 from rollout.source import SOURCE_KINDS, kinds_selected
 from state.aliases import ALIASES_SQL, origins
@@ -187,9 +189,7 @@ def page_steps(query: Query) -> "Steps[Page]":
     keys = more[: query.limit]
     if not keys:
         return Page([])
-    marks = ",".join("?" * len(keys))
-    rows = yield (f"SELECT {COLUMNS} FROM threads WHERE id IN ({marks})", [id_ for _, id_ in keys])
-    by_id = {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
+    by_id = yield from rows_steps([id_ for _, id_ in keys])
     found = [by_id[id_] for _, id_ in keys if id_ in by_id]
     place_after = _cursor(query, *keys[-1]) if len(more) > query.limit else None
     # Codex's begins 1 ms before the first entry, so that the opposite list holds it again.
@@ -199,6 +199,13 @@ def page_steps(query: Query) -> "Steps[Page]":
         replace(query, descending=not query.descending, cursor=None), keys[0][0] + step, beyond
     )
     return Page(found, place_after, back)
+
+
+def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
+    """The rows of those threads that the index has, by id."""
+    asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    rows = yield asked, [orjson.dumps(ids).decode()]
+    return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
 
 
 def _cursor(query: Query, key_ms: int, thread_id: str) -> str:

@@ -20,6 +20,7 @@ _CATCH_UP: Final = (
 )
 _FACTS: Final = ("fact_not_indexed", "fact_not_in_journal")
 _TITLES: Final = "title_index_differs"
+_SAID: Final = "search_index_differs"
 
 
 @dataclass(slots=True)
@@ -33,6 +34,8 @@ class Plan:
     paths: set[str] = field(default_factory=set)
     """Files that are read again."""
     titles: bool = False
+    said: bool = False
+    """Whether what was said in all threads is indexed anew."""
     facts: bool = False
     catch_up: set[str] = field(default_factory=set)
     """Kinds of findings that catching up with the files mends."""
@@ -50,6 +53,8 @@ class Plan:
             self.facts = True
         elif code == _TITLES:
             self.titles = True
+        elif code == _SAID:
+            self.said = True
         elif finding.kind.mend is None:
             self.stays += finding.kind.severity != NOTE
         else:
@@ -59,9 +64,18 @@ class Plan:
                 self.rebuild = self.rebuild or finding.message
 
     def __bool__(self) -> bool:
-        return bool(
-            self.rebuild or self.threads or self.paths or self.titles or self.facts or self.catch_up
-        )
+        return bool(self.rebuild or self._parts != Plan()._parts)
+
+    @property
+    def _parts(self) -> list[object]:
+        return [
+            sorted(self.threads),
+            sorted(self.paths),
+            self.titles,
+            self.said,
+            self.facts,
+            sorted(self.catch_up),
+        ]
 
     @property
     def steps(self) -> list[str]:
@@ -79,6 +93,8 @@ class Plan:
             found.append(f"read again what belongs to {whose}, and write their rows anew")
         if self.titles:
             found.append("build the title search anew")
+        if self.said:
+            found.append("index anew what was said in all threads")
         if self.catch_up:
             found.append("catch up with the files (threadkeep sync does that too)")
         return found
@@ -86,12 +102,5 @@ class Plan:
     @property
     def id(self) -> str:
         """Names the plan: the same findings give the same one."""
-        value = [
-            self.rebuild,
-            sorted(self.threads),
-            sorted(self.paths),
-            self.titles,
-            self.facts,
-            sorted(self.catch_up),
-        ]
+        value = [self.rebuild, *self._parts]
         return hashlib.blake2b(orjson.dumps(value), digest_size=4).hexdigest()

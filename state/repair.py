@@ -1,7 +1,7 @@
 """Mend what :mod:`state.verify` finds in an index: a plan first, then, on request, the work.
 
 Every mend is one of few: build the index anew, read files again, catch up with the files, set
-facts, rebuild the title search. Rollouts are read, never written.
+facts, rebuild a search. Rollouts are read, never written.
 """
 
 import sqlite3
@@ -24,6 +24,7 @@ from state.index import open_index
 from state.plan import Plan
 from state.reindex import reindex
 from state.rows import forget_inputs
+from state.said_fill import fill_said
 from state.schema import path_aliases, rollout_files, threads, user_facts
 from state.store import store_files
 from state.sync import Report, load_context, reread
@@ -145,6 +146,8 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
         async with database.write() as connection:
             await forget_inputs(connection)  # so that names are set anew
         await opened.catch_up(report)
+        if plan.said:
+            await fill_said(opened, report, afresh=True)
 
 
 async def _level_facts(connection: AsyncConnection, index: Path) -> None:

@@ -63,8 +63,9 @@ async def fill_said(
     *,
     lease_s: float = DEFAULT_LEASE_S,
     batch_threads: int = BATCH_THREADS,
+    afresh: bool = False,
 ) -> Counts:
-    """Run the job to its end, from wherever the last worker left it.
+    """Run the job to its end, from wherever the last worker left it, or ``afresh``.
 
     Raises:
         LeaseHeld: another worker is at it.
@@ -73,19 +74,21 @@ async def fill_said(
     async with index.database.read() as connection:
         count = await connection.scalar(sa.select(sa.func.count()).select_from(said_pending))
         job = await job_row(connection, said_state)
-    if not count and job.status == "complete":
+    if not count and job.status == "complete" and not afresh:
         return Counts()
 
     def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
-        return _Job(index, lease, batch_threads, report).run()
+        return _Job(index, lease, batch_threads, report).run(afresh=afresh)
 
     return await run_leased(index.database, work, lease_s=lease_s, job=said_state)
 
 
-async def caught_up_said(index: ThreadIndex, report: Report | None = None) -> bool:
+async def caught_up_said(
+    index: ThreadIndex, report: Report | None = None, *, afresh: bool = False
+) -> bool:
     """Have the search know everything: False if another worker is at it, which may take long."""
     with suppress(LeaseHeld, LeaseLost):
-        await fill_said(index, report)
+        await fill_said(index, report, afresh=afresh)
         return True
     return False
 
@@ -101,10 +104,13 @@ class _Job:
         self._counts = Counts()
         self._pool: ProcessPoolExecutor | None = None
 
-    async def run(self) -> Counts:
+    async def run(self, *, afresh: bool) -> Counts:
         done: set[tuple[Any, ...]] = set()
         try:
-            await self._rebuild_if_wasteful()
+            async with self._index.database.write() as connection:
+                await self._lease.renew(connection, now_ms())
+                if afresh or await _is_wasteful(connection):
+                    await _forget(connection)
             # What is changed meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)
@@ -193,22 +199,19 @@ class _Job:
         find = finder(self._index)
         return await asyncio.to_thread(read_documents, self._index.home, thread, earlier, find)
 
-    async def _rebuild_if_wasteful(self) -> None:
-        """Begin anew if most of what the index holds counts no more."""
-        async with self._index.database.write() as connection:
-            await self._lease.renew(connection, now_ms())
-            live = await connection.scalar(sa.select(sa.func.count()).select_from(said_docs)) or 0
-            given = await connection.exec_driver_sql(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
-            )
-            waste = (given.scalar() or 0) - live
-            if waste < max(live, _WASTE):
-                return
-            await forget_said(connection)
+
+async def _is_wasteful(connection: AsyncConnection) -> bool:
+    """Whether most of what the index holds counts no more."""
+    live = await connection.scalar(sa.select(sa.func.count()).select_from(said_docs)) or 0
+    given = await connection.exec_driver_sql(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
+    )
+    waste: int = (given.scalar() or 0) - live
+    return waste >= max(live, _WASTE)
 
 
-async def forget_said(connection: AsyncConnection) -> None:
-    """Have everything that was said read again, in the caller's transaction."""
+async def _forget(connection: AsyncConnection) -> None:
+    """Have everything that was said read again, in the transaction of whoever has the lease."""
     await connection.execute(sa.delete(said_docs))
     await connection.execute(sa.delete(said_threads))
     await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'said_docs'")

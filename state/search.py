@@ -21,8 +21,8 @@ from rollout.history import Find
 from rollout.letters import Matcher, Term, fold
 from rollout.spoken import Message, read_messages, read_spoken
 from state.cursor import Cursor, decode
-from state.errors import InvalidQuery
-from state.listing import COLUMNS, LARGEST_PAGE, Query, Row, Steps, key_steps
+from state.errors import NothingToFind
+from state.listing import LARGEST_PAGE, Query, Row, Steps, key_steps, rows_steps
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
@@ -38,7 +38,6 @@ _FETCH_US: Final = 1.5
 _USUAL_HITS: Final = 25
 _CHUNK: Final = 32
 _MANY_DOCS: Final = 4
-_NAMES: Final = tuple(COLUMNS.split(", "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Search:
 
     def __post_init__(self) -> None:
         if not self.terms:
-            raise InvalidQuery("there is nothing to look for: no word and no text")
+            raise NothingToFind
 
     @property
     def sort_key(self) -> str:
@@ -245,12 +244,7 @@ class _Looking:
     def at(self, keys: Sequence[tuple[int, str, int]], most: int) -> Steps[list[tuple[int, Hit]]]:
         """The hits among threads, at most so many, in their order, each with its sort key."""
         said = yield from self._known([row_id for _, _, row_id in keys])
-        ids = orjson.dumps([id_ for _, id_, _ in keys]).decode()
-        shown = yield (
-            f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))",
-            [ids],
-        )
-        rows: dict[str, Row] = {row[0]: dict(zip(_NAMES, row, strict=True)) for row in shown}
+        rows = yield from rows_steps([id_ for _, id_, _ in keys])
         found: list[tuple[int, Hit]] = []
         for key, id_, row_id in keys:
             if len(found) == most:

@@ -5,23 +5,23 @@ cannot, sync finds it later.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from rollout.appender import RolloutAppender, timestamp
 from rollout.bare import BARE
+from rollout.context import context_items
 from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
 from rollout.paths import is_archived, logical_path, parse_uuid, precedence
 from rollout.persistence import LEGACY, PAGINATED, Item, fault_of
 from rollout.replay import MemorySource, RolloutSource
 from rollout.scan import check_home, stat_file
+from rollout.shapes import Fields
 from rollout.thread_turns import outline
 from rollout.writer_lock import LOCKS, WriterLock
 from state.bases import finder
@@ -42,7 +42,6 @@ from state.listing import Page, Query, Row
 from state.moves import archive, delete, unarchive
 from state.recorder import RolloutRecorder
 from state.resumption import named_files, resumable, stored_history
-from state.schema import threads
 from state.turn_answers import Told
 from state.turn_rows import path_steps
 from state.turns import Closed, TurnIndex
@@ -228,6 +227,24 @@ class ThreadStore:
             return self._recorders[thread_id].source
         path = self.home / await self._path(thread_id)
         return await asyncio.to_thread(_typed, path, stored_history, finder(self.index))
+
+    async def with_context(
+        self, thread_id: str, work: Callable[[Iterator[Fields]], Result]
+    ) -> Result:
+        """What ``work`` makes of the response items that a model is shown when the thread goes on
+        (:func:`rollout.context.context_items`): ``list`` collects them. It is called in a thread,
+        and they are read from the files as it takes them. A live thread without a file gets it.
+
+        Raises:
+            DamagedCompression, HistoryIncomplete, HistoryUnknown: they cannot be read.
+            FileUnusable: a file of the history cannot be read.
+            RecorderFailed: it has no file, and cannot get it.
+            ThreadNotFound: there is none.
+        """
+        thread_id = await self._settle(thread_id)
+        path = self.home / await self._path(thread_id)
+        find = finder(self.index)
+        return await asyncio.to_thread(_typed, path, lambda _: work(context_items(path, find)))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
         """Name a thread. One without a file gets it; so it is with all that follow.
@@ -476,13 +493,11 @@ class ThreadStore:
         return max(paths, key=precedence)
 
     async def _indexed_path(self, thread_id: str) -> str | None:
+        database = self.index.database
         try:
-            async with self.index.database.read() as connection:
-                c = threads.c
-                found: str | None = await connection.scalar(
-                    sa.select(c.rollout_path).where(c.id == thread_id)
-                )
-                return found
+            return database.at_once(path_steps(thread_id)) or await database.run(
+                path_steps(thread_id)
+            )
         except StateError:
             return None  # a broken index keeps nobody from writing
 

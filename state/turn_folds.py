@@ -18,7 +18,7 @@ from rollout.anchors import Anchor
 from rollout.bare import BARE, BareFold
 from rollout.history import Part
 from rollout.legacy_turns import LegacyFold
-from rollout.lines import BadLine, Line, parse_line
+from rollout.lines import BadLine, Damage, Line, parse_line
 from rollout.paginated_turns import PaginatedFold
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import LEGACY
@@ -82,6 +82,8 @@ class Folded:
     """The last item of a partial one."""
     stored_bytes: int = 0
     """How many bytes of its own file were folded when it was stored."""
+    damage: list[Damage] = field(default_factory=list)
+    """Where files break off. Such a fold is not stored: nothing tells of it there."""
     _spans: list[tuple[int, int, Turn]] | None = field(default=None, repr=False)
 
     @property
@@ -103,7 +105,9 @@ class Folded:
         """What reads the items."""
         strays = [*self.fold.strays.values()]
         known = self.known
-        return ThreadTurns(known.mode, known.parts, self.fold.turns, strays, known.missing)
+        return ThreadTurns(
+            known.mode, known.parts, self.fold.turns, strays, known.missing, self.damage
+        )
 
     def is_same(self) -> bool:
         """Whether all files are as they were."""
@@ -125,7 +129,7 @@ class Folded:
             return False  # what was added may be a session_meta, which changes all
         self._forget_derived()
         number = len(self.seen) - 1
-        self.seen[-1] = _fold_one(self.known, number, self.fold, self.own.end, pause)
+        self.seen[-1] = _fold_one(self.known, number, self.fold, self.own.end, pause, self.damage)
         return True
 
     def _forget_derived(self) -> None:
@@ -146,18 +150,28 @@ class Folded:
         """With what a last line says that has no newline yet: it counts if it can be read, as for
         Codex, but may still be written, so that nothing goes on from there."""
         own = self.own
-        if self.partial or own.part.end_ordinal is not None or own.size <= own.end:
-            return self
-        if not _readable_tail(own):
+        if self.partial or not _has_torn_line(own):
             return self
         fold = _copy(self.fold, self.known.mode)
         fold_part(own.part, len(self.seen) - 1, fold, offset=own.end)
-        return Folded(self.known, self.seen, fold)
+        return Folded(self.known, self.seen, fold, damage=self.damage)
+
+
+def settled(seen: Sequence[Seen]) -> bool:
+    """Whether what was found in these files is all that they hold now."""
+    *others, own = seen
+    known = all(one.is_same() or one.has_grown() for one in others)
+    return known and own.is_same() and not _has_torn_line(own)
+
+
+def _has_torn_line(own: Seen) -> bool:
+    """Whether a thread's own file ends with a line that can be read and has no newline."""
+    return own.part.end_ordinal is None and own.size > own.end and _readable_tail(own)
 
 
 def _readable_tail(own: Seen) -> bool:
     if own.part.path.name.endswith(COMPRESSED_SUFFIX):
-        return False  # whole ones are only made of finished files
+        return False  # it was folded with all others
     with own.part.path.open("rb") as file:
         file.seek(own.end)
         line = Line(own.end, file.readline())
@@ -184,8 +198,10 @@ def fold_anew(known: Outline, pause: Pause | None = None) -> Folded:
         OSError: a file cannot be read.
     """
     fold = known.new_fold()
-    seen = [_fold_one(known, number, fold, 0, pause) for number in range(len(known.parts))]
-    return Folded(known, seen, fold)
+    damage: list[Damage] = []
+    numbers = range(len(known.parts))
+    seen = [_fold_one(known, number, fold, 0, pause, damage) for number in numbers]
+    return Folded(known, seen, fold, damage=damage)
 
 
 def _fold_one(
@@ -194,12 +210,14 @@ def _fold_one(
     fold: AnyFold,
     offset: int,
     pause: Pause | None,
+    damage: list[Damage],
 ) -> Seen:
     part = known.parts[number]
     # Before: what is written meanwhile counts as written later, and is looked at again.
     info = os.stat(part.path)
-    end = fold_part(part, number, fold, offset=offset, torn=False, pause=pause, damage=[])
-    guard = "" if part.path.name.endswith(COMPRESSED_SUFFIX) else _guard(part.path, end)
+    finished = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
+    end = fold_part(part, number, fold, offset=offset, torn=finished, pause=pause, damage=damage)
+    guard = "" if finished else _guard(part.path, end)
     return Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, end, guard)
 
 

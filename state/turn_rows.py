@@ -6,8 +6,9 @@ looks whether they still do. So it does not matter who stores last, or who is ki
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import sqlalchemy as sa
 
@@ -15,12 +16,12 @@ from rollout.anchors import Anchors, Place
 from rollout.history import Part
 from rollout.persistence import PAGINATED
 from rollout.shapes import Fields
-from rollout.thread_turns import Outline
+from rollout.thread_turns import Outline, ThreadTurns
 from rollout.turns import Turn
 from state.engine import Database
 from state.listing import Steps
 from state.schema import threads, turn_folds, turns
-from state.turn_folds import Folded, Seen, resumed
+from state.turn_folds import Folded, Seen, resumed, settled
 
 VERSION: Final = 1
 """Of the folds. One that is not of this version is as good as none: raise it when turns or their
@@ -29,19 +30,26 @@ anchors are found otherwise, or :data:`rollout.wire.KINDS` changes but for its e
 SMALLEST_BYTES: Final = 256 * 1024
 """Threads with less than that are folded within a few milliseconds each time."""
 _GREATEST: Final = 2**63 - 1
+_UNFIT: Final = (KeyError, TypeError, ValueError)
+"""What rows raise that are not as they were written."""
 _log = logging.getLogger("threadkeep.turns")
 
 _COLUMNS: Final = [column.name for column in turns.c if column.name != "thread_id"]
-_LOAD_TURNS: Final = (
-    f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE thread_id = ? ORDER BY position"
+INSERT_TURNS: Final = (
+    f"INSERT INTO turns (thread_id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 )
+_SELECT_TURNS: Final = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE thread_id = ?"
+_STRAY: Final = _COLUMNS.index("stray")
+_LOAD_TURNS: Final = f"{_SELECT_TURNS} ORDER BY position"
+_LOAD_SOME: Final = f"{_SELECT_TURNS} AND position BETWEEN ? AND ? ORDER BY position"
+_LOAD_IDS: Final = "SELECT id, stray FROM turns WHERE thread_id = ? ORDER BY position"
 _LOAD_FOLD: Final = "SELECT version, files, mode, state, turns FROM turn_folds WHERE thread_id = ?"
-Rows = tuple[dict[str, Any], list[dict[str, Any]]]
+Rows = tuple[dict[str, Any], list[tuple[Any, ...]]]
 
 
 def worth_storing(folded: Folded) -> bool:
     """Whether it took long enough to find since it was stored."""
-    if folded.partial or folded.known.missing is not None:
+    if folded.partial or folded.damage or folded.known.missing is not None:
         return False
     news = sum(seen.end for seen in folded.seen) - folded.stored_bytes
     whole = news + folded.stored_bytes
@@ -82,31 +90,28 @@ def _seen_row(seen: Seen, home: Path) -> dict[str, Any]:
     }
 
 
-def _turn_row(thread_id: str, position: int, turn: Turn, stray: int) -> dict[str, Any]:
-    end = turn.end or (None, None, None)
-    return {
-        "thread_id": thread_id,
-        "position": position,
-        "stray": stray,
-        "id": turn.id,
-        "root_id": turn.root_id,
-        "status": turn.status,
-        "error": None if turn.error is None else json.dumps(turn.error),
-        "started_at": turn.started_at,
-        "completed_at": turn.completed_at,
-        "duration_ms": turn.duration_ms,
-        "explicit": int(turn.explicit),
-        "start_file": turn.start.file,
-        "start_offset": turn.start.offset,
-        "start_ordinal": turn.start.ordinal,
-        "end_file": end[0],
-        "end_offset": end[1],
-        "end_ordinal": end[2],
-        "first_user": turn.first_user,
-        "final_agent": turn.final_agent,
-        "last_agent": turn.last_agent,
-        "anchors": turn.items.dump(),
-    }
+def _turn_row(thread_id: str, position: int, turn: Turn, stray: int) -> tuple[Any, ...]:
+    """In the order of the table: a thread may have so many turns that names for each value would
+    take more memory than all else."""
+    return (
+        thread_id,
+        position,
+        stray,
+        turn.id,
+        turn.root_id,
+        turn.status,
+        None if turn.error is None else json.dumps(turn.error),
+        turn.started_at,
+        turn.completed_at,
+        turn.duration_ms,
+        int(turn.explicit),
+        *turn.start,
+        *(turn.end or (None, None, None)),
+        turn.first_user,
+        turn.final_agent,
+        turn.last_agent,
+        turn.items.dump(),
+    )
 
 
 async def store(database: Database, rows: Rows) -> None:
@@ -125,7 +130,7 @@ async def store(database: Database, rows: Rows) -> None:
         await connection.execute(sa.delete(turn_folds).where(turn_folds.c.thread_id == thread_id))
         await connection.execute(sa.insert(turn_folds), head)
         if found:
-            await connection.execute(sa.insert(turns), found)
+            await connection.exec_driver_sql(INSERT_TURNS, found)
 
 
 def load_steps(thread_id: str, home: Path) -> Steps[Folded | None]:
@@ -139,17 +144,70 @@ def load_steps(thread_id: str, home: Path) -> Steps[Folded | None]:
     if version != VERSION or len(rows) != count:
         return None
     try:
-        found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         seen = [_seen(row, home) for row in json.loads(files)]
-        return _folded(mode, json.loads(state), seen, found) if seen else None
-    except (KeyError, TypeError, ValueError) as error:
+        return _folded(mode, json.loads(state), seen, rows) if seen else None
+    except _UNFIT as error:
         _log.warning("the index has no use for its turns of %s: %s", thread_id, error)
         return None
 
 
-def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[dict[str, Any]]) -> Folded:
-    kept = [_turn(row) for row in rows if not row["stray"]]
-    strays = [_turn(row) for row in rows if row["stray"]]
+class SomeTurns(Sequence[Turn]):
+    """The turns of a thread of which only some are here."""
+
+    def __init__(self, count: int, here: dict[int, Turn]) -> None:
+        self._count = count
+        self._here = here
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Turn: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Turn]: ...
+    def __getitem__(self, at: int | slice) -> Turn | list[Turn]:
+        if isinstance(at, slice):
+            return [self._here[each] for each in range(*at.indices(self._count))]
+        return self._here[range(self._count)[at]]
+
+
+def some_steps(
+    thread_id: str, path: Path, home: Path, choose: Callable[[Sequence[str]], Sequence[int]]
+) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
+    """Those turns of a stored fold for which ``choose``, called with the ids of all, gives the
+    places, each with the one behind it; and these places. None if the files, of which the
+    thread's own is at ``path``, are not as they were; or if there is no turn, or all are chosen.
+    """
+    heads = yield _LOAD_FOLD, [thread_id]
+    if not heads or heads[0][0] != VERSION:
+        return None
+    _, files, mode, _, count = heads[0]
+    try:
+        seen = [_seen(row, home) for row in json.loads(files)]
+    except _UNFIT:
+        return None  # whoever asks for all of them is told
+    if not seen or seen[-1].part.path != path or not settled(seen):
+        return None
+    rows = yield _LOAD_IDS, [thread_id]
+    ids = [id_ for id_, stray in rows if not stray]
+    if len(rows) != count or not ids:
+        return None
+    places = choose(ids)
+    if len(places) == len(ids):
+        return None
+    found = yield _LOAD_SOME, [thread_id, min(places), min(max(places) + 1, len(ids) - 1)]
+    try:
+        here = SomeTurns(len(ids), {row[0]: _turn(row) for row in found})
+    except _UNFIT:
+        return None
+    return ThreadTurns(mode, [one.part for one in seen], here, [], None), places
+
+
+def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[tuple[Any, ...]]) -> Folded:
+    kept: list[Turn] = []
+    strays: list[Turn] = []
+    for row in rows:
+        (strays if row[_STRAY] else kept).append(_turn(row))
     shown_from = int(state["shown_from"]) if mode == PAGINATED else 0
     known = Outline(mode, [one.part for one in seen], None, shown_from)
     fold = resumed(mode, state, kept, strays)
@@ -161,7 +219,8 @@ def _seen(row: dict[str, Any], home: Path) -> Seen:
     return Seen(part, row["size"], row["mtime_ns"], row["inode"], row["end"], row["guard"])
 
 
-def _turn(row: dict[str, Any]) -> Turn:
+def _turn(values: Sequence[Any]) -> Turn:
+    row = dict(zip(_COLUMNS, values, strict=True))
     end = (row["end_file"], row["end_offset"], row["end_ordinal"])
     return Turn(
         row["id"],

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,14 +24,22 @@ from sqlalchemy.exc import DBAPIError
 
 from rollout.errors import RolloutError
 from rollout.history import Find
-from rollout.thread_turns import Outline, outline
+from rollout.thread_turns import Outline, ThreadTurns, outline
 from state.bases import finder
 from state.change import home_written
 from state.errors import StateError
 from state.index import ThreadIndex
 from state.turn_folds import Folded, Pause, fold_anew, fold_tails, moved
 from state.turn_pages import TooShort
-from state.turn_rows import SMALLEST_BYTES, dumped, known_steps, load_steps, store, worth_storing
+from state.turn_rows import (
+    SMALLEST_BYTES,
+    dumped,
+    known_steps,
+    load_steps,
+    some_steps,
+    store,
+    worth_storing,
+)
 
 _KEPT: Final = 8
 """Threads whose turns are kept in memory: of a gigabyte they take some ten megabytes."""
@@ -85,9 +93,12 @@ class TurnIndex:
         self._asking = 0
         self._closed = threading.Event()
 
-    async def ask(self, thread_id: str, path: Path, work: Callable[[Folded], Result]) -> Result:
+    async def ask(
+        self, thread_id: str, path: Path, work: Callable[[Folded], Result], *, whole: bool = False
+    ) -> Result:
         """What ``work`` makes of the turns of the thread whose file is at ``path``. It is called
-        in a thread, and once more with all turns if it finds the last ones :class:`TooShort`.
+        in a thread, and once more with all turns if it finds the last ones :class:`TooShort`;
+        ``whole``: with all of them at once.
 
         Raises:
             Closed: this was closed meanwhile.
@@ -99,7 +110,7 @@ class TurnIndex:
             async with self._locks[thread_id]:
                 known = await self._known(thread_id, path)
                 find = finder(self._index)
-                answer = await self._in_thread(partial(_attempt, known, path, find, work))
+                answer = await self._in_thread(partial(_attempt, known, path, find, work, whole))
                 if answer.folded is not None:
                     await self._keep(thread_id, answer.folded)
                 if answer.done:
@@ -110,9 +121,24 @@ class TurnIndex:
             build.wanted = build.urgent = True
             folded = await asyncio.shield(build.task)
             async with self._locks[thread_id]:
-                return await self._in_thread(lambda _: work(folded))
+                return await self._in_thread(lambda _: work(folded.with_torn_line()))
         finally:
             self._asking -= 1
+
+    async def some(
+        self, thread_id: str, path: Path, choose: Callable[[Sequence[str]], Sequence[int]]
+    ) -> tuple[ThreadTurns, Sequence[int]] | None:
+        """Those turns of a long thread for which ``choose``, called with the ids of all, gives
+        the places, each with the one behind it; and these places. Others are not looked at. None
+        where only :meth:`ask` can tell: they are not in the index as the files are now, or all
+        are chosen.
+        """
+        if _size(path) < SMALLEST_BYTES:
+            return None
+        steps = some_steps(thread_id, path, self._index.home, choose)
+        with suppress(StateError):  # an index that cannot be read hides no turn
+            return await self._index.database.run(steps)
+        return None
 
     async def fill(self) -> None:
         """Fold the long threads that are not indexed, or have grown by much, the newest first;
@@ -165,7 +191,8 @@ class TurnIndex:
         try:
             await store(self._index.database, rows)
         except (StateError, DBAPIError) as error:
-            _log.warning("the turns of %s are not indexed: %s", thread_id, error)
+            # Nothing is lost but time, and whoever keeps the index in step tells of it.
+            _log.info("the turns of %s are not indexed: %s", thread_id, error)
 
     def _build(self, thread_id: str, path: Path) -> _Build:
         build = self._builds.get(thread_id)
@@ -220,7 +247,12 @@ class TurnIndex:
 
 
 def _attempt(
-    known: Folded | None, path: Path, find: Find, work: Callable[[Folded], Result], pause: Pause
+    known: Folded | None,
+    path: Path,
+    find: Find,
+    work: Callable[[Folded], Result],
+    whole: bool,
+    pause: Pause,
 ) -> _Answer[Result]:
     """Try to answer without folding a long history."""
     with home_written(path):
@@ -233,7 +265,7 @@ def _attempt(
         if _whole_size(plan) <= _AT_ONCE_BYTES:
             folded = fold_anew(plan, pause)
             return _Answer(folded, work(folded.with_torn_line()), done=True)
-        for last in fold_tails(plan, known, pause):
+        for last in () if whole else fold_tails(plan, known, pause):
             with suppress(TooShort):
                 return _Answer(last, work(last), done=True)
     return _Answer(None)

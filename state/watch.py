@@ -14,6 +14,7 @@ from typing import Final
 from rollout.errors import HomeNotFound
 from state.errors import (
     IndexBusy,
+    IndexDamaged,
     IndexMissing,
     IndexUnavailable,
     LeaseHeld,
@@ -72,13 +73,14 @@ class Watcher:
         end it: it says so to ``trouble`` and tries again.
 
         Raises:
-            IndexDamaged: the index is no usable database any more.
+            IndexDamaged: the index is no usable database any more, or was emptied.
             IndexMissing: the file was removed or replaced; open the index again.
             IndexTooNew, NotAnIndex: it belongs to another program now.
         """
         tasks = [
             asyncio.create_task(self._events.follow(), name="watch of the files"),
             asyncio.create_task(self._look_for_ever(), name="watch of the index"),
+            asyncio.create_task(self._check_for_ever(), name="watch of its file"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -118,6 +120,20 @@ class Watcher:
                 self._note_trouble(None)
                 self.ready.set()
 
+    async def _check_for_ever(self) -> None:
+        """Notice a lost file also when nothing happens in the home."""
+        while True:
+            self._check_file()
+            await asyncio.sleep(AGAIN_S)
+
+    def _check_file(self) -> None:
+        path, known = self._index.database.path, self._file
+        now = _identity(path)
+        if now is None or known is None or now[:2] != known[:2]:
+            raise IndexMissing(path)
+        if not now[2]:
+            raise IndexDamaged(path, "it is empty")
+
     def _note_trouble(self, error: Exception | None) -> None:
         if str(error) != str(self._trouble) and self._tell_trouble:
             self._tell_trouble(error)
@@ -126,8 +142,7 @@ class Watcher:
     async def _look(self, paths: set[str] | None) -> None:
         """Bring the index in step as to ``paths``, or everything, and tell what that changes."""
         index = self._index
-        if _identity(index.database.path) != self._file:
-            raise IndexMissing(index.database.path)
+        self._check_file()
         ids = None
         if paths is not None and self.ready.is_set():
             ids = await sync_touched(index.database, index.home, paths)
@@ -141,9 +156,9 @@ class Watcher:
         self._sightings.note(await index.database.run(difference_steps(known, listed)))
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int, int] | None:
     try:
         info = path.stat()
     except OSError:
         return None
-    return info.st_dev, info.st_ino
+    return info.st_dev, info.st_ino, info.st_size

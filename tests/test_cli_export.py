@@ -15,17 +15,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cli.reading import redact
+from cli.reading import secrets
 from cli.reading.errors import RedactorMissing
 from cli.reading.markdown import fenced, inline, stands_alone
 from cli.reading.page import POLICY, rendered
 from cli.reading.redact import Redactor
 from rollout.lines import Line, parse_line
 
-from .command import COMMAND, Cli, Inside, thread_id, write_rollout
+from .command import COMMAND, Cli, thread_id, write_rollout
+from .reading import NEVER, call, cli, corpus, event, save, turn
 from .rollouts import THREAD_ID
-from .test_cli_show import NEVER, call, event, save, turn
 from .test_cli_terminal import HOSTILE
+
+__all__ = ["cli", "corpus"]
 
 KINDS = ["md", "html", "json", "jsonl"]
 PNG = (
@@ -45,18 +47,6 @@ HOSTILE_HTML = (
     "![x](http://x/y.png) ![y](data:image/svg+xml;base64,AAAA) [z](javascript:alert(1))"
     " <!-- & ]]> &lt; \" ' &#8238; &#x1b;[31m " + HOSTILE
 )
-
-
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    (tmp_path / "home" / "sessions").mkdir(parents=True)
-    return Inside(tmp_path / "home", tmp_path)
-
-
-@pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    base = tmp_path_factory.mktemp("export")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 def well_formed(html: str) -> ElementTree.Element:
@@ -250,7 +240,8 @@ def test_files_are_whole_private_and_named(cli: Cli, tmp_path: Path) -> None:
         ([thread_id(1), "--format", "pdf"], 2),
         ([thread_id(1), "--json"], 2),
         (["nobody"], 3),
-        ([thread_id(1), "-o", "no/such/folder/x.md"], 7),
+        ([thread_id(1), "-o", "no/such/folder/x.md"], 2),
+        ([thread_id(1), "-o", "no/such/folder/"], 2),
     ],
     ids=str,
 )
@@ -259,6 +250,31 @@ def test_what_cannot_be_exported_is_refused(cli: Cli, words: list[str], status: 
     ran = cli.run("export", *words, status=status)
     assert ran.out == ""
     assert ran.err
+
+
+def test_a_folder_is_made_if_it_is_named_as_one(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    write_rollout(cli.home, 2, "hello")
+    ids = [thread_id(1), thread_id(2)]
+    assert cli.run("export", ids[0], "-o", "one/").lines == [f"one/{ids[0]}.md"]
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [f"{ids[0]}.md"]
+    assert len(cli.run("export", *ids, "-o", "two/").lines) == 2
+    (tmp_path / "file").touch()
+    assert "file is no folder" in cli.run("export", ids[0], "-o", "file/", status=2).err
+    cli.run("export", "nobody", "-o", "three/", status=3)
+    assert not (tmp_path / "three").exists()
+    for words in (["export", ids[0], "-o", "no/x.md"], ["stats", "--html", "no/x.html"]):
+        assert "there is no folder no: make it first" in cli.run(*words, status=2).err
+
+
+def test_a_thread_that_is_named_twice_is_written_once(cli: Cli, tmp_path: Path) -> None:
+    path = write_rollout(cli.home, 1, "hello")
+    id_ = thread_id(1)
+    assert cli.run("export", id_, id_).out == cli.run("export", id_).out
+    names = [id_, id_.upper(), id_[:23], str(path), id_]
+    assert cli.run("export", *names, "-o", "out/").lines == [f"out/{id_}.md"]
+    listed = cli.run("export", "-", "-o", "out/", "--json", stdin="\n".join(names)).json
+    assert [each["id"] for each in listed["exported"]] == [id_]
 
 
 def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) -> None:
@@ -381,11 +397,11 @@ def test_without_its_library_redaction_says_what_to_install(
 ) -> None:
     write_rollout(cli.home, 1, "hello")
     monkeypatch.setitem(sys.modules, "detect_secrets.core.plugins.util", None)
-    redact._patterns.cache_clear()
+    secrets.patterns.cache_clear()
     try:
         ran = cli.run("export", thread_id(1), "--redact", status=2)
     finally:
-        redact._patterns.cache_clear()
+        secrets.patterns.cache_clear()
     assert ran.out == ""
     assert "pip install 'threadkeep[redact]'" in ran.err
     assert "detect-secrets" in str(RedactorMissing())

@@ -14,9 +14,9 @@ from rollout.turn_counts import turn_counts
 from state.stats import DIMENSIONS
 
 from .command import Cli, Inside, write_rollout
+from .reading import turn
 from .rollouts import envelope
 from .test_cli_export import well_formed
-from .test_cli_show import turn
 from .test_cli_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
 
 PROJECTS = ["/w/one", "/w/two", "/w/one", "/w/\x1b[31m<b>three"]
@@ -124,12 +124,25 @@ def test_moments() -> None:
     now = datetime(2026, 11, 21, 15, tzinfo=UTC)
     assert moment("0d", now=now) == int(datetime(2026, 11, 21, tzinfo=UTC).timestamp() * 1000)
     assert moment("7d", now=now) == int(datetime(2026, 11, 14, tzinfo=UTC).timestamp() * 1000)
+    assert moment("2w", now=now) == moment("14d", now=now)
+    assert moment("1y", now=now) == moment("365d", now=now)
+    assert moment("36h", now=now) == int(datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp() * 1000)
+    assert moment("30m", now=now) == moment("2026-11-21T14:30")
     assert moment("1970-01-02") == 86_400_000
     assert moment("1970-01-01T01:00+01:00") == 0
 
 
 @pytest.mark.parametrize(
-    "words", [["--by", "moon"], ["--since", "soon"], ["--until", "99999999d"], ["--limit", "0"]]
+    "words",
+    [
+        ["--by", "moon"],
+        ["--since", "soon"],
+        ["--until", "99999999d"],
+        ["--since", "9999y"],
+        ["--since", "2x"],
+        ["--since", "-1d"],
+        ["--limit", "0"],
+    ],
 )
 def test_what_has_no_meaning_is_refused(cli: Cli, words: list[str]) -> None:
     ran = cli.run("stats", *words, status=2)
@@ -143,7 +156,7 @@ def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
         "4 threads, 1,000 tokens",
         "",
         "threads         tokens  project",
-        "      1            400  /w/[31m<b>three",
+        "      1            400  /w/<b>three",
         "      2            400  /w/one",
         "… 1 more (--limit)",
     ]
@@ -168,7 +181,7 @@ def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> Non
     assert "12 turns" in text
     document = cli.run("stats", "--html", str(page), "--json").json
     assert document["threads"] == 4
-    cli.run("stats", "--html", str(tmp_path / "no" / "x.html"), status=7)
+    cli.run("stats", "--html", str(tmp_path / "no" / "x.html"), status=2)
 
 
 def test_files_whose_turns_cannot_be_counted_are_named(cli: Cli) -> None:

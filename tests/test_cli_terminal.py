@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli import output
 
 from .command import COMMAND, Cli, thread_id, write_rollout
 
@@ -88,7 +92,30 @@ def test_titles_cannot_steer_the_terminal(small: Cli) -> None:
         assert hostile_characters(shown) == set(), arguments
         assert not re.search("\x1b(?!\\[[0-9;]*m)", shown)
     listed = STYLE.sub("", on_terminal(small, "list", columns=400))
-    assert "see [31mred[0m ]0;title 31m gnp.exe x bell back nul tab here line two three" in listed
+    assert "see red gnp.exe x bell back nul tab here line two three" in listed
+
+
+def test_escape_sequences_leave_nothing_behind() -> None:
+    said = (
+        "a \x1b[1;31mred\x1b[0m\tb\x1b]8;;http://x\x1b\\link\x1b]8;;\x07 \x9b2Jc\x9d0;x\x9c\x1b[3"
+    )
+    assert output.one_line(said) == "a red blink c"
+    assert output.many_lines(said) == "a red\tblink c"
+    assert output.one_line("Dvo\xc5\x99\xc3\xa1k \x9e\x98\x9d stays") == "Dvo\xc5\xc3\xa1k stays"
+    assert output.one_line("\x1b]0;never ended\nnext") == "next"
+    for text in ("\x9d", "\x1b[", "\x1b[0", "\x1b]", "\x1b[ ", "\x90\x1b"):
+        assert output.one_line(text * 50_000) == ""  # and not in the square of its length
+
+
+@given(
+    st.text("ab \x1b[]31;m\x07\x9b\0", max_size=40),
+    st.lists(st.integers(0, 40), max_size=6, unique=True),
+)
+def test_marks_in_a_line_change_nothing_of_it(text: str, places: list[int]) -> None:
+    ends = sorted(places)[: len(places) // 2 * 2]
+    pieces = [*output.one_line_marked(text, [*zip(ends[::2], ends[1::2], strict=True)])]
+    assert output.one_line("".join(piece for piece, _ in pieces)) == output.one_line(text)
+    assert [marked for _, marked in pieces] == [False, True] * (len(ends) // 2) + [False]
 
 
 def test_titles_cannot_break_the_lines_for_pipes(small: Cli) -> None:

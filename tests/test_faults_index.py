@@ -90,6 +90,15 @@ ROW_FAULTS = {
         ["INSERT INTO thread_titles (thread_titles) VALUES ('delete-all')"],
         "title_index_differs",
     ),
+    "search lost": ["DELETE FROM said_pending", "search_index_differs"],
+    "search damaged": (
+        [
+            "INSERT INTO said_trigrams (rowid, letters) VALUES (1, 'some letters')",
+            "INSERT INTO said_trigrams (said_trigrams) VALUES ('optimize')",  # writes it out
+            "UPDATE said_trigrams_data SET block = x'00' WHERE id > 10",
+        ],
+        "search_index_differs",
+    ),
     "index lost": ["DROP INDEX ix_threads_name", "schema_differs"],
     "trigger lost": ["DROP TRIGGER history_mode_is_immutable", "schema_differs"],
     "table lost": ["DROP TABLE rollout_files", "schema_differs"],

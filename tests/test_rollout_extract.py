@@ -408,6 +408,15 @@ def test_a_folder_is_unusable(tmp_path: Path, suffix: str) -> None:
     assert (found.reason, found.retry) == ("cannot be read: Is a directory", True)
 
 
+@pytest.mark.parametrize("suffix", ["", ".zst"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    path = rollout_path() + suffix
+    (tmp_path / path).parent.mkdir(parents=True)
+    os.mkfifo(tmp_path / path)
+    found = unusable(tmp_path, path)
+    assert (found.reason, found.retry) == ("cannot be read: not a regular file", True)
+
+
 def test_a_file_where_a_folder_was_is_unusable(tmp_path: Path) -> None:
     (tmp_path / "sessions").touch()
     assert unusable(tmp_path, rollout_path()).retry

@@ -112,6 +112,19 @@ def test_raw_reads_what_tools_said(cli: Cli) -> None:
     assert found(cli, "nobodysaidthat", "--raw", status=1) == []
 
 
+def test_what_can_be_searched_for_is_told(cli: Cli) -> None:
+    for words in (['""'], ["!!!"], ["!!!", "--raw"], [" ", "--literal"]):
+        ran = cli.run("search", *words, status=2)
+        assert "nothing to look for" in ran.err
+        assert "word*" in ran.err
+        assert "--literal" in ran.err
+    refused = cli.run("search", "?", "--json", status=2).json["error"]
+    assert refused["kind"] == "nothing_to_find"
+    write(cli.home, 5, encoded(lines(5, "well, \x1b[31m!!!\x1b[0m")))
+    assert found(cli, "--literal", "!!!") == [thread_id(5)]
+    assert "[31m" not in cli.run("search", "--literal", "!!!").out
+
+
 def test_a_terminal_gets_marked_matches(cli: Cli) -> None:
     script = "threadkeep search cafe --no-sync"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -32,6 +32,17 @@ texts = st.text(alphabet=st.one_of(st.sampled_from(ALPHABET), st.characters()), 
         ("foo.bar", "see foo.bar()", True),
         ("foo_bar", "foo_bar", True),
         ("foo", "foo_bar", False),
+        ('"big ca*"', "a big\ncat.", True),
+        ('"big ca* "', "a big\ncat.", True),
+        ('"big a*"', "a big\ncat.", False),
+        ('"b* cat"', "a big\ncat.", False),
+        ('"b* cat"', "a b* cat", True),
+        ('"a *"', "a * b", True),
+        ('"a *"', "as", False),
+        ("foo.bar", "foo bar", False),
+        ("foo", "see foo.bar()", True),
+        ("total !=", "total != 3", True),
+        ("total !=", "total = 3", False),
         ('"unfinished', "was unfinished", True),
         ("ﬁle", "FILE", True),
     ],
@@ -48,8 +59,10 @@ def test_a_literal_term_is_found_inside_words() -> None:
     assert not Matcher([term]).found_in(fold("foob ar(1)"))
 
 
-@pytest.mark.parametrize("query", ["", "  ", '""', '" "', "\n"])
-def test_a_blank_query_has_no_terms(query: str) -> None:
+@pytest.mark.parametrize(
+    "query", ["", "  ", '""', '" "', "\n", "!!!", '"..."', "*", "***", '"*"', '-- "" != "?!"']
+)
+def test_a_query_without_letters_has_no_terms(query: str) -> None:
     assert terms_of(query) == []
 
 

@@ -65,6 +65,11 @@ def test_a_sound_index_gives_no_finding(index: Path) -> None:
             "title_index_differs",
             "malformed",
         ),
+        (
+            "DELETE FROM said_pending WHERE row_id = 7",
+            "search_index_differs",
+            "1 threads",
+        ),
     ],
 )
 def test_each_difference_is_one_finding(

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,33 @@ def numbered(first: int, count: int) -> list[Item]:
 def numbers(items: list[dict[str, Any]]) -> list[int]:
     """The numbers of such items."""
     return [item["payload"]["n"] for item in items if "n" in item["payload"]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_runtime_goes_on_with_what_was_not_rolled_back_since_the_compaction(
+    mode: str, use: Use
+) -> None:
+    def texts(items: Iterator[dict[str, Any]]) -> list[str]:
+        return [item["content"][0]["text"] for item in items]
+
+    async def work(store: ThreadStore) -> None:
+        id_ = await store.create_thread(new_thread(mode))
+        await store.append_items(id_, turn(mode, id_, 1, "first", "answer 1"))
+        kept = [message("user", "what was said")["payload"]]
+        compacted = {"message": "", "replacement_history": kept}
+        await store.append_items(id_, [{"type": "compacted", "payload": compacted}])
+        await store.append_items(id_, turn(mode, id_, 2, "second", "answer 2"))
+        since = ["what was said", "second", "answer 2"]
+        assert await store.with_context(id_, texts) == since
+        await store.append_items(id_, turn(mode, id_, 3, "wrong", "answer 3"))
+        assert await store.with_context(id_, texts) == [*since, "wrong", "answer 3"]
+        await store.append_items(id_, [event("thread_rolled_back", num_turns=1)])
+        await store.shutdown_thread(id_)
+        assert await store.with_context(id_, texts) == since
+        with pytest.raises(ThreadNotFound):
+            await store.with_context(thread_id(9), list)
+
+    use(work)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -32,7 +32,7 @@ from state.threads import ThreadStore
 from state.turn_answers import Told
 from state.turn_folds import Folded, Pause, fold_anew, fold_tails
 from state.turn_pages import ItemQuery, PageQuery
-from state.turn_rows import dumped, load_steps, worth_storing
+from state.turn_rows import INSERT_TURNS, dumped, load_steps, worth_storing
 
 from .histories import numbered, shown, spell, turns_in
 from .homes import thread_id
@@ -71,7 +71,7 @@ def stored_and_loaded(folded: Folded, home: Path) -> Folded:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.execute(sa.insert(metadata.tables["turn_folds"]), found[0])
         if found[1]:
-            connection.execute(sa.insert(metadata.tables["turns"]), found[1])
+            connection.exec_driver_sql(INSERT_TURNS, found[1])
         plain = connection.connection.driver_connection
         assert isinstance(plain, sqlite3.Connection)
         loaded = run(load_steps("t", home), plain)

@@ -11,13 +11,15 @@ from cli.list_ import label
 from cli.reading.blocks import Block, Role, block
 from cli.reading.calls import took
 from cli.reading.items import blocks
-from rollout.dialogue import Dialogue, open_dialogue
+from rollout.dialogue import Dialogue, dialogue_of, open_dialogue
 from rollout.errors import TurnNotFound
 from rollout.shapes import Fields
 from rollout.turns import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from state.bases import finder
 from state.index import ThreadIndex
 from state.listing import Row
+from state.turn_folds import Folded
+from state.turns import TurnIndex
 from state.view import thread_json
 
 _SHORTEST_PREFIX = 4
@@ -32,16 +34,15 @@ class Wanted:
     last: int | None = None
     """Only so many, from the end."""
 
-    def among(self, turns: Sequence[Turn]) -> Sequence[int]:
-        """Their places among all.
+    def among(self, ids: Sequence[str]) -> Sequence[int]:
+        """Their places among all, whose ids are ``ids``.
 
         Raises:
             TurnNotFound: there is no such turn.
         """
-        count = len(turns)
+        count = len(ids)
         if self.turn is None:
             return range(max(0, count - self.last) if self.last else 0, count)
-        ids = [turn.id for turn in turns]
         found = [at for at, id_ in enumerate(ids) if id_ == self.turn]
         if not found and self.turn.lstrip("-").isdecimal() and len(self.turn) < _SHORTEST_PREFIX:
             number = int(self.turn)
@@ -192,23 +193,41 @@ async def opened(
     row: Row,
     wanted: Wanted,
     *,
+    turns: TurnIndex | None = None,
     images: bool = False,
     cleaned: Callable[[Any], Any] = lambda value: value,
 ) -> Reading:
-    """Open a thread to be read, as far as it reads; close what this gives.
+    """Open a thread to be read, as far as it reads; close what this gives. With ``turns`` only what
+    was added to a long thread since somebody asked last is looked at before that.
 
     Raises:
         HistoryUnknown: its history mode is not known.
-        OSError: a file cannot be read.
+        FileUnusable, OSError: a file cannot be read.
         TurnNotFound: a turn is asked for that it does not have.
     """
-    path, find = index.home / row["rollout_path"], finder(index)
+    path = index.home / row["rollout_path"]
     details = await index.details(row["id"])
-    dialogue = await asyncio.to_thread(open_dialogue, path, find, images=images)
+    if turns is not None and wanted != Wanted():
+        some = await turns.some(row["id"], path, wanted.among)
+        if some is not None:
+            dialogue = Dialogue(some[0], images=images)
+            return Reading(row, details, index.home, dialogue, some[1], False, cleaned)
+    dialogue = await _all(index, row["id"], path, turns, images)
     try:
-        numbers = wanted.among(dialogue.turns)
+        numbers = wanted.among([turn.id for turn in dialogue.turns])
     except TurnNotFound:
         dialogue.__exit__()
         raise
     whole = len(numbers) == len(dialogue.turns)
     return Reading(row, details, index.home, dialogue, numbers, whole, cleaned)
+
+
+async def _all(
+    index: ThreadIndex, thread_id: str, path: Path, turns: TurnIndex | None, images: bool
+) -> Dialogue:
+    def made(folded: Folded) -> Dialogue:
+        return dialogue_of(folded.history, images=images)
+
+    if turns is not None:
+        return await turns.ask(thread_id, path, made, whole=True)
+    return await asyncio.to_thread(open_dialogue, path, finder(index), images=images)

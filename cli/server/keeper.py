@@ -5,7 +5,6 @@ import itertools
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Final
 
 from cli.places import Places
@@ -100,7 +99,6 @@ class Keeper:
         watcher = Watcher(index, self.sightings, trouble=_tell_trouble)
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
-        looking = asyncio.create_task(self._look_after(index))
         filling: asyncio.Task[None] | None = None
         searched = asyncio.create_task(keep_said(index, watcher.ready))
         try:
@@ -117,30 +115,10 @@ class Keeper:
             return error
         finally:
             self.complete = False
-            tasks = [*filter(None, (running, ready, looking, searched, filling))]
+            tasks = [*filter(None, (running, ready, searched, filling))]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _look_after(self, index: ThreadIndex) -> None:
-        """Notice that the file is gone, also when nothing happens in the home."""
-        path = index.database.path
-        known = _identity(path)
-        while True:
-            await asyncio.sleep(AGAIN_S)
-            now = _identity(path)
-            if now is None or known is None or now[:2] != known[:2]:
-                self.note_lost(IndexMissing(path))
-            elif not now[2]:
-                self.note_lost(IndexDamaged(path, "it is empty"))
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_dev, info.st_ino, info.st_size
 
 
 async def _fill(turns: TurnIndex) -> None:

@@ -221,6 +221,7 @@ async def status(call: Call, _: p.Params) -> dict[str, Any]:
             "filesDone": job.files_done,
             "filesTotal": job.files_total,
         },
+        "search": {"toIndex": found.unsearched},
         "live": call.loaded(store),
         "indexError": None if store.index_error is None else str(store.index_error),
     }

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ class Server:
         assert self._process.stdout
         self._into, self._from = self._process.stdin, self._process.stdout
         self._number = 0
-        self.ask("initialize", {"clientInfo": {"name": "bench", "version": "1"}})
+        hello = {"clientInfo": {"name": "bench", "version": "1"}}
+        self.ask("initialize", {**hello, "capabilities": {"experimentalApi": True}})
         self.hello_s = time.perf_counter() - self._began
         began = time.perf_counter()
         self.ask("thread/list", {})
@@ -76,22 +78,31 @@ class Server:
         self._process.wait()
 
 
+@contextmanager
+def both(home: Path) -> Iterator[tuple[Server, Server]]:
+    """Our server, once its index is filled, and the real one, on a copy."""
+    binary = os.environ["THREADKEEP_CODEX_BIN"]
+    with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+        copy = Path(folder, "home")
+        shutil.copytree(home, copy, copy_function=os.link)
+        ours = [sys.executable, "-m", "cli", "--home", str(home)]
+        mine = Server([*ours, "--db", f"{folder}/index.sqlite3", "app-server"], {})
+        while not mine.ask("thread/list", {"limit": 1})[1]["complete"]:
+            time.sleep(0.2)
+        codex = Server([binary, "app-server"], {"CODEX_HOME": str(copy)})
+        yield mine, codex
+        mine.end()
+        codex.end()
+
+
 def main() -> None:
     """Compare, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("home", type=Path)
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
-    binary = os.environ["THREADKEEP_CODEX_BIN"]
-    with tempfile.TemporaryDirectory(dir=arguments.home.parent) as folder:
-        copy = Path(folder, "home")
-        shutil.copytree(arguments.home, copy, copy_function=os.link)
-        ours = [sys.executable, "-m", "cli", "--home", str(arguments.home)]
-        mine = Server([*ours, "--db", f"{folder}/index.sqlite3", "app-server"], {})
+    with both(arguments.home) as (mine, codex):
         print(f"initialize {mine.hello_s:.2f} s, then a first list {mine.first_list_s:.2f} s")
-        while not mine.ask("thread/list", {"limit": 1})[1]["complete"]:
-            time.sleep(0.2)
-        codex = Server([binary, "app-server"], {"CODEX_HOME": str(copy)})
         print(f"Codex: {codex.hello_s:.2f} s, then {codex.first_list_s:.2f} s")
         for name, params in LISTS.items():
             times: defaultdict[str, list[float]] = defaultdict(list)
@@ -109,8 +120,6 @@ def main() -> None:
                 f"{name:<12} {own:6.2f} ms, Codex {full:8.2f} ms ({full / own:.1f} times),"
                 f" its index alone {index:6.2f} ms ({index / own:.1f} times)"
             )
-        mine.end()
-        codex.end()
 
 
 if __name__ == "__main__":
