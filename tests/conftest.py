@@ -7,6 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from state.index import open_index
@@ -14,6 +15,13 @@ from state.index import open_index
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples each time, however slow the machine is; to look for others:
+# pytest --hypothesis-profile=random
+_random = hypothesis.settings(deadline=None, suppress_health_check=[*hypothesis.HealthCheck])
+hypothesis.settings.register_profile("random", _random)
+hypothesis.settings.register_profile("fixed", _random, derandomize=True, database=None)
+hypothesis.settings.load_profile("fixed")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CORPUS = FIXTURES / "corpus"

@@ -122,7 +122,6 @@ x
 
 @given(st.text("`ab \n", max_size=40) | st.text(max_size=40))
 @example("``` ````\n`")
-@settings(deadline=None)
 def test_markdown_gives_back_what_was_put_in_code(text: str) -> None:
     text = re.sub("[\r\0\f\v\x1c-\x1e\x85\u2028\u2029]", "", text)
     tokens = MarkdownIt("commonmark").parse(f"before\n\n{fenced(text)}\n\nbehind")
@@ -163,7 +162,7 @@ def test_hostile_texts_give_a_harmless_page(cli: Cli) -> None:
 
 
 @given(st.text(max_size=60) | st.text("<>&\"'`*_[]()!#-=\n |\\:;&#x1b", max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_markdown_of_any_text_is_well_formed_in_a_page(text: str) -> None:
     made = rendered(text.encode("utf-8", "replace").decode())
     clean = re.sub("[\ufffe\uffff]", "", made)
@@ -350,7 +349,7 @@ def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
         max_size=5,
     ),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_secrets_go_wherever_they_stand(secrets: list[str], between: list[str]) -> None:
     text = between[0]
     for secret, mark in zip(secrets, between[1:], strict=False):

@@ -278,7 +278,7 @@ def test_nothing_that_was_said_steers_a_terminal(cli: Cli) -> None:
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_cleaned_text_has_no_control_character_and_keeps_its_lines(text: str) -> None:
     clean = output.many_lines(text)
     assert not NEVER.search(clean)
@@ -321,7 +321,6 @@ def test_what_is_folded_adds_up(lines: list[str]) -> None:
     st.sampled_from(["shell", "exec_command", "update_plan", "apply_patch", "x"]),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_any_call_can_be_shown(value: Any, name: str, spelled: bool) -> None:
     said = json.dumps(value) if spelled else value
     told = {"type": TOOL_CALL, "id": "c", "name": name, "namespace": None}

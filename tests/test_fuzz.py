@@ -34,7 +34,7 @@ from .strategies import byte_lines
 
 Result = TypeVar("Result")
 
-CASES = settings(max_examples=100, deadline=None)
+CASES = settings(max_examples=100)
 LIST_OPTIONS = (
     "--cwd --search --cursor --sort --source --provider --parent --ancestor --exclude --limit"
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.anchors import Place
@@ -117,11 +117,7 @@ line_lists = st.lists(st.one_of(starts, ends, aborts, turn_items, events), max_s
 rollouts = st.builds(
     lambda mode, lines: (mode, with_head(mode, lines)), st.sampled_from(MODES), line_lists
 )
-quickly = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+quickly = settings(max_examples=150)
 
 
 def with_head(mode: str, lines: list[Fields]) -> list[Fields]:
@@ -283,11 +279,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
     return raw[: draw(st.integers(0, len(raw)))] if draw(st.integers(0, 4)) == 0 else raw
 
 
-@settings(
-    max_examples=400,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=400)
 @given(
     mode=st.sampled_from(MODES),
     spoiled_lines=st.lists(st.one_of(spoiled(), spoiled(), any_lines), max_size=20),

@@ -124,7 +124,7 @@ secret = st.one_of([st.from_regex(each.regex, fullmatch=True) for each in patter
 
 
 @given(st.lists(secret | st.sampled_from(WORDS) | st.text(max_size=5), max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_made_up_secrets_are_redacted_as_by_the_plain_way(parts: list[str]) -> None:
     text = "".join(parts)
     same([text, {"x": [text, json.dumps({"y": text})]}, text.swapcase()])
@@ -136,7 +136,7 @@ def test_what_a_pattern_matches_has_what_it_needs(pattern: Pattern) -> None:
     assert pattern.need != Need()  # the library has other patterns: tell what they need
 
     @given(st.from_regex(pattern.regex), st.sampled_from(WORDS))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def holds(text: str, word: str) -> None:
         same([text, f"{word} {text} {word}", text.swapcase()])
         redactor = Redactor()

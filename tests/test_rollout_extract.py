@@ -92,7 +92,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(borders)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(chunks=chunked(), buffer_bytes=st.integers(HEAD_BYTES, 3000))
 @example(
     chunks=[content(meta()), encode(user("a"))[:50], content(user("a"))[50:]], buffer_bytes=600
@@ -441,7 +441,7 @@ def test_a_file_in_a_folder_that_may_not_be_entered_is_tried_again(tmp_path: Pat
     assert "Permission denied" in Unusable(*found).reason
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=strategies.rollout_bytes(), named=st.booleans(), compressed=st.booleans())
 def test_no_content_makes_extraction_fail(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, named: bool, compressed: bool

@@ -53,7 +53,7 @@ from tests.rollouts import (
     write_rollout,
 )
 
-CASES = settings(max_examples=200, deadline=None)
+CASES = settings(max_examples=200)
 MARKED = "# Context from my IDE\n## My request for Codex:\n rename it \n"
 
 
@@ -81,7 +81,7 @@ def test_skipping_tells_the_same_as_parsing_every_line_of_a_real_file(path: str)
     agree(extract_file(CORPUS, path), fold_file(CORPUS / path))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=strategies.rollout_bytes(), buffer_bytes=st.integers(HEAD_BYTES, 3000))
 def test_skipping_tells_the_same_as_parsing_every_line(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, buffer_bytes: int

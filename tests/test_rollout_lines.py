@@ -27,7 +27,7 @@ from tests.rollouts import (
     user,
 )
 
-CASES = settings(max_examples=200, deadline=None)
+CASES = settings(max_examples=200)
 buffers = st.integers(HEAD_BYTES, 5000)
 
 BLANK = b" \t\r\0"
@@ -466,7 +466,7 @@ def test_garbage_after_a_frame_is_damage_after_its_content(tmp_path: Path) -> No
     assert error.offset == 6
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200), tail=st.binary(max_size=5))
 def test_no_compressed_bytes_fail_but_as_damage(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, cut: int, tail: bytes

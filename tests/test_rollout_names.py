@@ -72,7 +72,7 @@ def test_a_name_of_any_length_is_read(tmp_path: Path) -> None:
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.binary())
 def test_no_content_makes_it_fail(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     home = tmp_path_factory.getbasetemp()

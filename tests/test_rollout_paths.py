@@ -18,7 +18,7 @@ from rollout.paths import (
 )
 from tests.rollouts import FOREIGN_ID, STARTED, THREAD_ID, rollout_name, rollout_path
 
-CASES = settings(max_examples=150, deadline=None)
+CASES = settings(max_examples=150)
 
 
 def parsed(name: str) -> RolloutName:

@@ -110,7 +110,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 KEYS = st.sampled_from(["subagent", "custom", "internal", "thread_spawn", "other"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON, max_size=2), max_size=2))
 def test_any_object_has_a_kind_and_an_api_form(value: dict[str, Any]) -> None:
     stored = stored_source(value)
@@ -118,7 +118,7 @@ def test_any_object_has_a_kind_and_an_api_form(value: dict[str, Any]) -> None:
     json.dumps(api_source(stored))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=30))
 def test_any_stored_text_has_a_kind_and_an_api_form(stored: str) -> None:
     assert isinstance(source_kind(stored), str)

@@ -115,7 +115,7 @@ def place(blank: Path) -> Iterator[tuple[Path, Path]]:
         yield home, Path(shutil.copy(blank, Path(folder) / "i.sqlite3"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     threads=st.lists(turns, min_size=1, max_size=4),
     more=turns,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.source import INTERACTIVE_KINDS, SOURCE_KINDS, kinds_selected, source_kind
@@ -191,9 +191,7 @@ QUERIES = (
 
 
 @given(query=QUERIES)
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300)
 def test_walking_the_pages_gives_each_thread_once_in_order(
     small: sqlite3.Connection, query: Query
 ) -> None:
@@ -203,9 +201,7 @@ def test_walking_the_pages_gives_each_thread_once_in_order(
 
 
 @given(query=QUERIES)
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100)
 def test_a_backwards_cursor_leads_back_from_the_first_row(
     small: sqlite3.Connection, query: Query
 ) -> None:
@@ -298,7 +294,7 @@ def test_what_is_hidden_and_what_is_shown_are_all_threads(
 @given(
     text=st.text() | st.binary().map(lambda raw: raw.hex()) | st.from_regex(r"[A-Za-z0-9_-]{1,80}")
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
     with pytest.raises(InvalidCursor):
         cursor.decode(text, sort_key="created_at", descending=True, filters="x")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -170,12 +170,7 @@ class Home(RuleBasedStateMachine):
         assert sync(self.home, self.index).read == 0
 
 
-Home.TestCase.settings = settings(
-    max_examples=15,
-    stateful_step_count=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+Home.TestCase.settings = settings(max_examples=15, stateful_step_count=12)
 TestHome = Home.TestCase
 
 
