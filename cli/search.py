@@ -12,8 +12,9 @@ from cli import damage, errors, output
 from cli.list_ import folder, label
 from cli.places import Places
 from rollout.lines import Damage
+from state.hits import Hit
 from state.listing import LARGEST_PAGE
-from state.search import Found, Hit, Search
+from state.search import Found, Search
 from state.view import thread_json
 
 if TYPE_CHECKING:

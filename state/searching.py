@@ -11,8 +11,9 @@ from rollout.snippets import Snippet, snippet
 from rollout.spoken import history_messages
 from state.bases import finder
 from state.errors import IndexBusy, StateError
+from state.hits import Hit
 from state.index import ThreadIndex, is_fresh
-from state.search import Found, Hit, Search, search_steps
+from state.search import Found, Search, search_steps
 from state.turn_folds import Folded
 from state.turn_pages import TooShort
 from state.turns import Closed, TurnIndex
