@@ -1,6 +1,5 @@
 """Searches of an open index: true to the files, with the turns and items of what was found."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,17 +55,19 @@ async def places(turns: TurnIndex, home: Path, wanted: Search, hit: Hit) -> list
     """Where the terms are in a thread, with their turns and items."""
     matcher = Matcher(wanted.terms)
     found = [Place("name", snippet(part, matcher)) for part in hit.head]
-    at = {(hit.files[message.file], message.offset): message for message in hit.messages}
-    if not at:
+    if not hit.messages:
         return found
 
     def look(folded: Folded) -> list[Place]:
         history = folded.history
-        paths = {number: part.path for number, part in enumerate(history.parts)}
+        numbers = {part.path: number for number, part in enumerate(history.parts)}
+        at = {
+            (numbers.get(home / hit.files[message.file]), message.offset): message
+            for message in hit.messages
+        }
         said = []
-        for turn, anchor, item in history_messages(history, _wanted(home, paths, at)):
-            message = at[_key(home, paths[anchor.file], anchor.offsets[0])]
-            shown = snippet(message.text, matcher)
+        for turn, anchor, item in history_messages(history, lambda *place: place in at):
+            shown = snippet(at[anchor.file, anchor.offsets[0]].text, matcher)
             said.append(Place(item["type"], shown, turn.id, item["id"]))
         if folded.partial and len(said) < len(at):
             raise TooShort
@@ -76,13 +77,3 @@ async def places(turns: TurnIndex, home: Path, wanted: Search, hit: Hit) -> list
         return found + await turns.ask(hit.row["id"], home / hit.row["rollout_path"], look)
     except (Closed, RolloutError, StateError):
         return found  # it has changed just now, and the next search tells
-
-
-def _wanted(
-    home: Path, paths: dict[int, Path], at: Mapping[tuple[str, int], object]
-) -> Callable[[int, int], bool]:
-    return lambda number, offset: _key(home, paths[number], offset) in at
-
-
-def _key(home: Path, path: Path, offset: int) -> tuple[str, int]:
-    return path.relative_to(home).as_posix(), offset
