@@ -151,12 +151,15 @@ def one_line(text: str) -> str:
     runs of blanks."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
-    clean = "".join(
+    return " ".join(_printed(_SEQUENCE.sub("", text)).split())
+
+
+def _printed(text: str) -> str:
+    return "".join(
         " " if character.isspace() else character
-        for character in _SEQUENCE.sub("", text)
+        for character in text
         if character.isspace() or unicodedata.category(character) not in _UNPRINTED
     )
-    return " ".join(clean.split())
 
 
 def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
@@ -173,9 +176,9 @@ def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tup
 
 
 def _inside(text: str) -> str:
-    text = text.replace("\0", "")
-    front, back = text[:1].isspace(), text[-1:].isspace()
-    clean = one_line(text)
+    text = _printed(text)
+    front, back = text[:1] == " ", text[-1:] == " "
+    clean = " ".join(text.split())
     return f"{' ' * front}{clean}{' ' * (back and bool(clean))}"
 
 
@@ -209,7 +212,7 @@ _SEQUENCE: Final = re.compile(
     r"(?:\x1b\[|\x9b)(?:[0-?]*[ -/]*[@-~]|[0-?]*)"
     r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|[\x9d\x90\x98\x9e\x9f][^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-~]?"
+    r"|\x1b(?:[78=>DEHMNOZc]|[#%(-/][0-~]| [FGLMN])?"
 )
 
 
