@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 from rollout.names import NAMES_FILE
 from rollout.paths import ROOTS
@@ -93,6 +93,8 @@ class FileEvents:
             ignore_permission_denied=True,
         ):
             self._touched({os.path.relpath(path, self._home) for _, path in events})
+            if any(kind == Change.deleted and Path(path) in roots for kind, path in events):
+                return  # its watch went with it; another of its name may have its very inode
 
     async def _glance(self, places: _Places, stop: asyncio.Event) -> None:
         inputs = home_inputs(self._home)
