@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli import output
-from rollout.lines import Damage
+from rollout.damage import Damage
 
 _SHOWN: Final = 5
 

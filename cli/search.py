@@ -11,7 +11,7 @@ import typer
 from cli import damage, errors, output
 from cli.list_ import folder, label
 from cli.places import Places
-from rollout.lines import Damage
+from rollout.damage import Damage
 from state.hits import Hit
 from state.listing import LARGEST_PAGE
 from state.search import Found, Search

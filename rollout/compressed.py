@@ -5,8 +5,8 @@ from typing import BinaryIO, Final
 
 import zstandard
 
+from rollout.damage import Damage
 from rollout.errors import DamagedCompression
-from rollout.lines import Damage
 
 _FEED_BYTES: Final = 2048
 """Compressed bytes taken at a time: a hostile file can make 32 MB of so many, not more."""

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from rollout.damage import Damage
 from rollout.paths import COMPRESSED_SUFFIX
 
 HEAD_BYTES: Final = 512
@@ -65,15 +66,6 @@ class BadLine(NamedTuple):
     offset: int
     reason: str
     ended: bool = True
-
-
-class Damage(NamedTuple):
-    """Where the content of a compressed rollout breaks off: nothing behind it can be read."""
-
-    path: Path
-    offset: int
-    """How much content came before it, in bytes."""
-    reason: str
 
 
 class LineReader:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rollout.damage import Damage
 from rollout.letters import Matcher, Term, fold
-from rollout.lines import BadLine, Damage, Line, LineReader, open_rollout, parse_line
+from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
 from rollout.snippets import Snippet, snippet
 
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
+from rollout.damage import Damage
 from rollout.lines import (
     LONGEST_LINE,
     BadLine,
-    Damage,
     Line,
     RolloutStream,
     open_rollout,

@@ -9,12 +9,12 @@ from typing import Final
 
 from rollout.anchors import Anchor, Place
 from rollout.bare import BARE, BareFold
+from rollout.damage import Damage
 from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.history import Find, Part, known_parts, source_meta
 from rollout.legacy_turns import LegacyFold
 from rollout.lines import (
     BadLine,
-    Damage,
     Line,
     LineReader,
     RolloutStream,

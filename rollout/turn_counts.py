@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rollout.bare import BARE, BareFold
+from rollout.damage import Damage
 from rollout.errors import DamagedCompression, HistoryIncomplete, RolloutError
 from rollout.history import source_meta
 from rollout.legacy_turns import LegacyFold
-from rollout.lines import Damage
 from rollout.paginated_turns import PaginatedFold
 from rollout.persistence import LEGACY, PAGINATED
 from rollout.shapes import Fields

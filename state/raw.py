@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
+from rollout.damage import Damage
 from rollout.letters import Term
-from rollout.lines import Damage
 from rollout.raw import RawHits, raw_many
 from state.extractor import worker_pool
 from state.index import ThreadIndex

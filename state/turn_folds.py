@@ -16,9 +16,10 @@ from typing import Final
 
 from rollout.anchors import Anchor
 from rollout.bare import BARE, BareFold
+from rollout.damage import Damage
 from rollout.history import Part
 from rollout.legacy_turns import LegacyFold
-from rollout.lines import BadLine, Damage, Line, parse_line
+from rollout.lines import BadLine, Line, parse_line
 from rollout.paginated_turns import PaginatedFold
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import LEGACY
