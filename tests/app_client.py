@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -26,11 +27,24 @@ def soon(true: Callable[[], object]) -> None:
 class Client:
     """Sends requests, one after the other, and keeps the notifications that come meanwhile."""
 
-    def __init__(self, reader: "IO[bytes]", writer: "IO[bytes]") -> None:
+    def __init__(
+        self,
+        reader: "IO[bytes]",
+        writer: "IO[bytes]",
+        connection: socket.socket | None = None,
+    ) -> None:
         self._reader, self._writer = reader, writer
+        self.connection = connection
         self._count = 0
         self.told: list[dict[str, Any]] = []
         """Notifications, in the order in which they came."""
+
+    def close(self) -> None:
+        """Be gone."""
+        for one in (self._writer, self._reader, self.connection):
+            with suppress(OSError):  # of what the server has not read, if it is gone
+                if one:
+                    one.close()
 
     def send(self, line: bytes) -> None:
         """Send a line as it is."""
@@ -113,7 +127,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._sockets: list[socket.socket] = []
+        self._clients: list[Client] = []
 
     @property
     def client(self) -> Client:
@@ -136,8 +150,9 @@ class Server:
                 time.sleep(0.02)
             else:
                 break
-        self._sockets.append(connection)
-        return Client(connection.makefile("rb"), connection.makefile("wb"))
+        client = Client(connection.makefile("rb"), connection.makefile("wb"), connection)
+        self._clients.append(client)
+        return client
 
     def end(self) -> tuple[bytes, str]:
         """End its input, and wait: what it still said, and its log."""
@@ -153,8 +168,8 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for connection in self._sockets:
-            connection.close()
+        for client in self._clients:
+            client.close()
         if self.process.poll() is None:
             self.process.kill()
         if self.process.stdin and not self.process.stdin.closed:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from state.index import open_index
 
@@ -25,6 +26,25 @@ hypothesis.settings.load_profile("fixed")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CORPUS = FIXTURES / "corpus"
+LONG = {
+    "test_crash": 30,
+    "test_cli_show": 30,
+    "test_app_server_home": 25,
+    "test_watch": 25,
+    "test_race": 25,
+    "test_state_backfill": 20,
+    "test_cli_export": 20,
+    "test_recovery": 20,
+    "test_turn_index": 20,
+    "test_state_listing": 20,
+    "test_app_server_load": 20,
+    "test_app_server": 15,
+    "test_fuzz": 15,
+    "test_moves_crash": 15,
+    "test_faults_index": 15,
+    "test_edit_crash": 15,
+}
+"""The files that take long, and for about how many seconds."""
 
 
 def copy_corpus(target: Path) -> Path:
@@ -40,6 +60,19 @@ def copy_corpus(target: Path) -> Path:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are processors: many tests wait, for locks and for processes."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """All tests of a file in one worker, so that what they share is made once."""
+    if config.getvalue("dist") != "load":  # another way was asked for
+        return None
+    config.option.loadscopereorder = False  # by the number of tests; see below
+    return LoadFileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that no worker begins one when the others are done."""
+    items.sort(key=lambda item: LONG.get(item.path.stem, 0), reverse=True)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from rollout.errors import WriterActive
 from rollout.writer_lock import LOCKS, WriterLock
 
 from .app_client import CLIENT, Client, Server, ids
-from .checks import codes, verified
-from .command import Cli, thread_id, write_rollout
+from .checks import codes, synced, verified
+from .command import Cli, Inside, thread_id, write_rollout
 
 COUNT = 12
 MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "more"}]}
@@ -25,10 +25,10 @@ MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text",
 
 def filled(folder: Path) -> Cli:
     """The command for a home of a few threads, which the index knows."""
-    made = Cli(folder / "home", folder)
+    made = Inside(folder / "home", folder)
     for number in range(COUNT):
         write_rollout(made.home, number, f"thread {number}", cwd="/a" if number % 2 else "/b")
-    made.run("backfill")
+    synced(made.home, made.index)
     return made
 
 
@@ -269,9 +269,7 @@ def test_clients_on_a_socket_hear_of_each_other_and_let_go_when_they_die(cli: Cl
         one.call("thread/name/set", threadId=thread_id(2), name="told")
         assert two.until("thread/name/updated") == {"threadId": thread_id(2), "threadName": "told"}
         two.call("thread/resume", threadId=thread_id(1))
-        one._writer.close()
-        one._reader.close()
-        server._sockets[0].close()
+        one.close()
         time.sleep(0.2)
         assert two.call("thread/loaded/list")["data"] == [thread_id(1)], "two has it, too"
         again = cli.run("app-server", "--listen", f"unix://{path}", status=2)
@@ -287,7 +285,8 @@ def test_a_client_that_does_not_read_holds_up_nobody(cli: Cli) -> None:
     with Server(cli, "--listen", f"unix://{path}") as server:
         quick = server.connect(path).begin()
         deaf = server.connect(path).begin()
-        server._sockets[1].settimeout(0.5)
+        assert deaf.connection
+        deaf.connection.settimeout(0.5)
         sent = 0
         try:
             for _ in range(100_000):

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +17,8 @@ import pytest
 from cli.asking import identity, socket_path
 
 from .app_client import Client, Server, soon
-from .checks import codes, verified
-from .command import COMMAND, Cli, Ran, thread_id, write_rollout
+from .checks import codes, synced, verified
+from .command import Cli, Inside, Ran, thread_id, write_rollout
 
 COUNT = 6
 MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "more"}]}
@@ -57,7 +56,7 @@ def filled(made: Cli) -> Cli:
     """It, with a few threads in its home and index."""
     for number in range(COUNT):
         write_rollout(made.home, number, f"thread {number}")
-    made.run("backfill")
+    synced(made.home, made.index)
     return made
 
 
@@ -83,18 +82,9 @@ def stop(server: Server) -> None:
     assert server.process.wait(20) == 0
 
 
-def ran(cli: Cli, *words: str, stdin: str = "") -> Ran:
-    """A run of the command in a process of its own, however it ends."""
-    done = subprocess.run(
-        [*COMMAND, *words],
-        env=cli.environment(),
-        cwd=cli.base,
-        input=stdin.encode(),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+def inside(cli: Cli) -> Cli:
+    """The same command, which does its work in this process."""
+    return Inside(cli.home, cli.base, cli.extra)
 
 
 def served(client: Client, *words: str) -> dict[str, Any]:
@@ -112,16 +102,17 @@ def served(client: Client, *words: str) -> dict[str, Any]:
 
 def test_commands_give_the_same_with_a_server_and_without(cli: Cli, server: Server) -> None:
     client = connect(cli, server)
-    with_server = [(ran(cli, *words), served(client, *words)) for words in READS]
-    by_itself = [ran(cli, *words, stdin="SELECT 1 AS one") for words in NOT_SERVED]
+    here = inside(cli)
+    with_server = [(cli.run(*words, status=None), served(client, *words)) for words in READS]
+    by_itself = [here.run(*words, stdin="SELECT 1 AS one", status=None) for words in NOT_SERVED]
     stop(server)
     for words, (before, given) in zip(READS, with_server, strict=True):
-        alone = ran(cli, *words)
+        alone = here.run(*words, status=None)
         assert before == alone, words
         said = "".join(f"{line}\n" for line in given["said"])
         assert Ran(given["status"], given["out"], said) == alone, words
     for words, before in zip(NOT_SERVED, by_itself, strict=True):
-        assert before == ran(cli, *words, stdin="SELECT 1 AS one"), words
+        assert before == here.run(*words, stdin="SELECT 1 AS one", status=None), words
 
 
 def test_a_command_does_not_load_the_program_when_a_server_answers(
@@ -148,14 +139,15 @@ def test_a_command_sees_what_was_written_a_second_ago(cli: Cli, server: Server) 
 
 def test_a_server_that_does_not_answer_or_is_none_costs_nothing_but_time(cli: Cli) -> None:
     path = socket_path(cli.index)
+    here = inside(cli)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(path)
-        assert len(cli.run("list").lines) == COUNT  # nobody listens
+        assert len(here.run("list").lines) == COUNT  # nobody listens
         silent.listen()
         assert len(cli.run("list").lines) == COUNT  # nobody answers
     os.unlink(path)
     Path(path).write_text("no socket")
-    assert len(cli.run("list").lines) == COUNT
+    assert len(here.run("list").lines) == COUNT
 
 
 def test_a_server_of_another_program_is_not_asked(cli: Cli, server: Server) -> None:
@@ -237,8 +229,8 @@ def test_a_home_that_is_away_is_told_and_nothing_of_it_is_shown_as_gone(
     away = cli.home.rename(cli.home.with_name("away"))
     for method, params in (("thread/list", {}), ("thread/read", {"threadId": thread_id(1)})):
         assert client.fail(method, **params)["data"]["kind"] == "home_not_found"
-    listed = ran(cli, "list")
-    assert (listed.status, listed.out) == (3, "")
+    listed = cli.run("list", status=3)
+    assert listed.out == ""
     assert "no Codex home" in listed.err
     away.rename(cli.home)
     soon(lambda: len(list_ids(client)) == COUNT)
@@ -277,7 +269,7 @@ def test_whatever_else_answers_there_the_command_does_its_work(answer: bytes, cl
 
         answering = Thread(target=respond)
         answering.start()
-        assert len(cli.run("list").lines) == COUNT
+        assert len(inside(cli).run("list").lines) == COUNT
         answering.join()
 
 
@@ -291,9 +283,7 @@ def test_a_place_that_cannot_be_listened_at_is_named(cli: Cli) -> None:
         ("ws://127.0.0.1:99999", "--listen takes"),
         ("tcp://127.0.0.1:1", "--listen takes"),
     ):
-        refused = ran(cli, "app-server", "--listen", place)
-        assert refused.status == 2, refused
-        assert why in refused.err
+        assert why in inside(cli).run("app-server", "--listen", place, status=2).err
     assert not (cli.base / "missing").exists()
 
 

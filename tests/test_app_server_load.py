@@ -27,7 +27,7 @@ def cli(tmp_path: Path) -> Cli:
     made = Cli(tmp_path / "home", tmp_path)
     for number in range(COUNT):
         write_rollout(made.home, number, f"thread {number}")
-    made.run("backfill")
+    synced(made.home, made.index)
     return made
 
 

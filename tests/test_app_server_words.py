@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from .app_client import Client, Server
+from .app_client import Client, Server, soon
+from .checks import synced
 from .command import Cli
 from .conftest import copy_corpus
 from .protocol.script import ITEM, LEGACY, PAGINATED, UNKNOWN
@@ -19,16 +20,16 @@ AFTER = "01a1f8ef-3281-7de0-acfb-004f14c713e3"
 BOTH = pytest.mark.parametrize("source", [LEGACY, PAGINATED], ids=["legacy", "paginated"])
 
 
-def home(folder: Path) -> Cli:
+def filled(folder: Path) -> Cli:
     made = Cli(copy_corpus(folder / "home"), folder)
-    made.run("backfill")
+    synced(made.home, made.index)
     return made
 
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a server that is asked for what changes nothing."""
-    with Server(home(tmp_path_factory.mktemp("asked"))) as started:
+    with Server(filled(tmp_path_factory.mktemp("asked"))) as started:
         yield started.client.begin()
 
 
@@ -38,10 +39,25 @@ def live(asked: Client) -> str:
     return str(asked.call("thread/start")["thread"]["id"])
 
 
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """The command for a home whose threads are written."""
+    return filled(tmp_path_factory.mktemp("changed"))
+
+
+@pytest.fixture(scope="module")
+def server(changed: Cli) -> Iterator[Server]:
+    with Server(changed, "--listen", f"unix://{changed.base}/socket") as started:
+        yield started
+
+
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    with Server(home(tmp_path)) as started:
-        yield started.client.begin()
+def client(changed: Cli, server: Server) -> Iterator[Client]:
+    """A new client of a server that has no live thread."""
+    begun = server.connect(changed.base / "socket").begin()
+    soon(lambda: begun.call("thread/loaded/list")["data"] == [])
+    yield begun
+    begun.close()
 
 
 def message(*content: Any) -> dict[str, Any]:
@@ -245,8 +261,8 @@ def test_what_is_injected_is_in_the_file(mode: str, client: Client) -> None:
 
 
 @BOTH
-def test_an_ephemeral_fork_leaves_nothing(source: str, client: Client, tmp_path: Path) -> None:
-    before = sorted((tmp_path / "home" / "sessions").rglob("*"))
+def test_an_ephemeral_fork_leaves_nothing(source: str, client: Client, changed: Cli) -> None:
+    before = sorted((changed.home / "sessions").rglob("*"))
     asked = {"threadId": source, "ephemeral": True, "excludeTurns": True}
     thread = client.call("thread/fork", **asked)["thread"]
     assert (thread["ephemeral"], thread["path"], thread["forkedFromId"]) == (True, None, source)
@@ -257,4 +273,4 @@ def test_an_ephemeral_fork_leaves_nothing(source: str, client: Client, tmp_path:
     assert client.fail("thread/name/set", **the, name="")["message"].startswith("thread name ")
     assert client.fail("thread/archive", **the)["message"].startswith("no rollout found ")
     assert client.call("thread/loaded/list")["data"] == [thread["id"]]
-    assert sorted((tmp_path / "home" / "sessions").rglob("*")) == before
+    assert sorted((changed.home / "sessions").rglob("*")) == before

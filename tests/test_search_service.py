@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from .app_client import Client, Server, soon
+from .checks import synced
 from .command import Cli
 from .conftest import copy_corpus
 from .gold import GOLD, exchanges
@@ -62,7 +63,7 @@ OTHER_PLACE = {
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("gold")
     cli = Cli(copy_corpus(folder / "home"), folder)
-    cli.run("backfill")
+    synced(cli.home, cli.index)
     with Server(cli) as server:
         yield in_step(server.client.begin())
 
