@@ -7,6 +7,7 @@ writing.
 """
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +197,10 @@ def _child(order: dict[str, Any], report: int) -> int:
     steps.watch()
     try:
         WORKS[order["work"]](home, path)
+    except BaseException:  # noqa: BLE001 - it is told, and this process ends
+        traceback.print_exc()
+        return 1
+    else:
         return 0
     finally:
         os.write(report, str(steps.done).encode())
@@ -204,6 +210,8 @@ def _serve() -> None:
     with tempfile.TemporaryDirectory() as folder:  # so that no child has to import anything
         Path(folder, "sessions").mkdir()
         WORKS["sync"](Path(folder), Path(folder, "index.sqlite3"))
+    gc.collect()
+    gc.freeze()  # else each child would copy all of this memory when it collects
     for line in sys.stdin:
         order = json.loads(line)
         inner, outer = os.pipe()
@@ -211,7 +219,7 @@ def _serve() -> None:
         if not pid:
             # The default action of this signal ends a process as kill -9 does: no handler runs.
             signal.setitimer(signal.ITIMER_REAL, order["after_s"])
-            sys.exit(_child(order, outer))
+            os._exit(_child(order, outer))
         os.close(outer)
         began = time.monotonic()
         _, status = os.waitpid(pid, 0)
