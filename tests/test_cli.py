@@ -320,7 +320,7 @@ def test_the_places_come_from_options_then_environment_then_defaults(small: Cli)
 
 
 def test_no_command_ever_writes_to_the_home(tmp_path: Path) -> None:
-    cli = Cli(copy_corpus(tmp_path / "home"), tmp_path)
+    cli = Inside(copy_corpus(tmp_path / "home"), tmp_path)
     before = snapshot(cli.home)
     for arguments in (["list"], ["backfill", "--force"], ["reindex"], ["list", "--no-sync"]):
         cli.run(*arguments)
@@ -413,7 +413,7 @@ def files_done(index: Path) -> int:
 
 
 def test_an_interrupted_backfill_says_how_to_go_on_and_does(tmp_path: Path) -> None:
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Inside(tmp_path / "home", tmp_path)
     for number in range(900):
         write_rollout(cli.home, number)
     process = cli.start("backfill", "--batch-size", "1", stdout=-1, stderr=-1)
@@ -441,7 +441,7 @@ def test_two_homes_have_two_indexes(small: Cli) -> None:
     other = small.base / "second" / "home"
     write_rollout(other, 5)
     assert len(small.ids()) == 3
-    assert Cli(other, small.base).ids() == [thread_id(5)]
+    assert Inside(other, small.base).ids() == [thread_id(5)]
     assert len(list((small.base / "state" / "threadkeep").iterdir())) == 2
 
 

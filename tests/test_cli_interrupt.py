@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .checks import codes, verified
-from .command import Cli, thread_id, write_rollout
+from .checks import codes, synced, verified
+from .command import Cli, Inside, thread_id, write_rollout
 
 COUNT = 250
 
@@ -17,10 +17,10 @@ COUNT = 250
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """The command for a home of many threads, which the index knows."""
-    made = Cli(tmp_path / "home", tmp_path)
+    made = Inside(tmp_path / "home", tmp_path)
     for number in range(COUNT):
         write_rollout(made.home, number, cwd="/a")
-    made.run("backfill")
+    synced(made.home, made.index)
     return made
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cli import output
 
-from .command import COMMAND, Cli, thread_id, write_rollout
+from .command import COMMAND, Cli, Inside, thread_id, write_rollout
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     write_rollout(home, 1, HOSTILE, cwd="/work/\x1b[2Jproject \u202e x", provider="\x1b[5mopenai")
     write_rollout(home, 2, "a plain title", cwd=str(base / "user" / "code"))
     write_rollout(home, 3, "日本語の長い題名" * 20)
-    cli = Cli(home, base)
+    cli = Inside(home, base)
     cli.run("backfill")
     return cli
 
@@ -173,7 +173,7 @@ def test_the_users_folder_is_a_tilde_in_the_table_only(small: Cli) -> None:
 def test_the_table_of_the_corpus_shows_what_a_person_looks_for(
     corpus_home: Path, corpus_index: Path, tmp_path: Path
 ) -> None:
-    cli = Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+    cli = Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
     options = ("--limit", "5", "--sort", "created_at")
     shown = STYLE.sub("", on_terminal(cli, "list", *options, words=True))
     rows = shown.replace("\r\n", "\n").splitlines()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -61,13 +62,20 @@ def nobody(_: str) -> Path | None:
     return None
 
 
-def stored_and_loaded(folded: Folded, home: Path) -> Folded:
+@pytest.fixture(scope="module")
+def blank() -> Iterator[sa.Engine]:
+    """A database with the tables of an index, in which nothing is ever committed."""
+    engine = sa.create_engine("sqlite://")
+    metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def stored_and_loaded(folded: Folded, home: Path, blank: sa.Engine) -> Folded:
     """The same, by way of a database."""
     found = dumped("t", folded, home)
     assert found
-    engine = sa.create_engine("sqlite://")
-    metadata.create_all(engine)
-    with engine.begin() as connection:
+    with blank.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.execute(sa.insert(metadata.tables["turn_folds"]), found[0])
         if found[1]:
@@ -75,7 +83,6 @@ def stored_and_loaded(folded: Folded, home: Path) -> Folded:
         plain = connection.connection.driver_connection
         assert isinstance(plain, sqlite3.Connection)
         loaded = run(load_steps("t", home), plain)
-    engine.dispose()
     assert loaded is not None
     return loaded
 
@@ -83,7 +90,7 @@ def stored_and_loaded(folded: Folded, home: Path) -> Folded:
 @quickly
 @given(rollout=rollouts, data=st.data())
 def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
-    tmp_path: Path, rollout: tuple[str, list[Fields]], data: st.DataObject
+    tmp_path: Path, blank: sa.Engine, rollout: tuple[str, list[Fields]], data: st.DataObject
 ) -> None:
     mode, lines = rollout
     whole = spell(lines)
@@ -98,7 +105,7 @@ def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
         assert folded.follow()
         torn = folded.with_torn_line()
         assert shown(path, torn.fold, mode, unknown=True) == turns_in(path, mode, unknown=True)
-        folded = stored_and_loaded(folded, tmp_path)
+        folded = stored_and_loaded(folded, tmp_path, blank)
     once = fold_anew(outline(path, nobody))
     assert folded.fold.turns == once.fold.turns
     assert folded.fold.strays == once.fold.strays

@@ -15,7 +15,7 @@ import pytest
 from rollout.names import append_name
 
 from . import homes
-from .command import Cli
+from .command import Cli, Inside
 from .homes import thread_id
 from .watching import Watching, watching
 
@@ -26,7 +26,7 @@ SOON_S = 2.0
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """The command for a home of three threads."""
-    made = Cli(tmp_path / "home", tmp_path)
+    made = Inside(tmp_path / "home", tmp_path)
     for number in (1, 2, 3):
         homes.write(made.home, number)
     return made
@@ -339,4 +339,4 @@ def test_words_for_people_name_the_thread(cli: Cli) -> None:
 
 
 def test_a_home_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    Cli(tmp_path / "none", tmp_path).run("watch", status=3)
+    Inside(tmp_path / "none", tmp_path).run("watch", status=3)
