@@ -107,6 +107,15 @@ def client(cli: Cli) -> Iterator[Client]:
         yield server.client.begin()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Client]]:
+    """A home, and a client of its server; each test has threads of its own there."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "home" / "sessions").mkdir(parents=True)
+    with Server(Cli(folder / "home", folder), "--listen", "stdio://") as server:
+        yield folder / "home", server.client.begin()
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_long_thread_is_indexed_before_anybody_asks(mode: str, cli: Cli, client: Client) -> None:
     path = put(cli.home, 1, content(1, mode, 300))
@@ -124,11 +133,13 @@ def test_a_long_thread_is_indexed_before_anybody_asks(mode: str, cli: Cli, clien
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_is_written_meanwhile_is_there(mode: str, cli: Cli, client: Client) -> None:
-    path = put(cli.home, 1, content(1, mode, 3))
-    the = {"threadId": thread_id(1)}
+def test_what_is_written_meanwhile_is_there(mode: str, shared: tuple[Path, Client]) -> None:
+    home, client = shared
+    number = MODES.index(mode)
+    path = put(home, number, content(number, mode, 3))
+    the = {"threadId": thread_id(number)}
     first = client.call("thread/turns/list", **the, limit=1)
-    add(path, turn_lines(1, mode, 2, first=3), mode)
+    add(path, turn_lines(number, mode, 2, first=3), mode)
     add(path, [event("task_started", turn_id="running elsewhere")], mode)
     turns = client.call("thread/read", **the, includeTurns=True)["thread"]["turns"]
     assert turns == truth(path, mode)
@@ -137,7 +148,8 @@ def test_what_is_written_meanwhile_is_there(mode: str, cli: Cli, client: Client)
     assert client.call("thread/turns/list", **the, **newer)["data"] == turns[2:]
 
 
-def test_what_was_injected_is_there_as_far_as_codex_shows_it(client: Client) -> None:
+def test_what_was_injected_is_there_as_far_as_codex_shows_it(shared: tuple[Path, Client]) -> None:
+    _, client = shared
     hook = '<hook_prompt hook_run_id="r">look again</hook_prompt>'
     content = [{"type": "input_text", "text": hook}]
     message = {"type": "message", "role": "user", "content": content}
@@ -154,23 +166,25 @@ def test_what_was_injected_is_there_as_far_as_codex_shows_it(client: Client) -> 
         assert resumed["initialTurnsPage"] == page
 
 
-def test_successful_output_alone_is_deferred(cli: Cli, client: Client) -> None:
+def test_successful_output_alone_is_deferred(shared: tuple[Path, Client]) -> None:
+    home, client = shared
+
     def command(at: int, output: str, status: str, code: int) -> Fields:
         facts = {"command": ["true"], "cwd": "file:///w", "parsed_cmd": [], "process_id": "1"}
         done = {"status": status, "aggregated_output": output, "exit_code": code}
         item = {"type": "CommandExecution", "id": f"c{at}", "source": "agent"} | facts | done
         duration = {"duration": {"secs": 0, "nanos": 1}}
-        of = {"thread_id": thread_id(1), "turn_id": "turn 0"}
+        of = {"thread_id": thread_id(7), "turn_id": "turn 0"}
         return event("item_completed", **of, item=item | duration)
 
-    path = put(cli.home, 1, content(1, PAGINATED, 1))
+    path = put(home, 7, content(7, PAGINATED, 1))
     lines = [
         command(1, "much", "completed", 0),
         command(2, "", "completed", 0),
         command(3, "why", "failed", 1),
     ]
     add(path, lines, PAGINATED)
-    asked: dict[str, Any] = {"threadId": thread_id(1), "turnId": "turn 0"}
+    asked: dict[str, Any] = {"threadId": thread_id(7), "turnId": "turn 0"}
     deferred = {"deferOutput": {"commandExecution": True}}
     data = client.call("thread/items/list", **asked, **deferred)["data"]
     found = {entry["item"]["id"]: entry for entry in data}
