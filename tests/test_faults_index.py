@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -23,9 +24,8 @@ PARENT, CHILD = 1, 2
 IDS = {thread_id(number) for number in (1, 2, 3, 4)}
 
 
-@pytest.fixture
-def home(home: Path) -> Path:
-    """A home with something of everything that an index holds."""
+def fill(home: Path) -> Path:
+    """Something of everything that an index holds."""
     write(home, PARENT, encoded(lines(PARENT, dynamic_tools=[{"name": "t", "description": "d"}])))
     spawn = {"subagent": {"thread_spawn": {"parent_thread_id": thread_id(PARENT), "depth": 1}}}
     write(home, CHILD, encoded(lines(CHILD, source=spawn)))
@@ -34,6 +34,20 @@ def home(home: Path) -> Path:
     write(home, 4)
     write(home, 4, segment=1)
     return home
+
+
+@pytest.fixture
+def home(home: Path) -> Path:
+    """A home with something of everything."""
+    return fill(home)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Such a home and a complete index of it; tests change neither."""
+    folder = tmp_path_factory.mktemp("sound")
+    synced(fill(folder / "home"), folder / "index.sqlite3")
+    return folder / "home", folder / "index.sqlite3"
 
 
 def sql(*statements: str) -> Callable[[Path], None]:
@@ -152,9 +166,12 @@ def healed(home: Path, index: Path, before: dict[str, list[dict[str, object]]]) 
 
 
 @pytest.mark.parametrize("what", ROW_FAULTS)
-def test_a_fault_in_the_index_is_found_and_mended(what: str, home: Path, index_path: Path) -> None:
-    synced(home, index_path)
-    before = meaning(index_path)
+def test_a_fault_in_the_index_is_found_and_mended(
+    what: str, sound: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home, whole = sound
+    before = meaning(whole)
+    index_path = Path(shutil.copy(whole, tmp_path))
     statements, code = ROW_FAULTS[what]
     sql(*([statements] if isinstance(statements, str) else statements))(index_path)
     found = verified(home, index_path)
@@ -168,10 +185,11 @@ def test_a_fault_in_the_index_is_found_and_mended(what: str, home: Path, index_p
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_wrong_column_is_found_by_name_and_mended(
-    column: str, home: Path, index_path: Path
+    column: str, sound: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    synced(home, index_path)
-    before = meaning(index_path)
+    home, whole = sound
+    before = meaning(whole)
+    index_path = Path(shutil.copy(whole, tmp_path))
     sql(f"UPDATE threads SET {column} = {COLUMNS[column]} WHERE id = {ONE}")(index_path)
     found = verified(home, index_path)
     # What a facet is made of is guarded by a CHECK, which SQLite's own check finds broken.
