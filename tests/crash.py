@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -284,20 +285,20 @@ Die = Callable[[int | None, float], Ended]
 
 
 def deaths(name: str, die: Die) -> Iterator[str]:
-    """Have ``die`` work to its end, then die before every third step, and at three random
-    moments: says each time when that was. ``THREADKEEP_CRASH_STRIDE``, ``_MOMENTS`` and ``_SEED``
-    choose others."""
+    """Have ``die`` work to its end, then die before every fifth step, from one that the day
+    chooses, and at three random moments: says each time when that was.
+    ``THREADKEEP_CRASH_STRIDE``, ``_MOMENTS`` and ``_SEED`` choose others."""
     whole = die(None, 0.0)
     assert whole.status == 0
     yield "not killed"
-    seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
-    stride = int(os.environ.get("THREADKEEP_CRASH_STRIDE", "3"))
+    seed = int(os.environ.get("THREADKEEP_CRASH_SEED") or date.today().toordinal())
+    stride = int(os.environ.get("THREADKEEP_CRASH_STRIDE", "5"))
     for step in itertools.count(seed % stride, stride):
         ended = die(step, 0.0)
         if ended.status == 0:
             break
-        assert ended.status == 9, f"before step {step}"
-        yield f"killed before step {step}"
+        assert ended.status == 9, f"before step {step}, seed {seed}"
+        yield f"killed before step {step}, seed {seed}"
     chance = random.Random(f"{name} {seed}")
     for _ in range(int(os.environ.get("THREADKEEP_CRASH_MOMENTS", "3"))):
         after_s = max(chance.uniform(0, whole.seconds), 1e-6)
