@@ -247,7 +247,7 @@ def _can_write(index: Path) -> bool:
         return True
 
 
-@pytest.mark.parametrize("processes", [2, 8])
+@pytest.mark.parametrize("processes", [2, 5])
 def test_of_many_workers_one_works_and_the_index_is_right(
     processes: int, corpus_home: Path, tmp_path: Path, undisturbed: object
 ) -> None:
