@@ -27,24 +27,30 @@ hypothesis.settings.load_profile("fixed")
 FIXTURES = Path(__file__).parent / "fixtures"
 CORPUS = FIXTURES / "corpus"
 LONG = {
-    "test_crash": 30,
+    "test_protocol_dialogue": 25,
+    "test_crash": 25,
     "test_cli_show": 30,
-    "test_app_server_home": 25,
+    "test_recovery": 25,
     "test_watch": 25,
-    "test_race": 25,
     "test_state_backfill": 20,
     "test_cli_export": 20,
-    "test_recovery": 20,
-    "test_turn_index": 20,
-    "test_state_listing": 20,
+    "test_app_server_home": 20,
     "test_app_server_load": 20,
+    "test_race": 20,
     "test_app_server": 15,
+    "test_app_server_turns": 15,
+    "test_turn_index": 15,
     "test_fuzz": 15,
-    "test_moves_crash": 15,
-    "test_faults_index": 15,
-    "test_edit_crash": 15,
+    "test_cli": 10,
+    "test_cli_facts": 10,
+    "test_cli_moves": 10,
+    "test_cli_query": 10,
+    "test_faults_files": 10,
+    "test_faults_index": 10,
+    "test_moves_crash": 10,
+    "test_state_sync": 10,
 }
-"""The files that take long, and for about how many seconds."""
+"""The files that take long, and about how many seconds of a processor."""
 
 
 def copy_corpus(target: Path) -> Path:
