@@ -4,8 +4,9 @@ import asyncio
 import os
 import sqlite3
 import time
+import traceback
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ from state.listing import Result, Steps, run
 from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
+from state.unbroken import unbroken
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a writer waits for another one, in seconds."""
@@ -62,11 +64,25 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._quick: sqlite3.Connection | None = None
         self._late_at = 0.0
+        self._closed = False
+        self._uses = 0
+        self._unused = asyncio.Event()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        if self._closed:
+            raise IndexUnavailable(self.path, "it was closed here")
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            self._unused.set()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction that sees one state of the index and writes nothing."""
-        with translated(self.path):
+        with self._in_use(), translated(self.path):
             async with self._readers.connect() as connection:
                 yield connection
 
@@ -84,7 +100,7 @@ class Database:
         writers = self._writers
         if not self._waits:
             writers = writers.execution_options(patience_ms=_SHORT_PATIENCE_MS)
-        with translated(self.path):
+        with self._in_use(), translated(self.path):
             async with writers.begin() as connection:
                 yield connection
 
@@ -113,6 +129,10 @@ class Database:
         All its statements take one journey to a thread; through ``read`` each would take its
         own, which costs more than the statements do.
         """
+        with self._in_use():
+            return await self._run_in_thread(steps)
+
+    async def _run_in_thread(self, steps: Steps[Result]) -> Result:
         connection = self._idle.pop() if self._idle else None
         work = asyncio.ensure_future(asyncio.to_thread(self._run, steps, connection))
         try:
@@ -132,6 +152,8 @@ class Database:
         """What :meth:`run` would give, without the journey to a thread, which costs as much as a
         page does; None if it is not there within :data:`AT_ONCE_S`, or somebody has to be
         waited for."""
+        if self._closed:
+            return None
         if self._quick is None:
             self._quick = sqlite3.connect(self.path, timeout=0, isolation_level=None)
             self._quick.set_progress_handler(self._is_late, _OPERATIONS)
@@ -166,8 +188,16 @@ class Database:
             raise
         return result, connection
 
-    def close(self) -> None:
-        """Close the connections of :meth:`run` and :meth:`at_once`."""
+    async def close(self) -> None:
+        """Close all connections, when what is under way has come to its end: one that was left
+        open would keep its lock, so that nobody could make the index anew."""
+        self._closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_TIMEOUT_S):
+                while self._uses:
+                    self._unused.clear()
+                    await self._unused.wait()
+        await self._readers.dispose()
         while self._idle:
             self._idle.pop().close()
         if self._quick is not None:
@@ -180,7 +210,9 @@ def journal_mode(path: Path) -> str:
 
 
 @asynccontextmanager
-async def open_database(path: Path) -> AsyncGenerator[Database]:
+async def open_database(
+    path: Path, *, patience_s: float = BUSY_TIMEOUT_S
+) -> AsyncGenerator[Database]:
     """The database at ``path``, created and migrated when need be, closed on the way out.
 
     Raises:
@@ -193,7 +225,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
     _prepare_place(path)
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": 256},
+        connect_args={"timeout": patience_s, "cached_statements": 256},
     )
     journal = journal_mode(path)
 
@@ -225,8 +257,9 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         mark_as_ours(path)
         yield database
     finally:
-        database.close()
-        await asyncio.shield(engine.dispose())
+        _, cancelled = await unbroken(database.close())
+        if cancelled:
+            raise asyncio.CancelledError
 
 
 def _migrate(connection: sa.Connection, path: Path) -> bool:
@@ -301,12 +334,24 @@ def translated(path: Path) -> Iterator[None]:
         translation = translate(path, error.orig)
         if translation is None:
             raise
+        _let_go(error)
         raise translation from error
     except SQLITE_ERRORS as error:
         translation = translate(path, error)
         if translation is None:
             raise
+        _let_go(error)
         raise translation from error
+
+
+def _let_go(error: BaseException) -> None:
+    """Have the cursors go that a traceback holds. Until then SQLite only seems to close their
+    connection and keeps its lock: an error that is kept, as what ails an index is, would hold up
+    whoever makes it anew."""
+    held: BaseException | None = error
+    while held is not None:
+        traceback.clear_frames(held.__traceback__)
+        held = held.__cause__ or held.__context__
 
 
 def translate(path: Path, error: BaseException | None) -> StateError | None:

@@ -12,6 +12,7 @@ from state.errors import LeaseLost
 from state.lease import Lease, Owner, claim
 from state.schema import backfill_state
 from state.sync import now_ms
+from state.unbroken import unbroken
 
 Result = TypeVar("Result")
 
@@ -49,7 +50,9 @@ async def run_leased(
     except BaseException as error:
         await _end(working, heartbeat)
         if not isinstance(error, LeaseLost):
-            await asyncio.shield(_give_back(database, lease, error))
+            _, cancelled = await unbroken(_give_back(database, lease, error))
+            if cancelled:
+                raise asyncio.CancelledError from error
         raise
     finally:
         await _end(working, heartbeat)

@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from state.engine import open_database
-from state.errors import IndexDamaged, IndexNotWritable
+from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.lease import job_row
 from state.lock import lock_path, locked
 from state.place import INDEX_NAME, journal_path
@@ -23,6 +23,9 @@ from state.snapshot import snapshot
 SIDECARS: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
 
+_PATIENCE_S: Final = 2.0
+"""So long a writer is waited for that has a damaged index, in seconds."""
+
 
 async def recover(index: Path, damage: IndexDamaged) -> Path | None:
     """Put a damaged index of ours aside: where it is now.
@@ -31,7 +34,7 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
 
     Raises:
         IndexDamaged: ``damage`` again, if nothing tells that the file is an index of ours.
-        IndexBusy: another process has been at it for too long.
+        IndexBusy: another process has been recovering it for too long.
         IndexNotWritable: it cannot be moved.
     """
     if not lock_path(index).exists():
@@ -39,14 +42,18 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
     async with locked(index):
         try:
             await _probe(index)
-        except IndexDamaged:
+        except (IndexBusy, IndexDamaged):
+            # A connection of ours that met the damage may hold a lock that nothing ends.
             return put_aside(index)
         return None
 
 
 async def _probe(index: Path) -> None:
     """Read all of an index. Raises :class:`IndexDamaged`."""
-    async with open_database(index) as database, database.write() as connection:
+    async with (
+        open_database(index, patience_s=_PATIENCE_S) as database,
+        database.write() as connection,
+    ):
         told = await connection.exec_driver_sql("PRAGMA integrity_check(1)")
         first = told.scalar()
         if first != "ok":

@@ -54,7 +54,7 @@ class Keeper:
             self._opened(store)
             while True:
                 self._lost = asyncio.Future()
-                error = await self._keep_fresh(index, store.turns)
+                error = _alone(await self._keep_fresh(index, store.turns))
                 _log.warning("%s; it is opened again", error)
                 await held.aclose()  # first: as long as it is open, nobody else gets to the file
                 index, held = await self._open_again(error)
@@ -85,7 +85,7 @@ class Keeper:
             except StateError as another:
                 if str(another) != str(error):
                     _log.error("%s", another)
-                error = another
+                error = _alone(another)
                 await asyncio.sleep(AGAIN_S)
 
     async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
@@ -119,6 +119,13 @@ class Keeper:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _alone(error: StateError) -> StateError:
+    """An error without its history: that holds on to tasks, these to what they were at when they
+    were cancelled, and that to locks of the file that is to be opened again."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 async def _fill(turns: TurnIndex) -> None:
