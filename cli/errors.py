@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.reading.errors import RedactorMissing
+from cli.reading.errors import NoRegularFile, RedactorMissing
 from rollout.errors import (
     DamagedCompression,
     HistoryIncomplete,
@@ -215,6 +215,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
     RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
+    NoRegularFile: Outcome(
+        USAGE, "no_regular_file", "name a file: -o FILE, --html FILE; export without -o prints"
+    ),
     RedactorMissing: Outcome(USAGE, "redactor_missing", "pip install 'threadkeep[redact]'"),
     RecorderFailed: Outcome(
         DAMAGED, "recorder_failed", "make room, or its place writable, and flush again", True

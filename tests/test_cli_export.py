@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -290,6 +291,62 @@ def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) 
             refused = cli.run(*words, str(target), status=2)
             assert "nothing is written" in refused.err or "belongs to the index" in refused.err
     assert [path.read_bytes() for path in (rollout, names, cli.index)] == before
+
+
+def test_what_is_no_file_stays_what_it_is(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    os.mkfifo(tmp_path / "pipe.md")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.md"))
+    (tmp_path / "folder.md").mkdir()
+    (tmp_path / "link.md").symlink_to("pipe.md")
+    (tmp_path / "device.md").symlink_to(os.devnull)
+    names = {"pipe": "a pipe", "socket": "a socket", "link": "a pipe", "device": "a device"}
+    before = {path.name: path.lstat().st_mode for path in tmp_path.iterdir()}
+    for name, what in (names | {"folder": "a folder"}).items():
+        for words in (["export", thread_id(1), "-o"], ["stats", "--html"]):
+            if name != "folder" or words[0] == "stats":
+                ran = cli.run(*words, f"{name}.md", status=2)
+                assert f"{name}.md is {what}, " in ran.err
+                assert "-o FILE" in ran.err
+                assert ran.out == ""
+    assert {name: (tmp_path / name).lstat().st_mode for name in before} == before
+
+
+def test_what_is_no_file_stays_in_a_folder_too(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    write_rollout(cli.home, 2, "hello")
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / f"{thread_id(1)}.md")
+    done = cli.run("export", thread_id(1), thread_id(2), "-o", "out", "--json", status=6).json
+    assert [each["id"] for each in done["exported"]] == [thread_id(2)]
+    assert [each["kind"] for each in done["failed"]] == ["no_regular_file"]
+    assert (tmp_path / "out" / f"{thread_id(1)}.md").is_fifo()
+
+
+def test_stdout_is_not_replaced_by_its_name(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    with (tmp_path / "out.md").open("wb") as file:
+        real = Cli(cli.home, cli.base)
+        target = f"/proc/self/fd/{file.fileno()}"  # a link to a file, as /dev/stdout may be
+        ran = real.start(
+            *("export", thread_id(1), "-o", target),
+            stdout=file,
+            stderr=subprocess.PIPE,
+            pass_fds=[file.fileno()],
+        )
+        assert b"a link of the system's" in ran.communicate()[1]
+    assert ran.returncode == 2
+    assert (tmp_path / "out.md").read_bytes() == b""
+
+
+def test_a_line_is_stdout_and_no_file(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    before = cli.run("export", thread_id(1)).out
+    assert cli.run("export", thread_id(1), "-o", "-").out == before
+    assert "name a file" in cli.run("stats", "--html", "-", status=2).err
+    cli.run("export", thread_id(1), "-o", "-", "--json", status=2)
+    assert not (tmp_path / "-").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
