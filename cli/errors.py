@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from cli.reading.errors import NoRegularFile, RedactorMissing
 from rollout.errors import (
+    AmbiguousTurn,
     DamagedCompression,
     HistoryIncomplete,
     HistoryUnknown,
@@ -137,6 +138,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     TurnNotFound: Outcome(
         NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD tells them"
+    ),
+    AmbiguousTurn: Outcome(
+        USAGE, "ambiguous_turn", "give more letters of its id, or its number: --turn 1, --turn=-1"
     ),
     TurnUnfinished: Outcome(
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
