@@ -1,6 +1,5 @@
 """``threadkeep export``: threads as files for people and programs, each by itself."""
 
-import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -15,7 +14,7 @@ from cli.reading.markdown import markdown
 from cli.reading.page import page
 from cli.reading.thread import Reading, Wanted, opened
 from cli.run import catch_up, read_index
-from cli.saving import save
+from cli.saving import saved
 from rollout.errors import RolloutError
 from rollout.lines import BadLine, Line, parse_line
 from rollout.spliced import raw_lines
@@ -72,7 +71,7 @@ def run(
                     return reading
                 path = _inside(target, f"{id_}.{kind}") if folder else target
                 with reading:
-                    size = await asyncio.to_thread(save, path, _content(reading, kind, redactor))
+                    size = await saved(path, _content(reading, kind, redactor))
                 cut = damage.document(reading.dialogue.damage, places.home)
                 written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
                 if not as_json:
