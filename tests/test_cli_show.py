@@ -390,6 +390,16 @@ def test_a_reader_who_quits_the_pager_ends_it(cli: Cli, tmp_path: Path) -> None:
     assert "Broken" not in shown
 
 
+def test_a_pager_that_is_not_there_is_told_once(cli: Cli) -> None:
+    save(cli.home, [line for number in range(1, 9) for line in turn(number, *[])] * 9)
+    real = Cli(cli.home, cli.base)
+    shown = on_terminal(real, "show", THREAD_ID, env={"PAGER": "no-such-pager"}, words=True)
+    assert shown.count("The pager no-such-pager cannot be run") == 1
+    assert shown.index("no-such-pager") < shown.index("turn 2 ")
+    plain = on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat"})
+    assert shown.count("question") == plain.count("question") > 70
+
+
 def test_a_closed_pipe_ends_it_quietly(cli: Cli) -> None:
     many = [*call("shell_command", {"command": "x"}, "word\n" * 50_000)]
     save(cli.home, turn(1, *many))
