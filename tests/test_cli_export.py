@@ -17,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from cli.output import one_line, shortened
 from cli.reading import secrets
 from cli.reading.errors import RedactorMissing
 from cli.reading.markdown import fenced, inline
@@ -378,6 +379,36 @@ def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) 
             refused = cli.run(*words, str(target), status=2)
             assert "nothing is written" in refused.err or "belongs to the index" in refused.err
     assert [path.read_bytes() for path in (rollout, names, cli.index)] == before
+
+
+@pytest.mark.parametrize("kind", ["md", "html", "show"])
+def test_long_titles_are_cut_in_headings(cli: Cli, kind: str) -> None:
+    text = "word " * 23 + "e\u0301" * 500
+    path = save(cli.home, turn(1))
+    path.write_text(path.read_text().replace("question 1", text))
+    words = ["show", THREAD_ID] if kind == "show" else ["export", THREAD_ID, "--format", kind]
+    out = cli.run(*words).out
+    cut = "word " * 23 + "e\u0301" * 2 + "…"
+    assert len(cut) == 120
+    mark = {"md": f"# {cut}\n", "html": f"<h1>{cut}</h1>", "show": f"{cut}\n"}[kind]
+    assert mark in out
+    assert text in out
+    if kind == "html":
+        assert f"<title>{cut}</title>" in out
+
+
+@given(st.text() | st.text("a \u0301\U0001f44d\U0001f3fd", max_size=40), st.integers(2, 30))
+def test_a_shortened_line_is_whole_characters_of_the_line(text: str, most: int) -> None:
+    line = one_line(text)
+    made = shortened(line, most)
+    assert len(made) <= most
+    if len(line) <= most:
+        assert made == line
+    else:
+        assert made.endswith("…")
+        assert line.startswith(made[:-1])
+        rest = line[len(made) - 1 :].lstrip()
+        assert rest[0] not in "\u0301\U0001f3fd" or len(made) == most
 
 
 def test_what_is_no_file_stays_what_it_is(cli: Cli, tmp_path: Path) -> None:

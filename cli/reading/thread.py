@@ -24,6 +24,7 @@ from state.turns import TurnIndex
 from state.view import thread_json
 
 _SHORTEST_PREFIX: Final = 4
+_LONGEST_TITLE: Final = 120
 _NUMBER: Final = re.compile(r"-?\d{1,18}")
 
 
@@ -103,8 +104,9 @@ class Reading:
 
     @property
     def title(self) -> str:
-        """What the thread is called."""
-        return output.one_line(self.cleaned(label(self.row))) or self.row["id"]
+        """What the thread is called, cut to the length of a heading."""
+        title = output.one_line(self.cleaned(label(self.row))) or self.row["id"]
+        return output.shortened(title, _LONGEST_TITLE)
 
     def facts(self) -> list[str]:
         """The thread in a few words."""
