@@ -51,7 +51,7 @@ def show(
 @app.command()
 def export(
     context: typer.Context,
-    threads: ThreadsArgument = None,
+    threads: ThreadsArgument,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -82,8 +82,6 @@ def export(
     named = kind or (target.suffix[1:] if target and target.suffix[1:] in kinds else "md")
     if named not in kinds:
         raise typer.BadParameter(f"--format is one of {', '.join(kinds)}")
-    if not threads:
-        raise typer.BadParameter("name threads, or give their ids on stdin to -")
     threads = [*dict.fromkeys(threads)]
     folder = target is not None and (target.is_dir() or str(output).endswith(os.sep))
     if target is not None and folder and target.exists() and not target.is_dir():

@@ -381,6 +381,12 @@ def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) 
     assert [path.read_bytes() for path in (rollout, names, cli.index)] == before
 
 
+def test_help_shows_that_several_threads_are_taken(cli: Cli) -> None:
+    assert "[OPTIONS] {THREAD...}" in cli.run("export", "--help").out
+    assert "[OPTIONS] [THREAD...]" in cli.run("archive", "--help").out
+    assert "THREAD..." in cli.run("export", status=2).err
+
+
 @pytest.mark.parametrize("kind", ["md", "html", "show"])
 def test_long_titles_are_cut_in_headings(cli: Cli, kind: str) -> None:
     text = "word " * 23 + "e\u0301" * 500
