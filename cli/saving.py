@@ -16,6 +16,7 @@ from typing import Final
 from cli.reading.errors import NoRegularFile
 from state.errors import FileUnusable
 
+_NAME_KEPT: Final = 50  # characters of its name for a temporary one, which has 255 bytes at most
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -106,7 +107,7 @@ def _save(path: Path, content: Iterator[bytes], stop: _Stop) -> int:
     temporary = ""
     try:
         _remove_leftovers(path)
-        prefix = f".{path.name}.{os.getpid()}-"
+        prefix = f".{path.name[:_NAME_KEPT]}.{os.getpid()}-"
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:
             temporary = file.name
             for piece in content:
@@ -128,7 +129,7 @@ def _save(path: Path, content: Iterator[bytes], stop: _Stop) -> int:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what was left of files for ``path`` by processes that were killed."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})-[a-z0-9_]{{8}}")
+    ours = re.compile(rf"\.{re.escape(path.name[:_NAME_KEPT])}\.(\d{{1,9}})-[a-z0-9_]{{8}}")
     for name in os.listdir(path.parent):
         found = ours.fullmatch(name)
         if found and not _runs(int(found[1])):

@@ -464,6 +464,14 @@ def test_stdout_is_not_replaced_by_its_name(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "out.md").read_bytes() == b""
 
 
+def test_a_file_may_have_as_long_a_name_as_there_can_be(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    (tmp_path / "out").mkdir()
+    target = f"out/{'ä' * 126}.md"
+    assert cli.run("export", thread_id(1), "-o", target).lines == [target]
+    assert [f"out/{name}" for name in os.listdir(tmp_path / "out")] == [target]
+
+
 def test_a_line_is_stdout_and_no_file(cli: Cli, tmp_path: Path) -> None:
     write_rollout(cli.home, 1, "hello")
     before = cli.run("export", thread_id(1)).out
