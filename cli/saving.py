@@ -16,6 +16,7 @@ from typing import Final
 from cli.reading.errors import NoRegularFile
 from state.errors import FileUnusable
 
+_MOST_LINKS: Final = 40  # that a system follows
 _NAME_KEPT: Final = 50  # characters of its name for a temporary one, which has 255 bytes at most
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -33,8 +34,7 @@ def check_replaceable(path: Path) -> None:
         NoRegularFile: something else is there, or a link of the system's to what a process has
             open, which may be a file now.
     """
-    folder = os.path.realpath(path.parent)
-    if path.is_symlink() and (folder == "/dev" or folder.startswith("/proc/")):
+    if _is_the_systems(path):
         raise NoRegularFile(path, "a link of the system's")
     try:
         mode = path.stat().st_mode
@@ -42,6 +42,18 @@ def check_replaceable(path: Path) -> None:
         return
     if not stat.S_ISREG(mode):
         raise NoRegularFile(path, next((name for fits, name in _KINDS if fits(mode)), "special"))
+
+
+def _is_the_systems(path: Path) -> bool:
+    """Whether it is a link such as /dev/stdout, or leads to one."""
+    for _ in range(_MOST_LINKS):
+        if not os.path.islink(path):
+            return False
+        folder = os.path.realpath(path.parent)
+        if folder == "/dev" or folder.startswith("/proc/"):
+            return True
+        path = path.parent / path.readlink()
+    return False
 
 
 class _Stopped(Exception):

@@ -448,13 +448,16 @@ def test_what_is_no_file_stays_in_a_folder_too(cli: Cli, tmp_path: Path) -> None
     assert (tmp_path / "out" / f"{thread_id(1)}.md").is_fifo()
 
 
-def test_stdout_is_not_replaced_by_its_name(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_stdout_is_not_replaced_by_its_name(cli: Cli, tmp_path: Path, linked: bool) -> None:
     write_rollout(cli.home, 1, "hello")
     with (tmp_path / "out.md").open("wb") as file:
         real = Cli(cli.home, cli.base)
         target = f"/proc/self/fd/{file.fileno()}"  # a link to a file, as /dev/stdout may be
+        link = tmp_path / "link.md"
+        link.symlink_to(target)
         ran = real.start(
-            *("export", thread_id(1), "-o", target),
+            *("export", thread_id(1), "-o", str(link) if linked else target),
             stdout=file,
             stderr=subprocess.PIPE,
             pass_fds=[file.fileno()],
@@ -462,6 +465,7 @@ def test_stdout_is_not_replaced_by_its_name(cli: Cli, tmp_path: Path) -> None:
         assert b"a link of the system's" in ran.communicate()[1]
     assert ran.returncode == 2
     assert (tmp_path / "out.md").read_bytes() == b""
+    assert link.is_symlink()
 
 
 def test_a_file_may_have_as_long_a_name_as_there_can_be(cli: Cli, tmp_path: Path) -> None:
