@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.reading.errors import RedactorMissing
+from cli.reading.errors import NoRegularFile, RedactorMissing
 from rollout.errors import (
+    AmbiguousTurn,
     DamagedCompression,
     HistoryIncomplete,
     HistoryUnknown,
@@ -138,6 +139,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     TurnNotFound: Outcome(
         NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD tells them"
     ),
+    AmbiguousTurn: Outcome(
+        USAGE, "ambiguous_turn", "give more letters of its id, or its number: --turn 1, --turn=-1"
+    ),
     TurnUnfinished: Outcome(
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
     ),
@@ -215,6 +219,9 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
     RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
+    NoRegularFile: Outcome(
+        USAGE, "no_regular_file", "name a file: -o FILE, --html FILE; export without -o prints"
+    ),
     RedactorMissing: Outcome(USAGE, "redactor_missing", "pip install 'threadkeep[redact]'"),
     RecorderFailed: Outcome(
         DAMAGED, "recorder_failed", "make room, or its place writable, and flush again", True

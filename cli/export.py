@@ -1,9 +1,6 @@
 """``threadkeep export``: threads as files for people and programs, each by itself."""
 
-import asyncio
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -17,11 +14,12 @@ from cli.reading.markdown import markdown
 from cli.reading.page import page
 from cli.reading.thread import Reading, Wanted, opened
 from cli.run import catch_up, read_index
+from cli.saving import saved
 from rollout.errors import RolloutError
 from rollout.lines import BadLine, Line, parse_line
 from rollout.spliced import raw_lines
 from state.change import home_written
-from state.errors import FileUnusable, StateError
+from state.errors import StateError
 from state.index import ThreadIndex
 from state.listing import Row
 
@@ -73,7 +71,7 @@ def run(
                     return reading
                 path = _inside(target, f"{id_}.{kind}") if folder else target
                 with reading:
-                    size = await asyncio.to_thread(save, path, _content(reading, kind, redactor))
+                    size = await saved(path, _content(reading, kind, redactor))
                 cut = damage.document(reading.dialogue.damage, places.home)
                 written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
                 if not as_json:
@@ -139,26 +137,6 @@ def _redacted(lines: Iterable[bytes], redactor: "Redactor") -> Iterator[bytes]:
         spelled = compact_json(redactor.value(item))
         if spelled is not None:
             yield spelled.encode("utf-8", "replace") + b"\n"
-
-
-def save(path: Path, content: Iterator[bytes]) -> int:
-    """Write a file in one step, readable by its owner only: what was said may be private."""
-    temporary = ""
-    try:
-        folder = path.parent
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            for piece in content:
-                file.write(piece)
-            size = file.tell()
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise FileUnusable(path, error.strerror or str(error)) from error
-        raise
-    return size
 
 
 def _document(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cli.options import DryRunOption, JsonOption, ThreadsArgument, YesOption
+from cli.options import AnyThreadsArgument, DryRunOption, JsonOption, YesOption
 
 if TYPE_CHECKING:
     from state.listing import Query
@@ -149,7 +149,7 @@ takes_filters: Final = _taking("filters", _filters)
 
 @takes_filters
 def _chosen(
-    threads: ThreadsArgument = None,
+    threads: AnyThreadsArgument = None,
     *,
     filters: Filters,
     dry_run: DryRunOption = False,

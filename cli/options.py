@@ -1,7 +1,7 @@
 """Options that commands share, and the places they lead to."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -44,14 +44,13 @@ ThreadArgument = Annotated[
 ArchivedOption = Annotated[
     bool, typer.Option("--archived", help="The archived threads, and only those.")
 ]
-ThreadsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="THREAD",
-        help="Ids, unique prefixes of some, names or paths; - takes ids from stdin, one a line.",
-        show_default=False,
-    ),
-]
+_THREADS: Final = typer.Argument(
+    metavar="THREAD...",
+    help="Ids, unique prefixes of some, names or paths; - takes ids from stdin, one a line.",
+    show_default=False,
+)
+ThreadsArgument = Annotated[list[str], _THREADS]
+AnyThreadsArgument = Annotated[list[str] | None, _THREADS]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 

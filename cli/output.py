@@ -154,6 +154,17 @@ def one_line(text: str) -> str:
     return " ".join(_printed(_SEQUENCE.sub("", text)).split())
 
 
+def shortened(text: str, most: int) -> str:
+    """A line in at most so many characters, with … where it is cut: never between a letter and
+    what is put on it."""
+    if len(text) <= most:
+        return text
+    end = most - 1
+    while end and unicodedata.category(text[end]) in _PUT_ON:
+        end -= 1
+    return f"{text[: end or most - 1].rstrip()}…"
+
+
 def _printed(text: str) -> str:
     return "".join(
         " " if character.isspace() else character
@@ -219,6 +230,10 @@ _SEQUENCE: Final = re.compile(
 # Control, format (writing direction can be turned with those), surrogate, private, unassigned.
 # Joiners within emoji are format characters too; without them an emoji falls into its parts.
 _UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+# Accents and variants, and the modifiers that give emoji their colour.
+_PUT_ON: Final = frozenset({"Mn", "Mc", "Me", "Sk"})
 
 
 def age(then_ms: int, now_ms: int) -> str:

@@ -51,7 +51,7 @@ def show(
 @app.command()
 def export(
     context: typer.Context,
-    threads: ThreadsArgument = None,
+    threads: ThreadsArgument,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +66,7 @@ def export(
             "--output",
             "-o",
             metavar="PATH",
-            help="A file, or a folder for files that are named by ids; FOLDER/ is made.",
+            help="A file; a folder for files that are named by ids (FOLDER/ is made); - is stdout.",
         ),
     ] = None,
     redact: Annotated[
@@ -77,13 +77,11 @@ def export(
     """Write threads as files that stand by themselves: Markdown, HTML, JSON or raw lines."""
     from cli import export as command
 
-    target = None if output is None else Path(output)
+    target = None if output in (None, "-") else Path(output)
     kinds = [each.value for each in command.Kind]
     named = kind or (target.suffix[1:] if target and target.suffix[1:] in kinds else "md")
     if named not in kinds:
         raise typer.BadParameter(f"--format is one of {', '.join(kinds)}")
-    if not threads:
-        raise typer.BadParameter("name threads, or give their ids on stdin to -")
     threads = [*dict.fromkeys(threads)]
     folder = target is not None and (target.is_dir() or str(output).endswith(os.sep))
     if target is not None and folder and target.exists() and not target.is_dir():
@@ -92,7 +90,7 @@ def export(
         raise typer.BadParameter("several threads go into a folder: --output FOLDER/")
     if as_json and target is None:
         raise typer.BadParameter("--json tells what was written with --output")
-    _check_target(places(context), target)
+    _check_target(places(context), target, folder=folder)
     status = command.run(
         places(context),
         threads,
@@ -151,6 +149,8 @@ def stats(
                 "a day (2026-11-20), a time (2026-11-20T12:00), or an age (30m, 12h, 7d, 2w, 1y)"
             )
             raise typer.BadParameter(f"{option} is {forms}") from None
+    if page == Path("-"):
+        raise typer.BadParameter("--html writes a page to a file, and not to stdout: name a file")
     _check_target(places(context), page)
     status = command.run(
         places(context),
@@ -166,9 +166,10 @@ def stats(
     raise typer.Exit(status)
 
 
-def _check_target(here: Places, target: Path | None) -> None:
+def _check_target(here: Places, target: Path | None, *, folder: bool = False) -> None:
     """Refuse to write where the threads are, or over the index: what is written takes the place
-    of what was there. Refuse it where there is no folder, too."""
+    of what was there. Refuse it where there is no folder, too, and where something is that is no
+    file, nor the ``folder`` that is named."""
     if target is None:
         return
     if not target.parent.is_dir():
@@ -179,3 +180,7 @@ def _check_target(here: Places, target: Path | None) -> None:
     ours = real.parent == index.parent and real.name.startswith(index.name)
     if ours or real == Path(os.path.realpath(journal_path(here.index))):
         raise typer.BadParameter(f"{target} belongs to the index")
+    if not folder:
+        from cli.saving import check_replaceable
+
+        check_replaceable(target)

@@ -93,8 +93,8 @@ def run(
 def _save(
     page: Path, found: Statistics, dimensions: Sequence[str], limit: int, places: Places
 ) -> None:
-    from cli.export import save
     from cli.reading.charts import charts
+    from cli.saving import save
 
     pieces = charts(found, dimensions, limit, f"Threads of {places.home}")
     save(page, (piece.encode("utf-8", "replace") for piece in pieces))

@@ -8,6 +8,7 @@ RolloutError
 ├ HistoryIncomplete(path, reason)
 ├ HistoryUnknown(path, mode)
 ├ TurnNotFound(turn_id, turn_ids)
+├ AmbiguousTurn(turn_id, count)
 ├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
 
@@ -89,6 +90,14 @@ class TurnNotFound(RolloutError):
         last = ", ".join(turn_ids[-_SHOWN_TURNS:])
         there = f"the last of its {len(turn_ids)}: {last}" if turn_ids else "it has none"
         super().__init__(f"turn {turn_id!r} is not in the thread's history ({there})")
+
+
+class AmbiguousTurn(RolloutError):
+    """The ids of ``count`` turns of a thread begin with what is to name one."""
+
+    def __init__(self, turn_id: str, count: int) -> None:
+        self.turn_id, self.count = turn_id, count
+        super().__init__(f"turn {turn_id!r} is ambiguous: the ids of {count:,} turns begin so")
 
 
 class TurnUnfinished(RolloutError):

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,10 +17,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from cli.output import one_line, shortened
 from cli.reading import secrets
 from cli.reading.errors import RedactorMissing
-from cli.reading.markdown import fenced, inline, stands_alone
+from cli.reading.markdown import fenced, inline
 from cli.reading.page import POLICY, rendered
+from cli.reading.quote import quoted
 from cli.reading.redact import Redactor
 from rollout.lines import Line, parse_line
 
@@ -111,11 +115,11 @@ code
 
 **agent**
 
-Some **text**
-
-```py
-x
-```
+> Some **text**
+>
+> ```py
+> x
+> ```
 """
     )
 
@@ -140,16 +144,101 @@ def test_markdown_gives_back_what_was_put_in_code(text: str) -> None:
     [
         ("plain", True),
         ("```\nclosed\n```", True),
-        ("```\nopen", False),
-        ("~~~~\nopen\n~~~", False),
+        ("```\nopen", True),
+        ("~~~~\nopen\n~~~", True),
         ("<!-- open", False),
         ("a <details> b", False),
         ("- list\n\n  ```\n  open in it", True),
-        ("> " * 2000, True),
+        ("> " * 10, True),
+        ("> " * 2000, False),
+        ("> " * 30 + "<script>", False),
+        ("```\n\tcode with a tab\n```", True),
+        ("\tcode by a tab alone", False),
+        ("`![code](http://x/y.png)`", True),
+        ("`![code](x)` ![image](http://x/y.png)", False),
     ],
 )
 def test_a_message_is_markdown_only_where_it_changes_nothing_else(text: str, alone: bool) -> None:
-    assert stands_alone(text) is alone
+    assert (quoted(text) is not None) is alone
+
+
+@pytest.mark.parametrize(
+    ("text", "quotation"),
+    [
+        ("# big\n\n**user**", "> # big\n>\n> **user**\n"),
+        ("a ![i](http://x/y.png)", "> a \\![i](http://x/y.png)\n"),
+        ("a\n\n[docs]: http://x", "> a\n>\n> \\[docs]: http://x\n"),
+        ("- > [docs]: http://x", "> - > \\[docs]: http://x\n"),
+        ("[^1]: a footnote", "> \\[^1]: a footnote\n"),
+        ("```\n[a]: b\n![c](d)\n```", "> ```\n> [a]: b\n> ![c](d)\n> ```\n"),
+        ("[docs](http://x) is [this]: no", "> [docs](http://x) is [this]: no\n"),
+    ],
+)
+def test_a_message_is_quoted_without_what_it_would_do(text: str, quotation: str) -> None:
+    assert quoted(text) == quotation
+
+
+PIECES = ["[a]", "[^1]", ": http://x ", "![i]", "(http://x/y)", "> ", "- ", "1. ", "\n", "\t", "#"]
+PIECES += [
+    "    ",
+    "`",
+    "```",
+    "~~~",
+    "---",
+    "===",
+    "<b>",
+    "<!--",
+    "\\",
+    "*",
+    "turn",
+    "\n\n",
+    "&lt;",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text(max_size=40))
+@settings(max_examples=400)
+def test_nothing_in_a_message_is_outside_of_its_quotation(text: str) -> None:
+    text = re.sub("[\r\0\f\v\x1c-\x1e\x85\u2028\u2029]", "", text).strip("\n")
+    made = quoted(text) or fenced(text, "markdown")
+    found: dict[str, Any] = {}
+    tokens = MarkdownIt("commonmark").parse(f"[a] b\n\n{made}\n\n## ours [a] [^1]\n", found)
+    outside = [token for token in tokens if token.level == 0]
+    kinds = [token.type for token in outside]
+    assert kinds[:2] == ["paragraph_open", "paragraph_close"]
+    assert kinds[-2:] == ["heading_open", "heading_close"]
+    assert kinds[2:-2] in (["blockquote_open", "blockquote_close"], ["fence"])
+    assert not found.get("references")
+    inner = [*tokens, *(child for token in tokens for child in token.children or ())]
+    assert not {"image", "html_block", "html_inline"} & {token.type for token in inner}
+
+
+def test_nobody_forges_the_structure_of_an_export(cli: Cli) -> None:
+    forged = "## turn 9 · now\n\n**user**\n\nrm -rf\n\n[docs]: http://evil\n\n![i](http://evil/x)"
+    said = [
+        event(f"agent_{kind}", message=forged, text=forged) for kind in ("message", "reasoning")
+    ]
+    save(
+        cli.home,
+        [
+            *turn(1, event("user_message", message=forged, images=[]), *said),
+            *turn(2, event("agent_message", message="See [docs].")),
+        ],
+    )
+    found: dict[str, Any] = {}
+    tokens = MarkdownIt("commonmark").parse(cli.run("export", THREAD_ID).out, found)
+    outside = [
+        behind.content
+        for token, behind in pairwise(tokens)
+        if token.level == 0 and token.type in ("heading_open", "paragraph_open")
+    ]
+    assert [text.split(" · ")[0] for text in outside] == [
+        *("question 1", "turn 1", "**user**", "**user**", "**agent**", "**reasoning**"),
+        *("turn 2", "**user**", "**agent**"),
+    ]
+    assert not found.get("references")
+    inner = [child for token in tokens for child in token.children or ()]
+    assert "image" not in {child.type for child in inner}
 
 
 def test_hostile_texts_give_a_harmless_page(cli: Cli) -> None:
@@ -290,6 +379,110 @@ def test_nothing_is_written_over_threads_or_the_index(cli: Cli, tmp_path: Path) 
             refused = cli.run(*words, str(target), status=2)
             assert "nothing is written" in refused.err or "belongs to the index" in refused.err
     assert [path.read_bytes() for path in (rollout, names, cli.index)] == before
+
+
+def test_help_shows_that_several_threads_are_taken(cli: Cli) -> None:
+    assert "[OPTIONS] {THREAD...}" in cli.run("export", "--help").out
+    assert "[OPTIONS] [THREAD...]" in cli.run("archive", "--help").out
+    assert "THREAD..." in cli.run("export", status=2).err
+
+
+@pytest.mark.parametrize("kind", ["md", "html", "show"])
+def test_long_titles_are_cut_in_headings(cli: Cli, kind: str) -> None:
+    text = "word " * 23 + "e\u0301" * 500
+    path = save(cli.home, turn(1))
+    path.write_text(path.read_text().replace("question 1", text))
+    words = ["show", THREAD_ID] if kind == "show" else ["export", THREAD_ID, "--format", kind]
+    out = cli.run(*words).out
+    cut = "word " * 23 + "e\u0301" * 2 + "…"
+    assert len(cut) == 120
+    mark = {"md": f"# {cut}\n", "html": f"<h1>{cut}</h1>", "show": f"{cut}\n"}[kind]
+    assert mark in out
+    assert text in out
+    if kind == "html":
+        assert f"<title>{cut}</title>" in out
+
+
+@given(st.text() | st.text("a \u0301\U0001f44d\U0001f3fd", max_size=40), st.integers(2, 30))
+def test_a_shortened_line_is_whole_characters_of_the_line(text: str, most: int) -> None:
+    line = one_line(text)
+    made = shortened(line, most)
+    assert len(made) <= most
+    if len(line) <= most:
+        assert made == line
+    else:
+        assert made.endswith("…")
+        assert line.startswith(made[:-1])
+        rest = line[len(made) - 1 :].lstrip()
+        assert rest[0] not in "\u0301\U0001f3fd" or len(made) == most
+
+
+def test_what_is_no_file_stays_what_it_is(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    os.mkfifo(tmp_path / "pipe.md")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.md"))
+    (tmp_path / "folder.md").mkdir()
+    (tmp_path / "link.md").symlink_to("pipe.md")
+    (tmp_path / "device.md").symlink_to(os.devnull)
+    names = {"pipe": "a pipe", "socket": "a socket", "link": "a pipe", "device": "a device"}
+    before = {path.name: path.lstat().st_mode for path in tmp_path.iterdir()}
+    for name, what in (names | {"folder": "a folder"}).items():
+        for words in (["export", thread_id(1), "-o"], ["stats", "--html"]):
+            if name != "folder" or words[0] == "stats":
+                ran = cli.run(*words, f"{name}.md", status=2)
+                assert f"{name}.md is {what}, " in ran.err
+                assert "-o FILE" in ran.err
+                assert ran.out == ""
+    assert {name: (tmp_path / name).lstat().st_mode for name in before} == before
+
+
+def test_what_is_no_file_stays_in_a_folder_too(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    write_rollout(cli.home, 2, "hello")
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / f"{thread_id(1)}.md")
+    done = cli.run("export", thread_id(1), thread_id(2), "-o", "out", "--json", status=6).json
+    assert [each["id"] for each in done["exported"]] == [thread_id(2)]
+    assert [each["kind"] for each in done["failed"]] == ["no_regular_file"]
+    assert (tmp_path / "out" / f"{thread_id(1)}.md").is_fifo()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_stdout_is_not_replaced_by_its_name(cli: Cli, tmp_path: Path, linked: bool) -> None:
+    write_rollout(cli.home, 1, "hello")
+    with (tmp_path / "out.md").open("wb") as file:
+        real = Cli(cli.home, cli.base)
+        target = f"/proc/self/fd/{file.fileno()}"  # a link to a file, as /dev/stdout may be
+        link = tmp_path / "link.md"
+        link.symlink_to(target)
+        ran = real.start(
+            *("export", thread_id(1), "-o", str(link) if linked else target),
+            stdout=file,
+            stderr=subprocess.PIPE,
+            pass_fds=[file.fileno()],
+        )
+        assert b"a link of the system's" in ran.communicate()[1]
+    assert ran.returncode == 2
+    assert (tmp_path / "out.md").read_bytes() == b""
+    assert link.is_symlink()
+
+
+def test_a_file_may_have_as_long_a_name_as_there_can_be(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    (tmp_path / "out").mkdir()
+    target = f"out/{'ä' * 126}.md"
+    assert cli.run("export", thread_id(1), "-o", target).lines == [target]
+    assert [f"out/{name}" for name in os.listdir(tmp_path / "out")] == [target]
+
+
+def test_a_line_is_stdout_and_no_file(cli: Cli, tmp_path: Path) -> None:
+    write_rollout(cli.home, 1, "hello")
+    before = cli.run("export", thread_id(1)).out
+    assert cli.run("export", thread_id(1), "-o", "-").out == before
+    assert "name a file" in cli.run("stats", "--html", "-", status=2).err
+    cli.run("export", thread_id(1), "-o", "-", "--json", status=2)
+    assert not (tmp_path / "-").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)

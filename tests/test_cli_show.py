@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from cli import output
 from cli.reading.blocks import Form, Role, block, folded
 from cli.reading.calls import picture, tool_call
+from cli.reading.thread import Wanted
 from rollout.bare import BARE
 from rollout.dialogue import open_dialogue
+from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.thread_turns import open_history
 from rollout.tool_calls import TOOL_CALL
 
@@ -137,13 +139,35 @@ def test_turns_are_chosen_by_number_id_and_from_the_end(cli: Cli) -> None:
     assert [each["id"] for each in document["thread"]["turns"]] == [TURN.format(2)]
 
 
-@pytest.mark.parametrize("name", ["0", "4", "-4", "no such turn", "019a"])
+@pytest.mark.parametrize("name", ["0", "4", "-4", "--4", "no such turn", "-1000", "9" * 5000])
 def test_a_turn_that_is_not_there_is_told_with_those_that_are(cli: Cli, name: str) -> None:
     save(cli.home, [*turn(1), *turn(2)])
     ran = cli.run("show", THREAD_ID, f"--turn={name}", status=3)
     assert ran.out == ""
     assert TURN.format(2) in ran.err
     assert "threadkeep show THREAD" in ran.err
+
+
+@pytest.mark.parametrize("name", ["", "019a", "019a0000-0000-7000-9000"])
+def test_a_beginning_that_several_turns_have_is_told_as_such(cli: Cli, name: str) -> None:
+    save(cli.home, [*turn(1), *turn(2)])
+    ran = cli.run("show", THREAD_ID, f"--turn={name}", status=2)
+    assert f"turn {name!r} is ambiguous: the ids of 2 turns begin so" in ran.err
+    assert "--turn=-1" in ran.err
+
+
+def test_numbers_of_turns_have_as_many_digits_as_it_takes() -> None:
+    ids = [f"{number:08x}-1" for number in range(1500)]
+    for number in (1, 99, 100, 999, 1000, 1001, 1500):
+        assert list(Wanted(str(number)).among(ids)) == [number - 1]
+        assert list(Wanted(str(-number)).among(ids)) == [1500 - number]
+    assert list(Wanted("1234").among(["12340000-1", "0"])) == [0]  # there is no such number
+    assert list(Wanted("00000002").among(ids)) == [1]
+    assert list(Wanted("000005db").among(ids)) == [1499]
+    with pytest.raises(TurnNotFound):
+        Wanted("0").among(["00000000-1"])
+    with pytest.raises(AmbiguousTurn):
+        Wanted("").among(ids)
 
 
 @pytest.mark.parametrize(
@@ -364,6 +388,16 @@ def test_a_reader_who_quits_the_pager_ends_it(cli: Cli, tmp_path: Path) -> None:
     )
     assert "word" not in shown
     assert "Broken" not in shown
+
+
+def test_a_pager_that_is_not_there_is_told_once(cli: Cli) -> None:
+    save(cli.home, [line for number in range(1, 9) for line in turn(number, *[])] * 9)
+    real = Cli(cli.home, cli.base)
+    shown = on_terminal(real, "show", THREAD_ID, env={"PAGER": "no-such-pager"}, words=True)
+    assert shown.count("The pager no-such-pager cannot be run") == 1
+    assert shown.index("no-such-pager") < shown.index("turn 2 ")
+    plain = on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat"})
+    assert shown.count("question") == plain.count("question") > 70
 
 
 def test_a_closed_pipe_ends_it_quietly(cli: Cli) -> None:

@@ -1,5 +1,7 @@
 """What can go wrong when threads are shown or written."""
 
+from pathlib import Path
+
 from state.errors import StateError
 
 
@@ -8,3 +10,10 @@ class RedactorMissing(StateError):
 
     def __init__(self) -> None:
         super().__init__("--redact needs detect-secrets, which is not installed")
+
+
+class NoRegularFile(StateError):
+    """What is to be written over is no file: ``what`` is there."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path} is {what}, which no file is put in the place of")

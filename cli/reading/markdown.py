@@ -1,7 +1,7 @@
 """A thread as Markdown, one file that stands by itself.
 
 What users and tools said is put into code blocks whose fences are longer than any in it. What
-agents said is Markdown already and stays so, if what follows it reads on as if it were not there.
+agents said is Markdown already and stays so, as a quotation; so all that is no quotation is ours.
 """
 
 import re
@@ -10,12 +10,12 @@ from typing import Final
 
 from cli import output
 from cli.reading.blocks import Block, Form, Role
+from cli.reading.quote import quoted
 from cli.reading.text import turn_line
 from cli.reading.thread import Reading
 
 _TICKS: Final = re.compile(r"`+")
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
-_BEHIND: Final = "what-stands-behind"
 
 
 def markdown(reading: Reading) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _block(shown: Block) -> Iterator[str]:
 def _body(shown: Block) -> str:
     text = shown.text
     if shown.form is Form.MARKDOWN:
-        said = text + "\n" if stands_alone(text) else fenced(text, "markdown")
+        said = quoted(text) or fenced(text, "markdown")
         if shown.role is Role.REASONING:
             return f"<details><summary>reasoning</summary>\n\n{said}\n</details>\n"
         return said
@@ -80,19 +80,3 @@ def _body(shown: Block) -> str:
 
 def _count(text: str) -> str:
     return output.plural(text.count("\n") + 1, "line")
-
-
-def stands_alone(text: str) -> bool:
-    """Whether Markdown neither changes how what stands behind it reads, nor has HTML in it."""
-    from markdown_it import MarkdownIt
-
-    try:
-        tokens = MarkdownIt("commonmark").parse(f"{text}\n\n{_BEHIND}\n")
-    except RecursionError:
-        return False
-    if len(tokens) < 3 or tokens[-2].content != _BEHIND or tokens[-2].level != 1:
-        return False
-    if any(token.type == "html_block" for token in tokens):
-        return False
-    inner = (child for token in tokens for child in token.children or ())
-    return not any(child.type == "html_inline" for child in inner)

@@ -75,9 +75,10 @@ class _Pager:
         self._lines = 0
         self._room = max(shutil.get_terminal_size().lines - _ROOM, 1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._missing = False
 
     def put(self, text: str) -> None:
-        if self._process is None:
+        if self._process is None and not self._missing:
             self._kept.append(text)
             self._lines += text.count("\n")
             if self._lines <= self._room:
@@ -107,6 +108,7 @@ class _Pager:
             return subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment)
         except OSError as error:
             output.say(f"The pager {self._command[0]} cannot be run: {error.strerror}.")
+            self._missing = True
             return None
 
     def close(self) -> None:

@@ -1,10 +1,11 @@
 """A thread that is opened to be read, and the turns of it that are asked for."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cli import damage, output
 from cli.list_ import label
@@ -12,7 +13,7 @@ from cli.reading.blocks import Block, Role, block
 from cli.reading.calls import took
 from cli.reading.items import blocks
 from rollout.dialogue import Dialogue, dialogue_of, open_dialogue
-from rollout.errors import TurnNotFound
+from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.shapes import Fields
 from rollout.turns import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from state.bases import finder
@@ -22,7 +23,9 @@ from state.turn_folds import Folded
 from state.turns import TurnIndex
 from state.view import thread_json
 
-_SHORTEST_PREFIX = 4
+_SHORTEST_PREFIX: Final = 4
+_LONGEST_TITLE: Final = 120
+_NUMBER: Final = re.compile(r"-?\d{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Wanted:
     """Which turns of a thread."""
 
     turn: str | None = None
-    """The id of one, a unique prefix of it, or its number from 1; negative from the end."""
+    """The id of one, a unique prefix of it, or its number from 1; negative from the end.
+    What may be a number is one if there is such a turn."""
     last: int | None = None
     """Only so many, from the end."""
 
@@ -38,19 +42,27 @@ class Wanted:
         """Their places among all, whose ids are ``ids``.
 
         Raises:
+            AmbiguousTurn: several ids begin so.
             TurnNotFound: there is no such turn.
         """
         count = len(ids)
         if self.turn is None:
             return range(max(0, count - self.last) if self.last else 0, count)
         found = [at for at, id_ in enumerate(ids) if id_ == self.turn]
-        if not found and self.turn.lstrip("-").isdecimal() and len(self.turn) < _SHORTEST_PREFIX:
+        short = len(self.turn) < _SHORTEST_PREFIX
+        if not found and _NUMBER.fullmatch(self.turn):
             number = int(self.turn)
             at = number - 1 if number > 0 else count + number
             found = [at] if number and 0 <= at < count else []
-        elif not found and len(self.turn) >= _SHORTEST_PREFIX:
+            if not found and short:  # it was meant as a number
+                raise TurnNotFound(self.turn, ids)
+        if not found:
             found = [at for at, id_ in enumerate(ids) if id_.startswith(self.turn)]
-            found = found if len({ids[at] for at in found}) == 1 else []
+            fitting = len({ids[at] for at in found})
+            if fitting > 1:
+                raise AmbiguousTurn(self.turn, fitting)
+            if short:
+                found = []
         if not found:
             raise TurnNotFound(self.turn, ids)
         return found
@@ -92,8 +104,9 @@ class Reading:
 
     @property
     def title(self) -> str:
-        """What the thread is called."""
-        return output.one_line(self.cleaned(label(self.row))) or self.row["id"]
+        """What the thread is called, cut to the length of a heading."""
+        title = output.one_line(self.cleaned(label(self.row))) or self.row["id"]
+        return output.shortened(title, _LONGEST_TITLE)
 
     def facts(self) -> list[str]:
         """The thread in a few words."""
@@ -201,6 +214,7 @@ async def opened(
     was added to a long thread since somebody asked last is looked at before that.
 
     Raises:
+        AmbiguousTurn: several turns may be the one that is asked for.
         HistoryUnknown: its history mode is not known.
         FileUnusable, OSError: a file cannot be read.
         TurnNotFound: a turn is asked for that it does not have.
@@ -215,7 +229,7 @@ async def opened(
     dialogue = await _all(index, row["id"], path, turns, images)
     try:
         numbers = wanted.among([turn.id for turn in dialogue.turns])
-    except TurnNotFound:
+    except (AmbiguousTurn, TurnNotFound):
         dialogue.__exit__()
         raise
     whole = len(numbers) == len(dialogue.turns)

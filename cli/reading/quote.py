@@ -1,0 +1,75 @@
+"""What agents said, which is Markdown, as a quotation: whatever is in it changes nothing of what
+stands around it, looks like no heading of ours, and loads nothing."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_BEHIND: Final = "what-stands-behind"
+_AROUND: Final = ["blockquote_open", "blockquote_close", "paragraph_open", "paragraph_close"]
+_UNWANTED: Final = {"html_block", "html_inline", "image"}
+_CODE: Final = {"fence", "code_block", "code_inline"}
+_DEEPEST: Final = 18  # what is in more than that is no longer looked into
+_IMAGE: Final = re.compile(r"(?<!\\)!\[")
+# Of links and of footnotes, which stay in force to the end of a file; also in lists and quotations.
+_DEFINITION: Final = re.compile(r"^([ \t>*+\-\d.)]*)\[(?=(?:[^\[\]\\]|\\.){1,999}\]:)")
+
+
+def quoted(text: str) -> str | None:
+    """The Markdown ``text`` in a block quote, its images as links and its definitions of references
+    as the text that they are. None where it would not be the same, or has HTML in it."""
+    try:
+        plain, code = _without_effects(text)
+        made = "".join(f"> {line}\n" if line else ">\n" for line in plain.split("\n"))
+        tokens, references = _parsed(f"{made}\n{_BEHIND}\n")
+    except RecursionError:
+        return None
+    every = [*tokens, *_inner(tokens)]
+    if (
+        references
+        or [token.type for token in tokens if token.level == 0] != _AROUND
+        or tokens[-2].content != _BEHIND
+        or any(token.type in _UNWANTED or token.level > _DEEPEST for token in every)
+        or (code is not None and code != _code(every))
+    ):
+        return None
+    return made
+
+
+def _without_effects(text: str) -> tuple[str, list[str] | None]:
+    """The text without what loads something or stays in force, and the code in it; None where that
+    cannot change."""
+    if "![" not in text and "]:" not in text and "\t" not in text:
+        return text, None
+    tokens, _ = _parsed(text)
+    lines = text.split("\n")
+    code, images = set[int](), set[int]()
+    for token in tokens:
+        if token.map and token.type in _CODE:
+            code.update(range(*token.map))
+        if token.map and any(child.type == "image" for child in token.children or ()):
+            images.update(range(*token.map))
+    for at, line in enumerate(lines):
+        if at in images:
+            line = _IMAGE.sub(r"\\![", line)
+        lines[at] = line if at in code else _DEFINITION.sub(r"\1\\[", line)
+    return "\n".join(lines), _code([*tokens, *_inner(tokens)])
+
+
+def _parsed(text: str) -> tuple[Sequence["Token"], object]:
+    from markdown_it import MarkdownIt
+
+    found: dict[str, Any] = {}
+    tokens = MarkdownIt("commonmark").parse(text, found)
+    return tokens, found.get("references")
+
+
+def _inner(tokens: Sequence["Token"]) -> list["Token"]:
+    return [child for token in tokens for child in token.children or ()]
+
+
+def _code(tokens: Sequence["Token"]) -> list[str]:
+    return [token.content for token in tokens if token.type in _CODE]

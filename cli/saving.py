@@ -1,0 +1,161 @@
+"""Files that commands write for people: whole or not at all, for their owner only."""
+
+import asyncio
+import os
+import re
+import signal
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cli.reading.errors import NoRegularFile
+from state.errors import FileUnusable
+
+_MOST_LINKS: Final = 40  # that a system follows
+_NAME_KEPT: Final = 50  # characters of its name for a temporary one, which has 255 bytes at most
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_replaceable(path: Path) -> None:
+    """See that a file may be put at ``path``: that nothing is there, or a file, or a link to one.
+
+    Raises:
+        NoRegularFile: something else is there, or a link of the system's to what a process has
+            open, which may be a file now.
+    """
+    if _is_the_systems(path):
+        raise NoRegularFile(path, "a link of the system's")
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # whether it can be written, writing tells
+        return
+    if not stat.S_ISREG(mode):
+        raise NoRegularFile(path, next((name for fits, name in _KINDS if fits(mode)), "special"))
+
+
+def _is_the_systems(path: Path) -> bool:
+    """Whether it is a link such as /dev/stdout, or leads to one."""
+    for _ in range(_MOST_LINKS):
+        if not os.path.islink(path):
+            return False
+        folder = os.path.realpath(path.parent)
+        if folder == "/dev" or folder.startswith("/proc/"):
+            return True
+        path = path.parent / path.readlink()
+    return False
+
+
+class _Stopped(Exception):
+    """The file is not wanted any more."""
+
+
+@dataclass(slots=True)
+class _Stop:
+    """Whether whoever writes a file is to stop, which is looked at before each piece."""
+
+    wanted: bool = False
+
+
+async def saved(path: Path, content: Iterator[bytes]) -> int:
+    """As :func:`save`, in a thread, which soon stops and leaves nothing if this is cancelled."""
+    with _until_terminated() as stop:
+        work = asyncio.ensure_future(asyncio.to_thread(_save, path, content, stop))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.wanted = True
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+
+
+def save(path: Path, content: Iterator[bytes]) -> int:
+    """Write a file in one step, readable by its owner only: what was said may be private. Gives
+    its size in bytes.
+
+    Raises:
+        FileUnusable: it cannot be written; what was there stays.
+        NoRegularFile: what is there is no file.
+    """
+    with _until_terminated() as stop:
+        return _save(path, content, stop)
+
+
+@contextmanager
+def _until_terminated() -> Iterator[_Stop]:
+    """What SIGTERM sets while a file is written; after that the process ends by it all the same."""
+    stop = _Stop()
+    usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    terminated = False
+
+    def heed(*_: object) -> None:
+        nonlocal terminated
+        terminated = stop.wanted = True
+
+    signal.signal(signal.SIGTERM, heed)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if terminated:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def _save(path: Path, content: Iterator[bytes], stop: _Stop) -> int:
+    check_replaceable(path)
+    temporary = ""
+    try:
+        _remove_leftovers(path)
+        prefix = f".{path.name[:_NAME_KEPT]}.{os.getpid()}-"
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:
+            temporary = file.name
+            for piece in content:
+                if stop.wanted:
+                    raise _Stopped
+                file.write(piece)
+            size = file.tell()
+        if stop.wanted:
+            raise _Stopped
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise FileUnusable(path, error.strerror or str(error)) from error
+        raise
+    return size
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what was left of files for ``path`` by processes that were killed."""
+    ours = re.compile(rf"\.{re.escape(path.name[:_NAME_KEPT])}\.(\d{{1,9}})-[a-z0-9_]{{8}}")
+    for name in os.listdir(path.parent):
+        found = ours.fullmatch(name)
+        if found and not _runs(int(found[1])):
+            with suppress(OSError):  # another user's, in a folder for all
+                os.unlink(path.parent / name)
+
+
+def _runs(process: int) -> bool:
+    if process == os.getpid():  # of one that had our number, as in containers: we write one file
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
