@@ -17,12 +17,14 @@ from rollout.history import Find
 from rollout.letters import Term
 from state.candidates import CHUNK, Walk, candidate_steps
 from state.cursor import Cursor, decode
-from state.errors import NothingToFind
+from state.errors import InvalidQuery, NothingToFind
 from state.hits import Hit, Looking
 from state.listing import Query, Steps
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
+MOST_TERMS: Final = 64
+"""Each is counted in the index, and looked for in each message."""
 MOST_RANKED: Final = 500
 """So many threads, the newest ones that match, are compared by their matches."""
 MOST_SCANNED: Final = 64
@@ -40,8 +42,11 @@ class Search:
     """So many hits are given of each thread."""
 
     def __post_init__(self) -> None:
+        """Raise :class:`InvalidQuery` for no terms, or too many of them."""
         if not self.terms:
             raise NothingToFind
+        if len(self.terms) > MOST_TERMS:
+            raise InvalidQuery(f"at most {MOST_TERMS} terms can be looked for at once")
 
     @property
     def sort_key(self) -> str:

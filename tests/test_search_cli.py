@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from rollout.letters import Term
+from state.candidates import candidate_steps
+from state.listing import run
+from state.search import MOST_TERMS
+
 from .command import Cli, Inside
 from .homes import encoded, event, lines, thread_id, write
 
@@ -91,6 +96,34 @@ def test_nothing_found_is_told_by_the_status(cli: Cli) -> None:
 )
 def test_what_has_no_meaning_is_refused(cli: Cli, arguments: list[str]) -> None:
     assert cli.run("search", *arguments, status=2).out == ""
+
+
+def test_many_terms_find_what_has_all_of_them(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    words = [f"word{number}" for number in range(MOST_TERMS)]
+    for number in range(40):
+        write(home, number, encoded(lines(number, f"prompt {number}")))
+    write(home, 40, encoded(lines(40, " ".join(words))))
+    cli = Inside(home, tmp_path)
+    assert found(cli, *words) == [thread_id(40)]
+    assert found(cli, *words[1:], "nobodysaidthat", status=1) == []
+    for more in (words, [f"other{number}" for number in range(5000)]):
+        ran = cli.run("search", *more, "more", status=2)
+        assert f"at most {MOST_TERMS} terms" in ran.err
+    assert found(cli, "--literal", *words, *words, status=1) == []
+
+
+def test_the_share_of_rare_terms_may_be_next_to_nothing() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE said_docs (doc_id INTEGER PRIMARY KEY, row_id INTEGER)")
+        connection.execute(
+            "CREATE VIRTUAL TABLE said_trigrams USING fts5(letters, content='', columnsize=0,"
+            " tokenize='trigram case_sensitive 1', detail='none')"
+        )
+        connection.execute("INSERT INTO said_docs VALUES (1000000, 7)")
+        connection.execute("INSERT INTO said_trigrams (rowid, letters) VALUES (1000000, ' abc ')")
+        term = Term(("abc",), begins=False, ends=False)
+        assert run(candidate_steps([term] * MOST_TERMS), connection) == {7}
 
 
 def test_a_cursor_goes_on(cli: Cli) -> None:
