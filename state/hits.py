@@ -13,6 +13,7 @@ from rollout.history import Find
 from rollout.letters import Matcher, Term, fold
 from rollout.spoken import Message, read_messages, read_spoken
 from state.candidates import match_of
+from state.errors import Malformed
 from state.listing import Row, Steps, rows_steps
 
 _MANY_DOCS: Final = 4
@@ -94,10 +95,13 @@ class Looking:
             f"SELECT row_id, doc_id, places FROM said_docs WHERE {among} ORDER BY doc_id",
             [listed],
         )
-        said = {
-            row_id: _Said(tuple(orjson.loads(files)), head.split("\0") if head else [])
-            for row_id, files, head in threads
-        }
+        try:
+            said = {
+                row_id: _Said(tuple(orjson.loads(files)), head.split("\0") if head else [])
+                for row_id, files, head in threads
+            }
+        except (ValueError, TypeError, AttributeError):
+            raise Malformed("a row of said_threads") from None
         for row_id, doc_id, places in docs:
             if row_id in said:
                 said[row_id].docs.append((doc_id, places))
@@ -119,7 +123,12 @@ class Looking:
         return [doc for doc in docs if doc[0] in holding]
 
     def _messages(self, said: _Said) -> Iterator[Message]:
-        places = (place for _, data in said.docs for place in places_of(data))
+        try:
+            places = [place for _, data in said.docs for place in places_of(data)]
+        except (ValueError, TypeError):
+            raise Malformed("a row of said_docs") from None
+        if any(file >= len(said.files) for file, _ in places):
+            raise Malformed("a row of said_docs")
         return read_messages(self._home, said.files, places)
 
     def _scanned(self, row: Row) -> Hit | None:

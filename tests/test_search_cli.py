@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import errors
 from rollout.letters import Term
 from state.candidates import candidate_steps
 from state.listing import run
@@ -33,6 +34,14 @@ def cli(tmp_path: Path) -> Cli:
     write(home, 3, encoded(lines(3, "cafeteria")), archived=True)
     write(home, 4, encoded(lines(4, "a cafe", source="exec")))
     return Inside(home, tmp_path)
+
+
+def harm(index: Path, *statements: str) -> None:
+    """Change an index behind the program's back."""
+    with closing(sqlite3.connect(index)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
 
 
 def found(cli: Cli, *arguments: str, status: int = 0) -> list[str]:
@@ -124,6 +133,86 @@ def test_the_share_of_rare_terms_may_be_next_to_nothing() -> None:
         connection.execute("INSERT INTO said_trigrams (rowid, letters) VALUES (1000000, ' abc ')")
         term = Term(("abc",), begins=False, ends=False)
         assert run(candidate_steps([term] * MOST_TERMS), connection) == {7}
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        ("DELETE FROM said_docs", "search_index_differs"),
+        ("UPDATE said_docs SET places = x'ff'", "search_index_differs"),
+        ("UPDATE said_docs SET item_keys = x'00'", "search_index_differs"),
+        ("UPDATE said_threads SET files = '['", "search_index_differs"),
+        ("UPDATE said_trigrams_data SET block = x'ff'", "search_index_differs"),
+        ("DELETE FROM said_trigrams_data", "index_damaged"),
+        ("DROP TABLE said_trigrams_idx", "index_damaged"),
+        ("UPDATE said_docs SET places = 'longtext'", "index_damaged"),
+    ],
+)
+def test_a_damaged_search_is_found_and_mended(cli: Cli, damage: str, code: str) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(cli.index, damage)
+    findings = cli.run("verify", "--json", status=1).json["findings"]
+    assert {(finding["code"], finding["mend"]) for finding in findings} == {
+        (code, "threadkeep repair")
+    }
+    cli.run("repair", "--apply")
+    assert "Nothing found." in cli.run("verify").err
+    assert found(cli, "cafe") == [thread_id(1)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        # An index that SQLite's own check finds damaged is built anew at once.
+        ("DELETE FROM said_trigrams_data", 0),
+        ("DROP TABLE said_trigrams_idx", 0),
+        ("UPDATE said_docs SET places = 'longtext'", 0),
+        ("UPDATE said_docs SET places = x'ff'", errors.DAMAGED),
+        ("UPDATE said_docs SET places = x'ffffffffffffffff'", errors.DAMAGED),
+        ("UPDATE said_threads SET files = '['", errors.DAMAGED),
+    ],
+)
+def test_a_damaged_search_is_told(cli: Cli, damage: str, status: int) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(cli.index, damage)
+    ran = cli.run("search", "cafe", status=status)
+    assert "is damaged" in ran.err
+    assert ("put aside" if status == 0 else "threadkeep reindex") in ran.err
+    cli.run("reindex")
+    assert found(cli, "cafe") == [thread_id(1)]
+
+
+@pytest.mark.parametrize("row", [1, 2])
+def test_what_grows_is_read_afresh_where_its_rows_are_damaged(cli: Cli, row: int) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(cli.index, "UPDATE said_docs SET item_keys = x'00'", "UPDATE said_threads SET files = '['")
+    for path in cli.home.rglob(f"*{thread_id(row)}.jsonl"):
+        with path.open("ab") as file:
+            file.write(encoded([event(STAMP, "agent_message", message="Grown since")]))
+    cli.run("backfill")
+    assert found(cli, "grown") == [thread_id(row)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--sort", "created_at"),
+        ("list",),
+        ("stats",),
+        ("search", "caf*"),
+        ("list", "--json"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("column", ["created_at_ms", "model"])
+def test_a_value_of_the_wrong_type_is_damage(
+    cli: Cli, arguments: tuple[str, ...], column: str
+) -> None:
+    before = cli.run(*arguments).out
+    harm(cli.index, f"UPDATE threads SET {column} = x'00' WHERE id = '{thread_id(1)}'")
+    ran = cli.run(*arguments)
+    assert ran.out == before
+    assert "put aside" in ran.err
 
 
 def test_a_cursor_goes_on(cli: Cli) -> None:
