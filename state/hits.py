@@ -64,6 +64,8 @@ class Looking:
         self._matcher = Matcher(terms)
         self._find = find
         self._pending = pending
+        self.unreadable: set[str] = set()
+        """Files that are there and could not be read."""
 
     def at(self, keys: Sequence[tuple[int, str, int]], most: int) -> Steps[list[tuple[int, Hit]]]:
         """The hits among threads, at most so many, in their order, each with its sort key."""
@@ -137,7 +139,8 @@ class Looking:
         head = head_of(row["name"], row["title"], preview).split("\0")
         try:
             spoken = read_spoken(self._home, row["rollout_path"], self._find)
-        except (RolloutError, OSError):
+        except (RolloutError, OSError) as error:
+            self._note(row, error)
             return self._hit(row, head, (), ())
         # A title that is in a message is that message, as in the index.
         head = [part for part in head if not any(part in each.text for each in spoken.messages)]
@@ -166,8 +169,12 @@ class Looking:
                 missing -= seen
                 if not missing and most == 1 and not self._count:
                     break
-        except (RolloutError, OSError):
-            pass  # the file went away just now: what it has said counts no more, sync tells
+        except (RolloutError, OSError) as error:  # what it has said there counts no more
+            self._note(row, error)
         if missing:
             return None
         return Hit(row, called, kept, matches, files)
+
+    def _note(self, row: Row, error: RolloutError | OSError) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            self.unreadable.add(row["rollout_path"])

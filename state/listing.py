@@ -257,8 +257,14 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
             source += count
         elif wanted_source and facet.attached and not _shows_attached(query):
             attached += count
-    unreadable = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
-    return Hidden(archived, source, empty, attached, unreadable[0][0])
+    unreadable = yield from unreadable_steps()
+    return Hidden(archived, source, empty, attached, unreadable)
+
+
+def unreadable_steps() -> "Steps[int]":
+    """How many files there are of which no thread could be made."""
+    rows = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
+    return int(rows[0][0])
 
 
 def key_steps(

@@ -83,6 +83,8 @@ class Found:
     backwards_cursor: str | None = None
     pending: int = 0
     """Threads that were not looked through, as they are not indexed yet."""
+    unreadable: frozenset[str] = frozenset()
+    """Files that are there, and may hold what is looked for, and could not be read."""
 
 
 def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
@@ -98,7 +100,8 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
         rows |= pending
     looking = Looking(home, search.terms, search.most_hits, find, pending, count=search.ranked)
     if search.ranked:
-        return (yield from _ranked(search, looking, rows, place, behind))
+        page = yield from _ranked(search, looking, rows, place, behind)
+        return replace(page, unreadable=frozenset(looking.unreadable))
     limit = search.among.limit
     found: list[tuple[int, Hit]] = []
     walk = Walk(search.among, place, rows)
@@ -107,7 +110,7 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
         if not chunk:
             break
         found += yield from looking.at(chunk, limit + 1 - len(found))
-    return _page(search, found, behind)
+    return replace(_page(search, found, behind), unreadable=frozenset(looking.unreadable))
 
 
 _PENDING_SQL: Final = "SELECT row_id FROM said_pending LIMIT ?"

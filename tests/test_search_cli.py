@@ -15,8 +15,10 @@ from state.candidates import candidate_steps
 from state.listing import run
 from state.search import MOST_TERMS
 
-from .command import Cli, Inside
+from .command import Cli, Inside, plain_user
 from .homes import encoded, event, lines, thread_id, write
+
+__all__ = ["plain_user"]
 
 STAMP = "2026-05-28T20:00:00.000Z"
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "tool said Übersee"}
@@ -213,6 +215,31 @@ def test_a_value_of_the_wrong_type_is_damage(
     ran = cli.run(*arguments)
     assert ran.out == before
     assert "put aside" in ran.err
+
+
+def test_what_cannot_be_read_is_told(cli: Cli, plain_user: tuple[str, ...]) -> None:
+    files = {number: next(cli.home.rglob(f"*{thread_id(number)}.jsonl")) for number in (1, 2)}
+    files[2].chmod(0)
+    cli.run("list", prefix=plain_user)
+    told = "Hidden: 1 unreadable (threadkeep status)."
+    for options, complete in (((), True), (("--raw",), False)):
+        ran = cli.run("search", "nothing", *options, status=1, prefix=plain_user)
+        assert told in ran.err
+        ran = cli.run("search", "cafe", *options, "--json", prefix=plain_user)
+        assert (ran.json["hidden"], ran.json["complete"]) == ({"unreadable": 1}, complete)
+        assert len(ran.json["data"]) == 1
+    assert told in cli.run("stats", prefix=plain_user).err
+    counted = cli.run("stats", "--turns", "--json", prefix=plain_user).json
+    assert (counted["hidden"], counted["complete"]) == ({"unreadable": 1}, False)
+    files[1].chmod(0)
+    for options in ((), ("--raw",)):
+        ran = cli.run("search", "cafe", *options, "--json", status=1, prefix=plain_user)
+        assert ran.json["complete"] is False
+        assert "1 thread may hold it too, and could not be read" in ran.err
+    ran = cli.run("stats", "--turns", "--json", status=errors.SOME_UNREADABLE, prefix=plain_user)
+    assert [problem["path"] for problem in ran.json["problems"]] == [
+        str(files[1].relative_to(cli.home))
+    ]
 
 
 def test_a_cursor_goes_on(cli: Cli) -> None:
