@@ -249,6 +249,9 @@ class CursorAstray(InvalidCursor):
 class InvalidQuery(StateError):
     """Filters that contradict each other or have no meaning."""
 
+    asked_by: str | None = None
+    """The command that they were given to, if it was one."""
+
 
 class NothingToFind(InvalidQuery):
     """A search without anything to look for."""

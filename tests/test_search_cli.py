@@ -242,6 +242,24 @@ def test_what_cannot_be_read_is_told(cli: Cli, plain_user: tuple[str, ...]) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--sort", "bogus"), "use one of created_at, updated_at, recency_at, matches"),
+        (("--source", "nobody"), "unknown source kind 'nobody'"),
+        (("--parent", "zz"), "invalid thread id: zz"),
+    ],
+)
+def test_a_refused_search_points_to_its_own_help(
+    cli: Cli, options: tuple[str, ...], says: str
+) -> None:
+    ran = cli.run("search", "x", *options, status=2)
+    assert says in ran.err
+    assert "see threadkeep search --help" in ran.err
+    told = cli.run("search", "x", *options, "--json", status=2).json["error"]
+    assert told["hint"] == "see threadkeep search --help"
+
+
 def test_a_cursor_goes_on(cli: Cli) -> None:
     asked = ("search", "--json", "cafe", "--all-sources", "--limit", "1")
     first = cli.run(*asked).json
