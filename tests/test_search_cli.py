@@ -260,6 +260,28 @@ def test_a_refused_search_points_to_its_own_help(
     assert told["hint"] == "see threadkeep search --help"
 
 
+def test_what_is_seen_is_found(cli: Cli) -> None:
+    write(cli.home, 5, encoded(lines(5, "\x1b[31mRED\x1b[1mWORD\x1b[0m and soft\u00adhyphen")))
+    for term in ("redword", "softhyphen", "RED\u200bWORD"):
+        assert found(cli, term) == [thread_id(5)]
+        assert found(cli, "--literal", term) == [thread_id(5)]
+    assert found(cli, "31mred", "--literal", status=1) == []
+    (thread,) = cli.run("search", "redword", "--json").json["data"]
+    (hit,) = thread["hits"]
+    assert [hit["snippet"][r["start"] : r["end"]] for r in hit["ranges"]] == ["REDWORD"]
+
+
+def test_documents_of_an_earlier_version_are_made_afresh(cli: Cli) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(
+        cli.index,
+        "UPDATE said_threads SET version = version - 1",
+        "INSERT INTO said_trigrams (said_trigrams) VALUES ('delete-all')",
+    )
+    assert found(cli, "cafe") == [thread_id(1)]
+    assert "Nothing found." in cli.run("verify").err
+
+
 def test_a_cursor_goes_on(cli: Cli) -> None:
     asked = ("search", "--json", "cafe", "--all-sources", "--limit", "1")
     first = cli.run(*asked).json
