@@ -122,12 +122,17 @@ def search(
     matter. Exit status 1 if there are none."""
     from cli import search as command
     from rollout.letters import Term, terms_of
+    from state.errors import InvalidQuery
+    from state.listing import SORT_KEYS
     from state.search import MATCHES, Search
 
     text = " ".join(terms)
     term = Term.of(text)
     wanted = ((term,) if term else ()) if literal else tuple(terms_of(text))
     ranked = sort == MATCHES
+    if not ranked and sort not in SORT_KEYS:
+        keys = ", ".join((*SORT_KEYS, MATCHES))
+        raise InvalidQuery(f"unknown sort key {sort!r}: use one of {keys}")
     among = filters.query(
         sort_key="updated_at" if ranked else sort,
         descending=not ascending,

@@ -1,6 +1,6 @@
 """Our errors: each with its exit status and the next thing to do. The one table of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cli.reading.errors import NoRegularFile, RedactorMissing
@@ -102,7 +102,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidCursor: Outcome(
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
     ),
-    InvalidQuery: Outcome(USAGE, "invalid_query", "see threadkeep list --help"),
+    InvalidQuery: Outcome(USAGE, "invalid_query", "ask otherwise: the message tells what is wrong"),
     NothingToFind: Outcome(
         USAGE,
         "nothing_to_find",
@@ -233,7 +233,10 @@ def outcome(error: RolloutError | StateError) -> Outcome:
     """What ``error`` comes to: that of the nearest class in the table."""
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
-            return _OUTCOMES[kind]
+            found = _OUTCOMES[kind]
+            if kind is InvalidQuery and isinstance(error, InvalidQuery) and error.asked_by:
+                return replace(found, hint=f"see threadkeep {error.asked_by} --help")
+            return found
     return Outcome(DAMAGED, "error", "threadkeep status shows how the index stands")
 
 

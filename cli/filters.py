@@ -88,8 +88,14 @@ def _taking(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., Any
 
     def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
         def called(**values: Any) -> Any:
+            from state.errors import InvalidQuery
+
             made = maker(**{key: values.pop(key) for key in inner})
-            return command(**values, **{name: made})
+            try:
+                return command(**values, **{name: made})
+            except InvalidQuery as error:
+                error.asked_by = command.__name__.rstrip("_")
+                raise
 
         parameters: list[inspect.Parameter] = []
         for key, parameter in inspect.signature(command).parameters.items():

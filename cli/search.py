@@ -25,6 +25,7 @@ HITS_SHOWN = 3
 """So many messages of a thread are shown on a terminal ..."""
 HITS_KEPT = 20
 """... and so many elsewhere."""
+_UNREAD = "{} may hold it too, and could not be read: threadkeep explain tells why."
 
 
 @dataclass(slots=True)
@@ -37,6 +38,14 @@ class Searched:
     notes: list[str]
     damage: list[Damage] = field(default_factory=list)
     """Where files that were read for it break off."""
+    unreadable: int = 0
+    """Files of which no thread could be made."""
+    raw: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that there is was looked through."""
+        return not (self.notes or self.damage or (self.raw and self.unreadable))
 
 
 def run(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
@@ -62,6 +71,8 @@ def _shown(
     for sentence in damage.sentences(searched.damage, places.home, "was looked through"):
         output.say(sentence)
     if not as_json:
+        if searched.unreadable:
+            output.say(f"Hidden: {searched.unreadable:,} unreadable (threadkeep status).")
         if not searched.found.hits:
             output.say("Nothing found.")
         if searched.found.next_cursor:
@@ -92,6 +103,7 @@ async def _raw(
     hits: list[Hit] = []
     where: list[list[Place]] = []
     cut: list[Damage] = []
+    unread: list[str] = []
     with output.progress("reading") as report:
         found = raw_search(
             index,
@@ -99,6 +111,7 @@ async def _raw(
             search.among,
             most_hits=search.most_hits,
             damage=cut,
+            unreadable=unread,
             report=report,
         )
         async with aclosing(found):
@@ -108,8 +121,13 @@ async def _raw(
                     break
                 hits.append(Hit(row, [], [], raw.matches, ()))
                 where.append([Place(each.kind, each.snippet) for each in raw.hits])
+    if unread:
+        notes.append(_UNREAD.format(output.plural(len(unread), "thread")))
+    hidden = await index.unreadable()
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
-    return Searched(Found(hits), where, short, [note for note in notes if note], cut)
+    return Searched(
+        Found(hits), where, short, [note for note in notes if note], cut, hidden, raw=True
+    )
 
 
 async def _work(
@@ -140,13 +158,17 @@ async def _work(
             f"{output.plural(found.pending, 'thread')} could not be looked through yet:"
             " they are still being indexed."
         )
+    if unread := {path for page in pages for path in page.unreadable}:
+        notes.append(_UNREAD.format(output.plural(len(unread), "thread")))
     turns = TurnIndex(index)
     try:
         where = [await places(turns, index.home, search, hit) for hit in hits]
     finally:
         await turns.close()
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
-    return Searched(found, where, short, [note for note in notes if note])
+    hidden = await index.unreadable()
+    notes = [note for note in notes if note]
+    return Searched(found, where, short, notes, unreadable=hidden)
 
 
 def _document(searched: Searched, places: Places) -> dict[str, Any]:
@@ -162,7 +184,8 @@ def _document(searched: Searched, places: Places) -> dict[str, Any]:
         ],
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
-        "complete": not searched.notes and not searched.damage,
+        "hidden": {"unreadable": searched.unreadable},
+        "complete": searched.complete,
         "damage": damage.document(searched.damage, places.home),
     }
 

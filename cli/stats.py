@@ -60,30 +60,32 @@ def run(
 ) -> int:
     """Tell what there is. Gives the exit status."""
 
-    async def work(index: ThreadIndex) -> tuple[Statistics, str]:
+    async def work(index: ThreadIndex) -> tuple[Statistics, int, str]:
         note = await caught_up(index)
         with output.progress("turns") as report:
-            return (
-                await statistics(
-                    index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
-                ),
-                note,
+            found = await statistics(
+                index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
             )
+        return found, await index.unreadable(), note
 
-    found, note = read_index(places, work)
+    found, unreadable, note = read_index(places, work)
     if note:
         output.say(note)
     dimensions = [*dict.fromkeys(by)] or [*USUAL]
     if page is not None:
         _save(page, found, dimensions, limit, places)
     if as_json:
-        output.data(_document(found, dimensions, limit, complete=not note))
+        complete = not note and not (turns and unreadable)
+        told = _document(found, dimensions, limit, complete=complete)
+        output.data({**told, "hidden": {"unreadable": unreadable}})
     elif page is None:
         _tell(found, dimensions, limit)
     else:
         output.line(str(page))
     for path, problem in found.problems.items():
         output.say(output.one_line(f"{path}: {problem}"))
+    if unreadable and not as_json:
+        output.say(f"Hidden: {unreadable:,} unreadable (threadkeep status).")
     if not found.total.threads:
         output.say("No threads match.")
         return errors.NO_MATCH

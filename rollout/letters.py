@@ -1,7 +1,8 @@
 """Texts as searches compare them, and terms to look for in them.
 
-A text is *folded*: no case, no accents, compatibility forms as the usual ones. Its *letters* are
-what an index of trigrams holds of it: blanks for punctuation, so that a term has the same ones
+A text is *folded*: no case, no accents, compatibility forms as the usual ones, none of what
+nobody sees: characters of format, such as soft hyphens, and commands of terminals. Its *letters*
+are what an index of trigrams holds of it: blanks for punctuation, so that a term has the same ones
 whatever stands beside it, and blanks around each character of scripts without blanks and around
 symbols, so that one or two of them make a trigram. The letters of a text hold those of each term
 that it matches: they give candidates, and :class:`Matcher` decides.
@@ -26,13 +27,20 @@ _WORD: Final = rf"[^\W{_SPACED}]"
 _IS_WORD: Final = re.compile(_WORD)
 _MARKS: Final = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
 _HANGUL: Final = range(0xAC00, 0xD7A4)  # its parts are no accents
+_SEQUENCE: Final = re.compile(
+    r"\x1b(?:\[(?:[0-?]*[ -/]*[@-~]|[0-?]*)|[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|[78=>DEHMNOZc]|[#%(-/][0-~]| [FGLMN])?"
+)
+"""A command of a terminal: with parameters, a text to its end, or a short one."""
 _QUERY: Final = re.compile(r'"([^"]*)(?:"|$)|([^\s"]+)')
 
 
 class _Folds(dict[int, str]):
     def __missing__(self, code: int) -> str:
         letter = chr(code)
-        if code not in _HANGUL:
+        if unicodedata.category(letter) == "Cf":
+            letter = ""
+        elif code not in _HANGUL:
             bare = _MARKS.sub("", unicodedata.normalize("NFKD", letter))
             letter = _MARKS.sub("", bare.casefold())
         self[code] = letter
@@ -58,8 +66,15 @@ _FOLDS: Final = _Folds()
 _LETTERS: Final = _Letters()
 
 
+def plain(text: str) -> str:
+    """``text`` without commands of terminals, with all that belongs to them."""
+    return _SEQUENCE.sub("", text) if "\x1b" in text else text
+
+
 def fold(text: str) -> str:
-    """``text`` without case and accents. Letter by letter: what surrounds one changes nothing."""
+    """``text`` without case, accents and what nobody sees. Letter by letter: but for commands of
+    terminals, what surrounds one changes nothing."""
+    text = plain(text)
     return text.lower() if text.isascii() else text.translate(_FOLDS)
 
 
@@ -147,6 +162,15 @@ class Matcher:
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where terms are in ``text``, as it was written, in order and apart."""
+        if "\x1b" in text:
+            left, place = list[int](), 0
+            for sequence in _SEQUENCE.finditer(text):
+                left += range(place, sequence.start())
+                place = sequence.end()
+            left += range(place, len(text))
+            for start, end in self.spans(plain(text)):
+                yield left[start], left[end - 1] + 1
+            return
         folded = fold(text)
         if text.isascii():
             yield from (match.span() for match in self._any.finditer(folded))

@@ -36,6 +36,8 @@ class Looked(NamedTuple):
     """None if it has not all terms, or cannot be read."""
     damage: list[Damage]
     """Where it breaks off, if it does: what is behind was not looked at."""
+    unreadable: bool = False
+    """Whether it is there, and cannot be read."""
 
 
 def raw_many(home: str, paths: Sequence[str], terms: Sequence[Term], most: int) -> list[Looked]:
@@ -49,6 +51,7 @@ def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
     missing = set(range(len(matcher.terms)))
     hits: list[RawHit] = []
     matches = 0
+    unreadable = False
     try:
         with open_rollout(path, damage) as stream:
             for line in LineReader().lines(stream):
@@ -68,9 +71,9 @@ def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
                 if len(hits) < most or seen & missing:
                     hits.append(RawHit(_kind(item), line.offset, snippet(first, matcher)))
                 missing -= seen
-    except OSError:
-        pass  # what could be read counts; verify tells of the rest
-    return Looked(None if missing else RawHits(hits, matches), damage)
+    except OSError as error:  # what could be read counts
+        unreadable = not isinstance(error, FileNotFoundError)
+    return Looked(None if missing else RawHits(hits, matches), damage, unreadable)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from rollout.letters import Matcher
+from rollout.letters import Matcher, plain
 
 BEFORE: Final = 49
 AFTER: Final = 96
@@ -19,7 +19,7 @@ class Snippet(NamedTuple):
 
 def snippet(text: str, matcher: Matcher) -> Snippet:
     """The piece of ``text`` around the first match, blanks as one space, dots where it was cut."""
-    flat = " ".join(text.split())
+    flat = " ".join(plain(text).split())
     spans = matcher.spans(flat)
     first = next(spans, (0, 0))
     return cut(flat, first, [first, *spans])

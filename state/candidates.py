@@ -34,12 +34,15 @@ def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
             )
             counted.append((answer[0][0], match))
     # How many of the threads that are walked by match, if terms have nothing to do with each other.
-    dense = math.prod(max(count, 1) / max(docs, 1) for count, _ in counted)
+    # In whole numbers: the share of many terms is too small for others.
+    matching = math.prod(max(count, 1) for count, _ in counted)
+    among = max(docs, 1) ** len(counted)
     for count, match in sorted(counted):
-        walked = min(_USUAL_HITS / dense, docs if rows is None else len(rows))
+        walked = min(_USUAL_HITS * among // matching, docs if rows is None else len(rows))
         if count * _FETCH_US > walked * _READ_US:
             break
-        dense /= max(count, 1) / max(docs, 1)
+        matching //= max(count, 1)
+        among //= max(docs, 1)
         holding = yield (
             "SELECT row_id FROM said_docs WHERE doc_id IN"
             " (SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH ?)",

@@ -3,6 +3,7 @@
 Whether rows say what the files say is another question.
 """
 
+import itertools
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -35,9 +36,42 @@ _NEVER_SEARCHED: Final = (
     "SELECT count(*) FROM threads WHERE row_id NOT IN (SELECT row_id FROM said_threads)"
     " AND row_id NOT IN (SELECT row_id FROM said_pending)"
 )
+_NEVER_FOUND: Final = (
+    "SELECT count(*) FROM said_threads s JOIN threads t USING (row_id)"
+    # Whatever a thread is called is in its head, or in a message: one of its documents has it.
+    " WHERE (s.head <> '' OR t.name <> '' OR t.title <> '' OR t.preview <> '')"
+    " AND row_id NOT IN (SELECT row_id FROM said_docs)"
+    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+)
+_BAD_PLACES: Final = (
+    "SELECT count(*) FROM said_docs WHERE length(places) % 8 OR length(item_keys) % 8"
+)
+_BAD_FILES: Final = "SELECT count(*) FROM said_threads WHERE NOT json_valid(files)"
+_NOTHING_TO_SEARCH: Final = (
+    "SELECT count(*) FROM said_docs WHERE NOT EXISTS (SELECT 1 FROM temp.said_words)"
+)
+_SAID_CHECKS: Final = (
+    (_NEVER_SEARCHED, "knows nothing of some threads, and does not mean to look", "threads"),
+    (_NEVER_FOUND, "lacks what was said in some threads", "threads"),
+    (_BAD_PLACES, "does not know where some messages are", "documents"),
+    (_BAD_FILES, "does not know which files some threads are in", "threads"),
+    (_NOTHING_TO_SEARCH, "has lost all its words", "documents"),
+)
 _UNFINISHED: Final = "SELECT 1 FROM backfill_state WHERE status <> 'complete'"
 
 Objects = dict[str, str]
+
+
+def mistyped_sql(table: sa.Table) -> str:
+    """Counts the rows of a table that have a value of another type than its column is for, which
+    SQLite lets pass."""
+    kinds = ((sa.Integer, "integer"), (sa.LargeBinary, "blob"), (sa.Text, "text"))
+    checks = []
+    for column in table.columns:
+        (kind,) = (name for type_, name in kinds if isinstance(column.type, type_))
+        fit = f"'{kind}', 'null'" if column.nullable else f"'{kind}'"
+        checks.append(f'typeof("{column.name}") NOT IN ({fit})')
+    return f"SELECT count(*) FROM {table.name} WHERE {' OR '.join(checks)}"
 
 
 def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -80,11 +114,14 @@ def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
         sqlite3.Error: it cannot be read.
     """
     broken = False
-    for finding in _damaged_pages(copy):
+    for finding in itertools.chain(_damaged_pages(copy), _unmendable_searches(copy)):
         broken = True
         yield finding
     if not broken:  # the other checks would only meet the same damage
-        yield from _schema_differences(copy)
+        told = list(_schema_differences(copy))
+        yield from told
+        if not told:  # all tables and columns are there
+            yield from _mistyped(copy)
         yield from _broken_references(copy)
         yield from _title_differences(copy)
         yield from _said_differences(copy)
@@ -177,6 +214,13 @@ def _meaning(kind: str, sql: str) -> str:
     return f"{head}({', '.join(sorted(parts))}){body[start:]}"
 
 
+def _mistyped(copy: sqlite3.Connection) -> Iterator[Finding]:
+    for table in metadata.sorted_tables:
+        (count,) = copy.execute(mistyped_sql(table)).fetchone()
+        if count:
+            yield damaged(f"{count} rows of {table.name} have a value of the wrong type")
+
+
 def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
     if reason := _search_fault(copy, "thread_titles", 1):
         message = "The title search does not hold what the threads are called."
@@ -189,12 +233,41 @@ def _said_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(kind, "The full-text search is damaged.", measured=reason)
         return
     try:
-        (lacking,) = copy.execute(_NEVER_SEARCHED).fetchone()
+        copy.execute(
+            "CREATE VIRTUAL TABLE temp.said_words USING fts5vocab(main, said_trigrams, 'row')"
+        )
+        found = [copy.execute(sql).fetchone()[0] for sql, _, _ in _SAID_CHECKS]
+        copy.execute("DROP TABLE temp.said_words")
     except sqlite3.OperationalError:
         return  # a table is missing, which has been told
-    if lacking:
-        message = "The full-text search knows nothing of some threads, and does not mean to look."
-        yield Finding(kind, message, measured=f"{lacking} threads", expected="none")
+    for count, (_, message, what) in zip(found, _SAID_CHECKS, strict=True):
+        if count:
+            yield Finding(
+                kind,
+                f"The full-text search {message}.",
+                measured=f"{count} {what}",
+                expected="none",
+            )
+
+
+_SEARCHES: Final = {"thread_titles": "rebuild", "said_trigrams": "delete-all"}
+"""What each is begun anew with."""
+
+
+def _unmendable_searches(copy: sqlite3.Connection) -> Iterator[Finding]:
+    """Searches whose own tables are so damaged that FTS5 can neither begin them anew nor drop
+    them."""
+    for table, begin in _SEARCHES.items():
+        if _search_fault(copy, table, 0) is None:
+            continue
+        copy.execute("SAVEPOINT mend")
+        try:
+            copy.execute(f"INSERT INTO {table} ({table}) VALUES (?)", [begin])
+        except SQLITE_ERRORS as error:
+            yield damaged(str(error))
+        finally:
+            copy.execute("ROLLBACK TO mend")
+            copy.execute("RELEASE mend")
 
 
 def _search_fault(copy: sqlite3.Connection, table: str, rank: int) -> str | None:
@@ -204,7 +277,8 @@ def _search_fault(copy: sqlite3.Connection, table: str, rank: int) -> str | None
     try:
         copy.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', ?)", [rank])
     except SQLITE_ERRORS as error:
-        if not _is_damage(error):
+        # One of its own tables may be missing, which is no damage to SQLite.
+        if not _is_damage(error) and getattr(error, "sqlite_errorname", "") != "SQLITE_ERROR":
             raise
         return str(error)
     return None

@@ -354,6 +354,13 @@ def _let_go(error: BaseException) -> None:
         held = held.__cause__ or held.__context__
 
 
+_LACKING: Final = (
+    *("no such table", "no such column"),
+    # FTS5's words for tables of its own that are missing.
+    *("vtable constructor failed", "invalid fts5 file format", "SQL logic error"),
+)
+
+
 def translate(path: Path, error: BaseException | None) -> StateError | None:
     """Our error for one of SQLite's; None if it is no matter of the file's condition."""
     if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
@@ -364,7 +371,7 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexBusy(path, BUSY_TIMEOUT_S)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in text:
         return IndexDamaged(path, text)
-    if name == "SQLITE_ERROR" and text.startswith(("no such table", "no such column")):
+    if name == "SQLITE_ERROR" and text.startswith(_LACKING):
         return IndexDamaged(path, text)
     if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
         return IndexDamaged(path, "a text in it is no UTF-8")

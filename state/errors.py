@@ -55,6 +55,14 @@ SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 a damaged database, is no UTF-8."""
 
 
+class Malformed(sqlite3.DatabaseError):
+    """A row of the index that is not as it was written: SQLite holds it for sound. It becomes
+    :class:`IndexDamaged` where SQLite's own errors do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is malformed")
+
+
 class StateError(Exception):
     """Base of all errors about the index."""
 
@@ -240,6 +248,9 @@ class CursorAstray(InvalidCursor):
 
 class InvalidQuery(StateError):
     """Filters that contradict each other or have no meaning."""
+
+    asked_by: str | None = None
+    """The command that they were given to, if it was one."""
 
 
 class NothingToFind(InvalidQuery):

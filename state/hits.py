@@ -13,6 +13,7 @@ from rollout.history import Find
 from rollout.letters import Matcher, Term, fold
 from rollout.spoken import Message, read_messages, read_spoken
 from state.candidates import match_of
+from state.errors import Malformed
 from state.listing import Row, Steps, rows_steps
 
 _MANY_DOCS: Final = 4
@@ -63,6 +64,8 @@ class Looking:
         self._matcher = Matcher(terms)
         self._find = find
         self._pending = pending
+        self.unreadable: set[str] = set()
+        """Files that are there and could not be read."""
 
     def at(self, keys: Sequence[tuple[int, str, int]], most: int) -> Steps[list[tuple[int, Hit]]]:
         """The hits among threads, at most so many, in their order, each with its sort key."""
@@ -94,10 +97,13 @@ class Looking:
             f"SELECT row_id, doc_id, places FROM said_docs WHERE {among} ORDER BY doc_id",
             [listed],
         )
-        said = {
-            row_id: _Said(tuple(orjson.loads(files)), head.split("\0") if head else [])
-            for row_id, files, head in threads
-        }
+        try:
+            said = {
+                row_id: _Said(tuple(orjson.loads(files)), head.split("\0") if head else [])
+                for row_id, files, head in threads
+            }
+        except (ValueError, TypeError, AttributeError):
+            raise Malformed("a row of said_threads") from None
         for row_id, doc_id, places in docs:
             if row_id in said:
                 said[row_id].docs.append((doc_id, places))
@@ -119,7 +125,12 @@ class Looking:
         return [doc for doc in docs if doc[0] in holding]
 
     def _messages(self, said: _Said) -> Iterator[Message]:
-        places = (place for _, data in said.docs for place in places_of(data))
+        try:
+            places = [place for _, data in said.docs for place in places_of(data)]
+        except (ValueError, TypeError):
+            raise Malformed("a row of said_docs") from None
+        if any(file >= len(said.files) for file, _ in places):
+            raise Malformed("a row of said_docs")
         return read_messages(self._home, said.files, places)
 
     def _scanned(self, row: Row) -> Hit | None:
@@ -128,7 +139,8 @@ class Looking:
         head = head_of(row["name"], row["title"], preview).split("\0")
         try:
             spoken = read_spoken(self._home, row["rollout_path"], self._find)
-        except (RolloutError, OSError):
+        except (RolloutError, OSError) as error:
+            self._note(row, error)
             return self._hit(row, head, (), ())
         # A title that is in a message is that message, as in the index.
         head = [part for part in head if not any(part in each.text for each in spoken.messages)]
@@ -157,8 +169,12 @@ class Looking:
                 missing -= seen
                 if not missing and most == 1 and not self._count:
                     break
-        except (RolloutError, OSError):
-            pass  # the file went away just now: what it has said counts no more, sync tells
+        except (RolloutError, OSError) as error:  # what it has said there counts no more
+            self._note(row, error)
         if missing:
             return None
         return Hit(row, called, kept, matches, files)
+
+    def _note(self, row: Row, error: RolloutError | OSError) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            self.unreadable.add(row["rollout_path"])

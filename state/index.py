@@ -37,6 +37,7 @@ from state.listing import (
     page_steps,
     rows_steps,
     short_id_steps,
+    unreadable_steps,
 )
 from state.place import on_network_drive
 from state.schema import rollout_files, said_pending, thread_dynamic_tools, threads
@@ -116,6 +117,10 @@ class ThreadIndex:
     async def hidden(self, query: Query) -> Hidden:
         """What the defaults keep out of the list that ``query`` asks for."""
         return await self.database.run(hidden_steps(query))
+
+    async def unreadable(self) -> int:
+        """How many files there are of which no thread could be made."""
+        return await self.database.run(unreadable_steps())
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.

@@ -14,8 +14,9 @@ import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -24,7 +25,7 @@ from rollout.paths import parse_uuid
 from rollout.source import SOURCE_KINDS, kinds_selected
 from state.aliases import ALIASES_SQL, origins
 from state.cursor import LAST_ID, Cursor, decode
-from state.errors import InvalidQuery
+from state.errors import InvalidQuery, Malformed
 from state.place import absolute_folder, cwd_key
 
 SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
@@ -42,6 +43,14 @@ COLUMNS: Final = (
 """What a list needs of a row."""
 
 _COLUMN_NAMES: Final = tuple(COLUMNS.split(", "))
+_NUMBERS: Final = frozenset(
+    {
+        *("created_at_ms", "updated_at_ms", "recency_at_ms", "tokens_used", "archived"),
+        *("size_bytes", "mtime_ns", "inode"),
+    }
+)
+_NUMBER: Final = (int,)
+_TEXT: Final = (str, type(None))
 _BRANCHES: Final = 100  # SQLite takes 500 terms in one compound SELECT
 _CANDIDATES: Final = 2000
 
@@ -205,7 +214,16 @@ def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
     """The rows of those threads that the index has, by id."""
     asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
     rows = yield asked, [orjson.dumps(ids).decode()]
+    if not all(_is_fit(tuple(map(type, row))) for row in rows):
+        raise Malformed("a row of threads")
     return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
+
+
+@cache
+def _is_fit(types: tuple[type, ...]) -> bool:
+    """Whether values of these types can be a row's; rows have few combinations of them."""
+    named = zip(_COLUMN_NAMES, types, strict=True)
+    return all(type_ in (_NUMBER if name in _NUMBERS else _TEXT) for name, type_ in named)
 
 
 def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
@@ -239,8 +257,14 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
             source += count
         elif wanted_source and facet.attached and not _shows_attached(query):
             attached += count
-    unreadable = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
-    return Hidden(archived, source, empty, attached, unreadable[0][0])
+    unreadable = yield from unreadable_steps()
+    return Hidden(archived, source, empty, attached, unreadable)
+
+
+def unreadable_steps() -> "Steps[int]":
+    """How many files there are of which no thread could be made."""
+    rows = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
+    return int(rows[0][0])
 
 
 def key_steps(
@@ -301,7 +325,7 @@ def _merged(
             given |= {n: [] for n in some}
             for n, key, id_ in (yield (sql, values)):
                 given[n].append((key, id_))
-        found = sorted(itertools.chain(*given.values()), reverse=query.descending)[:count]
+        found = _merge(query, itertools.chain(*given.values()), count)
         last = found[-1] if len(found) == count else None
         asked = {
             n: count
@@ -318,8 +342,11 @@ def _order(query: Query, key: str) -> str:
     return f"ORDER BY {key} {direction}, id {direction}"
 
 
-def _merge(query: Query, found: list[Any], count: int) -> list[tuple[int, str]]:
-    return sorted(((key, id_) for key, id_ in found), reverse=query.descending)[:count]
+def _merge(query: Query, found: Iterable[tuple[int, str]], count: int) -> list[tuple[int, str]]:
+    try:
+        return sorted(found, reverse=query.descending)[:count]
+    except TypeError:
+        raise Malformed("a row of threads") from None
 
 
 def _facets(query: Query) -> "Steps[list[str]]":

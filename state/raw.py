@@ -25,10 +25,12 @@ async def raw_search(
     *,
     most_hits: int,
     damage: list[Damage],
+    unreadable: list[str],
     report: Report | None = None,
 ) -> AsyncGenerator[tuple[Row, RawHits]]:
     """The threads of a list whose rollouts hold all terms, in the order of the list. In ``damage``
-    is noted where those that were looked into break off."""
+    is noted where those that were looked into break off, and in ``unreadable`` which ones cannot
+    be read."""
     rows: list[Row] = []
     cursor = among.cursor
     while True:
@@ -57,6 +59,8 @@ async def raw_search(
                     counts.read += 1
                     counts.bytes_read += row["size_bytes"]
                     damage += looked.damage
+                    if looked.unreadable:
+                        unreadable.append(row["rollout_path"])
                     if looked.hits is not None:
                         yield row, looked.hits
                 if report:

@@ -12,6 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from state.dbcheck import mistyped_sql
 from state.engine import open_database
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.lease import job_row
@@ -63,9 +64,12 @@ async def _probe(index: Path) -> None:
             rows = await connection.stream(sa.select(table))  # all: a text may be no UTF-8
             async for _ in rows.partitions(1000):
                 pass
-        await connection.exec_driver_sql(
-            "INSERT INTO thread_titles (thread_titles) VALUES ('integrity-check')"
-        )
+            if (await connection.exec_driver_sql(mistyped_sql(table))).scalar():
+                raise IndexDamaged(index, f"a value in {table.name} is of the wrong type")
+        for search in ("thread_titles", "said_trigrams"):
+            await connection.exec_driver_sql(
+                f"INSERT INTO {search} ({search}) VALUES ('integrity-check')"
+            )
 
 
 def put_aside(index: Path) -> Path:

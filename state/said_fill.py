@@ -23,7 +23,7 @@ from state.extractor import POOL_FROM_FILES, worker_pool
 from state.index import ThreadIndex
 from state.lease import DEFAULT_LEASE_S, Lease, job_row
 from state.leased import run_leased
-from state.said_rows import earlier_readings, store_said
+from state.said_rows import VERSION, earlier_readings, store_said
 from state.schema import said_docs, said_pending, said_state, said_threads, threads
 from state.sync import Counts, Report, now_ms
 
@@ -33,6 +33,13 @@ _TASK_THREADS: Final = 50
 _BATCHES_AHEAD: Final = 2
 _WASTE: Final = 10_000
 """So many documents that count no more are worth a rebuild, if they are as many as the others."""
+
+
+_OUTDATED: Final = sa.select(said_threads.c.row_id).where(
+    said_threads.c.version != VERSION,
+    said_threads.c.row_id.not_in(sa.select(said_pending.c.row_id)),
+)
+"""Threads whose documents an earlier version of this program made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +80,9 @@ async def fill_said(
     """
     async with index.database.read() as connection:
         count = await connection.scalar(sa.select(sa.func.count()).select_from(said_pending))
+        outdated = await connection.scalar(_OUTDATED.limit(1))
         job = await job_row(connection, said_state)
-    if not count and job.status == "complete" and not afresh:
+    if not count and outdated is None and job.status == "complete" and not afresh:
         return Counts()
 
     def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
@@ -111,6 +119,7 @@ class _Job:
                 await self._lease.renew(connection, now_ms())
                 if afresh or await _is_wasteful(connection):
                     await _forget(connection)
+                await connection.execute(sa.insert(said_pending).from_select(["row_id"], _OUTDATED))
             # What is changed meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)

@@ -19,14 +19,15 @@ from rollout.spoken import Earlier
 from state import rows
 from state.schema import said_docs, said_pending, said_threads, threads
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the rules by which documents are made; those of another one are made afresh."""
 
 
 async def earlier_readings(
     connection: AsyncConnection, threads: Sequence[Thread]
 ) -> dict[int, Earlier]:
-    """How far threads were read before, by row, where reading may go on."""
+    """How far threads were read before, by row, where reading may go on: not where the rows are
+    not as they were written."""
     ids = [thread.row_id for thread in threads]
     heads = {thread.row_id: (thread.head, thread.path) for thread in threads}
     keys: dict[int, set[int]] = {}
@@ -36,11 +37,19 @@ async def earlier_readings(
             rows.among(c.row_id, ids), sa.func.length(c.item_keys) > 0
         )
     ):
-        keys.setdefault(row_id, set()).update(words_of(data))
+        try:
+            keys.setdefault(row_id, set()).update(words_of(data))
+        except ValueError:
+            heads.pop(row_id, None)
     found: dict[int, Earlier] = {}
     asked = sa.select(said_threads).where(rows.among(said_threads.c.row_id, ids))
     for row in await connection.execute(asked):
-        files = tuple(orjson.loads(row.files))
+        if row.row_id not in heads:
+            continue
+        try:
+            files = tuple(orjson.loads(row.files))
+        except ValueError:
+            continue
         head, path = heads[row.row_id]
         # Another name, or a file that was moved: what little is read anew is not worth a rule.
         if (

@@ -17,12 +17,14 @@ from rollout.history import Find
 from rollout.letters import Term
 from state.candidates import CHUNK, Walk, candidate_steps
 from state.cursor import Cursor, decode
-from state.errors import NothingToFind
+from state.errors import InvalidQuery, NothingToFind
 from state.hits import Hit, Looking
 from state.listing import Query, Steps
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
+MOST_TERMS: Final = 64
+"""Each is counted in the index, and looked for in each message."""
 MOST_RANKED: Final = 500
 """So many threads, the newest ones that match, are compared by their matches."""
 MOST_SCANNED: Final = 64
@@ -40,8 +42,11 @@ class Search:
     """So many hits are given of each thread."""
 
     def __post_init__(self) -> None:
+        """Raise :class:`InvalidQuery` for no terms, or too many of them."""
         if not self.terms:
             raise NothingToFind
+        if len(self.terms) > MOST_TERMS:
+            raise InvalidQuery(f"at most {MOST_TERMS} terms can be looked for at once")
 
     @property
     def sort_key(self) -> str:
@@ -78,6 +83,8 @@ class Found:
     backwards_cursor: str | None = None
     pending: int = 0
     """Threads that were not looked through, as they are not indexed yet."""
+    unreadable: frozenset[str] = frozenset()
+    """Files that are there, and may hold what is looked for, and could not be read."""
 
 
 def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
@@ -93,7 +100,8 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
         rows |= pending
     looking = Looking(home, search.terms, search.most_hits, find, pending, count=search.ranked)
     if search.ranked:
-        return (yield from _ranked(search, looking, rows, place, behind))
+        page = yield from _ranked(search, looking, rows, place, behind)
+        return replace(page, unreadable=frozenset(looking.unreadable))
     limit = search.among.limit
     found: list[tuple[int, Hit]] = []
     walk = Walk(search.among, place, rows)
@@ -102,7 +110,7 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
         if not chunk:
             break
         found += yield from looking.at(chunk, limit + 1 - len(found))
-    return _page(search, found, behind)
+    return replace(_page(search, found, behind), unreadable=frozenset(looking.unreadable))
 
 
 _PENDING_SQL: Final = "SELECT row_id FROM said_pending LIMIT ?"

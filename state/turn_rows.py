@@ -7,6 +7,7 @@ looks whether they still do. So it does not matter who stores last, or who is ki
 import json
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, overload
 
@@ -219,7 +220,18 @@ def _seen(row: dict[str, Any], home: Path) -> Seen:
     return Seen(part, row["size"], row["mtime_ns"], row["inode"], row["end"], row["guard"])
 
 
+@cache
+def _is_fit(types: tuple[type, ...]) -> bool:
+    """Whether values of these types can be a turn's; turns have few combinations of them."""
+    return all(
+        type_ is column.type.python_type or (column.nullable and type_ is type(None))
+        for column, type_ in zip((turns.c[name] for name in _COLUMNS), types, strict=True)
+    )
+
+
 def _turn(values: Sequence[Any]) -> Turn:
+    if not _is_fit(tuple(map(type, values))):
+        raise TypeError("a value is of the wrong type")
     row = dict(zip(_COLUMNS, values, strict=True))
     end = (row["end_file"], row["end_offset"], row["end_ordinal"])
     return Turn(

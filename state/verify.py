@@ -136,8 +136,8 @@ async def _check_both(
         try:
             await asyncio.sleep(0)  # lets the thread start
             structure = list(check_structure(connection, home, index))
-        except SQLITE_ERRORS as error:
-            structure = error
+        except (*SQLITE_ERRORS, TypeError, ValueError) as error:
+            structure = error  # a value of the wrong type, if the database is not sound
         try:
             await asyncio.wait({checking})
         except asyncio.CancelledError:

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from .command import Cli, Inside
+from cli import errors
+from rollout.letters import Term
+from state.candidates import candidate_steps
+from state.listing import run
+from state.search import MOST_TERMS
+
+from .command import Cli, Inside, plain_user
 from .homes import encoded, event, lines, thread_id, write
+
+__all__ = ["plain_user"]
 
 STAMP = "2026-05-28T20:00:00.000Z"
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "tool said Übersee"}
@@ -28,6 +36,14 @@ def cli(tmp_path: Path) -> Cli:
     write(home, 3, encoded(lines(3, "cafeteria")), archived=True)
     write(home, 4, encoded(lines(4, "a cafe", source="exec")))
     return Inside(home, tmp_path)
+
+
+def harm(index: Path, *statements: str) -> None:
+    """Change an index behind the program's back."""
+    with closing(sqlite3.connect(index)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
 
 
 def found(cli: Cli, *arguments: str, status: int = 0) -> list[str]:
@@ -91,6 +107,179 @@ def test_nothing_found_is_told_by_the_status(cli: Cli) -> None:
 )
 def test_what_has_no_meaning_is_refused(cli: Cli, arguments: list[str]) -> None:
     assert cli.run("search", *arguments, status=2).out == ""
+
+
+def test_many_terms_find_what_has_all_of_them(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    words = [f"word{number}" for number in range(MOST_TERMS)]
+    for number in range(40):
+        write(home, number, encoded(lines(number, f"prompt {number}")))
+    write(home, 40, encoded(lines(40, " ".join(words))))
+    cli = Inside(home, tmp_path)
+    assert found(cli, *words) == [thread_id(40)]
+    assert found(cli, *words[1:], "nobodysaidthat", status=1) == []
+    for more in (words, [f"other{number}" for number in range(5000)]):
+        ran = cli.run("search", *more, "more", status=2)
+        assert f"at most {MOST_TERMS} terms" in ran.err
+    assert found(cli, "--literal", *words, *words, status=1) == []
+
+
+def test_the_share_of_rare_terms_may_be_next_to_nothing() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE said_docs (doc_id INTEGER PRIMARY KEY, row_id INTEGER)")
+        connection.execute(
+            "CREATE VIRTUAL TABLE said_trigrams USING fts5(letters, content='', columnsize=0,"
+            " tokenize='trigram case_sensitive 1', detail='none')"
+        )
+        connection.execute("INSERT INTO said_docs VALUES (1000000, 7)")
+        connection.execute("INSERT INTO said_trigrams (rowid, letters) VALUES (1000000, ' abc ')")
+        term = Term(("abc",), begins=False, ends=False)
+        assert run(candidate_steps([term] * MOST_TERMS), connection) == {7}
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        ("DELETE FROM said_docs", "search_index_differs"),
+        ("UPDATE said_docs SET places = x'ff'", "search_index_differs"),
+        ("UPDATE said_docs SET item_keys = x'00'", "search_index_differs"),
+        ("UPDATE said_threads SET files = '['", "search_index_differs"),
+        ("UPDATE said_trigrams_data SET block = x'ff'", "search_index_differs"),
+        ("DELETE FROM said_trigrams_data", "index_damaged"),
+        ("DROP TABLE said_trigrams_idx", "index_damaged"),
+        ("UPDATE said_docs SET places = 'longtext'", "index_damaged"),
+    ],
+)
+def test_a_damaged_search_is_found_and_mended(cli: Cli, damage: str, code: str) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(cli.index, damage)
+    findings = cli.run("verify", "--json", status=1).json["findings"]
+    assert {(finding["code"], finding["mend"]) for finding in findings} == {
+        (code, "threadkeep repair")
+    }
+    cli.run("repair", "--apply")
+    assert "Nothing found." in cli.run("verify").err
+    assert found(cli, "cafe") == [thread_id(1)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        # An index that SQLite's own check finds damaged is built anew at once.
+        ("DELETE FROM said_trigrams_data", 0),
+        ("DROP TABLE said_trigrams_idx", 0),
+        ("UPDATE said_docs SET places = 'longtext'", 0),
+        ("UPDATE said_docs SET places = x'ff'", errors.DAMAGED),
+        ("UPDATE said_docs SET places = x'ffffffffffffffff'", errors.DAMAGED),
+        ("UPDATE said_threads SET files = '['", errors.DAMAGED),
+    ],
+)
+def test_a_damaged_search_is_told(cli: Cli, damage: str, status: int) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(cli.index, damage)
+    ran = cli.run("search", "cafe", status=status)
+    assert "is damaged" in ran.err
+    assert ("put aside" if status == 0 else "threadkeep reindex") in ran.err
+    cli.run("reindex")
+    assert found(cli, "cafe") == [thread_id(1)]
+
+
+@pytest.mark.parametrize("row", [1, 2])
+def test_what_grows_is_read_afresh_where_its_rows_are_damaged(cli: Cli, row: int) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(cli.index, "UPDATE said_docs SET item_keys = x'00'", "UPDATE said_threads SET files = '['")
+    for path in cli.home.rglob(f"*{thread_id(row)}.jsonl"):
+        with path.open("ab") as file:
+            file.write(encoded([event(STAMP, "agent_message", message="Grown since")]))
+    cli.run("backfill")
+    assert found(cli, "grown") == [thread_id(row)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--sort", "created_at"),
+        ("list",),
+        ("stats",),
+        ("search", "caf*"),
+        ("list", "--json"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("column", ["created_at_ms", "model"])
+def test_a_value_of_the_wrong_type_is_damage(
+    cli: Cli, arguments: tuple[str, ...], column: str
+) -> None:
+    before = cli.run(*arguments).out
+    harm(cli.index, f"UPDATE threads SET {column} = x'00' WHERE id = '{thread_id(1)}'")
+    ran = cli.run(*arguments)
+    assert ran.out == before
+    assert "put aside" in ran.err
+
+
+def test_what_cannot_be_read_is_told(cli: Cli, plain_user: tuple[str, ...]) -> None:
+    files = {number: next(cli.home.rglob(f"*{thread_id(number)}.jsonl")) for number in (1, 2)}
+    files[2].chmod(0)
+    cli.run("list", prefix=plain_user)
+    told = "Hidden: 1 unreadable (threadkeep status)."
+    for options, complete in (((), True), (("--raw",), False)):
+        ran = cli.run("search", "nothing", *options, status=1, prefix=plain_user)
+        assert told in ran.err
+        ran = cli.run("search", "cafe", *options, "--json", prefix=plain_user)
+        assert (ran.json["hidden"], ran.json["complete"]) == ({"unreadable": 1}, complete)
+        assert len(ran.json["data"]) == 1
+    assert told in cli.run("stats", prefix=plain_user).err
+    counted = cli.run("stats", "--turns", "--json", prefix=plain_user).json
+    assert (counted["hidden"], counted["complete"]) == ({"unreadable": 1}, False)
+    files[1].chmod(0)
+    for options in ((), ("--raw",)):
+        ran = cli.run("search", "cafe", *options, "--json", status=1, prefix=plain_user)
+        assert ran.json["complete"] is False
+        assert "1 thread may hold it too, and could not be read" in ran.err
+    ran = cli.run("stats", "--turns", "--json", status=errors.SOME_UNREADABLE, prefix=plain_user)
+    assert [problem["path"] for problem in ran.json["problems"]] == [
+        str(files[1].relative_to(cli.home))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--sort", "bogus"), "use one of created_at, updated_at, recency_at, matches"),
+        (("--source", "nobody"), "unknown source kind 'nobody'"),
+        (("--parent", "zz"), "invalid thread id: zz"),
+    ],
+)
+def test_a_refused_search_points_to_its_own_help(
+    cli: Cli, options: tuple[str, ...], says: str
+) -> None:
+    ran = cli.run("search", "x", *options, status=2)
+    assert says in ran.err
+    assert "see threadkeep search --help" in ran.err
+    told = cli.run("search", "x", *options, "--json", status=2).json["error"]
+    assert told["hint"] == "see threadkeep search --help"
+
+
+def test_what_is_seen_is_found(cli: Cli) -> None:
+    write(cli.home, 5, encoded(lines(5, "\x1b[31mRED\x1b[1mWORD\x1b[0m and soft\u00adhyphen")))
+    for term in ("redword", "softhyphen", "RED\u200bWORD"):
+        assert found(cli, term) == [thread_id(5)]
+        assert found(cli, "--literal", term) == [thread_id(5)]
+    assert found(cli, "31mred", "--literal", status=1) == []
+    (thread,) = cli.run("search", "redword", "--json").json["data"]
+    (hit,) = thread["hits"]
+    assert [hit["snippet"][r["start"] : r["end"]] for r in hit["ranges"]] == ["REDWORD"]
+
+
+def test_documents_of_an_earlier_version_are_made_afresh(cli: Cli) -> None:
+    assert found(cli, "cafe") == [thread_id(1)]
+    harm(
+        cli.index,
+        "UPDATE said_threads SET version = version - 1",
+        "INSERT INTO said_trigrams (said_trigrams) VALUES ('delete-all')",
+    )
+    assert found(cli, "cafe") == [thread_id(1)]
+    assert "Nothing found." in cli.run("verify").err
 
 
 def test_a_cursor_goes_on(cli: Cli) -> None:

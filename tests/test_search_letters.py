@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.letters import Matcher, Term, fold, letters, terms_of
+from rollout.letters import Matcher, Term, fold, letters, plain, terms_of
 from rollout.snippets import AFTER, BEFORE, snippet
 
-ALPHABET = "abAB  ._-*\"\n\té́ñßŒiİ東京ハ日한ไทย🦀👩\u200d👧ﬁ٣\0'’"
+ALPHABET = "\x1b[m\xad\u200babAB  ._-*\"\n\té́ñßŒiİ東京ハ日한ไทย🦀👩\u200d👧ﬁ٣\0'’"
 texts = st.text(alphabet=st.one_of(st.sampled_from(ALPHABET), st.characters()), max_size=40)
+whole = texts.map(lambda text: text.replace("\x1b", ""))
+"""Without commands of terminals, of which what follows may be a part."""
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,16 @@ texts = st.text(alphabet=st.one_of(st.sampled_from(ALPHABET), st.characters()), 
         ("total !=", "total = 3", False),
         ('"unfinished', "was unfinished", True),
         ("ﬁle", "FILE", True),
+        ("redword", "a \x1b[31mREDWORD\x1b[0m", True),
+        ("redword", "a RED\x1b[1;31mWORD", True),
+        ("31m", "a \x1b[31mREDWORD\x1b[0m", False),
+        ("shown", "\x1b]0;a title\x07shown", True),
+        ("shown", "\x1b]0;cut off\nshown", True),
+        ("\x1b[31mword", "a word", True),
+        ("zerowidth", "zero\u200bwidth", True),
+        ("softhyphen", "soft\u00adhyphen", True),
+        ("zero\u200bwidth", "zerowidth", True),
+        ("soft", "soft\u00adhyphen", False),
     ],
 )
 def test_a_query_finds(query: str, text: str, found: bool) -> None:
@@ -77,7 +89,7 @@ def test_letters_of_a_text_hold_those_of_each_term_in_it(
         assert all(piece in held for piece in term.trigrams())
 
 
-@given(texts, texts, texts)
+@given(whole, texts.map(plain), texts)
 def test_a_text_is_found_in_whatever_holds_it(before: str, middle: str, after: str) -> None:
     term = Term.of(middle)
     if term:
@@ -97,7 +109,19 @@ def test_spans_are_places_of_the_text_as_it_was_written(text: str, wanted: str) 
         assert matcher.found_in(fold(text[start:end]))
 
 
-@given(texts, st.integers(0, 100))
+@pytest.mark.parametrize(
+    ("query", "text", "span"),
+    [
+        ("redword", "a \x1b[31mRED\x1b[1mWORD\x1b[0m", "RED\x1b[1mWORD"),
+        ("zerowidth", "a zero\u200bwidth!", "zero\u200bwidth"),
+        ("éa", "\x1b[2K\u00ade\u0301a b", "e\u0301a"),
+    ],
+)
+def test_a_span_holds_what_nobody_sees_in_it(query: str, text: str, span: str) -> None:
+    assert [text[start:end] for start, end in Matcher(terms_of(query)).spans(text)] == [span]
+
+
+@given(whole, st.integers(0, 100))
 def test_a_snippet_is_one_line_around_a_match(text: str, times: int) -> None:
     matcher = Matcher(terms_of("needle"))
     shown = snippet(f"{text * times} needle {text * times}", matcher)

@@ -219,6 +219,13 @@ def test_errors_are_those_of_codex(
     assert (error["code"], error["message"]) == (code, message)
 
 
+def test_hints_are_in_the_words_of_the_protocol(client: Client) -> None:
+    error = client.fail("thread/search", searchTerm="x", cursor="bad")
+    assert error["data"]["hint"] == "start without a cursor, or repeat the params it came from"
+    error = client.fail("thread/list", parentThreadId="zz")
+    assert "--" not in error["data"].get("hint", "")
+
+
 def test_a_cursor_of_another_thread_is_refused(client: Client) -> None:
     cursor = client.call("thread/searchOccurrences", threadId=MULTI, searchTerm="e", limit=1)
     error = client.fail(

@@ -70,6 +70,15 @@ def test_a_sound_index_gives_no_finding(index: Path) -> None:
             "search_index_differs",
             "1 threads",
         ),
+        ("DELETE FROM said_trigrams_data", "index_damaged", "said_trigrams"),
+        ("DELETE FROM thread_titles_data", "index_damaged", "thread_titles"),
+        (
+            "UPDATE threads SET created_at_ms = 'x' WHERE row_id = 7",
+            "index_damaged",
+            "1 rows of th",
+        ),
+        ("UPDATE threads SET model = x'00' WHERE row_id = 7", "index_damaged", "1 rows of"),
+        ("UPDATE rollout_files SET size_bytes = 'x'", "index_damaged", "rollout_files"),
     ],
 )
 def test_each_difference_is_one_finding(

@@ -363,6 +363,9 @@ def test_the_rows_go_with_their_thread(home: Path, index_path: Path) -> None:
         "UPDATE turn_folds SET files = '[]'",
         "UPDATE turn_folds SET state = 'x'",
         "UPDATE turns SET anchors = x'00'",
+        "UPDATE turns SET started_at = 'abc'",
+        "UPDATE turns SET status = x'00'",
+        "UPDATE turns SET first_user = 'x'",
     ],
 )
 def test_a_damaged_index_hides_no_turn(damage: str, home: Path, index_path: Path) -> None:

@@ -27,6 +27,7 @@ _SETS: Final = {
     "thread/metadata/update": "update thread metadata",
 }
 _ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
+_CURSOR_HINT: Final = "start without a cursor, or repeat the params it came from"
 _OWN_FAULT: Final = (InvalidChange, InvalidQuery)
 """What the client can mend by asking otherwise."""
 
@@ -35,7 +36,8 @@ def fault_of(error: StateError | RolloutError, method: str, thread_id: str) -> F
     """What a request is answered with that failed with ``error``."""
     found = outcome(error)
     code, text = _worded(error, method, thread_id)
-    return Fault(code, text, found.kind, retryable=found.retryable, hint=found.hint)
+    hint = _CURSOR_HINT if isinstance(error, InvalidCursor) else found.hint
+    return Fault(code, text, found.kind, retryable=found.retryable, hint=hint)
 
 
 def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:

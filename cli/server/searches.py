@@ -7,7 +7,7 @@ from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import UNSUPPORTED, Fault, invalid_request
 from rollout.errors import HistoryUnknown
-from rollout.letters import Matcher, Term
+from rollout.letters import Matcher, Term, plain
 from rollout.persistence import PAGINATED
 from rollout.snippets import cut, snippet
 from rollout.spoken import history_messages, said_in
@@ -150,7 +150,7 @@ class _Occurrences:
         for turn, anchor, item in history_messages(history):
             if anchor.ordinal < first:
                 continue
-            flat = " ".join(said_in(item).split())
+            flat = " ".join(plain(said_in(item)).split())
             for index, span in enumerate(self._matcher.spans(flat)):
                 if anchor.ordinal == first and index < skipped:
                     continue
