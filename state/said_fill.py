@@ -31,6 +31,8 @@ BATCH_THREADS: Final = 200
 """Threads in one transaction."""
 _TASK_THREADS: Final = 50
 _BATCHES_AHEAD: Final = 2
+_POOL_FROM_BYTES: Final = 32 * 2**20
+"""So much is read in other processes: in this one it would hold up whoever asks a server."""
 _WASTE: Final = 10_000
 """So many documents that count no more are worth a rebuild, if they are as many as the others."""
 
@@ -190,6 +192,9 @@ class _Job:
         items = [(thread, earlier.get(thread.row_id)) for thread in batch]
         home = str(self._index.home)
         loop = asyncio.get_running_loop()
+        news = sum(thread.size - (before.end_offset if before else 0) for thread, before in items)
+        if self._pool is None and news >= _POOL_FROM_BYTES:
+            self._pool = worker_pool()
         if self._pool is None:
             found = await asyncio.to_thread(read_many, home, items)
         else:
