@@ -334,14 +334,23 @@ def translated(path: Path) -> Iterator[None]:
         translation = translate(path, error.orig)
         if translation is None:
             raise
-        _let_go(error)
-        raise translation from error
+        raise _heeding(translation, error) from error
     except SQLITE_ERRORS as error:
         translation = translate(path, error)
         if translation is None:
             raise
-        _let_go(error)
-        raise translation from error
+        raise _heeding(translation, error) from error
+
+
+def _heeding(translation: StateError, error: BaseException) -> BaseException:
+    """The error to be raised: a write that is cancelled may end by SQLite's error, as whoever
+    waited for a lock does, and is cancelled all the same."""
+    _let_go(error)
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None  # not in an event loop: nothing is cancelled there
+    return asyncio.CancelledError() if task and task.cancelling() else translation
 
 
 def _let_go(error: BaseException) -> None:
