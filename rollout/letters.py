@@ -1,7 +1,8 @@
 """Texts as searches compare them, and terms to look for in them.
 
-A text is *folded*: no case, no accents, compatibility forms as the usual ones, none of what
-nobody sees: characters of format, such as soft hyphens, and commands of terminals. Its *letters*
+A text is *folded*: no case, no accents in any script, letters with strokes as their base letters,
+compatibility forms as the usual ones, none of what nobody sees: characters of format, such as soft
+hyphens, and commands of terminals. Its *letters*
 are what an index of trigrams holds of it: blanks for punctuation, so that a term has the same ones
 whatever stands beside it, and blanks around each character of scripts without blanks and around
 symbols, so that one or two of them make a trigram. The letters of a text hold those of each term
@@ -11,6 +12,7 @@ that it matches: they give candidates, and :class:`Matcher` decides.
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -23,10 +25,38 @@ _SPACED: Final = (
 _IS_SPACED: Final = re.compile(f"[{_SPACED}]")
 _ENOUGH: Final = 8
 """So many letters a trigram each, or a step more."""
-_WORD: Final = rf"[^\W{_SPACED}]"
+_SIGNS: Final = (
+    "\u07a6-\u07b0\u0900-\u0963\u0981-\u09e3\u0a01-\u0a75\u0a81-\u0ae3\u0afa-\u0b63\u0b82-\u0bd7"
+    "\u0c00-\u0c63\u0c81-\u0c83\u0cbe-\u0d4d\u0d57-\u0d63\u0d81-\u0df3\u0f3e-\u0f84\u0f8d-\u0fbc"
+    "\u1712-\u1734\u1752-\u1773"
+    "\u1885-\u1886\u1920-\u1938\u1a19-\u1a1b\u1a55-\u1a74\u1b00-\u1b44\u1b80-\u1bf3\u1c24-\u1c36"
+    "\u1ce1-\u1cf7\u2d7f\ua802-\ua827\ua82c\ua880-\ua8c5\ua8ff-\ua92a\ua947-\ua953\ua980-\ua9c0"
+    "\ua9e5-\uaa4d\uaa7b-\uaa7d\uaaeb-\uaaef\uaaf5-\uaaf6\uabe3-\uabea\uabec-\uabed"
+)
+"""Vowel signs and the like, with letters between them: parts of words that ``\\w`` lacks."""
+_WORD: Final = rf"(?:[^\W{_SPACED}]|[{_SIGNS}])"
 _IS_WORD: Final = re.compile(_WORD)
-_MARKS: Final = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
 _HANGUL: Final = range(0xAC00, 0xD7A4)  # its parts are no accents
+_ACCENTS: Final = frozenset({1, 7, *range(10, 37), 107, 122, *range(200, 241)})
+"""Combining classes of accents, points and tone marks: what people leave out. Not of vowel signs
+(0, 84, 91, 103, 118, 129, 130, 132), of marks that join consonants (9), of the voicing of kana (8).
+"""
+_VARIANTS: Final = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_WITH: Final = re.compile(r"((?:LATIN|CYRILLIC) SMALL LETTER .+?) WITH .+")
+_BASES: Final = {
+    "æ": "ae",
+    "œ": "oe",
+    "ð": "d",
+    "þ": "th",
+    "ı": "i",
+    "ȷ": "j",
+    "ʉ": "u",
+    "ɵ": "o",
+    "ө": "о",
+    "\u0671": "\u0627",  # alef with wasla
+    "\u0640": "",  # the stroke that makes Arabic words longer
+}
+"""Letters whose names do not tell their base letters."""
 _SEQUENCE: Final = re.compile(
     r"\x1b(?:\[(?:[0-?]*[ -/]*[@-~]|[0-?]*)|[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|[78=>DEHMNOZc]|[#%(-/][0-~]| [FGLMN])?"
@@ -41,10 +71,31 @@ class _Folds(dict[int, str]):
         if unicodedata.category(letter) == "Cf":
             letter = ""
         elif code not in _HANGUL:
-            bare = _MARKS.sub("", unicodedata.normalize("NFKD", letter))
-            letter = _MARKS.sub("", bare.casefold())
+            bare = _without_accents(unicodedata.normalize("NFKD", letter))
+            letter = "".join(map(_base, _without_accents(bare.casefold())))
         self[code] = letter
         return letter
+
+
+def _without_accents(text: str) -> str:
+    return "".join(
+        each
+        for each in text
+        if unicodedata.combining(each) not in _ACCENTS
+        and unicodedata.category(each) != "Me"
+        and not _VARIANTS.match(each)
+    )
+
+
+def _base(letter: str) -> str:
+    """The letter without its stroke, hook or tail: what its name says before ``WITH``."""
+    if letter in _BASES:
+        return _BASES[letter]
+    described = _WITH.fullmatch(unicodedata.name(letter, ""))
+    if described:
+        with suppress(KeyError):
+            return unicodedata.lookup(described[1])
+    return letter
 
 
 class _Letters(dict[int, str]):

@@ -436,8 +436,10 @@ def _is_text(text: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """The form in which titles are searched: case-insensitive, whatever the script."""
-    return text.casefold()
+    """The form in which titles are searched: without case and accents, as messages are."""
+    from rollout.letters import fold  # lists without a search do not need it
+
+    return fold(text)
 
 
 def _title_candidates(term: str) -> "Steps[list[int] | None]":

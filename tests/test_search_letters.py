@@ -1,5 +1,7 @@
 """Terms and texts: what is found where, and that an index of letters never misses it."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,48 @@ whole = texts.map(lambda text: text.replace("\x1b", ""))
         ("softhyphen", "soft\u00adhyphen", True),
         ("zero\u200bwidth", "zerowidth", True),
         ("soft", "soft\u00adhyphen", False),
+        ("Lodz", "Łódź", True),
+        ("łódź", "LODZ", True),
+        ("dakovo", "Đakovo", True),
+        ("smorrebrod", "Smørrebrød", True),
+        ("aeblegrod", "Æblegrød", True),
+        ("oeuvre", "œuvre", True),
+        ("irmak", "IRMAK ırmak", True),
+        ("ırmak", "Irmak", True),
+        ("istanbul", "İstanbul", True),
+        ("gross", "GROẞ groß", True),
+        ("thingvellir", "Þingvellir", True),
+        ("hafidur", "Hafiður", True),
+        ("habeas", "\u0127abeas", True),  # Maltese
+        ("elk", "ёлк", False),
+        ("елка", "ёлка", True),
+        ("казак", "қазақ", True),
+        ("αθηνα", "Αθήνα", True),
+        ("tieng viet", "tiếng Việt", True),
+        ("שלום", "שָׁלוֹם", True),
+        ("שָׁלוֹם", "שלום", True),
+        ("בראשית", "בְּרֵאשִׁ֖ית", True),
+        ("محمد", "مُحَمَّدٌ", True),
+        ("مُحَمَّد", "محمد", True),
+        ("الرحمن", "ٱلرَّحْمَٰنِ", True),
+        ("سلام", "ســــلام", True),
+        ("احمد", "أحمد", True),
+        ("हिन्दी", "यह हिन्दी है", True),
+        ("हन्द", "हिन्दी", False),
+        ("हिन", "हिन्दी", False),
+        ("हिन*", "हिन्दी", True),
+        ("कि", "की", False),
+        ("कर", "कार", False),
+        ("जरा", "ज़रा", True),
+        ("தமிழ்", "தமிழ்", True),
+        ("தமழ", "தமிழ்", False),
+        ("กิน", "กิน", True),
+        ("กน", "กิน", False),
+        ("กุง", "กุ้ง", True),
+        ("བོད", "བོད", True),
+        ("བད", "བོད", False),
+        ("かき", "がき", False),
+        ("ガキ", "ｶﾞｷ", True),
     ],
 )
 def test_a_query_finds(query: str, text: str, found: bool) -> None:
@@ -76,6 +120,23 @@ def test_a_literal_term_is_found_inside_words() -> None:
 )
 def test_a_query_without_letters_has_no_terms(query: str) -> None:
     assert terms_of(query) == []
+
+
+WITHOUT_BLANKS = ("THAI", "LAO", "MYANMAR", "KHMER", "COMBINING KATAKANA", "IDEOGRAPHIC", "HANGUL")
+
+
+def test_every_mark_is_an_accent_or_part_of_a_word() -> None:
+    """Of all scripts with blanks in the Basic Multilingual Plane."""
+    marks = [chr(code) for code in range(0x10000) if unicodedata.category(chr(code))[0] == "M"]
+    matcher = Matcher(terms_of("k"))
+    astray = [
+        unicodedata.name(mark)
+        for mark in marks
+        if fold(mark)
+        and matcher.found_in(fold(f"k{mark}k"))
+        and not unicodedata.name(mark).startswith(WITHOUT_BLANKS)
+    ]
+    assert astray == []
 
 
 @given(texts, texts, texts, st.booleans(), st.booleans())
