@@ -146,6 +146,57 @@ def test_what_a_pattern_matches_has_what_it_needs(pattern: Pattern) -> None:
     holds()
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        "hf_NqVwYS81VP7Hb1DX8pPd5khxE3pyIgKpaU",
+        "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",
+        "xai-" + LETTERS * 8,
+        "r8_vGNx6jvr7SIftRutlZfOjUStEkUdfMI7zcpVM",
+        "lin_api_w0qDPAjd6OcZFv1niUK8iO5YAgkBxjd2AsjD7N2k",
+        "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",
+        "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",
+        "dop_v1_" + "0af9" * 16,
+        "sbp_" + "0af9" * 10,
+        "dckr_pat_bhQN9CpscYi0zaEIJrp7EYcpFr2",
+        "shpat_" + "0af9" * 8,
+        "dp.pt.D1Wet1aSXBLsPXE6tjkESJ4FvIjBLIZdeUor0fYeQ8b",
+        "dapi" + "0af9" * 8,
+        "ntn_uRMFFw8Px6diSsjKORGs68JJNoqeJpq1WsHiZp3xDVyliT",
+        "ghp_bPvfKQcf3hGMDpy4DE9ugYHbIUyd2j88BRYo",
+        "glpat-Vhf6QF0niSNyw1psv7NT",
+        "sk_" + "test_" + LETTERS * 2,
+        "sha256~" + LETTERS * 5,
+        "hvs." + LETTERS * 10,
+        "ya29." + LETTERS * 6,
+    ],
+)
+def test_tokens_are_known_by_their_prefixes(token: str) -> None:
+    for text in (f"use {token} there", f'["{token}"]', f"https://x.example/?a={token}", token):
+        clean = Redactor().text(text)
+        assert token not in clean
+        assert "[redacted" in clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf_hub_download(repo_id, filename)",
+        "pa-" + "ging-through-a-list",
+        "from re_export_things_that_are_long import x",
+        "the pull-request and xai-grok",
+        "API-DOCUMENTATION",
+        "secret_sauce_of_the_house_is_this_one",
+        "key-value-store",
+        "01a10001-0000-7000-8000-000000000001",
+        "shell_snapshot_fc-cache",
+        "sha256:" + "0af9" * 16,
+    ],
+)
+def test_words_that_begin_as_tokens_do_are_kept(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
 def test_patterns_of_another_version_are_looked_for_everywhere() -> None:
     (made,) = needed([("AWS Access Key", [re.compile("new-[0-9]{4}")])])
     assert made.need == Need()

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from cli.reading.errors import RedactorMissing
+from cli.reading.tokens import PREFIXED
 
 _NOT_SECRET: Final = frozenset({"IPPublicDetector", "PrivateKeyDetector"})
 
@@ -26,9 +27,13 @@ class Need:
     """One of these; whatever, if there are none."""
     shape: "re.Pattern[str] | None" = None
     """Something of this shape."""
+    mark: str = ""
+    """A character that all of the words have."""
 
     def met(self, low: str) -> bool:
         """Whether a lowered text has it."""
+        if self.mark not in low:
+            return False
         for word in self.words:
             if word in low:
                 break
@@ -103,6 +108,23 @@ _MORE: Final = Pattern(
     ),
 )
 
+_SEPARATORS: Final = "_-.~"
+
+
+def _prefixed() -> Iterator[Pattern]:
+    """The tokens of :mod:`cli.reading.tokens`: by what their prefixes end with, so that a text
+    without that is looked through once and not for each of them."""
+    entries = [
+        (prefix, made_of, least)
+        for _, made_of, least, prefixes in PREFIXED
+        for prefix in prefixes.split()
+    ]
+    for mark in (*_SEPARATORS, ""):
+        some = [each for each in entries if (each[0][-1] == mark if mark else each[0].isalnum())]
+        regex = "|".join(f"{re.escape(prefix)}{of}{{{least},}}" for prefix, of, least in some)
+        words = tuple(prefix.lower() for prefix, _, _ in some)
+        yield Pattern("token", re.compile(f"(?<![A-Za-z0-9])(?:{regex})"), Need(words, mark=mark))
+
 
 @cache
 def patterns() -> list[Pattern]:
@@ -122,7 +144,7 @@ def patterns() -> list[Pattern]:
         for kind, plugin in sorted(plugins.items())
         if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in _NOT_SECRET
     ]
-    return [*needed(found), _MORE]
+    return [*needed(found), _MORE, *_prefixed()]
 
 
 def needed(found: Iterable[tuple[str, "list[re.Pattern[str]]"]]) -> Iterator[Pattern]:
