@@ -308,7 +308,10 @@ class ThreadStore:
         Raises: see :func:`state.moves.archive`.
         """
         thread_id = await self._settle(thread_id)
-        return await archive(self.index, thread_id, self._open_recorders())
+        try:
+            return await archive(self.index, thread_id, self._open_recorders())
+        finally:
+            self._forget_closed()
 
     async def unarchive_thread(self, thread_id: str) -> list[str]:
         """Take a thread and what it has spawned out of the archive: see
@@ -322,7 +325,10 @@ class ThreadStore:
         Raises: see :func:`state.moves.delete`.
         """
         thread_id = await self._settle(thread_id)
-        return await delete(self.index, thread_id, self._open_recorders(), purge=purge)
+        try:
+            return await delete(self.index, thread_id, self._open_recorders(), purge=purge)
+        finally:
+            self._forget_closed()
 
     async def check_unwritten(self, thread_id: str) -> None:
         """Return if nobody else is writing a thread.
@@ -472,6 +478,12 @@ class ThreadStore:
     def _forget(self, recorder: RolloutRecorder) -> None:
         if self._recorders.get(recorder.thread_id) is recorder:  # it may be live again by now
             del self._recorders[recorder.thread_id]
+
+    def _forget_closed(self) -> None:
+        """Forget the recorders that a move has shut down."""
+        for recorder in [*self._recorders.values()]:
+            if recorder.closed:
+                self._forget(recorder)
 
     async def _lock(self, thread_id: str) -> WriterLock:
         if thread_id in self.live:
