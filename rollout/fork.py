@@ -180,10 +180,11 @@ def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
         OSError: it cannot be written.
     """
     with whole_file(target) as file:
-        _write(fork, file, git)
+        write_lines(fork, file, git)
 
 
-def _write(fork: Fork, file: BinaryIO, git: dict[str, str] | None) -> None:
+def write_lines(fork: Fork, file: BinaryIO, git: dict[str, str] | None) -> None:
+    """Write all lines of the fork. What is copied may be damaged: see :func:`write_fork`."""
     stamp = timestamp()
     base = fork.thread.forked_from_ordinal_exclusive or 0
     number = base if fork.thread.history_mode == PAGINATED else None

@@ -118,23 +118,30 @@ class SplicedSource:
     :class:`rollout.replay.RolloutSource`. Its own may grow; those of others never change. What
     the other files say of their threads, their ``session_meta``, is passed over."""
 
-    def __init__(self, parts: Sequence[Part], own: RolloutSource) -> None:
-        """``parts`` are those of :func:`history_parts`, the last of them the thread's ``own``.
+    def __init__(self, bases: Sequence[tuple[RolloutSource, int]], own: RolloutSource) -> None:
+        """``bases`` are the others in order, each with how many lines of it count."""
+        self._own = own
+        self._bases = bases
+        self._inherited = sum(count for _, count in self._bases)
+
+    @classmethod
+    def of_files(cls, parts: Sequence[Part], own: RolloutSource) -> "SplicedSource":
+        """The history in ``parts``, those of :func:`history_parts`; the last is the ``own`` one.
 
         Raises:
             DamagedCompression: one of them is damaged.
             OSError: one of them cannot be read.
         """
-        self._own = own
-        self._bases: list[tuple[FileSource, int]] = []
+        bases: list[tuple[FileSource, int]] = []
         try:
             for part in parts[:-1]:
                 source = FileSource(part.path)
-                self._bases.append((source, _count(source, part)))
+                bases.append((source, _count(source, part)))
         except BaseException:
-            self._close_bases()
+            for source, _ in bases:
+                source.close()
             raise
-        self._inherited = sum(count for _, count in self._bases)
+        return cls(bases, own)
 
     def __len__(self) -> int:
         return self._inherited + len(self._own)
@@ -166,12 +173,9 @@ class SplicedSource:
         self._own.enrich(**facts)
 
     def close(self) -> None:
-        self._close_bases()
-        self._own.close()
-
-    def _close_bases(self) -> None:
         for source, _ in self._bases:
             source.close()
+        self._own.close()
 
 
 def _count(source: FileSource, part: Part) -> int:

@@ -16,7 +16,8 @@ import stat
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PosixPath
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
@@ -58,6 +59,20 @@ class Line(NamedTuple):
     offset: int
     data: bytes | bytearray
     ended: bool = True
+
+
+class MemoryRollout(PosixPath):
+    """A rollout whose content is in memory: a path where no file is. It is read as a file is, by
+    :func:`open_rollout` and by what calls that."""
+
+    content: bytearray
+
+    @classmethod
+    def named(cls, path: str) -> "MemoryRollout":
+        """An empty one. Its name says whose it is, as that of a file does."""
+        made = cls(path)
+        made.content = bytearray()
+        return made
 
 
 class BadLine(NamedTuple):
@@ -277,6 +292,9 @@ def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterat
         OSError: the file cannot be opened, or is not a regular one: a pipe that took the name
             of a rollout would be waited for.
     """
+    if isinstance(path, MemoryRollout):
+        yield BytesIO(path.content)
+        return
     with open(path, "rb", buffering=0, opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))

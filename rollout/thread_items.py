@@ -3,12 +3,20 @@ them (rollout-format §15.4, §16)."""
 
 import os
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from rollout.anchors import Anchor
 from rollout.bare import BARE, bare_item, bare_payload
-from rollout.lines import LONGEST_LINE, BadLine, Line, RolloutStream, parse_line
+from rollout.lines import (
+    LONGEST_LINE,
+    BadLine,
+    Line,
+    MemoryRollout,
+    RolloutStream,
+    parse_line,
+)
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import PAGINATED, Item
 from rollout.replay import decompressed
@@ -32,7 +40,9 @@ class LineFile:
             OSError: it cannot be read.
         """
         self._file: BinaryIO
-        if path.name.endswith(COMPRESSED_SUFFIX):
+        if isinstance(path, MemoryRollout):
+            self._file = BytesIO(path.content)
+        elif path.name.endswith(COMPRESSED_SUFFIX):
             self._file = decompressed(path, [])  # whoever looked for lines was told of damage
         else:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
@@ -78,6 +88,8 @@ class LineFile:
         return None if end < 0 else self._window[front:end]
 
     def _more(self, offset: int, size: int) -> bytes:
+        if isinstance(self._file, BytesIO):
+            return bytes(self._file.getbuffer()[offset : offset + size])
         return os.pread(self._file.fileno(), size, offset)
 
 

@@ -68,11 +68,7 @@ async def set_name(
         ThreadArchived: the thread is archived.
         ThreadNotFound: there is no such thread.
     """
-    if _storable(name) != name:
-        raise InvalidName("must be text, which it is not all")
-    name = name.strip()
-    if not name:
-        raise InvalidName("must not be empty")
+    name = checked_name(name)
     row = await index.thread(reference)
     if row["archived"]:
         raise ThreadArchived(row["id"])
@@ -108,8 +104,7 @@ async def set_memory_mode(
         RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
         WriterActive: it is a legacy thread, and open in another program.
     """
-    if mode not in MEMORY_MODES:
-        raise InvalidChange(f"the memory mode is one of {', '.join(MEMORY_MODES)}")
+    check_memory_mode(mode)
     row = await index.thread(reference)
     if row["archived"]:
         raise ThreadArchived(row["id"])
@@ -145,22 +140,10 @@ async def set_git_info(
         RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
         WriterActive: it is a legacy thread, and open in another program.
     """
-    if not changes:
-        raise InvalidChange("git info must include at least one field")
-    given: dict[str, str | None] = {}
-    for field, value in changes.items():
-        if field not in GIT_FIELDS:
-            raise InvalidChange(f"git info has {', '.join(GIT_FIELDS)}, not {field}")
-        if value is not None:
-            value = without_credentials(_storable(value).strip())[:LONGEST_TEXT]
-            if not value:
-                raise InvalidChange(f"git {field} must not be empty")
-        given[field] = value
+    given = checked_git(changes)
     row = await index.thread(reference)
     facts = {GIT_FIELDS[field][0]: value for field, value in given.items()}
-    # A session_meta with git replaces all of it.
-    wanted = _git_of(row) | {GIT_FIELDS[field][1]: value for field, value in given.items()}
-    git = {name: value for name, value in wanted.items() if value is not None}
+    git = git_with(row, given)
     _check_mode(row)
     if dry_run:
         return Changed(row["id"]), git
@@ -175,6 +158,66 @@ async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
         AmbiguousThread, ThreadNotFound: see :meth:`state.index.ThreadIndex.thread`.
     """
     return {name: value for name, value in _git_of(await index.thread(reference)).items() if value}
+
+
+def checked_name(name: str) -> str:
+    """A name as it is kept, without blanks around it.
+
+    Raises:
+        InvalidName: it is blank, or no text.
+    """
+    if _storable(name) != name:
+        raise InvalidName("must be text, which it is not all")
+    name = name.strip()
+    if not name:
+        raise InvalidName("must not be empty")
+    return name
+
+
+def check_memory_mode(mode: str) -> None:
+    """
+    Raises:
+        InvalidChange: there is no such mode.
+    """
+    if mode not in MEMORY_MODES:
+        raise InvalidChange(f"the memory mode is one of {', '.join(MEMORY_MODES)}")
+
+
+def checked_git(changes: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Git facts as they are kept, by the names of :data:`GIT_FIELDS`.
+
+    Raises:
+        InvalidChange: nothing is changed, or something is to be set to nothing.
+    """
+    if not changes:
+        raise InvalidChange("git info must include at least one field")
+    given: dict[str, str | None] = {}
+    for field, value in changes.items():
+        if field not in GIT_FIELDS:
+            raise InvalidChange(f"git info has {', '.join(GIT_FIELDS)}, not {field}")
+        if value is not None:
+            value = without_credentials(_storable(value).strip())[:LONGEST_TEXT]
+            if not value:
+                raise InvalidChange(f"git {field} must not be empty")
+        given[field] = value
+    return given
+
+
+def git_with(row: Row, given: Mapping[str, str | None]) -> dict[str, str]:
+    """All git facts of a thread once these are set, by the names that rollouts have: a
+    ``session_meta`` with git replaces all of it."""
+    wanted = _git_of(row) | {GIT_FIELDS[field][1]: value for field, value in given.items()}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def held_facts(details: Mapping[str, Any]) -> dict[str, str]:
+    """What a ``session_meta`` must say besides, of all columns of a thread's row: what holds now,
+    as a later line goes before (§18.2)."""
+    held = {"cwd": details["cwd"]}
+    provider = written_provider(details)
+    if provider is not None:
+        held["model_provider"] = provider
+    return held
 
 
 def _git_of(row: Row) -> dict[str, str | None]:
@@ -194,11 +237,7 @@ async def _change(
     live: Live,
 ) -> Changed:
     if row["history_mode"] == LEGACY:
-        # What the line says besides must be what holds now: a later line goes before (§18.2).
-        held = {"cwd": row["cwd"]}
-        provider = written_provider(await index.details(row["id"]))
-        if provider is not None:
-            held["model_provider"] = provider
+        held = held_facts(await index.details(row["id"]))
         return await _append(index, row, {**held, **payload}, live.get(row["id"]))
     await _set_facts(index, row["id"], facts)
     return Changed(row["id"])

@@ -102,13 +102,14 @@ async def needs(index: ThreadIndex) -> list[Need]:
         if isinstance(outcome, Extracted) and outcome.facts.history_base:
             begun.append((outcome.facts.id, outcome.facts.history_base))
     for thread_id, text in begun:
-        base_id = _base_id(text)
-        if base_id:
-            found.append(Need(thread_id, base_id, "has its history begin in it"))
+        begins_in = base_id(text)
+        if begins_in:
+            found.append(Need(thread_id, begins_in, "has its history begin in it"))
     return found
 
 
-def _base_id(history_base: str) -> str | None:
+def base_id(history_base: str) -> str | None:
+    """The rollout that a ``history_base``, as stored, names; None if it names none."""
     try:
         value = orjson.loads(history_base)
     except orjson.JSONDecodeError:

@@ -1,14 +1,15 @@
 """Make a new thread that begins as another one did: its file, its name, its row."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rollout.creation import NewThread, rollout_path
-from rollout.fork import Cut, plan_fork, write_fork
-from rollout.history import source_meta
+from rollout.fork import Cut, Fork, plan_fork, write_fork
+from rollout.history import Find, source_meta
 from rollout.names import append_name
 from rollout.persistence import MODES, PAGINATED, Item
 from rollout.writer_lock import WriterLock
@@ -17,6 +18,7 @@ from state.change import home_written, name_settled, reread_file
 from state.errors import ThreadArchived, UnsupportedHistory
 from state.git import git_facts
 from state.index import ThreadIndex
+from state.listing import Row
 from state.rows import written_provider
 from state.view import display_name, display_text
 
@@ -70,8 +72,7 @@ async def fork_thread(
         UnsupportedHistory: this version does not know the form of its history.
         ValueError: both cuts are named.
     """
-    if last_turn is not None and before_turn is not None:
-        raise ValueError("a fork ends at one turn")
+    cut = cut_at(last_turn, before_turn)
     row = await index.thread(reference)
     if row["archived"]:
         raise ThreadArchived(row["id"])
@@ -81,23 +82,17 @@ async def fork_thread(
     with home_written(path):
         meta = await asyncio.to_thread(source_meta, path)
     details = await index.details(row["id"])
-    thread = replace(_new_thread(details, meta, source), thread_source=thread_source)
-    thread = thread if cwd is None else replace(thread, cwd=cwd)
-    cut = Cut(last_turn, before_turn)
+    thread = begun_as(details, meta, source, thread_source=thread_source, cwd=cwd)
     git = await git_facts(thread.cwd) if Path(thread.cwd).is_dir() else None
-    name = display_name(row)
-    if name is None and thread.history_mode == PAGINATED:
-        name = " ".join(display_text(row).split())[:_LONGEST_LABEL].strip() or None
+    name = name_of_fork(row)
     made = rollout_path(thread.id, datetime.now())
 
     find = finder(index)
 
     def write() -> None:
-        fork = plan_fork(path, thread, cut, find)
+        fork = planned(path, thread, cut, find, cwd)
         if dry_run:
             return
-        if cwd is not None:
-            fork = replace(fork, lines=tuple(_elsewhere(line, cwd) for line in fork.lines))
         with WriterLock.acquire(index.home, thread.id):
             write_fork(fork, index.home / made, git)
             if name is not None:
@@ -115,6 +110,34 @@ async def fork_thread(
     return Forked(thread.id, row["id"], made, name, indexed)
 
 
+def cut_at(last_turn: str | None, before_turn: str | None) -> Cut:
+    """How much a fork begins with.
+
+    Raises:
+        ValueError: both are named.
+    """
+    if last_turn is not None and before_turn is not None:
+        raise ValueError("a fork ends at one turn")
+    return Cut(last_turn, before_turn)
+
+
+def planned(path: Path, thread: NewThread, cut: Cut, find: Find, cwd: str | None) -> Fork:
+    """What the fork is to hold (:func:`rollout.fork.plan_fork`), with its settings those of
+    ``cwd`` if a folder is given."""
+    fork = plan_fork(path, thread, cut, find)
+    if cwd is None:
+        return fork
+    return replace(fork, lines=tuple(_elsewhere(line, cwd) for line in fork.lines))
+
+
+def name_of_fork(row: Row) -> str | None:
+    """What a fork of the thread is called: as that is, or a paginated one by its beginning."""
+    name = display_name(row)
+    if name is None and row["history_mode"] == PAGINATED:
+        name = " ".join(display_text(row).split())[:_LONGEST_LABEL].strip() or None
+    return name
+
+
 def _elsewhere(line: Item, cwd: str) -> Item:
     """A line with this folder, if it tells of settings: they would put the fork where its source
     is."""
@@ -129,15 +152,23 @@ def _are_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
-def _new_thread(row: dict[str, Any], meta: dict[str, Any], source: str) -> NewThread:
+def begun_as(
+    row: Mapping[str, Any],
+    meta: dict[str, Any],
+    source: str,
+    *,
+    thread_source: str | None,
+    cwd: str | None,
+) -> NewThread:
     """What a fork has of its source, all of whose columns are in ``row``: where it works, and
     what its model was told."""
     instructions, tools = meta.get("base_instructions"), meta.get("dynamic_tools")
     return NewThread(
-        cwd=row["cwd"],
+        cwd=row["cwd"] if cwd is None else cwd,
         originator=row["originator"] or "codex_cli_rs",
         cli_version=row["cli_version"],
         source=source,
+        thread_source=thread_source,
         model_provider=written_provider(row),
         history_mode=row["history_mode"],
         forked_from_id=row["id"],

@@ -195,10 +195,16 @@ def page_steps(query: Query) -> "Steps[Page]":
     """The page that ``query`` asks for, from the index alone."""
     place = query.place()
     more = yield from key_steps(query, place, query.limit + 1)
+    by_id = yield from rows_steps([id_ for _, id_ in more[: query.limit]])
+    return page_of(query, more, by_id)
+
+
+def page_of(query: Query, more: Sequence[tuple[int, str]], by_id: Mapping[str, Row]) -> Page:
+    """The page that begins with the first of ``more``, (sort key, id) in the order of the list:
+    one more than the query's limit, if there are."""
     keys = more[: query.limit]
     if not keys:
         return Page([])
-    by_id = yield from rows_steps([id_ for _, id_ in keys])
     found = [by_id[id_] for _, id_ in keys if id_ in by_id]
     place_after = _cursor(query, *keys[-1]) if len(more) > query.limit else None
     # Codex's begins 1 ms before the first entry, so that the opposite list holds it again.
@@ -357,10 +363,11 @@ def _facets(query: Query) -> "Steps[list[str]]":
         " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL",
         [],
     )
-    return [value for (value,) in rows if _fits(query, Facet.decode(value))]
+    return [value for (value,) in rows if fits(query, Facet.decode(value))]
 
 
-def _fits(query: Query, facet: Facet) -> bool:
+def fits(query: Query, facet: Facet) -> bool:
+    """Whether a list shows threads of this facet."""
     return (
         facet.archived == query.archived
         and (not facet.empty or _shows_empty(query))
@@ -518,7 +525,7 @@ def _lineage_keys(
         f" {' AND '.join([f'id IN ({family})', *where])} {_order(query, 'k')}",
         [*values, *parameters],
     )
-    return [(key, id_) for key, id_, facet in rows if _fits(query, Facet.decode(facet))][:count]
+    return [(key, id_) for key, id_, facet in rows if fits(query, Facet.decode(facet))][:count]
 
 
 def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":

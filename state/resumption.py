@@ -81,7 +81,7 @@ def _whole(source: FileSource, path: Path, find: Find) -> RolloutSource:
     meta = session_meta(source)
     if meta is None or meta["payload"].get("history_base") is None:
         return source
-    return SplicedSource(history_parts(path, find), source)
+    return SplicedSource.of_files(history_parts(path, find), source)
 
 
 def _next_ordinal(source: FileSource) -> int:

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "library.md"
 def test_the_example_records_a_conversation(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home", tmp_path)
     cli.home.mkdir()
-    (program,) = re.findall(r"(?s)```python\n(.*?)```", PAGE.read_text("utf-8"))
+    program, _ = re.findall(r"(?s)```python\n(.*?)```", PAGE.read_text("utf-8"))
     script = tmp_path / "example.py"
     script.write_text(program, "utf-8")
     done = subprocess.run(
@@ -39,6 +39,22 @@ def test_the_example_records_a_conversation(tmp_path: Path) -> None:
     row = json.loads(cli.run("show", id_, "--json").out)["thread"]
     assert row["forkedFromId"] == archived
     assert codes(verified(cli.home, cli.index)) == {}
+
+
+def test_the_example_of_a_test_writes_nothing(tmp_path: Path) -> None:
+    _, program = re.findall(r"(?s)```python\n(.*?)```", PAGE.read_text("utf-8"))
+    script = tmp_path / "example.py"
+    script.write_text(program, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-B", str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path)},
+    )
+    assert done.stdout == "['Does it work?'] True\n"
+    assert [*tmp_path.iterdir()] == [script]
 
 
 def test_every_method_of_the_store_is_described() -> None:
