@@ -30,7 +30,8 @@ class Made:
     line: str = ""
     """What is printed, if anything is."""
     indexed: bool = True
-    note: str | None = None
+    untold: StateError | None = None
+    """Why Codex itself was not told."""
 
 
 @dataclass(slots=True)
@@ -60,9 +61,10 @@ def run(
     after: Callable[[ThreadIndex], Awaitable[bool]] | None = None,
 ) -> int:
     """Change each thread that was chosen, by itself. Gives the exit status: that of the gravest
-    error. The filters choose among the ``archived`` threads or the others; ``references`` are
-    those that were read from stdin, ``reads`` says that nothing is changed at all;
-    ``after`` is done in the end: False if the index was held for too long."""
+    error, or that Codex was not told of a change. The filters choose among the ``archived``
+    threads or the others; ``references`` are those that were read from stdin, ``reads`` says that
+    nothing is changed at all; ``after`` is done in the end: False if the index was held for too
+    long."""
     query = chosen.query(archived=archived)
     asks = not reads and query is not None and must_ask(chosen)
     references = named(chosen) if references is None else references
@@ -93,7 +95,9 @@ def run(
         output.data({"version": 1, "action": action, **how, "threads": told})
     else:
         _tell(entries)
-    return status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
+    status = status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
+    untold = any(entry.made and entry.made.untold for entry in entries)
+    return status or (errors.CODEX_NOT_TOLD if untold else errors.OK)
 
 
 async def _change(index: ThreadIndex, entry: Entry, thread_id: str, act: Act) -> None:
@@ -119,10 +123,20 @@ def _tell(entries: Sequence[Entry]) -> None:
     made = [entry.made for entry in entries if entry.made]
     output.lines(each.line for each in made if each.line)
     tell_errors(entry.error for entry in entries)
-    for note in dict.fromkeys(each.note for each in made if each.note):
-        output.say(f"Codex may go on with what it had: {note}.")
+    _tell_untold(each.untold for each in made)
     if not all(each.indexed for each in made):
         output.say(errors.NOT_INDEXED)
+
+
+def _tell_untold(found: Iterable[StateError | None]) -> None:
+    """Say that changes were made, and that Codex was not told of them: each reason once."""
+    for words, hint in dict.fromkeys(
+        (str(error), errors.outcome(error).hint) for error in found if error
+    ):
+        output.say(
+            "threadkeep: the change is made, but Codex itself was not told, and goes on with what"
+            f" it had: {output.one_line(words)}\n  {hint}; the change can be made again"
+        )
 
 
 def tell_errors(found: Iterable[Error | None]) -> None:
@@ -162,7 +176,7 @@ def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
         "done": made is not None and done,
         **(made.facts if made else {}),
         "indexed": made.indexed if made else None,
-        "note": made.note if made else None,
+        "codexError": error_json(made.untold) if made else None,
         "error": error_json(entry.error),
     }
 

@@ -34,7 +34,7 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
         )
         if not chosen.as_json:
             output.say(f"{id_} {word} {output.one_line(kept)} now.")
-        return Made({"name": kept}, indexed=changed.indexed, note=changed.note)
+        return Made({"name": kept}, indexed=changed.indexed, untold=changed.untold)
 
     return each.run(places, "rename", chosen, act, references=list(pairs), after=name_settled)
 
@@ -69,7 +69,7 @@ def run_git_info(
         words = [output.one_line(value or "-") for value in told.values()]
         if chosen.dry_run:
             words.append("would be set")
-        return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.note)
+        return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.untold)
 
     return each.run(places, "git-info", chosen, act, archived=archived, reads=not changes)
 
@@ -84,7 +84,7 @@ def run_memory(places: Places, mode: str, chosen: Chosen) -> int:
         changed = await set_memory_mode(
             index, id_, mode, places.sqlite_home, dry_run=chosen.dry_run
         )
-        return Made({"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.note)
+        return Made({"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.untold)
 
     return each.run(places, "memory", chosen, act)
 

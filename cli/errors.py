@@ -25,6 +25,7 @@ from state.errors import (
     CodexChanged,
     CodexChangedSince,
     CodexInUse,
+    CodexLocked,
     CodexSchemaUnknown,
     CodexUnusable,
     DependedOn,
@@ -70,6 +71,7 @@ NOT_FOUND: Final = 3
 TOO_NEW: Final = 4
 BUSY: Final = 5
 SOME_UNREADABLE: Final = 6
+CODEX_NOT_TOLD: Final = 6
 DAMAGED: Final = 7
 INTERRUPTED: Final = 130
 
@@ -203,7 +205,13 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         DAMAGED, "codex_unusable", "threadkeep codex-check tells more, and what Codex does then"
     ),
     CodexSchemaUnknown: Outcome(
-        TOO_NEW, "codex_schema_unknown", "update threadkeep; codex-check without --fix still reads"
+        TOO_NEW,
+        "codex_schema_unknown",
+        "update threadkeep, or Codex if it is older than 0.169, or let Codex do it (codex archive,"
+        " unarchive, delete; /rename); threadkeep codex-check tells more",
+    ),
+    CodexLocked: Outcome(
+        BUSY, "codex_locked", "run the same command again in a moment", retryable=True
     ),
     CodexInUse: Outcome(
         BUSY, "codex_in_use", "end these programs, then run the same command again", retryable=True

@@ -2,13 +2,15 @@
 
 import sqlite3
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from state.codex_schema import MEASURED, differences
+from state.errors import CodexSchemaUnknown
+
 STATE_FILE: Final = "state_5.sqlite"
-KNOWN_MIGRATIONS: Final = frozenset(range(1, 63))
-"""Those of Codex 0.169. Only a database with exactly these is ever written to."""
 THREAD_COLUMNS: Final = (
     "id",
     "rollout_path",
@@ -54,7 +56,7 @@ THREAD_COLUMNS: Final = (
     "creator_account_id",
     "attached_thread_parent_id",
 )
-"""The columns of ``threads`` after those migrations."""
+"""The columns of ``threads`` that a new row gets."""
 
 _NEEDED: Final = ("id", "rollout_path", "archived")
 _DEFAULTS: Final = {
@@ -96,8 +98,18 @@ class CodexState:
     migrations: frozenset[int]
     unfinished: frozenset[int]
     """Of those, the ones that were begun and never ended: Codex refuses such a database."""
-    known: bool
-    """Whether it has exactly the schema of Codex 0.169."""
+    differences: tuple[str, ...]
+    """What is not as it is known of the tables that are written; empty if it may be written."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it may be written."""
+        return not self.differences
+
+    @property
+    def measured(self) -> bool:
+        """Whether its migrations are those of a Codex that was measured."""
+        return self.migrations in MEASURED
 
 
 class NotComparable(Exception):
@@ -137,18 +149,29 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
         backfill=_backfill(connection),
         migrations=frozenset(migrations),
         unfinished=frozenset(version for version, ended in migrations.items() if not ended),
-        known=_is_known(migrations, columns),
+        differences=tuple(_differences(connection, migrations)),
     )
 
 
-def is_known(connection: sqlite3.Connection) -> bool:
-    """Whether the database has exactly the schema of Codex 0.169."""
-    return _is_known(_migrations(connection), _columns(connection, "threads"))
+def check_writable(connection: sqlite3.Connection, database: Path) -> None:
+    """Return if the database that ``connection`` has open may be written.
+
+    Raises:
+        CodexSchemaUnknown: its tables are not as they are known.
+        sqlite3.Error: it is damaged.
+    """
+    migrations = _migrations(connection)
+    if different := _differences(connection, migrations):
+        raise CodexSchemaUnknown(database, migrations, different)
 
 
-def _is_known(migrations: dict[int, bool], columns: list[str]) -> bool:
-    ended = all(migrations.values())
-    return ended and migrations.keys() == KNOWN_MIGRATIONS and columns == list(THREAD_COLUMNS)
+def _differences(connection: sqlite3.Connection, migrations: Mapping[int, bool]) -> list[str]:
+    if not migrations:
+        return ["it has no list of migrations"]
+    unfinished = [version for version, ended in migrations.items() if not ended]
+    if unfinished:
+        return [f"migration {min(unfinished)} was begun and never ended"]
+    return differences(connection)
 
 
 def _migrations(connection: sqlite3.Connection) -> dict[int, bool]:

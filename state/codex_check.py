@@ -13,8 +13,9 @@ from typing import Final
 
 from rollout.fold import LONGEST_TEXT, SEEN_BARE_META
 from rollout.paths import is_archived, logical_path, parse_uuid
-from state.codex import KNOWN_MIGRATIONS, CodexState, CodexThread, NotComparable, read_codex
+from state.codex import CodexState, CodexThread, NotComparable, read_codex
 from state.codex_ours import Files, Ours, OurThread, absolute, exists, read_ours
+from state.codex_schema import MEASURED
 from state.errors import SQLITE_ERRORS
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.holders import holders
@@ -30,7 +31,8 @@ KINDS: Final = {
         Kind("codex_damaged", ERROR, "codex app-server"),
         Kind("codex_migration_unfinished", ERROR, None),
         Kind("codex_not_comparable", WARNING, None),
-        Kind("codex_schema_unknown", NOTE, None),
+        Kind("codex_schema_unknown", WARNING, None),
+        Kind("codex_migrations_unknown", NOTE, None),
         Kind("codex_backfill_stuck", ERROR, _FIX),
         Kind("codex_backfill_running", NOTE, None),
         Kind("codex_backfill_pending", NOTE, None),
@@ -147,11 +149,26 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     elif not state.known:
         yield Finding(
             KINDS["codex_schema_unknown"],
-            "Its schema is not that of Codex 0.169: --fix leaves it alone.",
+            "Its tables are not as this threadkeep knows them: nothing is written to it. Codex is"
+            " not told of names, git facts and memory modes; archive, unarchive, delete and --fix"
+            " refuse. Update threadkeep, or Codex if it is older than 0.169.",
             path=str(database),
-            measured=f"{len(state.migrations)} migrations up to {max(state.migrations, default=0)}",
-            expected=f"migrations 1 to {max(KNOWN_MIGRATIONS)}",
+            measured=f"{_migrations(state)}; {'; '.join(state.differences)}",
+            expected="the tables of Codex 0.169 and 0.171",
         )
+    elif not state.measured:
+        yield Finding(
+            KINDS["codex_migrations_unknown"],
+            "It is of a Codex that this threadkeep was not tried with. The tables that threadkeep"
+            " writes are as they are known, so it goes on writing them.",
+            path=str(database),
+            measured=_migrations(state),
+            expected=f"migrations {' or '.join(f'1 to {max(known)}' for known in MEASURED)}",
+        )
+
+
+def _migrations(state: CodexState) -> str:
+    return f"{len(state.migrations)} migrations up to {max(state.migrations, default=0)}"
 
 
 def _is_beyond_codex(thread: OurThread) -> bool:

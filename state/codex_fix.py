@@ -1,7 +1,7 @@
 """Mend Codex's own database, where that is safe.
 
-It is written only while nobody else has it open, only if its schema is exactly the known one,
-in one transaction, after a verified copy of it.
+It is written only while nobody else has it open, only if its tables are as they are known
+(:mod:`state.codex_schema`), in one transaction, after a verified copy of it.
 """
 
 import sqlite3
@@ -67,7 +67,7 @@ async def fix(
     no longer be read.
 
     Raises:
-        CodexSchemaUnknown: its schema is not that of Codex 0.169.
+        CodexSchemaUnknown: its tables are not as they are known.
         CodexInUse: somebody has it open.
         CodexChanged: other mends are needed now than were planned.
         CodexUnusable: it is damaged, or it or the copy cannot be written.
@@ -103,9 +103,9 @@ async def fix(
 
 
 def check_schema(state: CodexState, database: Path) -> None:
-    """Raise :class:`CodexSchemaUnknown` unless the schema is exactly that of Codex 0.169."""
-    if not state.known:
-        raise CodexSchemaUnknown(database, state.migrations)
+    """Raise :class:`CodexSchemaUnknown` unless the tables are as they are known."""
+    if state.differences:
+        raise CodexSchemaUnknown(database, state.migrations, state.differences)
 
 
 def _needed(ours: Ours, state: CodexState, home: Path, database: Path, planned: Mends) -> Mends:

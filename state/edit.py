@@ -3,7 +3,7 @@
 Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names in the home's
 ``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
 in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
-that fails, the change stands all the same and has a note. ``sqlite_home`` is what
+that fails, the change stands all the same and says so. ``sqlite_home`` is what
 ``CODEX_SQLITE_HOME`` names, ``live`` has the recorders of this process, by their threads.
 """
 
@@ -19,7 +19,7 @@ from rollout.names import append_name
 from rollout.persistence import LEGACY, MODES
 from state.change import home_written, name_settled, reread_file
 from state.codex import codex_database
-from state.codex_tell import tell_codex
+from state.codex_tell import CodexError, tell_codex
 from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
 from state.facts import Fact, append_facts, facts_about, put_facts
 from state.git import without_credentials
@@ -45,8 +45,8 @@ class Changed:
     thread_id: str
     indexed: bool = True
     """False if the index was busy: the next command that looks at the files has it."""
-    note: str | None = None
-    """Why Codex may go on with what it had."""
+    untold: CodexError | None = None
+    """Why Codex itself was not told, and goes on with what it had."""
 
 
 async def set_name(
@@ -247,8 +247,8 @@ async def _told(
     index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
     database = codex_database(index.home, sqlite_home)
-    note = await asyncio.to_thread(tell_codex, database, changed.thread_id, facts)
-    return replace(changed, note=note)
+    untold = await asyncio.to_thread(tell_codex, database, changed.thread_id, facts)
+    return replace(changed, untold=untold)
 
 
 async def _append(

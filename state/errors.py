@@ -15,7 +15,8 @@ StateError
 ├ RecorderClosed(thread_id)
 ├ RecorderFailed(path, cause)
 ├ CodexUnusable(path, reason)
-├ CodexSchemaUnknown(path, migrations)
+├ CodexSchemaUnknown(path, migrations, differences)
+├ CodexLocked(path)
 ├ CodexInUse(path, holders)
 ├ CodexChanged(path)
 ├ CodexChangedSince(path, backup)
@@ -179,14 +180,24 @@ class CodexUnusable(StateError):
 
 
 class CodexSchemaUnknown(StateError):
-    """Codex's database has another schema than the one that is known; it is left alone."""
+    """The tables of Codex's database are not as they are known; it is left alone."""
 
-    def __init__(self, path: Path, migrations: Collection[int]) -> None:
-        self.path, self.migrations = path, migrations
+    def __init__(self, path: Path, migrations: Collection[int], differences: Sequence[str]) -> None:
+        self.path, self.migrations, self.differences = path, migrations, differences
         last = max(migrations, default=0)
         super().__init__(
-            f"Codex's database {path} has a schema (migration {last}) that this threadkeep"
-            " does not know; nothing was changed"
+            f"Codex's database {path} (migration {last}) is not as this threadkeep knows it:"
+            f" {differences[0]}; nothing was changed in it"
+        )
+
+
+class CodexLocked(StateError):
+    """Another process is writing Codex's database, and goes on for too long."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"Codex's database {path} is locked by another process; nothing was changed in it"
         )
 
 

@@ -1,4 +1,5 @@
-"""The database that a real Codex 0.169 made of the corpus home, and what to do to it."""
+"""Databases that real Codexes made, and what to do to them: 0.169 of the corpus home, 0.171 of an
+empty one."""
 
 import gzip
 import sqlite3
@@ -14,6 +15,8 @@ from .conftest import FIXTURES
 from .gold import GOLD_HOME
 
 STATE = gzip.decompress((FIXTURES / "codex" / "state_5.sqlite.gz").read_bytes())
+STATE_OF_64 = gzip.decompress((FIXTURES / "codex" / "state_5_of_64.sqlite.gz").read_bytes())
+"""That of Codex 0.171, with its 64 migrations."""
 _HOLD = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM threads')"
 
 
@@ -35,6 +38,25 @@ class Codex:
             f"{home.resolve()}/",
         )
         return codex
+
+    @classmethod
+    def empty(cls, folder: Path, state: bytes = STATE_OF_64) -> "Codex":
+        """One of a home that Codex has no thread of yet."""
+        codex = cls(folder / "state_5.sqlite")
+        codex.path.write_bytes(state)
+        codex.change("PRAGMA journal_mode = WAL", "DELETE FROM threads")
+        codex.change("DELETE FROM thread_spawn_edges")
+        return codex
+
+    def insert(self, thread_id: str, path: Path, **values: Any) -> None:
+        """Add a row of an active legacy thread, less what ``values`` say."""
+        row = {
+            **{"id": thread_id, "rollout_path": str(path), "created_at": 1, "updated_at": 1},
+            **{"source": "cli", "model_provider": "x", "cwd": "/", "title": "a title"},
+            **{"sandbox_policy": "{}", "approval_mode": "never", **values},
+        }
+        marks = ", ".join("?" * len(row))
+        self.change(f"INSERT INTO threads ({', '.join(row)}) VALUES ({marks})", *row.values())
 
     def change(self, *statements: Any) -> None:
         """Carry out statements, each followed by its parameters."""

@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from rollout.writer_lock import WriterLock
 
 from .codex_app import answers
+from .codex_state import Codex
 from .command import Cli, Inside, thread_id, write_rollout
 
 CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
@@ -121,7 +124,7 @@ def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
                 "done": True,
                 "name": "other",
                 "indexed": True,
-                "note": None,
+                "codexError": None,
                 "error": None,
             }
         ],
@@ -188,6 +191,41 @@ def test_memory_is_set_for_many_threads(cli: Cli) -> None:
     assert cli.run("memory", "--cwd", "/nowhere", "enabled", "--yes", status=1).lines == []
     cli.run("memory", "disabled", status=2)
     cli.run("memory", thread_id(1), "odd", status=2)
+
+
+CHANGES = [
+    ("rename", thread_id(1), "new"),
+    ("git-info", thread_id(1), "--branch", "b"),
+    ("memory", thread_id(1), "disabled"),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[0])
+def test_a_change_that_codex_was_not_told_of_is_no_plain_success(
+    cli: Cli, change: tuple[str, ...]
+) -> None:
+    codex = Codex.empty(cli.home)
+    (file,) = cli.home.rglob(f"*{thread_id(1)}.jsonl")
+    codex.insert(thread_id(1), file)
+    (told,) = cli.run(*change, "--json").json["threads"]
+    assert (told["done"], told["codexError"]) == (True, None)
+    before = codex.threads()
+    codex.change("CREATE TRIGGER news AFTER UPDATE ON threads BEGIN SELECT 1; END")
+    ran = cli.run(*change, status=6)
+    assert "the change is made, but Codex itself was not told" in ran.err
+    assert "an unknown trigger: CREATE TRIGGER NEWS" in ran.err
+    assert "or let Codex do it (codex archive, unarchive, delete; /rename)" in ran.err
+    (told,) = cli.run(*change, "--json", status=6).json["threads"]
+    assert (told["done"], told["error"]) == (True, None)
+    assert told["codexError"]["kind"] == "codex_schema_unknown"
+    with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
+        codex.change("DROP TRIGGER news")
+        other.execute("BEGIN IMMEDIATE")
+        ran = cli.run(*change, status=6)
+        assert "is locked by another process" in ran.err
+        assert "run the same command again in a moment" in ran.err
+    assert codex.threads() == before
+    cli.run(*change)
 
 
 @pytest.mark.skipif(not CODEX, reason="THREADKEEP_CODEX_BIN is not set")

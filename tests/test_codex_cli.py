@@ -200,7 +200,7 @@ def threads_of(answer: Any) -> list[dict[str, Any]]:
     return list(result["data"]) if "data" in result else [result["thread"]]
 
 
-@pytest.mark.skipif("THREADKEEP_CODEX_BIN" not in os.environ, reason="needs a real Codex 0.169")
+@pytest.mark.skipif("THREADKEEP_CODEX_BIN" not in os.environ, reason="needs a real Codex")
 def test_the_real_codex_goes_on_with_a_mended_database(tmp_path: Path) -> None:
     binary = os.environ["THREADKEEP_CODEX_BIN"]
     home = copy_corpus(tmp_path / "home")

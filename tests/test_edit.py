@@ -17,7 +17,15 @@ from rollout.names import NAMES_FILE, append_name, read_names
 from rollout.writer_lock import WriterLock
 from state.dump import known_facts, restore
 from state.edit import set_git_info, set_memory_mode, set_name
-from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
+from state.errors import (
+    CodexLocked,
+    CodexUnusable,
+    InvalidChange,
+    InvalidName,
+    StateError,
+    ThreadArchived,
+    UnsupportedHistory,
+)
 from state.facts import Fact
 from state.index import ThreadIndex, open_index
 from state.place import journal_path
@@ -54,8 +62,8 @@ def thread(home: Path, mode: str = "legacy", *, archived: bool = False, **fields
     return home / write_rollout(home, lines, rollout_path(archived=archived))
 
 
-def name_it(home: Path, path: Path, name: str) -> str | None:
-    return worked(home, path, lambda index: set_name(index, THREAD_ID, name))[0].note
+def name_it(home: Path, path: Path, name: str) -> StateError | None:
+    return worked(home, path, lambda index: set_name(index, THREAD_ID, name))[0].untold
 
 
 def test_a_name_is_trimmed_and_a_line_behind_the_others(home: Path, index_path: Path) -> None:
@@ -270,10 +278,10 @@ def test_codex_s_own_database_is_told_one_row(
 
     async def work(index: ThreadIndex) -> None:
         for id_ in ids.values():
-            assert (await set_name(index, id_, "new"))[0].note is None
-            assert (await set_memory_mode(index, id_, "disabled")).note is None
+            assert (await set_name(index, id_, "new"))[0].untold is None
+            assert (await set_memory_mode(index, id_, "disabled")).untold is None
             changed, _ = await set_git_info(index, id_, {"sha": "abc", "branch": None})
-            assert changed.note is None
+            assert changed.untold is None
 
     worked(home, index_path, work)
     set_ = {"memory_mode": "disabled", "git_sha": "abc", "git_branch": None}
@@ -282,24 +290,32 @@ def test_codex_s_own_database_is_told_one_row(
     assert codex.threads() == before
 
 
-def test_a_database_of_another_codex_or_a_held_one_is_left_and_told(
+def test_a_database_that_is_not_known_or_is_held_is_left_and_told(
     corpus_home: Path, tmp_path: Path, index_path: Path
 ) -> None:
     home = shutil.copytree(corpus_home, tmp_path / "home")
     codex = Codex.of(home, home)
     id_ = next(i for i, row in codex.threads().items() if not row["archived"])
 
-    def note() -> str | None:
-        return worked(home, index_path, lambda index: set_name(index, id_, "new"))[0].note
+    def untold() -> StateError | None:
+        return worked(home, index_path, lambda index: set_name(index, id_, "new"))[0].untold
 
     with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         before = codex.content()
-        assert "locked" in (note() or "")
-    codex.change("UPDATE _sqlx_migrations SET version = 99 WHERE version = 62")
+        assert isinstance(untold(), CodexLocked)
+    codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
     before = codex.content()
-    assert note() == "its database is not that of Codex 0.169"
+    assert "threads has NEWS TEXT" in str(untold())
     assert codex.content() == before
     codex.path.write_bytes(b"garbage, not a database" * 100)
-    assert "not a database" in (note() or "")
+    told = untold()
+    assert isinstance(told, CodexUnusable)
+    assert "not a database" in str(told)
+    codex.path.unlink()
+    codex.path.mkdir()
+    assert isinstance(untold(), CodexUnusable)
+    codex.path.rmdir()
+    codex.path.touch()  # Codex takes it for none
+    assert untold() is None
     assert read_names(home)[id_].name == "new"

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
+from cli.errors import document as error_document
 from cli.explain import document
 from cli.server import params as p
 from cli.server.call import Call
@@ -11,6 +12,7 @@ from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_requ
 from cli.server.turns import no_turns_yet, with_all_turns
 from cli.server.wording import invalid_uuid
 from rollout.paths import parse_uuid
+from state.edit import Changed
 from state.errors import DependedOn, NotArchived
 from state.explain import explain
 from state.listing import MOST_EXCLUDED, Page, Query
@@ -115,10 +117,21 @@ async def name_set(call: Call, params: p.NameSet) -> dict[str, Any]:
         raise invalid_request("thread name must not be empty", "invalid_name")
     _refuse_passing(call, thread_id)
     async with call.session.service.turn_of(thread_id):
-        await store.set_thread_name(thread_id, params.name)
+        changed = await store.set_thread_name(thread_id, params.name)
     name = params.name.strip()
     call.tell_all("thread/name/updated", threadId=thread_id, threadName=name)
-    return {}
+    return _with_warning(call, changed, {})
+
+
+def _with_warning(call: Call, changed: Changed, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a change that was made; of one that Codex was not told of it says so, and
+    every client is warned in Codex's own way."""
+    if changed.untold is None:
+        return answer
+    error = error_document(changed.untold)["error"]
+    message = f"Codex itself was not told of this change: {error['message']}; {error['hint']}"
+    call.tell_all("warning", threadId=changed.thread_id, message=message)
+    return {**answer, "codexError": error}
 
 
 def _refuse_passing(call: Call, thread_id: str) -> None:
@@ -149,8 +162,8 @@ async def metadata_update(call: Call, params: p.MetadataUpdate) -> dict[str, Any
                 raise invalid_request(f"gitInfo.{shown} must not be empty")
     _refuse_passing(call, thread_id)
     async with call.session.service.turn_of(thread_id):
-        await store.update_thread_metadata(thread_id, git)
-    return {"thread": await call.thread(store, thread_id)}
+        changed = await store.update_thread_metadata(thread_id, git)
+    return _with_warning(call, changed, {"thread": await call.thread(store, thread_id)})
 
 
 async def memory_mode_set(call: Call, params: p.MemoryModeSet) -> dict[str, Any]:
@@ -158,8 +171,8 @@ async def memory_mode_set(call: Call, params: p.MemoryModeSet) -> dict[str, Any]
     thread_id = call.id(params.thread_id)
     _refuse_passing(call, thread_id)
     async with call.session.service.turn_of(thread_id):
-        await store.set_memory_mode(thread_id, params.mode)
-    return {}
+        changed = await store.set_memory_mode(thread_id, params.mode)
+    return _with_warning(call, changed, {})
 
 
 async def thread_archive(call: Call, params: p.Archive) -> dict[str, Any]:

@@ -49,6 +49,7 @@ NOTIFICATIONS = {
     "thread/status/changed": "v2/ThreadStatusChangedNotification",
     "thread/tokenUsage/updated": "v2/ThreadTokenUsageUpdatedNotification",
     "thread/goal/cleared": "v2/ThreadGoalClearedNotification",
+    "warning": "v2/WarningNotification",
 }
 ENVELOPES = {
     "response": "JSONRPCResponse",
