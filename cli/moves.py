@@ -56,14 +56,21 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
         entries = await find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
         result = _Result(not_found=[entry for entry in entries if entry.error])
-        planned = await move_threads(index, action, ids, dry_run=True)
+        planned = await move_threads(index, action, ids, places.sqlite_home, dry_run=True)
         result.outcomes = planned
         result.labels = await _labels(index, planned)
         if not chosen.dry_run and (not asks or _agreed(action, result)):
             result.outcomes = []
             try:
                 with output.progress(str(action), "threads") as report:
-                    await move_threads(index, action, ids, report=report, outcomes=result.outcomes)
+                    await move_threads(
+                        index,
+                        action,
+                        ids,
+                        places.sqlite_home,
+                        report=report,
+                        outcomes=result.outcomes,
+                    )
             except asyncio.CancelledError:
                 result.interrupted = True  # what was done by then is told
         elif asks:

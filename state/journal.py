@@ -1,7 +1,8 @@
 """Moves that are under way, put down beside the index before the first file is touched.
 
 ``<index>.moves/<uuid>.json`` says what goes where, until files and rows are as it says. Whoever
-opens the index next finishes what a killed process left: a thread is always in one place.
+opens the index next finishes what a killed process left: a thread is always in one place, and
+Codex's own database (:mod:`state.codex_tell`) says where.
 ``<index>.moves.lock`` is held by whoever moves; a file in the folder that nobody is at is left.
 """
 
@@ -11,7 +12,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +25,9 @@ from rollout.paths import ROOTS
 from rollout.scan import stat_file
 from rollout.writer_lock import WriterLock
 from state import rows
+from state.codex_tell import CODEX_ERRORS, CodexError, codex_told
 from state.engine import Database
-from state.errors import FileUnusable, IndexBusy
+from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
 from state.facts import Fact, append_facts, put_facts
 from state.ledger import Changes, newest_first
 from state.lock import locked
@@ -64,21 +66,24 @@ async def finish_moves(database: Database, home: Path) -> list[str]:
 
 
 async def move_all(
-    database: Database, home: Path, groups: Sequence[Group]
-) -> dict[str, FileUnusable]:
-    """Move the files of groups, then have the rows follow: what went wrong, by a group's thread.
+    database: Database, home: Path, groups: Sequence[Group], codex: Path
+) -> dict[str, StateError]:
+    """Move the files of groups, then have the rows follow, in the database of Codex at ``codex``
+    and in the index: what went wrong, by a group's thread.
 
-    A group that goes wrong is as it was before; the others are moved. The caller holds the locks,
-    and does not cancel this: it would be finished only with the next index that is opened.
+    A group that goes wrong is as it was before; the others are moved. If Codex cannot be told,
+    none is. The caller holds the locks, and does not cancel this: it would be finished only with
+    the next index that is opened.
 
     Raises:
         FileUnusable: the journal cannot be written; nothing was moved.
     """
-    entry = await asyncio.to_thread(_put_down, database.path, home, groups)
-    failed, left = await _carry_out(database, home, groups)
-    if not left:
+    entry = await asyncio.to_thread(_put_down, database.path, home, groups, codex)
+    moved = await asyncio.to_thread(_move, home, groups, codex)
+    await _settle(database, home, groups, moved)
+    if not moved.left:
         await asyncio.to_thread(_strike, entry)
-    return failed
+    return moved.failed
 
 
 async def _finish(database: Database, home: Path) -> list[str]:
@@ -86,7 +91,7 @@ async def _finish(database: Database, home: Path) -> list[str]:
     problems = []
     for entry in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
-            groups = _read(entry, home)
+            groups, codex = _read(entry, home)
         except FileUnusable as error:
             problems.append(str(error))
             continue
@@ -97,9 +102,15 @@ async def _finish(database: Database, home: Path) -> list[str]:
             except (OSError, WriterActive) as error:
                 problems.append(str(error))
                 continue
-            _, left = await _carry_out(database, home, groups)
-        problems += left
-        if not left:
+            moved = await asyncio.to_thread(_move_again, home, groups, codex)
+            await _settle(database, home, groups, moved)
+        problems += moved.left
+        if moved.untold:
+            problems.append(
+                f"the files are in their places, but Codex was not told: {moved.untold};"
+                " threadkeep codex-check finds what is left to mend"
+            )
+        if not moved.left and not isinstance(moved.untold, CodexLocked):
             _strike(entry)
     for unwritten in folder.glob("*.new"):
         unwritten.unlink()  # its process was killed before anything was moved
@@ -108,39 +119,83 @@ async def _finish(database: Database, home: Path) -> list[str]:
     return problems
 
 
-async def _carry_out(
-    database: Database, home: Path, groups: Sequence[Group]
-) -> tuple[dict[str, FileUnusable], list[str]]:
-    """Files first, rows second: what went wrong by thread, and what could not even be undone."""
-    failed, left = await asyncio.to_thread(_move, home, groups)
+@dataclass(slots=True)
+class _Moved:
+    """What became of groups."""
+
+    failed: dict[str, StateError] = field(default_factory=dict)
+    """What went wrong, by a group's thread."""
+    left: list[str] = field(default_factory=list)
+    """What could not even be undone."""
+    untold: CodexError | None = None
+    """Why Codex does not know of what was moved."""
+
+    def done(self, groups: Sequence[Group]) -> list[Group]:
+        """Those that went well."""
+        return [group for group in groups if group.thread_id not in self.failed]
+
+
+async def _settle(database: Database, home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+    """Have the index follow."""
     await _follow(database, home, [move for group in groups for move in group.moves])
-    await _forget_facts(
-        database,
-        [id_ for g in groups if g.purge and g.thread_id not in failed for id_ in g.thread_ids],
-    )
-    return failed, left
+    purged = [group for group in moved.done(groups) if group.purge]
+    await _forget_facts(database, [id_ for group in purged for id_ in group.thread_ids])
 
 
-def _move(home: Path, groups: Sequence[Group]) -> tuple[dict[str, FileUnusable], list[str]]:
-    failed: dict[str, FileUnusable] = {}
-    left: list[str] = []
+def _move(home: Path, groups: Sequence[Group], codex: Path) -> _Moved:
+    """Move the files and tell Codex, or leave all as it was."""
+    moved = _Moved()
+    try:
+        with codex_told(codex) as rows:
+            _carry_out(home, groups, moved)
+            rows.follow(home, moved.done(groups))
+    except CODEX_ERRORS as error:
+        for group in moved.done(groups):
+            moved.failed[group.thread_id] = error
+            _take_back(home, group, moved)
+    _purge(home, groups, moved)
+    return moved
+
+
+def _move_again(home: Path, groups: Sequence[Group], codex: Path | None) -> _Moved:
+    """Finish what was cut off. Its files are moved even if Codex cannot be told: it may have been
+    told already."""
+    moved = _Moved()
+    try:
+        with codex_told(codex) as rows:
+            _carry_out(home, groups, moved)
+            rows.follow(home, moved.done(groups))
+    except CODEX_ERRORS as error:
+        moved = _Moved(untold=error)
+        _carry_out(home, groups, moved)
+    _purge(home, groups, moved)
+    return moved
+
+
+def _carry_out(home: Path, groups: Sequence[Group], moved: _Moved) -> None:
     for group in groups:
         try:
             carry_out(home, group)
         except OSError as error:
-            failed[group.thread_id] = _unusable(home, error)
-            try:
-                take_back(home, group)
-            except OSError as worse:
-                left.append(str(_unusable(home, worse)))
-            continue
+            moved.failed[group.thread_id] = _unusable(home, error)
+            _take_back(home, group, moved)
+
+
+def _take_back(home: Path, group: Group, moved: _Moved) -> None:
+    try:
+        take_back(home, group)
+    except OSError as worse:
+        moved.left.append(str(_unusable(home, worse)))
+
+
+def _purge(home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+    for group in moved.done(groups):
         try:
             if group.purge:
                 forget_names(home, group.thread_ids)
                 purge(home, group)
         except OSError as error:
-            failed[group.thread_id] = _unusable(home, error)
-    return failed, left
+            moved.failed[group.thread_id] = _unusable(home, error)
 
 
 def _unusable(home: Path, error: OSError) -> FileUnusable:
@@ -181,12 +236,17 @@ async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
             await put_facts(connection, facts)
 
 
-def _put_down(index: Path, home: Path, groups: Sequence[Group]) -> Path:
+def _put_down(index: Path, home: Path, groups: Sequence[Group], codex: Path) -> Path:
     """Write an entry, on the disk when this returns: where it is."""
     folder = moves_folder(index)
     entry = folder / f"{uuid.uuid4()}.json"
     fresh = entry.with_suffix(".new")
-    value = {"v": _VERSION, "home": str(home.resolve()), "groups": [asdict(g) for g in groups]}
+    value = {
+        "v": _VERSION,
+        "home": str(home.resolve()),
+        "codex": str(codex.absolute()),
+        "groups": [asdict(group) for group in groups],
+    }
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         with fresh.open("w", encoding="utf-8") as file:
@@ -200,16 +260,18 @@ def _put_down(index: Path, home: Path, groups: Sequence[Group]) -> Path:
     return entry
 
 
-def _read(entry: Path, home: Path) -> list[Group]:
-    """The groups of an entry. Raises :class:`FileUnusable`, also if they are of another home."""
+def _read(entry: Path, home: Path) -> tuple[list[Group], Path | None]:
+    """The groups of an entry, and Codex's database; older entries name none. Raises
+    :class:`FileUnusable`, also if they are of another home."""
     try:
         value = json.loads(entry.read_bytes())
         if value["v"] != _VERSION or value["home"] != str(home.resolve()):
             raise FileUnusable(entry, "it is of another version, or of another home")
-        return [
+        groups = [
             Group(**{**group, "moves": tuple(Move(**move) for move in group["moves"])})
             for group in value["groups"]
         ]
+        return groups, Path(value["codex"]) if "codex" in value else None
     except OSError as error:
         raise FileUnusable(entry, error.strerror or str(error)) from error
     except (ValueError, TypeError, KeyError) as error:

@@ -1,8 +1,9 @@
 """Archive threads, take them out of the archive, delete them.
 
 What a thread has spawned goes with it. Check first, files second, rows third: a refused thread
-is as it was, and one that anybody else is writing is refused. Recorders of this process, ``live``,
-are ended once nothing else stands in the way, and hand their locks over.
+is as it was, and one that anybody else is writing is refused, as are all if Codex's own database
+is there and cannot be told. Recorders of this process, ``live``, are ended once nothing else
+stands in the way, and hand their locks over. ``sqlite_home`` is what ``CODEX_SQLITE_HOME`` names.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from rollout.moving import Group, Move, archive_path, in_the_way, session_path, 
 from rollout.paths import is_archived
 from rollout.writer_lock import WriterLock
 from state.change import home_written
+from state.codex import codex_database
+from state.codex_tell import CodexError, refusal
 from state.errors import (
     AlreadyArchived,
     DependedOn,
@@ -63,49 +66,62 @@ class Outcome:
     """Why nothing was moved."""
 
 
-async def archive(index: ThreadIndex, thread_id: str, live: Live = NOBODY) -> list[str]:
+async def archive(
+    index: ThreadIndex, thread_id: str, live: Live = NOBODY, sqlite_home: Path | None = None
+) -> list[str]:
     """Move all files of a thread, and of what it has spawned, into the archive, their names and
     content unchanged (rollout-format §1.4). Gives the ids of the threads that were moved.
 
     Raises:
         AlreadyArchived: it is there.
+        CodexLocked, CodexSchemaUnknown, CodexUnusable: Codex cannot be told; nothing was moved.
         FileUnusable: a file cannot be moved; none was.
         TargetExists: another file lies where one would go; nothing was moved.
         ThreadNotFound: no thread has this id.
         RecorderFailed: it is live here and cannot be written now; nothing was moved.
         WriterActive: somebody else writes it, or one that it has spawned; nothing was moved.
     """
-    return await _one(index, Action.ARCHIVE, thread_id, live)
+    return await _one(index, Action.ARCHIVE, thread_id, live, sqlite_home)
 
 
-async def unarchive(index: ThreadIndex, thread_id: str) -> list[str]:
+async def unarchive(
+    index: ThreadIndex, thread_id: str, sqlite_home: Path | None = None
+) -> list[str]:
     """Move all files of a thread, and of what it has spawned, out of the archive, to the days
     that their names tell; their mtime is now then, as Codex has it (rollout-format §1.4).
 
     Raises:
         NotArchived: it is not there.
-        FileUnusable, TargetExists, ThreadNotFound, WriterActive: as :func:`archive`.
+        CodexLocked, CodexSchemaUnknown, CodexUnusable, FileUnusable, TargetExists,
+        ThreadNotFound, WriterActive: as :func:`archive`.
     """
-    return await _one(index, Action.UNARCHIVE, thread_id)
+    return await _one(index, Action.UNARCHIVE, thread_id, NOBODY, sqlite_home)
 
 
 async def delete(
-    index: ThreadIndex, thread_id: str, live: Live = NOBODY, *, purge: bool = False
+    index: ThreadIndex,
+    thread_id: str,
+    live: Live = NOBODY,
+    sqlite_home: Path | None = None,
+    *,
+    purge: bool = False,
 ) -> list[str]:
     """Move all files of a thread, and of what it has spawned, into the trash folder of the home;
     with ``purge`` remove them, their names and what users set for them, for good.
 
     Raises:
         DependedOn: a thread that would stay is attached to it, or its history begins in it.
-        FileUnusable, RecorderFailed, ThreadNotFound, WriterActive: as :func:`archive`.
+        CodexLocked, CodexSchemaUnknown, CodexUnusable, FileUnusable, RecorderFailed,
+        ThreadNotFound, WriterActive: as :func:`archive`.
     """
-    return await _one(index, Action.PURGE if purge else Action.DELETE, thread_id, live)
+    action = Action.PURGE if purge else Action.DELETE
+    return await _one(index, action, thread_id, live, sqlite_home)
 
 
 async def _one(
-    index: ThreadIndex, action: Action, thread_id: str, live: Live = NOBODY
+    index: ThreadIndex, action: Action, thread_id: str, live: Live, sqlite_home: Path | None
 ) -> list[str]:
-    (outcome,) = await move_threads(index, action, [thread_id], live=live)
+    (outcome,) = await move_threads(index, action, [thread_id], sqlite_home, live=live)
     if outcome.error:
         raise outcome.error
     return outcome.group.thread_ids if outcome.group else []
@@ -115,6 +131,7 @@ async def move_threads(
     index: ThreadIndex,
     action: Action,
     thread_ids: Iterable[str],
+    sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
     live: Live = NOBODY,
@@ -134,8 +151,10 @@ async def move_threads(
     done: set[str] = set()
     asked = list(dict.fromkeys(thread_ids))
     waiting = iter(asked)
+    codex = await asyncio.to_thread(codex_database, index.home, sqlite_home)
+    refused = await asyncio.to_thread(refusal, codex, dry_run=dry_run)
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
-        work = _Batch(index, action, batch, done, live)
+        work = _Batch(index, action, batch, done, live, codex, refused)
         if dry_run:
             await index.sync()
             await work.plan()
@@ -163,10 +182,15 @@ class _Batch:
         thread_ids: Sequence[str],
         done: set[str],
         live: Live,
+        codex: Path,
+        refused: CodexError | None,
     ) -> None:
         self.outcomes = [Outcome(id_) for id_ in thread_ids]
         self._live = {id_: recorder for id_, recorder in live.items() if not recorder.closed}
         self._index = index
+        self._codex = codex
+        self._refused = refused
+        """Why Codex cannot be told of anything."""
         self._action = action
         self._done = done
         """Threads that earlier batches have moved."""
@@ -191,7 +215,8 @@ class _Batch:
                     break
             if not going:
                 return
-            work = move_all(self._index.database, home, [group for _, group in going])
+            groups = [group for _, group in going]
+            work = move_all(self._index.database, home, groups, self._codex)
             failed, self.cancelled = await unbroken(work)
         stayed = {
             id_: failed[group.thread_id]
@@ -224,7 +249,9 @@ class _Batch:
         while True:
             self._plan_groups(known)
             if not self._refuse_needed(wanted):
-                return  # else threads that were to go along with one that stays go by themselves
+                break  # else threads that were to go along with one that stays go by themselves
+        for outcome, _ in self._going():
+            outcome.error = self._refused
 
     def _plan_groups(self, known: dict[str, Known]) -> None:
         claimed = set(self._done)

@@ -308,15 +308,16 @@ class ThreadStore:
         Raises: see :func:`state.moves.archive`.
         """
         thread_id = await self._settle(thread_id)
+        live = self._open_recorders()
         try:
-            return await archive(self.index, thread_id, self._open_recorders())
+            return await archive(self.index, thread_id, live, self._sqlite_home)
         finally:
             self._forget_closed()
 
     async def unarchive_thread(self, thread_id: str) -> list[str]:
         """Take a thread and what it has spawned out of the archive: see
         :func:`state.moves.unarchive`."""
-        return await unarchive(self.index, await self._settle(thread_id))
+        return await unarchive(self.index, await self._settle(thread_id), self._sqlite_home)
 
     async def delete_thread(self, thread_id: str, *, purge: bool = False) -> list[str]:
         """Move a thread and what it has spawned into the trash, or ``purge`` them; those that
@@ -325,8 +326,9 @@ class ThreadStore:
         Raises: see :func:`state.moves.delete`.
         """
         thread_id = await self._settle(thread_id)
+        live = self._open_recorders()
         try:
-            return await delete(self.index, thread_id, self._open_recorders(), purge=purge)
+            return await delete(self.index, thread_id, live, self._sqlite_home, purge=purge)
         finally:
             self._forget_closed()
 

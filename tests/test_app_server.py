@@ -17,6 +17,7 @@ from rollout.writer_lock import LOCKS, WriterLock
 
 from .app_client import CLIENT, Client, Server, ids
 from .checks import codes, synced, verified
+from .codex_state import Codex
 from .command import Cli, Inside, thread_id, write_rollout
 
 COUNT = 12
@@ -202,6 +203,40 @@ def test_a_thread_is_started_written_named_forked_and_moved(cli: Cli, client: Cl
     assert client.call("thread/unsubscribe", threadId=fork["id"]) == {"status": "unsubscribed"}
     assert client.call("thread/unsubscribe", threadId=id_) == {"status": "notLoaded"}
     assert codes(verified(cli.home, cli.index)) == {}
+
+
+def test_a_client_is_told_that_codex_does_not_know_of_a_change(cli: Cli, client: Client) -> None:
+    codex = Codex.empty(cli.home)
+    (file,) = cli.home.rglob(f"*{thread_id(1)}.jsonl")
+    codex.insert(thread_id(1), file)
+    the = {"threadId": thread_id(1)}
+    assert client.call("thread/name/set", **the, name="known") == {}
+    codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
+    client.methods()
+    for method, values in (
+        ("thread/name/set", {"name": "unknown"}),
+        ("thread/metadata/update", {"gitInfo": {"branch": "b"}}),
+        ("thread/memoryMode/set", {"mode": "disabled"}),
+    ):
+        error = client.call(method, **the, **values)["codexError"]
+        assert (error["kind"], error["code"]) == ("codex_schema_unknown", 4)
+        told = client.until("warning")
+        assert told["threadId"] == thread_id(1)
+        assert told["message"].startswith("Codex itself was not told of this change: Codex's data")
+    assert codex.threads()[thread_id(1)]["title"] == "known"
+    assert client.call("thread/read", **the)["thread"]["name"] == "unknown"
+    for method in ("thread/archive", "thread/delete"):
+        client.call("thread/resume", **the)
+        error = client.fail(method, **the)
+        assert (error["code"], error["data"]["kind"]) == (-32603, "codex_schema_unknown")
+        assert "codex archive" in error["data"]["hint"]
+        assert client.call("thread/loaded/list")["data"] == [thread_id(1)]
+    assert file.exists()
+    codex.change("ALTER TABLE threads DROP COLUMN news")
+    client.call("thread/archive", **the)
+    assert codex.threads()[thread_id(1)]["archived"] == 1
+    codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
+    assert client.fail("thread/unarchive", **the)["data"]["kind"] == "codex_schema_unknown"
 
 
 def test_a_live_thread_excludes_other_writers_until_its_client_is_gone(

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from rollout.writer_lock import WriterLock
 
 from .checks import codes, verified
+from .codex_state import Codex
 from .command import Cli, Inside, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
@@ -161,6 +164,65 @@ def test_nothing_is_changed_in_a_home_that_cannot_be_written(
         (cli.home / "sessions/2026/10/15").chmod(0o755)
     assert places(cli.home) == before
     assert codes(verified(cli.home, cli.index)) == {}
+
+
+def test_what_codex_cannot_be_told_of_is_refused_before_anything_is_moved(cli: Cli) -> None:
+    (cli.base / "sql").mkdir()
+    (cli.home / "config.toml").write_text(f'sqlite_home = "{cli.base}/sql"\n')
+    codex = Codex.empty(cli.base / "sql")
+    for number in range(6):
+        (file,) = cli.home.rglob(f"*{thread_id(number)}.jsonl")
+        codex.insert(thread_id(number), file, archived=int(number == 5))
+    cli.run("archive", thread_id(1))
+    assert codex.threads()[thread_id(1)]["archived"] == 1
+    codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
+    before, held = places(cli.home), codex.content()
+    for command in (
+        ("archive", thread_id(0)),
+        ("archive", thread_id(0), "--dry-run"),
+        ("archive", "--cwd", "/b", "--yes"),
+        ("unarchive", thread_id(1)),
+        ("delete", thread_id(0), "--yes"),
+        ("delete", thread_id(5), "--purge", "--yes"),
+    ):
+        ran = cli.run(*command, status=4)
+        assert ran.out == ""
+        assert "is not as this threadkeep knows it: threads has NEWS TEXT" in ran.err
+        assert "or let Codex do it (codex archive, unarchive, delete" in ran.err
+        (told, *_) = cli.run(*command, "--json", status=4).json["threads"]
+        assert (told["done"], told["error"]["kind"]) == (False, "codex_schema_unknown")
+    codex.change("ALTER TABLE threads DROP COLUMN news")
+    with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ran = cli.run("archive", thread_id(0), "--json", status=5)
+    (told,) = ran.json["threads"]
+    assert (told["error"]["kind"], told["error"]["retryable"]) == ("codex_locked", True)
+    assert places(cli.home) == before
+    codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
+    assert codex.content() == held
+
+
+def test_a_database_of_codex_that_cannot_be_written(cli: Cli, plain_user: tuple[str, ...]) -> None:
+    folder = cli.base / "sql"
+    folder.mkdir()
+    env = {"CODEX_SQLITE_HOME": str(folder)}
+    codex = Codex.empty(folder)
+    (file,) = cli.home.rglob(f"*{thread_id(1)}.jsonl")
+    codex.insert(thread_id(1), file)
+    cli.run("list")
+    before, held = places(cli.home), codex.content()
+    codex.path.chmod(0o400)
+    folder.chmod(0o500)
+    try:
+        ran = cli.run("archive", thread_id(1), "--json", status=7, env=env, prefix=plain_user)
+        assert ran.json["threads"][0]["error"]["kind"] == "codex_unusable"
+        ran = cli.run("rename", thread_id(1), "x", status=6, env=env, prefix=plain_user)
+        assert "Codex itself was not told" in ran.err
+        assert "threadkeep codex-check tells more" in ran.err
+    finally:
+        folder.chmod(0o700)
+        codex.path.chmod(0o600)
+    assert (places(cli.home), codex.content()) == (before, held)
 
 
 def test_what_was_cut_off_is_finished_by_the_next_list(cli: Cli) -> None:

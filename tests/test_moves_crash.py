@@ -11,6 +11,7 @@ from state.facts import Fact, append_facts, newest, read_facts
 from state.place import moves_under_way
 
 from .checks import codes, synced, verified
+from .codex_state import Codex
 from .crash import MOVED, Ended, Nursery, deaths
 from .homes import BASE_MS, encoded, lines, thread_id, write
 from .indexes import rows
@@ -49,6 +50,11 @@ class Case:
         )
         append_facts(index, [Fact(MOVED, "name", "set by hand", BASE_MS)])
         synced(home, index)
+        codex = Codex.empty(home)
+        for id_, path in ((MOVED, family[1]), (CHILD, family[2]), (OTHER, write(home, 2))):
+            moved = self.home.resolve() / path.relative_to(home)
+            codex.insert(id_, moved, archived=int(archived and id_ != OTHER))
+        self.codex = Codex(self.home / codex.path.name)
         self.before = {path.relative_to(home).as_posix(): path.read_bytes() for path in family}
 
     def die(self, fatal: int | None, after_s: float) -> Ended:
@@ -92,6 +98,12 @@ class Case:
         listed = {row["id"] for row in rows(self.index, "SELECT id FROM threads")}
         gone = {MOVED, CHILD} if moved and self.work in ("delete", "purge") else set()
         assert listed == {MOVED, CHILD, OTHER} - gone, moment
+        told = {id_: row["rollout_path"] for id_, row in self.codex.threads().items()}
+        assert told.keys() == listed, moment
+        for id_, place in told.items():
+            assert Path(place).is_file(), (moment, id_)
+        flags = {id_: row["archived"] for id_, row in self.codex.threads().items()}
+        assert flags == {id_: int("archived_sessions" in told[id_]) for id_ in told}, moment
         if moved and self.work == "purge":
             kept = (self.home / "session_index.jsonl").read_text()
             assert kept == f"{json.dumps(NAMES[1])}\n", moment
