@@ -52,6 +52,11 @@ LEASE_S: Final = 900
 """After so long without a sign of life Codex takes a running backfill over (§4.1)."""
 _STATUSES: Final = ("pending", "running", "complete")
 _MODES: Final = ("legacy", "paginated")
+_NOT_ITS_FILE: Final = "The row names a file that is not this thread's: Codex cannot resume it."
+_OUTSIDE: Final = (
+    "The row names a file of another home, as after a copy of the whole home: Codex reads that"
+    " one, and writes new turns there."
+)
 
 
 @dataclass(slots=True)
@@ -257,19 +262,19 @@ def _rows(ours: Ours, state: CodexState, home: Path) -> Iterator[Finding]:
         thread = ours.threads.get(row.id)
         named = files.named(row.rollout_path)
         held_by = ours.files[named].thread_id if named else None
-        there = named is not None or exists(row.rollout_path)
-        if named is None and there:
+        outside = named is None and exists(row.rollout_path)
+        if outside and (thread is None or files.is_here(row.rollout_path)):
             elsewhere += 1
             continue
         if thread is None:
-            if not there or (held_by and held_by != row.id):
+            if named is None or (held_by and held_by != row.id):
                 yield _stale(row, home)
             continue
         path = named if named and held_by == row.id else thread.path
         if held_by != row.id:
             yield Finding(
                 KINDS["codex_path_wrong"],
-                "The row names a file that is not this thread's: Codex cannot resume it.",
+                _OUTSIDE if outside else _NOT_ITS_FILE,
                 row.id,
                 thread.path,
                 measured=row.rollout_path,
@@ -286,7 +291,7 @@ def _rows(ours: Ours, state: CodexState, home: Path) -> Iterator[Finding]:
             )
         yield from _name(row, thread)
     if elsewhere:
-        message = f"{elsewhere:,} rows name files that are none of this home's: not compared."
+        message = f"{elsewhere:,} rows name files that the index has not: they are not compared."
         yield Finding(KINDS["codex_other_home"], message)
 
 

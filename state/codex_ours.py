@@ -86,11 +86,24 @@ class Files:
         """The path that the ledger has for it, plain or compressed; None if it has none."""
         found = self._below(path)
         if found is None and path.startswith("/") and "\0" not in path:
-            folder, _, name = path.rpartition("/")
-            if folder not in self._folders:
-                self._folders[folder] = os.path.realpath(folder)
-            found = self._below(f"{self._folders[folder]}/{name}")
+            found = self._below(self._real(path))
         return found
+
+    def is_here(self, path: str) -> bool:
+        """Whether it lies where this home has its rollouts, in the ledger or not."""
+        places = tuple(
+            root if relative else f"{root}{name}/"
+            for root, relative in self._roots.items()
+            for name in ROOTS
+        )
+        return path.startswith(places) or self._real(path).startswith(places)
+
+    def _real(self, path: str) -> str:
+        """A path without links in its folder."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return f"{self._folders[folder]}/{name}"
 
     def _below(self, path: str) -> str | None:
         for root, relative in self._roots.items():

@@ -1,6 +1,7 @@
 """What codex-check finds in a database that the real Codex made, and what it leaves alone."""
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections import Counter
@@ -239,6 +240,47 @@ def test_rows_of_another_home_are_counted_and_left_alone(
     )
     _, found = check(corpus_home, corpus_index, codex.path)
     assert codes(found) - GENUINE == {"codex_other_home": 1, "codex_row_missing": 1}
+
+
+def test_rows_of_a_home_that_this_is_a_copy_of_are_wrong(
+    home: Path, index_path: Path, tmp_path: Path
+) -> None:
+    """The original is still there: Codex would go on with its files."""
+    codex = Codex.empty(tmp_path)
+    for number in range(3):
+        write(home, number)
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    old = shutil.copytree(home, tmp_path / "old")
+    inside = shutil.copytree(home, home / "backup")  # in this home, but not where it has rollouts
+    paths = [write(old, 0), write(inside, 1), link / write(home, 2).relative_to(home)]
+    for number, path in enumerate([*paths, write(old, 3)]):
+        codex.insert(thread_id(number), path)
+    _, found = check(home, index_path, codex.path)
+    wrong = [one for one in found if one.kind.code == "codex_path_wrong"]
+    assert [(one.thread_id, one.measured, one.expected) for one in wrong] == [
+        (thread_id(n), str(paths[n]), str(write(home, n).resolve())) for n in (0, 1)
+    ]
+    (other,) = [one for one in found if one.kind.code == "codex_other_home"]
+    assert other.message.startswith("1 rows name files that the index has not")
+
+
+def test_a_file_that_codex_has_moved_just_now_is_no_finding(
+    home: Path, index_path: Path, tmp_path: Path
+) -> None:
+    """The index had it in the archive when it was read."""
+    codex = Codex.empty(tmp_path)
+    archived = write(home, 1, archived=True)
+    check(home, index_path, codex.path)
+    codex.insert(thread_id(1), archived.rename(home / "sessions" / archived.name))
+
+    async def work() -> list[Finding]:
+        found: list[Finding] = []
+        async with open_index(home, index_path) as index:
+            await check_codex(index, codex.path, found.append)
+        return found
+
+    assert codes(asyncio.run(work())) == {"codex_other_home": 1}
 
 
 def test_two_files_of_one_thread(home: Path, tmp_path: Path) -> None:
