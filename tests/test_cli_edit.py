@@ -1,22 +1,17 @@
 """``resume``, ``fork``, ``rename``, ``git-info`` and ``memory`` as commands."""
 
-import json
 import os
 import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rollout.writer_lock import WriterLock
 
-from .codex_app import answers
 from .codex_state import Codex
 from .command import Cli, Inside, thread_id, write_rollout
-
-CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
 
 
 @pytest.fixture
@@ -226,72 +221,3 @@ def test_a_change_that_codex_was_not_told_of_is_no_plain_success(
         assert "run the same command again in a moment" in ran.err
     assert codex.threads() == before
     cli.run(*change)
-
-
-@pytest.mark.skipif(not CODEX, reason="THREADKEEP_CODEX_BIN is not set")
-@pytest.mark.parametrize("mode", ["legacy", "paginated"])
-def test_the_real_codex_agrees(tmp_path: Path, mode: str) -> None:
-    home = tmp_path / "home"
-    write_turns(home, mode)
-    cli = Inside(home, tmp_path)
-    source = thread_id(1)
-    named = {"threadId": source, "excludeTurns": True}
-    (resumed,) = asked(home, ("thread/resume", named))
-    assert resumed["thread"]["id"] == source
-    cli.run("rename", source, "a name")
-    cli.run("git-info", source, "--branch", "b", "--sha", "abc")
-    cli.run("memory", source, "disabled")
-    whole = cli.run("fork", source).lines[0]
-    part = cli.run("fork", source, "--through-turn", turn(1)).lines[0]
-    none = cli.run("fork", source, "--before-turn", turn(1)).lines[0]
-    read, *listed = asked(
-        home,
-        ("thread/read", {"threadId": source}),
-        *(("thread/resume", {"threadId": id_}) for id_ in (whole, part, none)),
-    )
-    assert (read["thread"]["name"], read["thread"]["gitInfo"]["branch"]) == ("a name", "b")
-    ids = [[t["id"] for t in fork["thread"]["turns"]] for fork in listed]
-    assert ids == [[turn(1), turn(2)], [turn(1)], []]
-    assert {fork["thread"]["forkedFromId"] for fork in listed} == {source}
-    assert {fork["thread"]["historyMode"] for fork in listed} == {mode}
-    with WriterLock.acquire(home, source):
-        (told,) = asked(home, ("thread/resume", named))
-    assert told == f"thread {source} already has an active writer"
-
-
-def asked(home: Path, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-    found = answers(CODEX, home, list(calls))
-    return [answer.get("result") or answer["error"]["message"] for answer in found]
-
-
-def turn(number: int) -> str:
-    return f"019a0000-0000-7000-9000-00000000000{number}"
-
-
-def write_turns(home: Path, mode: str) -> None:
-    """A thread of two turns, as Codex writes them."""
-    path = write_rollout(home, 1, provider="mock", cwd="/tmp")
-    first = json.loads(path.read_text("utf-8").splitlines()[0])
-    first["payload"]["history_mode"] = mode
-    lines = [first]
-    for number in (1, 2):
-        payloads: list[dict[str, object]] = [{"type": "task_started", "turn_id": turn(number)}]
-        if mode == "legacy":
-            payloads.append({"type": "user_message", "message": "ask", "images": []})
-        else:
-            part = {"type": "text", "text": "ask", "text_elements": []}
-            item = {"type": "UserMessage", "id": f"item-{number}", "content": [part]}
-            ids = {"thread_id": thread_id(1), "turn_id": turn(number)}
-            payloads.append({"type": "item_completed", **ids, "item": item})
-        payloads.append({"type": "task_complete", "turn_id": turn(number)})
-        lines += [
-            {"timestamp": first["timestamp"], "type": "event_msg", "payload": payload}
-            for payload in payloads
-        ]
-    if mode == "paginated":
-        keys = ("type", "payload")
-        lines = [
-            {"timestamp": line["timestamp"], "ordinal": n, **{key: line[key] for key in keys}}
-            for n, line in enumerate(lines)
-        ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")

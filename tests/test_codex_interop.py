@@ -1,6 +1,7 @@
 """What we record and what the real Codex records is one thread to both."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,9 @@ from rollout.writer_lock import WriterLock
 from state.listing import Query
 from state.threads import open_store
 
-from .codex_app import answers, call, end, start
+from .codex_app import Call, answers, call, end, start
+from .codex_state import Codex
+from .command import Inside, thread_id, write_rollout
 from .mock_model import ANSWER, mock_model
 from .talk import new_thread, turn
 
@@ -123,7 +126,7 @@ def test_codex_shows_what_the_program_in_the_documents_records(
     home: Path, index_path: Path, tmp_path: Path
 ) -> None:
     page = Path(__file__).parents[1] / "docs" / "library.md"
-    (program,) = re.findall(r"(?s)```python\n(.*?)```", page.read_text("utf-8"))
+    program, _ = re.findall(r"(?s)```python\n(.*?)```", page.read_text("utf-8"))
     script = tmp_path / "example.py"
     script.write_text(program, "utf-8")
     subprocess.run([sys.executable, str(script), str(home), str(index_path)], check=True)
@@ -183,3 +186,159 @@ def test_live_writers_exclude_each_other(mode: str, home: Path, index_path: Path
     finally:
         end(codex)
     assert asyncio.run(resumed(home, index_path, id_))
+
+
+def turn_id(number: int) -> str:
+    return f"019a0000-0000-7000-9000-00000000000{number}"
+
+
+def write_turns(home: Path, mode: str) -> None:
+    """A thread of two turns, as Codex writes them."""
+    path = write_rollout(home, 1, provider="mock", cwd="/tmp")
+    first = json.loads(path.read_text("utf-8").splitlines()[0])
+    first["payload"]["history_mode"] = mode
+    lines = [first]
+    for number in (1, 2):
+        payloads: list[dict[str, object]] = [{"type": "task_started", "turn_id": turn_id(number)}]
+        if mode == "legacy":
+            payloads.append({"type": "user_message", "message": "ask", "images": []})
+        else:
+            part = {"type": "text", "text": "ask", "text_elements": []}
+            item = {"type": "UserMessage", "id": f"item-{number}", "content": [part]}
+            ids = {"thread_id": thread_id(1), "turn_id": turn_id(number)}
+            payloads.append({"type": "item_completed", **ids, "item": item})
+        payloads.append({"type": "task_complete", "turn_id": turn_id(number)})
+        lines += [
+            {"timestamp": first["timestamp"], "type": "event_msg", "payload": payload}
+            for payload in payloads
+        ]
+    if mode == "paginated":
+        keys = ("type", "payload")
+        lines = [
+            {"timestamp": line["timestamp"], "ordinal": n, **{key: line[key] for key in keys}}
+            for n, line in enumerate(lines)
+        ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+
+
+class Told:
+    """A home with one thread that Codex has in its database, the command for it, and Codex."""
+
+    def __init__(self, folder: Path, mode: str) -> None:
+        self.home = folder / "home"
+        write_turns(self.home, mode)
+        self.id = thread_id(1)
+        self.cli = Inside(self.home, folder)
+        self.codex = Codex(self.home / "state_5.sqlite")
+        self.asked(("thread/resume", {"threadId": self.id}))
+
+    def asked(self, *calls: Call) -> list[Any]:
+        """What a Codex that is started for it answers: a result, or the message of an error."""
+        found = answers(CODEX, self.home, calls)
+        return [
+            answer["error"]["message"] if "error" in answer else answer["result"]
+            for answer in found
+        ]
+
+    def listed(self) -> list[list[str]]:
+        """The ids that Codex lists: active and archived, by the files and by its database."""
+        everything = {"modelProviders": [], "limit": 100}
+        found = self.asked(
+            *(
+                ("thread/list", everything | {"archived": archived, "useStateDbOnly": only})
+                for only in (False, True)
+                for archived in (False, True)
+            )
+        )
+        return [sorted(thread["id"] for thread in answer["data"]) for answer in found]
+
+    def goes_on(self, id_: str) -> None:
+        """Codex resumes, forks, archives and unarchives a thread that is active, and again."""
+        named = {"threadId": id_}
+        methods = ("resume", "fork", "archive", "unarchive", "resume", "archive", "unarchive")
+        for method, told in zip(
+            methods, self.asked(*((f"thread/{m}", named) for m in methods)), strict=True
+        ):
+            assert isinstance(told, dict), (method, told)
+        forks = {row["id"] for row in self.codex.rows("SELECT id FROM threads")} - {id_, self.id}
+        for fork in forks:
+            self.asked(("thread/delete", {"threadId": fork}))
+
+
+@pytest.fixture
+def told(tmp_path: Path, mode: str) -> Told:
+    return Told(tmp_path, mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_codex_agrees_after_we_have_archived_and_unarchived(told: Told) -> None:
+    id_, cli = told.id, told.cli
+    named = {"threadId": id_}
+    running = start(CODEX, told.home)  # does not mind that it is done beside it
+    try:
+        cli.run("archive", id_)
+        read = call(running, 1, "thread/read", named)["result"]["thread"]
+        refused = call(running, 2, "thread/resume", named)["error"]["message"]
+        cli.run("unarchive", id_)
+        assert "result" in call(running, 3, "thread/resume", named)
+    finally:
+        end(running)
+    assert Path(read["path"]).parent == told.home / "archived_sessions"
+    assert "is archived. Run `codex unarchive" in refused
+    assert told.listed() == [[id_], [], [id_], []]
+    told.goes_on(id_)
+    cli.run("archive", id_)
+    assert told.listed() == [[], [id_], [], [id_]]
+    assert isinstance(told.asked(("thread/unarchive", named))[0], dict)
+    told.goes_on(id_)
+    told.asked(("thread/archive", named))
+    cli.run("unarchive", id_)
+    told.goes_on(id_)
+    assert cli.run("codex-check").status == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_codex_agrees_after_every_other_change_of_ours(told: Told, tmp_path: Path) -> None:
+    id_, cli = told.id, told.cli
+    cli.run("rename", id_, "a first name")
+    (before,) = told.asked(("thread/read", {"threadId": id_}))
+    assert before["thread"]["name"] == "a first name"
+    cli.run("rename", id_, "a name")
+    cli.run("git-info", id_, "--branch", "b", "--sha", "abc")
+    cli.run("memory", id_, "disabled")
+    forks = [
+        cli.run("fork", id_, *options).lines[0]
+        for options in ([], ["--through-turn", turn_id(1)], ["--before-turn", turn_id(1)])
+    ]
+    read, *resumed = told.asked(*(("thread/resume", {"threadId": each}) for each in (id_, *forks)))
+    assert (read["thread"]["name"], read["thread"]["gitInfo"]["branch"]) == ("a name", "b")
+    turns = [[each["id"] for each in answer["thread"]["turns"]] for answer in resumed]
+    assert turns == [[turn_id(1), turn_id(2)], [turn_id(1)], []]
+    (row,) = told.codex.rows("SELECT memory_mode, git_sha FROM threads WHERE id = ?", id_)
+    assert row == {"memory_mode": "disabled", "git_sha": "abc"}
+    for fork in forks:
+        cli.run("archive", fork)
+    assert isinstance(told.asked(("thread/unarchive", {"threadId": forks[0]}))[0], dict)
+    cli.run("unarchive", forks[1])
+    assert told.listed()[:2] == [sorted([id_, *forks[:2]]), [forks[2]]]
+    flags = {row["id"]: row["archived"] for row in told.codex.rows("SELECT * FROM threads")}
+    assert flags == {id_: 0, forks[0]: 0, forks[1]: 0, forks[2]: 1}
+
+    mine = asyncio.run(record(told.home, tmp_path / "i.sqlite3", read["thread"]["historyMode"]))
+    cli.run("archive", mine)
+    assert isinstance(told.asked(("thread/unarchive", {"threadId": mine}))[0], dict)
+    cli.run("archive", mine)
+    cli.run("unarchive", mine)
+    assert isinstance(told.asked(("thread/resume", {"threadId": mine}))[0], dict)
+
+    cli.run("delete", *forks, id_, "--yes")
+    cli.run("delete", mine, "--purge", "--yes")
+    gone = [id_, mine, *forks]
+    for answer in told.asked(*(("thread/read", {"threadId": each}) for each in gone)):
+        assert "thread not loaded" in answer
+    assert told.listed() == [[], [], [], []]
+    assert told.codex.rows("SELECT id FROM threads") == []
+    history = Codex(told.home / "thread_history_1.sqlite")
+    if history.path.exists():
+        assert history.rows("SELECT * FROM thread_turns") == []
+        assert history.rows("SELECT * FROM thread_items") == []
