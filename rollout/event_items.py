@@ -1,5 +1,5 @@
 """Items of legacy threads: events of the UI as ThreadItems
-(rollout-format §14.5, §16.1; required fields and enumerations measured on Codex 0.169).
+(rollout-format §14.5, §16.1; required fields and enumerations measured on Codex 0.171).
 
 An item without an id of its own is given ``id`` None here: whoever counts the items has it.
 """
@@ -11,11 +11,14 @@ from rollout.parts import (
     PATCH_STATUS,
     absolute_path,
     agent_message,
+    app_ui,
     file_changes,
     image_detail,
     image_input,
+    input_images,
     local_image_input,
     mcp_result,
+    picture_failure,
     review_target,
     review_text,
     text_input,
@@ -30,12 +33,13 @@ from rollout.shapes import (
     flag,
     integer,
     member,
+    no_value,
     obj,
     text,
     texts,
 )
 from rollout.tool_items import mcp_call
-from rollout.turn_items import activity, picture, web_search
+from rollout.turn_items import activity, picture, picture_made, web_search
 
 
 def _user_message(event: Fields) -> Fields:
@@ -43,14 +47,12 @@ def _user_message(event: Fields) -> Fields:
     content = [text_input(said, event)]  # read even if it is not shown
     if not said.strip():
         content = []
-    details = default(event, "image_details", array, [])
+    details = default(event, "image_details", _details, [])
     for place, url in enumerate(absent(event.get("images"), texts) or ()):
         content.append(image_input("url", url, _nth(details, place)))
-    local_details = default(event, "local_image_details", array, [])
+    local_details = default(event, "local_image_details", _details, [])
     for place, path in enumerate(default(event, "local_images", texts, [])):
         content.append(local_image_input(path, _nth(local_details, place)))
-    for detail in (*details, *local_details):
-        image_detail(detail)
     for url in absent(event.get("audio"), texts) or ():
         content.append({"type": "audio", "url": url})
     for path in default(event, "local_audio", texts, []):
@@ -59,12 +61,18 @@ def _user_message(event: Fields) -> Fields:
     return {"type": "userMessage", "id": None, "clientId": client, "content": content}
 
 
+def _details(value: object) -> list[str | None]:
+    return [image_detail(each) for each in array(value)]
+
+
 def _nth(values: list[Any], place: int) -> Any:
     return values[place] if place < len(values) else None
 
 
 def _agent_message(event: Fields) -> Fields:
-    return agent_message(None, text(event.get("message")), event)
+    # A moderator knows the message by an id: it has that, instead of being counted.
+    moderated = absent(event.get("moderation"), lambda value: text(obj(value).get("item_id")))
+    return agent_message(moderated, text(event.get("message")), event)
 
 
 def _reasoning(event: Fields) -> Fields:
@@ -95,8 +103,11 @@ def _mcp_call(event: Fields) -> Fields:
         error, failed = {"message": text(outcome["Err"])}, True
     else:
         raise Unfit
+    ui = absent(event.get("mcp_app_ui"), app_ui)
+    call_id, call = text(event.get("call_id")), obj(event.get("invocation"))
+    environment = absent(call.get("environment_id"), text)
     return {
-        **mcp_call(text(event.get("call_id")), obj(event.get("invocation")), said),
+        **mcp_call(call_id, call, said, environment, ui),
         "status": "failed" if failed else "completed",
         "pluginId": absent(event.get("plugin_id"), text),
         "readOnlyHint": absent(event.get("read_only_hint"), flag),
@@ -125,17 +136,19 @@ def _image(event: Fields) -> Fields:
     return picture(
         text(event.get("call_id")),
         event,
+        picture_made(event),
         prompt=absent(event.get("revised_prompt"), text),
         path=absent(event.get("saved_path"), absolute_path),
-        transparent=event.get("transparent_background"),
-        generation=event.get("generation_id"),
-        failure=event.get("failure"),
+        transparent=absent(event.get("transparent_background"), flag),
+        generation=absent(event.get("generation_id"), text),
+        failure=absent(event.get("failure"), picture_failure),
+        inputs=default(event, "input_images", input_images, []),
     )
 
 
 def _compaction(event: Fields) -> Fields:
-    if "turn_id" in event:
-        raise Unfit
+    for name in event.keys() - {"type"}:  # the one event in which Codex takes no other field
+        no_value(event[name])
     return {"type": "contextCompaction", "id": None}
 
 
@@ -161,7 +174,7 @@ def _own_id(event: Fields) -> str | None:
 
 
 def _activity(event: Fields) -> Fields:
-    at = absent(event.get("occurred_at_ms"), integer)
+    at = default(event, "occurred_at_ms", integer, None)
     return {
         **activity(text(event.get("event_id")), event),
         "startedAtMs": None,

@@ -8,6 +8,7 @@ from rollout.anchors import Place, key_of
 from rollout.event_items import EVENT_BUILDS
 from rollout.persistence import Item
 from rollout.shapes import Fields
+from rollout.turn_items import BUILDS
 from rollout.turns import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.understood import (
     ABORTED,
@@ -64,11 +65,18 @@ class LegacyFold:
 
     skip = _SKIP
 
-    def __init__(self, state: Fields | None = None, turns: Iterable[Turn] = ()) -> None:
-        """With what an earlier fold gave by :meth:`dump`, and its turns, it goes on behind it."""
+    def __init__(
+        self,
+        state: Fields | None = None,
+        turns: Iterable[Turn] = (),
+        strays: Iterable[Turn] = (),
+    ) -> None:
+        """With what an earlier fold gave by :meth:`dump`, and its turns and strays, it goes on
+        behind it."""
         state = state or {}
         self.turns = list(turns)
-        self.strays: dict[str, Turn] = {}
+        self.strays = {turn.id: turn for turn in strays}
+        """What Codex does not read before there is any turn."""
         self._first: dict[str, Turn] = {}
         for turn in self.turns:
             self._first.setdefault(turn.id, turn)
@@ -211,12 +219,12 @@ class LegacyFold:
             items.continue_last(before, self._index)
             return
         number, key = 0, 0
-        if item["id"] is not None:
-            key = key_of(item["id"])
-        elif kind != "hookPrompt":
-            number = self._next_number
+        if kind == "agentMessage" or (item["id"] is None and kind != "hookPrompt"):
+            number = self._next_number  # also of a message that has another id
             self._next_number += 1
             key = key_of(f"item-{number}")
+        if item["id"] is not None:
+            number, key = 0, key_of(item["id"])
         record = -1 if kind in _ALWAYS_NEW else items.find(key)
         if record >= 0:
             items.replace(record, kind, before, number=number, timed=has_times(item))
@@ -233,17 +241,33 @@ class LegacyFold:
             turn.first_user = record
 
     def _unknown(self, line: Item, before: Place) -> None:
-        """Keep an item of a newer version's type; Codex does not, and nothing depends on it."""
+        """Keep what Codex cannot read, such as an item of a newer version's type; nothing depends
+        on it."""
         payload = line.get("payload")
-        if not isinstance(payload, dict) or payload.get("type") != ITEM:
+        if line.get("type") != "event_msg" or not isinstance(payload, dict):
             return
-        item = unknown_item(payload)
+        kind, item = payload.get("type"), payload.get("item")
+        if kind == ITEM and _is_told_twice(item):
+            return
+        found = unknown_item(payload)
+        if found is None or (kind in _EMPTY_IF and not payload[_EMPTY_IF[str(kind)]]):
+            return
         turn_id = payload.get("turn_id")
-        turn = self._named(turn_id) if isinstance(turn_id, str) else None
-        if item and turn:
-            key = key_of(f"?{item['id']}")
-            if turn.items.find(key) < 0:
-                turn.items.add(UNKNOWN, before, self._index + 1, key=key)
+        if kind == ITEM:
+            turn = self._named(turn_id) if isinstance(turn_id, str) else None
+        else:
+            turn = self._last(before)
+        if turn is None:
+            return
+        key = key_of(f"?{before.offset if found['id'] is None else found['id']}")
+        if turn.items.find(key) < 0:
+            turn.items.add(UNKNOWN, before, self._index + 1, key=key)
+
+    def _last(self, before: Place) -> Turn:
+        """The current turn, or the last one; a stray if there is none."""
+        if self.turns:
+            return self.turns[-1]
+        return self.strays.setdefault("", Turn("", before, False, status=COMPLETED))
 
 
 def _counts(read: Read) -> bool:
@@ -255,6 +279,12 @@ def _counts(read: Read) -> bool:
     if kind == "sub_agent_activity":
         return bool(read.payload["kind"] != "completed")
     return kind in _COUNTED or read.turn is not None
+
+
+def _is_told_twice(item: Any) -> bool:
+    """Whether an item that cannot be read is of a type that events tell of, too."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    return kind in BUILDS and kind != "Extension" and not _is_legacy_item(item)
 
 
 def _is_legacy_item(item: Any) -> bool:

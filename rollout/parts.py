@@ -1,8 +1,8 @@
 """The parts of items that both history modes share, in the shape of answers
-(rollout-format §7.1 to §7.4, §16.1; measured on Codex 0.169)."""
+(rollout-format §7.1 to §7.4, §16.1; measured on Codex 0.169 and 0.171)."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from rollout.shapes import (
     I32,
@@ -15,7 +15,6 @@ from rollout.shapes import (
     flag,
     integer,
     member,
-    no_value,
     number,
     obj,
     same,
@@ -26,6 +25,14 @@ from rollout.shapes import (
 PHASES: Final = same("commentary", "partial_answer", "final_answer")
 PATCH_STATUS: Final = same("completed", "failed", "declined")
 _DETAIL: Final = same("auto", "low", "high", "original")
+_DELIVERY: Final = same("async")
+_TRUSTED_CONTACTS: Final = same("check", "skip")
+_HELPLINE: Final = same("wellbeingHelpline")
+_HELPLINE_SUBJECT: Final = same("answer", "prompt")
+_REPLACEMENT: Final = same("wellbeingPromptHelpline")
+_DISPLAY_VERSION: Final = (1, 1)
+_APP_MODE: Final = same("inline", "fullscreen")
+_FAILURE: Final = same("usageLimitExceeded")
 _AGENT_PATH: Final = re.compile(r"/root(?:/(?!root(?:/|$))[a-z0-9_]+)*|/morpheus")
 
 
@@ -93,24 +100,74 @@ def memory_citation(value: object) -> Fields:
     return {"entries": entries, "threadIds": texts(fields.get("rolloutIds"))}
 
 
-def questions(value: object) -> list[Any]:
-    """Questions of an agent. None were met in a file: only the empty list is known to be read."""
-    found = array(value)
-    if found:
+def questions(value: object) -> list[Fields]:
+    """What an agent asks without waiting for the answers."""
+    return [_question(each) for each in array(value)]
+
+
+def _question(value: object) -> Fields:
+    fields = obj(value)
+    if not fields.keys() <= {"title", "options"}:
         raise Unfit
-    return found
+    return {"title": text(fields.get("title")), "options": absent(fields.get("options"), texts)}
+
+
+def moderation(value: object) -> Fields:
+    """What a moderator made of an agent's message. ``display`` is null unless it is as 0.171 has
+    it: it reads the form of 0.169, and passes over it."""
+    fields = obj(value)
+    moderated = flag(fields.get("moderated"))
+    try:
+        display = absent(fields.get("display"), _display)
+    except Unfit:
+        display = None
+    return {"moderated": moderated, "display": display}
+
+
+def _display(value: object) -> Fields:
+    fields = obj(value)
+    shown: Fields = {
+        "mode": text(fields.get("mode")),
+        "version": integer(fields.get("version"), _DISPLAY_VERSION),
+    }
+    if shown["mode"] == "show":
+        shown["trustedContacts"] = member(fields.get("trustedContacts"), _TRUSTED_CONTACTS)
+        annotation = absent(fields.get("annotation"), _annotation)
+        return shown | ({} if annotation is None else {"annotation": annotation})
+    if shown["mode"] == "hide":
+        kind = member(obj(fields.get("replacement")).get("kind"), _REPLACEMENT)
+        return {**shown, "replacement": {"kind": kind}}
+    if shown["mode"] == "block":
+        return {**shown, "reason": _block_reason(fields.get("reason"))}
+    raise Unfit
+
+
+def _annotation(value: object) -> Fields:
+    fields = obj(value)
+    kind = member(fields.get("kind"), _HELPLINE)
+    return {"kind": kind, "subject": member(fields.get("subject"), _HELPLINE_SUBJECT)}
+
+
+def _block_reason(value: object) -> Fields:
+    reason = obj(value)
+    if reason.get("kind") == "protection":
+        return {"kind": "protection", "protectionType": text(reason.get("protectionType"))}
+    if reason.get("kind") != "cyber":
+        raise Unfit
+    trusted = absent(reason.get("trustedAccess"), flag)
+    return {"kind": "cyber"} | ({} if trusted is None else {"trustedAccess": trusted})
 
 
 def agent_message(item_id: str | None, said: str, fields: Fields) -> Fields:
     """An agent's message with this text; ``fields`` have the rest."""
     return {
         "type": "agentMessage",
-        "moderation": None,
+        "moderation": absent(fields.get("moderation"), moderation),
         "id": item_id,
         "text": said,
         "phase": absent(fields.get("phase"), lambda value: member(value, PHASES)),
         "memoryCitation": absent(fields.get("memory_citation"), memory_citation),
-        "delivery": absent(fields.get("delivery"), no_value),
+        "delivery": absent(fields.get("delivery"), lambda value: member(value, _DELIVERY)),
         "questions": absent(fields.get("questions"), questions),
     }
 
@@ -137,6 +194,8 @@ def _file_change(path: str, change: Fields) -> Fields:
 
 def web_action(value: object) -> Fields:
     """What a web search did (§7.4); of an unknown type it is ``other``."""
+    if isinstance(value, list) and value:
+        return {"type": "other"}  # to Codex, the first of them is the type
     action = obj(value)
     kind = text(action.get("type"))
     if kind == "search":
@@ -149,6 +208,41 @@ def web_action(value: object) -> Fields:
         pattern = absent(action.get("pattern"), text)
         return {"type": "findInPage", "url": url, "pattern": pattern}
     return {"type": "other"}
+
+
+def app_ui(value: object) -> Fields:
+    """What a tool of an MCP server shows of itself, and how."""
+    fields = obj(value)
+    mode = member(fields.get("preferredModelDisplayMode"), _APP_MODE)
+    return {"resourceUri": text(fields.get("resourceUri")), "preferredModelDisplayMode": mode}
+
+
+def picture_failure(value: object) -> Fields:
+    """Why no picture was made."""
+    failure = obj(value)
+    return {
+        "type": member(failure.get("type"), _FAILURE),
+        "limitId": text(failure.get("limitId")),
+        "resetsAt": absent(failure.get("resetsAt"), integer),
+    }
+
+
+def input_images(value: object) -> list[Fields]:
+    """The files that a picture was made from."""
+    return [_input_image(obj(each)) for each in array(value)]
+
+
+def _input_image(image: Fields) -> Fields:
+    return {"path": absolute_path(image.get("path")), "sha256": text(image.get("sha256"))}
+
+
+def effort(value: object) -> str:
+    """How hard a model is to think: a name, which is not empty."""
+    return text(value) or _unfit()
+
+
+def _unfit() -> str:
+    raise Unfit
 
 
 def mcp_result(value: object) -> Fields:

@@ -86,7 +86,7 @@ def absent(value: object, read: Callable[[Any], Any]) -> Any:
 
 
 def no_value(value: object) -> Any:
-    """A field in which no value but null was met that Codex reads."""
+    """A field that must not be there."""
     raise Unfit
 
 

@@ -4,7 +4,7 @@
 from typing import Final
 
 from rollout.commands import command_actions, shell_line, uri_path
-from rollout.parts import PATCH_STATUS, file_changes, mcp_result
+from rollout.parts import PATCH_STATUS, app_ui, effort, file_changes, mcp_result
 from rollout.shapes import (
     I32,
     Fields,
@@ -17,7 +17,6 @@ from rollout.shapes import (
     flag,
     integer,
     member,
-    no_value,
     obj,
     same,
     text,
@@ -85,10 +84,11 @@ def mcp_item(item_id: str, item: Fields) -> Fields:
         name: absent(item.get(name), text)
         for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
     }
+    environment = absent(item.get("environmentId"), text)
+    ui = absent(item.get("mcpAppUi"), app_ui)
     return {
-        **mcp_call(item_id, item, said),
+        **mcp_call(item_id, item, said, environment, ui),
         "status": member(item.get("status"), _MCP_STATUS),
-        "mcpAppUi": absent(item.get("mcpAppUi"), no_value),
         "pluginId": absent(item.get("pluginId"), text),
         "readOnlyHint": absent(item.get("readOnlyHint"), flag),
         "result": absent(item.get("result"), mcp_result),
@@ -101,8 +101,11 @@ def _mcp_error(value: object) -> Fields:
     return {"message": text(obj(value).get("message"))}
 
 
-def mcp_call(item_id: str, call: Fields, said: Fields) -> Fields:
-    """What a tool call of an MCP server begins with; ``said`` is about the app it is part of."""
+def mcp_call(
+    item_id: str, call: Fields, said: Fields, environment: str | None, ui: Fields | None
+) -> Fields:
+    """What a tool call of an MCP server begins with; ``said`` is about the app it is part of,
+    ``environment`` where the server runs."""
     app = None
     if said["connectorId"] is not None:
         app = {
@@ -116,10 +119,11 @@ def mcp_call(item_id: str, call: Fields, said: Fields) -> Fields:
         "type": "mcpToolCall",
         "id": item_id,
         "server": text(call.get("server")),
+        "environmentId": environment,
         "tool": text(call.get("tool")),
         "arguments": call.get("arguments"),
         "appContext": app,
-        "mcpAppUi": None,
+        "mcpAppUi": ui,
     }
     if said["mcpAppResourceUri"] is not None:
         shown["mcpAppResourceUri"] = said["mcpAppResourceUri"]
@@ -172,7 +176,7 @@ def collab_call(item_id: str, item: Fields) -> Fields:
         "receiverThreadIds": receivers,
         "prompt": absent(item.get("prompt"), text),
         "model": absent(item.get("model"), text),
-        "reasoningEffort": absent(item.get("reasoning_effort"), text),
+        "reasoningEffort": absent(item.get("reasoning_effort"), effort),
         "agentsStates": {uuid(thread): _agent_state(state) for thread, state in states.items()},
     }
 

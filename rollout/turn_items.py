@@ -1,7 +1,7 @@
 """Items of paginated threads: a ``TurnItem`` of ``item_completed`` as a ThreadItem
-(rollout-format §7, §16.1; required fields and enumerations measured on Codex 0.169)."""
+(rollout-format §7, §16.1; required fields and enumerations measured on Codex 0.171)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rollout.commands import uri_path
@@ -10,6 +10,9 @@ from rollout.parts import (
     absolute_path,
     agent_message,
     agent_path,
+    effort,
+    input_images,
+    picture_failure,
     review_target,
     review_text,
     user_input,
@@ -25,7 +28,6 @@ from rollout.shapes import (
     flag,
     integer,
     member,
-    no_value,
     obj,
     same,
     text,
@@ -76,7 +78,7 @@ def activity(item_id: str, item: Fields) -> Fields:
     return {
         "type": "subAgentActivity",
         "model": absent(item.get("model"), text),
-        "reasoningEffort": absent(item.get("reasoning_effort"), text),
+        "reasoningEffort": absent(item.get("reasoning_effort"), effort),
         "id": item_id,
         "kind": member(item.get("kind"), ACTIVITY),
         "agentThreadId": uuid(item.get("agent_thread_id")),
@@ -99,20 +101,29 @@ def _image_generation(item_id: str, item: Fields) -> Fields:
     return picture(
         item_id,
         item,
+        {"result": text(item.get("result"))},
         prompt=absent(item.get("revised_prompt"), text),
         path=absent(item.get("saved_path"), absolute_path),
     )
 
 
+def picture_made(item: Fields) -> Fields:
+    """A picture by the id of its file, or itself."""
+    where = item.get("fileId")
+    return {"fileId": where} if isinstance(where, str) else {"result": text(item.get("result"))}
+
+
 def picture(
     item_id: str,
     item: Fields,
+    made: Fields,
     *,
     prompt: str | None,
     path: str | None,
-    transparent: object = None,
-    generation: object = None,
-    failure: object = None,
+    transparent: bool | None = None,
+    generation: str | None = None,
+    failure: Fields | None = None,
+    inputs: Sequence[Fields] = (),
 ) -> Fields:
     """A picture that was made, as an item of two kinds or an ``image_generation_end`` tells."""
     shown = {
@@ -120,11 +131,13 @@ def picture(
         "id": item_id,
         "status": text(item.get("status")),
         "revisedPrompt": prompt,
-        "result": text(item.get("result")),
-        "transparentBackground": absent(transparent, flag),
-        "failure": absent(failure, no_value),
-        "generationId": absent(generation, text),
+        **made,
+        "transparentBackground": transparent,
+        "failure": failure,
+        "generationId": generation,
     }
+    if inputs:
+        shown["inputImages"] = inputs
     return shown if path is None else {**shown, "savedPath": path}
 
 
@@ -137,16 +150,16 @@ def _extension(item_id: str, item: Fields) -> Fields:
             "durationMs": integer(item.get("durationMs"), U64),
         }
     if kind == "image_gen.generation":
-        for each in default(item, "inputImages", array, []):
-            no_value(each)
         return picture(
             item_id,
             item,
+            picture_made(item),
             prompt=absent(item.get("revisedPrompt"), text),
             path=absent(item.get("savedPath"), absolute_path),
-            transparent=item.get("transparentBackground"),
-            generation=item.get("generationId"),
-            failure=item.get("failure"),
+            transparent=absent(item.get("transparentBackground"), flag),
+            generation=absent(item.get("generationId"), text),
+            failure=absent(item.get("failure"), picture_failure),
+            inputs=default(item, "inputImages", input_images, []),
         )
     if kind == "web.search":
         query = text(item.get("query"))
@@ -159,6 +172,8 @@ def _extension(item_id: str, item: Fields) -> Fields:
 
 def _extension_action(value: object) -> Fields:
     names = {"search": "search", "openPage": "open_page", "findInPage": "find_in_page"}
+    if isinstance(value, list):
+        return web_action(value)
     action = obj(value)
     return web_action({**action, "type": names.get(text(action.get("type")), "other")})
 

@@ -1,15 +1,16 @@
 """Lines of rollouts in the shape of Codex's answers: items, turns and their errors
 (rollout-format §16.1, §16.2).
 
-A line whose fields do not fit gives None: Codex does not read it (§2.1). What Codex does not know
+A line whose fields do not fit gives None: Codex does not read it (§2.1). What Codex does not read
 can still be shown: see :func:`unknown_item`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rollout.event_items import EVENT_BUILDS
 from rollout.hooks import MARK, prompt_fragments
+from rollout.parts import user_input
 from rollout.persistence import Item
 from rollout.shapes import (
     U16,
@@ -28,7 +29,7 @@ from rollout.shapes import (
 from rollout.turn_items import BUILDS
 
 UNKNOWN: Final = "unknown"
-"""The kind of an item that Codex 0.169 cannot read."""
+"""The kind of an item that Codex 0.171 cannot read."""
 KINDS: Final = (
     *(UNKNOWN, "userMessage", "hookPrompt", "agentMessage", "functionCallOutput", "plan"),
     *("reasoning", "commandExecution", "fileChange", "mcpToolCall", "dynamicToolCall"),
@@ -79,16 +80,87 @@ def may_be_hook(payload: Fields) -> bool:
 
 
 def unknown_item(payload: Fields) -> Fields | None:
-    """An ``item_completed`` that Codex cannot read, marked by its ``raw`` content: of a newer
-    version's type, or of one with other fields. None if it has no type and id."""
-    match payload.get("item"):
-        case {"type": str(kind), "id": str(item_id)} as item:
+    """What Codex cannot read in an ``item_completed`` or an event of a legacy thread, marked by its
+    ``raw`` content: of a newer version's type, or of one with other fields. As much of it as fits
+    is there besides; None if it is no item, or an event of which not even that much fits."""
+    if payload.get("type") != "item_completed":
+        kind = str(payload.get("type"))
+        build = EVENT_BUILDS.get(kind)
+        fitting = None if build is None else _fitting(build, _with_words(kind, payload))
+        return None if fitting is None else {**_NO_TIMES, **fitting, "raw": payload}
+    item: Any = payload.get("item")
+    match item:
+        case {"type": str(kind), "id": str(item_id)}:
             try:
                 times = _times(payload)
             except Unfit:
                 times = dict(_NO_TIMES)
-            return {"type": camel_case(kind), "id": item_id, "raw": item, **times}
+            shown: Fields = {"type": camel_case(kind), "id": item_id}
+            if of_item := BUILDS.get(kind):
+                words = _with_words(kind, item)
+                shown = _fitting(lambda fields: of_item(item_id, fields), words) or shown
+            return {**shown, "raw": item, **times}
     return None
+
+
+def has_words(item: Fields) -> bool:
+    """Whether so much of an item could be read that what was said is there."""
+    return "raw" not in item or "text" in item or "content" in item
+
+
+class _Watched(dict[str, Any]):
+    """Fields that know which of them was looked at last: that one does not fit, if one does not."""
+
+    last = ""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.last = key
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self.last = key
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.last = str(key)
+        return super().__contains__(key)
+
+
+def _fitting(build: Callable[[Fields], Fields], fields: Fields) -> Fields | None:
+    """What ``build`` makes of those fields that fit; None if it needs one that does not."""
+    left = _Watched(fields)
+    while True:
+        try:
+            return build(left)
+        except Unfit:
+            if left.pop(left.last, _MISSING) is _MISSING:
+                return None
+
+
+_MISSING: Final = object()
+
+
+def _with_words(kind: str, fields: Fields) -> Fields:
+    """A message with those parts of its content that fit, and the words of others; anything else
+    as it is."""
+    content = fields.get("content")
+    if kind not in ("UserMessage", "AgentMessage") or not isinstance(content, list | str):
+        return fields
+    parts = [content] if isinstance(content, str) else content
+    return {**fields, "content": [*filter(None, (_with_text(kind, part) for part in parts))]}
+
+
+def _with_text(kind: str, part: object) -> object:
+    if kind == "UserMessage":
+        try:
+            user_input(part)
+        except Unfit:
+            pass
+        else:
+            return part
+    words = part.get("text") if isinstance(part, dict) else part
+    named = "text" if kind == "UserMessage" else "Text"
+    return {"type": named, "text": words} if isinstance(words, str) else None
 
 
 _NO_TIMES: Final = {"startedAtMs": None, "completedAtMs": None}
@@ -117,7 +189,7 @@ def item_of(lines: Sequence[Item], own_id: str | None = None) -> Fields | None:
         elif payload.get("type") == "item_completed":
             item = completed_item(payload) or unknown_item(payload)
         else:
-            item = event_item(payload)
+            item = event_item(payload) or unknown_item(payload)
         if found is None or item is None:
             found = found or item
         else:
@@ -131,7 +203,7 @@ def item_of(lines: Sequence[Item], own_id: str | None = None) -> Fields | None:
 _ERROR_NAMES: Final = camel(
     *("context_window_exceeded", "session_budget_exceeded", "usage_limit_exceeded"),
     *("rate_limit_exceeded", "flex_unavailable", "server_overloaded", "model_not_found"),
-    *("policy_capacity_unavailable", "cyber_policy", "misalignment_policy_violation"),
+    *("policy_capacity_unavailable", "cyber_policy", "bio_policy", "misalignment_policy_violation"),
     *("too_many_denials", "internal_server_error", "unauthorized", "bad_request"),
     *("thread_rollback_failed", "sandbox_error", "inference_hook_denied", "other"),
 )

@@ -189,7 +189,8 @@ def resumed(mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Tu
     """A fold that goes on from where its ``dump`` was taken."""
     if mode == BARE:
         return BareFold(state, turns)
-    return LegacyFold(state, turns) if mode == LEGACY else PaginatedFold(state, turns, strays)
+    kind = LegacyFold if mode == LEGACY else PaginatedFold
+    return kind(state, turns, strays)
 
 
 def fold_anew(known: Outline, pause: Pause | None = None) -> Folded:

@@ -1,5 +1,5 @@
-"""Turns and items of 685 small threads against what Codex 0.169.0 says of them: every shape of an
-item that was asked about, and random threads in which ids meet in every way.
+"""Turns and items of small threads against what Codex 0.171.0 says of them: every field of every
+item with odd values, and random threads in which ids meet in every way.
 
 ``tests/fixtures/codex/make_histories.py`` made the recording.
 """

@@ -66,6 +66,8 @@ turn_items = st.builds(
             {"type": "UserMessage", "content": [{"type": "text", "text": "u"}]},
             {"type": "AgentMessage", "content": [{"type": "Text", "text": "a"}]},
             {"type": "AgentMessage", "content": [], "phase": "final_answer"},
+            {"type": "AgentMessage", "content": [{"type": "Text", "text": "b"}], "delivery": "?"},
+            {"type": "UserMessage", "content": [{"type": "new", "text": "v"}]},
             {"type": "FunctionCallOutput", "name": "n", "output": "o"},
             {"type": "OfTheFuture", "more": 1},
         ]
@@ -75,6 +77,14 @@ turn_items = st.builds(
 events = st.one_of(
     st.builds(user, said),
     st.builds(lambda text: event("agent_message", message=text), said),
+    st.builds(lambda text: event("agent_message", message=text, delivery="?"), said),
+    st.builds(lambda text: event("user_message", message=text, client_id=7), said),
+    st.builds(
+        lambda item_id: event(
+            "agent_message", message="m", moderation={"item_id": item_id, "moderated": True}
+        ),
+        item_ids,
+    ),
     st.builds(lambda text: event("agent_reasoning", text=text), said),
     st.builds(lambda text: event("agent_reasoning_raw_content", text=text), said),
     st.builds(
@@ -180,9 +190,7 @@ def test_a_fold_that_was_saved_goes_on_as_if_it_had_not_stopped(
         )
     )
     turns, strays = ([Turn.load(turn) for turn in dumped] for dumped in saved[1:])
-    later = (
-        LegacyFold(saved[0], turns) if mode == LEGACY else PaginatedFold(saved[0], turns, strays)
-    )
+    later = (LegacyFold if mode == LEGACY else PaginatedFold)(saved[0], turns, strays)
     written(tmp_path, whole)
     fold_file(path, later, offset=offset, torn=False)
     once = new_fold(mode)
