@@ -122,8 +122,14 @@ class Anchors:
         return record
 
     def continue_last(self, place: Place, ordinal: int) -> None:
-        """The last item goes on in another line."""
-        self._words.extend((place.file << _FILE_SHIFT | place.offset, ordinal, _PART, 0))
+        """The last item that is known goes on in another line; unknown ones may stand behind it."""
+        words, at = self._words, len(self._words)
+        while words[at - 2] & _KIND == _PLACES[UNKNOWN]:
+            at -= _WORDS
+        if at < len(words):
+            self._slots = None
+        where = place.file << _FILE_SHIFT | place.offset
+        words[at:at] = array("Q", (where, ordinal, _PART, 0))
 
     def last_kind(self) -> str | None:
         """The kind of the last item that Codex knows."""

@@ -1,7 +1,7 @@
 """A thread for reading: its turns, and in each what Codex's answers have and what they leave out.
 
 *extra*: an entry that is no item of Codex's answers: a call of a tool in a legacy thread
-(:mod:`rollout.tool_calls`), or an item of a type that Codex 0.169 does not know.
+(:mod:`rollout.tool_calls`), or an item that Codex 0.171 does not read.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Dialogue:
         self.parts = history.parts
         self.turns = history.turns
         self.strays = history.strays
-        """Items of turns that never were (§15.3)."""
+        """Items of turns that never were (§15.3), or of none."""
         self.missing = history.missing
         """Why the turns that the history begins with are not here, if they are not."""
         self.damage = history.damage
@@ -73,7 +73,7 @@ class Dialogue:
         calls = [
             said
             for said in calls_between(file, turn.start.offset, end, own=messages.__contains__)
-            if not said.call_id or turn.items.find(key_of(said.call_id)) < 0
+            if not said.call_id or all(turn.items.find(key) < 0 for key in _keys(said.call_id))
         ]
         calls.reverse()
         for anchor in turn.items:
@@ -90,6 +90,11 @@ class Dialogue:
         """The turn with this number as the app-server's answers have it."""
         items = [item for item, extra in self.entries(number) if not extra]
         return turn_answer(self.turns[number], items, "full")
+
+
+def _keys(call_id: str) -> tuple[int, int]:
+    """The keys of an item of a call, whether Codex reads it or not."""
+    return key_of(call_id), key_of(f"?{call_id}")
 
 
 def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
@@ -112,5 +117,6 @@ def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Dialogue:
     if not history.turns and history.mode == LEGACY:
         fold = BareFold()
         fold_file(history.parts[-1].path, fold, damage=[])
-        history = replace(history, mode=BARE, turns=fold.turns)
+        if fold.turns or not history.strays:
+            history = replace(history, mode=BARE, turns=fold.turns, strays=[])
     return Dialogue(history, images=images)

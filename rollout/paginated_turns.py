@@ -135,7 +135,8 @@ class PaginatedFold:
         return turn
 
     def _unknown(self, line: Item, before: Place, ordinal: int) -> None:
-        """Keep an item of a newer version's type; Codex does not, and nothing depends on it."""
+        """Keep an item that Codex cannot read, such as one of a newer version's type; nothing
+        depends on it."""
         payload = line.get("payload")
         if not isinstance(payload, dict) or payload.get("type") != ITEM:
             return

@@ -28,7 +28,7 @@ from rollout.thread_items import LineFile
 from rollout.thread_turns import ThreadTurns, open_history
 from rollout.turns import Turn
 from rollout.understood import ROLLED_BACK, understand
-from rollout.wire import item_of
+from rollout.wire import UNKNOWN, has_words, item_of, unknown_item
 
 MESSAGES: Final = ("userMessage", "agentMessage")
 
@@ -201,16 +201,20 @@ def history_messages(
     history: ThreadTurns, wanted: Callable[[int, int], bool] | None = None
 ) -> Iterator[tuple[Turn, Anchor, Fields]]:
     """The messages of a history in order, each with its turn and place; only those ``wanted``,
-    by file and offset."""
+    by file and offset. Those that Codex cannot read are among them."""
     with history.reader() as reader:
         for turn, anchor in history.anchors():
-            if anchor.kind not in MESSAGES or (
+            if anchor.kind not in (*MESSAGES, UNKNOWN) or (
                 wanted and not wanted(anchor.file, anchor.offsets[0])
             ):
                 continue
             item = reader.item(anchor)
-            if item is not None and item["type"] in MESSAGES:
+            if item is not None and _is_message(item):
                 yield turn, anchor, item
+
+
+def _is_message(item: Fields) -> bool:
+    return item["type"] in MESSAGES and has_words(item)
 
 
 def read_messages(
@@ -242,7 +246,7 @@ def _message_in(line: Item, offset: int) -> Fields | None:
         item = item_of([line])
     if item is None and (payload := bare_payload(line)):
         item = bare_item(payload, offset)
-    return item if item is not None and item["type"] in MESSAGES else None
+    return item if item is not None and _is_message(item) else None
 
 
 class _Reading:
@@ -257,6 +261,7 @@ class _Reading:
         self._odd = odd
         self._keys = set(keys)
         self._torn = False
+        self._replaceable = False
         self._end = 0
         self.highest = highest
         self.messages: list[Message] = []
@@ -291,17 +296,21 @@ class _Reading:
         self.highest = ordinal
         match line.get("payload"):
             case {"type": "item_completed", "turn_id": str(turn_id), "item": {"id": str(id_)}}:
-                key = _key(turn_id, id_)
+                pass
             case _:
                 return
-        if key in self._keys:
-            self._note_odd()
         if line["payload"]["item"].get("type") not in _TYPES:
+            if _key(turn_id, id_) in self._keys:
+                self._note_odd()
             return
         read = understand(line)
-        if read is not None and read.item is not None:
+        item = unknown_item(line["payload"]) if read is None else read.item
+        key = _key(turn_id, f"?{id_}" if read is None else id_)
+        if key in self._keys:
+            self._note_odd()
+        if item is not None and _is_message(item):
             self._keys.add(key)
-            self._add(read.item, offset, key)
+            self._add(item, offset, key)
 
     def _legacy(self, line: Item, offset: int) -> None:
         payload = line.get("payload")
@@ -316,8 +325,13 @@ class _Reading:
             self._note_odd()
             return
         read = understand(line)
-        if read is not None and read.item is not None:
-            self._add(read.item, offset)
+        item = unknown_item(line["payload"]) if read is None else read.item
+        if item is None:
+            return
+        if read is not None and item["id"] is not None:
+            self._replaceable = True  # by any item of this id
+            self._note_odd()
+        self._add(item, offset)
 
     def _add(self, item: Fields, offset: int, key: int = 0) -> None:
         text = said_in(item)
@@ -340,7 +354,7 @@ class _Reading:
         """What was read of the file at ``path``, which is still open."""
         # What is added to a bare one may be a session_meta, which changes all.
         plain = self._mode != BARE and not path.endswith(COMPRESSED_SUFFIX)
-        goes_on = plain and not self._torn
+        goes_on = plain and not self._torn and not self._replaceable
         guard = guard_of(stream, self._end) if goes_on else ""
         place = (path, *identity(info), self._mode, files)
         return Spoken(*place, self.messages, self._end, guard, self.highest, added)

@@ -143,8 +143,7 @@ class ItemReader:
             payload = said and bare_payload(said)
             return bare_item(payload, anchor.offsets[0]) if payload else None
         lines = [line for at in anchor.offsets if (line := self._line(anchor.file, at))]
-        # Codex makes up another id for a hook's prompt each time that it is read.
-        own_id = f"hook-{anchor.ordinal}" if anchor.number is None else f"item-{anchor.number}"
+        own_id = _made_up_id(anchor)
         item = item_of(lines, own_id)
         if item and anchor.times and (timed := self._line(*anchor.times)):
             first = item_of([timed], own_id) or item
@@ -193,6 +192,14 @@ class ItemReader:
         elif view == "summary":
             items.extend(self._summary(turn))
         return turn_answer(turn, items, view, live=live)
+
+
+def _made_up_id(anchor: Anchor) -> str:
+    """The id of an item that has none."""
+    if anchor.kind == UNKNOWN:
+        return f"at-{anchor.offsets[0]}"
+    # Codex makes up another id for a hook's prompt each time that it is read.
+    return f"hook-{anchor.ordinal}" if anchor.number is None else f"item-{anchor.number}"
 
 
 def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:

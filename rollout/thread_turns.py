@@ -41,7 +41,7 @@ class ThreadTurns:
     parts: list[Part]
     turns: Sequence[Turn]
     strays: list[Turn]
-    """Items of turns that never were (§15.3)."""
+    """Items of turns that never were (§15.3), or of none."""
     missing: HistoryIncomplete | None
     """Why the turns that the history begins with are not here, if they are not."""
     damage: list[Damage] = field(default_factory=list)
@@ -54,7 +54,8 @@ class ThreadTurns:
     def anchors(self) -> Iterator[tuple[Turn, Anchor]]:
         """All items of the thread in the order of their first lines, each with its turn."""
         if self.mode != PAGINATED:
-            yield from ((turn, anchor) for turn in self.turns for anchor in turn.items)
+            every_turn = (*self.strays, *self.turns)
+            yield from ((turn, anchor) for turn in every_turn for anchor in turn.items)
             return
         every = (_by_ordinal(turn) for turn in (*self.turns, *self.strays))
         for _, _, turn, anchor in heapq.merge(*every, key=lambda entry: entry[:2]):

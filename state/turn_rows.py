@@ -24,7 +24,7 @@ from state.listing import Steps
 from state.schema import threads, turn_folds, turns
 from state.turn_folds import Folded, Seen, resumed, settled
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the folds. One that is not of this version is as good as none: raise it when turns or their
 anchors are found otherwise, or :data:`rollout.wire.KINDS` changes but for its end."""
 

@@ -1,6 +1,7 @@
 """Items of threads as blocks."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from cli.reading.blocks import Block, Form, Picture, Role, block
@@ -17,12 +18,14 @@ from cli.reading.calls import (
 from rollout.shapes import Fields
 from rollout.tool_calls import TOOL_CALL
 
+_UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
+"""What an item has of which nothing but its type and id could be read."""
 _DIFF_MARKS: Final = {"add": "+", "delete": "-"}
 
 
 def blocks(item: Fields) -> Iterator[Block]:
     """What is shown of an item, or of an entry that is no item of Codex."""
-    if "raw" in item:
+    if item.keys() == _UNREAD:
         text = readable(item["raw"])
         yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
         return
@@ -32,7 +35,12 @@ def blocks(item: Fields) -> Iterator[Block]:
         yield block(Role.NOTE, item["type"], text, Form.OUTPUT)
         return
     made = build(item)
-    yield from made if isinstance(made, list) else [made]
+    for each in made if isinstance(made, list) else [made]:
+        if "raw" in item:
+            state = ", ".join(filter(None, (each.state, "Codex cannot read it")))
+            yield replace(each, state=state)
+        else:
+            yield each
 
 
 def _user(item: Fields) -> Block:
@@ -55,9 +63,18 @@ def _user(item: Fields) -> Block:
 
 
 def _agent(item: Fields) -> Block:
-    phase = item.get("phase")
+    phase, delivery = item.get("phase"), item.get("delivery")
     state = "" if phase in (None, "final_answer") else str(phase).replace("_", " ")
-    return block(Role.AGENT, "agent", item["text"], Form.MARKDOWN, state=state)
+    state = ", ".join(filter(None, (state, delivery)))
+    # What it asks is in the text, too, as Codex writes it.
+    asked = [each for each in item["questions"] or () if each["title"] not in item["text"]]
+    lines = [line for each in asked for line in (each["title"], *_options(each))]
+    text = "\n".join(filter(None, (item["text"], *lines)))
+    return block(Role.AGENT, "agent", text, Form.MARKDOWN, state=state)
+
+
+def _options(question: Fields) -> list[str]:
+    return [f"- {option}" for option in question["options"] or ()]
 
 
 def _reasoning(item: Fields) -> list[Block]:
@@ -175,7 +192,7 @@ _HEADS: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD
 
 
 def _image_generation(item: Fields) -> Block:
-    result = item["result"]
+    result = item.get("result") or ""
     kind = next((kind for head, kind in _HEADS if result.startswith(head)), None)
     made = (picture(f"data:image/{kind};base64,{result}"),) if kind else ()
     saved = item.get("savedPath")

@@ -35,7 +35,7 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
     yield style.aside(" · ".join(reading.facts()))
     for warning in reading.warnings():
         yield style.aside(warning)
-    if not reading.dialogue.turns:
+    if not reading.dialogue.turns and not reading.dialogue.strays:
         yield style.aside("Nothing was said in it yet.")
     skipped = reading.numbers[0] if reading.numbers else 0
     if not reading.whole and skipped:

@@ -11,6 +11,7 @@ from rollout.letters import Matcher, Term, plain
 from rollout.persistence import PAGINATED
 from rollout.snippets import cut, snippet
 from rollout.spoken import history_messages, said_in
+from rollout.wire import UNKNOWN
 from state.errors import ThreadNotFound
 from state.listing import Query
 from state.search import Search
@@ -148,8 +149,8 @@ class _Occurrences:
         history = told.folded.history
         first, skipped = self._start
         for turn, anchor, item in history_messages(history):
-            if anchor.ordinal < first:
-                continue
+            if anchor.ordinal < first or anchor.kind == UNKNOWN:
+                continue  # of which no other answer tells
             flat = " ".join(plain(said_in(item)).split())
             for index, span in enumerate(self._matcher.spans(flat)):
                 if anchor.ordinal == first and index < skipped:
