@@ -1,4 +1,4 @@
-"""Which lines Codex 0.169 reads, and what it reads in them: the turns of a legacy thread depend on
+"""Which lines Codex 0.171 reads, and what it reads in them: the turns of a legacy thread depend on
 how many these are (rollout-format §2, §14.1)."""
 
 import re
@@ -50,7 +50,7 @@ RESPONSE_KINDS: Final = (
     *("message", "agent_message", "reasoning", "local_shell_call", "function_call"),
     *("function_call_output", "tool_search_call", "tool_search_output", "custom_tool_call"),
     *("custom_tool_call_output", "web_search_call", "image_generation_call", "compaction"),
-    *("compaction_summary", "context_compaction", "additional_tools"),
+    *("compaction_summary", "context_compaction", "additional_tools", "configuration_update"),
 )
 _RESPONSES: Final = frozenset(RESPONSE_KINDS)
 _HISTORY_MODES: Final = same("legacy", "paginated")

@@ -12,7 +12,7 @@ from cli import __version__
 from cli.errors import outcome
 from cli.server import params as p
 from cli.server.call import Call
-from cli.server.items import check_items
+from cli.server.items import response_lines
 from cli.server.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_request
 from cli.server.turns import no_turns_yet, resumed_turns, with_all_turns
 from rollout.creation import NewThread, new_id
@@ -245,10 +245,9 @@ async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
             text = f"thread not found: {thread_id}"
             how = "only a live thread takes items: thread/resume makes it live"
             raise Fault(INVALID_REQUEST, text, "thread_not_found", hint=how)
-        check_items(params.items)
-        if call.passing(thread_id):
+        items = response_lines(params.items)
+        if call.passing(thread_id) or not items:
             return {}  # nothing that is served could show them
-        items = [{"type": "response_item", "payload": item} for item in params.items]
         await store.append_items(thread_id, items)
         await store.persist_thread(thread_id)
         await store.flush_thread(thread_id)
