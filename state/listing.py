@@ -32,6 +32,7 @@ SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
 DEFAULT_LIMIT: Final = 25
 LARGEST_PAGE: Final = 100
 MOST_EXCLUDED: Final = 100
+MOST_INCLUDED: Final = 100
 
 COLUMNS: Final = (
     "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
@@ -79,6 +80,8 @@ class Query:
     parent_id: str | None = None
     ancestor_id: str | None = None
     excluded_ids: tuple[str, ...] = ()
+    included_ids: tuple[str, ...] | None = None
+    """None for any; of an empty tuple nothing is one, as in Codex. All other filters hold, too."""
     attached: bool = False
     """Whether side threads that belong to another one are listed."""
 
@@ -95,11 +98,15 @@ class Query:
                 )
         if self.parent_id and self.ancestor_id:
             raise InvalidQuery("parent and ancestor cannot be combined")
-        for given in filter(None, (self.parent_id, self.ancestor_id, *self.excluded_ids)):
-            if parse_uuid(given) is None:
-                raise InvalidQuery(f"invalid thread id: {given}")
+        included = self.included_ids or ()
+        for given in filter(None, (self.parent_id, self.ancestor_id)):
+            _check_id(given)
+        for given in (*self.excluded_ids, *included):
+            _check_id(given)
         if len(self.excluded_ids) > MOST_EXCLUDED:
             raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
+        if len(included) > MOST_INCLUDED:
+            raise InvalidQuery(f"at most {MOST_INCLUDED} threads can be named")
         texts = (*self.providers, *(self.cwds or ()), self.search or "")
         if any("\0" in text or not _is_text(text) for text in texts):
             raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
@@ -119,6 +126,7 @@ class Query:
             self.ancestor_id,
             sorted(self.excluded_ids),
             *(["attached"] if self.attached else []),
+            *([] if self.included_ids is None else [{"included": sorted(self.included_ids)}]),
         ]
         return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
 
@@ -278,6 +286,9 @@ def key_steps(
 ) -> "Steps[list[tuple[int, str]]]":
     """The first ``count`` (sort key, id) of the list after ``place``; with ``among``, of these
     rows alone, which are few."""
+    if query.included_ids is not None and among is None:
+        named = "SELECT row_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+        among = [row_id for (row_id,) in (yield (named, [_ids(query.included_ids)]))]
     if query.parent_id or query.ancestor_id:
         return (yield from _lineage_keys(query, place, count, among))
     facets = yield from _facets(query)
@@ -424,6 +435,9 @@ def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], l
         sign = "<" if query.descending else ">"
         where.append(f"({query.sort_key}_ms, id) {sign} (?, ?)")
         parameters += [place.key_ms, place.thread_id]
+    if query.included_ids is not None:
+        where.append("id IN (SELECT value FROM json_each(?))")
+        parameters.append(_ids(query.included_ids))
     if query.excluded_ids:
         where.append(f"id NOT IN ({','.join('?' * len(query.excluded_ids))})")
         parameters += [parse_uuid(id_) for id_ in query.excluded_ids]
@@ -431,6 +445,15 @@ def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], l
         where.append("instr(search_text, ?)")
         parameters.append(folded(query.search))
     return where, parameters
+
+
+def _ids(given: Iterable[str]) -> str:
+    return json.dumps([parse_uuid(id_) for id_ in given])
+
+
+def _check_id(given: str) -> None:
+    if parse_uuid(given) is None:
+        raise InvalidQuery(f"invalid thread id: {given}")
 
 
 def _is_text(text: str) -> bool:

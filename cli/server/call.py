@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.server.messages import invalid_request
-from cli.server.wording import invalid_uuid
+from cli.server.wording import bare_uuid, invalid_uuid
 from rollout.paths import parse_uuid
 from rollout.persistence import LEGACY
 from rollout.scan import check_home
@@ -47,8 +47,7 @@ class Call:
         Raises:
             Fault: it is none.
         """
-        bare = text.removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
-        found = parse_uuid(bare)
+        found = parse_uuid(bare_uuid(text))
         if found is None:
             what = "session" if self.method in _SESSION_IDS else "thread"
             raise invalid_request(f"invalid {what} id: {invalid_uuid(text)}", "invalid_thread_id")

@@ -87,6 +87,7 @@ class ThreadList(Params):
     search_term: str | None = None
     use_state_db_only: bool = False
     excluded_thread_ids: list[str] | None = None
+    included_thread_ids: list[str] | None = None
     originators: list[str] | None = None
     section_id: str | None = None
     project_id: str | None = None

@@ -1,6 +1,7 @@
 """Methods that list, read and change stored threads."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,12 +11,12 @@ from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from cli.server.turns import no_turns_yet, with_all_turns
-from cli.server.wording import invalid_uuid
+from cli.server.wording import bare_uuid, invalid_uuid
 from rollout.paths import parse_uuid
 from state.edit import Changed
 from state.errors import DependedOn, NotArchived
 from state.explain import explain
-from state.listing import MOST_EXCLUDED, Page, Query
+from state.listing import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
 from state.place import absolute_folder
 
 _FIRST_PATIENCE_S: Final = 0.5
@@ -23,20 +24,17 @@ _FIRST_PATIENCE_S: Final = 0.5
 
 
 async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
+    for what, given, most in (
+        ("included", params.included_thread_ids, MOST_INCLUDED),
+        ("excluded", params.excluded_thread_ids, MOST_EXCLUDED),
+    ):
+        _check_ids(what, given or (), most)
     if params.originators:
         text = "originator filtering is not supported by the local app-server"
         raise Fault(INVALID_PARAMS, text, "invalid_params")
     if params.project_id is not None:
         text = f"project not found: {params.project_id}"
         raise Fault(INVALID_PARAMS, text, "invalid_params")
-    excluded = params.excluded_thread_ids or []
-    if len(excluded) > MOST_EXCLUDED:
-        text = f"excludedThreadIds must have at most {MOST_EXCLUDED} of them"
-        raise Fault(INVALID_PARAMS, text, "invalid_params")
-    for given in excluded:
-        if parse_uuid(given) is None:
-            text = f"invalid excluded thread id: {invalid_uuid(given)}"
-            raise Fault(INVALID_PARAMS, text, "invalid_params")
     if params.parent_thread_id is not None and params.ancestor_thread_id is not None:
         raise invalid_request("parentThreadId and ancestorThreadId are mutually exclusive")
     kin = {"parent": params.parent_thread_id, "ancestor": params.ancestor_thread_id}
@@ -46,6 +44,7 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
             raise invalid_request(text, "invalid_thread_id")
     if params.sort_key == "section_position":
         raise invalid_request("section-position sorting requires a section filter")
+    named = params.included_thread_ids
     folders = [params.cwd] if isinstance(params.cwd, str) else params.cwd
     query = Query(
         sort_key=params.sort_key or "created_at",
@@ -59,7 +58,8 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
         search=params.search_term,
         parent_id=params.parent_thread_id,
         ancestor_id=params.ancestor_thread_id,
-        excluded_ids=tuple(excluded),
+        excluded_ids=tuple(map(bare_uuid, params.excluded_thread_ids or ())),
+        included_ids=None if named is None else tuple(map(bare_uuid, named)),
     )
     query.place()
     if params.section_id is not None:
@@ -71,6 +71,16 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
             await keeper.newest.wait()
     page = await store.list_threads(query)
     return _listed([call.shown(store, row) for row in page.rows], page, complete=keeper.complete)
+
+
+def _check_ids(what: str, given: Sequence[str], most: int) -> None:
+    if len(given) > most:
+        text = f"{what}ThreadIds accepts at most {most} entries"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    for each in given:
+        if parse_uuid(bare_uuid(each)) is None:
+            text = f"invalid {what} thread id: {invalid_uuid(each)}"
+            raise Fault(INVALID_PARAMS, text, "invalid_params")
 
 
 def _listed(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _STRUCTS: Final = {
     "Initialize": ("InitializeParams", 2),
     "ClientInfo": ("ClientInfo", 3),
     "Capabilities": ("InitializeCapabilities", 0),
-    "ThreadList": ("ThreadListParams", 19),
+    "ThreadList": ("ThreadListParams", 20),
     "ThreadRead": ("ThreadReadParams", 2),
     "ThreadSearch": ("ThreadSearchParams", 9),
     "SearchOccurrences": ("ThreadSearchOccurrencesParams", 4),
@@ -47,6 +47,11 @@ not known): a sequence would do for it, if it were as long."""
 def invalid_params(error: ValidationError) -> str:
     """The first thing that is wrong."""
     return f"Invalid request: {_worded(error.errors()[0])}"
+
+
+def bare_uuid(text: str) -> str:
+    """A UUID without what it may be written with."""
+    return text.removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
 
 
 def invalid_uuid(text: str) -> str:
