@@ -4,8 +4,13 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+RECORDED: Final = (Path(__file__).parent / "fixtures/codex/version.txt").read_text("utf-8").strip()
+"""The version whose answers and schemas are recorded: the newest that was measured. What older ones
+answer otherwise is no fixture: docs/differences.md tells."""
 
 CONFIG = """\
 model = "gpt-5-codex"
@@ -16,6 +21,19 @@ base_url = "http://127.0.0.1:9/v1"
 wire_api = "responses"
 """
 Call = tuple[str, dict[str, Any]]
+
+
+@cache
+def is_recorded() -> bool:
+    """Whether the real Codex that tests are given is of the version that was recorded."""
+    binary = os.environ.get("THREADKEEP_CODEX_BIN")
+    return bool(binary) and version(str(binary)) == RECORDED
+
+
+def version(binary: str) -> str:
+    """What a Codex calls itself: ``0.171.0``."""
+    told = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True)
+    return told.stdout.split()[-1]
 
 
 def start(binary: str, home: Path) -> "subprocess.Popen[str]":

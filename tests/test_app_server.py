@@ -62,7 +62,7 @@ def test_a_client_shakes_hands_first_and_once(cli: Cli, server: Server) -> None:
     assert (error["code"], error["message"]) == (-32600, "Not initialized")
     told = client.call("initialize", clientInfo=CLIENT)
     assert told["codexHome"] == str(cli.home)
-    assert told["userAgent"].startswith("threadkeep-tests/0.169.0 (")
+    assert told["userAgent"].startswith("threadkeep-tests/0.171.0 (")
     error = client.fail("initialize", clientInfo=CLIENT)
     assert (error["code"], error["message"]) == (-32600, "Already initialized")
     assert len(client.call("thread/list")["data"]) == COUNT
@@ -89,6 +89,13 @@ def test_lists_are_paged_and_filtered_as_those_of_the_command(cli: Cli, client: 
     assert client.call("thread/list", sectionId="x")["data"] == []
     excluded = client.call("thread/list", excludedThreadIds=found[:3])
     assert sorted(ids(excluded)) == sorted(found[3:])
+    named = client.call("thread/list", includedThreadIds=found[:3], excludedThreadIds=found[:1])
+    assert sorted(ids(named)) == sorted(found[1:3])
+    assert ids(client.call("thread/list", includedThreadIds=[])) == []
+    spelled = [found[0].upper(), "urn:uuid:" + found[1], found[2].replace("-", "")]
+    named = client.call("thread/list", includedThreadIds=spelled, limit=2)
+    rest = client.call("thread/list", includedThreadIds=spelled, cursor=named["nextCursor"])
+    assert sorted([*ids(named), *ids(rest)]) == sorted(found[:3])
     first = client.call("thread/list", limit=1)["data"][0]
     assert client.call("thread/read", threadId=first["id"])["thread"] == first
 
@@ -104,6 +111,15 @@ def test_lists_are_paged_and_filtered_as_those_of_the_command(cli: Cli, client: 
         ("thread/list", {"cursor": ""}, -32600, "invalid cursor: "),
         ("thread/list", {"originators": ["x"]}, -32602, "originator filtering"),
         ("thread/list", {"excludedThreadIds": ["x"]}, -32602, "invalid excluded thread id: "),
+        ("thread/list", {"includedThreadIds": ["x"]}, -32602, "invalid included thread id: "),
+        (
+            *("thread/list", {"includedThreadIds": [thread_id(1)] * 101}, -32602),
+            "includedThreadIds accepts at most 100 entries",
+        ),
+        (
+            *("thread/list", {"includedThreadIds": ["x"], "originators": ["x"]}, -32602),
+            "invalid included thread id: ",
+        ),
         ("thread/list", {"projectId": "x"}, -32602, "project not found: x"),
         ("thread/read", {}, -32600, "Invalid request: "),
         ("thread/read", {"threadId": 5}, -32600, "Invalid request: "),
@@ -150,6 +166,8 @@ def test_lists_are_paged_and_filtered_as_those_of_the_command(cli: Cli, client: 
             "lastTurnId 'a' was not found",
         ),
         ("turn/start", {}, -32601, "turn/start is not supported"),
+        ("modelProvider/default/set", {}, -32601, "modelProvider/default/set is not supported"),
+        ("getConversationSummary", {}, -32601, "getConversationSummary is not supported"),
         ("no/such", {}, -32600, "Invalid request: unknown variant `no/such`, expected one of "),
     ],
 )

@@ -65,11 +65,35 @@ def message(*content: Any) -> dict[str, Any]:
 
 
 ITEMS: list[tuple[Any, str | None]] = [
-    (None, "invalid type: null, expected internally tagged enum ResponseItem"),
-    ("x", 'invalid type: string "x", expected internally tagged enum ResponseItem'),
-    (True, "invalid type: boolean `true`, expected internally tagged enum ResponseItem"),
-    ([], "missing field `type`"),
-    ({"role": "user", "content": []}, "missing field `type`"),
+    (None, "invalid type: null, expected struct WrappedItem"),
+    ("x", 'invalid type: string "x", expected struct WrappedItem'),
+    (True, "invalid type: boolean `true`, expected struct WrappedItem"),
+    (7, "invalid type: number, expected struct WrappedItem"),
+    ([], "invalid length 0, expected struct WrappedItem with 2 elements"),
+    ([7, "always"], "invalid type: integer `7`, expected internally tagged enum ResponseItem"),
+    ({"role": "user", "content": []}, "missing field `item`"),
+    ({"retention": "always"}, "missing field `item`"),
+    ({"item": {"type": "later"}}, "missing field `retention`"),
+    ({"item": {}, "retention": "x"}, "missing field `type`"),
+    ({"retention": "x", "item": 7}, "unknown variant `x`, expected `default` or `always`"),
+    (
+        {"item": {"type": "later"}, "retention": None},
+        "invalid type: null, expected string or map",
+    ),
+    ({"item": {"type": "later"}, "retention": 7}, "invalid type: number, expected string or map"),
+    ({"item": {"type": "later"}, "retention": "default"}, None),
+    ({"type": "web_search_call", "id": 7}, "invalid type: integer `7`, expected a string"),
+    ({"type": "web_search_call", "id": None}, None),
+    ({"type": "compaction_trigger"}, None),
+    ({"type": "configuration_update"}, "missing field `reasoning`"),
+    (
+        {"type": "configuration_update", "reasoning": None},
+        "invalid type: null, expected struct ConfigurationReasoning",
+    ),
+    (
+        {"type": "reasoning", "summary": [7]},
+        "invalid type: integer `7`, expected internally tagged enum ReasoningItemReasoningSummary",
+    ),
     ({"type": 7}, "invalid type: number, expected variant identifier"),
     ({"type": None}, "invalid type: null, expected variant identifier"),
     ({"type": "message", "role": "user"}, "missing field `content`"),
@@ -254,9 +278,12 @@ def test_a_fork_of_what_holds_nothing_lets_its_source_go(client: Client) -> None
 def test_what_is_injected_is_in_the_file(mode: str, client: Client) -> None:
     thread = client.call("thread/start", historyMode=mode)["thread"]
     assert not Path(thread["path"]).exists()
-    client.call("thread/inject_items", threadId=thread["id"], items=[{"type": "later"}])
-    last = Path(thread["path"]).read_text().splitlines()[-1]
-    assert json.loads(last)["payload"] == {"type": "later"}
+    items = [{"type": "later"}, ITEM, {"item": ITEM, "retention": "always"}, [ITEM, "default"]]
+    client.call("thread/inject_items", threadId=thread["id"], items=items)
+    written = [json.loads(line) for line in Path(thread["path"]).read_text().splitlines()[-3:]]
+    assert [line["payload"] for line in written] == [ITEM] * 3  # as Codex, none of a later type
+    kept = [line.get("metadata") for line in written]
+    assert kept == [None, {"retain_across_windows": True}, {"retain_across_windows": False}]
     assert client.call("thread/resume", threadId=thread["id"])["thread"]["id"] == thread["id"]
 
 

@@ -1,5 +1,6 @@
 """``thread/search`` and ``thread/searchOccurrences`` beside what Codex 0.169 answered."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,87 @@ def test_what_is_said_while_a_server_runs_is_found(tmp_path: Path) -> None:
             file.write(encoded([event(STAMP, "agent_message", message="said just now")]))
         write(cli.home, 2, encoded(lines(2, "and SAID JUST NOW")))
         soon(lambda: found("said just now") == [thread_id(2), thread_id(1)])
+
+
+def streamed(client: Client, **params: Any) -> tuple[list[Any], dict[str, Any]]:
+    """What is told while a search goes on, and what it is answered with."""
+    asked = client.ask("thread/search/stream", **params)
+    client.told.clear()
+    result = client.answer(asked)["result"]
+    conforms("thread/search/stream", result)
+    told = [each["params"] for each in client.told if each["method"] == "thread/search/partial"]
+    assert all(each["requestId"] == asked for each in told)
+    return [hit for each in told for hit in each["data"]], result
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"searchTerm": "e"},
+        {"searchTerm": "e", "limit": 7, "sortKey": "updated_at", "sortDirection": "asc"},
+        {"searchTerm": "the", "limit": 100},
+        {"searchTerm": "nobody said that"},
+    ],
+    ids=str,
+)
+def test_a_stream_tells_first_what_it_answers_in_the_end(
+    client: Client, params: dict[str, Any]
+) -> None:
+    whole = client.call("thread/search", **params)
+    told, answer = streamed(client, **params)
+    assert answer == whole
+    assert told == answer["data"][: len(told)]
+    assert bool(told) == (len(answer["data"]) > 1)
+    if answer["nextCursor"]:
+        later = params | {"cursor": answer["nextCursor"]}
+        assert streamed(client, **later)[1] == client.call("thread/search", **later)
+
+
+@pytest.mark.parametrize("method", ["thread/search", "thread/search/stream"])
+def test_a_search_is_cancelled_by_its_method_and_id(client: Client, method: str) -> None:
+    other = {"thread/search": "thread/search/stream", "thread/search/stream": "thread/search"}
+    assert client.call(f"{method}/cancel", requestId=client.ask("thread/loaded/list")) == {}
+    line = {"id": "mine", "method": method, "params": {"searchTerm": "e", "limit": 100}}
+    for cancelled in (True, False):
+        cancel = method if cancelled else other[method]
+        client.send(json.dumps(line).encode())
+        wanted = client.ask(f"{cancel}/cancel", requestId="mine")
+        answers: dict[Any, dict[str, Any]] = {}
+        while len(answers) < 2:
+            message = client.next()
+            if "method" not in message:
+                answers[message["id"]] = message
+        assert answers[wanted]["result"] == {}
+        if not cancelled:
+            assert answers["mine"]["result"]["data"]
+            continue
+        error = answers["mine"]["error"]
+        assert (error["code"], error["message"]) == (-32600, "thread search cancelled")
+        assert error["data"]["kind"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code", "message"),
+    [
+        ("thread/search/stream", {"searchTerm": " "}, -32600, "thread/search requires a non-empty"),
+        (
+            *("thread/search/stream", {"searchTerm": "é" * 32_769}, -32602),
+            "thread/search/stream searchTerm exceeds 65536 UTF-8 bytes",
+        ),
+        (
+            *("thread/search/stream", {"searchTerm": "x", "cursor": "no"}, -32602),
+            "invalid cursor: no",
+        ),
+        ("thread/search/cancel", {}, -32600, "Invalid request: missing field `requestId`"),
+        (
+            *("thread/search/cancel", {"requestId": 1.5}, -32600),
+            "Invalid request: data did not match any variant of untagged enum RequestId",
+        ),
+    ],
+)
+def test_what_makes_no_search_is_refused_as_codex_does(
+    client: Client, method: str, params: dict[str, Any], code: int, message: str
+) -> None:
+    error = client.fail(method, **params)
+    assert error["code"] == code
+    assert error["message"].startswith(message)

@@ -155,6 +155,8 @@ def expected(connection: sqlite3.Connection, query: Query) -> list[str]:
             continue
         if row["id"] in query.excluded_ids:
             continue
+        if query.included_ids is not None and row["id"] not in query.included_ids:
+            continue
         found.append((row[f"{query.sort_key}_ms"], row["id"]))
     return [id_ for _, id_ in sorted(found, reverse=query.descending)]
 
@@ -186,6 +188,8 @@ QUERIES = (
         search=st.none()
         | st.sampled_from(["parser", "%", "_", "e", "STRASSE", "題", "#12", "", "zz"]),
         excluded_ids=st.lists(st.integers(0, 299).map(thread_id), max_size=5).map(tuple),
+        included_ids=st.none()
+        | st.lists(st.integers(0, 299).map(thread_id), max_size=60, unique=True).map(tuple),
     )
     | st.builds(
         Query,
@@ -252,6 +256,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "common search": {"search": "parser"},
     "short search": {"search": "e"},
     "excluded": {"excluded_ids": (thread_id(1),)},
+    "included": {"included_ids": (thread_id(1), thread_id(2))},
     "parent": {"parent_id": thread_id(3)},
     "ancestor": {"ancestor_id": thread_id(3)},
 }
@@ -341,6 +346,8 @@ def test_a_cursor_survives_its_journey(key_ms: int, id_: str) -> None:
         {"parent_id": thread_id(1), "ancestor_id": thread_id(2)},
         {"parent_id": "x"},
         {"excluded_ids": tuple(thread_id(n) for n in range(101))},
+        {"included_ids": tuple(thread_id(n) for n in range(101))},
+        {"included_ids": ("x",)},
     ],
 )
 def test_a_query_without_meaning_is_refused(wrong: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.server.messages import invalid_request
+from cli.server.messages import Id, invalid_request
 from cli.server.wording import bare_uuid, invalid_uuid
 from rollout.paths import parse_uuid
 from rollout.persistence import LEGACY
@@ -29,6 +29,7 @@ class Call:
 
     session: "Client"
     method: str
+    request_id: Id
     _after: list[Callable[[], None]]
 
     async def store(self) -> ThreadStore:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cli.server.messages import notification
+from cli.server.messages import Id, notification
 from cli.server.outbox import Outbox
 from cli.server.params import Initialize
 from cli.server.service import Service
@@ -26,6 +26,8 @@ class Client:
         """What it has not been told yet of what becomes of threads, once it has asked."""
         self.telling: asyncio.Task[None] | None = None
         """Tells it, if it wants that."""
+        self.searches: dict[tuple[str, Id], asyncio.Task[dict[str, Any]]] = {}
+        """Those that go on, by their method and the id of their request: they can be cancelled."""
         self._outgoing = Outbox()
         self._deaf = False
 

@@ -1,4 +1,4 @@
-"""The methods of Codex 0.169's app-server that are not served here: they need a model, an account,
+"""The methods of Codex 0.171's app-server that are not served here: they need a model, an account,
 a configuration, or what threads have besides their rollouts."""
 
 from typing import Final
@@ -45,6 +45,7 @@ process/writeStdin process/kill process/resizePty config/read externalAgentConfi
 externalAgentConfig/import externalAgentConfig/import/recordHistory
 externalAgentConfig/import/readHistories config/value/write config/batchWrite
 configRequirements/read account/read fuzzyFileSearch fuzzyFileSearch/sessionStart
-fuzzyFileSearch/sessionUpdate fuzzyFileSearch/sessionStop
+fuzzyFileSearch/sessionUpdate fuzzyFileSearch/sessionStop modelProvider/default/set
+getConversationSummary gitDiffToRemote getAuthStatus
 """
 OF_CODEX: Final = frozenset(_NAMES.split())

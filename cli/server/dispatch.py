@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.server.call import Call
 from cli.server.faults import fault_of
-from cli.server.messages import UNSUPPORTED, Fault, Request, invalid_request
+from cli.server.messages import UNSUPPORTED, Fault, Id, Request, invalid_request
 from cli.server.methods import METHODS, OF_CODEX, Method
 from cli.server.params import parsed
 from rollout.errors import RolloutError
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from cli.server.client import Client
 
 
-async def dispatch(session: "Client", request: Request, after: list[Callable[[], None]]) -> Any:
+async def dispatch(
+    session: "Client", request: Request, request_id: Id, after: list[Callable[[], None]]
+) -> Any:
     """The result of a request; ``after`` gets what is to be done when it has been sent.
 
     Raises:
@@ -35,7 +37,7 @@ async def dispatch(session: "Client", request: Request, after: list[Callable[[],
     if not session.experimental:
         _check_fields(request, method)
     try:
-        return await method.work(Call(session, request.method, after), params)
+        return await method.work(Call(session, request.method, request_id, after), params)
     except (StateError, RolloutError) as error:
         if isinstance(error, StateError):
             (await session.service.keeper()).note_lost(error)

@@ -8,8 +8,10 @@ from typing import Any, Final
 from cli import __version__
 from cli.server.params import Initialize
 
-_SPOKEN: Final = "0.169.0"
-"""The version of Codex whose protocol this is."""
+_SPOKEN: Final = "0.171.0"
+"""The version of Codex whose protocol this is. It is the newest that was measured: clients read it
+to see what they may ask for, and all that this one has for stored threads is here, while what it
+took away (an action in ``moderation``) no client can have asked for."""
 
 
 def initialized(client: Initialize, home: Path) -> dict[str, Any]:

@@ -246,7 +246,7 @@ async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
             how = "only a live thread takes items: thread/resume makes it live"
             raise Fault(INVALID_REQUEST, text, "thread_not_found", hint=how)
         items = response_lines(params.items)
-        if call.passing(thread_id) or not items:
+        if call.passing(thread_id):
             return {}  # nothing that is served could show them
         await store.append_items(thread_id, items)
         await store.persist_thread(thread_id)

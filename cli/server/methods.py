@@ -10,7 +10,8 @@ from cli.server.call import Call
 from cli.server.changes import Changes, changes
 from cli.server.codex_methods import OF_CODEX
 from cli.server.command import Command, command
-from cli.server.searches import SearchOccurrences, ThreadSearch
+from cli.server.realtime import RealtimeList, realtime_list
+from cli.server.searches import SearchCancel, SearchOccurrences, ThreadSearch
 
 __all__ = ["METHODS", "OF_CODEX", "Method"]
 
@@ -42,9 +43,13 @@ METHODS: Final[dict[str, Method]] = {
     ),
     "thread/items/read": Method(p.ItemsRead, turns.items_read, experimental=True),
     "thread/search": Method(ThreadSearch, searches.thread_search, experimental=True),
+    "thread/search/stream": Method(ThreadSearch, searches.thread_search_stream, experimental=True),
+    "thread/search/cancel": Method(SearchCancel, searches.cancel_search, experimental=True),
+    "thread/search/stream/cancel": Method(SearchCancel, searches.cancel_search, experimental=True),
     "thread/searchOccurrences": Method(
         SearchOccurrences, searches.search_occurrences, experimental=True
     ),
+    "thread/realtime/list": Method(RealtimeList, realtime_list, experimental=True),
     "thread/loaded/list": Method(p.LoadedList, stored.loaded_list),
     "thread/start": Method(p.ThreadStart, live.thread_start, experimental_fields=("historyMode",)),
     "thread/resume": Method(

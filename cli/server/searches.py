@@ -1,18 +1,22 @@
-"""Methods that look for what was said: ``thread/search``, ``thread/searchOccurrences``."""
+"""Methods that look for what was said: ``thread/search`` and its stream, how to cancel them, and
+``thread/searchOccurrences``."""
 
+import asyncio
 import json
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final, Literal
 
 from cli.server import params as p
 from cli.server.call import Call
-from cli.server.messages import UNSUPPORTED, Fault, invalid_request
+from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from rollout.errors import HistoryUnknown
 from rollout.letters import Matcher, Term, plain
 from rollout.persistence import PAGINATED
 from rollout.snippets import cut, snippet
 from rollout.spoken import history_messages, said_in
 from rollout.wire import UNKNOWN
-from state.errors import ThreadNotFound
+from state.errors import InvalidCursor, ThreadNotFound
 from state.listing import Query
 from state.search import Search
 from state.searching import search
@@ -21,6 +25,9 @@ from state.turn_pages import TooShort
 
 _OCCURRENCES = 50
 _MOST_OCCURRENCES = 1000
+_LONGEST_TERM: Final = 65_536
+_GROWTH: Final = 4
+"""A piece of a streamed page has so many times as many threads as the one before it."""
 
 
 class ThreadSearch(p.Params):
@@ -37,6 +44,12 @@ class ThreadSearch(p.Params):
     current_account_only: bool = False
 
 
+class SearchCancel(p.Params):
+    """``thread/search/cancel``, ``thread/search/stream/cancel``."""
+
+    request_id: int | str
+
+
 class SearchOccurrences(p.OneThread):
     """``thread/searchOccurrences``."""
 
@@ -48,11 +61,12 @@ class SearchOccurrences(p.OneThread):
 def _term(call: Call, text: str) -> Term:
     term = Term.of(text)
     if term is None:
-        raise invalid_request(f"{call.method} requires a non-empty searchTerm")
+        method = call.method.removesuffix("/stream")
+        raise invalid_request(f"{method} requires a non-empty searchTerm")
     return term
 
 
-async def thread_search(call: Call, params: ThreadSearch) -> dict[str, Any]:
+def _wanted(call: Call, params: ThreadSearch) -> Search:
     term = _term(call, params.search_term)
     among = Query(
         sort_key=params.sort_key or "created_at",
@@ -65,6 +79,54 @@ async def thread_search(call: Call, params: ThreadSearch) -> dict[str, Any]:
     )
     wanted = Search((term,), among)
     wanted.place()
+    return wanted
+
+
+async def thread_search(call: Call, params: ThreadSearch) -> dict[str, Any]:
+    wanted = _wanted(call, params)
+    return await _cancellable(call, _searched(call, wanted))
+
+
+async def thread_search_stream(call: Call, params: ThreadSearch) -> dict[str, Any]:
+    """As ``thread/search``, and what is found before the answer is told as it is found."""
+    if len(params.search_term.encode("utf-8", "replace")) > _LONGEST_TERM:
+        text = f"{call.method} searchTerm exceeds {_LONGEST_TERM} UTF-8 bytes"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    try:
+        wanted = _wanted(call, params)
+    except InvalidCursor as error:
+        raise Fault(INVALID_PARAMS, f"invalid cursor: {error.cursor}", "invalid_cursor") from None
+
+    def partial(data: list[dict[str, Any]]) -> None:
+        told = {"requestId": call.request_id, "data": data}
+        call.session.tell("thread/search/partial", told)
+
+    return await _cancellable(call, _streamed(call, wanted, partial))
+
+
+async def _streamed(
+    call: Call, wanted: Search, partial: Callable[[list[dict[str, Any]]], None]
+) -> dict[str, Any]:
+    """The page in pieces, of which the first are small, so that something is there soon."""
+    left, piece, cursor = wanted.among.limit, 1, wanted.among.cursor
+    whole: dict[str, Any] = {}
+    while left and (not whole or cursor is not None):
+        among = replace(wanted.among, limit=min(piece, left), cursor=cursor)
+        found = await _searched(call, replace(wanted, among=among))
+        left, piece = left - len(found["data"]), piece * _GROWTH
+        cursor = found["nextCursor"]
+        if not whole:
+            whole = found
+        else:
+            whole["data"] += found["data"]
+            whole["complete"] = whole["complete"] and found["complete"]
+        whole["nextCursor"] = cursor
+        if left and cursor is not None:
+            partial(found["data"])
+    return whole
+
+
+async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
     store = await call.store()
     keeper = await call.session.service.keeper()
     found = await search(store.index, wanted)
@@ -80,6 +142,30 @@ async def thread_search(call: Call, params: ThreadSearch) -> dict[str, Any]:
         "backwardsCursor": found.backwards_cursor,
         "complete": keeper.complete and not found.pending,
     }
+
+
+async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """The result of a search, unless its client cancels it."""
+    searches, key = call.session.searches, (call.method, call.request_id)
+    task = searches[key] = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    finally:  # whoever waits for it may be cancelled, too: then what it has open is closed first
+        if searches.get(key) is task:
+            del searches[key]
+        task.cancel()
+        await asyncio.wait([task])
+    if task.cancelled():
+        raise invalid_request("thread search cancelled", "cancelled")
+    return task.result()
+
+
+async def cancel_search(call: Call, params: SearchCancel) -> dict[str, Any]:
+    """End a search of this client; one that is unknown, or has ended, is none to be ended."""
+    task = call.session.searches.get((call.method.removesuffix("/cancel"), params.request_id))
+    if task is not None:
+        task.cancel()
+    return {}
 
 
 async def search_occurrences(call: Call, params: SearchOccurrences) -> dict[str, Any]:

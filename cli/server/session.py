@@ -88,7 +88,7 @@ class Session(Client):
         try:
             async with self._working:
                 await self._outgoing.room()  # what nobody reads is not worked out
-                value = await self._result(request, after)
+                value = await self._result(request, id_, after)
         except Fault as fault:
             await self._outgoing.put(failure(id_, fault))
         except Exception:  # noqa: BLE001 - one request that fails ends nobody's session
@@ -100,13 +100,13 @@ class Session(Client):
             for tell in after:
                 tell()
 
-    async def _result(self, request: Request, after: list[Callable[[], None]]) -> Any:
+    async def _result(self, request: Request, id_: Id, after: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
             return self._initialized(request)
         await self.service.keeper()
         from cli.server.dispatch import dispatch
 
-        return await dispatch(self, request, after)
+        return await dispatch(self, request, id_, after)
 
     def _initialized(self, request: Request) -> dict[str, Any]:
         if self.client is not None:

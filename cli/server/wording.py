@@ -13,6 +13,8 @@ _EXPECTED: Final = {
     "list_type": "a sequence",
     "dict_type": "a map",
 }
+_LONG: Final = ("afterPosition", "snapshotEnd", "requiredThroughPosition")
+"""Numbers of 64 bits."""
 _STRUCTS: Final = {
     "Initialize": ("InitializeParams", 2),
     "ClientInfo": ("ClientInfo", 3),
@@ -20,6 +22,8 @@ _STRUCTS: Final = {
     "ThreadList": ("ThreadListParams", 20),
     "ThreadRead": ("ThreadReadParams", 2),
     "ThreadSearch": ("ThreadSearchParams", 9),
+    "RealtimeList": ("ThreadRealtimeListParams", 11),
+    "SearchCancel": ("ThreadSearchCancelParams", 1),
     "SearchOccurrences": ("ThreadSearchOccurrencesParams", 4),
     "LoadedList": ("ThreadLoadedListParams", 2),
     "ThreadStart": ("ThreadStartParams", 27),
@@ -69,10 +73,13 @@ def _worded(error: ErrorDetails) -> str:
     name = str(error["loc"][-1]) if error["loc"] else ""
     if error["loc"][:2] == ("cursor", "str"):  # or else it would be an anchor
         return "data did not match any variant of untagged enum ThreadItemsListCursor"
+    if error["loc"][:1] == ("requestId",) and kind != "missing":
+        return "data did not match any variant of untagged enum RequestId"
     if kind == "missing":
         return f"missing field `{name}`"
     if kind in ("greater_than_equal", "less_than"):
-        return f"invalid value: {described(given)}, expected u32"
+        expected = "u64" if name in _LONG else "u32"
+        return f"invalid value: {described(given)}, expected {expected}"
     if kind == "literal_error":
         if not isinstance(given, str):
             return f"invalid type: {described(given)}, expected string or map"
