@@ -29,8 +29,17 @@ def recorded() -> dict[str, Answers]:
     Pages are joined, and ``"read"`` stands for turns that are those of ``read``. Answers without
     turns are left out: those on paginated threads that were not loaded (§15.5), and errors.
     """
-    found: dict[str, Answers] = json.loads(gzip.decompress((GOLD / "history.json.gz").read_bytes()))
+    found: dict[str, Answers] = json.loads(
+        gzip.decompress((GOLD / "history.json.gz").read_bytes()), object_hook=_as_of_171
+    )
     return found
+
+
+def _as_of_171(fields: dict[str, Any]) -> dict[str, Any]:
+    """An answer of 0.169 as 0.171 gives it: on these threads it has one key more."""
+    if fields.get("type") == "mcpToolCall" and "appContext" in fields:
+        return {**fields, "environmentId": None}
+    return fields
 
 
 def reduced(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the real Codex 0.169 said to the script of ``protocol/script.py``, and how that is used."""
+"""What the real Codex said to the script of ``protocol/script.py``, and how that is used."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from . import codex_app
 from .conftest import CORPUS
 from .protocol.compare import FOREIGN, differences, report
 from .protocol.dialogue import Exchange, Step, dialogue, filled
@@ -171,7 +172,7 @@ def test_differences_are_told_by_method() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("THREADKEEP_CODEX_BIN" not in os.environ, reason="needs a real Codex 0.169")
+@pytest.mark.skipif(not codex_app.is_recorded(), reason=f"needs a real Codex {codex_app.RECORDED}")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_codex_says_the_same_again(name: str, tmp_path: Path) -> None:
     home = sample_home(tmp_path / "home")

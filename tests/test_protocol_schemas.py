@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from .codex_app import RECORDED, is_recorded
 from .protocol import schemas
 from .protocol.schemas import DoesNotConform, conforms, known
 
@@ -48,7 +49,7 @@ def test_every_reference_of_the_fixture_leads_somewhere() -> None:
     assert len(text) < 300_000
 
 
-@pytest.mark.skipif("THREADKEEP_CODEX_BIN" not in os.environ, reason="needs a real Codex 0.169")
+@pytest.mark.skipif(not is_recorded(), reason=f"needs a real Codex {RECORDED}")
 def test_the_fixture_is_what_codex_gives(tmp_path: Path) -> None:
     schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path)
     assert schemas.text(schemas.cut(tmp_path)) == schemas.SCHEMA.read_text("utf-8")

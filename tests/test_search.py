@@ -321,3 +321,18 @@ def test_waste_is_dropped_by_a_rebuild(
     with closing(sqlite3.connect(index_path)) as connection:
         (last,) = connection.execute("SELECT max(doc_id) FROM said_docs").fetchone()
     assert last < 5
+
+
+@pytest.mark.parametrize("delivery", ["async", "of the future"])
+def test_an_older_index_finds_what_an_agent_sent_while_working(
+    delivery: str, home: Path, index_path: Path
+) -> None:
+    sent = event(STAMP, "agent_message", message="heads up", delivery=delivery)
+    write(home, 1, encoded([*lines(1), sent]))
+    assert looked(home, index_path, "heads") == [thread_id(1)]
+    with closing(sqlite3.connect(index_path)) as connection:
+        # As the versions left it that could not read such a message.
+        connection.execute("DELETE FROM said_docs")
+        connection.execute("UPDATE said_threads SET version = 2")
+        connection.commit()
+    assert looked(home, index_path, "heads") == [thread_id(1)]

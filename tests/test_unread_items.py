@@ -16,6 +16,7 @@ from rollout.event_items import EVENT_BUILDS
 from rollout.persistence import LEGACY, PAGINATED
 from rollout.spoken import read_spoken
 from rollout.turn_items import BUILDS
+from rollout.wire import turn_error
 
 from .histories import first_line, numbered, spell
 from .item_shapes import DISPLAYS, EVENTS, ITEMS, ODD, item, variants
@@ -191,3 +192,12 @@ def test_what_is_told_twice_is_shown_once(tmp_path: Path) -> None:
         '"userMessage"',
         '"agentMessage"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "answered"),
+    [("bio_policy", "bioPolicy"), ("cyber_policy", "cyberPolicy"), ("of_the_future", "other")],
+)
+def test_why_a_turn_failed_is_named_as_codex_does(written: str, answered: str) -> None:
+    error = turn_error({"message": "m", "codex_error_info": written})
+    assert error["codexErrorInfo"] == answered

@@ -1,4 +1,4 @@
-"""The differences between Codex 0.169's app-server and ours that are meant to be there.
+"""The differences between Codex's app-server and ours that are meant to be there.
 
 Each is told in docs/differences.md, under the words of its :attr:`Known.told`.
 """
@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from tests.codex_app import RECORDED
 
 from .compare import ABSENT, Difference, report
 
@@ -232,8 +234,8 @@ KNOWN: Final = (
         "thread/.*",
         "result",
         r"result\.thread\.cliVersion",
-        _is("0.169.0"),
-        lambda found: found != "0.169.0",
+        _is(RECORDED),
+        lambda found: found != RECORDED,
         _MADE_HERE + "|.*(?:fork|unarchive).*",
     ),
     Known(
@@ -241,8 +243,8 @@ KNOWN: Final = (
         _BEGINS,
         "params",
         r"thread/started\.params\.thread\.cliVersion",
-        _is("0.169.0"),
-        lambda found: found != "0.169.0",
+        _is(RECORDED),
+        lambda found: found != RECORDED,
         _MADE_HERE + "|.*fork.*",
     ),
     # Turns
@@ -271,7 +273,14 @@ KNOWN: Final = (
         found=_is([], ["thread/status/changed"], ["thread/started"]),
     ),
     # Lists
-    Known("`complete`", _LIST, "result", r"result\.complete", _is(ABSENT), _is(True, False)),
+    Known(
+        "`complete`",
+        f"{_LIST}|thread/search/stream",
+        "result",
+        r"result\.complete",
+        _is(ABSENT),
+        _is(True, False),
+    ),
     Known(
         "cursors",
         _LIST,
@@ -370,6 +379,15 @@ KNOWN: Final = (
         _NULL,
         _text("Named once: .*"),
         "(?:read|read resumed|resume) paginated(?: with turns)?",
+    ),
+    Known(
+        "names of paginated threads",
+        _LIST,
+        "result",
+        _OF_A_THREAD + "name",
+        _NULL,
+        _text("Named once: .*"),
+        "list: (?:one of )?two by (?:their|its) ids?",
     ),
     Known(
         "`updatedAt`, `recencyAt`",

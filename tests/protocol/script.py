@@ -118,6 +118,10 @@ def _handshake() -> Iterator[Step]:
     unasked: list[tuple[str, dict[str, Any]]] = [
         ("thread/memoryMode/set", {"threadId": PAGINATED, "mode": "enabled"}),
         ("thread/search", {"searchTerm": "x"}),
+        ("thread/search/stream", {"searchTerm": "x"}),
+        ("thread/search/cancel", {"requestId": 1}),
+        ("thread/search/stream/cancel", {"requestId": 1}),
+        ("thread/realtime/list", {"threadId": UNKNOWN}),
         ("thread/list", {"ancestorThreadId": UNKNOWN}),
         ("thread/list", {"parentThreadId": None, "limit": 1}),
         ("thread/start", {"historyMode": "legacy"}),
@@ -161,6 +165,11 @@ def _refusals() -> Iterator[Step]:
         ("thread/list", {"archived": "yes"}),
         ("thread/list", {"cwd": 7}),
         ("thread/list", {"excludedThreadIds": ["no-id"]}),
+        ("thread/list", {"excludedThreadIds": ["no-id"] * 101}),
+        ("thread/list", {"includedThreadIds": ["no-id"]}),
+        ("thread/list", {"includedThreadIds": [LEGACY] * 101}),
+        ("thread/list", {"includedThreadIds": ["no-id"], "excludedThreadIds": ["", ""]}),
+        ("thread/list", {"includedThreadIds": 7}),
         ("thread/list", {"originators": ["x"]}),
         ("thread/list", {"projectId": "no-project"}),
         ("thread/list", {"sectionId": "no-section"}),
@@ -186,9 +195,28 @@ def _refusals() -> Iterator[Step]:
         ("thread/fork", {"threadId": PAGINATED, "lastTurnId": "a", "beforeTurnId": "b"}),
         ("thread/memoryMode/set", {"threadId": LEGACY, "mode": "other"}),
         ("thread/metadata/update", {"threadId": LEGACY, "projectId": "no-project"}),
+        ("thread/search/stream", {"searchTerm": " "}),
+        ("thread/search/stream", {"searchTerm": "x", "cursor": "no-cursor"}),
+        ("thread/search/cancel", {}),
+        ("thread/search/cancel", {"requestId": None}),
+        ("thread/search/cancel", {"requestId": "no-request"}),
+        ("thread/search/stream/cancel", {"requestId": 1.5}),
+        ("thread/search/stream/cancel", {"requestId": 1}),
+        ("thread/realtime/list", {"threadId": UNKNOWN}),
+        ("thread/realtime/list", {"threadId": LEGACY}),
+        ("thread/realtime/list", {"threadId": PAGINATED, "limit": 0}),
+        ("thread/realtime/list", {"threadId": PAGINATED, "limit": 501}),
+        ("thread/realtime/list", {"threadId": PAGINATED, "cursor": "no-cursor"}),
+        ("thread/realtime/list", {"threadId": PAGINATED, "eventId": "no-event"}),
+        ("thread/realtime/list", {"threadId": PAGINATED, "afterPosition": -1}),
+        (
+            "thread/realtime/list",
+            {"threadId": PAGINATED, "fromObservedAtMs": 2, "toObservedAtMs": 2},
+        ),
+        ("thread/realtime/list", {"threadId": PAGINATED, "snapshotEnd": 5}),
     ]
     for method, params in ill_typed:
-        fields = " ".join(f"{key}={params[key]}" for key in params if key != "threadId")
+        fields = " ".join(f"{key}={params[key]}" for key in params if key != "threadId")[:200]
         of = {LEGACY: " of legacy", PAGINATED: " of paginated"}.get(params.get("threadId", ""), "")
         yield _ask(at, f"{method}{of} with {fields}", method, params)
 
@@ -223,6 +251,13 @@ def _lists() -> Iterator[Step]:
         "children": {"parentThreadId": SPAWN_PARENT},
         "descendants": {"ancestorThreadId": SPAWN_PARENT},
         "children of nobody": {"parentThreadId": UNKNOWN},
+        "two by their ids": {"includedThreadIds": [LEGACY, PAGINATED]},
+        "one of two by its id": {
+            "includedThreadIds": [LEGACY, PAGINATED.upper()],
+            "excludedThreadIds": [LEGACY],
+        },
+        "none by its id": {"includedThreadIds": []},
+        "an executed one by its id": {"includedThreadIds": [LEGACY], "sourceKinds": ["exec"]},
         "no folder": {"cwd": []},
         "another folder": {"cwd": "/nowhere"},
         "a term": {"searchTerm": "fork"},
@@ -234,6 +269,8 @@ def _lists() -> Iterator[Step]:
     }
     for name, params in some.items():
         yield _ask(at, f"list: {name}", "thread/list", every | params)
+    nowhere = {"searchTerm": "that is nowhere at all"}
+    yield _ask(at, "stream: a term that is nowhere", "thread/search/stream", nowhere)
 
 
 def _reads() -> Iterator[Step]:
@@ -278,6 +315,10 @@ def _live(kind: str, mode: dict[str, Any]) -> Iterator[Step]:
     yield _ask(at, f"{name}: inject half an item", "thread/inject_items", the | bad)
     odd = {"items": [{"type": "of_the_future", "x": 1}]}
     yield _ask(at, f"{name}: inject an unknown item", "thread/inject_items", the | odd)
+    for retention in ("x", "always"):
+        kept = {"items": [{"item": ITEM, "retention": retention}]}
+        step = f"{name}: inject with retention {retention}"
+        yield _ask(at, step, "thread/inject_items", the | kept)
     yield _ask(at, f"{name}: inject", "thread/inject_items", the | {"items": [ITEM]})
     yield _ask(at, f"{name}: read after inject", "thread/read", the)
     yield _ask(at, f"{name}: read turns after inject", "thread/read", the | {"includeTurns": True})
