@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cli.server.methods import METHODS, OF_CODEX
+
 from . import codex_app
 from .conftest import CORPUS
 from .protocol.compare import FOREIGN, differences, report
@@ -179,3 +181,11 @@ def test_codex_says_the_same_again(name: str, tmp_path: Path) -> None:
     told = dialogue(command(os.environ["THREADKEEP_CODEX_BIN"]), home, SCRIPTS[name]())
     found = differences(golden(name), told)
     assert not found, report(found)
+
+
+def test_every_method_of_codex_is_served_or_refused_as_unsupported() -> None:
+    [refusal] = [one for one in RECORDED if one["step"] == "unknown method"]
+    _, *known_there = re.findall("`([^`]+)`", refusal["error"]["message"])
+    assert len(known_there) > 100
+    assert not {*known_there} - {*METHODS, *OF_CODEX, "initialize"}
+    assert not OF_CODEX & METHODS.keys()
