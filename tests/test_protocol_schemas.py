@@ -51,5 +51,5 @@ def test_every_reference_of_the_fixture_leads_somewhere() -> None:
 
 @pytest.mark.skipif(not is_recorded(), reason=f"needs a real Codex {RECORDED}")
 def test_the_fixture_is_what_codex_gives(tmp_path: Path) -> None:
-    schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path)
+    schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path, "--experimental")
     assert schemas.text(schemas.cut(tmp_path)) == schemas.SCHEMA.read_text("utf-8")

@@ -116,10 +116,22 @@ class Connection:
             self._process.kill()
             self._process.wait()
             status = "killed"
+        self._close()
+        return status
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._close()
+
+    def _close(self) -> None:
         self._reader.join()
         assert self._process.stdout
         self._process.stdout.close()
-        return status
 
 
 class Names:

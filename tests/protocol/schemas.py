@@ -107,9 +107,10 @@ def cut(generated: Path) -> dict[str, Any]:
     }
 
 
-def generate(binary: str, target: Path) -> None:
-    """Let a Codex write its schemas to the folder ``target``."""
-    command = [binary, "app-server", "generate-json-schema", "--experimental", "--out", str(target)]
+def generate(binary: str, target: Path, *options: str) -> None:
+    """Let a Codex write its schemas to the folder ``target``: the stable ones, unless ``options``
+    have ``--experimental``."""
+    command = [binary, "app-server", "generate-json-schema", *options, "--out", str(target)]
     subprocess.run(command, check=True, capture_output=True)
 
 
