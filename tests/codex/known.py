@@ -126,6 +126,21 @@ HERE: Final = (
         "result",
         r"result\.data\[\]\.snippet",
     ),
+    Known(
+        "asynchronous messages of an agent",
+        "thread/search",
+        "result",
+        r"result\.data\[\]",
+        _absent,
+        steps="for 'Heads up': every_model paginated .*",
+    ),
+    Known(
+        "asynchronous messages of an agent",
+        "thread/searchOccurrences",
+        "result",
+        r"result\.data\.length",
+        steps="every_model paginated .*",
+    ),
 )
 
 
