@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-RECORDED: Final = (Path(__file__).parent / "fixtures/codex/version.txt").read_text("utf-8").strip()
+_RECORD: Final = Path(__file__).parent / "fixtures" / "codex" / "recorded.json"
+RECORDED: Final[str] = json.loads(_RECORD.read_text("utf-8"))["version"]
 """The version whose answers and schemas are recorded: the newest that was measured. What older ones
 answer otherwise is no fixture: docs/differences.md tells."""
 
