@@ -20,6 +20,7 @@ from rollout.lines import open_rollout
 from rollout.persistence import LEGACY, PAGINATED, Item
 from rollout.turns import Turn
 from rollout.understood import ABORTED
+from rollout.wanted import check_wanted
 from rollout.whole import whole_file
 
 _COPIED_BYTES: Final = 256 * 1024
@@ -211,6 +212,7 @@ def _copy(path: Path, count: int, file: BinaryIO) -> None:
     last = b"\n"
     with open_rollout(path) as stream:
         while count and (got := stream.readinto(view[:count])):
+            check_wanted()
             file.write(view[:got])
             last = bytes(view[got - 1 : got])
             count -= got

@@ -24,6 +24,7 @@ import orjson
 
 from rollout.damage import Damage
 from rollout.paths import COMPRESSED_SUFFIX
+from rollout.wanted import check_wanted
 
 HEAD_BYTES: Final = 512
 """A line is judged when this much of it is known, or all of it."""
@@ -120,6 +121,7 @@ class LineReader:
         counted: bytes | None = None  # ... but counted, with this ordinal
         unusable = ""  # ... or cannot be used, and why
         while got := stream.readinto(view[have:]):
+            check_wanted()
             end = have + got
             start, search = 0, have
             places: list[tuple[int, int]] = []

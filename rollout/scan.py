@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from rollout.errors import HomeNotFound
 from rollout.paths import ROOTS
+from rollout.wanted import check_wanted
 
 AWAY: Final = "cannot be looked at"
 """How the reason begins where a file or folder is there, but the system tells no more of it: a
@@ -77,6 +78,7 @@ def _walk(root: str, relative: str) -> Iterator[FoundFile]:
 
 def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]]:
     """Files of one folder, and (path, relative path) of its folders, newest name first."""
+    check_wanted()
     try:
         with os.scandir(folder) as found:
             entries = list(found)

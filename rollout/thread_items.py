@@ -22,6 +22,7 @@ from rollout.persistence import PAGINATED, Item
 from rollout.replay import decompressed
 from rollout.shapes import Fields
 from rollout.turns import IN_PROGRESS, INTERRUPTED, Turn
+from rollout.wanted import check_wanted
 from rollout.wire import UNKNOWN, item_of
 
 View = Literal["notLoaded", "summary", "full"]
@@ -61,6 +62,7 @@ class LineFile:
 
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
+        check_wanted()
         data = self._bytes(offset)
         line = None if data is None else parse_line(Line(offset, data), images=self._images)
         return None if isinstance(line, BadLine) else line

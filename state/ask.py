@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rollout.wanted import NotWanted, check_wanted, is_wanted
 from state.engine import translate, translated
 from state.errors import (
     SQLITE_ERRORS,
@@ -94,8 +95,9 @@ class Answer:
 
 
 @contextmanager
-def ask(path: Path, sql: str) -> Iterator[Answer]:
-    """The answer of the index at ``path`` to one statement that only reads.
+def ask(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[Answer]:
+    """The answer of the index at ``path`` to one statement that only reads, with no text or blob
+    beyond so many bytes.
 
     Rows are read as they are taken: what fails then is raised then.
 
@@ -103,16 +105,17 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
         InvalidSql: it is no such statement, or SQLite refuses it.
         StateError: the index cannot be read; see :func:`reading`.
         KeyboardInterrupt: also in the middle of a long statement.
+        NotWanted: nobody waits for it any more, also in the middle of a long statement.
     """
     with reading(path) as connection:
         connection.execute("PRAGMA query_only = ON")
         for table in _VIRTUAL_TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 0").fetchall()
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, largest)
         connection.set_authorizer(_authorized)
         # Python can only look at signals while it runs: here, in the middle of a statement.
-        connection.set_progress_handler(lambda: None, 10_000)
+        connection.set_progress_handler(lambda: not is_wanted(), 10_000)
         try:
             cursor = connection.execute(sql)
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
@@ -125,7 +128,9 @@ def ask(path: Path, sql: str) -> Iterator[Answer]:
 
 def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
     try:
-        yield from cursor
+        for row in cursor:
+            check_wanted()
+            yield row
     except SQLITE_ERRORS as error:
         raise _told(path, error) from error
 
@@ -133,7 +138,7 @@ def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
 def _told(path: Path, error: Exception) -> BaseException:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name == "SQLITE_INTERRUPT":
-        return KeyboardInterrupt()
+        return KeyboardInterrupt() if is_wanted() else NotWanted()
     if name == "SQLITE_AUTH":
         return InvalidSql(f"only reading is allowed here ({error})")
     ours = not name.startswith(_REFUSED) and (name or isinstance(error, UnicodeDecodeError))

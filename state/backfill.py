@@ -6,7 +6,6 @@ was committed is never read again: whoever claims next compares the files with t
 goes on with the rest. At the end rows whose file is gone are pruned.
 """
 
-import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
@@ -165,7 +164,9 @@ class _Job:
         if await read_ledger(self._database):
             return None
         found = scan_home(self._home)
-        first = await asyncio.to_thread(lambda: list(itertools.islice(found, _FIRST_FILES)))
+        first = await self._database.workers.run(
+            lambda: list(itertools.islice(found, _FIRST_FILES))
+        )
         start = compare(first, {})
         context = load_context(self._home)
         async for batch, outcomes in read_batches(
@@ -177,7 +178,9 @@ class _Job:
                 await self._checkpoint(connection, batch)
             self._tell()
         ledger = await read_ledger(self._database)
-        changes = await asyncio.to_thread(lambda: compare(itertools.chain(first, found), ledger))
+        changes = await self._database.workers.run(
+            lambda: compare(itertools.chain(first, found), ledger)
+        )
         done = set(start.to_read)
         changes.to_read = [file for file in changes.to_read if file not in done]
         return changes

@@ -1,6 +1,5 @@
 """One thread as its files are now, whether or not the index has read them so."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +69,9 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
         readable = [path for path in paths if path not in unreadable]
         notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
         return CurrentThread(thread_id, row | {"name": name}, readable, notes, gone)
-    outcomes = await asyncio.to_thread(lambda: [extract_file(index.home, path) for path in paths])
+    outcomes = await index.database.workers.run(
+        lambda: [extract_file(index.home, path) for path in paths]
+    )
     held = [o for o in outcomes if isinstance(o, Extracted) and o.facts.id == thread_id]
     if not held:
         notes += [unreadable_file(file) for file in outcomes if isinstance(file, Unusable)]

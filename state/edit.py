@@ -7,9 +7,9 @@ that fails, the change stands all the same and says so. ``sqlite_home`` is what
 ``CODEX_SQLITE_HOME`` names, ``live`` has the recorders of this process, by their threads.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ async def set_name(
     if dry_run:
         return Changed(row["id"]), name
     with home_written(index.home):
-        await asyncio.to_thread(append_name, index.home, row["id"], name)
+        await index.database.workers.finish(partial(append_name, index.home, row["id"], name))
     indexed = await name_settled(index) if settle else True
     return await _told(index, Changed(row["id"], indexed), {"name": name}, sqlite_home), name
 
@@ -247,7 +247,9 @@ async def _told(
     index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
     database = codex_database(index.home, sqlite_home)
-    untold = await asyncio.to_thread(tell_codex, database, changed.thread_id, facts)
+    untold = await index.database.workers.finish(
+        partial(tell_codex, database, changed.thread_id, facts)
+    )
     return replace(changed, untold=untold)
 
 
@@ -257,8 +259,8 @@ async def _append(
     path = row["rollout_path"]
     with home_written(index.home / path):
         if recorder is None:
-            written = await asyncio.to_thread(
-                append_meta, index.home, index.home / path, row["id"], changes
+            written = await index.database.workers.finish(
+                partial(append_meta, index.home, index.home / path, row["id"], changes)
             )
         else:
             await recorder.amend(changes)

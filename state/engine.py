@@ -7,7 +7,9 @@ import time
 import traceback
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from queue import Empty, Full, Queue
 from typing import Final
 
 import sqlalchemy as sa
@@ -17,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from rollout.wanted import check_wanted, is_wanted
 from state.errors import (
     SQLITE_ERRORS,
     IndexBusy,
@@ -33,6 +36,7 @@ from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
 from state.unbroken import unbroken
+from state.workers import Workers
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a writer waits for another one, in seconds."""
@@ -41,6 +45,14 @@ AT_ONCE_S: Final = 0.005
 """How long the event loop may be held up for an answer, in seconds."""
 _OPERATIONS: Final = 1_000
 """Between two looks at the clock, in instructions of SQLite's: some 20 microseconds."""
+_MANY_OPERATIONS: Final = 100_000
+"""Between two looks whether an answer is still wanted: some milliseconds."""
+_MOST_READERS: Final = 4
+_MOST_WORKERS: Final = 6
+"""Threads at a time. What waits costs nothing; each more would want another core."""
+_MOST_CONNECTIONS: Final = 4
+"""At a time, of SQLAlchemy's; all but one are closed after use. SQLite keeps the descriptors of
+closed ones for the next ones, as long as another one is open."""
 _NOT_WRITABLE: Final = (
     "SQLITE_READONLY",
     "SQLITE_CANTOPEN",
@@ -61,7 +73,10 @@ class Database:
         self._readers = engine
         self._writers = engine.execution_options(begin="IMMEDIATE")
         self._waits = True
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: Queue[sqlite3.Connection] = Queue(1)
+        self._reading = Workers(_MOST_READERS)
+        self.workers = Workers(_MOST_WORKERS)
+        """For reading files beside the event loop."""
         self._quick: sqlite3.Connection | None = None
         self._late_at = 0.0
         self._closed = False
@@ -130,23 +145,48 @@ class Database:
         own, which costs more than the statements do.
         """
         with self._in_use():
-            return await self._run_in_thread(steps)
+            return await self._reading.run(partial(self.run_here, steps))
 
-    async def _run_in_thread(self, steps: Steps[Result]) -> Result:
-        connection = self._idle.pop() if self._idle else None
-        work = asyncio.ensure_future(asyncio.to_thread(self._run, steps, connection))
-        try:
-            with translated(self.path):
-                result, used = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if connection is not None:
-                connection.interrupt()
-            await asyncio.wait({work})
-            if work.exception() is None:
-                self._idle.append(work.result()[1])
-            raise
-        self._idle.append(used)
+    def run_here(self, steps: Steps[Result]) -> Result:
+        """As :meth:`run`, for who is in a thread already.
+
+        Raises:
+            NotWanted: nobody waits for it any more.
+        """
+        with translated(self.path), self._reader() as connection:
+            try:
+                connection.execute("BEGIN")
+                result = run(steps, connection)
+                connection.execute("COMMIT")
+            except sqlite3.OperationalError:
+                check_wanted()
+                raise
         return result
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection for this thread alone. One is kept for the next thread, as it knows the
+        schema already; it is closed if anything went wrong."""
+        if self._closed:
+            raise IndexUnavailable(self.path, "it was closed here")
+        try:
+            connection = self._idle.get_nowait()
+        except Empty:
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            connection.set_progress_handler(lambda: not is_wanted(), _MANY_OPERATIONS)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            self._idle.put_nowait(connection)
+        except Full:
+            connection.close()
+        if self._closed:
+            self._close_idle()
 
     def at_once(self, steps: Steps[Result]) -> Result | None:
         """What :meth:`run` would give, without the journey to a thread, which costs as much as a
@@ -172,22 +212,6 @@ class Database:
     def _is_late(self) -> bool:
         return time.monotonic() > self._late_at
 
-    def _run(
-        self, steps: Steps[Result], connection: sqlite3.Connection | None
-    ) -> tuple[Result, sqlite3.Connection]:
-        if connection is None:
-            connection = sqlite3.connect(
-                self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-        try:
-            connection.execute("BEGIN")
-            result = run(steps, connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        return result, connection
-
     async def close(self) -> None:
         """Close all connections, when what is under way has come to its end: one that was left
         open would keep its lock, so that nobody could make the index anew."""
@@ -198,10 +222,14 @@ class Database:
                     self._unused.clear()
                     await self._unused.wait()
         await self._readers.dispose()
-        while self._idle:
-            self._idle.pop().close()
+        self._close_idle()
         if self._quick is not None:
             self._quick.close()
+
+    def _close_idle(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
 
 
 def journal_mode(path: Path) -> str:
@@ -226,6 +254,9 @@ async def open_database(
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args={"timeout": patience_s, "cached_statements": 256},
+        pool_size=1,
+        max_overflow=_MOST_CONNECTIONS - 1,
+        pool_timeout=None,  # whoever waits too long is cancelled
     )
     journal = journal_mode(path)
 

@@ -1,8 +1,8 @@
 """Why a thread is listed or not, here and in the picker of Codex 0.169: every reason, with its
 evidence and what to do about it. Reads files and databases, and changes none of them."""
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -99,7 +99,7 @@ async def explain(
     """
     home = index.home
     changes = await index.pending()
-    context = await asyncio.to_thread(load_context, home)
+    context = await index.database.workers.run(partial(load_context, home))
     picker = Picker(cwd, context.default_provider)
     database = codex_database(home, sqlite_home)
     known = Known(index, changes, context.names, database, picker)
@@ -123,26 +123,27 @@ async def explain(
 async def _explain_file(known: Known, path: str) -> Explanation:
     home = known.index.home
     if not path.startswith(tuple(f"{root}/" for root in ROOTS)):
-        return await _explain_outside(home, path)
+        return await _explain_outside(known, path)
     found = stat_file(home, path)
     shown = storable(path)
     ignored = next((file.ignored for file in known.changes.ignored if file.path == shown), None)
     ignored = ignored or await _reason_in_ledger(known.index, shown) or (found and found.ignored)
     if ignored:
         return _no_thread(shown, "ignored", f"it is no rollout: {ignored}")
-    outcome = await asyncio.to_thread(extract_file, home, path)
+    outcome = await known.index.database.workers.run(partial(extract_file, home, path))
     if isinstance(outcome, Unusable):
         return Explanation(None, path, (unreadable_file(outcome),))
     return await _explain_thread(known, outcome.facts.id, path)
 
 
-async def _explain_outside(home: Path, path: str) -> Explanation:
+async def _explain_outside(known: Known, path: str) -> Explanation:
+    home = known.index.home
     evidence = f"the file lies neither below sessions nor below archived_sessions of {home}"
     full = home / path  # absolute paths stay what they are
     found = stat_file(home, path)
     if found and found.ignored:
         return _no_thread(path, "outside_home", f"{evidence}; it is {found.ignored}")
-    outcome = await asyncio.to_thread(extract_file, full.parent, full.name)
+    outcome = await known.index.database.workers.run(partial(extract_file, full.parent, full.name))
     if isinstance(outcome, Unusable):
         return _no_thread(path, "outside_home", f"{evidence}; {outcome.reason}")
     evidence += f"; it holds thread {outcome.facts.id}"
@@ -164,14 +165,16 @@ async def _reason_in_ledger(index: ThreadIndex, path: str) -> str | None:
 async def _explain_thread(known: Known, thread_id: str, asked: str | None = None) -> Explanation:
     home = known.index.home
     thread = await read_thread(known, thread_id, asked)
-    answer = await asyncio.to_thread(ask_codex, known.database, thread_id)
+    answer = await known.index.database.workers.run(partial(ask_codex, known.database, thread_id))
     if thread.row is None:
         reasons = thread.notes
         if not any(reason.hides for reason in reasons):
             reasons = [await _missing(known, thread, answer), *reasons]
         return Explanation(thread_id, asked or reasons[0].path, tuple(reasons))
     own = str(thread.row["rollout_path"])
-    hidden = await asyncio.to_thread(_hidden_files, home, thread, known.picker)
+    hidden = await known.index.database.workers.run(
+        partial(_hidden_files, home, thread, known.picker)
+    )
     shown = {path for path, found in hidden.items() if not found}
     others = {path: role(path, own) for path in thread.paths if path != own}
     main = max(hidden, key=precedence)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -12,10 +13,12 @@ from typing import Final
 from rollout.extract import Earlier, Extracted, Unusable
 from rollout.fold import LONGEST_TEXT
 from rollout.worker import extract_many, start_worker
+from state.workers import Workers
 
 POOL_FROM_FILES: Final = 1000
 """From so many files on, starting processes costs less than it saves (measured)."""
 _TASK_FILES: Final = 50
+_MOST_THREADS: Final = 2
 
 
 def worker_pool() -> ProcessPoolExecutor | None:
@@ -36,6 +39,7 @@ class Extractor:
         self._home = str(home)
         self._longest = longest
         self._pool: ProcessPoolExecutor | None = None
+        self._threads = Workers(_MOST_THREADS)
 
     async def __aenter__(self) -> "Extractor":
         return self
@@ -60,7 +64,8 @@ class Extractor:
         """The outcomes of ``paths``, in their order."""
         items = [(path, earlier.get(path)) for path in paths]
         if self._pool is None:
-            return await asyncio.to_thread(extract_many, self._home, items, self._longest)
+            work = partial(extract_many, self._home, items, self._longest)
+            return await self._threads.run(work)
         loop = asyncio.get_running_loop()
         tasks = [
             loop.run_in_executor(

@@ -1,8 +1,8 @@
 """What goes with a thread when its files are moved, and who cannot do without it."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -98,7 +98,7 @@ async def needs(index: ThreadIndex) -> list[Need]:
         found = [Need(*row, "is attached to it") for row in await connection.execute(attached)]
         segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
     for path in segments:
-        outcome = await asyncio.to_thread(extract_file, index.home, path)
+        outcome = await index.database.workers.run(partial(extract_file, index.home, path))
         if isinstance(outcome, Extracted) and outcome.facts.history_base:
             begun.append((outcome.facts.id, outcome.facts.history_base))
     for thread_id, text in begun:

@@ -1,9 +1,9 @@
 """Make a new thread that begins as another one did: its file, its name, its row."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ async def fork_thread(
         raise UnsupportedHistory(row["id"], row["history_mode"])
     path = index.home / row["rollout_path"]
     with home_written(path):
-        meta = await asyncio.to_thread(source_meta, path)
+        meta = await index.database.workers.run(partial(source_meta, path))
     details = await index.details(row["id"])
     thread = begun_as(details, meta, source, thread_source=thread_source, cwd=cwd)
     git = await git_facts(thread.cwd) if Path(thread.cwd).is_dir() else None
@@ -103,7 +103,7 @@ async def fork_thread(
                     raise
 
     with home_written(index.home):
-        await asyncio.to_thread(write)
+        await index.database.workers.run(write)
     indexed = dry_run or await reread_file(index, made)
     if settle and name is not None and not dry_run:
         indexed = await name_settled(index) and indexed

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -340,13 +341,14 @@ class ThreadIndex:
         async with self.database.read() as connection:
             earlier = await rows.earlier_folds(connection, {path: path for path in changed})
         items = [(path, earlier.get(path)) for path in changed]
-        outcomes = await asyncio.to_thread(extract_many, str(self.home), items)
+        reading = self.database.workers
+        outcomes = await reading.run(partial(extract_many, str(self.home), items))
         async with self.database.write() as connection:
             await store_files(connection, outcomes, context, gone)
             stored = await forget_files(connection, gone)
         if stored.reread:
             again = [(path, None) for path in stored.reread]
-            others = await asyncio.to_thread(extract_many, str(self.home), again)
+            others = await reading.run(partial(extract_many, str(self.home), again))
             async with self.database.write() as connection:
                 await store_files(connection, others, context)
         return bool(gone)

@@ -6,13 +6,13 @@ Codex's own database (:mod:`state.codex_tell`) says where.
 ``<index>.moves.lock`` is held by whoever moves; a file in the folder that nobody is at is left.
 """
 
-import asyncio
 import json
 import os
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -78,11 +78,12 @@ async def move_all(
     Raises:
         FileUnusable: the journal cannot be written; nothing was moved.
     """
-    entry = await asyncio.to_thread(_put_down, database.path, home, groups, codex)
-    moved = await asyncio.to_thread(_move, home, groups, codex)
+    workers = database.workers
+    entry = await workers.finish(partial(_put_down, database.path, home, groups, codex))
+    moved = await workers.finish(partial(_move, home, groups, codex))
     await _settle(database, home, groups, moved)
     if not moved.left:
-        await asyncio.to_thread(_strike, entry)
+        await workers.finish(partial(_strike, entry))
     return moved.failed
 
 
@@ -102,7 +103,7 @@ async def _finish(database: Database, home: Path) -> list[str]:
             except (OSError, WriterActive) as error:
                 problems.append(str(error))
                 continue
-            moved = await asyncio.to_thread(_move_again, home, groups, codex)
+            moved = await database.workers.finish(partial(_move_again, home, groups, codex))
             await _settle(database, home, groups, moved)
         problems += moved.left
         if moved.untold:

@@ -23,6 +23,7 @@ import orjson
 
 from rollout.paths import parse_uuid
 from rollout.source import SOURCE_KINDS, kinds_selected
+from rollout.wanted import check_wanted
 from state.aliases import ALIASES_SQL, origins
 from state.cursor import LAST_ID, Cursor, decode
 from state.errors import InvalidQuery, Malformed
@@ -573,6 +574,7 @@ def run(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
     try:
         request = next(steps)
         while True:
+            check_wanted()
             request = steps.send(connection.execute(*request).fetchall())
     except StopIteration as done:
         result: Result = done.value

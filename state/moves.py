@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -151,8 +152,8 @@ async def move_threads(
     done: set[str] = set()
     asked = list(dict.fromkeys(thread_ids))
     waiting = iter(asked)
-    codex = await asyncio.to_thread(codex_database, index.home, sqlite_home)
-    refused = await asyncio.to_thread(refusal, codex, dry_run=dry_run)
+    codex = await index.database.workers.run(partial(codex_database, index.home, sqlite_home))
+    refused = await index.database.workers.run(partial(refusal, codex, dry_run=dry_run))
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
         work = _Batch(index, action, batch, done, live, codex, refused)
         if dry_run:
@@ -210,7 +211,9 @@ class _Batch:
                 going = self._going()
                 if not all(locked.issuperset(group.thread_ids) for _, group in going):
                     # Look again: until it was locked, one may have been written or have spawned.
-                    await asyncio.to_thread(_lock, home, going, locked, set(self._live), held)
+                    await self._index.database.workers.finish(
+                        partial(_lock, home, going, locked, set(self._live), held)
+                    )
                 elif not await self._end_recorders(going, locked, held):
                     break
             if not going:

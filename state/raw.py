@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from rollout.damage import Damage
@@ -47,11 +48,15 @@ async def raw_search(
         if pool is not None:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         parts = [rows[start : start + _TASK_FILES] for start in range(0, len(rows), _TASK_FILES)]
-        tasks = [
-            loop.run_in_executor(
-                pool, raw_many, str(index.home), _paths(part), list(terms), most_hits
-            )
+        works = [
+            partial(raw_many, str(index.home), _paths(part), list(terms), most_hits)
             for part in parts
+        ]
+        tasks = [
+            asyncio.ensure_future(
+                loop.run_in_executor(pool, work) if pool else index.database.workers.run(work)
+            )
+            for work in works
         ]
         try:
             for part, task in zip(parts, tasks, strict=True):

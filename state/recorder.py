@@ -7,6 +7,7 @@ written is kept and tried again with the next items and at each flush.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from rollout.persistence import Item, begins_history, persisted
 from rollout.replay import FileSource, MemorySource, RolloutSource
 from rollout.writer_lock import WriterLock
 from state.errors import RecorderClosed, RecorderFailed
+from state.workers import Workers
 
 MOST_WAITING: Final = 20_000
 """Items that may wait for the disk before :meth:`RolloutRecorder.append` waits too."""
@@ -32,6 +34,7 @@ class RolloutRecorder:
         lock: WriterLock,
         appender: RolloutAppender,
         source: MemorySource | FileSource,
+        workers: Workers,
         *,
         began_at: int = 0,
         late: "asyncio.Task[dict[str, Any]] | None" = None,
@@ -49,6 +52,7 @@ class RolloutRecorder:
         self.began_at = began_at
         """How many bytes the file had when this began: what comes later was recorded here."""
         self._source = source
+        self._workers = workers
         self._history = history
         self._lock: WriterLock | None = lock
         self._appender = appender
@@ -152,7 +156,9 @@ class RolloutRecorder:
         """
         async with self._amending:  # each goes on from the one before
             await self.persist()
-            line = await asyncio.to_thread(amended_meta, self.path, self.thread_id, changes)
+            line = await self._workers.finish(
+                partial(amended_meta, self.path, self.thread_id, changes)
+            )
             await self.append([line])
             await self.flush(durable=True)
 
@@ -225,12 +231,8 @@ class RolloutRecorder:
 
     async def _write(self, *, durable: bool) -> None:
         lines, self._lines = self._lines, []
-        work = asyncio.create_task(asyncio.to_thread(self._appender.write, lines, durable=durable))
         try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait({work})  # never leave a write behind that nobody waits for
-            raise
+            await self._workers.finish(partial(self._appender.write, lines, durable=durable))
         finally:
             wrote = self._follow()
             if wrote and self._written is not None:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -196,7 +197,7 @@ class _Job:
         if self._pool is None and news >= _POOL_FROM_BYTES:
             self._pool = worker_pool()
         if self._pool is None:
-            found = await asyncio.to_thread(read_many, home, items)
+            found = await self._index.database.workers.run(partial(read_many, home, items))
         else:
             parts = [
                 loop.run_in_executor(
@@ -211,7 +212,9 @@ class _Job:
 
     async def _with_base(self, thread: Thread, earlier: Earlier | None) -> Documents:
         find = finder(self._index)
-        return await asyncio.to_thread(read_documents, self._index.home, thread, earlier, find)
+        return await self._index.database.workers.run(
+            partial(read_documents, self._index.home, thread, earlier, find)
+        )
 
 
 async def _is_wasteful(connection: AsyncConnection) -> bool:

@@ -1,9 +1,9 @@
 """What a reference means that need not be a thread of the index: a file, or an id that only
 others know of."""
 
-import asyncio
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,7 @@ async def known_elsewhere(
             paths = list(await connection.scalars(unread))
         paths += [file.path for file in (*changes.to_read, *changes.ignored)]
         ids |= {id_ for id_ in map(id_in_name, paths) if id_ and id_.startswith(prefix)}
-        answer = await asyncio.to_thread(ask_codex, database, prefix)
+        answer = await index.database.workers.run(partial(ask_codex, database, prefix))
         ids |= {row.id for row in answer.rows} if answer else set()
     return sorted(ids)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -80,7 +81,7 @@ async def sync(
 async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
     """What a scan of ``home`` differs in from the ledger."""
     ledger = await read_ledger(database)
-    return await asyncio.to_thread(lambda: compare(scan_home(home), ledger, reread=reread))
+    return await database.workers.run(lambda: compare(scan_home(home), ledger, reread=reread))
 
 
 async def read_ledger(database: Database) -> Ledger:
@@ -207,7 +208,7 @@ async def settle_facts(database: Database) -> None:
 async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
     """What names and the default provider come from, as it is now, and whether the index
     follows it."""
-    inputs = await asyncio.to_thread(home_inputs, home)
+    inputs = await database.workers.run(partial(home_inputs, home))
     async with database.read() as connection:
         c = index_meta.c
         held = await connection.scalar(sa.select(c.value).where(c.key == INPUTS_KEY))

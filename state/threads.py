@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rollout.appender import RolloutAppender, timestamp
 from rollout.bare import BARE
@@ -45,7 +45,9 @@ from state.resumption import named_files, resumable, stored_history
 from state.turn_answers import Told
 from state.turn_rows import path_steps
 from state.turns import Closed, TurnIndex
+from state.workers import Workers
 
+_MOST_WRITERS: Final = 4
 Result = TypeVar("Result")
 
 
@@ -59,6 +61,7 @@ class ThreadStore:
         self._closed = False
         self._sqlite_home = sqlite_home
         self._follower = IndexFollower(index)
+        self._writers = Workers(_MOST_WRITERS)
         self.turns = TurnIndex(index)
         """What knows the turns of threads; see :meth:`with_turns`."""
 
@@ -107,6 +110,7 @@ class ThreadStore:
             lock,
             RolloutAppender(self.home / path, new=True, next_ordinal=ordinal),
             MemorySource([meta]),
+            self._writers,
             late=asyncio.create_task(_git(thread.cwd)),
             extended=thread.extended,
             written=partial(self._changed, path),
@@ -134,7 +138,7 @@ class ThreadStore:
             path = await self._path(thread_id)  # under the lock, so that it stays there
             if is_archived(path):
                 raise ThreadArchived(thread_id)
-            opened = await _whole(
+            opened = await self.index.database.workers.finish(
                 lambda: _typed(self.home / path, resumable, thread_id, find),
                 undo=lambda opened: opened.history.close(),
             )
@@ -148,6 +152,7 @@ class ThreadStore:
             lock,
             RolloutAppender(self.home / plain, new=False, next_ordinal=opened.next_ordinal),
             opened.source,
+            self._writers,
             began_at=opened.size,
             history=opened.history,
             written=partial(self._changed, plain),
@@ -226,7 +231,7 @@ class ThreadStore:
         if thread_id in self.live:
             return self._recorders[thread_id].source
         path = self.home / await self._path(thread_id)
-        return await asyncio.to_thread(_typed, path, stored_history, finder(self.index))
+        return await self._read(partial(_typed, path, stored_history, finder(self.index)))
 
     async def with_context(
         self, thread_id: str, work: Callable[[Iterator[Fields]], Result]
@@ -244,7 +249,7 @@ class ThreadStore:
         thread_id = await self._settle(thread_id)
         path = self.home / await self._path(thread_id)
         find = finder(self.index)
-        return await asyncio.to_thread(_typed, path, lambda _: work(context_items(path, find)))
+        return await self._read(partial(_typed, path, lambda _: work(context_items(path, find))))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
         """Name a thread. One without a file gets it; so it is with all that follow.
@@ -371,7 +376,7 @@ class ThreadStore:
         if row["history_mode"] != LEGACY:
             return True
         path = self.home / row["rollout_path"]
-        plan = await asyncio.to_thread(_typed, path, outline, finder(self.index))
+        plan = await self._read(partial(_typed, path, outline, finder(self.index)))
         return plan.mode == BARE
 
     async def with_turns(self, thread_id: str, work: Callable[[Told], Result]) -> Result:
@@ -490,15 +495,19 @@ class ThreadStore:
     async def _lock(self, thread_id: str) -> WriterLock:
         if thread_id in self.live:
             raise WriterActive(thread_id, "this process")
-        return await _whole(
+        return await self.index.database.workers.finish(
             lambda: _typed(self.home / LOCKS, lambda _: WriterLock.acquire(self.home, thread_id)),
             undo=WriterLock.release,
         )
 
+    async def _read(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, done in a thread, which ends soon if the caller is cancelled."""
+        return await self.index.database.workers.run(work)
+
     async def _path(self, thread_id: str) -> str:
         """Where a thread's file is, relative to the home: what the files' names tell, which is
         true at this moment, and what the index knows besides."""
-        paths = await asyncio.to_thread(named_files, self.home, thread_id)
+        paths = await self._read(partial(named_files, self.home, thread_id))
         known = await self._indexed_path(thread_id)
         if known is not None and stat_file(self.home, known):
             paths.append(known)
@@ -514,19 +523,6 @@ class ThreadStore:
             )
         except StateError:
             return None  # a broken index keeps nobody from writing
-
-
-async def _whole(work: Callable[[], Result], undo: Callable[[Result], None]) -> Result:
-    """What ``work`` gives, done in a thread. If the caller is cancelled it is waited for, and
-    undone: nothing goes on that nobody knows of."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if task.exception() is None:
-            undo(task.result())
-        raise
 
 
 def _typed(path: Path, work: Callable[..., Result], *arguments: Any) -> Result:

@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from rollout.errors import RolloutError
 from rollout.history import Find
 from rollout.thread_turns import Outline, ThreadTurns, outline
+from rollout.wanted import check_wanted
 from state.bases import finder
 from state.change import home_written
 from state.errors import StateError
@@ -40,6 +41,7 @@ from state.turn_rows import (
     store,
     worth_storing,
 )
+from state.workers import Workers
 
 _KEPT: Final = 8
 """Threads whose turns are kept in memory: of a gigabyte they take some ten megabytes."""
@@ -48,6 +50,7 @@ _AT_ONCE_BYTES: Final = 4 * 2**20
 FILLED_BYTES: Final = 2**20
 """Longer threads are folded before anybody asks."""
 _WAIT_S: Final = 0.005
+_MOST_BUILDS: Final = 4
 _log = logging.getLogger("threadkeep.turns")
 Result = TypeVar("Result")
 
@@ -56,19 +59,17 @@ class Closed(Exception):
     """This index of turns was closed: another one has taken its place, or nothing."""
 
 
-class _Stopped(Exception):
-    """Nobody waits for the work any more."""
-
-
 @dataclass(eq=False)
 class _Build:
     """A long history that is being folded, once for all who wait for it."""
 
-    task: "asyncio.Task[Folded]"
     wanted: bool = False
     """Whether somebody has asked for these turns, and may do so again."""
-    urgent: bool = False
-    """Whether somebody waits for them."""
+    waiting: int = 0
+    """How many wait for them."""
+    anyway: bool = False
+    """Whether it goes on when nobody waits."""
+    task: "asyncio.Task[Folded]" = field(init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class TurnIndex:
         self._kept: OrderedDict[str, Folded] = OrderedDict()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._builds: dict[str, _Build] = {}
+        self._building = Workers(_MOST_BUILDS)  # of their own: they give way to whoever asks
         self._storing: set[asyncio.Task[None]] = set()
         self._asking = 0
         self._closed = threading.Event()
@@ -115,15 +117,14 @@ class TurnIndex:
                     await self._keep(thread_id, answer.folded)
                 if answer.done:
                     if answer.folded is not None and answer.folded.partial:
-                        self._build(thread_id, path).wanted = True
+                        build = self._build(thread_id, path)
+                        build.wanted = build.anyway = True
                     return answer.result  # type: ignore[return-value]
-            build = self._build(thread_id, path)
-            build.wanted = build.urgent = True
-            folded = await asyncio.shield(build.task)
-            async with self._locks[thread_id]:
-                return await self._in_thread(lambda _: work(folded.with_torn_line()))
         finally:
             self._asking -= 1
+        folded = await self._built(self._build(thread_id, path))
+        async with self._locks[thread_id]:
+            return await self._in_thread(lambda _: work(folded.with_torn_line()))
 
     async def some(
         self, thread_id: str, path: Path, choose: Callable[[Sequence[str]], Sequence[int]]
@@ -149,7 +150,9 @@ class TurnIndex:
         """
         for thread_id, path in await self._index.database.run(_long_steps()):
             try:
-                await asyncio.shield(self._build(thread_id, self._index.home / path).task)
+                build = self._build(thread_id, self._index.home / path)
+                build.anyway = True
+                await asyncio.shield(build.task)
             except (RolloutError, OSError) as error:
                 _log.info("the turns of %s cannot be indexed: %s", thread_id, error)
             await asyncio.gather(*self._storing)
@@ -181,7 +184,9 @@ class TurnIndex:
             self._kept.popitem(last=False)
         if worth_storing(folded):
             folded.stored_bytes = sum(seen.end for seen in folded.seen)
-            rows = await asyncio.to_thread(dumped, thread_id, folded, self._index.home)
+            rows = await self._index.database.workers.run(
+                partial(dumped, thread_id, folded, self._index.home)
+            )
             if rows is not None:
                 task = asyncio.create_task(self._store(thread_id, rows))
                 self._storing.add(task)
@@ -197,53 +202,58 @@ class TurnIndex:
     def _build(self, thread_id: str, path: Path) -> _Build:
         build = self._builds.get(thread_id)
         if build is None:
-            task = asyncio.create_task(self._fold(thread_id, path), name=f"turns of {thread_id}")
-            build = self._builds[thread_id] = _Build(task)
-            task.add_done_callback(partial(self._built, thread_id))
+            build = self._builds[thread_id] = _Build()
+            work = self._fold(build, thread_id, path)
+            build.task = asyncio.create_task(work, name=f"turns of {thread_id}")
+            build.task.add_done_callback(partial(self._ended, thread_id, build))
         return build
 
-    def _built(self, thread_id: str, task: "asyncio.Task[Folded]") -> None:
-        del self._builds[thread_id]
+    async def _built(self, build: _Build) -> Folded:
+        """What a build gives. When the last of those who wait is cancelled it ends."""
+        build.wanted = True
+        build.waiting += 1
+        try:
+            return await asyncio.shield(build.task)
+        except asyncio.CancelledError:
+            if build.waiting == 1 and not build.anyway:
+                self._builds = {id_: each for id_, each in self._builds.items() if each != build}
+                build.task.cancel()
+                await asyncio.wait({build.task})
+            raise
+        finally:
+            build.waiting -= 1
+
+    def _ended(self, thread_id: str, build: _Build, task: "asyncio.Task[Folded]") -> None:
+        if self._builds.get(thread_id) is build:
+            del self._builds[thread_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             # Whoever waits for it is told; for nobody it is no more than this.
             _log.debug("the turns of %s were not found: %s", thread_id, error)
 
-    async def _fold(self, thread_id: str, path: Path) -> Folded:
+    async def _fold(self, build: _Build, thread_id: str, path: Path) -> Folded:
         stored = await self._stored(thread_id, path)
 
         def pause() -> None:
-            build = self._builds.get(thread_id)
-            while build and not build.urgent and self._asking and not self._closed.is_set():
+            while not build.waiting and self._asking and not self._closed.is_set():
+                check_wanted()
                 time.sleep(_WAIT_S)
+            self._check()
 
-        find = finder(self._index)
-        folded = await self._in_thread(partial(_whole, stored, path, find), pause)
+        work = partial(_whole, stored, path, finder(self._index), pause)
+        folded = await self._building.run(work)
         async with self._locks[thread_id]:
-            await self._keep(thread_id, folded, wanted=self._builds[thread_id].wanted)
+            await self._keep(thread_id, folded, wanted=build.wanted)
         return folded
 
-    async def _in_thread(
-        self, work: Callable[[Pause], Result], wait: Pause = lambda: None
-    ) -> Result:
+    async def _in_thread(self, work: Callable[[Pause], Result]) -> Result:
         """What ``work`` gives, done in a thread; when the caller is cancelled it ends soon."""
-        stop = threading.Event()
+        return await self._index.database.workers.run(partial(work, self._check))
 
-        def pause() -> None:
-            wait()
-            if self._closed.is_set():
-                raise Closed
-            if stop.is_set():
-                raise _Stopped
-
-        task = asyncio.ensure_future(asyncio.to_thread(work, pause))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.exception()  # it was not wanted
-            raise
+    def _check(self) -> None:
+        """Have a thread end that works for nobody."""
+        check_wanted()
+        if self._closed.is_set():
+            raise Closed
 
 
 def _attempt(

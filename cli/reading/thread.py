@@ -1,9 +1,9 @@
 """A thread that is opened to be read, and the turns of it that are asked for."""
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -244,4 +244,6 @@ async def _all(
 
     if turns is not None:
         return await turns.ask(thread_id, path, made, whole=True)
-    return await asyncio.to_thread(open_dialogue, path, finder(index), images=images)
+    return await index.database.workers.run(
+        partial(open_dialogue, path, finder(index), images=images)
+    )

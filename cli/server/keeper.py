@@ -153,4 +153,4 @@ async def _take_newest(index: ThreadIndex) -> None:
         files = (file.path for file in scan_home(index.home) if file.ignored is None)
         return list(itertools.islice(files, _FIRST_FILES))
 
-    await index.refresh(await asyncio.to_thread(newest))
+    await index.refresh(await index.database.workers.run(newest))

@@ -1,7 +1,7 @@
 """``thread/realtime/list``: what was said and done in the voice sessions of a thread."""
 
-import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -55,7 +55,7 @@ async def realtime_list(call: Call, params: RealtimeList) -> Fields:
         return _answer([], "unsupported")
     path = store.home / row["rollout_path"]
     try:
-        sessions = await asyncio.to_thread(read_sessions, path)
+        sessions = await store.index.database.workers.run(partial(read_sessions, path))
     except OSError as error:
         raise FileUnusable(path, str(error)) from error
     return _page(sessions, params, thread_id, limit)
