@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SERVED = ("list", "query", "search", "show")
 """Commands that a server runs for others: those that read, and soon end."""
-_PATIENCE_S = 3.0
+PATIENCE_S = 3.0
+"""After so many seconds the server gives a command up, and it is run here."""
 _LONGEST_ANSWER = 2**25
 """In bytes; a server keeps less of a command's output."""
 _USUAL_COLUMNS = 80
@@ -42,7 +43,7 @@ def asked(words: list[str]) -> int | None:
             return None
         given[name] = value or words[1]
         words = words[1:] if value else words[2:]
-    if not words or words[0] not in SERVED or _looks_around(words):
+    if not is_served(words) or _looks_around(words):
         return None
     if words[0] == "show" and "--meta" not in words:
         return None  # a thread may be long, and is for a pager
@@ -57,6 +58,11 @@ def asked(words: list[str]) -> int | None:
     if not os.path.exists(socket):
         return None
     return _told(socket, words)
+
+
+def is_served(words: list[str]) -> bool:
+    """Whether a command is one of those that a server runs for others."""
+    return bool(words) and words[0] in SERVED and "--raw" not in words  # which reads all rollouts
 
 
 def socket_path(index: "os.PathLike[str]") -> str:
@@ -113,8 +119,8 @@ def _told(path: str, words: list[str]) -> int | None:
 
 
 def _answered(server: "socket.socket", path: str, requests: bytes, loads: "Loads") -> int | None:
-    until = time.monotonic() + _PATIENCE_S
-    server.settimeout(_PATIENCE_S)
+    until = time.monotonic() + PATIENCE_S
+    server.settimeout(PATIENCE_S)
     server.connect(path)
     server.sendall(requests)
     pieces = bytearray()

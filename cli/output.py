@@ -6,12 +6,14 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
+
+from rollout.wanted import check_wanted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,6 +48,7 @@ class Screen:
         Raises:
             TooMuchOutput: that would be too much to keep.
         """
+        check_wanted()
         if len(self.out) + len(content) > _MOST_KEPT:
             raise TooMuchOutput
         self.out += content
@@ -137,11 +140,23 @@ def line(text: str = "") -> None:
     lines([text])
 
 
-def say(text: str) -> None:
+_sayer: "Callable[[str, str], None] | None" = None
+
+
+def say_elsewhere(sayer: "Callable[[str, str], None]") -> None:
+    """From now on give ``sayer`` what :func:`say` is given, and how serious it is."""
+    global _sayer
+    _sayer = sayer
+
+
+def say(text: str, level: str = "info") -> None:
     """Print a line about the work to stderr."""
     screen = elsewhere.get()
     if screen is not None:
         screen.said.append(text)
+        return
+    if _sayer is not None:
+        _sayer(text, level)
         return
     print(text, file=sys.stderr, flush=True)
 

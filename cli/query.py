@@ -10,7 +10,7 @@ from typing import Any
 from cli import errors, output
 from cli.places import Places
 from cli.serving import SERVING
-from state.ask import Answer, ask
+from state.ask import LARGEST_VALUE, Answer, ask
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 from state.listing import Query
 
@@ -18,6 +18,8 @@ _CHUNK_ROWS = 500
 _CHUNK_SIZE = 2**20
 _LONGEST_SQL = 1_000_000
 _NARROWEST_COLUMN = 8
+_LARGEST_SERVED = 2**20
+"""The largest text in a server, in bytes: SQLite cannot be stopped in the middle of a function."""
 
 
 def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
@@ -26,10 +28,11 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
         sql = sys.stdin.buffer.read(_LONGEST_SQL + 1).decode("utf-8", "replace")
     if len(sql) > _LONGEST_SQL:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
+    largest = _LARGEST_SERVED if SERVING.get() else LARGEST_VALUE
     with ExitStack() as stack:
         here, note = _make_ready(places, catch_up, stack)
         try:
-            answer = stack.enter_context(ask(here.index, sql))
+            answer = stack.enter_context(ask(here.index, sql, largest))
         except IndexDamaged as damage:  # deeper than opening the index looks
             from cli.run import put_aside
 
@@ -140,6 +143,8 @@ def _document(answer: Answer, *, complete: bool) -> int:
             output.line(("," if count else "") + ",\n".join(parts))
             count += len(chunk)
     except StateError as error:
+        if SERVING.get():
+            raise  # whoever asks tries it without a server
         failed = error
     told = errors.document(failed)["error"] if failed else None
     output.line(f'], "error": {json.dumps(told, ensure_ascii=False)}}}')

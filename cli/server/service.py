@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.places import Places
 from rollout.errors import RolloutError
 from state.errors import RecorderClosed, StateError
+from state.workers import Workers
 
 if TYPE_CHECKING:
     from cli.server.keeper import Keeper
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _UNHELD_S: Final = 60.0
 """How long a thread stays live that no client has, in seconds."""
+_MOST_COMMANDS: Final = 4
 _log = logging.getLogger("threadkeep.server")
 
 Program = Callable[[list[str]], int]
@@ -34,6 +36,10 @@ class Service:
         self.program = program
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
         self._keeper: asyncio.Future[Keeper] = asyncio.get_running_loop().create_future()
+        self.commands = Workers(_MOST_COMMANDS)
+        """For commands that are run for others."""
+        self.sessions = 0
+        """How many clients there are."""
         self._clients: set[Tell] = set()
         self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

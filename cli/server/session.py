@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cli.server.client import Client
 from cli.server.handshake import initialized
@@ -20,14 +20,16 @@ from cli.server.messages import (
 )
 from cli.server.params import Initialize, parsed
 from cli.server.service import Service
-
-if TYPE_CHECKING:
-    pass
+from state.unbroken import unbroken
 
 MOST_IN_FLIGHT: Final = 256
 """Requests of one client that are not answered yet; more are refused for now."""
 _MOST_AT_ONCE: Final = 32
 """Of them, those that are worked on at a time."""
+_LONGEST_S: Final = 300.0
+"""How long a request is worked on, in seconds."""
+_GLANCE_S: Final = 0.1
+"""Between two looks whether a client is gone that sends no more, in seconds."""
 _log = logging.getLogger("threadkeep.server")
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -36,29 +38,40 @@ Write = Callable[[bytes], Awaitable[None]]
 class Session(Client):
     """Serves one client over whatever gives its lines and takes ours."""
 
-    def __init__(self, service: Service, write: Write) -> None:
+    def __init__(self, service: Service, write: Write, is_gone: Callable[[], bool]) -> None:
+        """``is_gone``: whether nobody can read any more what is written."""
         super().__init__(service)
         self._write = write
+        self._is_gone = is_gone
         self._tasks: set[asyncio.Task[None]] = set()
         self._working = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def serve(self, lines: AsyncIterable[bytes]) -> None:
         """Answer until there are no more lines and everything is answered, or the client is
-        gone; its live threads are shut down then."""
+        gone: what it has asked for ends then, and its live threads are shut down."""
+        self.service.sessions += 1
         writer = asyncio.create_task(self._write_for_ever())
-        reader = asyncio.create_task(self._read(lines))
+        serving = asyncio.create_task(self._serve(lines))
         try:
-            await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
-            if reader.done() and not writer.done():
-                drained = asyncio.create_task(self._outgoing.emptied())
-                await asyncio.wait({writer, drained}, return_when=asyncio.FIRST_COMPLETED)
-                drained.cancel()
+            await asyncio.wait({writer, serving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            tasks = {reader, writer, *self._tasks, *filter(None, (self.telling,))}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.service.left(self.tell)
+            _, cancelled = await unbroken(self._end(serving, writer))
+            if cancelled:
+                raise asyncio.CancelledError
+
+    async def _end(self, *tasks: "asyncio.Task[None]") -> None:
+        await _cancelled(*tasks, *self._tasks, *filter(None, (self.telling,)))
+        self.service.sessions -= 1
+        await self.service.left(self.tell)
+
+    async def _serve(self, lines: AsyncIterable[bytes]) -> None:
+        await self._read(lines)
+        leaving = asyncio.create_task(self._until_gone())
+        answering = asyncio.create_task(self._answer_all())
+        try:
+            await asyncio.wait({leaving, answering}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancelled(leaving, answering)
 
     async def _read(self, lines: AsyncIterable[bytes]) -> None:
         async for line in lines:
@@ -80,21 +93,30 @@ class Session(Client):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             await asyncio.sleep(0)  # has it begin, so that changes are made in order
+
+    async def _until_gone(self) -> None:
+        while not self._is_gone():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(_GLANCE_S)
+
+    async def _answer_all(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._outgoing.emptied()
 
     async def _answer(self, request: Request, id_: Id) -> None:
         after: list[Callable[[], None]] = []
+        limit = asyncio.timeout(_LONGEST_S)
         try:
             async with self._working:
                 await self._outgoing.room()  # what nobody reads is not worked out
-                value = await self._result(request, id_, after)
+                if self._is_gone():
+                    return
+                async with limit:
+                    value = await self._result(request, id_, after)
         except Fault as fault:
             await self._outgoing.put(failure(id_, fault))
-        except Exception:  # noqa: BLE001 - one request that fails ends nobody's session
-            _log.exception("%s failed", request.method)
-            broken = Fault(INTERNAL, f"{request.method} failed: see the log", "internal")
-            await self._outgoing.put(failure(id_, broken))
+        except Exception as error:  # noqa: BLE001 - one that fails ends nobody's session
+            await self._outgoing.put(failure(id_, _broken(request.method, error, limit)))
         else:
             await self._outgoing.put(result(id_, value))
             for tell in after:
@@ -121,3 +143,20 @@ class Session(Client):
             taken = await self._outgoing.take()
             await self._write(taken)
             self._outgoing.sent(len(taken))
+
+
+def _broken(method: str, error: Exception, limit: asyncio.Timeout) -> Fault:
+    """What a request is answered with that failed in a way that nobody has foreseen."""
+    if isinstance(error, TimeoutError) and limit.expired():
+        _log.warning("%s was given up after %d s", method, _LONGEST_S)
+        text = f"{method} did not end within {_LONGEST_S:.0f} seconds and was given up"
+        how = "ask for less at a time: smaller pages, without turns"
+        return Fault(INTERNAL, text, "timed_out", retryable=True, hint=how)
+    _log.error("%s failed", method, exc_info=error)
+    return Fault(INTERNAL, f"{method} failed: see the log", "internal")
+
+
+async def _cancelled(*tasks: "asyncio.Future[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,6 @@ import sys
 import termios
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
@@ -31,16 +30,15 @@ async def serve_stdio(service: Service) -> None:
     """
     outgoing = os.dup(1)
     os.dup2(2, 1)
-    # A thread of its own: what a client does not read holds up nobody else.
-    with ThreadPoolExecutor(1, "stdout") as pool:
-        at_once = _without_waiting(outgoing)
+    put = _without_waiting(outgoing)
 
-        async def write(data: bytes) -> None:
-            rest = at_once(memoryview(data))
-            if rest:
-                await asyncio.get_running_loop().run_in_executor(pool, _write_all, outgoing, rest)
+    async def write(data: bytes) -> None:
+        rest = put(memoryview(data))
+        while rest:
+            await _writable(outgoing)
+            rest = put(rest)
 
-        await Session(service, write).serve(_lines(_input(0), write))
+    await Session(service, write, gone(outgoing)).serve(_lines(_input(0), write))
 
 
 async def serve_socket(
@@ -57,12 +55,22 @@ async def serve_socket(
             while chunk := await reader.read(_CHUNK_BYTES):
                 yield chunk
 
+    is_gone = gone(writer.get_extra_info("socket").fileno())
     try:
-        await Session(service, write).serve(_lines(chunks(), write))
+        await Session(service, write, is_gone).serve(_lines(chunks(), write))
     finally:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+def gone(descriptor: int, *, ends: bool = False) -> Callable[[], bool]:
+    """Gives what tells whether nobody can read any more what is written to a descriptor. ``ends``:
+    a client that sends no more reads no more, either."""
+    poll = select.poll()
+    # Errors and the end of both sides are always told; only Linux tells that of the other one.
+    poll.register(descriptor, select.POLLRDHUP if ends and sys.platform == "linux" else 0)
+    return lambda: bool(poll.poll(0))
 
 
 async def _lines(chunks: AsyncIterable[bytes], write: Write) -> AsyncGenerator[bytes]:
@@ -114,6 +122,17 @@ async def _input(descriptor: int) -> AsyncGenerator[bytes]:
         yield chunk
 
 
+async def _writable(descriptor: int) -> None:
+    """Wait until something can be written to a descriptor."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(descriptor)
+
+
 def _without_waiting(descriptor: int) -> Callable[[memoryview], memoryview]:
     """Gives a function that writes as much as nobody has to wait for, and returns the rest.
 
@@ -130,8 +149,12 @@ def _without_waiting(descriptor: int) -> Callable[[memoryview], memoryview]:
             return data
 
         return send
-    if not stat.S_ISFIFO(mode):
-        return lambda data: data
+    if not stat.S_ISFIFO(mode):  # a file, or a terminal: nobody who would be waited for long
+
+        def write(data: memoryview) -> memoryview:
+            return data[os.write(descriptor, data) :]
+
+        return write
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     # Only Linux tells; elsewhere what POSIX promises has to do.
@@ -156,8 +179,3 @@ def _unread(pipe: int) -> int:
     count = array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, count)
     return count[0]
-
-
-def _write_all(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

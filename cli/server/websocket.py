@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import secrets
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
@@ -14,10 +13,12 @@ import typer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
+from cli import output
 from cli.server.service import Service
 from cli.server.session import Session
-from cli.server.transports import LONGEST_MESSAGE
+from cli.server.transports import LONGEST_MESSAGE, gone
 
 _PATIENCE_S: Final = 2.0
 """For a client that does not shake hands, or does not answer our good-bye."""
@@ -58,7 +59,7 @@ async def serve_websockets(service: Service, host: str, port: int) -> None:
     async with serve(handler, host, port, **options) as server:
         for listening in server.sockets:
             shown = f"[{host}]" if ":" in host else host
-            print(f"Listening on ws://{shown}:{listening.getsockname()[1]}", file=sys.stderr)
+            output.say(f"Listening on ws://{shown}:{listening.getsockname()[1]}")
         await server.serve_forever()
 
 
@@ -79,4 +80,9 @@ async def _serve_one(service: Service, connection: ServerConnection) -> None:
             async for frame in connection:
                 yield frame if isinstance(frame, bytes) else frame.encode()
 
-    await Session(service, write).serve(lines())
+    left = gone(connection.transport.get_extra_info("socket").fileno(), ends=True)
+
+    def is_gone() -> bool:
+        return connection.state is not State.OPEN or left()
+
+    await Session(service, write, is_gone).serve(lines())
