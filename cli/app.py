@@ -229,11 +229,11 @@ def main() -> None:
 
 def _tell(error: "RolloutError | StateError") -> int:
     from cli.errors import document, outcome
-    from cli.output import data, one_line
+    from cli.output import data, one_line, say
 
     found = outcome(error)
     if "--json" in sys.argv:
         data(document(error))
     else:
-        print(f"threadkeep: {one_line(str(error))}\n  {found.hint}", file=sys.stderr)
+        say(f"threadkeep: {one_line(str(error))}\n  {found.hint}", "error")
     return found.status

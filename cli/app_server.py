@@ -1,22 +1,23 @@
 """``threadkeep app-server``: Codex's app-server protocol for stored threads."""
 
 import asyncio
-import json
+import gc
 import logging
 import os
+import resource
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
-from cli import errors
+from cli import errors, output
 from cli.asking import socket_path
 from cli.places import Places
 from cli.server.service import Program, Service
@@ -25,19 +26,55 @@ from rollout.scan import check_home
 
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _GLANCE_S: Final = 1.0
-_LEVELS: Final = ("debug", "info", "warning", "error")
+_GRACE_S: Final = 1.5
+"""How long a server that is told to end may take, in seconds."""
+_LONG_GRACE_S: Final = 30.0
+"""The same where its input has ended: what was asked for is done, and only has to be written."""
+_MOMENT_S: Final = 0.2
+_DESCRIPTORS: Final = 8192
+_WAITING: Final = 1024
+"""Clients that may wait to be let in; more are refused by the system."""
 _log = logging.getLogger("threadkeep.server")
+Serve = Callable[[Service], Coroutine[Any, Any, None]]
 
 
-def run(places: Places, program: Program, listen: str, log_level: str) -> int:
+def run(places: Places, program: Program, serve: Serve) -> int:
     """Serve until the input ends, or until a signal. Gives the exit status."""
     check_home(places.home)
-    _log_to_stderr(log_level)
-    asyncio.run(_until_signalled(places, program, _server_of(listen, places)))
+    _have_descriptors()
+    end = _End()
+    try:
+        asyncio.run(_until_ended(places, program, serve, end))
+    except typer.BadParameter:  # it has not begun
+        raise
+    except BaseException as error:
+        end.tell(error=error)
+        raise
+    finally:
+        import multiprocessing
+
+        for child in multiprocessing.active_children():  # they only read
+            child.terminate()
+        end.came()
+    end.tell()
+    gc.freeze()  # Python would look through all that is left, which takes longer than all this
     return errors.OK
 
 
-def _server_of(listen: str, places: Places) -> Callable[[Service], Coroutine[Any, Any, None]]:
+def _have_descriptors() -> None:
+    """Have as many descriptors as the system gives for the asking: each client takes one."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
+    if usual != resource.RLIM_INFINITY and usual < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def server_of(listen: str, places: Places) -> Serve:
+    """What serves clients at a place.
+
+    Raises:
+        typer.BadParameter: it is no place.
+    """
     kind, _, place = listen.partition("://")
     if kind == "stdio" and not place:
         return serve_stdio
@@ -53,43 +90,71 @@ def _server_of(listen: str, places: Places) -> Callable[[Service], Coroutine[Any
     raise typer.BadParameter("--listen takes stdio://, unix://, unix://PATH or ws://127.0.0.1:PORT")
 
 
-class _JsonLines(logging.Formatter):
-    """One JSON object a line."""
+class _End:
+    """How a server ends: with one record, and soon."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told)
+    def __init__(self) -> None:
+        self._reason = ""
+        self._connections = 0
+        self._told = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._reason)
+
+    def begin(self, reason: str, connections: int, patience_s: float) -> None:
+        """End by yourself; after so many seconds this does it."""
+        self.came()
+        self._reason, self._connections = reason, connections
+        self._timer = threading.Timer(patience_s, self.force)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def came(self) -> None:
+        """All has ended by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def tell(self, *, forced: bool = False, error: BaseException | None = None) -> None:
+        """Log it, once."""
+        if not self._told.acquire(blocking=False):
+            return
+        reason = f"error: {error!r}" if error else self._reason
+        level = logging.ERROR if error else logging.WARNING if forced else logging.INFO
+        fields = {"reason": reason, "connections": self._connections, "forced": forced}
+        how = "; what was not done is given up" if forced else ""
+        text = "ended by %s with %d connections left%s"
+        _log.log(level, text, reason, self._connections, how, extra={"fields": fields})
+
+    def force(self) -> None:
+        """End now, whatever goes on: as by a kill, after which nothing is lost that anybody was
+        told is done."""
+        telling = threading.Thread(target=self.tell, kwargs={"forced": True}, daemon=True)
+        telling.start()
+        telling.join(_MOMENT_S)  # nobody may read the log
+        os._exit(errors.OK)
 
 
-def _log_to_stderr(level: str) -> None:
-    if level not in _LEVELS:
-        raise typer.BadParameter(f"--log-level is one of {', '.join(_LEVELS)}")
-    handler = logging.StreamHandler(sys.stderr)
-    if os.environ.get("LOG_FORMAT") == "json":
-        handler.setFormatter(_JsonLines())
-    else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=level.upper())
-
-
-async def _until_signalled(
-    places: Places, program: Program, serve: Callable[[Service], Coroutine[Any, Any, None]]
-) -> None:
+async def _until_ended(places: Places, program: Program, serve: Serve, end: _End) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    service = Service(places, program)
+
+    def signalled(number: int, _frame: object) -> None:
+        if ended.is_set():
+            end.force()
+        end.begin(signal.Signals(number).name, service.sessions, _GRACE_S)
+        loop.call_soon_threadsafe(ended.set)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
-    async with Service(places, program).opened() as service:
+        signal.signal(number, signalled)
+    async with service.opened():
         serving = asyncio.create_task(serve(service))
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not end.begun:
+            end.begin("end of input", service.sessions, _LONG_GRACE_S)
         waiting.cancel()
         serving.cancel()
         await asyncio.wait({serving})
@@ -131,13 +196,13 @@ async def _listen(path: Path, connected: Callable[..., None]) -> None:
     """Take clients at ``path`` until cancelled, or until the socket is not there any more."""
     mask = os.umask(0o177)  # for its owner only
     try:
-        server = await asyncio.start_unix_server(connected, path)
+        server = await asyncio.start_unix_server(connected, path, backlog=_WAITING)
     except FileNotFoundError:
         raise typer.BadParameter(f"there is no folder {path.parent} for a socket") from None
     finally:
         os.umask(mask)
     ours = path.stat().st_ino
-    print(f"Listening on unix://{path}", file=sys.stderr, flush=True)
+    output.say(f"Listening on unix://{path}")
     try:
         while path.exists():  # noqa: ASYNC110 - nothing tells when it goes
             await asyncio.sleep(_GLANCE_S)

@@ -29,6 +29,22 @@ DatabaseOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON (see docs/json.md).")]
 
+LogLevelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVELS",
+        envvar="THREADKEEP_LOG",
+        help="What is logged: error, warn, info, debug or off, also of single targets:"
+        " warn,threadkeep.server=debug.",
+        show_default=False,
+    ),
+]
+LogFileOption = Annotated[
+    Path | None,
+    typer.Option("--log-file", help="Log to this file as well; it and four older ones are kept."),
+]
+
 LimitOption = Annotated[
     int, typer.Option("--limit", min=1, help="How many findings to show; all are counted.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import JsonOption, LimitOption, places
+from cli.options import JsonOption, LimitOption, LogFileOption, LogLevelOption, places
 from state.findings import KEPT_FINDINGS
 
 app = typer.Typer(rich_markup_mode=None)
@@ -45,10 +45,17 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def watch(context: typer.Context, as_json: JsonOption = False) -> None:
+def watch(
+    context: typer.Context,
+    log_level: LogLevelOption = None,
+    log_file: LogFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Keep the index in step, and print a line for each thread that changes, until Ctrl-C."""
+    from cli import logs
     from cli import watch as command
 
+    logs.begin(log_level, log_file)
     raise typer.Exit(command.run(places(context), as_json=as_json))
 
 
@@ -195,12 +202,12 @@ def app_server(
             " and query look for a server."
         ),
     ] = "stdio://",
-    log_level: Annotated[
-        str, typer.Option(help="debug, info, warning or error; the log goes to stderr.")
-    ] = "warning",
+    log_level: LogLevelOption = None,
+    log_file: LogFileOption = None,
 ) -> None:
     """Serve stored threads over Codex's app-server protocol, until the input ends."""
     from cli import app_server as command
+    from cli import logs
 
     here, root = places(context), context.find_root().command
     where = ["--home", str(here.home), "--db", str(here.index)]
@@ -208,4 +215,6 @@ def app_server(
     def program(args: list[str]) -> int:
         return int(root.main([*where, *args], "threadkeep", standalone_mode=False) or 0)
 
-    raise typer.Exit(command.run(here, program, listen, log_level))
+    serve = command.server_of(listen, here)
+    logs.begin(log_level, log_file)
+    raise typer.Exit(command.run(here, program, serve))

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import logging
 import select
+import signal
 import sys
 import time
 from collections.abc import Coroutine
@@ -18,11 +20,34 @@ from state.view import change_json, display_name, display_text
 from state.watch import AGAIN_S, Watcher
 
 _GLANCE_S: Final = 0.25
+_log = logging.getLogger("threadkeep.watch")
 _GONE: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 def run(places: Places, *, as_json: bool) -> int:
-    """Print what changes until interrupted, or until nobody reads it. Gives the exit status."""
+    """Print what changes until a signal, or until nobody reads it. Gives the exit status."""
+    reason = signal.SIGINT.name
+
+    def terminated(*_: object) -> None:
+        nonlocal reason
+        reason = signal.SIGTERM.name
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        status = _until_ended(places, as_json)
+    except Exception as error:
+        _tell_end(f"error: {error!r}", logging.ERROR)
+        raise
+    _tell_end(reason if status == errors.INTERRUPTED else "nobody reads", logging.INFO)
+    return status
+
+
+def _tell_end(reason: str, level: int) -> None:
+    _log.log(level, "ended by %s", reason, extra={"fields": {"reason": reason}})
+
+
+def _until_ended(places: Places, as_json: bool) -> int:
     watch = _Watch(places, as_json)
     while True:
         try:

@@ -36,6 +36,7 @@ LONG = {
     "test_cli_export": 20,
     "test_app_server_home": 20,
     "test_app_server_load": 20,
+    "test_app_server_leaving": 20,
     "test_race": 20,
     "test_app_server": 15,
     "test_app_server_turns": 15,

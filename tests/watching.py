@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -84,12 +84,18 @@ class Watching:
 
 
 @contextmanager
-def watching(cli: Cli, *, ready: bool = True, prefix: Sequence[str] = ()) -> Iterator[Watching]:
+def watching(
+    cli: Cli,
+    *,
+    ready: bool = True,
+    prefix: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Watching]:
     """A watch of the command's home, ready for changes unless told not to wait; killed on the
     way out if it still runs. There is no traceback, whatever happened to it."""
     process = subprocess.Popen(
         [*prefix, *COMMAND, "watch", "--json"],
-        env=cli.environment(),
+        env=cli.environment(env),
         cwd=cli.base,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
