@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from rollout.errors import HistoryUnknown
 from rollout.history import Find
 from rollout.letters import fold, letters
-from rollout.spoken import Earlier, Message, Spoken, read_spoken
+from rollout.spoken import Earlier, Message, Spoken, digest_of, read_spoken, sum_of
 
 DOC_LETTERS: Final = 8192
 """A document ends when it has so many. In larger ones each trigram is kept fewer times, but more
@@ -48,6 +48,8 @@ class Documents(NamedTuple):
     head: str
     """What the thread is called and no message says; of no meaning if messages were added."""
     docs: list[Doc]
+    digest: int = 0
+    """Of all messages, see :func:`rollout.spoken.digest_of`."""
 
 
 class BaseNeeded(Exception):
@@ -67,10 +69,13 @@ def read_documents(home: Path, thread: Thread, earlier: Earlier | None, find: Fi
     except (HistoryUnknown, OSError):
         # Whatever ails the file, sync and verify tell; the thread is found by its name.
         return Documents(thread, None, thread.head, _docs((), thread.head))
-    if spoken.added:
-        return Documents(thread, spoken._replace(messages=[]), "", _docs(spoken.messages, ""))
-    head = _besides(thread.head, spoken.messages)
-    return Documents(thread, spoken._replace(messages=[]), head, _docs(spoken.messages, head))
+    messages, spoken = spoken.messages, spoken._replace(messages=[])
+    digest = digest_of(messages)
+    if spoken.added and earlier is not None:
+        digest = sum_of(earlier.digest, digest)
+        return Documents(thread, spoken, "", _docs(messages, ""), digest)
+    head = _besides(thread.head, messages)
+    return Documents(thread, spoken, head, _docs(messages, head), digest)
 
 
 def read_many(
@@ -85,6 +90,38 @@ def read_many(
         except BaseNeeded:
             found.append(item)
     return found
+
+
+class Messages(NamedTuple):
+    """What tells the messages of a thread from others."""
+
+    path: str
+    identity: tuple[int, int, int] | None
+    """Of the thread's file, see :func:`rollout.scan.identity`; None if it has none to show."""
+    digest: int
+    """See :func:`rollout.spoken.digest_of`."""
+
+
+def digests(home: str, paths: Sequence[str]) -> list[Messages | str]:
+    """The messages of the threads whose files are at ``paths``, relative to the home, in a process
+    of its own; a path itself where another file is needed."""
+    found: list[Messages | str] = []
+    for path in paths:
+        try:
+            found.append(read_digest(Path(home), path, _not_here))
+        except BaseNeeded:
+            found.append(path)
+    return found
+
+
+def read_digest(home: Path, path: str, find: Find) -> Messages:
+    """The messages of the thread whose file is at ``path``, relative to the home."""
+    try:
+        spoken = read_spoken(home, path, find)
+    except (HistoryUnknown, OSError):
+        return Messages(path, None, 0)
+    identity = (spoken.size, spoken.mtime_ns, spoken.inode)
+    return Messages(path, identity, digest_of(spoken.messages))
 
 
 def _not_here(rollout_id: str) -> Path | None:

@@ -1,9 +1,8 @@
 """One rollout file to its facts: the streaming pass, whole or from where it last ended."""
 
-import hashlib
 import os
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from rollout.errors import DamagedCompression, UnreadableRollout
 from rollout.fold import (
@@ -16,10 +15,9 @@ from rollout.fold import (
 )
 from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout
 from rollout.paths import COMPRESSED_SUFFIX, parse_name
+from rollout.resume import guard_of, has_only_grown
 from rollout.scan import FoundFile, identity, stat_file
 from rollout.version import EXTRACTOR_VERSION
-
-_GUARD_BYTES: Final = 256
 
 
 class Progress(NamedTuple):
@@ -28,7 +26,7 @@ class Progress(NamedTuple):
     folded_bytes: int
     """Up to the last newline: a torn line is folded when it has ended."""
     guard: str
-    """Digest of the first and the last bytes folded; empty where a fold cannot go on."""
+    """See :func:`rollout.resume.guard_of`; empty where a fold cannot go on."""
 
 
 class Extracted(NamedTuple):
@@ -65,7 +63,8 @@ class Earlier(NamedTuple):
 
     facts: ThreadFacts
     progress: Progress
-    inode: int
+    identity: tuple[int, int, int]
+    """Of the file then, see :func:`rollout.scan.identity`."""
     bad_lines: int = 0
     first_bad: BadLine | None = None
 
@@ -213,15 +212,7 @@ def _may_go_on(stream: RolloutStream, path: str, info: os.stat_result, earlier: 
     return (
         bool(progress.guard)
         and not path.endswith(COMPRESSED_SUFFIX)
-        and identity(info)[2] == earlier.inode
+        and has_only_grown(earlier.identity, identity(info))
         and info.st_size >= progress.folded_bytes
         and guard_of(stream, progress.folded_bytes) == progress.guard
     )
-
-
-def guard_of(stream: RolloutStream, end: int) -> str:
-    """Digest of the first and last bytes before ``end``: a rewritten file has others."""
-    number = stream.fileno()
-    digest = hashlib.blake2b(os.pread(number, min(_GUARD_BYTES, end), 0), digest_size=8)
-    digest.update(os.pread(number, min(_GUARD_BYTES, end), max(0, end - _GUARD_BYTES)))
-    return digest.hexdigest()

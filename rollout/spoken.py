@@ -11,17 +11,18 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rollout.anchors import Anchor, key_of
 from rollout.bare import BARE, bare_item, bare_payload
 from rollout.errors import DamagedCompression, HistoryIncomplete
-from rollout.extract import guard_of
 from rollout.history import Find, source_meta
 from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout, parse_line
 from rollout.paths import COMPRESSED_SUFFIX, parse_name
 from rollout.persistence import LEGACY, PAGINATED, Item
+from rollout.resume import guard_of
 from rollout.scan import identity
 from rollout.shapes import Fields
 from rollout.thread_items import LineFile
@@ -71,6 +72,21 @@ class Message(NamedTuple):
     """Of its turn and id, where another line may take its place."""
 
 
+def digest_of(messages: Iterable[Message]) -> int:
+    """What tells these messages from others, whatever their order; that of all is the sum of those
+    of parts, by :func:`sum_of`."""
+    found = 0
+    for message in messages:
+        known = f"{message.file} {message.offset} {message.text}".encode("utf-8", "replace")
+        found += int.from_bytes(blake2b(known, digest_size=_DIGEST_BYTES).digest())
+    return sum_of(found)
+
+
+def sum_of(*digests: int) -> int:
+    """The digest of all messages that these are the digests of."""
+    return sum(digests) & _DIGEST_MASK
+
+
 class Spoken(NamedTuple):
     """What was said in the files of a thread, and how to go on when they have grown."""
 
@@ -86,7 +102,7 @@ class Spoken(NamedTuple):
     end_offset: int
     """How far the own file was read: after its last whole line."""
     guard: str
-    """Digest of the bytes before that; empty where reading cannot go on."""
+    """See :func:`rollout.resume.guard_of`; empty where reading cannot go on."""
     highest: int
     """The highest ordinal so far."""
     added: bool = False
@@ -103,6 +119,8 @@ class Earlier(NamedTuple):
     guard: str
     highest: int
     keys: frozenset[int]
+    digest: int
+    """Of the messages."""
 
 
 class _Odd(Exception):
@@ -377,6 +395,8 @@ def _key(turn_id: str, item_id: str | None) -> int:
     return key_of(f"{turn_id}\0{item_id}")
 
 
+_DIGEST_BYTES: Final = 16
+_DIGEST_MASK: Final = (1 << 8 * _DIGEST_BYTES) - 1
 _EVENTS: Final = ("user_message", "agent_message", ROLLED_BACK)
 _TYPES: Final = ("UserMessage", "AgentMessage")
 _MOST: Final = 2**63

@@ -154,17 +154,19 @@ def fold_part(
     fold: TurnFold,
     *,
     offset: int = 0,
+    end: int | None = None,
     torn: bool = True,
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
     """Have ``fold`` look at the lines of one file of a history that count: see
     :func:`fold_file`."""
-    end = fold_file(
+    reached = fold_file(
         part.path,
         fold,
         file=number,
         offset=offset,
+        end=end,
         end_ordinal=part.end_ordinal,
         torn=torn,
         pause=pause,
@@ -172,7 +174,7 @@ def fold_part(
     )
     if part.end_ordinal is not None and isinstance(fold, PaginatedFold):
         fold.cut(part.end_ordinal)
-    return end
+    return reached
 
 
 def fold_file(
@@ -181,13 +183,14 @@ def fold_file(
     *,
     file: int = 0,
     offset: int = 0,
+    end: int | None = None,
     end_ordinal: int | None = None,
     torn: bool = True,
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
-    """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before
-    ``end_ordinal``; gives where the last line that has ended does.
+    """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before the byte
+    ``end`` and before ``end_ordinal``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
     of the fold says ``torn=False``, for such a line may still be written. ``pause`` is called
@@ -201,7 +204,11 @@ def fold_file(
     reader = LineReader()
     with open_rollout(path, damage) as stream:
         pass_to(stream, path, offset)
-        for line in reader.lines(_Pausing(stream, pause) if pause else stream, offset, fold):
+        if pause:
+            stream = _Pausing(stream, pause)
+        if end is not None:
+            stream = _Ending(stream, end - offset)
+        for line in reader.lines(stream, offset, fold):
             if reader.passed:
                 fold.pass_over(reader.passed, reader.highest)
                 reader.passed = 0
@@ -231,6 +238,20 @@ class _Pausing:
     def readinto(self, buffer: memoryview, /) -> int | None:
         self._pause()
         return self._stream.readinto(buffer)
+
+
+class _Ending:
+    """A stream that ends after so many bytes."""
+
+    def __init__(self, stream: RolloutStream, left: int) -> None:
+        self._stream = stream
+        self._left = left
+        self.seek, self.fileno = stream.seek, stream.fileno
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        got = self._stream.readinto(buffer[: self._left])
+        self._left -= got or 0
+        return got
 
 
 def pass_to(stream: RolloutStream, path: Path, offset: int) -> None:

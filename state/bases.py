@@ -22,9 +22,9 @@ def finder(index: ThreadIndex) -> Find:
         with suppress(StateError):  # a broken index hides no file
             known = index.database.run_here(_known_steps(rollout_id))
             found = [path for path in known if stat_file(index.home, path)]
-        if not _best(found, rollout_id):
+        if not best_file(found, rollout_id):
             found = [file.path for file in scan_home(index.home) if file.ignored is None]
-        best = _best(found, rollout_id)
+        best = best_file(found, rollout_id)
         return index.home / best if best else None
 
     return find
@@ -35,7 +35,8 @@ def _known_steps(rollout_id: str) -> Steps[list[str]]:
     return [path for (path,) in rows]
 
 
-def _best(paths: Iterable[str], rollout_id: str) -> str | None:
+def best_file(paths: Iterable[str], rollout_id: str) -> str | None:
+    """Which of some paths is that of the rollout with this id; None if none is."""
     fitting = [
         path
         for path in paths

@@ -3,12 +3,12 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from rollout.extract import Earlier, Extracted, Unusable
 from rollout.fold import LONGEST_TEXT
@@ -19,6 +19,8 @@ POOL_FROM_FILES: Final = 1000
 """From so many files on, starting processes costs less than it saves (measured)."""
 _TASK_FILES: Final = 50
 _MOST_THREADS: Final = 2
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def worker_pool() -> ProcessPoolExecutor | None:
@@ -63,18 +65,18 @@ class Extractor:
     ) -> list[Extracted | Unusable]:
         """The outcomes of ``paths``, in their order."""
         items = [(path, earlier.get(path)) for path in paths]
+        return await self.each(partial(extract_many, longest=self._longest), items)
+
+    async def each(
+        self, work: Callable[[str, Sequence[Item]], list[Result]], items: Sequence[Item]
+    ) -> list[Result]:
+        """What ``work`` gives for the home and some items at a time, in their order; it and they
+        must be fit for another process."""
         if self._pool is None:
-            work = partial(extract_many, self._home, items, self._longest)
-            return await self._threads.run(work)
+            return await self._threads.run(partial(work, self._home, items))
         loop = asyncio.get_running_loop()
         tasks = [
-            loop.run_in_executor(
-                self._pool,
-                extract_many,
-                self._home,
-                items[start : start + _TASK_FILES],
-                self._longest,
-            )
+            loop.run_in_executor(self._pool, work, self._home, items[start : start + _TASK_FILES])
             for start in range(0, len(items), _TASK_FILES)
         ]
         return [outcome for done in await asyncio.gather(*tasks) for outcome in done]

@@ -29,6 +29,8 @@ class Changes:
     """For a file in ``to_read`` that was known under another path: that path."""
     files: int = 0
     """How many entries the scan saw."""
+    afresh: bool = False
+    """Whether files are read as a whole, also those that have only grown."""
 
     def __bool__(self) -> bool:
         return bool(self.to_read or self.ignored or self.vanished)
@@ -37,10 +39,10 @@ class Changes:
 def compare(scanned: Iterable[FoundFile], ledger: Ledger, *, reread: bool = False) -> Changes:
     """Compare a scan with the ledger, in one pass, which uses the ledger up.
 
-    With ``reread`` every rollout counts as changed.
+    With ``reread`` every rollout is to be read, as a whole.
     """
     known = ledger
-    changes = Changes()
+    changes = Changes(afresh=reread)
     hidden: list[str] = []
     added: list[FoundFile] = []
     for file in scanned:

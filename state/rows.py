@@ -30,9 +30,12 @@ from state.place import INPUTS_KEY, cwd_key
 from state.schema import (
     index_meta,
     rollout_files,
+    said_pending,
+    said_threads,
     thread_dynamic_tools,
     thread_spawn_edges,
     threads,
+    turn_folds,
 )
 
 OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
@@ -109,7 +112,7 @@ def search_text(name: str | None, title: str, preview: str) -> str:
 async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What a write must know of the rows that are there, by thread id."""
     c = threads.c
-    columns = (c.id, c.row_id, c.rollout_path, c.history_mode, c.search_text)
+    columns = (c.id, c.row_id, c.rollout_path, c.history_mode, c.search_text, c.extractor_version)
     found = await connection.execute(sa.select(*columns).where(among(c.id, ids)))
     return {row.id: dict(row._mapping) for row in found}
 
@@ -200,6 +203,22 @@ async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
         sa.delete(thread_spawn_edges).where(among(thread_spawn_edges.c.child_thread_id, ids))
     )
     return len(found)
+
+
+async def doubt_readings(connection: AsyncConnection, ids: Sequence[str]) -> None:
+    """Have the messages and turns of threads read as a whole again, whatever is known of them."""
+    if not ids:
+        return
+    await connection.execute(sa.delete(turn_folds).where(among(turn_folds.c.thread_id, ids)))
+    row_ids = sa.select(threads.c.row_id).where(among(threads.c.id, ids))
+    pending = sa.select(said_pending.c.row_id)
+    await connection.execute(
+        sa.insert(said_pending).from_select(
+            ["row_id"], row_ids.where(threads.c.row_id.not_in(pending))
+        )
+    )
+    doubted = sa.update(said_threads).where(said_threads.c.row_id.in_(row_ids))
+    await connection.execute(doubted.values(guard=""))
 
 
 async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -> None:
@@ -318,7 +337,8 @@ async def earlier_folds(
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
         progress = Progress(row.folded_bytes, row.guard)
         path = wanted[row.rollout_path]
-        found[path] = Earlier(facts, progress, row.inode, row.bad_lines, bad)
+        identity = (row.size_bytes, row.mtime_ns, row.inode)
+        found[path] = Earlier(facts, progress, identity, row.bad_lines, bad)
     return found
 
 

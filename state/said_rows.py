@@ -19,7 +19,7 @@ from rollout.spoken import Earlier
 from state import rows
 from state.schema import said_docs, said_pending, said_threads, threads
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the rules by which documents are made; those of another one are made afresh."""
 
 
@@ -47,7 +47,7 @@ async def earlier_readings(
         if row.row_id not in heads:
             continue
         try:
-            files = tuple(orjson.loads(row.files))
+            files, digest = tuple(orjson.loads(row.files)), int(row.digest, 16)
         except ValueError:
             continue
         head, path = heads[row.row_id]
@@ -59,9 +59,8 @@ async def earlier_readings(
             and files[-1] == path
         ):
             known = frozenset(keys.get(row.row_id, ()))
-            found[row.row_id] = Earlier(
-                row.inode, row.mode, files, row.end_offset, row.guard, row.highest, known
-            )
+            ends = row.end_offset, row.guard, row.highest
+            found[row.row_id] = Earlier(row.inode, row.mode, files, *ends, known, digest)
     return found
 
 
@@ -83,14 +82,14 @@ async def store_said(connection: AsyncConnection, read: Sequence[Documents]) -> 
     number = last.scalar() or 0
     texts: list[tuple[int, str]] = []
     places: list[dict[str, Any]] = []
-    for thread, _, _, docs in read:
-        for doc in docs:
+    for each in read:
+        for doc in each.docs:
             number += 1
             texts.append((number, doc.letters))
             places.append(
                 {
                     "doc_id": number,
-                    "row_id": thread.row_id,
+                    "row_id": each.thread.row_id,
                     "places": doc.places,
                     "item_keys": doc.keys,
                 }
@@ -136,6 +135,11 @@ _GO_ON: Final = _THREAD.on_conflict_do_update(
 """Where messages were added, what else the thread is called has not changed."""
 
 
+def hex_of(digest: int) -> str:
+    """A digest of messages as the index has it."""
+    return f"{digest:032x}"
+
+
 def _added(each: Documents) -> bool:
     return each.spoken is not None and each.spoken.added
 
@@ -147,7 +151,7 @@ def _digest(head: str) -> str:
 def _state(each: Documents) -> dict[str, Any]:
     thread, said = each.thread, each.spoken
     state: dict[str, Any] = {"row_id": thread.row_id, "head": each.head, "version": VERSION}
-    state["called"] = _digest(thread.head)
+    state |= {"called": _digest(thread.head), "digest": hex_of(each.digest)}
     if said is None:
         nothing = {"inode": thread.inode, "end_offset": 0, "guard": "", "highest": -1}
         return state | nothing | {"files": orjson.dumps([thread.path]).decode(), "mode": ""}

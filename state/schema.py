@@ -202,6 +202,7 @@ said_threads: Final = sa.Table(
     _text("head"),
     _text("called"),
     _number("version"),
+    _text("digest", ""),
 )
 
 said_docs: Final = sa.Table(

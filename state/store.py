@@ -106,6 +106,7 @@ async def store_files(
         ],
         before,
     )
+    await rows.doubt_readings(connection, _read_anew(read, winners, before))
     entries = [_entry(outcome, context.now_ms) for outcome in outcomes]
     if entries:
         await rows.execute_many(connection, _UPSERT_ENTRY, entries)
@@ -116,6 +117,23 @@ async def store_files(
     stored.indexed = len(read)
     stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)
     return stored
+
+
+def _read_anew(
+    read: Sequence[Extracted],
+    winners: Mapping[str, Extracted],
+    before: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Threads of which a file was read as a whole again, because more than its end has changed or
+    because somebody asked for it, or another of their files was read: who has read their messages
+    and turns may have read what is not there any more."""
+    return [
+        file.facts.id
+        for file in read
+        if file.facts.id in before
+        and before[file.facts.id]["extractor_version"] == file.extractor
+        and (file.tools is not None or winners.get(file.facts.id) is not file)
+    ]
 
 
 async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Stored:

@@ -122,6 +122,8 @@ async def read_batches(
     """The files to read, batch by batch with their outcomes; reading runs ahead of storing."""
 
     async def read(batch: list[FoundFile]) -> list[Extracted | Unusable]:
+        if changes.afresh:
+            return await extractor.extract([file.path for file in batch], {})
         known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
         async with database.read() as connection:
             earlier = await rows.earlier_folds(connection, known)

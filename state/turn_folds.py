@@ -1,16 +1,14 @@
 """The turns of one thread as its files were at some moment, and whether they still are.
 
 What was found in the first bytes of a file stays true as long as only lines are added behind
-them. That is told by the file's identity: as it was, nothing has changed; grown, with the bytes
-on both ends of what was folded as they were, there are only new lines to look at. Anything else
-(a file rewritten in its place, shrunk or replaced) is folded anew.
+them: see :mod:`rollout.resume`. A file as it was has nothing new; one that has only grown has new
+lines to look at. Any other one (rewritten in its place, shrunk or replaced) is folded anew.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +21,7 @@ from rollout.lines import BadLine, Line, parse_line
 from rollout.paginated_turns import PaginatedFold
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import LEGACY
+from rollout.resume import guard_of
 from rollout.shapes import Fields
 from rollout.tail import tail
 from rollout.thread_turns import AnyFold, Outline, ThreadTurns, fold_part
@@ -30,7 +29,6 @@ from rollout.turns import Turn
 
 Pause = Callable[[], None]
 
-_GUARDED_BYTES: Final = 4096
 _TAILS: Final = (2 * 2**20, 16 * 2**20, 128 * 2**20)
 """How much of a history's end is looked at for its last turns before all of it is, in bytes."""
 
@@ -46,7 +44,7 @@ class Seen:
     end: int
     """How many bytes of its content were folded, whole lines."""
     guard: str
-    """Of the bytes on both ends of them; empty if it is compressed."""
+    """See :func:`rollout.resume.guard_of`; empty if the file is compressed."""
 
     def is_same(self) -> bool:
         """Whether the file is as it was."""
@@ -223,12 +221,24 @@ def _fold_one(
     return Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, end, guard)
 
 
+def fold_again(known: Outline, seen: Sequence[Seen]) -> AnyFold:
+    """Fold a history as far as these files were folded before.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    fold = known.new_fold()
+    for number, one in enumerate(seen):
+        finished = one.part.path.name.endswith(COMPRESSED_SUFFIX)
+        own = one.part.end_ordinal is None and not finished  # of the others no more lines count
+        end = one.end if own else None
+        fold_part(one.part, number, fold, end=end, torn=finished, damage=[])
+    return fold
+
+
 def _guard(path: Path, end: int) -> str:
-    digest = blake2b(digest_size=16)
     with path.open("rb", buffering=0) as file:
-        for start, stop in ((0, min(end, _GUARDED_BYTES)), (max(end - _GUARDED_BYTES, 0), end)):
-            digest.update(os.pread(file.fileno(), stop - start, start))
-    return f"{end}:{digest.hexdigest()}"
+        return guard_of(file, end)
 
 
 def fold_tails(

@@ -4,9 +4,11 @@ A fold is stored in one transaction, and only says what some files held once: wh
 looks whether they still do. So it does not matter who stores last, or who is killed meanwhile.
 """
 
+import itertools
 import json
 import logging
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, overload
@@ -17,7 +19,7 @@ from rollout.anchors import Anchors, Place
 from rollout.history import Part
 from rollout.persistence import PAGINATED
 from rollout.shapes import Fields
-from rollout.thread_turns import Outline, ThreadTurns
+from rollout.thread_turns import AnyFold, Outline, ThreadTurns
 from rollout.turns import Turn
 from state.engine import Database
 from state.listing import Steps
@@ -68,11 +70,15 @@ def dumped(thread_id: str, folded: Folded, home: Path) -> Rows | None:
         "state": json.dumps(fold.dump()),
         "turns": len(fold.turns) + len(fold.strays),
     }
-    every = [(turn, 0) for turn in fold.turns] + [(turn, 1) for turn in fold.strays.values()]
-    if any(turn.start.ordinal > _GREATEST for turn, _ in every):
+    if any(turn.start.ordinal > _GREATEST for turn in (*fold.turns, *fold.strays.values())):
         return None
-    rows = [_turn_row(thread_id, at, turn, stray) for at, (turn, stray) in enumerate(every)]
-    return head, rows
+    return head, [*_turn_rows(thread_id, fold)]
+
+
+def _turn_rows(thread_id: str, fold: AnyFold) -> Iterator[tuple[Any, ...]]:
+    every = [(turn, 0) for turn in fold.turns] + [(turn, 1) for turn in fold.strays.values()]
+    for at, (turn, stray) in enumerate(every):
+        yield _turn_row(thread_id, at, turn, stray)
 
 
 def _seen_row(seen: Seen, home: Path) -> dict[str, Any]:
@@ -152,6 +158,32 @@ def load_steps(thread_id: str, home: Path) -> Steps[Folded | None]:
         return None
 
 
+def stored_outline(
+    connection: sqlite3.Connection, thread_id: str, home: Path
+) -> tuple[Outline, list[Seen], Fields] | None:
+    """What a stored fold was made of, and its state; None if there is none that would be used."""
+    heads = connection.execute(_LOAD_FOLD, [thread_id]).fetchall()
+    if not heads or heads[0][0] != VERSION:
+        return None
+    _, files, mode, held, _ = heads[0]
+    try:
+        state = json.loads(held)
+        seen = [_seen(row, home) for row in json.loads(files)]
+        known = _outline(mode, state, seen)
+    except _UNFIT:
+        return None
+    used = seen and all(one.is_same() or one.has_grown() for one in seen)
+    return (known, seen, state) if used else None
+
+
+def has_rows_of(connection: sqlite3.Connection, thread_id: str, fold: AnyFold) -> bool:
+    """Whether the rows that are stored for a thread are those of a fold."""
+    rows = connection.execute(_LOAD_TURNS, [thread_id])
+    stored = (tuple(row) for row in rows)  # one by one: a thread may have very many
+    given = (row[1:] for row in _turn_rows(thread_id, fold))
+    return all(one == other for one, other in itertools.zip_longest(stored, given))
+
+
 class SomeTurns(Sequence[Turn]):
     """The turns of a thread of which only some are here."""
 
@@ -209,10 +241,14 @@ def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[tuple[Any, ..
     strays: list[Turn] = []
     for row in rows:
         (strays if row[_STRAY] else kept).append(_turn(row))
-    shown_from = int(state["shown_from"]) if mode == PAGINATED else 0
-    known = Outline(mode, [one.part for one in seen], None, shown_from)
+    known = _outline(mode, state, seen)
     fold = resumed(mode, state, kept, strays)
     return Folded(known, seen, fold, stored_bytes=sum(one.end for one in seen))
+
+
+def _outline(mode: str, state: Fields, seen: Sequence[Seen]) -> Outline:
+    shown_from = int(state["shown_from"]) if mode == PAGINATED else 0
+    return Outline(mode, [one.part for one in seen], None, shown_from)
 
 
 def _seen(row: dict[str, Any], home: Path) -> Seen:

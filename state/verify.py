@@ -1,7 +1,8 @@
 """Verify an index: against itself, against the files, and, deep, against what the files say.
 
 Writes nothing, neither to the index nor to the home. The deep check reads rollouts through the
-ordinary extraction, newest first, and compares what they give with their rows, column by column.
+ordinary extraction, newest first, and compares what they give with their rows, column by column;
+then their messages and turns (:mod:`state.contents`).
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from typing import Any, Final
 from rollout.extract import Extracted, Unusable
 from rollout.fold import ToolFacts
 from rollout.scan import FoundFile, check_home, scan_home
-from state import dbcheck, structure
+from state import contents, dbcheck, structure
+from state.contents import REPAIR_DEEP, Contents
 from state.dbcheck import check_copy, copied
 from state.engine import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
@@ -31,15 +33,15 @@ from state.snapshot import read_only
 from state.structure import check_structure, column_differs
 from state.sync import Counts, Report
 
-_REPAIR_DEEP: Final = "threadkeep repair --deep"
-
 _OWN_KINDS: Final = (
     Kind("no_index", WARNING, "threadkeep backfill"),
     Kind("old_schema", WARNING, "threadkeep sync"),
-    Kind("outcome_differs", ERROR, _REPAIR_DEEP),
-    Kind("tools_differ", ERROR, _REPAIR_DEEP),
+    Kind("outcome_differs", ERROR, REPAIR_DEEP),
+    Kind("tools_differ", ERROR, REPAIR_DEEP),
 )
-KINDS: Final = dbcheck.KINDS | structure.KINDS | {kind.code: kind for kind in _OWN_KINDS}
+KINDS: Final = (
+    dbcheck.KINDS | structure.KINDS | contents.KINDS | {kind.code: kind for kind in _OWN_KINDS}
+)
 """Every kind of finding about an index, by code."""
 
 _BATCH_FILES: Final = 400
@@ -165,7 +167,7 @@ async def _check_deep(
     report: Report | None,
 ) -> None:
     connection.row_factory = sqlite3.Row
-    check = _Deep(connection, home)
+    check, content = _Deep(connection, home), Contents(connection, home)
     files = _files_to_read(connection, home, depth)
     counts = Counts(files=len(files), to_read=len(files))
     async with Extractor(home) as extractor:
@@ -174,6 +176,8 @@ async def _check_deep(
             for file, outcome in zip(batch, outcomes, strict=True):
                 for finding in check.compare(file, outcome):
                     found(finding)
+            async for finding in content.compare(extractor, outcomes):
+                found(finding)
             depth.mark = watermark(batch[-1])
             counts.read += len(batch)
             counts.bytes_read += sum(file.size for file in batch)
@@ -258,7 +262,7 @@ class _Deep:
         for column, value in expected.items():
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)
-                yield replace(finding, mend=_REPAIR_DEEP)
+                yield replace(finding, mend=REPAIR_DEEP)
         yield from self._compare_tools(outcome)
 
     def _compare_tools(self, outcome: Extracted) -> Iterator[Finding]:

@@ -45,9 +45,8 @@ TOOLS = [{"name": "look", "description": "d", "inputSchema": {}}]
 
 def earlier_of(found: Extracted) -> Earlier:
     """What a row keeps of a pass; the facts are copied because a fold changes them."""
-    return Earlier(
-        replace(found.facts), found.progress, found.inode, found.bad_lines, found.first_bad
-    )
+    identity = (found.size, found.mtime_ns, found.inode)
+    return Earlier(replace(found.facts), found.progress, identity, found.bad_lines, found.first_bad)
 
 
 def go_on(home: Path, found: Extracted, reader: LineReader | None = None) -> Extracted:
@@ -317,7 +316,7 @@ def test_of_a_grown_file_of_30_mb_only_the_tail_is_read(tmp_path: Path) -> None:
     append(tmp_path, path, content(tokens(5)))
     start = bytes_read()
     second = go_on(tmp_path, first)
-    assert bytes_read() - start < 20_000
+    assert bytes_read() - start < 600_000  # the sample of the old part, twice
     assert second.facts == replace(first.facts, tokens_used=5)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rollout import spoken
 from rollout.errors import RolloutError
 from rollout.persistence import PAGINATED
-from rollout.spoken import Earlier, Message, Spoken, read_messages, read_spoken
+from rollout.spoken import Earlier, Message, Spoken, digest_of, read_messages, read_spoken, sum_of
 
 from .histories import rollouts_by_id, spell
 from .rollouts import CORPUS, corpus_rollouts
@@ -31,7 +31,8 @@ def going_on(said: Spoken) -> Earlier:
     """What an index keeps of a reading."""
     keys = frozenset(message.key for message in said.messages if message.key)
     ends = said.end_offset, said.guard, said.highest
-    return Earlier(said.inode, said.mode, said.files, *ends, keys)
+    digest = digest_of(said.messages)
+    return Earlier(said.inode, said.mode, said.files, *ends, keys, digest)
 
 
 @pytest.mark.parametrize("path", corpus_rollouts())
@@ -75,6 +76,8 @@ def test_a_file_that_has_grown_says_the_same_read_in_parts(
     kept = before.messages if after.added else []
     at_once = read_spoken(tmp_path, "r.jsonl", nowhere)
     assert sorted(message[:3] for message in [*kept, *after.messages]) == places(at_once)
+    parts = (digest_of(kept), digest_of(after.messages))
+    assert sum_of(*parts) == digest_of(reversed(at_once.messages))
 
 
 def test_only_what_was_added_is_read_of_a_file_that_has_grown(tmp_path: Path) -> None:
