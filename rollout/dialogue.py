@@ -1,7 +1,8 @@
 """A thread for reading: its turns, and in each what Codex's answers have and what they leave out.
 
-*extra*: an entry that is no item of Codex's answers: a call of a tool in a legacy thread
-(:mod:`rollout.tool_calls`), or an item that Codex 0.171 does not read.
+*extra*: an entry that is no item of Codex's answers: a call of a tool that no item tells of, or of
+which the item behind which it stands does not say all (:mod:`rollout.tool_calls`); or an item that
+Codex 0.171 does not read.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from rollout.persistence import LEGACY, PAGINATED
 from rollout.shapes import Fields
 from rollout.thread_items import ItemReader, turn_answer
 from rollout.thread_turns import ThreadTurns, fold_file, open_history
-from rollout.tool_calls import calls_between, entry, talk_between
+from rollout.tool_calls import Record, calls_between, entry, talk_between
 from rollout.turns import Turn
 from rollout.wire import UNKNOWN
 
@@ -56,35 +57,55 @@ class Dialogue:
             OSError: a file cannot be read.
         """
         turn = self.turn(number)
-        if self.mode == PAGINATED:
-            for anchor in turn.items:
-                if (item := self._reader.item(anchor)) is not None:
-                    yield item, anchor.kind == UNKNOWN
-            return
-        behind = self.turns[number + 1 : number + 2]
-        end = behind[0].start.offset if behind else None
-        file = self._reader.file(0)
         if self.mode == BARE:
-            for said in talk_between(file, turn.start.offset, end):
-                if (found := entry(file, said)) is not None:
+            file, end = self._reader.file(0), self._end(number)
+            for record in talk_between(file, turn.start.offset, end):
+                if (found := entry(file, record)) is not None:
                     yield found, found["type"] not in ("userMessage", "agentMessage", "reasoning")
             return
-        messages = {at for anchor in turn.items for at in anchor.offsets}
-        calls = [
-            said
-            for said in calls_between(file, turn.start.offset, end, own=messages.__contains__)
-            if not said.call_id or all(turn.items.find(key) < 0 for key in _keys(said.call_id))
-        ]
-        calls.reverse()
+        records = self._records(number)
+        named = {record.call_id: record for record in records if record.call_id}
+        alone = [record for record in records if not self._has_item(turn, record)]
+        alone.reverse()
+        place = turn.start.file
         for anchor in turn.items:
-            while calls and calls[-1].offset < anchor.offsets[0]:
-                if (found := entry(file, calls.pop())) is not None:
-                    yield found, True
-            if (item := self._reader.item(anchor)) is not None:
-                yield item, anchor.kind == UNKNOWN
-        while calls:
-            if (found := entry(file, calls.pop())) is not None:
-                yield found, True
+            while alone and anchor.file == place and alone[-1].offset < anchor.offsets[0]:
+                yield from self._call(place, alone.pop())
+            if (item := self._reader.item(anchor)) is None:
+                continue
+            yield item, anchor.kind == UNKNOWN
+            same = named.get(item["id"])
+            if same is not None and _says_less(item, same):
+                yield from self._call(place, same)
+        while alone:
+            yield from self._call(place, alone.pop())
+
+    def _end(self, number: int) -> int | None:
+        """Where the turn behind this one begins in the same file."""
+        place = self.turns[number].start.file
+        behind = self.turns[number + 1 : number + 2]
+        return behind[0].start.offset if behind and behind[0].start.file == place else None
+
+    def _records(self, number: int) -> list[Record]:
+        """What is told of calls in a turn."""
+        if number >= len(self.turns):
+            return []
+        turn, end = self.turns[number], self._end(number)
+        place = turn.start.file
+        file = self._reader.file(place)
+        if self.mode == PAGINATED:
+            last = self.parts[place].end_ordinal
+            return calls_between(file, turn.start.offset, end, end_ordinal=last)
+        messages = {at for anchor in turn.items for at in anchor.offsets}
+        return calls_between(file, turn.start.offset, end, own=messages.__contains__)
+
+    def _has_item(self, turn: Turn, record: Record) -> bool:
+        ids = (record.call_id, f"?{record.call_id}")  # as known items have it, and unknown ones
+        return bool(record.call_id) and any(turn.items.find(key_of(id_)) >= 0 for id_ in ids)
+
+    def _call(self, place: int, record: Record) -> Iterator[tuple[Fields, bool]]:
+        if (found := entry(self._reader.file(place), record)) is not None:
+            yield found, True
 
     def answer(self, number: int) -> Fields:
         """The turn with this number as the app-server's answers have it."""
@@ -92,9 +113,22 @@ class Dialogue:
         return turn_answer(self.turns[number], items, "full")
 
 
-def _keys(call_id: str) -> tuple[int, int]:
-    """The keys of an item of a call, whether Codex reads it or not."""
-    return key_of(call_id), key_of(f"?{call_id}")
+def _says_less(item: Fields, record: Record) -> bool:
+    """Whether the record of a call may have what its item has not."""
+    match item:
+        case {"type": "commandExecution", "aggregatedOutput": given, "exitCode": code}:
+            return not given and code != 0
+        case {"type": "fileChange", "changes": changes, "status": status}:
+            return not changes or status != "completed"
+        case {"type": "mcpToolCall", "result": None, "error": None}:
+            return True
+        case {"type": "dynamicToolCall", "contentItems": None}:
+            return True
+        case {"type": "functionCallOutput", "output": _}:
+            return record.call >= 0  # it does not tell what was asked for
+        case {"type": "subAgentActivity", "kind": "started"}:
+            return record.call >= 0
+    return False
 
 
 def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:

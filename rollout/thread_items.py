@@ -67,9 +67,10 @@ class LineFile:
         line = None if data is None else parse_line(Line(offset, data), images=self._images)
         return None if isinstance(line, BadLine) else line
 
-    def stream(self, offset: int) -> RolloutStream:
-        """The content from ``offset`` on, for a :class:`rollout.lines.LineReader`."""
-        return _Stream(self._file.fileno(), offset)
+    def stream(self, offset: int, end: int | None = None) -> RolloutStream:
+        """The content from ``offset`` on, before ``end``, for a
+        :class:`rollout.lines.LineReader`."""
+        return _Stream(self._file.fileno(), offset, end)
 
     def _bytes(self, offset: int) -> bytes | None:
         front = offset - self._start
@@ -96,13 +97,16 @@ class LineFile:
 
 
 class _Stream:
-    """A file that others read too, read on from some byte."""
+    """A file that others read too, read on from some byte, to another one if that is given."""
 
-    def __init__(self, descriptor: int, offset: int) -> None:
+    def __init__(self, descriptor: int, offset: int, end: int | None) -> None:
         self._descriptor = descriptor
         self._offset = offset
+        self._end = end
 
     def readinto(self, buffer: memoryview, /) -> int:
+        if self._end is not None:
+            buffer = buffer[: max(self._end - self._offset, 0)]
         got = os.preadv(self._descriptor, [buffer], self._offset)
         self._offset += got
         return got

@@ -9,11 +9,15 @@ from cli.reading.calls import (
     Given,
     command,
     content_text,
+    given_to,
+    patch,
+    patch_output,
     picture,
     readable,
     took,
     tool_call,
     untyped,
+    web_title,
 )
 from rollout.shapes import Fields
 from rollout.tool_calls import TOOL_CALL
@@ -23,8 +27,9 @@ _UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"}
 _DIFF_MARKS: Final = {"add": "+", "delete": "-"}
 
 
-def blocks(item: Fields) -> Iterator[Block]:
-    """What is shown of an item, or of an entry that is no item of Codex."""
+def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
+    """What is shown of an item, or of an entry that is no item of Codex; ``call`` is the model's
+    side of an item that does not say all."""
     if item.keys() == _UNREAD:
         text = readable(item["raw"])
         yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
@@ -34,7 +39,8 @@ def blocks(item: Fields) -> Iterator[Block]:
         text = readable({key: value for key, value in item.items() if value is not None})
         yield block(Role.NOTE, item["type"], text, Form.OUTPUT)
         return
-    made = build(item)
+    with_call = _WITH_CALL.get(item["type"]) if call else None
+    made = with_call(item, call) if with_call else build(item)
     for each in made if isinstance(made, list) else [made]:
         if "raw" in item:
             state = ", ".join(filter(None, (each.state, "Codex cannot read it")))
@@ -86,12 +92,14 @@ def _plan(item: Fields) -> Block:
     return block(Role.AGENT, "plan", item["text"], Form.MARKDOWN)
 
 
-def _command(item: Fields) -> Block:
+def _command(item: Fields, call: Fields | None = None) -> Block:
     milliseconds = item["durationMs"]
+    told = given_to(call) if call else Given("")
     given = Given(
-        item["aggregatedOutput"] or "",
-        item["exitCode"],
-        None if milliseconds is None else milliseconds / 1000,
+        item["aggregatedOutput"] or told.text,
+        told.exit_code if item["exitCode"] is None else item["exitCode"],
+        told.seconds if milliseconds is None else milliseconds / 1000,
+        told.pictures,
     )
     return command(untyped(item["command"]), given, status=item["status"])
 
@@ -110,6 +118,29 @@ def _patch(item: Fields) -> list[Block]:
         failed = status in ("failed", "declined")
         found.append(block(Role.TOOL, title, diff, Form.DIFF, state=state, failed=failed))
     return found or [block(Role.TOOL, "patch of no file", state=state)]
+
+
+def _patch_with(item: Fields, call: Fields) -> list[Block]:
+    if not item["changes"]:
+        return patch(call, item["status"])
+    return [*_patch(item), *patch_output(given_to(call))]
+
+
+def _called_with(item: Fields, call: Fields) -> list[Block]:
+    """What an item says of a call that has more, and the call."""
+    made = _BUILDS[item["type"]](item)
+    return [made, *tool_call(call)]
+
+
+def _output_with(item: Fields, call: Fields) -> list[Block]:
+    return tool_call({**call, "output": item["output"]})
+
+
+def _result_with(item: Fields, call: Fields) -> Block:
+    content = given_to(call).text
+    if item["type"] == "mcpToolCall":
+        return _mcp({**item, "result": {"content": content}})
+    return _dynamic({**item, "contentItems": content})
 
 
 def _tool(title: str, item: Fields, content: object, error: str | None) -> Block:
@@ -170,15 +201,7 @@ def _activity(item: Fields) -> Block:
 
 
 def _web_search(item: Fields) -> Block:
-    action = item["action"] or {}
-    match action:
-        case {"type": "openPage", "url": str(url)}:
-            title = f"web: opened {url}"
-        case {"type": "findInPage", "pattern": pattern, "url": url}:
-            title = f"web: looked for {pattern!r} in {url}"
-        case _:
-            queries = ", ".join(action.get("queries") or ())
-            title = f"web search: {item['query'] or action.get('query') or queries}"
+    title = web_title(item["query"], item["action"] or {})
     results = item.get("results")
     text = "\n".join(readable(each) for each in results) if results else ""
     return block(Role.TOOL, title, text, Form.OUTPUT)
@@ -232,3 +255,12 @@ _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
     "contextCompaction": _note("the history was compacted here"),
     TOOL_CALL: tool_call,
 }
+_WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
+    "commandExecution": _command,
+    "fileChange": _patch_with,
+    "mcpToolCall": _result_with,
+    "dynamicToolCall": _result_with,
+    "functionCallOutput": _output_with,
+    "subAgentActivity": _called_with,
+}
+"""What is shown of an item with the call that made it."""

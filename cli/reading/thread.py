@@ -15,6 +15,7 @@ from cli.reading.items import blocks
 from rollout.dialogue import Dialogue, dialogue_of, open_dialogue
 from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.shapes import Fields
+from rollout.tool_calls import TOOL_CALL
 from rollout.turns import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from state.bases import finder
 from state.index import ThreadIndex
@@ -157,8 +158,8 @@ class Reading:
                 yield ShownTurn(0, stray.id, (), self._blocks(at, None))
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
-        for item, _ in self.dialogue.entries(at):
-            yield from blocks(self.cleaned(item))
+        for item, call in _with_calls(self.dialogue.entries(at)):
+            yield from blocks(self.cleaned(item), call and self.cleaned(call))
         if turn is None:
             return
         if turn.error:
@@ -185,6 +186,24 @@ class Reading:
                     yield {"turnId": turn.id, "index": index, "item": self.cleaned(item)}
                 else:
                     index += 1
+
+
+def _with_calls(
+    entries: Iterator[tuple[Fields, bool]],
+) -> Iterator[tuple[Fields, Fields | None]]:
+    """Entries, each item with the call that stands behind it and tells more of it."""
+    before: Fields | None = None
+    for item, _ in entries:
+        call = item if item["type"] == TOOL_CALL else None
+        if before and call and before["type"] != TOOL_CALL and before["id"] == call["id"]:
+            yield before, call
+            before = None
+            continue
+        if before:
+            yield before, None
+        before = item
+    if before:
+        yield before, None
 
 
 def _facts(turn: Turn) -> tuple[str, ...]:
