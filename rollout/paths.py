@@ -8,7 +8,7 @@ import re
 import uuid
 from calendar import timegm
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 SESSIONS: Final = "sessions"
 ARCHIVED: Final = "archived_sessions"
@@ -19,7 +19,11 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[
 _LOOSE_UUID = re.compile(
     r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 )
+_UUID: Final = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_COPIED_IDS = re.compile(rf"({_UUID})(?:_({_UUID}))?(?![0-9A-Za-z])")
 _NAME = re.compile(r"rollout-(?P<body>.*)\.jsonl(?P<zst>\.zst)?", re.DOTALL)
+_DATE_FOLDERS = re.compile(r"sessions/\d+/\d+/\d+/[^/]+")
+_IN_ARCHIVE = re.compile(r"archived_sessions/[^/]+")
 _NAME_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)-(\d\d)-(\d\d)")
 
 
@@ -61,8 +65,12 @@ def parse_name(name: str) -> RolloutName | None:
     thread_id = parse_uuid(first)
     rollout_id = parse_uuid(second) if separator else thread_id
     if thread_id is None or rollout_id is None:
-        # Not the regular form: take whatever UUID stands at the end, as older parsers did.
+        # Not the regular form: take whatever UUID stands at the end, as older parsers did, or
+        # those where they belong, which other programs leave there when they copy a file.
         thread_id = rollout_id = parse_uuid(body[-36:])
+        copied = _COPIED_IDS.match(ids)
+        if thread_id is None and copied:
+            thread_id, rollout_id = copied[1].lower(), (copied[2] or copied[1]).lower()
     return RolloutName(started_at, thread_id, rollout_id, compressed)
 
 
@@ -89,11 +97,52 @@ def is_archived(path: str) -> bool:
     return path.startswith(ARCHIVED + "/")
 
 
-def precedence(path: str) -> tuple[bool, str, str, bool]:
-    """Sort key among the physical files of one thread: the greatest is the thread's file.
+def misplaced(path: str) -> str | None:
+    """Why Codex's scan never comes to ``path``, which is relative to the home; None if it does.
 
-    An active file beats an archived one, a later name an earlier one (so the newest segment
-    of a reverted thread wins), and plain beats compressed (§1.3, §13.4).
+    It goes through folders of three numbers below ``sessions/`` and the archive itself, and
+    wants the time and the id in the name (§1.3).
     """
+    if not (_DATE_FOLDERS.fullmatch(path) or _IN_ARCHIVE.fullmatch(path)):
+        return "it does not lie in sessions/YYYY/MM/DD or directly in archived_sessions"
+    file_name = path.rsplit("/", 1)[-1]
+    name = parse_name(file_name)
+    if name is None or name.started_at is None:
+        return "its name has no time in it"
+    ids = file_name.removesuffix(COMPRESSED_SUFFIX)[len("rollout-") + 20 : -len(".jsonl")]
+    if not all(parse_uuid(part) for part in ids.split("_", 1)):
+        return "its name does not end in a thread id"
+    return None
+
+
+class Precedence(NamedTuple):
+    """Sort key among the physical files of one thread: the greatest is the thread's file."""
+
+    regular: bool
+    """Named and placed as Codex does, after this thread. Copies that other programs leave beside
+    a file (``.sync-conflict-…``, `` (1)``) are not, and Codex's lists never show them."""
+    size: int
+    """Of irregular ones that with more in it counts; 0 for regular ones."""
+    active: bool
+    name: str
+    """A later one beats an earlier one, so the newest segment of a reverted thread wins
+    (§13.4)."""
+    logical: str
+    plain: bool
+    """Plain beats compressed (§1.3)."""
+
+    @property
+    def path(self) -> str:
+        """The file that is ranked."""
+        return self.logical + COMPRESSED_SUFFIX * (not self.plain)
+
+
+def precedence(path: str, size: int, thread_id: str) -> Precedence:
+    """How the file at ``path``, of ``size`` bytes, ranks among those of a thread."""
     logical = logical_path(path)
-    return (not is_archived(path), logical.rsplit("/", 1)[-1], logical, path == logical)
+    name = logical.rsplit("/", 1)[-1]
+    told = parse_name(name)
+    regular = bool(told and told.thread_id == thread_id and misplaced(path) is None)
+    return Precedence(
+        regular, 0 if regular else size, not is_archived(path), name, logical, path == logical
+    )

@@ -5,7 +5,6 @@ records for the ``session_meta``, then up to 200 more for a message (rollout-for
 Blank lines are no records, unreadable lines are. All bounds here are measured on 0.169.
 """
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +16,7 @@ from rollout.errors import DamagedCompression
 from rollout.fold import SEEN_BARE_META, SEEN_META, Fold, ThreadFacts
 from rollout.lines import BadLine, Line, LineReader, RolloutStream, open_rollout
 from rollout.models import SessionMeta
-from rollout.paths import COMPRESSED_SUFFIX, parse_name, parse_uuid
+from rollout.paths import parse_uuid
 from rollout.source import source_kind, stored_source
 
 META_RECORDS: Final = 10
@@ -38,8 +37,6 @@ _REQUIRED: Final = ("id", "timestamp", "cwd", "originator", "cli_version")
 _GOAL_KEYS: Final = frozenset(
     ("threadId", "objective", "status", "tokensUsed", "timeUsedSeconds", "createdAt", "updatedAt")
 )
-_DATE_FOLDERS = re.compile(r"sessions/\d+/\d+/\d+/[^/]+")
-_ARCHIVED = re.compile(r"archived_sessions/[^/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +68,6 @@ class Head:
 
     meta: HeadMeta | None
     obstacles: tuple[Obstacle, ...] = ()
-
-
-def misplaced(path: str) -> str | None:
-    """Why the scan never comes to ``path``, which is relative to the home; None if it does.
-
-    It goes through folders of three numbers below ``sessions/`` and the archive itself, and
-    wants the time and the id in the name (§1.3).
-    """
-    if not (_DATE_FOLDERS.fullmatch(path) or _ARCHIVED.fullmatch(path)):
-        return "it does not lie in sessions/YYYY/MM/DD or directly in archived_sessions"
-    file_name = path.rsplit("/", 1)[-1]
-    name = parse_name(file_name)
-    if name is None or name.started_at is None:
-        return "its name has no time in it"
-    ids = file_name.removesuffix(COMPRESSED_SUFFIX)[len("rollout-") + 20 : -len(".jsonl")]
-    if not all(parse_uuid(part) for part in ids.split("_", 1)):
-        return "its name does not end in a thread id"
-    return None
 
 
 def read_head(path: Path | str) -> Head:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from rollout.history import Find
 from rollout.paths import parse_name, precedence
@@ -18,28 +19,36 @@ def finder(index: ThreadIndex) -> Find:
     or else any that is there."""
 
     def find(rollout_id: str) -> Path | None:
-        found: list[str] = []
         with suppress(StateError):  # a broken index hides no file
-            known = index.database.run_here(_known_steps(rollout_id))
-            found = [path for path in known if stat_file(index.home, path)]
-        if not best_file(found, rollout_id):
-            found = [file.path for file in scan_home(index.home) if file.ignored is None]
-        best = best_file(found, rollout_id)
+            for sql in _KNOWN_SQL:
+                known = index.database.run_here(_known_steps(sql, rollout_id))
+                there = [(path, size) for path, size in known if stat_file(index.home, path)]
+                if best := best_file(there, rollout_id):
+                    return index.home / best
+        files = [(file.path, file.size) for file in scan_home(index.home) if file.ignored is None]
+        best = best_file(files, rollout_id)
         return index.home / best if best else None
 
     return find
 
 
-def _known_steps(rollout_id: str) -> Steps[list[str]]:
-    rows = yield ("SELECT path FROM rollout_files WHERE path LIKE ?", [f"%{rollout_id}%"])
-    return [path for (path,) in rows]
+_KNOWN_SQL: Final = (
+    "SELECT path, size_bytes FROM rollout_files WHERE thread_id = ?",
+    "SELECT path, size_bytes FROM rollout_files WHERE instr(path, ?)",
+)
+"""Most rollouts have the id of their thread; the others are looked for in all names."""
 
 
-def best_file(paths: Iterable[str], rollout_id: str) -> str | None:
-    """Which of some paths is that of the rollout with this id; None if none is."""
-    fitting = [
-        path
-        for path in paths
+def _known_steps(sql: str, rollout_id: str) -> Steps[list[tuple[str, int]]]:
+    return (yield (sql, [rollout_id]))
+
+
+def best_file(files: Iterable[tuple[str, int]], rollout_id: str) -> str | None:
+    """Which of some files, paths with sizes, is that of the rollout with this id; None if none."""
+    ranked = [
+        precedence(path, size, name.thread_id)
+        for path, size in files
         if (name := parse_name(path.rsplit("/", 1)[-1])) and name.rollout_id == rollout_id
+        if name.thread_id
     ]
-    return max(fitting, key=precedence, default=None)
+    return max(ranked).path if ranked else None

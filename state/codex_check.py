@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.fold import LONGEST_TEXT, SEEN_BARE_META
-from rollout.paths import is_archived, logical_path, parse_uuid
+from rollout.paths import is_archived, logical_path, misplaced, parse_uuid
 from state.codex import CodexState, CodexThread, NotComparable, read_codex
 from state.codex_ours import Files, Ours, OurThread, absolute, exists, read_ours
 from state.codex_schema import MEASURED
@@ -335,10 +335,12 @@ def _duplicates(ours: Ours) -> Iterator[Finding]:
             continue
         if logical_path(shown.path) == logical_path(path):
             continue  # a file and its compressed form are one to Codex too
+        both = "Codex lists both, and its row follows either."
+        if misplaced(path):
+            both = "Codex lists one, and its row follows either."
         yield Finding(
             KINDS["codex_duplicate"],
-            "Two files of one thread: Codex lists both, and its row follows either. Compare them,"
-            " and move one out of the home.",
+            f"Two files of one thread: {both} Compare them, and move one out of the home.",
             file.thread_id,
             path,
             measured=path,

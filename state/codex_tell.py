@@ -13,8 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from rollout.moving import Group
+from rollout.moving import Group, Move
 from rollout.paths import is_archived, logical_path, precedence
+from rollout.scan import stat_file
 from state.codex import check_writable
 from state.errors import SQLITE_ERRORS, CodexLocked, CodexSchemaUnknown, CodexUnusable
 from state.rows import OVERRIDDEN
@@ -64,9 +65,15 @@ class CodexRows:
         held = self._row("rollout_path", thread_id)
         if held is None:
             return
-        targets = [move.target for move in group.moves if move.thread_id == thread_id]
-        name = _name(str(held))  # of several files the one that the row had
-        path = max([t for t in targets if _name(t) == name] or targets, key=precedence)
+        ranks = [
+            precedence(move.target, _size(home, move), thread_id)
+            for move in group.moves
+            if move.thread_id == thread_id
+        ]
+        # Of several files the one that the row had, if that is no copy of another.
+        name = _name(str(held))
+        same = [rank for rank in ranks if rank.regular and _name(rank.path) == name]
+        path = max(same or ranks).path
         archived = is_archived(path)
         self._run(
             "UPDATE threads SET rollout_path = ?, archived = ?, archived_at = ? WHERE id = ?",
@@ -102,6 +109,14 @@ class CodexRows:
     def _run(self, sql: str, *values: str | int | None) -> None:
         if self._connection is not None:
             self._connection.execute(sql, values)
+
+
+def _size(home: Path, move: Move) -> int:
+    """Of a file, before or after it is moved."""
+    for path in (move.source, move.target):
+        if (file := stat_file(home, path)) is not None:
+            return file.size
+    return 0
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
         self._home = home
-        self._paths: list[str] = []
+        self._files: list[tuple[str, int]] = []
 
     async def compare(
         self, extractor: Extractor, outcomes: Iterable[Extracted | Unusable]
@@ -76,17 +76,17 @@ class Contents:
         found: dict[str, Messages] = {}
         for read in await extractor.each(digests, paths):
             if isinstance(read, str):
-                self._know_paths()
+                self._know_files()
                 read = await asyncio.to_thread(read_digest, self._home, read, self._find)
             found[read.path] = read
         return found
 
-    def _know_paths(self) -> None:
-        if not self._paths:
-            self._paths = [row[0] for row in self._connection.execute(_PATHS_SQL)]
+    def _know_files(self) -> None:
+        if not self._files:
+            self._files = [*self._connection.execute(_FILES_SQL)]
 
     def _find(self, rollout_id: str) -> Path | None:
-        best = best_file((path for path in self._paths if rollout_id in path), rollout_id)
+        best = best_file((file for file in self._files if rollout_id in file[0]), rollout_id)
         return self._home / best if best else None
 
     async def _has_turns(self, file: Extracted) -> bool:
@@ -105,4 +105,4 @@ class Contents:
         return fold.dump() == state and has_rows_of(self._connection, thread_id, fold)
 
 
-_PATHS_SQL: Final = "SELECT path FROM rollout_files WHERE bucket <> 'ignored'"
+_FILES_SQL: Final = "SELECT path, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"

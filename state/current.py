@@ -80,7 +80,7 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
             for path, why in no_rollouts.items()
         ]
         return CurrentThread(thread_id, None, [], notes, gone)
-    own = max(held, key=lambda file: precedence(file.path))
+    own = max(held, key=lambda file: precedence(file.path, file.size, thread_id))
     if own.first_bad:
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))

@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from rollout.extract import Unusable, extract_file
-from rollout.paths import ROOTS, logical_path, parse_name, precedence
+from rollout.paths import ROOTS, logical_path, parse_name
 from rollout.scan import stat_file
 from state.codex import codex_database
 from state.current import CurrentThread, Known, read_thread, unreadable_file
@@ -177,7 +177,7 @@ async def _explain_thread(known: Known, thread_id: str, asked: str | None = None
     )
     shown = {path for path, found in hidden.items() if not found}
     others = {path: role(path, own) for path in thread.paths if path != own}
-    main = max(hidden, key=precedence)
+    main = own if own in hidden else logical_path(own)
     reasons = [
         *reasons_here(thread.row),
         *([] if shown else hidden[main]),

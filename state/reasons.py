@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from rollout.fold import SEEN_BARE_META
-from rollout.paths import COMPRESSED_SUFFIX, is_archived, logical_path, parse_name
-from rollout.picker import HISTORY_MODES, HeadMeta, misplaced, read_head
+from rollout.paths import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
+from rollout.picker import HISTORY_MODES, HeadMeta, read_head
 from rollout.source import INTERACTIVE_KINDS
 from state.listing import Facet, Row, cwd_keys
 from state.place import cwd_key
+from state.store import role
 from state.traces import CodexAnswer, CodexRow
 
 HERE: Final = "here"
@@ -159,8 +160,12 @@ def reasons_by_database(
         words = ("archived", "active") if row.archived else ("active", "archived")
         evidence = f"Codex's row says {words[0]}, the file {own} is {words[1]}"
         found.append(noted("codex_archived_differs", evidence))
-    if not any(_is_same(home, row, path) for path in paths):
+    meant = [path for path in paths if _is_same(home, row, path)]
+    if not meant:
         evidence = f"Codex's row points to {row.rollout_path}, the file is {own}"
+        found.append(noted("codex_path_wrong", evidence))
+    elif own not in meant and role(meant[0], own) == "duplicate":
+        evidence = f"Codex's row points to the copy {meant[0]}: codex resume goes on in that one"
         found.append(noted("codex_path_wrong", evidence))
     return found
 

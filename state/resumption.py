@@ -1,15 +1,16 @@
 """A stored thread made ready to be gone on with."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from rollout.appender import last_ordinal, plain_file
-from rollout.errors import NotAppendable
-from rollout.history import Find, SplicedSource, history_parts
-from rollout.paths import logical_path, parse_uuid
+from rollout.errors import NotAppendable, RolloutError
+from rollout.history import Find, SplicedSource, history_parts, source_meta
+from rollout.paths import logical_path, parse_uuid, precedence
 from rollout.persistence import LEGACY, MODES, PAGINATED
 from rollout.replay import FileSource, RolloutSource, session_meta
-from rollout.scan import scan_home
+from rollout.scan import FoundFile, scan_home
 from state.errors import UnsupportedHistory
 from state.subject import id_in_name
 
@@ -92,11 +93,28 @@ def _next_ordinal(source: FileSource) -> int:
     return 0 if last is None else last + 1
 
 
-def named_files(home: Path, thread_id: str) -> list[str]:
-    """The files that a thread has by their names, relative to the home."""
+def named_files(home: Path, thread_id: str) -> list[FoundFile]:
+    """The files that a thread has by their names."""
     return [
-        file.path
+        file
         for file in scan_home(home)
         # Looking for the text first spares most names the parsing.
         if thread_id in file.path and file.ignored is None and id_in_name(file.path) == thread_id
     ]
+
+
+def thread_file(home: Path, thread_id: str, files: Iterable[FoundFile]) -> str | None:
+    """The file that is a thread's among ``files``: the first in rank whose beginning tells that it
+    is; the first in rank if none does."""
+    ranks = {precedence(file.path, file.size, thread_id) for file in files}
+    ranked = [rank.path for rank in sorted(ranks, reverse=True)]
+    if len(ranked) > 1:
+        ranked = [path for path in ranked if _is_of(home / path, thread_id)] or ranked
+    return ranked[0] if ranked else None
+
+
+def _is_of(path: Path, thread_id: str) -> bool:
+    try:
+        return parse_uuid(source_meta(path).get("id")) == thread_id
+    except (OSError, RolloutError):
+        return False

@@ -112,7 +112,10 @@ def search_text(name: str | None, title: str, preview: str) -> str:
 async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What a write must know of the rows that are there, by thread id."""
     c = threads.c
-    columns = (c.id, c.row_id, c.rollout_path, c.history_mode, c.search_text, c.extractor_version)
+    columns = (
+        *(c.id, c.row_id, c.rollout_path, c.size_bytes, c.history_mode, c.search_text),
+        c.extractor_version,
+    )
     found = await connection.execute(sa.select(*columns).where(among(c.id, ids)))
     return {row.id: dict(row._mapping) for row in found}
 

@@ -87,10 +87,14 @@ async def store_files(
     winners: dict[str, Extracted] = {}
     for file in read:
         thread_id = file.facts.id
-        rival = winners[thread_id].path if thread_id in winners else None
-        if rival is None and thread_id in before and thread_id not in orphaned:
-            rival = before[thread_id]["rollout_path"]
-        if rival in (None, file.path) or rival in gone or precedence(file.path) > precedence(rival):
+        rank = precedence(file.path, file.size, thread_id)
+        rival = None
+        if thread_id in winners:
+            rival = precedence(winners[thread_id].path, winners[thread_id].size, thread_id)
+        elif thread_id in before and thread_id not in orphaned:
+            held = before[thread_id]
+            rival = precedence(held["rollout_path"], held["size_bytes"], thread_id)
+        if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
     facts = await facts_about(connection, list(winners))
@@ -114,6 +118,7 @@ async def store_files(
     if winners:
         await doubt_inputs(connection, context.inputs)
     stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
+    stored.reread += await _better_files(connection, winners, before)
     stored.indexed = len(read)
     stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)
     return stored
@@ -169,6 +174,27 @@ async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -
     c = rollout_files.c
     others = await connection.scalars(sa.select(c.path).where(rows.among(c.thread_id, thread_ids)))
     return list(others)
+
+
+async def _better_files(
+    connection: AsyncConnection, winners: Mapping[str, Extracted], before: Mapping[str, Any]
+) -> list[str]:
+    """Files that take the place of a thread's own one, which has changed: among copies without a
+    regular file the rank depends on the size."""
+    doubtful = {
+        id_: rank
+        for id_, file in winners.items()
+        if id_ in before and not (rank := precedence(file.path, file.size, id_)).regular
+    }
+    if not doubtful:
+        return []
+    c = rollout_files.c
+    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(rows.among(c.thread_id, doubtful))
+    return [
+        path
+        for path, size, id_ in await connection.execute(asked)
+        if precedence(path, size, id_) > doubtful[id_]
+    ]
 
 
 async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:

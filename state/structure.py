@@ -15,7 +15,7 @@ import orjson
 
 from rollout.lines import BadLine, LineReader, parse_line
 from rollout.names import NAMES_FILE, read_names
-from rollout.paths import is_archived, parse_name, parse_uuid, precedence
+from rollout.paths import Precedence, is_archived, parse_name, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
@@ -185,11 +185,11 @@ def _about(
 
 def _threads(index: _Index) -> Iterator[Finding]:
     """Each row shows its thread's best file, as the ledger has it."""
-    best: dict[str, str] = {}
+    best: dict[str, Precedence] = {}
     for path, file in index.files.items():
-        thread_id = file["thread_id"]
-        if thread_id and (thread_id not in best or precedence(path) > precedence(best[thread_id])):
-            best[thread_id] = path
+        if thread_id := file["thread_id"]:
+            rank = precedence(path, file["size_bytes"], thread_id)
+            best[thread_id] = max(best.get(thread_id, rank), rank)
     for thread_id, row in index.threads.items():
         path = row["rollout_path"]
         shown = index.files.get(path)
@@ -197,15 +197,16 @@ def _threads(index: _Index) -> Iterator[Finding]:
             message = "The row shows a file that the index does not know as this thread's."
             yield Finding(KINDS["row_without_file"], message, thread_id, path)
             continue
-        if best[thread_id] != path:
-            message = "The row shows a file that is not the thread's newest."
+        right = best[thread_id].path
+        if right != path:
+            message = "The row shows another file than the one that counts."
             yield Finding(
                 KINDS["wrong_file"],
                 message,
                 thread_id,
                 path,
                 measured=path,
-                expected=best[thread_id],
+                expected=right,
             )
         expected = {name: shown[name] for name in ("size_bytes", "mtime_ns", "inode")}
         archived = is_archived(path)

@@ -17,7 +17,7 @@ from rollout.bare import BARE
 from rollout.context import context_items
 from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
-from rollout.paths import is_archived, logical_path, parse_uuid, precedence
+from rollout.paths import is_archived, logical_path, parse_uuid
 from rollout.persistence import LEGACY, PAGINATED, Item, fault_of
 from rollout.replay import MemorySource, RolloutSource
 from rollout.scan import check_home, stat_file
@@ -41,7 +41,7 @@ from state.index import ThreadIndex, open_index
 from state.listing import Page, Query, Row
 from state.moves import archive, delete, unarchive
 from state.recorder import RolloutRecorder
-from state.resumption import named_files, resumable, stored_history
+from state.resumption import named_files, resumable, stored_history, thread_file
 from state.turn_answers import Told
 from state.turn_rows import path_steps
 from state.turns import Closed, TurnIndex
@@ -507,13 +507,14 @@ class ThreadStore:
     async def _path(self, thread_id: str) -> str:
         """Where a thread's file is, relative to the home: what the files' names tell, which is
         true at this moment, and what the index knows besides."""
-        paths = await self._read(partial(named_files, self.home, thread_id))
+        files = await self._read(partial(named_files, self.home, thread_id))
         known = await self._indexed_path(thread_id)
-        if known is not None and stat_file(self.home, known):
-            paths.append(known)
-        if not paths:
+        if known is not None and (file := stat_file(self.home, known)):
+            files.append(file)
+        path = await self._read(partial(thread_file, self.home, thread_id, files))
+        if path is None:
             raise ThreadNotFound(thread_id)
-        return max(paths, key=precedence)
+        return path
 
     async def _indexed_path(self, thread_id: str) -> str | None:
         database = self.index.database

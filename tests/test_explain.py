@@ -148,6 +148,31 @@ def test_other_files_of_a_thread_are_told(home: Path, index_path: Path) -> None:
     assert duplicate.verdict.startswith(f"A duplicate of thread {ID}: ")
 
 
+def test_a_copy_beside_the_regular_file_hides_nothing(home: Path, index_path: Path) -> None:
+    """Codex's picker never comes to it; its backfill does (measured on 0.169 and 0.171)."""
+    own = write(home, 1, encoded(lines(1, cwd=CWD)))
+    copy = own.with_name(own.name.replace(".jsonl", ".sync-conflict-20261102-101010-A.jsonl"))
+    shutil.copy(own, copy)
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        codex.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
+        codex.execute("INSERT INTO threads VALUES (?, ?, 0)", (ID, str(copy)))
+    found = explained(home, index_path)
+    assert (found.listed, found.listed_in_codex) == (True, True)
+    assert found.path == own.relative_to(home).as_posix()
+    told = {reason.code: reason.evidence for reason in found.reasons}
+    assert told.keys() == {"duplicate", "codex_path_wrong"}
+    assert "picker shows it as well" not in told["duplicate"]
+    assert "codex resume goes on in that one" in told["codex_path_wrong"]
+
+
+def test_a_thread_with_copies_alone_is_told_as_hidden(home: Path, index_path: Path) -> None:
+    own = write(home, 1, encoded(lines(1, cwd=CWD)))
+    own.rename(own.with_name(own.name.replace(".jsonl", " (1).jsonl")))
+    found = explained(home, index_path)
+    assert found.listed
+    assert codes(found, "codex") == {"misplaced"}
+
+
 def test_a_compressed_file_is_told(home: Path, index_path: Path) -> None:
     path = write(home, 1)
     path.with_name(f"{path.name}.zst").write_bytes(zstandard.compress(path.read_bytes()))

@@ -1,6 +1,7 @@
 """What file names tell, and which of several files is the thread's."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
@@ -138,8 +139,9 @@ def test_another_name_is_no_rollout(name: str) -> None:
         (f"2026-10-15T07-60-00-{THREAD_ID}", None, THREAD_ID),
         (f"yesterday-{THREAD_ID}", None, THREAD_ID),
         (THREAD_ID, None, THREAD_ID),
-        (f"{STARTED}-{THREAD_ID}_", STARTED, None),
-        (f"{STARTED}-{THREAD_ID}_copy", STARTED, None),
+        (f"{STARTED}-{THREAD_ID}_", STARTED, THREAD_ID),
+        (f"{STARTED}-{THREAD_ID}_copy", STARTED, THREAD_ID),
+        (f"{STARTED}-{THREAD_ID}0", STARTED, None),
         (f"{STARTED}-copy-{THREAD_ID}", STARTED, THREAD_ID),
     ],
 )
@@ -192,31 +194,88 @@ def test_only_the_folder_says_that_a_thread_is_archived() -> None:
     assert not is_archived("sessions/archived_sessions/x.jsonl")
 
 
+def best(*paths: str, sizes: Sequence[int] = ()) -> str:
+    """The thread's file of two: either is as large as the other if no sizes are given."""
+    given = zip(paths, sizes or [1] * len(paths), strict=True)
+    return max(precedence(path, size, THREAD_ID) for path, size in given).path
+
+
 def test_an_active_file_beats_an_archived_one_of_any_date() -> None:
     old = rollout_path(started="2025-01-01T00-00-00")
     new = rollout_path(started="2026-01-01T00-00-00", archived=True)
-    assert max(new, old, key=precedence) == old
+    assert best(new, old, sizes=(9, 1)) == old
 
 
 def test_a_later_name_beats_an_earlier_one_whatever_the_folder() -> None:
     early = "sessions/2030/01/01/" + rollout_name(started="2025-01-01T00-00-00")
-    late = "sessions/" + rollout_name(started="2025-01-01T00-00-01")
-    assert max(early, late, key=precedence) == late
+    late = "sessions/2024/01/01/" + rollout_name(started="2025-01-01T00-00-01")
+    assert best(early, late, sizes=(9, 1)) == late
 
 
 def test_the_newest_segment_beats_the_file_it_replaced() -> None:
     first = rollout_path()
     segment = first.replace(".jsonl", f"_{FOREIGN_ID}.jsonl")
-    assert max(first, segment, key=precedence) == segment
+    assert best(first, segment, sizes=(9, 1)) == segment
     later = "sessions/2026/10/16/" + rollout_name(started="2026-10-16T00-00-00")
-    assert max(segment, later, key=precedence) == later
+    assert best(segment, later) == later
 
 
 def test_plain_beats_compressed_and_nothing_else() -> None:
     plain = rollout_path()
-    assert max(plain, plain + ".zst", key=precedence) == plain
+    assert best(plain, plain + ".zst") == plain
     later = rollout_path(started="2026-10-15T07-00-01") + ".zst"
-    assert max(plain, later, key=precedence) == later
+    assert best(plain, later) == later
+
+
+COPIES = (
+    ".sync-conflict-20261102-101010-ABCDEFG",
+    " (1)",
+    " 2",
+    " copy",
+    " - Copy",
+    "-LAPTOP",
+    ".orig",
+    "~",
+    " (conflicted copy 2026-11-02 101010)",
+    " (Ann's conflicted copy 2026-11-02)",
+    "_conflict-20261102-101010",
+    " (SFConflict ann@example.org 2026-11-02-10-10-10)",
+    ".variant-1a2b",
+    "[conflicted]",
+)
+"""What other programs add to a name before its ending."""
+
+
+@pytest.mark.parametrize("added", COPIES)
+def test_the_regular_file_beats_copies_whatever_is_in_them(added: str) -> None:
+    regular = rollout_path()
+    copy = regular.replace(".jsonl", f"{added}.jsonl")
+    assert parsed(copy.rsplit("/", 1)[-1]).thread_id == THREAD_ID
+    for mine in (regular, regular + ".zst", rollout_path(archived=True)):
+        assert best(mine, copy, sizes=(1, 9)) == mine
+    segment = regular.replace(".jsonl", f"_{FOREIGN_ID}{added}.jsonl")
+    assert parsed(segment.rsplit("/", 1)[-1]).rollout_id == FOREIGN_ID
+    assert best(regular, segment) == regular
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"sessions/{rollout_name()}",
+        f"sessions/backup/{rollout_name()}",
+        f"sessions/2026/10/15 (1)/{rollout_name(started='2026-10-16T00-00-00')}",
+        rollout_path().replace(THREAD_ID, FOREIGN_ID),
+    ],
+)
+def test_the_regular_file_beats_one_in_another_place_or_of_another_name(path: str) -> None:
+    assert best(rollout_path(), path, sizes=(1, 9)) == rollout_path()
+
+
+def test_of_copies_that_with_more_in_it_counts() -> None:
+    one, other = (rollout_path().replace(".jsonl", f" ({n}).jsonl") for n in (1, 2))
+    assert best(one, other, sizes=(9, 1)) == one
+    assert best(one, other, sizes=(1, 9)) == other
+    assert best(one, other) == other
 
 
 @CASES
@@ -235,5 +294,6 @@ def test_plain_beats_compressed_and_nothing_else() -> None:
     )
 )
 def test_precedence_leaves_no_tie_between_two_files(paths: list[str]) -> None:
-    keys = [precedence(path) for path in paths]
+    keys = [precedence(path, 1, THREAD_ID) for path in paths]
     assert len(set(keys)) == len(keys)
+    assert [key.path for key in keys] == paths

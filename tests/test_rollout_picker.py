@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollout.picker import Head, Obstacle, misplaced, read_head
+from rollout.paths import misplaced
+from rollout.picker import Head, Obstacle, read_head
 from rollout.source import INTERACTIVE_KINDS
 
 from .gold import exchanges

@@ -151,6 +151,14 @@ class Home(RuleBasedStateMachine):
         os.utime(packed, ns=(info.st_atime_ns, info.st_mtime_ns))
         path.unlink()
 
+    @precondition(lambda self: self.files())
+    @rule(data=st.data(), added=st.sampled_from([" (1)", ".sync-conflict-1"]), kept=st.booleans())
+    def copy(self, data: st.DataObject, added: str, kept: bool) -> None:
+        path = data.draw(st.sampled_from(self.files()))
+        copy = path.with_name(path.name.replace(".jsonl", f"{added}.jsonl", 1))
+        if len(copy.name) < 200:
+            (shutil.copy2 if kept else Path.rename)(path, copy)
+
     @rule(number=numbers, name=st.sampled_from(["a name", "Ünother", " "]))
     def rename(self, number: int, name: str) -> None:
         with (self.home / "session_index.jsonl").open("a") as file:
