@@ -113,7 +113,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
-    InvalidFolder: Outcome(USAGE, "invalid_folder", "see threadkeep relink --help"),
+    InvalidFolder: Outcome(USAGE, "invalid_folder", "name the folder from the root: /work/demo"),
     AliasCycle: Outcome(
         USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
     ),

@@ -1,7 +1,8 @@
 """Folders that have moved: which ones a folder's threads may be recorded under, and where a
 folder is now.
 
-All on keys (:func:`state.place.cwd_key`). An alias of a folder holds for all that is below it.
+Folders are cleaned (:func:`state.place.clean_folder`) and compared by their keys, so that what
+follows a Windows folder keeps its case. An alias of a folder holds for all that is below it.
 Standard library only; the quick path of lists runs through here.
 """
 
@@ -9,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from state.errors import InvalidQuery
+from state.place import clean_folder, cwd_key
 
-ALIASES_SQL: Final = "SELECT old_key, new_key FROM path_aliases WHERE new_key IS NOT NULL"
+ALIASES_SQL: Final = "SELECT old, new FROM path_aliases WHERE new IS NOT NULL"
 
 MOST_FOLDERS: Final = 1000
 """How many folders one folder may stand for."""
 
 
-def origins(keys: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
-    """``keys``, and every key that aliases (old to new) lead to one of them from.
+def origins(folders: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """The keys of ``folders``, and of every folder that aliases (old to new) lead to one of them
+    from.
 
     Each alias counts once on the way to a folder, so that circles and folders that moved into
     their own parent come to an end.
@@ -25,36 +28,44 @@ def origins(keys: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
     Raises:
         InvalidQuery: they are more than ``MOST_FOLDERS``.
     """
-    found = dict.fromkeys(keys, frozenset[str]())
-    waiting = list(found)
-    for key in waiting:
-        for old, new in aliases.items():
-            if old in found[key] or (rest := _below(key, new)) is None:
+    moves = [(clean_folder(old), clean_folder(new)) for old, new in aliases.items()]
+    waiting = list({cwd_key(folder): folder for folder in map(clean_folder, folders)}.values())
+    found = {cwd_key(folder): frozenset[str]() for folder in waiting}
+    for folder in waiting:
+        way = found[cwd_key(folder)]
+        for old, new in moves:
+            if old in way or (rest := _below(folder, new)) is None:
                 continue
             origin = _joined(old, rest)
-            if origin not in found:
-                found[origin] = found[key] | {old}
+            if (key := cwd_key(origin)) not in found:
+                found[key] = way | {old}
                 waiting.append(origin)
         if len(found) > MOST_FOLDERS:
-            raise InvalidQuery(f"more than {MOST_FOLDERS} relinked folders lead to {keys[0]}")
-    return waiting
+            raise InvalidQuery(f"more than {MOST_FOLDERS} relinked folders lead to {folders[0]}")
+    return list(found)
 
 
-def moved_to(key: str, aliases: Mapping[str, str]) -> str:
-    """Where the folder ``key`` is now: itself if no alias knows of it."""
-    left = dict(aliases)
-    while fitting := [old for old in left if _below(key, old) is not None]:
+def moved_to(folder: str, aliases: Mapping[str, str]) -> str:
+    """Where a folder is now, cleaned: itself if no alias knows of it."""
+    folder = clean_folder(folder)
+    left = {clean_folder(old): clean_folder(new) for old, new in aliases.items()}
+    while fitting := [old for old in left if _below(folder, old) is not None]:
         nearest = max(fitting, key=len)
-        key = _joined(left.pop(nearest), _below(key, nearest) or "")
-    return key
+        rest = _below(folder, nearest) or ""
+        folder = _joined(left.pop(nearest), rest)
+    return folder
 
 
-def _below(key: str, folder: str) -> str | None:
-    """What follows ``folder`` in ``key``, with its slash; None if it does not lie there."""
-    if key == folder:
+def _below(folder: str, above: str) -> str | None:
+    """What follows ``above`` in ``folder``, with its slash; None if it does not lie there."""
+    key, stem = cwd_key(folder), cwd_key(above)
+    if key == stem:
         return ""
-    stem = folder.rstrip("/")
-    return key[len(stem) :] if key.startswith(f"{stem}/") else None
+    stem = stem.rstrip("/")
+    if not key.startswith(f"{stem}/"):
+        return None
+    names = key[len(stem) :].count("/")
+    return "/" + "/".join(folder.split("/")[-names:])
 
 
 def _joined(folder: str, rest: str) -> str:

@@ -40,7 +40,7 @@ from state.listing import (
     short_id_steps,
     unreadable_steps,
 )
-from state.place import on_network_drive
+from state.place import cwd_key, on_network_drive, shown_folder
 from state.schema import rollout_files, said_pending, thread_dynamic_tools, threads
 from state.store import forget_files, store_files
 from state.sync import (
@@ -187,10 +187,10 @@ class ThreadIndex:
                 .order_by(t.position)
             )
             known = [tuple(row) for row in await connection.exec_driver_sql(ALIASES_SQL)]
-            place = moved_to(row.cwd_key, dict(known))
+            place = moved_to(row.cwd, dict(known))
             return {
                 **row._mapping,
-                "moved_to": place if place != row.cwd_key else None,
+                "moved_to": shown_folder(place) if cwd_key(place) != row.cwd_key else None,
                 "files": [dict(file._mapping) for file in files],
                 "tools": [dict(tool._mapping) for tool in tools],
             }

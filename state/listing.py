@@ -12,7 +12,6 @@ rows. :func:`run` drives one over a plain connection, :mod:`state.index` over an
 import hashlib
 import itertools
 import json
-import os
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from rollout.wanted import check_wanted
 from state.aliases import ALIASES_SQL, origins
 from state.cursor import LAST_ID, Cursor, decode
 from state.errors import InvalidQuery, Malformed
-from state.place import absolute_folder, cwd_key
+from state.place import spellings
 
 SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
 DEFAULT_LIMIT: Final = 25
@@ -409,7 +408,7 @@ def _folders(query: Query) -> "Steps[list[str] | None]":
     if query.cwds is None:
         return None
     aliases = dict((yield (ALIASES_SQL, [])))
-    return origins(cwd_keys(query.cwds), aliases)
+    return origins([each for cwd in query.cwds for each in spellings(cwd)], aliases)
 
 
 def _cwd_filter(folders: list[str] | None) -> list[tuple[str, list[str]]]:
@@ -417,15 +416,6 @@ def _cwd_filter(folders: list[str] | None) -> list[tuple[str, list[str]]]:
     if folders is None:
         return [("1", [])]
     return [("cwd_key = ?", [key]) for key in folders]
-
-
-def cwd_keys(cwds: Sequence[str]) -> list[str]:
-    """The keys under which threads of these folders may stand: as spelled, and resolved."""
-    keys: dict[str, None] = {}
-    for cwd in cwds:
-        keys[cwd_key(absolute_folder(cwd))] = None
-        keys[cwd_key(os.path.realpath(cwd))] = None
-    return list(keys)
 
 
 def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], list[Any]]:

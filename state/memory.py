@@ -54,8 +54,8 @@ from state.errors import (
 from state.family import Known, base_id, family
 from state.fork import begun_as, cut_at, name_of_fork, planned
 from state.git import git_facts
-from state.listing import COLUMNS, Facet, Page, Query, Row, cwd_keys, fits, folded, page_of
-from state.place import DEFAULT_PROVIDER
+from state.listing import COLUMNS, Facet, Page, Query, Row, fits, folded, page_of
+from state.place import DEFAULT_PROVIDER, cwd_key, spellings
 from state.rows import thread_row
 from state.turn_answers import Told
 from state.turn_folds import Folded
@@ -395,7 +395,9 @@ class MemoryStore:
     def _selected(self, query: Query) -> Iterator[Row]:
         rows = [thread.row() for thread in self._threads.values()]
         kin = self._kin(query)
-        folders = None if query.cwds is None else cwd_keys(query.cwds)
+        folders = None
+        if query.cwds is not None:
+            folders = {cwd_key(each) for cwd in query.cwds for each in spellings(cwd)}
         excluded = {parse_uuid(id_) for id_ in query.excluded_ids}
         for row in rows:
             if (

@@ -5,9 +5,13 @@ Standard library only; the quick path of one-shot commands runs through here.
 
 import hashlib
 import os
+import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+from state.errors import InvalidFolder
 
 DEFAULT_PROVIDER: Final = "openai"
 """What Codex uses when ``config.toml`` names no ``model_provider``."""
@@ -19,6 +23,7 @@ JOURNAL_KEY: Final = "facts_journal"
 """In ``index_meta``: the journal of what users set that the index last followed."""
 NO_JOURNAL: Final = "-"
 
+Value = TypeVar("Value")
 _NETWORK_TYPES: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
 )
@@ -95,24 +100,100 @@ def default_provider(home: Path) -> str:
 
 
 @lru_cache(maxsize=4096)
-def cwd_key(cwd: str) -> str:
-    """The form in which two spellings of one folder are equal, without asking the disk.
+def clean_folder(folder: str) -> str:
+    """A folder without what its spelling may have more or less of: trailing and doubled slashes,
+    ``.`` and ``..``. The disk is not asked.
 
-    Trailing and doubled slashes and ``.`` go; Windows paths lose ``\\\\?\\``, their backslashes
-    and the case of the drive letter. Case is kept otherwise.
+    Windows paths lose ``\\\\?\\`` and get ``/``, but for the two backslashes of a network share;
+    backslashes and colons in other paths are letters.
     """
-    if cwd.startswith("\\\\?\\"):
-        cwd = cwd[4:]
-    if len(cwd) > 2 and cwd[1] == ":" and cwd[0].isascii() and cwd[0].isalpha() and cwd[2] in "\\/":
-        cwd = cwd[0].lower() + cwd[1:].replace("\\", "/")
-    return os.path.normpath(cwd) if cwd else ""
+    if not folder:
+        return ""
+    verbatim = _VERBATIM.match(folder)
+    rest = folder[verbatim.end() :] if verbatim else folder
+    if verbatim and verbatim["share"]:
+        rest = f"\\\\{rest}"
+    if _DRIVE.match(rest):
+        below = rest[2:].replace("\\", "/")
+        return f"{rest[0].upper()}:{_normal('/' + below)}"
+    if verbatim and not verbatim["share"]:
+        return f"\\\\?{_normal('/' + rest.replace(_BACKSLASH, '/'))}"
+    if rest.startswith("\\\\"):
+        return f"\\\\{_normal('/' + rest[2:].replace(_BACKSLASH, '/'))[1:]}"
+    return _normal(rest)
+
+
+_BACKSLASH: Final = "\\"
+_DRIVE: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+_VERBATIM: Final = re.compile(
+    r"(?:\\\\[?.][\\/]|\\\?\?\\|//[?.]/(?=UNC/|[A-Za-z]:))(?P<share>UNC[\\/])?", re.IGNORECASE
+)
+
+
+def _normal(path: str) -> str:
+    path = os.path.normpath(path)
+    return path[1:] if path.startswith("//") else path
+
+
+def is_windows(clean: str) -> bool:
+    """Whether a folder as :func:`clean_folder` gives it is a Windows one."""
+    return clean.startswith("\\\\") or bool(_DRIVE.match(clean))
+
+
+def shown_folder(folder: str) -> str:
+    """A folder cleaned, for people: Windows ones with their backslashes."""
+    clean = clean_folder(folder)
+    return clean.replace("/", "\\") if is_windows(clean) else clean
+
+
+@lru_cache(maxsize=4096)
+def cwd_key(cwd: str) -> str:
+    """The form in which two spellings of one folder are equal: cleaned, and without the case of a
+    Windows path."""
+    clean = clean_folder(cwd)
+    return clean.lower() if is_windows(clean) else clean
+
+
+def shown_folders(by_key: Mapping[str, Value], folders: Iterable[str]) -> dict[str, Value]:
+    """Values by the keys of folders, by a spelling of each instead, the first of ``folders`` in
+    order of text."""
+    shown: dict[str, str] = {}
+    for folder in set(folders):
+        key, name = cwd_key(folder), shown_folder(folder)
+        shown[key] = min(shown.get(key, name), name)
+    return {shown.get(key, key): value for key, value in by_key.items()}
+
+
+def spellings(folder: str) -> list[str]:
+    """The folders that one given on a command line or by a client may stand for, cleaned: from the
+    root as it is spelled, and where links lead.
+
+    Raises:
+        InvalidFolder: it is relative, and the current folder has been removed.
+    """
+    whole = absolute_folder(folder)
+    found = [clean_folder(whole)]
+    if not is_windows(found[0]):
+        found.append(clean_folder(os.path.realpath(whole)))
+        if folder.startswith("//"):  # as a share of Windows may be spelled
+            found.append(clean_folder(f"\\\\{folder[2:]}"))
+    return found
 
 
 def absolute_folder(folder: str) -> str:
-    """A folder as given on a command line, from the root; a Windows path is left as it is."""
-    if folder.startswith("\\\\") or folder[1:3] in (":\\", ":/"):
+    """A folder as given on a command line, from the root; a Windows path is left as it is.
+
+    Raises:
+        InvalidFolder: it is relative, and the current folder has been removed.
+    """
+    if is_windows(clean_folder(folder)):
         return folder
-    return os.path.abspath(folder)
+    try:
+        return os.path.abspath(folder)
+    except FileNotFoundError:
+        raise InvalidFolder(
+            f"{folder!r} is relative, and the current folder has been removed"
+        ) from None
 
 
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:

@@ -10,8 +10,8 @@ from rollout.fold import SEEN_BARE_META
 from rollout.paths import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
 from rollout.picker import HISTORY_MODES, HeadMeta, read_head
 from rollout.source import INTERACTIVE_KINDS
-from state.listing import Facet, Row, cwd_keys
-from state.place import cwd_key
+from state.listing import Facet, Row
+from state.place import cwd_key, spellings
 from state.store import role
 from state.traces import CodexAnswer, CodexRow
 
@@ -124,7 +124,8 @@ def _filtered(meta: HeadMeta, thread_id: str, picker: Picker) -> list[tuple[str,
             f" {picker.provider!r}"
         )
         found.append(("provider_filter", evidence, None))
-    if picker.cwd is not None and cwd_key(meta.cwd) not in cwd_keys([picker.cwd]):
+    here = None if picker.cwd is None else [cwd_key(each) for each in spellings(picker.cwd)]
+    if here is not None and cwd_key(meta.cwd) not in here:
         evidence = (
             f"the picker shows only threads of the current folder, {picker.cwd};"
             f" this one began in {meta.cwd or 'no folder'}"

@@ -31,11 +31,11 @@ async def relink(database: Database, old: str, new: str) -> tuple[Alias, int]:
     async with database.write_facts() as connection:
         known = await all_aliases(connection)
         others = {
-            cwd_key(alias.alias): cwd_key(alias.value)
+            alias.alias: alias.value
             for alias in known
             if alias.value is not None and cwd_key(alias.alias) != cwd_key(old)
         }
-        if cwd_key(new) in origins([cwd_key(old)], others):
+        if cwd_key(new) in origins([old], others):
             raise AliasCycle(old, new)
         alias = await _set(database, connection, known, old, new)
         return alias, await _count_below(connection, cwd_key(old))

@@ -12,6 +12,7 @@ from rollout.turn_counts import TurnCount, turn_counts
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import LARGEST_PAGE, Query, Row
+from state.place import cwd_key, shown_folders
 from state.sync import Counts, Report
 
 _POOL_FROM_BYTES: Final = 200_000_000
@@ -52,7 +53,7 @@ def _moment(layout: str) -> Callable[[Row], str]:
 _KEYS: Final[dict[str, Callable[[Row], str]]] = {
     "day": _moment("%Y-%m-%d"),
     "month": _moment("%Y-%m"),
-    "project": lambda row: str(row["cwd"]),
+    "project": lambda row: cwd_key(row["cwd"]),
     "model": lambda row: str(row["model"] or ""),
     "provider": lambda row: str(row["model_provider"]),
     "source": lambda row: str(row["source_kind"]),
@@ -75,7 +76,7 @@ async def statistics(
     rows = await _rows(index, query, since_ms, until_ms)
     counts = await _turns(index, rows, report) if turns else None
     found = Statistics()
-    tallies: dict[str, defaultdict[str, Tally]] = {name: defaultdict(Tally) for name in DIMENSIONS}
+    tallies: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in DIMENSIONS}
     for place, row in enumerate(rows):
         counted = None
         if counts is not None:
@@ -87,6 +88,7 @@ async def statistics(
             tallies[name][key(row)].add(counted, row["tokens_used"])
     if turns and not rows:
         found.total.turns = 0
+    tallies["project"] = shown_folders(tallies["project"], [row["cwd"] for row in rows])
     for name, group in tallies.items():
         if name in TIMES:
             found.by[name] = dict(sorted(group.items()))

@@ -12,6 +12,7 @@ from rollout.picker import HISTORY_MODES
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import COLUMNS, Row, Steps
+from state.place import shown_folders
 from state.sync import Counts, Report, now_ms
 
 NO_THREAD: Final = "(no thread)"
@@ -116,6 +117,8 @@ def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:
         total.add(*amount)
         for name, key in zip(DIMENSIONS, values, strict=True):
             found[name][key].add(*amount)
+    folders = yield "SELECT DISTINCT cwd FROM threads", []
+    found["project"] = shown_folders(found["project"], [cwd for (cwd,) in folders])
     by = {
         name: dict(sorted(group.items(), key=lambda item: (-item[1].bytes, item[0])))
         for name, group in found.items()

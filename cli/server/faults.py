@@ -12,6 +12,7 @@ from state.errors import (
     DependedOn,
     InvalidChange,
     InvalidCursor,
+    InvalidFolder,
     InvalidName,
     InvalidQuery,
     NotArchived,
@@ -28,7 +29,7 @@ _SETS: Final = {
 }
 _ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
 _CURSOR_HINT: Final = "start without a cursor, or repeat the params it came from"
-_OWN_FAULT: Final = (InvalidChange, InvalidQuery)
+_OWN_FAULT: Final = (InvalidChange, InvalidFolder, InvalidQuery)
 """What the client can mend by asking otherwise."""
 
 

@@ -1,7 +1,6 @@
 """Methods that make threads live, and what can be done with live ones only."""
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +58,7 @@ def _draft(new: NewThread, store: ThreadStore, *, ephemeral: bool) -> dict[str, 
 async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
     store = await call.store()
     client = call.session.client
-    folder = absolute_folder(params.cwd or os.getcwd())
+    folder = absolute_folder(params.cwd or ".")
     instructions = params.base_instructions
     try:
         new = NewThread(
