@@ -47,6 +47,9 @@ def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as
         output.data(_document(found, dimensions, limit, complete=not note))
     else:
         _tell(found, dimensions, limit, with_threads=not by)
+    if found.away and not as_json:
+        what = output.plural(found.away, "path")
+        output.say(f"Hidden: {what} that cannot be looked at (threadkeep verify).")
     problems = found.images.problems if found.images else {}
     for path, problem in problems.items():
         output.say(output.one_line(f"{path}: {problem}"))
@@ -128,6 +131,7 @@ def _document(
     return {
         "version": 1,
         "complete": complete,
+        "hidden": {"away": found.away},
         **entry(found.total),
         "contentBytes": read.content_bytes if read else None,
         "threads": found.threads,

@@ -1,7 +1,7 @@
 """``threadkeep list``: what threads there are."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli import errors, output
@@ -22,6 +22,8 @@ class Listed:
     page: Page
     hidden: Hidden
     short_ids: dict[str, str]
+    nothing: bool
+    """Whether there is no thread at all, whatever is asked for."""
     note: str = ""
     """Why the list may not be whole yet."""
 
@@ -68,7 +70,8 @@ def _quickly(
                 break
         whole = _joined(pages)
         ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-        return Listed(whole, reader.hidden(query), ids)
+        nothing = not whole.rows and reader.is_empty()
+        return Listed(whole, reader.hidden(query), ids, nothing)
 
 
 async def _thoroughly(
@@ -82,7 +85,8 @@ async def _thoroughly(
         pages.append(await index.page(_next(query, pages, count)))
     whole = _joined(pages)
     ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-    return Listed(whole, await index.hidden(query), ids, note)
+    nothing = not whole.rows and await index.is_empty()
+    return Listed(whole, await index.hidden(query), ids, nothing, note)
 
 
 def _next(query: Query, pages: list[Page], count: int | None) -> Query:
@@ -107,13 +111,7 @@ def _document(listed: Listed, places: Places) -> dict[str, Any]:
         "data": [thread_json(row, places.home) for row in page.rows],
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
-        "hidden": {
-            "archived": hidden.archived,
-            "source": hidden.source,
-            "empty": hidden.empty,
-            "attached": hidden.attached,
-            "unreadable": hidden.unreadable,
-        },
+        "hidden": asdict(hidden),
         "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
         "complete": not listed.note,
     }
@@ -121,8 +119,19 @@ def _document(listed: Listed, places: Places) -> dict[str, Any]:
 
 def _tell_more(listed: Listed, query: Query) -> None:
     if not listed.page.rows:
-        output.say("No threads match." if listed.hidden.total else "No threads here yet.")
-    hidden = listed.hidden
+        output.say(no_threads(nothing=listed.nothing))
+    tell_hidden(listed.hidden)
+    if listed.page.next_cursor:
+        output.say("There are more: --limit N or --all shows them.")
+
+
+def no_threads(*, nothing: bool) -> str:
+    """Why no thread is shown: there is none, or none fits."""
+    return "No threads here yet." if nothing else "No threads match."
+
+
+def tell_hidden(hidden: Hidden) -> None:
+    """Say what was left out, and what shows it."""
     parts = [
         f"{count:,} {what}"
         for count, what in (
@@ -136,8 +145,6 @@ def _tell_more(listed: Listed, query: Query) -> None:
     ]
     if parts:
         output.say(f"Hidden: {', '.join(parts)}.")
-    if listed.page.next_cursor:
-        output.say("There are more: --limit N or --all shows them.")
 
 
 def _lines(listed: Listed, query: Query) -> None:

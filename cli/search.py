@@ -3,17 +3,17 @@
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cli import damage, errors, output
-from cli.list_ import folder, label
+from cli.list_ import folder, label, tell_hidden
 from cli.places import Places
 from rollout.damage import Damage
 from state.hits import Hit
-from state.listing import LARGEST_PAGE
+from state.listing import LARGEST_PAGE, Hidden
 from state.search import Found, Search
 from state.view import thread_json
 
@@ -38,14 +38,14 @@ class Searched:
     notes: list[str]
     damage: list[Damage] = field(default_factory=list)
     """Where files that were read for it break off."""
-    unreadable: int = 0
-    """Files of which no thread could be made."""
+    hidden: Hidden = field(default_factory=Hidden)
+    """What was not looked through."""
     raw: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether all that there is was looked through."""
-        return not (self.notes or self.damage or (self.raw and self.unreadable))
+        return not (self.notes or self.damage or (self.raw and self.hidden.unreadable))
 
 
 def run(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
@@ -71,10 +71,9 @@ def _shown(
     for sentence in damage.sentences(searched.damage, places.home, "was looked through"):
         output.say(sentence)
     if not as_json:
-        if searched.unreadable:
-            output.say(f"Hidden: {searched.unreadable:,} unreadable (threadkeep status).")
         if not searched.found.hits:
             output.say("Nothing found.")
+        tell_hidden(searched.hidden)
         if searched.found.next_cursor:
             output.say("There are more: --limit N shows them.")
     return errors.OK if searched.found.hits else errors.NO_MATCH
@@ -123,7 +122,7 @@ async def _raw(
                 where.append([Place(each.kind, each.snippet) for each in raw.hits])
     if unread:
         notes.append(_UNREAD.format(output.plural(len(unread), "thread")))
-    hidden = await index.unreadable()
+    hidden = await index.hidden(search.among)
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
     return Searched(
         Found(hits), where, short, [note for note in notes if note], cut, hidden, raw=True
@@ -166,9 +165,9 @@ async def _work(
     finally:
         await turns.close()
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
-    hidden = await index.unreadable()
+    hidden = await index.hidden(search.among)
     notes = [note for note in notes if note]
-    return Searched(found, where, short, notes, unreadable=hidden)
+    return Searched(found, where, short, notes, hidden=hidden)
 
 
 def _document(searched: Searched, places: Places) -> dict[str, Any]:
@@ -184,7 +183,7 @@ def _document(searched: Searched, places: Places) -> dict[str, Any]:
         ],
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
-        "hidden": {"unreadable": searched.unreadable},
+        "hidden": asdict(searched.hidden),
         "complete": searched.complete,
         "damage": damage.document(searched.damage, places.home),
     }

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from cli import errors, output
+from cli.list_ import no_threads, tell_hidden
 from cli.places import Places
 from cli.run import caught_up, read_index
 from state.index import ThreadIndex
-from state.listing import Query
+from state.listing import Hidden, Query
 from state.stats import DIMENSIONS, TIMES, Statistics, Tally, statistics
 
 USUAL: Final = ("day", "project", "model")
@@ -60,34 +62,37 @@ def run(
 ) -> int:
     """Tell what there is. Gives the exit status."""
 
-    async def work(index: ThreadIndex) -> tuple[Statistics, int, str]:
+    async def work(index: ThreadIndex) -> tuple[Statistics, Hidden, bool, str]:
         note = await caught_up(index)
         with output.progress("turns") as report:
             found = await statistics(
                 index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
             )
-        return found, await index.unreadable(), note
+        hidden = await index.hidden(query, since_ms=since_ms, until_ms=until_ms)
+        nothing = not found.total.threads and await index.is_empty()
+        return found, hidden, nothing, note
 
-    found, unreadable, note = read_index(places, work)
+    found, hidden, nothing, note = read_index(places, work)
     if note:
         output.say(note)
     dimensions = [*dict.fromkeys(by)] or [*USUAL]
     if page is not None:
         _save(page, found, dimensions, limit, places)
     if as_json:
-        complete = not note and not (turns and unreadable)
+        complete = not note and not (turns and hidden.unreadable)
         told = _document(found, dimensions, limit, complete=complete)
-        output.data({**told, "hidden": {"unreadable": unreadable}})
+        output.data({**told, "hidden": asdict(hidden)})
     elif page is None:
         _tell(found, dimensions, limit)
     else:
         output.line(str(page))
     for path, problem in found.problems.items():
         output.say(output.one_line(f"{path}: {problem}"))
-    if unreadable and not as_json:
-        output.say(f"Hidden: {unreadable:,} unreadable (threadkeep status).")
     if not found.total.threads:
-        output.say("No threads match.")
+        output.say(no_threads(nothing=nothing))
+    if not as_json:
+        tell_hidden(hidden)
+    if not found.total.threads:
         return errors.NO_MATCH
     return errors.SOME_UNREADABLE if found.problems else errors.OK
 

@@ -34,11 +34,11 @@ from state.listing import (
     Query,
     Row,
     Steps,
+    any_steps,
     hidden_steps,
     page_steps,
     rows_steps,
     short_id_steps,
-    unreadable_steps,
 )
 from state.place import cwd_key, on_network_drive, shown_folder
 from state.schema import rollout_files, said_pending, thread_dynamic_tools, threads
@@ -115,13 +115,16 @@ class ThreadIndex:
         """For each id the shortest prefix, of eight letters or more, that only it has."""
         return await self.database.run(short_id_steps(ids))
 
-    async def hidden(self, query: Query) -> Hidden:
-        """What the defaults keep out of the list that ``query`` asks for."""
-        return await self.database.run(hidden_steps(query))
+    async def hidden(
+        self, query: Query, *, since_ms: int | None = None, until_ms: int | None = None
+    ) -> Hidden:
+        """What the defaults keep out of the list that ``query`` asks for, of threads created in
+        that time."""
+        return await self.database.run(hidden_steps(query, since_ms, until_ms))
 
-    async def unreadable(self) -> int:
-        """How many files there are of which no thread could be made."""
-        return await self.database.run(unreadable_steps())
+    async def is_empty(self) -> bool:
+        """Whether there is nothing at all, whatever is asked for."""
+        return not await self.database.run(any_steps())
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.

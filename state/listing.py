@@ -244,10 +244,17 @@ def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
     return Cursor(query.sort_key, query.descending, query.filters, key_ms, thread_id).encode()
 
 
-def hidden_steps(query: Query) -> "Steps[Hidden]":
-    """What the defaults hide from ``query``: threads that differ from it in that one respect."""
+def hidden_steps(
+    query: Query, since_ms: int | None = None, until_ms: int | None = None
+) -> "Steps[Hidden]":
+    """What the defaults hide from ``query``: threads that differ from it in that one respect, of
+    those created from ``since_ms`` on and before ``until_ms``."""
     counted: dict[str, int] = {}
     where, parameters = _row_filter(query)
+    for sign, moment in ((">=", since_ms), ("<", until_ms)):
+        if moment is not None:
+            where.append(f"created_at_ms {sign} ?")
+            parameters.append(moment)
     for condition, more in _cwd_filter((yield from _folders(query))):
         conditions = " AND ".join([condition, *where])
         rows = yield (
@@ -273,6 +280,12 @@ def hidden_steps(query: Query) -> "Steps[Hidden]":
             attached += count
     unreadable = yield from unreadable_steps()
     return Hidden(archived, source, empty, attached, unreadable)
+
+
+def any_steps() -> "Steps[bool]":
+    """Whether there is anything at all: a thread, or a file of which none could be made."""
+    rows = yield ("SELECT EXISTS (SELECT 1 FROM threads)", [])
+    return bool(rows[0][0] or (yield from unreadable_steps()))
 
 
 def unreadable_steps() -> "Steps[int]":

@@ -13,7 +13,16 @@ from pathlib import Path
 from rollout.scan import check_home, scan_home, stat_file
 from state.errors import SQLITE_ERRORS
 from state.ledger import LEDGER_SQL, compare
-from state.listing import Hidden, Page, Query, hidden_steps, page_steps, run, short_id_steps
+from state.listing import (
+    Hidden,
+    Page,
+    Query,
+    any_steps,
+    hidden_steps,
+    page_steps,
+    run,
+    short_id_steps,
+)
 from state.place import (
     INPUTS_KEY,
     JOURNAL_KEY,
@@ -81,6 +90,10 @@ class Reader:
     def hidden(self, query: Query) -> Hidden:
         """What the defaults keep out of the list."""
         return run(hidden_steps(query), self._connection)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all, whatever is asked for."""
+        return not run(any_steps(), self._connection)
 
     def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix that only it has."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rollout.fold import SEEN_BARE_META
 from rollout.images import ImageShare, image_shares
 from rollout.picker import HISTORY_MODES
+from rollout.scan import AWAY
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import COLUMNS, Row, Steps
@@ -89,6 +90,8 @@ class Usage:
     biggest: list[ThreadUsage]
     images: Images | None
     """None if the files were not read."""
+    away: int = 0
+    """Files and folders that cannot be looked at: what they take is not known."""
 
 
 async def usage(
@@ -124,7 +127,11 @@ def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:
         for name, group in found.items()
     }
     ((threads,),) = yield "SELECT count(*) FROM threads", []
-    return Usage(total, threads, by, (yield from _biggest_steps(most, images)), images)
+    ((away,),) = yield (
+        "SELECT count(*) FROM rollout_files WHERE bucket = 'ignored' AND instr(reason, ?) = 1",
+        [AWAY],
+    )
+    return Usage(total, threads, by, (yield from _biggest_steps(most, images)), images, away)
 
 
 def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadUsage]]:

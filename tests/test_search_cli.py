@@ -217,20 +217,26 @@ def test_a_value_of_the_wrong_type_is_damage(
     assert "put aside" in ran.err
 
 
+SOME_HIDDEN = {"archived": 1, "source": 1, "empty": 0, "attached": 0, "unreadable": 1}
+
+
 def test_what_cannot_be_read_is_told(cli: Cli, plain_user: tuple[str, ...]) -> None:
     files = {number: next(cli.home.rglob(f"*{thread_id(number)}.jsonl")) for number in (1, 2)}
     files[2].chmod(0)
     cli.run("list", prefix=plain_user)
-    told = "Hidden: 1 unreadable (threadkeep status)."
+    told = " 1 unreadable (threadkeep status)."
     for options, complete in (((), True), (("--raw",), False)):
         ran = cli.run("search", "nothing", *options, status=1, prefix=plain_user)
         assert told in ran.err
         ran = cli.run("search", "cafe", *options, "--json", prefix=plain_user)
-        assert (ran.json["hidden"], ran.json["complete"]) == ({"unreadable": 1}, complete)
+        assert (ran.json["hidden"], ran.json["complete"]) == (
+            SOME_HIDDEN,
+            complete,
+        )
         assert len(ran.json["data"]) == 1
     assert told in cli.run("stats", prefix=plain_user).err
     counted = cli.run("stats", "--turns", "--json", prefix=plain_user).json
-    assert (counted["hidden"], counted["complete"]) == ({"unreadable": 1}, False)
+    assert (counted["hidden"], counted["complete"]) == (SOME_HIDDEN, False)
     files[1].chmod(0)
     for options in ((), ("--raw",)):
         ran = cli.run("search", "cafe", *options, "--json", status=1, prefix=plain_user)
