@@ -136,7 +136,8 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     NotResumable: Outcome(
         NOT_FOUND,
         "not_resumable",
-        "threadkeep relink OLD NEW says where a folder is now; codex has to be on PATH",
+        "threadkeep relink OLD NEW says where a folder is now; without --exec a command is printed"
+        " that asks for one; codex has to be on PATH",
     ),
     TurnNotFound: Outcome(
         NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD tells them"

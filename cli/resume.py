@@ -1,9 +1,11 @@
-"""``threadkeep resume``: go on with a thread in Codex, in the folder that it belongs to."""
+"""``threadkeep resume``: go on with a thread in Codex, in the folder that it belongs to.
+
+Where that is gone ``codex resume`` alone does it from any folder, and asks for one (measured on
+0.169 and 0.171, where ``-C`` with a folder that is not there ends with an error)."""
 
 import os
 import shlex
 import shutil
-from pathlib import Path
 
 from cli import errors, output
 from cli.places import Places
@@ -29,16 +31,25 @@ def run(places: Places, reference: str, *, execute: bool, as_json: bool) -> int:
     if execute:
         _become(command, folder)
     words = shlex.join(command)
-    if folder:
+    there = _can_be_entered(folder)
+    if there:
         words = f"cd {_quoted(folder)} && {words}"
     if as_json:
         told = {"id": thread_id, "cwd": folder or None, "command": command}
-        output.data({"version": 1, **told, "shell": words, "cwdExists": Path(folder).is_dir()})
+        output.data({"version": 1, **told, "shell": words, "cwdExists": there})
     else:
         output.line(words)
-        if folder and not Path(folder).is_dir():
-            output.say(f"{output.one_line(folder)} is not there: threadkeep relink tells where.")
+        if folder and not there:
+            output.say(
+                f"{output.one_line(folder)} cannot be entered: Codex asks which folder to go on in."
+                " Where it has moved, threadkeep relink OLD NEW says where it is now."
+            )
     return errors.OK
+
+
+def _can_be_entered(folder: str) -> bool:
+    """Whether a shell can go there; Windows paths are relative names elsewhere."""
+    return os.path.isabs(folder) and os.path.isdir(folder) and os.access(folder, os.X_OK)
 
 
 def _quoted(folder: str) -> str:
@@ -59,7 +70,8 @@ def _become(command: list[str], folder: str) -> None:
     if program is None:
         raise NotResumable(f"there is no {command[0]} on PATH")
     try:
-        os.chdir(folder or ".")
+        if folder:
+            os.chdir(folder)
     except OSError as error:
         reason = error.strerror or str(error)
         raise NotResumable(f"the thread's folder {folder} cannot be entered: {reason}") from error

@@ -26,8 +26,11 @@ def cli(tmp_path: Path) -> Cli:
 
 def test_resume_prints_a_line_for_a_shell(cli: Cli) -> None:
     ran = cli.run("resume", thread_id(0))
-    assert ran.out == f"cd '/b c' && codex resume {thread_id(0)}\n"
-    assert "/b c is not there" in ran.err
+    assert ran.out == f"codex resume {thread_id(0)}\n"
+    assert "/b c cannot be entered" in ran.err
+    told = cli.run("resume", thread_id(0), "--json").json
+    assert (told["cwd"], told["cwdExists"]) == ("/b c", False)
+    assert told["shell"] == f"codex resume {thread_id(0)}"
     cli.run("relink", "/b c", str(cli.base))
     ran = cli.run("resume", thread_id(0))
     assert (ran.out, ran.err) == (f"cd {cli.base} && codex resume {thread_id(0)}\n", "")
@@ -35,6 +38,15 @@ def test_resume_prints_a_line_for_a_shell(cli: Cli) -> None:
     assert (told["cwd"], told["cwdExists"]) == (str(cli.base), True)
     assert told["command"] == ["codex", "resume", thread_id(0)]
     assert "is archived" in cli.run("resume", thread_id(3), status=2).err
+
+
+@pytest.mark.parametrize("cwd", ["C:\\work", "work", "/etc/passwd", "/", ""])
+def test_resume_goes_only_where_a_shell_can_go(cli: Cli, cwd: str) -> None:
+    (cli.base / "work").mkdir()
+    write_rollout(cli.home, 4, cwd=cwd)
+    ran = cli.run("resume", thread_id(4))
+    assert ran.out == f"{'cd / && ' * (cwd == '/')}codex resume {thread_id(4)}\n"
+    assert ("cannot be entered" in ran.err) == (cwd not in ("/", ""))
 
 
 def test_resume_quotes_any_folder(cli: Cli) -> None:
