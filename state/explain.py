@@ -110,6 +110,9 @@ async def explain(
         ids = await index.resolve(named)
     if path is not None and (parse_name(Path(path).name) or not ids):
         return await _explain_file(known, path)
+    folder = None if ids else below(home, reference)
+    if folder and (why := await _why_ignored(known, storable(folder))):
+        return _no_thread(folder, "ignored", f"it is no rollout: {why}")
     ids = ids or await known_elsewhere(index, changes, known.names, database, reference)
     if len(ids) > 1:
         raise AmbiguousThread(reference, ids)
@@ -122,13 +125,12 @@ async def explain(
 
 async def _explain_file(known: Known, path: str) -> Explanation:
     home = known.index.home
-    if not path.startswith(tuple(f"{root}/" for root in ROOTS)):
-        return await _explain_outside(known, path)
-    found = stat_file(home, path)
     shown = storable(path)
-    ignored = next((file.ignored for file in known.changes.ignored if file.path == shown), None)
-    ignored = ignored or await _reason_in_ledger(known.index, shown) or (found and found.ignored)
-    if ignored:
+    ignored = await _why_ignored(known, shown)
+    inside = path.startswith(tuple(f"{root}/" for root in ROOTS))
+    if not ignored and not inside:
+        return await _explain_outside(known, path)
+    if ignored or ((found := stat_file(home, path)) and (ignored := found.ignored)):
         return _no_thread(shown, "ignored", f"it is no rollout: {ignored}")
     outcome = await known.index.database.workers.run(partial(extract_file, home, path))
     if isinstance(outcome, Unusable):
@@ -155,10 +157,15 @@ def _no_thread(path: str, code: str, evidence: str) -> Explanation:
     return Explanation(None, path, (Reason(code, BOTH, True, evidence, path),))
 
 
-async def _reason_in_ledger(index: ThreadIndex, path: str) -> str | None:
+async def _why_ignored(known: Known, path: str) -> str | None:
+    """Why what lies below the rollout folders is no rollout; None if nothing says that it is not.
+    It may be anything: a pipe, a link that leads nowhere, a folder that cannot be looked at."""
+    for file in known.changes.ignored:
+        if file.path == path:
+            return file.ignored
     c = rollout_files.c
     found = sa.select(c.reason).where(c.path == path, c.bucket == "ignored")
-    async with index.database.read() as connection:
+    async with known.index.database.read() as connection:
         return await connection.scalar(found)
 
 

@@ -20,7 +20,7 @@ from state.place import default_provider
 
 from .command import COMMAND, Cli, Inside
 from .gold import exchanges
-from .homes import encoded, event, lines, thread_id, write
+from .homes import encoded, event, file_name, lines, thread_id, write
 from .indexes import rows
 
 STAMP = "2026-05-28T20:00:00.000Z"
@@ -389,3 +389,25 @@ def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
     ran = corpus.run("explain", id_, cwd=folder, prefix=prefix)
     assert ran.lines[0] == "Listed. In Codex's picker: shown."
     assert "has been removed" in ran.err
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_whatever_is_ignored_is_told_so(home: Path, index_path: Path, *, sync: bool) -> None:
+    day = write(home, 1).parent
+    os.mkfifo(day / "pipe")
+    (day / "nowhere").symlink_to("/nowhere/at/all")
+    (day / "linked").symlink_to(day)
+    (day / "notes.txt").write_text("x")
+    shutil.copy(next(day.glob("*.jsonl")), day / f"{next(day.glob('*.jsonl')).name}.orig")
+    (home / "archived_sessions").write_text("a file")
+    explained(home, index_path, sync=sync)
+    for name in ("pipe", "nowhere", "linked", "notes.txt", f"{file_name(1)}.orig"):
+        for reference in (str(day / name), (day / name).relative_to(home).as_posix()):
+            found = explained(home, index_path, reference, sync=sync)
+            assert {reason.code for reason in found.reasons} == {"ignored"}, name
+            assert found.path == (day / name).relative_to(home).as_posix()
+            assert not found.listed
+    found = explained(home, index_path, "archived_sessions")
+    assert "a file where a folder should be" in found.reasons[0].evidence
+    with pytest.raises(ThreadNotFound):
+        explained(home, index_path, "sessions")
