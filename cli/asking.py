@@ -53,7 +53,10 @@ def asked(words: list[str]) -> int | None:
 
     home = given.get("--home") or os.environ.get("CODEX_HOME")
     database = given.get("--db") or os.environ.get("THREADKEEP_DB")
-    places = places_of(Path(home) if home else None, Path(database) if database else None)
+    try:
+        places = places_of(Path(home) if home else None, Path(database) if database else None)
+    except Exception:  # noqa: BLE001 - which is told by the command itself
+        return None
     socket = socket_path(places.index)
     if not os.path.exists(socket):
         return None

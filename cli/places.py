@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.place import index_path
+from state.place import index_path, no_current_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,12 @@ class Places:
 
 
 def places_of(home: Path | None, database: Path | None) -> Places:
-    """The places that options and environment name."""
-    home = (home or Path("~/.codex")).expanduser().absolute()
+    """The places that options and environment name.
+
+    Raises:
+        InvalidFolder: one is relative, and the current folder has been removed.
+    """
+    home = _absolute(home or Path("~/.codex"))
     if database is None:
         state = os.environ.get("XDG_STATE_HOME", "")
         # The XDG specification has relative values ignored.
@@ -28,6 +32,13 @@ def places_of(home: Path | None, database: Path | None) -> Places:
     sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
     return Places(
         home,
-        database.expanduser().absolute(),
-        Path(sqlite_home).expanduser().absolute() if sqlite_home else None,
+        _absolute(database),
+        _absolute(Path(sqlite_home)) if sqlite_home else None,
     )
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except FileNotFoundError:
+        raise no_current_folder(str(path)) from None

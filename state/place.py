@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from state.errors import InvalidFolder
+if TYPE_CHECKING:
+    from state.errors import InvalidFolder
 
 DEFAULT_PROVIDER: Final = "openai"
 """What Codex uses when ``config.toml`` names no ``model_provider``."""
@@ -191,9 +192,14 @@ def absolute_folder(folder: str) -> str:
     try:
         return os.path.abspath(folder)
     except FileNotFoundError:
-        raise InvalidFolder(
-            f"{folder!r} is relative, and the current folder has been removed"
-        ) from None
+        raise no_current_folder(folder) from None
+
+
+def no_current_folder(path: str) -> "InvalidFolder":
+    """That a relative path means nothing, as there is no current folder any more."""
+    from state.errors import InvalidFolder  # not on the quickest path, which comes through here
+
+    return InvalidFolder(f"{path!r} is relative, and the current folder has been removed")
 
 
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
