@@ -13,7 +13,7 @@ STAMP = "2026-05-28T20:00:09.000Z"
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """A thread that is listed, and one for each reason not to be; the archived one is the latest."""
+    """A thread that is listed, and one for each reason not to be; the archived one is later."""
     home = tmp_path / "home"
     write(home, 1)
     write(home, 2, encoded(lines(2, "quagga", source="exec")))
