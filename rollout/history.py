@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.lines import BadLine, Line, LineReader, Needs, open_rollout, parse_line
@@ -14,8 +14,6 @@ from rollout.replay import FileSource, RolloutSource
 
 Find = Callable[[str], Path | None]
 """Gives the file that has a rollout id in its name (§15.6); None if there is none."""
-
-_MOST_BASES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete |
         OSError: one of them cannot be read.
     """
     parts: list[Part] = []
+    seen: set[str] = set()
     end: int | None = None
     offset: int | None = None
     while True:
@@ -75,32 +74,33 @@ def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete |
         rollout_id = name.rollout_id if name else None
         if rollout_id is None:
             reason = "its name does not end in an id, so that nothing can name it"
-            return parts or [Part(path, "", None, None)], HistoryIncomplete(path, reason)
-        if any(part.rollout_id == rollout_id for part in parts) or len(parts) > _MOST_BASES:
-            return parts, HistoryIncomplete(path, "its history leads back to itself")
+            return parts[::-1] or [Part(path, "", None, None)], HistoryIncomplete(path, reason)
+        if rollout_id in seen:
+            return parts[::-1], HistoryIncomplete(path, "its history leads back to itself")
+        seen.add(rollout_id)
         try:
             base = source_meta(path).get("history_base")
         except HistoryIncomplete as error:
             if not parts:
                 raise
-            return parts, error
+            return parts[::-1], error
         except DamagedCompression as error:
             if not parts:
                 raise
-            return parts, HistoryIncomplete(path, str(error))
-        parts.insert(0, Part(path, rollout_id, end, offset))
+            return parts[::-1], HistoryIncomplete(path, str(error))
+        parts.append(Part(path, rollout_id, end, offset))
         if base is None:
-            return parts, None
+            return parts[::-1], None
         match base:
             case {"thread_id": str(base_id), "end_ordinal_exclusive": int(end)}:
                 found = find(parse_uuid(base_id) or base_id)
                 offset = base.get("end_byte_offset")
                 offset = offset if isinstance(offset, int) else None
             case _:
-                return parts, HistoryIncomplete(path, "its history_base cannot be read")
+                return parts[::-1], HistoryIncomplete(path, "its history_base cannot be read")
         if found is None:
             reason = f"its history begins in rollout {base_id}, which is not here"
-            return parts, HistoryIncomplete(path, reason)
+            return parts[::-1], HistoryIncomplete(path, reason)
         path = found
 
 

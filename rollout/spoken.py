@@ -26,7 +26,7 @@ from rollout.resume import guard_of
 from rollout.scan import identity
 from rollout.shapes import Fields
 from rollout.thread_items import LineFile
-from rollout.thread_turns import ThreadTurns, open_history
+from rollout.thread_turns import ThreadTurns, fold_parts, outline
 from rollout.turns import Turn
 from rollout.understood import ROLLED_BACK, understand
 from rollout.wire import UNKNOWN, has_words, item_of, unknown_item
@@ -156,12 +156,41 @@ def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = Non
         return _rebuilt(home, path, find)
     mode = meta.get("history_mode", LEGACY)
     plain = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
-    if plain and meta.get("history_base") is None:
+    if plain and (meta.get("history_base") is None or not _may_have_earlier(full)):
         try:
-            return _read(full, path, mode)
+            return _read(full, path, mode, _inherited(meta) if mode == PAGINATED else -1)
         except _Odd:
             pass
     return _rebuilt(home, path, find)
+
+
+def _may_have_earlier(path: Path) -> bool:
+    """Whether the history of a file may begin in an earlier one of the same thread: its first one
+    has no other id."""
+    name = parse_name(path.name)
+    return not (name and name.thread_id and name.rollout_id == name.thread_id)
+
+
+def _inherited(meta: Fields) -> int:
+    """The highest ordinal of what a file goes on from; -1 if it begins by itself."""
+    base = meta.get("history_base")
+    if meta.get("attached_thread") is True or not isinstance(base, dict):
+        return -1
+    end = base.get("end_ordinal_exclusive")
+    return end - 1 if isinstance(end, int) and -1 < end < _MOST else -1
+
+
+def _own(path: Path, find: Find) -> Find:
+    """What finds the files of the same thread alone, as what others hold is said there: a chain
+    of forks would be read from its beginning for each of them."""
+    name = parse_name(path.name)
+
+    def found(rollout_id: str) -> Path | None:
+        base = find(rollout_id) if _may_have_earlier(path) else None
+        other = parse_name(base.name) if base else None
+        return base if name and other and other.thread_id == name.thread_id else None
+
+    return found
 
 
 def _read_on(full: Path, path: str, earlier: Earlier) -> Spoken:
@@ -176,10 +205,10 @@ def _read_on(full: Path, path: str, earlier: Earlier) -> Spoken:
         return reading.done(path, info, stream, earlier.files, added=True)
 
 
-def _read(full: Path, path: str, mode: str) -> Spoken:
+def _read(full: Path, path: str, mode: str, highest: int) -> Spoken:
     with open_rollout(full, []) as stream:
         info = _stat(full, stream)
-        reading = _Reading(mode, 0, -1, ())
+        reading = _Reading(mode, 0, highest, ())
         reading.take(stream)
         return reading.done(path, info, stream, (path,))
 
@@ -188,7 +217,13 @@ def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
     full = home / path
     with open_rollout(full, []) as stream:
         info = _stat(full, stream)  # before it is read: what is written meanwhile is seen later
-    history = open_history(full, find)
+    known = outline(full, _own(full, find))
+    fold = known.new_fold()
+    if known.mode == PAGINATED:
+        fold.pass_over(0, _inherited(source_meta(known.parts[0].path)))
+    fold_parts(known.parts, fold, [])
+    strays = [*fold.strays.values()]
+    history = ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing)
     own = own_files(history, full)
     messages = [
         Message(own[anchor.file], anchor.offsets[0], said_in(item), _key(turn.id, item["id"]))

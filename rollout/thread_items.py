@@ -2,6 +2,7 @@
 them (rollout-format §15.4, §16)."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +29,8 @@ from rollout.wire import UNKNOWN, item_of
 View = Literal["notLoaded", "summary", "full"]
 
 _WINDOW_BYTES: Final = 64 * 1024
+_OPEN_FILES: Final = 64
+"""So many of a history's files are open at once: it may be in thousands."""
 
 
 class LineFile:
@@ -128,7 +131,7 @@ class ItemReader:
         self._images = images
         self._paths = paths
         self._mode = mode
-        self._files: dict[int, LineFile] = {}
+        self._files: OrderedDict[int, LineFile] = OrderedDict()
 
     def __enter__(self) -> "ItemReader":
         return self
@@ -158,15 +161,17 @@ class ItemReader:
         return item
 
     def file(self, number: int) -> LineFile:
-        """One of the files, counted from 0.
+        """One of the files, counted from 0; good until others have been asked for.
 
         Raises:
             OSError: it cannot be read.
         """
         file = self._files.get(number)
         if file is None:
-            opened = LineFile(self._paths[number], images=self._images)
-            file = self._files[number] = opened
+            if len(self._files) >= _OPEN_FILES:
+                self._files.popitem(last=False)[1].close()
+            file = self._files[number] = LineFile(self._paths[number], images=self._images)
+        self._files.move_to_end(number)
         return file
 
     def _line(self, number: int, offset: int) -> Item | None:

@@ -1,5 +1,6 @@
 """What goes with a thread when its files are moved, and who cannot do without it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,23 +33,23 @@ class Known:
 async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, Known]:
     """Threads with all that they have spawned, as far as they are here."""
     edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
-    found: dict[str, Known] = {}
-    level = list(thread_ids)
-    while level:
-        chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, level))
-        found |= {
-            row.id: Known(bool(row.archived), row.created_at_ms)
-            for row in await connection.execute(chosen)
-        }
-        spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
-            rows.among(edge.parent_thread_id, level)
-        )
-        level = []
-        for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
-            if parent in found:
-                found[parent].spawned.append(child)
-            if child not in found:
-                level.append(child)
+    # UNION, not UNION ALL: lineage in damaged files may go in circles.
+    every = await connection.exec_driver_sql(
+        "WITH RECURSIVE kin (id) AS (SELECT value FROM json_each(?) UNION SELECT e.child_thread_id"
+        " FROM kin k JOIN thread_spawn_edges e ON e.parent_thread_id = k.id) SELECT id FROM kin",
+        (orjson.dumps(list(thread_ids)).decode(),),
+    )
+    kin = [id_ for (id_,) in every]
+    chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, kin))
+    found = {
+        row.id: Known(bool(row.archived), row.created_at_ms)
+        for row in await connection.execute(chosen)
+    }
+    spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
+        rows.among(edge.parent_thread_id, found)
+    )
+    for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
+        found[parent].spawned.append(child)
     own = sa.select(f.path, f.thread_id).where(rows.among(f.thread_id, found))
     for path, thread_id in await connection.execute(own.order_by(f.path)):
         found[thread_id].files.append(path)
@@ -63,12 +64,13 @@ async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) 
 def family(thread_id: str, known: dict[str, Known]) -> list[str]:
     """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
     files may go in circles."""
-    members = [thread_id]
-    for id_ in members:
-        members += [
-            child for child in known[id_].spawned if child in known and child not in members
-        ]
-    return members
+    members = {thread_id: None}
+    waiting = [thread_id]
+    for id_ in waiting:
+        new = [child for child in known[id_].spawned if child in known and child not in members]
+        members |= dict.fromkeys(new)
+        waiting += new
+    return waiting
 
 
 def ids_of(move: Move) -> set[str]:
@@ -106,6 +108,33 @@ async def needs(index: ThreadIndex) -> list[Need]:
         if begins_in:
             found.append(Need(thread_id, begins_in, "has its history begin in it"))
     return found
+
+
+async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> list[str]:
+    """Threads in such an order that each comes after those that cannot do without it."""
+    async with index.database.read() as connection:
+        known = await known_threads(connection, thread_ids)
+    asked = dict.fromkeys(thread_ids)
+    holders = {id_: id_ for id_ in asked}
+    for id_ in asked:
+        for path in known[id_].files if id_ in known else ():
+            holders |= dict.fromkeys(ids_of(Move(id_, path, path)), id_)
+    needing: defaultdict[str, list[str]] = defaultdict(list)
+    for need in await needs(index):
+        if need.thread_id in asked and (holder := holders.get(need.what)):
+            needing[holder].append(need.thread_id)
+    ordered: dict[str, None] = {}
+    seen: set[str] = set()
+    for start in asked:
+        waiting = [start]
+        while waiting:  # a stack of its own: chains may be longer than Python's
+            id_ = waiting[-1]
+            if id_ in seen or id_ in ordered:
+                ordered[waiting.pop()] = None
+            else:
+                seen.add(id_)
+                waiting += [other for other in needing[id_] if other not in seen]
+    return list(ordered)
 
 
 def base_id(history_base: str) -> str | None:

@@ -9,6 +9,7 @@ stands in the way, and hand their locks over. ``sqlite_home`` is what ``CODEX_SQ
 import asyncio
 import itertools
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -35,7 +36,15 @@ from state.errors import (
     TargetExists,
     ThreadNotFound,
 )
-from state.family import Known, Need, family, ids_of, known_threads, needs
+from state.family import (
+    Known,
+    Need,
+    dependents_first,
+    family,
+    ids_of,
+    known_threads,
+    needs,
+)
 from state.index import ThreadIndex
 from state.journal import move_all, moving
 from state.recorder import NOBODY, Live
@@ -152,6 +161,8 @@ async def move_threads(
     done: set[str] = set()
     asked = list(dict.fromkeys(thread_ids))
     waiting = iter(asked)
+    if action in (Action.DELETE, Action.PURGE) and len(asked) > _BATCH_THREADS:
+        waiting = iter(await dependents_first(index, asked))
     codex = await index.database.workers.run(partial(codex_database, index.home, sqlite_home))
     refused = await index.database.workers.run(partial(refusal, codex, dry_run=dry_run))
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
@@ -170,6 +181,8 @@ async def move_threads(
                 done.update(outcome.group.thread_ids)
         if work.cancelled:
             raise asyncio.CancelledError
+    places = {thread_id: place for place, thread_id in enumerate(asked)}
+    outcomes.sort(key=lambda outcome: places[outcome.thread_id])
     return outcomes
 
 
@@ -312,15 +325,27 @@ class _Batch:
     def _refuse_needed(self, wanted: Sequence[Need]) -> bool:
         """Refuse what threads that would stay depend on: whether there was any."""
         going = self._going()
+        by_thread: defaultdict[str, list[Need]] = defaultdict(list)
+        for need in wanted:
+            by_thread[need.thread_id].append(need)
         leaving = {id_ for _, group in going for id_ in group.thread_ids}
-        needed = {need.what: need for need in wanted if need.thread_id not in leaving}
+        holders = {
+            id_: (outcome, group)
+            for outcome, group in going
+            for move in group.moves
+            for id_ in ids_of(move)
+        }
         refused = False
-        for outcome, group in going:
-            held = {id_ for move in group.moves for id_ in ids_of(move)}
-            need = next((needed[id_] for id_ in sorted(held) if id_ in needed), None)
-            if need:
-                outcome.error = DependedOn(outcome.thread_id, need.thread_id, need.how)
-                refused = True
+        gone = leaving | self._done  # a dry run has left them where they are
+        waiting = [need for need in wanted if need.thread_id not in gone]
+        for need in waiting:
+            outcome, group = holders.get(need.what, (None, None))
+            if outcome is None or group is None or outcome.error:
+                continue
+            outcome.error = DependedOn(outcome.thread_id, need.thread_id, need.how)
+            refused = True
+            if len(group.thread_ids) == 1:  # it stays for certain, and so does what it needs
+                waiting += by_thread.get(outcome.thread_id, ())
         return refused
 
 
