@@ -1,5 +1,6 @@
 """Make a new thread that begins as another one did: its file, its name, its row."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -83,7 +84,7 @@ async def fork_thread(
         meta = await index.database.workers.run(partial(source_meta, path))
     details = await index.details(row["id"])
     thread = begun_as(details, meta, source, thread_source=thread_source, cwd=cwd)
-    git = await git_facts(thread.cwd) if Path(thread.cwd).is_dir() else None
+    git = await git_facts(thread.cwd) if os.path.isdir(thread.cwd) else None
     name = name_of_fork(row)
     made = rollout_path(thread.id, datetime.now())
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -175,7 +176,8 @@ def spellings(folder: str) -> list[str]:
     whole = absolute_folder(folder)
     found = [clean_folder(whole)]
     if not is_windows(found[0]):
-        found.append(clean_folder(os.path.realpath(whole)))
+        with suppress(OSError, ValueError):  # as a link that is not ours to read
+            found.append(clean_folder(os.path.realpath(whole)))
         if folder.startswith("//"):  # as a share of Windows may be spelled
             found.append(clean_folder(f"\\\\{folder[2:]}"))
     return found

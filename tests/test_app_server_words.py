@@ -1,5 +1,5 @@
 """What Codex 0.169 answers to requests that are not in the recorded dialogue, on the sample home:
-each answer was asked of the real one."""
+each answer was asked of the real one, but for paths that no system has."""
 
 import json
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from .conftest import copy_corpus
 from .protocol.script import ITEM, LEGACY, PAGINATED, UNKNOWN
 
 NEXT = "01a1f8e4-1d64-7932-9342-2e48327ab20e"
+LONG = "x" * 300
 PLACE = "2026-11-20T12:29:48.036"
 AFTER = "01a1f8ef-3281-7de0-acfb-004f14c713e3"
 BOTH = pytest.mark.parametrize("source", [LEGACY, PAGINATED], ids=["legacy", "paginated"])
@@ -301,3 +302,24 @@ def test_an_ephemeral_fork_leaves_nothing(source: str, client: Client, changed: 
     assert client.fail("thread/archive", **the)["message"].startswith("no rollout found ")
     assert client.call("thread/loaded/list")["data"] == [thread["id"]]
     assert sorted((changed.home / "sessions").rglob("*")) == before
+
+
+@pytest.mark.parametrize("folder", [LONG, f"/{LONG}/x", "/dev/null/x", "/proc/1/root/x"])
+def test_a_folder_that_no_system_has_is_kept_all_the_same(folder: str, asked: Client) -> None:
+    fork = asked.call("thread/fork", threadId=LEGACY, cwd=folder, ephemeral=True, excludeTurns=True)
+
+    assert fork["cwd"] == folder
+    assert asked.call("thread/list", cwd=folder)["data"] == []
+
+
+@pytest.mark.parametrize("method", ["thread/resume", "thread/fork"])
+@pytest.mark.parametrize(
+    "path", [f"/{LONG}", f"/{LONG}/x", "/a\0b", "/dev/null", "/dev/null/x", "/proc/1/root/x"]
+)
+def test_a_path_that_leads_nowhere_is_an_invalid_request(
+    method: str, path: str, asked: Client
+) -> None:
+    refused = asked.fail(method, threadId=UNKNOWN, path=path)
+
+    assert refused["code"] == -32600
+    assert refused["message"].startswith(f"failed to resolve rollout path `{path}`: ")

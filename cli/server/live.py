@@ -1,6 +1,9 @@
 """Methods that make threads live, and what can be done with live ones only."""
 
+import errno
 import json
+import os
+import stat
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -94,14 +97,25 @@ async def _meant(call: Call, store: ThreadStore, params: p.ThreadResume | p.Thre
         return thread_id
     name = parse_name(asked.name)
     found = name.thread_id if name else None
-    why = "it is not the file of a thread in this home"
-    if asked.is_dir():
-        why = "path is a directory"
-    elif not (asked.exists() or Path(f"{asked}{COMPRESSED_SUFFIX}").exists()):
-        why = "file does not exist"
-    elif found and (await store.read_thread(found))["rollout_path"] in _stored(asked, store.home):
-        return found
+    why = _no_file(asked)
+    if not why:
+        why = "it is not the file of a thread in this home"
+        if found and (await store.read_thread(found))["rollout_path"] in _stored(asked, store.home):
+            return found
     raise invalid_request(f"failed to resolve rollout path `{asked}`: {why}")
+
+
+def _no_file(asked: Path) -> str:
+    """Why a path that a client named leads to no file, plain or compressed; empty if it does."""
+    try:
+        return "path is a directory" if stat.S_ISDIR(os.stat(asked).st_mode) else ""
+    except ValueError as error:  # a NUL in it
+        return str(error)
+    except OSError as error:
+        if os.path.exists(f"{asked}{COMPRESSED_SUFFIX}"):
+            return ""
+        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return "file does not exist" if missing else (error.strerror or str(error))
 
 
 def _stored(path: Path, home: Path) -> tuple[str, ...]:
