@@ -20,8 +20,7 @@ def sentences(damage: Sequence[Damage], home: Path, done: str = "is shown") -> I
     """What is said of the first few, a line each; ``done`` is what becomes of their content."""
     for found in damage[:_SHOWN]:
         where = f"{place(found, home)} breaks off at byte {found.offset:,}"
-        why = f"damaged zstd: {found.reason}"
-        yield output.one_line(f"{where} ({why}); what comes before it {done}.")
+        yield output.one_line(f"{where} ({found.reason}); what comes before it {done}.")
     if len(damage) > _SHOWN:
         yield f"… and {output.plural(len(damage) - _SHOWN, 'file')} more: --json names them."
 
@@ -32,7 +31,7 @@ def document(damage: Sequence[Damage], home: Path) -> list[dict[str, Any]]:
         {
             "path": place(found, home),
             "offset": found.offset,
-            "reason": f"damaged zstd: {found.reason}",
+            "reason": found.reason,
         }
         for found in damage
     ]
@@ -42,5 +41,9 @@ def tell(damage: Sequence[Damage], home: Path, thread_id: str) -> None:
     """Say that a thread was shown as far as it reads."""
     for sentence in sentences(damage, home):
         output.say(sentence)
-    if damage:
+    if any(found.endless for found in damage):
+        output.say(
+            "  --force reads all of it; zstd -d makes a plain file of it, which has no limit"
+        )
+    elif damage:
         output.say(f"  threadkeep explain {thread_id} tells more")

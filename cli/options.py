@@ -67,6 +67,10 @@ _THREADS: Final = typer.Argument(
 )
 ThreadsArgument = Annotated[list[str], _THREADS]
 AnyThreadsArgument = Annotated[list[str] | None, _THREADS]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Read a compressed rollout to its end, however far it expands."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 

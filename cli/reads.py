@@ -7,8 +7,16 @@ from typing import Annotated
 import typer
 
 from cli.filters import Filters, takes_filters
-from cli.options import ArchivedOption, JsonOption, ThreadArgument, ThreadsArgument, places
+from cli.options import (
+    ArchivedOption,
+    ForceOption,
+    JsonOption,
+    ThreadArgument,
+    ThreadsArgument,
+    places,
+)
 from cli.places import Places
+from rollout.damage import however_far
 from state.place import journal_path
 
 app = typer.Typer(rich_markup_mode=None)
@@ -30,6 +38,7 @@ def show(
     pager: Annotated[
         bool, typer.Option("--pager/--no-pager", help="Page what is longer than the screen.")
     ] = True,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a thread for reading: its turns, messages, commands and patches."""
@@ -44,7 +53,10 @@ def show(
     from cli.reading.thread import Wanted
 
     wanted = Wanted(turn, last)
-    status = command.run(places(context), thread, wanted, full=full, paged=pager, as_json=as_json)
+    with however_far(force):
+        status = command.run(
+            places(context), thread, wanted, full=full, paged=pager, as_json=as_json
+        )
     raise typer.Exit(status)
 
 
@@ -72,6 +84,7 @@ def export(
     redact: Annotated[
         bool, typer.Option("--redact", help="Without secrets, e-mails, home folders, user names.")
     ] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write threads as files that stand by themselves: Markdown, HTML, JSON or raw lines."""
@@ -91,15 +104,16 @@ def export(
     if as_json and target is None:
         raise typer.BadParameter("--json tells what was written with --output")
     _check_target(places(context), target, folder=folder)
-    status = command.run(
-        places(context),
-        threads,
-        command.Kind(named),
-        target,
-        folder=folder,
-        redact=redact,
-        as_json=as_json,
-    )
+    with however_far(force):
+        status = command.run(
+            places(context),
+            threads,
+            command.Kind(named),
+            target,
+            folder=folder,
+            redact=redact,
+            as_json=as_json,
+        )
     raise typer.Exit(status)
 
 

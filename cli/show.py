@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from cli import damage, errors, output
 from cli.places import Places
 from cli.run import catch_up, read_index
+from rollout.damage import READ_ALL
 from state.index import ThreadIndex
 from state.listing import Row
 from state.view import thread_json
@@ -35,7 +36,8 @@ def run(
         index.database.wait_no_more()  # what is found is shown, and kept if that can be at once
         turns = TurnIndex(index)
         try:
-            return await opened(index, row, wanted, turns=turns)
+            kept = None if READ_ALL.get() else turns  # what is kept of it ends earlier
+            return await opened(index, row, wanted, turns=kept)
         finally:
             await turns.close()
 

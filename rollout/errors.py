@@ -4,6 +4,7 @@ RolloutError
 ├ HomeNotFound(path)
 ├ UnreadableRollout(path, reason, offset)
 ├ DamagedCompression(reason, offset)
+│ └ ExpandsTooFar(offset)
 ├ NotAppendable(path, reason)
 ├ HistoryIncomplete(path, reason)
 ├ HistoryUnknown(path, mode)
@@ -50,9 +51,18 @@ class DamagedCompression(RolloutError):
     """A zstd frame is garbage or cut short; ``offset`` is how much content came before it."""
 
     def __init__(self, reason: str, offset: int) -> None:
-        self.reason = reason
+        self.reason = f"damaged zstd: {reason}"
         self.offset = offset
         super().__init__(f"damaged zstd content after {offset} bytes: {reason}")
+
+
+class ExpandsTooFar(DamagedCompression):
+    """A small compressed file has no end: reading stops at ``offset`` of its content."""
+
+    def __init__(self, offset: int) -> None:
+        self.reason = f"expands beyond {offset:,} bytes, which no real rollout of its size does"
+        self.offset = offset
+        RolloutError.__init__(self, f"the content {self.reason}")
 
 
 class NotAppendable(RolloutError):

@@ -187,7 +187,7 @@ def _fold_lines(
                 return _fold_unended(fold, line, reader)
             fold.apply(line)
     except DamagedCompression as error:
-        damage = BadLine(error.offset, f"damaged zstd: {error.reason}")
+        damage = BadLine(error.offset, error.reason)
         return _End(reader.end_offset, resumable=False, damage=damage)
     return _End(reader.end_offset, resumable=True)
 

@@ -53,7 +53,7 @@ def _image_share(path: str, buffer: bytearray) -> ImageShare:
         with open_rollout(path) as stream:
             count.read(stream)
     except DamagedCompression as error:
-        problem = f"damaged zstd: {error.reason}"
+        problem = error.reason
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
     return ImageShare(count.content_bytes, count.image_bytes, count.images, problem)

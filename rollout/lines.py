@@ -10,6 +10,7 @@ without an object being made, however long it is.
 
 import errno
 import json
+import math
 import os
 import re
 import stat
@@ -32,6 +33,8 @@ LONGEST_LINE: Final = 128 * 2**20
 """A line beyond this many bytes is not kept, only reported: memory stays bounded."""
 _BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
 _LONG_TEXT: Final = 2**20
+_MOST_VALUES: Final = 2 * 2**20
+"""What a line may hold of them: 128 MB of ``{"a":1},`` are 6 GB of objects."""
 
 
 class Needs(Protocol):
@@ -212,6 +215,8 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
     and bytes that are not UTF-8 are put up with. Never raises for bad content.
     """
     data: bytes | bytearray = line.data
+    if not data:
+        return None
     if len(data) < _LONG_TEXT:
         try:
             value = orjson.loads(data)
@@ -225,6 +230,8 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
     if len(data) >= _LONG_TEXT and not images:
         # An inline image is the usual reason for such a line and never needed whole.
         data = _DATA_URL.sub(rb'"\1"', data)
+    if _values(data) > _MOST_VALUES:
+        return BadLine(line.offset, f"more than {_MOST_VALUES:,} values")
     try:
         value = _parse_leniently(data)
     except RecursionError:
@@ -232,6 +239,23 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
     except ValueError as error:
         return BadLine(line.offset, f"not valid JSON: {error}")
     return value if isinstance(value, dict) else _no_object(line, value)
+
+
+def _values(data: bytes | bytearray) -> int:
+    """About how many values are in a JSON text; no more than it takes to have too many."""
+    count = _count_marks(data)
+    if count <= _MOST_VALUES:
+        return count
+    # They may be within strings, as of a tool that gave JSON.
+    bare, strings = _STRING.subn(b"", data, _MOST_VALUES)
+    return max(strings, _count_marks(bare))
+
+
+def _count_marks(data: bytes | bytearray) -> int:
+    return 0 if len(data) < _MOST_VALUES else sum(map(data.count, (b",", b"[", b"{")))
+
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 def _no_object(line: Line, value: object) -> BadLine:
@@ -253,7 +277,24 @@ def _parse_leniently(data: bytes | bytearray) -> Any:
         return orjson.loads(data)
     except ValueError:
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-        return _storable(json.loads(text, strict=False))
+        return _storable(_LENIENT.decode(text))
+
+
+def _number(text: str) -> int | float | None:
+    """A number as the usual parser gives it: an integer of up to 64 bits, else a float. None for
+    what nobody can count or print: ``NaN``, ``Infinity`` and what is beyond all floats."""
+    if len(text) <= _LONGEST_INTEGER and text.lstrip("-").isdigit():
+        whole = int(text)
+        if -(2**63) <= whole < 2**64:
+            return whole
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+_LONGEST_INTEGER: Final = 20
+_LENIENT: Final = json.JSONDecoder(
+    strict=False, parse_int=_number, parse_float=_number, parse_constant=_number
+)
 
 
 def _storable(value: Any) -> Any:

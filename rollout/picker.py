@@ -91,8 +91,7 @@ def _read(stream: RolloutStream) -> Head:
             if not scan.take(line):
                 break
     except DamagedCompression as error:
-        text = f"damaged zstd: {error.reason}"
-        damage = Obstacle(UNREADABLE, text, error.offset)
+        damage = Obstacle(UNREADABLE, error.reason, error.offset)
     obstacles: list[Obstacle] = [found for found in (damage, scan.broken) if found]
     if not scan.records and not obstacles:
         return Head(None, (Obstacle(UNREADABLE, "nothing is in it", 0),))

@@ -53,7 +53,7 @@ def _count(path: Path) -> TurnCount:
 
 
 def _told(damage: list[Damage]) -> str:
-    return str(DamagedCompression(damage[0].reason, damage[0].offset)) if damage else ""
+    return f"{damage[0].reason} (at byte {damage[0].offset:,})" if damage else ""
 
 
 def _meta(path: Path) -> Fields | None:

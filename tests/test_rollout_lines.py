@@ -445,7 +445,7 @@ def test_a_compressed_file_cut_short_gives_what_came_before(tmp_path: Path) -> N
     data = content(*[meta(cwd=f"/{number}") for number in range(20_000)])
     whole = zstandard.ZstdCompressor().compress(data)
     lines, error = damaged_reading(tmp_path / "f.zst", whole[: len(whole) * 2 // 3])
-    assert error.reason == "cut short"
+    assert error.reason == "damaged zstd: cut short"
     assert 0 < error.offset < len(data)
     assert lines == split(data)[: len(lines)]
     assert len(lines) == data[: error.offset].count(b"\n")

@@ -1,0 +1,139 @@
+"""Small files that ask for very much: of time, by what they expand to, or of memory."""
+
+import json
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from rollout.compressed import ZstdContent
+from rollout.errors import DamagedCompression, ExpandsTooFar
+from rollout.lines import BadLine, Line, parse_line
+
+from .command import Inside, thread_id, write_rollout
+from .rollouts import content, user
+
+MAGIC = struct.pack("<I", 0xFD2FB528)
+
+
+def block(character: bytes, count: int, *, last: bool = False) -> bytes:
+    """A block of one character over and over, in four bytes."""
+    return ((count << 3) | 2 | last).to_bytes(3, "little") + character
+
+
+def frame(*blocks: bytes, window_log: int = 20, dictionary: int | None = None) -> bytes:
+    """A frame that does not say how long its content is."""
+    window = bytes([(window_log - 10) << 3])
+    if dictionary is None:
+        return MAGIC + b"\0" + window + b"".join(blocks)
+    return MAGIC + b"\3" + window + struct.pack("<I", dictionary) + b"".join(blocks)
+
+
+def skipped(size: int) -> bytes:
+    """A frame that holds nothing."""
+    return struct.pack("<II", 0x184D2A50, size) + b"\0" * size
+
+
+def read(data: bytes) -> tuple[int, DamagedCompression | None]:
+    """How much content comes of it, and what ends it."""
+    stream, buffer, count = ZstdContent(BytesIO(data)), memoryview(bytearray(2**18)), 0
+    try:
+        while got := stream.readinto(buffer):
+            count += got
+    except DamagedCompression as error:
+        return count, error
+    return count, None
+
+
+LONGEST = 2**17
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        frame(*[block(b"x", LONGEST)] * 8_000, block(b"x", 1, last=True)),
+        frame(*[block(b"\n", LONGEST)] * 100, block(b"\n", 1, last=True)),
+        frame(block(b"\n", LONGEST, last=True)) * 100,
+        frame(block(b"\n", LONGEST, last=True), dictionary=0) * 100,
+        (skipped(0) + frame(block(b"\n", LONGEST, last=True))) * 100,
+    ],
+    ids=["one long line", "empty lines", "many frames", "dictionary frames", "skippable frames"],
+)
+def test_a_small_file_expands_so_far_and_no_further(bomb: bytes) -> None:
+    count, error = read(bomb)
+
+    assert isinstance(error, ExpandsTooFar)
+    assert error.offset == count
+    assert str(error).startswith(f"the content expands beyond {count:,} bytes")
+    assert 500_000 < count < 600 * 2**20
+
+
+def test_what_rollouts_shrink_to_is_read_whole() -> None:
+    line = b'{"timestamp":"2026-11-20T10:%02d:%02d.%03dZ","type":"event_msg","payload":{}}\n'
+    lines = b"".join(line % (n // 60_000, n // 1000 % 60, n % 1000) for n in range(600_000))
+
+    assert read(zstandard.ZstdCompressor().compress(lines)) == (len(lines), None)
+
+
+def test_a_frame_may_not_ask_for_more_memory_than_is_usual() -> None:
+    usual = frame(block(b"x", 9, last=True), window_log=27)
+    greedy = frame(block(b"x", 9, last=True), window_log=31)
+
+    assert read(usual) == (9, None)
+    count, error = read(greedy)
+    assert count == 0
+    assert "too much memory" in str(error)
+
+
+def test_frames_that_hold_nothing_are_no_content() -> None:
+    assert read(skipped(0) * 10_000)[0] == 0
+    assert read(skipped(3) + frame(block(b"x", 9, last=True)) + skipped(2)) == (9, None)
+
+
+@pytest.mark.parametrize("value", ['{"a":1}', "{}", '""', '{"":[[]]}'])
+def test_a_line_of_very_many_values_is_a_bad_line(value: str) -> None:
+    line = f'{{"x":[{",".join([value] * 2_200_000)}]}}'.encode()
+
+    assert parse_line(Line(5, line)) == BadLine(5, "more than 2,097,152 values")
+
+
+def test_a_line_of_a_long_text_that_looks_like_many_values_is_read() -> None:
+    text = '{"a":[1,2]},' * 400_000
+
+    assert parse_line(Line(0, json.dumps({"text": text}).encode())) == {"text": text}
+
+
+@pytest.fixture
+def bombed(tmp_path: Path) -> Iterator[Inside]:
+    """A home with a bomb, between a first message and a last one, and a thread beside it."""
+    home = tmp_path / "home"
+    write_rollout(home, 1, "of the other thread")
+    path = write_rollout(home, 2, "of the bomb")
+    data = path.read_bytes() + b"\n" * 2**20 + content(user("at the very end"))
+    path.with_name(f"{path.name}.zst").write_bytes(zstandard.ZstdCompressor().compress(data))
+    path.unlink()
+    return Inside(home, tmp_path)
+
+
+def test_a_bomb_is_a_finding_and_the_next_file_is_read(bombed: Inside) -> None:
+    assert [*bombed.ids()] == [thread_id(2), thread_id(1)]
+    status = bombed.run("status", "--json").json
+    assert "expands beyond" in json.dumps(status)
+    assert bombed.run("search", "bomb", "--json").json["data"]
+    bombed.run("search", "very end", status=1)
+    codes = bombed.run("verify", "--deep", "--json", status=1).json["codes"]
+    assert codes == {"damaged_lines": 1}
+
+
+def test_a_bomb_is_shown_up_to_there_and_wholly_when_that_is_asked_for(bombed: Inside) -> None:
+    ran = bombed.run("show", thread_id(2))
+    assert "of the bomb" in ran.out
+    assert "at the very end" not in ran.out
+    assert "expands beyond" in ran.err
+    assert "--force" in ran.err
+    ran = bombed.run("export", thread_id(2), "--force")
+    assert "at the very end" in ran.out
+    assert "expands beyond" not in ran.err
