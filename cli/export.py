@@ -87,7 +87,7 @@ def run(
     if reading is not None:
         with reading:
             for piece in _content(reading, kind, redactor):
-                output.write(piece)
+                output.write(_for_stdout(piece, kind))
         damage.tell(reading.dialogue.damage, places.home, reading.row["id"])
     if as_json:
         output.data(_document([*written.values()], failed, redactor))
@@ -98,6 +98,12 @@ def run(
         for text in redactor.report():
             output.say(text)
     return errors.SOME_UNREADABLE if failed else errors.OK
+
+
+def _for_stdout(piece: bytes, kind: Kind) -> bytes:
+    if kind is not Kind.JSONL or not output.on_terminal():
+        return piece
+    return output.shown_json(piece.decode("utf-8", "replace")).encode()
 
 
 def _inside(folder: Path, name: str) -> Path:

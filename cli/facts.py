@@ -39,7 +39,7 @@ def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:
             }
         )
     elif target is None:
-        output.lines(lines)
+        output.lines(map(output.shown_json, lines))
     else:
         output.say(f"{output.plural(len(lines) - 1, 'fact')} in {target}.")
     return errors.OK

@@ -105,7 +105,26 @@ def width() -> int:
 
 def data(value: Any) -> None:
     """Print one JSON document to stdout, as UTF-8 whatever the locale."""
-    lines([json.dumps(value, ensure_ascii=False, indent=2)])
+    lines([json_text(value, indent=2)])
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """``value`` as JSON for stdout."""
+    return shown_json(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def shown_json(text: str) -> str:
+    """A JSON text for stdout: on a terminal, characters that would steer it are spelled out, which
+    means the same to a parser; what reads a pipe gets them as they are."""
+    if not on_terminal() or (text.isascii() and "\x7f" not in text):
+        return text
+    return "".join(map(_spelled, text))
+
+
+def _spelled(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in _STEERING:
+        return character
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
 def lines(texts: Iterable[str]) -> None:
@@ -245,6 +264,10 @@ _SEQUENCE: Final = re.compile(
 # Control, format (writing direction can be turned with those), surrogate, private, unassigned.
 # Joiners within emoji are format characters too; without them an emoji falls into its parts.
 _UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+_STEERING = _UNPRINTED | {"Zl", "Zp"}
+"""What JSON on a terminal spells out: lines end only where they look it, too."""
 
 
 # Accents and variants, and the modifiers that give emoji their colour.

@@ -1,6 +1,5 @@
 """``threadkeep query``: questions in SQL that only read, answered row by row."""
 
-import json
 import math
 import sys
 from collections.abc import Iterator
@@ -134,12 +133,12 @@ def _table(answer: Answer) -> int:
 def _document(answer: Answer, *, complete: bool) -> int:
     """One JSON document, a row a line; what fails on the way is told at its end."""
     start = {"version": 1, "columns": answer.columns, "complete": complete}
-    output.line(json.dumps(start, ensure_ascii=False)[:-1] + ', "rows": [')
+    output.line(output.json_text(start)[:-1] + ', "rows": [')
     count = 0
     failed: StateError | None = None
     try:
         for chunk in _chunks(answer):
-            parts = [json.dumps([_json(v) for v in row], ensure_ascii=False) for row in chunk]
+            parts = [output.json_text([_json(v) for v in row]) for row in chunk]
             output.line(("," if count else "") + ",\n".join(parts))
             count += len(chunk)
     except StateError as error:
@@ -147,7 +146,7 @@ def _document(answer: Answer, *, complete: bool) -> int:
             raise  # whoever asks tries it without a server
         failed = error
     told = errors.document(failed)["error"] if failed else None
-    output.line(f'], "error": {json.dumps(told, ensure_ascii=False)}}}')
+    output.line(f'], "error": {output.json_text(told)}}}')
     if failed:
         return errors.outcome(failed).status
     return errors.OK if count else errors.NO_MATCH

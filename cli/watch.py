@@ -1,7 +1,6 @@
 """``threadkeep watch``: a line for each thread that changes, as it changes."""
 
 import asyncio
-import json
 import logging
 import select
 import signal
@@ -111,7 +110,7 @@ async def _first(index: ThreadIndex, *works: Coroutine[Any, Any, int | None]) ->
 
 
 def _document(change: Change) -> str:
-    return json.dumps({"version": 1, **change_json(change)}, ensure_ascii=False)
+    return output.json_text({"version": 1, **change_json(change)})
 
 
 async def _line(index: ThreadIndex, change: Change) -> str:

@@ -1,5 +1,6 @@
 """What a person at a terminal sees: the table, colours, progress; and nothing that misleads."""
 
+import json
 import os
 import pty
 import re
@@ -133,6 +134,34 @@ def test_json_keeps_titles_as_they_are_on_one_line_each(small: Cli) -> None:
     assert shown["preview"] == HOSTILE
     assert shown["cwd"] == "/work/\x1b[2Jproject \u202e x"
     assert "\x1b" not in ran.out
+
+
+STEERING = "a \x9b2J b \x90q c \u202e d \u2066 e \x7f f \u2028 g \U000e0041 h \u200d \ufeff é 日本"
+
+
+def test_json_on_a_terminal_spells_out_what_would_steer_it(tmp_path: Path) -> None:
+    path = write_rollout(tmp_path / "home", 1, STEERING, cwd=f"/w/{STEERING}")
+    lines = map(json.loads, path.read_text().splitlines())
+    path.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))
+    cli = Inside(tmp_path / "home", tmp_path)
+    cli.run("relink", f"/w/{STEERING}", "/new")
+    for arguments in (
+        ["list", "--json"],
+        ["show", thread_id(1), "--json"],
+        ["query", "SELECT first_user_message FROM threads", "--json"],
+        ["export", thread_id(1), "--format", "jsonl"],
+        ["dump"],
+    ):
+        shown = on_terminal(cli, *arguments, columns=400).replace("\r\n", "\n")
+        piped = cli.run(*arguments).out
+        assert hostile_characters(shown) == set(), arguments
+        assert "é 日本" in shown
+        for one, other in zip(shown.split("\n"), piped.split("\n"), strict=True):
+            if arguments[-1] in ("jsonl", "dump") and one:
+                assert json.loads(one) == json.loads(other)
+        if arguments[-1] == "--json":
+            assert json.loads(shown) == json.loads(piped)
+            assert STEERING[:10] in piped
 
 
 def test_pipes_get_no_escape_codes_even_when_a_terminal_is_promised(small: Cli) -> None:

@@ -1,10 +1,9 @@
 """A thread as one JSON document, written turn by turn."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from cli import damage
+from cli import damage, output
 from cli.reading.thread import Reading
 
 
@@ -31,4 +30,4 @@ def _array(values: Iterator[Any]) -> Iterator[str]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return output.json_text(value)
