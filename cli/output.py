@@ -1,6 +1,7 @@
 """Data to stdout, words to stderr; colours and progress only on a terminal."""
 
 import json
+import math
 import os
 import re
 import sys
@@ -286,19 +287,26 @@ def age(then_ms: int, now_ms: int) -> str:
 
 
 def iso(time_ms: int | None) -> str:
-    """RFC 3339 in UTC, whole seconds; empty for none."""
+    """RFC 3339 in UTC, whole seconds; empty for none, and for one that no calendar has."""
     if time_ms is None:
         return ""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ms // 1000))
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ms // 1000))
+    except (OverflowError, ValueError, OSError):  # a file may say anything
+        return ""
 
 
 def amount(number: int) -> str:
     """A number in three digits or so: ``950``, ``6.3k``, ``1.2M``."""
     for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)):
         if number >= size:
-            value = number / size
+            value = number / size if number < _MOST_COUNTED else math.inf
             return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
     return str(number)
+
+
+_MOST_COUNTED: Final = 10**300
+"""Floats end beyond it."""
 
 
 def plural(count: int, noun: str) -> str:

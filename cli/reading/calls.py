@@ -1,6 +1,7 @@
 """Calls of tools as only a model's side tells them: commands, plans, and others."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -168,10 +169,15 @@ def _state(given: Given) -> str:
 
 
 def took(duration_ms: float) -> str:
-    """A duration for people: ``12 ms``, ``3.4 s``, ``2 min 5 s``."""
-    if duration_ms < 1000:
+    """A duration for people: ``12 ms``, ``3.4 s``, ``2 min 5 s``; empty for none."""
+    try:
+        seconds = duration_ms / 1000
+    except OverflowError:
+        return ""
+    if not math.isfinite(seconds):
+        return ""
+    if seconds < 1:
         return f"{duration_ms:.0f} ms"
-    seconds = duration_ms / 1000
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60:,} min {int(seconds) % 60} s"

@@ -210,14 +210,7 @@ def _facts(turn: Turn) -> tuple[str, ...]:
     status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
     started = None if turn.started_at is None else turn.started_at * 1000
     duration = "" if turn.duration_ms is None else took(turn.duration_ms)
-    return tuple(filter(None, (_time(started), duration, status)))
-
-
-def _time(milliseconds: int | None) -> str:
-    try:
-        return output.iso(milliseconds)
-    except (OverflowError, ValueError, OSError):  # a file may say anything
-        return ""
+    return tuple(filter(None, (output.iso(started), duration, status)))
 
 
 async def opened(
