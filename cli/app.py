@@ -3,11 +3,13 @@
 Commands import what they need in their bodies: help and completion must stay quick.
 """
 
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -201,7 +203,7 @@ for group in (reads.app, changes.app, upkeep.app, db.app):
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
-    from state.errors import FileUnusable, StateError
+    from state.errors import FileUnusable, StateError, SystemRefuses
 
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
@@ -211,13 +213,22 @@ def main() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):  # a locale without the letters costs no table
             stream.reconfigure(errors="replace")
+    _spare_memory()
     try:
         app()
     except (RolloutError, StateError) as error:
         sys.exit(_tell(error))
     except OSError as error:  # a file that vanished under us, a disk that went away
-        named = Path(str(error.filename or "a file"))
-        sys.exit(_tell(FileUnusable(named, error.strerror or str(error))))
+        reason = error.strerror or str(error)
+        if error.filename is None or error.errno in (errno.EMFILE, errno.ENFILE):
+            sys.exit(_tell(SystemRefuses(reason)))
+        sys.exit(_tell(FileUnusable(Path(str(error.filename)), reason)))
+    except MemoryError:
+        sys.exit(_tell(SystemRefuses(os.strerror(errno.ENOMEM))))
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        sys.exit(_tell(SystemRefuses(str(error))))
     except BaseException as error:
         # asyncio gives an interrupt as the one or, now and then, as the other; it is not imported
         # here, where the quick path goes without it.
@@ -225,6 +236,27 @@ def main() -> None:
             raise
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
+
+
+def _spare_memory() -> None:
+    """Where little address space is allowed (``ulimit -v``), have threads reserve little of it:
+    else each takes 8 MB for its stack, and 64 MB for what it allocates."""
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed == resource.RLIM_INFINITY or allowed > _MUCH_MEMORY:
+        return
+    import ctypes
+    import threading
+
+    threading.stack_size(_SMALL_STACK)
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENAS, 1)
+
+
+_MUCH_MEMORY: Final = 2 * 2**30
+_SMALL_STACK: Final = 2 * 2**20
+_ARENAS: Final = -8  # M_ARENA_MAX
 
 
 def _tell(error: "RolloutError | StateError") -> int:

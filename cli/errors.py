@@ -1,5 +1,7 @@
 """Our errors: each with its exit status and the next thing to do. The one table of both."""
 
+import errno
+import os
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -31,6 +33,7 @@ from state.errors import (
     DependedOn,
     DumpTooNew,
     FileUnusable,
+    FolderUnknown,
     IndexBusy,
     IndexDamaged,
     IndexMissing,
@@ -55,6 +58,7 @@ from state.errors import (
     RecorderClosed,
     RecorderFailed,
     StateError,
+    SystemRefuses,
     TargetExists,
     ThreadArchived,
     ThreadExists,
@@ -113,6 +117,11 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
+    FolderUnknown: Outcome(
+        USAGE,
+        "folder_unknown",
+        "set HOME, or name both places: --home (CODEX_HOME) and --db (THREADKEEP_DB)",
+    ),
     InvalidFolder: Outcome(USAGE, "invalid_folder", "name the folder from the root: /work/demo"),
     AliasCycle: Outcome(
         USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
@@ -120,6 +129,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     AliasNotFound: Outcome(NOT_FOUND, "alias_not_found", "threadkeep relink shows the aliases"),
     BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
+    SystemRefuses: Outcome(DAMAGED, "system_refuses", "allow it more, then try again", True),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
     ThreadArchived: Outcome(
         USAGE, "thread_archived", "threadkeep unarchive takes it out of the archive"
@@ -238,8 +248,50 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
 }
 
 
+_SHORTAGES: Final = (
+    (
+        (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full"),
+        Outcome(
+            DAMAGED,
+            "disk_full",
+            "make room on its disk (df tells how much there is), then run the same command again",
+            retryable=True,
+        ),
+    ),
+    (
+        (os.strerror(errno.EFBIG),),
+        Outcome(DAMAGED, "file_too_large", "allow larger files: ulimit -f unlimited", True),
+    ),
+    (
+        (*map(os.strerror, (errno.EMFILE, errno.ENFILE)),),
+        Outcome(
+            DAMAGED,
+            "too_many_open_files",
+            "allow more open files: ulimit -n 256, then run the same command again",
+            retryable=True,
+        ),
+    ),
+    (
+        (os.strerror(errno.ENOMEM), "can't start new thread"),
+        Outcome(
+            DAMAGED,
+            "too_little_memory",
+            "allow more memory: ulimit -v unlimited, then run the same command again",
+            retryable=True,
+        ),
+    ),
+)
+"""What only the text tells, whatever could not be read or written for it."""
+_FOR_WANT: Final = (FileUnusable, IndexUnavailable, CodexUnusable, RecorderFailed, SystemRefuses)
+
+
 def outcome(error: RolloutError | StateError) -> Outcome:
     """What ``error`` comes to: that of the nearest class in the table."""
+    if isinstance(error, _FOR_WANT):
+        text = str(error)
+        for wants, found in _SHORTAGES:
+            if any(want in text for want in wants):
+                return found
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             found = _OUTCOMES[kind]

@@ -21,13 +21,14 @@ def places_of(home: Path | None, database: Path | None) -> Places:
     """The places that options and environment name.
 
     Raises:
+        FolderUnknown: one begins with ``~``, and the folder of that user is not known.
         InvalidFolder: one is relative, and the current folder has been removed.
     """
     home = _absolute(home or Path("~/.codex"))
     if database is None:
         state = os.environ.get("XDG_STATE_HOME", "")
         # The XDG specification has relative values ignored.
-        folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
+        folder = Path(state) if os.path.isabs(state) else _expanded(Path("~/.local/state"))
         database = index_path(home, folder)
     sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
     return Places(
@@ -40,5 +41,9 @@ def places_of(home: Path | None, database: Path | None) -> Places:
 def _absolute(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
+    except RuntimeError:  # as in a container: no HOME, and a user without a name
+        from state.errors import FolderUnknown
+
+        raise FolderUnknown(path) from None
     except FileNotFoundError:
         raise no_current_folder(str(path)) from None

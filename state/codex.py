@@ -1,5 +1,6 @@
 """Codex's own index, ``state_5.sqlite``: where it lies and what it says (state-and-service §2)."""
 
+import os
 import sqlite3
 import tomllib
 from collections.abc import Mapping
@@ -127,7 +128,7 @@ def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
     except (OSError, ValueError):
         configured = None
     if isinstance(configured, str) and configured:
-        return home / Path(configured).expanduser() / STATE_FILE
+        return home / os.path.expanduser(configured) / STATE_FILE
     return (sqlite_home or home) / STATE_FILE
 
 

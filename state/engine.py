@@ -1,7 +1,9 @@
 """Open the index database: its place, pragmas, transactions, pending migrations."""
 
 import asyncio
+import errno
 import os
+import resource
 import sqlite3
 import time
 import traceback
@@ -53,6 +55,7 @@ _MOST_WORKERS: Final = 6
 _MOST_CONNECTIONS: Final = 4
 """At a time, of SQLAlchemy's; all but one are closed after use. SQLite keeps the descriptors of
 closed ones for the next ones, as long as another one is open."""
+_FEW_DESCRIPTORS: Final = 64
 _NOT_WRITABLE: Final = (
     "SQLITE_READONLY",
     "SQLITE_CANTOPEN",
@@ -415,8 +418,22 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexDamaged(path, text)
     if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
         return IndexDamaged(path, "a text in it is no UTF-8")
+    if name.startswith("SQLITE_CANTOPEN") and _few_descriptors():
+        return IndexUnavailable(path, f"{text}: {os.strerror(errno.EMFILE)}")
+    if name.startswith("SQLITE_IOERR") and _bounded(resource.RLIMIT_FSIZE):
+        return IndexNotWritable(path, f"{text}: {os.strerror(errno.EFBIG)}")
     if name.startswith(_NOT_WRITABLE):
         return IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):
         return IndexUnavailable(path, text)
     return None
+
+
+def _bounded(what: int) -> bool:
+    """Whether the system allows only so much of something."""
+    return resource.getrlimit(what)[0] != resource.RLIM_INFINITY
+
+
+def _few_descriptors() -> bool:
+    """Whether so few are allowed that SQLite, which does not say so, may have had none left."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEW_DESCRIPTORS

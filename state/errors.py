@@ -26,12 +26,14 @@ StateError
 ├ InvalidQuery(reason)
 │ └ NothingToFind()
 ├ InvalidFolder(reason)
+├ FolderUnknown(path)
 ├ InvalidSql(reason)
 ├ AliasCycle(old, new)
 ├ AliasNotFound(old)
 ├ BadDump(line, offset, reason)
 ├ DumpTooNew(found, known)
 ├ FileUnusable(path, reason)
+├ SystemRefuses(reason)
 ├ ThreadArchived(thread_id)
 ├ UnsupportedHistory(thread_id, mode)
 ├ InvalidName(reason)
@@ -291,6 +293,17 @@ class InvalidFolder(StateError):
     """A text that can be the name of no folder."""
 
 
+class FolderUnknown(StateError):
+    """A path begins with ``~``, and nobody knows where that is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        why = "HOME is not set, and the system does not know the user"
+        if not str(path).startswith("~/") and str(path) != "~":
+            why = "there is no such user"
+        super().__init__(f"nobody knows where {path} is: {why}")
+
+
 class AliasCycle(StateError):
     """A folder cannot have moved to where an alias says that it came from."""
 
@@ -329,6 +342,14 @@ class FileUnusable(StateError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"the file {path} cannot be used: {reason}")
+
+
+class SystemRefuses(StateError):
+    """The system has no more of something: of memory, of descriptors, of room on a disk."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the system refuses: {reason}")
 
 
 class ThreadArchived(StateError):

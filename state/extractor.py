@@ -1,14 +1,17 @@
 """Reading many files beside the event loop: in a thread, or in processes for a whole home."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from rollout.extract import Earlier, Extracted, Unusable
 from rollout.fold import LONGEST_TEXT
@@ -20,18 +23,79 @@ POOL_FROM_FILES: Final = 1000
 _TASK_FILES: Final = 50
 _MOST_THREADS: Final = 2
 Item = TypeVar("Item")
+_LEAST_BYTES: Final = 2 * 2**30
+"""Of address space, which threads and allocators reserve generously: for a process with workers."""
+_log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-def worker_pool() -> ProcessPoolExecutor | None:
-    """Processes that read, one for each core up to eight; None where there is one core."""
+def worker_pool() -> Executor | None:
+    """Processes that read, one for each core up to eight; None where there is one core, or too
+    little memory is allowed for more than one process."""
     workers = min(os.cpu_count() or 1, 8)
     if workers == 1:
         return None
-    # "spawn": a fork would copy the database's threads in whatever state they are.
-    return ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=start_worker
-    )
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed != resource.RLIM_INFINITY and allowed < _LEAST_BYTES:
+        # Threads of the pool that cannot start would be waited for.
+        _tell_once("ulimit -v leaves no memory for worker processes: this goes on without them")
+        return None
+    return _Workers(workers)
+
+
+@cache
+def _tell_once(text: str) -> None:
+    _log.warning("%s", text)
+
+
+class _Workers(Executor):
+    """Worker processes; what one of them was to do is done here if it ends before its time."""
+
+    def __init__(self, workers: int) -> None:
+        # "spawn": a fork would copy the database's threads in whatever state they are.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
+
+    def submit(  # type: ignore[override]
+        self, work: Callable[..., Result], /, *arguments: Any
+    ) -> "Future[Result]":
+        outcome: Future[Result] = Future()
+        try:
+            there = self._pool.submit(work, *arguments)
+        except (BrokenProcessPool, OSError) as error:
+            self._do(outcome, error, work, arguments)
+            return outcome
+
+        def relay(there: "Future[Result]") -> None:
+            if there.cancelled() or not outcome.set_running_or_notify_cancel():
+                outcome.cancel()
+                return
+            error = there.exception()
+            if isinstance(error, BrokenProcessPool):
+                self._do(outcome, error, work, arguments)
+            elif error is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(there.result())
+
+        there.add_done_callback(relay)
+        return outcome
+
+    def _do(
+        self,
+        outcome: "Future[Result]",
+        why: BaseException,
+        work: Callable[..., Result],
+        arguments: tuple[Any, ...],
+    ) -> None:
+        _tell_once(f"worker processes cannot be used ({why}): this goes on without them")
+        try:
+            outcome.set_result(work(*arguments))
+        except Exception as error:  # noqa: BLE001 - whoever waits for it has it raised
+            outcome.set_exception(error)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 class Extractor:
@@ -40,7 +104,7 @@ class Extractor:
     def __init__(self, home: Path, longest: int | None = LONGEST_TEXT) -> None:
         self._home = str(home)
         self._longest = longest
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Executor | None = None
         self._threads = Workers(_MOST_THREADS)
 
     async def __aenter__(self) -> "Extractor":

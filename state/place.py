@@ -36,7 +36,7 @@ def index_path(home: Path, state_dir: Path) -> Path:
 
     Outside the home: homes may be read-only or on a network drive, and are not ours.
     """
-    real = home.resolve()
+    real = Path(os.path.realpath(home))
     digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
     name = real.name.lstrip(".") or "home"
     return state_dir / "threadkeep" / f"{name}-{digest}" / INDEX_NAME

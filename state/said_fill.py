@@ -7,7 +7,7 @@ guards; what was stored is pending no more. A thread that only grew is read from
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -113,7 +113,7 @@ class _Job:
         self._batch_threads = batch_threads
         self._report = report
         self._counts = Counts()
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Executor | None = None
 
     async def run(self, *, afresh: bool) -> Counts:
         done: set[tuple[Any, ...]] = set()
