@@ -2,7 +2,6 @@
 
 import json
 import struct
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -107,7 +106,7 @@ def test_a_line_of_a_long_text_that_looks_like_many_values_is_read() -> None:
 
 
 @pytest.fixture
-def bombed(tmp_path: Path) -> Iterator[Inside]:
+def bombed(tmp_path: Path) -> Inside:
     """A home with a bomb, between a first message and a last one, and a thread beside it."""
     home = tmp_path / "home"
     write_rollout(home, 1, "of the other thread")
