@@ -28,7 +28,7 @@ def places_of(home: Path | None, database: Path | None) -> Places:
     if database is None:
         state = os.environ.get("XDG_STATE_HOME", "")
         # The XDG specification has relative values ignored.
-        folder = Path(state) if os.path.isabs(state) else _expanded(Path("~/.local/state"))
+        folder = Path(state) if os.path.isabs(state) else _absolute(Path("~/.local/state"))
         database = index_path(home, folder)
     sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
     return Places(
