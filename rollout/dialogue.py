@@ -6,16 +6,15 @@ Codex 0.171 does not read.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from rollout.anchors import key_of
-from rollout.bare import BARE, BareFold
+from rollout.bare import BARE
 from rollout.history import Find
-from rollout.persistence import LEGACY, PAGINATED
+from rollout.persistence import PAGINATED
 from rollout.shapes import Fields
 from rollout.thread_items import ItemReader, turn_answer
-from rollout.thread_turns import ThreadTurns, fold_file, open_history
+from rollout.thread_turns import ThreadTurns, open_history, with_talk
 from rollout.tool_calls import Record, calls_between, entry, talk_between
 from rollout.turns import Turn
 from rollout.wire import UNKNOWN
@@ -148,9 +147,4 @@ def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Dialogue:
     Raises:
         OSError: its file cannot be read.
     """
-    if not history.turns and history.mode == LEGACY:
-        fold = BareFold()
-        fold_file(history.parts[-1].path, fold, damage=[])
-        if fold.turns or not history.strays:
-            history = replace(history, mode=BARE, turns=fold.turns, strays=[])
-    return Dialogue(history, images=images)
+    return Dialogue(with_talk(history), images=images)

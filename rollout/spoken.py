@@ -26,7 +26,7 @@ from rollout.resume import guard_of
 from rollout.scan import identity
 from rollout.shapes import Fields
 from rollout.thread_items import LineFile
-from rollout.thread_turns import ThreadTurns, fold_parts, outline
+from rollout.thread_turns import ThreadTurns, fold_parts, outline, with_talk
 from rollout.turns import Turn
 from rollout.understood import ROLLED_BACK, understand
 from rollout.wire import UNKNOWN, has_words, item_of, unknown_item
@@ -158,9 +158,13 @@ def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = Non
     plain = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
     if plain and (meta.get("history_base") is None or not _may_have_earlier(full)):
         try:
-            return _read(full, path, mode, _inherited(meta) if mode == PAGINATED else -1)
+            spoken = _read(full, path, mode, _inherited(meta) if mode == PAGINATED else -1)
         except _Odd:
             pass
+        else:
+            if spoken.messages or mode != LEGACY:
+                return spoken
+            # Response items may say what no event does.
     return _rebuilt(home, path, find)
 
 
@@ -223,7 +227,8 @@ def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
         fold.pass_over(0, _inherited(source_meta(known.parts[0].path)))
     fold_parts(known.parts, fold, [])
     strays = [*fold.strays.values()]
-    history = ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing)
+    told = ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing)
+    history = with_talk(told)
     own = own_files(history, full)
     messages = [
         Message(own[anchor.file], anchor.offsets[0], said_in(item), _key(turn.id, item["id"]))

@@ -3,7 +3,7 @@
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -134,6 +134,22 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
     fold_parts(known.parts, fold, damage)
     strays = [*fold.strays.values()]
     return ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing, damage)
+
+
+def with_talk(history: ThreadTurns) -> ThreadTurns:
+    """A legacy history without turns as one of the first versions: what its response items say
+    is all that there is. Any other as it is.
+
+    Raises:
+        OSError: its file cannot be read.
+    """
+    if history.turns or history.mode != LEGACY:
+        return history
+    fold = BareFold()
+    fold_file(history.parts[-1].path, fold, damage=[])
+    if history.strays and not fold.turns:
+        return history
+    return replace(history, mode=BARE, turns=fold.turns, strays=[])
 
 
 def fold_parts(parts: Sequence[Part], fold: TurnFold, damage: list[Damage] | None = None) -> None:

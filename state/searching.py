@@ -8,6 +8,7 @@ from rollout.errors import RolloutError
 from rollout.letters import Matcher
 from rollout.snippets import Snippet, snippet
 from rollout.spoken import history_messages
+from rollout.thread_turns import with_talk
 from state.bases import finder
 from state.errors import IndexBusy, StateError
 from state.hits import Hit
@@ -59,7 +60,7 @@ async def places(turns: TurnIndex, home: Path, wanted: Search, hit: Hit) -> list
         return found
 
     def look(folded: Folded) -> list[Place]:
-        history = folded.history
+        history = folded.history if folded.partial else with_talk(folded.history)
         numbers = {part.path: number for number, part in enumerate(history.parts)}
         at = {
             (numbers.get(home / hit.files[message.file]), message.offset): message
