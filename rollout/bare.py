@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rollout.anchors import Place, key_of
+from rollout.models import NOT_FROM_USERS
 from rollout.parts import agent_message
 from rollout.persistence import Item
 from rollout.shapes import Fields
@@ -14,14 +15,6 @@ from rollout.turns import COMPLETED, Turn
 
 BARE: Final = "bare"
 """What stands for their history mode."""
-NOT_FROM_USERS: Final = (
-    "<environment_context>",
-    "<user_instructions>",
-    "<permissions instructions>",
-    "<turn_aborted>",
-    "# AGENTS.md instructions",
-)
-"""How texts begin that a program sends in a user's name."""
 _TALK: Final = ("message", "function_call", "custom_tool_call")
 
 
@@ -48,7 +41,7 @@ class BareFold:
         payload = bare_payload(item)
         if payload is None:
             return
-        talks = payload.get("type") in _TALK and payload.get("role") != "user"
+        talks = payload.get("type") in _TALK and payload.get("role") in ("assistant", None)
         if starts_turn(payload) or (talks and not self.turns):
             self.turns.append(Turn(f"rollout-{self._index}", before, False, status=COMPLETED))
         if not self.turns:

@@ -42,6 +42,10 @@ class Extracted(NamedTuple):
     progress: Progress
     bad_lines: int
     first_bad: BadLine | None
+    left_out: int = 0
+    """Lines that are in no turn, because a second writer gave them ordinals that were taken."""
+    left_out_at: int | None = None
+    """Where the first of them is."""
     extractor: int = EXTRACTOR_VERSION
 
 
@@ -67,6 +71,8 @@ class Earlier(NamedTuple):
     """Of the file then, see :func:`rollout.scan.identity`."""
     bad_lines: int = 0
     first_bad: BadLine | None = None
+    left_out: int = 0
+    left_out_at: int | None = None
 
 
 def extract_file(
@@ -138,7 +144,16 @@ def _extract(
     resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)
     progress = Progress(end.offset, guard_of(stream, end.offset) if resumable else "")
     bad_lines = fold.bad_lines + (end.damage is not None)
-    return Extracted(*place, fold.facts, fold.tools or [], progress, bad_lines, first_bad)
+    return Extracted(
+        *place,
+        fold.facts,
+        fold.tools or [],
+        progress,
+        bad_lines,
+        first_bad,
+        fold.left_out,
+        fold.left_out_at,
+    )
 
 
 def _continue(
@@ -162,6 +177,8 @@ def _continue(
         Progress(end.offset, guard_of(stream, end.offset) if end.resumable else ""),
         earlier.bad_lines + fold.bad_lines,
         earlier.first_bad or fold.first_bad,
+        earlier.left_out + fold.left_out,
+        fold.left_out_at if earlier.left_out_at is None else earlier.left_out_at,
     )
 
 
@@ -182,14 +199,23 @@ def _fold_lines(
     fold: Fold, stream: RolloutStream, reader: LineReader, offset: int, needs: Fold | None
 ) -> _End:
     try:
-        for line in reader.lines(stream, offset, needs):
+        for line in reader.lines(stream, offset, needs, highest=fold.facts.next_ordinal - 1):
+            _pass_over(fold, reader)
             if not line.ended:
                 return _fold_unended(fold, line, reader)
             fold.apply(line)
+            reader.highest = fold.facts.next_ordinal - 1
     except DamagedCompression as error:
         damage = BadLine(error.offset, error.reason)
         return _End(reader.end_offset, resumable=False, damage=damage)
+    finally:
+        _pass_over(fold, reader)
     return _End(reader.end_offset, resumable=True)
+
+
+def _pass_over(fold: Fold, reader: LineReader) -> None:
+    fold.pass_over(reader.highest, reader.behind, reader.behind_at)
+    reader.behind, reader.behind_at = 0, -1
 
 
 def _fold_unended(fold: Fold, line: Line | BadLine, reader: LineReader) -> _End:

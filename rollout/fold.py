@@ -4,8 +4,8 @@ The rules are those of rollout-format §18; where Codex's reader is stricter tha
 the fact is kept. ``skip`` matches the first bytes of lines that change nothing (§21). It must
 never be wrong about that, and need not find them all.
 
-Every rule is either *first wins* or *last wins*, so applying a line twice in a row changes
-nothing, and a fold can go on from the facts of a stored row.
+Every rule is *first wins*, *last wins* or *greatest wins*, so applying a line twice in a row
+changes nothing, and a fold can go on from the facts of a stored row.
 """
 
 import dataclasses
@@ -13,13 +13,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from rollout import models
 from rollout.lines import BadLine, Line, compact_json, parse_line
-from rollout.models import read_payload
+from rollout.models import NOT_FROM_USERS, read_payload
 from rollout.paths import RolloutName, name_time_ms, parse_uuid
+from rollout.persistence import PAGINATED
 from rollout.policy import READ_ONLY, permission_profile
 from rollout.source import source_object, stored_source, thread_spawn
 
@@ -29,6 +31,14 @@ LONGEST_TEXT: Final = 4096
 SEEN_META: Final = 1  # a session_meta was folded
 SEEN_PROVIDER: Final = 2  # the provider was named
 SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare era
+SEEN_START: Final = 8  # the start of a turn was folded
+SEEN_PROMPT: Final = 16  # a user_message was folded: turns begin with those where no start is told
+BEGINS_ELSEWHERE: Final = 32
+"""No message is in this file: what the thread begins with is in another one. A fold never sets
+it; see :mod:`state.openings`."""
+
+NEVER_MS: Final = -(2**63)
+"""When a turn started in a thread without any."""
 
 _REQUEST_MARKER = "## My request for Codex:"
 _MAX_INTEGER = 2**63 - 1
@@ -40,6 +50,8 @@ class ThreadFacts:
 
     id: str
     created_at_ms: int = 0
+    recency_at_ms: int = NEVER_MS
+    """When the last turn started."""
     source: str = "vscode"
     thread_source: str | None = None
     originator: str | None = None
@@ -68,6 +80,11 @@ class ThreadFacts:
     parent_thread_id: str | None = None
     attached_thread_parent_id: str | None = None
     history_base: str | None = None
+    rollout_name: str | None = None
+    """The name that the file tells, and when it says so."""
+    rollout_name_ms: int = 0
+    next_ordinal: int = 0
+    """The least that a line may have that follows: one above all before."""
     fold_flags: int = 0
 
     def __reduce__(self) -> tuple[type["ThreadFacts"], tuple[Any, ...]]:
@@ -92,42 +109,69 @@ class ToolFacts(NamedTuple):
 _DEFAULT_POLICY = compact_json(READ_ONLY) or ""
 
 
-def _skip_pattern(events: str) -> "re.Pattern[bytes]":
-    """Matches lines that change nothing, given the inner event types that do not.
+class _Needs(NamedTuple):
+    """What a fold still needs of a file, so that lines are passed over."""
+
+    prompts: bool = True
+    """Messages of users, or of an agent."""
+    preview: bool = True
+    fallback: bool = True
+    """What response items say, in a file that may have nothing else."""
+    starts: bool = True
+    """``user_message`` events, as long as nothing else tells where turns start."""
+    numbered: bool = False
+    """Lines without an ordinal, in a paginated file."""
+
+
+@cache
+def _skip_pattern(needs: _Needs) -> "re.Pattern[bytes]":
+    """Matches lines that change nothing.
 
     Since 0.36 every Codex writes {"timestamp":"2026-10-15T07:00:08.296Z", and then, in
     paginated files, "ordinal":8, before the type (§2.1). Anything else is parsed. Whatever the
     24 characters are, no object begins in them, so the type is that of the line.
     """
-    needless = (
-        "response_item|token_usage_record|world_state|compacted|dynamic_tools_updated"
+    kinds = (
+        "token_usage_record|world_state|compacted|dynamic_tools_updated"
         "|inter_agent_communication(?:_metadata)?|retained_context|security_risk_score"
         "|realtime_item"
     )
-    always = (
+    events = (
         "agent_reasoning(?:_raw_content)?|exec_command_end|patch_apply_end|mcp_tool_call_end"
-        "|web_search_end|image_generation_end|task_started|task_complete|turn_started"
+        "|web_search_end|image_generation_end|task_complete"
         "|turn_complete|turn_aborted|context_compacted|thread_rolled_back|sub_agent_activity"
         "|(?:entered|exited)_review_mode|error"
     )
+    items = ""
+    if needs.prompts:
+        # The whole name is asked for, as the lookahead alone is content with an end inside of it.
+        items = rf'|{_ITEM_START}(?!UserMessage"|AgentMessage")[A-Za-z]+"'
+    else:
+        events += "|agent_message|item_completed"
+        events += "" if needs.starts else "|user_message"
+    if not needs.preview:
+        events += "|thread_goal_updated"
+    response = (
+        r'response_item","payload":\{"type":"(?:(?!message")[a-z_]+"'
+        r'|message",(?:"id":"[^"\\]*",)?"role":"(?!user")[a-z]+")'
+    )
+    if not needs.fallback:
+        response, kinds = "", f"response_item|{kinds}"
     return re.compile(
-        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,20},)?"type":"(?:(?:%s)",'
+        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":(?P<counted>\d{1,18}),)%s"type":"(?:(?:%s)",%s'
         rb'|event_msg","payload":\{"type":"(?:token_count",(?:"info":null|("info":\{))'
-        rb"|(?:%s|%s)))" % (needless.encode(), (always + '"').encode(), events.encode())
+        rb'|(?:%s)"%s))'
+        % (
+            b"" if needs.numbered else b"?",
+            kinds.encode(),
+            f"|{response}".encode() if response else b"",
+            events.encode(),
+            items.encode(),
+        )
     )
 
 
 _ITEM_START = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
-# The whole name is asked for, as the lookahead alone is content with an end inside of it.
-_OTHER_ITEMS = f'{_ITEM_START}(?!UserMessage"|AgentMessage")[A-Za-z]+"'
-_SKIP_ALL_PROMPTS = 'user_message"|agent_message"|item_completed"'
-_SKIP_WHEN: "Final[dict[tuple[bool, bool], re.Pattern[bytes]]]" = {
-    # (prompt or agent's message needed, preview needed)
-    (True, True): _skip_pattern(_OTHER_ITEMS),
-    (True, False): _skip_pattern(f'{_OTHER_ITEMS}|thread_goal_updated"'),
-    (False, True): _skip_pattern(_SKIP_ALL_PROMPTS),
-    (False, False): _skip_pattern(f'{_SKIP_ALL_PROMPTS}|thread_goal_updated"'),
-}
 
 
 class Fold:
@@ -148,6 +192,10 @@ class Fold:
         self.bad_lines = 0
         self.first_bad: BadLine | None = None
         self.usable_lines = 0
+        self.left_out = 0
+        """Lines of a paginated file whose ordinal does not follow: they are in no turn (§15.1)."""
+        self.left_out_at: int | None = None
+        """Where the first of them is."""
         self._tokens_at = -1  # where the last usable token_count applied line by line stands
         self._note_needs()
 
@@ -156,7 +204,19 @@ class Fold:
         self._needs_prompt = not (facts.title and facts.first_user_message)
         self._needs_preview = not facts.preview
         self._needs_agent = not facts.preview and not facts.fallback_preview
-        self.skip = _SKIP_WHEN[self._needs_prompt or self._needs_agent, self._needs_preview]
+        self._needs_starts = not facts.fold_flags & SEEN_START
+        paginated = facts.history_mode == PAGINATED
+        # Response items are shown, and so are a preview, only where the history is legacy.
+        self._needs_responses = self._needs_agent and not paginated
+        self.skip = _skip_pattern(
+            _Needs(
+                prompts=self._needs_prompt or self._needs_agent,
+                preview=self._needs_preview,
+                fallback=self._needs_responses,
+                starts=self._needs_starts,
+                numbered=paginated,
+            )
+        )
 
     def apply(self, line: Line | BadLine) -> bool:
         """Fold one line; False if it is blank or unreadable."""
@@ -170,12 +230,33 @@ class Fold:
             problem = self._apply_object(value, line.offset)
             if problem is None:
                 self.usable_lines += 1
+                self._number(value.get("ordinal"), line.offset)
                 return True
             value = BadLine(line.offset, problem)
         self.bad_lines += 1
         if self.first_bad is None:
             self.first_bad = value
         return False
+
+    def pass_over(self, highest: int, behind: int, behind_at: int) -> None:
+        """Note the ordinals of lines that were passed over: the ``highest`` so far, and how many
+        were ``behind`` others, the first of them at ``behind_at``."""
+        self.facts.next_ordinal = max(self.facts.next_ordinal, highest + 1)
+        if behind:
+            self._leave_out(behind, behind_at)
+
+    def _number(self, ordinal: object, offset: int) -> None:
+        facts = self.facts
+        if type(ordinal) is int and facts.next_ordinal <= ordinal < _MAX_INTEGER:
+            facts.next_ordinal = ordinal + 1
+        else:
+            self._leave_out(1, offset)
+
+    def _leave_out(self, count: int, offset: int) -> None:
+        if self.facts.history_mode == PAGINATED:
+            self.left_out += count
+            if self.left_out_at is None:
+                self.left_out_at = offset
 
     def apply_latest(self, lines: Sequence[Line], seen: int) -> bool:
         """Fold the latest ``token_count`` lines, which the reader set apart out of ``seen``.
@@ -211,11 +292,48 @@ class Fold:
             if turn is None:
                 return "turn_context without a payload object"
             self._turn_context(turn)
+            if not self.facts.fold_flags & (SEEN_START | SEEN_PROMPT):
+                self._starts(value)
         elif kind == "event_msg":
             if not isinstance(payload, dict):
                 return "event_msg without a payload object"
             self._event(payload, offset)
+            self._turn(payload.get("type"), value)
+        elif kind == "response_item" and self._needs_responses:
+            self._prompt(read_payload(models.ResponseMessage, payload))
         return None
+
+    def _turn(self, kind: object, line: dict[str, Any]) -> None:
+        """Note when a turn starts: with an event that says so since 0.101, before that with the
+        user's message, and where there is neither, with its settings. Never earlier than one
+        that was noted, as for Codex."""
+        facts = self.facts
+        if kind in ("task_started", "turn_started"):
+            facts.fold_flags |= SEEN_START
+            self._starts(line)
+            self._note_needs()
+        elif kind == "user_message" and self._needs_starts:
+            if not isinstance(line["payload"].get("message"), str):
+                return
+            facts.fold_flags |= SEEN_PROMPT
+            self._starts(line)
+        elif kind == "thread_name_updated":
+            self._name(line)
+
+    def _starts(self, line: dict[str, Any]) -> None:
+        at = _time_of(line)
+        if at is not None:
+            self.facts.recency_at_ms = max(self.facts.recency_at_ms, at)
+
+    def _name(self, line: dict[str, Any]) -> None:
+        event = read_payload(models.NameUpdate, line["payload"])
+        name = event.thread_name if event else None
+        if event is None or not name or not name.strip():
+            return
+        if event.thread_id is not None and parse_uuid(event.thread_id) != self.facts.id:
+            return  # copied by a fork
+        self.facts.rollout_name = _text(name.strip())
+        self.facts.rollout_name_ms = _time_of(line) or 0
 
     def _session_meta(self, meta: models.SessionMeta) -> None:
         facts = self.facts
@@ -230,6 +348,7 @@ class Fold:
                 facts.created_at_ms = created
             facts.originator = _optional(meta.originator)
             facts.history_mode = _history_mode(meta)
+            self._note_needs()
             facts.session_id = parse_uuid(meta.session_id) or facts.id
             facts.forked_from_id = parse_uuid(meta.forked_from_id)
             if meta.history_base is not None:
@@ -308,6 +427,7 @@ class Fold:
             goal = read_payload(models.Goal, payload.get("goal"))
             if goal is not None and goal.objective:
                 self.facts.preview = _text(goal.objective, self._longest)
+                self.facts.fallback_preview = ""
                 self._note_needs()
 
     def _item(self, item: models.TurnItem | None) -> None:
@@ -335,6 +455,7 @@ class Fold:
         if shown:
             facts.first_user_message = facts.first_user_message or shown
             facts.preview = facts.preview or shown
+            facts.fallback_preview = ""
             facts.title = facts.title or text
         elif sound and self._needs_agent:
             facts.fallback_preview = "[Attachment]"
@@ -382,18 +503,38 @@ class Fold:
             self._bare_message(read_payload(models.ResponseMessage, value))
         return None
 
-    def _bare_message(self, message: models.ResponseMessage | None) -> None:
-        if message is None or message.role != "user":
+    def _prompt(self, message: models.ResponseMessage | None) -> None:
+        """A prompt that may have no event: what is shown if none follows."""
+        text = _prompt_text(message)
+        if message is None or message.type != "message" or text is None:
             return
-        parts = message.content or []
-        text = "".join(part.text or "" for part in parts if part.type == "input_text").strip()
+        if text.startswith(NOT_FROM_USERS):
+            return
+        if not text and any(part.type == "input_image" for part in message.content or ()):
+            text = "[Image]"
+        if text:
+            self.facts.fallback_preview = _text(text, self._longest)
+            self._note_needs()
+
+    def _bare_message(self, message: models.ResponseMessage | None) -> None:
+        text = _prompt_text(message)
+        if message is None or text is None:
+            return
         if text.startswith("<environment_context>"):
             # The only place where such a file tells its folder.
             folder = text.partition("<cwd>")[2].partition("</cwd>")[0].strip()
             self.facts.cwd = self.facts.cwd or _cwd(folder)
         elif not text.startswith("<user_instructions>"):
-            pictures = any(part.type == "input_image" for part in parts)
+            pictures = any(part.type == "input_image" for part in message.content or ())
             self._user_message(text, pictures=pictures, sound=False)
+
+
+def _prompt_text(message: models.ResponseMessage | None) -> str | None:
+    """The text of a message in a user's name; None if it is none."""
+    if message is None or message.role != "user":
+        return None
+    parts = message.content or []
+    return "".join(part.text or "" for part in parts if part.type == "input_text").strip()
 
 
 def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:
@@ -405,11 +546,19 @@ def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:
 
 
 def complete_facts(facts: ThreadFacts) -> ThreadFacts:
-    """The facts as a row shows them; the fold itself goes on from the facts as they were."""
+    """The facts as a row shows them; the fold itself goes on from these, too."""
+    # A fork may have copied turns of earlier times; without turns it is the creation.
+    recency = max(facts.created_at_ms, facts.recency_at_ms)
+    facts = dataclasses.replace(facts, recency_at_ms=recency)
     value = source_object(facts.source)
     if value and value.get("subagent") == {"other": "guardian"}:
         return dataclasses.replace(facts, title="Guardian review", preview="Approval review")  # §9
     return facts
+
+
+def _time_of(line: dict[str, Any]) -> int | None:
+    at = line.get("timestamp")
+    return time_ms(at) if isinstance(at, str) else None
 
 
 def time_ms(text: str | None) -> int | None:

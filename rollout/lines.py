@@ -41,10 +41,10 @@ class Needs(Protocol):
     """What a reader of lines does not need, told by the first bytes of a line."""
 
     skip: "re.Pattern[bytes]"
-    """Matches at the start of a needless line. If its group 1 took part, the line is not
-    needless but only the latest of its kind count: see :attr:`LineReader.latest`. If that group
-    has a name, the line is needless but counted, and the group is its ordinal, or empty: see
-    :attr:`LineReader.passed`."""
+    """Matches at the start of a needless line. If the last group that took part has a name, the
+    line is counted, and group 1 is its ordinal, or empty: see :attr:`LineReader.passed`. If that
+    group has none, the line is not needless but only the latest of its kind count: see
+    :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
 
 
 class RolloutStream(Protocol):
@@ -98,15 +98,26 @@ class LineReader:
     passed: int
     """How many lines were passed over and counted; whoever looks may set it to 0."""
     highest: int
-    """The highest ordinal of these lines, -1 if none had one."""
+    """The highest ordinal of these lines, -1 if none had one; whoever takes the others raises it
+    to theirs."""
+    behind: int
+    """How many of these lines had an ordinal that was not above ``highest``, and where the first
+    of them is; whoever looks may reset it."""
+    behind_at: int
 
     def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
         self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
 
     def lines(
-        self, stream: RolloutStream, offset: int = 0, needs: Needs | None = None
+        self,
+        stream: RolloutStream,
+        offset: int = 0,
+        needs: Needs | None = None,
+        *,
+        highest: int = -1,
     ) -> Iterator[Line | BadLine]:
-        """The lines of ``stream``, whose first byte is at ``offset`` of the content.
+        """The lines of ``stream``, whose first byte is at ``offset`` of the content; ``highest``
+        is the highest ordinal before it.
 
         ``needs.skip`` is looked up anew after each line that was given. A line that it matches is
         given all the same if it does not end as an object does.
@@ -115,7 +126,8 @@ class LineReader:
         size = len(buffer)
         latest: deque[Line] = deque(maxlen=4)
         self.latest, self.latest_seen, self.end_offset = latest, 0, offset
-        self.passed, self.highest = 0, -1
+        self.passed, self.highest = 0, highest
+        self.behind, self.behind_at = 0, -1
         match = needs.skip.match if needs else _NOTHING.match
         have = 0  # bytes of an unfinished line at the front of the buffer
         base = line_start = offset  # content offsets of buffer[0] and of the current line
@@ -137,12 +149,14 @@ class LineReader:
                         yield BadLine(line_start, unusable)
                         unusable = ""
                     elif counted is not None:
-                        self._count(counted)
+                        self._count(counted, line_start)
                     counted = None
                 elif long_line is not None:
                     long_line += view[start:newline]
                     yield Line(line_start, long_line)
                     long_line = None
+                    if needs:
+                        match = needs.skip.match
                 elif (found := match(buffer, start, newline)) is None or (
                     buffer[newline - 1] != _CLOSING  # torn, which whoever parses it finds
                 ):
@@ -151,10 +165,12 @@ class LineReader:
                         match = needs.skip.match
                 elif found.lastgroup:
                     self.passed += 1
-                    if (ordinal := found[1]) and (number := int(ordinal)) > self.highest:
-                        self.highest = number
+                    if ordinal := found[1]:
+                        self._number(ordinal, base + start)
                 elif found.lastindex:
                     places.append((start, newline))
+                    if found.lastindex > 1 and (ordinal := found[1]):
+                        self._number(ordinal, base + start)
                 start = search = newline + 1
             for place in places[-4:]:
                 latest.append(Line(base + place[0], bytes(view[place[0] : place[1]])))
@@ -192,10 +208,17 @@ class LineReader:
         elif have and not dropping:
             yield Line(line_start, bytes(view[:have]), ended=False)
 
-    def _count(self, ordinal: bytes) -> None:
+    def _count(self, ordinal: bytes, offset: int) -> None:
         self.passed += 1
-        if ordinal and (number := int(ordinal)) > self.highest:
+        if ordinal:
+            self._number(ordinal, offset)
+
+    def _number(self, ordinal: "bytes | bytearray", offset: int) -> None:
+        if (number := int(ordinal)) > self.highest:
             self.highest = number
+        else:
+            self.behind_at = self.behind_at if self.behind else offset
+            self.behind += 1
 
 
 _NOTHING = re.compile(rb"(?!)")

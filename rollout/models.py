@@ -5,9 +5,18 @@ in one era is required in the next. :func:`read_payload` drops a field of the wr
 keeps the others: Codex loses the whole line then (§3).
 """
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+NOT_FROM_USERS: Final = (
+    "<environment_context>",
+    "<user_instructions>",
+    "<permissions instructions>",
+    "<turn_aborted>",
+    "# AGENTS.md instructions",
+)
+"""How texts begin that a program sends in a user's name."""
 
 
 class Lenient(BaseModel):
@@ -99,6 +108,13 @@ class TurnItem(Lenient):
     content: list[ContentPart] | None = None
 
 
+class NameUpdate(Lenient):
+    """Event ``thread_name_updated`` (§17)."""
+
+    thread_id: str | None = None
+    thread_name: str | None = None
+
+
 class Goal(Lenient):
     """``goal`` of ``thread_goal_updated``."""
 
@@ -118,7 +134,9 @@ class TokenInfo(Lenient):
 
 
 class ResponseMessage(Lenient):
-    """A bare ``message`` line of the first era (§8.1)."""
+    """A response item that is a ``message``, or a bare line of the first era (§8.1)."""
+
+    type: str = ""
 
     role: str = ""
     content: list[ContentPart] | None = None

@@ -50,8 +50,8 @@ def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None)
     row = thread_row(file, None, provider)
     row["rollout_path"] = absolute(home, file.path)
     row["cwd"] = _canonical(row["cwd"])
-    if recency_ms is not None:
-        row["recency_at_ms"] = recency_ms
+    # A backfill knows nothing of turns: the time of the file stands in.
+    row["recency_at_ms"] = row["updated_at_ms"] if recency_ms is None else recency_ms
     for name in ("created_at", "updated_at", "recency_at"):
         row[name] = row[f"{name}_ms"] // 1000
     row |= {"has_user_event": 0, "is_pinned": 0}

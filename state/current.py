@@ -1,6 +1,6 @@
 """One thread as its files are now, whether or not the index has read them so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollout.extract import Extracted, Unusable, extract_file
+from rollout.fold import BEGINS_ELSEWHERE
 from rollout.names import Named
 from rollout.paths import precedence
 from rollout.scan import FoundFile
-from state.facts import Fact, chosen_names, facts_about, overrides_of
+from state.facts import (
+    Fact,
+    chosen_names,
+    facts_about,
+    newer_names,
+    overrides_of,
+    told_name,
+)
 from state.index import ThreadIndex
 from state.ledger import Changes
 from state.listing import Row
+from state.openings import begin_elsewhere, opening_steps
 from state.reasons import BOTH, HERE, Picker, Reason
 from state.rows import thread_row
 from state.schema import rollout_files, threads
@@ -63,8 +72,9 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
     notes = [_gone(path) for path in gone]
     for path, file in new.items():
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
-    name = chosen_names(known.names, facts).get(thread_id)
     if row is not None and not new and not gone:
+        told = Named(row["rollout_name"], row["rollout_name_ms"]) if row["rollout_name"] else None
+        name = _name(known, thread_id, facts, told)
         unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
         readable = [path for path in paths if path not in unreadable]
         notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
@@ -85,8 +95,16 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
     overrides = overrides_of(facts).get(thread_id)
+    name = _name(known, thread_id, facts, told_name(own.facts))
     row = thread_row(own, name, known.picker.provider, overrides)
+    if row["fold_flags"] & BEGINS_ELSEWHERE:
+        begin_elsewhere(row, await index.database.run(opening_steps(thread_id, row)))
     return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
+
+
+def _name(known: Known, thread_id: str, facts: Sequence[Fact], told: Named | None) -> str | None:
+    names = newer_names(known.names, {thread_id: told} if told else {})
+    return chosen_names(names, facts).get(thread_id)
 
 
 async def _stored(

@@ -27,11 +27,13 @@ from state.facts import (
     append_facts,
     chosen_names,
     facts_about,
+    newer_names,
     newest,
     parse_setting,
     put_facts,
     read_facts,
     setting_line,
+    told_names,
 )
 from state.store import doubt_inputs
 from state.sync import load_context
@@ -158,7 +160,8 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
                 append_facts(database.path, fresh)
             await put_facts(connection, changed)
             renamed = [fact for fact in changed if isinstance(fact, Fact) and fact.key == NAME]
-            chosen = chosen_names(names, renamed)
+            told = await told_names(connection, [fact.thread_id for fact in renamed])
+            chosen = chosen_names(newer_names(names, told), renamed)
             await rows.rename(
                 connection, {fact.thread_id: chosen.get(fact.thread_id) for fact in renamed}
             )

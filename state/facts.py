@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollout.fold import ThreadFacts
 from rollout.lines import Line, LineReader, parse_line
 from rollout.names import Named
 from rollout.paths import parse_uuid
@@ -260,9 +261,38 @@ def newest(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
     return found
 
 
+def told_name(facts: ThreadFacts) -> Named | None:
+    """The name that a rollout itself tells, by a ``thread_name_updated`` event; None without."""
+    if facts.rollout_name is None:
+        return None
+    return Named(facts.rollout_name, facts.rollout_name_ms)
+
+
+def newer_names(written: Mapping[str, Named], told: Mapping[str, Named]) -> dict[str, Named]:
+    """Of the names that the home's file has and that rollouts tell the newer ones; the home's file
+    counts where it does not say when."""
+    names = dict(written)
+    for thread_id, name in told.items():
+        rival = written.get(thread_id)
+        if rival is None or 0 < rival.set_at_ms < name.set_at_ms:
+            names[thread_id] = name
+    return names
+
+
+async def told_names(
+    connection: AsyncConnection, thread_ids: Sequence[str] | None = None
+) -> dict[str, Named]:
+    """The names that rollouts tell, of some threads or of all."""
+    c = threads.c
+    asked = sa.select(c.id, c.rollout_name, c.rollout_name_ms).where(c.rollout_name.is_not(None))
+    if thread_ids is not None:
+        asked = asked.where(rows.among(c.id, thread_ids))
+    return {row[0]: Named(row[1], row[2]) for row in await connection.execute(asked)}
+
+
 def chosen_names(written: Mapping[str, Named], facts: Iterable[Fact]) -> dict[str, str]:
-    """The name of each thread: of what the home's file and a fact say the newer one, and the
-    fact where they are of one time. Facts about other things count for nothing."""
+    """The name of each thread: of what files and a fact say the newer one, and the fact where
+    they are of one time. Facts about other things count for nothing."""
     names = {thread_id: named.name for thread_id, named in written.items()}
     for fact in facts:
         if fact.key == NAME and fact.value is not None:

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Extracted, extract_file
 from rollout.moving import Move
-from rollout.paths import parse_name, parse_uuid
+from rollout.paths import parse_name
 from state import rows
 from state.index import ThreadIndex
+from state.openings import base_id
 from state.schema import rollout_files, thread_spawn_edges, threads
 from state.subject import id_in_name
 
@@ -135,12 +136,3 @@ async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> lis
                 seen.add(id_)
                 waiting += [other for other in needing[id_] if other not in seen]
     return list(ordered)
-
-
-def base_id(history_base: str) -> str | None:
-    """The rollout that a ``history_base``, as stored, names; None if it names none."""
-    try:
-        value = orjson.loads(history_base)
-    except orjson.JSONDecodeError:
-        return None
-    return parse_uuid(value.get("thread_id")) if isinstance(value, dict) else None

@@ -67,6 +67,8 @@ class Status:
     """Files by bucket; their sum is the number of files."""
     damaged: int
     """Indexed files with lines that could not be read."""
+    left_out: int
+    """Files with lines that are in no turn, because their ordinals were taken."""
     backfill: BackfillStatus
     unsearched: int
     """Threads that were changed since what was said in them was indexed for searches."""
@@ -179,8 +181,9 @@ class ThreadIndex:
             row = (
                 await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
             ).one()
+            damage = c.reason, c.reason_offset, c.bad_lines, c.left_out, c.left_out_at
             files = await connection.execute(
-                sa.select(c.path, c.bucket, c.size_bytes, c.reason, c.reason_offset, c.bad_lines)
+                sa.select(c.path, c.bucket, c.size_bytes, *damage)
                 .where(c.thread_id == thread_id)
                 .order_by(c.path)
             )
@@ -259,6 +262,7 @@ class ThreadIndex:
             damaged = await connection.scalar(
                 sa.select(sa.func.count()).where(c.bad_lines > 0, c.bucket != "unreadable")
             )
+            left_out = await connection.scalar(sa.select(sa.func.count()).where(c.left_out > 0))
             job = await backfill_status(connection)
             unsearched = await connection.scalar(
                 sa.select(sa.func.count()).select_from(said_pending)
@@ -268,6 +272,7 @@ class ThreadIndex:
             archived=by_archived.get(1, 0),
             buckets=buckets,
             damaged=damaged or 0,
+            left_out=left_out or 0,
             backfill=job,
             unsearched=unsearched or 0,
             index_bytes=self.database.path.stat().st_size,
@@ -283,11 +288,14 @@ class ThreadIndex:
         return (await settled_inputs(self.database, self.home))[1]
 
     async def problems(self, limit: int) -> list[dict[str, Any]]:
-        """Files that are unreadable or damaged, newest name first, at most ``limit``."""
+        """Files that are unreadable or damaged, or have lines that are in no turn, newest name
+        first, at most ``limit``."""
         c = rollout_files.c
+        damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines
+        told = c.reason.is_not(None) & (c.bucket != "ignored")
         found = (
-            sa.select(c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines)
-            .where((c.bucket == "unreadable") | (c.reason.is_not(None) & (c.bucket != "ignored")))
+            sa.select(*damage, c.left_out, c.left_out_at)
+            .where((c.bucket == "unreadable") | told | (c.left_out > 0))
             .order_by(c.path.desc())
             .limit(limit)
         )

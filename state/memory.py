@@ -21,7 +21,7 @@ from rollout.context import context_items
 from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
 from rollout.extract import Extracted, Progress
-from rollout.fold import LONGEST_TEXT, Fold, start_facts
+from rollout.fold import BEGINS_ELSEWHERE, LONGEST_TEXT, Fold, start_facts
 from rollout.fork import write_lines
 from rollout.history import SplicedSource, history_parts, source_meta
 from rollout.lines import BadLine, LineReader, MemoryRollout, open_rollout, parse_line
@@ -51,10 +51,11 @@ from state.errors import (
     ThreadExists,
     ThreadNotFound,
 )
-from state.family import Known, base_id, family
+from state.family import Known, family
 from state.fork import begun_as, cut_at, name_of_fork, planned
 from state.git import git_facts
 from state.listing import COLUMNS, Facet, Page, Query, Row, fits, folded, page_of
+from state.openings import base_id, begin_elsewhere
 from state.place import DEFAULT_PROVIDER, cwd_key, spellings
 from state.rows import thread_row
 from state.turn_answers import Told
@@ -343,7 +344,7 @@ class MemoryStore:
         Raises:
             ThreadNotFound: there is none.
         """
-        return _listed(self._stored(self._id(thread_id)).row())
+        return _listed(self._shown(self._stored(self._id(thread_id))))
 
     async def lists_items(self, thread_id: str) -> bool:
         """Whether the items of a thread are listed apart from its turns.
@@ -392,8 +393,24 @@ class MemoryStore:
         self._closed = True
         self._recorders.clear()
 
+    def _shown(self, thread: "_Thread") -> dict[str, Any]:
+        """The row of a thread, with what it begins with where another one has that."""
+        row = thread.row()
+        if not row["fold_flags"] & BEGINS_ELSEWHERE:
+            return row
+        row, base = dict(row), row
+        seen: set[str] = set()
+        while base["fold_flags"] & BEGINS_ELSEWHERE and base["id"] not in seen:
+            seen.add(base["id"])
+            source = self._threads.get(base_id(base["history_base"]) or "")
+            if source is None:
+                break
+            base = source.row()
+        begin_elsewhere(row, str(base["preview"]))
+        return row
+
     def _selected(self, query: Query) -> Iterator[Row]:
-        rows = [thread.row() for thread in self._threads.values()]
+        rows = [self._shown(thread) for thread in self._threads.values()]
         kin = self._kin(query)
         folders = None
         if query.cwds is not None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Earlier, Extracted, Progress
 from rollout.fold import (
+    BEGINS_ELSEWHERE,
     FACT_NAMES,
     LONGEST_TEXT,
     SEEN_PROVIDER,
@@ -21,7 +22,7 @@ from rollout.fold import (
     fact_values,
 )
 from rollout.lines import BadLine
-from rollout.paths import is_archived
+from rollout.paths import is_archived, parse_name
 from rollout.persistence import PAGINATED
 from rollout.source import source_kind, thread_spawn
 from rollout.version import EXTRACTOR_VERSION
@@ -82,7 +83,6 @@ def thread_row(
     row |= {
         "rollout_path": file.path,
         "updated_at_ms": updated_ms,
-        "recency_at_ms": updated_ms,
         "source_kind": source_kind(facts.source),
         "model_provider": facts.model_provider or default_provider,
         "cwd_key": cwd_key(facts.cwd),
@@ -99,8 +99,20 @@ def thread_row(
     }
     if overrides and facts.history_mode == PAGINATED:
         row |= {key: overrides[key] or None for key in OVERRIDDEN if key in overrides}
+    if _begins_elsewhere(file.path, facts):
+        row["fold_flags"] |= BEGINS_ELSEWHERE
     row["facet"] = Facet.of(row).encode()
     return row
+
+
+def _begins_elsewhere(path: str, facts: ThreadFacts) -> bool:
+    """Whether a thread may show messages without having any in its file: after a revert, or as a
+    fork. What a side thread or a spawned one begins with is not its own."""
+    if facts.preview or facts.attached_thread_parent_id or thread_spawn(facts.source) is not None:
+        return False
+    name = parse_name(path.rsplit("/", 1)[-1])
+    reverted = name is not None and name.rollout_id != name.thread_id
+    return facts.history_base is not None or reverted
 
 
 def search_text(name: str | None, title: str, preview: str) -> str:
@@ -114,7 +126,7 @@ async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str,
     c = threads.c
     columns = (
         *(c.id, c.row_id, c.rollout_path, c.size_bytes, c.history_mode, c.search_text),
-        c.extractor_version,
+        *(c.extractor_version, c.preview, c.fold_flags),
     )
     found = await connection.execute(sa.select(*columns).where(among(c.id, ids)))
     return {row.id: dict(row._mapping) for row in found}
@@ -151,7 +163,7 @@ async def upsert(
         await connection.execute(_UPSERT_EDGES, edges)
     changed = [row for row in values if _old_text(kept, row["id"]) != row["search_text"]]
     await forget_titles(connection, [kept[row["id"]] for row in changed if row["id"] in kept])
-    await _write_titles(connection, changed)
+    await write_titles(connection, changed)
 
 
 def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object:
@@ -237,7 +249,7 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
         row["facet"] = Facet.of(row).encode()
         values = {key: row[key] for key in ("name", "search_text", "facet")}
         await connection.execute(sa.update(threads).where(c.id == row["id"]).values(values))
-    await _write_titles(connection, changed)
+    await write_titles(connection, changed)
 
 
 async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
@@ -288,7 +300,8 @@ async def forget_titles(connection: AsyncConnection, rows: Sequence[Mapping[str,
         )
 
 
-async def _write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows into the title index, by their ``row_id`` and ``search_text``."""
     # Written here and not by a trigger: that costs five times as much (measured, FTS5 writes
     # its hash out at the end of each statement that fires one).
     if rows:
@@ -326,8 +339,9 @@ async def earlier_folds(
     """
     wanted = {old: new for new, old in paths.items()}
     found: dict[str, Earlier] = {}
+    f = rollout_files.c
     joined = sa.select(
-        threads, rollout_files.c.bad_lines, rollout_files.c.reason, rollout_files.c.reason_offset
+        threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at)
     ).join(rollout_files, rollout_files.c.path == threads.c.rollout_path)
     condition = among(rollout_files.c.path, wanted) & (rollout_files.c.thread_id == threads.c.id)
     for row in await connection.execute(joined.where(condition)):
@@ -337,11 +351,15 @@ async def earlier_folds(
         facts = ThreadFacts(**{name: values[name] for name in FACT_NAMES})
         if not facts.fold_flags & SEEN_PROVIDER:
             facts.model_provider = None  # the row shows the default of its time
+        if facts.fold_flags & BEGINS_ELSEWHERE:
+            facts.preview = ""  # the row shows that of another file
+            facts.fold_flags &= ~BEGINS_ELSEWHERE
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
         progress = Progress(row.folded_bytes, row.guard)
         path = wanted[row.rollout_path]
         identity = (row.size_bytes, row.mtime_ns, row.inode)
-        found[path] = Earlier(facts, progress, identity, row.bad_lines, bad)
+        left_out = row.left_out, row.left_out_at
+        found[path] = Earlier(facts, progress, identity, row.bad_lines, bad, *left_out)
     return found
 
 

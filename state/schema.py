@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from rollout.fold import BEGINS_ELSEWHERE
 from state.revision import HEAD
 
 __all__ = ["HEAD", "metadata"]
@@ -95,6 +96,9 @@ threads: Final = sa.Table(
     _optional("parent_thread_id"),
     _optional("attached_thread_parent_id"),
     _optional("history_base"),
+    _optional("rollout_name"),
+    _number("rollout_name_ms", 0),
+    _number("next_ordinal", 0),
     _number("size_bytes"),
     _number("mtime_ns"),
     _number("inode"),
@@ -125,6 +129,11 @@ CWD_INDEXES: Final = [
 ]
 """A first backfill does without them until its end, see :mod:`state.backfill`."""
 sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))
+sa.Index(
+    "ix_threads_begins_elsewhere",
+    threads.c.id,
+    sqlite_where=sa.text(f"fold_flags & {BEGINS_ELSEWHERE}"),
+)
 
 thread_dynamic_tools: Final = sa.Table(
     "thread_dynamic_tools",
@@ -226,6 +235,9 @@ rollout_files: Final = sa.Table(
     _optional("reason"),
     sa.Column("reason_offset", sa.Integer),
     _number("bad_lines", 0),
+    _number("left_out", 0),
+    sa.Column("left_out_at", sa.Integer),
+    _optional("opening"),
     _number("size_bytes"),
     _number("mtime_ns"),
     _number("inode"),

@@ -12,12 +12,14 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.extract import Extracted, Unusable
+from rollout.fold import BEGINS_ELSEWHERE
 from rollout.names import Named
 from rollout.paths import parse_name, precedence
 from rollout.scan import FoundFile
 from rollout.version import EXTRACTOR_VERSION
 from state import rows
-from state.facts import chosen_names, facts_about, overrides_of
+from state.facts import chosen_names, facts_about, newer_names, overrides_of, told_name
+from state.openings import ids_in, settle_openings
 from state.place import INPUTS_KEY
 from state.schema import index_meta, rollout_files, threads
 
@@ -83,7 +85,9 @@ async def store_files(
     read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
     paths = [outcome.path for outcome in outcomes]
     before = await rows.existing(connection, {file.facts.id for file in read})
-    orphaned = await _losing_their_file(connection, paths, {f.path: f.facts.id for f in read})
+    owners, holders = await _owners(connection, paths)
+    now_hold = {file.path: file.facts.id for file in read}
+    orphaned = [id_ for path, id_ in holders.items() if now_hold.get(path) != id_]
     winners: dict[str, Extracted] = {}
     for file in read:
         thread_id = file.facts.id
@@ -98,8 +102,9 @@ async def store_files(
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
     facts = await facts_about(connection, list(winners))
+    told = {id_: name for id_, file in winners.items() if (name := told_name(file.facts))}
     written = {id_: context.names[id_] for id_ in winners if id_ in context.names}
-    names = chosen_names(written, facts)
+    names = chosen_names(newer_names(written, told), facts)
     overrides = overrides_of(facts)
     provider = context.default_provider
     await rows.upsert(
@@ -111,10 +116,18 @@ async def store_files(
         before,
     )
     await rows.doubt_readings(connection, _read_anew(read, winners, before))
+    await _keep_openings(connection, winners, before)
     entries = [_entry(outcome, context.now_ms) for outcome in outcomes]
+    for entry in entries:
+        own = winners.get(entry["thread_id"])
+        if own is not None and own.path == entry["path"]:
+            entry["opening"] = None  # the row has it
     if entries:
         await rows.execute_many(connection, _UPSERT_ENTRY, entries)
     await _settle(connection, [file.facts.id for file in read])
+    if read or owners:
+        touched = {*owners, *now_hold.values(), *ids_in(paths)}
+        await settle_openings(connection, touched)
     if winners:
         await doubt_inputs(connection, context.inputs)
     stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
@@ -145,27 +158,48 @@ async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Sto
     """Take vanished files out of the index: ledger entries, and rows of threads left without."""
     c = rollout_files.c
     stored = Stored()
-    orphaned = await _losing_their_file(connection, paths, {})
+    owners, holders = await _owners(connection, paths)
+    orphaned = list(holders.values())
     stored.dropped = await rows.delete(connection, orphaned)
-    owners = sa.select(c.thread_id).where(rows.among(c.path, paths), c.thread_id.is_not(None))
-    thread_ids = [str(id_) for id_ in await connection.scalars(owners.distinct())]
     await connection.execute(sa.delete(rollout_files).where(rows.among(c.path, paths)))
     stored.reread = await _other_files(connection, orphaned)
-    await _settle(connection, thread_ids)
+    await _settle(connection, list(owners))
+    await settle_openings(connection, {*owners, *ids_in(paths)})
     return stored
 
 
-async def _losing_their_file(
-    connection: AsyncConnection, paths: Sequence[str], now_hold: Mapping[str, str]
-) -> list[str]:
-    """Threads whose row's file is among ``paths`` and no longer holds them."""
-    joined = sa.select(rollout_files.c.path, threads.c.id).join(
-        threads,
-        (threads.c.id == rollout_files.c.thread_id)
-        & (threads.c.rollout_path == rollout_files.c.path),
+async def _keep_openings(
+    connection: AsyncConnection,
+    winners: Mapping[str, Extracted],
+    before: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Where a thread's file is another one now, keep what the earlier one begins with."""
+    for thread_id, file in winners.items():
+        old = before.get(thread_id)
+        if old is None or old["rollout_path"] == file.path:
+            continue
+        elsewhere = old["fold_flags"] & BEGINS_ELSEWHERE
+        await connection.execute(
+            sa.update(rollout_files)
+            .where(
+                rollout_files.c.path == old["rollout_path"], rollout_files.c.thread_id == thread_id
+            )
+            .values(opening="" if elsewhere else old["preview"])
+        )
+
+
+async def _owners(
+    connection: AsyncConnection, paths: Sequence[str]
+) -> tuple[set[str], dict[str, str]]:
+    """The threads that files were of so far, and of those whose row shows such a file the path."""
+    f, c = rollout_files.c, threads.c
+    asked = (
+        sa.select(f.path, f.thread_id, c.id)
+        .outerjoin(threads, (c.id == f.thread_id) & (c.rollout_path == f.path))
+        .where(rows.among(f.path, paths), f.thread_id.is_not(None))
     )
-    holding = await connection.execute(joined.where(rows.among(rollout_files.c.path, paths)))
-    return [thread_id for path, thread_id in holding if now_hold.get(path) != thread_id]
+    found = list(await connection.execute(asked))
+    return {row[1] for row in found}, {row[0]: row[2] for row in found if row[2] is not None}
 
 
 async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[str]:
@@ -239,6 +273,9 @@ def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, 
         "reason": None,
         "reason_offset": None,
         "bad_lines": 0,
+        "left_out": 0,
+        "left_out_at": None,
+        "opening": None,
         "size_bytes": outcome.size,
         "mtime_ns": outcome.mtime_ns,
         "inode": outcome.inode,
@@ -255,6 +292,9 @@ def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, 
             "reason": bad.reason if bad else None,
             "reason_offset": bad.offset if bad else None,
             "bad_lines": outcome.bad_lines,
+            "left_out": outcome.left_out,
+            "left_out_at": outcome.left_out_at,
+            "opening": outcome.facts.preview,
             "extractor_version": outcome.extractor,
         }
     if isinstance(outcome, Unusable):

@@ -7,20 +7,20 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from rollout.lines import BadLine, LineReader, parse_line
-from rollout.names import NAMES_FILE, read_names
+from rollout.names import NAMES_FILE, Named, read_names
 from rollout.paths import Precedence, is_archived, parse_name, parse_uuid, precedence
 from rollout.scan import AWAY, scan_home
 from rollout.source import thread_spawn
 from state.dbcheck import damaged
 from state.errors import SQLITE_ERRORS
-from state.facts import Alias, Fact, Setting, chosen_names, newest, read_facts
+from state.facts import Alias, Fact, Setting, chosen_names, newer_names, newest, read_facts
 from state.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.ledger import LEDGER_SQL, compare
 from state.place import INPUTS_KEY, cwd_key, home_inputs, journal_path
@@ -40,6 +40,7 @@ KINDS: Final = {
         Kind("cannot_look", WARNING, None),
         Kind("unreadable", WARNING, None),
         Kind("damaged_lines", WARNING, None),
+        Kind("lines_left_out", WARNING, None),
         Kind("names_line", WARNING, None),
         Kind("journal_line", WARNING, None),
         Kind("row_missing", ERROR, _REPAIR),
@@ -62,7 +63,7 @@ _ROWS_SQL: Final = (
     " forked_from_id, history_base, size_bytes, mtime_ns, inode FROM threads"
 )
 _FILES_SQL: Final = (
-    "SELECT path, bucket, thread_id, reason, reason_offset, bad_lines,"
+    "SELECT path, bucket, thread_id, reason, reason_offset, bad_lines, left_out, left_out_at,"
     " size_bytes, mtime_ns, inode FROM rollout_files"
 )
 
@@ -152,6 +153,15 @@ def _files(index: _Index) -> Iterator[Finding]:
             lines = "1 line" if count == 1 else f"{count} lines"
             message = f"{lines} could not be read, the first: {file['reason']}."
             yield _about(KINDS["damaged_lines"], message, file)
+        if file["left_out"]:
+            count = file["left_out"]
+            lines = "1 line is" if count == 1 else f"{count} lines are"
+            message = (
+                f"{lines} in no turn, as Codex leaves them out: their ordinals do not follow,"
+                " as when a second program writes; threadkeep search --raw reads them."
+            )
+            left_out = _about(KINDS["lines_left_out"], message, file)
+            yield replace(left_out, offset=file["left_out_at"])
         thread = index.threads.get(thread_id)
         if thread is None:
             yield _about(KINDS["row_missing"], "The thread of this file has no row.", file)
@@ -285,7 +295,11 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
     Raises:
         OSError: the home's names cannot be read.
     """
-    return chosen_names(read_names(home), thread_facts(connection))
+    told = connection.execute(
+        "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name IS NOT NULL"
+    )
+    names = newer_names(read_names(home), {row[0]: Named(row[1], row[2]) for row in told})
+    return chosen_names(names, thread_facts(connection))
 
 
 def thread_facts(connection: sqlite3.Connection) -> Iterator[Fact]:

@@ -20,7 +20,7 @@ from state import rows
 from state.engine import Database
 from state.errors import FileUnusable
 from state.extractor import Extractor
-from state.facts import NAME, Fact, chosen_names, follows_journal
+from state.facts import NAME, Fact, chosen_names, follows_journal, newer_names, told_names
 from state.ledger import LEDGER_SQL, Changes, Ledger, compare
 from state.place import INPUTS_KEY, default_provider, home_inputs
 from state.schema import index_meta, threads, user_facts
@@ -230,6 +230,7 @@ async def settle_inputs(database: Database, home: Path, write: Writer | None = N
         set_here = await connection.execute(sa.select(user_facts).where(user_facts.c.key == NAME))
         facts = [Fact(**row._mapping) for row in set_here]
         wanted: dict[str, str | None] = dict.fromkeys(named)
-        await rows.rename(connection, wanted | chosen_names(context.names, facts))
+        names = newer_names(context.names, await told_names(connection))
+        await rows.rename(connection, wanted | chosen_names(names, facts))
         await rows.set_default_provider(connection, context.default_provider)
         await rows.set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout.extract import Extracted, Unusable
-from rollout.fold import ToolFacts
+from rollout.fold import BEGINS_ELSEWHERE, ToolFacts
 from rollout.scan import FoundFile, check_home, scan_home
 from state import contents, dbcheck, structure
 from state.contents import REPAIR_DEEP, Contents
@@ -26,6 +26,8 @@ from state.extractor import Extractor
 from state.facts import overrides_of
 from state.findings import ERROR, WARNING, Finding, Kind
 from state.ledger import newest_first, watermark
+from state.listing import run
+from state.openings import begin_elsewhere, opening_steps
 from state.place import default_provider
 from state.revision import HEAD, REVISIONS
 from state.rows import thread_row
@@ -259,6 +261,8 @@ class _Deep:
             expected = thread_row(outcome, row["name"], row["model_provider"], set_here)
         else:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
+        if expected["fold_flags"] & BEGINS_ELSEWHERE:
+            begin_elsewhere(expected, run(opening_steps(thread_id, expected), self._connection))
         for column, value in expected.items():
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)
@@ -301,11 +305,14 @@ def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterato
         expected = {
             "thread_id": outcome.facts.id,
             "bad_lines": outcome.bad_lines,
+            "left_out": outcome.left_out,
+            "left_out_at": outcome.left_out_at,
+            "opening": None if entry["bucket"] == "indexed" else outcome.facts.preview,
             "reason": bad.reason if bad else None,
             "reason_offset": bad.offset if bad else None,
         }
         if entry["bucket"] == "unreadable":
-            expected["bucket"] = "indexed"
+            expected |= {"bucket": "indexed", "opening": None}
     for column, value in expected.items():
         if entry[column] != value:
             yield Finding(

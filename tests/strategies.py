@@ -149,22 +149,52 @@ strangers = st.sampled_from(
         {"timestamp": "x", "type": 5, "payload": BAIT},
     ]
 )
+prompts = st.builds(
+    lambda text, role: envelope(
+        "response_item",
+        {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]},
+    ),
+    st.one_of(texts, st.just("<environment_context>\n</environment_context>")),
+    st.sampled_from(["user", "user", "developer", "assistant"]),
+)
+starts = st.sampled_from(
+    [event("task_started", turn_id=TURN_ID), event("turn_started", turn_id=TURN_ID)]
+)
+namings = st.builds(
+    lambda thread_id, name: event("thread_name_updated", thread_id=thread_id, thread_name=name),
+    st.sampled_from([THREAD_ID, THREAD_ID, FOREIGN_ID, None, 5]),
+    st.sampled_from(["A name", "Another", " ", None, 7]),
+)
 goals = st.builds(goal, texts)
 agents = st.builds(agent, texts)
 line_objects = st.one_of(
-    metas, turns, users, agents, items, goals, token_counts, setting_changes, needless, strangers
+    *(metas, turns, users, agents, items, goals, token_counts, setting_changes),
+    *(prompts, starts, namings, needless, strangers),
 )
 
-_TIMES = ("2026-10-15T07:00:08.296Z", "2026-10-15T07:00:08Z", "", "x" * 24, 'q"\\' * 8, 7, None)
+_TIMES = (
+    "2026-10-15T06:59:59.001Z",
+    "2026-10-15T07:00:09.002Z",
+    "2026-10-15T07:00:08.296Z",
+    "2026-10-15T07:00:08Z",
+    *("", "x" * 24, 'q"\\' * 8, 7, None),
+)
+
+
+_ordinals = st.one_of(st.integers(0, 9), st.integers(0, 2**64))
 
 
 @st.composite
 def spelled(draw: st.DrawFn, objects: st.SearchStrategy[Any] = line_objects) -> bytes:
     """A line's bytes: mostly as Codex writes them, sometimes in another valid spelling."""
     line = dict(draw(objects))
-    way = draw(st.sampled_from(["usual", "usual", "ordinal", "order", "spaces", "ascii", "time"]))
+    way = draw(
+        st.sampled_from(
+            ["usual", "usual", "ordinal", "ordinal", "order", "spaces", "ascii", "time"]
+        )
+    )
     if way == "ordinal":
-        line = {"timestamp": line.pop("timestamp"), "ordinal": draw(st.integers(0, 2**64)), **line}
+        line = {"timestamp": line.pop("timestamp"), "ordinal": draw(_ordinals), **line}
     elif way == "order":
         line = dict(draw(st.permutations(list(line.items()))))
         payload = line.get("payload")

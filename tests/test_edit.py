@@ -59,6 +59,8 @@ def row_of(home: Path, path: Path) -> dict[str, Any]:
 
 def thread(home: Path, mode: str = "legacy", *, archived: bool = False, **fields: object) -> Path:
     lines = [meta(history_mode=mode, **fields), turn(), user("ask")]
+    if mode == "paginated":
+        lines = [{"ordinal": ordinal, **line} for ordinal, line in enumerate(lines)]
     return home / write_rollout(home, lines, rollout_path(archived=archived))
 
 
@@ -129,7 +131,7 @@ def test_what_is_set_is_in_the_row_whichever_way_it_is_made(
     worked(home, index_path, set_all)
     if grown:
         with file.open("ab") as stream:
-            stream.write(content(user("more")))
+            stream.write(content({"ordinal": 9, **user("more")}))
     row = row_of(home, index_path)
     assert [row[name] for name in GIT] == ["abc", None, "https://host.invalid/x.git"]
     assert row["memory_mode"] == "disabled"

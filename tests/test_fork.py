@@ -345,7 +345,7 @@ def test_a_fork_is_a_thread_with_a_name_and_a_row(
     fork, row, anew = fork_it(home, index_path, THREAD_ID, last_turn="turn-1")
     assert (fork.name, row["name"], fork.indexed) == ("the name", "the name", True)
     assert (row["id"], row["forked_from_id"]) == (fork.thread_id, THREAD_ID)
-    assert row["preview"] == ("" if paginated else "ask turn-1")
+    assert row["preview"] == "ask turn-1"
     assert {**row, "row_id": 0} == {**anew, "row_id": 0}
     assert (home / source).read_bytes() == before
     with WriterLock.acquire(home, fork.thread_id):

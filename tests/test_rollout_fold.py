@@ -72,7 +72,13 @@ def agree(found: Extracted | Unusable, fold: Fold) -> None:
     if isinstance(found, Unusable):
         assert not fold.usable_lines or not fold.facts.id
     else:
-        assert found.facts == fold.facts
+        facts = found.facts
+        torn = found.progress.folded_bytes < found.size
+        if fold.bad_lines or torn:  # a line that is passed over is not looked at to its end
+            facts = replace(facts, next_ordinal=fold.facts.next_ordinal)
+        else:
+            assert (found.left_out, found.left_out_at) == (fold.left_out, fold.left_out_at)
+        assert facts == fold.facts
         assert found.tools == (fold.tools or [])
 
 
@@ -900,3 +906,147 @@ def test_the_name_of_the_file_is_not_needed_when_its_first_line_tells(tmp_path: 
     path = write_rollout(tmp_path, [meta(FOREIGN_ID)], "sessions/rollout-anything.jsonl")
     assert extracted(tmp_path, path).facts.id == FOREIGN_ID
     assert rollout_name(FOREIGN_ID) not in path
+
+
+def at(line: dict[str, Any], seconds: int) -> dict[str, Any]:
+    """The line as if it had been written so many seconds later than the first."""
+    return line | {"timestamp": f"2026-10-15T07:{seconds // 60:02}:{seconds % 60:02}.500Z"}
+
+
+def recency(*lines: RolloutLine) -> int:
+    """Seconds after the creation when the last turn started, as the row shows it."""
+    facts = complete_facts(facts_of(meta(), *lines))
+    return (facts.recency_at_ms - facts.created_at_ms) // 1000
+
+
+STARTED = event("task_started", turn_id=TURN_ID)
+
+
+@pytest.mark.parametrize(
+    ("lines", "seconds"),
+    [
+        pytest.param([], 0, id="no turn"),
+        pytest.param([at(settings_applied(model="m"), 90)], 0, id="only opened"),
+        pytest.param([at(response("x", "user"), 90), at(goal("g"), 91)], 0, id="injected"),
+        pytest.param([at(STARTED, 5), at(turn(), 6), at(user("a"), 7), at(agent("b"), 90)], 5),
+        pytest.param([at(STARTED, 5), at(STARTED, 60), at(turn(), 70), at(user("more"), 80)], 60),
+        pytest.param([at(event("turn_started", turn_id=TURN_ID), 4), at(turn(), 70)], 4),
+        pytest.param([at(turn(), 1), at(user("a"), 2), at(turn(), 50)], 2, id="before 0.101"),
+        pytest.param([at(user("a"), 2), at(user("b"), 40), at(turn(), 50)], 40, id="two of these"),
+        pytest.param([at(user("a"), 2), at(STARTED, 40), at(user("b"), 41)], 40, id="gone on"),
+        pytest.param([at(turn(), 3), at(turn(), 30)], 30, id="nothing but settings"),
+        pytest.param([at(STARTED, 60), at(STARTED, 5)], 60, id="a clock that was put back"),
+        pytest.param([STARTED | {"timestamp": "2026-01-01T00:00:00Z"}], 0, id="copied by a fork"),
+        pytest.param([at(STARTED, 5), STARTED | {"timestamp": 7}, STARTED | {"timestamp": "?"}], 5),
+    ],
+)
+def test_recency_is_when_the_last_turn_started(
+    tmp_path: Path, lines: list[dict[str, Any]], seconds: int
+) -> None:
+    assert recency(*lines) == seconds
+    agree(skipped(tmp_path, content(meta(), *lines)), fold_lines(meta(), *lines))
+
+
+def test_a_fold_that_goes_on_knows_the_same_recency() -> None:
+    lines = [meta(), at(user("a"), 2), at(STARTED, 40), at(user("b"), 50)]
+    first = complete_facts(facts_of(*lines[:2]))
+    fold = Fold(first)
+    for number, line in enumerate(lines[2:]):
+        fold.apply(Line(number, encode(line)))
+    assert complete_facts(fold.facts) == complete_facts(facts_of(*lines))
+
+
+def named(name: object, thread_id: object = THREAD_ID) -> dict[str, Any]:
+    return event("thread_name_updated", thread_id=thread_id, thread_name=name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ([named("One"), named(" Two ")], "Two"),
+        ([named("One"), named(" "), named(None), named(5), event("thread_name_updated")], "One"),
+        ([named("Mine"), named("Of the source", FOREIGN_ID)], "Mine"),
+        ([named("Upper", THREAD_ID.upper())], "Upper"),
+        ([event("thread_name_updated", thread_name="No id")], "No id"),
+        ([], None),
+    ],
+)
+def test_the_latest_name_in_the_file_is_told(lines: list[dict[str, Any]], name: str | None) -> None:
+    facts = facts_of(meta(), *lines)
+    assert facts.rollout_name == name
+    assert facts.rollout_name_ms == (0 if name is None else time_ms(lines[0]["timestamp"]))
+
+
+def prompt(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
+    return envelope("response_item", {"type": "message", "role": role, "content": list(parts)})
+
+
+def typed(text: str) -> dict[str, Any]:
+    return {"type": "input_text", "text": text}
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ([prompt(typed("<environment_context>\n")), prompt(typed("do it"))], ("", "do it")),
+        (
+            [prompt(typed("x"), role="developer"), prompt(typed("# AGENTS.md instructions"))],
+            ("", ""),
+        ),
+        ([prompt(typed(" ")), prompt({"type": "input_image", "image_url": "u"})], ("", "[Image]")),
+        ([prompt(typed("a")), agent("b"), prompt(typed("c"))], ("", "a")),
+        ([prompt(typed("a")), user("b")], ("b", "")),
+        ([prompt(typed("a")), goal("g")], ("g", "")),
+        ([user("b"), prompt(typed("a"))], ("b", "")),
+        (
+            [envelope("response_item", "x"), envelope("response_item", {"type": "message"})],
+            ("", ""),
+        ),
+    ],
+)
+def test_prompts_of_response_items_stand_in_where_no_event_has_one(
+    tmp_path: Path, lines: list[dict[str, Any]], shown: tuple[str, str]
+) -> None:
+    fold = fold_lines(meta(), *lines)
+    assert (fold.facts.preview, fold.facts.fallback_preview) == shown
+    agree(skipped(tmp_path, content(meta(), *lines)), fold)
+
+
+def test_response_items_of_a_paginated_thread_are_not_shown() -> None:
+    facts = facts_of(meta(history_mode="paginated"), prompt(typed("do it")))
+    assert (facts.preview, facts.fallback_preview) == ("", "")
+
+
+def numbered(*ordinals: int | None) -> list[dict[str, Any]]:
+    """A paginated file whose lines have these ordinals; kinds that are parsed, passed over, and
+    set apart."""
+    kinds = [turn(), response("x"), tokens(1), event("agent_reasoning", text="r"), STARTED]
+    lines = [meta(history_mode="paginated"), *(kinds[i % 5] for i in range(len(ordinals) - 1))]
+    return [
+        line if ordinal is None else {"timestamp": line["timestamp"], "ordinal": ordinal, **line}
+        for line, ordinal in zip(lines, ordinals, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ordinals", "left_out"),
+    [
+        ([*range(12)], 0),
+        ([0, 1, 2, 3, 4, 2, 3, 4, 5, 6], 3),
+        ([0, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6], 5),
+        ([0, 0, 0, 0, 0, 0], 5),
+        ([0, 5, 9, 20, 21], 0),
+        ([0, 1, None, 2, None, None, 3], 3),
+        ([3, 2**64, 4, 2**63, 10**18, 5], 3),
+    ],
+)
+@pytest.mark.parametrize("buffer_bytes", [600, 2**18])
+def test_lines_whose_ordinals_do_not_follow_are_counted(
+    tmp_path: Path, ordinals: list[int | None], left_out: int, buffer_bytes: int
+) -> None:
+    lines = numbered(*ordinals)
+    fold = fold_lines(*lines)
+    assert fold.left_out == left_out
+    agree(skipped(tmp_path, content(*lines), buffer_bytes), fold)
+    legacy = [meta(), *lines[1:]]
+    assert fold_lines(*legacy).left_out == 0

@@ -86,14 +86,23 @@ class Home(RuleBasedStateMachine):
         content = encoded(lines(number, f"a prompt {self.clock}", history_mode=mode))
         write(self.home, number, content, archived=archived, mtime_ms=self.tick())
 
-    @rule(number=numbers, segment=st.integers(0, 2))
-    def revert(self, number: int, segment: int) -> None:
-        content = encoded(lines(number, f"after revert {self.clock}"))
-        write(self.home, number, content, segment=segment, mtime_ms=self.tick())
+    @rule(number=numbers, segment=st.integers(0, 2), to_nothing=st.booleans())
+    def revert(self, number: int, segment: int, to_nothing: bool) -> None:
+        content = lines(number, f"after revert {self.clock}")
+        written = encoded(content[:2] if to_nothing else content)
+        write(self.home, number, written, segment=segment, mtime_ms=self.tick())
+
+    @rule(number=numbers, base=st.one_of(numbers, st.integers(5000, 5002)))
+    def fork(self, number: int, base: int) -> None:
+        cut = {"thread_id": thread_id(base), "end_ordinal_exclusive": 2}
+        made = lines(number, history_mode="paginated", history_base=cut)[:1]
+        write(self.home, number, encoded(made), mtime_ms=self.tick())
 
     @precondition(lambda self: self.files())
     @rule(
-        data=st.data(), whole=st.booleans(), kind=st.sampled_from(["token", "user", "meta", "bad"])
+        data=st.data(),
+        whole=st.booleans(),
+        kind=st.sampled_from(["token", "user", "start", "name", "meta", "bad"]),
     )
     def append(self, data: st.DataObject, whole: bool, kind: str) -> None:
         path = data.draw(st.sampled_from(self.files()))
@@ -111,6 +120,8 @@ class Home(RuleBasedStateMachine):
                 ]
             ),
             "user": encoded([event(stamp, "user_message", message=f"more {self.clock}")]),
+            "start": encoded([event(stamp, "task_started", turn_id=f"t{self.clock}")]),
+            "name": encoded([event(stamp, "thread_name_updated", thread_name=f"n{self.clock}")]),
             "meta": encoded(lines(data.draw(self.numbers), cwd=f"/other/{self.clock}")[:1]),
             "bad": b'{"timestamp":"2026\xff garbage\n',
         }[kind]

@@ -220,6 +220,8 @@ def test_a_fork_begins_as_its_source(mode: str, use: Use) -> None:
         assert await questions(store, before) == [first]
         row = await store.read_thread(through)
         assert (row["forked_from_id"], row["name"]) == (id_, "mine")
+        for fork in (through, before, of_fork):
+            assert (await store.read_thread(fork))["preview"] == "question 1"
         if mode == PAGINATED:
             assert row["cwd"] == "/elsewhere"
         source = await store.resume_thread(of_fork)
