@@ -65,7 +65,10 @@ def list_(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, help="How many threads at most.")] = 25,
     all_pages: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    sort: Annotated[str, typer.Option(help="created_at, updated_at or recency_at.")] = "updated_at",
+    sort: Annotated[
+        str,
+        typer.Option(help="recency_at (when it was last used), updated_at or created_at."),
+    ] = "recency_at",
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
     cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
     archived: ArchivedOption = False,
@@ -76,7 +79,7 @@ def list_(
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """List threads, the newest first. Exit status 1 if there are none."""
+    """List threads, the one that was used last first. Exit status 1 if there are none."""
     from cli import list_ as command
 
     query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
@@ -102,8 +105,8 @@ def search(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many threads at most.")] = 10,
     sort: Annotated[
-        str, typer.Option(help="updated_at, created_at, recency_at, or matches: the most first.")
-    ] = "updated_at",
+        str, typer.Option(help="recency_at, updated_at, created_at, or matches: the most first.")
+    ] = "recency_at",
     ascending: Annotated[bool, typer.Option("--asc", help="The other way round.")] = False,
     cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
     archived: ArchivedOption = False,
@@ -136,7 +139,7 @@ def search(
         keys = ", ".join((*SORT_KEYS, MATCHES))
         raise InvalidQuery(f"unknown sort key {sort!r}: use one of {keys}")
     among = filters.query(
-        sort_key="updated_at" if ranked else sort,
+        sort_key="recency_at" if ranked else sort,
         descending=not ascending,
         cursor=cursor,
         archived=archived,

@@ -185,7 +185,8 @@ def _table(listed: Listed, query: Query) -> None:
 
     home = os.path.expanduser("~")
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    table.add_column({"created_at": "created", "updated_at": "age"}.get(query.sort_key, "active"))
+    heads = {"created_at": "created", "updated_at": "changed", "recency_at": "age"}
+    table.add_column(heads[query.sort_key])
     table.add_column("thread", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("folder", no_wrap=True, overflow="ellipsis", max_width=26)
     table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)

@@ -53,6 +53,7 @@ def _document(
         "files": sum(status.buckets.values()),
         "buckets": status.buckets,
         "damaged": status.damaged,
+        "leftOut": status.left_out,
         "pending": pending,
         "search": {"toIndex": status.unsearched},
         "backfill": {
@@ -76,6 +77,8 @@ def _document(
                 "reason": problem["reason"],
                 "offset": problem["reason_offset"],
                 "badLines": problem["bad_lines"],
+                "leftOutLines": problem["left_out"],
+                "leftOutOffset": problem["left_out_at"],
             }
             for problem in problems
         ],
@@ -124,15 +127,25 @@ def _tell(
     if job.last_error:
         output.line(f"          last error: {output.one_line(job.last_error)}")
     for problem in problems:
-        where = f" at byte {problem['reason_offset']:,}" if problem["reason_offset"] else ""
-        lines = (
-            f" ({output.plural(problem['bad_lines'], 'bad line')})" if problem["bad_lines"] else ""
-        )
-        word = "unreadable" if problem["bucket"] == "unreadable" else "damaged"
-        path, reason = output.one_line(problem["path"]), output.one_line(problem["reason"])
-        output.line(f"{word:<9} {path}: {reason}{where}{lines}")
+        _tell_problem(problem)
     if cut:
         output.line(f"          … and more; these are the newest {_SHOWN_PROBLEMS}")
+
+
+def _tell_problem(problem: dict[str, Any]) -> None:
+    path = output.one_line(problem["path"])
+    if problem["reason"] is not None:
+        where = f" at byte {problem['reason_offset']:,}" if problem["reason_offset"] else ""
+        count = problem["bad_lines"]
+        lines = f" ({output.plural(count, 'bad line')})" if count else ""
+        word = "unreadable" if problem["bucket"] == "unreadable" else "damaged"
+        reason = output.one_line(problem["reason"])
+        output.line(f"{word:<9} {path}: {reason}{where}{lines}")
+    if problem["left_out"]:
+        lines = output.plural(problem["left_out"], "line")
+        where = f"the first at byte {problem['left_out_at']:,}"
+        why = "as a second program wrote them"
+        output.line(f"left out  {path}: {lines} in no turn, {why}; {where}")
 
 
 def _now_ms() -> int:

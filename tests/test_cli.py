@@ -220,6 +220,7 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
         "files",
         "buckets",
         "damaged",
+        "leftOut",
         "pending",
         "search",
         "backfill",
@@ -257,7 +258,8 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
     assert (job["filesTotal"], job["filesDone"], job["filesUnreadable"]) == (5, 5, 1)
     assert status["problemsCut"] is False
     damaged, unreadable = status["problems"]
-    assert list(damaged) == ["path", "bucket", "threadId", "reason", "offset", "badLines"]
+    keys = ["path", "bucket", "threadId", "reason", "offset", "badLines"]
+    assert list(damaged) == [*keys, "leftOutLines", "leftOutOffset"]
     assert (damaged["bucket"], damaged["threadId"], damaged["badLines"]) == (
         "indexed",
         thread_id(8),
@@ -270,6 +272,8 @@ def test_status_tells_how_the_index_stands(small: Cli) -> None:
         "reason": "empty file",
         "offset": 0,
         "badLines": 0,
+        "leftOutLines": 0,
+        "leftOutOffset": None,
     }
     words = small.run("status").out
     assert "1 unreadable" in words

@@ -1,6 +1,7 @@
 """``threadkeep list``: pages, orders, filters, and what it says."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -323,3 +324,143 @@ def test_a_filter_that_nothing_fits_says_so_with_status_1(corpus: Cli) -> None:
     assert ran.out == ""
     assert ran.err.startswith("No threads")
     assert "Traceback" not in ran.err
+
+
+def appended(path: Path, time: str, kind: str, **payload: object) -> None:
+    """Let a rollout grow by an event, as Codex does: its modification time is now."""
+    line = {"timestamp": time, "type": "event_msg", "payload": {"type": kind, **payload}}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_opening_copying_and_touching_a_thread_changes_no_order(
+    small: Cli, options: tuple[str, ...]
+) -> None:
+    old, last = write_rollout(small.home, 1), write_rollout(small.home, 2)
+    settings = {"thread_id": thread_id(1), "thread_settings": {"model": "m"}}
+    appended(old, "2026-11-20T10:00:00.000Z", "thread_settings_applied", **settings)
+    assert small.ids(*options) == [thread_id(2), thread_id(1)]
+    backup = old.read_bytes()
+    old.unlink()
+    old.write_bytes(backup)
+    os.utime(last, ns=(1, 1))
+    assert small.ids(*options) == [thread_id(2), thread_id(1)]
+    assert small.ids("--sort", "updated_at", *options) == [thread_id(1), thread_id(2)]
+    appended(old, "2026-11-20T11:00:00.000Z", "task_started", turn_id="t", started_at=1)
+    assert small.ids(*options) == [thread_id(1), thread_id(2)]
+    assert small.run("list").lines[0].split("\t")[1] == "2026-11-20T11:00:00Z"
+    assert small.run("list", "--json").json["data"][0]["recencyAt"] == 1795172400
+    assert small.run("search", "--json", "hello").json["data"][0]["thread"]["id"] == thread_id(1)
+    assert small.run("search", "hello").lines[0].split("\t")[:2] == [
+        thread_id(1),
+        "2026-11-20T11:00:00Z",
+    ]
+
+
+def test_a_name_that_only_the_rollout_tells_is_used_until_something_names_it_later(
+    small: Cli,
+) -> None:
+    path = write_rollout(small.home, 1)
+
+    def name() -> str:
+        return small.run("list").lines[0].split("\t")[2]
+
+    def written(name: str, time: str | None) -> None:
+        line = {"id": thread_id(1), "thread_name": name, "updated_at": time}
+        with (small.home / "session_index.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    event = {"thread_id": thread_id(1), "thread_name": "Nice name"}
+    appended(path, "2026-10-16T10:00:00.000Z", "thread_name_updated", **event)
+    assert name() == "Nice name"
+    assert small.run("show", "--json", "Nice name").json["thread"]["id"] == thread_id(1)
+    written("Before", "2026-10-16T09:00:00Z")
+    assert name() == "Nice name"
+    written("After", "2026-10-16T11:00:00Z")
+    assert name() == "After"
+    event["thread_name"] = "In the file again"
+    appended(path, "2026-10-16T12:00:00.000Z", "thread_name_updated", **event)
+    assert name() == "In the file again"
+    written("At no time", None)
+    assert name() == "At no time"
+    (small.home / "session_index.jsonl").unlink()
+    assert name() == "In the file again"
+    small.run("rename", thread_id(1), "By hand")
+    assert name() == "By hand"
+    small.run("reindex")
+    assert name() == "By hand"
+    assert small.run("verify", "--deep").out == ""
+
+
+def test_a_thread_whose_prompts_are_only_response_items_is_listed_found_and_shown(
+    small: Cli,
+) -> None:
+    path = write_rollout(small.home, 1)
+    texts = [("user", "<environment_context>"), ("user", "Fix the zebra"), ("assistant", "Did it")]
+    meta = path.read_text().splitlines()[0]
+    items = [
+        {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
+        for role, text in texts
+    ]
+    lines = [
+        json.dumps({"timestamp": "2026-10-15T00:00:02.000Z", "type": "response_item", "payload": i})
+        for i in items
+    ]
+    path.write_text("\n".join([meta, *lines, ""]))
+    page = small.run("list", "--json").json
+    assert (page["data"][0]["preview"], page["fallbackPreview"]) == (
+        "Fix the zebra",
+        [thread_id(1)],
+    )
+    assert small.run("search", "zebra").lines[0].split("\t")[2] == "userMessage"
+    assert small.run("search", '"did it"').lines[0].split("\t")[2] == "agentMessage"
+    assert "Fix the zebra" in small.run("show", thread_id(1)).out
+    with path.open("a") as file:
+        file.write(lines[1].replace("zebra", "giraffe") + "\n")
+    assert small.run("search", "giraffe").lines[0].split("\t")[2] == "userMessage"
+    appended(path, "2026-10-15T00:00:03.000Z", "user_message", message="An event at last")
+    assert small.run("list").lines[0].split("\t")[2] == "An event at last"
+    assert small.run("search", "giraffe", status=1).out == ""
+    assert small.run("search", "event").lines[0].split("\t")[2] == "userMessage"
+
+
+def test_lines_of_a_second_writer_are_told(small: Cli) -> None:
+    path = write_rollout(small.home, 1)
+    first = json.loads(path.read_text().splitlines()[0])
+    first["payload"]["history_mode"] = "paginated"
+    lines = [first]
+    for name in "AB":
+        item = {"type": "UserMessage", "id": name, "content": [{"type": "text", "text": name}]}
+        for payload in (
+            {"type": "task_started", "turn_id": name, "started_at": 1},
+            {"type": "item_completed", "thread_id": thread_id(1), "turn_id": name, "item": item},
+        ):
+            lines.append({"timestamp": first["timestamp"], "type": "event_msg", "payload": payload})
+    ordinals = [0, 1, 2, 1, 2]
+    encoded = [
+        json.dumps({"timestamp": line["timestamp"], "ordinal": ordinal, **line})
+        for ordinal, line in zip(ordinals, lines, strict=True)
+    ]
+    path.write_text("\n".join([*encoded, ""]))
+    offset = len("\n".join(encoded[:3])) + 1
+    small.run("list")
+    status = small.run("status", "--json").json
+    [problem] = status["problems"]
+    assert (status["leftOut"], status["damaged"]) == (1, 0)
+    assert (problem["leftOutLines"], problem["leftOutOffset"]) == (2, offset)
+    assert (problem["reason"], problem["badLines"]) == (None, 0)
+    assert f"2 lines in no turn, as a second program wrote them; the first at byte {offset}" in (
+        small.run("status").out
+    )
+    assert "(2 lines in no turn" in small.run("show", "--meta", thread_id(1)).out
+    shown = small.run("show", thread_id(1)).out
+    assert "2 lines of its files in no turn: see threadkeep show --meta." in shown
+    [finding] = small.run("verify", "--deep", "--json", status=1).json["findings"]
+    assert (finding["code"], finding["offset"]) == ("lines_left_out", offset)
+    with path.open("a") as file:
+        file.write(encoded[3] + "\n" + encoded[4].replace('"ordinal": 2', '"ordinal": 3') + "\n")
+    small.run("list")
+    assert small.run("status", "--json").json["problems"][0]["leftOutLines"] == 3
+    [finding] = small.run("verify", "--deep", "--json", status=1).json["findings"]
+    assert finding["code"] == "lines_left_out"

@@ -41,6 +41,10 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
             note += f"  ({lines}, first at byte {file['reason_offset']}: {file['reason']})"
         elif file["reason"]:
             note += f"  ({file['reason']})"
+        if file["left_out"]:
+            lines = output.plural(file["left_out"], "line")
+            note += f"  ({lines} in no turn, as a second program wrote them,"
+            note += f" the first at byte {file['left_out_at']})"
         fields.append(("file", f"{file['path']}  {output.amount(file['size_bytes'])}B{note}"))
     return fields
 

@@ -140,6 +140,9 @@ class Reading:
         if bad > 0:
             lines = output.plural(bad, "line")
             found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
+        if left_out := sum(file["left_out"] for file in self.details["files"]):
+            lines = output.plural(left_out, "line")
+            found.append(f"{lines} of its files in no turn: see threadkeep show --meta.")
         return [output.one_line(self.cleaned(text)) for text in found]
 
     def thread(self) -> dict[str, Any]:

@@ -69,6 +69,14 @@ HERE: Final = (
         steps=_FORKED,
     ),
     Known(
+        "`preview` of a reverted thread",
+        "thread/(?:list|search|read)",
+        "result",
+        _THREAD + "preview",
+        steps=r".*\breverts .*",
+    ),
+    Known("`recency_at`", "thread/.*", "result", _THREAD + "recencyAt"),
+    Known(
         "reverted threads, copies",
         "thread/list",
         "result",
@@ -102,13 +110,13 @@ HERE: Final = (
     ),
     Known("cwd filter", "thread/list", "result", r"result\.data\[\]\.cwd", steps="by default: .*"),
     Known(
-        "`updatedAt`, `recencyAt`",
+        "`updatedAt`",
         "thread/.*",
         "result",
         _THREAD + "updatedAt",
     ),
     Known(
-        "`updatedAt`, `recencyAt`",
+        "`updatedAt`",
         "thread/list",
         "result",
         r"result\.data\.order",

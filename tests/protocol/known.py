@@ -308,12 +308,24 @@ KNOWN: Final = (
         "list: a term",
     ),
     Known(
-        "`recency_at` of a reverted thread",
-        _LIST,
+        "`recency_at`",
+        ".*",
         "result",
-        _OF_A_THREAD + "recencyAt",
-        _is(1795178056),
-        _is(1795178085),
+        r"result\.(?:thread|data\[\])\.recencyAt",
+        _number,
+        _number,
+    ),
+    Known("`recency_at`", _LIST, "result", _OF_A_THREAD + ".*", steps="list: by recency"),
+    *(
+        Known(
+            "a legacy thread whose prompts are only response items",
+            ".*",
+            kind,
+            _THREAD + "preview",
+            _is(""),
+            _is("an item from outside"),
+        )
+        for kind in ("result", "params")
     ),
     Known(
         "files of 0.8 to 0.29 (no envelope)",
@@ -390,17 +402,17 @@ KNOWN: Final = (
         "list: (?:one of )?two by (?:their|its) ids?",
     ),
     Known(
-        "`updatedAt`, `recencyAt`",
+        "`updatedAt`",
         "thread/(?:read|resume|metadata/update|unarchive)",
         "result",
-        r"result\.thread\.(?:updatedAt|recencyAt)",
+        r"result\.thread\.updatedAt",
         _number,
         _NOW,
         "(?:(?:read resumed|resume) )?(?:legacy|paginated|compressed|archived|spawn).*"
         "|resume with turns.*",
     ),
     Known(
-        "`updatedAt`, `recencyAt`",
+        "`updatedAt`",
         "thread/(?:read|resume)",
         "result",
         r"result\.thread\.updatedAt",
