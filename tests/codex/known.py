@@ -77,7 +77,7 @@ HERE: Final = (
     ),
     Known("`recency_at`", "thread/.*", "result", _THREAD + "recencyAt"),
     Known(
-        "reverted threads, copies",
+        "reverted threads",
         "thread/list",
         "result",
         r"result\.data(?:\.repeated|\[\]\.path)",
