@@ -77,8 +77,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
     return LoadFileScheduling(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--full``: also the tests that take minutes."""
+    parser.addoption("--full", action="store_true", help="run the tests marked full, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take long come first, so that no worker begins one when the others are done."""
+    if not config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --full"))
     items.sort(key=lambda item: LONG.get(item.path.stem, 0), reverse=True)
 
 

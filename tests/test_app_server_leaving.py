@@ -113,7 +113,7 @@ def left_by_crowds(cli: Cli, server: Server, send: Any, clients: int) -> Figures
     return Figures.of(pid)
 
 
-@pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.full)])
 def test_clients_that_leave_a_socket_leave_nothing(clients: int, cli: Cli, server: Server) -> None:
     client = ready(cli, server)
     for method, params in all_methods(cli).items():
@@ -123,7 +123,7 @@ def test_clients_that_leave_a_socket_leave_nothing(clients: int, cli: Cli, serve
     assert client.call("thread/list")["data"]
 
 
-@pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.full)])
 def test_clients_that_leave_a_websocket_leave_nothing(clients: int, cli: Cli) -> None:
     with Server(cli, "--listen", "ws://127.0.0.1:0") as server:
         assert server.process.stderr
