@@ -116,7 +116,7 @@ def test_a_question_without_meaning_is_refused(corpus: Cli, options: list[str], 
 def test_a_cursor_of_another_list_is_refused(corpus: Cli) -> None:
     cursor = corpus.run("list", "--json", "--limit", "2").json["nextCursor"]
     for options, says in (
-        (["--sort", "created_at"], "it belongs to a list sorted by updated_at"),
+        (["--sort", "created_at"], "it belongs to a list sorted by recency_at"),
         (["--asc"], "it belongs to a list in the other direction"),
         (["--archived"], "it belongs to a list with other filters"),
         (["--search", "a"], "it belongs to a list with other filters"),

@@ -147,7 +147,10 @@ FAULTS = (
     Fault("no originator", without("originator")),
     Fault("no cli_version", without("cli_version")),
     Fault(
-        "paginated tail without ordinal", lambda h: put(h, *sick_lines(history_mode="paginated"))
+        "paginated lines without ordinals",
+        lambda h: put(h, *sick_lines(history_mode="paginated")),
+        ("lines_left_out",),
+        offset=0,
     ),
     Fault(
         "float token counts",
