@@ -36,7 +36,9 @@ _SIGNS: Final = (
 """Vowel signs and the like, with letters between them: parts of words that ``\\w`` lacks."""
 _WORD: Final = rf"(?:[^\W{_SPACED}]|[{_SIGNS}])"
 _IS_WORD: Final = re.compile(_WORD)
-_HANGUL: Final = range(0xAC00, 0xD7A4)  # its parts are no accents
+_OPEN_SYLLABLE: Final = re.compile("[\u1100-\u11a7]\\Z")
+_REST_OF_SYLLABLE: Final = "[\u1160-\u11ff]"
+"""Hangul is compared by its parts, as some systems write it: 하 does not end within 한."""
 _ACCENTS: Final = frozenset({1, 7, *range(10, 37), 107, 122, *range(200, 241)})
 """Combining classes of accents, points and tone marks: what people leave out. Not of vowel signs
 (0, 84, 91, 103, 118, 129, 130, 132), of marks that join consonants (9), of the voicing of kana (8).
@@ -70,7 +72,7 @@ class _Folds(dict[int, str]):
         letter = chr(code)
         if unicodedata.category(letter) == "Cf":
             letter = ""
-        elif code not in _HANGUL:
+        else:
             bare = _without_accents(unicodedata.normalize("NFKD", letter))
             letter = "".join(map(_base, _without_accents(bare.casefold())))
         self[code] = letter
@@ -157,6 +159,8 @@ class Term:
         middle = r"\s+".join(map(re.escape, self.pieces))
         front = rf"(?<!{_WORD})" if self.begins and _IS_WORD.match(self.pieces[0]) else ""
         back = rf"(?!{_WORD})" if self.ends and _IS_WORD.match(self.pieces[-1][-1]) else ""
+        if _OPEN_SYLLABLE.search(self.pieces[-1]):
+            back = f"(?!{_REST_OF_SYLLABLE})"
         return front + middle + back
 
     def trigrams(self) -> list[str]:

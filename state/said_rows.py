@@ -19,7 +19,7 @@ from rollout.spoken import Earlier
 from state import rows
 from state.schema import said_docs, said_pending, said_threads, threads
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Of the rules by which documents are made; those of another one are made afresh."""
 
 
