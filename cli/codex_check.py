@@ -84,8 +84,10 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
             output.say("threadkeep codex-check tells more.")
     elif mends:
         output.say("Nothing was changed.")
-    else:
+    elif left.clean:
         output.line("Nothing to mend.")
+    else:
+        output.line("Nothing that --fix mends. threadkeep codex-check tells what there is.")
         output.say(report.summary(left))
     return report.status(left)
 

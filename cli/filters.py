@@ -28,8 +28,11 @@ class Filters:
 
     def query(self, **more: Any) -> "Query":
         """A query of ``list`` with these filters and ``more`` fields."""
+        from state.errors import InvalidFolder
         from state.listing import Query
 
+        if any(not folder.strip() for folder in self.cwd or ()):
+            raise InvalidFolder("a folder is blank")
         return Query(
             source_kinds=tuple(self.source or ()),
             all_sources=self.all_sources,

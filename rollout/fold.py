@@ -153,7 +153,7 @@ def _skip_pattern(needs: _Needs) -> "re.Pattern[bytes]":
         events += "|thread_goal_updated"
     response = (
         r'response_item","payload":\{"type":"(?:(?!message")[a-z_]+"'
-        r'|message",(?:"id":"[^"\\]*",)?"role":"(?!user")[a-z]+")'
+        r'|message",(?:"id":"[^"\\]*",)?"role":"(?!user"|assistant")[a-z]+")'
     )
     if not needs.fallback:
         response, kinds = "", f"response_item|{kinds}"
@@ -504,8 +504,8 @@ class Fold:
         return None
 
     def _prompt(self, message: models.ResponseMessage | None) -> None:
-        """A prompt that may have no event: what is shown if none follows."""
-        text = _prompt_text(message)
+        """A message that may have no event: what is shown if none follows."""
+        text = _prompt_text(message) if message and message.role == "user" else _answer(message)
         if message is None or message.type != "message" or text is None:
             return
         if text.startswith(NOT_FROM_USERS):
@@ -535,6 +535,14 @@ def _prompt_text(message: models.ResponseMessage | None) -> str | None:
         return None
     parts = message.content or []
     return "".join(part.text or "" for part in parts if part.type == "input_text").strip()
+
+
+def _answer(message: models.ResponseMessage | None) -> str | None:
+    """The text of an agent's message; None if it is none."""
+    if message is None or message.role != "assistant":
+        return None
+    parts = message.content or []
+    return "".join(part.text or "" for part in parts).strip()
 
 
 def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:

@@ -127,6 +127,8 @@ class Precedence(NamedTuple):
     name: str
     """A later one beats an earlier one, so the newest segment of a reverted thread wins
     (§13.4)."""
+    own_day: bool
+    """Of two of one name, the one in the folder of the day that the name tells."""
     logical: str
     plain: bool
     """Plain beats compressed (§1.3)."""
@@ -143,6 +145,13 @@ def precedence(path: str, size: int, thread_id: str) -> Precedence:
     name = logical.rsplit("/", 1)[-1]
     told = parse_name(name)
     regular = bool(told and told.thread_id == thread_id and misplaced(path) is None)
+    day = ((told and told.started_at) or "")[:10].replace("-", "/")
     return Precedence(
-        regular, 0 if regular else size, not is_archived(path), name, logical, path == logical
+        regular,
+        0 if regular else size,
+        not is_archived(path),
+        name,
+        bool(day) and logical == f"{SESSIONS}/{day}/{name}",
+        logical,
+        path == logical,
     )

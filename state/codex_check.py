@@ -4,6 +4,7 @@ The truth about the files is our index, in step with them. Columns that follow a
 (cwd, tokens, times, …) are not compared: they are Codex's own to keep.
 """
 
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +54,7 @@ LEASE_S: Final = 900
 _STATUSES: Final = ("pending", "running", "complete")
 _MODES: Final = ("legacy", "paginated")
 _NOT_ITS_FILE: Final = "The row names a file that is not this thread's: Codex cannot resume it."
+_NO_FILE: Final = "The row names a file that is not there: Codex cannot resume the thread."
 _OUTSIDE: Final = (
     "The row names a file of another home, as after a copy of the whole home: Codex reads that"
     " one, and writes new turns there."
@@ -274,7 +276,7 @@ def _rows(ours: Ours, state: CodexState, home: Path) -> Iterator[Finding]:
         if held_by != row.id:
             yield Finding(
                 KINDS["codex_path_wrong"],
-                _OUTSIDE if outside else _NOT_ITS_FILE,
+                _OUTSIDE if outside else _NOT_ITS_FILE if held_by else _NO_FILE,
                 row.id,
                 thread.path,
                 measured=row.rollout_path,
@@ -319,12 +321,14 @@ def _name(row: CodexThread, thread: OurThread) -> Iterator[Finding]:
     first = f"threadkeep unarchive {row.id}, then " if is_archived(thread.path) else ""
     yield Finding(
         KINDS["codex_name_differs"],
-        "The name is not the last one that was given. There, /rename sets it.",
+        "The name is not the last one that was given.",
         row.id,
         thread.path,
         measured=shown,
         expected=thread.name,
-        mend=f"{first}codex resume {row.id}" if parse_uuid(row.id) == row.id else None,
+        mend=f"{first}threadkeep rename {row.id} {shlex.quote(thread.name)}"
+        if parse_uuid(row.id) == row.id
+        else None,
     )
 
 

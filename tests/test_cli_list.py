@@ -216,6 +216,11 @@ def test_search_filter_of_the_corpus(corpus: Cli, everything: list[Thread]) -> N
     assert corpus.ids("--search", "no such words", status=1) == []
 
 
+def test_a_blank_folder_is_refused(corpus: Cli) -> None:
+    for blank in ("", " "):
+        assert "a folder is blank" in corpus.run("list", "--cwd", blank, status=2).err
+
+
 def test_archived_filter(corpus: Cli, everything: list[Thread]) -> None:
     page = corpus.run("list", "--archived", "--json").json
     assert len(page["data"]) == 7

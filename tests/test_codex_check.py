@@ -1,6 +1,7 @@
 """What codex-check finds in a database that the real Codex made, and what it leaves alone."""
 
 import asyncio
+import shlex
 import shutil
 import sqlite3
 import time
@@ -197,7 +198,7 @@ def test_a_name_that_is_not_the_last_one(
     finding = next(finding for finding in found if finding.thread_id == thread)
     assert (finding.kind.code, finding.measured) == ("codex_name_differs", shown)
     assert finding.expected == wanted
-    assert finding.mend == f"codex resume {thread}"
+    assert finding.mend == f"threadkeep rename {thread} {shlex.quote(str(finding.expected))}"
 
 
 def test_names_that_codex_shows_rightly_are_no_findings(

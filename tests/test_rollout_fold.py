@@ -995,6 +995,7 @@ def typed(text: str) -> dict[str, Any]:
         ),
         ([prompt(typed(" ")), prompt({"type": "input_image", "image_url": "u"})], ("", "[Image]")),
         ([prompt(typed("a")), agent("b"), prompt(typed("c"))], ("", "a")),
+        ([prompt(typed("alone"), role="assistant")], ("", "alone")),
         ([prompt(typed("a")), user("b")], ("b", "")),
         ([prompt(typed("a")), goal("g")], ("g", "")),
         ([user("b"), prompt(typed("a"))], ("b", "")),
