@@ -166,16 +166,20 @@ def test_an_index_that_is_locked_is_waited_for(cli: Cli) -> None:
 def test_it_waits_for_the_backfill_of_another_process(cli: Cli) -> None:
     cli.run("backfill")
     held = json.dumps({"id": "x", "host": "another", "pid": 1, "started": "1"})
-    with closing(sqlite3.connect(cli.index)) as other, other:
-        other.execute(
-            "UPDATE backfill_state SET status = 'running', owner = ?, lease_expires_at_ms = ?",
-            (held, time.time_ns() // 1_000_000 + 4_000),
-        )
+    lease(cli, "status = 'running', owner = ?, lease_expires_at_ms = ?", held, 2**53)
     with watching(cli, ready=False) as watch:
         watch.until_said("a backfill is under way: pid 1 on another")
+        assert not any("Watching" in line for line in watch.said)
+        lease(cli, "lease_expires_at_ms = 0")
         watch.until_said("Watching 3 threads")
         append(file_of(cli, 1))
         assert watch.told() == ("changed", thread_id(1))
+
+
+def lease(cli: Cli, changes: str, *values: str | int) -> None:
+    """Set something of the lease of the backfill."""
+    with closing(sqlite3.connect(cli.index)) as other, other:
+        other.execute(f"UPDATE backfill_state SET {changes}", values)
 
 
 def test_killed_and_started_again_it_goes_on(cli: Cli) -> None:
