@@ -41,6 +41,7 @@ from state.turn_rows import (
     store,
     worth_storing,
 )
+from state.unbroken import ended
 from state.workers import Workers
 
 _KEPT: Final = 8
@@ -218,7 +219,7 @@ class TurnIndex:
             if build.waiting == 1 and not build.anyway:
                 self._builds = {id_: each for id_, each in self._builds.items() if each != build}
                 build.task.cancel()
-                await asyncio.wait({build.task})
+                await ended(build.task)
             raise
         finally:
             build.waiting -= 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -9,10 +10,18 @@ Result = TypeVar("Result")
 
 async def unbroken(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
     """What ``work`` gives when it has come to its end, and whether the caller was cancelled
-    meanwhile, which is then for the caller to heed. Errors of ``work`` are raised."""
+    meanwhile, once or more often, which is then for the caller to heed. Errors of ``work`` are
+    raised."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task), False
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        await ended(task)
         return task.result(), True
+
+
+async def ended(work: "asyncio.Future[Any]") -> None:
+    """Wait until ``work`` has come to its end, however often the caller is cancelled meanwhile."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from rollout.wanted import STOP
+from state.unbroken import ended
 
 Result = TypeVar("Result")
 
@@ -35,7 +36,8 @@ class Workers:
                 stop.set()
                 if stopped is not None:
                     stopped()
-                await _ended(done)
+                await ended(done)
+                done.exception()  # it was not wanted
                 raise
 
     async def finish(
@@ -48,17 +50,10 @@ class Workers:
             try:
                 return await asyncio.shield(done)
             except asyncio.CancelledError:
-                await _ended(done)
-                if undo is not None and done.exception() is None:
+                await ended(done)
+                if done.exception() is None and undo is not None:
                     undo(done.result())
                 raise
-
-
-async def _ended(done: "asyncio.Future[Any]") -> None:
-    while not done.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({done})
-    done.exception()  # it was not wanted
 
 
 def _begun(work: Callable[[], Result], stop: threading.Event) -> "asyncio.Future[Result]":
