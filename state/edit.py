@@ -3,7 +3,8 @@
 Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names in the home's
 ``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
 in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
-that fails, the change stands all the same and says so. ``sqlite_home`` is what
+that fails, the change stands all the same and says so. A change that has begun is finished, even
+if its caller is cancelled: else Codex would not hear of it. ``sqlite_home`` is what
 ``CODEX_SQLITE_HOME`` names, ``live`` has the recorders of this process, by their threads.
 """
 
@@ -28,6 +29,7 @@ from state.listing import Row
 from state.recorder import NOBODY, Live, RolloutRecorder
 from state.rows import written_provider
 from state.sync import now_ms
+from state.unbroken import finished
 
 MEMORY_MODES: Final = ("enabled", "disabled")
 GIT_FIELDS: Final = {
@@ -74,10 +76,7 @@ async def set_name(
         raise ThreadArchived(row["id"])
     if dry_run:
         return Changed(row["id"]), name
-    with home_written(index.home):
-        await index.database.workers.finish(partial(append_name, index.home, row["id"], name))
-    indexed = await name_settled(index) if settle else True
-    return await _told(index, Changed(row["id"], indexed), {"name": name}, sqlite_home), name
+    return await finished(_set_name(index, row["id"], name, sqlite_home, settle=settle)), name
 
 
 async def set_memory_mode(
@@ -112,8 +111,7 @@ async def set_memory_mode(
     if dry_run:
         return Changed(row["id"])
     facts = {"memory_mode": mode}
-    changed = await _change(index, row, facts, facts, live)
-    return await _told(index, changed, facts, sqlite_home)
+    return await finished(_change(index, row, facts, facts, live, sqlite_home))
 
 
 async def set_git_info(
@@ -147,8 +145,7 @@ async def set_git_info(
     _check_mode(row)
     if dry_run:
         return Changed(row["id"]), git
-    changed = await _change(index, row, facts, {"git": git}, live)
-    return await _told(index, changed, facts, sqlite_home), git
+    return await finished(_change(index, row, facts, {"git": git}, live, sqlite_home)), git
 
 
 async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
@@ -229,28 +226,39 @@ def _check_mode(row: Row) -> None:
         raise UnsupportedHistory(row["id"], row["history_mode"])
 
 
+async def _set_name(
+    index: ThreadIndex, thread_id: str, name: str, sqlite_home: Path | None, *, settle: bool
+) -> Changed:
+    with home_written(index.home):
+        await index.database.workers.finish(partial(append_name, index.home, thread_id, name))
+    indexed = await name_settled(index) if settle else True
+    return await _told(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
+
+
 async def _change(
     index: ThreadIndex,
     row: Row,
     facts: Mapping[str, str | None],
     payload: Mapping[str, Any],
     live: Live,
+    sqlite_home: Path | None,
 ) -> Changed:
     if row["history_mode"] == LEGACY:
         held = held_facts(await index.details(row["id"]))
-        return await _append(index, row, {**held, **payload}, live.get(row["id"]))
-    await _set_facts(index, row["id"], facts)
-    return Changed(row["id"])
+        changed = await _append(index, row, {**held, **payload}, live.get(row["id"]))
+    else:
+        await _set_facts(index, row["id"], facts)
+        changed = Changed(row["id"])
+    return await _told(index, changed, facts, sqlite_home)
 
 
 async def _told(
     index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
-    database = codex_database(index.home, sqlite_home)
-    untold = await index.database.workers.finish(
-        partial(tell_codex, database, changed.thread_id, facts)
-    )
-    return replace(changed, untold=untold)
+    def tell() -> CodexError | None:
+        return tell_codex(codex_database(index.home, sqlite_home), changed.thread_id, facts)
+
+    return replace(changed, untold=await index.database.workers.finish(tell))
 
 
 async def _append(

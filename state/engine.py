@@ -37,7 +37,7 @@ from state.listing import Result, Steps, run
 from state.lock import locked, mark_as_ours
 from state.place import on_network_drive
 from state.revision import HEAD, REVISIONS
-from state.unbroken import unbroken
+from state.unbroken import finished
 from state.workers import Workers
 
 BUSY_TIMEOUT_S: Final = 10.0
@@ -291,9 +291,7 @@ async def open_database(
         mark_as_ours(path)
         yield database
     finally:
-        _, cancelled = await unbroken(database.close())
-        if cancelled:
-            raise asyncio.CancelledError
+        await finished(database.close())
 
 
 def _migrate(connection: sa.Connection, path: Path) -> bool:

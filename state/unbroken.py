@@ -20,6 +20,15 @@ async def unbroken(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
         return task.result(), True
 
 
+async def finished(work: Coroutine[Any, Any, Result]) -> Result:
+    """What ``work`` gives. A caller that is cancelled meanwhile is so when it has come to its
+    end."""
+    result, cancelled = await unbroken(work)
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
+
+
 async def ended(work: "asyncio.Future[Any]") -> None:
     """Wait until ``work`` has come to its end, however often the caller is cancelled meanwhile."""
     while not work.done():

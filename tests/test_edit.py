@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -290,6 +290,40 @@ def test_codex_s_own_database_is_told_one_row(
     before[ids["legacy", 0]] |= {"title": "new", **set_}
     before[ids["paginated", 0]] |= {"name": "new", **set_}
     assert codex.threads() == before
+
+
+@pytest.mark.parametrize("mode", ["legacy", "paginated"])
+def test_codex_is_told_of_a_change_whose_caller_is_cancelled(
+    home: Path, index_path: Path, mode: str
+) -> None:
+    codex = Codex.empty(home)
+    codex.insert(THREAD_ID, thread(home, mode), history_mode=mode)
+
+    async def work(index: ThreadIndex) -> None:
+        changes: list[Coroutine[Any, Any, object]] = [
+            set_name(index, THREAD_ID, "new"),
+            set_git_info(index, THREAD_ID, {"sha": "abc"}),
+            set_memory_mode(index, THREAD_ID, "disabled"),
+        ]
+        for change in changes:
+            before = files_of(home, index_path)
+            task = asyncio.create_task(change)
+            while files_of(home, index_path) == before:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    worked(home, index_path, work)
+    (row,) = codex.threads().values()
+    column = {"legacy": "title", "paginated": "name"}[mode]
+    assert (row[column], row["git_sha"], row["memory_mode"]) == ("new", "abc", "disabled")
+
+
+def files_of(home: Path, index_path: Path) -> list[int]:
+    """The sizes of the files that changes are written to."""
+    files = [home / NAMES_FILE, home / rollout_path(), journal_path(index_path)]
+    return [file.stat().st_size if file.exists() else 0 for file in files]
 
 
 def test_a_database_that_is_not_known_or_is_held_is_left_and_told(

@@ -20,7 +20,7 @@ from cli.server.messages import (
 )
 from cli.server.params import Initialize, parsed
 from cli.server.service import Service
-from state.unbroken import unbroken
+from state.unbroken import finished
 
 MOST_IN_FLIGHT: Final = 256
 """Requests of one client that are not answered yet; more are refused for now."""
@@ -55,9 +55,7 @@ class Session(Client):
         try:
             await asyncio.wait({writer, serving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            _, cancelled = await unbroken(self._end(serving, writer))
-            if cancelled:
-                raise asyncio.CancelledError
+            await finished(self._end(serving, writer))
 
     async def _end(self, *tasks: "asyncio.Task[None]") -> None:
         await _cancelled(*tasks, *self._tasks, *filter(None, (self.telling,)))
