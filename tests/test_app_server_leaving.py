@@ -1,11 +1,13 @@
 """Clients that leave in the middle of requests: nothing of what they asked for goes on."""
 
+import asyncio
 import json
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,12 @@ from typing import Any
 import pytest
 
 from cli.asking import identity
+from cli.places import places_of
 from cli.server.methods import METHODS
+from cli.server.service import Service
+from cli.server.transports import serve_socket
 
-from .app_client import Client, Server, soon
+from .app_client import CLIENT, Client, Server, soon
 from .checks import synced
 from .command import COMMAND, Cli, thread_id, write_rollout
 from .leaving import Figures, crowd, leave_stdio, on_socket, on_websocket, params_of
@@ -111,6 +116,53 @@ def left_by_crowds(cli: Cli, server: Server, send: Any, clients: int) -> Figures
     assert Figures.of(pid).kb < before.kb + 60_000
     soon(lambda: quiet(pid))
     return Figures.of(pid)
+
+
+def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Path) -> None:
+    asked = [("initialize", {"clientInfo": CLIENT})]
+    asked += [("threadkeep/changes", {}), ("threadkeep/changes", {"waitMs": 60_000})]
+    lines = [{"id": number, "method": m, "params": p} for number, (m, p) in enumerate(asked)]
+
+    def connected() -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(tmp_path / "socket"))
+        client.setblocking(False)
+        client.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        return client
+
+    async def answered(client: socket.socket) -> None:
+        """Wait until the second request is answered; nothing of that is read."""
+        said = b""
+        while said.count(b"\n") < 2:
+            await asyncio.sleep(0.01)
+            with suppress(BlockingIOError):
+                said = client.recv(2**16, socket.MSG_PEEK)
+
+    async def work() -> None:
+        service = Service(places_of(cli.home, cli.index), lambda _: 0)
+        async with service.opened():
+            serve = partial(serve_socket, service)
+            server = await asyncio.start_unix_server(serve, tmp_path / "socket")
+            here = []
+            for moment in range(5):
+                left = connected()
+                await answered(left)
+                left.close()  # which is an error on the other side, as it has read nothing
+                for _ in range(moment):
+                    await asyncio.sleep(0)
+                here.append(connected())  # its descriptor there may be the same
+                await answered(here[-1])
+            until = time.monotonic() + 20
+            while service.sessions > len(here):
+                assert time.monotonic() < until
+                await asyncio.sleep(0.1)
+            for client in here:
+                client.close()
+            server.close()
+            while service.sessions:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.1)
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.full)])

@@ -55,7 +55,11 @@ async def serve_socket(
             while chunk := await reader.read(_CHUNK_BYTES):
                 yield chunk
 
-    is_gone = gone(writer.get_extra_info("socket").fileno())
+    left = gone(writer.get_extra_info("socket").fileno())
+
+    def is_gone() -> bool:  # once the writer is closed the descriptor may be another client's
+        return writer.is_closing() or left()
+
     try:
         await Session(service, write, is_gone).serve(_lines(chunks(), write))
     finally:
