@@ -6,14 +6,13 @@ and they are written and read by what reads and writes files: the same items are
 turns, forks and rows are made of them by the same rules. The contract tests run on both.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rollout.amend import amended_meta
 from rollout.appender import encoded, last_ordinal, timestamp
@@ -60,7 +59,9 @@ from state.place import DEFAULT_PROVIDER, cwd_key, spellings
 from state.rows import thread_row
 from state.turn_answers import Told
 from state.turn_folds import Folded
+from state.workers import Workers
 
+_MOST_READERS: Final = 4
 Result = TypeVar("Result")
 
 
@@ -72,6 +73,7 @@ class MemoryStore:
         self._threads: dict[str, _Thread] = {}
         """Those that would have a file."""
         self._recorders: dict[str, _Recorder] = {}
+        self._workers = Workers(_MOST_READERS)
         self._closed = False
 
     @property
@@ -229,7 +231,7 @@ class MemoryStore:
             ThreadNotFound: there is none.
         """
         rollout = self._settled(thread_id).rollout
-        return await asyncio.to_thread(lambda: work(context_items(rollout, self._find)))
+        return await self._workers.run(lambda: work(context_items(rollout, self._find)))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
         """Name a thread. A live one is stored; so it is with all that follow.
@@ -370,7 +372,7 @@ class MemoryStore:
             fold_parts(known.parts, fold)
             return work(Told(Folded(known, [], fold), recorder.began_at if recorder else None))
 
-        return await asyncio.to_thread(told)
+        return await self._workers.run(told)
 
     async def list_threads(self, query: Query) -> Page:
         """A page of the threads that are stored; see :func:`state.listing.page_steps`.
@@ -416,12 +418,16 @@ class MemoryStore:
         if query.cwds is not None:
             folders = {cwd_key(each) for cwd in query.cwds for each in spellings(cwd)}
         excluded = {parse_uuid(id_) for id_ in query.excluded_ids}
+        included = None
+        if query.included_ids is not None:
+            included = {parse_uuid(id_) for id_ in query.included_ids}
         for row in rows:
             if (
                 fits(query, Facet.decode(row["facet"]))
                 and (kin is None or row["id"] in kin)
                 and (folders is None or row["cwd_key"] in folders)
                 and row["id"] not in excluded
+                and (included is None or row["id"] in included)
                 and (query.search is None or folded(query.search) in row["search_text"])
             ):
                 yield row

@@ -336,6 +336,10 @@ def test_lists_are_pages_in_order(use: Use) -> None:
         assert len(await listed(store, providers=("p0", "p1"))) == 5
         assert len(await listed(store, search="QUESTION 1")) == 7
         assert len(await listed(store, excluded_ids=(thread_id(0), thread_id(1)))) == 5
+        named = (thread_id(5), thread_id(3).upper(), thread_id(9))
+        assert await listed(store, included_ids=named) == [thread_id(5), thread_id(3)]
+        assert await listed(store, included_ids=named, cwds=("/work/0",)) == []
+        assert await listed(store, included_ids=()) == []
         assert await listed(store, source_kinds=("exec",)) == []
 
     use(work)
