@@ -4,10 +4,11 @@ import asyncio
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,26 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
                 await asyncio.sleep(0.1)
 
     asyncio.run(work())
+
+
+def test_a_change_whose_client_leaves_is_told_to_the_others(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("told")  # a socket's path is short
+    cli = Cli(folder / "home", folder)
+    write_rollout(cli.home, 1, "the thread")
+    synced(cli.home, cli.index)
+    with Server(cli, "--listen", "unix://") as server:
+        other = ready(cli, server)
+        with closing(sqlite3.connect(cli.index, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            leaving = server.connect(place_of(cli)).begin()
+            leaving.ask("thread/archive", threadId=thread_id(1))
+            soon(lambda: list(cli.home.glob("archived_sessions/*")))
+            leaving.close()
+            time.sleep(0.3)  # the server has noticed; if it has not, this tests less
+        assert other.until("thread/archived") == {"threadId": thread_id(1)}
+        assert other.call("thread/list", archived=True)["data"][0]["id"] == thread_id(1)
 
 
 @pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.full)])

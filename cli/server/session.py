@@ -117,6 +117,7 @@ class Session(Client):
             await self._outgoing.put(failure(id_, _broken(request.method, error, limit)))
         else:
             await self._outgoing.put(result(id_, value))
+        finally:  # what was done is told, even if the client has left or the rest has failed
             for tell in after:
                 tell()
 

@@ -1,9 +1,9 @@
 """Methods that list, read and change stored threads."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cli.errors import document as error_document
 from cli.explain import document
@@ -18,7 +18,9 @@ from state.errors import DependedOn, NotArchived
 from state.explain import explain
 from state.listing import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
 from state.place import absolute_folder
+from state.unbroken import finished
 
+Result = TypeVar("Result")
 _FIRST_PATIENCE_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
 
@@ -126,22 +128,34 @@ async def name_set(call: Call, params: p.NameSet) -> dict[str, Any]:
     if call.passing(thread_id) and not params.name.strip():
         raise invalid_request("thread name must not be empty", "invalid_name")
     _refuse_passing(call, thread_id)
-    async with call.session.service.turn_of(thread_id):
+
+    async def change() -> dict[str, Any]:
         changed = await store.set_thread_name(thread_id, params.name)
-    name = params.name.strip()
-    call.tell_all("thread/name/updated", threadId=thread_id, threadName=name)
-    return _with_warning(call, changed, {})
+        name = params.name.strip()
+        call.tell_all("thread/name/updated", threadId=thread_id, threadName=name)
+        return _warned(call, changed)
+
+    return await _finished(call, thread_id, change)
 
 
-def _with_warning(call: Call, changed: Changed, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a change that was made; of one that Codex was not told of it says so, and
-    every client is warned in Codex's own way."""
+async def _finished(
+    call: Call, thread_id: str, change: Callable[[], Coroutine[Any, Any, Result]]
+) -> Result:
+    """What a change gives. Once it has begun it is made, and told to all other clients, even if
+    its own one leaves meanwhile."""
+    async with call.session.service.turn_of(thread_id):
+        return await finished(change())
+
+
+def _warned(call: Call, changed: Changed) -> dict[str, Any]:
+    """What the answer to a change has: nothing, unless Codex was not told of it. Then it says so,
+    and every client is warned in Codex's own way."""
     if changed.untold is None:
-        return answer
+        return {}
     error = error_document(changed.untold)["error"]
     message = f"Codex itself was not told of this change: {error['message']}; {error['hint']}"
     call.tell_all("warning", threadId=changed.thread_id, message=message)
-    return {**answer, "codexError": error}
+    return {"codexError": error}
 
 
 def _refuse_passing(call: Call, thread_id: str) -> None:
@@ -171,40 +185,51 @@ async def metadata_update(call: Call, params: p.MetadataUpdate) -> dict[str, Any
                 shown = "originUrl" if field == "origin_url" else field
                 raise invalid_request(f"gitInfo.{shown} must not be empty")
     _refuse_passing(call, thread_id)
-    async with call.session.service.turn_of(thread_id):
-        changed = await store.update_thread_metadata(thread_id, git)
-    return _with_warning(call, changed, {"thread": await call.thread(store, thread_id)})
+
+    async def change() -> dict[str, Any]:
+        return _warned(call, await store.update_thread_metadata(thread_id, git))
+
+    warning = await _finished(call, thread_id, change)
+    return {"thread": await call.thread(store, thread_id), **warning}
 
 
 async def memory_mode_set(call: Call, params: p.MemoryModeSet) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
     _refuse_passing(call, thread_id)
-    async with call.session.service.turn_of(thread_id):
-        changed = await store.set_memory_mode(thread_id, params.mode)
-    return _with_warning(call, changed, {})
+
+    async def change() -> dict[str, Any]:
+        return _warned(call, await store.set_memory_mode(thread_id, params.mode))
+
+    return await _finished(call, thread_id, change)
 
 
 async def thread_archive(call: Call, params: p.Archive) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    async with call.session.service.turn_of(thread_id):
+
+    async def change() -> dict[str, Any]:
         moved = await store.archive_thread(thread_id)
-    _gone(call, "thread/archived", moved[::-1])  # what was spawned comes last, but went first
-    return {}
+        _gone(call, "thread/archived", moved[::-1])  # what was spawned comes last, but went first
+        return {}
+
+    return await _finished(call, thread_id, change)
 
 
 async def thread_unarchive(call: Call, params: p.Unarchive) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    async with call.session.service.turn_of(thread_id):
+
+    async def change() -> None:
         try:
             moved = await store.unarchive_thread(thread_id)
         except NotArchived:
             await store.check_unwritten(thread_id)  # of the two, Codex says this
             raise
-    for id_ in moved[::-1]:
-        call.tell_all("thread/unarchived", threadId=id_)
+        for id_ in moved[::-1]:
+            call.tell_all("thread/unarchived", threadId=id_)
+
+    await _finished(call, thread_id, change)
     return {"thread": await call.thread(store, thread_id)}
 
 
@@ -214,14 +239,17 @@ async def thread_delete(call: Call, params: p.Delete) -> dict[str, Any]:
     if call.passing(thread_id):
         text = f"thread is not persisted and cannot be deleted: {thread_id}"
         raise invalid_request(text)
-    async with call.session.service.turn_of(thread_id):
+
+    async def change() -> dict[str, Any]:
         try:
             moved = await store.delete_thread(thread_id)
         except DependedOn:
             await store.check_unwritten(thread_id)  # of the two, Codex says this
             raise
-    _gone(call, "thread/deleted", moved)
-    return {}
+        _gone(call, "thread/deleted", moved)
+        return {}
+
+    return await _finished(call, thread_id, change)
 
 
 def _gone(call: Call, method: str, moved: list[str]) -> None:
