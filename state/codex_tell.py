@@ -172,7 +172,7 @@ def _is_there(database: Path) -> bool:
     """Whether there is a database: Codex takes an empty file for none, and makes a new one."""
     try:
         return database.stat().st_size > 0
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in its path
         return False
     except OSError as error:
         raise CodexUnusable(database, error.strerror or str(error)) from error

@@ -292,6 +292,16 @@ def test_codex_s_own_database_is_told_one_row(
     assert codex.threads() == before
 
 
+@pytest.mark.parametrize("place", ["a\\u0000b", "none", "~nobody/x", "config.toml"])
+def test_a_place_without_a_database_of_codex_needs_nothing(
+    home: Path, index_path: Path, place: str
+) -> None:
+    thread(home)
+    (home / "config.toml").write_text(f'sqlite_home = "{place}"\n', "utf-8")
+    assert name_it(home, index_path, "new") is None
+    assert row_of(home, index_path)["name"] == "new"
+
+
 @pytest.mark.parametrize("mode", ["legacy", "paginated"])
 def test_codex_is_told_of_a_change_whose_caller_is_cancelled(
     home: Path, index_path: Path, mode: str
