@@ -1,6 +1,5 @@
 """Files that commands write for people: whole or not at all, for their owner only."""
 
-import asyncio
 import os
 import re
 import signal
@@ -10,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cli.reading.errors import NoRegularFile
 from state.errors import FileUnusable
+from state.workers import Workers
 
 _MOST_LINKS: Final = 40  # that a system follows
 _NAME_KEPT: Final = 50  # characters of its name for a temporary one, which has 255 bytes at most
@@ -70,13 +71,11 @@ class _Stop:
 async def saved(path: Path, content: Iterator[bytes]) -> int:
     """As :func:`save`, in a thread, which soon stops and leaves nothing if this is cancelled."""
     with _until_terminated() as stop:
-        work = asyncio.ensure_future(asyncio.to_thread(_save, path, content, stop))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
+
+        def unwanted() -> None:
             stop.wanted = True
-            await asyncio.gather(work, return_exceptions=True)
-            raise
+
+        return await Workers(1).run(partial(_save, path, content, stop), stopped=unwanted)
 
 
 def save(path: Path, content: Iterator[bytes]) -> int:

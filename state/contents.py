@@ -4,9 +4,9 @@ Part of the deep check of :mod:`state.verify`. Reading goes on where it ended as
 what was read is as it was (:mod:`rollout.resume`); here every byte is read again.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from state.findings import ERROR, Finding, Kind
 from state.said_rows import VERSION, hex_of
 from state.turn_folds import fold_again
 from state.turn_rows import has_rows_of, stored_outline
+from state.workers import Workers
 
 REPAIR_DEEP: Final = "threadkeep repair --deep"
 KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}
@@ -39,6 +40,7 @@ class Contents:
         self._connection = connection
         self._home = home
         self._files: list[tuple[str, int]] = []
+        self._workers = Workers(1)
 
     async def compare(
         self, extractor: Extractor, outcomes: Iterable[Extracted | Unusable]
@@ -77,7 +79,7 @@ class Contents:
         for read in await extractor.each(digests, paths):
             if isinstance(read, str):
                 self._know_files()
-                read = await asyncio.to_thread(read_digest, self._home, read, self._find)
+                read = await self._workers.run(partial(read_digest, self._home, read, self._find))
             found[read.path] = read
         return found
 
@@ -99,7 +101,7 @@ class Contents:
             return True
         known, seen, state = stored
         try:
-            fold = await asyncio.to_thread(fold_again, known, seen)
+            fold = await self._workers.run(partial(fold_again, known, seen))
         except OSError:
             return True  # it has gone meanwhile
         return fold.dump() == state and has_rows_of(self._connection, thread_id, fold)

@@ -34,6 +34,7 @@ from state.rows import thread_row
 from state.snapshot import read_only
 from state.structure import check_structure, column_differs
 from state.sync import Counts, Report
+from state.workers import Workers
 
 _OWN_KINDS: Final = (
     Kind("no_index", WARNING, "threadkeep backfill"),
@@ -135,21 +136,15 @@ async def _check_both(
     """What is wrong with the database, and with what stands in it: the one is SQLite's work, and
     done in a thread beside the other. That one fails where the database is not sound."""
     with copied(connection) as copy:
-        checking = asyncio.create_task(asyncio.to_thread(lambda: list(check_copy(copy))))
+        check = Workers(1).run(lambda: list(check_copy(copy)), stopped=copy.interrupt)
+        checking = asyncio.create_task(check)
         structure: list[Finding] | Exception
         try:
             await asyncio.sleep(0)  # lets the thread start
             structure = list(check_structure(connection, home, index))
         except (*SQLITE_ERRORS, TypeError, ValueError) as error:
             structure = error  # a value of the wrong type, if the database is not sound
-        try:
-            await asyncio.wait({checking})
-        except asyncio.CancelledError:
-            copy.interrupt()
-            await asyncio.wait({checking})
-            checking.exception()
-            raise
-        return checking.result(), structure
+        return await checking, structure
 
 
 def _no_index(index: Path) -> Finding:
