@@ -43,11 +43,15 @@ async def moving(database: Database, home: Path) -> AsyncGenerator[None]:
     """Be the only one who moves files by this index; what was left is finished first.
 
     Raises:
+        CodexLocked: Codex cannot be told yet of earlier moves, which would be made again after
+            these.
         IndexBusy: another process is at it for 10 seconds.
         IndexNotWritable: the lock file cannot be made.
     """
     async with locked(moves_folder(database.path)):
-        await _finish(database, home)
+        _, waiting = await _finish(database, home)
+        if waiting:
+            raise waiting
         yield
 
 
@@ -60,9 +64,10 @@ async def finish_moves(database: Database, home: Path) -> list[str]:
         return []
     try:
         async with locked(moves_folder(database.path), patience_s=0):
-            return await _finish(database, home)
+            problems, _ = await _finish(database, home)
     except IndexBusy:
         return []
+    return problems
 
 
 async def move_all(
@@ -87,9 +92,11 @@ async def move_all(
     return moved.failed
 
 
-async def _finish(database: Database, home: Path) -> list[str]:
+async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocked | None]:
+    """Why some moves could not be finished, and why some of them wait for Codex's database."""
     folder = moves_folder(database.path)
     problems = []
+    waiting = None
     for entry in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
             groups, codex = _read(entry, home)
@@ -111,13 +118,15 @@ async def _finish(database: Database, home: Path) -> list[str]:
                 f"the files are in their places, but Codex was not told: {moved.untold};"
                 " threadkeep codex-check finds what is left to mend"
             )
-        if not moved.left and not isinstance(moved.untold, CodexLocked):
+        if isinstance(moved.untold, CodexLocked):
+            waiting = moved.untold
+        elif not moved.left:
             _strike(entry)
     for unwritten in folder.glob("*.new"):
         unwritten.unlink()  # its process was killed before anything was moved
     with suppress(OSError):
         folder.rmdir()
-    return problems
+    return problems, waiting
 
 
 @dataclass(slots=True)

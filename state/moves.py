@@ -154,6 +154,8 @@ async def move_threads(
     With ``dry_run`` nothing is done, and it is not known yet whether anybody writes them.
 
     Raises:
+        CodexLocked: Codex cannot be told yet of moves that a killed process left; nothing was
+            moved since.
         FileUnusable: the journal of moves cannot be written; nothing was moved since.
         IndexBusy: another process moves threads; nothing was moved since.
     """

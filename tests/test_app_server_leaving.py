@@ -120,7 +120,7 @@ def left_by_crowds(cli: Cli, server: Server, send: Any, clients: int) -> Figures
 
 
 def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Path) -> None:
-    asked = [("initialize", {"clientInfo": CLIENT})]
+    asked: list[tuple[str, dict[str, Any]]] = [("initialize", {"clientInfo": CLIENT})]
     asked += [("threadkeep/changes", {}), ("threadkeep/changes", {"waitMs": 60_000})]
     lines = [{"id": number, "method": m, "params": p} for number, (m, p) in enumerate(asked)]
 

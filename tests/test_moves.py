@@ -28,7 +28,7 @@ from state.errors import (
     ThreadNotFound,
 )
 from state.index import ThreadIndex, open_index
-from state.journal import move_all
+from state.journal import move_all, moving
 from state.moves import Action, archive, delete, move_threads, unarchive
 from state.place import moves_folder, moves_under_way
 
@@ -518,7 +518,13 @@ def test_codex_is_told_later_of_what_was_cut_off(
     async def problems(index: ThreadIndex) -> list[str]:
         return index.unfinished
 
-    told = with_index(home, index_path, problems)
+    async def refused_till_then(index: ThreadIndex) -> list[str]:
+        with pytest.raises(CodexLocked):  # what comes now would be undone when Codex is told
+            async with moving(index.database, home):
+                pass
+        return index.unfinished
+
+    told = with_index(home, index_path, refused_till_then if state == "locked" else problems)
     if undo:
         undo()
     assert list(tree(home)) == [target]
