@@ -61,6 +61,16 @@ def client(changed: Cli, server: Server) -> Iterator[Client]:
     begun.close()
 
 
+def test_a_search_is_cancelled_however_much_its_client_waits_for(client: Client) -> None:
+    client.call("threadkeep/changes")
+    waiting = [client.ask("threadkeep/changes", waitMs=5_000) for _ in range(40)]
+    cancel = client.ask("thread/search/cancel", requestId=1)
+    answered = client.next()
+    while "method" in answered:
+        answered = client.next()
+    assert answered == {"id": cancel, "result": {}}, waiting
+
+
 def message(*content: Any) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": list(content)}
 

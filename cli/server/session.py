@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any, Final
 
 from cli.server.client import Client
@@ -104,8 +105,9 @@ class Session(Client):
     async def _answer(self, request: Request, id_: Id) -> None:
         after: list[Callable[[], None]] = []
         limit = asyncio.timeout(_LONGEST_S)
+        ends_another = request.method.endswith("/cancel")  # which it is not to wait for
         try:
-            async with self._working:
+            async with nullcontext() if ends_another else self._working:
                 await self._outgoing.room()  # what nobody reads is not worked out
                 if self._is_gone():
                     return
