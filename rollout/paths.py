@@ -7,7 +7,9 @@ A *logical* path ends in ``.jsonl``; the file on disk may be that or its compres
 import re
 import uuid
 from calendar import timegm
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 SESSIONS: Final = "sessions"
@@ -53,6 +55,7 @@ def parse_uuid(text: object) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)  # one name is asked for several times in a row
 def parse_name(name: str) -> RolloutName | None:
     """What the name of a rollout file says; None if it is not named ``rollout-*.jsonl[.zst]``."""
     match = _NAME.fullmatch(name)
@@ -155,3 +158,14 @@ def precedence(path: str, size: int, thread_id: str) -> Precedence:
         logical,
         path == logical,
     )
+
+
+def best_file(files: Iterable[tuple[str, int]], rollout_id: str) -> str | None:
+    """Which of some files, paths with sizes, is that of the rollout with this id; None if none."""
+    ranked = [
+        precedence(path, size, name.thread_id)
+        for path, size in files
+        if (name := parse_name(path.rsplit("/", 1)[-1])) and name.rollout_id == rollout_id
+        if name.thread_id
+    ]
+    return max(ranked).path if ranked else None

@@ -12,8 +12,8 @@ from typing import Final
 
 from rollout.documents import Messages, digests, read_digest
 from rollout.extract import Extracted, Unusable
+from rollout.paths import best_file
 from state import dbcheck
-from state.bases import best_file
 from state.extractor import Extractor
 from state.findings import ERROR, Finding, Kind
 from state.said_rows import VERSION, hex_of

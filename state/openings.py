@@ -6,6 +6,7 @@ their thread has it. Sans-IO, as :mod:`state.listing` is: the same for whoever s
 whoever verifies them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -13,46 +14,71 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.fold import BEGINS_ELSEWHERE
-from rollout.paths import parse_name, parse_uuid, precedence
+from rollout.paths import best_file, parse_name, parse_uuid, precedence
 from state.listing import Facet, Steps
 from state.rows import forget_titles, search_text, write_titles
 
 _FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "fold_flags", "preview")
 _ROW: Final = f"SELECT {', '.join(_FIELDS)} FROM threads WHERE id = ?"
-_SEGMENTS: Final = (
+_LEFT_BEHIND: Final = (
     "SELECT path, size_bytes, opening FROM rollout_files"
-    " WHERE thread_id = ? AND bucket = 'segment' AND opening <> ''"
+    " WHERE thread_id = ? AND opening <> '' AND (bucket = 'segment' OR path = ?)"
 )
-_OWNER: Final = (
-    "SELECT thread_id FROM rollout_files WHERE thread_id IS NOT NULL AND path LIKE ? LIMIT 1"
+NAMED_SQL: Final = (
+    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id = ?",
+    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE instr(path, ?)",
 )
-_MOST_BASES: Final = 1000
+"""Where the file may be that has a rollout id in its name. Most have the id of their thread; the
+others are looked for in all names."""
 
 
-def opening_steps(thread_id: str, row: Mapping[str, Any]) -> "Steps[str]":
+def opening_steps(
+    thread_id: str, row: Mapping[str, Any], known: dict[str, str] | None = None
+) -> "Steps[str]":
     """The first message that the thread with this row shows: its own, else that of its newest file
-    that a revert left behind, else what the thread begins with that its history begins in, as it
-    does itself. Empty if none of these is here."""
-    seen: set[str] = set()
-    while thread_id not in seen and len(seen) < _MOST_BASES:
-        seen.add(thread_id)
-        if row["preview"] and not row["fold_flags"] & BEGINS_ELSEWHERE:
-            return str(row["preview"])
-        own = precedence(row["rollout_path"], row["size_bytes"], thread_id)
-        left = yield _SEGMENTS, [thread_id]
-        ranked = [(precedence(path, size, thread_id), opening) for path, size, opening in left]
-        if older := [file for file in ranked if file[0] < own]:
-            return str(max(older)[1])
-        base = base_id(row["history_base"])
-        rows = [] if base is None else (yield _ROW, [base])
-        if not rows and base is not None:  # it may be the id of a file that a revert made
-            owners = yield _OWNER, [f"%{base}.jsonl%"]
-            base = owners[0][0] if owners else base
-            rows = yield _ROW, [base]
-        if not rows or base is None:
+    that a revert left behind, else what the file begins with that its history begins in. Empty if
+    none of these is here. ``known`` are the answers so far, by path, and gets those that are found
+    on the way: of a chain of forks each file is looked at once."""
+    known = {} if known is None else known
+    path, size = row["rollout_path"], row["size_bytes"]
+    passed: dict[str, None] = {}
+    opening = ""
+    while path not in passed:
+        if path in known:
+            opening = known[path]
             break
-        thread_id, row = base, dict(zip(_FIELDS, rows[0], strict=True))
-    return ""
+        passed[path] = None
+        is_own = path == row["rollout_path"]
+        if is_own and row["preview"] and not row["fold_flags"] & BEGINS_ELSEWHERE:
+            opening = str(row["preview"])
+            break
+        last = precedence(path, size, thread_id)
+        left = yield _LEFT_BEHIND, [thread_id, path]
+        ranked = [(precedence(path, size, thread_id), text) for path, size, text in left]
+        if older := [file for file in ranked if file[0] <= last]:
+            opening = str(max(older)[1])
+            break
+        base = yield from _base_steps(row["history_base"])
+        rows = [] if base is None else (yield _ROW, [base[2]])
+        if base is None or not rows:
+            break
+        path, size, thread_id = base
+        row = dict(zip(_FIELDS, rows[0], strict=True))
+    known |= dict.fromkeys(passed, opening)
+    return opening
+
+
+def _base_steps(history_base: str | None) -> "Steps[tuple[str, int, str] | None]":
+    """The file that a history begins in: its path, its size, and whose it is."""
+    rollout_id = base_id(history_base)
+    if rollout_id is None:
+        return None
+    for sql in NAMED_SQL:
+        files = {row[0]: row for row in (yield sql, [rollout_id]) if row[2] is not None}
+        if best := best_file([row[:2] for row in files.values()], rollout_id):
+            path, size, thread_id = files[best]
+            return path, size, thread_id
+    return None
 
 
 def base_id(history_base: str | None) -> str | None:
@@ -75,22 +101,48 @@ def ids_in(paths: Iterable[str]) -> set[str]:
 async def settle_openings(connection: AsyncConnection, touched: set[str]) -> None:
     """Have rows show what their threads begin with, if that may have changed with threads or files
     of these ids."""
-    waiting = await connection.exec_driver_sql(
-        "SELECT id, row_id, name, title, fallback_preview, search_text, facet,"
-        f" {', '.join(_FIELDS)} FROM threads WHERE fold_flags & {BEGINS_ELSEWHERE}"
-    )
-    rows = {row.id: dict(row._mapping) for row in waiting}
-    bases = {id_: base_id(row["history_base"]) for id_, row in rows.items()}
-    touched = set(touched)
-    left = set(rows)
-    while concerned := {id_ for id_ in left if id_ in touched or bases[id_] in touched}:
-        left -= concerned
-        for id_ in sorted(concerned):
-            row = rows[id_]
-            opening = await _run(connection, opening_steps(id_, row))
-            if opening != row["preview"]:
-                await _show(connection, row, opening)
-        touched = concerned  # and those whose history begins in these
+    names: dict[str, set[str]] = {}
+    dependents: defaultdict[str | None, list[str]] = defaultdict(list)
+    reverted: set[str] = set()
+    for row in await connection.exec_driver_sql(_WAITING):
+        id_, history_base, path, bucket = tuple(row)
+        if id_ not in names:
+            names[id_] = {id_}
+            dependents[base_id(history_base)].append(id_)
+        names[id_] |= ids_in([path])
+        if bucket == "segment":
+            reverted.add(id_)
+    known: dict[str, str] = {}
+    settled: set[str] = set()
+    while touched:
+        concerned = touched & names.keys()
+        concerned.update(id_ for what in touched for id_ in dependents.get(what, ()))
+        concerned -= settled
+        settled |= concerned
+        # What one of several files of a thread begins with may change where the thread's does not.
+        changed = concerned & reverted
+        asked = (orjson.dumps(sorted(concerned)).decode(),)
+        for found in (await connection.exec_driver_sql(_SHOWN, asked)).fetchall():
+            shown = dict(found._mapping)
+            opening = await _run(connection, opening_steps(shown["id"], shown, known))
+            if opening != shown["preview"]:
+                await _show(connection, shown, opening)
+                changed.add(shown["id"])
+        touched = {name for id_ in changed for name in names[id_]}
+
+
+_WAITING: Final = (
+    "SELECT t.id, t.history_base, f.path, f.bucket FROM threads t"
+    f" JOIN rollout_files f ON f.thread_id = t.id WHERE t.fold_flags & {BEGINS_ELSEWHERE}"
+    " UNION SELECT t.id, t.history_base, f.path, f.bucket FROM rollout_files f"
+    " JOIN threads t ON t.id = f.thread_id WHERE f.bucket = 'segment'"
+)
+"""Threads that show what others begin with, and those that lead from one to the other."""
+_SHOWN: Final = (
+    "SELECT id, row_id, name, title, fallback_preview, search_text, facet,"
+    f" {', '.join(_FIELDS)} FROM threads WHERE fold_flags & {BEGINS_ELSEWHERE}"
+    " AND id IN (SELECT value FROM json_each(?))"
+)
 
 
 async def _show(connection: AsyncConnection, row: dict[str, Any], opening: str) -> None:

@@ -229,6 +229,7 @@ class _Deep:
         self._connection = connection
         self._provider = default_provider(home)
         self._overrides = overrides_of(structure.thread_facts(connection))
+        self._openings: dict[str, str] = {}
         self._names: dict[str, str] | None = None
         """None while the index is behind them or they cannot be read: that has been told."""
         with suppress(OSError):
@@ -257,7 +258,8 @@ class _Deep:
         else:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
         if expected["fold_flags"] & BEGINS_ELSEWHERE:
-            begin_elsewhere(expected, run(opening_steps(thread_id, expected), self._connection))
+            steps = opening_steps(thread_id, expected, self._openings)
+            begin_elsewhere(expected, run(steps, self._connection))
         for column, value in expected.items():
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)

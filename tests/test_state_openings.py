@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from state.findings import Finding
+from state.index import ThreadIndex
 from state.listing import Query
+from state.openings import settle_openings
 from state.verify import Depth, verify
 
 from .homes import encoded, event, file_name, lines, thread_id, write
@@ -82,6 +86,52 @@ def test_a_fork_of_a_reverted_thread_follows_the_file_that_it_names(
     write(home, 1, bare(1), segment=0)
     write(home, 2, bare(2, base=5000))  # the id of that segment's file
     assert shown(home, index_path, 2) == ("prompt 1", False)
+
+
+def test_a_fork_shows_what_the_file_begins_with_that_it_names(home: Path, index_path: Path) -> None:
+    """Its source was reverted after that, and has gone on in another way."""
+    write(home, 1)
+    write(home, 2, bare(2, base=1))
+    assert shown(home, index_path, 2) == ("prompt 1", False)
+    write(home, 1, encoded(lines(1, "another way")), segment=0)
+    assert shown(home, index_path, 1) == ("another way", False)
+    assert shown(home, index_path, 2) == ("prompt 1", False)
+
+
+def test_forks_of_a_reverted_fork_follow_its_source(home: Path, index_path: Path) -> None:
+    write(home, 2, bare(2, base=9))
+    write(home, 2, bare(2, base=9), segment=0)
+    write(home, 3, bare(3, base=5000))  # of the file that the revert made
+    write(home, 4, bare(4, base=2))  # of the one that it left behind
+    assert shown(home, index_path, 3) == ("", True)
+    write(home, 9)
+    for number in (2, 3, 4):
+        assert shown(home, index_path, number) == ("prompt 9", False)
+    gone_on = event(LATER, "user_message", message="gone on")
+    write(home, 2, bare(2, base=9) + encoded([gone_on]), segment=0)
+    write(home, 9, encoded(lines(9, "something else")))
+    assert shown(home, index_path, 3) == ("gone on", False)
+    assert shown(home, index_path, 4) == ("something else", False)
+
+
+def test_a_chain_of_forks_is_gone_through_once(home: Path, index_path: Path) -> None:
+    length = 60
+    for number in range(length):
+        write(home, number, bare(number, base=number + 1))
+    sync(home, index_path)
+    asked: list[str] = []
+
+    async def counted(index: ThreadIndex) -> None:
+        async with index.database.write() as connection:
+            sa.event.listen(
+                connection.sync_connection,
+                "before_cursor_execute",
+                lambda *arguments: asked.append(arguments[2]),
+            )
+            await settle_openings(connection, {thread_id(number) for number in range(length)})
+
+    in_index(home, index_path, counted)
+    assert length < len(asked) < 6 * length
 
 
 def test_histories_in_a_circle_begin_with_nothing(home: Path, index_path: Path) -> None:
