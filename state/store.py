@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.extract import Extracted, Unusable
 from rollout.fold import BEGINS_ELSEWHERE
 from rollout.names import Named
-from rollout.paths import parse_name, precedence
+from rollout.paths import Precedence, parse_name, precedence
 from rollout.scan import FoundFile
 from rollout.version import EXTRACTOR_VERSION
 from state import rows
@@ -96,8 +96,7 @@ async def store_files(
         if thread_id in winners:
             rival = precedence(winners[thread_id].path, winners[thread_id].size, thread_id)
         elif thread_id in before and thread_id not in orphaned:
-            held = before[thread_id]
-            rival = precedence(held["rollout_path"], held["size_bytes"], thread_id)
+            rival = _rank(before[thread_id])
         if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
@@ -211,24 +210,30 @@ async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -
 
 
 async def _better_files(
-    connection: AsyncConnection, winners: Mapping[str, Extracted], before: Mapping[str, Any]
+    connection: AsyncConnection,
+    winners: Mapping[str, Extracted],
+    before: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """Files that take the place of a thread's own one, which has changed: among copies without a
-    regular file the rank depends on the size."""
-    doubtful = {
+    """Files that take the place of a thread's own one, which ranks lower than the one before: it
+    was archived, say, or is a copy that has got smaller."""
+    lower = {
         id_: rank
         for id_, file in winners.items()
-        if id_ in before and not (rank := precedence(file.path, file.size, id_)).regular
+        if id_ in before and (rank := precedence(file.path, file.size, id_)) < _rank(before[id_])
     }
-    if not doubtful:
+    if not lower:
         return []
     c = rollout_files.c
-    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(rows.among(c.thread_id, doubtful))
+    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(rows.among(c.thread_id, lower))
     return [
         path
         for path, size, id_ in await connection.execute(asked)
-        if precedence(path, size, id_) > doubtful[id_]
+        if precedence(path, size, id_) > lower[id_]
     ]
+
+
+def _rank(row: Mapping[str, Any]) -> Precedence:
+    return precedence(row["rollout_path"], row["size_bytes"], row["id"])
 
 
 async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:

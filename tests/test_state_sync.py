@@ -287,6 +287,19 @@ def test_the_newest_segment_is_the_thread_and_the_others_are_accounted_for(
     assert row["title"] == "reverted"
 
 
+def test_where_the_newest_segment_alone_is_archived_the_one_before_is_the_thread(
+    home: Path, index_path: Path
+) -> None:
+    write(home, 1, encoded(lines(1, "at first")))
+    newest = write(home, 1, encoded(lines(1, "reverted")), segment=1)
+    sync(home, index_path)
+    (home / "archived_sessions").mkdir()
+    newest.rename(home / "archived_sessions" / newest.name)
+    sync(home, index_path)
+    assert rows(index_path, "SELECT title FROM threads") == [{"title": "at first"}]
+    assert meaning(index_path) == fresh_meaning(home)
+
+
 def test_an_unreadable_newest_segment_leaves_the_thread_to_the_one_before(
     home: Path, index_path: Path
 ) -> None:
