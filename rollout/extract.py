@@ -200,7 +200,8 @@ def _fold_lines(
 ) -> _End:
     try:
         for line in reader.lines(stream, offset, needs, highest=fold.facts.next_ordinal - 1):
-            _pass_over(fold, reader)
+            if reader.behind or reader.highest >= fold.facts.next_ordinal:
+                _pass_over(fold, reader)
             if not line.ended:
                 return _fold_unended(fold, line, reader)
             fold.apply(line)

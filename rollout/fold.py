@@ -153,7 +153,8 @@ def _skip_pattern(needs: _Needs) -> "re.Pattern[bytes]":
         events += "|thread_goal_updated"
     response = (
         r'response_item","payload":\{"type":"(?:(?!message")[a-z_]+"'
-        r'|message",(?:"id":"[^"\\]*",)?"role":"(?!user"|assistant")[a-z]+")'
+        r'|message",(?:"id":"[^"\\]*",)?"role":"(?:(?!user"|assistant")[a-z]+"'
+        rf'|user","content":\[\{{"type":"input_text","text":"(?:{_PROGRAMS})))'
     )
     if not needs.fallback:
         response, kinds = "", f"response_item|{kinds}"
@@ -171,6 +172,7 @@ def _skip_pattern(needs: _Needs) -> "re.Pattern[bytes]":
     )
 
 
+_PROGRAMS = "|".join(map(re.escape, NOT_FROM_USERS))
 _ITEM_START = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
 
 
@@ -309,9 +311,10 @@ class Fold:
         that was noted, as for Codex."""
         facts = self.facts
         if kind in ("task_started", "turn_started"):
-            facts.fold_flags |= SEEN_START
             self._starts(line)
-            self._note_needs()
+            if self._needs_starts:
+                facts.fold_flags |= SEEN_START
+                self._note_needs()
         elif kind == "user_message" and self._needs_starts:
             if not isinstance(line["payload"].get("message"), str):
                 return
@@ -556,8 +559,8 @@ def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:
 def complete_facts(facts: ThreadFacts) -> ThreadFacts:
     """The facts as a row shows them; the fold itself goes on from these, too."""
     # A fork may have copied turns of earlier times; without turns it is the creation.
-    recency = max(facts.created_at_ms, facts.recency_at_ms)
-    facts = dataclasses.replace(facts, recency_at_ms=recency)
+    if facts.recency_at_ms < facts.created_at_ms:
+        facts = dataclasses.replace(facts, recency_at_ms=facts.created_at_ms)
     value = source_object(facts.source)
     if value and value.get("subagent") == {"other": "guardian"}:
         return dataclasses.replace(facts, title="Guardian review", preview="Approval review")  # §9

@@ -993,6 +993,11 @@ def typed(text: str) -> dict[str, Any]:
             [prompt(typed("x"), role="developer"), prompt(typed("# AGENTS.md instructions"))],
             ("", ""),
         ),
+        ([prompt(typed("<turn_aborted>"), typed("x")), prompt(typed(" <b>"))], ("", "<b>")),
+        (
+            [prompt(typed(" <turn_aborted>")), prompt(typed("a <turn_aborted>"))],
+            ("", "a <turn_aborted>"),
+        ),
         ([prompt(typed(" ")), prompt({"type": "input_image", "image_url": "u"})], ("", "[Image]")),
         ([prompt(typed("a")), agent("b"), prompt(typed("c"))], ("", "a")),
         ([prompt(typed("alone"), role="assistant")], ("", "alone")),
