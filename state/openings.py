@@ -37,8 +37,8 @@ def opening_steps(
 ) -> "Steps[str]":
     """The first message that the thread with this row shows: its own, else that of its newest file
     that a revert left behind, else what the file begins with that its history begins in. Empty if
-    none of these is here. ``known`` are the answers so far, by path, and gets those that are found
-    on the way: of a chain of forks each file is looked at once."""
+    none of these is here. ``known`` are the answers so far, by path and by rollout id, and gets
+    those that are found on the way: of a chain of forks each file is looked at once."""
     known = {} if known is None else known
     path, size = row["rollout_path"], row["size_bytes"]
     passed: dict[str, None] = {}
@@ -58,7 +58,12 @@ def opening_steps(
         if older := [file for file in ranked if file[0] <= last]:
             opening = str(max(older)[1])
             break
-        base = yield from _base_steps(row["history_base"])
+        rollout_id = base_id(row["history_base"])
+        if rollout_id is None or rollout_id in known:
+            opening = known.get(rollout_id or "", "")
+            break
+        passed[rollout_id] = None
+        base = yield from _named_steps(rollout_id)
         rows = [] if base is None else (yield _ROW, [base[2]])
         if base is None or not rows:
             break
@@ -68,11 +73,8 @@ def opening_steps(
     return opening
 
 
-def _base_steps(history_base: str | None) -> "Steps[tuple[str, int, str] | None]":
-    """The file that a history begins in: its path, its size, and whose it is."""
-    rollout_id = base_id(history_base)
-    if rollout_id is None:
-        return None
+def _named_steps(rollout_id: str) -> "Steps[tuple[str, int, str] | None]":
+    """The file with this rollout id: its path, its size, and whose it is."""
     for sql in NAMED_SQL:
         files = {row[0]: row for row in (yield sql, [rollout_id]) if row[2] is not None}
         if best := best_file([row[:2] for row in files.values()], rollout_id):
