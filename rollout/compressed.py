@@ -5,7 +5,7 @@ bounded, the one by what is usual, the other by what no real rollout comes near.
 """
 
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import zstandard
 
@@ -17,22 +17,33 @@ _FEED_BYTES: Final = 2048
 _WINDOW_BYTES: Final = 128 * 2**20
 """The most that a frame may have us remember of what it gave, which is the library's own limit:
 what ``zstd`` makes without ``--long=28`` and up stays below it."""
-_FREE_BYTES: Final = 512 * 2**20
-"""What any file may expand to. Beyond it the content is also measured by the compressed bytes."""
-_MOST_FOR_ONE: Final = 200
-"""What each compressed byte may add to that. Rollouts shrink to a fifth or a twentieth; a bomb is
-a thousand to thirty thousand times its size."""
-_LINE_BYTES: Final = 1024
-"""A line counts as so many bytes at least: a short one costs about as much work, and no line of a
-rollout shrinks to five bytes."""
+
+
+class Limits(NamedTuple):
+    """How far a file may expand: so far in any case, and further by its compressed bytes."""
+
+    free_bytes: int = 128 * 2**20
+    bytes_for_one: int = 1500
+    """What each compressed byte may add to that. Rollouts shrink to a fifth or a hundredth, one of
+    nothing but long outputs of ``yes`` to a 1,400th; a bomb, to a five or thirty thousandth."""
+    free_lines: int = 2**16
+    """A line is work, however short it is."""
+    lines_for_one: int = 2
+    """How many lines each compressed byte may add. A line of a rollout takes thirty bytes, as it
+    has a time and an id of its own, and one that has a time only takes one to five; a thousand
+    lines of a bomb take ten."""
+
+
+_USUAL: Final = Limits()
 
 
 class ZstdContent:
     """Decompresses one or several zstd frames; says so when the last one is cut short, or when
     they expand too far."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, limits: Limits = _USUAL) -> None:
         self._file = file
+        self._limits = limits
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
         self._bounded = not READ_ALL.get()
         self.seek(0)
@@ -46,7 +57,8 @@ class ZstdContent:
         self._ready, self._at = b"", 0
         self._input = b""
         self._given = 0
-        self._left = _FREE_BYTES
+        self._bytes_left = self._limits.free_bytes
+        self._lines_left = self._limits.free_lines
         return 0
 
     def fileno(self) -> int:
@@ -60,12 +72,13 @@ class ZstdContent:
             DamagedCompression: garbage, or the end of the file inside a frame.
             ExpandsTooFar: there is far more of it than so few bytes can mean.
         """
-        if self._left < 0 and self._bounded:
+        if self._bounded and (self._bytes_left < 0 or self._lines_left < 0):
             raise ExpandsTooFar(self._given)
         while self._at == len(self._ready):
             if not self._input:
                 self._input = self._file.read(_FEED_BYTES)
-                self._left += _MOST_FOR_ONE * len(self._input)
+                self._bytes_left += self._limits.bytes_for_one * len(self._input)
+                self._lines_left += self._limits.lines_for_one * len(self._input)
                 if not self._input:
                     if self._frame is None and self._given:
                         return 0
@@ -87,7 +100,8 @@ class ZstdContent:
         buffer[:count] = self._ready[start:end]
         self._at = end
         self._given += count
-        self._left -= max(count, _LINE_BYTES * self._ready.count(b"\n", start, end))
+        self._bytes_left -= count
+        self._lines_left -= self._ready.count(b"\n", start, end)
         return count
 
 

@@ -17,10 +17,15 @@ A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has othe
 only a file that gives nothing at all is an exception.
 """
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Of what tells nothing of the file that was to be opened: the system has no more for any."""
+EXPANDS: Final = "expands beyond"
+"""How the reason of :class:`ExpandsTooFar` begins."""
 _SHOWN_TURNS: Final = 5
 
 
@@ -60,7 +65,7 @@ class ExpandsTooFar(DamagedCompression):
     """A small compressed file has no end: reading stops at ``offset`` of its content."""
 
     def __init__(self, offset: int) -> None:
-        self.reason = f"expands beyond {offset:,} bytes, which no real rollout of its size does"
+        self.reason = f"{EXPANDS} {offset:,} bytes, which no real rollout of its size does"
         self.offset = offset
         RolloutError.__init__(self, f"the content {self.reason}")
 

@@ -132,7 +132,7 @@ def _extract(
         end = _fold_lines(fold, stream, reader, 0, None)
         if passed.usable_lines:  # what it had not looked at is no finding now either
             fold.bad_lines, fold.first_bad = passed.bad_lines, passed.first_bad
-    first_bad = fold.first_bad or end.damage
+    first_bad = end.damage or fold.first_bad  # damage costs more than a line
     if not fold.usable_lines:
         first_bad = first_bad or end.torn or BadLine(0, "nothing but blanks")
         raise UnreadableRollout(path, first_bad.reason, first_bad.offset)

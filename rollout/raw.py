@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rollout.damage import Damage
+from rollout.errors import SHORTAGES
 from rollout.letters import Matcher, Term, fold
 from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
 from rollout.snippets import Snippet, snippet
@@ -72,6 +73,8 @@ def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
                     hits.append(RawHit(_kind(item), line.offset, snippet(first, matcher)))
                 missing -= seen
     except OSError as error:  # what could be read counts
+        if error.errno in SHORTAGES:
+            raise
         unreadable = not isinstance(error, FileNotFoundError)
     return Looked(None if missing else RawHits(hits, matches), damage, unreadable)
 

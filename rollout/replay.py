@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
-from rollout.damage import Damage
 from rollout.lines import (
     LONGEST_LINE,
     BadLine,
@@ -111,7 +110,7 @@ class FileSource:
         self._facts: dict[str, object] = {}
         self._meta_index: int | None = None
         if path.name.endswith(COMPRESSED_SUFFIX):
-            self._plain = decompressed(path)
+            self._plain = _decompressed(path)
         if new:
             self._bounds = array("Q", [0])
         else:
@@ -221,10 +220,10 @@ def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]"
     return bounds
 
 
-def decompressed(path: Path, damage: list[Damage] | None = None) -> BinaryIO:
+def _decompressed(path: Path) -> BinaryIO:
     """The plain content in a file without a name, as only the front of it could be read
-    otherwise; with ``damage`` as far as it reads: see :func:`rollout.lines.open_rollout`."""
-    with open_rollout(path, damage) as stream:
+    otherwise."""
+    with open_rollout(path) as stream:
         plain = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
         try:
             copy(stream, plain)

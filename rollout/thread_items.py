@@ -4,9 +4,11 @@ them (rollout-format §15.4, §16)."""
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final, Literal, cast
 
 from rollout.anchors import Anchor
 from rollout.bare import BARE, bare_item, bare_payload
@@ -16,11 +18,11 @@ from rollout.lines import (
     Line,
     MemoryRollout,
     RolloutStream,
+    open_rollout,
     parse_line,
 )
 from rollout.paths import COMPRESSED_SUFFIX
 from rollout.persistence import PAGINATED, Item
-from rollout.replay import decompressed
 from rollout.shapes import Fields
 from rollout.turns import IN_PROGRESS, INTERRUPTED, Turn
 from rollout.wanted import check_wanted
@@ -29,6 +31,7 @@ from rollout.wire import UNKNOWN, item_of
 View = Literal["notLoaded", "summary", "full"]
 
 _WINDOW_BYTES: Final = 64 * 1024
+_UNPACKED_BYTES: Final = 2**20
 _OPEN_FILES: Final = 64
 """So many of a history's files are open at once: it may be in thousands."""
 
@@ -44,10 +47,17 @@ class LineFile:
             OSError: it cannot be read.
         """
         self._file: BinaryIO
+        self._packed: RolloutStream | None = None
+        self._unpacked = 0
+        self._opened = ExitStack()
         if isinstance(path, MemoryRollout):
             self._file = BytesIO(path.content)
         elif path.name.endswith(COMPRESSED_SUFFIX):
-            self._file = decompressed(path, [])  # whoever looked for lines was told of damage
+            with ExitStack() as opened:
+                # Whoever looked for lines was told of damage.
+                self._packed = opened.enter_context(open_rollout(path, []))
+                self._file = cast("BinaryIO", TemporaryFile(buffering=0))  # noqa: SIM115
+                self._opened = opened.pop_all()
         else:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._images = images
@@ -62,6 +72,7 @@ class LineFile:
 
     def close(self) -> None:
         self._file.close()
+        self._opened.close()
 
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
@@ -73,6 +84,7 @@ class LineFile:
     def stream(self, offset: int, end: int | None = None) -> RolloutStream:
         """The content from ``offset`` on, before ``end``, for a
         :class:`rollout.lines.LineReader`."""
+        self._unpack(end)
         return _Stream(self._file.fileno(), offset, end)
 
     def _bytes(self, offset: int) -> bytes | None:
@@ -96,7 +108,22 @@ class LineFile:
     def _more(self, offset: int, size: int) -> bytes:
         if isinstance(self._file, BytesIO):
             return bytes(self._file.getbuffer()[offset : offset + size])
+        self._unpack(offset + size)
         return os.pread(self._file.fileno(), size, offset)
+
+    def _unpack(self, end: int | None) -> None:
+        """Have the plain content of a compressed file in a file without a name, before ``end``:
+        only its front could be read otherwise, and all of it may be very much."""
+        if self._packed is None or (end is not None and self._unpacked >= end):
+            return
+        buffer = memoryview(bytearray(_UNPACKED_BYTES))
+        while end is None or self._unpacked < end:
+            got = self._packed.readinto(buffer)
+            if not got:
+                self._packed = None
+                return
+            self._file.write(buffer[:got])
+            self._unpacked += got
 
 
 class _Stream:

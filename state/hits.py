@@ -1,5 +1,6 @@
 """What threads hold of what is looked for, by reading the messages that may."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Final
 import orjson
 
 from rollout.documents import head_of, places_of
-from rollout.errors import RolloutError
+from rollout.errors import SHORTAGES, RolloutError
 from rollout.history import Find
 from rollout.letters import Matcher, Term, fold
 from rollout.spoken import Message, read_messages, read_spoken
 from state.candidates import match_of
-from state.errors import Malformed
+from state.errors import Malformed, SystemRefuses
 from state.listing import Row, Steps, rows_steps
 
 _MANY_DOCS: Final = 4
@@ -176,5 +177,7 @@ class Looking:
         return Hit(row, called, kept, matches, files)
 
     def _note(self, row: Row, error: RolloutError | OSError) -> None:
+        if isinstance(error, OSError) and error.errno in SHORTAGES:
+            raise SystemRefuses(os.strerror(error.errno)) from error
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             self.unreadable.add(row["rollout_path"])

@@ -2,13 +2,14 @@
 
 import json
 import struct
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from rollout.compressed import ZstdContent
+from rollout.compressed import Limits, ZstdContent
 from rollout.errors import DamagedCompression, ExpandsTooFar
 from rollout.lines import BadLine, Line, parse_line
 
@@ -36,9 +37,12 @@ def skipped(size: int) -> bytes:
     return struct.pack("<II", 0x184D2A50, size) + b"\0" * size
 
 
-def read(data: bytes) -> tuple[int, DamagedCompression | None]:
+SMALL = Limits(free_bytes=2**22, free_lines=2**10)
+
+
+def read(data: bytes, limits: Limits = SMALL) -> tuple[int, DamagedCompression | None]:
     """How much content comes of it, and what ends it."""
-    stream, buffer, count = ZstdContent(BytesIO(data)), memoryview(bytearray(2**18)), 0
+    stream, buffer, count = ZstdContent(BytesIO(data), limits), memoryview(bytearray(2**14)), 0
     try:
         while got := stream.readinto(buffer):
             count += got
@@ -53,11 +57,11 @@ LONGEST = 2**17
 @pytest.mark.parametrize(
     "bomb",
     [
-        frame(*[block(b"x", LONGEST)] * 8_000, block(b"x", 1, last=True)),
-        frame(*[block(b"\n", LONGEST)] * 100, block(b"\n", 1, last=True)),
-        frame(block(b"\n", LONGEST, last=True)) * 100,
-        frame(block(b"\n", LONGEST, last=True), dictionary=0) * 100,
-        (skipped(0) + frame(block(b"\n", LONGEST, last=True))) * 100,
+        frame(*[block(b"x", LONGEST)] * 400, block(b"x", 1, last=True)),
+        frame(*[block(b"\n", LONGEST)] * 9, block(b"\n", 1, last=True)),
+        frame(block(b"\n", LONGEST, last=True)) * 9,
+        frame(block(b"\n", LONGEST, last=True), dictionary=0) * 9,
+        (skipped(0) + frame(block(b"\n", LONGEST, last=True))) * 9,
     ],
     ids=["one long line", "empty lines", "many frames", "dictionary frames", "skippable frames"],
 )
@@ -67,14 +71,26 @@ def test_a_small_file_expands_so_far_and_no_further(bomb: bytes) -> None:
     assert isinstance(error, ExpandsTooFar)
     assert error.offset == count
     assert str(error).startswith(f"the content expands beyond {count:,} bytes")
-    assert 500_000 < count < 600 * 2**20
+    assert 0 < count < 8 * 2**20
+    assert count < read(bomb, Limits(free_bytes=2**30, free_lines=2**30))[0]
 
 
-def test_what_rollouts_shrink_to_is_read_whole() -> None:
-    line = b'{"timestamp":"2026-11-20T10:%02d:%02d.%03dZ","type":"event_msg","payload":{}}\n'
-    lines = b"".join(line % (n // 60_000, n // 1000 % 60, n % 1000) for n in range(600_000))
+@pytest.mark.parametrize(
+    ("text", "count", "step_ms"),
+    [("", 20_000, 1), ("", 20_000, 1000), ("y\\n" * 13_000, 1_000, 777)],
+    ids=["a line each millisecond", "a line each second", "outputs of yes"],
+)
+def test_what_rollouts_shrink_to_is_read_whole(text: str, count: int, step_ms: int) -> None:
+    lines = BytesIO()
+    with zstandard.ZstdCompressor().stream_writer(lines, closefd=False) as packed:
+        for number in range(count):
+            seconds, ms = divmod(number * step_ms, 1000)
+            time = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{ms:03d}"
+            call = blake2b(b"%d" % number, digest_size=18).hexdigest() if text else ""
+            at = f'{{"timestamp":"2026-11-20T{time}Z","type":"event_msg","payload":'
+            packed.write(f'{at}{{"call_id":"{call}","output":"{text}"}}}}\n'.encode())
 
-    assert read(zstandard.ZstdCompressor().compress(lines)) == (len(lines), None)
+    assert read(lines.getvalue())[1] is None
 
 
 def test_a_frame_may_not_ask_for_more_memory_than_is_usual() -> None:
@@ -111,7 +127,7 @@ def bombed(tmp_path: Path) -> Inside:
     home = tmp_path / "home"
     write_rollout(home, 1, "of the other thread")
     path = write_rollout(home, 2, "of the bomb")
-    data = path.read_bytes() + b"\n" * 2**20 + content(user("at the very end"))
+    data = path.read_bytes() + b"\n" * 300_000 + content(user("at the very end"))
     path.with_name(f"{path.name}.zst").write_bytes(zstandard.ZstdCompressor().compress(data))
     path.unlink()
     return Inside(home, tmp_path)
@@ -136,3 +152,4 @@ def test_a_bomb_is_shown_up_to_there_and_wholly_when_that_is_asked_for(bombed: I
     ran = bombed.run("export", thread_id(2), "--force")
     assert "at the very end" in ran.out
     assert "expands beyond" not in ran.err
+    assert "cannot be read" not in ran.out

@@ -1,7 +1,7 @@
 """A thread that is opened to be read, and the turns of it that are asked for."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ from cli.list_ import label
 from cli.reading.blocks import Block, Role, block
 from cli.reading.calls import took
 from cli.reading.items import blocks
+from rollout.damage import READ_ALL
 from rollout.dialogue import Dialogue, dialogue_of, open_dialogue
-from rollout.errors import AmbiguousTurn, TurnNotFound
+from rollout.errors import EXPANDS, AmbiguousTurn, TurnNotFound
 from rollout.shapes import Fields
 from rollout.tool_calls import TOOL_CALL
 from rollout.turns import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
@@ -136,7 +137,10 @@ class Reading:
         found += damage.sentences(cut, self.home)
         broken = {damage.place(each, self.home) for each in cut}
         # The damage is one of them.
-        bad = sum(file["bad_lines"] - (file["path"] in broken) for file in self.details["files"])
+        bad = sum(
+            file["bad_lines"] - (file["path"] in broken or _read_on(file))
+            for file in self.details["files"]
+        )
         if bad > 0:
             lines = output.plural(bad, "line")
             found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
@@ -189,6 +193,11 @@ class Reading:
                     yield {"turnId": turn.id, "index": index, "item": self.cleaned(item)}
                 else:
                     index += 1
+
+
+def _read_on(file: Mapping[str, Any]) -> bool:
+    """Whether a file breaks off for the index alone, as all of it was asked for."""
+    return READ_ALL.get() and EXPANDS in (file["reason"] or "")
 
 
 def _with_calls(
