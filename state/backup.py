@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from state.engine import BUSY_TIMEOUT_S, open_database, translated
+from state.engine import BUSY_TIMEOUT_S, open_database, room, translated
 from state.errors import IndexDamaged, NoBackup
 from state.facts import put_facts, read_facts
 from state.lock import locked
@@ -37,6 +37,7 @@ def back_up(index: Path, *, whole: bool = True) -> Path | None:
     try:
         _remove(unfinished)
         with (
+            room(index, index.stat().st_size),
             translated(index),
             closing(sqlite3.connect(index, timeout=BUSY_TIMEOUT_S)) as source,
             closing(sqlite3.connect(unfinished)) as copy,

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import resource
+import shutil
 import sqlite3
 import time
 import traceback
@@ -372,6 +373,19 @@ def translated(path: Path) -> Iterator[None]:
         if translation is None:
             raise
         raise _heeding(translation, error) from error
+
+
+@contextmanager
+def room(path: Path, needed: int) -> Iterator[None]:
+    """Tell of a full disk at the place of an index how much of it was needed, and was free."""
+    free = shutil.disk_usage(path.parent).free
+    try:
+        yield
+    except IndexNotWritable as error:
+        if not error.reason.endswith("is full"):
+            raise
+        told = f"{error.reason}: {needed:,} bytes are needed, {free:,} were free"
+        raise IndexNotWritable(path, told) from error
 
 
 def _heeding(translation: StateError, error: BaseException) -> BaseException:

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from state.ask import check_is_index
-from state.engine import BUSY_TIMEOUT_S, translated
+from state.engine import BUSY_TIMEOUT_S, room, translated
 from state.errors import IndexMissing
 
 
@@ -22,7 +22,7 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
     if not path.exists():
         raise IndexMissing(path)
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    with translated(path):
+    with room(path, _bytes(path)), translated(path):
         connecting = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)
         with closing(connecting) as connection:
             check_is_index(path, connection)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from cli.errors import outcome
+from rollout.letters import terms_of
+from rollout.raw import raw_many
 from state import extractor
+from state.engine import room
 from state.errors import FileUnusable, IndexNotWritable, SystemRefuses
 from state.extractor import worker_pool
 
@@ -114,3 +117,28 @@ def test_a_home_that_is_a_loop_of_links_is_none(tmp_path: Path) -> None:
     ran = Inside(tmp_path / "loop", tmp_path).run("list", status=None)
 
     assert ran.status in (3, 7)
+
+
+def test_too_few_descriptors_are_no_fault_of_a_thread(tmp_path: Path) -> None:
+    path = write_rollout(tmp_path, 1).relative_to(tmp_path).as_posix()
+    terms = list(terms_of("words"))
+    raw_many(str(tmp_path), [path], terms, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            raw_many(str(tmp_path), [path], terms, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_full_disk_is_told_with_the_room_that_is_needed(tmp_path: Path) -> None:
+    full = IndexNotWritable(tmp_path / "i", "database or disk is full")
+    with (
+        pytest.raises(IndexNotWritable, match=r"is full: 7,000 bytes are needed, [\d,]+ "),
+        room(tmp_path / "i", 7_000),
+    ):
+        raise full
+
+    with pytest.raises(IndexNotWritable, match=r"denied$"), room(tmp_path / "i", 7_000):
+        raise IndexNotWritable(tmp_path / "i", "Permission denied")
