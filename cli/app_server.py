@@ -1,11 +1,13 @@
 """``threadkeep app-server``: Codex's app-server protocol for stored threads."""
 
 import asyncio
+import errno
 import gc
 import logging
 import os
 import resource
 import signal
+import socket
 import stat
 import sys
 import threading
@@ -34,6 +36,9 @@ _MOMENT_S: Final = 0.2
 _DESCRIPTORS: Final = 8192
 _WAITING: Final = 1024
 """Clients that may wait to be let in; more are refused by the system."""
+_AT_ONCE: Final = 16
+"""Clients that are let in before what the others want is seen to: a crowd that comes and leaves is
+let in no faster than it is seen off."""
 _log = logging.getLogger("threadkeep.server")
 Serve = Callable[[Service], Coroutine[Any, Any, None]]
 
@@ -194,13 +199,22 @@ async def _serve_unix(service: Service, path: Path) -> None:
 
 async def _listen(path: Path, connected: Callable[..., None]) -> None:
     """Take clients at ``path`` until cancelled, or until the socket is not there any more."""
+    listening = socket.socket(socket.AF_UNIX)
     mask = os.umask(0o177)  # for its owner only
     try:
-        server = await asyncio.start_unix_server(connected, path, backlog=_WAITING)
-    except FileNotFoundError:
-        raise typer.BadParameter(f"there is no folder {path.parent} for a socket") from None
+        listening.bind(os.fspath(path))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise typer.BadParameter(f"a server listens on {path} already") from None
+        if error.errno == errno.ENOENT:
+            text = f"there is no folder {path.parent} for a socket"
+            raise typer.BadParameter(text) from None
+        raise
     finally:
         os.umask(mask)
+    server = await asyncio.start_unix_server(connected, sock=listening, backlog=_AT_ONCE)
+    listening.listen(_WAITING)  # asyncio has one number for both
     ours = path.stat().st_ino
     output.say(f"Listening on unix://{path}")
     try:

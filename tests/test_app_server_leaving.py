@@ -29,6 +29,8 @@ from .leaving import Figures, crowd, leave_stdio, on_socket, on_websocket, param
 COUNT = 40
 KEPT = 8
 """Descriptors that SQLite may keep for its next connections, and threads of a pool."""
+MOST_LEAVING = 1_000
+"""Descriptors of clients that have left, and are not seen off yet, however many come."""
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
@@ -113,6 +115,7 @@ def left_by_crowds(cli: Cli, server: Server, send: Any, clients: int) -> Figures
     before = Figures.of(pid)
     for method, params in all_methods(cli).items():
         crowd(send, method, params, clients)
+        assert Figures.of(pid).descriptors < before.descriptors + MOST_LEAVING
     left_as_before(pid, before)
     assert Figures.of(pid).kb < before.kb + 60_000
     soon(lambda: quiet(pid))
