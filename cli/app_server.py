@@ -135,10 +135,15 @@ class _End:
     def force(self) -> None:
         """End now, whatever goes on: as by a kill, after which nothing is lost that anybody was
         told is done."""
-        telling = threading.Thread(target=self.tell, kwargs={"forced": True}, daemon=True)
+        telling = threading.Thread(target=self._tell_forced, daemon=True)
         telling.start()
         telling.join(_MOMENT_S)  # nobody may read the log
         os._exit(errors.OK)
+
+    def _tell_forced(self) -> None:
+        self.tell(forced=True)
+        for handler in logging.getLogger().handlers:
+            handler.flush()
 
 
 async def _until_ended(places: Places, program: Program, serve: Serve, end: _End) -> None:

@@ -4,6 +4,9 @@ import json
 import logging
 import os
 import sys
+import threading
+from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -20,6 +23,9 @@ MOST_BYTES: Final = 10 * 2**20
 """Of one file; then it is renamed, and a new one begun."""
 KEPT_FILES: Final = 4
 """Renamed files beside it, the newest first: ``FILE.1`` to ``FILE.4``."""
+MOST_WAITING: Final = 10_000
+"""Records of a server that nobody has read yet; more are left out."""
+_MOMENT_S: Final = 0.2
 _OURS: Final = "threadkeep"
 _LEVELS: Final = {
     "off": logging.CRITICAL + 10,
@@ -33,9 +39,10 @@ _LEVELS: Final = {
 _NAMES: Final = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
 
 
-def begin(levels: str | None, file: Path | None) -> None:
+def begin(levels: str | None, file: Path | None, *, waits: bool = True) -> None:
     """Have all that is logged from now on go to stderr, and to ``file`` as well: by ``levels``
-    (see :func:`levels_of`), or else by those in ``RUST_LOG``.
+    (see :func:`levels_of`), or else by those in ``RUST_LOG``. ``waits``: for a reader of stderr
+    that is not ready.
 
     Raises:
         FileUnusable: the file cannot be written.
@@ -43,7 +50,7 @@ def begin(levels: str | None, file: Path | None) -> None:
     """
     as_json = os.environ.get("LOG_FORMAT") == "json"
     wanted = {_OURS: logging.INFO if as_json or file else logging.WARNING} | _wanted(levels)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr) if waits else _Aside()]
     handlers[0].setFormatter(_JsonLines() if as_json else logging.Formatter(_WORDS))
     if file is not None:
         handlers.append(_opened(file))
@@ -121,6 +128,52 @@ class _JsonLines(logging.Formatter):
             },
             default=str,
         )
+
+
+class _Aside(logging.Handler):
+    """Has another thread write to stderr: it may wait for ever where nobody reads that, as of a
+    server that an editor started. Of the records that are too many then the newest are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: deque[bytes] = deque()
+        self._some = threading.Condition()
+        self._left_out = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._some:
+            if len(self._waiting) < MOST_WAITING:
+                self._waiting.append(self._line(record))
+                self._some.notify_all()
+            else:
+                self._left_out += 1
+
+    def flush(self) -> None:
+        """Wait a moment for all to be read."""
+        with self._some:
+            self._some.wait_for(lambda: not self._waiting, _MOMENT_S)
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+    def _write(self) -> None:
+        while True:
+            with self._some:
+                self._some.wait_for(lambda: self._waiting)
+                rest = self._waiting[0]
+            with suppress(OSError):  # a log that cannot be written ends nothing
+                while rest:  # not by sys.stderr: no lock is held that the end would wait for
+                    rest = rest[os.write(2, rest) :]
+            with self._some:
+                self._waiting.popleft()
+                if self._left_out and not self._waiting:
+                    text = "%d records were left out here: nobody read the log"
+                    lost = (self._left_out,)
+                    told = logging.LogRecord(_OURS, logging.WARNING, __file__, 0, text, lost, None)
+                    self._waiting.append(self._line(told))
+                    self._left_out = 0
+                self._some.notify_all()
 
 
 class _LogFile(RotatingFileHandler):

@@ -216,5 +216,5 @@ def app_server(
         return int(root.main([*where, *args], "threadkeep", standalone_mode=False) or 0)
 
     serve = command.server_of(listen, here)
-    logs.begin(log_level, log_file)
+    logs.begin(log_level, log_file, waits=False)
     raise typer.Exit(command.run(here, program, serve))

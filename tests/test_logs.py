@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,45 @@ def test_a_file_is_bounded_and_its_owners(
     assert "number 399" in capsys.readouterr().err
     with pytest.raises(FileUnusable):
         logs.begin(None, tmp_path / "no" / "log")
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_of_records_that_nobody_reads_the_newest_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "MOST_WAITING", 3)
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    reader, writer = os.pipe()
+    usual = os.dup(2)
+    os.dup2(writer, 2)
+    try:
+        logs.begin(None, None, waits=False)
+        log = logging.getLogger("threadkeep")
+        log.info("x" * 2**20)  # longer than a pipe is
+        for number in range(5):
+            log.info("number %d", number)
+        [waiting] = logging.getLogger().handlers
+        threading.Thread(target=waiting.flush).start()
+        with open(reader, "rb") as lines:
+            read = [json.loads(next(lines))["fields"]["message"] for _ in range(4)]
+    finally:
+        os.dup2(usual, 2)
+        os.close(usual)
+        os.close(writer)
+    assert read[1:3] == ["number 0", "number 1"]
+    assert read[3] == "3 records were left out here: nobody read the log"
+
+
+def test_a_server_whose_log_nobody_reads_goes_on(cli: Cli) -> None:
+    with Server(cli, env={"THREADKEEP_LOG": "debug", "LOG_FORMAT": "json"}) as server:
+        client = server.client.begin()
+        for _ in range(200):
+            client.call("thread/list", limit=1)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+        assert server.process.stderr
+        # Nearly what a pipe takes: so there was more.
+        assert len(server.process.stderr.read()) > 55_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, None])
