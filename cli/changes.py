@@ -14,6 +14,7 @@ from cli.options import (
     YesOption,
     places,
 )
+from state.place import check_current_folder
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -188,6 +189,8 @@ def dump(
     """Write what was set by hand (names, relinked folders) as lines of text."""
     from cli import facts
 
+    if file is not None:
+        check_current_folder(file)
     raise typer.Exit(facts.run_dump(places(context), file, as_json=as_json))
 
 

@@ -24,6 +24,8 @@ def places_of(home: Path | None, database: Path | None) -> Places:
         FolderUnknown: one begins with ``~``, and the folder of that user is not known.
         InvalidFolder: one is relative, and the current folder has been removed.
     """
+    if os.environ.get("HOME") == "":
+        del os.environ["HOME"]  # it names no folder: what the system knows of the user counts
     home = _absolute(home or Path("~/.codex"))
     if database is None:
         state = os.environ.get("XDG_STATE_HOME", "")

@@ -17,7 +17,7 @@ from cli.options import (
 )
 from cli.places import Places
 from rollout.damage import however_far
-from state.place import journal_path
+from state.place import check_current_folder, journal_path
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -186,6 +186,7 @@ def _check_target(here: Places, target: Path | None, *, folder: bool = False) ->
     file, nor the ``folder`` that is named."""
     if target is None:
         return
+    check_current_folder(target)
     if not target.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {target.parent}: make it first")
     real, home, index = (Path(os.path.realpath(path)) for path in (target, here.home, here.index))

@@ -197,6 +197,19 @@ def absolute_folder(folder: str) -> str:
         raise no_current_folder(folder) from None
 
 
+def check_current_folder(path: Path) -> None:
+    """See that a path means something.
+
+    Raises:
+        InvalidFolder: it is relative, and the current folder has been removed.
+    """
+    if not path.is_absolute():
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            raise no_current_folder(str(path)) from None
+
+
 def no_current_folder(path: str) -> "InvalidFolder":
     """That a relative path means nothing, as there is no current folder any more."""
     from state.errors import InvalidFolder  # not on the quickest path, which comes through here

@@ -194,7 +194,7 @@ def test_the_next_ordinal_follows_the_last_line_that_can_be_read(tmp_path: Path)
 
 
 def test_a_compressed_rollout_becomes_a_plain_one(tmp_path: Path) -> None:
-    content = b'{"a":1}\n' * 100_000
+    content = b"".join(b'{"a":%d}\n' % number for number in range(100_000))
     compressed = tmp_path / "r.jsonl.zst"
     compressed.write_bytes(zstandard.ZstdCompressor().compress(content))
     compressed.chmod(0o600)
