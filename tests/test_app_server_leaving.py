@@ -109,11 +109,23 @@ def all_methods(cli: Cli) -> dict[str, dict[str, Any]]:
     return asked
 
 
-def left_by_crowds(cli: Cli, server: Server, send: Any, clients: int) -> Figures:
+PARTS = 4
+"""Of all methods, so that no test takes minutes more than it may."""
+CROWDS = [
+    (20, slice(None)),
+    *(pytest.param(1_000, slice(at, None, PARTS), marks=pytest.mark.full) for at in range(PARTS)),
+]
+
+
+def left_by_crowds(cli: Cli, server: Server, send: Any, clients: int, part: slice) -> Figures:
     """The figures after clients that left in the middle of each method; they are as before."""
     pid = server.process.pid
+    asked = list(all_methods(cli).items())[part]
+    for method, params in asked:
+        crowd(send, method, params, 2)  # what it loads and opens once, it keeps
+    soon(lambda: quiet(pid))
     before = Figures.of(pid)
-    for method, params in all_methods(cli).items():
+    for method, params in asked:
         crowd(send, method, params, clients)
         assert Figures.of(pid).descriptors < before.descriptors + MOST_LEAVING
     left_as_before(pid, before)
@@ -189,24 +201,25 @@ def test_a_change_whose_client_leaves_is_told_to_the_others(
         assert other.call("thread/list", archived=True)["data"][0]["id"] == thread_id(1)
 
 
-@pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.full)])
-def test_clients_that_leave_a_socket_leave_nothing(clients: int, cli: Cli, server: Server) -> None:
+@pytest.mark.parametrize(("clients", "part"), CROWDS)
+def test_clients_that_leave_a_socket_leave_nothing(
+    clients: int, part: slice, cli: Cli, server: Server
+) -> None:
     client = ready(cli, server)
     for method, params in all_methods(cli).items():
         if method not in ("threadkeep/command", "threadkeep/changes", "thread/delete"):
             client.answer(client.ask(method, **params))
-    left_by_crowds(cli, server, on_socket(place_of(cli)), clients)
+    left_by_crowds(cli, server, on_socket(place_of(cli)), clients, part)
     assert client.call("thread/list")["data"]
 
 
-@pytest.mark.parametrize("clients", [20, pytest.param(1_000, marks=pytest.mark.full)])
-def test_clients_that_leave_a_websocket_leave_nothing(clients: int, cli: Cli) -> None:
+@pytest.mark.parametrize(("clients", "part"), CROWDS)
+def test_clients_that_leave_a_websocket_leave_nothing(clients: int, part: slice, cli: Cli) -> None:
     with Server(cli, "--listen", "ws://127.0.0.1:0") as server:
         assert server.process.stderr
         url = server.process.stderr.readline().decode().split()[-1]
         send = on_websocket(url)
-        crowd(send, "thread/search", {"searchTerm": "the"}, 20)
-        left_by_crowds(cli, server, send, clients)
+        left_by_crowds(cli, server, send, clients, part)
 
 
 @pytest.mark.parametrize("method", ["thread/search", "threadkeep/changes"])
