@@ -144,6 +144,10 @@ async def _check_both(
             structure = list(check_structure(connection, home, index))
         except (*SQLITE_ERRORS, TypeError, ValueError) as error:
             structure = error  # a value of the wrong type, if the database is not sound
+        except BaseException:
+            checking.cancel()
+            await asyncio.wait({checking})  # it reads the copy, which is closed now
+            raise
         return await checking, structure
 
 
