@@ -47,7 +47,7 @@ def run(places: Places, depth: Depth | None, *, limit: int, as_json: bool) -> in
     else:
         report.tell(found, "--limit N shows more")
         output.say(f"{report.summary(found)} ({elapsed:.2f} s)")
-        if not interrupted and not found.clean:
+        if not interrupted and any(each.mend or each.kind.mend for each in found.kept):
             output.say("threadkeep repair shows what it would mend.")
     if interrupted:
         output.say(f"Interrupted. {_how_to_go_on(depth)}")

@@ -7,24 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from rollout.source import SOURCE_KINDS
 from tests.protocol.compare import ABSENT, Difference
 
 from .client import AppServer, Refused
 from .shapes import type_of
 
-_SOURCES: Final = [
-    "cli",
-    "vscode",
-    "exec",
-    "appServer",
-    "subAgent",
-    "subAgentReview",
-    "subAgentCompact",
-    "subAgentThreadSpawn",
-    "subAgentOther",
-    "unknown",
-]
-_ALL: Final = {"modelProviders": [], "sourceKinds": _SOURCES}
+_ALL: Final = {"modelProviders": [], "sourceKinds": [*SOURCE_KINDS]}
 _TERMS: Final = (
     "the answer of the model",
     "a better idea",
@@ -66,7 +55,7 @@ def ask(server: AppServer, threads: Mapping[str, str]) -> Answers:
     pages("thread/list", "archived", **_ALL, archived=True)
     pages("thread/list", "with a term", **_ALL, searchTerm="name")
     for term in _TERMS:
-        pages("thread/search", f"for {term!r}", searchTerm=term, sourceKinds=_SOURCES)
+        pages("thread/search", f"for {term!r}", searchTerm=term, sourceKinds=[*SOURCE_KINDS])
     for id_, name in threads.items():
         one = {"threadId": id_}
         read = partial(server.call, "thread/read", **one, includeTurns=True)
