@@ -13,12 +13,12 @@ from typing import Final
 from rollout.lines import RolloutStream
 
 _BLOCK_BYTES: Final = 8192
-_MOST_BLOCKS: Final = 32
+_MOST_BLOCKS: Final = 64
 
 
 def guard_of(stream: RolloutStream, end: int) -> str:
-    """Checksum of a sample of the bytes before ``end``: of all of them in files of up to 256 KB,
-    else of up to 32 blocks spread over them, and of the last one."""
+    """Checksum of a sample of the bytes before ``end``: of all of them in files of up to 512 KB,
+    else of up to 64 blocks spread over them, and of the last one."""
     number, found = stream.fileno(), 0
     for start, stop in _sample(end):
         found = zlib.crc32(os.pread(number, stop - start, start), found)

@@ -103,7 +103,7 @@ def test_a_changed_middle_is_noticed_by_every_pass(cli: Inside, append: bool) ->
 
 
 def test_other_bytes_of_the_same_number_are_noticed_by_the_time_alone(cli: Inside) -> None:
-    path = thread(cli, bulk=30_000)
+    path = thread(cli, bulk=40_000)
     assert path.stat().st_size > 4 * SAMPLED
     known(cli)
     rewrite(path, unseen=True, append=False)
@@ -111,7 +111,7 @@ def test_other_bytes_of_the_same_number_are_noticed_by_the_time_alone(cli: Insid
 
 
 def test_what_no_sample_shows_is_found_by_the_deep_check(cli: Inside) -> None:
-    path = thread(cli, bulk=30_000)
+    path = thread(cli, bulk=40_000)
     before = known(cli)
     rewrite(path, unseen=True)
     after = known(cli)
@@ -129,7 +129,7 @@ def test_what_no_sample_shows_is_found_by_the_deep_check(cli: Inside) -> None:
 
 
 def test_a_forced_backfill_reads_all_of_a_file_that_has_grown(cli: Inside) -> None:
-    path = thread(cli, bulk=30_000)
+    path = thread(cli, bulk=40_000)
     known(cli)
     rewrite(path, unseen=True)
     cli.run("sync")

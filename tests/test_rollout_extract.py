@@ -316,7 +316,7 @@ def test_of_a_grown_file_of_30_mb_only_the_tail_is_read(tmp_path: Path) -> None:
     append(tmp_path, path, content(tokens(5)))
     start = bytes_read()
     second = go_on(tmp_path, first)
-    assert bytes_read() - start < 600_000  # the sample of the old part, twice
+    assert bytes_read() - start < 1_200_000  # the sample of the old part, twice
     assert second.facts == replace(first.facts, tokens_used=5)
 
 
