@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.place import index_path, no_current_folder
+from state.place import check_current_folder, index_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ def places_of(home: Path | None, database: Path | None) -> Places:
 
 def _absolute(path: Path) -> Path:
     try:
-        return path.expanduser().absolute()
+        path = path.expanduser()
     except RuntimeError:  # as in a container: no HOME, and a user without a name
         from state.errors import FolderUnknown
 
         raise FolderUnknown(path) from None
-    except FileNotFoundError:
-        raise no_current_folder(str(path)) from None
+    check_current_folder(path)
+    return path.absolute()

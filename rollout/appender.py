@@ -64,6 +64,20 @@ def _other_json(envelope: dict[str, Any]) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"
 
 
+def encoded_lines(items: Sequence[Item], first: int | None) -> list[bytes]:
+    """The lines of items, which get their time now, and their ordinals from ``first`` on unless
+    that is None.
+
+    Raises:
+        NotAppendable: one of them cannot be written.
+    """
+    stamp = timestamp()
+    return [
+        encoded(item, stamp, None if first is None else first + number)
+        for number, item in enumerate(items)
+    ]
+
+
 class RolloutAppender:
     """Appends to a file, which is open only while it is written: a process may have a thousand
     of these, and not as many descriptors."""
@@ -99,14 +113,9 @@ class RolloutAppender:
         Raises:
             NotAppendable: one of them cannot be written; none counts.
         """
-        stamp = timestamp()
-        first = self.next_ordinal
-        lines = [
-            encoded(item, stamp, None if first is None else first + number)
-            for number, item in enumerate(items)
-        ]
-        if first is not None:
-            self.next_ordinal = first + len(lines)
+        lines = encoded_lines(items, self.next_ordinal)
+        if self.next_ordinal is not None:
+            self.next_ordinal += len(lines)
         return lines
 
     def taken(self) -> Taken:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from rollout.amend import amended_meta
-from rollout.appender import encoded, last_ordinal, timestamp
+from rollout.appender import encoded, encoded_lines, last_ordinal, timestamp
 from rollout.context import context_items
 from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
@@ -666,14 +666,9 @@ class _Recorder:
             self.source = MemorySource(self._write([item for _, item in self.source.items()]))
 
     def _write(self, items: Sequence[Item]) -> list[Item]:
-        stamp = timestamp()
-        first = self._next_ordinal
-        lines = [
-            encoded(item, stamp, None if first is None else first + number)
-            for number, item in enumerate(items)
-        ]
-        if first is not None:
-            self._next_ordinal = first + len(lines)
+        lines = encoded_lines(items, self._next_ordinal)
+        if self._next_ordinal is not None:
+            self._next_ordinal += len(lines)
         return self.thread.write(b"".join(lines))
 
 

@@ -10,10 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
-
-if TYPE_CHECKING:
-    from state.errors import InvalidFolder
+from typing import Final, TypeVar
 
 DEFAULT_PROVIDER: Final = "openai"
 """What Codex uses when ``config.toml`` names no ``model_provider``."""
@@ -191,30 +188,24 @@ def absolute_folder(folder: str) -> str:
     """
     if is_windows(clean_folder(folder)):
         return folder
-    try:
-        return os.path.abspath(folder)
-    except FileNotFoundError:
-        raise no_current_folder(folder) from None
+    check_current_folder(folder)
+    return os.path.abspath(folder)
 
 
-def check_current_folder(path: Path) -> None:
+def check_current_folder(path: Path | str) -> None:
     """See that a path means something.
 
     Raises:
         InvalidFolder: it is relative, and the current folder has been removed.
     """
-    if not path.is_absolute():
+    if not os.path.isabs(path):
         try:
             os.getcwd()
         except FileNotFoundError:
-            raise no_current_folder(str(path)) from None
+            from state.errors import InvalidFolder  # not on the quickest path, which comes here
 
-
-def no_current_folder(path: str) -> "InvalidFolder":
-    """That a relative path means nothing, as there is no current folder any more."""
-    from state.errors import InvalidFolder  # not on the quickest path, which comes through here
-
-    return InvalidFolder(f"{path!r} is relative, and the current folder has been removed")
+            told = f"{str(path)!r} is relative, and the current folder has been removed"
+            raise InvalidFolder(told) from None
 
 
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
