@@ -24,7 +24,7 @@ from cli.asking import socket_path
 from cli.places import Places
 from cli.server.service import Program, Service
 from cli.server.transports import serve_socket, serve_stdio
-from rollout.scan import check_home
+from rollout.files.scan import check_home
 
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _GLANCE_S: Final = 1.0

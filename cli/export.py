@@ -16,7 +16,7 @@ from cli.reading.thread import Reading, Wanted, opened
 from cli.run import catch_up, read_index
 from cli.saving import saved
 from rollout.errors import RolloutError
-from rollout.lines import BadLine, Line, parse_line
+from rollout.jsonl.reader import BadLine, Line, parse_line
 from rollout.spliced import raw_lines
 from state.change import home_written
 from state.errors import StateError
@@ -131,7 +131,7 @@ def _content(reading: Reading, kind: Kind, redactor: "Redactor | None") -> Itera
 
 
 def _redacted(lines: Iterable[bytes], redactor: "Redactor") -> Iterator[bytes]:
-    from rollout.lines import compact_json
+    from rollout.jsonl.reader import compact_json
 
     for raw in lines:
         item = parse_line(Line(0, raw.rstrip(b"\n")), images=True)

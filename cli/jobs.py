@@ -7,7 +7,7 @@ from pathlib import Path
 from cli import errors, output
 from cli.places import Places
 from cli.run import caught_up_said, with_index
-from rollout.scan import check_home
+from rollout.files.scan import check_home
 from state.index import ThreadIndex
 from state.reindex import reindex
 from state.sync import Counts

@@ -12,7 +12,7 @@ from cli.each import Entry, Error, error_json, find, must_ask, named, status_of,
 from cli.filters import Chosen
 from cli.places import Places
 from cli.run import catch_up, with_index
-from rollout.moving import Group
+from rollout.files.move import Group
 from state.index import ThreadIndex
 from state.moves import Action, Outcome, move_threads
 from state.view import display_name, display_text

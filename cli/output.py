@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout.wanted import check_wanted
+from rollout.files.cancellation import check_wanted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,7 +7,7 @@ from typing import Any
 
 from cli import errors, output, report
 from cli.places import Places
-from rollout.scan import check_home
+from rollout.files.scan import check_home
 from state.backup import backups, undo
 from state.findings import Findings
 from state.plan import Plan

@@ -10,7 +10,7 @@ from typing import TypeVar
 from cli import output
 from cli.places import Places
 from cli.serving import SERVING
-from rollout.scan import check_home
+from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.index import ThreadIndex, open_index
 from state.recovery import copy_index, recover

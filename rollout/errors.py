@@ -13,7 +13,7 @@ RolloutError
 ├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
 
-A bad *line* is data (:class:`rollout.lines.BadLine`), because the file has other lines;
+A bad *line* is data (:class:`rollout.jsonl.reader.BadLine`), because the file has other lines;
 only a file that gives nothing at all is an exception.
 """
 

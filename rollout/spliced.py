@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from rollout.history import Part
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.history.segments import Part
+from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
 
 
 def raw_lines(parts: Sequence[Part]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.wanted import NotWanted, check_wanted, is_wanted
+from rollout.files.cancellation import NotWanted, check_wanted, is_wanted
 from state.engine import translate, translated
 from state.errors import (
     SQLITE_ERRORS,

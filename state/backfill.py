@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from rollout.scan import FoundFile, check_home, scan_home
+from rollout.files.scan import FoundFile, check_home, scan_home
 from state.engine import Database
 from state.extractor import Extractor
 from state.lease import DEFAULT_LEASE_S, Lease, Owner, job_row

@@ -3,9 +3,9 @@
 from contextlib import suppress
 from pathlib import Path
 
-from rollout.history import Find
-from rollout.paths import best_file
-from rollout.scan import scan_home, stat_file
+from rollout.files.layout import best_file
+from rollout.files.scan import scan_home, stat_file
+from rollout.history.segments import Find
 from state.errors import StateError
 from state.index import ThreadIndex
 from state.listing import Steps

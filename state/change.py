@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollout.scan import stat_file
+from rollout.files.scan import stat_file
 from state.errors import FileUnusable, IndexBusy
 from state.index import ThreadIndex
 from state.sync import settle_inputs

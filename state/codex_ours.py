@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from rollout.paths import COMPRESSED_SUFFIX, ROOTS, logical_path
+from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path
 from state.index import ThreadIndex
 from state.schema import rollout_files, threads
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout.extract import Extracted
-from rollout.source import thread_spawn
+from rollout.metadata.extract import Extracted
+from rollout.schema.session_source import thread_spawn
 from state.codex import THREAD_COLUMNS
 from state.codex_ours import Ours, absolute
 from state.extractor import Extractor

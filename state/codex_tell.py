@@ -13,9 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from rollout.moving import Group, Move
-from rollout.paths import is_archived, logical_path, precedence
-from rollout.scan import stat_file
+from rollout.files.layout import is_archived, logical_path, precedence
+from rollout.files.move import Group, Move
+from rollout.files.scan import stat_file
 from state.codex import check_writable
 from state.errors import SQLITE_ERRORS, CodexLocked, CodexSchemaUnknown, CodexUnusable
 from state.rows import OVERRIDDEN

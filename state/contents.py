@@ -1,7 +1,7 @@
 """Check what the index keeps of the messages and turns of threads against what the files say.
 
 Part of the deep check of :mod:`state.verify`. Reading goes on where it ended as long as a sample of
-what was read is as it was (:mod:`rollout.resume`); here every byte is read again.
+what was read is as it was (:mod:`rollout.jsonl.resume`); here every byte is read again.
 """
 
 import sqlite3
@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rollout.documents import Messages, digests, read_digest
-from rollout.extract import Extracted, Unusable
-from rollout.paths import best_file
+from rollout.files.layout import best_file
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.search.documents import Messages, digests, read_digest
 from state import dbcheck
 from state.extractor import Extractor
 from state.findings import ERROR, Finding, Kind

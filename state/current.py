@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollout.extract import Extracted, Unusable, extract_file
-from rollout.fold import BEGINS_ELSEWHERE
-from rollout.names import Named
-from rollout.paths import precedence
-from rollout.scan import FoundFile
+from rollout.files.layout import precedence
+from rollout.files.scan import FoundFile
+from rollout.metadata.extract import Extracted, Unusable, extract_file
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.session_index import Named
 from state.facts import (
     Fact,
     chosen_names,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from rollout.paths import name_time_ms, parse_uuid
+from rollout.files.layout import name_time_ms, parse_uuid
 from state.errors import InvalidCursor
 
 _VERSION: Final = 1

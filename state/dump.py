@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.lines import BadLine, Line, LineReader, RolloutStream
+from rollout.jsonl.reader import BadLine, Line, LineReader, RolloutStream
 from state import rows
 from state.engine import Database, open_database
 from state.errors import BadDump, DumpTooNew, IndexDamaged

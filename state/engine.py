@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from rollout.wanted import check_wanted, is_wanted
+from rollout.files.cancellation import check_wanted, is_wanted
 from state.errors import (
     SQLITE_ERRORS,
     IndexBusy,

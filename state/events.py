@@ -15,8 +15,8 @@ from typing import Final
 
 from watchfiles import Change, awatch
 
-from rollout.names import NAMES_FILE
-from rollout.paths import ROOTS
+from rollout.files.layout import ROOTS
+from rollout.metadata.session_index import NAMES_FILE
 from state.place import home_inputs, on_network_drive
 
 STEP_MS: Final = 100

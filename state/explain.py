@@ -7,9 +7,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rollout.extract import Unusable, extract_file
-from rollout.paths import ROOTS, logical_path, parse_name
-from rollout.scan import stat_file
+from rollout.files.layout import ROOTS, logical_path, parse_name
+from rollout.files.scan import stat_file
+from rollout.metadata.extract import Unusable, extract_file
 from state.codex import codex_database
 from state.current import CurrentThread, Known, read_thread, unreadable_file
 from state.errors import AmbiguousThread, ThreadNotFound

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from rollout.extract import Earlier, Extracted, Unusable
-from rollout.fold import LONGEST_TEXT
-from rollout.worker import extract_many, start_worker
+from rollout.metadata.extract import Earlier, Extracted, Unusable
+from rollout.metadata.reducer import LONGEST_TEXT
+from rollout.metadata.worker import extract_many, start_worker
 from state.workers import Workers
 
 POOL_FROM_FILES: Final = 1000

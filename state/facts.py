@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.fold import ThreadFacts
-from rollout.lines import Line, LineReader, parse_line
-from rollout.names import Named
-from rollout.paths import parse_uuid
-from rollout.persistence import PAGINATED
+from rollout.files.layout import parse_uuid
+from rollout.jsonl.reader import Line, LineReader, parse_line
+from rollout.metadata.reducer import ThreadFacts
+from rollout.metadata.session_index import Named
+from rollout.writing.retention import PAGINATED
 from state import rows
 from state.errors import FileUnusable
 from state.place import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_path, journal_state

@@ -10,9 +10,9 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.extract import Extracted, extract_file
-from rollout.moving import Move
-from rollout.paths import parse_name
+from rollout.files.layout import parse_name
+from rollout.files.move import Move
+from rollout.metadata.extract import Extracted, extract_file
 from state import rows
 from state.index import ThreadIndex
 from state.openings import base_id

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rollout.creation import NewThread, rollout_path
-from rollout.fork import Cut, Fork, plan_fork, write_fork
-from rollout.history import Find, source_meta
-from rollout.names import append_name
-from rollout.persistence import MODES, PAGINATED, Item
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
+from rollout.history.segments import Find, source_meta
+from rollout.metadata.session_index import append_name
+from rollout.writing.fork import Cut, Fork, plan_fork, write_fork
+from rollout.writing.new_thread import NewThread, rollout_path
+from rollout.writing.retention import MODES, PAGINATED, Item
 from state.bases import finder
 from state.change import home_written, name_settled, reread_file
 from state.errors import ThreadArchived, UnsupportedHistory
@@ -123,7 +123,7 @@ def cut_at(last_turn: str | None, before_turn: str | None) -> Cut:
 
 
 def planned(path: Path, thread: NewThread, cut: Cut, find: Find, cwd: str | None) -> Fork:
-    """What the fork is to hold (:func:`rollout.fork.plan_fork`), with its settings those of
+    """What the fork is to hold (:func:`rollout.writing.fork.plan_fork`), with its settings those of
     ``cwd`` if a folder is given."""
     fork = plan_fork(path, thread, cut, find)
     if cwd is None:

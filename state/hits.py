@@ -8,11 +8,11 @@ from typing import Final
 
 import orjson
 
-from rollout.documents import head_of, places_of
 from rollout.errors import SHORTAGES, RolloutError
-from rollout.history import Find
-from rollout.letters import Matcher, Term, fold
-from rollout.spoken import Message, read_messages, read_spoken
+from rollout.history.segments import Find
+from rollout.search.documents import head_of, places_of
+from rollout.search.messages import Message, read_messages, read_spoken
+from rollout.search.normalize import Matcher, Term, fold
 from state.candidates import match_of
 from state.errors import Malformed, SystemRefuses
 from state.listing import Row, Steps, rows_steps

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from rollout.paths import logical_path, parse_name, parse_uuid
-from rollout.scan import AWAY, check_home, stat_file
-from rollout.worker import extract_many
+from rollout.files.layout import logical_path, parse_name, parse_uuid
+from rollout.files.scan import AWAY, check_home, stat_file
+from rollout.metadata.worker import extract_many
 from state import rows
 from state.aliases import ALIASES_SQL, moved_to
 from state.backfill import BackfillStatus, backfill, backfill_status

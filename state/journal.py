@@ -19,11 +19,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from rollout.errors import WriterActive
-from rollout.moving import Group, Move, carry_out, purge, sync_folder, take_back
-from rollout.names import forget_names
-from rollout.paths import ROOTS
-from rollout.scan import stat_file
-from rollout.writer_lock import WriterLock
+from rollout.files.layout import ROOTS
+from rollout.files.move import Group, Move, carry_out, purge, sync_folder, take_back
+from rollout.files.scan import stat_file
+from rollout.files.writer_lock import WriterLock
+from rollout.metadata.session_index import forget_names
 from state import rows
 from state.codex_tell import CODEX_ERRORS, CodexError, codex_told
 from state.engine import Database

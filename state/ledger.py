@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rollout.scan import AWAY, FoundFile
-from rollout.version import EXTRACTOR_VERSION
+from rollout.files.scan import AWAY, FoundFile
+from rollout.metadata.version import EXTRACTOR_VERSION
 
 LEDGER_SQL: Final = (
     "SELECT path, size_bytes, mtime_ns, inode, retry, extractor_version, reason FROM rollout_files"

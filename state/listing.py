@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
-from rollout.paths import parse_uuid
-from rollout.source import SOURCE_KINDS, kinds_selected
-from rollout.wanted import check_wanted
+from rollout.files.cancellation import check_wanted
+from rollout.files.layout import parse_uuid
+from rollout.schema.session_source import SOURCE_KINDS, kinds_selected
 from state.aliases import ALIASES_SQL, origins
 from state.cursor import LAST_ID, Cursor, decode
 from state.errors import InvalidQuery, Malformed
@@ -71,7 +71,7 @@ class Query:
     cursor: str | None = None
     archived: bool = False
     source_kinds: tuple[str, ...] = ()
-    """Of :data:`rollout.source.SOURCE_KINDS`; none named means the interactive ones."""
+    """Of :data:`rollout.schema.session_source.SOURCE_KINDS`; none named means the interactive ones."""
     all_sources: bool = False
     providers: tuple[str, ...] = ()
     cwds: tuple[str, ...] | None = None
@@ -471,7 +471,7 @@ def _is_text(text: str) -> bool:
 
 def folded(text: str) -> str:
     """The form in which titles are searched: without case and accents, as messages are."""
-    from rollout.letters import fold  # lists without a search do not need it
+    from rollout.search.normalize import fold  # lists without a search do not need it
 
     return fold(text)
 

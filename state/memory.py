@@ -14,23 +14,23 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from rollout.amend import amended_meta
-from rollout.appender import encoded, encoded_lines, last_ordinal, timestamp
-from rollout.context import context_items
-from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
-from rollout.extract import Extracted, Progress
-from rollout.fold import BEGINS_ELSEWHERE, LONGEST_TEXT, Fold, start_facts
-from rollout.fork import write_lines
-from rollout.history import SplicedSource, history_parts, source_meta
-from rollout.lines import BadLine, LineReader, MemoryRollout, open_rollout, parse_line
-from rollout.moving import archive_path
-from rollout.paths import parse_name, parse_uuid
-from rollout.persistence import LEGACY, PAGINATED, Item, begins_history, fault_of, persisted
-from rollout.replay import MemorySource, RolloutSource, session_meta
-from rollout.shapes import Fields
-from rollout.source import thread_spawn
-from rollout.thread_turns import fold_parts, outline
+from rollout.files.layout import parse_name, parse_uuid
+from rollout.files.move import archive_path
+from rollout.history.model_context import context_items
+from rollout.history.segments import SplicedSource, history_parts, source_meta
+from rollout.history.thread import fold_parts, outline
+from rollout.jsonl.reader import BadLine, LineReader, MemoryRollout, open_rollout, parse_line
+from rollout.jsonl.sources import MemorySource, RolloutSource, session_meta
+from rollout.metadata.extract import Extracted, Progress
+from rollout.metadata.reducer import BEGINS_ELSEWHERE, LONGEST_TEXT, Fold, start_facts
+from rollout.schema.session_source import thread_spawn
+from rollout.schema.strict import Fields
+from rollout.writing.amend import amended_meta
+from rollout.writing.appender import encoded, encoded_lines, last_ordinal, timestamp
+from rollout.writing.fork import write_lines
+from rollout.writing.new_thread import NewThread, first_line, rollout_path
+from rollout.writing.retention import LEGACY, PAGINATED, Item, begins_history, fault_of, persisted
 from state.edit import (
     GIT_FIELDS,
     Changed,
@@ -224,7 +224,7 @@ class MemoryStore:
         self, thread_id: str, work: Callable[[Iterator[Fields]], Result]
     ) -> Result:
         """What ``work``, called in a thread, makes of the response items that a model is shown
-        when the thread goes on (:func:`rollout.context.context_items`).
+        when the thread goes on (:func:`rollout.history.model_context.context_items`).
 
         Raises:
             HistoryIncomplete, HistoryUnknown: they cannot be read.

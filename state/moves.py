@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from rollout.errors import RolloutError, WriterActive
-from rollout.moving import Group, Move, archive_path, in_the_way, session_path, trash_folder
-from rollout.paths import is_archived
-from rollout.writer_lock import WriterLock
+from rollout.files.layout import is_archived
+from rollout.files.move import Group, Move, archive_path, in_the_way, session_path, trash_folder
+from rollout.files.writer_lock import WriterLock
 from state.change import home_written
 from state.codex import codex_database
 from state.codex_tell import CodexError, refusal

@@ -13,8 +13,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.fold import BEGINS_ELSEWHERE
-from rollout.paths import best_file, parse_name, parse_uuid, precedence
+from rollout.files.layout import best_file, parse_name, parse_uuid, precedence
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from state.listing import Facet, Steps
 from state.rows import forget_titles, search_text, write_titles
 

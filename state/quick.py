@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rollout.scan import check_home, scan_home, stat_file
+from rollout.files.scan import check_home, scan_home, stat_file
 from state.errors import SQLITE_ERRORS
 from state.ledger import LEDGER_SQL, compare
 from state.listing import (

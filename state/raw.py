@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final
 
 from rollout.damage import Damage
-from rollout.letters import Term
-from rollout.raw import RawHits, raw_many
+from rollout.search.grep import RawHits, raw_many
+from rollout.search.normalize import Term
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import LARGEST_PAGE, Query, Row

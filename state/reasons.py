@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rollout.fold import SEEN_BARE_META
-from rollout.paths import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
-from rollout.picker import HISTORY_MODES, HeadMeta, read_head
-from rollout.source import INTERACTIVE_KINDS
+from rollout.files.layout import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
+from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
+from rollout.metadata.reducer import SEEN_BARE_META
+from rollout.schema.session_source import INTERACTIVE_KINDS
 from state.listing import Facet, Row
 from state.place import cwd_key, spellings
 from state.store import role

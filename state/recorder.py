@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.amend import amended_meta
-from rollout.appender import RolloutAppender, encoded
 from rollout.errors import RolloutError
-from rollout.persistence import Item, begins_history, persisted
-from rollout.replay import FileSource, MemorySource, RolloutSource
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
+from rollout.jsonl.sources import FileSource, MemorySource, RolloutSource
+from rollout.writing.amend import amended_meta
+from rollout.writing.appender import RolloutAppender, encoded
+from rollout.writing.retention import Item, begins_history, persisted
 from state.errors import RecorderClosed, RecorderFailed
 from state.workers import Workers
 

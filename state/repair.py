@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.scan import stat_file
+from rollout.files.scan import stat_file
 from state import rows, verify
 from state.backup import back_up
 from state.engine import BUSY_TIMEOUT_S, Database, translated

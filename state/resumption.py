@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rollout.appender import last_ordinal, plain_file
 from rollout.errors import NotAppendable, RolloutError
-from rollout.history import Find, SplicedSource, history_parts, source_meta
-from rollout.paths import logical_path, parse_uuid, precedence
-from rollout.persistence import LEGACY, MODES, PAGINATED
-from rollout.replay import FileSource, RolloutSource, session_meta
-from rollout.scan import FoundFile, scan_home
+from rollout.files.layout import logical_path, parse_uuid, precedence
+from rollout.files.scan import FoundFile, scan_home
+from rollout.history.segments import Find, SplicedSource, history_parts, source_meta
+from rollout.jsonl.sources import FileSource, RolloutSource, session_meta
+from rollout.writing.appender import last_ordinal, plain_file
+from rollout.writing.retention import LEGACY, MODES, PAGINATED
 from state.errors import UnsupportedHistory
 from state.subject import id_in_name
 

@@ -11,8 +11,10 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.extract import Earlier, Extracted, Progress
-from rollout.fold import (
+from rollout.files.layout import is_archived, parse_name
+from rollout.jsonl.reader import BadLine
+from rollout.metadata.extract import Earlier, Extracted, Progress
+from rollout.metadata.reducer import (
     BEGINS_ELSEWHERE,
     FACT_NAMES,
     LONGEST_TEXT,
@@ -21,11 +23,9 @@ from rollout.fold import (
     complete_facts,
     fact_values,
 )
-from rollout.lines import BadLine
-from rollout.paths import is_archived, parse_name
-from rollout.persistence import PAGINATED
-from rollout.source import source_kind, thread_spawn
-from rollout.version import EXTRACTOR_VERSION
+from rollout.metadata.version import EXTRACTOR_VERSION
+from rollout.schema.session_source import source_kind, thread_spawn
+from rollout.writing.retention import PAGINATED
 from state.listing import Facet, folded
 from state.place import INPUTS_KEY, cwd_key
 from state.schema import (

@@ -16,8 +16,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.documents import Documents, Thread, head_of, read_documents, read_many
-from rollout.spoken import Earlier
+from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
+from rollout.search.messages import Earlier
 from state.bases import finder
 from state.errors import LeaseHeld, LeaseLost
 from state.extractor import POOL_FROM_FILES, worker_pool

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from rollout.fold import BEGINS_ELSEWHERE
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from state.revision import HEAD
 
 __all__ = ["HEAD", "metadata"]

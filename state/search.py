@@ -13,8 +13,8 @@ from typing import Final
 
 import orjson
 
-from rollout.history import Find
-from rollout.letters import Term
+from rollout.history.segments import Find
+from rollout.search.normalize import Term
 from state.candidates import CHUNK, Walk, candidate_steps
 from state.cursor import Cursor, decode
 from state.errors import InvalidQuery, NothingToFind

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from rollout.errors import RolloutError
-from rollout.letters import Matcher
-from rollout.snippets import Snippet, snippet
-from rollout.spoken import history_messages
-from rollout.thread_turns import with_talk
+from rollout.history.thread import with_talk
+from rollout.search.messages import history_messages
+from rollout.search.normalize import Matcher
+from rollout.search.snippet import Snippet, snippet
 from state.bases import finder
 from state.errors import IndexBusy, StateError
 from state.hits import Hit

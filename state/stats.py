@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rollout.turn_counts import TurnCount, turn_counts
+from rollout.history.count import TurnCount, turn_counts
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import LARGEST_PAGE, Query, Row

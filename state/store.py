@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.extract import Extracted, Unusable
-from rollout.fold import BEGINS_ELSEWHERE
-from rollout.names import Named
-from rollout.paths import Precedence, parse_name, precedence
-from rollout.scan import FoundFile
-from rollout.version import EXTRACTOR_VERSION
+from rollout.files.layout import Precedence, parse_name, precedence
+from rollout.files.scan import FoundFile
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.session_index import Named
+from rollout.metadata.version import EXTRACTOR_VERSION
 from state import rows
 from state.facts import chosen_names, facts_about, newer_names, overrides_of, told_name
 from state.openings import ids_in, settle_openings

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import orjson
 
-from rollout.lines import BadLine, LineReader, parse_line
-from rollout.names import NAMES_FILE, Named, read_names
-from rollout.paths import Precedence, is_archived, parse_name, parse_uuid, precedence
-from rollout.scan import AWAY, scan_home
-from rollout.source import thread_spawn
+from rollout.files.layout import Precedence, is_archived, parse_name, parse_uuid, precedence
+from rollout.files.scan import AWAY, scan_home
+from rollout.jsonl.reader import BadLine, LineReader, parse_line
+from rollout.metadata.session_index import NAMES_FILE, Named, read_names
+from rollout.schema.session_source import thread_spawn
 from state.dbcheck import damaged
 from state.errors import SQLITE_ERRORS
 from state.facts import Alias, Fact, Setting, chosen_names, newer_names, newest, read_facts

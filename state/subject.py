@@ -9,8 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from rollout.names import Named
-from rollout.paths import COMPRESSED_SUFFIX, ROOTS, logical_path, parse_name, parse_uuid
+from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path, parse_name, parse_uuid
+from rollout.metadata.session_index import Named
 from state.index import ThreadIndex, below, from_here
 from state.ledger import Changes
 from state.listing import folded

@@ -13,9 +13,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.extract import Extracted, Unusable
-from rollout.names import read_names
-from rollout.scan import FoundFile, scan_home, stat_file
+from rollout.files.scan import FoundFile, scan_home, stat_file
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.session_index import read_names
 from state import rows
 from state.engine import Database
 from state.errors import FileUnusable

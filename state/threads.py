@@ -12,18 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from rollout.appender import RolloutAppender, timestamp
-from rollout.bare import BARE
-from rollout.context import context_items
-from rollout.creation import NewThread, first_line, rollout_path
 from rollout.errors import NotAppendable, WriterActive
-from rollout.paths import is_archived, logical_path, parse_uuid
-from rollout.persistence import LEGACY, PAGINATED, Item, fault_of
-from rollout.replay import MemorySource, RolloutSource
-from rollout.scan import check_home, stat_file
-from rollout.shapes import Fields
-from rollout.thread_turns import outline
-from rollout.writer_lock import LOCKS, WriterLock
+from rollout.files.layout import is_archived, logical_path, parse_uuid
+from rollout.files.scan import check_home, stat_file
+from rollout.files.writer_lock import LOCKS, WriterLock
+from rollout.history.bare import BARE
+from rollout.history.model_context import context_items
+from rollout.history.thread import outline
+from rollout.jsonl.sources import MemorySource, RolloutSource
+from rollout.schema.strict import Fields
+from rollout.writing.appender import RolloutAppender, timestamp
+from rollout.writing.new_thread import NewThread, first_line, rollout_path
+from rollout.writing.retention import LEGACY, PAGINATED, Item, fault_of
 from state.bases import finder
 from state.change import home_written
 from state.edit import Changed, set_git_info, set_memory_mode, set_name
@@ -237,7 +237,7 @@ class ThreadStore:
         self, thread_id: str, work: Callable[[Iterator[Fields]], Result]
     ) -> Result:
         """What ``work`` makes of the response items that a model is shown when the thread goes on
-        (:func:`rollout.context.context_items`): ``list`` collects them. It is called in a thread,
+        (:func:`rollout.history.model_context.context_items`): ``list`` collects them. It is called in a thread,
         and they are read from the files as it takes them. A live thread without a file gets it.
 
         Raises:

@@ -8,8 +8,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from rollout.paths import ROOTS, logical_path, parse_name
-from rollout.scan import FoundFile, stat_file
+from rollout.files.layout import ROOTS, logical_path, parse_name
+from rollout.files.scan import FoundFile, stat_file
 from state import rows
 from state.engine import Database
 from state.ledger import Ledger, compare

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.names import NAMES_FILE, Named
+from rollout.metadata.session_index import NAMES_FILE, Named
 from state.snapshot import snapshot
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollout.persistence import LEGACY
-from rollout.shapes import Fields
-from rollout.thread_items import ItemReader, View
-from rollout.turns import Turn
+from rollout.history.item_reader import ItemReader, View
+from rollout.history.turn import Turn
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY
 from state.errors import InvalidQuery
 from state.turn_folds import Folded
 from state.turn_pages import (

@@ -1,7 +1,7 @@
 """The turns of one thread as its files were at some moment, and whether they still are.
 
 What was found in the first bytes of a file stays true as long as only lines are added behind
-them: see :mod:`rollout.resume`. A file as it was has nothing new; one that has only grown has new
+them: see :mod:`rollout.jsonl.resume`. A file as it was has nothing new; one that has only grown has new
 lines to look at. Any other one (rewritten in its place, shrunk or replaced) is folded anew.
 """
 
@@ -12,20 +12,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from rollout.anchors import Anchor
-from rollout.bare import BARE, BareFold
 from rollout.damage import Damage
-from rollout.history import Part
-from rollout.legacy_turns import LegacyFold
-from rollout.lines import BadLine, Line, parse_line
-from rollout.paginated_turns import PaginatedFold
-from rollout.paths import COMPRESSED_SUFFIX
-from rollout.persistence import LEGACY
-from rollout.resume import guard_of
-from rollout.shapes import Fields
-from rollout.tail import tail
-from rollout.thread_turns import AnyFold, Outline, ThreadTurns, fold_part
-from rollout.turns import Turn
+from rollout.files.layout import COMPRESSED_SUFFIX
+from rollout.history.bare import BARE, BareFold
+from rollout.history.item_refs import Anchor
+from rollout.history.legacy import LegacyFold
+from rollout.history.paginated import PaginatedFold
+from rollout.history.segments import Part
+from rollout.history.tail import tail
+from rollout.history.thread import AnyFold, Outline, ThreadTurns, fold_part
+from rollout.history.turn import Turn
+from rollout.jsonl.reader import BadLine, Line, parse_line
+from rollout.jsonl.resume import guard_of
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY
 
 Pause = Callable[[], None]
 
@@ -44,7 +44,7 @@ class Seen:
     end: int
     """How many bytes of its content were folded, whole lines."""
     guard: str
-    """See :func:`rollout.resume.guard_of`; empty if the file is compressed."""
+    """See :func:`rollout.jsonl.resume.guard_of`; empty if the file is compressed."""
 
     def is_same(self) -> bool:
         """Whether the file is as it was."""

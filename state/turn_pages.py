@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from rollout.anchors import Anchor, key_of
-from rollout.persistence import PAGINATED
-from rollout.turns import Turn
-from rollout.wire import UNKNOWN
+from rollout.history.item_refs import Anchor, key_of
+from rollout.history.turn import Turn
+from rollout.items.thread_item import UNKNOWN
+from rollout.writing.retention import PAGINATED
 from state.errors import AnchorNotFound, CursorAstray, InvalidCursor
 from state.turn_folds import Folded
 

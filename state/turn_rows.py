@@ -15,12 +15,12 @@ from typing import Any, Final, overload
 
 import sqlalchemy as sa
 
-from rollout.anchors import Anchors, Place
-from rollout.history import Part
-from rollout.persistence import PAGINATED
-from rollout.shapes import Fields
-from rollout.thread_turns import AnyFold, Outline, ThreadTurns
-from rollout.turns import Turn
+from rollout.history.item_refs import Anchors, Place
+from rollout.history.segments import Part
+from rollout.history.thread import AnyFold, Outline, ThreadTurns
+from rollout.history.turn import Turn
+from rollout.schema.strict import Fields
+from rollout.writing.retention import PAGINATED
 from state.engine import Database
 from state.listing import Steps
 from state.schema import threads, turn_folds, turns
@@ -28,7 +28,7 @@ from state.turn_folds import Folded, Seen, resumed, settled
 
 VERSION: Final = 2
 """Of the folds. One that is not of this version is as good as none: raise it when turns or their
-anchors are found otherwise, or :data:`rollout.wire.KINDS` changes but for its end."""
+anchors are found otherwise, or :data:`rollout.items.thread_item.KINDS` changes but for its end."""
 
 SMALLEST_BYTES: Final = 256 * 1024
 """Threads with less than that are folded within a few milliseconds each time."""

@@ -23,9 +23,9 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from rollout.errors import RolloutError
-from rollout.history import Find
-from rollout.thread_turns import Outline, ThreadTurns, outline
-from rollout.wanted import check_wanted
+from rollout.files.cancellation import check_wanted
+from rollout.history.segments import Find
+from rollout.history.thread import Outline, ThreadTurns, outline
 from state.bases import finder
 from state.change import home_written
 from state.errors import StateError

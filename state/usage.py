@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rollout.fold import SEEN_BARE_META
-from rollout.images import ImageShare, image_shares
-from rollout.picker import HISTORY_MODES
-from rollout.scan import AWAY
+from rollout.files.scan import AWAY
+from rollout.metadata.codex_picker import HISTORY_MODES
+from rollout.metadata.image_share import ImageShare, image_shares
+from rollout.metadata.reducer import SEEN_BARE_META
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import COLUMNS, Row, Steps

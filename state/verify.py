@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.extract import Extracted, Unusable
-from rollout.fold import BEGINS_ELSEWHERE, ToolFacts
-from rollout.scan import FoundFile, check_home, scan_home
+from rollout.files.scan import FoundFile, check_home, scan_home
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.reducer import BEGINS_ELSEWHERE, ToolFacts
 from state import contents, dbcheck, structure
 from state.contents import REPAIR_DEEP, Contents
 from state.dbcheck import check_copy, copied

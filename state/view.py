@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout.paths import logical_path
-from rollout.source import api_source
+from rollout.files.layout import logical_path
+from rollout.schema.session_source import api_source
 from state.listing import Row
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from rollout.wanted import STOP
+from rollout.files.cancellation import STOP
 from state.unbroken import ended
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ class Workers:
         self, work: Callable[[], Result], *, stopped: Callable[[], None] | None = None
     ) -> Result:
         """What ``work`` gives, done in a thread. If the caller is cancelled, work that waits does
-        not begin, and other work is told so, by :mod:`rollout.wanted` and by ``stopped``, and
+        not begin, and other work is told so, by :mod:`rollout.files.cancellation` and by ``stopped``, and
         waited for: nothing goes on that nobody knows of."""
         stop = threading.Event()
         async with self._free:

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rollout.legacy_turns import LegacyFold
-from rollout.paginated_turns import PaginatedFold
-from rollout.paths import parse_name
-from rollout.persistence import LEGACY
-from rollout.thread_items import ItemReader
-from rollout.thread_turns import fold_file
-from rollout.turns import TurnFold
+from rollout.files.layout import parse_name
+from rollout.history.item_reader import ItemReader
+from rollout.history.legacy import LegacyFold
+from rollout.history.paginated import PaginatedFold
+from rollout.history.thread import fold_file
+from rollout.history.turn import TurnFold
+from rollout.writing.retention import LEGACY
 from tests.gold import GOLD
 from tests.rollouts import THREAD_ID, envelope
 

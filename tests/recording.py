@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from rollout.persistence import MODES
+from rollout.writing.retention import MODES
 from state.threads import open_store
 
 from .homes import thread_id

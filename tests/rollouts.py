@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import zstandard
 
-from rollout.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.fold import Fold, start_facts
-from rollout.lines import BadLine, Line, LineReader, Needs, open_rollout
-from rollout.paths import parse_name
+from rollout.files.layout import parse_name
+from rollout.jsonl.reader import BadLine, Line, LineReader, Needs, open_rollout
+from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
+from rollout.metadata.reducer import Fold, start_facts
 
 CORPUS: Final = Path(__file__).parent / "fixtures" / "corpus" / "home"
 """A home with rollouts that real Codex versions wrote, and damaged ones."""
@@ -233,9 +233,9 @@ def run_unprivileged(home: Path, expression: str) -> Any:
     script = (
         "import json, os\n"
         "from pathlib import Path\n"
-        "from rollout.extract import extract_file\n"
-        "from rollout.names import read_names\n"
-        "from rollout.scan import scan_home\n"
+        "from rollout.metadata.extract import extract_file\n"
+        "from rollout.metadata.session_index import read_names\n"
+        "from rollout.files.scan import scan_home\n"
         "if os.getuid() == 0:\n"
         "    os.setgid(65534)\n"
         "    os.setuid(65534)\n"

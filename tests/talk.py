@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rollout.creation import NewThread
-from rollout.persistence import PAGINATED, Item
+from rollout.writing.new_thread import NewThread
+from rollout.writing.retention import PAGINATED, Item
 
 
 def new_thread(mode: str = PAGINATED, **fields: Any) -> NewThread:

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from rollout.errors import WriterActive
-from rollout.writer_lock import LOCKS, WriterLock
+from rollout.files.writer_lock import LOCKS, WriterLock
 
 from .app_client import CLIENT, Client, Server, ids
 from .checks import codes, synced, verified

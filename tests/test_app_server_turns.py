@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rollout.persistence import LEGACY, PAGINATED
-from rollout.shapes import Fields
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY, PAGINATED
 
 from .app_client import Client, Server
 from .command import Cli

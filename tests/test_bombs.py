@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rollout.compressed import Limits, ZstdContent
 from rollout.errors import DamagedCompression, ExpandsTooFar
-from rollout.lines import BadLine, Line, parse_line
+from rollout.jsonl.reader import BadLine, Line, parse_line
+from rollout.jsonl.zstd import Limits, ZstdContent
 
 from .command import Inside, thread_id, write_rollout
 from .rollouts import content, user

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
 
 from .codex_state import Codex
 from .command import Cli, Inside, thread_id, write_rollout

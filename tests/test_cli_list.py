@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollout.letters import fold
+from rollout.search.normalize import fold
 
 from .command import THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 

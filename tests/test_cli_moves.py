@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
 
 from .checks import codes, verified
 from .codex_state import Codex

@@ -16,11 +16,11 @@ from cli import output
 from cli.reading.blocks import Form, Role, block, folded
 from cli.reading.calls import picture, tool_call
 from cli.reading.thread import Wanted
-from rollout.bare import BARE
-from rollout.dialogue import open_dialogue
 from rollout.errors import AmbiguousTurn, TurnNotFound
-from rollout.thread_turns import open_history
-from rollout.tool_calls import TOOL_CALL
+from rollout.history.bare import BARE
+from rollout.history.thread import open_history
+from rollout.history.tool_calls import TOOL_CALL
+from rollout.history.transcript import open_dialogue
 
 from .command import COMMAND, Cli, thread_id, write_rollout
 from .histories import first_line, numbered, rollouts_by_id, spell

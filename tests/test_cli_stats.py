@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cli.stats import moment
-from rollout.dialogue import open_dialogue
-from rollout.turn_counts import turn_counts
+from rollout.history.count import turn_counts
+from rollout.history.transcript import open_dialogue
 from state.stats import DIMENSIONS
 
 from .command import Cli, Inside, write_rollout

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rollout.paths import parse_uuid
+from rollout.files.layout import parse_uuid
 from state.codex_check import Checked, check_codex
 from state.codex_schema import differences
 from state.findings import Finding

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from rollout.errors import WriterActive
-from rollout.persistence import LEGACY, MODES, PAGINATED
-from rollout.replay import session_meta
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
+from rollout.jsonl.sources import session_meta
+from rollout.writing.retention import LEGACY, MODES, PAGINATED
 from state.listing import Query
 from state.threads import open_store
 

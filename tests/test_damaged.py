@@ -11,9 +11,9 @@ import pytest
 import zstandard
 
 from rollout.errors import DamagedCompression
-from rollout.lines import open_rollout
-from rollout.persistence import LEGACY, PAGINATED
-from rollout.thread_turns import open_history
+from rollout.history.thread import open_history
+from rollout.jsonl.reader import open_rollout
+from rollout.writing.retention import LEGACY, PAGINATED
 
 from .app_client import Server
 from .command import Cli, Inside

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import pytest
 
 from rollout.errors import NotAppendable, WriterActive
-from rollout.names import NAMES_FILE, append_name, read_names
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
+from rollout.metadata.session_index import NAMES_FILE, append_name, read_names
 from state.dump import known_facts, restore
 from state.edit import set_git_info, set_memory_mode, set_name
 from state.errors import (

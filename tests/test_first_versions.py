@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rollout.bare import BARE, BareFold
-from rollout.shapes import Fields
-from rollout.thread_turns import fold_file, open_history
+from rollout.history.bare import BARE, BareFold
+from rollout.history.thread import fold_file, open_history
+from rollout.schema.strict import Fields
 
 from .app_client import Client, Server
 from .command import Cli, Inside

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from rollout.anchors import Place
-from rollout.creation import NewThread
-from rollout.cuts import LegacyCuts, PaginatedCuts
 from rollout.errors import DamagedCompression, HistoryIncomplete, TurnNotFound, TurnUnfinished
-from rollout.fork import Cut, plan_fork, write_fork
-from rollout.lines import (
+from rollout.files.scan import scan_home
+from rollout.files.writer_lock import WriterLock
+from rollout.history.fork_points import LegacyCuts, PaginatedCuts
+from rollout.history.item_refs import Place
+from rollout.jsonl.reader import (
     BadLine,
     Line,
     LineReader,
@@ -23,9 +23,9 @@ from rollout.lines import (
     open_rollout,
     parse_line,
 )
-from rollout.names import append_name, read_names
-from rollout.scan import scan_home
-from rollout.writer_lock import WriterLock
+from rollout.metadata.session_index import append_name, read_names
+from rollout.writing.fork import Cut, plan_fork, write_fork
+from rollout.writing.new_thread import NewThread
 from state.errors import ThreadArchived, ThreadNotFound, UnsupportedHistory
 from state.fork import Forked, fork_thread
 from state.index import open_index

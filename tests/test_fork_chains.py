@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rollout.context import context_items
-from rollout.creation import NewThread
-from rollout.fork import Cut, plan_fork
-from rollout.persistence import PAGINATED
-from rollout.spoken import read_spoken
-from rollout.thread_turns import open_history
+from rollout.history.model_context import context_items
+from rollout.history.thread import open_history
+from rollout.search.messages import read_spoken
+from rollout.writing.fork import Cut, plan_fork
+from rollout.writing.new_thread import NewThread
+from rollout.writing.retention import PAGINATED
 
 from .command import Cli, Inside
 from .homes import encoded, event, file_name, lines, thread_id, write

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from cli import errors
 from cli.app import app
 from rollout.errors import RolloutError
-from rollout.names import NAMES_FILE, read_names
+from rollout.metadata.session_index import NAMES_FILE, read_names
 from state.ask import ask
 from state.cursor import Cursor, decode
 from state.dump import dump_lines, read_dump, restore

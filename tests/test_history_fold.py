@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.anchors import Place
-from rollout.legacy_turns import LegacyFold
-from rollout.lines import Line, parse_line
-from rollout.paginated_turns import PaginatedFold
-from rollout.persistence import LEGACY, PAGINATED
-from rollout.shapes import Fields
-from rollout.thread_turns import fold_file
-from rollout.turns import Turn
+from rollout.history.item_refs import Place
+from rollout.history.legacy import LegacyFold
+from rollout.history.paginated import PaginatedFold
+from rollout.history.thread import fold_file
+from rollout.history.turn import Turn
+from rollout.jsonl.reader import Line, parse_line
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY, PAGINATED
 from tests.histories import first_line, new_fold, numbered, shown, spell, turns_in
 from tests.rollouts import THREAD_ID, envelope, event, response, user
 from tests.strategies import lines as any_lines

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
-from rollout.thread_turns import ThreadTurns, open_history
+from rollout.history.thread import ThreadTurns, open_history
 from tests.histories import recorded, reduced, rollouts_by_id
 
 LIVE = {

@@ -13,8 +13,8 @@ import pytest
 import zstandard
 
 from rollout.errors import RolloutError, WriterActive
-from rollout.moving import Group, Move, carry_out, move_file, take_back
-from rollout.writer_lock import WriterLock
+from rollout.files.move import Group, Move, carry_out, move_file, take_back
+from rollout.files.writer_lock import WriterLock
 from state.errors import (
     AlreadyArchived,
     CodexLocked,

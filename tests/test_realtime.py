@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollout.realtime import read_sessions
+from rollout.items.realtime import read_sessions
 
 from .app_client import Client, Server, soon
 from .checks import synced

@@ -8,9 +8,9 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from rollout.persistence import MODES, PAGINATED
-from rollout.replay import FileSource
-from rollout.writer_lock import WriterLock
+from rollout.files.writer_lock import WriterLock
+from rollout.jsonl.sources import FileSource
+from rollout.writing.retention import MODES, PAGINATED
 from state.threads import open_store
 
 from .recording import RUNS_A_THREAD, thread

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout import resume
-from rollout.resume import guard_of
+from rollout.jsonl import resume
+from rollout.jsonl.resume import guard_of
 
 from .command import Inside
 from .histories import numbered

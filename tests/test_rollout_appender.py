@@ -15,10 +15,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.appender import RolloutAppender, encoded, last_ordinal, plain_file, timestamp
 from rollout.errors import DamagedCompression, NotAppendable
-from rollout.lines import BadLine, Line, LineReader, open_rollout, parse_line
-from rollout.replay import FileSource, MemorySource
+from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.jsonl.sources import FileSource, MemorySource
+from rollout.writing.appender import RolloutAppender, encoded, last_ordinal, plain_file, timestamp
 
 STEPS = st.lists(
     st.tuples(

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.extract import Extracted, Unusable, extract_file
-from rollout.fold import (
+from rollout.files.layout import parse_name
+from rollout.jsonl.reader import HEAD_BYTES, BadLine, Line, LineReader
+from rollout.metadata.extract import Extracted, Unusable, extract_file
+from rollout.metadata.reducer import (
     LONGEST_TEXT,
     Fold,
     ThreadFacts,
@@ -21,8 +23,6 @@ from rollout.fold import (
     start_facts,
     time_ms,
 )
-from rollout.lines import HEAD_BYTES, BadLine, Line, LineReader
-from rollout.paths import parse_name
 from tests import strategies
 from tests.rollouts import (
     CORPUS,

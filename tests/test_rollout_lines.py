@@ -10,9 +10,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rollout.lines
+import rollout.jsonl.reader
 from rollout.errors import DamagedCompression
-from rollout.lines import HEAD_BYTES, BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.jsonl.reader import HEAD_BYTES, BadLine, Line, LineReader, open_rollout, parse_line
 from tests import strategies
 from tests.rollouts import (
     CORPUS,
@@ -262,7 +262,7 @@ def test_a_long_line_that_is_no_object_is_reported_without_being_kept(tmp_path: 
 def test_a_line_beyond_the_limit_is_reported_and_the_next_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rollout.lines, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(rollout.jsonl.reader, "LONGEST_LINE", 2000)
     long = b"{" + b" " * 5000
     before, bad, after = read_lines(b"{}\n" + long + b"\n[]\n", 600)
     assert (before, after) == (Line(0, b"{}"), Line(len(long) + 4, b"[]"))
@@ -270,7 +270,7 @@ def test_a_line_beyond_the_limit_is_reported_and_the_next_is_read(
 
 
 def test_a_torn_line_beyond_the_limit_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout.lines, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(rollout.jsonl.reader, "LONGEST_LINE", 2000)
     lines = read_lines(b"{}\n{" + b" " * 5000, 600)
     assert lines == [Line(0, b"{}"), BadLine(3, "line longer than 2000 bytes", False)]
 
@@ -278,7 +278,7 @@ def test_a_torn_line_beyond_the_limit_is_reported_too(monkeypatch: pytest.Monkey
 def test_a_line_beyond_the_limit_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout.lines, "LONGEST_LINE", 2**20)
+    monkeypatch.setattr(rollout.jsonl.reader, "LONGEST_LINE", 2**20)
     sparse(tmp_path / "f", b"{", 50 * 2**20)
     lines, peak = traced(tmp_path / "f", None)
     assert len(lines) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.names import NAMES_FILE, read_names
+from rollout.metadata.session_index import NAMES_FILE, read_names
 from tests.rollouts import CORPUS, FOREIGN_ID, THREAD_ID, RolloutLine, content, run_unprivileged
 
 

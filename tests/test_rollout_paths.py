@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.paths import (
+from rollout.files.layout import (
     RolloutName,
     is_archived,
     logical_path,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rollout.persistence import (
+from rollout.jsonl.sources import FileSource, session_meta
+from rollout.writing.retention import (
     LEGACY,
     LONGEST_OUTPUT,
     MODES,
@@ -12,7 +13,6 @@ from rollout.persistence import (
     persisted,
     without_middle,
 )
-from rollout.replay import FileSource, session_meta
 
 from .rollouts import CORPUS, corpus_rollouts
 from .talk import event, message

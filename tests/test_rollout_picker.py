@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rollout.paths import misplaced
-from rollout.picker import Head, Obstacle, read_head
-from rollout.source import INTERACTIVE_KINDS
+from rollout.files.layout import misplaced
+from rollout.metadata.codex_picker import Head, Obstacle, read_head
+from rollout.schema.session_source import INTERACTIVE_KINDS
 
 from .gold import exchanges
 from .rollouts import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout.policy import permission_profile
+from rollout.schema.permissions import permission_profile
 
 ROOT = {"path": {"type": "special", "value": {"kind": "root"}}, "access": "read"}
 PROJECT = {"path": {"type": "special", "value": {"kind": "project_roots"}}, "access": "write"}

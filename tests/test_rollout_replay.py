@@ -11,9 +11,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.appender import RolloutAppender, encoded
-from rollout.lines import BadLine, Line, parse_line
-from rollout.replay import FileSource, MemorySource, RolloutSource, session_meta
+from rollout.jsonl.reader import BadLine, Line, parse_line
+from rollout.jsonl.sources import FileSource, MemorySource, RolloutSource, session_meta
+from rollout.writing.appender import RolloutAppender, encoded
 
 from .rollouts import CORPUS, corpus_rollouts
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import HomeNotFound
-from rollout.paths import parse_name
-from rollout.scan import FoundFile, check_home, scan_home, stat_file
+from rollout.files.layout import parse_name
+from rollout.files.scan import FoundFile, check_home, scan_home, stat_file
 from tests.rollouts import (
     CORPUS,
     FOREIGN_ID,

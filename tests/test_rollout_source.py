@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.source import (
+from rollout.schema.session_source import (
     INTERACTIVE_KINDS,
     SOURCE_KINDS,
     api_source,

@@ -15,10 +15,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.letters import Matcher, Term, fold, letters, terms_of
-from rollout.paths import parse_name
-from rollout.spoken import history_messages, said_in
-from rollout.thread_turns import open_history
+from rollout.files.layout import parse_name
+from rollout.history.thread import open_history
+from rollout.search.messages import history_messages, said_in
+from rollout.search.normalize import Matcher, Term, fold, letters, terms_of
 from state.errors import InvalidCursor, InvalidQuery
 from state.index import ThreadIndex, open_index
 from state.listing import Query

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout import spoken
 from rollout.errors import RolloutError
-from rollout.persistence import PAGINATED
-from rollout.spoken import Earlier, Message, Spoken, digest_of, read_messages, read_spoken, sum_of
+from rollout.search import messages as spoken
+from rollout.search.messages import (
+    Earlier,
+    Message,
+    Spoken,
+    digest_of,
+    read_messages,
+    read_spoken,
+    sum_of,
+)
+from rollout.writing.retention import PAGINATED
 
 from .histories import rollouts_by_id, spell
 from .rollouts import CORPUS, corpus_rollouts

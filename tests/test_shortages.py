@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.errors import outcome
-from rollout.letters import terms_of
-from rollout.raw import raw_many
+from rollout.search.grep import raw_many
+from rollout.search.normalize import terms_of
 from state import extractor
 from state.engine import room
 from state.errors import FileUnusable, IndexNotWritable, SystemRefuses

@@ -16,7 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.source import INTERACTIVE_KINDS, SOURCE_KINDS, kinds_selected, source_kind
+from rollout.schema.session_source import (
+    INTERACTIVE_KINDS,
+    SOURCE_KINDS,
+    kinds_selected,
+    source_kind,
+)
 from state import cursor
 from state.engine import open_database
 from state.errors import InvalidCursor, InvalidQuery

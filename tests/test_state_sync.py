@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from rollout.extract import extract_file
+from rollout.metadata.extract import extract_file
 from state.index import ThreadIndex, open_index
 from state.listing import Query
 from state.store import store_files
@@ -390,7 +390,7 @@ def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_p
 
 def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path: Path) -> None:
     """A drive that is away for a moment must not empty the index."""
-    from rollout.scan import AWAY, FoundFile
+    from rollout.files.scan import AWAY, FoundFile
     from state.ledger import compare
 
     path = "sessions/2026/05/28/rollout-a.jsonl"
@@ -473,7 +473,7 @@ def test_a_fault_of_ours_with_one_file_is_a_finding(
             raise ZeroDivisionError("oops")
         return real(home, path, *rest)
 
-    monkeypatch.setattr("rollout.worker.extract_file", faulty)
+    monkeypatch.setattr("rollout.metadata.worker.extract_file", faulty)
     assert sync(home, index_path).unreadable == 1
     [entry] = rows(index_path, "SELECT reason FROM rollout_files WHERE bucket = 'unreadable'")
     assert "ZeroDivisionError: oops" in entry["reason"]

@@ -13,9 +13,9 @@ import pytest
 import zstandard
 
 from rollout.errors import DamagedCompression, HomeNotFound, NotAppendable, WriterActive
-from rollout.paths import parse_name
-from rollout.persistence import LEGACY, MODES, PAGINATED, Item
-from rollout.writer_lock import LOCKS, WriterLock
+from rollout.files.layout import parse_name
+from rollout.files.writer_lock import LOCKS, WriterLock
+from rollout.writing.retention import LEGACY, MODES, PAGINATED, Item
 from state.errors import (
     FileUnusable,
     IndexDamaged,

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from rollout.errors import HistoryIncomplete, NotAppendable, WriterActive
-from rollout.names import append_name
-from rollout.paths import parse_name
-from rollout.persistence import LEGACY, MODES, PAGINATED
-from rollout.replay import session_meta
-from rollout.writer_lock import LOCKS, WriterLock
+from rollout.files.layout import parse_name
+from rollout.files.writer_lock import LOCKS, WriterLock
+from rollout.jsonl.sources import session_meta
+from rollout.metadata.session_index import append_name
+from rollout.writing.retention import LEGACY, MODES, PAGINATED
 from state.errors import (
     AlreadyArchived,
     DependedOn,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.persistence import LEGACY, PAGINATED
+from rollout.writing.retention import LEGACY, PAGINATED
 
 from .checks import codes, synced, verified
 from .crash import Ended, Nursery, deaths

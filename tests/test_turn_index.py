@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 import state.turn_folds
 import state.turns
 from rollout.errors import HistoryUnknown
-from rollout.history import Find
-from rollout.persistence import LEGACY, PAGINATED
-from rollout.shapes import Fields
-from rollout.thread_turns import Outline, open_history, outline
+from rollout.history.segments import Find
+from rollout.history.thread import Outline, open_history, outline
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY, PAGINATED
 from state.listing import run
 from state.schema import metadata
 from state.threads import ThreadStore

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.reading.items import blocks
-from rollout.dialogue import open_dialogue
-from rollout.event_items import EVENT_BUILDS
-from rollout.persistence import LEGACY, PAGINATED
-from rollout.spoken import read_spoken
-from rollout.turn_items import BUILDS
-from rollout.wire import turn_error
+from rollout.history.transcript import open_dialogue
+from rollout.items.legacy import EVENT_BUILDS
+from rollout.items.paginated import BUILDS
+from rollout.items.thread_item import turn_error
+from rollout.search.messages import read_spoken
+from rollout.writing.retention import LEGACY, PAGINATED
 
 from .histories import first_line, numbered, spell
 from .item_shapes import DISPLAYS, EVENTS, ITEMS, ODD, item, variants

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rollout.images import ImageShare, image_shares
+from rollout.metadata.image_share import ImageShare, image_shares
 from state.index import open_index
 from state.usage import DIMENSIONS, NO_THREAD, Usage, usage
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.names import append_name
+from rollout.metadata.session_index import append_name
 
 from . import homes
 from .command import Cli, Inside

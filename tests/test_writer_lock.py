@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import WriterActive
-from rollout.writer_lock import LOCKS, WriterLock
+from rollout.files.writer_lock import LOCKS, WriterLock
 
 from .homes import thread_id
 
@@ -18,7 +18,7 @@ ID = thread_id(1)
 HOLD = (
     "import sys\n"
     "from pathlib import Path\n"
-    "from rollout.writer_lock import WriterLock\n"
+    "from rollout.files.writer_lock import WriterLock\n"
     "lock = WriterLock.acquire(Path(sys.argv[1]), sys.argv[2])\n"
     "print('held', flush=True)\n"
     "sys.stdin.read()\n"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cli.reading.blocks import Block, Form, Picture, Role, block
-from rollout.commands import shell_line
-from rollout.shapes import Fields
+from rollout.items.commands import shell_line
+from rollout.schema.strict import Fields
 
 _SHELLS: Final = frozenset(
     {
@@ -42,7 +42,7 @@ class Given:
 
 
 def tool_call(call: Fields) -> list[Block]:
-    """A call that no item tells of (:data:`rollout.tool_calls.TOOL_CALL`)."""
+    """A call that no item tells of (:data:`rollout.history.tool_calls.TOOL_CALL`)."""
     name = ".".join(filter(None, (call["namespace"], call["name"])))
     arguments = _parsed(call["arguments"])
     given = given_to(call)

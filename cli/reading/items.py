@@ -19,8 +19,8 @@ from cli.reading.calls import (
     untyped,
     web_title,
 )
-from rollout.shapes import Fields
-from rollout.tool_calls import TOOL_CALL
+from rollout.history.tool_calls import TOOL_CALL
+from rollout.schema.strict import Fields
 
 _UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
 """What an item has of which nothing but its type and id could be read."""

@@ -13,11 +13,11 @@ from cli.reading.blocks import Block, Role, block
 from cli.reading.calls import took
 from cli.reading.items import blocks
 from rollout.damage import READ_ALL
-from rollout.dialogue import Dialogue, dialogue_of, open_dialogue
 from rollout.errors import EXPANDS, AmbiguousTurn, TurnNotFound
-from rollout.shapes import Fields
-from rollout.tool_calls import TOOL_CALL
-from rollout.turns import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
+from rollout.history.tool_calls import TOOL_CALL
+from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
+from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
+from rollout.schema.strict import Fields
 from state.bases import finder
 from state.index import ThreadIndex
 from state.listing import Row

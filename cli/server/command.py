@@ -11,7 +11,7 @@ from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import OVERLOADED, Fault, invalid_request
 from cli.serving import SERVING
-from rollout.wanted import check_wanted
+from rollout.files.cancellation import check_wanted
 from state.index import ThreadIndex
 
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from cli.places import Places
-from rollout.scan import check_home, scan_home
+from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
 from state.index import ThreadIndex, open_index
 from state.news import Sightings

@@ -17,10 +17,10 @@ from cli.server.call import Call
 from cli.server.items import response_lines
 from cli.server.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_request
 from cli.server.turns import no_turns_yet, resumed_turns, with_all_turns
-from rollout.creation import NewThread, new_id
 from rollout.errors import TurnNotFound
-from rollout.paths import COMPRESSED_SUFFIX, parse_name
-from rollout.persistence import LEGACY, PAGINATED
+from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
+from rollout.writing.new_thread import NewThread, new_id
+from rollout.writing.retention import LEGACY, PAGINATED
 from state.errors import ThreadNotFound
 from state.listing import COLUMNS, Row
 from state.place import absolute_folder, default_provider

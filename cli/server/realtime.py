@@ -9,10 +9,10 @@ from pydantic import Field
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import invalid_request
-from rollout.paths import parse_uuid
-from rollout.persistence import PAGINATED
-from rollout.realtime import Event, Sessions, read_sessions
-from rollout.shapes import Fields
+from rollout.files.layout import parse_uuid
+from rollout.items.realtime import Event, Sessions, read_sessions
+from rollout.schema.strict import Fields
+from rollout.writing.retention import PAGINATED
 from state.errors import FileUnusable, ThreadNotFound
 
 _U64 = Annotated[int, Field(ge=0, lt=2**64)]

@@ -11,11 +11,11 @@ from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from rollout.errors import HistoryUnknown
-from rollout.letters import Matcher, Term, plain
-from rollout.persistence import PAGINATED
-from rollout.snippets import cut, snippet
-from rollout.spoken import history_messages, said_in
-from rollout.wire import UNKNOWN
+from rollout.items.thread_item import UNKNOWN
+from rollout.search.messages import history_messages, said_in
+from rollout.search.normalize import Matcher, Term, plain
+from rollout.search.snippet import cut, snippet
+from rollout.writing.retention import PAGINATED
 from state.errors import InvalidCursor, ThreadNotFound
 from state.listing import Query
 from state.search import Search

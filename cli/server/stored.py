@@ -12,7 +12,7 @@ from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from cli.server.turns import no_turns_yet, with_all_turns
 from cli.server.wording import bare_uuid, invalid_uuid
-from rollout.paths import parse_uuid
+from rollout.files.layout import parse_uuid
 from state.edit import Changed
 from state.errors import DependedOn, NotArchived
 from state.explain import explain

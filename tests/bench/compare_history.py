@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rollout.paths import parse_name
+from rollout.files.layout import parse_name
 from tests.bench.compare_servers import Server, both
 
 SEARCHES = {"common": "reply", "rare": "#1234", "absent": "nobodysaidthat"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from rollout.source import SOURCE_KINDS
+from rollout.schema.session_source import SOURCE_KINDS
 from tests.protocol.compare import ABSENT, Difference
 
 from .client import AppServer, Refused

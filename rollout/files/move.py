@@ -1,0 +1,220 @@
+"""Move the files of threads: into the archive, out of it, and into the trash (rollout-format §1.4).
+
+Content and names stay as they are, and nothing is ever overwritten. What is to be moved is put
+down first, as :class:`Group`; carrying one out begins with what is there, so that it can be done
+again after it was cut off at any step.
+"""
+
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.files.layout import ARCHIVED, SESSIONS, parse_name
+
+TRASH: Final = ".threadkeep-trash"
+"""Below the home: a folder for each delete, with the files under their old paths."""
+MANIFEST: Final = "manifest.json"
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK})
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One file of a thread, and where it goes; paths are relative to the home."""
+
+    thread_id: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is moved wholly or not at all: the files of a thread and of those that go with it."""
+
+    thread_id: str
+    moves: tuple[Move, ...]
+    touch_ns: int | None = None
+    """The mtime that the files get, if they get one."""
+    trash: str | None = None
+    """The folder of this delete, relative to the home."""
+    purge: bool = False
+    """Whether that folder is removed in the end."""
+
+    @property
+    def thread_ids(self) -> list[str]:
+        """Every thread that it moves files of, in order."""
+        return list(dict.fromkeys(move.thread_id for move in self.moves))
+
+
+def archive_path(path: str) -> str:
+    """Where a file goes in the archive, which is flat."""
+    return f"{ARCHIVED}/{path.rsplit('/', 1)[-1]}"
+
+
+def session_path(path: str, created_at_ms: int) -> str:
+    """Where an archived file goes back to: the day in its name, or of ``created_at_ms`` (UTC)
+    if there is none."""
+    file = path.rsplit("/", 1)[-1]
+    name = parse_name(file)
+    if name and name.started_at:
+        year, month, day = name.started_at[:10].split("-")
+    else:
+        year, month, day = time.strftime("%Y-%m-%d", time.gmtime(created_at_ms // 1000)).split("-")
+    return f"{SESSIONS}/{year}/{month}/{day}/{file}"
+
+
+def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str:
+    """A folder for a delete that is not there yet, relative to the home."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder, number = f"{TRASH}/{stamp}-{thread_id}", 1
+    while folder in taken or os.path.lexists(home / folder):
+        number += 1
+        folder = f"{TRASH}/{stamp}-{thread_id}-{number}"
+    return folder
+
+
+def in_the_way(home: Path, moves: Sequence[Move]) -> str | None:
+    """The first target that is taken, by a file or by another move; None if all are free.
+
+    Raises:
+        OSError: a target cannot be looked at.
+    """
+    targets = set[str]()
+    for move in moves:
+        if move.target in targets or _other_file(home / move.source, home / move.target):
+            return move.target
+        targets.add(move.target)
+    return None
+
+
+def carry_out(home: Path, group: Group) -> None:
+    """Move what a group says, as far as that is not done. A file that is gone stays gone.
+
+    Raises:
+        OSError: something cannot be moved; :func:`take_back` undoes the rest.
+    """
+    if group.trash:
+        _write_manifest(home, group)
+    for move in group.moves:
+        if os.path.lexists(home / move.source):
+            move_file(home / move.source, home / move.target)
+    for move in group.moves:
+        if group.touch_ns is not None and os.path.lexists(home / move.target):
+            os.utime(home / move.target, ns=(group.touch_ns, group.touch_ns))
+    for folder in {(home / move.target).parent for move in group.moves}:
+        sync_folder(folder)
+
+
+def purge(home: Path, group: Group) -> None:
+    """Remove for good what a group has moved into the trash.
+
+    Raises:
+        OSError: it cannot all be removed; what is left lies in the trash.
+    """
+    if group.trash and os.path.lexists(home / group.trash):
+        shutil.rmtree(home / group.trash)
+    with suppress(OSError):  # not empty, or gone
+        (home / TRASH).rmdir()
+
+
+def take_back(home: Path, group: Group) -> None:
+    """Move back what a group has moved.
+
+    Raises:
+        OSError: something cannot be moved back.
+    """
+    for move in reversed(group.moves):
+        source, target = home / move.source, home / move.target
+        if os.path.lexists(target) and not _other_file(source, target):
+            move_file(target, source)
+    if group.trash:
+        (home / group.trash / MANIFEST).unlink(missing_ok=True)
+    for folder in _emptied(home, group):
+        with suppress(OSError):  # not empty, or never made
+            folder.rmdir()
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file to a place where there is none. A kill in the middle leaves it under both
+    names; moving it again ends that.
+
+    Raises:
+        FileExistsError: there is another file.
+        OSError: it cannot be moved.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if _other_file(source, target):
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+        return
+    source.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk. One that is gone needs nothing.
+
+    Raises:
+        OSError: that fails.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _other_file(source: Path, target: Path) -> bool:
+    """Whether there is something at ``target`` that is not the file at ``source`` itself."""
+    try:
+        there = target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return not os.path.samestat(source.lstat(), there)
+    except FileNotFoundError:
+        return False  # it has been moved there already
+
+
+def _write_manifest(home: Path, group: Group) -> None:
+    """What lies in a folder of the trash, for people and for programs."""
+    folder = home / str(group.trash)
+    if not any(os.path.lexists(home / move.source) for move in group.moves):
+        return  # all is moved; a purge may have removed the folder
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest: dict[str, Any] = {
+        "version": 1,
+        "thread_id": group.thread_id,
+        "threads": group.thread_ids,
+        "files": [{"thread_id": move.thread_id, "path": move.source} for move in group.moves],
+    }
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _emptied(home: Path, group: Group) -> Iterator[Path]:
+    """Folders that were made for a group, innermost first."""
+    if not group.trash:
+        return
+    for folder, _, _ in os.walk(home / group.trash, topdown=False):
+        yield Path(folder)
+    yield home / TRASH

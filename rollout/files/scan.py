@@ -1,0 +1,158 @@
+"""Walk the rollout folders of a home: one stat a file, newest first."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rollout.errors import HomeNotFound
+from rollout.files.cancellation import check_wanted
+from rollout.files.layout import ROOTS
+
+AWAY: Final = "cannot be looked at"
+"""How the reason begins where a file or folder is there, but the system tells no more of it: a
+drive that is away, a folder without permission. What is below has not vanished."""
+_MAX_INTEGER: Final = 2**63 - 1
+
+
+class FoundFile(NamedTuple):
+    """One directory entry under the rollout folders.
+
+    ``path`` is relative to the home. ``ignored`` tells why it is no rollout; None for a
+    regular file with a rollout's name.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    ignored: str | None
+
+
+def check_home(home: Path) -> None:
+    """Raise :class:`HomeNotFound` unless ``home`` has at least one rollout folder.
+
+    A home that exists but is still empty is fine: Codex creates its folders on demand (§1.1).
+    """
+    if not home.is_dir():
+        raise HomeNotFound(home)
+
+
+def scan_home(home: Path) -> Iterator[FoundFile]:
+    """Everything under ``sessions/`` and ``archived_sessions/``, newest name first.
+
+    Lazy: the newest files are there before the rest has been looked at. Symbolic links are
+    not followed below the two roots, because they may loop or leave the home. A folder that
+    cannot be listed is given as one entry with its reason, so that it is accounted for.
+    """
+    for root in ROOTS:
+        yield from _walk(f"{home}/{root}", root)
+
+
+def stat_file(home: Path, path: str) -> FoundFile | None:
+    """The entry for one path as :func:`scan_home` would give it; None if it is gone."""
+    try:
+        info = os.lstat(os.path.join(home, path))  # an absolute path stays
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL is in no file's name
+        return None
+    except OSError as error:
+        return FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")
+    ignored = None if stat.S_ISREG(info.st_mode) else "not a regular file"
+    return _found(path, info, ignored)
+
+
+def _walk(root: str, relative: str) -> Iterator[FoundFile]:
+    # Its own stack: folders may be nested deeper than Python's.
+    open_folders = [_entries(root, relative)]
+    while open_folders:
+        for found in open_folders[-1]:
+            if isinstance(found, FoundFile):
+                yield found
+            else:
+                open_folders.append(_entries(*found))
+                break
+        else:
+            open_folders.pop()
+
+
+def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]]:
+    """Files of one folder, and (path, relative path) of its folders, newest name first."""
+    check_wanted()
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        yield FoundFile(relative, 0, 0, 0, "a file where a folder should be")
+        return
+    except OSError as error:
+        yield FoundFile(relative, 0, 0, 0, f"{AWAY}: {error.strerror}")
+        return
+    entries.sort(key=_by_name, reverse=True)
+    for entry in entries:
+        name = entry.name
+        path = f"{relative}/{name}"
+        if not (path.isascii() or _storable(path)):
+            yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
+        elif entry.is_file(follow_symlinks=False):
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # gone since it was listed, which is what a next scan would find
+            except OSError as error:
+                yield FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")
+                continue
+            yield _found(path, info, None if _is_rollout(name) else "not named rollout-*.jsonl")
+        elif entry.is_dir(follow_symlinks=False):
+            if _is_rollout(name):
+                yield FoundFile(path, 0, 0, 0, "a folder with a rollout's name")
+            yield entry.path, path
+        else:
+            yield FoundFile(path, 0, 0, 0, _special(entry))
+
+
+def _found(path: str, info: os.stat_result, ignored: str | None) -> FoundFile:
+    return FoundFile(path, *identity(info), ignored)
+
+
+def identity(info: os.stat_result) -> tuple[int, int, int]:
+    """Size, mtime in ns and inode: what tells that a file has not been touched.
+
+    Within SQLite's signed 64 bits: some file systems use the last bit of an inode number, and
+    a clock may have jumped beyond 2262, where the nanoseconds end.
+    """
+    mtime_ns = min(max(info.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)
+    return info.st_size, mtime_ns, info.st_ino & _MAX_INTEGER
+
+
+def _by_name(entry: "os.DirEntry[str]") -> str:
+    return entry.name
+
+
+def _is_rollout(name: str) -> bool:
+    # The cheap form of parse_name(name) is not None; this runs once for every file.
+    return name.startswith("rollout-") and name.endswith((".jsonl", ".jsonl.zst"))
+
+
+def _special(entry: "os.DirEntry[str]") -> str:
+    if not entry.is_symlink():
+        return "not a regular file"
+    try:
+        os.stat(entry.path)
+    except OSError as error:
+        return f"a symbolic link that leads nowhere: {error.strerror}"
+    return "a symbolic link, which is not followed"
+
+
+def _storable(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode(errors="replace")

@@ -1,0 +1,1 @@
+"""Turns, segments, fork points and model context."""

@@ -1,0 +1,63 @@
+"""How many turns rollouts have, of their own: what a history begins with in another file counts
+there. Module-level and picklable, so that it can run in another process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rollout.damage import Damage
+from rollout.errors import DamagedCompression, HistoryIncomplete, RolloutError
+from rollout.history.bare import BARE, BareFold
+from rollout.history.legacy import LegacyFold
+from rollout.history.paginated import PaginatedFold
+from rollout.history.segments import source_meta
+from rollout.history.thread import fold_file
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY, PAGINATED
+
+
+class TurnCount(NamedTuple):
+    """The turns of one file as far as it reads, or why they cannot be counted."""
+
+    turns: int
+    problem: str = ""
+
+
+def turn_counts(home: str, paths: Sequence[str]) -> list[TurnCount]:
+    """The turns of each of the rollouts at ``paths``, relative to ``home``."""
+    return [_count(Path(home, path)) for path in paths]
+
+
+def _count(path: Path) -> TurnCount:
+    try:
+        meta = _meta(path)
+        mode = BARE if meta is None else meta.get("history_mode", LEGACY)
+        damage: list[Damage] = []
+        if mode == PAGINATED:
+            start = (meta or {}).get("subagent_history_start_ordinal")
+            fold = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
+            fold_file(path, fold, damage=damage)
+            return TurnCount(len(fold.turns), _told(damage))
+        if mode == LEGACY:
+            legacy = LegacyFold()
+            fold_file(path, legacy, damage=damage)
+            if legacy.turns:
+                return TurnCount(len(legacy.turns), _told(damage))
+        elif mode != BARE:
+            return TurnCount(0, f"the history mode {mode!r} is not known here")
+        bare = BareFold()
+        fold_file(path, bare, damage=damage)
+        return TurnCount(len(bare.turns), _told(damage))
+    except (RolloutError, OSError) as error:
+        return TurnCount(0, str(error))
+
+
+def _told(damage: list[Damage]) -> str:
+    return f"{damage[0].reason} (at byte {damage[0].offset:,})" if damage else ""
+
+
+def _meta(path: Path) -> Fields | None:
+    try:
+        return source_meta(path)
+    except (DamagedCompression, HistoryIncomplete):  # or a file of the first versions
+        return None

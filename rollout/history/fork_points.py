@@ -1,0 +1,70 @@
+"""Where a thread can be cut for a fork of it: between its turns (rollout-format §13.3)."""
+
+from typing import Protocol
+
+from rollout.history.item_refs import Place
+from rollout.history.legacy import LegacyFold, skip_pattern
+from rollout.history.paginated import PaginatedFold
+from rollout.history.turn import Turn
+from rollout.writing.retention import Item
+
+
+class Cuts(Protocol):
+    """Finds turns, and where what comes behind them begins."""
+
+    turns: list[Turn]
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        """Look at the next line that can be read, and the places on both sides of it."""
+        ...
+
+    def behind(self, turn: Turn) -> Place | None:
+        """Where a history through ``turn`` ends; None if that is the end of the thread."""
+        ...
+
+
+class LegacyCuts(LegacyFold):
+    """Cuts of a legacy thread: what was sent with a message stands before it, and belongs to the
+    turn that begins with it."""
+
+    skip = skip_pattern("assistant")  # others may be sent with a message
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._starts: list[Place] = []
+        """Of all turns there ever were."""
+        self._prompt: Place | None = None
+        """Where the lines began that belong to a user's message that follows them."""
+
+    def pass_over(self, count: int, highest: int) -> None:
+        super().pass_over(count, highest)
+        if count:
+            self._prompt = None
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        count = self._index
+        super().take(item, before, after)
+        if self._index == count:
+            return
+        kind, payload = item["type"], item["payload"]
+        sent = kind == "response_item" and payload.get("role") in ("user", "developer")
+        if sent or kind == "turn_context":
+            self._prompt = self._prompt or before
+        else:
+            self._prompt = None
+
+    def behind(self, turn: Turn) -> Place | None:
+        return next((start for start in self._starts if start > turn.start), None)
+
+    def _open(self, turn: Turn) -> None:
+        if not turn.explicit and self._prompt:
+            turn.start = self._prompt
+        self._starts.append(turn.start)
+        super()._open(turn)
+
+
+class PaginatedCuts(PaginatedFold):
+    """Cuts of a paginated thread: a turn goes on as long as it has not ended."""
+
+    def behind(self, turn: Turn) -> Place | None:
+        return turn.end

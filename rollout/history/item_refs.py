@@ -1,0 +1,245 @@
+"""Where the items of a turn are: a few words for each, as a thread may have a million of them.
+
+An *anchor* says which lines an item is made of; :mod:`rollout.history.item_reader` reads them. A history
+may be in several files, the bases of its own (rollout-format §13.2): the first is counted 0.
+"""
+
+import sys
+from array import array
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from rollout.items.thread_item import KINDS, UNKNOWN
+
+_WORDS: Final = 4  # place, ordinal, number and kind, key
+_FILE_SHIFT: Final = 48  # a place is a file and a byte in it
+_OFFSET: Final = (1 << _FILE_SHIFT) - 1
+_KIND_SHIFT: Final = 8
+_KIND: Final = (1 << _KIND_SHIFT) - 1
+_PART: Final = _KIND  # the record continues the item before it ...
+_GONE: Final = _PART - 1  # ... or did so
+_MOST_NUMBERS: Final = _OFFSET  # a number beyond is the place of another line, from file 1 on
+_MOST_FILES: Final = 254  # in which times are kept: eight bits are left for them
+_FEW: Final = 16  # as many keys are looked through one by one
+_PLACES: Final = {kind: place for place, kind in enumerate(KINDS)}
+
+
+class Place(NamedTuple):
+    """Between two lines of a thread. Earlier ones are less."""
+
+    file: int
+    """Which of the files that the thread's history is in."""
+    offset: int
+    """Bytes of that file's content before it."""
+    ordinal: int
+    """The first ordinal that may stand behind it; 0 in legacy files."""
+
+
+class Anchor(NamedTuple):
+    """One item: where it is, not what is in it."""
+
+    kind: str
+    """``type`` of the item, or :data:`rollout.items.thread_item.UNKNOWN`."""
+    number: int | None
+    """Its id is ``item-<number>``; None if the line has it."""
+    ordinal: int
+    """Of the line where it first appeared; in legacy threads the index of that line (§14.1)."""
+    file: int
+    """Which of the files that the history is in."""
+    offsets: tuple[int, ...]
+    """Where its lines begin, in bytes of the file's content."""
+    times: tuple[int, int] | None = None
+    """File and offset of the line that the item's times are taken from, if it is another one."""
+
+
+class Anchors:
+    """The anchors of a turn's items, in order."""
+
+    __slots__ = ("_count", "_last", "_slots", "_words")
+
+    def __init__(self) -> None:
+        self._words = array("Q")
+        self._count = 0
+        self._last = -1  # record of the last item that is known
+        self._slots: array[int] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Anchor]:
+        words = self._words
+        for at in range(0, len(words), _WORDS):
+            if words[at + 2] & _KIND < _GONE:
+                yield self._anchor(at)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Anchors) and self._words == other._words
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _anchor(self, at: int) -> Anchor:
+        words = self._words
+        place, ordinal, number = words[at : at + 3]
+        kind, file = KINDS[number & _KIND], place >> _FILE_SHIFT
+        number >>= _KIND_SHIFT
+        offsets = [place & _OFFSET]
+        at += _WORDS
+        while at < len(words) and words[at + 2] & _KIND == _PART:
+            offsets.append(words[at] & _OFFSET)
+            at += _WORDS
+        if number <= _MOST_NUMBERS:
+            return Anchor(kind, number or None, ordinal, file, tuple(offsets))
+        timed = (number >> _FILE_SHIFT) - 1, number & _OFFSET
+        times = None if timed == (file, offsets[0]) else timed
+        return Anchor(kind, None, ordinal, file, tuple(offsets), times)
+
+    def at(self, record: int) -> Anchor:
+        """The item that :meth:`add` or :meth:`find` gave this number for."""
+        return self._anchor(record * _WORDS)
+
+    def add(
+        self,
+        kind: str,
+        place: Place,
+        ordinal: int,
+        *,
+        number: int = 0,
+        key: int = 0,
+        timed: bool = False,
+    ) -> int:
+        """Put an item behind the others; gives its record. ``key`` is the :func:`key_of` its id,
+        if it can be found by that; ``timed``: its line has times."""
+        record = len(self._words) // _WORDS
+        number = _times(place) if timed else number
+        where = place.file << _FILE_SHIFT | place.offset
+        self._words.extend((where, ordinal, number << _KIND_SHIFT | _PLACES[kind], key))
+        if kind != UNKNOWN:
+            self._count += 1
+            self._last = record
+        if self._slots is not None:
+            self._note(record, key)
+        return record
+
+    def continue_last(self, place: Place, ordinal: int) -> None:
+        """The last item that is known goes on in another line; unknown ones may stand behind it."""
+        words, at = self._words, len(self._words)
+        while words[at - 2] & _KIND == _PLACES[UNKNOWN]:
+            at -= _WORDS
+        if at < len(words):
+            self._slots = None
+        where = place.file << _FILE_SHIFT | place.offset
+        words[at:at] = array("Q", (where, ordinal, _PART, 0))
+
+    def last_kind(self) -> str | None:
+        """The kind of the last item that Codex knows."""
+        if self._last < 0:
+            return None
+        return KINDS[self._words[self._last * _WORDS + 2] & _KIND]
+
+    def replace(
+        self, record: int, kind: str, place: Place, *, number: int = 0, timed: bool = False
+    ) -> None:
+        """The item of this record is in another line now. It keeps its position and ordinal, and
+        the times that it had (§15.3)."""
+        words, at = self._words, record * _WORDS
+        words[at] = place.file << _FILE_SHIFT | place.offset
+        number = number or words[at + 2] >> _KIND_SHIFT or (_times(place) if timed else 0)
+        words[at + 2] = number << _KIND_SHIFT | _PLACES[kind]
+        at += _WORDS
+        while at < len(words) and words[at + 2] & _KIND == _PART:
+            words[at + 2] = _GONE
+            at += _WORDS
+
+    def first(self, kind: str) -> int:
+        """The record of the first item of a kind, -1 if there is none."""
+        words, place = self._words, _PLACES[kind]
+        starts = range(0, len(words), _WORDS)
+        return next((at // _WORDS for at in starts if words[at + 2] & _KIND == place), -1)
+
+    def last(self, kind: str) -> int:
+        """The record of the last item of a kind, -1 if there is none."""
+        words, place = self._words, _PLACES[kind]
+        starts = range(len(words) - _WORDS, -1, -_WORDS)
+        return next((at // _WORDS for at in starts if words[at + 2] & _KIND == place), -1)
+
+    def find(self, key: int) -> int:
+        """The record of the item whose id has this key; -1 if there is none."""
+        words = self._words
+        if self._slots is None:
+            count = len(words) // _WORDS
+            if count <= _FEW:
+                return next((at for at in range(count) if words[at * _WORDS + 3] == key), -1)
+            self._grow()
+        slots = self._slots
+        assert slots is not None
+        mask = len(slots) - 1
+        at = key & mask
+        while record := slots[at]:
+            if words[record * _WORDS - 1] == key:
+                return record - 1
+            at = (at + 1) & mask
+        return -1
+
+    def _grow(self) -> None:
+        records = len(self._words) // _WORDS
+        self._slots = array("I", bytes(4 << (records * 3).bit_length()))
+        for record in range(records):
+            self._note(record, self._words[record * _WORDS + 3])
+
+    def _note(self, record: int, key: int) -> None:
+        slots = self._slots
+        assert slots is not None
+        if not key:
+            return
+        if record * 2 > len(slots):
+            self._grow()
+            return
+        mask = len(slots) - 1
+        at = key & mask
+        while slots[at]:
+            at = (at + 1) & mask
+        slots[at] = record + 1
+
+    def ordinals(self) -> "array[int]":
+        """The ordinal of each record, in order."""
+        return self._words[1::_WORDS]
+
+    def kind_at(self, record: int) -> str | None:
+        """The kind of the item that has this record; None if the record continues another."""
+        kind = self._words[record * _WORDS + 2] & _KIND
+        return KINDS[kind] if kind < _GONE else None
+
+    def dump(self) -> bytes:
+        """As bytes, for :meth:`load`."""
+        words = self._words
+        if sys.byteorder == "big":
+            words = array("Q", words)
+            words.byteswap()
+        return words.tobytes()
+
+    @classmethod
+    def load(cls, data: bytes) -> "Anchors":
+        """What :meth:`dump` gave."""
+        anchors = cls()
+        words = anchors._words
+        words.frombytes(data)
+        if sys.byteorder == "big":
+            words.byteswap()
+        kinds = words[2::_WORDS]
+        # Turns may have a hundred thousand items: most are looked at by none but this.
+        anchors._count = sum(1 for kind in kinds if 0 < kind & _KIND < _GONE)
+        places = range(len(kinds) - 1, -1, -1)
+        anchors._last = next((at for at in places if 0 < kinds[at] & _KIND < _GONE), -1)
+        return anchors
+
+
+def _times(place: Place) -> int:
+    file = min(place.file, _MOST_FILES)
+    return file + 1 << _FILE_SHIFT | place.offset
+
+
+def key_of(item_id: str) -> int:
+    """A number for an id, never 0: two ids of one turn will not have the same in this world."""
+    digest = blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1

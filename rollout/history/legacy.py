@@ -1,0 +1,300 @@
+"""Turns of legacy threads, with Codex's ids (rollout-format §14.1 to §14.6)."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rollout.history.item_refs import Place, key_of
+from rollout.history.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
+from rollout.items.legacy import EVENT_BUILDS
+from rollout.items.line_events import (
+    ABORTED,
+    ITEM,
+    RESPONSE_KINDS,
+    ROLLED_BACK,
+    STARTED,
+    Read,
+    TurnEvent,
+    understand,
+)
+from rollout.items.paginated import BUILDS
+from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
+from rollout.schema.strict import Fields
+from rollout.writing.retention import Item
+
+_PASSED_RESPONSES: Final = "|".join(kind for kind in RESPONSE_KINDS if kind != "message")
+
+
+def skip_pattern(roles: str) -> "re.Pattern[bytes]":
+    """Matches lines that begin no turn and are no item, messages in these roles among them."""
+    return re.compile(
+        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
+        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,19},)?"type":"(?:'
+        rb'response_item","payload":\{"type":"(?:(?:' + _PASSED_RESPONSES.encode() + rb')"'
+        rb'|message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:' + roles.encode() + rb')")'
+        rb'|(?:world_state|token_usage_record)"'
+        rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{)'
+        rb")(?P<counted>)"
+    )
+
+
+# A message of a user may be the prompt of a hook (§14.6).
+_SKIP: Final = skip_pattern("assistant|developer|system")
+_COUNTED: Final = frozenset(
+    {
+        *("session_meta", "turn_context", "response_item", "compacted", "world_state"),
+        *("token_usage_record", "dynamic_tools_updated", "inter_agent_communication"),
+        *("inter_agent_communication_metadata", "retained_context", "security_risk_score"),
+        *("token_count", "thread_goal_updated", "thread_settings_applied", ROLLED_BACK),
+        *EVENT_BUILDS,
+    }
+)
+_EMPTY_IF: Final = {"agent_message": "message", "agent_reasoning": "text"} | {
+    "agent_reasoning_raw_content": "text"
+}
+_NAMED: Final = frozenset({"patch_apply_end", "mcp_tool_call_end"})
+_ALWAYS_NEW: Final = frozenset(
+    {"userMessage", "agentMessage", "reasoning", "contextCompaction", "hookPrompt"}
+)
+"""Items that never take the place of another one, whatever their id."""
+_REVIEWS: Final = frozenset({"entered_review_mode", "exited_review_mode"})
+
+
+class LegacyFold:
+    """Finds the turns of a legacy thread."""
+
+    skip = _SKIP
+
+    def __init__(
+        self,
+        state: Fields | None = None,
+        turns: Iterable[Turn] = (),
+        strays: Iterable[Turn] = (),
+    ) -> None:
+        """With what an earlier fold gave by :meth:`dump`, and its turns and strays, it goes on
+        behind it."""
+        state = state or {}
+        self.turns = list(turns)
+        self.strays = {turn.id: turn for turn in strays}
+        """What Codex does not read before there is any turn."""
+        self._first: dict[str, Turn] = {}
+        for turn in self.turns:
+            self._first.setdefault(turn.id, turn)
+        self._current = self.turns[-1] if state.get("open") else None
+        self._compacted = bool(state.get("compacted"))
+        """Whether the history was compacted in the current turn."""
+        self._made_up = bool(state.get("made_up"))
+        """Whether the id of the current turn is."""
+        self._index = int(state.get("index", -1))
+        self._next_number = int(state.get("number", 1))
+
+    def dump(self) -> Fields:
+        return {
+            "open": self._current is not None,
+            "compacted": self._compacted,
+            "made_up": self._made_up,
+            "index": self._index,
+            "number": self._next_number,
+        }
+
+    def pass_over(self, count: int, highest: int) -> None:
+        self._index += count
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        read = understand(item)
+        if read is None:
+            self._unknown(item, before)
+            return
+        if not _counts(read):
+            return
+        self._index += 1
+        kind = read.kind
+        if read.turn:
+            self._turn(kind, read.turn, before, after)
+        elif kind == "response_item":
+            hook = hook_item(read.payload) if may_be_hook(read.payload) else None
+            if hook:
+                self._put(self._open_turn(before), hook, before)
+        elif kind == "compacted":
+            self._open_turn(before)
+            self._compacted = True
+        elif kind == ROLLED_BACK:
+            self._roll_back(read.payload["num_turns"])
+        elif kind == "user_message":
+            self._user_message(read, before)
+        elif read.item:
+            self._item(read, read.item, before)
+
+    def _turn(self, kind: str, event: TurnEvent, before: Place, after: Place) -> None:
+        if kind == STARTED[0]:
+            turn = Turn(str(event.turn_id), before, True, event.root_id, event.started_at)
+            self._open(turn)
+            return
+        found = self._named(event.turn_id)
+        current = self._current
+        if found is None and current is not None:
+            # Codex takes an end that names no turn of this thread for that of the current one,
+            # but for the interruption of another than the one that was opened.
+            strange = kind == ABORTED and event.turn_id is not None and not self._made_up
+            found = None if strange else current
+        if found is None:
+            return
+        if kind == ABORTED:
+            found.status, found.error = INTERRUPTED, event.error
+        elif event.error:
+            found.status, found.error = FAILED, event.error
+        elif found.status == IN_PROGRESS:
+            found.status = COMPLETED
+        found.completed_at = event.completed_at
+        found.duration_ms = event.duration_ms
+        found.end = found.end or after
+        if found is self._current:
+            self._close()
+
+    def _named(self, turn_id: str | None) -> Turn | None:
+        current = self._current
+        if current is not None and current.id == turn_id:
+            return current
+        return None if turn_id is None else self._first.get(turn_id)
+
+    def _open(self, turn: Turn) -> None:
+        self._close()
+        self._current = turn
+        self.turns.append(turn)
+        self._first.setdefault(turn.id, turn)
+
+    def _open_turn(self, before: Place, turn_id: str | None = None) -> Turn:
+        """The current turn; if there is none, an implicit one is opened."""
+        if self._current is None:
+            name = f"rollout-{self._index}" if turn_id is None else turn_id
+            self._open(Turn(name, before, False, status=COMPLETED))
+            self._made_up = turn_id is None
+        assert self._current is not None
+        return self._current
+
+    def _close(self) -> None:
+        self._current = None
+        self._compacted = self._made_up = False
+
+    def _roll_back(self, count: int) -> None:
+        self._close()
+        if count:
+            del self.turns[-count:]
+        self._first.clear()
+        for turn in self.turns:
+            self._first.setdefault(turn.id, turn)
+        self._next_number = sum(len(turn.items) for turn in self.turns) + 1
+
+    def _user_message(self, read: Read, before: Place) -> None:
+        current = self._current
+        if current is not None and not current.explicit and (current.items or not self._compacted):
+            self._close()
+        assert read.item is not None
+        self._put(self._open_turn(before), read.item, before)
+
+    def _item(self, read: Read, item: Fields, before: Place) -> None:
+        kind, payload = read.kind, read.payload
+        if kind in _EMPTY_IF and not payload[_EMPTY_IF[kind]]:
+            return
+        turn_id = payload.get("turn_id")
+        if kind == ITEM:
+            turn = self._named(turn_id)
+            if item["type"] == "plan" and not item["text"]:
+                return
+        elif kind in _NAMED and turn_id:
+            turn = self._named(turn_id)
+        elif kind in _REVIEWS and turn_id is not None:
+            turn = self._named(turn_id)
+            if turn is None:
+                self._close()
+                turn = self._open_turn(before, turn_id)
+        else:
+            turn = self._open_turn(before)
+        if turn is not None:
+            self._put(turn, item, before)
+
+    def _put(self, turn: Turn, item: Fields, before: Place) -> None:
+        kind, items = item["type"], turn.items
+        if kind == "reasoning" and items.last_kind() == kind:
+            items.continue_last(before, self._index)
+            return
+        number, key = 0, 0
+        if kind == "agentMessage" or (item["id"] is None and kind != "hookPrompt"):
+            number = self._next_number  # also of a message that has another id
+            self._next_number += 1
+            key = key_of(f"item-{number}")
+        if item["id"] is not None:
+            number, key = 0, key_of(item["id"])
+        record = -1 if kind in _ALWAYS_NEW else items.find(key)
+        if record >= 0:
+            items.replace(record, kind, before, number=number, timed=has_times(item))
+            if record in (turn.first_user, turn.final_agent):
+                turn.first_user = items.first("userMessage")
+                turn.final_agent = items.last("agentMessage")
+        else:
+            record = items.add(
+                kind, before, self._index, number=number, key=key, timed=has_times(item)
+            )
+        if kind == "agentMessage":
+            turn.final_agent = record
+        elif kind == "userMessage" and turn.first_user < 0:
+            turn.first_user = record
+
+    def _unknown(self, line: Item, before: Place) -> None:
+        """Keep what Codex cannot read, such as an item of a newer version's type; nothing depends
+        on it."""
+        payload = line.get("payload")
+        if line.get("type") != "event_msg" or not isinstance(payload, dict):
+            return
+        kind, item = payload.get("type"), payload.get("item")
+        if kind == ITEM and _is_told_twice(item):
+            return
+        found = unknown_item(payload)
+        if found is None or (kind in _EMPTY_IF and not payload[_EMPTY_IF[str(kind)]]):
+            return
+        turn_id = payload.get("turn_id")
+        if kind == ITEM:
+            turn = self._named(turn_id) if isinstance(turn_id, str) else None
+        else:
+            turn = self._last(before)
+        if turn is None:
+            return
+        key = key_of(f"?{before.offset if found['id'] is None else found['id']}")
+        if turn.items.find(key) < 0:
+            turn.items.add(UNKNOWN, before, self._index + 1, key=key)
+
+    def _last(self, before: Place) -> Turn:
+        """The current turn, or the last one; a stray if there is none."""
+        if self.turns:
+            return self.turns[-1]
+        return self.strays.setdefault("", Turn("", before, False, status=COMPLETED))
+
+
+def _counts(read: Read) -> bool:
+    """Whether a line is one of a legacy thread: Codex passes over what it would not write there
+    today (§11.1), and does not count it."""
+    kind = read.kind
+    if kind == ITEM:
+        return _is_legacy_item(read.payload["item"])
+    if kind == "sub_agent_activity":
+        return bool(read.payload["kind"] != "completed")
+    return kind in _COUNTED or read.turn is not None
+
+
+def _is_told_twice(item: Any) -> bool:
+    """Whether an item that cannot be read is of a type that events tell of, too."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    return kind in BUILDS and kind != "Extension" and not _is_legacy_item(item)
+
+
+def _is_legacy_item(item: Any) -> bool:
+    """Whether an ``item_completed`` of a legacy thread is an item of it: others tell again what
+    an event has told (§14.5)."""
+    match item:
+        case {"type": "Plan" | "FunctionCallOutput"}:
+            return True
+        case {"type": "Extension", "kind": "clock.sleep"}:
+            return True
+        case {"type": "SubAgentActivity", "kind": "completed"}:
+            return True
+    return False

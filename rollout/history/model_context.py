@@ -1,0 +1,233 @@
+"""What a model is shown of a thread when it goes on: the response items since the history was last
+compacted (rollout-format §5.1, §5.2).
+
+Two passes, and no more in memory than a line and where something was taken back: one finds where
+to begin, the other gives the items.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rollout.errors import HistoryUnknown
+from rollout.history.fork_points import LegacyCuts
+from rollout.history.item_refs import Place
+from rollout.history.paginated import PaginatedFold, paginated_skip
+from rollout.history.segments import Find, Part, history_parts, source_meta
+from rollout.history.thread import fold_file, fold_parts, pass_to
+from rollout.history.turn import Turn
+from rollout.items.line_events import ROLLED_BACK, understand
+from rollout.jsonl.reader import BadLine, Line, LineReader, Needs, open_rollout, parse_line
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY, PAGINATED, Item
+
+_KEPT_CHARACTERS: Final = 80_000
+"""Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""
+_NOT_FROM_USERS: Final = ("<environment_context>", "<user_instructions>", "# AGENTS.md instruct")
+
+
+def _all_but(kinds: str) -> "re.Pattern[bytes]":
+    return re.compile(
+        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":(?P<counted>\d{1,19}),)?"type":"(?!%s)[a-z_]+",'
+        % kinds.encode()
+    )
+
+
+class _Items:
+    skip = _all_but("compacted|response_item")
+
+
+class _At(NamedTuple):
+    """The beginning of a line."""
+
+    file: int
+    offset: int
+
+
+class _Past:
+    """What a thread has taken back (§13.5), and what compacted the rest of it.
+
+    For a model only turns count in which a user said something; those of a thread's list are also
+    others, such as one that was opened by a compaction. Paginated threads list also turns that
+    were rolled back, but a model is not told of them.
+    """
+
+    def __init__(self) -> None:
+        self.taken_back: list[tuple[_At, _At]] = []
+        """From the first, inclusive, to the second, exclusive; in order."""
+        self.compactions: list[_At] = []
+        self._asked: list[_At] = []
+
+    def user_spoke(self, turn: Turn) -> None:
+        """A user said something in the turn."""
+        start = _At(turn.start.file, turn.start.offset)
+        if self._asked[-1:] != [start]:
+            self._asked.append(start)
+
+    def roll_back(self, count: int, end: _At) -> None:
+        """So many turns were taken back by the line at ``end``."""
+        dropped = self._asked[-count:] if count else []
+        if dropped:
+            del self._asked[-count:]
+            start = dropped[0]
+            self.compactions = [at for at in self.compactions if at < start]
+            self.taken_back = [span for span in self.taken_back if span[0] < start]
+            self.taken_back.append((start, end))
+
+
+class _LegacyPast(LegacyCuts):
+    """Finds the past of a legacy thread; that of a turn begins with what was sent for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past = _Past()
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        super().take(item, before, after)
+        read = understand(item)
+        at = _At(before.file, before.offset)
+        if read and read.kind == "compacted":
+            self.past.compactions.append(at)
+        elif read and read.kind == ROLLED_BACK:
+            self.past.roll_back(read.payload["num_turns"], at)
+        elif read and read.kind == "user_message" and self._current:
+            self.past.user_spoke(self._current)
+
+
+class _PaginatedPast(PaginatedFold):
+    """Finds the past of a paginated thread."""
+
+    skip = paginated_skip("world_state|token_usage_record|realtime_item")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past = _Past()
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        highest = self._highest
+        super().take(item, before, after)
+        read = understand(item) if self._highest > highest else None
+        at = _At(before.file, before.offset)
+        if read and read.kind == "compacted":
+            self.past.compactions.append(at)
+        elif read and read.kind == ROLLED_BACK:
+            self.past.roll_back(read.payload["num_turns"], at)
+        elif read and read.item and read.item["type"] == "userMessage":
+            turn = self._known.get(str(read.payload.get("turn_id")))
+            if turn:
+                self.past.user_spoke(turn)
+
+
+def context_items(path: Path, find: Find) -> Iterator[Fields]:
+    """The response items that the thread at ``path`` goes on with, in order: the history that
+    replaced the earlier one first, if it was compacted. Turns that were rolled back are not in
+    it, and those that a fork begins with are. ``find`` gives the files of these.
+
+    Raises:
+        DamagedCompression: a file of the history is damaged.
+        HistoryIncomplete: a file of the history is not here.
+        HistoryUnknown: the history mode is not known.
+        OSError: a file cannot be read.
+    """
+    mode = source_meta(path).get("history_mode", LEGACY)
+    if mode == PAGINATED:
+        parts = history_parts(path, find)
+        paginated = _PaginatedPast()
+        fold_parts(parts, paginated)
+        past = paginated.past
+    elif mode == LEGACY:
+        parts = [Part(path, "", None, None)]
+        legacy = _LegacyPast()
+        fold_file(path, legacy)
+        past = legacy.past
+    else:
+        raise HistoryUnknown(path, mode)
+    context = _Context(parts, past, mode)
+    yield from context.items()
+
+
+class _Context:
+    """Reads the items of a thread from the files that its history is in."""
+
+    def __init__(self, parts: list[Part], past: _Past, mode: str) -> None:
+        self._parts = parts
+        self._past = past
+        self._mode = mode
+
+    def items(self) -> Iterator[Fields]:
+        """What the model is shown."""
+        if not self._past.compactions:
+            yield from self._responses()
+            return
+        last = self._past.compactions[-1]
+        payload = next(item["payload"] for _, item in self.lines(_Items(), last))
+        history = payload.get("replacement_history")
+        if history is None:
+            yield from self._users_before(last)
+            said = {"type": "input_text", "text": payload["message"]}
+            yield {"type": "message", "role": "user", "content": [said]}
+        else:
+            yield from (item for item in history if item.get("type") != "ghost_snapshot")
+        yield from self._responses(last)
+
+    def _responses(self, start: _At | None = None, end: _At | None = None) -> Iterator[Fields]:
+        spans = deque(self._past.taken_back)
+        for at, item in self.lines(_Items(), start):
+            if at == end:
+                return
+            while spans and spans[0][1] <= at:
+                spans.popleft()
+            if item["type"] == "response_item" and not (spans and spans[0][0] <= at):
+                yield item["payload"]
+
+    def _users_before(self, end: _At) -> Iterator[Fields]:
+        """The latest messages of users, which a compaction of 2025 keeps beside its summary."""
+        kept: deque[tuple[int, Fields]] = deque()
+        size = 0
+        for item in self._responses(end=end):
+            if (said := _from_user(item)) is not None:
+                kept.append((len(said), item))
+                size += len(said)
+            while size > _KEPT_CHARACTERS and len(kept) > 1:
+                size -= kept.popleft()[0]
+        yield from (item for _, item in kept)
+
+    def lines(self, needs: Needs, start: _At | None = None) -> Iterator[tuple[_At, Item]]:
+        """The lines that count from ``start`` on, in order (§15.6), but for needless ones."""
+        start = start or _At(0, 0)
+        highest = -1
+        for file, part in enumerate(self._parts):
+            if file < start.file:
+                continue
+            reader = LineReader()
+            offset = start.offset if file == start.file else 0
+            with open_rollout(part.path) as stream:
+                pass_to(stream, part.path, offset)
+                for line in reader.lines(stream, offset, needs):
+                    highest = max(highest, reader.highest)
+                    item = parse_line(line) if isinstance(line, Line) else None
+                    if item is None or isinstance(item, BadLine) or understand(item) is None:
+                        continue
+                    if self._mode == PAGINATED:
+                        ordinal = item.get("ordinal")
+                        if not isinstance(ordinal, int) or ordinal <= highest:
+                            continue
+                        if part.end_ordinal is not None and ordinal >= part.end_ordinal:
+                            break
+                        highest = ordinal
+                    yield _At(file, line.offset), item
+            if part.end_ordinal is not None:
+                highest = min(highest, part.end_ordinal - 1)
+
+
+def _from_user(item: Fields) -> str | None:
+    """The text of a message that a user has sent."""
+    content = item.get("content")
+    if item.get("type") != "message" or item.get("role") != "user":
+        return None
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    said = "".join(text for text in texts if isinstance(text, str))
+    return None if said.startswith(_NOT_FROM_USERS) else said

@@ -1,0 +1,86 @@
+"""The last turns of a paginated thread without the rest of its files: a fold may begin at any
+line (rollout-format §15), so that of a gigabyte only the end is read."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from rollout.files.layout import COMPRESSED_SUFFIX
+from rollout.history.item_refs import Anchor
+from rollout.history.paginated import PaginatedFold
+from rollout.history.segments import Part
+from rollout.history.thread import Outline, fold_part
+from rollout.history.turn import Turn
+from rollout.writing.retention import PAGINATED
+
+_READ_BYTES: Final = 64 * 1024
+
+
+class Tail:
+    """The turns that begin behind some line of a history, and nothing that began before."""
+
+    def __init__(self, turns: list[Turn], last_item: Anchor | None) -> None:
+        self.turns = turns
+        self.last_item = last_item
+        """The last item of all, whichever turn it is of."""
+
+
+def tail(known: Outline, size: int, pause: Callable[[], None] | None = None) -> Tail | None:
+    """The turns that begin within about the last ``size`` bytes of a history.
+
+    None if they cannot be told from these bytes: the thread is not paginated, or a file of it is
+    compressed; or a turn there has no beginning that is written down, so that it may have begun
+    anywhere before.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if known.mode != PAGINATED:
+        return None
+    place = _begin(known.parts, size)
+    if place is None:
+        return None
+    fold = PaginatedFold(shown_from=known.shown_from)
+    first, offset = place
+    for number in range(first, len(known.parts)):
+        fold_part(known.parts[number], number, fold, offset=offset, pause=pause)
+        offset = 0
+    whole = 0
+    while whole < len(fold.turns) and not fold.turns[whole].explicit:
+        whole += 1  # begun before
+    turns = fold.turns[whole:]
+    if not all(turn.explicit for turn in turns):
+        return None
+    every = (anchor for turn in (*fold.turns, *fold.strays.values()) for anchor in turn.items)
+    return Tail(turns, max(every, key=lambda anchor: anchor.ordinal, default=None))
+
+
+def _begin(parts: Sequence[Part], size: int) -> tuple[int, int] | None:
+    """The part and the byte in it where a line begins, about ``size`` bytes before the end."""
+    for number in range(len(parts) - 1, -1, -1):
+        part = parts[number]
+        if part.path.name.endswith(COMPRESSED_SUFFIX):
+            return None
+        end = part.path.stat().st_size
+        if part.end_ordinal is not None:
+            if part.end_offset is None:
+                return None
+            end = min(part.end_offset, end)
+        if size < end:
+            found = _next_line(part.path, end - size, end)
+            return (number, found)
+        size -= end
+    return 0, 0
+
+
+def _next_line(path: Path, offset: int, end: int) -> int:
+    """The first byte of a line at or after ``offset``; ``end`` if none begins before it."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset - 1)
+        at = offset - 1
+        while data := file.read(_READ_BYTES):
+            newline = data.find(b"\n")
+            if newline >= 0:
+                return min(at + newline + 1, end)
+            at += len(data)
+    return end

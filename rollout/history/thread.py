@@ -1,0 +1,280 @@
+"""The turns of whole threads, from one file or from those that a history is spliced of
+(rollout-format §13.2, §14, §15)."""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from rollout.damage import Damage
+from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
+from rollout.files.layout import COMPRESSED_SUFFIX
+from rollout.history.bare import BARE, BareFold
+from rollout.history.item_reader import ItemReader
+from rollout.history.item_refs import Anchor, Place
+from rollout.history.legacy import LegacyFold
+from rollout.history.paginated import PaginatedFold
+from rollout.history.segments import Find, Part, known_parts, source_meta
+from rollout.history.turn import Turn, TurnFold
+from rollout.items.thread_item import UNKNOWN
+from rollout.jsonl.reader import (
+    BadLine,
+    Line,
+    LineReader,
+    RolloutStream,
+    open_rollout,
+    parse_line,
+)
+from rollout.schema.strict import Fields
+from rollout.writing.retention import LEGACY, PAGINATED
+
+_SKIPPED_BYTES: Final = 2**16
+AnyFold = LegacyFold | PaginatedFold | BareFold
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTurns:
+    """The turns of a thread, and where the items in them are."""
+
+    mode: str
+    parts: list[Part]
+    turns: Sequence[Turn]
+    strays: list[Turn]
+    """Items of turns that never were (§15.3), or of none."""
+    missing: HistoryIncomplete | None
+    """Why the turns that the history begins with are not here, if they are not."""
+    damage: list[Damage] = field(default_factory=list)
+    """Where files of the history break off."""
+
+    def reader(self) -> ItemReader:
+        """Gives the items; use it in a ``with``."""
+        return ItemReader([part.path for part in self.parts], self.mode)
+
+    def anchors(self) -> Iterator[tuple[Turn, Anchor]]:
+        """All items of the thread in the order of their first lines, each with its turn."""
+        if self.mode != PAGINATED:
+            every_turn = (*self.strays, *self.turns)
+            yield from ((turn, anchor) for turn in every_turn for anchor in turn.items)
+            return
+        every = (_by_ordinal(turn) for turn in (*self.turns, *self.strays))
+        for _, _, turn, anchor in heapq.merge(*every, key=lambda entry: entry[:2]):
+            yield turn, anchor
+
+    def items(self, reader: ItemReader, *, unknown: bool = False) -> Iterator[Fields]:
+        """The entries of ``thread/items/list``, in order (§15.4); ``unknown``: also items that
+        Codex does not know."""
+        for turn, anchor in self.anchors():
+            if anchor.kind == UNKNOWN and not unknown:
+                continue
+            item = reader.item(anchor)
+            if item is not None:
+                times = {name: item[name] for name in ("startedAtMs", "completedAtMs")}
+                yield {"turnId": turn.id, "item": item, **times}
+
+
+def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, Anchor]]:
+    for anchor in turn.items:
+        yield anchor.ordinal, turn.id, turn, anchor
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of a thread's history before its lines are looked at."""
+
+    mode: str
+    parts: list[Part]
+    missing: HistoryIncomplete | None
+    shown_from: int
+    """The first ordinal that is the thread's own to show (§13.6)."""
+
+    def new_fold(self) -> AnyFold:
+        """A fold that has seen nothing yet."""
+        if self.mode == LEGACY:
+            return LegacyFold()
+        if self.mode == BARE:
+            return BareFold()
+        return PaginatedFold(shown_from=self.shown_from)
+
+
+def outline(path: Path, find: Find) -> Outline:
+    """How the history of the thread is made up whose rollout is at ``path``; ``find`` gives the
+    files that it begins in. One without a ``session_meta`` is :data:`rollout.history.bare.BARE`.
+
+    Raises:
+        HistoryUnknown: its history mode is not known.
+        OSError: a file cannot be read.
+    """
+    try:
+        meta = source_meta(path)
+    except (DamagedCompression, HistoryIncomplete):  # what there is is shown all the same
+        return Outline(BARE, [Part(path, "", None, None)], None, 0)
+    mode = meta.get("history_mode", LEGACY)
+    if mode == LEGACY:
+        return Outline(mode, [Part(path, "", None, None)], None, 0)
+    if mode != PAGINATED:
+        raise HistoryUnknown(path, mode)
+    parts, missing = known_parts(path, find)
+    if meta.get("attached_thread") is True:
+        # What it is attached to is shown there, and only the model is told of it here.
+        parts, missing = parts[-1:], None
+    start = meta.get("subagent_history_start_ordinal")
+    return Outline(mode, parts, missing, start if isinstance(start, int) else 0)
+
+
+def open_history(path: Path, find: Find) -> ThreadTurns:
+    """The turns of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives the
+    files that its history begins in.
+
+    Raises: see :func:`outline`.
+    """
+    known = outline(path, find)
+    fold = known.new_fold()
+    damage: list[Damage] = []
+    fold_parts(known.parts, fold, damage)
+    strays = [*fold.strays.values()]
+    return ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing, damage)
+
+
+def with_talk(history: ThreadTurns) -> ThreadTurns:
+    """A legacy history without turns as one of the first versions: what its response items say
+    is all that there is. Any other as it is.
+
+    Raises:
+        OSError: its file cannot be read.
+    """
+    if history.turns or history.mode != LEGACY:
+        return history
+    fold = BareFold()
+    fold_file(history.parts[-1].path, fold, damage=[])
+    if history.strays and not fold.turns:
+        return history
+    return replace(history, mode=BARE, turns=fold.turns, strays=[])
+
+
+def fold_parts(parts: Sequence[Part], fold: TurnFold, damage: list[Damage] | None = None) -> None:
+    """Have ``fold`` look at the lines of a history that count, file by file (§15.6); of
+    ``damage`` see :func:`rollout.jsonl.reader.open_rollout`.
+
+    Raises:
+        DamagedCompression: a file is damaged, and no ``damage`` given.
+        OSError: a file cannot be read.
+    """
+    for number, part in enumerate(parts):
+        fold_part(part, number, fold, damage=damage)
+
+
+def fold_part(
+    part: Part,
+    number: int,
+    fold: TurnFold,
+    *,
+    offset: int = 0,
+    end: int | None = None,
+    torn: bool = True,
+    pause: Callable[[], None] | None = None,
+    damage: list[Damage] | None = None,
+) -> int:
+    """Have ``fold`` look at the lines of one file of a history that count: see
+    :func:`fold_file`."""
+    reached = fold_file(
+        part.path,
+        fold,
+        file=number,
+        offset=offset,
+        end=end,
+        end_ordinal=part.end_ordinal,
+        torn=torn,
+        pause=pause,
+        damage=damage,
+    )
+    if part.end_ordinal is not None and isinstance(fold, PaginatedFold):
+        fold.cut(part.end_ordinal)
+    return reached
+
+
+def fold_file(
+    path: Path,
+    fold: TurnFold,
+    *,
+    file: int = 0,
+    offset: int = 0,
+    end: int | None = None,
+    end_ordinal: int | None = None,
+    torn: bool = True,
+    pause: Callable[[], None] | None = None,
+    damage: list[Damage] | None = None,
+) -> int:
+    """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before the byte
+    ``end`` and before ``end_ordinal``; gives where the last line that has ended does.
+
+    A last line without a newline counts if it can be read, as for Codex; whoever saves the state
+    of the fold says ``torn=False``, for such a line may still be written. ``pause`` is called
+    before each read; what it raises ends the work. Of ``damage`` see
+    :func:`rollout.jsonl.reader.open_rollout`.
+
+    Raises:
+        DamagedCompression: the file is damaged, and no ``damage`` given.
+        OSError: it cannot be read.
+    """
+    reader = LineReader()
+    with open_rollout(path, damage) as stream:
+        pass_to(stream, path, offset)
+        if pause:
+            stream = _Pausing(stream, pause)
+        if end is not None:
+            stream = _Ending(stream, end - offset)
+        for line in reader.lines(stream, offset, fold):
+            if reader.passed:
+                fold.pass_over(reader.passed, reader.highest)
+                reader.passed = 0
+            if not isinstance(line, Line) or not (line.ended or torn):
+                continue
+            item = parse_line(line)
+            if item is None or isinstance(item, BadLine):
+                continue
+            ordinal = item.get("ordinal")
+            number = ordinal if isinstance(ordinal, int) else 0
+            if end_ordinal is not None and number >= end_ordinal:
+                break
+            before = Place(file, line.offset, number)
+            fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
+        fold.pass_over(reader.passed, reader.highest)
+    return reader.end_offset
+
+
+class _Pausing:
+    """A stream that has somebody called before each read."""
+
+    def __init__(self, stream: RolloutStream, pause: Callable[[], None]) -> None:
+        self._stream = stream
+        self._pause = pause
+        self.seek, self.fileno = stream.seek, stream.fileno
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        self._pause()
+        return self._stream.readinto(buffer)
+
+
+class _Ending:
+    """A stream that ends after so many bytes."""
+
+    def __init__(self, stream: RolloutStream, left: int) -> None:
+        self._stream = stream
+        self._left = left
+        self.seek, self.fileno = stream.seek, stream.fileno
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        got = self._stream.readinto(buffer[: self._left])
+        self._left -= got or 0
+        return got
+
+
+def pass_to(stream: RolloutStream, path: Path, offset: int) -> None:
+    """Have the stream of the file at ``path``, which was just opened, go on at ``offset``."""
+    if not path.name.endswith(COMPRESSED_SUFFIX):
+        stream.seek(offset)
+        return
+    buffer = memoryview(bytearray(_SKIPPED_BYTES))
+    while offset and (got := stream.readinto(buffer[: min(offset, _SKIPPED_BYTES)])):
+        offset -= got

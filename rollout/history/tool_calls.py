@@ -1,0 +1,343 @@
+"""What a model and its tools said to each other in a stretch of a rollout, for people to read.
+
+Legacy threads keep no item of a command: only the call that the model made and the output that it
+was given (rollout-format §7). Paginated ones keep none of a plan, of a tool that is searched for or
+of a script. Files of the first versions keep nothing else at all (§8.1), and files of 2025 may tell
+of a command by events alone (§11.2). What is made of them here are no items of Codex: its answers
+do not have them.
+
+*record*: all that is told of one call: the call itself, the outputs that name it, and the events of
+its beginning and end; in whatever order they stand, and whichever of them there are.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rollout.history.bare import bare_item, bare_payload
+from rollout.history.item_reader import LineFile
+from rollout.items.line_events import STARTED, understand
+from rollout.jsonl.reader import BadLine, Line, LineReader, parse_line
+from rollout.schema.strict import Fields, Unfit, duration_ms
+from rollout.writing.retention import Item
+
+TOOL_CALL: Final = "toolCall"
+"""The type of an entry that is a call of a tool, with its output."""
+
+_BUFFER_BYTES: Final = 64 * 1024  # most turns are short
+_EVENT_TOOLS: Final = {
+    "exec_command": "exec_command",
+    "patch_apply": "apply_patch",
+    "mcp_tool_call": "",  # its own
+    "web_search": "web_search",
+    "image_generation": "image_generation",
+    "collab_agent_spawn": "spawn_agent",
+    "collab_agent_interaction": "send_input",
+    "collab_waiting": "wait",
+    "collab_close": "close_agent",
+    "collab_resume": "resume_agent",
+}
+"""The tools whose calls events tell of: ``…_begin`` and ``…_end``."""
+_BEGINS: Final = {f"{name}_begin": tool for name, tool in _EVENT_TOOLS.items()} | {
+    "dynamic_tool_call_request": ""
+}
+_ENDS: Final = {f"{name}_end": tool for name, tool in _EVENT_TOOLS.items()} | {
+    "dynamic_tool_call_response": "",
+    "view_image_tool_call": "view_image",
+}
+_STAMP: Final = rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,19},)?"type":"(?:'
+_TOLD: Final = "|".join((*_BEGINS, *_ENDS)).encode()
+
+
+class _Talk:
+    """Passes over lines that are neither calls, outputs nor the beginning of a turn."""
+
+    skip = re.compile(
+        _STAMP + rb'response_item","payload":\{"type":"'
+        rb"(?:message|reasoning|ghost_snapshot|agent_message|additional_tools|\w*compaction\w*)\""
+        rb'|event_msg","payload":\{"type":"(?!(?:task_started|turn_started|user_message|'
+        + _TOLD
+        + rb')")[a-z_]+"'
+        rb'|(?:turn_context|world_state|token_usage_record|session_meta|compacted)")'
+    )
+
+
+@dataclass(slots=True)
+class Record:
+    """Where something was said: a call with what is told of it, or a message."""
+
+    offset: int
+    """Of its first line."""
+    call_id: str = ""
+    call: int = -1
+    """Where the line of the call begins, or of the message; -1 if there is none."""
+    outputs: list[int] = field(default_factory=list)
+    """Where the lines of its outputs begin."""
+    begun: int = -1
+    ended: int = -1
+
+
+class _Records:
+    """Puts lines that tell of the same call together. One that stands twice is two."""
+
+    def __init__(self) -> None:
+        self.found: list[Record] = []
+        self._named: dict[str, list[Record]] = {}
+
+    def message(self, offset: int) -> None:
+        self.found.append(Record(offset, call=offset))
+
+    def take(self, offset: int, kind: str, call_id: str) -> bool:
+        """Whether a line of this kind tells of a call."""
+        if kind in _BEGINS:
+            self._record(offset, call_id, lambda known: known.begun < 0).begun = offset
+        elif kind in _ENDS:
+            self._record(offset, call_id, lambda known: known.ended < 0).ended = offset
+        elif _is_call(kind):
+            self._record(offset, call_id, lambda known: known.call < 0).call = offset
+        elif _is_output(kind):
+            self._output_of(offset, call_id).outputs.append(offset)
+        else:
+            return False
+        return True
+
+    def _output_of(self, offset: int, call_id: str) -> Record:
+        known = self._named.get(call_id)
+        if known and all(record.outputs for record in known):
+            return known[-1]  # what was given twice
+        return self._record(offset, call_id, lambda known: not known.outputs)
+
+    def _record(self, offset: int, call_id: str, lacks: Callable[[Record], bool]) -> Record:
+        """The first record of a call that lacks something, or a new one."""
+        for record in self._named.get(call_id, ()):
+            if lacks(record):
+                return record
+        record = Record(offset, call_id)
+        self.found.append(record)
+        if call_id:
+            self._named.setdefault(call_id, []).append(record)
+        return record
+
+
+def _is_call(kind: str) -> bool:
+    return kind.endswith("_call")
+
+
+def _is_output(kind: str) -> bool:
+    return kind.endswith("_output")
+
+
+def _call_id(payload: Fields) -> str:
+    for name in ("call_id", "callId"):
+        if isinstance(found := payload.get(name), str) and found:
+            return found
+    # A function's own id is another one, and its output never names it.
+    own = None if payload.get("type") in _NAMED else payload.get("id")
+    return own if isinstance(own, str) else ""
+
+
+_NAMED: Final = {"function_call": "arguments", "custom_tool_call": "input"}
+
+
+def calls_between(
+    file: LineFile,
+    start: int,
+    end: int | None,
+    *,
+    end_ordinal: int | None = None,
+    own: Callable[[int], bool] | None = None,
+) -> list[Record]:
+    """The calls in the lines that begin at ``start`` or after it, before ``end`` and before
+    ``end_ordinal``. With ``own`` they end before a turn begins: what follows until ``end`` was
+    taken back; it tells whether a message of a user at an offset belongs to this turn."""
+    found = _Records()
+    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, _Talk()):
+        item = _parsed(line)
+        if item is None:
+            continue
+        ordinal = item.get("ordinal")
+        if end_ordinal is not None and isinstance(ordinal, int) and ordinal >= end_ordinal:
+            break
+        told = _told(item)
+        if told is not None and found.take(line.offset, told[0], _call_id(told[1])):
+            continue
+        if own and line.offset > start and _begins(item) and not own(line.offset):
+            break
+    return found.found
+
+
+def _parsed(line: Line | BadLine) -> Item | None:
+    item = parse_line(line) if isinstance(line, Line) else None
+    return None if isinstance(item, BadLine) else item
+
+
+def _told(line: Item) -> tuple[str, Fields] | None:
+    """The kind and payload of a line that may tell of a call."""
+    payload = line.get("payload") if line.get("type") == "event_msg" else bare_payload(line)
+    kind = payload.get("type") if isinstance(payload, dict) else None
+    return (kind, payload) if isinstance(kind, str) and isinstance(payload, dict) else None
+
+
+def _begins(line: Item) -> bool:
+    read = understand(line)
+    return read is not None and read.kind in (STARTED[0], "user_message")
+
+
+def talk_between(file: LineFile, start: int, end: int | None) -> list[Record]:
+    """All that was said in a stretch of a rollout that has no events of messages: these too."""
+    found = _Records()
+    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start):
+        told = None if (item := _parsed(line)) is None else _told(item)
+        if told is None or found.take(line.offset, told[0], _call_id(told[1])):
+            continue
+        if item and bare_payload(item):
+            found.message(line.offset)
+    return found.found
+
+
+def entry(file: LineFile, record: Record) -> Fields | None:
+    """What was said, in the shape of an item, or as a :data:`TOOL_CALL`; None for what is not
+    for people."""
+    call = _payload(file, record.call)
+    kind = str(call.get("type"))
+    if call and not _is_call(kind):
+        return bare_item(call, record.call)
+    outputs = [payload for at in record.outputs if (payload := _payload(file, at))]
+    begun, ended = _payload(file, record.begun), _payload(file, record.ended)
+    if not (call or outputs or begun or ended):
+        return None
+    event = begun | ended
+    # An output that answers no call may have a name of its own: context that a client gave.
+    alone = {} if call or event or not outputs else outputs[0]
+    name = call.get("name") or (kind if call else None) or _event_tool(event) or alone.get("name")
+    namespace = (call or alone).get("namespace") or _invocation(event).get("server")
+    output = _joined([each.get("output", each.get("tools")) for each in outputs])
+    if output is None:
+        output = _picture(call) or _event_output(ended)
+    return {
+        "type": TOOL_CALL,
+        "id": record.call_id or f"at-{record.offset}",
+        "name": str(name or ""),
+        "namespace": _text_or_none(namespace),
+        "arguments": _arguments(kind, call) if call else _event_arguments(event),
+        "output": output,
+    }
+
+
+def _payload(file: LineFile, offset: int) -> Fields:
+    line = file.read(offset) if offset >= 0 else None
+    told = None if line is None else _told(line)
+    return {} if told is None else told[1]
+
+
+_NO_ARGUMENTS: Final = frozenset(
+    {
+        *("type", "id", "call_id", "callId", "status", "name", "namespace", "execution", "result"),
+        *("internal_chat_message_metadata_passthrough", "turn_id", "turnId", "invocation"),
+    }
+)
+
+
+def _arguments(kind: str, call: Fields) -> Any:
+    """What a call was given: other kinds than functions have it in a field of some other name."""
+    named = _NAMED.get(kind)
+    if named:
+        return call.get(named)
+    others = {
+        name: value
+        for name, value in call.items()
+        if name not in _NO_ARGUMENTS and value is not None
+    }
+    return next(iter(others.values())) if len(others) == 1 else others or None
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """The output of a call; the parts of all if it was given several that are not the same."""
+    texts = dict.fromkeys(each for each in outputs if isinstance(each, str))
+    given = [*texts, *(each for each in outputs if not isinstance(each, str | None))]
+    if len(given) < 2:
+        return given[0] if given else None
+    parts: list[Any] = []
+    for each in given:
+        parts += each if isinstance(each, list) else [{"type": "input_text", "text": each}]
+    return parts
+
+
+_PICTURES: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD", "gif"))
+
+
+def _picture(call: Fields) -> Any:
+    """The picture that a call holds that made one."""
+    result = call.get("result")
+    if not isinstance(result, str) or not result:
+        return None
+    kind = next((kind for front, kind in _PICTURES if result.startswith(front)), None)
+    where = f"data:image/{kind};base64,{result}" if kind else result[:200]
+    return [{"type": "input_image", "image_url": where}]
+
+
+def _event_tool(event: Fields) -> object:
+    """The tool that events tell of."""
+    kind = str(event.get("type"))
+    return (
+        _BEGINS.get(kind) or _ENDS.get(kind) or event.get("tool") or _invocation(event).get("tool")
+    )
+
+
+def _invocation(event: Fields) -> Fields:
+    found = event.get("invocation")
+    return found if isinstance(found, dict) else {}
+
+
+def _event_arguments(event: Fields) -> Any:
+    """What events say of what a tool was to do."""
+    for holder in (_invocation(event), event):
+        if "arguments" in holder:
+            return holder["arguments"]
+    return {
+        name: value
+        for name, value in event.items()
+        if name not in _NO_ARGUMENTS and name not in _RESULTS and value is not None
+    } or None
+
+
+_RESULTS: Final = frozenset(
+    {
+        *("aggregated_output", "formatted_output", "stdout", "stderr", "exit_code", "duration"),
+        *("success", "error", "content_items", "parsed_cmd", "source", "started_at_ms"),
+        *("completed_at_ms", "process_id", "auto_approved", "tool", "results", "saved_path"),
+        "statuses",
+    }
+)
+
+
+def _event_output(event: Fields) -> Any:
+    """What the event that ended a call says of what came of it, as its output would."""
+    of_agents = str(event.get("type")).startswith("collab_")  # what became of them
+    for name in ("content_items", "result", "results", *("statuses", "status") * of_agents):
+        if event.get(name):
+            return event[name]
+    streams = [event.get("stdout"), event.get("stderr")]
+    text = event.get("aggregated_output") or event.get("formatted_output") or event.get("error")
+    if not text:
+        text = "\n".join(part for part in streams if isinstance(part, str) and part)
+    if not isinstance(text, str):
+        return text
+    facts = {"exit_code": event.get("exit_code"), "duration_seconds": _seconds(event)}
+    known = {name: value for name, value in facts.items() if value is not None}
+    if known:
+        return {"output": text, "metadata": known}
+    return text or None
+
+
+def _seconds(event: Fields) -> float | None:
+    try:
+        milliseconds = duration_ms(event.get("duration"))
+    except Unfit:
+        return None
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,150 @@
+"""A thread for reading: its turns, and in each what Codex's answers have and what they leave out.
+
+*extra*: an entry that is no item of Codex's answers: a call of a tool that no item tells of, or of
+which the item behind which it stands does not say all (:mod:`rollout.history.tool_calls`); or an item that
+Codex 0.171 does not read.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rollout.history.bare import BARE
+from rollout.history.item_reader import ItemReader, turn_answer
+from rollout.history.item_refs import key_of
+from rollout.history.segments import Find
+from rollout.history.thread import ThreadTurns, open_history, with_talk
+from rollout.history.tool_calls import Record, calls_between, entry, talk_between
+from rollout.history.turn import Turn
+from rollout.items.thread_item import UNKNOWN
+from rollout.schema.strict import Fields
+from rollout.writing.retention import PAGINATED
+
+
+class Dialogue:
+    """A thread's turns and what is in them. Use it in a ``with``; make one with
+    :func:`open_dialogue`."""
+
+    def __init__(self, history: ThreadTurns, *, images: bool = False) -> None:
+        """``images``: also the inline ones of very long lines."""
+        self.mode = history.mode
+        self.parts = history.parts
+        self.turns = history.turns
+        self.strays = history.strays
+        """Items of turns that never were (§15.3), or of none."""
+        self.missing = history.missing
+        """Why the turns that the history begins with are not here, if they are not."""
+        self.damage = history.damage
+        """Where files of the history break off."""
+        paths = [part.path for part in history.parts]
+        self._reader = ItemReader(paths, self.mode, images=images)
+
+    def __enter__(self) -> "Dialogue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.__exit__()
+
+    def turn(self, number: int) -> Turn:
+        """The turn with this number, from 0; the strays come behind the others."""
+        count = len(self.turns)
+        return self.turns[number] if number < count else self.strays[number - count]
+
+    def entries(self, number: int) -> Iterator[tuple[Fields, bool]]:
+        """What is in the turn with this number, in order, and whether it is extra.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        turn = self.turn(number)
+        if self.mode == BARE:
+            file, end = self._reader.file(0), self._end(number)
+            for record in talk_between(file, turn.start.offset, end):
+                if (found := entry(file, record)) is not None:
+                    yield found, found["type"] not in ("userMessage", "agentMessage", "reasoning")
+            return
+        records = self._records(number)
+        named = {record.call_id: record for record in records if record.call_id}
+        alone = [record for record in records if not self._has_item(turn, record)]
+        alone.reverse()
+        place = turn.start.file
+        for anchor in turn.items:
+            while alone and anchor.file == place and alone[-1].offset < anchor.offsets[0]:
+                yield from self._call(place, alone.pop())
+            if (item := self._reader.item(anchor)) is None:
+                continue
+            yield item, anchor.kind == UNKNOWN
+            same = named.get(item["id"])
+            if same is not None and _says_less(item, same):
+                yield from self._call(place, same)
+        while alone:
+            yield from self._call(place, alone.pop())
+
+    def _end(self, number: int) -> int | None:
+        """Where the turn behind this one begins in the same file."""
+        place = self.turns[number].start.file
+        behind = self.turns[number + 1 : number + 2]
+        return behind[0].start.offset if behind and behind[0].start.file == place else None
+
+    def _records(self, number: int) -> list[Record]:
+        """What is told of calls in a turn."""
+        if number >= len(self.turns):
+            return []
+        turn, end = self.turns[number], self._end(number)
+        place = turn.start.file
+        file = self._reader.file(place)
+        if self.mode == PAGINATED:
+            last = self.parts[place].end_ordinal
+            return calls_between(file, turn.start.offset, end, end_ordinal=last)
+        messages = {at for anchor in turn.items for at in anchor.offsets}
+        return calls_between(file, turn.start.offset, end, own=messages.__contains__)
+
+    def _has_item(self, turn: Turn, record: Record) -> bool:
+        ids = (record.call_id, f"?{record.call_id}")  # as known items have it, and unknown ones
+        return bool(record.call_id) and any(turn.items.find(key_of(id_)) >= 0 for id_ in ids)
+
+    def _call(self, place: int, record: Record) -> Iterator[tuple[Fields, bool]]:
+        if (found := entry(self._reader.file(place), record)) is not None:
+            yield found, True
+
+    def answer(self, number: int) -> Fields:
+        """The turn with this number as the app-server's answers have it."""
+        items = [item for item, extra in self.entries(number) if not extra]
+        return turn_answer(self.turns[number], items, "full")
+
+
+def _says_less(item: Fields, record: Record) -> bool:
+    """Whether the record of a call may have what its item has not."""
+    match item:
+        case {"type": "commandExecution", "aggregatedOutput": given, "exitCode": code}:
+            return not given and code != 0
+        case {"type": "fileChange", "changes": changes, "status": status}:
+            return not changes or status != "completed"
+        case {"type": "mcpToolCall", "result": None, "error": None}:
+            return True
+        case {"type": "dynamicToolCall", "contentItems": None}:
+            return True
+        case {"type": "functionCallOutput", "output": _}:
+            return record.call >= 0  # it does not tell what was asked for
+        case {"type": "subAgentActivity", "kind": "started"}:
+            return record.call >= 0
+    return False
+
+
+def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
+    """The dialogue of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
+    the files that its history begins in.
+
+    Raises:
+        HistoryUnknown: its history mode is not known.
+        OSError: a file cannot be read.
+    """
+    return dialogue_of(open_history(path, find), images=images)
+
+
+def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Dialogue:
+    """The dialogue of a thread whose turns are known; its messages are looked for if it has none.
+
+    Raises:
+        OSError: its file cannot be read.
+    """
+    return Dialogue(with_talk(history), images=images)

@@ -1,0 +1,89 @@
+"""The turns of a thread, found line by line (rollout-format §14, §15).
+
+A fold looks at lines in order and keeps what a list of turns needs: their places, states and
+times, and the anchors of their items; contents stay in the file. Its state can be saved at any
+line, and it goes on from there: what it has found by then are its ``turns`` and ``strays``.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from rollout.history.item_refs import Anchors, Place
+from rollout.jsonl.reader import Needs
+from rollout.schema.strict import Fields
+from rollout.writing.retention import Item
+
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+INTERRUPTED: Final = "interrupted"
+IN_PROGRESS: Final = "inProgress"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn that the thread's history has."""
+
+    id: str
+    start: Place
+    explicit: bool
+    """Whether its beginning is written down; else the id is made up (§14.1) or it only has an
+    end, or items."""
+    root_id: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    duration_ms: int | None = None
+    status: str = IN_PROGRESS
+    """Of a turn without an end it is :data:`IN_PROGRESS`, which only whoever runs it can know:
+    for others it was interrupted."""
+    error: Fields | None = None
+    """As answers have it (§16.2)."""
+    end: Place | None = None
+    """Behind the line that ends it; None if there is none."""
+    first_user: int = -1
+    """The record of the first message of a user among its items, -1 if there is none."""
+    final_agent: int = -1
+    """That of the agent's last word, -1 if there is none. A paginated turn has one that was
+    marked as the final answer, or when it ended: what comes later is not looked at (§15.4)."""
+    last_agent: int = -1
+    """That of a message that would be the last word if the turn ended now."""
+    items: Anchors = field(default_factory=Anchors)
+
+    def dump(self) -> Fields:
+        """As JSON, for :meth:`load`."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {**values, "items": base64.b64encode(self.items.dump()).decode()}
+
+    @classmethod
+    def load(cls, dumped: Fields) -> "Turn":
+        """What :meth:`dump` gave."""
+        end = dumped["end"]
+        return cls(
+            **{
+                **dumped,
+                "start": Place(*dumped["start"]),
+                "end": None if end is None else Place(*end),
+                "items": Anchors.load(base64.b64decode(dumped["items"])),
+            }
+        )
+
+
+class TurnFold(Needs, Protocol):
+    """Finds turns, line by line. It can be the ``needs`` of a :class:`rollout.jsonl.reader.LineReader`,
+    which passes over the lines that it has no use for and counts them."""
+
+    turns: list[Turn]
+    strays: dict[str, Turn]
+    """Items of turns that never were, by the turn's id; only in paginated threads (§15.3)."""
+
+    def take(self, item: Item, before: Place, after: Place) -> None:
+        """Look at the next line that is a JSON object, and the places on both sides of it."""
+        ...
+
+    def pass_over(self, count: int, highest: int) -> None:
+        """So many lines came before the next one, with ordinals up to ``highest``."""
+        ...
+
+    def dump(self) -> Fields:
+        """What is needed to go on, besides ``turns`` and ``strays``; JSON."""
+        ...

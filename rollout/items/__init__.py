@@ -1,0 +1,1 @@
+"""Lines to items of the protocol, in both history modes."""

@@ -1,0 +1,134 @@
+"""What a command was, as answers show it: one line of shell, its folder, what it did
+(rollout-format §7.2, §16.1; measured on Codex 0.169)."""
+
+import ntpath
+import posixpath
+import re
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote
+
+from rollout.schema.strict import Fields, Unfit, absent, array, obj, text
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9+\-./:@\]_]+")
+_SINGLE: Final = re.compile(r"[^'\\^]*")
+_NUL_INSIDE: Final = "<command included NUL byte>"
+
+
+def shell_line(words: list[str]) -> str:
+    """The words of a command as one line that a shell would take apart into them."""
+    if any("\0" in word for word in words):
+        return _NUL_INSIDE
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if _PLAIN.fullmatch(word):
+        return word
+    if _SINGLE.fullmatch(word):
+        return f"'{word}'"
+    pieces = []
+    while word:
+        piece, word = _piece(word)
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+_NO_SINGLE: Final = frozenset("'\\^")
+_NO_DOUBLE: Final = frozenset("`$!^")
+
+
+def _piece(word: str) -> tuple[str, str]:
+    """As much of ``word`` as one way of quoting can hold, quoted, and the rest."""
+    # A caret is safe only as the first character inside single quotes.
+    plain = double = word[0] != "^"
+    single, end = True, 0 if plain else 1
+    while end < len(word):
+        char = word[end]
+        now = (
+            plain and _PLAIN.fullmatch(char) is not None,
+            single and char not in _NO_SINGLE,
+            double and char not in _NO_DOUBLE,
+        )
+        if not any(now):
+            break
+        plain, single, double = now
+        end += 1
+    front, rest = word[:end], word[end:]
+    if plain:
+        return front, rest
+    if single:
+        return f"'{front}'", rest
+    escaped = re.sub(r'[$`"\\]', r"\\\g<0>", front)
+    return f'"{escaped}"', rest
+
+
+_FILE_URI: Final = re.compile(r"file:(?://([^/?#]*))?([^?#]*)", re.IGNORECASE)
+_DRIVE: Final = re.compile(r"/[A-Za-z]:(?=/|$)")
+
+
+def uri_path(value: object) -> str:
+    """The path that a ``file://`` URI stands for; Windows' paths in Windows' spelling (§7)."""
+    return _uri_path(text(value))
+
+
+@lru_cache(maxsize=256)  # a thread names few folders, and each with every command
+def _uri_path(uri: str) -> str:
+    found = _FILE_URI.fullmatch(uri)
+    if found is None:
+        raise Unfit
+    host, path = found[1] or "", unquote(found[2], errors="replace")
+    path = path if path.startswith("/") else f"/{path}"
+    path = _without_dots(path)
+    if host and host.lower() != "localhost":
+        return f"//{host}{path}".replace("/", "\\")
+    return path[1:].replace("/", "\\") if _DRIVE.match(path) else path
+
+
+def _without_dots(path: str) -> str:
+    kept: list[str] = []
+    parts = path.split("/")[1:]
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1
+        if part == "..":
+            del kept[-1:]
+        if part not in (".", ".."):
+            kept.append(part)
+        elif last:
+            kept.append("")
+    return "/" + "/".join(kept)
+
+
+def command_action(value: object, cwd: str) -> Fields:
+    """One ``parsed_cmd`` as a CommandAction (§7.2, §16.1)."""
+    action = obj(value)
+    kind = action.get("type")
+    said: Fields = {"command": text(action.get("cmd"))}
+    if kind == "read":
+        name = text(action.get("name"))
+        return {"type": "read", **said, "name": name, "path": _beneath(cwd, action.get("path"))}
+    if kind == "list_files":
+        return {"type": "listFiles", **said, "path": absent(action.get("path"), text)}
+    if kind == "search":
+        query = absent(action.get("query"), text)
+        return {"type": "search", **said, "query": query, "path": absent(action.get("path"), text)}
+    if kind == "unknown":
+        return {"type": "unknown", **said}
+    raise Unfit
+
+
+def command_actions(value: object, cwd: str) -> list[Any]:
+    """All of ``parsed_cmd``."""
+    return [command_action(each, cwd) for each in array(value)]
+
+
+def _beneath(cwd: str, value: object) -> str:
+    path = text(value)
+    if not path:
+        return cwd
+    if not cwd.startswith("/"):
+        found = ntpath.normpath(ntpath.join(cwd, path))
+        return found.rstrip("\\") if found.startswith("\\") else found
+    if path.startswith("/"):
+        return _without_dots(re.sub("//+", "/", path))
+    return posixpath.normpath(posixpath.join(cwd, path))

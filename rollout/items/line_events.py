@@ -1,0 +1,211 @@
+"""Which lines Codex 0.171 reads, and what it reads in them: the turns of a legacy thread depend on
+how many these are (rollout-format §2, §14.1)."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from rollout.items.legacy import EVENT_BUILDS
+from rollout.items.thread_item import completed_item, event_item, turn_error
+from rollout.schema.strict import (
+    U64,
+    Fields,
+    Unfit,
+    absent,
+    array,
+    default,
+    integer,
+    member,
+    obj,
+    same,
+    text,
+    uuid,
+)
+from rollout.writing.retention import Item
+
+STARTED: Final = ("task_started", "turn_started")
+COMPLETE: Final = ("task_complete", "turn_complete")
+ABORTED: Final = "turn_aborted"
+ROLLED_BACK: Final = "thread_rolled_back"
+ITEM: Final = "item_completed"
+
+_OUTER: Final = frozenset(
+    {
+        *("session_meta", "turn_context", "event_msg", "response_item", "compacted", "world_state"),
+        *("token_usage_record", "dynamic_tools_updated", "inter_agent_communication"),
+        *("inter_agent_communication_metadata", "retained_context", "security_risk_score"),
+        "realtime_item",
+    }
+)
+_EVENT: Final = re.compile(
+    r"token_count|thread_(?:goal_updated|settings_applied|queue_changed)|item_started|agent_\w+"
+    r"|(?:patch_apply|mcp_tool_call|web_search|image_generation|exec_command|exec_approval"
+    r"|dynamic_tool_call|elicitation|realtime_conversation|auth_recovery|guardian|environment"
+    r"|mcp_startup|raw_response|hook|collab|request|model)_\w+|error|warning"
+    r"|turn_moderation_metadata|safety_buffering|session_configured|terminal_interaction"
+    r"|view_image_tool_call|apply_patch_approval_request|deprecation_notice|stream_error|turn_diff"
+    r"|plan_update|shutdown_complete|\w+_delta"
+)
+RESPONSE_KINDS: Final = (
+    *("message", "agent_message", "reasoning", "local_shell_call", "function_call"),
+    *("function_call_output", "tool_search_call", "tool_search_output", "custom_tool_call"),
+    *("custom_tool_call_output", "web_search_call", "image_generation_call", "compaction"),
+    *("compaction_summary", "context_compaction", "additional_tools", "configuration_update"),
+)
+_RESPONSES: Final = frozenset(RESPONSE_KINDS)
+_HISTORY_MODES: Final = same("legacy", "paginated")
+_SOURCE_OBJECTS: Final = ("custom", "subagent", "internal")
+_APPROVALS: Final = same("untrusted", "on-failure", "on-request", "never")
+_SANDBOXES: Final = same("danger-full-access", "read-only", "external-sandbox", "workspace-write")
+_PROFILES: Final = same("disabled", "managed", "external")
+_SUMMARIES: Final = same("auto", "concise", "detailed", "none")
+_MODES: Final = same("plan", "code", "pair_programming", "execute", "custom", "default")
+_REASONS: Final = same("interrupted", "replaced", "review_ended", "budget_limited")
+
+
+class TurnEvent(NamedTuple):
+    """What a line says of the beginning or end of a turn (§6.1)."""
+
+    turn_id: str | None
+    root_id: str | None
+    error: Fields | None
+    started_at: int | None
+    completed_at: int | None
+    duration_ms: int | None
+
+
+class Read(NamedTuple):
+    """A line that Codex reads."""
+
+    kind: str
+    """The type of an event, with the present name if it has two, or that of another line."""
+    payload: Fields
+    item: Fields | None = None
+    """The item that the line is, if it is one in some mode."""
+    turn: TurnEvent | None = None
+    """What is said of a turn, if the line begins or ends one."""
+
+
+def understand(line: Item) -> Read | None:
+    """What Codex reads in a line; None if it passes over it.
+
+    Of lines that folds skip by their first bytes, response items above all, no more is looked at
+    here than their patterns do: a line counts the same whether it was skipped or not.
+    """
+    kind, payload = line.get("type"), line.get("payload")
+    if not isinstance(kind, str) or kind not in _OUTER or not isinstance(payload, dict):
+        return None
+    if not isinstance(line.get("timestamp"), str):
+        return None
+    try:
+        if line.get("ordinal") is not None:
+            _ordinal(line["ordinal"])
+        if kind == "event_msg":
+            return _event(payload)
+        if kind == "response_item":
+            # Also one that has a ghost_snapshot in it counts for nothing.
+            return Read(kind, payload) if text(payload.get("type")) in _RESPONSES else None
+        if check := _CHECKS.get(kind):
+            check(payload)
+    except Unfit:
+        return None
+    return Read(kind, payload)
+
+
+def _event(payload: Fields) -> Read | None:
+    kind = text(payload.get("type"))
+    if kind in EVENT_BUILDS:
+        item = event_item(payload)
+        return None if item is None else Read(kind, payload, item)
+    if kind == ITEM:
+        item = completed_item(payload)
+        return None if item is None else Read(kind, payload, item)
+    if kind in STARTED:
+        return Read(STARTED[0], payload, turn=_started(payload))
+    if kind in COMPLETE:
+        text(payload.get("turn_id"))
+        absent(payload.get("last_agent_message"), text)
+        absent(payload.get("time_to_first_token_ms"), integer)
+        return Read(COMPLETE[0], payload, turn=_turn_event(payload))
+    if kind == ABORTED:
+        member(payload.get("reason"), _REASONS)
+        return Read(kind, payload, turn=_turn_event(payload))
+    if kind == ROLLED_BACK:
+        integer(payload.get("num_turns"), (0, 2**32 - 1))
+        return Read(kind, payload)
+    return Read(kind, payload) if _EVENT.fullmatch(kind) else None
+
+
+def _started(payload: Fields) -> TurnEvent:
+    text(payload.get("turn_id"))
+    absent(payload.get("trace_id"), text)
+    absent(payload.get("model_context_window"), integer)
+    absent(payload.get("turn_attribution"), obj)
+    default(payload, "collaboration_mode_kind", lambda value: member(value, _MODES), "default")
+    begins = {name: payload.get(name) for name in ("turn_id", "root_turn_id", "started_at")}
+    return _turn_event(begins)
+
+
+def _turn_event(payload: Fields) -> TurnEvent:
+    return TurnEvent(
+        absent(payload.get("turn_id"), text),
+        absent(payload.get("root_turn_id"), text),
+        absent(payload.get("error"), turn_error),
+        absent(payload.get("started_at"), integer),
+        absent(payload.get("completed_at"), integer),
+        absent(payload.get("duration_ms"), integer),
+    )
+
+
+def _turn_context(payload: Fields) -> None:
+    if not text(payload.get("cwd")).startswith("/"):
+        raise Unfit
+    text(payload.get("model"))
+    if isinstance(payload.get("approval_policy"), dict):
+        if not obj(payload["approval_policy"].get("granular")):
+            raise Unfit
+    else:
+        member(payload.get("approval_policy"), _APPROVALS)
+    profile, policy = payload.get("permission_profile"), payload.get("sandbox_policy")
+    if profile is None or policy is not None:
+        member(obj(policy).get("type"), _SANDBOXES)  # up to 0.57 it is called mode (§4.1)
+    if profile is not None:
+        member(obj(profile).get("type"), _PROFILES)
+    for name in ("turn_id", "effort"):
+        absent(payload.get(name), text)
+    absent(payload.get("collaboration_mode"), obj)
+    absent(payload.get("summary"), lambda value: member(value, _SUMMARIES))
+
+
+def _session_meta(payload: Fields) -> None:
+    uuid(payload.get("id"))
+    for name in ("timestamp", "cwd", "originator", "cli_version"):
+        text(payload.get(name))
+    for name in ("thread_source", "agent_nickname", "model_provider", "memory_mode"):
+        absent(payload.get(name), text)
+    for name in ("git", "base_instructions", "history_base"):
+        absent(payload.get(name), obj)
+    absent(payload.get("dynamic_tools"), array)
+    absent(payload.get("session_id"), uuid)
+    absent(payload.get("subagent_history_start_ordinal"), _ordinal)
+    default(payload, "history_mode", lambda value: member(value, _HISTORY_MODES), "legacy")
+    source = payload.get("source")
+    if isinstance(source, dict) and source.keys().isdisjoint(_SOURCE_OBJECTS):
+        raise Unfit
+
+
+def _compacted(payload: Fields) -> None:
+    text(payload.get("message"))
+    for each in absent(payload.get("replacement_history"), array) or ():
+        obj(each)
+
+
+_CHECKS: Final[dict[str, Callable[[Fields], None]]] = {
+    "session_meta": _session_meta,
+    "turn_context": _turn_context,
+    "compacted": _compacted,
+}
+
+
+def _ordinal(value: object) -> Any:
+    return integer(value, U64)

@@ -1,0 +1,233 @@
+"""Items of paginated threads: a ``TurnItem`` of ``item_completed`` as a ThreadItem
+(rollout-format §7, §16.1; required fields and enumerations measured on Codex 0.171)."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rollout.items.commands import uri_path
+from rollout.items.hooks import fragments
+from rollout.items.parts import (
+    absolute_path,
+    agent_message,
+    agent_path,
+    effort,
+    input_images,
+    picture_failure,
+    review_target,
+    review_text,
+    user_input,
+    web_action,
+)
+from rollout.items.tools import collab_call, command, dynamic_call, file_change, mcp_item
+from rollout.schema.strict import (
+    U64,
+    Fields,
+    Unfit,
+    absent,
+    array,
+    default,
+    flag,
+    integer,
+    member,
+    obj,
+    same,
+    text,
+    texts,
+    uuid,
+)
+
+Build = Callable[[str, Fields], Fields]
+
+ACTIVITY: Final = same("started", "interacted", "interrupted", "completed")
+_OUTPUT_PARTS: Final = {
+    "input_text": ("text",),
+    "input_image": ("image_url",),
+    "input_audio": ("audio_url",),
+    "encrypted_content": ("encrypted_content",),
+}
+
+
+def _user_message(item_id: str, item: Fields) -> Fields:
+    content = [user_input(each) for each in array(item.get("content"))]
+    client = absent(item.get("client_id"), text)
+    return {"type": "userMessage", "id": item_id, "clientId": client, "content": content}
+
+
+def _agent_message(item_id: str, item: Fields) -> Fields:
+    said = []
+    for each in array(item.get("content")):
+        part = obj(each)
+        if part.get("type") != "Text":
+            raise Unfit
+        said.append(text(part.get("text")))
+    return agent_message(item_id, "".join(said), item)
+
+
+def _plan(item_id: str, item: Fields) -> Fields:
+    return {"type": "plan", "id": item_id, "text": text(item.get("text"))}
+
+
+def _reasoning(item_id: str, item: Fields) -> Fields:
+    content = default(item, "raw_content", texts, [])
+    summary = texts(item.get("summary_text"))
+    return {"type": "reasoning", "id": item_id, "summary": summary, "content": content}
+
+
+def activity(item_id: str, item: Fields) -> Fields:
+    """What became of an agent that was spawned: an item, or a ``sub_agent_activity``."""
+    return {
+        "type": "subAgentActivity",
+        "model": absent(item.get("model"), text),
+        "reasoningEffort": absent(item.get("reasoning_effort"), effort),
+        "id": item_id,
+        "kind": member(item.get("kind"), ACTIVITY),
+        "agentThreadId": uuid(item.get("agent_thread_id")),
+        "agentPath": agent_path(item.get("agent_path")),
+    }
+
+
+def web_search(item_id: str, item: Fields) -> Fields:
+    """A search in the web: an item, or a ``web_search_end``."""
+    shown = {"type": "webSearch", "id": item_id, "query": text(item.get("query"))}
+    results = absent(item.get("results"), array)
+    return {**shown, "action": web_action(item.get("action")), "results": results}
+
+
+def _image_view(item_id: str, item: Fields) -> Fields:
+    return {"type": "imageView", "id": item_id, "path": uri_path(item.get("path"))}
+
+
+def _image_generation(item_id: str, item: Fields) -> Fields:
+    return picture(
+        item_id,
+        item,
+        {"result": text(item.get("result"))},
+        prompt=absent(item.get("revised_prompt"), text),
+        path=absent(item.get("saved_path"), absolute_path),
+    )
+
+
+def picture_made(item: Fields) -> Fields:
+    """A picture by the id of its file, or itself."""
+    where = item.get("fileId")
+    return {"fileId": where} if isinstance(where, str) else {"result": text(item.get("result"))}
+
+
+def picture(
+    item_id: str,
+    item: Fields,
+    made: Fields,
+    *,
+    prompt: str | None,
+    path: str | None,
+    transparent: bool | None = None,
+    generation: str | None = None,
+    failure: Fields | None = None,
+    inputs: Sequence[Fields] = (),
+) -> Fields:
+    """A picture that was made, as an item of two kinds or an ``image_generation_end`` tells."""
+    shown = {
+        "type": "imageGeneration",
+        "id": item_id,
+        "status": text(item.get("status")),
+        "revisedPrompt": prompt,
+        **made,
+        "transparentBackground": transparent,
+        "failure": failure,
+        "generationId": generation,
+    }
+    if inputs:
+        shown["inputImages"] = inputs
+    return shown if path is None else {**shown, "savedPath": path}
+
+
+def _extension(item_id: str, item: Fields) -> Fields:
+    kind = item.get("kind")
+    if kind == "clock.sleep":
+        return {
+            "type": "sleep",
+            "id": item_id,
+            "durationMs": integer(item.get("durationMs"), U64),
+        }
+    if kind == "image_gen.generation":
+        return picture(
+            item_id,
+            item,
+            picture_made(item),
+            prompt=absent(item.get("revisedPrompt"), text),
+            path=absent(item.get("savedPath"), absolute_path),
+            transparent=absent(item.get("transparentBackground"), flag),
+            generation=absent(item.get("generationId"), text),
+            failure=absent(item.get("failure"), picture_failure),
+            inputs=default(item, "inputImages", input_images, []),
+        )
+    if kind == "web.search":
+        query = text(item.get("query"))
+        action = absent(item.get("action"), _extension_action)
+        results = absent(item.get("results"), array)
+        shown = {"type": "webSearch", "id": item_id, "query": query}
+        return {**shown, "action": action, "results": results}
+    raise Unfit
+
+
+def _extension_action(value: object) -> Fields:
+    names = {"search": "search", "openPage": "open_page", "findInPage": "find_in_page"}
+    if isinstance(value, list):
+        return web_action(value)
+    action = obj(value)
+    return web_action({**action, "type": names.get(text(action.get("type")), "other")})
+
+
+def _function_output(item_id: str, item: Fields) -> Fields:
+    output = item.get("output")
+    if not isinstance(output, str):
+        for each in array(output):
+            part = obj(each)
+            for name in _OUTPUT_PARTS.get(text(part.get("type")), ("",)):
+                text(part.get(name))
+    namespace = absent(item.get("namespace"), text)
+    shown = {"type": "functionCallOutput", "id": item_id, "name": text(item.get("name"))}
+    return {**shown, "namespace": namespace, "output": output}
+
+
+def _hook_prompt(item_id: str, item: Fields) -> Fields:
+    return {"type": "hookPrompt", "id": item_id, "fragments": fragments(item.get("fragments"))}
+
+
+def _entered_review(item_id: str, item: Fields) -> Fields:
+    review_target(item.get("target"))
+    hint = text(item.get("user_facing_hint"))
+    return {"type": "enteredReviewMode", "id": item_id, "review": hint}
+
+
+def _exited_review(item_id: str, item: Fields) -> Fields:
+    review = review_text(item.get("review_output"))
+    return {"type": "exitedReviewMode", "id": item_id, "review": review}
+
+
+def _compaction(item_id: str, item: Fields) -> Fields:
+    return {"type": "contextCompaction", "id": item_id}
+
+
+BUILDS: Final[dict[str, Build]] = {
+    "UserMessage": _user_message,
+    "AgentMessage": _agent_message,
+    "Plan": _plan,
+    "Reasoning": _reasoning,
+    "CommandExecution": command,
+    "FileChange": file_change,
+    "McpToolCall": mcp_item,
+    "DynamicToolCall": dynamic_call,
+    "CollabAgentToolCall": collab_call,
+    "SubAgentActivity": activity,
+    "WebSearch": web_search,
+    "ImageView": _image_view,
+    "ImageGeneration": _image_generation,
+    "Extension": _extension,
+    "FunctionCallOutput": _function_output,
+    "HookPrompt": _hook_prompt,
+    "EnteredReviewMode": _entered_review,
+    "ExitedReviewMode": _exited_review,
+    "ContextCompaction": _compaction,
+}
+"""What makes a ThreadItem of each type of ``TurnItem``."""

@@ -1,0 +1,187 @@
+"""What was said and done in the voice sessions of a paginated thread: its ``realtime_item`` lines,
+in the shape of Codex's answers (measured on 0.171)."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.schema.strict import (
+    U64,
+    Fields,
+    Unfit,
+    absent,
+    camel,
+    integer,
+    member,
+    obj,
+    same,
+    text,
+    texts,
+)
+from rollout.writing.retention import Item
+
+_ROLES: Final = same("user", "assistant")
+_OUTCOMES: Final = same("ended", "failed")
+_MODES: Final = same("start", "steer")
+_PRESENTATIONS: Final = camel("whole_item", "inline_markdown", "inline_visualization")
+_INDEX: Final = (0, 2**32 - 1)
+SEGMENT: Final = "transcriptSegment"
+"""The type of what 0.169 wrote for words that were said: 0.171 reads it, and lists others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One item of a voice session."""
+
+    position: int
+    """The ordinal of its line."""
+    observed_at_ms: int | None
+    """When it was heard; None of one that is not to be listed."""
+    item: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The voice sessions of one file."""
+
+    events: list[Event]
+    """In order, each id once."""
+    end: int
+    """The first position that no line has yet."""
+
+
+class _Needs:
+    """Passes over all other lines, and counts them."""
+
+    skip = re.compile(
+        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
+        rb'\{"timestamp":"[^{]{24}","ordinal":(?P<counted>\d{1,19}),"type":"(?!realtime_item")'
+    )
+
+
+_NEEDS: Final = _Needs()
+
+
+def read_sessions(path: Path) -> Sessions:
+    """The voice sessions in a rollout, as far as it reads. Of a fork only its own file has any.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found: dict[str, Event] = {}
+    highest = -1
+    with open_rollout(path, []) as stream:
+        reader = LineReader()
+        for line in reader.lines(stream, needs=_NEEDS):
+            highest = max(highest, reader.highest)
+            item = parse_line(line) if isinstance(line, Line) else None
+            if item is None or isinstance(item, BadLine):
+                continue
+            position = _ordinal(item)
+            if position is None or position <= highest:
+                continue
+            event = _event(item, position)
+            if item.get("type") != "realtime_item" or event is not None:
+                highest = position
+            if event is not None:
+                found.setdefault(event.item["id"], event)
+        highest = max(highest, reader.highest)
+    return Sessions([*found.values()], highest + 1)
+
+
+def _ordinal(line: Item) -> int | None:
+    try:
+        return integer(line.get("ordinal"), U64)
+    except Unfit:
+        return None
+
+
+def _event(line: Item, position: int) -> Event | None:
+    """The item in a line; None if it has none that Codex reads."""
+    if line.get("type") != "realtime_item":
+        return None
+    try:
+        payload = obj(line.get("payload"))
+        build = _BUILDS.get(text(payload.get("type")))
+        if build is None:
+            return None
+        own, session = text(payload.get("id")), text(payload.get("realtime_session_id"))
+        at = absent(payload.get("observed_at_ms"), integer)
+        item = {"id": own, "realtimeSessionId": session, "observedAtMs": at, **build(payload)}
+    except Unfit:
+        return None
+    return Event(position, None if item["type"] == SEGMENT else at, item)
+
+
+def _started(_: Fields) -> Fields:
+    return {"type": "realtimeSessionStarted"}
+
+
+def _words(fields: Fields) -> Fields:
+    return {"role": member(fields.get("role"), _ROLES), "text": text(fields.get("text"))}
+
+
+def _frame(payload: Fields) -> Fields:
+    said = _words(obj(obj(payload.get("channels")).get("voice_transcript")))
+    return {"type": "frame", "channels": {"voice_transcript": said}}
+
+
+def _segment(payload: Fields) -> Fields:
+    return {"type": SEGMENT, **_words(payload)}
+
+
+def _promoted(payload: Fields) -> Fields:
+    shown = obj(payload.get("presentation"))
+    presentation: Fields = {"type": member(shown.get("type"), _PRESENTATIONS)}
+    if presentation["type"] == "inlineVisualization":
+        presentation["index"] = integer(shown.get("index"), _INDEX)
+    return {
+        "type": "bemItemPromoted",
+        "turnId": text(payload.get("turn_id")),
+        "itemId": text(payload.get("item_id")),
+        "presentation": presentation,
+    }
+
+
+def _closed(payload: Fields) -> Fields:
+    return {
+        "type": "realtimeSessionClosed",
+        "outcome": member(payload.get("outcome"), _OUTCOMES),
+    }
+
+
+def _accepted(payload: Fields) -> Fields:
+    return {
+        "type": "turnInputAccepted",
+        "handoffId": text(payload.get("handoff_id")),
+        "turnId": text(payload.get("turn_id")),
+        "mode": member(payload.get("mode"), _MODES),
+        **_input(payload),
+    }
+
+
+def _saved(payload: Fields) -> Fields:
+    return {"type": "sessionEndInputSaved", **_input(payload)}
+
+
+def _input(payload: Fields) -> Fields:
+    return {
+        "sourceEventIds": texts(payload.get("source_event_ids")),
+        "inputItemId": text(payload.get("input_item_id")),
+        "input": text(payload.get("input")),
+    }
+
+
+_BUILDS: Final[dict[str, Callable[[Fields], Fields]]] = {
+    "realtime_session_started": _started,
+    "frame": _frame,
+    "transcript_segment": _segment,
+    "bem_item_promoted": _promoted,
+    "realtime_session_closed": _closed,
+    "turn_input_accepted": _accepted,
+    "session_end_input_saved": _saved,
+}
+"""What makes an item of each type of ``realtime_item``."""

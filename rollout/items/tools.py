@@ -1,0 +1,192 @@
+"""Items of paginated threads that are the work of tools: part of :mod:`rollout.items.paginated`
+(rollout-format §7, §16.1)."""
+
+from typing import Final
+
+from rollout.items.commands import command_actions, shell_line, uri_path
+from rollout.items.parts import PATCH_STATUS, app_ui, effort, file_changes, mcp_result
+from rollout.schema.strict import (
+    I32,
+    Fields,
+    Unfit,
+    absent,
+    array,
+    camel,
+    default,
+    duration_ms,
+    flag,
+    integer,
+    member,
+    obj,
+    same,
+    text,
+    texts,
+    uuid,
+)
+
+_COMMAND_STATUS: Final = camel("in_progress", "completed", "failed", "declined")
+_COMMAND_SOURCE: Final = camel(
+    "agent", "user_shell", "unified_exec_startup", "unified_exec_interaction"
+)
+_MCP_STATUS: Final = same("inProgress", "completed", "failed")
+_TOOL_STATUS: Final = camel("in_progress", "completed", "failed")
+_COLLAB_STATUS: Final = camel("in_progress", "completed", "failed", "interrupted")
+_COLLAB_TOOL: Final = camel(
+    *("spawn_agent", "send_input", "resume_agent", "wait", "close_agent", "send_message"),
+    *("followup_task", "interrupt_agent", "list_agents"),
+)
+_AGENT_STATE: Final = camel("pending_init", "running", "interrupted", "shutdown", "not_found")
+_CONTENT_PARTS: Final = {
+    "inputText": "text",
+    "inputImage": "imageUrl",
+    "inputAudio": "audioUrl",
+}
+
+
+def command(item_id: str, item: Fields) -> Fields:
+    """A command that was run (§7.2)."""
+    cwd = uri_path(item.get("cwd"))
+    absent(item.get("interaction_input"), text)
+    output = absent(item.get("aggregated_output"), text)
+    return {
+        "type": "commandExecution",
+        "id": item_id,
+        "pluginId": absent(item.get("plugin_id"), text),
+        "scriptPath": absent(item.get("script_path"), text),
+        "command": shell_line(texts(item.get("command"))),
+        "cwd": cwd,
+        "processId": absent(item.get("process_id"), text),
+        "source": member(item.get("source"), _COMMAND_SOURCE),
+        "status": member(item.get("status"), _COMMAND_STATUS),
+        "commandActions": command_actions(item.get("parsed_cmd"), cwd),
+        "aggregatedOutput": output or None,
+        "exitCode": absent(item.get("exit_code"), lambda value: integer(value, I32)),
+        "durationMs": absent(item.get("duration"), duration_ms),
+    }
+
+
+def file_change(item_id: str, item: Fields) -> Fields:
+    """A patch (§7.3)."""
+    absent(item.get("auto_approved"), flag)
+    absent(item.get("stdout"), text)
+    absent(item.get("stderr"), text)
+    changes = file_changes(item.get("changes"))
+    # A patch that is not finished has no status.
+    status = absent(item.get("status"), lambda value: member(value, PATCH_STATUS)) or "inProgress"
+    return {"type": "fileChange", "id": item_id, "changes": changes, "status": status}
+
+
+def mcp_item(item_id: str, item: Fields) -> Fields:
+    """A call of a tool of an MCP server."""
+    if "arguments" not in item:
+        raise Unfit
+    said = {
+        name: absent(item.get(name), text)
+        for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
+    }
+    environment = absent(item.get("environmentId"), text)
+    ui = absent(item.get("mcpAppUi"), app_ui)
+    return {
+        **mcp_call(item_id, item, said, environment, ui),
+        "status": member(item.get("status"), _MCP_STATUS),
+        "pluginId": absent(item.get("pluginId"), text),
+        "readOnlyHint": absent(item.get("readOnlyHint"), flag),
+        "result": absent(item.get("result"), mcp_result),
+        "error": absent(item.get("error"), _mcp_error),
+        "durationMs": absent(item.get("duration"), duration_ms),
+    }
+
+
+def _mcp_error(value: object) -> Fields:
+    return {"message": text(obj(value).get("message"))}
+
+
+def mcp_call(
+    item_id: str, call: Fields, said: Fields, environment: str | None, ui: Fields | None
+) -> Fields:
+    """What a tool call of an MCP server begins with; ``said`` is about the app it is part of,
+    ``environment`` where the server runs."""
+    app = None
+    if said["connectorId"] is not None:
+        app = {
+            "connectorId": said["connectorId"],
+            "linkId": said["linkId"],
+            "resourceUri": said["mcpAppResourceUri"],
+            "appName": said["appName"],
+            "actionName": said["actionName"],
+        }
+    shown: Fields = {
+        "type": "mcpToolCall",
+        "id": item_id,
+        "server": text(call.get("server")),
+        "environmentId": environment,
+        "tool": text(call.get("tool")),
+        "arguments": call.get("arguments"),
+        "appContext": app,
+        "mcpAppUi": ui,
+    }
+    if said["mcpAppResourceUri"] is not None:
+        shown["mcpAppResourceUri"] = said["mcpAppResourceUri"]
+    return shown
+
+
+def dynamic_call(item_id: str, item: Fields) -> Fields:
+    """A call of a tool that a client has."""
+    if "arguments" not in item:
+        raise Unfit
+    absent(item.get("error"), text)
+    return {
+        "type": "dynamicToolCall",
+        "id": item_id,
+        "namespace": absent(item.get("namespace"), text),
+        "tool": text(item.get("tool")),
+        "arguments": item["arguments"],
+        "status": member(item.get("status"), _TOOL_STATUS),
+        "contentItems": absent(item.get("content_items"), _content_items),
+        "success": absent(item.get("success"), flag),
+        "durationMs": absent(item.get("duration"), duration_ms),
+    }
+
+
+def _content_items(value: object) -> list[Fields]:
+    shown = []
+    for each in array(value):
+        part = obj(each)
+        kind = text(part.get("type"))
+        name = member(kind, _CONTENT_PARTS)
+        shown.append({"type": kind, name: text(part.get(name))})
+    return shown
+
+
+def collab_call(item_id: str, item: Fields) -> Fields:
+    """What an agent had other agents do."""
+    for each in default(item, "receiver_agents", array, []):
+        agent = obj(each)
+        uuid(agent.get("thread_id"))
+        absent(agent.get("agent_nickname"), text)
+        absent(agent.get("agent_role"), text)
+    receivers = [uuid(each) for each in default(item, "receiver_thread_ids", array, [])]
+    states = default(item, "agents_states", obj, {})
+    return {
+        "type": "collabAgentToolCall",
+        "id": item_id,
+        "tool": member(item.get("tool"), _COLLAB_TOOL),
+        "status": member(item.get("status"), _COLLAB_STATUS),
+        "senderThreadId": uuid(item.get("sender_thread_id")),
+        "receiverThreadIds": receivers,
+        "prompt": absent(item.get("prompt"), text),
+        "model": absent(item.get("model"), text),
+        "reasoningEffort": absent(item.get("reasoning_effort"), effort),
+        "agentsStates": {uuid(thread): _agent_state(state) for thread, state in states.items()},
+    }
+
+
+def _agent_state(value: object) -> Fields:
+    match value:
+        case str(name):
+            return {"status": member(name, _AGENT_STATE), "message": None}
+        case {"completed": said, **others} if not others:
+            return {"status": "completed", "message": absent(said, text)}
+        case {"errored": said, **others} if not others:
+            return {"status": "errored", "message": text(said)}
+    raise Unfit

@@ -1,0 +1,1 @@
+"""Bytes to lines to objects: sources, compression and the one resume point."""

@@ -1,0 +1,373 @@
+"""Bytes to lines, in bounded memory.
+
+A rollout is JSON Lines, but its files may hold anything: torn tails, NULs, lines of 100 MB.
+:class:`LineReader` gives whole lines with their byte offsets. A caller that can tell from a
+line's first bytes that it does not need it passes ``needs``: such a line is passed over
+without an object being made, however long it is.
+
+*torn*: the last line of a file when it has no newline. It is given with ``ended=False``.
+"""
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PosixPath
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
+
+from rollout.damage import Damage
+from rollout.files.cancellation import check_wanted
+from rollout.files.layout import COMPRESSED_SUFFIX
+
+HEAD_BYTES: Final = 512
+"""A line is judged when this much of it is known, or all of it."""
+LONGEST_LINE: Final = 128 * 2**20
+"""A line beyond this many bytes is not kept, only reported: memory stays bounded."""
+_BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
+_LONG_TEXT: Final = 2**20
+_MOST_VALUES: Final = 2 * 2**20
+"""What a line may hold of them: 128 MB of ``{"a":1},`` are 6 GB of objects."""
+
+
+class Needs(Protocol):
+    """What a reader of lines does not need, told by the first bytes of a line."""
+
+    skip: "re.Pattern[bytes]"
+    """Matches at the start of a needless line. If the last group that took part has a name, the
+    line is counted, and group 1 is its ordinal, or empty: see :attr:`LineReader.passed`. If that
+    group has none, the line is not needless but only the latest of its kind count: see
+    :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
+
+
+class RolloutStream(Protocol):
+    """What is asked of a file: the unbuffered ``readinto``, and to begin again."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def fileno(self) -> int: ...
+
+
+class Line(NamedTuple):
+    """One line without its newline; ``offset`` is in bytes from the start of the content."""
+
+    offset: int
+    data: bytes | bytearray
+    ended: bool = True
+
+
+class MemoryRollout(PosixPath):
+    """A rollout whose content is in memory: a path where no file is. It is read as a file is, by
+    :func:`open_rollout` and by what calls that."""
+
+    content: bytearray
+
+    @classmethod
+    def named(cls, path: str) -> "MemoryRollout":
+        """An empty one. Its name says whose it is, as that of a file does."""
+        made = cls(path)
+        made.content = bytearray()
+        return made
+
+
+class BadLine(NamedTuple):
+    """A line that cannot be used, with its place and what is wrong with it."""
+
+    offset: int
+    reason: str
+    ended: bool = True
+
+
+class LineReader:
+    """Reads lines through one buffer; use it for many files, but for one at a time."""
+
+    end_offset: int
+    """Where the last newline read so far ends."""
+    latest: "deque[Line]"
+    """The last few lines that the pattern of the needs set apart; ``latest_seen`` counts all."""
+    latest_seen: int
+    passed: int
+    """How many lines were passed over and counted; whoever looks may set it to 0."""
+    highest: int
+    """The highest ordinal of these lines, -1 if none had one; whoever takes the others raises it
+    to theirs."""
+    behind: int
+    """How many of these lines had an ordinal that was not above ``highest``, and where the first
+    of them is; whoever looks may reset it."""
+    behind_at: int
+
+    def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
+        self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
+
+    def lines(
+        self,
+        stream: RolloutStream,
+        offset: int = 0,
+        needs: Needs | None = None,
+        *,
+        highest: int = -1,
+    ) -> Iterator[Line | BadLine]:
+        """The lines of ``stream``, whose first byte is at ``offset`` of the content; ``highest``
+        is the highest ordinal before it.
+
+        ``needs.skip`` is looked up anew after each line that was given. A line that it matches is
+        given all the same if it does not end as an object does.
+        """
+        buffer, view = self._buffer, memoryview(self._buffer)
+        size = len(buffer)
+        latest: deque[Line] = deque(maxlen=4)
+        self.latest, self.latest_seen, self.end_offset = latest, 0, offset
+        self.passed, self.highest = 0, highest
+        self.behind, self.behind_at = 0, -1
+        match = needs.skip.match if needs else _NOTHING.match
+        have = 0  # bytes of an unfinished line at the front of the buffer
+        base = line_start = offset  # content offsets of buffer[0] and of the current line
+        long_line: bytearray | None = None  # front of a needed line longer than the buffer
+        dropping = False  # inside a line that is not needed ...
+        counted: bytes | None = None  # ... but counted, with this ordinal
+        unusable = ""  # ... or cannot be used, and why
+        while got := stream.readinto(view[have:]):
+            check_wanted()
+            end = have + got
+            start, search = 0, have
+            places: list[tuple[int, int]] = []
+            while (newline := buffer.find(b"\n", search, end)) >= 0:
+                if dropping:
+                    dropping = False
+                    if not unusable and newline and buffer[newline - 1] != _CLOSING:
+                        unusable = "a line that ends in its middle"
+                    if unusable:
+                        yield BadLine(line_start, unusable)
+                        unusable = ""
+                    elif counted is not None:
+                        self._count(counted, line_start)
+                    counted = None
+                elif long_line is not None:
+                    long_line += view[start:newline]
+                    yield Line(line_start, long_line)
+                    long_line = None
+                    if needs:
+                        match = needs.skip.match
+                elif (found := match(buffer, start, newline)) is None or (
+                    buffer[newline - 1] != _CLOSING  # torn, which whoever parses it finds
+                ):
+                    yield Line(base + start, bytes(view[start:newline]))
+                    if needs:
+                        match = needs.skip.match
+                elif found.lastgroup:
+                    self.passed += 1
+                    if ordinal := found[1]:
+                        self._number(ordinal, base + start)
+                elif found.lastindex:
+                    places.append((start, newline))
+                    if found.lastindex > 1 and (ordinal := found[1]):
+                        self._number(ordinal, base + start)
+                start = search = newline + 1
+            for place in places[-4:]:
+                latest.append(Line(base + place[0], bytes(view[place[0] : place[1]])))
+            self.latest_seen += len(places)
+            if start:
+                self.end_offset = line_start = base + start
+            base += start
+            have = end - start
+            if dropping or long_line is not None:
+                if long_line is not None:
+                    long_line += view[start:end]
+                    if len(long_line) > LONGEST_LINE:
+                        long_line, dropping = None, True
+                        unusable = f"line longer than {LONGEST_LINE} bytes"
+                base, have = base + have, 0
+            elif have == size:
+                # One line fills the buffer: keep it apart if it is needed, else let it pass.
+                # Leading blanks count for nothing, however many NULs a crash has left.
+                found = match(buffer, 0, end)
+                if found is not None and (found.lastgroup or not found.lastindex):
+                    dropping = True
+                    counted = bytes(found[1]) if found.lastgroup else None
+                elif front := buffer.lstrip(_BLANK):
+                    if front.removeprefix(_BYTE_ORDER_MARK).startswith(b"{"):
+                        long_line = bytearray(buffer)
+                    else:
+                        dropping, unusable = True, "a long line that is no JSON object"
+                base, have = base + have, 0
+            elif start:
+                buffer[:have] = buffer[start:end]
+        if long_line is not None:
+            yield Line(line_start, long_line, ended=False)
+        elif unusable:
+            yield BadLine(line_start, unusable, ended=False)
+        elif have and not dropping:
+            yield Line(line_start, bytes(view[:have]), ended=False)
+
+    def _count(self, ordinal: bytes, offset: int) -> None:
+        self.passed += 1
+        if ordinal:
+            self._number(ordinal, offset)
+
+    def _number(self, ordinal: "bytes | bytearray", offset: int) -> None:
+        if (number := int(ordinal)) > self.highest:
+            self.highest = number
+        else:
+            self.behind_at = self.behind_at if self.behind else offset
+            self.behind += 1
+
+
+_NOTHING = re.compile(rb"(?!)")
+_CLOSING: Final = ord("}")
+
+
+_BLANK: Final = b" \t\r\n\0"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_DATA_URL = re.compile(rb'"(data:[a-zA-Z0-9.+/;=_-]{1,200},)[^"\\]{1024,}"')
+
+
+def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine | None:
+    """The JSON object in a line; None when it is blank (white space and NULs only). ``images``:
+    also the inline ones of very long lines.
+
+    More lenient than Codex (rollout-format §20.4): a byte order mark, NULs around the object
+    and bytes that are not UTF-8 are put up with. Never raises for bad content.
+    """
+    data: bytes | bytearray = line.data
+    if not data:
+        return None
+    if len(data) < _LONG_TEXT:
+        try:
+            value = orjson.loads(data)
+        except ValueError:
+            pass
+        else:
+            return value if isinstance(value, dict) else _no_object(line, value)
+    data = data.strip(_BLANK)
+    if not data:
+        return None
+    if len(data) >= _LONG_TEXT and not images:
+        # An inline image is the usual reason for such a line and never needed whole.
+        data = _DATA_URL.sub(rb'"\1"', data)
+    if _values(data) > _MOST_VALUES:
+        return BadLine(line.offset, f"more than {_MOST_VALUES:,} values")
+    try:
+        value = _parse_leniently(data)
+    except RecursionError:
+        return BadLine(line.offset, "nested too deeply")
+    except ValueError as error:
+        return BadLine(line.offset, f"not valid JSON: {error}")
+    return value if isinstance(value, dict) else _no_object(line, value)
+
+
+def _values(data: bytes | bytearray) -> int:
+    """About how many values are in a JSON text; no more than it takes to have too many."""
+    count = _count_marks(data)
+    if count <= _MOST_VALUES:
+        return count
+    # They may be within strings, as of a tool that gave JSON.
+    bare, strings = _STRING.subn(b"", data, _MOST_VALUES)
+    return max(strings, _count_marks(bare))
+
+
+def _count_marks(data: bytes | bytearray) -> int:
+    return 0 if len(data) < _MOST_VALUES else sum(map(data.count, (b",", b"[", b"{")))
+
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
+def _no_object(line: Line, value: object) -> BadLine:
+    return BadLine(line.offset, f"a JSON {_JSON_KINDS[type(value)]}, not an object")
+
+
+_JSON_KINDS: Final[dict[type, str]] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    list: "array",
+    type(None): "null",
+}
+
+
+def _parse_leniently(data: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+        return _storable(_LENIENT.decode(text))
+
+
+def _number(text: str) -> int | float | None:
+    """A number as the usual parser gives it: an integer of up to 64 bits, else a float. None for
+    what nobody can count or print: ``NaN``, ``Infinity`` and what is beyond all floats."""
+    if len(text) <= _LONGEST_INTEGER and text.lstrip("-").isdigit():
+        whole = int(text)
+        if -(2**63) <= whole < 2**64:
+            return whole
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+_LONGEST_INTEGER: Final = 20
+_LENIENT: Final = json.JSONDecoder(
+    strict=False, parse_int=_number, parse_float=_number, parse_constant=_number
+)
+
+
+def _storable(value: Any) -> Any:
+    """``value`` without lone surrogates, which neither SQLite nor pydantic takes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def compact_json(value: object) -> str | None:
+    """``value`` as Codex would write it; None if it is nested too deeply to be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer over 64 bits, or deeper than orjson goes
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+@contextmanager
+def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterator[RolloutStream]:
+    """The content of a rollout as a byte stream, decompressed when its name ends in ``.zst``.
+
+    Several zstd frames in one file are read as one content (§1.5). Whoever only shows what there
+    is gives a list for the ``damage``: where that begins the content ends, and it is noted there.
+    Whoever writes gives none, and reading raises :class:`rollout.errors.DamagedCompression`.
+
+    Raises:
+        OSError: the file cannot be opened, or is not a regular one: a pipe that took the name
+            of a rollout would be waited for.
+    """
+    if isinstance(path, MemoryRollout):
+        yield BytesIO(path.content)
+        return
+    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if not str(path).endswith(COMPRESSED_SUFFIX):
+            yield file
+            return
+        # Only compressed rollouts pay for it.
+        from rollout.jsonl.zstd import ReadableZstd, ZstdContent
+
+        yield ZstdContent(file) if damage is None else ReadableZstd(file, Path(path), damage)

@@ -1,0 +1,267 @@
+"""What Codex 0.169's picker sees of one rollout file.
+
+Its scan of the folders reads only the head of each file and is strict about it: the first 10
+records for the ``session_meta``, then up to 200 more for a message (rollout-format §18.1, §19.2).
+Blank lines are no records, unreadable lines are. All bounds here are measured on 0.169.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from rollout.errors import DamagedCompression
+from rollout.files.layout import parse_uuid
+from rollout.jsonl.reader import BadLine, Line, LineReader, RolloutStream, open_rollout
+from rollout.metadata.reducer import SEEN_BARE_META, SEEN_META, Fold, ThreadFacts
+from rollout.schema.payloads import SessionMeta
+from rollout.schema.session_source import source_kind, stored_source
+
+META_RECORDS: Final = 10
+"""The ``session_meta`` must be among so many records."""
+SCAN_RECORDS: Final = 210
+"""The first message must be among so many records."""
+
+UNREADABLE: Final = "unreadable"
+UNREADABLE_LINE: Final = "unreadable_line"
+BARE_ERA: Final = "bare_era"
+UNKNOWN_HISTORY_MODE: Final = "unknown_history_mode"
+BEYOND_SCAN_DEPTH: Final = "beyond_scan_depth"
+EMPTY_PREVIEW: Final = "empty_preview"
+
+HISTORY_MODES: Final = ("legacy", "paginated")
+_BLANK: Final = b" \t\r\n"
+_REQUIRED: Final = ("id", "timestamp", "cwd", "originator", "cli_version")
+_GOAL_KEYS: Final = frozenset(
+    ("threadId", "objective", "status", "tokensUsed", "timeUsedSeconds", "createdAt", "updatedAt")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why the scan does not show a file: a code of this module, a clause, and the byte."""
+
+    code: str
+    text: str
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadMeta:
+    """What the scan takes from the ``session_meta``; its filters go by these."""
+
+    thread_id: str
+    kind: str
+    """Source kind, see :func:`rollout.schema.session_source.source_kind`."""
+    provider: str | None
+    """None if the file names none: it counts for the default one (§19.3)."""
+    cwd: str
+    attached: bool
+    """A side thread: no list shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the scan sees of a file; it shows the file if there are no obstacles."""
+
+    meta: HeadMeta | None
+    obstacles: tuple[Obstacle, ...] = ()
+
+
+def read_head(path: Path | str) -> Head:
+    """What Codex's scan sees of the file at ``path``, plain or compressed.
+
+    Where it finds no message, the file is searched on to its end for the first one: memory
+    stays bounded by the longest line that may hold one. Never raises for what is in a file.
+    """
+    try:
+        with open_rollout(path) as stream:
+            return _read(stream)
+    except OSError as error:
+        return Head(None, (Obstacle(UNREADABLE, f"cannot be read: {error.strerror}"),))
+
+
+def _read(stream: RolloutStream) -> Head:
+    scan = _Scan()
+    damage: Obstacle | None = None
+    try:
+        for line in LineReader().lines(stream):
+            if not scan.take(line):
+                break
+    except DamagedCompression as error:
+        damage = Obstacle(UNREADABLE, error.reason, error.offset)
+    obstacles: list[Obstacle] = [found for found in (damage, scan.broken) if found]
+    if not scan.records and not obstacles:
+        return Head(None, (Obstacle(UNREADABLE, "nothing is in it", 0),))
+    if not (scan.meta and scan.has_preview) and not scan.broken:
+        first = _first_facts(stream)
+        if scan.meta is None:
+            obstacles.append(scan.why_no_meta(first))
+        if first.message_offset is None:
+            text = "there is no user message and no goal in the file"
+            obstacles.append(Obstacle(EMPTY_PREVIEW, text))
+        elif scan.records >= SCAN_RECORDS:
+            text = f"the first message is not among the {SCAN_RECORDS} records that Codex reads"
+            obstacles.append(Obstacle(BEYOND_SCAN_DEPTH, text, first.message_offset))
+        elif scan.meta:
+            text = "the first message stands in a line that Codex cannot read"
+            obstacles.append(Obstacle(UNREADABLE_LINE, text, first.message_offset))
+    return Head(scan.meta, tuple(obstacles))
+
+
+class _Scan:
+    """The head of one file, record by record, as strictly as Codex reads it."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.meta: HeadMeta | None = None
+        self.broken: Obstacle | None = None
+        """What ended the scan of this file."""
+        self._trouble: Obstacle | None = None
+        self._prompts = Fold(ThreadFacts(id=""))
+
+    @property
+    def has_preview(self) -> bool:
+        return bool(self._prompts.facts.preview)
+
+    def take(self, line: Line | BadLine) -> bool:
+        """Look at one line; False when the scan goes no further."""
+        if isinstance(line, Line):
+            if not line.data.strip(_BLANK):
+                return True
+            try:
+                line.data.decode()
+            except UnicodeDecodeError as error:
+                place = line.offset + error.start
+                self.broken = Obstacle(
+                    UNREADABLE_LINE, "invalid UTF-8, where Codex stops reading", place
+                )
+                return False
+        self.records += 1
+        if isinstance(line, Line):
+            self._record(line)
+        if self.broken or self.records >= SCAN_RECORDS:
+            return False
+        if self.records >= META_RECORDS and self.meta is None:
+            return False
+        return not (self.meta and self.has_preview)
+
+    def _record(self, line: Line) -> None:
+        value = _envelope(line)
+        if isinstance(value, str):
+            self._trouble = self._trouble or Obstacle(UNREADABLE_LINE, value, line.offset)
+        elif value["type"] == "session_meta":
+            if self.meta is None:
+                self._session_meta(value["payload"], line.offset)
+        elif _is_whole(value["payload"]):
+            self._prompts.apply(line)
+
+    def _session_meta(self, payload: dict[str, Any], offset: int) -> None:
+        problem = _meta_problem(payload)
+        if problem:
+            self._trouble = Obstacle(UNREADABLE_LINE, problem, offset)
+            return
+        mode = payload.get("history_mode", "legacy")
+        if mode not in HISTORY_MODES:
+            text = f"history_mode is {orjson.dumps(mode).decode()}, which Codex does not know"
+            self.broken = Obstacle(UNKNOWN_HISTORY_MODE, text, offset)
+        meta = SessionMeta.model_validate(payload)
+        self.meta = HeadMeta(
+            thread_id=parse_uuid(meta.id) or "",
+            kind=source_kind(stored_source(meta.source)),
+            provider=meta.model_provider,
+            cwd=meta.cwd or "",
+            attached=bool(meta.attached_thread and parse_uuid(meta.forked_from_id)),
+        )
+
+    def why_no_meta(self, first: "_First") -> Obstacle:
+        """Why there is no usable session_meta in the head."""
+        if first.flags & SEEN_BARE_META:
+            return Obstacle(BARE_ERA, "a file of the first versions (up to 0.2x), no envelope", 0)
+        if first.meta_offset is not None and self._trouble is None:
+            text = (
+                f"the session_meta is not among the {META_RECORDS} records that Codex reads for it"
+            )
+            return Obstacle(BEYOND_SCAN_DEPTH, text, first.meta_offset)
+        why = self._trouble or Obstacle(UNREADABLE_LINE, "there is none", 0)
+        return replace(why, text=f"Codex can read no session_meta: {why.text}")
+
+
+def _envelope(line: Line) -> dict[str, Any] | str:
+    """The object of a line with a good envelope (§2.1), or what is wrong with it."""
+    if line.data.startswith(b"\xef\xbb\xbf"):
+        return "a byte order mark"
+    try:
+        value = orjson.loads(line.data)
+    except ValueError as error:
+        return f"not valid JSON: {error}"
+    if not isinstance(value, dict):
+        return "no JSON object"
+    for key, kind in (("timestamp", str), ("type", str), ("payload", dict)):
+        if not isinstance(value.get(key), kind):
+            return f"no usable {key} in the envelope"
+    if not isinstance(value.get("ordinal", 0), int):
+        return "an ordinal that is no integer"
+    return value
+
+
+def _is_whole(payload: dict[str, Any]) -> bool:
+    """Whether an event has what Codex requires of it; the fold is content with less."""
+    if payload.get("type") == "thread_goal_updated":
+        goal = payload.get("goal")
+        return "threadId" in payload and isinstance(goal, dict) and goal.keys() >= _GOAL_KEYS
+    if payload.get("type") == "item_completed":
+        item = payload.get("item")
+        return (
+            {"thread_id", "turn_id"} <= payload.keys() and isinstance(item, dict) and "id" in item
+        )
+    return True
+
+
+def _meta_problem(payload: dict[str, Any]) -> str | None:
+    """What makes Codex drop a session_meta (§3, §20.2)."""
+    missing = [key for key in _REQUIRED if payload.get(key) is None]
+    if missing:
+        return f"a session_meta without {', '.join(missing)}"
+    try:
+        meta = SessionMeta.model_validate(payload)
+    except ValidationError as error:
+        wrong = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+        return f"a session_meta with a wrong type in {wrong}"
+    for key in ("id", "session_id"):
+        value = payload.get(key)
+        if value is not None and parse_uuid(value) is None:
+            return f"a session_meta whose {key} is no UUID"
+    if isinstance(meta.source, dict) and source_kind(stored_source(meta.source)) == "unknown":
+        return "a session_meta with an unknown kind of source"
+    return None
+
+
+@dataclass(slots=True)
+class _First:
+    """Where in the whole file, read leniently, the first things of interest stand."""
+
+    flags: int = 0
+    meta_offset: int | None = None
+    message_offset: int | None = None
+
+
+def _first_facts(stream: RolloutStream) -> _First:
+    stream.seek(0)
+    first = _First()
+    fold = Fold(ThreadFacts(id=""))
+    try:
+        for line in LineReader().lines(stream, 0, fold):
+            fold.apply(line)
+            if first.meta_offset is None and fold.facts.fold_flags & SEEN_META:
+                first.meta_offset = line.offset
+            if first.message_offset is None and fold.facts.preview:
+                first.message_offset = line.offset
+            if first.meta_offset is not None and first.message_offset is not None:
+                break
+    except DamagedCompression:
+        pass  # what came before it counts; the damage has been told
+    first.flags = fold.facts.fold_flags
+    return first

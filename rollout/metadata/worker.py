@@ -1,0 +1,50 @@
+"""Reading many files in another process. Imports little: each process pays for it."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from rollout.files.scan import FoundFile, stat_file
+from rollout.jsonl.reader import LineReader
+from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
+from rollout.metadata.reducer import LONGEST_TEXT
+
+Item = tuple[str, Earlier | None]
+
+
+def extract_many(
+    home: str, items: Sequence[Item], longest: int | None = LONGEST_TEXT
+) -> list[Extracted | Unusable]:
+    """The outcomes of several files below ``home``, in their order."""
+    reader = LineReader()
+    return [_extract(home, path, earlier, reader, longest) for path, earlier in items]
+
+
+def _extract(
+    home: str, path: str, earlier: Earlier | None, reader: LineReader, longest: int | None
+) -> Extracted | Unusable:
+    try:
+        return extract_file(home, path, earlier, reader, longest)
+    except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the other files
+        found = stat_file(Path(home), path) or FoundFile(path, 0, 0, 0, None)
+        reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"
+        return Unusable(path, found.size, found.mtime_ns, found.inode, reason, retry=True)
+
+
+def start_worker() -> None:
+    """Set up a worker process; run by the pool in each of them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.disable()  # what a worker makes has no cycles, and it does not live long
+    os.nice(5)  # the process that stores what we read is the narrow place
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # a parent that was killed cannot tell us to stop
+        os._exit(1)

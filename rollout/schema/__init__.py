@@ -1,0 +1,1 @@
+"""What Codex writes: kinds of lines, payloads, modes, permissions and times."""

@@ -1,0 +1,1 @@
+"""Messages to index, terms, normalisation, snippets and raw search."""

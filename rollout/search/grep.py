@@ -1,0 +1,98 @@
+"""Look for terms in all that rollouts hold: output of tools, what only a model was told, and what
+was taken back. Nothing is indexed for it; every line is read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rollout.damage import Damage
+from rollout.errors import SHORTAGES
+from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.search.normalize import Matcher, Term, fold
+from rollout.search.snippet import Snippet, snippet
+
+
+class RawHit(NamedTuple):
+    """A line that holds some of the terms."""
+
+    kind: str
+    """Its types, outer and inner: ``response_item/function_call_output``."""
+    offset: int
+    snippet: Snippet
+
+
+class RawHits(NamedTuple):
+    """A rollout that holds all terms."""
+
+    hits: list[RawHit]
+    """The first few."""
+    matches: int
+    """Lines that hold some."""
+
+
+class Looked(NamedTuple):
+    """What came of looking into a rollout."""
+
+    hits: RawHits | None
+    """None if it has not all terms, or cannot be read."""
+    damage: list[Damage]
+    """Where it breaks off, if it does: what is behind was not looked at."""
+    unreadable: bool = False
+    """Whether it is there, and cannot be read."""
+
+
+def raw_many(home: str, paths: Sequence[str], terms: Sequence[Term], most: int) -> list[Looked]:
+    """What each of some rollouts holds, in a process of its own."""
+    matcher = Matcher(terms)
+    return [_raw(Path(home) / path, matcher, most) for path in paths]
+
+
+def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
+    damage: list[Damage] = []
+    missing = set(range(len(matcher.terms)))
+    hits: list[RawHit] = []
+    matches = 0
+    unreadable = False
+    try:
+        with open_rollout(path, damage) as stream:
+            for line in LineReader().lines(stream):
+                item = parse_line(line) if isinstance(line, Line) else None
+                if item is None or isinstance(item, BadLine):
+                    continue
+                seen: set[int] = set()
+                first = ""
+                for text in _texts(item):
+                    found = matcher.found_in(fold(text))
+                    if found - seen and not first:
+                        first = text
+                    seen |= found
+                if not seen:
+                    continue
+                matches += 1
+                if len(hits) < most or seen & missing:
+                    hits.append(RawHit(_kind(item), line.offset, snippet(first, matcher)))
+                missing -= seen
+    except OSError as error:  # what could be read counts
+        if error.errno in SHORTAGES:
+            raise
+        unreadable = not isinstance(error, FileNotFoundError)
+    return Looked(None if missing else RawHits(hits, matches), damage, unreadable)
+
+
+def _texts(item: dict[str, Any]) -> Iterator[str]:
+    """All texts in a line, those of its payload alone: names of fields and types are ours."""
+    left: list[Any] = [item.get("payload", item)]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            left += reversed([part for key, part in value.items() if key != "type"])
+        elif isinstance(value, list):
+            left += reversed(value)
+
+
+def _kind(item: dict[str, Any]) -> str:
+    outer, payload = item.get("type"), item.get("payload")
+    inner = payload.get("type") if isinstance(payload, dict) else None
+    return "/".join(part for part in (outer, inner) if isinstance(part, str))

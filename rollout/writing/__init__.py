@@ -1,0 +1,1 @@
+"""Appender, new threads, retention, forks and amendments."""

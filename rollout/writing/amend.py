@@ -1,0 +1,66 @@
+"""Say something new about a legacy thread in its file: one more ``session_meta`` (§12.7).
+
+It is the latest one of the thread's own with other values in it, so that it changes nothing else,
+and fields that we do not know stay in it, which Codex drops.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rollout.errors import NotAppendable
+from rollout.files.layout import parse_uuid
+from rollout.files.writer_lock import WriterLock
+from rollout.history.segments import records
+from rollout.writing.appender import RolloutAppender, plain_file
+from rollout.writing.retention import Item
+
+
+class _Metas:
+    """Passes over all lines but those that may be a ``session_meta``."""
+
+    skip = re.compile(rb'(?!.{0,300}"session_meta")')
+
+
+def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, Any]) -> Path:
+    """Append a ``session_meta`` with ``changes`` in its payload, on the disk when this returns.
+    A compressed rollout is made a plain one first (§1.5). Gives where the rollout is then.
+
+    Raises:
+        DamagedCompression: it is compressed, and damaged.
+        NotAppendable: it has no ``session_meta`` of this thread.
+        OSError: it cannot be read or written.
+        WriterActive: the thread is open in a program, or another change is under way.
+    """
+    with WriterLock.acquire(home, thread_id):
+        line = amended_meta(path, thread_id, changes)
+        path = plain_file(path)
+        appender = RolloutAppender(path, new=False, next_ordinal=None)
+        appender.write(appender.encode([line]), durable=True)
+    return path
+
+
+def amended_meta(path: Path, thread_id: str, changes: Mapping[str, Any]) -> Item:
+    """The line that says ``changes``: the latest ``session_meta`` of the thread with them in it.
+
+    Raises:
+        DamagedCompression: the rollout is compressed, and damaged.
+        NotAppendable: it has no ``session_meta`` of this thread.
+        OSError: it cannot be read.
+    """
+    payload = _latest_meta(path, thread_id)
+    if payload is None:
+        raise NotAppendable(path, "it has no session_meta of its own thread to change")
+    return {"type": "session_meta", "payload": {**payload, **changes}}
+
+
+def _latest_meta(path: Path, thread_id: str) -> dict[str, Any] | None:
+    latest: dict[str, Any] | None = None
+    for item, _, _ in records(path, _Metas()):
+        payload = item.get("payload")
+        if item.get("type") != "session_meta" or not isinstance(payload, dict):
+            continue
+        if parse_uuid(payload.get("id")) == thread_id:
+            latest = payload
+    return latest

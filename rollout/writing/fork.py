@@ -1,0 +1,220 @@
+"""A new thread that begins as another one did (rollout-format §13).
+
+A legacy fork copies the lines of its source, byte for byte. A paginated one holds none of them:
+it names the file and the byte up to which its history is another thread's.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from rollout.errors import TurnNotFound, TurnUnfinished
+from rollout.files.atomic import whole_file
+from rollout.files.cancellation import check_wanted
+from rollout.history.fork_points import Cuts, LegacyCuts, PaginatedCuts
+from rollout.history.item_refs import Place
+from rollout.history.segments import Find, Part, history_parts, records
+from rollout.history.turn import Turn
+from rollout.items.line_events import ABORTED
+from rollout.jsonl.reader import open_rollout
+from rollout.writing.appender import encoded, timestamp
+from rollout.writing.new_thread import NewThread, first_line, new_id
+from rollout.writing.retention import LEGACY, PAGINATED, Item
+
+_COPIED_BYTES: Final = 256 * 1024
+_SETTINGS: Final = "thread_settings_applied"
+_ABORTED_TEXT: Final = (
+    "<turn_aborted>\nThe user interrupted the previous turn on purpose. Any running unified exec"
+    " processes may still be running in the background. If any tools/commands were aborted, they"
+    " may have partially executed.\n</turn_aborted>"
+)
+
+
+class Cut(NamedTuple):
+    """How much of the source a fork begins with: all, or as far as one of the two says."""
+
+    through: str | None = None
+    """The id of the last turn."""
+    before: str | None = None
+    """The id of the first turn that is left out."""
+
+
+class _Settings:
+    """Passes over all lines but those about settings."""
+
+    skip = re.compile(rb'(?!.{0,300}"thread_settings_applied")')
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A fork that is to be written: see :func:`plan_fork`."""
+
+    thread: NewThread
+    lines: tuple[Item, ...]
+    """What comes behind the first line, and behind what is copied."""
+    copied: Path | None
+    """The file whose lines are copied."""
+    copied_bytes: int = 0
+
+
+def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
+    """What the fork ``thread`` of the rollout at ``path`` is to hold. Its mode says how.
+
+    Raises:
+        DamagedCompression: a file that its history is in is damaged.
+        HistoryIncomplete: a file that its history begins in is not here.
+        OSError: a file cannot be read.
+        TurnNotFound: the history has no turn of this id.
+        TurnUnfinished: the turn that is to be the last has not ended.
+    """
+    if thread.history_mode == LEGACY:
+        return _plan_copy(path, thread, cut)
+    return _plan_reference(path, thread, cut, find)
+
+
+def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
+    turns = LegacyCuts()
+    end = Place(0, 0, 0)
+    for item, start, after in records(path):
+        end = Place(0, after, 0)
+        turns.take(item, Place(0, start, 0), end)
+    place = _place(turns, cut, end)
+    return Fork(thread, tuple(_interruption(turns, place)), path, place.offset)
+
+
+def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
+    parts = history_parts(path, find)
+    turns = PaginatedCuts()
+    end = Place(0, 0, 0)
+    empty = True
+    for item, before, after in _numbered(parts):
+        empty = empty and item.get("type") == "session_meta"
+        end = after
+        turns.take(item, before, after)
+    place = _place(turns, cut, end)
+    if empty or (cut.before is not None and not any(t.start < place for t in turns.turns)):
+        # It begins with nothing, so it does not need its source: that can be deleted.
+        return Fork(thread, _settings(parts, end), None)
+    base = {
+        "thread_id": parts[place.file].rollout_id,
+        "end_ordinal_exclusive": place.ordinal,
+        "end_byte_offset": place.offset,
+    }
+    thread = replace(thread, history_base=base, forked_from_ordinal_exclusive=place.ordinal)
+    lines = (*_settings(parts, place), *_interruption(turns, place))
+    return Fork(thread, lines, None)
+
+
+def _place(turns: Cuts, cut: Cut, end: Place) -> Place:
+    wanted = cut.before if cut.through is None else cut.through
+    if wanted is None:
+        return end
+    turn = next((turn for turn in reversed(turns.turns) if turn.id == wanted), None)
+    if turn is None:
+        raise TurnNotFound(wanted, [turn.id for turn in turns.turns])
+    if cut.before is not None:
+        return turn.start
+    if turn.explicit and turn.end is None:
+        raise TurnUnfinished(wanted)
+    return turns.behind(turn) or end
+
+
+def _interruption(turns: Cuts, place: Place) -> Iterator[Item]:
+    """What is said to a turn that is cut off before its end (§13.1)."""
+    inside = [turn for turn in turns.turns if turn.explicit and turn.start < place]
+    if not inside:
+        return
+    last = max(inside, key=_start)
+    if last.end is not None and last.end <= place:
+        return
+    part = {"type": "input_text", "text": _ABORTED_TEXT}
+    message: Item = {"type": "message", "id": f"msg_{new_id()}", "role": "user", "content": [part]}
+    kinds = {"content_item_kinds": ["generic.turn_aborted"]}
+    message["internal_chat_message_metadata_passthrough"] = kinds
+    yield {"type": "response_item", "payload": message}
+    facts = {"root_turn_id": last.root_id, "turn_id": last.id, "started_at": last.started_at}
+    known = {name: value for name, value in facts.items() if value is not None}
+    yield {"type": "event_msg", "payload": {"type": ABORTED, **known, "reason": "interrupted"}}
+
+
+def _start(turn: Turn) -> Place:
+    return turn.start
+
+
+def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Place, Place]]:
+    """The lines of a paginated history that count, each with its places (§15.6)."""
+    last = Place(0, 0, 0)
+    for number, part in enumerate(parts):
+        for item, _, after in records(part.path):
+            ordinal = item.get("ordinal")
+            if not isinstance(ordinal, int) or isinstance(ordinal, bool) or ordinal < last.ordinal:
+                continue
+            if part.end_ordinal is not None and ordinal >= part.end_ordinal:
+                break
+            before, last = last, Place(number, after, ordinal + 1)
+            yield item, before, last
+
+
+def _settings(parts: list[Part], place: Place) -> tuple[Item, ...]:
+    """The settings that hold at ``place``, as far as its history says."""
+    for number in range(place.file, -1, -1):
+        held: Item | None = None
+        for item, _, after in records(parts[number].path, _Settings()):
+            if number == place.file and after > place.offset:
+                break
+            payload = item.get("payload")
+            if isinstance(payload, dict) and payload.get("type") == _SETTINGS:
+                held = item
+        if held:
+            return (held,)
+    return ()
+
+
+def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
+    """Have the fork on the disk at ``target``, all of it or nothing. Hold its writer lock.
+
+    Raises:
+        DamagedCompression: what is copied is damaged.
+        FileExistsError: something lies there already; it stays.
+        OSError: it cannot be written.
+    """
+    with whole_file(target) as file:
+        write_lines(fork, file, git)
+
+
+def write_lines(fork: Fork, file: BinaryIO, git: dict[str, str] | None) -> None:
+    """Write all lines of the fork. What is copied may be damaged: see :func:`write_fork`."""
+    stamp = timestamp()
+    base = fork.thread.forked_from_ordinal_exclusive or 0
+    number = base if fork.thread.history_mode == PAGINATED else None
+    file.write(encoded(first_line(fork.thread, stamp, git), stamp, number))
+    if fork.copied:
+        _copy(fork.copied, fork.copied_bytes, file)
+    for item in fork.lines:
+        number = None if number is None else number + 1
+        file.write(encoded(_about(item, fork.thread.id), stamp, number))
+
+
+def _about(item: Item, thread_id: str) -> Item:
+    """A line with the id of the thread that it is written for."""
+    payload = item["payload"]
+    if "thread_id" not in payload:
+        return item
+    return {**item, "payload": {**payload, "thread_id": thread_id}}
+
+
+def _copy(path: Path, count: int, file: BinaryIO) -> None:
+    """The first ``count`` bytes of a rollout's content, and a newline where they end in none."""
+    buffer = bytearray(_COPIED_BYTES)
+    view = memoryview(buffer)
+    last = b"\n"
+    with open_rollout(path) as stream:
+        while count and (got := stream.readinto(view[:count])):
+            check_wanted()
+            file.write(view[:got])
+            last = bytes(view[got - 1 : got])
+            count -= got
+    if last != b"\n":
+        file.write(b"\n")

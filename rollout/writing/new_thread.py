@@ -1,0 +1,130 @@
+"""A new thread's beginning: its id, the place of its file, its first line (rollout-format §1.2,
+§3)."""
+
+import os
+import time
+import uuid
+from dataclasses import field
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict
+from pydantic.dataclasses import dataclass
+
+from rollout.files.layout import SESSIONS, parse_uuid
+from rollout.writing.retention import MODES, PAGINATED, Item
+
+
+def new_id() -> str:
+    """A UUID of version 7 for this moment."""
+    now = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big") & ((1 << 74) - 1)
+    value = (now & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (random >> 62) << 64
+    return str(uuid.UUID(int=value | 0b10 << 62 | (random & ((1 << 62) - 1))))
+
+
+def rollout_path(thread_id: str, at: datetime, rollout_id: str | None = None) -> str:
+    """Where a thread that begins ``at`` (local time) has its file, relative to the home."""
+    owner = thread_id if rollout_id in (None, thread_id) else f"{thread_id}_{rollout_id}"
+    return f"{SESSIONS}/{at:%Y/%m/%d}/rollout-{at:%Y-%m-%dT%H-%M-%S}-{owner}.jsonl"
+
+
+def _checked_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("not all of it is text") from error
+    return text
+
+
+def _checked_id(text: str) -> str:
+    if parse_uuid(text) != text:
+        raise ValueError("no thread id, a lower-case UUID")
+    return text
+
+
+def _checked_base(base: dict[str, Any]) -> dict[str, Any]:
+    match base:
+        case {"thread_id": str(), "end_ordinal_exclusive": int(), "end_byte_offset": int()}:
+            return base
+    raise ValueError("a base has a thread_id, an end_ordinal_exclusive and an end_byte_offset")
+
+
+_Text = Annotated[str, AfterValidator(_checked_text)]
+_Id = Annotated[str, AfterValidator(_checked_id)]
+_Base = Annotated[dict[str, Any], AfterValidator(_checked_base)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True))
+class NewThread:
+    """What is known of a thread when it is created. Fields as in ``session_meta``. Raises
+    ValueError for what no reader could use."""
+
+    cwd: _Text
+    """The absolute path of its folder."""
+    originator: _Text
+    """The program that records it."""
+    cli_version: _Text
+    source: _Text | dict[str, Any] = "vscode"
+    """Who began it (§9): lists show ``cli`` and ``vscode`` unless they are told otherwise."""
+    model_provider: _Text | None = None
+    history_mode: str = PAGINATED
+    id: _Id = field(default_factory=new_id)
+    session_id: _Id | None = None
+    """The root thread's; its own id if None."""
+    forked_from_id: _Id | None = None
+    forked_from_ordinal_exclusive: int | None = None
+    parent_thread_id: _Id | None = None
+    thread_source: _Text | None = None
+    agent_nickname: _Text | None = None
+    agent_role: _Text | None = None
+    agent_path: _Text | None = None
+    base_instructions: dict[str, Any] | None = None
+    dynamic_tools: list[dict[str, Any]] | None = None
+    memory_mode: _Text | None = None
+    history_base: _Base | None = None
+    extended: bool = False
+    """Keep what only the older, extended level of legacy threads keeps (§11.2)."""
+
+    def __post_init__(self) -> None:
+        """Check what depends on more than one field."""
+        given = self.forked_from_id is None  # a fork has its source's, whatever that is
+        if given and (not self.cwd.startswith("/") or "\0" in self.cwd):
+            raise ValueError(f"the folder of a thread is an absolute path, not {self.cwd!r}")
+        if self.history_mode not in MODES:
+            raise ValueError(f"unknown history_mode {self.history_mode!r}: {' or '.join(MODES)}")
+
+
+def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> Item:
+    """The ``session_meta`` of a new thread, fields in the order that Codex writes.
+
+    ``created`` is the time of creation (§1.6), ``git`` what :mod:`state.git` found.
+    """
+    optional = {
+        "session_id": thread.session_id or thread.id,
+        "id": thread.id,
+        "forked_from_id": thread.forked_from_id,
+        "forked_from_ordinal_exclusive": thread.forked_from_ordinal_exclusive,
+        "parent_thread_id": thread.parent_thread_id,
+        "timestamp": created,
+        "cwd": thread.cwd,
+        "originator": thread.originator,
+        "cli_version": thread.cli_version,
+        "source": thread.source,
+        "thread_source": thread.thread_source,
+        "agent_nickname": thread.agent_nickname,
+        "agent_role": thread.agent_role,
+        "agent_path": thread.agent_path,
+        "model_provider": thread.model_provider,
+    }
+    payload: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
+    payload["base_instructions"] = thread.base_instructions  # null is written out (§3)
+    late = {
+        "dynamic_tools": thread.dynamic_tools,
+        "memory_mode": thread.memory_mode,
+        "history_mode": thread.history_mode,
+        "history_base": thread.history_base,
+        "git": git,
+    }
+    payload |= {key: value for key, value in late.items() if value is not None}
+    return {"type": "session_meta", "payload": payload}
