@@ -126,7 +126,7 @@ def search(
     """Find threads by what was said in them, and what they are called. Case and accents do not
     matter. Exit status 1 if there are none."""
     from cli import search as command
-    from rollout.search.normalize import Term, terms_of
+    from rollout.search.terms import Term, terms_of
     from state.errors import InvalidQuery
     from state.listing import SORT_KEYS
     from state.search import MATCHES, Search

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli import output
-from rollout.damage import Damage
+from rollout.errors import Damage
 
 _SHOWN: Final = 5
 

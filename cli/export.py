@@ -16,8 +16,8 @@ from cli.reading.thread import Reading, Wanted, opened
 from cli.run import catch_up, read_index
 from cli.saving import saved
 from rollout.errors import RolloutError
-from rollout.jsonl.reader import BadLine, Line, parse_line
-from rollout.spliced import raw_lines
+from rollout.history.segments import raw_lines
+from rollout.jsonl.parse import BadLine, Line, parse_line
 from state.change import home_written
 from state.errors import StateError
 from state.index import ThreadIndex
@@ -131,7 +131,7 @@ def _content(reading: Reading, kind: Kind, redactor: "Redactor | None") -> Itera
 
 
 def _redacted(lines: Iterable[bytes], redactor: "Redactor") -> Iterator[bytes]:
-    from rollout.jsonl.reader import compact_json
+    from rollout.jsonl.parse import compact_json
 
     for raw in lines:
         item = parse_line(Line(0, raw.rstrip(b"\n")), images=True)

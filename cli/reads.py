@@ -16,7 +16,7 @@ from cli.options import (
     places,
 )
 from cli.places import Places
-from rollout.damage import however_far
+from rollout.errors import however_far
 from state.place import check_current_folder, journal_path
 
 app = typer.Typer(rich_markup_mode=None)

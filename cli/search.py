@@ -11,7 +11,7 @@ import typer
 from cli import damage, errors, output
 from cli.list_ import folder, label, tell_hidden
 from cli.places import Places
-from rollout.damage import Damage
+from rollout.errors import Damage
 from state.hits import Hit
 from state.listing import LARGEST_PAGE, Hidden
 from state.search import Found, Search

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from cli import damage, errors, output
 from cli.places import Places
 from cli.run import catch_up, read_index
-from rollout.damage import READ_ALL
+from rollout.errors import READ_ALL
 from state.index import ThreadIndex
 from state.listing import Row
 from state.view import thread_json

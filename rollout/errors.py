@@ -13,14 +13,16 @@ RolloutError
 ├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
 
-A bad *line* is data (:class:`rollout.jsonl.reader.BadLine`), because the file has other lines;
+A bad *line* is data (:class:`rollout.jsonl.parse.BadLine`), because the file has other lines;
 only a file that gives nothing at all is an exception.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Of what tells nothing of the file that was to be opened: the system has no more for any."""
@@ -132,3 +134,30 @@ class WriterActive(RolloutError):
         """``pid 4711 (command)``; None where that is not known."""
         by = f": {holder}" if holder else ""
         super().__init__(f"thread {thread_id} already has an active writer{by}")
+
+
+READ_ALL: Final[ContextVar[bool]] = ContextVar("READ_ALL", default=False)
+
+
+"""Whether somebody asked for all of a compressed rollout, however far it expands."""
+
+
+@contextmanager
+def however_far(wanted: bool) -> Iterator[None]:
+    """Read all of each compressed rollout meanwhile, if that is ``wanted``."""
+    before = READ_ALL.set(wanted)
+    try:
+        yield
+    finally:
+        READ_ALL.reset(before)
+
+
+class Damage(NamedTuple):
+    """Where the content of a compressed rollout breaks off: nothing behind it can be read."""
+
+    path: Path
+    offset: int
+    """How much content came before it, in bytes."""
+    reason: str
+    endless: bool = False
+    """Whether that is only because it expands too far: :func:`however_far` reads on."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from rollout.search.normalize import Term
+from rollout.search.terms import Term
 from state.cursor import Cursor
 from state.listing import LARGEST_PAGE, Query, Steps, key_steps
 

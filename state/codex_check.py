@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import is_archived, logical_path, misplaced, parse_uuid
-from rollout.metadata.reducer import LONGEST_TEXT, SEEN_BARE_META
+from rollout.metadata.facts import LONGEST_TEXT, SEEN_BARE_META
 from state.codex import CodexState, CodexThread, NotComparable, read_codex
 from state.codex_ours import Files, Ours, OurThread, absolute, exists, read_ours
 from state.codex_schema import MEASURED

@@ -13,7 +13,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.jsonl.reader import BadLine, Line, LineReader, RolloutStream
+from rollout.jsonl.parse import BadLine, Line
+from rollout.jsonl.reader import LineReader, RolloutStream
 from state import rows
 from state.engine import Database, open_database
 from state.errors import BadDump, DumpTooNew, IndexDamaged

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.metadata.reducer import LONGEST_TEXT
+from rollout.metadata.facts import LONGEST_TEXT
 from rollout.metadata.session_index import append_name
+from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta
-from rollout.writing.retention import LEGACY, MODES
 from state.change import home_written, name_settled, reread_file
 from state.codex import codex_database
 from state.codex_tell import CodexError, tell_codex

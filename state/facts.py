@@ -19,10 +19,11 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import parse_uuid
-from rollout.jsonl.reader import Line, LineReader, parse_line
-from rollout.metadata.reducer import ThreadFacts
+from rollout.jsonl.parse import Line, parse_line
+from rollout.jsonl.reader import LineReader
+from rollout.metadata.facts import ThreadFacts
 from rollout.metadata.session_index import Named
-from rollout.writing.retention import PAGINATED
+from rollout.schema.modes import PAGINATED
 from state import rows
 from state.errors import FileUnusable
 from state.place import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_path, journal_state

@@ -10,10 +10,11 @@ from typing import Any
 
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import Find, source_meta
+from rollout.jsonl.parse import Item
 from rollout.metadata.session_index import append_name
+from rollout.schema.modes import MODES, PAGINATED
 from rollout.writing.fork import Cut, Fork, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread, rollout_path
-from rollout.writing.retention import MODES, PAGINATED, Item
 from state.bases import finder
 from state.change import home_written, name_settled, reread_file
 from state.errors import ThreadArchived, UnsupportedHistory

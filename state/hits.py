@@ -11,8 +11,10 @@ import orjson
 from rollout.errors import SHORTAGES, RolloutError
 from rollout.history.segments import Find
 from rollout.search.documents import head_of, places_of
-from rollout.search.messages import Message, read_messages, read_spoken
-from rollout.search.normalize import Matcher, Term, fold
+from rollout.search.extract import read_spoken
+from rollout.search.messages import Message, read_messages
+from rollout.search.normalize import fold
+from rollout.search.terms import Matcher, Term
 from state.candidates import match_of
 from state.errors import Malformed, SystemRefuses
 from state.listing import Row, Steps, rows_steps

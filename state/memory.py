@@ -20,17 +20,20 @@ from rollout.files.move import archive_path
 from rollout.history.model_context import context_items
 from rollout.history.segments import SplicedSource, history_parts, source_meta
 from rollout.history.thread import fold_parts, outline
-from rollout.jsonl.reader import BadLine, LineReader, MemoryRollout, open_rollout, parse_line
+from rollout.jsonl.parse import BadLine, Item, parse_line
+from rollout.jsonl.reader import LineReader, MemoryRollout, open_rollout
 from rollout.jsonl.sources import MemorySource, RolloutSource, session_meta
 from rollout.metadata.extract import Extracted, Progress
-from rollout.metadata.reducer import BEGINS_ELSEWHERE, LONGEST_TEXT, Fold, start_facts
+from rollout.metadata.facts import LONGEST_TEXT
+from rollout.metadata.reducer import BEGINS_ELSEWHERE, Fold, start_facts
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.session_source import thread_spawn
 from rollout.schema.strict import Fields
 from rollout.writing.amend import amended_meta
 from rollout.writing.appender import encoded, encoded_lines, last_ordinal, timestamp
 from rollout.writing.fork import write_lines
 from rollout.writing.new_thread import NewThread, first_line, rollout_path
-from rollout.writing.retention import LEGACY, PAGINATED, Item, begins_history, fault_of, persisted
+from rollout.writing.retention import begins_history, fault_of, persisted
 from state.edit import (
     GIT_FIELDS,
     Changed,

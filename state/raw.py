@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from rollout.damage import Damage
+from rollout.errors import Damage
 from rollout.search.grep import RawHits, raw_many
-from rollout.search.normalize import Term
+from rollout.search.terms import Term
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import LARGEST_PAGE, Query, Row

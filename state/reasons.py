@@ -8,7 +8,7 @@ from typing import Final
 
 from rollout.files.layout import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
 from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
-from rollout.metadata.reducer import SEEN_BARE_META
+from rollout.metadata.facts import SEEN_BARE_META
 from rollout.schema.session_source import INTERACTIVE_KINDS
 from state.listing import Facet, Row
 from state.place import cwd_key, spellings

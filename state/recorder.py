@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from rollout.errors import RolloutError
 from rollout.files.writer_lock import WriterLock
+from rollout.jsonl.parse import Item
 from rollout.jsonl.sources import FileSource, MemorySource, RolloutSource
 from rollout.writing.amend import amended_meta
 from rollout.writing.appender import RolloutAppender, encoded
-from rollout.writing.retention import Item, begins_history, persisted
+from rollout.writing.retention import begins_history, persisted
 from state.errors import RecorderClosed, RecorderFailed
 from state.workers import Workers
 

@@ -9,8 +9,8 @@ from rollout.files.layout import logical_path, parse_uuid, precedence
 from rollout.files.scan import FoundFile, scan_home
 from rollout.history.segments import Find, SplicedSource, history_parts, source_meta
 from rollout.jsonl.sources import FileSource, RolloutSource, session_meta
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from rollout.writing.appender import last_ordinal, plain_file
-from rollout.writing.retention import LEGACY, MODES, PAGINATED
 from state.errors import UnsupportedHistory
 from state.subject import id_in_name
 

@@ -12,10 +12,9 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import is_archived, parse_name
-from rollout.jsonl.reader import BadLine
+from rollout.jsonl.parse import BadLine
 from rollout.metadata.extract import Earlier, Extracted, Progress
-from rollout.metadata.reducer import (
-    BEGINS_ELSEWHERE,
+from rollout.metadata.facts import (
     FACT_NAMES,
     LONGEST_TEXT,
     SEEN_PROVIDER,
@@ -23,9 +22,10 @@ from rollout.metadata.reducer import (
     complete_facts,
     fact_values,
 )
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from rollout.metadata.version import EXTRACTOR_VERSION
+from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
-from rollout.writing.retention import PAGINATED
 from state.listing import Facet, folded
 from state.place import INPUTS_KEY, cwd_key
 from state.schema import (

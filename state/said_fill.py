@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
-from rollout.search.messages import Earlier
+from rollout.search.extract import Earlier
 from state.bases import finder
 from state.errors import LeaseHeld, LeaseLost
 from state.extractor import POOL_FROM_FILES, worker_pool

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.search.documents import Documents, Thread, words_of
-from rollout.search.messages import Earlier
+from rollout.search.extract import Earlier
 from state import rows
 from state.schema import said_docs, said_pending, said_threads, threads
 

@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from rollout.history.segments import Find
-from rollout.search.normalize import Term
+from rollout.search.terms import Term
 from state.candidates import CHUNK, Walk, candidate_steps
 from state.cursor import Cursor, decode
 from state.errors import InvalidQuery, NothingToFind

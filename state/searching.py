@@ -7,8 +7,8 @@ from typing import Final
 from rollout.errors import RolloutError
 from rollout.history.thread import with_talk
 from rollout.search.messages import history_messages
-from rollout.search.normalize import Matcher
 from rollout.search.snippet import Snippet, snippet
+from rollout.search.terms import Matcher
 from state.bases import finder
 from state.errors import IndexBusy, StateError
 from state.hits import Hit

@@ -15,7 +15,8 @@ import orjson
 
 from rollout.files.layout import Precedence, is_archived, parse_name, parse_uuid, precedence
 from rollout.files.scan import AWAY, scan_home
-from rollout.jsonl.reader import BadLine, LineReader, parse_line
+from rollout.jsonl.parse import BadLine, parse_line
+from rollout.jsonl.reader import LineReader
 from rollout.metadata.session_index import NAMES_FILE, Named, read_names
 from rollout.schema.session_source import thread_spawn
 from state.dbcheck import damaged

@@ -19,11 +19,13 @@ from rollout.files.writer_lock import LOCKS, WriterLock
 from rollout.history.bare import BARE
 from rollout.history.model_context import context_items
 from rollout.history.thread import outline
+from rollout.jsonl.parse import Item
 from rollout.jsonl.sources import MemorySource, RolloutSource
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from rollout.writing.appender import RolloutAppender, timestamp
 from rollout.writing.new_thread import NewThread, first_line, rollout_path
-from rollout.writing.retention import LEGACY, PAGINATED, Item, fault_of
+from rollout.writing.retention import fault_of
 from state.bases import finder
 from state.change import home_written
 from state.edit import Changed, set_git_info, set_memory_mode, set_name

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from rollout.history.item_reader import ItemReader, View
 from rollout.history.turn import Turn
+from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY
 from state.errors import InvalidQuery
 from state.turn_folds import Folded
 from state.turn_pages import (

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from rollout.damage import Damage
+from rollout.errors import Damage
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.bare import BARE, BareFold
 from rollout.history.item_refs import Anchor
@@ -22,10 +22,10 @@ from rollout.history.segments import Part
 from rollout.history.tail import tail
 from rollout.history.thread import AnyFold, Outline, ThreadTurns, fold_part
 from rollout.history.turn import Turn
-from rollout.jsonl.reader import BadLine, Line, parse_line
+from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.resume import guard_of
+from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY
 
 Pause = Callable[[], None]
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from rollout.history.item_refs import Anchor, key_of
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
-from rollout.writing.retention import PAGINATED
+from rollout.schema.modes import PAGINATED
 from state.errors import AnchorNotFound, CursorAstray, InvalidCursor
 from state.turn_folds import Folded
 

@@ -19,8 +19,8 @@ from rollout.history.item_refs import Anchors, Place
 from rollout.history.segments import Part
 from rollout.history.thread import AnyFold, Outline, ThreadTurns
 from rollout.history.turn import Turn
+from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import PAGINATED
 from state.engine import Database
 from state.listing import Steps
 from state.schema import threads, turn_folds, turns

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from rollout.files.scan import AWAY
 from rollout.metadata.codex_picker import HISTORY_MODES
+from rollout.metadata.facts import SEEN_BARE_META
 from rollout.metadata.image_share import ImageShare, image_shares
-from rollout.metadata.reducer import SEEN_BARE_META
 from state.extractor import worker_pool
 from state.index import ThreadIndex
 from state.listing import COLUMNS, Row, Steps

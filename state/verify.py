@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from rollout.files.scan import FoundFile, check_home, scan_home
 from rollout.metadata.extract import Extracted, Unusable
-from rollout.metadata.reducer import BEGINS_ELSEWHERE, ToolFacts
+from rollout.metadata.facts import ToolFacts
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from state import contents, dbcheck, structure
 from state.contents import REPAIR_DEEP, Contents
 from state.dbcheck import check_copy, copied

@@ -14,7 +14,7 @@ from rollout.history.legacy import LegacyFold
 from rollout.history.paginated import PaginatedFold
 from rollout.history.thread import fold_file
 from rollout.history.turn import TurnFold
-from rollout.writing.retention import LEGACY
+from rollout.schema.modes import LEGACY
 from tests.gold import GOLD
 from tests.rollouts import THREAD_ID, envelope
 

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 from state.threads import ThreadStore, open_store
 from state.turn_answers import Told
 from state.turn_pages import PageQuery

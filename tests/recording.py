@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from rollout.writing.retention import MODES
+from rollout.schema.modes import MODES
 from state.threads import open_store
 
 from .homes import thread_id

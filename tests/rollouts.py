@@ -16,7 +16,8 @@ from typing import Any, Final
 import zstandard
 
 from rollout.files.layout import parse_name
-from rollout.jsonl.reader import BadLine, Line, LineReader, Needs, open_rollout
+from rollout.jsonl.parse import BadLine, Line
+from rollout.jsonl.reader import LineReader, Needs, open_rollout
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
 from rollout.metadata.reducer import Fold, start_facts
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from rollout.jsonl.parse import Item
+from rollout.schema.modes import PAGINATED
 from rollout.writing.new_thread import NewThread
-from rollout.writing.retention import PAGINATED, Item
 
 
 def new_thread(mode: str = PAGINATED, **fields: Any) -> NewThread:

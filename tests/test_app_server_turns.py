@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 
 from .app_client import Client, Server
 from .command import Cli

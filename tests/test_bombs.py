@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from rollout.errors import DamagedCompression, ExpandsTooFar
-from rollout.jsonl.reader import BadLine, Line, parse_line
+from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.zstd import Limits, ZstdContent
 
 from .command import Inside, thread_id, write_rollout

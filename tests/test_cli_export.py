@@ -24,7 +24,7 @@ from cli.reading.markdown import fenced, inline
 from cli.reading.page import POLICY, rendered
 from cli.reading.quote import quoted
 from cli.reading.redact import Redactor
-from rollout.jsonl.reader import Line, parse_line
+from rollout.jsonl.parse import Line, parse_line
 
 from .command import COMMAND, Cli, thread_id, write_rollout
 from .reading import NEVER, call, cli, corpus, event, save, turn

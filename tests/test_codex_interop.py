@@ -16,7 +16,7 @@ import pytest
 from rollout.errors import WriterActive
 from rollout.files.writer_lock import WriterLock
 from rollout.jsonl.sources import session_meta
-from rollout.writing.retention import LEGACY, MODES, PAGINATED
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.listing import Query
 from state.threads import open_store
 

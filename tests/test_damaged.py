@@ -13,7 +13,7 @@ import zstandard
 from rollout.errors import DamagedCompression
 from rollout.history.thread import open_history
 from rollout.jsonl.reader import open_rollout
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
 
 from .app_client import Server
 from .command import Cli, Inside

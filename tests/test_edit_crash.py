@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollout.writing.retention import MODES, PAGINATED
+from rollout.schema.modes import MODES, PAGINATED
 
 from .checks import codes, synced, verified
 from .crash import CHANGED, Ended, Nursery, deaths

@@ -15,14 +15,8 @@ from rollout.files.scan import scan_home
 from rollout.files.writer_lock import WriterLock
 from rollout.history.fork_points import LegacyCuts, PaginatedCuts
 from rollout.history.item_refs import Place
-from rollout.jsonl.reader import (
-    BadLine,
-    Line,
-    LineReader,
-    RolloutStream,
-    open_rollout,
-    parse_line,
-)
+from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.metadata.session_index import append_name, read_names
 from rollout.writing.fork import Cut, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread

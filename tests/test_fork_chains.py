@@ -7,10 +7,10 @@ import pytest
 
 from rollout.history.model_context import context_items
 from rollout.history.thread import open_history
-from rollout.search.messages import read_spoken
+from rollout.schema.modes import PAGINATED
+from rollout.search.extract import read_spoken
 from rollout.writing.fork import Cut, plan_fork
 from rollout.writing.new_thread import NewThread
-from rollout.writing.retention import PAGINATED
 
 from .command import Cli, Inside
 from .homes import encoded, event, file_name, lines, thread_id, write

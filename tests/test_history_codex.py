@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rollout.history.thread import open_history
-from rollout.writing.retention import PAGINATED
+from rollout.schema.modes import PAGINATED
 from tests.fixtures.codex.make_histories import RECORDING, line_bytes, thread_id
 
 THREADS: list[dict[str, Any]] = json.loads(gzip.decompress(RECORDING.read_bytes()))

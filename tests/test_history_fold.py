@@ -14,9 +14,9 @@ from rollout.history.legacy import LegacyFold
 from rollout.history.paginated import PaginatedFold
 from rollout.history.thread import fold_file
 from rollout.history.turn import Turn
-from rollout.jsonl.reader import Line, parse_line
+from rollout.jsonl.parse import Line, parse_line
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 from tests.histories import first_line, new_fold, numbered, shown, spell, turns_in
 from tests.rollouts import THREAD_ID, envelope, event, response, user
 from tests.strategies import lines as any_lines

@@ -10,7 +10,7 @@ from rollout.errors import HistoryIncomplete, HistoryUnknown
 from rollout.history.item_refs import Anchors, Place, key_of
 from rollout.history.model_context import context_items
 from rollout.history.thread import ThreadTurns, open_history
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
 from tests.histories import first_line, numbered, rollouts_by_id, spell, turns_in
 from tests.rollouts import THREAD_ID, envelope, event, response, user
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cli.output import age, amount, iso
 from cli.reading.calls import took, tool_call
 from rollout.history.tool_calls import TOOL_CALL
-from rollout.jsonl.reader import Line, parse_line
+from rollout.jsonl.parse import Line, parse_line
 
 from .command import Inside, thread_id
 from .histories import numbered

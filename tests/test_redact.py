@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cli.reading import redact
 from cli.reading.redact import Redactor
 from cli.reading.secrets import Need, Pattern, needed, patterns
-from rollout.jsonl.reader import Line, LineReader, open_rollout, parse_line
+from rollout.jsonl.parse import Line, parse_line
+from rollout.jsonl.reader import LineReader, open_rollout
 
 LETTERS = "aB3dE6gH9"
 WORDS = [

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.errors import DamagedCompression, NotAppendable
-from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.jsonl.sources import FileSource, MemorySource
 from rollout.writing.appender import RolloutAppender, encoded, last_ordinal, plain_file, timestamp
 

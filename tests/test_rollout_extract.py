@@ -10,9 +10,10 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rollout.jsonl.reader import HEAD_BYTES, BadLine, LineReader
+from rollout.jsonl.parse import BadLine
+from rollout.jsonl.reader import HEAD_BYTES, LineReader
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.metadata.reducer import ThreadFacts, ToolFacts
+from rollout.metadata.facts import ThreadFacts, ToolFacts
 from rollout.metadata.version import EXTRACTOR_VERSION
 from tests import strategies
 from tests.rollouts import (

@@ -11,18 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.files.layout import parse_name
-from rollout.jsonl.reader import HEAD_BYTES, BadLine, Line, LineReader
+from rollout.jsonl.parse import BadLine, Line
+from rollout.jsonl.reader import HEAD_BYTES, LineReader
 from rollout.metadata.extract import Extracted, Unusable, extract_file
-from rollout.metadata.reducer import (
-    LONGEST_TEXT,
-    Fold,
-    ThreadFacts,
-    ToolFacts,
-    complete_facts,
-    fact_values,
-    start_facts,
-    time_ms,
-)
+from rollout.metadata.facts import LONGEST_TEXT, ThreadFacts, ToolFacts, complete_facts, fact_values
+from rollout.metadata.reducer import Fold, start_facts
+from rollout.schema.times import time_ms
 from tests import strategies
 from tests.rollouts import (
     CORPUS,

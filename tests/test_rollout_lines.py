@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import rollout.jsonl.reader
 from rollout.errors import DamagedCompression
-from rollout.jsonl.reader import HEAD_BYTES, BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.jsonl.reader import HEAD_BYTES, LineReader, open_rollout
 from tests import strategies
 from tests.rollouts import (
     CORPUS,

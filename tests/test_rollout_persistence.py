@@ -2,17 +2,10 @@
 
 import pytest
 
+from rollout.jsonl.parse import Item
 from rollout.jsonl.sources import FileSource, session_meta
-from rollout.writing.retention import (
-    LEGACY,
-    LONGEST_OUTPUT,
-    MODES,
-    PAGINATED,
-    Item,
-    begins_history,
-    persisted,
-    without_middle,
-)
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
+from rollout.writing.retention import LONGEST_OUTPUT, begins_history, persisted, without_middle
 
 from .rollouts import CORPUS, corpus_rollouts
 from .talk import event, message

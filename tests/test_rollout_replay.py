@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.jsonl.reader import BadLine, Line, parse_line
+from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.sources import FileSource, MemorySource, RolloutSource, session_meta
 from rollout.writing.appender import RolloutAppender, encoded
 

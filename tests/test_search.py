@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from rollout.files.layout import parse_name
 from rollout.history.thread import open_history
 from rollout.search.messages import history_messages, said_in
-from rollout.search.normalize import Matcher, Term, fold, letters, terms_of
+from rollout.search.normalize import fold, letters
+from rollout.search.terms import Matcher, Term, terms_of
 from state.errors import InvalidCursor, InvalidQuery
 from state.index import ThreadIndex, open_index
 from state.listing import Query

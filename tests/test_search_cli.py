@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli import errors
-from rollout.search.normalize import Term
+from rollout.search.terms import Term
 from state.candidates import candidate_steps
 from state.listing import run
 from state.search import MOST_TERMS

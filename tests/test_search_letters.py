@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.search.normalize import Matcher, Term, fold, letters, plain, terms_of
+from rollout.search.normalize import fold, letters, plain
 from rollout.search.snippet import AFTER, BEFORE, snippet
+from rollout.search.terms import Matcher, Term, terms_of
 
 ALPHABET = "\x1b[m\xad\u200babAB  ._-*\"\n\té́ñßŒiİ東京ハ日한ไทย🦀👩\u200d👧ﬁ٣\0'’"
 texts = st.text(alphabet=st.one_of(st.sampled_from(ALPHABET), st.characters()), max_size=40)

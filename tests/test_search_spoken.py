@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.errors import RolloutError
-from rollout.search import messages as spoken
-from rollout.search.messages import (
-    Earlier,
-    Message,
-    Spoken,
-    digest_of,
-    read_messages,
-    read_spoken,
-    sum_of,
-)
-from rollout.writing.retention import PAGINATED
+from rollout.schema.modes import PAGINATED
+from rollout.search.extract import Earlier, Spoken, _rebuilt, read_spoken
+from rollout.search.messages import Message, digest_of, read_messages, sum_of
 
 from .histories import rollouts_by_id, spell
 from .rollouts import CORPUS, corpus_rollouts
@@ -47,7 +39,7 @@ def going_on(said: Spoken) -> Earlier:
 def test_a_rollout_of_the_corpus_says_what_its_turns_show(path: str) -> None:
     find = rollouts_by_id(CORPUS).get
     try:
-        whole = spoken._rebuilt(CORPUS, path, find)
+        whole = _rebuilt(CORPUS, path, find)
     except RolloutError as error:
         with pytest.raises(type(error)):
             read_spoken(CORPUS, path, find)
@@ -65,7 +57,7 @@ def test_messages_alone_tell_what_is_shown(
 ) -> None:
     (tmp_path / "r.jsonl").write_bytes(spell(rollout[1]))
     said = read_spoken(tmp_path, "r.jsonl", nowhere)
-    assert places(said) == places(spoken._rebuilt(tmp_path, "r.jsonl", nowhere))
+    assert places(said) == places(_rebuilt(tmp_path, "r.jsonl", nowhere))
 
 
 @quickly

@@ -9,7 +9,7 @@ import pytest
 
 from cli.errors import outcome
 from rollout.search.grep import raw_many
-from rollout.search.normalize import terms_of
+from rollout.search.terms import terms_of
 from state import extractor
 from state.engine import room
 from state.errors import FileUnusable, IndexNotWritable, SystemRefuses

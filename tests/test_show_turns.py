@@ -19,7 +19,7 @@ from cli.reading.document import document
 from cli.reading.text import written
 from cli.reading.thread import Wanted, opened
 from rollout.errors import RolloutError
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
 from state.errors import StateError
 from state.index import ThreadIndex, open_index
 from state.listing import Row

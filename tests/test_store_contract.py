@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.errors import NotAppendable, RolloutError, TurnNotFound, WriterActive
-from rollout.writing.retention import LEGACY, MODES, PAGINATED
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.errors import (
     AlreadyArchived,
     DependedOn,

@@ -15,7 +15,8 @@ import zstandard
 from rollout.errors import DamagedCompression, HomeNotFound, NotAppendable, WriterActive
 from rollout.files.layout import parse_name
 from rollout.files.writer_lock import LOCKS, WriterLock
-from rollout.writing.retention import LEGACY, MODES, PAGINATED, Item
+from rollout.jsonl.parse import Item
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.errors import (
     FileUnusable,
     IndexDamaged,

@@ -14,7 +14,7 @@ from rollout.files.layout import parse_name
 from rollout.files.writer_lock import LOCKS, WriterLock
 from rollout.jsonl.sources import session_meta
 from rollout.metadata.session_index import append_name
-from rollout.writing.retention import LEGACY, MODES, PAGINATED
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.errors import (
     AlreadyArchived,
     DependedOn,

@@ -10,7 +10,7 @@ import pytest
 from cli.reading.items import blocks
 from cli.reading.thread import _with_calls
 from rollout.history.transcript import open_dialogue
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
 
 from .command import Inside
 from .histories import numbered, spell

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
 
 from .checks import codes, synced, verified
 from .crash import Ended, Nursery, deaths

@@ -25,8 +25,8 @@ import state.turns
 from rollout.errors import HistoryUnknown
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, open_history, outline
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 from state.listing import run
 from state.schema import metadata
 from state.threads import ThreadStore

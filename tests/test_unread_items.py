@@ -15,8 +15,8 @@ from rollout.history.transcript import open_dialogue
 from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.paginated import BUILDS
 from rollout.items.thread_item import turn_error
-from rollout.search.messages import read_spoken
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.search.extract import read_spoken
 
 from .histories import first_line, numbered, spell
 from .item_shapes import DISPLAYS, EVENTS, ITEMS, ODD, item, variants

@@ -12,8 +12,7 @@ from cli.list_ import label
 from cli.reading.blocks import Block, Role, block
 from cli.reading.calls import took
 from cli.reading.items import blocks
-from rollout.damage import READ_ALL
-from rollout.errors import EXPANDS, AmbiguousTurn, TurnNotFound
+from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn

@@ -10,7 +10,7 @@ from cli.server.messages import Id, invalid_request
 from cli.server.wording import bare_uuid, invalid_uuid
 from rollout.files.layout import parse_uuid
 from rollout.files.scan import check_home
-from rollout.writing.retention import LEGACY
+from rollout.schema.modes import LEGACY
 from state.errors import ThreadNotFound
 from state.listing import Row
 from state.threads import ThreadStore

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cli.server.messages import Fault, invalid_request
 from cli.server.wording import described
 from rollout.items.line_events import RESPONSE_KINDS
-from rollout.writing.retention import Item
+from rollout.jsonl.parse import Item
 
 _TEXT: Final = "a string"
 _LIST: Final = "a sequence"

@@ -19,8 +19,8 @@ from cli.server.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_req
 from cli.server.turns import no_turns_yet, resumed_turns, with_all_turns
 from rollout.errors import TurnNotFound
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.writing.new_thread import NewThread, new_id
-from rollout.writing.retention import LEGACY, PAGINATED
 from state.errors import ThreadNotFound
 from state.listing import COLUMNS, Row
 from state.place import absolute_folder, default_provider

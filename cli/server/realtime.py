@@ -11,8 +11,8 @@ from cli.server.call import Call
 from cli.server.messages import invalid_request
 from rollout.files.layout import parse_uuid
 from rollout.items.realtime import Event, Sessions, read_sessions
+from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import PAGINATED
 from state.errors import FileUnusable, ThreadNotFound
 
 _U64 = Annotated[int, Field(ge=0, lt=2**64)]

@@ -12,10 +12,11 @@ from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from rollout.errors import HistoryUnknown
 from rollout.items.thread_item import UNKNOWN
+from rollout.schema.modes import PAGINATED
 from rollout.search.messages import history_messages, said_in
-from rollout.search.normalize import Matcher, Term, plain
+from rollout.search.normalize import plain
 from rollout.search.snippet import cut, snippet
-from rollout.writing.retention import PAGINATED
+from rollout.search.terms import Matcher, Term
 from state.errors import InvalidCursor, ThreadNotFound
 from state.listing import Query
 from state.search import Search

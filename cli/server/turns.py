@@ -5,8 +5,8 @@ from typing import Any
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY
 from state.turn_answers import DEFAULT_VIEW, Deferred
 from state.turn_pages import DEFAULT_LIMIT, ItemQuery, PageQuery
 

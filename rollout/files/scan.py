@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 from rollout.errors import HomeNotFound
 from rollout.files.cancellation import check_wanted
 from rollout.files.layout import ROOTS
+from rollout.files.stamp import identity
 
 AWAY: Final = "cannot be looked at"
 """How the reason begins where a file or folder is there, but the system tells no more of it: a
 drive that is away, a folder without permission. What is below has not vanished."""
-_MAX_INTEGER: Final = 2**63 - 1
 
 
 class FoundFile(NamedTuple):
@@ -115,16 +115,6 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
 
 def _found(path: str, info: os.stat_result, ignored: str | None) -> FoundFile:
     return FoundFile(path, *identity(info), ignored)
-
-
-def identity(info: os.stat_result) -> tuple[int, int, int]:
-    """Size, mtime in ns and inode: what tells that a file has not been touched.
-
-    Within SQLite's signed 64 bits: some file systems use the last bit of an inode number, and
-    a clock may have jumped beyond 2262, where the nanoseconds end.
-    """
-    mtime_ns = min(max(info.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)
-    return info.st_size, mtime_ns, info.st_ino & _MAX_INTEGER
 
 
 def _by_name(entry: "os.DirEntry[str]") -> str:

@@ -9,9 +9,9 @@ from typing import Any, Final
 from rollout.history.item_refs import Place, key_of
 from rollout.history.turn import COMPLETED, Turn
 from rollout.items.parts import agent_message
+from rollout.jsonl.parse import Item
 from rollout.schema.payloads import NOT_FROM_USERS
 from rollout.schema.strict import Fields
-from rollout.writing.retention import Item
 
 BARE: Final = "bare"
 """What stands for their history mode."""

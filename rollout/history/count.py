@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rollout.damage import Damage
-from rollout.errors import DamagedCompression, HistoryIncomplete, RolloutError
+from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, RolloutError
 from rollout.history.bare import BARE, BareFold
 from rollout.history.legacy import LegacyFold
 from rollout.history.paginated import PaginatedFold
 from rollout.history.segments import source_meta
 from rollout.history.thread import fold_file
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 
 
 class TurnCount(NamedTuple):

@@ -6,7 +6,7 @@ from rollout.history.item_refs import Place
 from rollout.history.legacy import LegacyFold, skip_pattern
 from rollout.history.paginated import PaginatedFold
 from rollout.history.turn import Turn
-from rollout.writing.retention import Item
+from rollout.jsonl.parse import Item
 
 
 class Cuts(Protocol):

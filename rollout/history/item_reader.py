@@ -16,17 +16,10 @@ from rollout.history.bare import BARE, bare_item, bare_payload
 from rollout.history.item_refs import Anchor
 from rollout.history.turn import IN_PROGRESS, INTERRUPTED, Turn
 from rollout.items.thread_item import UNKNOWN, item_of
-from rollout.jsonl.reader import (
-    LONGEST_LINE,
-    BadLine,
-    Line,
-    MemoryRollout,
-    RolloutStream,
-    open_rollout,
-    parse_line,
-)
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LONGEST_LINE, MemoryRollout, RolloutStream, open_rollout
+from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import PAGINATED, Item
 
 View = Literal["notLoaded", "summary", "full"]
 

@@ -19,8 +19,8 @@ from rollout.items.line_events import (
 )
 from rollout.items.paginated import BUILDS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
+from rollout.jsonl.parse import Item
 from rollout.schema.strict import Fields
-from rollout.writing.retention import Item
 
 _PASSED_RESPONSES: Final = "|".join(kind for kind in RESPONSE_KINDS if kind != "message")
 

@@ -19,9 +19,10 @@ from rollout.history.segments import Find, Part, history_parts, source_meta
 from rollout.history.thread import fold_file, fold_parts, pass_to
 from rollout.history.turn import Turn
 from rollout.items.line_events import ROLLED_BACK, understand
-from rollout.jsonl.reader import BadLine, Line, LineReader, Needs, open_rollout, parse_line
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LineReader, Needs, open_rollout
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED, Item
 
 _KEPT_CHARACTERS: Final = 80_000
 """Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""

@@ -15,8 +15,8 @@ from rollout.items.line_events import (
     understand,
 )
 from rollout.items.thread_item import UNKNOWN, has_times, unknown_item
+from rollout.jsonl.parse import Item
 from rollout.schema.strict import U64, Fields
-from rollout.writing.retention import Item
 
 
 def paginated_skip(kinds: str) -> "re.Pattern[bytes]":

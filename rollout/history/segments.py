@@ -8,9 +8,9 @@ from typing import Any
 
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.files.layout import parse_name, parse_uuid
-from rollout.jsonl.reader import BadLine, Line, LineReader, Needs, open_rollout, parse_line
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LineReader, Needs, open_rollout
 from rollout.jsonl.sources import FileSource, RolloutSource
-from rollout.writing.retention import Item
 
 Find = Callable[[str], Path | None]
 """Gives the file that has a rollout id in its name (§15.6); None if there is none."""
@@ -196,3 +196,32 @@ def _count(source: FileSource, part: Part) -> int:
 def _ordinal(item: Item) -> int:
     ordinal = item.get("ordinal")
     return ordinal if isinstance(ordinal, int) else -1
+
+
+def raw_lines(parts: Sequence[Part]) -> Iterator[bytes]:
+    """The lines, each with a newline, in order, as far as they read: of files that the history
+    begins in those that count, without what these say of their own threads; of the last file all.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for part in parts[:-1]:
+        yield from _inherited(part)
+    with open_rollout(parts[-1].path, []) as stream:
+        for line in LineReader().lines(stream):
+            if isinstance(line, Line):
+                yield bytes(line.data) + b"\n"
+
+
+def _inherited(part: Part) -> Iterator[bytes]:
+    with open_rollout(part.path, []) as stream:
+        for line in LineReader().lines(stream):
+            item = parse_line(line) if isinstance(line, Line) else None
+            if item is None or isinstance(item, BadLine) or not isinstance(line, Line):
+                continue
+            ordinal = item.get("ordinal")
+            number = ordinal if isinstance(ordinal, int) else -1
+            if part.end_ordinal is not None and number >= part.end_ordinal:
+                return
+            if item.get("type") != "session_meta":
+                yield bytes(line.data) + b"\n"

@@ -11,7 +11,7 @@ from rollout.history.paginated import PaginatedFold
 from rollout.history.segments import Part
 from rollout.history.thread import Outline, fold_part
 from rollout.history.turn import Turn
-from rollout.writing.retention import PAGINATED
+from rollout.schema.modes import PAGINATED
 
 _READ_BYTES: Final = 64 * 1024
 

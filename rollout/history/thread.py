@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from rollout.damage import Damage
-from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
+from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.bare import BARE, BareFold
 from rollout.history.item_reader import ItemReader
@@ -18,16 +17,10 @@ from rollout.history.paginated import PaginatedFold
 from rollout.history.segments import Find, Part, known_parts, source_meta
 from rollout.history.turn import Turn, TurnFold
 from rollout.items.thread_item import UNKNOWN
-from rollout.jsonl.reader import (
-    BadLine,
-    Line,
-    LineReader,
-    RolloutStream,
-    open_rollout,
-    parse_line,
-)
+from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 
 _SKIPPED_BYTES: Final = 2**16
 AnyFold = LegacyFold | PaginatedFold | BareFold

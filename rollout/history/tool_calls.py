@@ -18,9 +18,9 @@ from typing import Any, Final
 from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
 from rollout.items.line_events import STARTED, understand
-from rollout.jsonl.reader import BadLine, Line, LineReader, parse_line
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LineReader
 from rollout.schema.strict import Fields, Unfit, duration_ms
-from rollout.writing.retention import Item
 
 TOOL_CALL: Final = "toolCall"
 """The type of an entry that is a call of a tool, with its output."""

@@ -16,8 +16,8 @@ from rollout.history.thread import ThreadTurns, open_history, with_talk
 from rollout.history.tool_calls import Record, calls_between, entry, talk_between
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
+from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import PAGINATED
 
 
 class Dialogue:

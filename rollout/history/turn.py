@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from rollout.history.item_refs import Anchors, Place
+from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import Needs
 from rollout.schema.strict import Fields
-from rollout.writing.retention import Item
 
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"

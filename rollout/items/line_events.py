@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.thread_item import completed_item, event_item, turn_error
+from rollout.jsonl.parse import Item
 from rollout.schema.strict import (
     U64,
     Fields,
@@ -21,7 +22,6 @@ from rollout.schema.strict import (
     text,
     uuid,
 )
-from rollout.writing.retention import Item
 
 STARTED: Final = ("task_started", "turn_started")
 COMPLETE: Final = ("task_complete", "turn_complete")

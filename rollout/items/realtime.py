@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.schema.strict import (
     U64,
     Fields,
@@ -21,7 +22,6 @@ from rollout.schema.strict import (
     text,
     texts,
 )
-from rollout.writing.retention import Item
 
 _ROLES: Final = same("user", "assistant")
 _OUTCOMES: Final = same("ended", "failed")

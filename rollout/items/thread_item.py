@@ -12,6 +12,7 @@ from rollout.items.hooks import MARK, prompt_fragments
 from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.paginated import BUILDS
 from rollout.items.parts import user_input
+from rollout.jsonl.parse import Item
 from rollout.schema.strict import (
     U16,
     Fields,
@@ -26,7 +27,6 @@ from rollout.schema.strict import (
     text,
     uuid,
 )
-from rollout.writing.retention import Item
 
 UNKNOWN: Final = "unknown"
 """The kind of an item that Codex 0.171 cannot read."""

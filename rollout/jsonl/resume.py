@@ -40,5 +40,5 @@ def _sample(end: int) -> Iterator[tuple[int, int]]:
 
 def has_only_grown(before: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
     """Whether a file may have changed by additions alone, or not at all, by the size, mtime and
-    inode that it had and has: see :func:`rollout.files.scan.identity`."""
+    inode that it had and has: see :func:`rollout.files.stamp.identity`."""
     return now == before or (now[2] == before[2] and now[0] > before[0])

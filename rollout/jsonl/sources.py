@@ -15,15 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.jsonl.reader import (
-    LONGEST_LINE,
-    BadLine,
-    Line,
-    RolloutStream,
-    open_rollout,
-    parse_line,
-)
-from rollout.writing.retention import Item
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LONGEST_LINE, RolloutStream, open_rollout
 
 _WINDOW_BYTES: Final = 256 * 1024
 

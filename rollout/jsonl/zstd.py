@@ -9,8 +9,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import zstandard
 
-from rollout.damage import READ_ALL, Damage
-from rollout.errors import DamagedCompression, ExpandsTooFar
+from rollout.errors import READ_ALL, Damage, DamagedCompression, ExpandsTooFar
 
 _FEED_BYTES: Final = 2048
 """Compressed bytes taken at a time: a hostile file can make 64 MB of so many, not more."""

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from rollout.errors import DamagedCompression
 from rollout.files.layout import parse_uuid
-from rollout.jsonl.reader import BadLine, Line, LineReader, RolloutStream, open_rollout
-from rollout.metadata.reducer import SEEN_BARE_META, SEEN_META, Fold, ThreadFacts
+from rollout.jsonl.parse import BadLine, Line
+from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
+from rollout.metadata.facts import SEEN_BARE_META, SEEN_META, ThreadFacts
+from rollout.metadata.reducer import Fold
 from rollout.schema.payloads import SessionMeta
 from rollout.schema.session_source import source_kind, stored_source
 

@@ -6,17 +6,13 @@ from typing import NamedTuple
 
 from rollout.errors import DamagedCompression, UnreadableRollout
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
-from rollout.files.scan import FoundFile, identity, stat_file
-from rollout.jsonl.reader import BadLine, Line, LineReader, RolloutStream, open_rollout
+from rollout.files.scan import FoundFile, stat_file
+from rollout.files.stamp import identity
+from rollout.jsonl.parse import BadLine, Line
+from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import guard_of, has_only_grown
-from rollout.metadata.reducer import (
-    LONGEST_TEXT,
-    SEEN_META,
-    Fold,
-    ThreadFacts,
-    ToolFacts,
-    start_facts,
-)
+from rollout.metadata.facts import LONGEST_TEXT, SEEN_META, ThreadFacts, ToolFacts
+from rollout.metadata.reducer import Fold, start_facts
 from rollout.metadata.version import EXTRACTOR_VERSION
 
 
@@ -68,7 +64,7 @@ class Earlier(NamedTuple):
     facts: ThreadFacts
     progress: Progress
     identity: tuple[int, int, int]
-    """Of the file then, see :func:`rollout.files.scan.identity`."""
+    """Of the file then, see :func:`rollout.files.stamp.identity`."""
     bad_lines: int = 0
     first_bad: BadLine | None = None
     left_out: int = 0

@@ -8,102 +8,37 @@ Every rule is *first wins*, *last wins* or *greatest wins*, so applying a line t
 changes nothing, and a fold can go on from the facts of a stored row.
 """
 
-import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from rollout.files.layout import RolloutName, name_time_ms, parse_uuid
-from rollout.jsonl.reader import BadLine, Line, compact_json, parse_line
+from rollout.jsonl.parse import BadLine, Line, compact_json, parse_line
+from rollout.metadata.facts import (
+    LONGEST_TEXT,
+    SEEN_BARE_META,
+    SEEN_META,
+    SEEN_PROVIDER,
+    ThreadFacts,
+    ToolFacts,
+)
 from rollout.schema import payloads as models
+from rollout.schema.modes import PAGINATED
 from rollout.schema.payloads import NOT_FROM_USERS, read_payload
 from rollout.schema.permissions import READ_ONLY, permission_profile
-from rollout.schema.session_source import source_object, stored_source, thread_spawn
-from rollout.writing.retention import PAGINATED
+from rollout.schema.session_source import stored_source, thread_spawn
+from rollout.schema.times import time_ms
 
-LONGEST_TEXT: Final = 4096
-"""Characters kept of a text unless told otherwise; the whole text is in the file."""
-
-SEEN_META: Final = 1  # a session_meta was folded
-SEEN_PROVIDER: Final = 2  # the provider was named
-SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare era
 SEEN_START: Final = 8  # the start of a turn was folded
 SEEN_PROMPT: Final = 16  # a user_message was folded: turns begin with those where no start is told
 BEGINS_ELSEWHERE: Final = 32
 """No message is in this file: what the thread begins with is in another one. A fold never sets
 it; see :mod:`state.openings`."""
 
-NEVER_MS: Final = -(2**63)
-"""When a turn started in a thread without any."""
 
 _REQUEST_MARKER = "## My request for Codex:"
 _MAX_INTEGER = 2**63 - 1
-
-
-@dataclass(slots=True)
-class ThreadFacts:
-    """What the lines of one rollout say about its thread; columns of ``threads`` by name."""
-
-    id: str
-    created_at_ms: int = 0
-    recency_at_ms: int = NEVER_MS
-    """When the last turn started."""
-    source: str = "vscode"
-    thread_source: str | None = None
-    originator: str | None = None
-    model_provider: str | None = None
-    model: str | None = None
-    reasoning_effort: str | None = None
-    cwd: str = ""
-    title: str = ""
-    preview: str = ""
-    fallback_preview: str = ""
-    first_user_message: str = ""
-    sandbox_policy: str = ""
-    approval_mode: str = "on-request"
-    tokens_used: int = 0
-    git_sha: str | None = None
-    git_branch: str | None = None
-    git_origin_url: str | None = None
-    cli_version: str = ""
-    agent_nickname: str | None = None
-    agent_role: str | None = None
-    agent_path: str | None = None
-    memory_mode: str = "enabled"
-    history_mode: str = "legacy"
-    session_id: str | None = None
-    forked_from_id: str | None = None
-    parent_thread_id: str | None = None
-    attached_thread_parent_id: str | None = None
-    history_base: str | None = None
-    rollout_name: str | None = None
-    """The name that the file tells, and when it says so."""
-    rollout_name_ms: int = 0
-    next_ordinal: int = 0
-    """The least that a line may have that follows: one above all before."""
-    fold_flags: int = 0
-
-    def __reduce__(self) -> tuple[type["ThreadFacts"], tuple[Any, ...]]:
-        return ThreadFacts, fact_values(self)  # facts cross processes by the thousand
-
-
-FACT_NAMES: Final = tuple(field.name for field in dataclasses.fields(ThreadFacts))
-fact_values: Final = attrgetter(*FACT_NAMES)
-"""The facts as a tuple, in the order of ``FACT_NAMES``."""
-
-
-class ToolFacts(NamedTuple):
-    """One dynamic tool of a thread (§3)."""
-
-    namespace: str | None
-    name: str
-    description: str
-    input_schema: str
-    defer_loading: bool
 
 
 _DEFAULT_POLICY = compact_json(READ_ONLY) or ""
@@ -556,39 +491,9 @@ def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:
     return facts
 
 
-def complete_facts(facts: ThreadFacts) -> ThreadFacts:
-    """The facts as a row shows them; the fold itself goes on from these, too."""
-    # A fork may have copied turns of earlier times; without turns it is the creation.
-    if facts.recency_at_ms < facts.created_at_ms:
-        facts = dataclasses.replace(facts, recency_at_ms=facts.created_at_ms)
-    value = source_object(facts.source)
-    if value and value.get("subagent") == {"other": "guardian"}:
-        return dataclasses.replace(facts, title="Guardian review", preview="Approval review")  # §9
-    return facts
-
-
 def _time_of(line: dict[str, Any]) -> int | None:
     at = line.get("timestamp")
     return time_ms(at) if isinstance(at, str) else None
-
-
-def time_ms(text: str | None) -> int | None:
-    """Milliseconds since 1970 of an RFC 3339 or file-name time (§1.6); None if it is neither."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.upper())
-    except ValueError:
-        return name_time_ms(text)
-    if len(text) < len("2026-10-15T07:00:08") or text[10] not in "Tt ":
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    try:
-        seconds = moment.replace(microsecond=0).timestamp()
-    except (OverflowError, ValueError):
-        return None
-    return int(seconds) * 1000 + moment.microsecond // 1000
 
 
 def _history_mode(meta: models.SessionMeta) -> str:

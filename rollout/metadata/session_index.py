@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import orjson
 
 from rollout.files.layout import parse_uuid
-from rollout.jsonl.reader import Line, LineReader, parse_line
+from rollout.jsonl.parse import Line, parse_line
+from rollout.jsonl.reader import LineReader
 
 NAMES_FILE: Final = "session_index.jsonl"
 

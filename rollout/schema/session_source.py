@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from rollout.jsonl.reader import compact_json
+from rollout.jsonl.parse import compact_json
 
 PLAIN: Final = frozenset({"cli", "vscode", "exec", "mcp", "unknown"})
 

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from rollout.errors import HistoryUnknown
 from rollout.history.segments import Find
-from rollout.search.messages import Earlier, Message, Spoken, digest_of, read_spoken, sum_of
+from rollout.search.extract import Earlier, Spoken, read_spoken
+from rollout.search.messages import Message, digest_of, sum_of
 from rollout.search.normalize import fold, letters
 
 DOC_LETTERS: Final = 8192
@@ -97,7 +98,7 @@ class Messages(NamedTuple):
 
     path: str
     identity: tuple[int, int, int] | None
-    """Of the thread's file, see :func:`rollout.files.scan.identity`; None if it has none to show."""
+    """Of the thread's file, see :func:`rollout.files.stamp.identity`; None if it has none to show."""
     digest: int
     """See :func:`rollout.search.messages.digest_of`."""
 

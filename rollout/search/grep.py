@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rollout.damage import Damage
-from rollout.errors import SHORTAGES
-from rollout.jsonl.reader import BadLine, Line, LineReader, open_rollout, parse_line
-from rollout.search.normalize import Matcher, Term, fold
+from rollout.errors import SHORTAGES, Damage
+from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.jsonl.reader import LineReader, open_rollout
+from rollout.search.normalize import fold
 from rollout.search.snippet import Snippet, snippet
+from rollout.search.terms import Matcher, Term
 
 
 class RawHit(NamedTuple):

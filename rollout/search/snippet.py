@@ -2,7 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from rollout.search.normalize import Matcher, plain
+from rollout.search.normalize import plain
+from rollout.search.terms import Matcher
 
 BEFORE: Final = 49
 AFTER: Final = 96

@@ -13,8 +13,8 @@ from rollout.errors import NotAppendable
 from rollout.files.layout import parse_uuid
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import records
+from rollout.jsonl.parse import Item
 from rollout.writing.appender import RolloutAppender, plain_file
-from rollout.writing.retention import Item
 
 
 class _Metas:

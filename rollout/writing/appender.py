@@ -17,9 +17,9 @@ import orjson
 from rollout.errors import NotAppendable
 from rollout.files.atomic import whole_file
 from rollout.files.layout import COMPRESSED_SUFFIX
+from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import open_rollout
 from rollout.jsonl.sources import RolloutSource, copy
-from rollout.writing.retention import Item
 
 _MOST_BYTES: Final = 4 * 2**20
 """Handed to the system in one call."""

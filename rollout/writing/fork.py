@@ -18,10 +18,11 @@ from rollout.history.item_refs import Place
 from rollout.history.segments import Find, Part, history_parts, records
 from rollout.history.turn import Turn
 from rollout.items.line_events import ABORTED
+from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import open_rollout
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.writing.appender import encoded, timestamp
 from rollout.writing.new_thread import NewThread, first_line, new_id
-from rollout.writing.retention import LEGACY, PAGINATED, Item
 
 _COPIED_BYTES: Final = 256 * 1024
 _SETTINGS: Final = "thread_settings_applied"

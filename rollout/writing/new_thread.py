@@ -12,7 +12,8 @@ from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from rollout.files.layout import SESSIONS, parse_uuid
-from rollout.writing.retention import MODES, PAGINATED, Item
+from rollout.jsonl.parse import Item
+from rollout.schema.modes import MODES, PAGINATED
 
 
 def new_id() -> str:

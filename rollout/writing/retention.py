@@ -7,12 +7,8 @@ that this version does not know are written as they are: what they are worth is 
 import re
 from typing import Any, Final
 
-Item = dict[str, Any]
-
-LEGACY: Final = "legacy"
-PAGINATED: Final = "paginated"
-MODES: Final = (LEGACY, PAGINATED)
-"""The history modes that can be written (§10)."""
+from rollout.jsonl.parse import Item
+from rollout.schema.modes import PAGINATED
 
 LONGEST_OUTPUT: Final = 10_000
 """Bytes kept of a command's output in an extended ``exec_command_end`` (§11.3)."""

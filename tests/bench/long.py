@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.writing.retention import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, PAGINATED
 from tests.homes import file_name, thread_id
 
 _OUTPUT: Final = "lorem ipsum dolor sit amet " * 120

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.writing.retention import LEGACY, PAGINATED
 from state.threads import ThreadStore, open_store
 from state.turn_answers import Told
 from state.turn_pages import ItemQuery, PageQuery

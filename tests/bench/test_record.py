@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from rollout.schema.modes import PAGINATED
 from rollout.writing.appender import RolloutAppender, timestamp
 from rollout.writing.new_thread import first_line, rollout_path
-from rollout.writing.retention import PAGINATED
 from state.threads import ThreadStore, open_store
 from tests.talk import message, new_thread, turn
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from rollout.search.normalize import terms_of
+from rollout.search.terms import terms_of
 from state.engine import Database
 from state.index import open_index
 from state.listing import Query

@@ -1,0 +1,99 @@
+"""TODO facts."""
+
+import dataclasses
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from rollout.schema.session_source import source_object
+
+NEVER_MS: Final = -(2**63)
+"""When a turn started in a thread without any."""
+
+
+LONGEST_TEXT: Final = 4096
+"""Characters kept of a text unless told otherwise; the whole text is in the file."""
+
+
+SEEN_META: Final = 1  # a session_meta was folded
+
+
+SEEN_PROVIDER: Final = 2  # the provider was named
+
+
+SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare era
+
+
+@dataclass(slots=True)
+class ThreadFacts:
+    """What the lines of one rollout say about its thread; columns of ``threads`` by name."""
+
+    id: str
+    created_at_ms: int = 0
+    recency_at_ms: int = NEVER_MS
+    """When the last turn started."""
+    source: str = "vscode"
+    thread_source: str | None = None
+    originator: str | None = None
+    model_provider: str | None = None
+    model: str | None = None
+    reasoning_effort: str | None = None
+    cwd: str = ""
+    title: str = ""
+    preview: str = ""
+    fallback_preview: str = ""
+    first_user_message: str = ""
+    sandbox_policy: str = ""
+    approval_mode: str = "on-request"
+    tokens_used: int = 0
+    git_sha: str | None = None
+    git_branch: str | None = None
+    git_origin_url: str | None = None
+    cli_version: str = ""
+    agent_nickname: str | None = None
+    agent_role: str | None = None
+    agent_path: str | None = None
+    memory_mode: str = "enabled"
+    history_mode: str = "legacy"
+    session_id: str | None = None
+    forked_from_id: str | None = None
+    parent_thread_id: str | None = None
+    attached_thread_parent_id: str | None = None
+    history_base: str | None = None
+    rollout_name: str | None = None
+    """The name that the file tells, and when it says so."""
+    rollout_name_ms: int = 0
+    next_ordinal: int = 0
+    """The least that a line may have that follows: one above all before."""
+    fold_flags: int = 0
+
+    def __reduce__(self) -> tuple[type["ThreadFacts"], tuple[Any, ...]]:
+        return ThreadFacts, fact_values(self)  # facts cross processes by the thousand
+
+
+FACT_NAMES: Final = tuple(field.name for field in dataclasses.fields(ThreadFacts))
+
+
+fact_values: Final = attrgetter(*FACT_NAMES)
+"""The facts as a tuple, in the order of ``FACT_NAMES``."""
+
+
+class ToolFacts(NamedTuple):
+    """One dynamic tool of a thread (§3)."""
+
+    namespace: str | None
+    name: str
+    description: str
+    input_schema: str
+    defer_loading: bool
+
+
+def complete_facts(facts: ThreadFacts) -> ThreadFacts:
+    """The facts as a row shows them; the fold itself goes on from these, too."""
+    # A fork may have copied turns of earlier times; without turns it is the creation.
+    if facts.recency_at_ms < facts.created_at_ms:
+        facts = dataclasses.replace(facts, recency_at_ms=facts.created_at_ms)
+    value = source_object(facts.source)
+    if value and value.get("subagent") == {"other": "guardian"}:
+        return dataclasses.replace(facts, title="Guardian review", preview="Approval review")  # §9
+    return facts

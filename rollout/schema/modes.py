@@ -1,0 +1,12 @@
+"""TODO modes."""
+
+from typing import Final
+
+LEGACY: Final = "legacy"
+
+
+PAGINATED: Final = "paginated"
+
+
+MODES: Final = (LEGACY, PAGINATED)
+"""The history modes that can be written (§10)."""
