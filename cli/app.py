@@ -128,8 +128,8 @@ def search(
     from cli import search as command
     from rollout.search.terms import Term, terms_of
     from state.errors import InvalidQuery
-    from state.listing import SORT_KEYS
-    from state.search import MATCHES, Search
+    from state.fulltext.search import MATCHES, Search
+    from state.query.listing import SORT_KEYS
 
     text = " ".join(terms)
     term = Term.of(text)

@@ -14,7 +14,7 @@ from cli.options import (
     YesOption,
     places,
 )
-from state.place import check_current_folder
+from state.db.location import check_current_folder
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -68,7 +68,7 @@ def fork(
 def archive(context: typer.Context, *, chosen: Chosen) -> None:
     """Move threads, and what they have spawned, into the archive."""
     from cli import moves as command
-    from state.moves import Action
+    from state.edit.archive import Action
 
     raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
 
@@ -78,7 +78,7 @@ def archive(context: typer.Context, *, chosen: Chosen) -> None:
 def unarchive(context: typer.Context, *, chosen: Chosen) -> None:
     """Take threads, and what they have spawned, out of the archive."""
     from cli import moves as command
-    from state.moves import Action
+    from state.edit.archive import Action
 
     raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen, archived=True))
 
@@ -96,7 +96,7 @@ def delete(
 ) -> None:
     """Move threads, and what they have spawned, into the trash of the home."""
     from cli import moves as command
-    from state.moves import Action
+    from state.edit.archive import Action
 
     action = Action.PURGE if purge else Action.DELETE
     raise typer.Exit(command.run(places(context), action, chosen, archived=archived))

@@ -10,13 +10,13 @@ import typer
 from cli import errors, output, report
 from cli.places import Places
 from cli.run import catch_up, read_index, with_index
-from state.codex import codex_database
-from state.codex_backup import undo
-from state.codex_check import Checked, check_codex
-from state.codex_fix import Mends, check_schema
-from state.codex_fix import fix as carry_out
-from state.findings import Finding, Findings
-from state.index import ThreadIndex
+from state.checks.findings import Finding, Findings
+from state.codex.backup import undo
+from state.codex.check import Checked, check_codex
+from state.codex.database import codex_database
+from state.codex.fix import Mends, check_schema
+from state.codex.fix import fix as carry_out
+from state.thread_index import ThreadIndex
 
 
 def check(places: Places, *, limit: int, as_json: bool) -> int:

@@ -28,9 +28,9 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the index file: damage, schema, references, title search. Writes nothing."""
     from cli import output, report
-    from state.ask import reading
-    from state.dbcheck import check_database
-    from state.findings import Findings
+    from state.checks.database import check_database
+    from state.checks.findings import Findings
+    from state.reports.sql import reading
 
     index = places(context).index
     found = Findings()
@@ -49,7 +49,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
 def vacuum(context: typer.Context, as_json: JsonOption = False) -> None:
     """Make the index file as small as it can be."""
     from cli import output
-    from state.vacuum import vacuum
+    from state.repair.vacuum import vacuum
 
     index = places(context).index
     before, after = vacuum(index)

@@ -9,8 +9,8 @@ from cli import errors, output
 from cli.list_ import label
 from cli.places import Places
 from cli.run import caught_up, read_index
-from state.index import ThreadIndex
-from state.usage import Amount, ThreadUsage, Usage, usage
+from state.reports.usage import Amount, ThreadUsage, Usage, usage
+from state.thread_index import ThreadIndex
 
 
 class Dimension(StrEnum):

@@ -12,11 +12,11 @@ from cli.filters import Chosen
 from cli.places import Places
 from cli.run import catch_up, with_index
 from rollout.errors import RolloutError
+from state.aio import unbroken
 from state.errors import StateError
-from state.index import ThreadIndex
-from state.listing import Query
-from state.sync import Counts
-from state.unbroken import unbroken
+from state.query.listing import Query
+from state.sync.sync import Counts
+from state.thread_index import ThreadIndex
 
 Error = StateError | RolloutError
 

@@ -8,10 +8,17 @@ from cli import each, output
 from cli.each import Made
 from cli.filters import Chosen
 from cli.places import Places
-from state.change import name_settled
-from state.edit import MEMORY_MODES, Changed, git_info, set_git_info, set_memory_mode, set_name
-from state.fork import fork_thread
-from state.index import ThreadIndex
+from state.edit.fork import fork_thread
+from state.edit.metadata import (
+    MEMORY_MODES,
+    Changed,
+    git_info,
+    set_git_info,
+    set_memory_mode,
+    set_name,
+)
+from state.edit.refresh import name_settled
+from state.thread_index import ThreadIndex
 
 
 def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen) -> int:

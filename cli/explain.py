@@ -6,8 +6,8 @@ from typing import Any
 from cli import errors, output
 from cli.places import Places
 from cli.run import read_index
-from state.explain import Explanation, explain
-from state.reasons import Reason
+from state.explain.explain import Explanation, explain
+from state.explain.reasons import Reason
 
 
 def run(places: Places, reference: str, cwd: Path | None, *, as_json: bool) -> int:

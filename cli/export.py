@@ -18,10 +18,10 @@ from cli.saving import saved
 from rollout.errors import RolloutError
 from rollout.history.segments import raw_lines
 from rollout.jsonl.parse import BadLine, Line, parse_line
-from state.change import home_written
+from state.edit.refresh import home_written
 from state.errors import StateError
-from state.index import ThreadIndex
-from state.listing import Row
+from state.query.listing import Row
+from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
     from cli.reading.redact import Redactor

@@ -9,11 +9,11 @@ from pathlib import Path
 from cli import errors, output
 from cli.places import Places
 from cli.run import read_index, throw_away_copy, with_index
-from state.dump import dump_lines, known_facts, read_dump, restore
 from state.errors import FileUnusable, IndexNotWritable
-from state.facts import Alias
-from state.index import ThreadIndex
-from state.relink import aliases, relink, unlink
+from state.repair.dump import dump_lines, known_facts, read_dump, restore
+from state.thread_index import ThreadIndex
+from state.userdata.relink import aliases, relink, unlink
+from state.userdata.store import Alias
 
 
 def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:

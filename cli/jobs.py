@@ -8,9 +8,9 @@ from cli import errors, output
 from cli.places import Places
 from cli.run import caught_up_said, with_index
 from rollout.files.scan import check_home
-from state.index import ThreadIndex
-from state.reindex import reindex
-from state.sync import Counts
+from state.repair.reindex import reindex
+from state.sync.sync import Counts
+from state.thread_index import ThreadIndex
 
 
 def run_backfill(

@@ -8,11 +8,11 @@ from cli import errors, output
 from cli.places import Places
 from cli.serving import SERVING
 from state.errors import SQLITE_ERRORS
-from state.listing import LARGEST_PAGE, Hidden, Page, Query, Row
-from state.view import display_name, display_text, thread_json
+from state.query.listing import LARGEST_PAGE, Hidden, Page, Query, Row
+from state.query.thread_json import display_name, display_text, thread_json
 
 if TYPE_CHECKING:
-    from state.index import ThreadIndex
+    from state.thread_index import ThreadIndex
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_j
 def _quickly(
     places: Places, query: Query, count: int | None, catch_up: bool, wants_ids: bool
 ) -> Listed | None:
-    from state.quick import Reader
+    from state.query.oneshot import Reader
 
     with Reader.opened(places.home, places.index, query, scan=catch_up) as reader:
         if reader is None:

@@ -13,9 +13,9 @@ from cli.filters import Chosen
 from cli.places import Places
 from cli.run import catch_up, with_index
 from rollout.files.move import Group
-from state.index import ThreadIndex
-from state.moves import Action, Outcome, move_threads
-from state.view import display_name, display_text
+from state.edit.archive import Action, Outcome, move_threads
+from state.query.thread_json import display_name, display_text
+from state.thread_index import ThreadIndex
 
 _DONE: Final = {
     Action.ARCHIVE: "archived",

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.place import check_current_folder, index_path
+from state.db.location import check_current_folder, index_path
 
 
 @dataclass(frozen=True, slots=True)

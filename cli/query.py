@@ -9,9 +9,9 @@ from typing import Any
 from cli import errors, output
 from cli.places import Places
 from cli.serving import SERVING
-from state.ask import LARGEST_VALUE, Answer, ask
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
-from state.listing import Query
+from state.query.listing import Query
+from state.reports.sql import LARGEST_VALUE, Answer, ask
 
 _CHUNK_ROWS = 500
 _CHUNK_SIZE = 2**20
@@ -51,7 +51,7 @@ def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Place
 
     Where it cannot be written that is a copy, which lives as long as ``stack``.
     """
-    from state.quick import Reader
+    from state.query.oneshot import Reader
 
     if SERVING.get():
         return places, ""
@@ -59,7 +59,7 @@ def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Place
         if reader is not None:
             return places, ""
     from cli.run import caught_up, throw_away_copy, with_index
-    from state.index import ThreadIndex
+    from state.thread_index import ThreadIndex
 
     async def work(index: ThreadIndex) -> str:
         # Without catching up, opening it has still brought its schema up to date.

@@ -17,7 +17,7 @@ from cli.options import (
 )
 from cli.places import Places
 from rollout.errors import however_far
-from state.place import check_current_folder, journal_path
+from state.db.location import check_current_folder, journal_path
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -8,11 +8,11 @@ from typing import Any
 from cli import errors, output, report
 from cli.places import Places
 from rollout.files.scan import check_home
-from state.backup import backups, undo
-from state.findings import Findings
-from state.plan import Plan
-from state.repair import make_plan, repair
-from state.verify import Depth, verify
+from state.checks.findings import Findings
+from state.checks.verify import Depth, verify
+from state.repair.backup import backups, undo
+from state.repair.plan import Plan
+from state.repair.repair import make_plan, repair
 
 
 def show(places: Places, *, deep: bool, as_json: bool) -> int:

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, Final
 
 from cli import errors, output
-from state.findings import NOTE, SEVERITIES, Finding, Findings
+from state.checks.findings import NOTE, SEVERITIES, Finding, Findings
 
 _SHOWN_NOTES: Final = 3
 """Of each kind: what is in order must not bury what is not."""

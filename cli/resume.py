@@ -11,7 +11,7 @@ from cli import errors, output
 from cli.places import Places
 from cli.run import catch_up, read_index
 from state.errors import NotResumable, ThreadArchived
-from state.index import ThreadIndex
+from state.thread_index import ThreadIndex
 
 
 def run(places: Places, reference: str, *, execute: bool, as_json: bool) -> int:

@@ -12,8 +12,8 @@ from cli.places import Places
 from cli.serving import SERVING
 from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
-from state.index import ThreadIndex, open_index
-from state.recovery import copy_index, recover
+from state.repair.recovery import copy_index, recover
+from state.thread_index import ThreadIndex, open_index
 
 Result = TypeVar("Result")
 Work = Callable[[ThreadIndex], Awaitable[Result]]
@@ -85,8 +85,8 @@ async def caught_up_said(index: ThreadIndex, *, afresh: bool = False) -> str:
     be found, if so."""
     if SERVING.get() is not None:
         return ""  # somebody does so
-    from state.said_fill import caught_up_said as caught_up
-    from state.said_fill import said_status
+    from state.fulltext.indexer import caught_up_said as caught_up
+    from state.fulltext.indexer import said_status
 
     try:
         with output.progress("indexing what was said", "threads") as report:

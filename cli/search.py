@@ -12,14 +12,14 @@ from cli import damage, errors, output
 from cli.list_ import folder, label, tell_hidden
 from cli.places import Places
 from rollout.errors import Damage
-from state.hits import Hit
-from state.listing import LARGEST_PAGE, Hidden
-from state.search import Found, Search
-from state.view import thread_json
+from state.fulltext.hits import Hit
+from state.fulltext.search import Found, Search
+from state.query.listing import LARGEST_PAGE, Hidden
+from state.query.thread_json import thread_json
 
 if TYPE_CHECKING:
-    from state.index import ThreadIndex
-    from state.searching import Place
+    from state.fulltext.service import Place
+    from state.thread_index import ThreadIndex
 
 HITS_SHOWN = 3
 """So many messages of a thread are shown on a terminal ..."""
@@ -95,8 +95,8 @@ async def _raw(
     index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
 ) -> Searched:
     from cli.run import caught_up
-    from state.raw import raw_search
-    from state.searching import Place
+    from state.fulltext.grep import raw_search
+    from state.fulltext.service import Place
 
     notes = [await caught_up(index)] if catch_up else []
     hits: list[Hit] = []
@@ -133,9 +133,9 @@ async def _work(
     index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
 ) -> Searched:
     from cli.run import caught_up, caught_up_said
-    from state.searching import places
-    from state.searching import search as look
-    from state.turns import TurnIndex
+    from state.fulltext.service import places
+    from state.fulltext.service import search as look
+    from state.turns.cache import TurnIndex
 
     notes = []
     if catch_up:

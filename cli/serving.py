@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from state.index import ThreadIndex
+    from state.thread_index import ThreadIndex
 
 SERVING: ContextVar["Callable[[Callable[[ThreadIndex], Awaitable[Any]]], Any] | None"]
 SERVING = ContextVar("SERVING", default=None)

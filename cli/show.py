@@ -6,9 +6,9 @@ from cli import damage, errors, output
 from cli.places import Places
 from cli.run import catch_up, read_index
 from rollout.errors import READ_ALL
-from state.index import ThreadIndex
-from state.listing import Row
-from state.view import thread_json
+from state.query.listing import Row
+from state.query.thread_json import thread_json
+from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
     from cli.reading.thread import Reading, Wanted
@@ -28,7 +28,7 @@ def run(
     from cli.reading.pager import sink
     from cli.reading.text import written
     from cli.reading.thread import opened
-    from state.turns import TurnIndex
+    from state.turns.cache import TurnIndex
 
     async def work(index: ThreadIndex) -> "Reading":
         await catch_up(index)

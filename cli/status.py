@@ -6,7 +6,7 @@ from typing import Any
 from cli import errors, output
 from cli.places import Places
 from cli.run import read_index
-from state.index import Status, ThreadIndex
+from state.thread_index import Status, ThreadIndex
 
 _SHOWN_PROBLEMS = 20
 

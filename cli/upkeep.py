@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption, LimitOption, LogFileOption, LogLevelOption, places
-from state.findings import KEPT_FINDINGS
+from state.checks.findings import KEPT_FINDINGS
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -93,7 +93,7 @@ def verify(
     """Find what is wrong with the index and the files. Writes nothing. Exit status 1 if there
     is anything to mend."""
     from cli import verify as command
-    from state.verify import Depth
+    from state.checks.verify import Depth
 
     depth = None
     if deep or sample is not None or after is not None:

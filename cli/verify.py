@@ -7,8 +7,8 @@ import typer
 
 from cli import errors, output, report
 from cli.places import Places
-from state.findings import Findings
-from state.verify import Depth, verify
+from state.checks.findings import Findings
+from state.checks.verify import Depth, verify
 
 
 def share_of(text: str) -> float:

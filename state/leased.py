@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from state.engine import Database
+from state.aio import unbroken
+from state.db.database import Database
+from state.db.schema import backfill_state
 from state.errors import LeaseLost
-from state.lease import Lease, Owner, claim
-from state.schema import backfill_state
-from state.sync import now_ms
-from state.unbroken import unbroken
+from state.jobs.lease import Lease, Owner, claim
+from state.sync.sync import now_ms
 
 Result = TypeVar("Result")
 

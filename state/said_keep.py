@@ -5,9 +5,9 @@ from concurrent.futures import BrokenExecutor
 from typing import Final, NoReturn
 
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
-from state.index import ThreadIndex
-from state.listing import Steps
-from state.said_fill import fill_said
+from state.fulltext.indexer import fill_said
+from state.query.listing import Steps
+from state.thread_index import ThreadIndex
 
 LOOK_S: Final = 0.5
 """So often it is looked whether threads are new or changed, in seconds."""

@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from state.findings import Finding, Findings
-from state.index import open_index
-from state.listing import Query
-from state.plan import Plan
-from state.repair import make_plan, repair
-from state.verify import Depth, verify
+from state.checks.findings import Finding, Findings
+from state.checks.verify import Depth, verify
+from state.query.listing import Query
+from state.repair.plan import Plan
+from state.repair.repair import make_plan, repair
+from state.thread_index import open_index
 
 
 def verified(home: Path, index: Path, *, deep: bool = True) -> Findings:

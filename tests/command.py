@@ -18,8 +18,8 @@ from cli import errors
 from cli.app import app
 from cli.main import main
 from rollout.errors import RolloutError
+from state.db.location import index_path
 from state.errors import StateError
-from state.place import index_path
 
 _SCRIPT = Path(sys.executable).with_name("threadkeep")
 COMMAND: tuple[str, ...] = (

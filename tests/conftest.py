@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-from state.index import open_index
+from state.thread_index import open_index
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.

@@ -27,19 +27,19 @@ from typing import Any, Final
 
 from cli.places import Places
 from cli.run import caught_up, with_index
-from state.backup import undo
-from state.dump import read_dump, restore
-from state.edit import set_git_info, set_memory_mode, set_name
-from state.fork import fork_thread
-from state.index import ThreadIndex, open_index
-from state.listing import Steps
-from state.moves import archive, delete, unarchive
-from state.reindex import reindex
-from state.repair import repair
-from state.said_fill import fill_said
-from state.threads import ThreadStore
-from state.turn_answers import Told
-from state.vacuum import vacuum
+from state.edit.archive import archive, delete, unarchive
+from state.edit.fork import fork_thread
+from state.edit.metadata import set_git_info, set_memory_mode, set_name
+from state.fulltext.indexer import fill_said
+from state.query.listing import Steps
+from state.repair.backup import undo
+from state.repair.dump import read_dump, restore
+from state.repair.reindex import reindex
+from state.repair.repair import repair
+from state.repair.vacuum import vacuum
+from state.thread_index import ThreadIndex, open_index
+from state.thread_store import ThreadStore
+from state.turns.answers import Told
 
 from .homes import thread_id
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from state.threads import ThreadStore, open_store
-from state.turn_answers import Told
-from state.turn_pages import PageQuery
+from state.thread_store import ThreadStore, open_store
+from state.turns.answers import Told
+from state.turns.pages import PageQuery
 
 from .histories import numbered, spell, turns_in
 from .homes import file_name, thread_id

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from state.dump import dump_lines
-from state.facts import Fact
+from state.repair.dump import dump_lines
+from state.userdata.store import Fact
 
 from .command import told_inside
 from .homes import encoded, event, thread_id, write

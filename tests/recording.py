@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from rollout.schema.modes import MODES
-from state.threads import open_store
+from state.thread_store import open_store
 
 from .homes import thread_id
 from .talk import new_thread

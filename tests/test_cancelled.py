@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from state.unbroken import unbroken
-from state.workers import Workers
+from state.aio import unbroken
+from state.jobs.workers import Workers
 
 
 def test_unbroken_work_ends_before_a_caller_that_is_cancelled_twice() -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from state.facts import Fact, append_facts, put_facts
-from state.index import open_index
-from state.place import index_path, journal_path
+from state.db.location import index_path, journal_path
+from state.thread_index import open_index
+from state.userdata.store import Fact, append_facts, put_facts
 
 from .command import COMMAND, THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 from .conftest import copy_corpus

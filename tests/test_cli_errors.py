@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from state.index import open_index
-from state.lease import Owner
+from state.jobs.lease import Owner
+from state.thread_index import open_index
 
 from .command import Cli, Inside, Ran, plain_user, thread_id, write_rollout
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from state.dump import read_dump
-from state.facts import Alias, Fact
-from state.place import journal_path
+from state.db.location import journal_path
+from state.repair.dump import read_dump
+from state.userdata.store import Alias, Fact
 
 from .checks import synced, verified
 from .command import Cli, Inside, plain_user, thread_id, write_rollout

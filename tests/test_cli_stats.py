@@ -11,7 +11,7 @@ import pytest
 from cli.stats import moment
 from rollout.history.count import turn_counts
 from rollout.history.transcript import open_dialogue
-from state.stats import DIMENSIONS
+from state.reports.stats import DIMENSIONS
 
 from .command import Cli, Inside, write_rollout
 from .reading import turn

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from rollout.files.layout import parse_uuid
-from state.codex_check import Checked, check_codex
-from state.codex_schema import differences
-from state.findings import Finding
-from state.index import open_index
+from state.checks.findings import Finding
+from state.codex.check import Checked, check_codex
+from state.codex.tables import differences
+from state.thread_index import open_index
 
 from .codex_state import STATE, STATE_OF_64, Codex
 from .homes import encoded, lines, thread_id, write

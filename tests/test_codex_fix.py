@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from state import codex_backup
-from state.codex_backup import undo
-from state.codex_check import check_codex
-from state.codex_fix import Mends, fix
+from state.checks.findings import Finding
+from state.codex import backup as codex_backup
+from state.codex.backup import undo
+from state.codex.check import check_codex
+from state.codex.fix import Mends, fix
 from state.errors import (
     CodexChanged,
     CodexChangedSince,
@@ -23,8 +24,7 @@ from state.errors import (
     CodexUnusable,
     NoCodexBackup,
 )
-from state.findings import Finding
-from state.index import open_index
+from state.thread_index import open_index
 
 from .codex_state import Codex
 from .homes import thread_id, write

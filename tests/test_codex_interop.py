@@ -17,8 +17,8 @@ from rollout.errors import WriterActive
 from rollout.files.writer_lock import WriterLock
 from rollout.jsonl.sources import session_meta
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
-from state.listing import Query
-from state.threads import open_store
+from state.query.listing import Query
+from state.thread_store import open_store
 
 from .codex_app import Call, answers, call, end, start
 from .codex_state import Codex

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from state.backup import backups
-from state.dump import dump_lines
-from state.facts import Alias, Fact, Setting, append_facts, newest, read_facts
-from state.index import open_index
-from state.said_fill import fill_said
+from state.fulltext.indexer import fill_said
+from state.repair.backup import backups
+from state.repair.dump import dump_lines
+from state.thread_index import open_index
+from state.userdata.store import Alias, Fact, Setting, append_facts, newest, read_facts
 
 from .checks import codes, repaired, synced, verified
 from .crash import DUMP, Ended, Nursery, deaths

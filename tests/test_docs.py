@@ -13,9 +13,10 @@ from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
-from state import codex_check, verify
-from state.index import open_index
-from state.schema import metadata
+from state.checks import verify
+from state.codex import check as codex_check
+from state.db.schema import metadata
+from state.thread_index import open_index
 
 from .codex_state import Codex
 from .command import THREAD_KEYS, thread_id, told_inside, write_rollout

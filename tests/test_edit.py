@@ -15,8 +15,8 @@ import pytest
 from rollout.errors import NotAppendable, WriterActive
 from rollout.files.writer_lock import WriterLock
 from rollout.metadata.session_index import NAMES_FILE, append_name, read_names
-from state.dump import known_facts, restore
-from state.edit import set_git_info, set_memory_mode, set_name
+from state.db.location import journal_path
+from state.edit.metadata import set_git_info, set_memory_mode, set_name
 from state.errors import (
     CodexLocked,
     CodexUnusable,
@@ -26,10 +26,10 @@ from state.errors import (
     ThreadArchived,
     UnsupportedHistory,
 )
-from state.facts import Fact
-from state.index import ThreadIndex, open_index
-from state.place import journal_path
-from state.reindex import reindex
+from state.repair.dump import known_facts, restore
+from state.repair.reindex import reindex
+from state.thread_index import ThreadIndex, open_index
+from state.userdata.store import Fact
 
 from .checks import codes, verified
 from .codex_state import Codex

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from state.db.location import default_provider
 from state.errors import AmbiguousThread, ThreadNotFound
-from state.explain import Explanation, explain
-from state.index import open_index
-from state.place import default_provider
+from state.explain.explain import Explanation, explain
+from state.thread_index import open_index
 
 from .command import COMMAND, Cli, Inside
 from .gold import exchanges

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from state.backup import backups, undo
+from state.db.location import journal_path
 from state.errors import NoBackup, PlanOutdated
-from state.facts import Fact, append_facts
-from state.place import journal_path
-from state.repair import repair
+from state.repair.backup import backups, undo
+from state.repair.repair import repair
+from state.userdata.store import Fact, append_facts
 
 from .checks import codes, listed, planned, repaired, synced, the, verified
 from .homes import BASE_MS, encoded, lines, thread_id, write

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.aliases import moved_to, origins
-from state.index import open_index
-from state.place import clean_folder, cwd_key, shown_folder
-from state.relink import aliases
+from state.db.location import clean_folder, cwd_key, shown_folder
+from state.thread_index import open_index
+from state.userdata.folders import moved_to, origins
+from state.userdata.relink import aliases
 
 from .command import Cli, Inside
 from .conftest import FIXTURES

@@ -20,9 +20,9 @@ from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.metadata.session_index import append_name, read_names
 from rollout.writing.fork import Cut, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread
+from state.edit.fork import Forked, fork_thread
 from state.errors import ThreadArchived, ThreadNotFound, UnsupportedHistory
-from state.fork import Forked, fork_thread
-from state.index import open_index
+from state.thread_index import open_index
 
 from .rollouts import CORPUS, FOREIGN_ID, THREAD_ID, encode, rollout_path, write_rollout
 

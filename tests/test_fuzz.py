@@ -20,13 +20,13 @@ from cli import errors
 from cli.app import app
 from rollout.errors import RolloutError
 from rollout.metadata.session_index import NAMES_FILE, read_names
-from state.ask import ask
-from state.cursor import Cursor, decode
-from state.dump import dump_lines, read_dump, restore
+from state.db.location import cwd_key, default_provider, journal_path
 from state.errors import BadDump, DumpTooNew, InvalidCursor, InvalidSql, StateError
-from state.facts import Alias, Fact, Setting, append_facts, newest, read_facts
-from state.index import open_index
-from state.place import cwd_key, default_provider, journal_path
+from state.query.cursor import Cursor, decode
+from state.repair.dump import dump_lines, read_dump, restore
+from state.reports.sql import ask
+from state.thread_index import open_index
+from state.userdata.store import Alias, Fact, Setting, append_facts, newest, read_facts
 
 from .checks import synced
 from .homes import thread_id, write

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from state.errors import InvalidCursor
-from state.index import open_index
-from state.listing import Query, Row
-from state.view import thread_json
+from state.query.listing import Query, Row
+from state.query.thread_json import thread_json
+from state.thread_index import open_index
 
 from .gold import GOLD_HOME, exchanges, gold, list_names, same_text
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from state.threads import ThreadStore
+from state.thread_store import ThreadStore
 
 from .checks import codes, verified
 from .command import Cli

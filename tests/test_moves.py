@@ -15,6 +15,8 @@ import zstandard
 from rollout.errors import RolloutError, WriterActive
 from rollout.files.move import Group, Move, carry_out, move_file, take_back
 from rollout.files.writer_lock import WriterLock
+from state.db.location import moves_folder, moves_under_way
+from state.edit.archive import Action, archive, delete, move_threads, unarchive
 from state.errors import (
     AlreadyArchived,
     CodexLocked,
@@ -27,10 +29,8 @@ from state.errors import (
     TargetExists,
     ThreadNotFound,
 )
-from state.index import ThreadIndex, open_index
-from state.journal import move_all, moving
-from state.moves import Action, archive, delete, move_threads, unarchive
-from state.place import moves_folder, moves_under_way
+from state.sync.move_journal import move_all, moving
+from state.thread_index import ThreadIndex, open_index
 
 from .checks import codes, synced, verified
 from .codex_state import STATE, STATE_OF_64, Codex

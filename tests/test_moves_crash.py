@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from state.facts import Fact, append_facts, newest, read_facts
-from state.place import moves_under_way
+from state.db.location import moves_under_way
+from state.userdata.store import Fact, append_facts, newest, read_facts
 
 from .checks import codes, synced, verified
 from .codex_state import Codex

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.facts import Fact, newest, read_facts
+from state.userdata.store import Fact, newest, read_facts
 
 from .checks import codes, synced, verified
 from .homes import thread_id, write

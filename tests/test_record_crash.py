@@ -11,7 +11,7 @@ from pathlib import Path
 from rollout.files.writer_lock import WriterLock
 from rollout.jsonl.sources import FileSource
 from rollout.schema.modes import MODES, PAGINATED
-from state.threads import open_store
+from state.thread_store import open_store
 
 from .recording import RUNS_A_THREAD, thread
 

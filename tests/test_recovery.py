@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from state.facts import Fact, append_facts, put_facts
-from state.index import open_index
-from state.rows import rename
+from state.sync.thread_rows import rename
+from state.thread_index import open_index
+from state.userdata.store import Fact, append_facts, put_facts
 
 from .command import COMMAND, Cli, Inside, Ran, plain_user, thread_id, write_rollout
 from .test_faults_index import damaged_pages, garbage, sql, truncated

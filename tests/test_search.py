@@ -21,12 +21,12 @@ from rollout.search.messages import history_messages, said_in
 from rollout.search.normalize import fold, letters
 from rollout.search.terms import Matcher, Term, terms_of
 from state.errors import InvalidCursor, InvalidQuery
-from state.index import ThreadIndex, open_index
-from state.listing import Query
-from state.said_fill import caught_up_said, fill_said, said_status
-from state.search import MOST_SCANNED, Found, Search
-from state.searching import places, search
-from state.turns import TurnIndex
+from state.fulltext.indexer import caught_up_said, fill_said, said_status
+from state.fulltext.search import MOST_SCANNED, Found, Search
+from state.fulltext.service import places, search
+from state.query.listing import Query
+from state.thread_index import ThreadIndex, open_index
+from state.turns.cache import TurnIndex
 
 from .homes import encoded, event, lines, thread_id, write
 
@@ -315,7 +315,7 @@ def test_what_was_reverted_is_not_found_and_what_was_kept_is(
 def test_waste_is_dropped_by_a_rebuild(
     home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.said_fill._WASTE", 3)
+    monkeypatch.setattr("state.fulltext.indexer._WASTE", 3)
     for number in range(5):
         write(home, 1, encoded(lines(1, f"version {number}")), mtime_ms=1_780_000_000_000 + number)
         assert looked(home, index_path, f"version {number}", literal=True) == [thread_id(1)]

@@ -10,10 +10,10 @@ import pytest
 from cli.errors import outcome
 from rollout.search.grep import raw_many
 from rollout.search.terms import terms_of
-from state import extractor
-from state.engine import room
+from state.db.database import room
 from state.errors import FileUnusable, IndexNotWritable, SystemRefuses
-from state.extractor import worker_pool
+from state.jobs import pool as extractor
+from state.jobs.pool import worker_pool
 
 from .command import COMMAND, Cli, Inside, thread_id, write_rollout
 

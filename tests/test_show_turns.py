@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 import zstandard
 
-import state.turn_folds
-import state.turn_rows
-import state.turns
+import state.turns.cache
+import state.turns.checkpoint
+import state.turns.store
 from cli.reading.document import document
 from cli.reading.text import written
 from cli.reading.thread import Wanted, opened
 from rollout.errors import RolloutError
 from rollout.schema.modes import LEGACY, PAGINATED
 from state.errors import StateError
-from state.index import ThreadIndex, open_index
-from state.listing import Row
-from state.turns import TurnIndex
+from state.query.listing import Row
+from state.thread_index import ThreadIndex, open_index
+from state.turns.cache import TurnIndex
 
 from .command import Cli, plain_user
 from .homes import thread_id
@@ -50,10 +50,10 @@ async def told(index: ThreadIndex, row: Row, wanted: Wanted, turns: TurnIndex | 
 def test_every_thread_of_the_corpus_reads_the_same_from_the_index_of_turns(
     corpus_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (state.turns, state.turn_rows):  # as if all of them were long
+    for module in (state.turns.cache, state.turns.store):  # as if all of them were long
         monkeypatch.setattr(module, "SMALLEST_BYTES", 1)
-    monkeypatch.setattr(state.turns, "_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(state.turn_folds, "_TAILS", (1000,))
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (1000,))
     path = tmp_path / "index.sqlite3"
 
     async def compared() -> None:
@@ -138,14 +138,14 @@ def test_the_last_turns_of_a_long_thread_are_all_that_is_looked_at(
     assert "88 turns before these" in first
     assert len(rows(cli.index, "SELECT 1 FROM turns")) == LONG
     made: list[int] = []
-    real = state.turn_rows._turn
+    real = state.turns.store._turn
 
     def counted(values: Any) -> Any:
         made.append(values[0])
         return real(values)
 
-    monkeypatch.setattr(state.turn_rows, "_turn", counted)
-    monkeypatch.setattr(state.turns, "fold_anew", None)
+    monkeypatch.setattr(state.turns.store, "_turn", counted)
+    monkeypatch.setattr(state.turns.cache, "fold_anew", None)
     assert cli.run(*words).out == first
     assert "question 41" in cli.run("show", thread_id(1), "--turn", "turn 41").out
     assert "no such turn" in cli.run("show", thread_id(1), "--turn", "no such turn", status=3).err

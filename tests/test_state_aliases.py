@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.aliases import MOST_FOLDERS, moved_to, origins
+from state.db.location import journal_path
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder, InvalidQuery
-from state.facts import LATEST_MS, Alias, append_facts
-from state.index import ThreadIndex, open_index
-from state.listing import Query
-from state.place import journal_path
-from state.reindex import reindex
-from state.relink import aliases, relink, unlink
+from state.query.listing import Query
+from state.repair.reindex import reindex
+from state.thread_index import ThreadIndex, open_index
+from state.userdata.folders import MOST_FOLDERS, moved_to, origins
+from state.userdata.relink import aliases, relink, unlink
+from state.userdata.store import LATEST_MS, Alias, append_facts
 
 from .conftest import FIXTURES
 from .homes import encoded, lines, thread_id, write

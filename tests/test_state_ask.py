@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from state.ask import LARGEST_VALUE, ask
 from state.errors import (
     IndexBusy,
     IndexDamaged,
@@ -19,7 +18,8 @@ from state.errors import (
     InvalidSql,
     NotAnIndex,
 )
-from state.vacuum import vacuum
+from state.repair.vacuum import vacuum
+from state.reports.sql import LARGEST_VALUE, ask
 
 VIEWS = ("v_threads", "v_files", "v_tools", "v_edges", "v_facts", "v_aliases")
 

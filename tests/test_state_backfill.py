@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from state.backfill import backfill
-from state.engine import open_database
+from state.db.database import open_database
 from state.errors import LeaseHeld, LeaseLost
-from state.index import open_index
-from state.lease import Owner, claim
-from state.listing import Query
-from state.sync import Counts, find_changes, now_ms
+from state.jobs.lease import Owner, claim
+from state.query.listing import Query
+from state.sync.backfill import backfill
+from state.sync.sync import Counts, find_changes, now_ms
+from state.thread_index import open_index
 
 from .conftest import copy_corpus
 from .homes import thread_id, write
@@ -28,7 +28,7 @@ from .indexes import meaning, rows
 WORKER = """
 import asyncio, os, sys
 from pathlib import Path
-from state.index import open_index
+from state.thread_index import open_index
 from state.errors import LeaseHeld, LeaseLost
 
 home, path = Path(sys.argv[1]), Path(sys.argv[2])
@@ -76,7 +76,7 @@ sqlite3.connect = lambda *args, **options: real(*args, **{**options, "factory": 
 
 STOP_AFTER_COMMITS = """
 import signal
-import state.backfill as job
+import state.sync.backfill as job
 left = int(sys.argv[5])
 real = job.store_files
 
@@ -358,7 +358,7 @@ def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
     corpus_home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One batch takes three times as long as the lease lasts."""
-    import state.backfill as job
+    import state.sync.backfill as job
 
     async def scenario() -> None:
         async with open_database(index_path) as database:
@@ -369,7 +369,7 @@ def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
                 await asyncio.wait_for(slow.wait(), 30)
                 return await read(*args, **options)  # type: ignore[arg-type]
 
-            monkeypatch.setattr("state.backfill.find_changes", find)
+            monkeypatch.setattr("state.sync.backfill.find_changes", find)
             async with database.write() as connection:  # so that the slow path is taken
                 await connection.exec_driver_sql(
                     "INSERT INTO rollout_files (path, bucket, size_bytes, mtime_ns, inode,"
@@ -397,13 +397,13 @@ def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
 def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(
     corpus_home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import state.backfill as job
+    import state.sync.backfill as job
 
     async def never(*_: object, **__: object) -> object:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("state.extractor.Extractor.extract", never)
+    monkeypatch.setattr("state.jobs.pool.Extractor.extract", never)
 
     async def scenario() -> None:
         async with open_database(index_path) as database:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from state.dbcheck import check_database
-from state.findings import Finding
+from state.checks.database import check_database
+from state.checks.findings import Finding
 
 from .conftest import FIXTURES
 

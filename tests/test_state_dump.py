@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from state.dump import (
+from state.db.location import journal_path
+from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
+from state.query.listing import Query
+from state.repair.dump import (
     BATCH_FACTS,
     Restored,
     dump_lines,
@@ -18,12 +21,9 @@ from state.dump import (
     read_dump,
     restore,
 )
-from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
-from state.facts import Alias, Fact, Setting, append_facts, read_facts
-from state.index import open_index
-from state.listing import Query
-from state.place import journal_path
-from state.reindex import reindex
+from state.repair.reindex import reindex
+from state.thread_index import open_index
+from state.userdata.store import Alias, Fact, Setting, append_facts, read_facts
 
 from .checks import synced, verified
 from .homes import thread_id, write

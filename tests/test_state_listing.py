@@ -22,10 +22,20 @@ from rollout.schema.session_source import (
     kinds_selected,
     source_kind,
 )
-from state import cursor
-from state.engine import open_database
+from state.db.database import open_database
 from state.errors import InvalidCursor, InvalidQuery
-from state.listing import SORT_KEYS, Facet, Page, Query, Row, folded, hidden_steps, page_steps, run
+from state.query import cursor
+from state.query.listing import (
+    SORT_KEYS,
+    Facet,
+    Page,
+    Query,
+    Row,
+    folded,
+    hidden_steps,
+    page_steps,
+    run,
+)
 
 from .homes import thread_id
 

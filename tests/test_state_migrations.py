@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from migrations import alembic_config
-from state.engine import open_database
+from state.db.database import open_database
+from state.db.schema import metadata
 from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
-from state.index import open_index
-from state.listing import Query
+from state.query.listing import Query
 from state.revision import HEAD, REVISIONS
-from state.schema import metadata
+from state.thread_index import open_index
 
 from .conftest import FIXTURES
 from .describe import describe
@@ -51,7 +51,8 @@ def test_opening_a_current_index_does_not_import_alembic(index_path: Path) -> No
 
     asyncio.run(make())
     program = (
-        "import asyncio, sys; from pathlib import Path; from state.engine import open_database\n"
+        "import asyncio, sys; from pathlib import Path\n"
+        "from state.db.database import open_database\n"
         "async def main():\n"
         "    async with open_database(Path(sys.argv[1])): pass\n"
         "asyncio.run(main()); sys.exit('alembic' in sys.modules)"
@@ -178,7 +179,8 @@ def test_what_never_changes_is_protected_by_the_database(change: str, own_copy: 
 def test_two_processes_may_make_one_index_at_once(index_path: Path) -> None:
     """Both find it missing, one migrates, the other finds that done."""
     program = (
-        "import asyncio, sys; from pathlib import Path; from state.engine import open_database\n"
+        "import asyncio, sys; from pathlib import Path\n"
+        "from state.db.database import open_database\n"
         "async def main():\n"
         "    async with open_database(Path(sys.argv[1])): pass\n"
         "asyncio.run(main())"

@@ -5,11 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from state.findings import Finding
-from state.index import ThreadIndex
-from state.listing import Query
-from state.openings import settle_openings
-from state.verify import Depth, verify
+from state.checks.findings import Finding
+from state.checks.verify import Depth, verify
+from state.query.listing import Query
+from state.sync.openings import settle_openings
+from state.thread_index import ThreadIndex
 
 from .homes import encoded, event, file_name, lines, thread_id, write
 from .indexes import meaning, rows

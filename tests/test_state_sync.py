@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout.metadata.extract import extract_file
-from state.index import ThreadIndex, open_index
-from state.listing import Query
-from state.store import store_files
-from state.sync import Counts, load_context
+from state.query.listing import Query
+from state.sync.sync import Counts, load_context
+from state.sync.writer import store_files
+from state.thread_index import ThreadIndex, open_index
 
 from . import homes
 from .homes import encoded, event, file_name, lines, thread_id, write
@@ -391,7 +391,7 @@ def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_p
 def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path: Path) -> None:
     """A drive that is away for a moment must not empty the index."""
     from rollout.files.scan import AWAY, FoundFile
-    from state.ledger import compare
+    from state.sync.ledger import compare
 
     path = "sessions/2026/05/28/rollout-a.jsonl"
     away = FoundFile("sessions/2026", 0, 0, 0, f"{AWAY}: Input/output error")

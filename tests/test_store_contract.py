@@ -27,10 +27,10 @@ from state.errors import (
     ThreadExists,
     ThreadNotFound,
 )
-from state.listing import Query
-from state.memory import MemoryStore, open_memory_store
-from state.threads import ThreadStore, open_store
-from state.turn_pages import ItemQuery, PageQuery
+from state.memory.store import MemoryStore, open_memory_store
+from state.query.listing import Query
+from state.thread_store import ThreadStore, open_store
+from state.turns.pages import ItemQuery, PageQuery
 
 from .homes import thread_id
 from .talk import event, message, new_thread, said, turn

@@ -17,6 +17,7 @@ from rollout.files.layout import parse_name
 from rollout.files.writer_lock import LOCKS, WriterLock
 from rollout.jsonl.parse import Item
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
+from state.edit.git import without_credentials
 from state.errors import (
     FileUnusable,
     IndexDamaged,
@@ -28,9 +29,8 @@ from state.errors import (
     ThreadNotFound,
     UnsupportedHistory,
 )
-from state.git import without_credentials
-from state.listing import Query
-from state.threads import ThreadStore, open_store
+from state.query.listing import Query
+from state.thread_store import ThreadStore, open_store
 
 from .homes import encoded, lines, thread_id, write
 from .talk import event, message, new_thread, said, turn

@@ -20,20 +20,20 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-import state.turn_folds
-import state.turns
+import state.turns.cache
+import state.turns.checkpoint
 from rollout.errors import HistoryUnknown
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, open_history, outline
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from state.listing import run
-from state.schema import metadata
-from state.threads import ThreadStore
-from state.turn_answers import Told
-from state.turn_folds import Folded, Pause, fold_anew, fold_tails
-from state.turn_pages import ItemQuery, PageQuery
-from state.turn_rows import INSERT_TURNS, dumped, load_steps, worth_storing
+from state.db.schema import metadata
+from state.query.listing import run
+from state.thread_store import ThreadStore
+from state.turns.answers import Told
+from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails
+from state.turns.pages import ItemQuery, PageQuery
+from state.turns.store import INSERT_TURNS, dumped, load_steps, worth_storing
 
 from .histories import numbered, shown, spell, turns_in
 from .homes import thread_id
@@ -121,7 +121,7 @@ def test_a_long_thread_is_stored_and_then_only_followed(
     in_store(home, index_path, lambda store: all_turns(store, 1))
     assert len(rows(index_path, "SELECT * FROM turns")) == LONG
     add(path, turn_lines(1, mode, 3, first=LONG), mode)
-    monkeypatch.setattr(state.turns, "fold_anew", None)
+    monkeypatch.setattr(state.turns.cache, "fold_anew", None)
     assert in_store(home, index_path, lambda store: all_turns(store, 1)) == truth(path, mode)
     assert len(rows(index_path, "SELECT * FROM turns")) == LONG  # not worth a new row yet
     add(path, turn_lines(1, mode, LONG, first=LONG + 3), mode)
@@ -260,8 +260,8 @@ def test_a_base_that_is_gone_leaves_the_own_turns_until_it_is_back(
 def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
     bulk: int, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns, "_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(state.turn_folds, "_TAILS", (500, 3000, 30_000))
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (500, 3000, 30_000))
     path = put(home, 1, content(1, PAGINATED, LONG, bulk=bulk))
     tails = []
 
@@ -270,9 +270,9 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
             tails.append(last)
             yield last
 
-    monkeypatch.setattr(state.turns, "fold_tails", counted)
+    monkeypatch.setattr(state.turns.cache, "fold_tails", counted)
     # Nothing else is to help.
-    monkeypatch.setattr(state.turns.TurnIndex, "_keep", lambda *_, **__: asyncio.sleep(0))
+    monkeypatch.setattr(TurnIndex, "_keep", lambda *_, **__: asyncio.sleep(0))
     right = truth(path, PAGINATED)
     for limit in 1, 3, 7, 100:
         ours = in_store(home, index_path, partial(paged, number=1, limit=limit))
@@ -285,8 +285,8 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
 def test_an_end_that_does_not_tell_where_turns_begin_is_not_enough(
     home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns, "_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(state.turn_folds, "_TAILS", (5000,))
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (5000,))
     path = put(home, 1, content(1, PAGINATED, LONG))
     add(path, [event("task_complete", turn_id="turn without a beginning")], PAGINATED)
     assert in_store(home, index_path, lambda store: paged(store, 1)) == truth(path, PAGINATED)
@@ -380,7 +380,7 @@ def test_a_damaged_index_hides_no_turn(damage: str, home: Path, index_path: Path
 def test_long_threads_are_filled_in_the_newest_first(
     home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns, "FILLED_BYTES", 300_000)
+    monkeypatch.setattr(state.turns.cache, "FILLED_BYTES", 300_000)
     for number in 1, 2, 3:
         path = put(home, number, content(number, MODES[number % 2], LONG))
         os.utime(path, (number, number))
@@ -403,8 +403,8 @@ def test_long_threads_are_filled_in_the_newest_first(
 def test_a_long_fold_holds_up_nobody_and_ends_at_once(
     asked_for: bool, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns, "_AT_ONCE_BYTES", 100_000)
-    monkeypatch.setattr(state.turns, "FILLED_BYTES", 100_000)
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 100_000)
+    monkeypatch.setattr(state.turns.cache, "FILLED_BYTES", 100_000)
     huge = put(home, 1, content(1, LEGACY, LONG))
     small = put(home, 2, content(2, LEGACY, 2))
     begun, folds = threading.Event(), []
@@ -418,7 +418,7 @@ def test_a_long_fold_holds_up_nobody_and_ends_at_once(
                 time.sleep(0.001)
         return fold_anew(plan, pause)
 
-    monkeypatch.setattr(state.turns, "fold_anew", endless)
+    monkeypatch.setattr(state.turns.cache, "fold_anew", endless)
 
     async def work(store: ThreadStore) -> float:
         await store.index.sync()
@@ -442,7 +442,7 @@ def test_a_long_fold_holds_up_nobody_and_ends_at_once(
 ASK = """
 import asyncio, json, sys
 from pathlib import Path
-from state.threads import open_store
+from state.thread_store import open_store
 from tests.long_threads import all_turns
 
 async def main():

@@ -9,8 +9,8 @@ import pytest
 import zstandard
 
 from rollout.metadata.image_share import ImageShare, image_shares
-from state.index import open_index
-from state.usage import DIMENSIONS, NO_THREAD, Usage, usage
+from state.reports.usage import DIMENSIONS, NO_THREAD, Usage, usage
+from state.thread_index import open_index
 
 from .command import Inside
 from .homes import encoded, event, lines, thread_id, write

@@ -8,7 +8,7 @@ from typing import Final
 
 from cli import output
 from cli.reading.page import STYLE, head
-from state.stats import TIMES, Statistics, Tally
+from state.reports.stats import TIMES, Statistics, Tally
 
 _MOST_COLUMNS: Final = 400
 _HEIGHT: Final = 160

@@ -3,8 +3,8 @@
 from typing import Any
 
 from cli import output
-from state.listing import Row
-from state.view import display_name, display_text
+from state.query.listing import Row
+from state.query.thread_json import display_name, display_text
 
 
 def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:

@@ -17,12 +17,12 @@ from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.strict import Fields
-from state.bases import finder
-from state.index import ThreadIndex
-from state.listing import Row
-from state.turn_folds import Folded
-from state.turns import TurnIndex
-from state.view import thread_json
+from state.query.listing import Row
+from state.query.thread_json import thread_json
+from state.rollout_locator import finder
+from state.thread_index import ThreadIndex
+from state.turns.cache import TurnIndex
+from state.turns.checkpoint import Folded
 
 _SHORTEST_PREFIX: Final = 4
 _LONGEST_TITLE: Final = 120

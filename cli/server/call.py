@@ -12,9 +12,9 @@ from rollout.files.layout import parse_uuid
 from rollout.files.scan import check_home
 from rollout.schema.modes import LEGACY
 from state.errors import ThreadNotFound
-from state.listing import Row
-from state.threads import ThreadStore
-from state.view import thread_json
+from state.query.listing import Row
+from state.query.thread_json import thread_json
+from state.thread_store import ThreadStore
 
 if TYPE_CHECKING:
     from cli.server.client import Client

@@ -7,8 +7,8 @@ from typing import Any, Final
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import invalid_request
-from state.news import News
-from state.view import change_json
+from state.query.thread_json import change_json
+from state.watch.changes import News
 
 _MOST: Final = 1_000
 _LONGEST_WAIT_MS: Final = 60_000

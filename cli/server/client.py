@@ -10,7 +10,7 @@ from cli.server.params import Initialize
 from cli.server.service import Service
 
 if TYPE_CHECKING:
-    from state.news import News
+    from state.watch.changes import News
 
 _log = logging.getLogger("threadkeep.server")
 

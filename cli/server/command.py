@@ -12,7 +12,7 @@ from cli.server.call import Call
 from cli.server.messages import OVERLOADED, Fault, invalid_request
 from cli.serving import SERVING
 from rollout.files.cancellation import check_wanted
-from state.index import ThreadIndex
+from state.thread_index import ThreadIndex
 
 
 class Command(p.Params):

@@ -10,13 +10,13 @@ from typing import Any, Final
 from cli.places import Places
 from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
-from state.index import ThreadIndex, open_index
-from state.news import Sightings
-from state.recovery import recover
+from state.repair.recovery import recover
 from state.said_keep import keep_said
-from state.threads import ThreadStore
-from state.turns import TurnIndex
-from state.watch import AGAIN_S, Watcher
+from state.thread_index import ThreadIndex, open_index
+from state.thread_store import ThreadStore
+from state.turns.cache import TurnIndex
+from state.watch.changes import Sightings
+from state.watch.watcher import AGAIN_S, Watcher
 
 _FIRST_FILES: Final = 50
 _FILL_AGAIN_S: Final = 60.0

@@ -21,11 +21,11 @@ from rollout.errors import TurnNotFound
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.writing.new_thread import NewThread, new_id
+from state.db.location import absolute_folder, default_provider
 from state.errors import ThreadNotFound
-from state.listing import COLUMNS, Row
-from state.place import absolute_folder, default_provider
-from state.threads import ThreadStore
-from state.view import thread_json
+from state.query.listing import COLUMNS, Row
+from state.query.thread_json import thread_json
+from state.thread_store import ThreadStore
 
 
 def _hold(call: Call, draft: dict[str, Any]) -> dict[str, Any]:

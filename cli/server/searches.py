@@ -18,11 +18,11 @@ from rollout.search.normalize import plain
 from rollout.search.snippet import cut, snippet
 from rollout.search.terms import Matcher, Term
 from state.errors import InvalidCursor, ThreadNotFound
-from state.listing import Query
-from state.search import Search
-from state.searching import search
-from state.turn_answers import Told
-from state.turn_pages import TooShort
+from state.fulltext.search import Search
+from state.fulltext.service import search
+from state.query.listing import Query
+from state.turns.answers import Told
+from state.turns.pages import TooShort
 
 _OCCURRENCES = 50
 _MOST_OCCURRENCES = 1000

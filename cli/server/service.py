@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.places import Places
 from rollout.errors import RolloutError
 from state.errors import RecorderClosed, StateError
-from state.workers import Workers
+from state.jobs.workers import Workers
 
 if TYPE_CHECKING:
     from cli.server.keeper import Keeper
-    from state.threads import ThreadStore
+    from state.thread_store import ThreadStore
 
 _UNHELD_S: Final = 60.0
 """How long a thread stays live that no client has, in seconds."""

@@ -21,7 +21,7 @@ from cli.server.messages import (
 )
 from cli.server.params import Initialize, parsed
 from cli.server.service import Service
-from state.unbroken import finished
+from state.aio import finished
 
 MOST_IN_FLIGHT: Final = 256
 """Requests of one client that are not answered yet; more are refused for now."""

@@ -13,12 +13,12 @@ from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_requ
 from cli.server.turns import no_turns_yet, with_all_turns
 from cli.server.wording import bare_uuid, invalid_uuid
 from rollout.files.layout import parse_uuid
-from state.edit import Changed
+from state.aio import finished
+from state.db.location import absolute_folder
+from state.edit.metadata import Changed
 from state.errors import DependedOn, NotArchived
-from state.explain import explain
-from state.listing import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
-from state.place import absolute_folder
-from state.unbroken import finished
+from state.explain.explain import explain
+from state.query.listing import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
 
 Result = TypeVar("Result")
 _FIRST_PATIENCE_S: Final = 0.5

@@ -7,8 +7,8 @@ from cli.server.call import Call
 from cli.server.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
-from state.turn_answers import DEFAULT_VIEW, Deferred
-from state.turn_pages import DEFAULT_LIMIT, ItemQuery, PageQuery
+from state.turns.answers import DEFAULT_VIEW, Deferred
+from state.turns.pages import DEFAULT_LIMIT, ItemQuery, PageQuery
 
 _MOST_IDS = 100
 

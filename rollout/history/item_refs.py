@@ -1,7 +1,8 @@
 """Where the items of a turn are: a few words for each, as a thread may have a million of them.
 
-An *anchor* says which lines an item is made of; :mod:`rollout.history.item_reader` reads them. A history
-may be in several files, the bases of its own (rollout-format §13.2): the first is counted 0.
+An *anchor* says which lines an item is made of; :mod:`rollout.history.item_reader` reads them. A
+history may be in several files, the bases of its own (rollout-format §13.2): the first is counted
+0.
 """
 
 import sys

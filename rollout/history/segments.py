@@ -115,8 +115,8 @@ def records(path: Path, needs: Needs | None = None) -> Iterator[tuple[Item, int,
 
 class SplicedSource:
     """The lines of other files that a history begins in, and then its own: a
-    :class:`rollout.jsonl.sources.RolloutSource`. Its own may grow; those of others never change. What
-    the other files say of their threads, their ``session_meta``, is passed over."""
+    :class:`rollout.jsonl.sources.RolloutSource`. Its own may grow; those of others never change.
+    What the other files say of their threads, their ``session_meta``, is passed over."""
 
     def __init__(self, bases: Sequence[tuple[RolloutSource, int]], own: RolloutSource) -> None:
         """``bases`` are the others in order, each with how many lines of it count."""

@@ -1,8 +1,8 @@
 """A thread for reading: its turns, and in each what Codex's answers have and what they leave out.
 
 *extra*: an entry that is no item of Codex's answers: a call of a tool that no item tells of, or of
-which the item behind which it stands does not say all (:mod:`rollout.history.tool_calls`); or an item that
-Codex 0.171 does not read.
+which the item behind which it stands does not say all (:mod:`rollout.history.tool_calls`); or an
+item that Codex 0.171 does not read.
 """
 
 from collections.abc import Iterator

@@ -69,8 +69,9 @@ class Turn:
 
 
 class TurnFold(Needs, Protocol):
-    """Finds turns, line by line. It can be the ``needs`` of a :class:`rollout.jsonl.reader.LineReader`,
-    which passes over the lines that it has no use for and counts them."""
+    """Finds turns, line by line. It can be the ``needs`` of a
+    :class:`rollout.jsonl.reader.LineReader`, which passes over the lines that it has no use for
+    and counts them."""
 
     turns: list[Turn]
     strays: dict[str, Turn]

@@ -34,7 +34,7 @@ SEEN_START: Final = 8  # the start of a turn was folded
 SEEN_PROMPT: Final = 16  # a user_message was folded: turns begin with those where no start is told
 BEGINS_ELSEWHERE: Final = 32
 """No message is in this file: what the thread begins with is in another one. A fold never sets
-it; see :mod:`state.openings`."""
+it; see :mod:`state.sync.openings`."""
 
 
 _REQUEST_MARKER = "## My request for Codex:"

@@ -98,7 +98,8 @@ class Messages(NamedTuple):
 
     path: str
     identity: tuple[int, int, int] | None
-    """Of the thread's file, see :func:`rollout.files.stamp.identity`; None if it has none to show."""
+    """Of the thread's file, see :func:`rollout.files.stamp.identity`; None if it has none to
+    show."""
     digest: int
     """See :func:`rollout.search.messages.digest_of`."""
 

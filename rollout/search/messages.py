@@ -2,8 +2,8 @@
 
 Most rollouts tell by their messages alone which ones are shown: :func:`read_spoken` passes over
 all other lines. Where something else matters too, such as a rollback or a history that begins in
-another file, all turns are rebuilt (:mod:`rollout.history.thread`). What is in a base that is another
-thread's is said there; what is in an earlier file of the same thread is said here.
+another file, all turns are rebuilt (:mod:`rollout.history.thread`). What is in a base that is
+another thread's is said there; what is in an earlier file of the same thread is said here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

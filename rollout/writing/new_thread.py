@@ -99,7 +99,7 @@ class NewThread:
 def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> Item:
     """The ``session_meta`` of a new thread, fields in the order that Codex writes.
 
-    ``created`` is the time of creation (§1.6), ``git`` what :mod:`state.git` found.
+    ``created`` is the time of creation (§1.6), ``git`` what :mod:`state.edit.git` found.
     """
     optional = {
         "session_id": thread.session_id or thread.id,

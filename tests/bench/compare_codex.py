@@ -41,8 +41,8 @@ import asyncio, json, statistics, sys, time, resource
 from pathlib import Path
 async def main():
     # Not above: worker processes run that again.
-    from state.index import open_index
-    from state.listing import Query
+    from state.thread_index import open_index
+    from state.query.listing import Query
     home, path, lists = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     async with open_index(home, path) as index:
         began, first = time.perf_counter(), []

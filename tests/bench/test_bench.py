@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from state.engine import Database, open_database
-from state.findings import Findings
-from state.index import open_index
-from state.listing import Query, page_steps, run
-from state.sync import sync
-from state.verify import Depth, verify
+from state.checks.findings import Findings
+from state.checks.verify import Depth, verify
+from state.db.database import Database, open_database
+from state.query.listing import Query, page_steps, run
+from state.sync.sync import sync
+from state.thread_index import open_index
 from tests.test_state_listing import FILTERS, fill
 
 PLAIN = {name: filters for name, filters in FILTERS.items() if name not in ("parent", "ancestor")}

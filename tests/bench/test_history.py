@@ -13,9 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from state.threads import ThreadStore, open_store
-from state.turn_answers import Told
-from state.turn_pages import ItemQuery, PageQuery
+from state.thread_store import ThreadStore, open_store
+from state.turns.answers import Told
+from state.turns.pages import ItemQuery, PageQuery
 from tests.homes import thread_id
 
 from .conftest import BIG_MB

@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from rollout.schema.modes import PAGINATED
 from rollout.writing.appender import RolloutAppender, timestamp
 from rollout.writing.new_thread import first_line, rollout_path
-from state.threads import ThreadStore, open_store
+from state.thread_store import ThreadStore, open_store
 from tests.talk import message, new_thread, turn
 
 ITEMS = 50_000

@@ -11,11 +11,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from rollout.search.terms import terms_of
-from state.engine import Database
-from state.index import open_index
-from state.listing import Query
-from state.said_fill import fill_said
-from state.search import Found, Search, search_steps
+from state.db.database import Database
+from state.fulltext.indexer import fill_said
+from state.fulltext.search import Found, Search, search_steps
+from state.query.listing import Query
+from state.thread_index import open_index
 from tests.bench.test_bench import Loop
 
 COMMON, RARE, ABSENT = "reply", '"#1234"', "nobodysaidthat"

@@ -1,0 +1,1 @@
+"""Findings, and what verifies an index."""

@@ -1,0 +1,284 @@
+"""Check the index database itself: its pages, its schema, and the searches beside the rows.
+
+Whether rows say what the files say is another question.
+"""
+
+import itertools
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from typing import Final
+
+import sqlalchemy as sa
+
+from state.checks.findings import ERROR, Finding, Kind
+from state.db.schema import CWD_INDEXES, metadata
+from state.errors import SQLITE_ERRORS
+from state.revision import HEAD
+
+KINDS: Final = {
+    code: Kind(code, ERROR, "threadkeep repair")
+    for code in (
+        *("index_damaged", "schema_differs", "foreign_key_broken"),
+        *("title_index_differs", "search_index_differs"),
+    )
+}
+
+_MOST_MESSAGES: Final = 1000
+_OBJECTS: Final = (
+    "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+    r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'thread\_titles\_%' ESCAPE '\'"
+    r" AND name NOT LIKE 'said\_trigrams\_%' ESCAPE '\'"
+)
+_NEVER_SEARCHED: Final = (
+    "SELECT count(*) FROM threads WHERE row_id NOT IN (SELECT row_id FROM said_threads)"
+    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+)
+_NEVER_FOUND: Final = (
+    "SELECT count(*) FROM said_threads s JOIN threads t USING (row_id)"
+    # Whatever a thread is called is in its head, or in a message: one of its documents has it.
+    " WHERE (s.head <> '' OR t.name <> '' OR t.title <> '' OR t.preview <> '')"
+    " AND row_id NOT IN (SELECT row_id FROM said_docs)"
+    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+)
+_BAD_PLACES: Final = (
+    "SELECT count(*) FROM said_docs WHERE length(places) % 8 OR length(item_keys) % 8"
+)
+_BAD_FILES: Final = "SELECT count(*) FROM said_threads WHERE NOT json_valid(files)"
+_NOTHING_TO_SEARCH: Final = (
+    "SELECT count(*) FROM said_docs WHERE NOT EXISTS (SELECT 1 FROM temp.said_words)"
+)
+_SAID_CHECKS: Final = (
+    (_NEVER_SEARCHED, "knows nothing of some threads, and does not mean to look", "threads"),
+    (_NEVER_FOUND, "lacks what was said in some threads", "threads"),
+    (_BAD_PLACES, "does not know where some messages are", "documents"),
+    (_BAD_FILES, "does not know which files some threads are in", "threads"),
+    (_NOTHING_TO_SEARCH, "has lost all its words", "documents"),
+)
+_UNFINISHED: Final = "SELECT 1 FROM backfill_state WHERE status <> 'complete'"
+
+Objects = dict[str, str]
+
+
+def mistyped_sql(table: sa.Table) -> str:
+    """Counts the rows of a table that have a value of another type than its column is for, which
+    SQLite lets pass."""
+    kinds = ((sa.Integer, "integer"), (sa.LargeBinary, "blob"), (sa.Text, "text"))
+    checks = []
+    for column in table.columns:
+        (kind,) = (name for type_, name in kinds if isinstance(column.type, type_))
+        fit = f"'{kind}', 'null'" if column.nullable else f"'{kind}'"
+        checks.append(f'typeof("{column.name}") NOT IN ({fit})')
+    return f"SELECT count(*) FROM {table.name} WHERE {' OR '.join(checks)}"
+
+
+def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """What is wrong with the database of an open index. Writes nothing to it.
+
+    Takes as long as reading the whole database, and as much room in the temporary folder.
+
+    Raises:
+        sqlite3.Error: it cannot be read for another reason than damage.
+    """
+    try:
+        with copied(connection) as copy:
+            yield from check_copy(copy)
+    except SQLITE_ERRORS as error:
+        if not _is_damage(error):
+            raise
+        yield damaged(str(error))
+
+
+@contextmanager
+def copied(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A copy of a database, for :func:`check_copy`, in whatever thread.
+
+    A copy is checked because FTS5 takes the request to check itself for a write, and SQLite
+    leaves out the CHECK constraints over a read-only connection (3.40, measured).
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    # SQLite's own temporary database: in memory, then in a file that has no name.
+    with closing(sqlite3.connect("", check_same_thread=False)) as copy:
+        connection.backup(copy)
+        yield copy
+
+
+def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
+    """What is wrong with a database. Writes to it, but leaves it as it was.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    broken = False
+    for finding in itertools.chain(_damaged_pages(copy), _unmendable_searches(copy)):
+        broken = True
+        yield finding
+    if not broken:  # the other checks would only meet the same damage
+        told = list(_schema_differences(copy))
+        yield from told
+        if not told:  # all tables and columns are there
+            yield from _mistyped(copy)
+        yield from _broken_references(copy)
+        yield from _title_differences(copy)
+        yield from _said_differences(copy)
+
+
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in str(error)
+
+
+def damaged(reason: str) -> Finding:
+    """The finding that the database is damaged."""
+    return Finding(KINDS["index_damaged"], "The database is damaged.", measured=reason)
+
+
+def _damaged_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
+    for (message,) in connection.execute(f"PRAGMA integrity_check({_MOST_MESSAGES})"):
+        if message != "ok":
+            yield damaged(message)
+
+
+def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
+    for table, row_id, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield Finding(
+            KINDS["foreign_key_broken"],
+            "A row refers to one that is not there.",
+            measured=f"row {row_id} of {table}",
+            expected=f"a row of {parent}",
+        )
+
+
+def _schema_differences(connection: sqlite3.Connection) -> Iterator[Finding]:
+    kind = KINDS["schema_differs"]
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision != (HEAD,):
+        yield Finding(
+            kind,
+            "The index has an older schema.",
+            measured=revision[0] if revision else None,
+            expected=HEAD,
+            mend="threadkeep sync",
+        )
+        return
+    expected = dict(_declared())
+    there = _read_objects(connection.execute(_OBJECTS))
+    if "table backfill_state" in there and connection.execute(_UNFINISHED).fetchone():
+        for index in CWD_INDEXES:  # a first backfill does without them until its end
+            name = f"index {index.name}"
+            there.setdefault(name, expected[name])
+    for name in sorted(expected.keys() | there.keys()):
+        if expected.get(name) != there.get(name):
+            yield Finding(
+                kind,
+                f"The {name} is not as this version made it.",
+                measured=there.get(name),
+                expected=expected.get(name),
+            )
+
+
+@cache
+def _declared() -> tuple[tuple[str, str], ...]:
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        found = _read_objects(tuple(row) for row in connection.exec_driver_sql(_OBJECTS))
+    engine.dispose()
+    return tuple(found.items())
+
+
+def _read_objects(rows: Iterator[tuple[str, str, str]] | sqlite3.Cursor) -> Objects:
+    return {f"{kind} {name}": _meaning(kind, sql) for kind, name, sql in rows}
+
+
+def _meaning(kind: str, sql: str) -> str:
+    """The SQL of an object without how it happens to be written; columns and constraints of a
+    table in an order of their own, as ``ALTER TABLE`` puts new ones last."""
+    flat = re.sub(r'[\s"`]+', " ", sql).replace("( ", "(").replace(" )", ")")
+    flat = flat.replace(" ,", ",").strip().lower()
+    if kind != "table" or flat.startswith("create virtual"):
+        return flat
+    head, _, body = flat.partition("(")
+    parts, depth, start = [], 0, 0
+    for place, letter in enumerate(body):
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0 or (letter == "," and depth == 0):
+            parts.append(body[start:place].strip())
+            start = place + 1
+    return f"{head}({', '.join(sorted(parts))}){body[start:]}"
+
+
+def _mistyped(copy: sqlite3.Connection) -> Iterator[Finding]:
+    for table in metadata.sorted_tables:
+        (count,) = copy.execute(mistyped_sql(table)).fetchone()
+        if count:
+            yield damaged(f"{count} rows of {table.name} have a value of the wrong type")
+
+
+def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
+    if reason := _search_fault(copy, "thread_titles", 1):
+        message = "The title search does not hold what the threads are called."
+        yield Finding(KINDS["title_index_differs"], message, measured=reason)
+
+
+def _said_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
+    kind = KINDS["search_index_differs"]
+    if reason := _search_fault(copy, "said_trigrams", 0):
+        yield Finding(kind, "The full-text search is damaged.", measured=reason)
+        return
+    try:
+        copy.execute(
+            "CREATE VIRTUAL TABLE temp.said_words USING fts5vocab(main, said_trigrams, 'row')"
+        )
+        found = [copy.execute(sql).fetchone()[0] for sql, _, _ in _SAID_CHECKS]
+        copy.execute("DROP TABLE temp.said_words")
+    except sqlite3.OperationalError:
+        return  # a table is missing, which has been told
+    for count, (_, message, what) in zip(found, _SAID_CHECKS, strict=True):
+        if count:
+            yield Finding(
+                kind,
+                f"The full-text search {message}.",
+                measured=f"{count} {what}",
+                expected="none",
+            )
+
+
+_SEARCHES: Final = {"thread_titles": "rebuild", "said_trigrams": "delete-all"}
+"""What each is begun anew with."""
+
+
+def _unmendable_searches(copy: sqlite3.Connection) -> Iterator[Finding]:
+    """Searches whose own tables are so damaged that FTS5 can neither begin them anew nor drop
+    them."""
+    for table, begin in _SEARCHES.items():
+        if _search_fault(copy, table, 0) is None:
+            continue
+        copy.execute("SAVEPOINT mend")
+        try:
+            copy.execute(f"INSERT INTO {table} ({table}) VALUES (?)", [begin])
+        except SQLITE_ERRORS as error:
+            yield damaged(str(error))
+        finally:
+            copy.execute("ROLLBACK TO mend")
+            copy.execute("RELEASE mend")
+
+
+def _search_fault(copy: sqlite3.Connection, table: str, rank: int) -> str | None:
+    """What FTS5 finds wrong with a table; with ``rank`` 1 also beside the rows it was made of."""
+    if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
+        return None
+    try:
+        copy.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', ?)", [rank])
+    except SQLITE_ERRORS as error:
+        # One of its own tables may be missing, which is no damage to SQLite.
+        if not _is_damage(error) and getattr(error, "sqlite_errorname", "") != "SQLITE_ERROR":
+            raise
+        return str(error)
+    return None

@@ -1,0 +1,1 @@
+"""Codex's own database: read, compared, fixed and told of changes."""

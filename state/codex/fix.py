@@ -1,0 +1,144 @@
+"""Mend Codex's own database, where that is safe.
+
+It is written only while nobody else has it open, only if its tables are as they are known
+(:mod:`state.codex.tables`), in one transaction, after a verified copy of it.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from state.checks.findings import Finding
+from state.codex.backup import back_up, discard, held, keep_few, note_fix
+from state.codex.check import compare
+from state.codex.database import THREAD_COLUMNS, CodexState, read_codex
+from state.codex.index_side import Ours, exists
+from state.codex.rows import NewRow, read_rows
+from state.errors import CodexChanged, CodexSchemaUnknown, CodexUnusable
+
+_INSERT: Final = (
+    f"INSERT INTO threads ({', '.join(THREAD_COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name in THREAD_COLUMNS)})"
+)
+_INSERT_EDGE: Final = (
+    "INSERT OR IGNORE INTO thread_spawn_edges (parent_thread_id, child_thread_id, status)"
+    " VALUES (?, ?, 'open')"
+)
+
+
+@dataclass(slots=True)
+class Mends:
+    """What of the findings is mended: that which is safe on Codex's database."""
+
+    insert: set[str] = field(default_factory=set)
+    """Ids of threads that get a row."""
+    paths: dict[str, str] = field(default_factory=dict)
+    """The right path for a thread's row."""
+    archived: dict[str, bool] = field(default_factory=dict)
+    """The right flag for a thread's row."""
+    release: bool = False
+    """Whether the backfill is set back to ``pending``, so that Codex goes on at once."""
+
+    def add(self, finding: Finding) -> None:
+        """Plan for a finding."""
+        code, thread_id = finding.kind.code, finding.thread_id
+        if code == "codex_backfill_stuck":
+            self.release = True
+        elif thread_id is None:
+            return
+        elif code == "codex_row_missing":
+            self.insert.add(thread_id)
+        elif code == "codex_path_wrong" and finding.expected:
+            self.paths[thread_id] = finding.expected
+        elif code == "codex_archived_differs":
+            self.archived[thread_id] = finding.expected == "archived"
+
+    def __bool__(self) -> bool:
+        return bool(self.insert or self.paths or self.archived or self.release)
+
+
+async def fix(
+    home: Path, ours: Ours, state: CodexState, database: Path, mends: Mends, folder: Path
+) -> tuple[Path, int]:
+    """Carry out ``mends``, which were planned for ``state``. Gives where the database as it was
+    lies now, in ``folder``, and how many rows were inserted: a thread gets none whose file can
+    no longer be read.
+
+    Raises:
+        CodexSchemaUnknown: its tables are not as they are known.
+        CodexInUse: somebody has it open.
+        CodexChanged: other mends are needed now than were planned.
+        CodexUnusable: it is damaged, or it or the copy cannot be written.
+    """
+    check_schema(state, database)
+    rows = await read_rows(home, ours, sorted(mends.insert))  # before anybody has to wait for us
+    with held(database) as connection:
+        now = read_codex(connection)
+        check_schema(now, database)
+        moved = not all(exists(path) for path in mends.paths.values())
+        if moved or _needed(ours, now, home, database, mends) != mends:
+            raise CodexChanged(database)
+        backup = back_up(connection, folder)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            _write(connection, ours, rows, mends)
+            left = _needed(ours, read_codex(connection), home, database, mends)
+            unread = mends.insert - {row.values["id"] for row in rows}
+            told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if left != Mends(insert=unread) or told != "ok":
+                raise CodexUnusable(database, f"it would not be whole after the fix: {told}")
+            note_fix(connection, backup)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            discard(backup)
+            if isinstance(error, OSError):
+                raise CodexUnusable(database, f"no copy can be made: {error.strerror}") from error
+            raise
+    keep_few(folder, database)
+    return backup, len(rows)
+
+
+def check_schema(state: CodexState, database: Path) -> None:
+    """Raise :class:`CodexSchemaUnknown` unless the tables are as they are known."""
+    if state.differences:
+        raise CodexSchemaUnknown(database, state.migrations, state.differences)
+
+
+def _needed(ours: Ours, state: CodexState, home: Path, database: Path, planned: Mends) -> Mends:
+    """What is to be mended while nobody but us has the database open."""
+    needed = Mends()
+    for finding in compare(ours, state, home, database, []):
+        needed.add(finding)
+    # A worker that may have been alive when that was planned is none of this fix's matters.
+    needed.release = needed.release and planned.release
+    return needed
+
+
+def _write(
+    connection: sqlite3.Connection, ours: Ours, rows: Sequence[NewRow], mends: Mends
+) -> None:
+    connection.executemany(_INSERT, [row.values for row in rows])
+    edges = [(row.parent_id, row.values["id"]) for row in rows if row.parent_id]
+    connection.executemany(_INSERT_EDGE, edges)
+    connection.executemany(
+        "UPDATE threads SET rollout_path = ? WHERE id = ?",
+        [(path, thread_id) for thread_id, path in mends.paths.items()],
+    )
+    connection.executemany(
+        "UPDATE threads SET archived = ?, archived_at = ? WHERE id = ?",
+        [
+            (int(archived), _archived_at(ours, thread_id) if archived else None, thread_id)
+            for thread_id, archived in mends.archived.items()
+        ],
+    )
+    if mends.release:
+        connection.execute("UPDATE backfill_state SET status = 'pending' WHERE id = 1")
+
+
+def _archived_at(ours: Ours, thread_id: str) -> int:
+    """Seconds, as an index of an archived file has it (§2.1)."""
+    return ours.files[ours.threads[thread_id].path].mtime_ns // 1_000_000_000

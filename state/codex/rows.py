@@ -1,0 +1,84 @@
+"""Rows for Codex's ``threads``, as its own backfill makes them (state-and-service §2)."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollout.metadata.extract import Extracted
+from rollout.schema.session_source import thread_spawn
+from state.codex.database import THREAD_COLUMNS
+from state.codex.index_side import Ours, absolute
+from state.db.location import default_provider
+from state.jobs.pool import Extractor
+from state.sync.thread_rows import thread_row
+
+_BATCH_FILES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row to insert, and the edge that hangs on it."""
+
+    values: dict[str, Any]
+    parent_id: str | None
+    """The thread that spawned this one."""
+
+
+async def read_rows(home: Path, ours: Ours, ids: Iterable[str]) -> list[NewRow]:
+    """Rows for threads of ours, from their files, read anew with whole texts.
+
+    A thread whose file can no longer be read, or holds another thread by now, gives none.
+    """
+    wanted = {ours.threads[thread_id].path: thread_id for thread_id in ids}
+    paths = list(wanted)
+    first_times = _first_times(ours, wanted.values())
+    provider = default_provider(home)
+    found = []
+    async with Extractor(home, longest=None) as extractor:
+        extractor.prepare(len(paths))
+        for start in range(0, len(paths), _BATCH_FILES):
+            for file in await extractor.extract(paths[start : start + _BATCH_FILES], {}):
+                if isinstance(file, Extracted) and file.facts.id == wanted[file.path]:
+                    found.append(_new_row(home, file, provider, first_times.get(file.facts.id)))
+    return found
+
+
+def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None) -> NewRow:
+    # A name is no fact of the file: Codex leaves the column empty too.
+    row = thread_row(file, None, provider)
+    row["rollout_path"] = absolute(home, file.path)
+    row["cwd"] = _canonical(row["cwd"])
+    # A backfill knows nothing of turns: the time of the file stands in.
+    row["recency_at_ms"] = row["updated_at_ms"] if recency_ms is None else recency_ms
+    for name in ("created_at", "updated_at", "recency_at"):
+        row[name] = row[f"{name}_ms"] // 1000
+    row |= {"has_user_event": 0, "is_pinned": 0}
+    values = {name: row.get(name) for name in THREAD_COLUMNS}
+    spawned = thread_spawn(file.facts.source) is not None
+    return NewRow(values, file.facts.parent_thread_id if spawned else None)
+
+
+def _first_times(ours: Ours, ids: Iterable[str]) -> dict[str, int]:
+    """For a thread of several files when the first was last written: that is the recency which
+    Codex's backfill gives it, as it goes by path and later files do not change it (§2.2)."""
+    wanted = set(ids)
+    first: dict[str, str] = {}
+    several = set()
+    for path, file in ours.files.items():
+        if file.thread_id in wanted:
+            if file.thread_id in first:
+                several.add(file.thread_id)
+            first[file.thread_id] = min(path, first.get(file.thread_id, path))
+    return {thread_id: ours.files[first[thread_id]].mtime_ns // 1_000_000 for thread_id in several}
+
+
+def _canonical(cwd: str) -> str:
+    """A folder as Codex stores it: links resolved where it is there, as it is where not."""
+    if not os.path.isabs(cwd):
+        return cwd
+    try:
+        return os.path.realpath(cwd, strict=True)
+    except (OSError, ValueError):
+        return cwd

@@ -1,0 +1,1 @@
+"""Connections, schema, migrations, locks and snapshots; knows no domain."""

@@ -1,0 +1,1 @@
+"""Changes to threads: metadata, forks, archive and delete."""

@@ -1,0 +1,138 @@
+"""What goes with a thread when its files are moved, and who cannot do without it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.files.layout import parse_name
+from rollout.files.move import Move
+from rollout.metadata.extract import Extracted, extract_file
+from state.db.schema import rollout_files, thread_spawn_edges, threads
+from state.explain.resolve import id_in_name
+from state.sync import thread_rows as rows
+from state.sync.openings import base_id
+from state.thread_index import ThreadIndex
+
+
+@dataclass(slots=True)
+class Known:
+    """What the index has of a thread."""
+
+    archived: bool
+    created_at_ms: int
+    files: list[str] = field(default_factory=list)
+    """All of them, also those that cannot be read and only have its id in their name."""
+    spawned: list[str] = field(default_factory=list)
+
+
+async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, Known]:
+    """Threads with all that they have spawned, as far as they are here."""
+    edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
+    # UNION, not UNION ALL: lineage in damaged files may go in circles.
+    every = await connection.exec_driver_sql(
+        "WITH RECURSIVE kin (id) AS (SELECT value FROM json_each(?) UNION SELECT e.child_thread_id"
+        " FROM kin k JOIN thread_spawn_edges e ON e.parent_thread_id = k.id) SELECT id FROM kin",
+        (orjson.dumps(list(thread_ids)).decode(),),
+    )
+    kin = [id_ for (id_,) in every]
+    chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, kin))
+    found = {
+        row.id: Known(bool(row.archived), row.created_at_ms)
+        for row in await connection.execute(chosen)
+    }
+    spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
+        rows.among(edge.parent_thread_id, found)
+    )
+    for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
+        found[parent].spawned.append(child)
+    own = sa.select(f.path, f.thread_id).where(rows.among(f.thread_id, found))
+    for path, thread_id in await connection.execute(own.order_by(f.path)):
+        found[thread_id].files.append(path)
+    unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
+    for path in await connection.scalars(unreadable):
+        thread_id = id_in_name(path)
+        if thread_id in found:
+            found[thread_id].files.append(path)
+    return found
+
+
+def family(thread_id: str, known: dict[str, Known]) -> list[str]:
+    """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
+    files may go in circles."""
+    members = {thread_id: None}
+    waiting = [thread_id]
+    for id_ in waiting:
+        new = [child for child in known[id_].spawned if child in known and child not in members]
+        members |= dict.fromkeys(new)
+        waiting += new
+    return waiting
+
+
+def ids_of(move: Move) -> set[str]:
+    """By what others may mean the file: its own id, as ``history_base`` does (§13.2), or the
+    thread's."""
+    name = parse_name(move.source.rsplit("/", 1)[-1])
+    return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
+
+
+class Need(NamedTuple):
+    """A thread cannot do without another, or without a file of it."""
+
+    thread_id: str
+    what: str
+    how: str
+
+
+async def needs(index: ThreadIndex) -> list[Need]:
+    """What threads need: where their history begins, and what they are attached to. All their
+    files count: one that a revert has left behind goes on from somewhere too."""
+    c, f = threads.c, rollout_files.c
+    base, side = c.history_base, c.attached_thread_parent_id
+    async with index.database.read() as connection:
+        forked = sa.select(c.id, base).where(base.is_not(None)).order_by(c.id)
+        begun = [(row.id, row.history_base) for row in await connection.execute(forked)]
+        attached = sa.select(c.id, side).where(side.is_not(None)).order_by(c.id)
+        found = [Need(*row, "is attached to it") for row in await connection.execute(attached)]
+        segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
+    for path in segments:
+        outcome = await index.database.workers.run(partial(extract_file, index.home, path))
+        if isinstance(outcome, Extracted) and outcome.facts.history_base:
+            begun.append((outcome.facts.id, outcome.facts.history_base))
+    for thread_id, text in begun:
+        begins_in = base_id(text)
+        if begins_in:
+            found.append(Need(thread_id, begins_in, "has its history begin in it"))
+    return found
+
+
+async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> list[str]:
+    """Threads in such an order that each comes after those that cannot do without it."""
+    async with index.database.read() as connection:
+        known = await known_threads(connection, thread_ids)
+    asked = dict.fromkeys(thread_ids)
+    holders = {id_: id_ for id_ in asked}
+    for id_ in asked:
+        for path in known[id_].files if id_ in known else ():
+            holders |= dict.fromkeys(ids_of(Move(id_, path, path)), id_)
+    needing: defaultdict[str, list[str]] = defaultdict(list)
+    for need in await needs(index):
+        if need.thread_id in asked and (holder := holders.get(need.what)):
+            needing[holder].append(need.thread_id)
+    ordered: dict[str, None] = {}
+    seen: set[str] = set()
+    for start in asked:
+        waiting = [start]
+        while waiting:  # a stack of its own: chains may be longer than Python's
+            id_ = waiting[-1]
+            if id_ in seen or id_ in ordered:
+                ordered[waiting.pop()] = None
+            else:
+                seen.add(id_)
+                waiting += [other for other in needing[id_] if other not in seen]
+    return list(ordered)

@@ -1,0 +1,292 @@
+"""Change what a thread is called and a few facts about it: check, then the file, then the row.
+
+Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names in the home's
+``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
+in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
+that fails, the change stands all the same and says so. A change that has begun is finished, even
+if its caller is cancelled: else Codex would not hear of it. ``sqlite_home`` is what
+``CODEX_SQLITE_HOME`` names, ``live`` has the recorders of this process, by their threads.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.metadata.facts import LONGEST_TEXT
+from rollout.metadata.session_index import append_name
+from rollout.schema.modes import LEGACY, MODES
+from rollout.writing.amend import append_meta
+from state.aio import finished
+from state.codex.database import codex_database
+from state.codex.notify import CodexError, tell_codex
+from state.edit.git import without_credentials
+from state.edit.refresh import home_written, name_settled, reread_file
+from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
+from state.query.listing import Row
+from state.recording.recorder import NOBODY, Live, RolloutRecorder
+from state.sync.sync import now_ms
+from state.sync.thread_rows import written_provider
+from state.thread_index import ThreadIndex
+from state.userdata.store import Fact, append_facts, facts_about, put_facts
+
+MEMORY_MODES: Final = ("enabled", "disabled")
+GIT_FIELDS: Final = {
+    "sha": ("git_sha", "commit_hash"),
+    "branch": ("git_branch", "branch"),
+    "origin": ("git_origin_url", "repository_url"),
+}
+"""What can be set: its column and key of a fact, and its name in a rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A change that was made."""
+
+    thread_id: str
+    indexed: bool = True
+    """False if the index was busy: the next command that looks at the files has it."""
+    untold: CodexError | None = None
+    """Why Codex itself was not told, and goes on with what it had."""
+
+
+async def set_name(
+    index: ThreadIndex,
+    reference: str,
+    name: str,
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
+    settle: bool = True,
+) -> tuple[Changed, str]:
+    """Name a thread; gives the name as it is kept, without blanks around it. With ``dry_run`` it
+    is only checked whether it can be so; without ``settle`` the caller has the index follow.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        FileUnusable: ``session_index.jsonl`` cannot be written.
+        InvalidName: it is blank.
+        ThreadArchived: the thread is archived.
+        ThreadNotFound: there is no such thread.
+    """
+    name = checked_name(name)
+    row = await index.thread(reference)
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    if dry_run:
+        return Changed(row["id"]), name
+    return await finished(_set_name(index, row["id"], name, sqlite_home, settle=settle)), name
+
+
+async def set_memory_mode(
+    index: ThreadIndex,
+    reference: str,
+    mode: str,
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
+    live: Live = NOBODY,
+) -> Changed:
+    """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
+    it is only checked whether that can be said.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        FileUnusable: the rollout or the journal cannot be written.
+        IndexBusy: another process holds the index; nothing was changed.
+        InvalidChange: there is no such mode.
+        NotAppendable: the rollout has nothing that could be changed.
+        ThreadArchived: the thread is archived.
+        ThreadNotFound: there is no such thread.
+        UnsupportedHistory: this version does not know the form of its history.
+        RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
+        WriterActive: it is a legacy thread, and open in another program.
+    """
+    check_memory_mode(mode)
+    row = await index.thread(reference)
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    _check_mode(row)
+    if dry_run:
+        return Changed(row["id"])
+    facts = {"memory_mode": mode}
+    return await finished(_change(index, row, facts, facts, live, sqlite_home))
+
+
+async def set_git_info(
+    index: ThreadIndex,
+    reference: str,
+    changes: Mapping[str, str | None],
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
+    live: Live = NOBODY,
+) -> tuple[Changed, dict[str, str]]:
+    """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
+    not named stays. Credentials in a URL are left out. Gives all of them, see :func:`git_info`;
+    with ``dry_run`` as they would be.
+
+    Raises:
+        AmbiguousThread: more than one thread is meant.
+        FileUnusable: the rollout or the journal cannot be written.
+        IndexBusy: another process holds the index; nothing was changed.
+        InvalidChange: nothing is changed, or something is to be set to nothing.
+        NotAppendable: the rollout has nothing that could be changed.
+        ThreadNotFound: there is no such thread.
+        UnsupportedHistory: this version does not know the form of its history.
+        RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
+        WriterActive: it is a legacy thread, and open in another program.
+    """
+    given = checked_git(changes)
+    row = await index.thread(reference)
+    facts = {GIT_FIELDS[field][0]: value for field, value in given.items()}
+    git = git_with(row, given)
+    _check_mode(row)
+    if dry_run:
+        return Changed(row["id"]), git
+    return await finished(_change(index, row, facts, {"git": git}, live, sqlite_home)), git
+
+
+async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
+    """What is known of a thread's repository, by the names that rollouts have.
+
+    Raises:
+        AmbiguousThread, ThreadNotFound: see :meth:`state.thread_index.ThreadIndex.thread`.
+    """
+    return {name: value for name, value in _git_of(await index.thread(reference)).items() if value}
+
+
+def checked_name(name: str) -> str:
+    """A name as it is kept, without blanks around it.
+
+    Raises:
+        InvalidName: it is blank, or no text.
+    """
+    if _storable(name) != name:
+        raise InvalidName("must be text, which it is not all")
+    name = name.strip()
+    if not name:
+        raise InvalidName("must not be empty")
+    return name
+
+
+def check_memory_mode(mode: str) -> None:
+    """
+    Raises:
+        InvalidChange: there is no such mode.
+    """
+    if mode not in MEMORY_MODES:
+        raise InvalidChange(f"the memory mode is one of {', '.join(MEMORY_MODES)}")
+
+
+def checked_git(changes: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Git facts as they are kept, by the names of :data:`GIT_FIELDS`.
+
+    Raises:
+        InvalidChange: nothing is changed, or something is to be set to nothing.
+    """
+    if not changes:
+        raise InvalidChange("git info must include at least one field")
+    given: dict[str, str | None] = {}
+    for field, value in changes.items():
+        if field not in GIT_FIELDS:
+            raise InvalidChange(f"git info has {', '.join(GIT_FIELDS)}, not {field}")
+        if value is not None:
+            value = without_credentials(_storable(value).strip())[:LONGEST_TEXT]
+            if not value:
+                raise InvalidChange(f"git {field} must not be empty")
+        given[field] = value
+    return given
+
+
+def git_with(row: Row, given: Mapping[str, str | None]) -> dict[str, str]:
+    """All git facts of a thread once these are set, by the names that rollouts have: a
+    ``session_meta`` with git replaces all of it."""
+    wanted = _git_of(row) | {GIT_FIELDS[field][1]: value for field, value in given.items()}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def held_facts(details: Mapping[str, Any]) -> dict[str, str]:
+    """What a ``session_meta`` must say besides, of all columns of a thread's row: what holds now,
+    as a later line goes before (§18.2)."""
+    held = {"cwd": details["cwd"]}
+    provider = written_provider(details)
+    if provider is not None:
+        held["model_provider"] = provider
+    return held
+
+
+def _git_of(row: Row) -> dict[str, str | None]:
+    return {name: row[column] for column, name in GIT_FIELDS.values()}
+
+
+def _check_mode(row: Row) -> None:
+    if row["history_mode"] not in MODES:
+        raise UnsupportedHistory(row["id"], row["history_mode"])
+
+
+async def _set_name(
+    index: ThreadIndex, thread_id: str, name: str, sqlite_home: Path | None, *, settle: bool
+) -> Changed:
+    with home_written(index.home):
+        await index.database.workers.finish(partial(append_name, index.home, thread_id, name))
+    indexed = await name_settled(index) if settle else True
+    return await _told(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
+
+
+async def _change(
+    index: ThreadIndex,
+    row: Row,
+    facts: Mapping[str, str | None],
+    payload: Mapping[str, Any],
+    live: Live,
+    sqlite_home: Path | None,
+) -> Changed:
+    if row["history_mode"] == LEGACY:
+        held = held_facts(await index.details(row["id"]))
+        changed = await _append(index, row, {**held, **payload}, live.get(row["id"]))
+    else:
+        await _set_facts(index, row["id"], facts)
+        changed = Changed(row["id"])
+    return await _told(index, changed, facts, sqlite_home)
+
+
+async def _told(
+    index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
+) -> Changed:
+    def tell() -> CodexError | None:
+        return tell_codex(codex_database(index.home, sqlite_home), changed.thread_id, facts)
+
+    return replace(changed, untold=await index.database.workers.finish(tell))
+
+
+async def _append(
+    index: ThreadIndex, row: Row, changes: Mapping[str, Any], recorder: RolloutRecorder | None
+) -> Changed:
+    path = row["rollout_path"]
+    with home_written(index.home / path):
+        if recorder is None:
+            written = await index.database.workers.finish(
+                partial(append_meta, index.home, index.home / path, row["id"], changes)
+            )
+        else:
+            await recorder.amend(changes)
+            written = recorder.path
+    indexed = await reread_file(index, written.relative_to(index.home).as_posix(), before=path)
+    return Changed(row["id"], indexed)
+
+
+async def _set_facts(index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]) -> None:
+    database = index.database
+    async with database.write_facts() as connection:
+        known: Sequence[Fact] = await facts_about(connection, [thread_id])
+        # Newer than what it replaces, even if the clock was set back.
+        now = max(now_ms(), *(fact.set_at_ms + 1 for fact in known), 0)
+        facts = [Fact(thread_id, key, value or "", now) for key, value in values.items()]
+        append_facts(database.path, facts)
+        await put_facts(connection, facts)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

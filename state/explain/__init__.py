@@ -1,0 +1,1 @@
+"""Why a thread is listed or not."""

@@ -1,0 +1,162 @@
+"""One thread as its files are now, whether or not the index has read them so."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollout.files.layout import precedence
+from rollout.files.scan import FoundFile
+from rollout.metadata.extract import Extracted, Unusable, extract_file
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.session_index import Named
+from state.db.schema import rollout_files, threads
+from state.explain.reasons import BOTH, HERE, Picker, Reason
+from state.explain.resolve import NO_THREAD, id_in_name
+from state.query.listing import Row
+from state.sync.ledger import Changes
+from state.sync.openings import begin_elsewhere, opening_steps
+from state.sync.thread_rows import thread_row
+from state.thread_index import ThreadIndex
+from state.userdata.store import (
+    Fact,
+    chosen_names,
+    facts_about,
+    newer_names,
+    overrides_of,
+    told_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What all steps of an explanation need."""
+
+    index: ThreadIndex
+    changes: Changes
+    names: Mapping[str, Named]
+    """Those of ``session_index.jsonl``."""
+    database: Path
+    picker: Picker
+
+
+@dataclass(slots=True)
+class CurrentThread:
+    """One thread as its files are now."""
+
+    id: str
+    row: Row | None
+    """The row that a list would show; None if no file of it can be read."""
+    paths: list[str]
+    """Its readable files."""
+    notes: list[Reason]
+    gone: list[str]
+    """Files that the index has and the disk has not."""
+
+
+async def read_thread(known: Known, thread_id: str, asked: str | None) -> CurrentThread:
+    """The thread by its row where that is in step, else by its files, which are then read."""
+    index, changes = known.index, known.changes
+    entries, row, facts = await _stored(index, thread_id)
+    gone = [path for path in entries if path in set(changes.vanished)]
+    new = {
+        file.path: file
+        for file in changes.to_read
+        if file.path in (*entries, asked) or id_in_name(file.path) == thread_id
+    }
+    no_rollouts = {path: e["reason"] for path, e in entries.items() if e["bucket"] == "ignored"}
+    no_rollouts |= {f.path: f.ignored for f in changes.ignored if id_in_name(f.path) == thread_id}
+    paths = sorted({*entries, *new, *filter(None, [asked])} - {*gone, *no_rollouts})
+    notes = [_gone(path) for path in gone]
+    for path, file in new.items():
+        notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
+    if row is not None and not new and not gone:
+        told = Named(row["rollout_name"], row["rollout_name_ms"]) if row["rollout_name"] else None
+        name = _name(known, thread_id, facts, told)
+        unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
+        readable = [path for path in paths if path not in unreadable]
+        notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
+        return CurrentThread(thread_id, row | {"name": name}, readable, notes, gone)
+    outcomes = await index.database.workers.run(
+        lambda: [extract_file(index.home, path) for path in paths]
+    )
+    held = [o for o in outcomes if isinstance(o, Extracted) and o.facts.id == thread_id]
+    if not held:
+        notes += [unreadable_file(file) for file in outcomes if isinstance(file, Unusable)]
+        notes += [
+            Reason("ignored", BOTH, True, f"it is no rollout: {why}", path)
+            for path, why in no_rollouts.items()
+        ]
+        return CurrentThread(thread_id, None, [], notes, gone)
+    own = max(held, key=lambda file: precedence(file.path, file.size, thread_id))
+    if own.first_bad:
+        bad = own.first_bad
+        notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
+    overrides = overrides_of(facts).get(thread_id)
+    name = _name(known, thread_id, facts, told_name(own.facts))
+    row = thread_row(own, name, known.picker.provider, overrides)
+    if row["fold_flags"] & BEGINS_ELSEWHERE:
+        begin_elsewhere(row, await index.database.run(opening_steps(thread_id, row)))
+    return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
+
+
+def _name(known: Known, thread_id: str, facts: Sequence[Fact], told: Named | None) -> str | None:
+    names = newer_names(known.names, {thread_id: told} if told else {})
+    return chosen_names(names, facts).get(thread_id)
+
+
+async def _stored(
+    index: ThreadIndex, thread_id: str
+) -> tuple[dict[str, dict[str, Any]], Row | None, list[Fact]]:
+    """Ledger entries by path, the unreadable ones too; the row; what users set."""
+    f = rollout_files.c
+    async with index.database.read() as connection:
+        unread = f.bucket.in_(NO_THREAD) & sa.func.instr(f.path, thread_id)
+        entries = await connection.execute(
+            sa.select(rollout_files).where((f.thread_id == thread_id) | unread).order_by(f.path)
+        )
+        by_path = {entry.path: dict(entry._mapping) for entry in entries}
+        rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
+        row = rows.one_or_none()
+        facts = await facts_about(connection, [thread_id])
+    return by_path, dict(row._mapping) if row else None, facts
+
+
+def _not_indexed(
+    file: FoundFile, entry: dict[str, Any] | None, moved_from: str | None
+) -> list[Reason]:
+    what = "is new to the index"
+    if moved_from:
+        what = f"was moved from {moved_from}"
+    elif entry:
+        if (entry["size_bytes"], entry["mtime_ns"], entry["inode"]) == tuple(file[1:4]):
+            return []  # tried again, or read by an older version: nothing new is in it
+        what = "has changed since the index read it"
+    evidence = f"the file {what}; it is told here as it is now, and list catches up by itself"
+    return [Reason("not_yet_indexed", HERE, False, evidence, file.path, None, "threadkeep sync")]
+
+
+def _gone(path: str) -> Reason:
+    evidence = "the index had a file of it there, which is gone"
+    return Reason("file_gone", HERE, False, evidence, path, None, "threadkeep sync")
+
+
+def _ledger_note(entry: dict[str, Any]) -> Reason:
+    place = entry["reason_offset"], entry["reason"]
+    if entry["bucket"] not in NO_THREAD:
+        return _bad_lines(entry["path"], entry["bad_lines"], *place)
+    code = "ignored" if entry["bucket"] == "ignored" else "unreadable"
+    evidence = f"there is another file, which gives no thread: {entry['reason']}"
+    return Reason(code, BOTH, False, evidence, entry["path"], entry["reason_offset"])
+
+
+def _bad_lines(path: str, count: int, offset: int | None, reason: str) -> Reason:
+    evidence = f"{count:,} of its lines could not be read, the first because: {reason}"
+    return Reason("damaged_lines", HERE, False, evidence, path, offset)
+
+
+def unreadable_file(file: Unusable) -> Reason:
+    evidence = f"no thread can be made of the file: {file.reason}"
+    return Reason("unreadable", BOTH, True, evidence, file.path, file.offset)

@@ -1,0 +1,229 @@
+"""Why a thread is listed or not, here and in the picker of Codex 0.169: every reason, with its
+evidence and what to do about it. Reads files and databases, and changes none of them."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rollout.files.layout import ROOTS, logical_path, parse_name
+from rollout.files.scan import stat_file
+from rollout.metadata.extract import Unusable, extract_file
+from state.codex.database import codex_database
+from state.db.schema import rollout_files
+from state.errors import AmbiguousThread, ThreadNotFound
+from state.explain.current import CurrentThread, Known, read_thread, unreadable_file
+from state.explain.mentions import CodexAnswer, ask_codex, mentions
+from state.explain.reasons import (
+    BOTH,
+    CODEX,
+    HERE,
+    Picker,
+    Reason,
+    list_command,
+    move_command,
+    reasons_by_database,
+    reasons_by_files,
+    reasons_here,
+    reasons_in_codex,
+)
+from state.explain.resolve import (
+    file_named,
+    id_in_name,
+    known_elsewhere,
+    path_with_id,
+    similar,
+    storable,
+)
+from state.sync.sync import load_context
+from state.sync.writer import role
+from state.thread_index import ThreadIndex, below
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The verdict on one thread, or on a file that holds none, with all reasons."""
+
+    thread_id: str | None
+    path: str | None
+    """The file that was asked for, else the thread's: relative to the home if below it."""
+    reasons: tuple[Reason, ...]
+    command: str | None = None
+    """The ``threadkeep list`` that shows the thread; None if none does."""
+    aside: str = ""
+    """What the file that was asked for is, when it is not the thread's own."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether ``threadkeep list`` shows the thread without an option."""
+        return not self._hiding(HERE)
+
+    @property
+    def listed_in_codex(self) -> bool:
+        """Whether Codex's picker shows it."""
+        return not self._hiding(CODEX)
+
+    @property
+    def verdict(self) -> str:
+        """Both answers in one line."""
+        here, codex = self._hiding(HERE), self._hiding(CODEX)
+        if not here:
+            answer = "Listed."
+        elif self.command:
+            answer = f"Not listed by default: {here} ({self.command} shows it)."
+        else:
+            answer = f"Not listed: {here}."
+        picker = f"not shown: {codex}" if codex else "shown"
+        return f"{self.aside}{answer} In Codex's picker: {picker}."
+
+    def _hiding(self, where: str) -> str:
+        """What keeps it out of the list there, in words."""
+        codes = dict.fromkeys(
+            reason.code for reason in self.reasons if reason.hides and reason.where in (where, BOTH)
+        )
+        return ", ".join(code.replace("_", " ") for code in codes)
+
+
+async def explain(
+    index: ThreadIndex, reference: str, *, cwd: str | None = None, sqlite_home: Path | None = None
+) -> Explanation:
+    """Why the thread or file that ``reference`` means is listed or not.
+
+    ``cwd`` is the folder that Codex's picker is opened in; None for all folders.
+    ``sqlite_home`` is what ``CODEX_SQLITE_HOME`` names.
+
+    Raises:
+        AmbiguousThread: the reference fits more than one thread.
+        ThreadNotFound: nothing is known by it; ``close`` are threads it may have meant.
+    """
+    home = index.home
+    changes = await index.pending()
+    context = await index.database.workers.run(partial(load_context, home))
+    picker = Picker(cwd, context.default_provider)
+    database = codex_database(home, sqlite_home)
+    known = Known(index, changes, context.names, database, picker)
+    path = file_named(home, reference)
+    reference = storable(reference)
+    ids = await index.resolve(reference)
+    if not ids and (named := id_in_name(reference)):
+        ids = await index.resolve(named)
+    if path is not None and (parse_name(Path(path).name) or not ids):
+        return await _explain_file(known, path)
+    folder = None if ids else below(home, reference)
+    if folder and (why := await _why_ignored(known, storable(folder))):
+        return _no_thread(folder, "ignored", f"it is no rollout: {why}")
+    ids = ids or await known_elsewhere(index, changes, known.names, database, reference)
+    if len(ids) > 1:
+        raise AmbiguousThread(reference, ids)
+    if not ids and (misnamed := await path_with_id(index, reference)):
+        return await _explain_file(known, misnamed)
+    if not ids:
+        raise ThreadNotFound(reference, await similar(index, reference))
+    return await _explain_thread(known, ids[0])
+
+
+async def _explain_file(known: Known, path: str) -> Explanation:
+    home = known.index.home
+    shown = storable(path)
+    ignored = await _why_ignored(known, shown)
+    inside = path.startswith(tuple(f"{root}/" for root in ROOTS))
+    if not ignored and not inside:
+        return await _explain_outside(known, path)
+    if ignored or ((found := stat_file(home, path)) and (ignored := found.ignored)):
+        return _no_thread(shown, "ignored", f"it is no rollout: {ignored}")
+    outcome = await known.index.database.workers.run(partial(extract_file, home, path))
+    if isinstance(outcome, Unusable):
+        return Explanation(None, path, (unreadable_file(outcome),))
+    return await _explain_thread(known, outcome.facts.id, path)
+
+
+async def _explain_outside(known: Known, path: str) -> Explanation:
+    home = known.index.home
+    evidence = f"the file lies neither below sessions nor below archived_sessions of {home}"
+    full = home / path  # absolute paths stay what they are
+    found = stat_file(home, path)
+    if found and found.ignored:
+        return _no_thread(path, "outside_home", f"{evidence}; it is {found.ignored}")
+    outcome = await known.index.database.workers.run(partial(extract_file, full.parent, full.name))
+    if isinstance(outcome, Unusable):
+        return _no_thread(path, "outside_home", f"{evidence}; {outcome.reason}")
+    evidence += f"; it holds thread {outcome.facts.id}"
+    reason = Reason("outside_home", BOTH, True, evidence, path, None, move_command(home, str(full)))
+    return Explanation(None, path, (reason,))
+
+
+def _no_thread(path: str, code: str, evidence: str) -> Explanation:
+    return Explanation(None, path, (Reason(code, BOTH, True, evidence, path),))
+
+
+async def _why_ignored(known: Known, path: str) -> str | None:
+    """Why what lies below the rollout folders is no rollout; None if nothing says that it is not.
+    It may be anything: a pipe, a link that leads nowhere, a folder that cannot be looked at."""
+    for file in known.changes.ignored:
+        if file.path == path:
+            return file.ignored
+    c = rollout_files.c
+    found = sa.select(c.reason).where(c.path == path, c.bucket == "ignored")
+    async with known.index.database.read() as connection:
+        return await connection.scalar(found)
+
+
+async def _explain_thread(known: Known, thread_id: str, asked: str | None = None) -> Explanation:
+    home = known.index.home
+    thread = await read_thread(known, thread_id, asked)
+    answer = await known.index.database.workers.run(partial(ask_codex, known.database, thread_id))
+    if thread.row is None:
+        reasons = thread.notes
+        if not any(reason.hides for reason in reasons):
+            reasons = [await _missing(known, thread, answer), *reasons]
+        return Explanation(thread_id, asked or reasons[0].path, tuple(reasons))
+    own = str(thread.row["rollout_path"])
+    hidden = await known.index.database.workers.run(
+        partial(_hidden_files, home, thread, known.picker)
+    )
+    shown = {path for path, found in hidden.items() if not found}
+    others = {path: role(path, own) for path in thread.paths if path != own}
+    main = own if own in hidden else logical_path(own)
+    reasons = [
+        *reasons_here(thread.row),
+        *([] if shown else hidden[main]),
+        *thread.notes,
+        *reasons_by_files(home, own, others, shown),
+        *reasons_by_database(home, answer, thread.row, thread.paths),
+    ]
+    aside = ""
+    named = id_in_name(asked or own)
+    if named not in (thread_id, None):
+        evidence = f"the file is named after thread {named} and holds thread {thread_id}"
+        reasons.append(Reason("other_thread", BOTH, False, evidence, asked or own))
+    if asked in others:
+        what = "stale segment" if others[asked] == "segment" else "duplicate"
+        aside = f"A {what} of thread {thread_id}: "
+    return Explanation(thread_id, asked or own, tuple(reasons), list_command(thread.row), aside)
+
+
+def _hidden_files(home: Path, thread: CurrentThread, picker: Picker) -> dict[str, list[Reason]]:
+    """What keeps each file out of Codex's picker. A compressed one beside its plain form does
+    not count (rollout-format §1.3)."""
+    plain = set(thread.paths)
+    return {
+        path: reasons_in_codex(home, path, thread.id, picker)
+        for path in thread.paths
+        if path == logical_path(path) or logical_path(path) not in plain
+    }
+
+
+async def _missing(known: Known, thread: CurrentThread, answer: CodexAnswer | None) -> Reason:
+    """A thread that others know of, and of which there is no file."""
+    async with known.index.database.read() as connection:
+        said = (await mentions(connection, known.names, thread.id)).get(thread.id, [])
+    said += [f"the index had it in {path}" for path in thread.gone]
+    path = thread.gone[0] if thread.gone else None
+    for row in answer.rows if answer else ():
+        said.append(f"Codex's own database has it in {row.rollout_path}")
+        path = path or below(known.index.home, row.rollout_path) or row.rollout_path
+    evidence = f"there is no file of it in the home, but {'; '.join(said)}"
+    mend = "threadkeep codex-check" if answer and answer.rows else None
+    mend = mend or ("threadkeep sync" if thread.gone else None)
+    return Reason("file_missing", BOTH, True, evidence, path, None, mend)

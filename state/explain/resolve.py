@@ -1,0 +1,109 @@
+"""What a reference means that need not be a thread of the index: a file, or an id that only
+others know of."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path, parse_name, parse_uuid
+from rollout.metadata.session_index import Named
+from state.db.schema import rollout_files, threads
+from state.explain.mentions import ask_codex, mentions
+from state.query.listing import folded
+from state.sync.ledger import Changes
+from state.thread_index import ThreadIndex, below, from_here
+
+NO_THREAD: Final = ("unreadable", "ignored")
+"""Buckets of files that hold no thread."""
+_MOST_SIMILAR: Final = 5
+_MOST_DIFFERING: Final = 2
+_SHORTEST_PREFIX: Final = 4
+_SHORTEST_TEXT: Final = 3
+
+
+def storable(text: str) -> str:
+    """``text`` as the index would hold it: bytes of a name that are no UTF-8 are replaced."""
+    return os.fsencode(text).decode(errors="replace")
+
+
+def file_named(home: Path, reference: str) -> str | None:
+    """The file that is there under a path: relative to the home if it is below it, or a link
+    leads there."""
+    for base in (str(from_here(reference)), f"{home}/{reference}"):
+        for path in (base, logical_path(base), base + COMPRESSED_SUFFIX):
+            if os.path.lexists(path) and (parse_name(Path(path).name) or os.path.isfile(path)):
+                return below(home, path) or _where_links_lead(home, path) or path
+    return None
+
+
+def _where_links_lead(home: Path, path: str) -> str | None:
+    real = os.path.realpath(path)
+    for root in ROOTS:  # which may be links themselves, to another drive
+        folder = os.path.realpath(home / root)
+        if real.startswith(f"{folder}/"):
+            return root + real[len(folder) :]
+    return None
+
+
+async def known_elsewhere(
+    index: ThreadIndex, changes: Changes, names: Mapping[str, Named], database: Path, reference: str
+) -> list[str]:
+    """Threads without a row that go by the reference: new files, Codex's database, mentions."""
+    name = parse_name(reference.rsplit("/", 1)[-1])
+    exact = parse_uuid(reference) or (name.thread_id if name else None)
+    prefix = exact or reference.lower()
+    ids = {id_ for id_, named in names.items() if named.name == reference}
+    letters = set(prefix) <= set("0123456789abcdef-")
+    if not ids and letters and len(prefix) >= _SHORTEST_PREFIX:
+        c = rollout_files.c
+        unread = sa.select(c.path).where(c.bucket.in_(NO_THREAD))
+        async with index.database.read() as connection:
+            ids |= set(await mentions(connection, names, prefix))
+            paths = list(await connection.scalars(unread))
+        paths += [file.path for file in (*changes.to_read, *changes.ignored)]
+        ids |= {id_ for id_ in map(id_in_name, paths) if id_ and id_.startswith(prefix)}
+        answer = await index.database.workers.run(partial(ask_codex, database, prefix))
+        ids |= {row.id for row in answer.rows} if answer else set()
+    return sorted(ids)
+
+
+async def path_with_id(index: ThreadIndex, reference: str) -> str | None:
+    """A file that has an id in its name but holds another thread."""
+    thread_id, c = parse_uuid(reference), rollout_files.c
+    if thread_id is None:
+        return None
+    async with index.database.read() as connection:
+        held = sa.func.instr(c.path, thread_id) & c.thread_id.is_not(None)
+        return await connection.scalar(sa.select(c.path).where(held).limit(1))
+
+
+async def similar(index: ThreadIndex, reference: str) -> list[str]:
+    """Threads that the reference may have meant: its text in their title, an id mistyped."""
+    if len(reference.strip()) < _SHORTEST_TEXT:
+        return []
+    c = threads.c
+    held = sa.func.instr(c.search_text, folded(reference))
+    async with index.database.read() as connection:
+        titled = await connection.scalars(
+            sa.select(c.id).where(held).order_by(c.updated_at_ms.desc()).limit(_MOST_SIMILAR)
+        )
+        found = list(titled)
+        if not found and parse_uuid(reference):
+            text = reference.lower()
+            ids = await connection.scalars(sa.select(c.id).order_by(c.id))
+            found = [id_ for id_ in ids if _differing(id_, text) <= _MOST_DIFFERING]
+    return found[:_MOST_SIMILAR]
+
+
+def _differing(one: str, other: str) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=False))
+
+
+def id_in_name(path: str) -> str | None:
+    """The thread id in the name of a rollout file."""
+    name = parse_name(path.rsplit("/", 1)[-1])
+    return name.thread_id if name else None

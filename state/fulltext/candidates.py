@@ -1,0 +1,97 @@
+"""Which threads may hold what is looked for, by their trigrams, and in the order of a list."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+from rollout.search.terms import Term
+from state.query.cursor import Cursor
+from state.query.listing import LARGEST_PAGE, Query, Steps, key_steps
+
+CHUNK: Final = 32
+"""At most so many threads are looked into at once."""
+_FEW: Final = 500
+"""Rows that are looked up one by one; of more, the list is walked in its order."""
+_READ_US: Final = 100.0
+_FETCH_US: Final = 1.5
+"""What reading a thread costs, and fetching a candidate, in microseconds (measured)."""
+_USUAL_HITS: Final = 25
+
+
+def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
+    """The rows of threads that may hold all terms; None if that may be almost any."""
+    docs = (yield ("SELECT max(doc_id) FROM said_docs", []))[0][0] or 0
+    rows: set[int] | None = None
+    counted: list[tuple[int, str]] = []
+    for term in terms:
+        match = match_of(term)
+        if match:
+            answer = yield (
+                "SELECT count(*) FROM said_trigrams WHERE said_trigrams MATCH ?",
+                [match],
+            )
+            counted.append((answer[0][0], match))
+    # How many of the threads that are walked by match, if terms have nothing to do with each other.
+    # In whole numbers: the share of many terms is too small for others.
+    matching = math.prod(max(count, 1) for count, _ in counted)
+    among = max(docs, 1) ** len(counted)
+    for count, match in sorted(counted):
+        walked = min(_USUAL_HITS * among // matching, docs if rows is None else len(rows))
+        if count * _FETCH_US > walked * _READ_US:
+            break
+        matching //= max(count, 1)
+        among //= max(docs, 1)
+        holding = yield (
+            "SELECT row_id FROM said_docs WHERE doc_id IN"
+            " (SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH ?)",
+            [match],
+        )
+        held = {row_id for (row_id,) in holding}
+        rows = held if rows is None else rows & held
+    return rows
+
+
+def match_of(term: Term) -> str:
+    """An FTS5 expression that is true wherever a term occurs; empty if there is none."""
+    pieces = (piece.replace('"', '""') for piece in term.trigrams())
+    return " AND ".join(f'"{piece}"' for piece in pieces)
+
+
+class Walk:
+    """Walks the threads that may match in the order of the list."""
+
+    def __init__(self, query: Query, place: Cursor | None, rows: set[int] | None) -> None:
+        self._query = query
+        self._place = place
+        self._rows = rows
+        self._few = sorted(rows) if rows is not None and len(rows) <= _FEW else None
+        self._ahead: list[tuple[int, str, int]] = []
+        self._done = False
+
+    def more(self, count: int) -> Steps[list[tuple[int, str, int]]]:
+        """The next few as (sort key, id, row); none at the end."""
+        while not self._ahead and not self._done:
+            size = _FEW if self._few is not None else LARGEST_PAGE
+            keys = yield from key_steps(self._query, self._place, size, self._few)
+            self._done = len(keys) < size
+            if not keys:
+                break
+            key_ms, id_ = keys[-1]
+            query = self._query
+            self._place = Cursor(query.sort_key, query.descending, "", key_ms, id_)
+            ids = orjson.dumps([id_ for _, id_ in keys]).decode()
+            found = yield (
+                "SELECT id, row_id FROM threads WHERE id IN (SELECT value FROM json_each(?))",
+                [ids],
+            )
+            row_ids = dict(found)
+            self._ahead = [
+                (key, id_, row_ids[id_])
+                for key, id_ in keys
+                if id_ in row_ids and (self._rows is None or row_ids[id_] in self._rows)
+            ]
+        size = min(CHUNK, count + 2)
+        chunk, self._ahead = self._ahead[:size], self._ahead[size:]
+        return chunk

@@ -1,0 +1,240 @@
+"""Fill the full-text search: a leased, fenced, resumable job, after the metadata.
+
+Triggers note each thread that is new or changed in ``said_pending``. The job reads what was said in
+these threads, those used last first, and stores it in batches, each one transaction that the fence
+guards; what was stored is pending no more. A thread that only grew is read from where that ended.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
+from rollout.search.extract import Earlier
+from state.db.schema import said_docs, said_pending, said_state, said_threads, threads
+from state.errors import LeaseHeld, LeaseLost
+from state.fulltext.store import VERSION, earlier_readings, store_said
+from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row
+from state.jobs.pool import POOL_FROM_FILES, worker_pool
+from state.leased import run_leased
+from state.rollout_locator import finder
+from state.sync.sync import Counts, Report, now_ms
+from state.thread_index import ThreadIndex
+
+BATCH_THREADS: Final = 200
+"""Threads in one transaction."""
+_TASK_THREADS: Final = 50
+_BATCHES_AHEAD: Final = 2
+_POOL_FROM_BYTES: Final = 32 * 2**20
+"""So much is read in other processes: in this one it would hold up whoever asks a server."""
+_WASTE: Final = 10_000
+"""So many documents that count no more are worth a rebuild, if they are as many as the others."""
+
+
+_OUTDATED: Final = sa.select(said_threads.c.row_id).where(
+    said_threads.c.version != VERSION,
+    said_threads.c.row_id.not_in(sa.select(said_pending.c.row_id)),
+)
+"""Threads whose documents an earlier version of this program made."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidStatus:
+    """How far the full-text search is."""
+
+    status: str
+    threads: int
+    """Of which everything is known that was said."""
+    pending: int
+    docs: int
+
+
+async def said_status(index: ThreadIndex) -> SaidStatus:
+    """How far the full-text search is."""
+    async with index.database.read() as connection:
+        job = await job_row(connection, said_state)
+        counts = [
+            await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for table in (said_threads, said_pending, said_docs)
+        ]
+    return SaidStatus(job.status, *counts)
+
+
+async def fill_said(
+    index: ThreadIndex,
+    report: Report | None = None,
+    *,
+    lease_s: float = DEFAULT_LEASE_S,
+    batch_threads: int = BATCH_THREADS,
+    afresh: bool = False,
+) -> Counts:
+    """Run the job to its end, from wherever the last worker left it, or ``afresh``.
+
+    Raises:
+        LeaseHeld: another worker is at it.
+        LeaseLost: another worker took the job over.
+    """
+    async with index.database.read() as connection:
+        count = await connection.scalar(sa.select(sa.func.count()).select_from(said_pending))
+        outdated = await connection.scalar(_OUTDATED.limit(1))
+        job = await job_row(connection, said_state)
+    if not count and outdated is None and job.status == "complete" and not afresh:
+        return Counts()
+
+    def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
+        return _Job(index, lease, batch_threads, report).run(afresh=afresh)
+
+    return await run_leased(index.database, work, lease_s=lease_s, job=said_state)
+
+
+async def caught_up_said(
+    index: ThreadIndex, report: Report | None = None, *, afresh: bool = False
+) -> bool:
+    """Have the search know everything: False if another worker is at it, which may take long."""
+    with suppress(LeaseHeld, LeaseLost):
+        await fill_said(index, report, afresh=afresh)
+        return True
+    return False
+
+
+class _Job:
+    def __init__(
+        self, index: ThreadIndex, lease: Lease, batch_threads: int, report: Report | None
+    ) -> None:
+        self._index = index
+        self._lease = lease
+        self._batch_threads = batch_threads
+        self._report = report
+        self._counts = Counts()
+        self._pool: Executor | None = None
+
+    async def run(self, *, afresh: bool) -> Counts:
+        done: set[tuple[Any, ...]] = set()
+        try:
+            async with self._index.database.write() as connection:
+                await self._lease.renew(connection, now_ms())
+                if afresh or await _is_wasteful(connection):
+                    await _forget(connection)
+                await connection.execute(sa.insert(said_pending).from_select(["row_id"], _OUTDATED))
+            # What is changed meanwhile is pending again; what stays so unchanged is left to others.
+            while wanted := [each for each in await self._pending() if each not in done]:
+                done.update(wanted)
+                self._counts.to_read += len(wanted)
+                if self._pool is None and len(wanted) >= POOL_FROM_FILES:
+                    self._pool = worker_pool()
+                await self._read(wanted)
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+        async with self._index.database.write() as connection:
+            await self._lease.release(connection, now_ms(), complete=True)
+        return self._counts
+
+    async def _pending(self) -> list[Thread]:
+        c = threads.c
+        preview = sa.case((c.preview == "", c.fallback_preview), else_=c.preview)
+        asked = (
+            sa.select(
+                c.row_id,
+                c.rollout_path,
+                c.size_bytes,
+                c.mtime_ns,
+                c.inode,
+                c.name,
+                c.title,
+                preview,
+            )
+            .join(said_pending, said_pending.c.row_id == c.row_id)
+            .order_by(c.updated_at_ms.desc())
+        )
+        async with self._index.database.read() as connection:
+            return [Thread(*row[:5], head_of(*row[5:])) for row in await connection.execute(asked)]
+
+    async def _read(self, wanted: Sequence[Thread]) -> None:
+        size = self._batch_threads
+        batches = [wanted[start : start + size] for start in range(0, len(wanted), size)]
+        under_way: list[asyncio.Task[list[Documents]]] = []
+        try:
+            for number, batch in enumerate(batches):
+                while len(under_way) <= _BATCHES_AHEAD and number + len(under_way) < len(batches):
+                    ahead = batches[number + len(under_way)]
+                    under_way.append(asyncio.create_task(self._documents(ahead)))
+                read = await under_way.pop(0)
+                async with self._index.database.write() as connection:
+                    await store_said(connection, read)
+                    self._counts.read += len(batch)
+                    self._counts.bytes_read += sum(thread.size for thread in batch)
+                    await self._checkpoint(connection)
+                if self._report:
+                    self._report(self._counts)
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _checkpoint(self, connection: AsyncConnection) -> None:
+        """The fence's guard of a batch, at its end: if it fails, all of the batch is undone."""
+        counts = {
+            "threads_total": self._counts.to_read,
+            "threads_done": self._counts.read,
+        }
+        await self._lease.renew(connection, now_ms(), counts)
+
+    async def _documents(self, batch: Sequence[Thread]) -> list[Documents]:
+        async with self._index.database.read() as connection:
+            earlier = await earlier_readings(connection, batch)
+        items = [(thread, earlier.get(thread.row_id)) for thread in batch]
+        home = str(self._index.home)
+        loop = asyncio.get_running_loop()
+        news = sum(thread.size - (before.end_offset if before else 0) for thread, before in items)
+        if self._pool is None and news >= _POOL_FROM_BYTES:
+            self._pool = worker_pool()
+        if self._pool is None:
+            found = await self._index.database.workers.run(partial(read_many, home, items))
+        else:
+            parts = [
+                loop.run_in_executor(
+                    self._pool, read_many, home, items[start : start + _TASK_THREADS]
+                )
+                for start in range(0, len(items), _TASK_THREADS)
+            ]
+            found = [each for part in await asyncio.gather(*parts) for each in part]
+        return [
+            each if isinstance(each, Documents) else await self._with_base(*each) for each in found
+        ]
+
+    async def _with_base(self, thread: Thread, earlier: Earlier | None) -> Documents:
+        find = finder(self._index)
+        return await self._index.database.workers.run(
+            partial(read_documents, self._index.home, thread, earlier, find)
+        )
+
+
+async def _is_wasteful(connection: AsyncConnection) -> bool:
+    """Whether most of what the index holds counts no more."""
+    live = await connection.scalar(sa.select(sa.func.count()).select_from(said_docs)) or 0
+    given = await connection.exec_driver_sql(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
+    )
+    waste: int = (given.scalar() or 0) - live
+    return waste >= max(live, _WASTE)
+
+
+async def _forget(connection: AsyncConnection) -> None:
+    """Have everything that was said read again, in the transaction of whoever has the lease."""
+    await connection.execute(sa.delete(said_docs))
+    await connection.execute(sa.delete(said_threads))
+    await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'said_docs'")
+    await connection.exec_driver_sql(
+        "INSERT INTO said_trigrams (said_trigrams) VALUES ('delete-all')"
+    )
+    known = sa.select(said_pending.c.row_id)
+    missing = sa.select(threads.c.row_id).where(threads.c.row_id.not_in(known))
+    await connection.execute(sa.insert(said_pending).from_select(["row_id"], missing))

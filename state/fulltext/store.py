@@ -1,0 +1,165 @@
+"""What was said, in the index: documents of some text each, and where their messages are.
+
+A document's trigrams are in ``said_trigrams`` under its number; ``said_docs`` says which messages
+it is made of. FTS5 tables without content forget nothing in SQLite 3.40: a document that is gone
+from ``said_docs`` does not count, and its trigrams go with the next rebuild.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.search.documents import Documents, Thread, words_of
+from rollout.search.extract import Earlier
+from state.db.schema import said_docs, said_pending, said_threads, threads
+from state.sync import thread_rows as rows
+
+VERSION: Final = 6
+"""Of the rules by which documents are made; those of another one are made afresh."""
+
+
+async def earlier_readings(
+    connection: AsyncConnection, threads: Sequence[Thread]
+) -> dict[int, Earlier]:
+    """How far threads were read before, by row, where reading may go on: not where the rows are
+    not as they were written."""
+    ids = [thread.row_id for thread in threads]
+    heads = {thread.row_id: (thread.head, thread.path) for thread in threads}
+    keys: dict[int, set[int]] = {}
+    c = said_docs.c
+    for row_id, data in await connection.execute(
+        sa.select(c.row_id, c.item_keys).where(
+            rows.among(c.row_id, ids), sa.func.length(c.item_keys) > 0
+        )
+    ):
+        try:
+            keys.setdefault(row_id, set()).update(words_of(data))
+        except ValueError:
+            heads.pop(row_id, None)
+    found: dict[int, Earlier] = {}
+    asked = sa.select(said_threads).where(rows.among(said_threads.c.row_id, ids))
+    for row in await connection.execute(asked):
+        if row.row_id not in heads:
+            continue
+        try:
+            files, digest = tuple(orjson.loads(row.files)), int(row.digest, 16)
+        except ValueError:
+            continue
+        head, path = heads[row.row_id]
+        # Another name, or a file that was moved: what little is read anew is not worth a rule.
+        if (
+            row.guard
+            and row.version == VERSION
+            and row.called == _digest(head)
+            and files[-1] == path
+        ):
+            known = frozenset(keys.get(row.row_id, ()))
+            ends = row.end_offset, row.guard, row.highest
+            found[row.row_id] = Earlier(row.inode, row.mode, files, *ends, known, digest)
+    return found
+
+
+async def store_said(connection: AsyncConnection, read: Sequence[Documents]) -> None:
+    """Store what was said in threads, in the caller's transaction. Threads that were changed or
+    dropped since their rows were read stay pending, or are left out."""
+    c = threads.c
+    ids = [each.thread.row_id for each in read]
+    asked = sa.select(c.row_id, c.rollout_path, c.size_bytes, c.mtime_ns, c.inode).where(
+        rows.among(c.row_id, ids)
+    )
+    now = {row[0]: tuple(row) for row in await connection.execute(asked)}
+    read = [each for each in read if each.thread.row_id in now]
+    afresh = [each.thread.row_id for each in read if not _added(each)]
+    await connection.execute(sa.delete(said_docs).where(rows.among(said_docs.c.row_id, afresh)))
+    last = await connection.exec_driver_sql(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
+    )
+    number = last.scalar() or 0
+    texts: list[tuple[int, str]] = []
+    places: list[dict[str, Any]] = []
+    for each in read:
+        for doc in each.docs:
+            number += 1
+            texts.append((number, doc.letters))
+            places.append(
+                {
+                    "doc_id": number,
+                    "row_id": each.thread.row_id,
+                    "places": doc.places,
+                    "item_keys": doc.keys,
+                }
+            )
+    if texts:
+        await connection.exec_driver_sql(
+            "INSERT INTO said_trigrams (rowid, letters) VALUES (?, ?)", texts
+        )
+        await rows.execute_many(connection, _INSERT_DOC, places)
+    states = [_state(each) for each in read]
+    for added in (False, True):
+        some = [state for state, each in zip(states, read, strict=True) if _added(each) == added]
+        if some:
+            await rows.execute_many(connection, _GO_ON if added else _UPSERT_THREAD, some)
+    settled = [
+        each.thread.row_id for each in read if tuple(each.thread[:5]) == now[each.thread.row_id]
+    ]
+    await connection.execute(
+        sa.delete(said_pending).where(rows.among(said_pending.c.row_id, settled))
+    )
+
+
+_INSERT_DOC: Final = insert(said_docs).values({column.name: None for column in said_docs.c})
+_THREAD: Final = insert(said_threads).values({column.name: None for column in said_threads.c})
+_UPSERT_THREAD: Final = _THREAD.on_conflict_do_update(
+    index_elements=[said_threads.c.row_id],
+    set_={
+        column.name: _THREAD.excluded[column.name]
+        for column in said_threads.c
+        if column.name != "row_id"
+    },
+)
+
+
+_GO_ON: Final = _THREAD.on_conflict_do_update(
+    index_elements=[said_threads.c.row_id],
+    set_={
+        column.name: _THREAD.excluded[column.name]
+        for column in said_threads.c
+        if column.name not in ("row_id", "head")
+    },
+)
+"""Where messages were added, what else the thread is called has not changed."""
+
+
+def hex_of(digest: int) -> str:
+    """A digest of messages as the index has it."""
+    return f"{digest:032x}"
+
+
+def _added(each: Documents) -> bool:
+    return each.spoken is not None and each.spoken.added
+
+
+def _digest(head: str) -> str:
+    return blake2b(head.encode(), digest_size=8).hexdigest()
+
+
+def _state(each: Documents) -> dict[str, Any]:
+    thread, said = each.thread, each.spoken
+    state: dict[str, Any] = {"row_id": thread.row_id, "head": each.head, "version": VERSION}
+    state |= {"called": _digest(thread.head), "digest": hex_of(each.digest)}
+    if said is None:
+        nothing = {"inode": thread.inode, "end_offset": 0, "guard": "", "highest": -1}
+        return state | nothing | {"files": orjson.dumps([thread.path]).decode(), "mode": ""}
+    return state | {
+        "files": orjson.dumps(said.files).decode(),
+        "mode": said.mode,
+        "inode": said.inode,
+        "end_offset": said.end_offset,
+        "guard": said.guard,
+        "highest": said.highest,
+    }

@@ -1,0 +1,1 @@
+"""Leases, progress and workers: what every job runs on."""

@@ -1,0 +1,1 @@
+"""Lists, cursors, facets, references to threads and reads of one process."""

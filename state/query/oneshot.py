@@ -1,0 +1,116 @@
+"""The quick path of one-shot reads: standard library only, and it never writes.
+
+Importing SQLAlchemy alone takes longer than a whole list may. So a command first asks here: if
+the index is current and a scan finds nothing new, the answer comes from a plain connection, by
+the same queries as everywhere. Otherwise there is no reader, and the command takes the long way.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from rollout.files.scan import check_home, scan_home, stat_file
+from state.db.location import (
+    INPUTS_KEY,
+    JOURNAL_KEY,
+    NO_JOURNAL,
+    home_inputs,
+    journal_state,
+    moves_under_way,
+)
+from state.errors import SQLITE_ERRORS
+from state.query.listing import (
+    Hidden,
+    Page,
+    Query,
+    any_steps,
+    hidden_steps,
+    page_steps,
+    run,
+    short_id_steps,
+)
+from state.revision import HEAD
+from state.sync.ledger import LEDGER_SQL, compare
+
+
+class Reader:
+    """Reads an index that needs no catching up. Make one with :meth:`opened`."""
+
+    def __init__(self, connection: sqlite3.Connection, home: Path, *, scanned: bool) -> None:
+        self._connection = connection
+        self._home = home
+        self._scanned = scanned
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, home: Path, index: Path, query: Query, *, scan: bool = True
+    ) -> Iterator["Reader | None"]:
+        """A reader of one state of the index; None if the index cannot answer as it stands.
+
+        With ``scan`` the files are compared with it first.
+
+        Raises:
+            HomeNotFound: there is no home.
+            InvalidCursor: the query's cursor is not one of this list.
+        """
+        check_home(home)
+        query.place()
+        if moves_under_way(index):
+            yield None  # the long way finishes what was cut off
+            return
+        try:
+            connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, timeout=1.0)
+        except SQLITE_ERRORS:
+            yield None  # the long way tells what is wrong, and mends it where it can
+            return
+        with closing(connection):
+            try:
+                connection.isolation_level = None
+                connection.execute("BEGIN")  # one state of the index for all that follows
+                usable = _is_usable(connection) and (
+                    not scan or _is_in_step(connection, home, index)
+                )
+            except SQLITE_ERRORS:
+                usable = False
+            yield cls(connection, home, scanned=scan) if usable else None
+
+    def page(self, query: Query) -> Page | None:
+        """The page; None if a file of it is not as the index has it."""
+        page = run(page_steps(query), self._connection)
+        if not self._scanned:
+            for row in page.rows:
+                file = stat_file(self._home, row["rollout_path"])
+                known = (row["size_bytes"], row["mtime_ns"], row["inode"])
+                if file is None or (file.size, file.mtime_ns, file.inode) != known:
+                    return None
+        return page
+
+    def hidden(self, query: Query) -> Hidden:
+        """What the defaults keep out of the list."""
+        return run(hidden_steps(query), self._connection)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all, whatever is asked for."""
+        return not run(any_steps(), self._connection)
+
+    def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
+        """For each id the shortest prefix that only it has."""
+        return run(short_id_steps(ids), self._connection)
+
+
+def _is_usable(connection: sqlite3.Connection) -> bool:
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    status = connection.execute("SELECT status FROM backfill_state").fetchone()
+    return bool(revision == (HEAD,) and status == ("complete",))
+
+
+def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool:
+    held = dict(connection.execute("SELECT key, value FROM index_meta"))
+    if held.get(INPUTS_KEY) != home_inputs(home):
+        return False
+    if held.get(JOURNAL_KEY, NO_JOURNAL) != journal_state(index):
+        return False
+    ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
+    return not compare(scan_home(home), ledger)

@@ -1,0 +1,88 @@
+"""A row in the shape of the app-server's ``Thread`` (state-and-service §5.2)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout.files.layout import logical_path
+from rollout.schema.session_source import api_source
+from state.query.listing import Row
+
+if TYPE_CHECKING:
+    from state.watch.changes import Change
+
+
+def display_name(row: Row) -> str | None:
+    """The name that clients show, by the one rule used everywhere (rollout-format §17.3).
+
+    What the user set; for a legacy thread else its title, where that is not simply the first
+    message (a first message that is only a picture).
+    """
+    if row["name"] is not None:
+        return str(row["name"])
+    title = row["title"]
+    if row["history_mode"] == "legacy" and title and title != row["first_user_message"]:
+        return str(title)
+    return None
+
+
+def display_text(row: Row) -> str:
+    """What a list shows for a thread: its preview, or what stands in for it."""
+    return str(row["preview"] or row["fallback_preview"])
+
+
+def change_json(change: "Change") -> dict[str, Any]:
+    """A change of a thread; its times are in milliseconds."""
+    seen = change.seen
+    return {
+        "kind": change.kind,
+        "id": change.thread_id,
+        "name": seen.name,
+        "archived": bool(seen.archived),
+        "updatedAt": seen.updated_at_ms,
+        "sizeBytes": seen.size_bytes,
+    }
+
+
+def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, Any]:
+    """The app-server's ``Thread`` for a row. Times are whole seconds; the path is absolute
+    and logical: ``.jsonl`` even where the file is compressed (rollout-format §1.5)."""
+    git = {
+        "sha": row["git_sha"],
+        "branch": row["git_branch"],
+        "originUrl": row["git_origin_url"],
+    }
+    return {
+        "id": row["id"],
+        "environments": None,
+        "extra": None,
+        "sessionId": row["session_id"] or row["id"],
+        "forkedFromId": row["forked_from_id"],
+        "attachedToThreadId": row["attached_thread_parent_id"],
+        "parentThreadId": row["parent_thread_id"],
+        "preview": display_text(row),
+        "ephemeral": False,
+        "section": None,
+        "sectionEnteredAt": None,
+        "projectId": None,
+        "historyMode": row["history_mode"],
+        "modelProvider": row["model_provider"],
+        "model": row["model"],
+        "reasoningEffort": row["reasoning_effort"],
+        "createdAt": row["created_at_ms"] // 1000,
+        "updatedAt": row["updated_at_ms"] // 1000,
+        "recencyAt": row["recency_at_ms"] // 1000,
+        "status": {"type": status},
+        "path": f"{home}/{logical_path(row['rollout_path'])}",
+        "cwd": row["cwd"],
+        "cliVersion": row["cli_version"],
+        "originator": row["originator"],
+        "source": api_source(row["source"]),
+        "canAcceptDirectInput": None,
+        "threadSource": row["thread_source"],
+        "agentNickname": row["agent_nickname"],
+        "agentRole": row["agent_role"],
+        "gitInfo": git if any(git.values()) else None,
+        "name": display_name(row),
+        "daybreakEnabled": None,
+        "turns": [],
+    }

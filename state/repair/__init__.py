@@ -1,0 +1,1 @@
+"""Plans, repair, backups, recovery and reindex."""

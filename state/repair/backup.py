@@ -1,0 +1,94 @@
+"""Backups of an index beside it, and the way back to the newest one."""
+
+import glob
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from state.db.database import BUSY_TIMEOUT_S, open_database, room, translated
+from state.db.lock import locked
+from state.errors import IndexDamaged, NoBackup
+from state.repair.recovery import SIDECARS
+from state.repair.reindex import swap_in
+from state.sync.thread_rows import forget_inputs
+from state.userdata.store import put_facts, read_facts
+
+_KEPT_BACKUPS: Final = 3
+
+
+def back_up(index: Path, *, whole: bool = True) -> Path | None:
+    """Copy an index beside itself, by SQLite's backup: where the copy is; None if there is no
+    index. The newest few are kept.
+
+    ``whole`` has the copy checked.
+
+    Raises:
+        IndexDamaged: it is damaged.
+        IndexNotWritable: there is no room for the copy.
+    """
+    if not index.exists():
+        return None
+    # In UTC, to the microsecond: whoever backs up holds the write lock, so no two are equal.
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = index.with_name(f"{index.name}.backup-{stamp}")
+    unfinished = index.with_name(f"{index.name}.backup-unfinished")  # until it is whole
+    try:
+        _remove(unfinished)
+        with (
+            room(index, index.stat().st_size),
+            translated(index),
+            closing(sqlite3.connect(index, timeout=BUSY_TIMEOUT_S)) as source,
+            closing(sqlite3.connect(unfinished)) as copy,
+        ):
+            source.backup(copy)
+            # The copy must not need a -wal of its own.
+            copy.execute("PRAGMA journal_mode = DELETE")
+            told = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if whole and told != "ok":
+                raise IndexDamaged(index, str(told))
+        unfinished.chmod(0o600)
+        unfinished.rename(target)
+    except BaseException:
+        _remove(unfinished)
+        raise
+    for old in backups(index)[_KEPT_BACKUPS:]:
+        old.unlink()
+    return target
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", *SIDECARS):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
+
+
+def backups(index: Path) -> list[Path]:
+    """The backups of an index, the newest first."""
+    return sorted(index.parent.glob(f"{glob.escape(index.name)}.backup-*Z"), reverse=True)
+
+
+async def undo(index: Path) -> Path:
+    """Put the newest backup in the place of the index, in one SQLite transaction, and remove it.
+
+    What users set since stays set. Gives the path that the backup had.
+
+    Raises:
+        IndexDamaged: the backup is.
+        NoBackup: there is none.
+    """
+    found = backups(index)
+    if not found:
+        raise NoBackup(index)
+    async with locked(index):
+        with translated(found[0]):
+            with closing(sqlite3.connect(found[0])) as backup:
+                told = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if told != "ok":
+                raise IndexDamaged(found[0], str(told))
+            swap_in(found[0], index)
+        async with open_database(index) as database, database.write() as connection:
+            await put_facts(connection, read_facts(index))
+            await forget_inputs(connection)  # so that names are set anew
+        found[0].unlink()
+    return found[0]

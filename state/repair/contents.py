@@ -1,0 +1,110 @@
+"""Check what the index keeps of the messages and turns of threads against what the files say.
+
+Part of the deep check of :mod:`state.checks.verify`. Reading goes on where it ended as long as a
+sample of what was read is as it was (:mod:`rollout.jsonl.resume`); here every byte is read again.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from rollout.files.layout import best_file
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.search.documents import Messages, digests, read_digest
+from state.checks import database as dbcheck
+from state.checks.findings import ERROR, Finding, Kind
+from state.fulltext.store import VERSION, hex_of
+from state.jobs.pool import Extractor
+from state.jobs.workers import Workers
+from state.turns.checkpoint import fold_again
+from state.turns.store import has_rows_of, stored_outline
+
+REPAIR_DEEP: Final = "threadkeep repair --deep"
+KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}
+
+# What is pending, or was made by an earlier version, is read again before it is used.
+_KNOWN_SQL: Final = (
+    "SELECT s.digest FROM threads t JOIN said_threads s USING (row_id)"
+    " WHERE t.id = ? AND t.rollout_path = ? AND s.version = ?"
+    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+)
+_SHOWN_SQL: Final = "SELECT 1 FROM threads WHERE id = ? AND rollout_path = ?"
+
+
+class Contents:
+    """Compares the messages and turns that one state of the index has with those of the files."""
+
+    def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
+        self._connection = connection
+        self._home = home
+        self._files: list[tuple[str, int]] = []
+        self._workers = Workers(1)
+
+    async def compare(
+        self, extractor: Extractor, outcomes: Iterable[Extracted | Unusable]
+    ) -> AsyncIterator[Finding]:
+        """What is kept of the threads of some files, and is not what their files give."""
+        files = [file for file in outcomes if isinstance(file, Extracted)]
+        kept = {file.path: digest for file in files if (digest := self._digest(file))}
+        said = await self._messages(extractor, [*kept])
+        for file in files:
+            found = said.get(file.path)
+            unchanged = found and found.identity in (None, (file.size, file.mtime_ns, file.inode))
+            if found and unchanged and hex_of(found.digest) != kept[file.path]:
+                yield Finding(
+                    dbcheck.KINDS["search_index_differs"],
+                    "The full-text search has other messages of a thread than its files.",
+                    file.facts.id,
+                    file.path,
+                    mend=REPAIR_DEEP,
+                )
+            if not await self._has_turns(file):
+                yield Finding(
+                    KINDS["turns_differ"],
+                    "The turns that are kept of a thread are not those of its files.",
+                    file.facts.id,
+                    file.path,
+                )
+
+    def _digest(self, file: Extracted) -> str | None:
+        """Of the messages that the full-text search has of a thread; None if it has none for sure,
+        or if the thread is shown by another file."""
+        found = self._connection.execute(_KNOWN_SQL, [file.facts.id, file.path, VERSION]).fetchone()
+        return str(found[0]) if found else None
+
+    async def _messages(self, extractor: Extractor, paths: Sequence[str]) -> dict[str, Messages]:
+        found: dict[str, Messages] = {}
+        for read in await extractor.each(digests, paths):
+            if isinstance(read, str):
+                self._know_files()
+                read = await self._workers.run(partial(read_digest, self._home, read, self._find))
+            found[read.path] = read
+        return found
+
+    def _know_files(self) -> None:
+        if not self._files:
+            self._files = [*self._connection.execute(_FILES_SQL)]
+
+    def _find(self, rollout_id: str) -> Path | None:
+        best = best_file((file for file in self._files if rollout_id in file[0]), rollout_id)
+        return self._home / best if best else None
+
+    async def _has_turns(self, file: Extracted) -> bool:
+        """Whether the turns that are kept of a thread, if any, are those of its files."""
+        thread_id = file.facts.id
+        if self._connection.execute(_SHOWN_SQL, [thread_id, file.path]).fetchone() is None:
+            return True
+        stored = stored_outline(self._connection, thread_id, self._home)
+        if stored is None:
+            return True
+        known, seen, state = stored
+        try:
+            fold = await self._workers.run(partial(fold_again, known, seen))
+        except OSError:
+            return True  # it has gone meanwhile
+        return fold.dump() == state and has_rows_of(self._connection, thread_id, fold)
+
+
+_FILES_SQL: Final = "SELECT path, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"

@@ -1,0 +1,180 @@
+"""What users set, as text that can be kept, compared and merged: ``dump`` and ``restore``.
+
+A dump is a line that names the format and its version, and the facts in an order of their
+own, each a line as in the journal (:mod:`state.userdata.store`).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.jsonl.parse import BadLine, Line
+from rollout.jsonl.reader import LineReader, RolloutStream
+from state.db.database import Database, open_database
+from state.errors import BadDump, DumpTooNew, IndexDamaged
+from state.sync import thread_rows as rows
+from state.sync.sync import load_context
+from state.sync.writer import doubt_inputs
+from state.userdata.store import (
+    NAME,
+    Alias,
+    Fact,
+    Setting,
+    all_aliases,
+    all_facts,
+    append_facts,
+    chosen_names,
+    facts_about,
+    newer_names,
+    newest,
+    parse_setting,
+    put_facts,
+    read_facts,
+    setting_line,
+    told_names,
+)
+
+FORMAT: Final = "threadkeep-facts"
+VERSION: Final = 1
+BATCH_FACTS: Final = 200
+"""Facts in one transaction."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a restore came to, in facts."""
+
+    set: int = 0
+    equal: int = 0
+    """Of the same time as the one that is there, which stays."""
+    older: int = 0
+
+
+async def known_facts(path: Path) -> tuple[list[Setting], bool]:
+    """What users set, from the index at ``path`` as far as it can be read and from the journal
+    beside it; and whether the index is damaged. Makes no index.
+
+    Raises:
+        IndexTooNew: the index belongs to a newer threadkeep.
+    """
+    journal = read_facts(path)
+    if not path.exists():
+        return journal, False
+    try:
+        async with open_database(path) as database, database.read() as connection:
+            return [*await all_facts(connection), *journal], False
+    except IndexDamaged:
+        return journal, True
+
+
+def dump_lines(facts: Iterable[Setting]) -> Iterator[str]:
+    """A dump of ``facts``, of several about one subject the newest; lines without newlines."""
+    yield json.dumps({"format": FORMAT, "version": VERSION})
+    for _, setting in sorted(newest(facts).items()):
+        yield setting_line(setting)
+
+
+def read_dump(stream: RolloutStream) -> list[Setting]:
+    """The facts of a dump.
+
+    Raises:
+        BadDump: a line is no fact, or the dump does not begin as one.
+        DumpTooNew: a newer threadkeep made it.
+    """
+    found: list[Setting] = []
+    begun = False
+    for number, line in enumerate(LineReader().lines(stream), 1):
+        if isinstance(line, Line) and not line.data.strip():
+            continue
+        value = _value(number, line)
+        if not begun:
+            _check_header(number, line.offset, value)
+            begun = True
+            continue
+        setting = parse_setting(value)
+        if setting is None:
+            raise BadDump(number, line.offset, "no fact that this version knows")
+        found.append(setting)
+    if not begun:
+        raise BadDump(1, 0, "it is empty, not a dump")
+    return list(newest(found).values())
+
+
+def _value(number: int, line: Line | BadLine) -> Any:
+    """The JSON value of a line. No leniency: what is restored is kept for ever."""
+    if isinstance(line, BadLine):
+        raise BadDump(number, line.offset, line.reason)
+    try:
+        return orjson.loads(line.data)
+    except ValueError as error:
+        raise BadDump(number, line.offset, f"not valid JSON: {error}") from None
+
+
+def _check_header(number: int, offset: int, value: Any) -> None:
+    match value:
+        case {"format": str(name), "version": int(version)} if (
+            name == FORMAT and not isinstance(version, bool) and version >= 1
+        ):
+            if version > VERSION:
+                raise DumpTooNew(version, VERSION)
+        case _:
+            raise BadDump(number, offset, f'a dump begins with {{"format": "{FORMAT}", …}}')
+
+
+async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> Restored:
+    """Merge facts with those that are there; the newer one of two counts.
+
+    In batches, each in the journal first; what a crash has left there alone gets into the index
+    too. Restored names are in the rows when this returns.
+
+    Raises:
+        FileUnusable: the journal cannot be read or written.
+    """
+    counts = Restored()
+    context = load_context(home)
+    names = context.names
+    journal = newest(read_facts(database.path))
+    for start in range(0, len(facts), BATCH_FACTS):
+        batch = facts[start : start + BATCH_FACTS]
+        async with database.write_facts() as connection:
+            indexed = newest(await _facts_about(connection, batch))
+            fresh: list[Setting] = []
+            changed: list[Setting] = []
+            for fact in batch:
+                there = (indexed.get(fact.subject), journal.get(fact.subject))
+                best = newest(known for known in there if known).get(fact.subject)
+                if best is None or fact.set_at_ms > best.set_at_ms:
+                    best = fact
+                    fresh.append(fact)
+                elif fact.set_at_ms == best.set_at_ms:
+                    counts.equal += 1
+                else:
+                    counts.older += 1
+                if best != indexed.get(fact.subject):
+                    changed.append(best)
+            if fresh:
+                append_facts(database.path, fresh)
+            await put_facts(connection, changed)
+            renamed = [fact for fact in changed if isinstance(fact, Fact) and fact.key == NAME]
+            told = await told_names(connection, [fact.thread_id for fact in renamed])
+            chosen = chosen_names(newer_names(names, told), renamed)
+            await rows.rename(
+                connection, {fact.thread_id: chosen.get(fact.thread_id) for fact in renamed}
+            )
+            await doubt_inputs(connection, context.inputs)
+        counts.set += len(fresh)
+    return counts
+
+
+async def _facts_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
+    """The facts in the index about the subjects of ``batch``, and perhaps others."""
+    ids = {fact.thread_id for fact in batch if isinstance(fact, Fact)}
+    found: list[Setting] = [*await facts_about(connection, list(ids))]
+    if any(isinstance(fact, Alias) for fact in batch):
+        found += await all_aliases(connection)
+    return found

@@ -1,0 +1,107 @@
+"""A damaged index: put it aside, so that the next one is built from the files.
+
+Only a file that we made is moved, which its lock file ``index.sqlite3.lock`` tells: a wrong
+``--db`` must not cost somebody a file. Nothing is deleted.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from state.checks.database import mistyped_sql
+from state.db.database import open_database
+from state.db.location import INDEX_NAME, journal_path
+from state.db.lock import lock_path, locked
+from state.db.schema import metadata
+from state.db.snapshot import snapshot
+from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
+from state.jobs.lease import job_row
+
+SIDECARS: Final = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database."""
+
+_PATIENCE_S: Final = 2.0
+"""So long a writer is waited for that has a damaged index, in seconds."""
+
+
+async def recover(index: Path, damage: IndexDamaged) -> Path | None:
+    """Put a damaged index of ours aside: where it is now.
+
+    None if it turns out to be whole, because another process has been faster.
+
+    Raises:
+        IndexDamaged: ``damage`` again, if nothing tells that the file is an index of ours.
+        IndexBusy: another process has been recovering it for too long.
+        IndexNotWritable: it cannot be moved.
+    """
+    if not lock_path(index).exists():
+        raise damage
+    async with locked(index):
+        try:
+            await _probe(index)
+        except (IndexBusy, IndexDamaged):
+            # A connection of ours that met the damage may hold a lock that nothing ends.
+            return put_aside(index)
+        return None
+
+
+async def _probe(index: Path) -> None:
+    """Read all of an index. Raises :class:`IndexDamaged`."""
+    async with (
+        open_database(index, patience_s=_PATIENCE_S) as database,
+        database.write() as connection,
+    ):
+        told = await connection.exec_driver_sql("PRAGMA integrity_check(1)")
+        first = told.scalar()
+        if first != "ok":
+            raise IndexDamaged(index, str(first))
+        await job_row(connection)
+        for table in metadata.sorted_tables:
+            rows = await connection.stream(sa.select(table))  # all: a text may be no UTF-8
+            async for _ in rows.partitions(1000):
+                pass
+            if (await connection.exec_driver_sql(mistyped_sql(table))).scalar():
+                raise IndexDamaged(index, f"a value in {table.name} is of the wrong type")
+        for search in ("thread_titles", "said_trigrams"):
+            await connection.exec_driver_sql(
+                f"INSERT INTO {search} ({search}) VALUES ('integrity-check')"
+            )
+
+
+def put_aside(index: Path) -> Path:
+    """Move a database that is none out of the way, with its sidecars.
+
+    Raises:
+        IndexNotWritable: it cannot be moved.
+    """
+    number = 1
+    while (aside := index.with_name(f"{index.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        for suffix in SIDECARS:
+            sidecar = Path(f"{index}{suffix}")
+            if sidecar.exists():
+                sidecar.rename(f"{aside}{suffix}")
+        index.rename(aside)
+    except OSError as error:
+        reason = f"it is damaged and cannot be put aside: {error.strerror}"
+        raise IndexNotWritable(index, reason) from error
+    return aside
+
+
+def copy_index(index: Path, folder: Path) -> Path:
+    """A copy of an index in ``folder``, for work that is thrown away; an empty place there if
+    it cannot be read. What users set is copied too."""
+    target = folder / INDEX_NAME
+    try:
+        with snapshot(index) as source, closing(sqlite3.connect(target)) as connection:
+            source.backup(connection)
+    except (OSError, sqlite3.Error):
+        target.unlink(missing_ok=True)  # what is built from the files is as good
+    with suppress(OSError):
+        shutil.copyfile(journal_path(index), journal_path(target))
+    return target

@@ -1,0 +1,204 @@
+"""Mend what :mod:`state.checks.verify` finds in an index: a plan first, then, on request, the work.
+
+Every mend is one of few: build the index anew, read files again, catch up with the files, set
+facts, rebuild a search. Rollouts are read, never written.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.files.scan import stat_file
+from state.checks import verify
+from state.checks.verify import Depth
+from state.db.database import BUSY_TIMEOUT_S, Database, translated
+from state.db.schema import path_aliases, rollout_files, threads, user_facts
+from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
+from state.fulltext.indexer import fill_said
+from state.jobs.pool import Extractor
+from state.repair.backup import back_up
+from state.repair.plan import Plan
+from state.repair.reindex import reindex
+from state.sync import thread_rows as rows
+from state.sync.sync import Report, load_context, reread
+from state.sync.thread_rows import forget_inputs
+from state.sync.writer import store_files
+from state.thread_index import open_index
+from state.userdata.store import all_facts, append_facts, newest, put_facts, read_facts
+
+_BATCH_THREADS: Final = 100
+_TRIES: Final = 5
+
+
+async def make_plan(
+    home: Path, index: Path, *, deep: bool = False, report: Report | None = None
+) -> Plan:
+    """What would mend what verifying finds. Writes nothing.
+
+    Raises:
+        HomeNotFound, IndexTooNew, NotAnIndex: as :func:`state.checks.verify.verify`.
+    """
+    plan = Plan()
+    depth = Depth() if deep else None
+    await verify.verify(home, index, plan.add, depth=depth, report=report)
+    return plan
+
+
+async def repair(
+    home: Path,
+    index: Path,
+    *,
+    deep: bool = False,
+    plan_id: str | None = None,
+    report: Report | None = None,
+) -> tuple[Plan, Path | None]:
+    """Verify, and mend what can be mended. Gives the plan that was carried out, and where the
+    index as it was before lies now: None if there was none, or nothing to do.
+
+    Raises:
+        PlanOutdated: another plan than ``plan_id`` is needed now, or the index changed between
+            the plan and the first write, again and again. Nothing was changed.
+    """
+    plan = Plan()
+    for _ in range(_TRIES):
+        with _Watch(index) as watch:
+            plan = await make_plan(home, index, deep=deep, report=report)
+            if plan_id is not None and plan.id != plan_id:
+                break
+            if not plan:
+                return plan, None
+            unchanged, kept = True, None
+            try:
+                with watch.still() as unchanged:
+                    if unchanged:
+                        kept = back_up(index, whole=not plan.rebuild)
+            except IndexDamaged:
+                pass  # no database that could be copied: reindexing puts it aside
+            if not unchanged:
+                continue
+        if plan.rebuild:
+            _, aside = await reindex(home, index, report=report)
+            return plan, kept or aside
+        await _carry_out(home, index, plan, report)
+        return plan, kept
+    raise PlanOutdated(plan_id, plan.id)
+
+
+class _Watch:
+    """Notices whether an index has changed since this was made."""
+
+    def __init__(self, index: Path) -> None:
+        self._index = index
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> "_Watch":
+        if self._index.exists():
+            self._connection = sqlite3.connect(
+                self._index, timeout=BUSY_TIMEOUT_S, isolation_level=None
+            )
+            self._version = self._data_version()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    @contextmanager
+    def still(self) -> Iterator[bool]:
+        """Whether it has not changed; nobody can change it inside."""
+        with translated(self._index):
+            if self._connection is None:
+                yield not self._index.exists()
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._data_version() == self._version
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _data_version(self) -> object:
+        if self._connection is None:
+            return None
+        try:
+            return self._connection.execute("PRAGMA data_version").fetchone()
+        except SQLITE_ERRORS:
+            return None  # no database at all: what verifying finds says so
+
+
+async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None) -> None:
+    async with open_index(home, index) as opened:
+        database = opened.database
+        if plan.facts:
+            async with database.write_facts() as connection:
+                await _level_facts(connection, index)
+        if plan.titles or plan.threads or plan.paths:
+            # First: taking a row out of the title search fails where the search lacks it.
+            async with database.write() as connection:
+                await connection.exec_driver_sql(
+                    "INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')"
+                )
+        if plan.threads or plan.paths:
+            await _read_again(database, home, plan)
+        async with database.write() as connection:
+            await forget_inputs(connection)  # so that names are set anew
+        await opened.catch_up(report)
+        if plan.said:
+            await fill_said(opened, report, afresh=True)
+
+
+async def _level_facts(connection: AsyncConnection, index: Path) -> None:
+    """Have the journal and the index hold the same: of each fact the newest."""
+    written = newest(read_facts(index))
+    facts = newest([*await all_facts(connection), *written.values()])
+    lacking = [fact for subject, fact in facts.items() if written.get(subject) != fact]
+    append_facts(index, lacking)
+    for table in (user_facts, path_aliases):
+        await connection.execute(sa.delete(table))
+    await put_facts(connection, list(facts.values()))
+
+
+async def _read_again(database: Database, home: Path, plan: Plan) -> None:
+    """Write the rows and ledger entries of threads and files anew, from the files."""
+    async with database.read() as connection:
+        ids, loose = await _concerned(connection, plan)
+    context = load_context(home)
+    async with Extractor(home) as extractor:
+        for start in range(0, max(len(ids), len(loose)), _BATCH_THREADS):
+            batch = ids[start : start + _BATCH_THREADS]
+            others = loose[start : start + _BATCH_THREADS]
+            async with database.read() as connection:
+                paths = list({*await _files_of(connection, batch), *others})
+            there = [path for path in paths if stat_file(home, path) is not None]
+            outcomes = await extractor.extract(there, {})
+            async with database.write() as connection:
+                await rows.delete(connection, batch)
+                await connection.execute(
+                    sa.delete(rollout_files).where(rows.among(rollout_files.c.path, paths))
+                )
+                stored = await store_files(connection, outcomes, context)
+            await reread(database.write, extractor, stored, context)
+
+
+async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[list[str], list[str]]:
+    """All threads that a plan is about, and files that belong to none of them."""
+    held = sa.select(rollout_files.c.path, rollout_files.c.thread_id).where(
+        rows.among(rollout_files.c.path, plan.paths)
+    )
+    shown = sa.select(threads.c.rollout_path, threads.c.id).where(
+        rows.among(threads.c.rollout_path, plan.paths)
+    )
+    owners = [*await connection.execute(held), *await connection.execute(shown)]
+    ids = plan.threads | {thread_id for _, thread_id in owners if thread_id}
+    owned = {path for path, thread_id in owners if thread_id}
+    return sorted(ids), sorted(plan.paths - owned)
+
+
+async def _files_of(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    held = sa.select(rollout_files.c.path).where(rows.among(rollout_files.c.thread_id, ids))
+    shown = sa.select(threads.c.rollout_path).where(rows.among(threads.c.id, ids))
+    return {*await connection.scalars(held), *await connection.scalars(shown)}

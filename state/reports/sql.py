@@ -1,0 +1,157 @@
+"""Plain connections to an index that is there, and questions in SQL that can only read."""
+
+import sqlite3
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.files.cancellation import NotWanted, check_wanted, is_wanted
+from state.db.database import translate, translated
+from state.db.snapshot import read_only
+from state.errors import (
+    SQLITE_ERRORS,
+    IndexDamaged,
+    IndexMissing,
+    IndexTooNew,
+    IndexUnavailable,
+    InvalidSql,
+    NotAnIndex,
+)
+from state.revision import HEAD, REVISIONS
+
+LARGEST_VALUE: Final = 64 * 2**20
+"""The largest text or blob that a question may make, in bytes."""
+
+_PRAGMAS: Final = frozenset(
+    {
+        *("table_info", "table_xinfo", "table_list", "foreign_key_list"),
+        *("index_info", "index_xinfo", "index_list"),
+        "data_version",  # FTS5 asks for it
+    }
+)
+_ALLOWED: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+# A virtual table can only be met first where making tables is allowed.
+_VIRTUAL_TABLES: Final = (
+    *("thread_titles", "json_each('')", "json_tree('')"),
+    *("pragma_table_info('')", "pragma_table_list", "pragma_index_list('')"),
+)
+_REFUSED: Final = ("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_TOOBIG", "SQLITE_MISMATCH")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads one state of the index at ``path`` and cannot write. The index is
+    not made and not migrated.
+
+    Raises:
+        IndexBusy: another process kept the lock for too long.
+        IndexDamaged: the file is no usable database.
+        IndexMissing: there is none.
+        IndexTooNew: its schema is from a newer program.
+        IndexUnavailable: it cannot be read.
+        NotAnIndex: it is a database of another program.
+    """
+    if not path.exists():
+        raise IndexMissing(path)
+    with ExitStack() as stack:
+        stack.enter_context(translated(path))
+        try:
+            connection = stack.enter_context(read_only(path))
+        except OSError as error:
+            raise IndexUnavailable(path, error.strerror or str(error)) from error
+        check_is_index(path, connection)
+        yield connection
+
+
+def check_is_index(path: Path, connection: sqlite3.Connection) -> None:
+    """Make sure that a database is an index that this version knows.
+
+    Raises:
+        IndexDamaged: it is half of one.
+        IndexMissing: nothing is in it.
+        IndexTooNew: its schema is from a newer program.
+        NotAnIndex: it is a database of another program.
+    """
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:  # whoever began it was killed at once
+        raise IndexMissing(path)
+    if not tables & {"alembic_version", "rollout_files"}:
+        raise NotAnIndex(path, "it is a database, but not one of threadkeep's")
+    if "alembic_version" not in tables:
+        raise IndexDamaged(path, "its table alembic_version is missing")
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision and revision[0] not in REVISIONS:
+        raise IndexTooNew(path, str(revision[0]), HEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question gives: the names of the columns, and the rows as they come."""
+
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
+
+
+@contextmanager
+def ask(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[Answer]:
+    """The answer of the index at ``path`` to one statement that only reads, with no text or blob
+    beyond so many bytes.
+
+    Rows are read as they are taken: what fails then is raised then.
+
+    Raises:
+        InvalidSql: it is no such statement, or SQLite refuses it.
+        StateError: the index cannot be read; see :func:`reading`.
+        KeyboardInterrupt: also in the middle of a long statement.
+        NotWanted: nobody waits for it any more, also in the middle of a long statement.
+    """
+    with reading(path) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        for table in _VIRTUAL_TABLES:
+            connection.execute(f"SELECT 1 FROM {table} LIMIT 0").fetchall()
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, largest)
+        connection.set_authorizer(_authorized)
+        # Python can only look at signals while it runs: here, in the middle of a statement.
+        connection.set_progress_handler(lambda: not is_wanted(), 10_000)
+        try:
+            cursor = connection.execute(sql)
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            raise _told(path, error) from error
+        if cursor.description is None:
+            raise InvalidSql("there is no statement in it")
+        with closing(_rows(path, cursor)) as rows:
+            yield Answer([column[0] for column in cursor.description], rows)
+
+
+def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
+    try:
+        for row in cursor:
+            check_wanted()
+            yield row
+    except SQLITE_ERRORS as error:
+        raise _told(path, error) from error
+
+
+def _told(path: Path, error: Exception) -> BaseException:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name == "SQLITE_INTERRUPT":
+        return KeyboardInterrupt() if is_wanted() else NotWanted()
+    if name == "SQLITE_AUTH":
+        return InvalidSql(f"only reading is allowed here ({error})")
+    ours = not name.startswith(_REFUSED) and (name or isinstance(error, UnicodeDecodeError))
+    known = translate(path, error) if ours else None
+    return known or InvalidSql(str(error))
+
+
+def _authorized(action: int, first: str | None, second: str | None, *_place: str | None) -> int:
+    allowed = (
+        action in _ALLOWED
+        or (
+            action == sqlite3.SQLITE_FUNCTION and second not in ("load_extension", "fts3_tokenizer")
+        )
+        or (action == sqlite3.SQLITE_PRAGMA and first in _PRAGMAS)
+    )
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY

@@ -1,0 +1,144 @@
+"""How many threads there are, how many turns they have, and what tokens they took: by day and so
+on, over what ``list`` gives."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from rollout.history.count import TurnCount, turn_counts
+from state.db.location import cwd_key, shown_folders
+from state.jobs.pool import worker_pool
+from state.query.listing import LARGEST_PAGE, Query, Row
+from state.sync.sync import Counts, Report
+from state.thread_index import ThreadIndex
+
+_POOL_FROM_BYTES: Final = 200_000_000
+_TASK_FILES: Final = 50
+
+
+@dataclass(slots=True)
+class Tally:
+    """Threads, their turns (None if these were not counted), and their tokens."""
+
+    threads: int = 0
+    turns: int | None = None
+    tokens: int = 0
+
+    def add(self, turns: int | None, tokens: int) -> None:
+        """Count one more thread."""
+        self.threads += 1
+        self.tokens += tokens
+        if turns is not None:
+            self.turns = (self.turns or 0) + turns
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What was counted. The tallies of every dimension add up to the total."""
+
+    total: Tally = field(default_factory=Tally)
+    by: dict[str, dict[str, Tally]] = field(default_factory=dict)
+    """By dimension and key: times in order, others with most tokens first."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Files whose turns could not be counted, and why."""
+
+
+def _moment(layout: str) -> Callable[[Row], str]:
+    return lambda row: time.strftime(layout, time.gmtime(row["created_at_ms"] // 1000))
+
+
+_KEYS: Final[dict[str, Callable[[Row], str]]] = {
+    "day": _moment("%Y-%m-%d"),
+    "month": _moment("%Y-%m"),
+    "project": lambda row: cwd_key(row["cwd"]),
+    "model": lambda row: str(row["model"] or ""),
+    "provider": lambda row: str(row["model_provider"]),
+    "source": lambda row: str(row["source_kind"]),
+}
+DIMENSIONS: Final = tuple(_KEYS)
+TIMES: Final = frozenset({"day", "month"})
+
+
+async def statistics(
+    index: ThreadIndex,
+    query: Query,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    turns: bool = False,
+    report: Report | None = None,
+) -> Statistics:
+    """Count the threads that ``query`` lists and that were created from ``since_ms`` on and before
+    ``until_ms``. ``turns`` has all their rollouts read."""
+    rows = await _rows(index, query, since_ms, until_ms)
+    counts = await _turns(index, rows, report) if turns else None
+    found = Statistics()
+    tallies: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in DIMENSIONS}
+    for place, row in enumerate(rows):
+        counted = None
+        if counts is not None:
+            counted = counts[place].turns
+            if counts[place].problem:
+                found.problems[row["rollout_path"]] = counts[place].problem
+        found.total.add(counted, row["tokens_used"])
+        for name, key in _KEYS.items():
+            tallies[name][key(row)].add(counted, row["tokens_used"])
+    if turns and not rows:
+        found.total.turns = 0
+    tallies["project"] = shown_folders(tallies["project"], [row["cwd"] for row in rows])
+    for name, group in tallies.items():
+        if name in TIMES:
+            found.by[name] = dict(sorted(group.items()))
+        else:
+            order = sorted(group.items(), key=lambda item: (-item[1].tokens, item[0]))
+            found.by[name] = dict(order)
+    return found
+
+
+async def _rows(
+    index: ThreadIndex, query: Query, since_ms: int | None, until_ms: int | None
+) -> list[Row]:
+    """The rows of all pages, the newest first: no page is asked for that is older than all that is
+    looked for."""
+    query = replace(query, sort_key="created_at", descending=True, limit=LARGEST_PAGE, cursor=None)
+    found: list[Row] = []
+    while True:
+        page = await index.page(query)
+        for row in page.rows:
+            if until_ms is not None and row["created_at_ms"] >= until_ms:
+                continue
+            if since_ms is not None and row["created_at_ms"] < since_ms:
+                return found
+            found.append(row)
+        if page.next_cursor is None:
+            return found
+        query = replace(query, cursor=page.next_cursor)
+
+
+async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None) -> list[TurnCount]:
+    """The turns of each row's file, counted in processes where that is worth their start."""
+    counts = Counts(files=len(rows), to_read=len(rows))
+    size = sum(row["size_bytes"] for row in rows)
+    pool = worker_pool() if size >= _POOL_FROM_BYTES else None
+    tasks = [rows[at : at + _TASK_FILES] for at in range(0, len(rows), _TASK_FILES)]
+    loop = asyncio.get_running_loop()
+    home = str(index.home)
+    found: list[TurnCount] = []
+    try:
+        work = [
+            loop.run_in_executor(pool, turn_counts, home, [row["rollout_path"] for row in task])
+            for task in tasks
+        ]
+        for task, given in zip(tasks, work, strict=True):
+            found += await given
+            counts.read += len(task)
+            counts.bytes_read += sum(row["size_bytes"] for row in task)
+            if report:
+                report(counts)
+    finally:
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return found

@@ -1,0 +1,189 @@
+"""What the rollout files of a home take, by what they belong to."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rollout.files.scan import AWAY
+from rollout.metadata.codex_picker import HISTORY_MODES
+from rollout.metadata.facts import SEEN_BARE_META
+from rollout.metadata.image_share import ImageShare, image_shares
+from state.db.location import shown_folders
+from state.jobs.pool import worker_pool
+from state.query.listing import COLUMNS, Row, Steps
+from state.sync.sync import Counts, Report, now_ms
+from state.thread_index import ThreadIndex
+
+NO_THREAD: Final = "(no thread)"
+_DAY_MS: Final = 86_400_000
+_AGES: Final = (("day", 1), ("week", 7), ("month", 30), ("quarter", 91), ("year", 365))
+_OLDER: Final = "older"
+_MODES: Final = ", ".join(f"'{mode}'" for mode in HISTORY_MODES)
+_AGE_CASES: Final = " ".join(f"WHEN f.mtime_ns > ? THEN '{name}'" for name, _ in _AGES)
+_KEYS: Final = {
+    "project": f"coalesce(t.cwd_key, '{NO_THREAD}')",
+    "source": f"coalesce(t.source_kind, '{NO_THREAD}')",
+    "age": f"CASE {_AGE_CASES} ELSE '{_OLDER}' END",
+    "era": f"CASE WHEN t.id IS NULL THEN '{NO_THREAD}'"
+    f" WHEN t.fold_flags & {SEEN_BARE_META} THEN 'bare'"
+    f" WHEN t.history_mode IN ({_MODES}) THEN t.history_mode ELSE 'unknown' END",
+    "provider": f"coalesce(t.model_provider, '{NO_THREAD}')",
+    "model": f"CASE WHEN t.id IS NULL THEN '{NO_THREAD}' ELSE coalesce(t.model, '') END",
+    "form": "CASE WHEN f.path LIKE '%.zst' THEN 'compressed' ELSE 'plain' END",
+    "place": "CASE WHEN f.path LIKE 'archived_sessions/%' THEN 'archived' ELSE 'active' END",
+    "bucket": "f.bucket",
+}
+"""What a file ``f`` counts for, and its thread ``t``, in SQL."""
+DIMENSIONS: Final = tuple(_KEYS)
+_FROM: Final = "FROM rollout_files f LEFT JOIN threads t ON t.id = f.thread_id"
+_POOL_FROM_BYTES: Final = 200_000_000
+_TASK_FILES: Final = 50
+
+
+@dataclass(slots=True)
+class Amount:
+    """Files, their bytes on disk, and of their content the bytes in images, if it was read."""
+
+    files: int = 0
+    bytes: int = 0
+    image_bytes: int = 0
+
+    def add(self, files: int, size: int, image_bytes: int) -> None:
+        """Count some more files."""
+        self.files += files
+        self.bytes += size
+        self.image_bytes += image_bytes
+
+
+@dataclass(slots=True)
+class ThreadUsage:
+    """A thread and all its files."""
+
+    row: Row
+    amount: Amount
+
+
+@dataclass(slots=True)
+class Images:
+    """What reading all rollouts for their images gave."""
+
+    content_bytes: int = 0
+    """Of all files, uncompressed."""
+    by_path: dict[str, int] = field(default_factory=dict)
+    """Bytes in images."""
+    by_thread: Counter[str] = field(default_factory=Counter)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Files that could not be read to their end, and why."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a home takes. The amounts of every dimension add up to the total."""
+
+    total: Amount
+    threads: int
+    """Threads with a file."""
+    by: dict[str, dict[str, Amount]]
+    """By dimension and key, the largest first."""
+    biggest: list[ThreadUsage]
+    images: Images | None
+    """None if the files were not read."""
+    away: int = 0
+    """Files and folders that cannot be looked at: what they take is not known."""
+
+
+async def usage(
+    index: ThreadIndex, most: int, *, images: bool = False, report: Report | None = None
+) -> Usage:
+    """What the files that ``index`` knows take, with the ``most`` biggest threads. ``images``
+    has all of them read."""
+    shares = await _read_images(index, report) if images else None
+    return await index.database.run(_usage_steps(now_ms(), most, shares))
+
+
+def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:
+    keys = ", ".join(_KEYS.values())
+    ages = [(now - days * _DAY_MS) * 1_000_000 for _, days in _AGES]
+    if images is None:
+        groups = ", ".join(str(number) for number in range(1, len(_KEYS) + 1))
+        sql = f"SELECT {keys}, count(*), sum(f.size_bytes), NULL {_FROM} GROUP BY {groups}"
+    else:
+        sql = f"SELECT {keys}, 1, f.size_bytes, f.path {_FROM}"
+    rows = yield sql, ages
+    by_path: Mapping[str, int] = images.by_path if images else {}
+    total = Amount()
+    found: dict[str, dict[str, Amount]] = {name: defaultdict(Amount) for name in DIMENSIONS}
+    for *values, files, size, path in rows:
+        amount = (files, size, by_path.get(path, 0))
+        total.add(*amount)
+        for name, key in zip(DIMENSIONS, values, strict=True):
+            found[name][key].add(*amount)
+    folders = yield "SELECT DISTINCT cwd FROM threads", []
+    found["project"] = shown_folders(found["project"], [cwd for (cwd,) in folders])
+    by = {
+        name: dict(sorted(group.items(), key=lambda item: (-item[1].bytes, item[0])))
+        for name, group in found.items()
+    }
+    ((threads,),) = yield "SELECT count(*) FROM threads", []
+    ((away,),) = yield (
+        "SELECT count(*) FROM rollout_files WHERE bucket = 'ignored' AND instr(reason, ?) = 1",
+        [AWAY],
+    )
+    return Usage(total, threads, by, (yield from _biggest_steps(most, images)), images, away)
+
+
+def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadUsage]]:
+    sums = yield (
+        "SELECT thread_id, count(*), sum(size_bytes) AS size FROM rollout_files"
+        " WHERE thread_id IN (SELECT id FROM threads)"
+        " GROUP BY thread_id ORDER BY size DESC, thread_id LIMIT ?",
+        [most],
+    )
+    marks = ",".join("?" * len(sums))
+    rows = yield f"SELECT {COLUMNS} FROM threads WHERE id IN ({marks})", [one[0] for one in sums]
+    by_id = {row[0]: dict(zip(COLUMNS.split(", "), row, strict=True)) for row in rows}
+    in_images: Mapping[str, int] = images.by_thread if images else {}
+    return [
+        ThreadUsage(by_id[id_], Amount(files, size, in_images.get(id_, 0)))
+        for id_, files, size in sums
+    ]
+
+
+async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
+    """The bytes in images of every rollout, in processes where that is worth their start.
+
+    What is no rollout is not opened: it may be a pipe, which would never end.
+    """
+    async with index.database.read() as connection:
+        rows = await connection.exec_driver_sql(
+            "SELECT path, thread_id, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"
+        )
+        files: Sequence[Any] = rows.all()
+    counts = Counts(files=len(files), to_read=len(files))
+    home = str(index.home)
+    tasks = [files[at : at + _TASK_FILES] for at in range(0, len(files), _TASK_FILES)]
+    pool = worker_pool() if sum(file.size_bytes for file in files) >= _POOL_FROM_BYTES else None
+    found = Images()
+    loop = asyncio.get_running_loop()
+    try:
+        work: list[asyncio.Future[list[ImageShare]]] = [
+            loop.run_in_executor(pool, image_shares, home, [file.path for file in task])
+            for task in tasks
+        ]
+        for task, shares in zip(tasks, work, strict=True):
+            for file, share in zip(task, await shares, strict=True):
+                found.content_bytes += share.content_bytes
+                found.by_path[file.path] = share.image_bytes
+                found.by_thread[file.thread_id or ""] += share.image_bytes
+                if share.problem:
+                    found.problems[file.path] = share.problem
+            counts.read += len(task)
+            counts.bytes_read += sum(file.size_bytes for file in task)
+            if report:
+                report(counts)
+    finally:
+        if pool:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return found

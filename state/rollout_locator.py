@@ -1,0 +1,35 @@
+"""Where the files are that the histories of others begin in."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from rollout.files.layout import best_file
+from rollout.files.scan import scan_home, stat_file
+from rollout.history.segments import Find
+from state.errors import StateError
+from state.query.listing import Steps
+from state.sync.openings import NAMED_SQL
+from state.thread_index import ThreadIndex
+
+
+def finder(index: ThreadIndex) -> Find:
+    """What finds a file by its rollout id, for who works in a thread: the best of those that have
+    it in their names. It is one that the index knows, as looking through a large home takes long,
+    or else any that is there."""
+
+    def find(rollout_id: str) -> Path | None:
+        with suppress(StateError):  # a broken index hides no file
+            for sql in NAMED_SQL:
+                known = index.database.run_here(_known_steps(sql, rollout_id))
+                there = [(path, size) for path, size in known if stat_file(index.home, path)]
+                if best := best_file(there, rollout_id):
+                    return index.home / best
+        files = [(file.path, file.size) for file in scan_home(index.home) if file.ignored is None]
+        best = best_file(files, rollout_id)
+        return index.home / best if best else None
+
+    return find
+
+
+def _known_steps(sql: str, rollout_id: str) -> Steps[list[tuple[str, int]]]:
+    return [(path, size) for path, size, _ in (yield (sql, [rollout_id]))]

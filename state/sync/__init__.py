@@ -1,0 +1,1 @@
+"""The ledger, rows, the writer, the backfill and the journal of moves."""

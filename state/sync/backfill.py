@@ -1,0 +1,211 @@
+"""Fill the index of a whole home: a leased, fenced, resumable job.
+
+``pending -> running -> complete``. Newest names first, in batches; each batch's rows, ledger
+entries, counters, watermark and renewed lease are one transaction that the fence guards. What
+was committed is never read again: whoever claims next compares the files with the ledger and
+goes on with the rest. At the end rows whose file is gone are pruned.
+"""
+
+import itertools
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from rollout.files.scan import FoundFile, check_home, scan_home
+from state.db.database import Database
+from state.db.schema import CWD_INDEXES
+from state.jobs.lease import DEFAULT_LEASE_S, Lease, Owner, job_row
+from state.jobs.pool import Extractor
+from state.leased import run_leased
+from state.sync.ledger import Changes, compare, watermark
+from state.sync.sync import (
+    BATCH_FILES,
+    Counts,
+    Report,
+    find_changes,
+    finish_changes,
+    load_context,
+    now_ms,
+    read_batches,
+    read_ledger,
+    reread,
+    settle_inputs,
+    tally,
+)
+from state.sync.writer import store_files
+
+_FIRST_FILES: Final = 100
+"""The first batch is small: the newest threads are there before the home has been walked."""
+_BULK_FILES: Final = 1000
+"""A first fill of so many files builds the indexes on cwd at its end: folders come in no order, so
+that keeping them meanwhile is half of SQLite's work (measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillStatus:
+    """The job as the database has it."""
+
+    status: str
+    watermark: str | None
+    owner: Owner | None
+    fence: int
+    lease_expires_at_ms: int
+    files_total: int
+    files_done: int
+    files_unreadable: int
+    threads_pruned: int
+    started_at_ms: int | None
+    updated_at_ms: int | None
+    completed_at_ms: int | None
+    last_error: str | None
+
+    def is_being_worked_on(self, at_ms: int) -> bool:
+        """Whether some worker holds the lease and may be alive."""
+        held = self.status == "running" and self.owner is not None
+        return held and self.lease_expires_at_ms > at_ms and not self.owner.is_dead()  # type: ignore[union-attr]
+
+
+async def backfill_status(connection: AsyncConnection) -> BackfillStatus:
+    """How the job stands."""
+    row = await job_row(connection)
+    values = {key: value for key, value in row._mapping.items() if key != "id"}
+    return BackfillStatus(**values | {"owner": Owner.parse(row.owner)})
+
+
+async def backfill(
+    database: Database,
+    home: Path,
+    *,
+    lease_s: float = DEFAULT_LEASE_S,
+    batch_files: int = BATCH_FILES,
+    force: bool = False,
+    report: Report | None = None,
+) -> Counts:
+    """Run the job to its end, from wherever the last worker left it.
+
+    ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
+    was being stored, so that the next worker goes on at once.
+
+    Raises:
+        HomeNotFound: there is no home to fill from.
+        LeaseHeld: another worker is at it.
+        LeaseLost: another worker took the job over, because this one was silent for longer
+            than ``lease_s`` seconds.
+    """
+    check_home(home)
+
+    def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
+        return _Job(database, home, lease, batch_files, force, report).run()
+
+    return await run_leased(database, work, lease_s=lease_s, restart=force)
+
+
+class _Job:
+    def __init__(
+        self,
+        database: Database,
+        home: Path,
+        lease: Lease,
+        batch_files: int,
+        force: bool,
+        report: Report | None,
+    ) -> None:
+        self._database = database
+        self._home = home
+        self._lease = lease
+        self._batch_files = batch_files
+        self._force = force
+        self._report = report
+        self._counts = Counts()
+        self._current = 0
+
+    async def run(self) -> Counts:
+        context = load_context(self._home)
+        async with Extractor(self._home) as extractor:
+            changes = await self._begin(extractor)
+            first = changes is not None
+            if changes is None:
+                changes = await find_changes(self._database, self._home, reread=self._force)
+            self._counts.files = changes.files
+            self._counts.to_read = self._counts.read + len(changes.to_read)
+            unread = len(changes.to_read) + len(changes.ignored)
+            self._current = changes.files - unread - self._counts.read
+            extractor.prepare(len(changes.to_read))
+            if first and len(changes.to_read) >= _BULK_FILES:
+                async with self._write() as connection:
+                    for index in CWD_INDEXES:
+                        await connection.execute(DropIndex(index, if_exists=True))
+            async for batch, outcomes in read_batches(
+                self._database, extractor, changes, self._batch_files
+            ):
+                async with self._database.write() as connection:
+                    stored = await store_files(connection, outcomes, context, changes.vanished)
+                    tally(self._counts, stored, batch)
+                    await self._checkpoint(connection, batch)
+                await reread(self._write, extractor, stored, context)
+                self._tell()
+            await finish_changes(self._write, self._home, changes, extractor, self._counts, context)
+        await settle_inputs(self._database, self._home, self._write)
+        async with self._database.write() as connection:
+            await self._lease.renew(connection, now_ms(), self._values())
+            for index in CWD_INDEXES:
+                await connection.execute(CreateIndex(index, if_not_exists=True))
+            await self._lease.release(connection, now_ms(), complete=True)
+        self._tell()
+        return self._counts
+
+    async def _begin(self, extractor: Extractor) -> Changes | None:
+        """Store the newest few files, walk the rest of the home, and compare it all."""
+        if await read_ledger(self._database):
+            return None
+        found = scan_home(self._home)
+        first = await self._database.workers.run(
+            lambda: list(itertools.islice(found, _FIRST_FILES))
+        )
+        start = compare(first, {})
+        context = load_context(self._home)
+        async for batch, outcomes in read_batches(
+            self._database, extractor, start, self._batch_files
+        ):
+            async with self._database.write() as connection:
+                stored = await store_files(connection, outcomes, context)
+                tally(self._counts, stored, batch)
+                await self._checkpoint(connection, batch)
+            self._tell()
+        ledger = await read_ledger(self._database)
+        changes = await self._database.workers.run(
+            lambda: compare(itertools.chain(first, found), ledger)
+        )
+        done = set(start.to_read)
+        changes.to_read = [file for file in changes.to_read if file not in done]
+        return changes
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncGenerator[AsyncConnection]:
+        """A write transaction that our fence guards: it comes to nothing if the lease is lost."""
+        async with self._database.write() as connection:
+            await self._lease.renew(connection, now_ms())
+            yield connection
+
+    async def _checkpoint(self, connection: AsyncConnection, batch: list[FoundFile]) -> None:
+        """The fence's guard of a batch, at its end: if it fails, all of the batch is undone."""
+        mark = watermark(batch[-1])
+        await self._lease.renew(connection, now_ms(), self._values() | {"watermark": mark})
+
+    def _values(self) -> dict[str, Any]:
+        counts = self._counts
+        return {
+            "files_total": max(counts.files, counts.read),
+            "files_done": self._current + counts.read,
+            "files_unreadable": counts.unreadable,
+            "threads_pruned": counts.dropped,
+        }
+
+    def _tell(self) -> None:
+        if self._report:
+            self._report(self._counts)

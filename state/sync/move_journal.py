@@ -1,0 +1,295 @@
+"""Moves that are under way, put down beside the index before the first file is touched.
+
+``<index>.moves/<uuid>.json`` says what goes where, until files and rows are as it says. Whoever
+opens the index next finishes what a killed process left: a thread is always in one place, and
+Codex's own database (:mod:`state.codex.notify`) says where.
+``<index>.moves.lock`` is held by whoever moves; a file in the folder that nobody is at is left.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from rollout.errors import WriterActive
+from rollout.files.layout import ROOTS
+from rollout.files.move import Group, Move, carry_out, purge, sync_folder, take_back
+from rollout.files.scan import stat_file
+from rollout.files.writer_lock import WriterLock
+from rollout.metadata.session_index import forget_names
+from state.codex.notify import CODEX_ERRORS, CodexError, codex_told
+from state.db.database import Database
+from state.db.location import moves_folder, moves_under_way
+from state.db.lock import locked
+from state.db.schema import user_facts
+from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
+from state.sync import thread_rows as rows
+from state.sync.ledger import Changes, newest_first
+from state.sync.sync import Counts, apply_changes, now_ms
+from state.userdata.store import Fact, append_facts, put_facts
+
+_VERSION: Final = 1
+
+
+@asynccontextmanager
+async def moving(database: Database, home: Path) -> AsyncGenerator[None]:
+    """Be the only one who moves files by this index; what was left is finished first.
+
+    Raises:
+        CodexLocked: Codex cannot be told yet of earlier moves, which would be made again after
+            these.
+        IndexBusy: another process is at it for 10 seconds.
+        IndexNotWritable: the lock file cannot be made.
+    """
+    async with locked(moves_folder(database.path)):
+        _, waiting = await _finish(database, home)
+        if waiting:
+            raise waiting
+        yield
+
+
+async def finish_moves(database: Database, home: Path) -> list[str]:
+    """Finish the moves of processes that were killed: why some could not be.
+
+    Quick where there are none. Those of a process that is alive are its own.
+    """
+    if not moves_under_way(database.path):
+        return []
+    try:
+        async with locked(moves_folder(database.path), patience_s=0):
+            problems, _ = await _finish(database, home)
+    except IndexBusy:
+        return []
+    return problems
+
+
+async def move_all(
+    database: Database, home: Path, groups: Sequence[Group], codex: Path
+) -> dict[str, StateError]:
+    """Move the files of groups, then have the rows follow, in the database of Codex at ``codex``
+    and in the index: what went wrong, by a group's thread.
+
+    A group that goes wrong is as it was before; the others are moved. If Codex cannot be told,
+    none is. The caller holds the locks, and does not cancel this: it would be finished only with
+    the next index that is opened.
+
+    Raises:
+        FileUnusable: the journal cannot be written; nothing was moved.
+    """
+    workers = database.workers
+    entry = await workers.finish(partial(_put_down, database.path, home, groups, codex))
+    moved = await workers.finish(partial(_move, home, groups, codex))
+    await _settle(database, home, groups, moved)
+    if not moved.left:
+        await workers.finish(partial(_strike, entry))
+    return moved.failed
+
+
+async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocked | None]:
+    """Why some moves could not be finished, and why some of them wait for Codex's database."""
+    folder = moves_folder(database.path)
+    problems = []
+    waiting = None
+    for entry in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        try:
+            groups, codex = _read(entry, home)
+        except FileUnusable as error:
+            problems.append(str(error))
+            continue
+        with ExitStack() as held:
+            try:
+                for thread_id in {id_ for group in groups for id_ in group.thread_ids}:
+                    held.enter_context(WriterLock.acquire(home, thread_id))
+            except (OSError, WriterActive) as error:
+                problems.append(str(error))
+                continue
+            moved = await database.workers.finish(partial(_move_again, home, groups, codex))
+            await _settle(database, home, groups, moved)
+        problems += moved.left
+        if moved.untold:
+            problems.append(
+                f"the files are in their places, but Codex was not told: {moved.untold};"
+                " threadkeep codex-check finds what is left to mend"
+            )
+        if isinstance(moved.untold, CodexLocked):
+            waiting = moved.untold
+        elif not moved.left:
+            _strike(entry)
+    for unwritten in folder.glob("*.new"):
+        unwritten.unlink()  # its process was killed before anything was moved
+    with suppress(OSError):
+        folder.rmdir()
+    return problems, waiting
+
+
+@dataclass(slots=True)
+class _Moved:
+    """What became of groups."""
+
+    failed: dict[str, StateError] = field(default_factory=dict)
+    """What went wrong, by a group's thread."""
+    left: list[str] = field(default_factory=list)
+    """What could not even be undone."""
+    untold: CodexError | None = None
+    """Why Codex does not know of what was moved."""
+
+    def done(self, groups: Sequence[Group]) -> list[Group]:
+        """Those that went well."""
+        return [group for group in groups if group.thread_id not in self.failed]
+
+
+async def _settle(database: Database, home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+    """Have the index follow."""
+    await _follow(database, home, [move for group in groups for move in group.moves])
+    purged = [group for group in moved.done(groups) if group.purge]
+    await _forget_facts(database, [id_ for group in purged for id_ in group.thread_ids])
+
+
+def _move(home: Path, groups: Sequence[Group], codex: Path) -> _Moved:
+    """Move the files and tell Codex, or leave all as it was."""
+    moved = _Moved()
+    try:
+        with codex_told(codex) as rows:
+            _carry_out(home, groups, moved)
+            rows.follow(home, moved.done(groups))
+    except CODEX_ERRORS as error:
+        for group in moved.done(groups):
+            moved.failed[group.thread_id] = error
+            _take_back(home, group, moved)
+    _purge(home, groups, moved)
+    return moved
+
+
+def _move_again(home: Path, groups: Sequence[Group], codex: Path | None) -> _Moved:
+    """Finish what was cut off. Its files are moved even if Codex cannot be told: it may have been
+    told already."""
+    moved = _Moved()
+    try:
+        with codex_told(codex) as rows:
+            _carry_out(home, groups, moved)
+            rows.follow(home, moved.done(groups))
+    except CODEX_ERRORS as error:
+        moved = _Moved(untold=error)
+        _carry_out(home, groups, moved)
+    _purge(home, groups, moved)
+    return moved
+
+
+def _carry_out(home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+    for group in groups:
+        try:
+            carry_out(home, group)
+        except OSError as error:
+            moved.failed[group.thread_id] = _unusable(home, error)
+            _take_back(home, group, moved)
+
+
+def _take_back(home: Path, group: Group, moved: _Moved) -> None:
+    try:
+        take_back(home, group)
+    except OSError as worse:
+        moved.left.append(str(_unusable(home, worse)))
+
+
+def _purge(home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+    for group in moved.done(groups):
+        try:
+            if group.purge:
+                forget_names(home, group.thread_ids)
+                purge(home, group)
+        except OSError as error:
+            moved.failed[group.thread_id] = _unusable(home, error)
+
+
+def _unusable(home: Path, error: OSError) -> FileUnusable:
+    path = error.filename2 or error.filename or home
+    return FileUnusable(Path(os.fsdecode(path)), error.strerror or str(error))
+
+
+async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None:
+    """Have the index follow, as a sync of just these paths does."""
+    changes = Changes()
+    for path in {path for move in moves for path in (move.source, move.target)}:
+        if path.split("/", 1)[0] not in ROOTS:
+            continue
+        found = stat_file(home, path)
+        if found is None:
+            changes.vanished.append(path)
+        else:
+            changes.to_read.append(found)
+    gone = set(changes.vanished)
+    changes.moved_from = {move.target: move.source for move in moves if move.source in gone}
+    changes.to_read.sort(key=newest_first, reverse=True)
+    await apply_changes(database, home, changes, Counts())
+
+
+async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
+    """Take back what users set for threads that are no more."""
+    if not thread_ids:
+        return
+    c = user_facts.c
+    known = sa.select(c.thread_id, c.key).where(
+        rows.among(c.thread_id, thread_ids), c.value.is_not(None)
+    )
+    async with database.write_facts() as connection:
+        held = list(await connection.execute(known))
+        facts = [Fact(row.thread_id, row.key, None, now_ms()) for row in held]
+        if facts:
+            append_facts(database.path, facts)
+            await put_facts(connection, facts)
+
+
+def _put_down(index: Path, home: Path, groups: Sequence[Group], codex: Path) -> Path:
+    """Write an entry, on the disk when this returns: where it is."""
+    folder = moves_folder(index)
+    entry = folder / f"{uuid.uuid4()}.json"
+    fresh = entry.with_suffix(".new")
+    value = {
+        "v": _VERSION,
+        "home": str(home.resolve()),
+        "codex": str(codex.absolute()),
+        "groups": [asdict(group) for group in groups],
+    }
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(entry)
+        sync_folder(folder)
+    except OSError as error:
+        raise FileUnusable(fresh, error.strerror or str(error)) from error
+    return entry
+
+
+def _read(entry: Path, home: Path) -> tuple[list[Group], Path | None]:
+    """The groups of an entry, and Codex's database; older entries name none. Raises
+    :class:`FileUnusable`, also if they are of another home."""
+    try:
+        value = json.loads(entry.read_bytes())
+        if value["v"] != _VERSION or value["home"] != str(home.resolve()):
+            raise FileUnusable(entry, "it is of another version, or of another home")
+        groups = [
+            Group(**{**group, "moves": tuple(Move(**move) for move in group["moves"])})
+            for group in value["groups"]
+        ]
+        return groups, Path(value["codex"]) if "codex" in value else None
+    except OSError as error:
+        raise FileUnusable(entry, error.strerror or str(error)) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileUnusable(entry, "it is damaged") from error
+
+
+def _strike(entry: Path) -> None:
+    """Take an entry out, and the folder if nothing else is in it."""
+    entry.unlink()
+    with suppress(OSError):
+        entry.parent.rmdir()

@@ -1,0 +1,175 @@
+"""What a thread begins with whose own file has no message: a thread that was reverted to nothing,
+or a fork that has not gone on. It is what the file has that its history begins in.
+
+The ledger keeps the first message of files that a revert left behind; of all others the row of
+their thread has it. Sans-IO, as :mod:`state.query.listing` is: the same for whoever stores rows
+and for whoever verifies them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.files.layout import best_file, parse_name, parse_uuid, precedence
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from state.query.listing import Facet, Steps
+from state.sync.thread_rows import forget_titles, search_text, write_titles
+
+_FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "fold_flags", "preview")
+_ROW: Final = f"SELECT {', '.join(_FIELDS)} FROM threads WHERE id = ?"
+_LEFT_BEHIND: Final = (
+    "SELECT path, size_bytes, opening FROM rollout_files"
+    " WHERE thread_id = ? AND opening <> '' AND (bucket = 'segment' OR path = ?)"
+)
+NAMED_SQL: Final = (
+    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id = ?",
+    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE instr(path, ?)",
+)
+"""Where the file may be that has a rollout id in its name. Most have the id of their thread; the
+others are looked for in all names."""
+
+
+def opening_steps(
+    thread_id: str, row: Mapping[str, Any], known: dict[str, str] | None = None
+) -> "Steps[str]":
+    """The first message that the thread with this row shows: its own, else that of its newest file
+    that a revert left behind, else what the file begins with that its history begins in. Empty if
+    none of these is here. ``known`` are the answers so far, by path and by rollout id, and gets
+    those that are found on the way: of a chain of forks each file is looked at once."""
+    known = {} if known is None else known
+    path, size = row["rollout_path"], row["size_bytes"]
+    passed: dict[str, None] = {}
+    opening = ""
+    while path not in passed:
+        if path in known:
+            opening = known[path]
+            break
+        passed[path] = None
+        is_own = path == row["rollout_path"]
+        if is_own and row["preview"] and not row["fold_flags"] & BEGINS_ELSEWHERE:
+            opening = str(row["preview"])
+            break
+        last = precedence(path, size, thread_id)
+        left = yield _LEFT_BEHIND, [thread_id, path]
+        ranked = [(precedence(path, size, thread_id), text) for path, size, text in left]
+        if older := [file for file in ranked if file[0] <= last]:
+            opening = str(max(older)[1])
+            break
+        rollout_id = base_id(row["history_base"])
+        if rollout_id is None or rollout_id in known:
+            opening = known.get(rollout_id or "", "")
+            break
+        passed[rollout_id] = None
+        base = yield from _named_steps(rollout_id)
+        rows = [] if base is None else (yield _ROW, [base[2]])
+        if base is None or not rows:
+            break
+        path, size, thread_id = base
+        row = dict(zip(_FIELDS, rows[0], strict=True))
+    known |= dict.fromkeys(passed, opening)
+    return opening
+
+
+def _named_steps(rollout_id: str) -> "Steps[tuple[str, int, str] | None]":
+    """The file with this rollout id: its path, its size, and whose it is."""
+    for sql in NAMED_SQL:
+        files = {row[0]: row for row in (yield sql, [rollout_id]) if row[2] is not None}
+        if best := best_file([row[:2] for row in files.values()], rollout_id):
+            path, size, thread_id = files[best]
+            return path, size, thread_id
+    return None
+
+
+def base_id(history_base: str | None) -> str | None:
+    """The rollout id in a ``history_base``."""
+    if not history_base:
+        return None
+    try:
+        value = orjson.loads(history_base)
+    except orjson.JSONDecodeError:
+        return None
+    return parse_uuid(value.get("thread_id")) if isinstance(value, dict) else None
+
+
+def ids_in(paths: Iterable[str]) -> set[str]:
+    """The rollout ids that the names of files have."""
+    names = (parse_name(path.rsplit("/", 1)[-1]) for path in paths)
+    return {name.rollout_id for name in names if name and name.rollout_id}
+
+
+async def settle_openings(connection: AsyncConnection, touched: set[str]) -> None:
+    """Have rows show what their threads begin with, if that may have changed with threads or files
+    of these ids."""
+    names: dict[str, set[str]] = {}
+    dependents: defaultdict[str | None, list[str]] = defaultdict(list)
+    reverted: set[str] = set()
+    for row in await connection.exec_driver_sql(_WAITING):
+        id_, history_base, path, bucket = tuple(row)
+        if id_ not in names:
+            names[id_] = {id_}
+            dependents[base_id(history_base)].append(id_)
+        names[id_] |= ids_in([path])
+        if bucket == "segment":
+            reverted.add(id_)
+    known: dict[str, str] = {}
+    settled: set[str] = set()
+    while touched:
+        concerned = touched & names.keys()
+        concerned.update(id_ for what in touched for id_ in dependents.get(what, ()))
+        concerned -= settled
+        settled |= concerned
+        # What one of several files of a thread begins with may change where the thread's does not.
+        changed = concerned & reverted
+        asked = (orjson.dumps(sorted(concerned)).decode(),)
+        for found in (await connection.exec_driver_sql(_SHOWN, asked)).fetchall():
+            shown = dict(found._mapping)
+            opening = await _run(connection, opening_steps(shown["id"], shown, known))
+            if opening != shown["preview"]:
+                await _show(connection, shown, opening)
+                changed.add(shown["id"])
+        touched = {name for id_ in changed for name in names[id_]}
+
+
+_WAITING: Final = (
+    "SELECT t.id, t.history_base, f.path, f.bucket FROM threads t"
+    f" JOIN rollout_files f ON f.thread_id = t.id WHERE t.fold_flags & {BEGINS_ELSEWHERE}"
+    " UNION SELECT t.id, t.history_base, f.path, f.bucket FROM rollout_files f"
+    " JOIN threads t ON t.id = f.thread_id WHERE f.bucket = 'segment'"
+)
+"""Threads that show what others begin with, and those that lead from one to the other."""
+_SHOWN: Final = (
+    "SELECT id, row_id, name, title, fallback_preview, search_text, facet,"
+    f" {', '.join(_FIELDS)} FROM threads WHERE fold_flags & {BEGINS_ELSEWHERE}"
+    " AND id IN (SELECT value FROM json_each(?))"
+)
+
+
+async def _show(connection: AsyncConnection, row: dict[str, Any], opening: str) -> None:
+    await forget_titles(connection, [row])
+    begin_elsewhere(row, opening)
+    values = (row["preview"], row["search_text"], row["facet"], row["id"])
+    await connection.exec_driver_sql(
+        "UPDATE threads SET preview = ?, search_text = ?, facet = ? WHERE id = ?", values
+    )
+    await write_titles(connection, [row])
+
+
+def begin_elsewhere(row: dict[str, Any], opening: str) -> None:
+    """Have a row show what its thread begins with in another file, and all that follows from it."""
+    shown = opening or row["fallback_preview"]
+    facet = Facet.decode(row["facet"])._replace(empty=not shown and row["name"] is None)
+    row["preview"], row["facet"] = opening, facet.encode()
+    row["search_text"] = search_text(row["name"], row["title"], shown)
+
+
+async def _run(connection: AsyncConnection, steps: "Steps[str]") -> str:
+    try:
+        sql, parameters = next(steps)
+        while True:
+            found = await connection.exec_driver_sql(sql, tuple(parameters))
+            sql, parameters = steps.send(list(found.fetchall()))
+    except StopIteration as done:
+        return str(done.value)

@@ -1,0 +1,236 @@
+"""Keep the index in step with the files: scan, compare, and read only what changed."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.files.scan import FoundFile, scan_home, stat_file
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.session_index import read_names
+from state.db.database import Database
+from state.db.location import INPUTS_KEY, default_provider, home_inputs
+from state.db.schema import index_meta, threads, user_facts
+from state.errors import FileUnusable
+from state.jobs.pool import Extractor
+from state.sync import thread_rows as rows
+from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare
+from state.sync.writer import Context, Stored, forget_files, store_files
+from state.userdata.store import NAME, Fact, chosen_names, follows_journal, newer_names, told_names
+
+BATCH_FILES: Final = 200
+"""Files in one transaction."""
+_BATCHES_AHEAD: Final = 4
+_HOME: Final = "home"
+
+
+@dataclass(slots=True)
+class Counts:
+    """How far a sync or a backfill is; the same three words everywhere."""
+
+    files: int = 0
+    """Entries under the rollout folders."""
+    to_read: int = 0
+    read: int = 0
+    unreadable: int = 0
+    dropped: int = 0
+    """Rows whose file is gone."""
+    bytes_read: int = 0
+    """Size of the files that were read."""
+
+
+Report = Callable[[Counts], None]
+Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+"""Opens a write transaction; a job's own is guarded by its fence."""
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 by the wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+async def sync(
+    database: Database,
+    home: Path,
+    *,
+    batch_files: int = BATCH_FILES,
+    report: Report | None = None,
+    reread: bool = False,
+) -> Counts:
+    """Bring the index in step with ``home``: one transaction a batch, newest names first.
+
+    Safe beside any other sync or backfill: what is stored depends on the files alone.
+    """
+    changes = await find_changes(database, home, reread=reread)
+    counts = Counts(files=changes.files, to_read=len(changes.to_read))
+    await settle_facts(database)
+    await settle_inputs(database, home)
+    if changes:
+        await apply_changes(database, home, changes, counts, batch_files=batch_files, report=report)
+    return counts
+
+
+async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
+    """What a scan of ``home`` differs in from the ledger."""
+    ledger = await read_ledger(database)
+    return await database.workers.run(lambda: compare(scan_home(home), ledger, reread=reread))
+
+
+async def read_ledger(database: Database) -> Ledger:
+    """The ledger as :func:`state.sync.ledger.compare` takes it."""
+    async with database.read() as connection:
+        found = await connection.exec_driver_sql(LEDGER_SQL)
+        return {row[0]: tuple(row[1:]) for row in found}
+
+
+async def apply_changes(
+    database: Database,
+    home: Path,
+    changes: Changes,
+    counts: Counts,
+    *,
+    batch_files: int = BATCH_FILES,
+    report: Report | None = None,
+) -> None:
+    """Carry out what :func:`find_changes` found."""
+    context = load_context(home)
+    async with Extractor(home) as extractor:
+        extractor.prepare(len(changes.to_read))
+        async for batch, outcomes in read_batches(database, extractor, changes, batch_files):
+            async with database.write() as connection:
+                stored = await store_files(connection, outcomes, context, changes.vanished)
+            await reread(database.write, extractor, stored, context)
+            tally(counts, stored, batch)
+            if report:
+                report(counts)
+        await finish_changes(database.write, home, changes, extractor, counts, context)
+    if report:
+        report(counts)
+
+
+async def read_batches(
+    database: Database, extractor: Extractor, changes: Changes, batch_files: int
+) -> AsyncGenerator[tuple[list[FoundFile], list[Extracted | Unusable]]]:
+    """The files to read, batch by batch with their outcomes; reading runs ahead of storing."""
+
+    async def read(batch: list[FoundFile]) -> list[Extracted | Unusable]:
+        if changes.afresh:
+            return await extractor.extract([file.path for file in batch], {})
+        known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
+        async with database.read() as connection:
+            earlier = await rows.earlier_folds(connection, known)
+        return await extractor.extract([file.path for file in batch], earlier)
+
+    under_way: deque[tuple[list[FoundFile], asyncio.Task[list[Extracted | Unusable]]]] = deque()
+    start = 0
+    try:
+        while under_way or start < len(changes.to_read):
+            while len(under_way) < _BATCHES_AHEAD and start < len(changes.to_read):
+                batch = changes.to_read[start : start + batch_files]
+                under_way.append((batch, asyncio.create_task(read(batch))))
+                start += batch_files
+            batch, task = under_way.popleft()
+            yield batch, await task
+    finally:
+        for _, task in under_way:
+            task.cancel()
+
+
+async def finish_changes(
+    write: Writer,
+    home: Path,
+    changes: Changes,
+    extractor: Extractor,
+    counts: Counts,
+    context: Context,
+) -> None:
+    """Note what was ignored, and forget files that are gone.
+
+    Those are looked at once more: they may be back under their name.
+    """
+    for start in range(0, len(changes.ignored), BATCH_FILES):
+        some = changes.ignored[start : start + BATCH_FILES]
+        async with write() as connection:
+            await store_files(connection, some, context)
+    for start in range(0, len(changes.vanished), BATCH_FILES):
+        paths = changes.vanished[start : start + BATCH_FILES]
+        gone = [path for path in paths if stat_file(home, path) is None]
+        async with write() as connection:
+            stored = await forget_files(connection, gone)
+        counts.dropped += stored.dropped
+        await reread(write, extractor, stored, context)
+
+
+async def reread(write: Writer, extractor: Extractor, stored: Stored, context: Context) -> None:
+    """Give threads that lost their file the best of their other ones."""
+    if stored.reread:
+        outcomes = await extractor.extract(stored.reread, {})
+        async with write() as connection:
+            await store_files(connection, outcomes, context)
+
+
+def tally(counts: Counts, stored: Stored, batch: Sequence[FoundFile]) -> None:
+    """Add a stored batch to the counts."""
+    counts.read += len(batch)
+    counts.unreadable += stored.unreadable
+    counts.dropped += stored.dropped
+    counts.bytes_read += sum(file.size for file in batch)
+
+
+def load_context(home: Path) -> Context:
+    """What rows of ``home`` depend on besides the rollouts, as it is now."""
+    inputs = home_inputs(home)
+    try:
+        names = read_names(home)
+    except OSError:
+        names = {}  # unreadable now; home_inputs changes when it can be read again
+    return Context(names, default_provider(home), now_ms(), inputs)
+
+
+async def settle_facts(database: Database) -> None:
+    """Have the index follow the journal of what users set, which a killed process may have left
+    ahead of it."""
+    async with database.read() as connection:
+        followed = await follows_journal(connection, database.path)
+    if followed:
+        return
+    with suppress(FileUnusable):  # what users set stays as it was; verify tells
+        async with database.write_facts():
+            pass  # it follows first of all
+
+
+async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
+    """What names and the default provider come from, as it is now, and whether the index
+    follows it."""
+    inputs = await database.workers.run(partial(home_inputs, home))
+    async with database.read() as connection:
+        c = index_meta.c
+        held = await connection.scalar(sa.select(c.value).where(c.key == INPUTS_KEY))
+    return inputs, held == inputs
+
+
+async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
+    """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
+    write = write or database.write
+    _, settled = await settled_inputs(database, home)
+    if settled:
+        return
+    async with write() as connection:
+        # Not before: whoever gives a name meanwhile must not have it replaced by an older one.
+        context = load_context(home)
+        named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
+        set_here = await connection.execute(sa.select(user_facts).where(user_facts.c.key == NAME))
+        facts = [Fact(**row._mapping) for row in set_here]
+        wanted: dict[str, str | None] = dict.fromkeys(named)
+        names = newer_names(context.names, await told_names(connection))
+        await rows.rename(connection, wanted | chosen_names(names, facts))
+        await rows.set_default_provider(connection, context.default_provider)
+        await rows.set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})

@@ -1,0 +1,370 @@
+"""Rows of ``threads`` from extracted facts, and writing them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.files.layout import is_archived, parse_name
+from rollout.jsonl.parse import BadLine
+from rollout.metadata.extract import Earlier, Extracted, Progress
+from rollout.metadata.facts import (
+    FACT_NAMES,
+    LONGEST_TEXT,
+    SEEN_PROVIDER,
+    ThreadFacts,
+    complete_facts,
+    fact_values,
+)
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.version import EXTRACTOR_VERSION
+from rollout.schema.modes import PAGINATED
+from rollout.schema.session_source import source_kind, thread_spawn
+from state.db.location import INPUTS_KEY, cwd_key
+from state.db.schema import (
+    index_meta,
+    rollout_files,
+    said_pending,
+    said_threads,
+    thread_dynamic_tools,
+    thread_spawn_edges,
+    threads,
+    turn_folds,
+)
+from state.query.listing import Facet, folded
+
+OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
+"""Columns that users set for paginated threads, whose rollouts never say so again (rollout-format
+§12.7): keys of facts, an empty value stands for null."""
+
+_GENERATED: Final = {column.name for column in threads.c if column.computed is not None}
+_INSERT: Final = insert(threads).values(
+    {column.name: None for column in threads.c if column.name not in _GENERATED}
+)
+_UPSERT: Final = _INSERT.on_conflict_do_update(
+    index_elements=[threads.c.id],
+    # history_mode is never set again: a file whose mode has changed is another thread's row.
+    set_={
+        column.name: _INSERT.excluded[column.name]
+        for column in threads.c
+        if column.name not in {*_GENERATED, "row_id", "id", "history_mode"}
+    },
+)
+_INSERT_TOOLS: Final = insert(thread_dynamic_tools)
+_EDGE: Final = insert(thread_spawn_edges)
+_UPSERT_EDGES: Final = _EDGE.on_conflict_do_update(
+    index_elements=[thread_spawn_edges.c.child_thread_id],
+    set_={"parent_thread_id": _EDGE.excluded.parent_thread_id},
+)
+
+
+def thread_row(
+    file: Extracted,
+    name: str | None,
+    default_provider: str,
+    overrides: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The row of the thread that ``file`` holds.
+
+    ``default_provider`` stands in where the rollout names none (rollout-format §18.2);
+    ``overrides`` is what the user set, by key of :data:`OVERRIDDEN`.
+    """
+    facts = file.facts
+    shown = complete_facts(facts)
+    row: dict[str, Any] = dict(zip(FACT_NAMES, fact_values(shown), strict=True))
+    archived = is_archived(file.path)
+    updated_ms = file.mtime_ns // 1_000_000
+    row |= {
+        "rollout_path": file.path,
+        "updated_at_ms": updated_ms,
+        "source_kind": source_kind(facts.source),
+        "model_provider": facts.model_provider or default_provider,
+        "cwd_key": cwd_key(facts.cwd),
+        "name": name,
+        "search_text": search_text(name, shown.title, shown.preview or shown.fallback_preview),
+        "archived": int(archived),
+        "archived_at": updated_ms // 1000 if archived else None,
+        "size_bytes": file.size,
+        "mtime_ns": file.mtime_ns,
+        "inode": file.inode,
+        "folded_bytes": file.progress.folded_bytes,
+        "guard": file.progress.guard,
+        "extractor_version": file.extractor,
+    }
+    if overrides and facts.history_mode == PAGINATED:
+        row |= {key: overrides[key] or None for key in OVERRIDDEN if key in overrides}
+    if _begins_elsewhere(file.path, facts):
+        row["fold_flags"] |= BEGINS_ELSEWHERE
+    row["facet"] = Facet.of(row).encode()
+    return row
+
+
+def _begins_elsewhere(path: str, facts: ThreadFacts) -> bool:
+    """Whether a thread may show messages without having any in its file: after a revert, or as a
+    fork. What a side thread or a spawned one begins with is not its own."""
+    if facts.preview or facts.attached_thread_parent_id or thread_spawn(facts.source) is not None:
+        return False
+    name = parse_name(path.rsplit("/", 1)[-1])
+    reverted = name is not None and name.rollout_id != name.thread_id
+    return facts.history_base is not None or reverted
+
+
+def search_text(name: str | None, title: str, preview: str) -> str:
+    """What a title search looks through: name, title and preview, each once, folded."""
+    parts = dict.fromkeys(part for part in (name, title, preview) if part)
+    return folded("\n".join(parts))[:LONGEST_TEXT]
+
+
+async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What a write must know of the rows that are there, by thread id."""
+    c = threads.c
+    columns = (
+        *(c.id, c.row_id, c.rollout_path, c.size_bytes, c.history_mode, c.search_text),
+        *(c.extractor_version, c.preview, c.fold_flags),
+    )
+    found = await connection.execute(sa.select(*columns).where(among(c.id, ids)))
+    return {row.id: dict(row._mapping) for row in found}
+
+
+async def upsert(
+    connection: AsyncConnection,
+    files: Sequence[tuple[Extracted, dict[str, Any]]],
+    before: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write rows with their tools, edges and title index; one row a thread, each once.
+
+    ``before`` is what :func:`existing` gave for them.
+    """
+    if not files:
+        return
+    replaced = [
+        row["id"]
+        for _, row in files
+        if row["id"] in before and before[row["id"]]["history_mode"] != row["history_mode"]
+    ]
+    # Such a file was rewritten (Codex's migrate-rollouts does): a new row, with its own mode.
+    await delete(connection, replaced)
+    kept = {id_: row for id_, row in before.items() if id_ not in set(replaced)}
+    values = [row for _, row in files]
+    # Numbered here: the title index needs the number, and we hold the write lock.
+    last = await connection.scalar(sa.select(sa.func.max(threads.c.row_id))) or 0
+    for number, row in enumerate(values, last + 1):
+        row["row_id"] = kept[row["id"]]["row_id"] if row["id"] in kept else number
+    await execute_many(connection, _UPSERT, values)
+    await _write_tools(connection, files, kept)
+    edges = [edge for file, _ in files if (edge := _edge(file.facts))]
+    if edges:
+        await connection.execute(_UPSERT_EDGES, edges)
+    changed = [row for row in values if _old_text(kept, row["id"]) != row["search_text"]]
+    await forget_titles(connection, [kept[row["id"]] for row in changed if row["id"] in kept])
+    await write_titles(connection, changed)
+
+
+def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object:
+    return before[thread_id]["search_text"] if thread_id in before else None
+
+
+def _edge(facts: ThreadFacts) -> dict[str, str] | None:
+    """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none (§2.6)."""
+    if facts.parent_thread_id and thread_spawn(facts.source) is not None:
+        return {"child_thread_id": facts.id, "parent_thread_id": facts.parent_thread_id}
+    return None
+
+
+async def _write_tools(
+    connection: AsyncConnection,
+    files: Sequence[tuple[Extracted, dict[str, Any]]],
+    before: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Tools of whole extractions. A thread that has some keeps them, unless its file was
+    replaced by another one: then the old ones are deleted, as no update is allowed."""
+    wholly = [file for file, _ in files if file.tools is not None]
+    known = [file.facts.id for file in wholly if file.facts.id in before]
+    if known:
+        await connection.execute(
+            sa.delete(thread_dynamic_tools).where(among(thread_dynamic_tools.c.thread_id, known))
+        )
+    values = [
+        {
+            "thread_id": file.facts.id,
+            "position": position,
+            "namespace": tool.namespace,
+            "name": tool.name,
+            "description": tool.description,
+            "input_schema": tool.input_schema,
+            "defer_loading": int(tool.defer_loading),
+        }
+        for file in wholly
+        for position, tool in enumerate(file.tools or ())
+    ]
+    if values:
+        await connection.execute(_INSERT_TOOLS, values)
+
+
+async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
+    """Delete rows with all that hangs on them: how many there were."""
+    if not ids:
+        return 0
+    found = await existing(connection, ids)
+    await forget_titles(connection, list(found.values()))
+    await connection.execute(sa.delete(threads).where(among(threads.c.id, ids)))
+    await connection.execute(
+        sa.delete(thread_spawn_edges).where(among(thread_spawn_edges.c.child_thread_id, ids))
+    )
+    return len(found)
+
+
+async def doubt_readings(connection: AsyncConnection, ids: Sequence[str]) -> None:
+    """Have the messages and turns of threads read as a whole again, whatever is known of them."""
+    if not ids:
+        return
+    await connection.execute(sa.delete(turn_folds).where(among(turn_folds.c.thread_id, ids)))
+    row_ids = sa.select(threads.c.row_id).where(among(threads.c.id, ids))
+    pending = sa.select(said_pending.c.row_id)
+    await connection.execute(
+        sa.insert(said_pending).from_select(
+            ["row_id"], row_ids.where(threads.c.row_id.not_in(pending))
+        )
+    )
+    doubted = sa.update(said_threads).where(said_threads.c.row_id.in_(row_ids))
+    await connection.execute(doubted.values(guard=""))
+
+
+async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -> None:
+    """Set the names of threads that are there, and what depends on them."""
+    c = threads.c
+    found = await connection.execute(sa.select(threads).where(among(c.id, names)))
+    changed = [dict(row._mapping) for row in found if row.name != names[row.id]]
+    await forget_titles(connection, changed)
+    for row in changed:
+        row["name"] = names[row["id"]]
+        preview = row["preview"] or row["fallback_preview"]
+        row["search_text"] = search_text(row["name"], row["title"], preview)
+        row["facet"] = Facet.of(row).encode()
+        values = {key: row[key] for key in ("name", "search_text", "facet")}
+        await connection.execute(sa.update(threads).where(c.id == row["id"]).values(values))
+    await write_titles(connection, changed)
+
+
+async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
+    """Remember values about the index as a whole, by their keys."""
+    entry = insert(index_meta)
+    await connection.execute(
+        entry.on_conflict_do_update(
+            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
+        ),
+        [{"key": key, "value": value} for key, value in values.items()],
+    )
+
+
+async def forget_inputs(connection: AsyncConnection) -> None:
+    """Have the next sync look at names and the default provider again."""
+    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
+
+
+def written_provider(row: Mapping[str, Any]) -> str | None:
+    """The provider that a thread's rollout names, of all columns of its row; None if it names
+    none, so that the row shows the default one."""
+    return row["model_provider"] if row["fold_flags"] & SEEN_PROVIDER else None
+
+
+async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
+    """Let threads whose rollout names no provider count for ``provider``."""
+    c = threads.c
+    unnamed = (c.fold_flags.op("&")(SEEN_PROVIDER) == 0) & (c.model_provider != provider)
+    facets = await connection.scalars(sa.select(c.facet).where(unnamed).distinct())
+    for facet in list(facets):
+        other = Facet.decode(facet)._replace(provider=provider).encode()
+        await connection.execute(
+            sa.update(threads)
+            .where(unnamed, c.facet == facet)
+            .values(model_provider=provider, facet=other)
+        )
+
+
+async def forget_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Take rows out of the title index, which must be told what it had indexed."""
+    if rows:
+        await connection.execute(
+            sa.text(
+                "INSERT INTO thread_titles (thread_titles, rowid, search_text)"
+                " VALUES ('delete', :row_id, :search_text)"
+            ),
+            [{"row_id": row["row_id"], "search_text": row["search_text"]} for row in rows],
+        )
+
+
+async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows into the title index, by their ``row_id`` and ``search_text``."""
+    # Written here and not by a trigger: that costs five times as much (measured, FTS5 writes
+    # its hash out at the end of each statement that fires one).
+    if rows:
+        await connection.exec_driver_sql(
+            "INSERT INTO thread_titles (rowid, search_text) VALUES (?, ?)",
+            [(row["row_id"], row["search_text"]) for row in rows],
+        )
+
+
+async def execute_many(
+    connection: AsyncConnection, statement: Insert, values: Sequence[Mapping[str, Any]]
+) -> None:
+    """``statement`` for each of ``values``, at a third of the cost of ``execute`` (measured).
+
+    Values must need no conversion: numbers and texts do not.
+    """
+    sql, names = _compiled(statement)
+    pick = itemgetter(*names)
+    await connection.exec_driver_sql(sql, [pick(value) for value in values])
+
+
+@cache
+def _compiled(statement: Insert) -> tuple[str, tuple[str, ...]]:
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+    return str(compiled), tuple(compiled.positiontup or ())
+
+
+async def earlier_folds(
+    connection: AsyncConnection, paths: Mapping[str, str]
+) -> dict[str, Earlier]:
+    """Where the last pass over files ended, by their path now, so that it can go on there.
+
+    ``paths`` maps each path to the one under which the ledger knows the file: another one
+    if the file was moved.
+    """
+    wanted = {old: new for new, old in paths.items()}
+    found: dict[str, Earlier] = {}
+    f = rollout_files.c
+    joined = sa.select(
+        threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at)
+    ).join(rollout_files, rollout_files.c.path == threads.c.rollout_path)
+    condition = among(rollout_files.c.path, wanted) & (rollout_files.c.thread_id == threads.c.id)
+    for row in await connection.execute(joined.where(condition)):
+        values = row._mapping
+        if row.extractor_version != EXTRACTOR_VERSION or not row.guard:
+            continue
+        facts = ThreadFacts(**{name: values[name] for name in FACT_NAMES})
+        if not facts.fold_flags & SEEN_PROVIDER:
+            facts.model_provider = None  # the row shows the default of its time
+        if facts.fold_flags & BEGINS_ELSEWHERE:
+            facts.preview = ""  # the row shows that of another file
+            facts.fold_flags &= ~BEGINS_ELSEWHERE
+        bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
+        progress = Progress(row.folded_bytes, row.guard)
+        path = wanted[row.rollout_path]
+        identity = (row.size_bytes, row.mtime_ns, row.inode)
+        left_out = row.left_out, row.left_out_at
+        found[path] = Earlier(facts, progress, identity, row.bad_lines, bad, *left_out)
+    return found
+
+
+def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
+    """``column IN values`` with one parameter, however many values: SQLite takes few, and
+    SQLAlchemy spends a millisecond on writing out two hundred (measured)."""
+    listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    return column.in_(sa.select(listed.c.value))

@@ -1,0 +1,312 @@
+"""Store what was read from files: rows, ledger and which file a thread has, together.
+
+Everything here runs inside the caller's transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rollout.files.layout import Precedence, parse_name, precedence
+from rollout.files.scan import FoundFile
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.session_index import Named
+from rollout.metadata.version import EXTRACTOR_VERSION
+from state.db.location import INPUTS_KEY
+from state.db.schema import index_meta, rollout_files, threads
+from state.sync import thread_rows as rows
+from state.sync.openings import ids_in, settle_openings
+from state.userdata.store import chosen_names, facts_about, newer_names, overrides_of, told_name
+
+_ENTRY: Final = insert(rollout_files).values(
+    {column.name: None for column in rollout_files.c if column.name != "attempts"}
+)
+_UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
+    index_elements=[rollout_files.c.path],
+    set_={
+        **{
+            column.name: _ENTRY.excluded[column.name]
+            for column in rollout_files.c
+            if column.name not in ("path", "first_seen_ms", "attempts")
+        },
+        "attempts": sa.literal_column("rollout_files.attempts + 1"),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What rows depend on besides their files."""
+
+    names: Mapping[str, Named]
+    """As the home's file has them."""
+    default_provider: str
+    now_ms: int
+    inputs: str
+    """Identity of the files that names and provider were read from, taken before."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a batch came to."""
+
+    indexed: int = 0
+    unreadable: int = 0
+    dropped: int = 0
+    reread: list[str] = field(default_factory=list)
+    """Other files of threads that lost their file here: they must be read again."""
+
+
+async def doubt_inputs(connection: AsyncConnection, inputs: str) -> None:
+    """Have names and the default provider looked at again if the index follows other files than
+    ``inputs``: rows stored by them may be behind what another process has settled since."""
+    c = index_meta.c
+    await connection.execute(sa.delete(index_meta).where(c.key == INPUTS_KEY, c.value != inputs))
+
+
+async def store_files(
+    connection: AsyncConnection,
+    outcomes: Sequence[Extracted | Unusable | FoundFile],
+    context: Context,
+    vanished: Sequence[str] = (),
+) -> Stored:
+    """Store what reading some files gave; ``vanished`` are paths known to be gone by now.
+
+    A thread keeps one row, of its file of highest precedence; its other files are only in
+    the ledger, as segments or duplicates of it.
+    """
+    stored = Stored()
+    gone = set(vanished)
+    read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
+    paths = [outcome.path for outcome in outcomes]
+    before = await rows.existing(connection, {file.facts.id for file in read})
+    owners, holders = await _owners(connection, paths)
+    now_hold = {file.path: file.facts.id for file in read}
+    orphaned = [id_ for path, id_ in holders.items() if now_hold.get(path) != id_]
+    winners: dict[str, Extracted] = {}
+    for file in read:
+        thread_id = file.facts.id
+        rank = precedence(file.path, file.size, thread_id)
+        rival = None
+        if thread_id in winners:
+            rival = precedence(winners[thread_id].path, winners[thread_id].size, thread_id)
+        elif thread_id in before and thread_id not in orphaned:
+            rival = _rank(before[thread_id])
+        if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
+            winners[thread_id] = file
+    stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
+    facts = await facts_about(connection, list(winners))
+    told = {id_: name for id_, file in winners.items() if (name := told_name(file.facts))}
+    written = {id_: context.names[id_] for id_ in winners if id_ in context.names}
+    names = chosen_names(newer_names(written, told), facts)
+    overrides = overrides_of(facts)
+    provider = context.default_provider
+    await rows.upsert(
+        connection,
+        [
+            (file, rows.thread_row(file, names.get(id_), provider, overrides.get(id_)))
+            for id_, file in winners.items()
+        ],
+        before,
+    )
+    await rows.doubt_readings(connection, _read_anew(read, winners, before))
+    await _keep_openings(connection, winners, before)
+    entries = [_entry(outcome, context.now_ms) for outcome in outcomes]
+    for entry in entries:
+        own = winners.get(entry["thread_id"])
+        if own is not None and own.path == entry["path"]:
+            entry["opening"] = None  # the row has it
+    if entries:
+        await rows.execute_many(connection, _UPSERT_ENTRY, entries)
+    await _settle(connection, [file.facts.id for file in read])
+    if read or owners:
+        touched = {*owners, *now_hold.values(), *ids_in(paths)}
+        await settle_openings(connection, touched)
+    if winners:
+        await doubt_inputs(connection, context.inputs)
+    stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
+    stored.reread += await _better_files(connection, winners, before)
+    stored.indexed = len(read)
+    stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)
+    return stored
+
+
+def _read_anew(
+    read: Sequence[Extracted],
+    winners: Mapping[str, Extracted],
+    before: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Threads of which a file was read as a whole again, because more than its end has changed or
+    because somebody asked for it, or another of their files was read: who has read their messages
+    and turns may have read what is not there any more."""
+    return [
+        file.facts.id
+        for file in read
+        if file.facts.id in before
+        and before[file.facts.id]["extractor_version"] == file.extractor
+        and (file.tools is not None or winners.get(file.facts.id) is not file)
+    ]
+
+
+async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Stored:
+    """Take vanished files out of the index: ledger entries, and rows of threads left without."""
+    c = rollout_files.c
+    stored = Stored()
+    owners, holders = await _owners(connection, paths)
+    orphaned = list(holders.values())
+    stored.dropped = await rows.delete(connection, orphaned)
+    await connection.execute(sa.delete(rollout_files).where(rows.among(c.path, paths)))
+    stored.reread = await _other_files(connection, orphaned)
+    await _settle(connection, list(owners))
+    await settle_openings(connection, {*owners, *ids_in(paths)})
+    return stored
+
+
+async def _keep_openings(
+    connection: AsyncConnection,
+    winners: Mapping[str, Extracted],
+    before: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Where a thread's file is another one now, keep what the earlier one begins with."""
+    for thread_id, file in winners.items():
+        old = before.get(thread_id)
+        if old is None or old["rollout_path"] == file.path:
+            continue
+        elsewhere = old["fold_flags"] & BEGINS_ELSEWHERE
+        await connection.execute(
+            sa.update(rollout_files)
+            .where(
+                rollout_files.c.path == old["rollout_path"], rollout_files.c.thread_id == thread_id
+            )
+            .values(opening="" if elsewhere else old["preview"])
+        )
+
+
+async def _owners(
+    connection: AsyncConnection, paths: Sequence[str]
+) -> tuple[set[str], dict[str, str]]:
+    """The threads that files were of so far, and of those whose row shows such a file the path."""
+    f, c = rollout_files.c, threads.c
+    asked = (
+        sa.select(f.path, f.thread_id, c.id)
+        .outerjoin(threads, (c.id == f.thread_id) & (c.rollout_path == f.path))
+        .where(rows.among(f.path, paths), f.thread_id.is_not(None))
+    )
+    found = list(await connection.execute(asked))
+    return {row[1] for row in found}, {row[0]: row[2] for row in found if row[2] is not None}
+
+
+async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[str]:
+    if not thread_ids:
+        return []
+    c = rollout_files.c
+    others = await connection.scalars(sa.select(c.path).where(rows.among(c.thread_id, thread_ids)))
+    return list(others)
+
+
+async def _better_files(
+    connection: AsyncConnection,
+    winners: Mapping[str, Extracted],
+    before: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Files that take the place of a thread's own one, which ranks lower than the one before: it
+    was archived, say, or is a copy that has got smaller."""
+    lower = {
+        id_: rank
+        for id_, file in winners.items()
+        if id_ in before and (rank := precedence(file.path, file.size, id_)) < _rank(before[id_])
+    }
+    if not lower:
+        return []
+    c = rollout_files.c
+    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(rows.among(c.thread_id, lower))
+    return [
+        path
+        for path, size, id_ in await connection.execute(asked)
+        if precedence(path, size, id_) > lower[id_]
+    ]
+
+
+def _rank(row: Mapping[str, Any]) -> Precedence:
+    return precedence(row["rollout_path"], row["size_bytes"], row["id"])
+
+
+async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:
+    """Put each file of a thread that has several into its bucket.
+
+    The bucket depends only on the file and on the thread's file, never on the order in which
+    they were found.
+    """
+    c = rollout_files.c
+    several = (
+        sa.select(c.thread_id)
+        .where(rows.among(c.thread_id, dict.fromkeys(thread_ids)))
+        .group_by(c.thread_id)
+        .having(sa.func.count() > 1)
+    )
+    files = sa.select(c.path, c.bucket, threads.c.rollout_path).join(
+        threads, threads.c.id == c.thread_id
+    )
+    for path, bucket, own in await connection.execute(files.where(c.thread_id.in_(several))):
+        right = role(path, own)
+        if bucket != right:
+            await connection.execute(
+                sa.update(rollout_files).where(c.path == path).values(bucket=right)
+            )
+
+
+def role(path: str, thread_file: str) -> str:
+    """The bucket of a readable file whose thread has ``thread_file`` for its file."""
+    if path == thread_file:
+        return "indexed"
+    mine = parse_name(path.rsplit("/", 1)[-1])
+    other = parse_name(thread_file.rsplit("/", 1)[-1])
+    if mine and other and mine.rollout_id and other.rollout_id:
+        return "segment" if mine.rollout_id != other.rollout_id else "duplicate"
+    return "duplicate"
+
+
+def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "path": outcome.path,
+        "thread_id": None,
+        "reason": None,
+        "reason_offset": None,
+        "bad_lines": 0,
+        "left_out": 0,
+        "left_out_at": None,
+        "opening": None,
+        "size_bytes": outcome.size,
+        "mtime_ns": outcome.mtime_ns,
+        "inode": outcome.inode,
+        "retry": 0,
+        "extractor_version": EXTRACTOR_VERSION,
+        "first_seen_ms": now_ms,
+        "last_seen_ms": now_ms,
+    }
+    if isinstance(outcome, Extracted):
+        bad = outcome.first_bad
+        return entry | {
+            "bucket": "indexed",
+            "thread_id": outcome.facts.id,
+            "reason": bad.reason if bad else None,
+            "reason_offset": bad.offset if bad else None,
+            "bad_lines": outcome.bad_lines,
+            "left_out": outcome.left_out,
+            "left_out_at": outcome.left_out_at,
+            "opening": outcome.facts.preview,
+            "extractor_version": outcome.extractor,
+        }
+    if isinstance(outcome, Unusable):
+        return entry | {
+            "bucket": "unreadable",
+            "reason": outcome.reason,
+            "reason_offset": outcome.offset,
+            "retry": int(outcome.retry),
+        }
+    return entry | {"bucket": "ignored", "reason": outcome.ignored}

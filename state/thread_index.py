@@ -1,0 +1,414 @@
+"""The index of one home, open: pages, threads, and keeping in step. What ``cli`` calls."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from rollout.files.layout import logical_path, parse_name, parse_uuid
+from rollout.files.scan import AWAY, check_home, stat_file
+from rollout.metadata.worker import extract_many
+from state.db.database import Database, open_database, translated
+from state.db.location import cwd_key, on_network_drive, shown_folder
+from state.db.schema import rollout_files, said_pending, thread_dynamic_tools, threads
+from state.errors import (
+    AmbiguousThread,
+    IndexBusy,
+    LeaseHeld,
+    LeaseLost,
+    ThreadNotFound,
+    ThreadUnreadable,
+)
+from state.jobs.lease import DEFAULT_LEASE_S
+from state.query.listing import (
+    Hidden,
+    Page,
+    Query,
+    Row,
+    Steps,
+    any_steps,
+    hidden_steps,
+    page_steps,
+    rows_steps,
+    short_id_steps,
+)
+from state.sync import thread_rows as rows
+from state.sync.backfill import BackfillStatus, backfill, backfill_status
+from state.sync.ledger import Changes
+from state.sync.move_journal import finish_moves
+from state.sync.sync import (
+    BATCH_FILES,
+    Counts,
+    Report,
+    find_changes,
+    load_context,
+    settled_inputs,
+    sync,
+)
+from state.sync.writer import forget_files, store_files
+from state.userdata.folders import ALIASES_SQL, moved_to
+
+_REPAIR_ROUNDS: Final = 20
+_SHORTEST_PREFIX: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an index stands."""
+
+    threads: int
+    archived: int
+    buckets: dict[str, int]
+    """Files by bucket; their sum is the number of files."""
+    damaged: int
+    """Indexed files with lines that could not be read."""
+    left_out: int
+    """Files with lines that are in no turn, because their ordinals were taken."""
+    backfill: BackfillStatus
+    unsearched: int
+    """Threads that were changed since what was said in them was indexed for searches."""
+    index_bytes: int
+
+
+class ThreadIndex:
+    """The index of ``home``. Make one with :func:`open_index`."""
+
+    def __init__(self, home: Path, database: Database) -> None:
+        self.home = home
+        self.database = database
+        self._far = on_network_drive(home) or on_network_drive(database.path.parent)
+        self.unfinished: list[str] = []
+        """Why moves of files that were cut off could not be finished when this was opened."""
+
+    async def page(self, query: Query) -> Page:
+        """The page that ``query`` asks for, true to the files as they are now.
+
+        Rows whose file is gone are dropped and the page is filled up again; rows whose file
+        has changed are read again before they are shown, in their place.
+
+        Raises:
+            InvalidCursor: the query's cursor is not one of this list.
+        """
+        for _ in range(_REPAIR_ROUNDS):
+            slow = self._far or query.search is not None
+            found = None if slow else self.database.at_once(_checked_steps(self.home, query))
+            if found is None:
+                found = await self.database.run(_checked_steps(self.home, query))
+            page, stale = found
+            if not stale:
+                return page
+            try:
+                gone = await self.refresh([row["rollout_path"] for row in stale])
+            except IndexBusy:
+                # What is shown is true all the same; the index follows when it is free.
+                held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
+                return replace(page, rows=held)
+            if not gone:
+                fresh = await self.rows_of([row["id"] for row in page.rows])
+                return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
+        return page
+
+    async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
+        """For each id the shortest prefix, of eight letters or more, that only it has."""
+        return await self.database.run(short_id_steps(ids))
+
+    async def hidden(
+        self, query: Query, *, since_ms: int | None = None, until_ms: int | None = None
+    ) -> Hidden:
+        """What the defaults keep out of the list that ``query`` asks for, of threads created in
+        that time."""
+        return await self.database.run(hidden_steps(query, since_ms, until_ms))
+
+    async def is_empty(self) -> bool:
+        """Whether there is nothing at all, whatever is asked for."""
+        return not await self.database.run(any_steps())
+
+    async def thread(self, reference: str) -> Row:
+        """The row of the thread that an id, a unique prefix of one, a name or a path means.
+
+        Raises:
+            AmbiguousThread: more than one thread fits.
+            ThreadNotFound: none does; or it has a file, of which nothing can be read.
+        """
+        if exact := parse_uuid(reference):
+            row = (self.database.at_once(rows_steps([exact])) or {}).get(exact)
+            if row is not None and is_fresh(self.home, row):
+                return row
+        looked = False
+        for _ in range(_REPAIR_ROUNDS):
+            ids = await self.resolve(reference)
+            if len(ids) > 1:
+                raise AmbiguousThread(reference, ids)
+            row = (await self.rows_of(ids)).get(ids[0]) if ids else None
+            if row is not None and is_fresh(self.home, row):
+                return row
+            if row is not None and not await self.refresh([row["rollout_path"]]):
+                found = await self.rows_of(ids)
+                if ids[0] in found:
+                    return found[ids[0]]
+            # Its file may have gone somewhere else just now.
+            if looked or (await self.backfill_status()).status != "complete":
+                break
+            await self.sync()
+            looked = row is None
+        raise await self._unreadable(reference) or ThreadNotFound(reference)
+
+    async def _unreadable(self, reference: str) -> ThreadUnreadable | None:
+        """What is wrong with the file that a reference means which is no thread's."""
+        path, prefix = below(self.home, reference), reference.lower()
+        paths = [] if path is None else [path, logical_path(path), f"{path}.zst"]
+        c = rollout_files.c
+        unread = sa.select(c.path, c.reason, c.reason_offset).where(c.bucket == "unreadable")
+        async with self.database.read() as connection:
+            for file in await connection.execute(unread.order_by(c.path.desc())):
+                name = parse_name(file.path.rsplit("/", 1)[-1])
+                id_ = (name and name.thread_id) or ""
+                named = len(prefix) >= _SHORTEST_PREFIX and id_.startswith(prefix)
+                if named or file.path in paths:
+                    return ThreadUnreadable(reference, *file)
+        return None
+
+    async def details(self, thread_id: str) -> dict[str, Any]:
+        """Every column of a thread's row, with its files, its dynamic tools, and where its
+        folder is now if it has moved."""
+        c, t = rollout_files.c, thread_dynamic_tools.c
+        async with self.database.read() as connection:
+            row = (
+                await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
+            ).one()
+            damage = c.reason, c.reason_offset, c.bad_lines, c.left_out, c.left_out_at
+            files = await connection.execute(
+                sa.select(c.path, c.bucket, c.size_bytes, *damage)
+                .where(c.thread_id == thread_id)
+                .order_by(c.path)
+            )
+            tools = await connection.execute(
+                sa.select(t.namespace, t.name, t.description)
+                .where(t.thread_id == thread_id)
+                .order_by(t.position)
+            )
+            known = [tuple(row) for row in await connection.exec_driver_sql(ALIASES_SQL)]
+            place = moved_to(row.cwd, dict(known))
+            return {
+                **row._mapping,
+                "moved_to": shown_folder(place) if cwd_key(place) != row.cwd_key else None,
+                "files": [dict(file._mapping) for file in files],
+                "tools": [dict(tool._mapping) for tool in tools],
+            }
+
+    async def sync(self, report: Report | None = None, *, reread: bool = False) -> Counts:
+        """Catch up with the files; see :func:`state.sync.sync.sync`."""
+        check_home(self.home)
+        return await sync(self.database, self.home, report=report, reread=reread)
+
+    async def backfill(
+        self,
+        report: Report | None = None,
+        *,
+        lease_s: float = DEFAULT_LEASE_S,
+        batch_files: int = BATCH_FILES,
+        force: bool = False,
+    ) -> Counts:
+        """Run the backfill job; see :func:`state.sync.backfill.backfill`."""
+        return await backfill(
+            self.database,
+            self.home,
+            lease_s=lease_s,
+            batch_files=batch_files,
+            force=force,
+            report=report,
+        )
+
+    async def catch_up(self, report: Report | None = None) -> Counts | None:
+        """Bring the index in step by whatever it takes: the backfill until it is complete,
+        then syncs. None if another process is at the backfill: the index fills meanwhile."""
+        async with self.database.read() as connection:
+            job = await backfill_status(connection)
+        if job.status == "complete":
+            return await self.sync(report)
+        try:
+            return await self.backfill(report)
+        except (LeaseHeld, LeaseLost):  # lost: somebody goes on, or made an index anew
+            return None
+
+    @asynccontextmanager
+    async def catching_up(self) -> AsyncGenerator["asyncio.Task[Counts | None]"]:
+        """Catch up in the background while a long-lived user of the index goes on at once."""
+        task = asyncio.create_task(self.catch_up())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def backfill_status(self) -> BackfillStatus:
+        """How the backfill job stands."""
+        async with self.database.read() as connection:
+            return await backfill_status(connection)
+
+    async def status(self) -> Status:
+        """Counts, buckets and the job."""
+        c = rollout_files.c
+        async with self.database.read() as connection:
+            counted = sa.select(threads.c.archived, sa.func.count()).group_by(threads.c.archived)
+            by_archived = {row[0]: row[1] for row in await connection.execute(counted)}
+            counted = sa.select(c.bucket, sa.func.count()).group_by(c.bucket)
+            buckets = {row[0]: row[1] for row in await connection.execute(counted)}
+            damaged = await connection.scalar(
+                sa.select(sa.func.count()).where(c.bad_lines > 0, c.bucket != "unreadable")
+            )
+            left_out = await connection.scalar(sa.select(sa.func.count()).where(c.left_out > 0))
+            job = await backfill_status(connection)
+            unsearched = await connection.scalar(
+                sa.select(sa.func.count()).select_from(said_pending)
+            )
+        return Status(
+            threads=sum(by_archived.values()),
+            archived=by_archived.get(1, 0),
+            buckets=buckets,
+            damaged=damaged or 0,
+            left_out=left_out or 0,
+            backfill=job,
+            unsearched=unsearched or 0,
+            index_bytes=self.database.path.stat().st_size,
+        )
+
+    async def pending(self) -> Changes:
+        """What the index is behind the files by; changes nothing."""
+        return await find_changes(self.database, self.home)
+
+    async def follows_names(self) -> bool:
+        """Whether it has the names of ``session_index.jsonl`` and the default provider of
+        ``config.toml`` as they are now."""
+        return (await settled_inputs(self.database, self.home))[1]
+
+    async def problems(self, limit: int) -> list[dict[str, Any]]:
+        """Files that are unreadable or damaged, or have lines that are in no turn, newest name
+        first, at most ``limit``."""
+        c = rollout_files.c
+        damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines
+        told = c.reason.is_not(None) & (c.bucket != "ignored")
+        found = (
+            sa.select(*damage, c.left_out, c.left_out_at)
+            .where((c.bucket == "unreadable") | told | (c.left_out > 0))
+            .order_by(c.path.desc())
+            .limit(limit)
+        )
+        async with self.database.read() as connection:
+            return [dict(row._mapping) for row in await connection.execute(found)]
+
+    async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
+        """The rows of threads as the index has them, by id."""
+        return await self.database.run(rows_steps(ids))
+
+    async def resolve(self, reference: str) -> list[str]:
+        """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""
+        c = threads.c
+        # SQLite takes no lone surrogates, which stand for bytes of an argument that are no UTF-8.
+        reference = reference.encode("utf-8", "replace").decode()
+        exact = parse_uuid(reference)
+        conditions: list[sa.ColumnElement[bool]] = []
+        if exact:
+            conditions.append(c.id == exact)
+        else:
+            prefix = reference.lower()
+            if len(prefix) >= _SHORTEST_PREFIX and all(
+                letter in "0123456789abcdef-" for letter in prefix
+            ):
+                conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
+            conditions.append(c.name == reference)
+            path = below(self.home, reference)
+            if path:
+                held = sa.select(rollout_files.c.thread_id).where(
+                    rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])
+                )
+                conditions.append(c.id.in_(held))
+        async with self.database.read() as connection:
+            for condition in conditions:
+                ids = list(
+                    await connection.scalars(
+                        sa.select(c.id).where(condition).order_by(c.id).limit(100)
+                    )
+                )
+                if ids:
+                    return ids
+        return []
+
+    async def refresh(self, paths: Sequence[str]) -> bool:
+        """Read again, from where it ended, what has changed of the files at ``paths``, relative to
+        the home, and forget those that are gone: whether any was.
+
+        Raises:
+            IndexBusy: another process kept the write lock.
+        """
+        gone = [path for path in paths if stat_file(self.home, path) is None]
+        changed = [path for path in paths if path not in gone]
+        context = load_context(self.home)
+        async with self.database.read() as connection:
+            earlier = await rows.earlier_folds(connection, {path: path for path in changed})
+        items = [(path, earlier.get(path)) for path in changed]
+        reading = self.database.workers
+        outcomes = await reading.run(partial(extract_many, str(self.home), items))
+        async with self.database.write() as connection:
+            await store_files(connection, outcomes, context, gone)
+            stored = await forget_files(connection, gone)
+        if stored.reread:
+            again = [(path, None) for path in stored.reread]
+            others = await reading.run(partial(extract_many, str(self.home), again))
+            async with self.database.write() as connection:
+                await store_files(connection, others, context)
+        return bool(gone)
+
+
+def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
+    """A page, and those of its rows whose files are not as they were."""
+    page = yield from page_steps(query)
+    return page, [row for row in page.rows if not is_fresh(home, row)]
+
+
+def is_fresh(home: Path, row: Row) -> bool:
+    """Whether the file behind a row is as it was when the row was made."""
+    file = stat_file(home, row["rollout_path"])
+    if file is None:
+        return False
+    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
+    return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
+
+
+def from_here(reference: str) -> Path:
+    """The absolute path; as it is where the current folder has been removed."""
+    try:
+        return Path(reference).absolute()
+    except FileNotFoundError:
+        return Path(reference)
+
+
+def below(home: Path, reference: str) -> str | None:
+    """A path as the index has it: relative to the home, if it leads there."""
+    for root in (home, home.resolve()):
+        for path in (from_here(reference), home / reference):
+            if path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
+    return None
+
+
+@asynccontextmanager
+async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
+    """The index of ``home`` at ``path``, made when need be, closed on the way out. Moves of files
+    that a killed process left half done are finished first.
+
+    Raises:
+        IndexTooNew: it was made by a newer threadkeep.
+        IndexDamaged: the file is no usable database.
+        IndexUnavailable: its place cannot be used.
+    """
+    with translated(path):
+        async with open_database(path) as database:
+            index = ThreadIndex(home, database)
+            index.unfinished = await finish_moves(database, home)
+            yield index

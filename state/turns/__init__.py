@@ -1,0 +1,1 @@
+"""The turns of long threads, kept in the index."""

@@ -1,0 +1,143 @@
+"""What is asked of the turns of a thread, in the shape of Codex's answers (rollout-format §15.4,
+§16). Each function is the work of :meth:`state.thread_store.ThreadStore.with_turns`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rollout.history.item_reader import ItemReader, View
+from rollout.history.turn import Turn
+from rollout.schema.modes import LEGACY
+from rollout.schema.strict import Fields
+from state.errors import InvalidQuery
+from state.turns.checkpoint import Folded
+from state.turns.pages import (
+    ItemAt,
+    ItemQuery,
+    PageOf,
+    PageQuery,
+    TooShort,
+    item_place,
+    items_of,
+    page_of_items,
+    page_of_turns,
+    turn_place,
+)
+
+DEFAULT_VIEW: Final[View] = "summary"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Outputs that are left out of a turn's items, to be asked for one by one."""
+
+    commands: bool = False
+    tools: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The turns of a thread for those who are to be told of them."""
+
+    folded: Folded
+    live_from: int | None = None
+    """Where its file ended when it was made live here: a turn that has begun since and has no
+    end is running. None if it is not live."""
+
+    def turns(self, query: PageQuery, view: View = DEFAULT_VIEW) -> Fields:
+        """The result of ``thread/turns/list``.
+
+        Raises:
+            InvalidCursor: the cursor is none of this thread's turns.
+        """
+        page = page_of_turns(self.folded, query)
+        with self.folded.history.reader() as reader:
+            return _page(page, [self._turn(reader, turn, view) for turn in page.entries])
+
+    def all_turns(self) -> list[Fields]:
+        """``turns`` of ``thread/read``: all of them with all their items, the oldest first."""
+        if self.folded.partial:
+            raise TooShort
+        with self.folded.history.reader() as reader:
+            return [self._turn(reader, turn, "full") for turn in self.folded.turns]
+
+    def items(self, query: ItemQuery, deferred: Deferred | None = None) -> Fields:
+        """The result of ``thread/items/list``.
+
+        Raises:
+            AnchorNotFound: the item to begin behind is none of the turn's.
+            InvalidQuery: it is a legacy thread.
+            InvalidCursor: the cursor is none of this thread's items.
+        """
+        self._check_paginated()
+        page = page_of_items(self.folded, query)
+        of_turn = deferred if query.turn_id is not None else None
+        return _page(page, self._entries(page.entries, of_turn))
+
+    def some_items(self, turn_id: str, item_ids: Sequence[str]) -> Fields:
+        """The result of ``thread/items/read``.
+
+        Raises:
+            InvalidQuery: it is a legacy thread.
+        """
+        self._check_paginated()
+        return {"data": self._entries(items_of(self.folded, turn_id, item_ids))}
+
+    def places(self, thread_id: str) -> Fields:
+        """Cursors at the end of a thread, for what comes before it; null of a legacy one."""
+        return {
+            "turnsBackwardsCursor": turn_place(self.folded, thread_id),
+            "itemsBackwardsCursor": item_place(self.folded, thread_id),
+        }
+
+    def _check_paginated(self) -> None:
+        if self.folded.known.mode == LEGACY:
+            raise InvalidQuery("a legacy thread has its items in its turns alone")
+
+    def _turn(self, reader: ItemReader, turn: Turn, view: View) -> Fields:
+        last = len(self.folded.known.parts) - 1
+        start = turn.start
+        since = self.live_from
+        live = since is not None and start.file == last and start.offset >= since
+        return reader.turn(turn, view, live=live)
+
+    def _entries(self, items: Sequence[ItemAt], deferred: Deferred | None = None) -> list[Fields]:
+        found = []
+        with self.folded.history.reader() as reader:
+            for turn, anchor in items:
+                item = reader.item(anchor)
+                if item is not None:
+                    times = {name: item[name] for name in ("startedAtMs", "completedAtMs")}
+                    left_out = deferred is not None and _defer(item, deferred)
+                    entry = {"turnId": turn.id, "item": item, **times}
+                    found.append(entry | ({"outputDeferred": True} if left_out else {}))
+        return found
+
+
+def _page(page: PageOf[Any], data: list[Fields]) -> Fields:
+    return {
+        "data": data,
+        "nextCursor": page.next_cursor,
+        "backwardsCursor": page.backwards_cursor,
+    }
+
+
+def _defer(item: Fields, deferred: Deferred) -> bool:
+    """Leave the output of an item out, if it is one of those: whether it was."""
+    if item.get("status") != "completed":
+        return False
+    match item:
+        case {"type": "commandExecution", "aggregatedOutput": str(output)} if deferred.commands:
+            if not output or item["exitCode"] not in (None, 0):
+                return False
+            item["aggregatedOutput"] = None
+            return True
+        case {"type": "mcpToolCall", "result": {"content": [_, *_] as content}} if deferred.tools:
+            texts = [part.get("text") for part in content if isinstance(part, dict)]
+            plain = all(isinstance(text, str) for text in texts) and len(texts) == len(content)
+            if not plain or not any(texts) or item["result"].get("structuredContent") is not None:
+                return False
+            item["result"] = None
+            return True
+    return False

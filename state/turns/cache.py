@@ -1,0 +1,321 @@
+"""The turn index: who asks for turns gets those that the files have now, without waiting for more
+than that takes.
+
+What was found of a thread is kept in memory for the last few threads, and in the index for long
+ones; lines that were added since are all that is looked at (:mod:`state.turns.checkpoint`). A long
+paginated thread that was never looked at is answered from its end, as long as that will do, while
+all of it is folded in the background. Whatever is not known is found: no history is empty that is
+not.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from rollout.errors import RolloutError
+from rollout.files.cancellation import check_wanted
+from rollout.history.segments import Find
+from rollout.history.thread import Outline, ThreadTurns, outline
+from state.aio import ended
+from state.edit.refresh import home_written
+from state.errors import StateError
+from state.jobs.workers import Workers
+from state.rollout_locator import finder
+from state.thread_index import ThreadIndex
+from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails, moved
+from state.turns.pages import TooShort
+from state.turns.store import (
+    SMALLEST_BYTES,
+    dumped,
+    known_steps,
+    load_steps,
+    some_steps,
+    store,
+    worth_storing,
+)
+
+_KEPT: Final = 8
+"""Threads whose turns are kept in memory: of a gigabyte they take some ten megabytes."""
+_AT_ONCE_BYTES: Final = 4 * 2**20
+"""A history that is no longer is folded for the first who asks."""
+FILLED_BYTES: Final = 2**20
+"""Longer threads are folded before anybody asks."""
+_WAIT_S: Final = 0.005
+_MOST_BUILDS: Final = 4
+_log = logging.getLogger("threadkeep.turns")
+Result = TypeVar("Result")
+
+
+class Closed(Exception):
+    """This index of turns was closed: another one has taken its place, or nothing."""
+
+
+@dataclass(eq=False)
+class _Build:
+    """A long history that is being folded, once for all who wait for it."""
+
+    wanted: bool = False
+    """Whether somebody has asked for these turns, and may do so again."""
+    waiting: int = 0
+    """How many wait for them."""
+    anyway: bool = False
+    """Whether it goes on when nobody waits."""
+    task: "asyncio.Task[Folded]" = field(init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer(Generic[Result]):
+    """What came of an attempt."""
+
+    folded: Folded | None
+    """What turns are known now."""
+    result: Result | None = None
+    done: bool = False
+
+
+class TurnIndex:
+    """The turns of the threads of one index. Use it in one event loop, and close it."""
+
+    def __init__(self, index: ThreadIndex) -> None:
+        self._index = index
+        self._kept: OrderedDict[str, Folded] = OrderedDict()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._builds: dict[str, _Build] = {}
+        self._building = Workers(_MOST_BUILDS)  # of their own: they give way to whoever asks
+        self._storing: set[asyncio.Task[None]] = set()
+        self._asking = 0
+        self._closed = threading.Event()
+
+    async def ask(
+        self, thread_id: str, path: Path, work: Callable[[Folded], Result], *, whole: bool = False
+    ) -> Result:
+        """What ``work`` makes of the turns of the thread whose file is at ``path``. It is called
+        in a thread, and once more with all turns if it finds the last ones :class:`TooShort`;
+        ``whole``: with all of them at once.
+
+        Raises:
+            Closed: this was closed meanwhile.
+            FileUnusable: a file of the history cannot be read.
+            HistoryUnknown: it is written in an unknown way.
+        """
+        self._asking += 1
+        try:
+            async with self._locks[thread_id]:
+                known = await self._known(thread_id, path)
+                find = finder(self._index)
+                answer = await self._in_thread(partial(_attempt, known, path, find, work, whole))
+                if answer.folded is not None:
+                    await self._keep(thread_id, answer.folded)
+                if answer.done:
+                    if answer.folded is not None and answer.folded.partial:
+                        build = self._build(thread_id, path)
+                        build.wanted = build.anyway = True
+                    return answer.result  # type: ignore[return-value]
+        finally:
+            self._asking -= 1
+        folded = await self._built(self._build(thread_id, path))
+        async with self._locks[thread_id]:
+            return await self._in_thread(lambda _: work(folded.with_torn_line()))
+
+    async def some(
+        self, thread_id: str, path: Path, choose: Callable[[Sequence[str]], Sequence[int]]
+    ) -> tuple[ThreadTurns, Sequence[int]] | None:
+        """Those turns of a long thread for which ``choose``, called with the ids of all, gives
+        the places, each with the one behind it; and these places. Others are not looked at. None
+        where only :meth:`ask` can tell: they are not in the index as the files are now, or all
+        are chosen.
+        """
+        if _size(path) < SMALLEST_BYTES:
+            return None
+        steps = some_steps(thread_id, path, self._index.home, choose)
+        with suppress(StateError):  # an index that cannot be read hides no turn
+            return await self._index.database.run(steps)
+        return None
+
+    async def fill(self) -> None:
+        """Fold the long threads that are not indexed, or have grown by much, the newest first;
+        whoever asks for turns goes before. Cancel it at any time.
+
+        Raises:
+            StateError: the index cannot be read.
+        """
+        for thread_id, path in await self._index.database.run(_long_steps()):
+            try:
+                build = self._build(thread_id, self._index.home / path)
+                build.anyway = True
+                await asyncio.shield(build.task)
+            except (RolloutError, OSError) as error:
+                _log.info("the turns of %s cannot be indexed: %s", thread_id, error)
+            await asyncio.gather(*self._storing)
+
+    async def close(self) -> None:
+        """Have all work end within a moment."""
+        self._closed.set()
+        builds = [build.task for build in self._builds.values()]
+        await asyncio.gather(*builds, *self._storing, return_exceptions=True)
+        self._kept.clear()
+
+    async def _known(self, thread_id: str, path: Path) -> Folded | None:
+        return self._kept.get(thread_id) or await self._stored(thread_id, path)
+
+    async def _stored(self, thread_id: str, path: Path) -> Folded | None:
+        if _size(path) < SMALLEST_BYTES:
+            return None
+        with suppress(StateError):  # an index that cannot be read hides no turn
+            return await self._index.database.run(load_steps(thread_id, self._index.home))
+        return None
+
+    async def _keep(self, thread_id: str, folded: Folded, *, wanted: bool = True) -> None:
+        if folded.known.missing is not None:
+            return  # what is missing may come back
+        if wanted:
+            self._kept[thread_id] = folded
+            self._kept.move_to_end(thread_id)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        if worth_storing(folded):
+            folded.stored_bytes = sum(seen.end for seen in folded.seen)
+            rows = await self._index.database.workers.run(
+                partial(dumped, thread_id, folded, self._index.home)
+            )
+            if rows is not None:
+                task = asyncio.create_task(self._store(thread_id, rows))
+                self._storing.add(task)
+                task.add_done_callback(self._storing.discard)
+
+    async def _store(self, thread_id: str, rows: Any) -> None:
+        try:
+            await store(self._index.database, rows)
+        except (StateError, DBAPIError) as error:
+            # Nothing is lost but time, and whoever keeps the index in step tells of it.
+            _log.info("the turns of %s are not indexed: %s", thread_id, error)
+
+    def _build(self, thread_id: str, path: Path) -> _Build:
+        build = self._builds.get(thread_id)
+        if build is None:
+            build = self._builds[thread_id] = _Build()
+            work = self._fold(build, thread_id, path)
+            build.task = asyncio.create_task(work, name=f"turns of {thread_id}")
+            build.task.add_done_callback(partial(self._ended, thread_id, build))
+        return build
+
+    async def _built(self, build: _Build) -> Folded:
+        """What a build gives. When the last of those who wait is cancelled it ends."""
+        build.wanted = True
+        build.waiting += 1
+        try:
+            return await asyncio.shield(build.task)
+        except asyncio.CancelledError:
+            if build.waiting == 1 and not build.anyway:
+                self._builds = {id_: each for id_, each in self._builds.items() if each != build}
+                build.task.cancel()
+                await ended(build.task)
+            raise
+        finally:
+            build.waiting -= 1
+
+    def _ended(self, thread_id: str, build: _Build, task: "asyncio.Task[Folded]") -> None:
+        if self._builds.get(thread_id) is build:
+            del self._builds[thread_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Whoever waits for it is told; for nobody it is no more than this.
+            _log.debug("the turns of %s were not found: %s", thread_id, error)
+
+    async def _fold(self, build: _Build, thread_id: str, path: Path) -> Folded:
+        stored = await self._stored(thread_id, path)
+
+        def pause() -> None:
+            while not build.waiting and self._asking and not self._closed.is_set():
+                check_wanted()
+                time.sleep(_WAIT_S)
+            self._check()
+
+        work = partial(_whole, stored, path, finder(self._index), pause)
+        folded = await self._building.run(work)
+        async with self._locks[thread_id]:
+            await self._keep(thread_id, folded, wanted=build.wanted)
+        return folded
+
+    async def _in_thread(self, work: Callable[[Pause], Result]) -> Result:
+        """What ``work`` gives, done in a thread; when the caller is cancelled it ends soon."""
+        return await self._index.database.workers.run(partial(work, self._check))
+
+    def _check(self) -> None:
+        """Have a thread end that works for nobody."""
+        check_wanted()
+        if self._closed.is_set():
+            raise Closed
+
+
+def _attempt(
+    known: Folded | None,
+    path: Path,
+    find: Find,
+    work: Callable[[Folded], Result],
+    whole: bool,
+    pause: Pause,
+) -> _Answer[Result]:
+    """Try to answer without folding a long history."""
+    with home_written(path):
+        if known is not None:
+            known = moved(known, path)
+            if known.follow(pause):
+                with suppress(TooShort):
+                    return _Answer(known, work(known.with_torn_line()), done=True)
+        plan = outline(path, find)
+        if _whole_size(plan) <= _AT_ONCE_BYTES:
+            folded = fold_anew(plan, pause)
+            return _Answer(folded, work(folded.with_torn_line()), done=True)
+        for last in () if whole else fold_tails(plan, known, pause):
+            with suppress(TooShort):
+                return _Answer(last, work(last), done=True)
+    return _Answer(None)
+
+
+def _whole(known: Folded | None, path: Path, find: Find, pause: Pause) -> Folded:
+    with home_written(path):
+        if known is not None:
+            known = moved(known, path)
+            if known.follow(pause):
+                return known
+        return fold_anew(outline(path, find), pause)
+
+
+def _whole_size(plan: Outline) -> int:
+    return sum(part.path.stat().st_size for part in plan.parts)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # what is wrong with it is told when it is read
+
+
+def _long_steps() -> Any:
+    """Ids and paths of the long threads that are not stored as they are, the newest first."""
+    rows = yield (
+        "SELECT id, rollout_path, size_bytes, mtime_ns, inode FROM threads WHERE size_bytes >= ?"
+        " ORDER BY recency_at_ms DESC",
+        [FILLED_BYTES],
+    )
+    stored = yield from known_steps()
+    found = []
+    for id_, path, size, mtime_ns, inode in rows:
+        before = stored.get(id_)
+        if before is not None and before[2] == inode:
+            same = before == (size, mtime_ns, inode)
+            if same or size - size // 16 <= before[0] < size:
+                continue
+        found.append((id_, path))
+    return found

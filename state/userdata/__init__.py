@@ -1,0 +1,1 @@
+"""What users set: names, folders and git facts. The journal comes first, rows second."""

@@ -1,0 +1,89 @@
+"""Folders that have moved, as users tell it: path aliases. Rollouts stay as they are."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from state.db.database import Database
+from state.db.location import absolute_folder, cwd_key
+from state.db.schema import threads
+from state.errors import AliasCycle, AliasNotFound, InvalidFolder
+from state.sync.sync import now_ms
+from state.userdata.folders import origins
+from state.userdata.store import LATEST_MS, Alias, all_aliases, append_facts, put_facts
+
+
+async def aliases(database: Database) -> list[Alias]:
+    """The aliases that hold, by their old folder."""
+    async with database.read() as connection:
+        return [alias for alias in await all_aliases(connection) if alias.value is not None]
+
+
+async def relink(database: Database, old: str, new: str) -> tuple[Alias, int]:
+    """Say that ``old`` and all below it is at ``new`` now: the alias, and how many threads are
+    recorded there.
+
+    Raises:
+        AliasCycle: ``new`` leads to ``old`` already.
+        FileUnusable: the journal cannot be written.
+        InvalidFolder: one of them is no path.
+    """
+    old, new = _folder(old), _folder(new)
+    async with database.write_facts() as connection:
+        known = await all_aliases(connection)
+        others = {
+            alias.alias: alias.value
+            for alias in known
+            if alias.value is not None and cwd_key(alias.alias) != cwd_key(old)
+        }
+        if cwd_key(new) in origins([old], others):
+            raise AliasCycle(old, new)
+        alias = await _set(database, connection, known, old, new)
+        return alias, await _count_below(connection, cwd_key(old))
+
+
+async def unlink(database: Database, old: str) -> Alias:
+    """Take the alias of ``old`` back: what it was.
+
+    Raises:
+        AliasNotFound: there is none.
+        FileUnusable: the journal cannot be written.
+        InvalidFolder: it is no path.
+    """
+    old = _folder(old)
+    async with database.write_facts() as connection:
+        known = await all_aliases(connection)
+        for alias in known:
+            if alias.value is not None and cwd_key(alias.alias) == cwd_key(old):
+                await _set(database, connection, known, old, None)
+                return alias
+    raise AliasNotFound(old)
+
+
+async def _set(
+    database: Database, connection: AsyncConnection, known: list[Alias], old: str, new: str | None
+) -> Alias:
+    times = [alias.set_at_ms for alias in known if cwd_key(alias.alias) == cwd_key(old)]
+    # Newer than what it replaces, even if the clock was set back.
+    set_at_ms = min(max(now_ms(), *(time + 1 for time in times), 0), LATEST_MS)
+    alias = Alias(old, new, set_at_ms)
+    append_facts(database.path, [alias])
+    await put_facts(connection, [alias])
+    return alias
+
+
+async def _count_below(connection: AsyncConnection, key: str) -> int:
+    c = threads.c.cwd_key
+    stem = key.rstrip("/")
+    below = (c > f"{stem}/") & (c < f"{stem}0")  # "0" is what follows "/"
+    counted = sa.select(sa.func.count()).select_from(threads).where((c == key) | below)
+    return await connection.scalar(counted) or 0
+
+
+def _folder(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidFolder(f"{text!r} is not UTF-8") from None
+    if not text.strip() or "\0" in text:
+        raise InvalidFolder(f"{text!r} is no folder")
+    return absolute_folder(text)
