@@ -129,7 +129,7 @@ def search(
     from rollout.search.terms import Term, terms_of
     from state.errors import InvalidQuery
     from state.fulltext.search import MATCHES, Search
-    from state.query.listing import SORT_KEYS
+    from state.query.model import SORT_KEYS
 
     text = " ".join(terms)
     term = Term.of(text)

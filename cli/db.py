@@ -30,7 +30,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     from cli import output, report
     from state.checks.database import check_database
     from state.checks.findings import Findings
-    from state.reports.sql import reading
+    from state.db.readonly import reading
 
     index = places(context).index
     found = Findings()

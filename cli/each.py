@@ -14,8 +14,8 @@ from cli.run import catch_up, with_index
 from rollout.errors import RolloutError
 from state.aio import unbroken
 from state.errors import StateError
-from state.query.listing import Query
-from state.sync.sync import Counts
+from state.jobs.progress import Counts
+from state.query.model import Query
 from state.thread_index import ThreadIndex
 
 Error = StateError | RolloutError

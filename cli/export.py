@@ -18,9 +18,8 @@ from cli.saving import saved
 from rollout.errors import RolloutError
 from rollout.history.segments import raw_lines
 from rollout.jsonl.parse import BadLine, Line, parse_line
-from state.edit.refresh import home_written
-from state.errors import StateError
-from state.query.listing import Row
+from state.errors import StateError, home_written
+from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from cli.run import read_index, throw_away_copy, with_index
 from state.errors import FileUnusable, IndexNotWritable
 from state.repair.dump import dump_lines, known_facts, read_dump, restore
 from state.thread_index import ThreadIndex
+from state.userdata.model import Alias
 from state.userdata.relink import aliases, relink, unlink
-from state.userdata.store import Alias
 
 
 def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:

@@ -10,7 +10,7 @@ import typer
 from cli.options import AnyThreadsArgument, DryRunOption, JsonOption, YesOption
 
 if TYPE_CHECKING:
-    from state.query.listing import Query
+    from state.query.model import Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Filters:
     def query(self, **more: Any) -> "Query":
         """A query of ``list`` with these filters and ``more`` fields."""
         from state.errors import InvalidFolder
-        from state.query.listing import Query
+        from state.query.model import Query
 
         if any(not folder.strip() for folder in self.cwd or ()):
             raise InvalidFolder("a folder is blank")
@@ -76,7 +76,7 @@ class Chosen:
             )
         if not chooses:
             return None
-        from state.query.listing import LARGEST_PAGE
+        from state.query.model import LARGEST_PAGE
 
         return filters.query(archived=archived, sort_key="updated_at", limit=LARGEST_PAGE)
 

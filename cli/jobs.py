@@ -8,8 +8,8 @@ from cli import errors, output
 from cli.places import Places
 from cli.run import caught_up_said, with_index
 from rollout.files.scan import check_home
+from state.jobs.progress import Counts
 from state.repair.reindex import reindex
-from state.sync.sync import Counts
 from state.thread_index import ThreadIndex
 
 

@@ -8,7 +8,8 @@ from cli import errors, output
 from cli.places import Places
 from cli.serving import SERVING
 from state.errors import SQLITE_ERRORS
-from state.query.listing import LARGEST_PAGE, Hidden, Page, Query, Row
+from state.query.model import LARGEST_PAGE, Hidden, Page, Query
+from state.query.rows import Row
 from state.query.thread_json import display_name, display_text, thread_json
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from state.sync.sync import Counts, Report
+    from state.jobs.progress import Counts, Report
 
 
 _MOST_KEPT = 4 * 2**20

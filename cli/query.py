@@ -10,7 +10,7 @@ from cli import errors, output
 from cli.places import Places
 from cli.serving import SERVING
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
-from state.query.listing import Query
+from state.query.model import Query
 from state.reports.sql import LARGEST_VALUE, Answer, ask
 
 _CHUNK_ROWS = 500

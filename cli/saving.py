@@ -15,7 +15,7 @@ from typing import Final
 
 from cli.reading.errors import NoRegularFile
 from state.errors import FileUnusable
-from state.jobs.workers import Workers
+from state.workers import Workers
 
 _MOST_LINKS: Final = 40  # that a system follows
 _NAME_KEPT: Final = 50  # characters of its name for a temporary one, which has 255 bytes at most

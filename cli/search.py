@@ -14,7 +14,7 @@ from cli.places import Places
 from rollout.errors import Damage
 from state.fulltext.hits import Hit
 from state.fulltext.search import Found, Search
-from state.query.listing import LARGEST_PAGE, Hidden
+from state.query.model import LARGEST_PAGE, Hidden
 from state.query.thread_json import thread_json
 
 if TYPE_CHECKING:

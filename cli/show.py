@@ -6,7 +6,7 @@ from cli import damage, errors, output
 from cli.places import Places
 from cli.run import catch_up, read_index
 from rollout.errors import READ_ALL
-from state.query.listing import Row
+from state.query.rows import Row
 from state.query.thread_json import thread_json
 from state.thread_index import ThreadIndex
 

@@ -11,7 +11,7 @@ from cli import errors, output
 from cli.list_ import no_threads, tell_hidden
 from cli.places import Places
 from cli.run import caught_up, read_index
-from state.query.listing import Hidden, Query
+from state.query.model import Hidden, Query
 from state.reports.stats import DIMENSIONS, TIMES, Statistics, Tally, statistics
 from state.thread_index import ThreadIndex
 

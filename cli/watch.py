@@ -13,9 +13,9 @@ from cli import errors, output
 from cli.places import Places
 from cli.run import with_index
 from state.errors import IndexBusy, IndexMissing
-from state.query.thread_json import change_json, display_name, display_text
+from state.query.thread_json import display_name, display_text
 from state.thread_index import ThreadIndex
-from state.watch.changes import Change, News, Sightings
+from state.watch.changes import Change, News, Sightings, change_json
 from state.watch.watcher import AGAIN_S, Watcher
 
 _GLANCE_S: Final = 0.25

@@ -49,7 +49,8 @@ StateError
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -448,3 +449,17 @@ class AmbiguousThread(ThreadNotFound):
         self.reference, self.ids = reference, ids
         shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
         StateError.__init__(self, f"{reference!r} fits {len(ids)} threads: {shown}")
+
+
+@contextmanager
+def home_written(path: Path) -> Iterator[None]:
+    """Tell in one way that a file below ``path`` cannot be read or written.
+
+    Raises:
+        FileUnusable: the system did not let us.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = Path(error.filename) if isinstance(error.filename, str) else path
+        raise FileUnusable(place, error.strerror or str(error)) from error

@@ -6,8 +6,8 @@ from pathlib import Path
 from rollout.files.layout import best_file
 from rollout.files.scan import scan_home, stat_file
 from rollout.history.segments import Find
+from state.db.steps import Steps
 from state.errors import StateError
-from state.query.listing import Steps
 from state.sync.openings import NAMED_SQL
 from state.thread_index import ThreadIndex
 

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from rollout.files.layout import logical_path, parse_name, parse_uuid
 from rollout.files.scan import AWAY, check_home, stat_file
 from rollout.metadata.worker import extract_many
-from state.db.database import Database, open_database, translated
+from state.db.database import Database, open_database
 from state.db.location import cwd_key, on_network_drive, shown_folder
 from state.db.schema import rollout_files, said_pending, thread_dynamic_tools, threads
+from state.db.steps import Steps
+from state.db.translate import translated
 from state.errors import (
     AmbiguousThread,
     IndexBusy,
@@ -25,33 +27,17 @@ from state.errors import (
     ThreadUnreadable,
 )
 from state.jobs.lease import DEFAULT_LEASE_S
-from state.query.listing import (
-    Hidden,
-    Page,
-    Query,
-    Row,
-    Steps,
-    any_steps,
-    hidden_steps,
-    page_steps,
-    rows_steps,
-    short_id_steps,
-)
+from state.jobs.progress import Counts, Report
+from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
+from state.query.model import Hidden, Page, Query
+from state.query.rows import Row, rows_steps
 from state.sync import thread_rows as rows
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
-from state.sync.sync import (
-    BATCH_FILES,
-    Counts,
-    Report,
-    find_changes,
-    load_context,
-    settled_inputs,
-    sync,
-)
+from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
 from state.sync.writer import forget_files, store_files
-from state.userdata.folders import ALIASES_SQL, moved_to
+from state.userdata.folders import ALIASES_SQL, below, moved_to
 
 _REPAIR_ROUNDS: Final = 20
 _SHORTEST_PREFIX: Final = 4
@@ -378,23 +364,6 @@ def is_fresh(home: Path, row: Row) -> bool:
         return False
     known = (row["size_bytes"], row["mtime_ns"], row["inode"])
     return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
-
-
-def from_here(reference: str) -> Path:
-    """The absolute path; as it is where the current folder has been removed."""
-    try:
-        return Path(reference).absolute()
-    except FileNotFoundError:
-        return Path(reference)
-
-
-def below(home: Path, reference: str) -> str | None:
-    """A path as the index has it: relative to the home, if it leads there."""
-    for root in (home, home.resolve()):
-        for path in (from_here(reference), home / reference):
-            if path.is_relative_to(root):
-                return path.relative_to(root).as_posix()
-    return None
 
 
 @asynccontextmanager

@@ -30,16 +30,16 @@ from state.edit.archive import archive, delete, unarchive
 from state.edit.fork import fork_thread
 from state.edit.git import git_facts
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
-from state.edit.refresh import home_written
 from state.errors import (
     RecorderClosed,
     StateError,
     ThreadArchived,
     ThreadExists,
     ThreadNotFound,
+    home_written,
 )
-from state.jobs.workers import Workers
-from state.query.listing import Page, Query, Row
+from state.query.model import Page, Query
+from state.query.rows import Row
 from state.recording.index_follower import IndexFollower
 from state.recording.recorder import RolloutRecorder
 from state.recording.resume import named_files, resumable, stored_history, thread_file
@@ -48,6 +48,7 @@ from state.thread_index import ThreadIndex, open_index
 from state.turns.answers import Told
 from state.turns.cache import Closed, TurnIndex
 from state.turns.store import path_steps
+from state.workers import Workers
 
 _MOST_WRITERS: Final = 4
 Result = TypeVar("Result")

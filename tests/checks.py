@@ -5,7 +5,7 @@ from pathlib import Path
 
 from state.checks.findings import Finding, Findings
 from state.checks.verify import Depth, verify
-from state.query.listing import Query
+from state.query.model import Query
 from state.repair.plan import Plan
 from state.repair.repair import make_plan, repair
 from state.thread_index import open_index

@@ -27,11 +27,11 @@ from typing import Any, Final
 
 from cli.places import Places
 from cli.run import caught_up, with_index
+from state.db.steps import Steps
 from state.edit.archive import archive, delete, unarchive
 from state.edit.fork import fork_thread
 from state.edit.metadata import set_git_info, set_memory_mode, set_name
 from state.fulltext.indexer import fill_said
-from state.query.listing import Steps
 from state.repair.backup import undo
 from state.repair.dump import read_dump, restore
 from state.repair.reindex import reindex

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from state.repair.dump import dump_lines
-from state.userdata.store import Fact
+from state.userdata.model import Fact
 
 from .command import told_inside
 from .homes import encoded, event, thread_id, write

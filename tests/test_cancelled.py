@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from state.aio import unbroken
-from state.jobs.workers import Workers
+from state.workers import Workers
 
 
 def test_unbroken_work_ends_before_a_caller_that_is_cancelled_twice() -> None:

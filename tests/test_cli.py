@@ -17,7 +17,9 @@ import pytest
 
 from state.db.location import index_path, journal_path
 from state.thread_index import open_index
-from state.userdata.store import Fact, append_facts, put_facts
+from state.userdata.journal import append_facts
+from state.userdata.model import Fact
+from state.userdata.store import put_facts
 
 from .command import COMMAND, THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 from .conftest import copy_corpus

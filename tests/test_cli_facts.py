@@ -12,7 +12,7 @@ import pytest
 
 from state.db.location import journal_path
 from state.repair.dump import read_dump
-from state.userdata.store import Alias, Fact
+from state.userdata.model import Alias, Fact
 
 from .checks import synced, verified
 from .command import Cli, Inside, plain_user, thread_id, write_rollout

@@ -17,7 +17,7 @@ from rollout.errors import WriterActive
 from rollout.files.writer_lock import WriterLock
 from rollout.jsonl.sources import session_meta
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
-from state.query.listing import Query
+from state.query.model import Query
 from state.thread_store import open_store
 
 from .codex_app import Call, answers, call, end, start

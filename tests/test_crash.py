@@ -14,7 +14,8 @@ from state.fulltext.indexer import fill_said
 from state.repair.backup import backups
 from state.repair.dump import dump_lines
 from state.thread_index import open_index
-from state.userdata.store import Alias, Fact, Setting, append_facts, newest, read_facts
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import Alias, Fact, Setting, newest
 
 from .checks import codes, repaired, synced, verified
 from .crash import DUMP, Ended, Nursery, deaths

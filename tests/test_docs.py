@@ -14,7 +14,7 @@ from typer.models import CommandInfo
 from cli import errors
 from cli.app import app
 from state.checks import verify
-from state.codex import check as codex_check
+from state.codex.compare import KINDS
 from state.db.schema import metadata
 from state.thread_index import open_index
 
@@ -155,7 +155,7 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
     Codex.of(home, home)
     for more in [], ["--fix", "--yes"], ["--undo", "--yes"]:
         keys |= keys_of(run("codex-check", *more))
-    keys -= codex_check.KINDS.keys()
+    keys -= KINDS.keys()
     text = (DOCS / "json.md").read_text("utf-8")
     told = {part for name in code_named(text) for part in re.split(r"[.\[\]]+", name)}
     assert keys <= told, keys - told
@@ -211,7 +211,7 @@ def test_every_query_in_the_documents_is_answered(corpus_home: Path, corpus_inde
 
 
 def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
-    kinds = verify.KINDS | codex_check.KINDS
+    kinds = verify.KINDS | KINDS
     text = (DOCS / "findings.md").read_text("utf-8")
     rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
     assert {code: severity for code, severity, _ in rows} == {

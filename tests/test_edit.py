@@ -29,7 +29,7 @@ from state.errors import (
 from state.repair.dump import known_facts, restore
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex, open_index
-from state.userdata.store import Fact
+from state.userdata.model import Fact
 
 from .checks import codes, verified
 from .codex_state import Codex

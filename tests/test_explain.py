@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from state.db.location import default_provider
 from state.errors import AmbiguousThread, ThreadNotFound
 from state.explain.explain import Explanation, explain
+from state.sync.home_config import default_provider
 from state.thread_index import open_index
 
 from .command import COMMAND, Cli, Inside

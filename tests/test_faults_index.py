@@ -14,7 +14,8 @@ from state.db.location import journal_path
 from state.errors import NoBackup, PlanOutdated
 from state.repair.backup import backups, undo
 from state.repair.repair import repair
-from state.userdata.store import Fact, append_facts
+from state.userdata.journal import append_facts
+from state.userdata.model import Fact
 
 from .checks import codes, listed, planned, repaired, synced, the, verified
 from .homes import BASE_MS, encoded, lines, thread_id, write

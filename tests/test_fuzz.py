@@ -20,13 +20,15 @@ from cli import errors
 from cli.app import app
 from rollout.errors import RolloutError
 from rollout.metadata.session_index import NAMES_FILE, read_names
-from state.db.location import cwd_key, default_provider, journal_path
+from state.db.location import cwd_key, journal_path
 from state.errors import BadDump, DumpTooNew, InvalidCursor, InvalidSql, StateError
 from state.query.cursor import Cursor, decode
 from state.repair.dump import dump_lines, read_dump, restore
 from state.reports.sql import ask
+from state.sync.home_config import default_provider
 from state.thread_index import open_index
-from state.userdata.store import Alias, Fact, Setting, append_facts, newest, read_facts
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import Alias, Fact, Setting, newest
 
 from .checks import synced
 from .homes import thread_id, write

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from state.errors import InvalidCursor
-from state.query.listing import Query, Row
+from state.query.model import Query
+from state.query.rows import Row
 from state.query.thread_json import thread_json
 from state.thread_index import open_index
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from state.db.location import moves_under_way
-from state.userdata.store import Fact, append_facts, newest, read_facts
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import Fact, newest
 
 from .checks import codes, synced, verified
 from .codex_state import Codex

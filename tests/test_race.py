@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from state.userdata.store import Fact, newest, read_facts
+from state.userdata.journal import read_facts
+from state.userdata.model import Fact, newest
 
 from .checks import codes, synced, verified
 from .homes import thread_id, write

@@ -14,7 +14,9 @@ import pytest
 
 from state.sync.thread_rows import rename
 from state.thread_index import open_index
-from state.userdata.store import Fact, append_facts, put_facts
+from state.userdata.journal import append_facts
+from state.userdata.model import Fact
+from state.userdata.store import put_facts
 
 from .command import COMMAND, Cli, Inside, Ran, plain_user, thread_id, write_rollout
 from .test_faults_index import damaged_pages, garbage, sql, truncated

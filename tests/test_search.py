@@ -24,7 +24,7 @@ from state.errors import InvalidCursor, InvalidQuery
 from state.fulltext.indexer import caught_up_said, fill_said, said_status
 from state.fulltext.search import MOST_SCANNED, Found, Search
 from state.fulltext.service import places, search
-from state.query.listing import Query
+from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
 from state.turns.cache import TurnIndex
 

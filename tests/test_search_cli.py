@@ -11,9 +11,9 @@ import pytest
 
 from cli import errors
 from rollout.search.terms import Term
+from state.db.steps import run
 from state.fulltext.candidates import candidate_steps
 from state.fulltext.search import MOST_TERMS
-from state.query.listing import run
 
 from .command import Cli, Inside, plain_user
 from .homes import encoded, event, lines, thread_id, write

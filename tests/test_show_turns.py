@@ -21,7 +21,7 @@ from cli.reading.thread import Wanted, opened
 from rollout.errors import RolloutError
 from rollout.schema.modes import LEGACY, PAGINATED
 from state.errors import StateError
-from state.query.listing import Row
+from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index
 from state.turns.cache import TurnIndex
 

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from state.db.location import journal_path
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder, InvalidQuery
-from state.query.listing import Query
+from state.query.model import Query
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex, open_index
 from state.userdata.folders import MOST_FOLDERS, moved_to, origins
+from state.userdata.journal import append_facts
+from state.userdata.model import LATEST_MS, Alias
 from state.userdata.relink import aliases, relink, unlink
-from state.userdata.store import LATEST_MS, Alias, append_facts
 
 from .conftest import FIXTURES
 from .homes import encoded, lines, thread_id, write

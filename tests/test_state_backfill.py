@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from state.clock import now_ms
 from state.db.database import open_database
 from state.errors import LeaseHeld, LeaseLost
 from state.jobs.lease import Owner, claim
-from state.query.listing import Query
+from state.jobs.progress import Counts
+from state.query.model import Query
 from state.sync.backfill import backfill
-from state.sync.sync import Counts, find_changes, now_ms
+from state.sync.sync import find_changes
 from state.thread_index import open_index
 
 from .conftest import copy_corpus

@@ -12,7 +12,7 @@ import pytest
 
 from state.db.location import journal_path
 from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
-from state.query.listing import Query
+from state.query.model import Query
 from state.repair.dump import (
     BATCH_FACTS,
     Restored,
@@ -23,7 +23,8 @@ from state.repair.dump import (
 )
 from state.repair.reindex import reindex
 from state.thread_index import open_index
-from state.userdata.store import Alias, Fact, Setting, append_facts, read_facts
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import Alias, Fact, Setting
 
 from .checks import synced, verified
 from .homes import thread_id, write

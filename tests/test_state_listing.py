@@ -23,19 +23,13 @@ from rollout.schema.session_source import (
     source_kind,
 )
 from state.db.database import open_database
+from state.db.derived_columns import Facet, folded
+from state.db.steps import run
 from state.errors import InvalidCursor, InvalidQuery
 from state.query import cursor
-from state.query.listing import (
-    SORT_KEYS,
-    Facet,
-    Page,
-    Query,
-    Row,
-    folded,
-    hidden_steps,
-    page_steps,
-    run,
-)
+from state.query.listing import hidden_steps, page_steps
+from state.query.model import SORT_KEYS, Page, Query
+from state.query.rows import Row
 
 from .homes import thread_id
 

@@ -14,10 +14,10 @@ from alembic.script import ScriptDirectory
 
 from migrations import alembic_config
 from state.db.database import open_database
-from state.db.schema import metadata
+from state.db.ddl import create_schema
+from state.db.location import HEAD, REVISIONS
 from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
-from state.query.listing import Query
-from state.revision import HEAD, REVISIONS
+from state.query.model import Query
 from state.thread_index import open_index
 
 from .conftest import FIXTURES
@@ -33,7 +33,7 @@ def test_there_is_one_head_and_the_program_knows_every_revision() -> None:
 def test_migrated_schema_equals_declared_schema(index_path: Path) -> None:
     declared = sa.create_engine("sqlite://")
     with declared.begin() as connection:
-        metadata.create_all(connection)
+        create_schema(connection)
         expected = describe(connection)
     declared.dispose()
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from state.checks.findings import Finding
 from state.checks.verify import Depth, verify
-from state.query.listing import Query
+from state.query.model import Query
 from state.sync.openings import settle_openings
 from state.thread_index import ThreadIndex
 

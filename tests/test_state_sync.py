@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout.metadata.extract import extract_file
-from state.query.listing import Query
-from state.sync.sync import Counts, load_context
+from state.jobs.progress import Counts
+from state.query.model import Query
+from state.sync.sync import load_context
 from state.sync.writer import store_files
 from state.thread_index import ThreadIndex, open_index
 

@@ -28,7 +28,7 @@ from state.errors import (
     ThreadNotFound,
 )
 from state.memory.store import MemoryStore, open_memory_store
-from state.query.listing import Query
+from state.query.model import Query
 from state.thread_store import ThreadStore, open_store
 from state.turns.pages import ItemQuery, PageQuery
 

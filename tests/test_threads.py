@@ -29,7 +29,7 @@ from state.errors import (
     ThreadNotFound,
     UnsupportedHistory,
 )
-from state.query.listing import Query
+from state.query.model import Query
 from state.thread_store import ThreadStore, open_store
 
 from .homes import encoded, lines, thread_id, write

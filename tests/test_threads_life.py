@@ -25,9 +25,10 @@ from state.errors import (
     ThreadArchived,
     ThreadNotFound,
 )
-from state.query.listing import Query
+from state.query.model import Query
 from state.thread_store import ThreadStore
-from state.userdata.store import Fact, newest, read_facts
+from state.userdata.journal import read_facts
+from state.userdata.model import Fact, newest
 
 from .checks import codes, verified
 from .homes import encoded, lines, thread_id, write
@@ -220,7 +221,7 @@ def test_a_thread_that_the_index_has_not_come_to_is_found(home: Path, use: Use) 
 def test_a_held_index_is_told_where_it_is_needed(
     home: Path, index_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.db.database.BUSY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("state.db.translate.BUSY_TIMEOUT_S", 0.3)
 
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())

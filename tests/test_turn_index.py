@@ -27,8 +27,9 @@ from rollout.history.segments import Find
 from rollout.history.thread import Outline, open_history, outline
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
+from state.db.ddl import create_schema
 from state.db.schema import metadata
-from state.query.listing import run
+from state.db.steps import run
 from state.thread_store import ThreadStore
 from state.turns.answers import Told
 from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails
@@ -66,7 +67,8 @@ def nobody(_: str) -> Path | None:
 def blank() -> Iterator[sa.Engine]:
     """A database with the tables of an index, in which nothing is ever committed."""
     engine = sa.create_engine("sqlite://")
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        create_schema(connection)
     yield engine
     engine.dispose()
 
@@ -272,7 +274,7 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
 
     monkeypatch.setattr(state.turns.cache, "fold_tails", counted)
     # Nothing else is to help.
-    monkeypatch.setattr(TurnIndex, "_keep", lambda *_, **__: asyncio.sleep(0))
+    monkeypatch.setattr(state.turns.cache.TurnIndex, "_keep", lambda *_, **__: asyncio.sleep(0))
     right = truth(path, PAGINATED)
     for limit in 1, 3, 7, 100:
         ours = in_store(home, index_path, partial(paged, number=1, limit=limit))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cli import output
-from state.query.listing import Row
+from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
 

@@ -17,7 +17,7 @@ from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.strict import Fields
-from state.query.listing import Row
+from state.query.rows import Row
 from state.query.thread_json import thread_json
 from state.rollout_locator import finder
 from state.thread_index import ThreadIndex

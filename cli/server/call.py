@@ -12,7 +12,7 @@ from rollout.files.layout import parse_uuid
 from rollout.files.scan import check_home
 from rollout.schema.modes import LEGACY
 from state.errors import ThreadNotFound
-from state.query.listing import Row
+from state.query.rows import Row
 from state.query.thread_json import thread_json
 from state.thread_store import ThreadStore
 

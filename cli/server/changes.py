@@ -7,8 +7,7 @@ from typing import Any, Final
 from cli.server import params as p
 from cli.server.call import Call
 from cli.server.messages import invalid_request
-from state.query.thread_json import change_json
-from state.watch.changes import News
+from state.watch.changes import News, change_json
 
 _MOST: Final = 1_000
 _LONGEST_WAIT_MS: Final = 60_000

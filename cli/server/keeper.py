@@ -10,8 +10,8 @@ from typing import Any, Final
 from cli.places import Places
 from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
+from state.fulltext.indexer import keep_said
 from state.repair.recovery import recover
-from state.said_keep import keep_said
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
 from state.turns.cache import TurnIndex

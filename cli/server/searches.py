@@ -20,7 +20,7 @@ from rollout.search.terms import Matcher, Term
 from state.errors import InvalidCursor, ThreadNotFound
 from state.fulltext.search import Search
 from state.fulltext.service import search
-from state.query.listing import Query
+from state.query.model import Query
 from state.turns.answers import Told
 from state.turns.pages import TooShort
 

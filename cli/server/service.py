@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.places import Places
 from rollout.errors import RolloutError
 from state.errors import RecorderClosed, StateError
-from state.jobs.workers import Workers
+from state.workers import Workers
 
 if TYPE_CHECKING:
     from cli.server.keeper import Keeper

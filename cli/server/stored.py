@@ -18,7 +18,7 @@ from state.db.location import absolute_folder
 from state.edit.metadata import Changed
 from state.errors import DependedOn, NotArchived
 from state.explain.explain import explain
-from state.query.listing import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
+from state.query.model import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
 
 Result = TypeVar("Result")
 _FIRST_PATIENCE_S: Final = 0.5

@@ -169,3 +169,9 @@ def best_file(files: Iterable[tuple[str, int]], rollout_id: str) -> str | None:
         if name.thread_id
     ]
     return max(ranked).path if ranked else None
+
+
+def id_in_name(path: str) -> str | None:
+    """The thread id in the name of a rollout file."""
+    name = parse_name(path.rsplit("/", 1)[-1])
+    return name.thread_id if name else None

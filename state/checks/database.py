@@ -14,9 +14,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from state.checks.findings import ERROR, Finding, Kind
+from state.db.ddl import create_schema
+from state.db.location import HEAD
 from state.db.schema import CWD_INDEXES, metadata
 from state.errors import SQLITE_ERRORS
-from state.revision import HEAD
 
 KINDS: Final = {
     code: Kind(code, ERROR, "threadkeep repair")
@@ -187,7 +188,7 @@ def _schema_differences(connection: sqlite3.Connection) -> Iterator[Finding]:
 def _declared() -> tuple[tuple[str, str], ...]:
     engine = sa.create_engine("sqlite://")
     with engine.begin() as connection:
-        metadata.create_all(connection)
+        create_schema(connection)
         found = _read_objects(tuple(row) for row in connection.exec_driver_sql(_OBJECTS))
     engine.dispose()
     return tuple(found.items())

@@ -19,25 +19,26 @@ from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.facts import ToolFacts
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from state.checks import database as dbcheck
-from state.checks import structure
 from state.checks.database import check_copy, copied
 from state.checks.findings import ERROR, WARNING, Finding, Kind
-from state.checks.structure import check_structure, column_differs
-from state.db.database import translate
-from state.db.location import default_provider
+from state.checks.model import KINDS, column_differs
+from state.checks.structure import check_structure
+from state.checks.user_data import inputs_are_settled, thread_facts, wanted_names
+from state.db.location import HEAD, REVISIONS
 from state.db.snapshot import read_only
+from state.db.steps import run
+from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.jobs.pool import Extractor
-from state.jobs.workers import Workers
-from state.query.listing import run
+from state.jobs.progress import Counts, Report
 from state.repair import contents
 from state.repair.contents import REPAIR_DEEP, Contents
-from state.revision import HEAD, REVISIONS
+from state.sync.home_config import default_provider
 from state.sync.ledger import newest_first, watermark
 from state.sync.openings import begin_elsewhere, opening_steps
-from state.sync.sync import Counts, Report
 from state.sync.thread_rows import thread_row
-from state.userdata.store import overrides_of
+from state.userdata.model import overrides_of
+from state.workers import Workers
 
 _OWN_KINDS: Final = (
     Kind("no_index", WARNING, "threadkeep backfill"),
@@ -45,9 +46,7 @@ _OWN_KINDS: Final = (
     Kind("outcome_differs", ERROR, REPAIR_DEEP),
     Kind("tools_differ", ERROR, REPAIR_DEEP),
 )
-KINDS: Final = (
-    dbcheck.KINDS | structure.KINDS | contents.KINDS | {kind.code: kind for kind in _OWN_KINDS}
-)
+KINDS: Final = dbcheck.KINDS | KINDS | contents.KINDS | {kind.code: kind for kind in _OWN_KINDS}
 """Every kind of finding about an index, by code."""
 
 _BATCH_FILES: Final = 400
@@ -235,13 +234,13 @@ class _Deep:
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
         self._provider = default_provider(home)
-        self._overrides = overrides_of(structure.thread_facts(connection))
+        self._overrides = overrides_of(thread_facts(connection))
         self._openings: dict[str, str] = {}
         self._names: dict[str, str] | None = None
         """None while the index is behind them or they cannot be read: that has been told."""
         with suppress(OSError):
-            if structure.inputs_are_settled(connection, home):
-                self._names = structure.wanted_names(connection, home)
+            if inputs_are_settled(connection, home):
+                self._names = wanted_names(connection, home)
 
     def compare(self, file: FoundFile, outcome: Extracted | Unusable) -> Iterator[Finding]:
         """What of the index about one file is not what the file gives."""

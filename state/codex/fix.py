@@ -12,7 +12,7 @@ from typing import Final
 
 from state.checks.findings import Finding
 from state.codex.backup import back_up, discard, held, keep_few, note_fix
-from state.codex.check import compare
+from state.codex.compare import compare
 from state.codex.database import THREAD_COLUMNS, CodexState, read_codex
 from state.codex.index_side import Ours, exists
 from state.codex.rows import NewRow, read_rows

@@ -19,7 +19,7 @@ from rollout.files.scan import stat_file
 from state.codex.database import check_writable
 from state.db.snapshot import snapshot
 from state.errors import SQLITE_ERRORS, CodexLocked, CodexSchemaUnknown, CodexUnusable
-from state.sync.thread_rows import OVERRIDDEN
+from state.userdata.model import OVERRIDDEN
 
 CodexError = CodexLocked | CodexSchemaUnknown | CodexUnusable
 """Why Codex could not be told."""

@@ -1,8 +1,9 @@
 """Rows for Codex's ``threads``, as its own backfill makes them (state-and-service §2)."""
 
 import os
+import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from rollout.metadata.extract import Extracted
 from rollout.schema.session_source import thread_spawn
 from state.codex.database import THREAD_COLUMNS
 from state.codex.index_side import Ours, absolute
-from state.db.location import default_provider
+from state.db.snapshot import snapshot
 from state.jobs.pool import Extractor
+from state.sync.home_config import default_provider
 from state.sync.thread_rows import thread_row
 
 _BATCH_FILES = 400
@@ -82,3 +84,39 @@ def _canonical(cwd: str) -> str:
         return os.path.realpath(cwd, strict=True)
     except (OSError, ValueError):
         return cwd
+
+
+@dataclass(frozen=True, slots=True)
+class CodexRow:
+    """What Codex's own database says of a thread."""
+
+    id: str
+    rollout_path: str
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CodexAnswer:
+    """Rows of Codex's database, or why it could not be read."""
+
+    database: Path
+    rows: list[CodexRow] = field(default_factory=list)
+    problem: str | None = None
+
+
+def ask_codex(database: Path, id_prefix: str) -> CodexAnswer | None:
+    """The rows of Codex's database whose id begins so; None if there is no database.
+
+    One that cannot be read is an answer too: ``problem`` says why.
+    """
+    if not database.exists():
+        return None
+    try:
+        with snapshot(database) as connection:
+            found = connection.execute(
+                "SELECT id, rollout_path, archived FROM threads WHERE id >= ? AND id < ?",
+                (id_prefix, id_prefix + "~"),
+            ).fetchall()
+    except (OSError, sqlite3.Error) as error:
+        return CodexAnswer(database, problem=str(error))
+    return CodexAnswer(database, [CodexRow(str(i), str(p), bool(a)) for i, p, a in found])

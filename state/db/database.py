@@ -1,13 +1,10 @@
 """Open the index database: its place, pragmas, transactions, pending migrations."""
 
 import asyncio
-import errno
 import os
-import resource
 import shutil
 import sqlite3
 import time
-import traceback
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -24,25 +21,22 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from rollout.files.cancellation import check_wanted, is_wanted
 from state.aio import finished
-from state.db.location import on_network_drive
+from state.db.location import HEAD, REVISIONS, on_network_drive
 from state.db.lock import locked, mark_as_ours
+from state.db.steps import Result, Steps, run
+from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import (
     SQLITE_ERRORS,
-    IndexBusy,
     IndexDamaged,
     IndexNotWritable,
     IndexTooNew,
     IndexUnavailable,
     NotAnIndex,
-    StateError,
 )
-from state.jobs.workers import Workers
-from state.query.listing import Result, Steps, run
-from state.revision import HEAD, REVISIONS
-from state.userdata.store import follow_journal, note_journal, put_facts, read_facts
+from state.userdata.journal import read_facts
+from state.userdata.store import follow_journal, note_journal, put_facts
+from state.workers import Workers
 
-BUSY_TIMEOUT_S: Final = 10.0
-"""How long a writer waits for another one, in seconds."""
 _SHORT_PATIENCE_MS: Final = 100
 AT_ONCE_S: Final = 0.005
 """How long the event loop may be held up for an answer, in seconds."""
@@ -56,17 +50,6 @@ _MOST_WORKERS: Final = 6
 _MOST_CONNECTIONS: Final = 4
 """At a time, of SQLAlchemy's; all but one are closed after use. SQLite keeps the descriptors of
 closed ones for the next ones, as long as another one is open."""
-_FEW_DESCRIPTORS: Final = 64
-_NOT_WRITABLE: Final = (
-    "SQLITE_READONLY",
-    "SQLITE_CANTOPEN",
-    "SQLITE_FULL",
-    "SQLITE_PERM",
-    "SQLITE_IOERR_WRITE",
-    "SQLITE_IOERR_FSYNC",
-    "SQLITE_IOERR_TRUNCATE",
-    "SQLITE_IOERR_SHM",
-)
 
 
 class Database:
@@ -359,23 +342,6 @@ def _on_invalidate(
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, which say what can be done about them."""
-    try:
-        yield
-    except DBAPIError as error:
-        translation = translate(path, error.orig)
-        if translation is None:
-            raise
-        raise _heeding(translation, error) from error
-    except SQLITE_ERRORS as error:
-        translation = translate(path, error)
-        if translation is None:
-            raise
-        raise _heeding(translation, error) from error
-
-
-@contextmanager
 def room(path: Path, needed: int) -> Iterator[None]:
     """Tell of a full disk at the place of an index how much of it was needed, and was free."""
     free = shutil.disk_usage(path.parent).free
@@ -386,66 +352,3 @@ def room(path: Path, needed: int) -> Iterator[None]:
             raise
         told = f"{error.reason}: {needed:,} bytes are needed, {free:,} were free"
         raise IndexNotWritable(path, told) from error
-
-
-def _heeding(translation: StateError, error: BaseException) -> BaseException:
-    """The error to be raised: a write that is cancelled may end by SQLite's error, as whoever
-    waited for a lock does, and is cancelled all the same."""
-    _let_go(error)
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None  # not in an event loop: nothing is cancelled there
-    return asyncio.CancelledError() if task and task.cancelling() else translation
-
-
-def _let_go(error: BaseException) -> None:
-    """Have the cursors go that a traceback holds. Until then SQLite only seems to close their
-    connection and keeps its lock: an error that is kept, as what ails an index is, would hold up
-    whoever makes it anew."""
-    held: BaseException | None = error
-    while held is not None:
-        traceback.clear_frames(held.__traceback__)
-        held = held.__cause__ or held.__context__
-
-
-_LACKING: Final = (
-    *("no such table", "no such column"),
-    # FTS5's words for tables of its own that are missing.
-    *("vtable constructor failed", "invalid fts5 file format", "SQL logic error"),
-)
-
-
-def translate(path: Path, error: BaseException | None) -> StateError | None:
-    """Our error for one of SQLite's; None if it is no matter of the file's condition."""
-    if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
-        return IndexDamaged(path, error.object.decode("utf-8", "replace"))
-    text = str(error)
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "database is locked" in text:
-        return IndexBusy(path, BUSY_TIMEOUT_S)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in text:
-        return IndexDamaged(path, text)
-    if name == "SQLITE_ERROR" and text.startswith(_LACKING):
-        return IndexDamaged(path, text)
-    if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
-        return IndexDamaged(path, "a text in it is no UTF-8")
-    if name.startswith("SQLITE_CANTOPEN") and _few_descriptors():
-        return IndexUnavailable(path, f"{text}: {os.strerror(errno.EMFILE)}")
-    if name.startswith("SQLITE_IOERR") and _bounded(resource.RLIMIT_FSIZE):
-        return IndexNotWritable(path, f"{text}: {os.strerror(errno.EFBIG)}")
-    if name.startswith(_NOT_WRITABLE):
-        return IndexNotWritable(path, text)
-    if name.startswith("SQLITE_IOERR"):
-        return IndexUnavailable(path, text)
-    return None
-
-
-def _bounded(what: int) -> bool:
-    """Whether the system allows only so much of something."""
-    return resource.getrlimit(what)[0] != resource.RLIM_INFINITY
-
-
-def _few_descriptors() -> bool:
-    """Whether so few are allowed that SQLite, which does not say so, may have had none left."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEW_DESCRIPTORS

@@ -12,9 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-DEFAULT_PROVIDER: Final = "openai"
-"""What Codex uses when ``config.toml`` names no ``model_provider``."""
-
 INDEX_NAME: Final = "index.sqlite3"
 INPUTS_KEY: Final = "home_inputs"
 """In ``index_meta``: the files that names and the default provider were last settled by."""
@@ -68,34 +65,6 @@ def journal_state(index: Path) -> str:
     except OSError:
         return NO_JOURNAL
     return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
-
-
-def home_inputs(home: Path) -> str:
-    """Identity of the files of a home, rollouts apart, that rows depend on.
-
-    As long as it is the same, names and the default provider are too.
-    """
-    parts = []
-    for name in ("session_index.jsonl", "config.toml"):
-        try:
-            info = (home / name).stat()
-        except OSError:
-            parts.append("-")
-        else:
-            parts.append(f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}")
-    return " ".join(parts)
-
-
-def default_provider(home: Path) -> str:
-    """The provider that a thread without one counts for: ``config.toml``'s ``model_provider``."""
-    import tomllib
-
-    try:
-        with (home / "config.toml").open("rb") as file:
-            provider = tomllib.load(file).get("model_provider")
-    except (OSError, ValueError, RecursionError):  # the last: thousands of brackets
-        return DEFAULT_PROVIDER
-    return provider if isinstance(provider, str) and provider else DEFAULT_PROVIDER
 
 
 @lru_cache(maxsize=4096)
@@ -228,3 +197,15 @@ def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> 
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]
     return kind in _NETWORK_TYPES
+
+
+REVISIONS: Final = ("v0001", "v0002", "v0003", "v0004", "v0005", "v0006", "v0007", "v0008", "v0009")
+
+
+"""Every released revision, oldest first."""
+
+
+HEAD: Final = REVISIONS[-1]
+
+
+"""Newest revision in ``migrations``; a test keeps the two equal."""

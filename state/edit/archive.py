@@ -34,7 +34,6 @@ from state.edit.lineage import (
     known_threads,
     needs,
 )
-from state.edit.refresh import home_written
 from state.errors import (
     AlreadyArchived,
     DependedOn,
@@ -45,10 +44,11 @@ from state.errors import (
     StateError,
     TargetExists,
     ThreadNotFound,
+    home_written,
 )
+from state.jobs.progress import Counts, Report
 from state.recording.recorder import NOBODY, Live
 from state.sync.move_journal import move_all, moving
-from state.sync.sync import Counts, Report
 from state.thread_index import ThreadIndex
 
 _BATCH_THREADS: Final = 100

@@ -16,9 +16,9 @@ from rollout.schema.modes import MODES, PAGINATED
 from rollout.writing.fork import Cut, Fork, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.git import git_facts
-from state.edit.refresh import home_written, name_settled, reread_file
-from state.errors import ThreadArchived, UnsupportedHistory
-from state.query.listing import Row
+from state.edit.refresh import name_settled, reread_file
+from state.errors import ThreadArchived, UnsupportedHistory, home_written
+from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 from state.rollout_locator import finder
 from state.sync.thread_rows import written_provider

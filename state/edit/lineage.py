@@ -10,12 +10,11 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.layout import parse_name
+from rollout.files.layout import id_in_name, parse_name
 from rollout.files.move import Move
 from rollout.metadata.extract import Extracted, extract_file
 from state.db.schema import rollout_files, thread_spawn_edges, threads
-from state.explain.resolve import id_in_name
-from state.sync import thread_rows as rows
+from state.db.sql import among
 from state.sync.openings import base_id
 from state.thread_index import ThreadIndex
 
@@ -41,17 +40,17 @@ async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) 
         (orjson.dumps(list(thread_ids)).decode(),),
     )
     kin = [id_ for (id_,) in every]
-    chosen = sa.select(c.id, c.archived, c.created_at_ms).where(rows.among(c.id, kin))
+    chosen = sa.select(c.id, c.archived, c.created_at_ms).where(among(c.id, kin))
     found = {
         row.id: Known(bool(row.archived), row.created_at_ms)
         for row in await connection.execute(chosen)
     }
     spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
-        rows.among(edge.parent_thread_id, found)
+        among(edge.parent_thread_id, found)
     )
     for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
         found[parent].spawned.append(child)
-    own = sa.select(f.path, f.thread_id).where(rows.among(f.thread_id, found))
+    own = sa.select(f.path, f.thread_id).where(among(f.thread_id, found))
     for path, thread_id in await connection.execute(own.order_by(f.path)):
         found[thread_id].files.append(path)
     unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)

@@ -19,17 +19,25 @@ from rollout.metadata.session_index import append_name
 from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta
 from state.aio import finished
+from state.clock import now_ms
 from state.codex.database import codex_database
 from state.codex.notify import CodexError, tell_codex
 from state.edit.git import without_credentials
-from state.edit.refresh import home_written, name_settled, reread_file
-from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory
-from state.query.listing import Row
+from state.edit.refresh import name_settled, reread_file
+from state.errors import (
+    InvalidChange,
+    InvalidName,
+    ThreadArchived,
+    UnsupportedHistory,
+    home_written,
+)
+from state.query.rows import Row
 from state.recording.recorder import NOBODY, Live, RolloutRecorder
-from state.sync.sync import now_ms
 from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
-from state.userdata.store import Fact, append_facts, facts_about, put_facts
+from state.userdata.journal import append_facts
+from state.userdata.model import Fact
+from state.userdata.store import facts_about, put_facts
 
 MEMORY_MODES: Final = ("enabled", "disabled")
 GIT_FIELDS: Final = {

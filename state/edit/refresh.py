@@ -1,27 +1,9 @@
 """What every change of the home has in common: its errors, and the index that follows it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from rollout.files.scan import stat_file
-from state.errors import FileUnusable, IndexBusy
+from state.errors import IndexBusy
 from state.sync.sync import settle_inputs
 from state.thread_index import ThreadIndex
-
-
-@contextmanager
-def home_written(path: Path) -> Iterator[None]:
-    """Tell in one way that a file below ``path`` cannot be read or written.
-
-    Raises:
-        FileUnusable: the system did not let us.
-    """
-    try:
-        yield
-    except OSError as error:
-        place = Path(error.filename) if isinstance(error.filename, str) else path
-        raise FileUnusable(place, error.strerror or str(error)) from error
 
 
 async def reread_file(index: ThreadIndex, path: str, before: str | None = None) -> bool:

@@ -7,27 +7,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollout.files.layout import precedence
+from rollout.files.layout import id_in_name, precedence
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable, extract_file
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from rollout.metadata.session_index import Named
 from state.db.schema import rollout_files, threads
 from state.explain.reasons import BOTH, HERE, Picker, Reason
-from state.explain.resolve import NO_THREAD, id_in_name
-from state.query.listing import Row
+from state.explain.resolve import NO_THREAD
+from state.query.rows import Row
 from state.sync.ledger import Changes
 from state.sync.openings import begin_elsewhere, opening_steps
 from state.sync.thread_rows import thread_row
 from state.thread_index import ThreadIndex
-from state.userdata.store import (
-    Fact,
-    chosen_names,
-    facts_about,
-    newer_names,
-    overrides_of,
-    told_name,
-)
+from state.userdata.model import Fact, chosen_names, overrides_of
+from state.userdata.store import facts_about, newer_names, told_name
 
 
 @dataclass(frozen=True, slots=True)

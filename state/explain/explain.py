@@ -7,14 +7,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rollout.files.layout import ROOTS, logical_path, parse_name
+from rollout.files.layout import ROOTS, id_in_name, logical_path, parse_name
 from rollout.files.scan import stat_file
 from rollout.metadata.extract import Unusable, extract_file
 from state.codex.database import codex_database
+from state.codex.rows import CodexAnswer, ask_codex
 from state.db.schema import rollout_files
 from state.errors import AmbiguousThread, ThreadNotFound
 from state.explain.current import CurrentThread, Known, read_thread, unreadable_file
-from state.explain.mentions import CodexAnswer, ask_codex, mentions
+from state.explain.mentions import mentions
 from state.explain.reasons import (
     BOTH,
     CODEX,
@@ -28,17 +29,11 @@ from state.explain.reasons import (
     reasons_here,
     reasons_in_codex,
 )
-from state.explain.resolve import (
-    file_named,
-    id_in_name,
-    known_elsewhere,
-    path_with_id,
-    similar,
-    storable,
-)
+from state.explain.resolve import file_named, known_elsewhere, path_with_id, similar, storable
 from state.sync.sync import load_context
 from state.sync.writer import role
-from state.thread_index import ThreadIndex, below
+from state.thread_index import ThreadIndex
+from state.userdata.folders import below
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,52 +1,11 @@
 """Who else knows of a thread: Codex's database, the names, what users set, its relatives."""
 
-import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.metadata.session_index import NAMES_FILE, Named
-from state.db.snapshot import snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class CodexRow:
-    """What Codex's own database says of a thread."""
-
-    id: str
-    rollout_path: str
-    archived: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CodexAnswer:
-    """Rows of Codex's database, or why it could not be read."""
-
-    database: Path
-    rows: list[CodexRow] = field(default_factory=list)
-    problem: str | None = None
-
-
-def ask_codex(database: Path, id_prefix: str) -> CodexAnswer | None:
-    """The rows of Codex's database whose id begins so; None if there is no database.
-
-    One that cannot be read is an answer too: ``problem`` says why.
-    """
-    if not database.exists():
-        return None
-    try:
-        with snapshot(database) as connection:
-            found = connection.execute(
-                "SELECT id, rollout_path, archived FROM threads WHERE id >= ? AND id < ?",
-                (id_prefix, id_prefix + "~"),
-            ).fetchall()
-    except (OSError, sqlite3.Error) as error:
-        return CodexAnswer(database, problem=str(error))
-    return CodexAnswer(database, [CodexRow(str(i), str(p), bool(a)) for i, p, a in found])
-
 
 _RELATIVES: Final = (
     # (what a row says of the thread it names, that thread, the one it is about)

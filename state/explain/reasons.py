@@ -10,9 +10,10 @@ from rollout.files.layout import COMPRESSED_SUFFIX, is_archived, logical_path, m
 from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
 from rollout.metadata.facts import SEEN_BARE_META
 from rollout.schema.session_source import INTERACTIVE_KINDS
+from state.codex.rows import CodexAnswer, CodexRow
+from state.db.derived_columns import Facet
 from state.db.location import cwd_key, spellings
-from state.explain.mentions import CodexAnswer, CodexRow
-from state.query.listing import Facet, Row
+from state.query.rows import Row
 from state.sync.writer import role
 
 HERE: Final = "here"

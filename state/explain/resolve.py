@@ -9,13 +9,22 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path, parse_name, parse_uuid
+from rollout.files.layout import (
+    COMPRESSED_SUFFIX,
+    ROOTS,
+    id_in_name,
+    logical_path,
+    parse_name,
+    parse_uuid,
+)
 from rollout.metadata.session_index import Named
+from state.codex.rows import ask_codex
+from state.db.derived_columns import folded
 from state.db.schema import rollout_files, threads
-from state.explain.mentions import ask_codex, mentions
-from state.query.listing import folded
+from state.explain.mentions import mentions
 from state.sync.ledger import Changes
-from state.thread_index import ThreadIndex, below, from_here
+from state.thread_index import ThreadIndex
+from state.userdata.folders import below, from_here
 
 NO_THREAD: Final = ("unreadable", "ignored")
 """Buckets of files that hold no thread."""
@@ -101,9 +110,3 @@ async def similar(index: ThreadIndex, reference: str) -> list[str]:
 
 def _differing(one: str, other: str) -> int:
     return sum(a != b for a, b in zip(one, other, strict=False))
-
-
-def id_in_name(path: str) -> str | None:
-    """The thread id in the name of a rollout file."""
-    name = parse_name(path.rsplit("/", 1)[-1])
-    return name.thread_id if name else None

@@ -7,8 +7,10 @@ from typing import Final
 import orjson
 
 from rollout.search.terms import Term
+from state.db.steps import Steps
 from state.query.cursor import Cursor
-from state.query.listing import LARGEST_PAGE, Query, Steps, key_steps
+from state.query.listing import key_steps
+from state.query.model import LARGEST_PAGE, Query
 
 CHUNK: Final = 32
 """At most so many threads are looked into at once."""

@@ -11,8 +11,9 @@ from rollout.errors import Damage
 from rollout.search.grep import RawHits, raw_many
 from rollout.search.terms import Term
 from state.jobs.pool import worker_pool
-from state.query.listing import LARGEST_PAGE, Query, Row
-from state.sync.sync import Counts, Report
+from state.jobs.progress import Counts, Report
+from state.query.model import LARGEST_PAGE, Query
+from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 _TASK_FILES: Final = 20

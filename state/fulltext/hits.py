@@ -15,9 +15,10 @@ from rollout.search.extract import read_spoken
 from rollout.search.messages import Message, read_messages
 from rollout.search.normalize import fold
 from rollout.search.terms import Matcher, Term
+from state.db.steps import Steps
 from state.errors import Malformed, SystemRefuses
 from state.fulltext.candidates import match_of
-from state.query.listing import Row, Steps, rows_steps
+from state.query.rows import Row, rows_steps
 
 _MANY_DOCS: Final = 4
 

@@ -7,25 +7,26 @@ guards; what was stored is pending no more. A thread that only grew is read from
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
 from rollout.search.extract import Earlier
+from state.clock import now_ms
 from state.db.schema import said_docs, said_pending, said_state, said_threads, threads
-from state.errors import LeaseHeld, LeaseLost
+from state.db.steps import Steps
+from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_readings, store_said
-from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row
+from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row, run_leased
 from state.jobs.pool import POOL_FROM_FILES, worker_pool
-from state.leased import run_leased
+from state.jobs.progress import Counts, Report
 from state.rollout_locator import finder
-from state.sync.sync import Counts, Report, now_ms
 from state.thread_index import ThreadIndex
 
 BATCH_THREADS: Final = 200
@@ -238,3 +239,38 @@ async def _forget(connection: AsyncConnection) -> None:
     known = sa.select(said_pending.c.row_id)
     missing = sa.select(threads.c.row_id).where(threads.c.row_id.not_in(known))
     await connection.execute(sa.insert(said_pending).from_select(["row_id"], missing))
+
+
+LOOK_S: Final = 0.5
+
+
+"""So often it is looked whether threads are new or changed, in seconds."""
+
+
+_PASSING: Final = (IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost, BrokenExecutor, OSError)
+
+
+def _waiting_steps() -> Steps[bool]:
+    pending = yield ("SELECT 1 FROM said_pending LIMIT 1", [])
+    return bool(pending)
+
+
+async def keep_said(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
+    """Fill the search once the index is ``ready``, and again whenever it changes, until cancelled.
+
+    Raises:
+        IndexDamaged: the index is no usable database any more.
+    """
+    await ready.wait()
+    while True:
+        try:
+            # Most looks find nothing, in a few microseconds.
+            waiting = index.database.at_once(_waiting_steps())
+            if waiting is not False:
+                await fill_said(index)
+        except _PASSING as error:
+            task = asyncio.current_task()
+            if task and task.cancelling():  # a cancelled write may end by another error
+                raise asyncio.CancelledError from error
+            # Whatever it is, it passes: what is pending stays so.
+        await asyncio.sleep(LOOK_S)

@@ -15,11 +15,12 @@ import orjson
 
 from rollout.history.segments import Find
 from rollout.search.terms import Term
+from state.db.steps import Steps
 from state.errors import InvalidQuery, NothingToFind
 from state.fulltext.candidates import CHUNK, Walk, candidate_steps
 from state.fulltext.hits import Hit, Looking
 from state.query.cursor import Cursor, decode
-from state.query.listing import Query, Steps
+from state.query.model import Query
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.search.documents import Documents, Thread, words_of
 from rollout.search.extract import Earlier
 from state.db.schema import said_docs, said_pending, said_threads, threads
-from state.sync import thread_rows as rows
+from state.db.sql import among, execute_many
 
 VERSION: Final = 6
 """Of the rules by which documents are made; those of another one are made afresh."""
@@ -34,7 +34,7 @@ async def earlier_readings(
     c = said_docs.c
     for row_id, data in await connection.execute(
         sa.select(c.row_id, c.item_keys).where(
-            rows.among(c.row_id, ids), sa.func.length(c.item_keys) > 0
+            among(c.row_id, ids), sa.func.length(c.item_keys) > 0
         )
     ):
         try:
@@ -42,7 +42,7 @@ async def earlier_readings(
         except ValueError:
             heads.pop(row_id, None)
     found: dict[int, Earlier] = {}
-    asked = sa.select(said_threads).where(rows.among(said_threads.c.row_id, ids))
+    asked = sa.select(said_threads).where(among(said_threads.c.row_id, ids))
     for row in await connection.execute(asked):
         if row.row_id not in heads:
             continue
@@ -70,12 +70,12 @@ async def store_said(connection: AsyncConnection, read: Sequence[Documents]) -> 
     c = threads.c
     ids = [each.thread.row_id for each in read]
     asked = sa.select(c.row_id, c.rollout_path, c.size_bytes, c.mtime_ns, c.inode).where(
-        rows.among(c.row_id, ids)
+        among(c.row_id, ids)
     )
     now = {row[0]: tuple(row) for row in await connection.execute(asked)}
     read = [each for each in read if each.thread.row_id in now]
     afresh = [each.thread.row_id for each in read if not _added(each)]
-    await connection.execute(sa.delete(said_docs).where(rows.among(said_docs.c.row_id, afresh)))
+    await connection.execute(sa.delete(said_docs).where(among(said_docs.c.row_id, afresh)))
     last = await connection.exec_driver_sql(
         "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
     )
@@ -98,18 +98,16 @@ async def store_said(connection: AsyncConnection, read: Sequence[Documents]) -> 
         await connection.exec_driver_sql(
             "INSERT INTO said_trigrams (rowid, letters) VALUES (?, ?)", texts
         )
-        await rows.execute_many(connection, _INSERT_DOC, places)
+        await execute_many(connection, _INSERT_DOC, places)
     states = [_state(each) for each in read]
     for added in (False, True):
         some = [state for state, each in zip(states, read, strict=True) if _added(each) == added]
         if some:
-            await rows.execute_many(connection, _GO_ON if added else _UPSERT_THREAD, some)
+            await execute_many(connection, _GO_ON if added else _UPSERT_THREAD, some)
     settled = [
         each.thread.row_id for each in read if tuple(each.thread[:5]) == now[each.thread.row_id]
     ]
-    await connection.execute(
-        sa.delete(said_pending).where(rows.among(said_pending.c.row_id, settled))
-    )
+    await connection.execute(sa.delete(said_pending).where(among(said_pending.c.row_id, settled)))
 
 
 _INSERT_DOC: Final = insert(said_docs).values({column.name: None for column in said_docs.c})

@@ -4,19 +4,24 @@ Whoever claims raises the fence. Every write of the job is guarded by the fence 
 with, so a worker that lost its lease, even without noticing, can write nothing.
 """
 
+import asyncio
+import contextlib
 import json
 import os
 import platform
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from state.aio import unbroken
+from state.clock import now_ms
+from state.db.database import Database
 from state.db.schema import backfill_state
 from state.errors import IndexDamaged, LeaseHeld, LeaseLost
 
@@ -198,3 +203,69 @@ def _process_start(pid: int) -> str:
     except OSError:
         return ""
     return stat.rpartition(")")[2].split()[19]  # clock ticks since boot, see proc(5)
+
+
+Result = TypeVar("Result")
+
+
+async def run_leased(
+    database: Database,
+    work: Callable[[Lease], Coroutine[Any, Any, Result]],
+    *,
+    lease_s: float,
+    restart: bool = False,
+    job: sa.Table = backfill_state,
+) -> Result:
+    """What ``work`` gives under the lease of a job, which it gives back when that is complete.
+
+    Work that fails or is cancelled has it given back here, so that the next worker goes on at
+    once.
+
+    Raises:
+        LeaseHeld: another worker is at it.
+        LeaseLost: another worker took the job over, because this one was silent for longer
+            than ``lease_s`` seconds.
+    """
+    owner = Owner.this_process()
+    async with database.write() as connection:
+        lease = await claim(
+            connection, owner, lease_s=lease_s, now_ms=now_ms(), restart=restart, job=job
+        )
+    working = asyncio.create_task(work(lease))
+    heartbeat = asyncio.create_task(_heartbeat(database, lease))
+    try:
+        await asyncio.wait({working, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await heartbeat  # it ends only by an error, and then the work must too
+        return await working
+    except BaseException as error:
+        await _end(working, heartbeat)
+        if not isinstance(error, LeaseLost):
+            _, cancelled = await unbroken(_give_back(database, lease, error))
+            if cancelled:
+                raise asyncio.CancelledError from error
+        raise
+    finally:
+        await _end(working, heartbeat)
+
+
+async def _end(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _heartbeat(database: Database, lease: Lease) -> None:
+    """Renew the lease while a slow batch runs; ends only when it is lost."""
+    while True:
+        await asyncio.sleep(lease.lease_s / 3)
+        async with database.write() as connection:
+            await lease.renew(connection, now_ms())
+
+
+async def _give_back(database: Database, lease: Lease, error: BaseException) -> None:
+    """Let the next worker go on at once."""
+    reason = None if isinstance(error, asyncio.CancelledError) else str(error)
+    with contextlib.suppress(LeaseLost):  # then there is nothing to give back
+        async with database.write() as connection:
+            await lease.release(connection, now_ms(), complete=False, error=reason)

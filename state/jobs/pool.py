@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from rollout.metadata.extract import Earlier, Extracted, Unusable
 from rollout.metadata.facts import LONGEST_TEXT
 from rollout.metadata.worker import extract_many, start_worker
-from state.jobs.workers import Workers
+from state.workers import Workers
 
 POOL_FROM_FILES: Final = 1000
 """From so many files on, starting processes costs less than it saves (measured)."""

@@ -34,7 +34,8 @@ from rollout.writing.appender import encoded, encoded_lines, last_ordinal, times
 from rollout.writing.fork import write_lines
 from rollout.writing.new_thread import NewThread, first_line, rollout_path
 from rollout.writing.retention import begins_history, fault_of, persisted
-from state.db.location import DEFAULT_PROVIDER, cwd_key, spellings
+from state.db.derived_columns import Facet, folded
+from state.db.location import cwd_key, spellings
 from state.edit.fork import begun_as, cut_at, name_of_fork, planned
 from state.edit.git import git_facts
 from state.edit.lineage import Known, family
@@ -57,12 +58,15 @@ from state.errors import (
     ThreadExists,
     ThreadNotFound,
 )
-from state.jobs.workers import Workers
-from state.query.listing import COLUMNS, Facet, Page, Query, Row, fits, folded, page_of
+from state.query.listing import fits, page_of
+from state.query.model import Page, Query
+from state.query.rows import COLUMNS, Row
+from state.sync.home_config import DEFAULT_PROVIDER
 from state.sync.openings import base_id, begin_elsewhere
 from state.sync.thread_rows import thread_row
 from state.turns.answers import Told
 from state.turns.checkpoint import Folded
+from state.workers import Workers
 
 _MOST_READERS: Final = 4
 Result = TypeVar("Result")

@@ -9,195 +9,25 @@ Sans-IO: these functions are generators that yield ``(sql, parameters)`` and are
 rows. :func:`run` drives one over a plain connection, :mod:`state.thread_index` over an async one.
 """
 
-import hashlib
 import itertools
 import json
-import sqlite3
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-import orjson
-
-from rollout.files.cancellation import check_wanted
 from rollout.files.layout import parse_uuid
-from rollout.schema.session_source import SOURCE_KINDS, kinds_selected
+from rollout.schema.session_source import kinds_selected
+from state.db.derived_columns import Facet, folded, trigrams
 from state.db.location import spellings
-from state.errors import InvalidQuery, Malformed
-from state.query.cursor import LAST_ID, Cursor, decode
+from state.db.steps import Steps
+from state.errors import Malformed
+from state.query.cursor import LAST_ID, Cursor
+from state.query.model import Hidden, Page, Query
+from state.query.rows import Row, rows_steps
 from state.userdata.folders import ALIASES_SQL, origins
 
-SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
-DEFAULT_LIMIT: Final = 25
-LARGEST_PAGE: Final = 100
-MOST_EXCLUDED: Final = 100
-MOST_INCLUDED: Final = 100
-
-COLUMNS: Final = (
-    "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
-    "thread_source, originator, model_provider, model, reasoning_effort, cwd, title, name, "
-    "preview, fallback_preview, first_user_message, tokens_used, archived, git_sha, git_branch, "
-    "git_origin_url, cli_version, agent_nickname, agent_role, history_mode, session_id, "
-    "forked_from_id, parent_thread_id, attached_thread_parent_id, size_bytes, mtime_ns, inode"
-)
-"""What a list needs of a row."""
-
-_COLUMN_NAMES: Final = tuple(COLUMNS.split(", "))
-_NUMBERS: Final = frozenset(
-    {
-        *("created_at_ms", "updated_at_ms", "recency_at_ms", "tokens_used", "archived"),
-        *("size_bytes", "mtime_ns", "inode"),
-    }
-)
-_NUMBER: Final = (int,)
-_TEXT: Final = (str, type(None))
 _BRANCHES: Final = 100  # SQLite takes 500 terms in one compound SELECT
 _CANDIDATES: Final = 2000
-
-Row = dict[str, Any]
-Result = TypeVar("Result")
-Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to list. The defaults are Codex's, but for the provider: all of them (see
-    docs/differences.md)."""
-
-    sort_key: str = "created_at"
-    descending: bool = True
-    limit: int = DEFAULT_LIMIT
-    cursor: str | None = None
-    archived: bool = False
-    source_kinds: tuple[str, ...] = ()
-    """Of :data:`rollout.schema.session_source.SOURCE_KINDS`; none named means the interactive
-    ones."""
-    all_sources: bool = False
-    providers: tuple[str, ...] = ()
-    cwds: tuple[str, ...] | None = None
-    """None for any; an empty tuple matches nothing, as in Codex."""
-    search: str | None = None
-    parent_id: str | None = None
-    ancestor_id: str | None = None
-    excluded_ids: tuple[str, ...] = ()
-    included_ids: tuple[str, ...] | None = None
-    """None for any; of an empty tuple nothing is one, as in Codex. All other filters hold, too."""
-    attached: bool = False
-    """Whether side threads that belong to another one are listed."""
-
-    def __post_init__(self) -> None:
-        """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit (§5.1)."""
-        if self.sort_key not in SORT_KEYS:
-            raise InvalidQuery(
-                f"unknown sort key {self.sort_key!r}: use one of {', '.join(SORT_KEYS)}"
-            )
-        for kind in self.source_kinds:
-            if kind not in SOURCE_KINDS:
-                raise InvalidQuery(
-                    f"unknown source kind {kind!r}: use some of {', '.join(SOURCE_KINDS)}"
-                )
-        if self.parent_id and self.ancestor_id:
-            raise InvalidQuery("parent and ancestor cannot be combined")
-        included = self.included_ids or ()
-        for given in filter(None, (self.parent_id, self.ancestor_id)):
-            _check_id(given)
-        for given in (*self.excluded_ids, *included):
-            _check_id(given)
-        if len(self.excluded_ids) > MOST_EXCLUDED:
-            raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
-        if len(included) > MOST_INCLUDED:
-            raise InvalidQuery(f"at most {MOST_INCLUDED} threads can be named")
-        texts = (*self.providers, *(self.cwds or ()), self.search or "")
-        if any("\0" in text or not _is_text(text) for text in texts):
-            raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
-        object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
-
-    @property
-    def filters(self) -> str:
-        """Digest of all filters: a cursor is good for the same ones only."""
-        value = [
-            self.archived,
-            sorted(self.source_kinds),
-            self.all_sources,
-            sorted(self.providers),
-            None if self.cwds is None else sorted(self.cwds),
-            self.search,
-            self.parent_id,
-            self.ancestor_id,
-            sorted(self.excluded_ids),
-            *(["attached"] if self.attached else []),
-            *([] if self.included_ids is None else [{"included": sorted(self.included_ids)}]),
-        ]
-        return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
-
-    def place(self) -> Cursor | None:
-        """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
-        if self.cursor is None:
-            return None
-        return decode(
-            self.cursor,
-            sort_key=self.sort_key,
-            descending=self.descending,
-            filters=self.filters,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows in order, and the cursors that go on from them."""
-
-    rows: list[Row]
-    next_cursor: str | None = None
-    backwards_cursor: str | None = None
-    """For the opposite direction; begins with the first row itself, as Codex's does (§5.4)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """How many threads the defaults kept out of a list, by reason."""
-
-    archived: int = 0
-    source: int = 0
-    empty: int = 0
-    attached: int = 0
-    """Side threads that belong to another one."""
-    unreadable: int = 0
-    """Files of which no thread could be made."""
-
-    @property
-    def total(self) -> int:
-        return self.archived + self.source + self.empty + self.attached + self.unreadable
-
-
-class Facet(NamedTuple):
-    """What decides whether a list shows a thread. ``threads.facet`` holds it as one text."""
-
-    archived: bool
-    empty: bool
-    attached: bool
-    kind: str
-    provider: str
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "Facet":
-        """The facet of a row. The database checks that it stays the right one."""
-        empty = not (row["preview"] or row["fallback_preview"]) and row["name"] is None
-        attached = row["attached_thread_parent_id"] is not None
-        kind, provider = row["source_kind"], row["model_provider"]
-        return cls(bool(row["archived"]), empty, attached, kind, provider)
-
-    @classmethod
-    def decode(cls, text: str) -> "Facet":
-        """The facet in a stored text."""
-        flags, kind, provider = text.split("|", 2)
-        archived, empty, attached = (flag == "1" for flag in flags)
-        return cls(archived, empty, attached, kind, provider)
-
-    def encode(self) -> str:
-        """The stored text. The provider, which may hold anything, stands last."""
-        flags = f"{self.archived:d}{self.empty:d}{self.attached:d}"
-        return f"{flags}|{self.kind}|{self.provider}"
 
 
 def page_steps(query: Query) -> "Steps[Page]":
@@ -223,22 +53,6 @@ def page_of(query: Query, more: Sequence[tuple[int, str]], by_id: Mapping[str, R
         replace(query, descending=not query.descending, cursor=None), keys[0][0] + step, beyond
     )
     return Page(found, place_after, back)
-
-
-def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
-    """The rows of those threads that the index has, by id."""
-    asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    rows = yield asked, [orjson.dumps(ids).decode()]
-    if not all(_is_fit(tuple(map(type, row))) for row in rows):
-        raise Malformed("a row of threads")
-    return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
-
-
-@cache
-def _is_fit(types: tuple[type, ...]) -> bool:
-    """Whether values of these types can be a row's; rows have few combinations of them."""
-    named = zip(_COLUMN_NAMES, types, strict=True)
-    return all(type_ in (_NUMBER if name in _NUMBERS else _TEXT) for name, type_ in named)
 
 
 def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
@@ -456,27 +270,6 @@ def _ids(given: Iterable[str]) -> str:
     return json.dumps([parse_uuid(id_) for id_ in given])
 
 
-def _check_id(given: str) -> None:
-    if parse_uuid(given) is None:
-        raise InvalidQuery(f"invalid thread id: {given}")
-
-
-def _is_text(text: str) -> bool:
-    """Whether SQLite takes ``text``: bytes of a command line that are not UTF-8 are none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def folded(text: str) -> str:
-    """The form in which titles are searched: without case and accents, as messages are."""
-    from rollout.search.normalize import fold  # lists without a search do not need it
-
-    return fold(text)
-
-
 def _title_candidates(term: str) -> "Steps[list[int] | None]":
     """The rows that may hold ``term``; None if they are too many to be looked at one by one.
 
@@ -488,15 +281,6 @@ def _title_candidates(term: str) -> "Steps[list[int] | None]":
         [trigrams(term), _CANDIDATES + 1],
     )
     return None if len(rows) > _CANDIDATES else [row_id for (row_id,) in rows]
-
-
-def trigrams(term: str) -> str:
-    """An FTS5 expression that is true wherever ``term`` occurs: by trigrams that together cover
-    it. More of them would cost more than they exclude."""
-    text = folded(term)
-    starts = (*range(0, len(text) - 3, 3), len(text) - 3)
-    pieces = dict.fromkeys(text[start : start + 3] for start in starts)
-    return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)
 
 
 def _few_keys(
@@ -571,15 +355,3 @@ def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":
             length += 1
         short[id_] = id_[:length]
     return short
-
-
-def run(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
-    """Drive ``steps`` to their end over a plain SQLite connection."""
-    try:
-        request = next(steps)
-        while True:
-            check_wanted()
-            request = steps.send(connection.execute(*request).fetchall())
-    except StopIteration as done:
-        result: Result = done.value
-        return result

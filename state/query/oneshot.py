@@ -12,25 +12,18 @@ from pathlib import Path
 
 from rollout.files.scan import check_home, scan_home, stat_file
 from state.db.location import (
+    HEAD,
     INPUTS_KEY,
     JOURNAL_KEY,
     NO_JOURNAL,
-    home_inputs,
     journal_state,
     moves_under_way,
 )
+from state.db.steps import run
 from state.errors import SQLITE_ERRORS
-from state.query.listing import (
-    Hidden,
-    Page,
-    Query,
-    any_steps,
-    hidden_steps,
-    page_steps,
-    run,
-    short_id_steps,
-)
-from state.revision import HEAD
+from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
+from state.query.model import Hidden, Page, Query
+from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, compare
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from rollout.files.layout import logical_path
 from rollout.schema.session_source import api_source
-from state.query.listing import Row
+from state.query.rows import Row
 
 if TYPE_CHECKING:
-    from state.watch.changes import Change
+    pass
 
 
 def display_name(row: Row) -> str | None:
@@ -28,19 +28,6 @@ def display_name(row: Row) -> str | None:
 def display_text(row: Row) -> str:
     """What a list shows for a thread: its preview, or what stands in for it."""
     return str(row["preview"] or row["fallback_preview"])
-
-
-def change_json(change: "Change") -> dict[str, Any]:
-    """A change of a thread; its times are in milliseconds."""
-    seen = change.seen
-    return {
-        "kind": change.kind,
-        "id": change.thread_id,
-        "name": seen.name,
-        "archived": bool(seen.archived),
-        "updatedAt": seen.updated_at_ms,
-        "sizeBytes": seen.size_bytes,
-    }
 
 
 def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, Any]:

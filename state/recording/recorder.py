@@ -19,7 +19,7 @@ from rollout.writing.amend import amended_meta
 from rollout.writing.appender import RolloutAppender, encoded
 from rollout.writing.retention import begins_history, persisted
 from state.errors import RecorderClosed, RecorderFailed
-from state.jobs.workers import Workers
+from state.workers import Workers
 
 MOST_WAITING: Final = 20_000
 """Items that may wait for the disk before :meth:`RolloutRecorder.append` waits too."""

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rollout.errors import NotAppendable, RolloutError
-from rollout.files.layout import logical_path, parse_uuid, precedence
+from rollout.files.layout import id_in_name, logical_path, parse_uuid, precedence
 from rollout.files.scan import FoundFile, scan_home
 from rollout.history.segments import Find, SplicedSource, history_parts, source_meta
 from rollout.jsonl.sources import FileSource, RolloutSource, session_meta
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from rollout.writing.appender import last_ordinal, plain_file
 from state.errors import UnsupportedHistory
-from state.explain.resolve import id_in_name
 
 
 class Resumable(NamedTuple):

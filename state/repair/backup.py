@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from state.db.database import BUSY_TIMEOUT_S, open_database, room, translated
+from state.db.database import open_database, room
 from state.db.lock import locked
+from state.db.sql import forget_inputs
+from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import IndexDamaged, NoBackup
 from state.repair.recovery import SIDECARS
 from state.repair.reindex import swap_in
-from state.sync.thread_rows import forget_inputs
-from state.userdata.store import put_facts, read_facts
+from state.userdata.journal import read_facts
+from state.userdata.store import put_facts
 
 _KEPT_BACKUPS: Final = 3
 

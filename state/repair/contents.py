@@ -17,9 +17,9 @@ from state.checks import database as dbcheck
 from state.checks.findings import ERROR, Finding, Kind
 from state.fulltext.store import VERSION, hex_of
 from state.jobs.pool import Extractor
-from state.jobs.workers import Workers
 from state.turns.checkpoint import fold_again
 from state.turns.store import has_rows_of, stored_outline
+from state.workers import Workers
 
 REPAIR_DEEP: Final = "threadkeep repair --deep"
 KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}

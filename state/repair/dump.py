@@ -20,22 +20,14 @@ from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context
 from state.sync.writer import doubt_inputs
+from state.userdata.journal import append_facts, parse_setting, read_facts, setting_line
+from state.userdata.model import NAME, Alias, Fact, Setting, chosen_names, newest
 from state.userdata.store import (
-    NAME,
-    Alias,
-    Fact,
-    Setting,
     all_aliases,
     all_facts,
-    append_facts,
-    chosen_names,
     facts_about,
     newer_names,
-    newest,
-    parse_setting,
     put_facts,
-    read_facts,
-    setting_line,
     told_names,
 )
 

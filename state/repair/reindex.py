@@ -12,15 +12,18 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from state.db.database import BUSY_TIMEOUT_S, journal_mode, open_database, translated
+from state.db.database import journal_mode, open_database
 from state.db.lock import locked
+from state.db.sql import forget_inputs
+from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.jobs.lease import DEFAULT_LEASE_S
+from state.jobs.progress import Counts, Report
 from state.repair.dump import known_facts
 from state.repair.recovery import SIDECARS, put_aside
 from state.sync.backfill import backfill
-from state.sync.sync import BATCH_FILES, Counts, Report, settle_inputs
-from state.sync.thread_rows import forget_inputs
-from state.userdata.store import put_facts, read_facts
+from state.sync.sync import BATCH_FILES, settle_inputs
+from state.userdata.journal import read_facts
+from state.userdata.store import put_facts
 
 _ABANDONED_S: Final = 86_400
 

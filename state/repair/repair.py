@@ -16,20 +16,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.scan import stat_file
 from state.checks import verify
 from state.checks.verify import Depth
-from state.db.database import BUSY_TIMEOUT_S, Database, translated
+from state.db.database import Database
 from state.db.schema import path_aliases, rollout_files, threads, user_facts
+from state.db.sql import among, forget_inputs
+from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.fulltext.indexer import fill_said
 from state.jobs.pool import Extractor
+from state.jobs.progress import Report
 from state.repair.backup import back_up
 from state.repair.plan import Plan
 from state.repair.reindex import reindex
 from state.sync import thread_rows as rows
-from state.sync.sync import Report, load_context, reread
-from state.sync.thread_rows import forget_inputs
+from state.sync.sync import load_context, reread
 from state.sync.writer import store_files
 from state.thread_index import open_index
-from state.userdata.store import all_facts, append_facts, newest, put_facts, read_facts
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import newest
+from state.userdata.store import all_facts, put_facts
 
 _BATCH_THREADS: Final = 100
 _TRIES: Final = 5
@@ -178,7 +182,7 @@ async def _read_again(database: Database, home: Path, plan: Plan) -> None:
             async with database.write() as connection:
                 await rows.delete(connection, batch)
                 await connection.execute(
-                    sa.delete(rollout_files).where(rows.among(rollout_files.c.path, paths))
+                    sa.delete(rollout_files).where(among(rollout_files.c.path, paths))
                 )
                 stored = await store_files(connection, outcomes, context)
             await reread(database.write, extractor, stored, context)
@@ -187,10 +191,10 @@ async def _read_again(database: Database, home: Path, plan: Plan) -> None:
 async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[list[str], list[str]]:
     """All threads that a plan is about, and files that belong to none of them."""
     held = sa.select(rollout_files.c.path, rollout_files.c.thread_id).where(
-        rows.among(rollout_files.c.path, plan.paths)
+        among(rollout_files.c.path, plan.paths)
     )
     shown = sa.select(threads.c.rollout_path, threads.c.id).where(
-        rows.among(threads.c.rollout_path, plan.paths)
+        among(threads.c.rollout_path, plan.paths)
     )
     owners = [*await connection.execute(held), *await connection.execute(shown)]
     ids = plan.threads | {thread_id for _, thread_id in owners if thread_id}
@@ -199,6 +203,6 @@ async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[list[str]
 
 
 async def _files_of(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
-    held = sa.select(rollout_files.c.path).where(rows.among(rollout_files.c.thread_id, ids))
-    shown = sa.select(threads.c.rollout_path).where(rows.among(threads.c.id, ids))
+    held = sa.select(rollout_files.c.path).where(among(rollout_files.c.thread_id, ids))
+    shown = sa.select(threads.c.rollout_path).where(among(threads.c.id, ids))
     return {*await connection.scalars(held), *await connection.scalars(shown)}

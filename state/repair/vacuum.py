@@ -4,9 +4,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from state.db.database import BUSY_TIMEOUT_S, room, translated
+from state.db.database import room
+from state.db.readonly import check_is_index
+from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import IndexMissing
-from state.reports.sql import check_is_index
 
 
 def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
@@ -17,7 +18,7 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
     Raises:
         IndexBusy: another process kept the lock for longer than ``wait_s`` seconds.
         IndexMissing: there is none.
-        StateError: it cannot be used; see :func:`state.reports.sql.check_is_index`.
+        StateError: it cannot be used; see :func:`state.db.readonly.check_is_index`.
     """
     if not path.exists():
         raise IndexMissing(path)

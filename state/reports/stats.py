@@ -11,8 +11,9 @@ from typing import Final
 from rollout.history.count import TurnCount, turn_counts
 from state.db.location import cwd_key, shown_folders
 from state.jobs.pool import worker_pool
-from state.query.listing import LARGEST_PAGE, Query, Row
-from state.sync.sync import Counts, Report
+from state.jobs.progress import Counts, Report
+from state.query.model import LARGEST_PAGE, Query
+from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 _POOL_FROM_BYTES: Final = 200_000_000

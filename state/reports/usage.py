@@ -10,10 +10,12 @@ from rollout.files.scan import AWAY
 from rollout.metadata.codex_picker import HISTORY_MODES
 from rollout.metadata.facts import SEEN_BARE_META
 from rollout.metadata.image_share import ImageShare, image_shares
+from state.clock import now_ms
 from state.db.location import shown_folders
+from state.db.steps import Steps
 from state.jobs.pool import worker_pool
-from state.query.listing import COLUMNS, Row, Steps
-from state.sync.sync import Counts, Report, now_ms
+from state.jobs.progress import Counts, Report
+from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
 
 NO_THREAD: Final = "(no thread)"

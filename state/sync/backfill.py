@@ -17,20 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from rollout.files.scan import FoundFile, check_home, scan_home
+from state.clock import now_ms
 from state.db.database import Database
 from state.db.schema import CWD_INDEXES
-from state.jobs.lease import DEFAULT_LEASE_S, Lease, Owner, job_row
+from state.jobs.lease import DEFAULT_LEASE_S, Lease, Owner, job_row, run_leased
 from state.jobs.pool import Extractor
-from state.leased import run_leased
+from state.jobs.progress import Counts, Report
 from state.sync.ledger import Changes, compare, watermark
 from state.sync.sync import (
     BATCH_FILES,
-    Counts,
-    Report,
     find_changes,
     finish_changes,
     load_context,
-    now_ms,
     read_batches,
     read_ledger,
     reread,

@@ -24,16 +24,20 @@ from rollout.files.move import Group, Move, carry_out, purge, sync_folder, take_
 from rollout.files.scan import stat_file
 from rollout.files.writer_lock import WriterLock
 from rollout.metadata.session_index import forget_names
+from state.clock import now_ms
 from state.codex.notify import CODEX_ERRORS, CodexError, codex_told
 from state.db.database import Database
 from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked
 from state.db.schema import user_facts
+from state.db.sql import among
 from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
-from state.sync import thread_rows as rows
+from state.jobs.progress import Counts
 from state.sync.ledger import Changes, newest_first
-from state.sync.sync import Counts, apply_changes, now_ms
-from state.userdata.store import Fact, append_facts, put_facts
+from state.sync.sync import apply_changes
+from state.userdata.journal import append_facts
+from state.userdata.model import Fact
+from state.userdata.store import put_facts
 
 _VERSION: Final = 1
 
@@ -236,7 +240,7 @@ async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
         return
     c = user_facts.c
     known = sa.select(c.thread_id, c.key).where(
-        rows.among(c.thread_id, thread_ids), c.value.is_not(None)
+        among(c.thread_id, thread_ids), c.value.is_not(None)
     )
     async with database.write_facts() as connection:
         held = list(await connection.execute(known))

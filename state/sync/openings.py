@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import best_file, parse_name, parse_uuid, precedence
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
-from state.query.listing import Facet, Steps
+from state.db.derived_columns import Facet
+from state.db.steps import Steps
 from state.sync.thread_rows import forget_titles, search_text, write_titles
 
 _FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "fold_flags", "preview")

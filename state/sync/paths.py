@@ -12,9 +12,10 @@ from rollout.files.layout import ROOTS, logical_path, parse_name
 from rollout.files.scan import FoundFile, stat_file
 from state.db.database import Database
 from state.db.schema import rollout_files
-from state.sync import thread_rows as rows
+from state.db.sql import among
+from state.jobs.progress import Counts
 from state.sync.ledger import Ledger, compare
-from state.sync.sync import Counts, apply_changes
+from state.sync.sync import apply_changes
 
 MOST_TOUCHED: Final = 100
 """From so many on, looking at all files costs no more."""
@@ -93,7 +94,7 @@ async def _ledger(database: Database, paths: Collection[str]) -> tuple[Ledger, s
     known: Ledger = {}
     ids: set[str] = set()
     async with database.read() as connection:
-        asked = sa.select(*_LEDGER_COLUMNS).where(rows.among(_c.path, paths))
+        asked = sa.select(*_LEDGER_COLUMNS).where(among(_c.path, paths))
         for path, *entry, thread_id in await connection.execute(asked):
             known[path] = tuple(entry)
             if thread_id is not None:

@@ -1,11 +1,9 @@
 """Keep the index in step with the files: scan, compare, and read only what changed."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,15 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.scan import FoundFile, scan_home, stat_file
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.session_index import read_names
+from state.clock import now_ms
 from state.db.database import Database
-from state.db.location import INPUTS_KEY, default_provider, home_inputs
+from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, threads, user_facts
+from state.db.sql import set_meta
 from state.errors import FileUnusable
 from state.jobs.pool import Extractor
+from state.jobs.progress import Counts, Report
 from state.sync import thread_rows as rows
+from state.sync.home_config import default_provider, home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare
 from state.sync.writer import Context, Stored, forget_files, store_files
-from state.userdata.store import NAME, Fact, chosen_names, follows_journal, newer_names, told_names
+from state.userdata.model import NAME, Fact, chosen_names
+from state.userdata.store import follows_journal, newer_names, told_names
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
@@ -32,29 +35,8 @@ _BATCHES_AHEAD: Final = 4
 _HOME: Final = "home"
 
 
-@dataclass(slots=True)
-class Counts:
-    """How far a sync or a backfill is; the same three words everywhere."""
-
-    files: int = 0
-    """Entries under the rollout folders."""
-    to_read: int = 0
-    read: int = 0
-    unreadable: int = 0
-    dropped: int = 0
-    """Rows whose file is gone."""
-    bytes_read: int = 0
-    """Size of the files that were read."""
-
-
-Report = Callable[[Counts], None]
 Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 """Opens a write transaction; a job's own is guarded by its fence."""
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 by the wall clock."""
-    return time.time_ns() // 1_000_000
 
 
 async def sync(
@@ -233,4 +215,4 @@ async def settle_inputs(database: Database, home: Path, write: Writer | None = N
         names = newer_names(context.names, await told_names(connection))
         await rows.rename(connection, wanted | chosen_names(names, facts))
         await rows.set_default_provider(connection, context.default_provider)
-        await rows.set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})
+        await set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})

@@ -1,14 +1,10 @@
 """Rows of ``threads`` from extracted facts, and writing them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from operator import itemgetter
 from typing import Any, Final
 
-import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import is_archived, parse_name
@@ -26,9 +22,9 @@ from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
-from state.db.location import INPUTS_KEY, cwd_key
+from state.db.derived_columns import Facet, folded
+from state.db.location import cwd_key
 from state.db.schema import (
-    index_meta,
     rollout_files,
     said_pending,
     said_threads,
@@ -37,11 +33,8 @@ from state.db.schema import (
     threads,
     turn_folds,
 )
-from state.query.listing import Facet, folded
-
-OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
-"""Columns that users set for paginated threads, whose rollouts never say so again (rollout-format
-§12.7): keys of facts, an empty value stands for null."""
+from state.db.sql import among, execute_many
+from state.userdata.model import OVERRIDDEN
 
 _GENERATED: Final = {column.name for column in threads.c if column.computed is not None}
 _INSERT: Final = insert(threads).values(
@@ -252,22 +245,6 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
     await write_titles(connection, changed)
 
 
-async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
-    """Remember values about the index as a whole, by their keys."""
-    entry = insert(index_meta)
-    await connection.execute(
-        entry.on_conflict_do_update(
-            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
-        ),
-        [{"key": key, "value": value} for key, value in values.items()],
-    )
-
-
-async def forget_inputs(connection: AsyncConnection) -> None:
-    """Have the next sync look at names and the default provider again."""
-    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
-
-
 def written_provider(row: Mapping[str, Any]) -> str | None:
     """The provider that a thread's rollout names, of all columns of its row; None if it names
     none, so that the row shows the default one."""
@@ -311,24 +288,6 @@ async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, 
         )
 
 
-async def execute_many(
-    connection: AsyncConnection, statement: Insert, values: Sequence[Mapping[str, Any]]
-) -> None:
-    """``statement`` for each of ``values``, at a third of the cost of ``execute`` (measured).
-
-    Values must need no conversion: numbers and texts do not.
-    """
-    sql, names = _compiled(statement)
-    pick = itemgetter(*names)
-    await connection.exec_driver_sql(sql, [pick(value) for value in values])
-
-
-@cache
-def _compiled(statement: Insert) -> tuple[str, tuple[str, ...]]:
-    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    return str(compiled), tuple(compiled.positiontup or ())
-
-
 async def earlier_folds(
     connection: AsyncConnection, paths: Mapping[str, str]
 ) -> dict[str, Earlier]:
@@ -361,10 +320,3 @@ async def earlier_folds(
         left_out = row.left_out, row.left_out_at
         found[path] = Earlier(facts, progress, identity, row.bad_lines, bad, *left_out)
     return found
-
-
-def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
-    """``column IN values`` with one parameter, however many values: SQLite takes few, and
-    SQLAlchemy spends a millisecond on writing out two hundred (measured)."""
-    listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
-    return column.in_(sa.select(listed.c.value))

@@ -19,9 +19,11 @@ from rollout.metadata.session_index import Named
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, rollout_files, threads
+from state.db.sql import among, execute_many
 from state.sync import thread_rows as rows
 from state.sync.openings import ids_in, settle_openings
-from state.userdata.store import chosen_names, facts_about, newer_names, overrides_of, told_name
+from state.userdata.model import chosen_names, overrides_of
+from state.userdata.store import facts_about, newer_names, told_name
 
 _ENTRY: Final = insert(rollout_files).values(
     {column.name: None for column in rollout_files.c if column.name != "attempts"}
@@ -122,7 +124,7 @@ async def store_files(
         if own is not None and own.path == entry["path"]:
             entry["opening"] = None  # the row has it
     if entries:
-        await rows.execute_many(connection, _UPSERT_ENTRY, entries)
+        await execute_many(connection, _UPSERT_ENTRY, entries)
     await _settle(connection, [file.facts.id for file in read])
     if read or owners:
         touched = {*owners, *now_hold.values(), *ids_in(paths)}
@@ -160,7 +162,7 @@ async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Sto
     owners, holders = await _owners(connection, paths)
     orphaned = list(holders.values())
     stored.dropped = await rows.delete(connection, orphaned)
-    await connection.execute(sa.delete(rollout_files).where(rows.among(c.path, paths)))
+    await connection.execute(sa.delete(rollout_files).where(among(c.path, paths)))
     stored.reread = await _other_files(connection, orphaned)
     await _settle(connection, list(owners))
     await settle_openings(connection, {*owners, *ids_in(paths)})
@@ -195,7 +197,7 @@ async def _owners(
     asked = (
         sa.select(f.path, f.thread_id, c.id)
         .outerjoin(threads, (c.id == f.thread_id) & (c.rollout_path == f.path))
-        .where(rows.among(f.path, paths), f.thread_id.is_not(None))
+        .where(among(f.path, paths), f.thread_id.is_not(None))
     )
     found = list(await connection.execute(asked))
     return {row[1] for row in found}, {row[0]: row[2] for row in found if row[2] is not None}
@@ -205,7 +207,7 @@ async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -
     if not thread_ids:
         return []
     c = rollout_files.c
-    others = await connection.scalars(sa.select(c.path).where(rows.among(c.thread_id, thread_ids)))
+    others = await connection.scalars(sa.select(c.path).where(among(c.thread_id, thread_ids)))
     return list(others)
 
 
@@ -224,7 +226,7 @@ async def _better_files(
     if not lower:
         return []
     c = rollout_files.c
-    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(rows.among(c.thread_id, lower))
+    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(among(c.thread_id, lower))
     return [
         path
         for path, size, id_ in await connection.execute(asked)
@@ -245,7 +247,7 @@ async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> Non
     c = rollout_files.c
     several = (
         sa.select(c.thread_id)
-        .where(rows.among(c.thread_id, dict.fromkeys(thread_ids)))
+        .where(among(c.thread_id, dict.fromkeys(thread_ids)))
         .group_by(c.thread_id)
         .having(sa.func.count() > 1)
     )

@@ -27,9 +27,7 @@ from rollout.files.cancellation import check_wanted
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, ThreadTurns, outline
 from state.aio import ended
-from state.edit.refresh import home_written
-from state.errors import StateError
-from state.jobs.workers import Workers
+from state.errors import StateError, home_written
 from state.rollout_locator import finder
 from state.thread_index import ThreadIndex
 from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails, moved
@@ -43,6 +41,7 @@ from state.turns.store import (
     store,
     worth_storing,
 )
+from state.workers import Workers
 
 _KEPT: Final = 8
 """Threads whose turns are kept in memory: of a gigabyte they take some ten megabytes."""

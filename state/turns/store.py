@@ -23,7 +23,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.database import Database
 from state.db.schema import threads, turn_folds, turns
-from state.query.listing import Steps
+from state.db.steps import Steps
 from state.turns.checkpoint import Folded, Seen, resumed, settled
 
 VERSION: Final = 2

@@ -3,13 +3,15 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from state.clock import now_ms
 from state.db.database import Database
 from state.db.location import absolute_folder, cwd_key
 from state.db.schema import threads
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder
-from state.sync.sync import now_ms
 from state.userdata.folders import origins
-from state.userdata.store import LATEST_MS, Alias, all_aliases, append_facts, put_facts
+from state.userdata.journal import append_facts
+from state.userdata.model import LATEST_MS, Alias
+from state.userdata.store import all_aliases, put_facts
 
 
 async def aliases(database: Database) -> list[Alias]:

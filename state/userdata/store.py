@@ -7,129 +7,23 @@ thread and key, or for a folder, wins. It outlives the database, so facts surviv
 a null value takes a fact back.
 """
 
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.layout import parse_uuid
-from rollout.jsonl.parse import Line, parse_line
-from rollout.jsonl.reader import LineReader
 from rollout.metadata.facts import ThreadFacts
 from rollout.metadata.session_index import Named
 from rollout.schema.modes import PAGINATED
-from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_path, journal_state
+from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
 from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_facts
-from state.errors import FileUnusable
-from state.sync import thread_rows as rows
-
-_VERSION: Final = 1
-
-NAME: Final = "name"
-LATEST_MS: Final = 2**63 - 1
-"""The latest time that a column holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing a user set for a thread; ``value`` None takes it back."""
-
-    thread_id: str
-    key: str
-    value: str | None
-    set_at_ms: int
-
-    @property
-    def subject(self) -> tuple[str, str]:
-        """What it is about: of two facts with the same subject one counts."""
-        return (self.thread_id, self.key)
-
-
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """The folder ``old`` is where ``value`` is now; None takes it back."""
-
-    alias: str
-    value: str | None
-    set_at_ms: int
-
-    @property
-    def subject(self) -> tuple[str, str]:
-        """What it is about; no thread's, as no id is empty."""
-        return ("", cwd_key(self.alias))
-
-
-Setting = Fact | Alias
-
-
-def setting_line(setting: Setting) -> str:
-    """A setting as a line of the journal, without its newline."""
-    return json.dumps({"v": _VERSION, **asdict(setting)}, ensure_ascii=False)
-
-
-def parse_setting(value: object) -> Setting | None:
-    """The setting in an object of the journal; None if it holds none that this version knows."""
-    match value:
-        case {"v": version, "value": str() | None as setting, "set_at_ms": int(set_at_ms)} if (
-            version == _VERSION and not isinstance(set_at_ms, bool) and abs(set_at_ms) <= LATEST_MS
-        ):
-            match value:
-                case {"alias": str(alias)} if alias:
-                    return Alias(alias, setting, set_at_ms)
-                case {"thread_id": str(thread_id), "key": str(key)} if (
-                    parse_uuid(thread_id) == thread_id
-                ):
-                    return Fact(thread_id, key, setting, set_at_ms)
-    return None
-
-
-def append_facts(index: Path, facts: Iterable[Setting]) -> None:
-    """Write facts to the journal, on disk when this returns. Do this before :func:`put_facts`.
-
-    Raises:
-        FileUnusable: they could not be written; what was is passed over as a torn line.
-    """
-    path = journal_path(index)
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        with open(descriptor, "r+b", buffering=0) as file:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            text = "\n" * torn + "".join(f"{setting_line(fact)}\n" for fact in facts)
-            rest = memoryview(text.encode())
-            while rest:  # an unbuffered write may take a part, on a disk that is nearly full
-                rest = rest[file.write(rest) :]
-            os.fsync(descriptor)
-    except OSError as error:
-        raise FileUnusable(path, error.strerror or str(error)) from error
-
-
-def read_facts(index: Path) -> list[Setting]:
-    """The latest fact of each subject in the journal; lines that cannot be read are passed
-    over. Empty where there is no journal.
-
-    Raises:
-        FileUnusable: it is there and cannot be read.
-    """
-    latest: dict[tuple[str, str], Setting] = {}
-    path = journal_path(index)
-    try:
-        with path.open("rb", buffering=0) as file:
-            for line in LineReader().lines(file):
-                setting = parse_setting(parse_line(line)) if isinstance(line, Line) else None
-                if setting:
-                    latest[setting.subject] = setting
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise FileUnusable(path, error.strerror or str(error)) from error
-    return list(latest.values())
+from state.db.sql import among, forget_inputs, set_meta
+from state.userdata.journal import read_facts
+from state.userdata.model import OVERRIDDEN, Alias, Fact, Setting
 
 
 async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
@@ -149,13 +43,13 @@ async def follow_journal(connection: AsyncConnection, index: Path) -> None:
     if await follows_journal(connection, index):
         return
     await put_facts(connection, read_facts(index))
-    await rows.forget_inputs(connection)
+    await forget_inputs(connection)
     await note_journal(connection, index)
 
 
 async def note_journal(connection: AsyncConnection, index: Path) -> None:
     """Remember that the index has all of the journal as it is now."""
-    await rows.set_meta(connection, {JOURNAL_KEY: journal_state(index)})
+    await set_meta(connection, {JOURNAL_KEY: journal_state(index)})
 
 
 async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> None:
@@ -183,7 +77,7 @@ async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> No
             if isinstance(fact, Alias)
         ],
     )
-    for key in rows.OVERRIDDEN:
+    for key in OVERRIDDEN:
         ids = [fact.thread_id for fact in facts if isinstance(fact, Fact) and fact.key == key]
         if ids:
             await _override(connection, key, ids)
@@ -194,7 +88,7 @@ async def _override(connection: AsyncConnection, key: str, ids: Sequence[str]) -
     c, u = threads.c, user_facts.c
     ours = (u.thread_id == c.id) & (u.key == key)
     given = sa.select(u.value).where(ours, u.value.is_not(None))
-    concerned = rows.among(c.id, ids) & (c.history_mode == PAGINATED)
+    concerned = among(c.id, ids) & (c.history_mode == PAGINATED)
     await connection.execute(
         sa.update(threads)
         .where(concerned, given.exists())
@@ -207,7 +101,7 @@ async def _override(connection: AsyncConnection, key: str, ids: Sequence[str]) -
     if freed:  # what the file says is not in the row: it is to be read again
         for table, column in ((threads, c.id), (rollout_files, rollout_files.c.thread_id)):
             await connection.execute(
-                sa.update(table).where(rows.among(column, freed)).values(extractor_version=0)
+                sa.update(table).where(among(column, freed)).values(extractor_version=0)
             )
 
 
@@ -240,8 +134,8 @@ async def all_facts(connection: AsyncConnection) -> list[Setting]:
 
 async def facts_about(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[Fact]:
     """What users set for threads, also what they took back."""
-    among = rows.among(user_facts.c.thread_id, thread_ids)
-    found = await connection.execute(sa.select(user_facts).where(among))
+    which = among(user_facts.c.thread_id, thread_ids)
+    found = await connection.execute(sa.select(user_facts).where(which))
     return [Fact(**row._mapping) for row in found]
 
 
@@ -250,16 +144,6 @@ async def all_aliases(connection: AsyncConnection) -> list[Alias]:
     c = path_aliases.c
     rows = await connection.execute(sa.select(c.old, c.new, c.set_at_ms).order_by(c.old_key))
     return [Alias(*row) for row in rows]
-
-
-def newest(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
-    """The newest setting of each subject; the last one of those of one time."""
-    found: dict[tuple[str, str], Setting] = {}
-    for setting in settings:
-        known = found.get(setting.subject)
-        if known is None or setting.set_at_ms >= known.set_at_ms:
-            found[setting.subject] = setting
-    return found
 
 
 def told_name(facts: ThreadFacts) -> Named | None:
@@ -287,26 +171,5 @@ async def told_names(
     c = threads.c
     asked = sa.select(c.id, c.rollout_name, c.rollout_name_ms).where(c.rollout_name.is_not(None))
     if thread_ids is not None:
-        asked = asked.where(rows.among(c.id, thread_ids))
+        asked = asked.where(among(c.id, thread_ids))
     return {row[0]: Named(row[1], row[2]) for row in await connection.execute(asked)}
-
-
-def chosen_names(written: Mapping[str, Named], facts: Iterable[Fact]) -> dict[str, str]:
-    """The name of each thread: of what files and a fact say the newer one, and the fact where
-    they are of one time. Facts about other things count for nothing."""
-    names = {thread_id: named.name for thread_id, named in written.items()}
-    for fact in facts:
-        if fact.key == NAME and fact.value is not None:
-            rival = written.get(fact.thread_id)
-            if rival is None or fact.set_at_ms >= rival.set_at_ms:
-                names[fact.thread_id] = fact.value
-    return names
-
-
-def overrides_of(facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
-    """What :func:`state.sync.thread_rows.thread_row` takes, by thread."""
-    found: dict[str, dict[str, str]] = {}
-    for fact in facts:
-        if fact.key in rows.OVERRIDDEN and fact.value is not None:
-            found.setdefault(fact.thread_id, {})[fact.key] = fact.value
-    return found

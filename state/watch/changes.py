@@ -9,11 +9,11 @@ import asyncio
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
-from state.query.listing import Steps
+from state.db.steps import Steps
 
 Kind = Literal["appeared", "changed", "archived", "unarchived", "vanished"]
 
@@ -133,3 +133,16 @@ class Sightings:
             for news in self._news if self._compares else ():
                 news.note(thread_id, before)
         self._compares = True
+
+
+def change_json(change: "Change") -> dict[str, Any]:
+    """A change of a thread; its times are in milliseconds."""
+    seen = change.seen
+    return {
+        "kind": change.kind,
+        "id": change.thread_id,
+        "name": seen.name,
+        "archived": bool(seen.archived),
+        "updatedAt": seen.updated_at_ms,
+        "sizeBytes": seen.size_bytes,
+    }

@@ -17,7 +17,8 @@ from watchfiles import Change, awatch
 
 from rollout.files.layout import ROOTS
 from rollout.metadata.session_index import NAMES_FILE
-from state.db.location import home_inputs, on_network_drive
+from state.db.location import on_network_drive
+from state.sync.home_config import home_inputs
 
 STEP_MS: Final = 100
 """Files that were touched are told of when nothing more was for so long ..."""

@@ -18,7 +18,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from state.checks.findings import Findings
 from state.checks.verify import Depth, verify
 from state.db.database import Database, open_database
-from state.query.listing import Query, page_steps, run
+from state.db.steps import run
+from state.query.listing import page_steps
+from state.query.model import Query
 from state.sync.sync import sync
 from state.thread_index import open_index
 from tests.test_state_listing import FILTERS, fill

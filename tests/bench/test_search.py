@@ -14,7 +14,7 @@ from rollout.search.terms import terms_of
 from state.db.database import Database
 from state.fulltext.indexer import fill_said
 from state.fulltext.search import Found, Search, search_steps
-from state.query.listing import Query
+from state.query.model import Query
 from state.thread_index import open_index
 from tests.bench.test_bench import Loop
 

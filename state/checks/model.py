@@ -1,0 +1,68 @@
+"""TODO model."""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
+
+_REPAIR: Final = "threadkeep repair"
+
+
+_SYNC: Final = "threadkeep sync"
+
+
+KINDS: Final = {
+    kind.code: kind
+    for kind in (
+        Kind("index_incomplete", WARNING, "threadkeep backfill"),
+        Kind("not_indexed", WARNING, _SYNC),
+        Kind("out_of_date", WARNING, _SYNC),
+        Kind("file_gone", WARNING, _SYNC),
+        Kind("names_out_of_date", WARNING, _SYNC),
+        Kind("cannot_look", WARNING, None),
+        Kind("unreadable", WARNING, None),
+        Kind("damaged_lines", WARNING, None),
+        Kind("lines_left_out", WARNING, None),
+        Kind("names_line", WARNING, None),
+        Kind("journal_line", WARNING, None),
+        Kind("row_missing", ERROR, _REPAIR),
+        Kind("row_without_file", ERROR, _REPAIR),
+        Kind("wrong_file", ERROR, _REPAIR),
+        Kind("wrong_bucket", ERROR, _REPAIR),
+        Kind("column_differs", ERROR, _REPAIR),
+        Kind("edge_differs", ERROR, _REPAIR),
+        Kind("fact_not_indexed", ERROR, _REPAIR),
+        Kind("fact_not_in_journal", ERROR, _REPAIR),
+        Kind("duplicate", NOTE, None),
+        Kind("parent_elsewhere", NOTE, None),
+        Kind("fork_elsewhere", NOTE, None),
+        Kind("base_elsewhere", WARNING, None),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """One state of the index."""
+
+    home: Path
+    path: Path
+    connection: sqlite3.Connection
+    threads: dict[str, sqlite3.Row]
+    files: dict[str, sqlite3.Row]
+    rollout_ids: frozenset[str]
+    """Of all files, by their names: what a history may begin in (rollout-format §13.2)."""
+
+
+def column_differs(thread_id: str, path: str, column: str, measured: Any, expected: Any) -> Finding:
+    """The finding that a column of a row is not what the files give."""
+    return Finding(
+        KINDS["column_differs"],
+        f"Column {column} is not what the files give.",
+        thread_id,
+        path,
+        measured=None if measured is None else str(measured),
+        expected=None if expected is None else str(expected),
+    )

@@ -1,0 +1,144 @@
+"""TODO user_data."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from rollout.jsonl.parse import BadLine, parse_line
+from rollout.jsonl.reader import LineReader
+from rollout.metadata.session_index import NAMES_FILE, Named, read_names
+from state.checks.findings import Finding
+from state.checks.model import KINDS, _Index, column_differs
+from state.db.location import INPUTS_KEY, cwd_key, journal_path
+from state.errors import SQLITE_ERRORS
+from state.sync.home_config import home_inputs
+from state.userdata.journal import read_facts
+from state.userdata.model import Alias, Fact, Setting, chosen_names, newest
+from state.userdata.store import newer_names
+
+
+def inputs_are_settled(connection: sqlite3.Connection, home: Path) -> bool:
+    """Whether the index follows the names and the default provider as they are now."""
+    wanted = "SELECT value FROM index_meta WHERE key = ?"
+    held = connection.execute(wanted, [INPUTS_KEY]).fetchone()
+    return held is not None and held[0] == home_inputs(home)
+
+
+def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
+    """The name that each thread should have, see :func:`state.userdata.model.chosen_names`.
+
+    Raises:
+        OSError: the home's names cannot be read.
+    """
+    told = connection.execute(
+        "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name IS NOT NULL"
+    )
+    names = newer_names(read_names(home), {row[0]: Named(row[1], row[2]) for row in told})
+    return chosen_names(names, thread_facts(connection))
+
+
+def thread_facts(connection: sqlite3.Connection) -> Iterator[Fact]:
+    """What users set for threads, as the index has it."""
+    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
+        yield Fact(*row)
+
+
+def _names(index: _Index) -> Iterator[Finding]:
+    if not inputs_are_settled(index.connection, index.home):
+        message = "session_index.jsonl or config.toml has changed since the last sync."
+        yield Finding(KINDS["names_out_of_date"], message)
+        return
+    try:
+        names = wanted_names(index.connection, index.home)
+    except OSError as error:
+        message = f"Names cannot be read: {error.strerror}."
+        yield Finding(KINDS["cannot_look"], message, path=NAMES_FILE)
+        return
+    yield from _bad_lines(index.home / NAMES_FILE, NAMES_FILE, "names_line")
+    for thread_id, row in index.threads.items():
+        if row["name"] != names.get(thread_id):
+            yield column_differs(
+                thread_id, row["rollout_path"], "name", row["name"], names.get(thread_id)
+            )
+
+
+_MOMENT_S: Final = 0.2
+
+
+def _facts(index: _Index) -> Iterator[Finding]:
+    """What users set stands in the journal and in the index alike."""
+    journal = journal_path(index.path)
+    yield from _bad_lines(journal, str(journal), "journal_line")
+    found = _unequal(index.path, index.connection)
+    if found:
+        found = _still_unequal(index.path, found)
+    for in_journal, in_index in found:
+        if in_journal and (in_index is None or in_index.set_at_ms <= in_journal.set_at_ms):
+            yield _lacking("fact_not_indexed", "in the index", in_journal, in_index)
+        elif in_index:
+            place = f"in {journal}: a lost index would lose it"
+            yield _lacking("fact_not_in_journal", place, in_index, in_journal)
+
+
+_Pair = tuple[Setting | None, Setting | None]
+"""What the journal says and what the index says about one thing."""
+
+
+def _unequal(path: Path, connection: sqlite3.Connection) -> list[_Pair]:
+    written = newest(read_facts(path))
+    stored = newest(_stored_facts(connection))
+    pairs = ((written.get(key), stored.get(key)) for key in sorted(written.keys() | stored.keys()))
+    return [pair for pair in pairs if pair[0] != pair[1]]
+
+
+def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
+    """Those that are so a moment later: a fact is in the journal before it is in the index."""
+    time.sleep(_MOMENT_S)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            again = _unequal(path, connection)
+    except SQLITE_ERRORS:
+        return found
+    return [pair for pair in found if pair in again]
+
+
+def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
+    yield from thread_facts(connection)
+    for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
+        alias = Alias(*row[:3])
+        new_key = None if alias.value is None else cwd_key(alias.value)
+        if (row["old_key"], row["new_key"]) == (cwd_key(alias.alias), new_key):
+            yield alias  # with other keys it is as good as not there: lists look by them
+
+
+def _lacking(code: str, place: str, fact: Setting, instead: Setting | None) -> Finding:
+    thread_id, about = (fact.thread_id, fact.key) if isinstance(fact, Fact) else (None, fact.alias)
+    return Finding(
+        KINDS[code],
+        f"What was set for {about} is not {place}.",
+        thread_id=thread_id,
+        measured=instead.value if instead else None,
+        expected=fact.value,
+    )
+
+
+def _bad_lines(path: Path, name: str, code: str) -> Iterator[Finding]:
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return
+    with file:
+        for line in LineReader().lines(file):
+            value = line if isinstance(line, BadLine) else parse_line(line)
+            if isinstance(value, BadLine):
+                reason = value.reason
+            elif value is None or isinstance(value, dict):
+                continue
+            else:
+                reason = "not an object"
+            message = f"A line that cannot be read: {reason}."
+            yield Finding(KINDS[code], message, None, name, line.offset)

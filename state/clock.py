@@ -1,0 +1,8 @@
+"""TODO clock."""
+
+import time
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 by the wall clock."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,298 @@
+"""TODO compare."""
+
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from rollout.files.layout import is_archived, logical_path, misplaced, parse_uuid
+from rollout.metadata.facts import LONGEST_TEXT, SEEN_BARE_META
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
+from state.codex.database import CodexState, CodexThread
+from state.codex.index_side import Files, Ours, OurThread, absolute, exists
+from state.codex.tables import MEASURED
+
+_FIX: Final = "threadkeep codex-check --fix"
+
+
+KINDS: Final = {
+    kind.code: kind
+    for kind in (
+        Kind("codex_no_database", NOTE, None),
+        Kind("codex_unreadable", ERROR, None),
+        Kind("codex_damaged", ERROR, "codex app-server"),
+        Kind("codex_migration_unfinished", ERROR, None),
+        Kind("codex_not_comparable", WARNING, None),
+        Kind("codex_schema_unknown", WARNING, None),
+        Kind("codex_migrations_unknown", NOTE, None),
+        Kind("codex_backfill_stuck", ERROR, _FIX),
+        Kind("codex_backfill_running", NOTE, None),
+        Kind("codex_backfill_pending", NOTE, None),
+        Kind("codex_row_missing", ERROR, _FIX),
+        Kind("codex_row_stale", WARNING, None),
+        Kind("codex_path_wrong", ERROR, _FIX),
+        Kind("codex_archived_differs", ERROR, _FIX),
+        Kind("codex_name_differs", WARNING, None),
+        Kind("codex_duplicate", WARNING, None),
+        Kind("codex_cannot_have", NOTE, None),
+        Kind("codex_other_home", NOTE, None),
+    )
+}
+"""Every kind of finding about Codex's database, by code."""
+
+
+LEASE_S: Final = 900
+"""After so long without a sign of life Codex takes a running backfill over (§4.1)."""
+
+
+_STATUSES: Final = ("pending", "running", "complete")
+
+
+_MODES: Final = ("legacy", "paginated")
+
+
+_NOT_ITS_FILE: Final = "The row names a file that is not this thread's: Codex cannot resume it."
+
+
+_NO_FILE: Final = "The row names a file that is not there: Codex cannot resume the thread."
+
+
+_OUTSIDE: Final = (
+    "The row names a file of another home, as after a copy of the whole home: Codex reads that"
+    " one, and writes new turns there."
+)
+
+
+def compare(
+    ours: Ours, state: CodexState, home: Path, database: Path, who: Sequence[str] | None
+) -> Iterator[Finding]:
+    """Every difference between our index of the files and one state of Codex's database.
+
+    ``who`` are the processes that have it open; None if the system does not tell.
+    """
+    yield from _schema(state, database)
+    waiting = [
+        thread_id
+        for thread_id, thread in ours.threads.items()
+        if thread_id not in state.threads
+        and not _is_beyond_codex(thread)
+        and _is_still_to_come(state, thread.path)
+    ]
+    yield from _backfill(state, database, who, len(waiting))
+    yield from _missing(ours, state, home, set(waiting))
+    yield from _rows(ours, state, home)
+    yield from _duplicates(ours)
+
+
+def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
+    if state.unfinished:
+        yield Finding(
+            KINDS["codex_migration_unfinished"],
+            "A migration was begun and never ended. Codex's app-server does not start with such a"
+            " database; moved aside, it is built anew, without the names of paginated threads.",
+            path=str(database),
+            measured=f"migration {min(state.unfinished)} without success",
+            expected="every migration with success",
+        )
+    elif not state.known:
+        yield Finding(
+            KINDS["codex_schema_unknown"],
+            "Its tables are not as this threadkeep knows them: nothing is written to it. Codex is"
+            " not told of names, git facts and memory modes; archive, unarchive, delete and --fix"
+            " refuse. Update threadkeep, or Codex if it is older than 0.169.",
+            path=str(database),
+            measured=f"{_migrations(state)}; {'; '.join(state.differences)}",
+            expected="the tables of Codex 0.169 and 0.171",
+        )
+    elif not state.measured:
+        yield Finding(
+            KINDS["codex_migrations_unknown"],
+            "It is of a Codex that this threadkeep was not tried with. The tables that threadkeep"
+            " writes are as they are known, so it goes on writing them.",
+            path=str(database),
+            measured=_migrations(state),
+            expected=f"migrations {' or '.join(f'1 to {max(known)}' for known in MEASURED)}",
+        )
+
+
+def _migrations(state: CodexState) -> str:
+    return f"{len(state.migrations)} migrations up to {max(state.migrations, default=0)}"
+
+
+def _is_beyond_codex(thread: OurThread) -> bool:
+    """Whether Codex cannot have a row of it: a file of the first versions, or of a later one."""
+    return bool(thread.fold_flags & SEEN_BARE_META) or thread.history_mode not in _MODES
+
+
+def _is_still_to_come(state: CodexState, path: str) -> bool:
+    """Whether Codex's own backfill will come to a file yet: it goes by path (§4.2)."""
+    status, watermark, _ = state.backfill
+    return status != "complete" and (watermark is None or path > watermark)
+
+
+def _backfill(
+    state: CodexState, database: Path, who: Sequence[str] | None, waiting: int
+) -> Iterator[Finding]:
+    status, watermark, updated_at = state.backfill
+    where = f"{status}, up to {watermark or 'nothing yet'}"
+    to_come = f"{waiting:,} threads have no row yet."
+    if status == "complete":
+        return
+    if status == "pending":
+        message = f"Codex fills it at its next start: {to_come}"
+        yield Finding(KINDS["codex_backfill_pending"], message, path=str(database))
+        return
+    age = int(time.time()) - updated_at
+    if status == "running" and (who or (who is None and 0 <= age < LEASE_S)):
+        message = f"Codex is at its backfill: {to_come}"
+        yield Finding(KINDS["codex_backfill_running"], message, path=str(database), measured=where)
+        return
+    if status not in _STATUSES:
+        message = "Codex's app-server does not start with this status of its backfill."
+    elif 0 <= age < LEASE_S:
+        message = (
+            f"Its backfill was left by a process that has ended: {to_come} Codex goes on with it"
+            f" {LEASE_S - age} s from now; until then its app-server does not start."
+        )
+    else:
+        message = (
+            f"Its backfill was left by a process that has ended: {to_come} Codex goes on with it"
+            " at its next start."
+        )
+    yield Finding(
+        KINDS["codex_backfill_stuck"],
+        message,
+        path=str(database),
+        measured=where,
+        expected="complete",
+    )
+
+
+def _missing(ours: Ours, state: CodexState, home: Path, waiting: set[str]) -> Iterator[Finding]:
+    """Threads without a row, less those that Codex will never have and those still to come."""
+    beyond = 0
+    for thread_id, thread in ours.threads.items():
+        if thread_id in state.threads or thread_id in waiting:
+            continue
+        if _is_beyond_codex(thread):
+            beyond += 1
+            continue
+        file = ours.files.get(thread.path)
+        unread = (
+            f" It may be for a line of the file: {file.reason}." if file and file.reason else ""
+        )
+        yield Finding(
+            KINDS["codex_row_missing"],
+            f"Codex has no row of this thread: its searches do not find it.{unread}",
+            thread_id,
+            thread.path,
+            offset=file.reason_offset if file and file.reason else None,
+            expected=absolute(home, thread.path),
+        )
+    if beyond:
+        message = (
+            f"{beyond:,} threads can have no row: files of the first versions, up to 0.29, or of a"
+            " history mode that Codex does not know."
+        )
+        yield Finding(KINDS["codex_cannot_have"], message)
+
+
+def _rows(ours: Ours, state: CodexState, home: Path) -> Iterator[Finding]:
+    """Each row names a file of its thread, and says of it what is so."""
+    files = Files(home, ours)
+    elsewhere = 0
+    for row in state.threads.values():
+        thread = ours.threads.get(row.id)
+        named = files.named(row.rollout_path)
+        held_by = ours.files[named].thread_id if named else None
+        outside = named is None and exists(row.rollout_path)
+        if outside and (thread is None or files.is_here(row.rollout_path)):
+            elsewhere += 1
+            continue
+        if thread is None:
+            if named is None or (held_by and held_by != row.id):
+                yield _stale(row, home)
+            continue
+        path = named if named and held_by == row.id else thread.path
+        if held_by != row.id:
+            yield Finding(
+                KINDS["codex_path_wrong"],
+                _OUTSIDE if outside else _NOT_ITS_FILE if held_by else _NO_FILE,
+                row.id,
+                thread.path,
+                measured=row.rollout_path,
+                expected=absolute(home, thread.path),
+            )
+        if row.archived != is_archived(path):
+            yield Finding(
+                KINDS["codex_archived_differs"],
+                "The row says otherwise than the folder of the file.",
+                row.id,
+                path,
+                measured=_flag(row.archived),
+                expected=_flag(is_archived(path)),
+            )
+        yield from _name(row, thread)
+    if elsewhere:
+        message = f"{elsewhere:,} rows name files that the index has not: they are not compared."
+        yield Finding(KINDS["codex_other_home"], message)
+
+
+def _stale(row: CodexThread, home: Path) -> Finding:
+    return Finding(
+        KINDS["codex_row_stale"],
+        "The file of this row is gone. Codex leaves it out of lists and keeps it for ever.",
+        row.id,
+        row.rollout_path.removeprefix(f"{home}/"),
+        measured=row.rollout_path,
+        mend=f"codex delete {row.id}" if parse_uuid(row.id) == row.id else None,
+    )
+
+
+def _name(row: CodexThread, thread: OurThread) -> Iterator[Finding]:
+    """The name that Codex shows is the one that was given last (§5.2)."""
+    if row.history_mode == "paginated":
+        shown = row.name
+    else:
+        # A title that is not the beginning of the thread is the name that a user gave it.
+        given = row.title not in ("", row.first_user_message)
+        shown = row.title if given and row.title[:LONGEST_TEXT] != thread.title else thread.name
+    if thread.name is None or shown == thread.name:
+        return
+    first = f"threadkeep unarchive {row.id}, then " if is_archived(thread.path) else ""
+    yield Finding(
+        KINDS["codex_name_differs"],
+        "The name is not the last one that was given.",
+        row.id,
+        thread.path,
+        measured=shown,
+        expected=thread.name,
+        mend=f"{first}threadkeep rename {row.id} {shlex.quote(thread.name)}"
+        if parse_uuid(row.id) == row.id
+        else None,
+    )
+
+
+def _duplicates(ours: Ours) -> Iterator[Finding]:
+    for path, file in ours.files.items():
+        shown = ours.threads.get(file.thread_id or "")
+        if file.bucket != "duplicate" or shown is None:
+            continue
+        if logical_path(shown.path) == logical_path(path):
+            continue  # a file and its compressed form are one to Codex too
+        both = "Codex lists both, and its row follows either."
+        if misplaced(path):
+            both = "Codex lists one, and its row follows either."
+        yield Finding(
+            KINDS["codex_duplicate"],
+            f"Two files of one thread: {both} Compare them, and move one out of the home.",
+            file.thread_id,
+            path,
+            measured=path,
+            expected=shown.path,
+        )
+
+
+def _flag(archived: bool) -> str:
+    return "archived" if archived else "active"

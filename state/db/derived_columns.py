@@ -1,0 +1,50 @@
+"""TODO derived_columns."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Facet(NamedTuple):
+    """What decides whether a list shows a thread. ``threads.facet`` holds it as one text."""
+
+    archived: bool
+    empty: bool
+    attached: bool
+    kind: str
+    provider: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Facet":
+        """The facet of a row. The database checks that it stays the right one."""
+        empty = not (row["preview"] or row["fallback_preview"]) and row["name"] is None
+        attached = row["attached_thread_parent_id"] is not None
+        kind, provider = row["source_kind"], row["model_provider"]
+        return cls(bool(row["archived"]), empty, attached, kind, provider)
+
+    @classmethod
+    def decode(cls, text: str) -> "Facet":
+        """The facet in a stored text."""
+        flags, kind, provider = text.split("|", 2)
+        archived, empty, attached = (flag == "1" for flag in flags)
+        return cls(archived, empty, attached, kind, provider)
+
+    def encode(self) -> str:
+        """The stored text. The provider, which may hold anything, stands last."""
+        flags = f"{self.archived:d}{self.empty:d}{self.attached:d}"
+        return f"{flags}|{self.kind}|{self.provider}"
+
+
+def folded(text: str) -> str:
+    """The form in which titles are searched: without case and accents, as messages are."""
+    from rollout.search.normalize import fold  # lists without a search do not need it
+
+    return fold(text)
+
+
+def trigrams(term: str) -> str:
+    """An FTS5 expression that is true wherever ``term`` occurs: by trigrams that together cover
+    it. More of them would cost more than they exclude."""
+    text = folded(term)
+    starts = (*range(0, len(text) - 3, 3), len(text) - 3)
+    pieces = dict.fromkeys(text[start : start + 3] for start in starts)
+    return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)

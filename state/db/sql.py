@@ -1,0 +1,56 @@
+"""TODO sql."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from state.db.location import INPUTS_KEY
+from state.db.schema import index_meta
+
+
+async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
+    """Remember values about the index as a whole, by their keys."""
+    entry = insert(index_meta)
+    await connection.execute(
+        entry.on_conflict_do_update(
+            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
+        ),
+        [{"key": key, "value": value} for key, value in values.items()],
+    )
+
+
+async def forget_inputs(connection: AsyncConnection) -> None:
+    """Have the next sync look at names and the default provider again."""
+    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
+
+
+async def execute_many(
+    connection: AsyncConnection, statement: Insert, values: Sequence[Mapping[str, Any]]
+) -> None:
+    """``statement`` for each of ``values``, at a third of the cost of ``execute`` (measured).
+
+    Values must need no conversion: numbers and texts do not.
+    """
+    sql, names = _compiled(statement)
+    pick = itemgetter(*names)
+    await connection.exec_driver_sql(sql, [pick(value) for value in values])
+
+
+@cache
+def _compiled(statement: Insert) -> tuple[str, tuple[str, ...]]:
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+    return str(compiled), tuple(compiled.positiontup or ())
+
+
+def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
+    """``column IN values`` with one parameter, however many values: SQLite takes few, and
+    SQLAlchemy spends a millisecond on writing out two hundred (measured)."""
+    listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    return column.in_(sa.select(listed.c.value))

@@ -1,0 +1,150 @@
+"""TODO model."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from rollout.files.layout import parse_uuid
+from rollout.schema.session_source import SOURCE_KINDS
+from state.errors import InvalidQuery
+from state.query.cursor import Cursor, decode
+from state.query.rows import Row
+
+MOST_INCLUDED: Final = 100
+
+
+SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
+
+
+DEFAULT_LIMIT: Final = 25
+
+
+LARGEST_PAGE: Final = 100
+
+
+MOST_EXCLUDED: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to list. The defaults are Codex's, but for the provider: all of them (see
+    docs/differences.md)."""
+
+    sort_key: str = "created_at"
+    descending: bool = True
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    archived: bool = False
+    source_kinds: tuple[str, ...] = ()
+    """Of :data:`rollout.schema.session_source.SOURCE_KINDS`; none named means the interactive
+    ones."""
+    all_sources: bool = False
+    providers: tuple[str, ...] = ()
+    cwds: tuple[str, ...] | None = None
+    """None for any; an empty tuple matches nothing, as in Codex."""
+    search: str | None = None
+    parent_id: str | None = None
+    ancestor_id: str | None = None
+    excluded_ids: tuple[str, ...] = ()
+    included_ids: tuple[str, ...] | None = None
+    """None for any; of an empty tuple nothing is one, as in Codex. All other filters hold, too."""
+    attached: bool = False
+    """Whether side threads that belong to another one are listed."""
+
+    def __post_init__(self) -> None:
+        """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit (§5.1)."""
+        if self.sort_key not in SORT_KEYS:
+            raise InvalidQuery(
+                f"unknown sort key {self.sort_key!r}: use one of {', '.join(SORT_KEYS)}"
+            )
+        for kind in self.source_kinds:
+            if kind not in SOURCE_KINDS:
+                raise InvalidQuery(
+                    f"unknown source kind {kind!r}: use some of {', '.join(SOURCE_KINDS)}"
+                )
+        if self.parent_id and self.ancestor_id:
+            raise InvalidQuery("parent and ancestor cannot be combined")
+        included = self.included_ids or ()
+        for given in filter(None, (self.parent_id, self.ancestor_id)):
+            _check_id(given)
+        for given in (*self.excluded_ids, *included):
+            _check_id(given)
+        if len(self.excluded_ids) > MOST_EXCLUDED:
+            raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
+        if len(included) > MOST_INCLUDED:
+            raise InvalidQuery(f"at most {MOST_INCLUDED} threads can be named")
+        texts = (*self.providers, *(self.cwds or ()), self.search or "")
+        if any("\0" in text or not _is_text(text) for text in texts):
+            raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
+        object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
+
+    @property
+    def filters(self) -> str:
+        """Digest of all filters: a cursor is good for the same ones only."""
+        value = [
+            self.archived,
+            sorted(self.source_kinds),
+            self.all_sources,
+            sorted(self.providers),
+            None if self.cwds is None else sorted(self.cwds),
+            self.search,
+            self.parent_id,
+            self.ancestor_id,
+            sorted(self.excluded_ids),
+            *(["attached"] if self.attached else []),
+            *([] if self.included_ids is None else [{"included": sorted(self.included_ids)}]),
+        ]
+        return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
+
+    def place(self) -> Cursor | None:
+        """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
+        if self.cursor is None:
+            return None
+        return decode(
+            self.cursor,
+            sort_key=self.sort_key,
+            descending=self.descending,
+            filters=self.filters,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in order, and the cursors that go on from them."""
+
+    rows: list[Row]
+    next_cursor: str | None = None
+    backwards_cursor: str | None = None
+    """For the opposite direction; begins with the first row itself, as Codex's does (§5.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """How many threads the defaults kept out of a list, by reason."""
+
+    archived: int = 0
+    source: int = 0
+    empty: int = 0
+    attached: int = 0
+    """Side threads that belong to another one."""
+    unreadable: int = 0
+    """Files of which no thread could be made."""
+
+    @property
+    def total(self) -> int:
+        return self.archived + self.source + self.empty + self.attached + self.unreadable
+
+
+def _check_id(given: str) -> None:
+    if parse_uuid(given) is None:
+        raise InvalidQuery(f"invalid thread id: {given}")
+
+
+def _is_text(text: str) -> bool:
+    """Whether SQLite takes ``text``: bytes of a command line that are not UTF-8 are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""TODO rows."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+import orjson
+
+from state.db.steps import Steps
+from state.errors import Malformed
+
+COLUMNS: Final = (
+    "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
+    "thread_source, originator, model_provider, model, reasoning_effort, cwd, title, name, "
+    "preview, fallback_preview, first_user_message, tokens_used, archived, git_sha, git_branch, "
+    "git_origin_url, cli_version, agent_nickname, agent_role, history_mode, session_id, "
+    "forked_from_id, parent_thread_id, attached_thread_parent_id, size_bytes, mtime_ns, inode"
+)
+"""What a list needs of a row."""
+
+
+_COLUMN_NAMES: Final = tuple(COLUMNS.split(", "))
+
+
+_NUMBERS: Final = frozenset(
+    {
+        *("created_at_ms", "updated_at_ms", "recency_at_ms", "tokens_used", "archived"),
+        *("size_bytes", "mtime_ns", "inode"),
+    }
+)
+
+
+_NUMBER: Final = (int,)
+
+
+_TEXT: Final = (str, type(None))
+
+
+Row = dict[str, Any]
+
+
+def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
+    """The rows of those threads that the index has, by id."""
+    asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    rows = yield asked, [orjson.dumps(ids).decode()]
+    if not all(_is_fit(tuple(map(type, row))) for row in rows):
+        raise Malformed("a row of threads")
+    return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
+
+
+@cache
+def _is_fit(types: tuple[type, ...]) -> bool:
+    """Whether values of these types can be a row's; rows have few combinations of them."""
+    named = zip(_COLUMN_NAMES, types, strict=True)
+    return all(type_ in (_NUMBER if name in _NUMBERS else _TEXT) for name, type_ in named)

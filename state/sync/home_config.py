@@ -1,0 +1,35 @@
+"""TODO home_config."""
+
+from pathlib import Path
+from typing import Final
+
+DEFAULT_PROVIDER: Final = "openai"
+"""What Codex uses when ``config.toml`` names no ``model_provider``."""
+
+
+def home_inputs(home: Path) -> str:
+    """Identity of the files of a home, rollouts apart, that rows depend on.
+
+    As long as it is the same, names and the default provider are too.
+    """
+    parts = []
+    for name in ("session_index.jsonl", "config.toml"):
+        try:
+            info = (home / name).stat()
+        except OSError:
+            parts.append("-")
+        else:
+            parts.append(f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}")
+    return " ".join(parts)
+
+
+def default_provider(home: Path) -> str:
+    """The provider that a thread without one counts for: ``config.toml``'s ``model_provider``."""
+    import tomllib
+
+    try:
+        with (home / "config.toml").open("rb") as file:
+            provider = tomllib.load(file).get("model_provider")
+    except (OSError, ValueError, RecursionError):  # the last: thousands of brackets
+        return DEFAULT_PROVIDER
+    return provider if isinstance(provider, str) and provider else DEFAULT_PROVIDER

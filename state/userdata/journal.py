@@ -1,0 +1,81 @@
+"""TODO journal."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from rollout.files.layout import parse_uuid
+from rollout.jsonl.parse import Line, parse_line
+from rollout.jsonl.reader import LineReader
+from state.db.location import journal_path
+from state.errors import FileUnusable
+from state.userdata.model import LATEST_MS, Alias, Fact, Setting
+
+_VERSION: Final = 1
+
+
+def setting_line(setting: Setting) -> str:
+    """A setting as a line of the journal, without its newline."""
+    return json.dumps({"v": _VERSION, **asdict(setting)}, ensure_ascii=False)
+
+
+def parse_setting(value: object) -> Setting | None:
+    """The setting in an object of the journal; None if it holds none that this version knows."""
+    match value:
+        case {"v": version, "value": str() | None as setting, "set_at_ms": int(set_at_ms)} if (
+            version == _VERSION and not isinstance(set_at_ms, bool) and abs(set_at_ms) <= LATEST_MS
+        ):
+            match value:
+                case {"alias": str(alias)} if alias:
+                    return Alias(alias, setting, set_at_ms)
+                case {"thread_id": str(thread_id), "key": str(key)} if (
+                    parse_uuid(thread_id) == thread_id
+                ):
+                    return Fact(thread_id, key, setting, set_at_ms)
+    return None
+
+
+def append_facts(index: Path, facts: Iterable[Setting]) -> None:
+    """Write facts to the journal, on disk when this returns. Do this before :func:`put_facts`.
+
+    Raises:
+        FileUnusable: they could not be written; what was is passed over as a torn line.
+    """
+    path = journal_path(index)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with open(descriptor, "r+b", buffering=0) as file:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            text = "\n" * torn + "".join(f"{setting_line(fact)}\n" for fact in facts)
+            rest = memoryview(text.encode())
+            while rest:  # an unbuffered write may take a part, on a disk that is nearly full
+                rest = rest[file.write(rest) :]
+            os.fsync(descriptor)
+    except OSError as error:
+        raise FileUnusable(path, error.strerror or str(error)) from error
+
+
+def read_facts(index: Path) -> list[Setting]:
+    """The latest fact of each subject in the journal; lines that cannot be read are passed
+    over. Empty where there is no journal.
+
+    Raises:
+        FileUnusable: it is there and cannot be read.
+    """
+    latest: dict[tuple[str, str], Setting] = {}
+    path = journal_path(index)
+    try:
+        with path.open("rb", buffering=0) as file:
+            for line in LineReader().lines(file):
+                setting = parse_setting(parse_line(line)) if isinstance(line, Line) else None
+                if setting:
+                    latest[setting.subject] = setting
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FileUnusable(path, error.strerror or str(error)) from error
+    return list(latest.values())
