@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli import __version__, changes, db, reads, upkeep
-from cli.filters import Filters, takes_filters
-from cli.options import (
+from cli import __version__, changes, reads, upkeep
+from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.options import (
     ArchivedOption,
     DatabaseOption,
     HomeOption,
@@ -23,7 +23,8 @@ from cli.options import (
     ThreadArgument,
     places,
 )
-from cli.places import places_of
+from cli.arguments.places import places_of
+from cli.commands import db
 
 if TYPE_CHECKING:
     from rollout.errors import RolloutError
@@ -80,7 +81,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List threads, the one that was used last first. Exit status 1 if there are none."""
-    from cli import list_ as command
+    from cli.commands import list as command
 
     query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
     count = None if all_pages else limit
@@ -125,7 +126,7 @@ def search(
 ) -> None:
     """Find threads by what was said in them, and what they are called. Case and accents do not
     matter. Exit status 1 if there are none."""
-    from cli import search as command
+    from cli.commands import search as command
     from rollout.search.terms import Term, terms_of
     from state.errors import InvalidQuery
     from state.fulltext.search import MATCHES, Search
@@ -164,7 +165,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Tell why a thread is listed or not, here and in Codex's picker."""
-    from cli import explain as command
+    from cli.commands import explain as command
 
     raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
 
@@ -177,7 +178,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Print the command that goes on with a thread in Codex, in its folder; --exec runs it."""
-    from cli import resume as command
+    from cli.commands import resume as command
 
     if execute and as_json:
         raise typer.BadParameter("--exec and --json exclude each other")
@@ -194,7 +195,7 @@ def query(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the index in SQL, read-only. docs/schema.md describes its views."""
-    from cli import query as command
+    from cli.commands import query as command
 
     raise typer.Exit(command.run(places(context), sql, catch_up=sync, as_json=as_json))
 
@@ -264,7 +265,7 @@ _ARENAS: Final = -8  # M_ARENA_MAX
 
 def _tell(error: "RolloutError | StateError") -> int:
     from cli.errors import document, outcome
-    from cli.output import data, one_line, say
+    from cli.terminal.output import data, one_line, say
 
     found = outcome(error)
     if "--json" in sys.argv:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli.filters import Chosen, Filters, takes_chosen, takes_filters
-from cli.options import (
+from cli.arguments.filters import Chosen, Filters, takes_chosen, takes_filters
+from cli.arguments.options import (
     ArchivedOption,
     DryRunOption,
     JsonOption,
@@ -35,7 +35,7 @@ def rename(
     as_json: JsonOption = False,
 ) -> None:
     """Name a thread, here and in Codex."""
-    from cli import edit as command
+    from cli.commands import edit as command
 
     chosen = Chosen(references=[thread], dry_run=dry_run, as_json=as_json)
     raise typer.Exit(command.run_rename(places(context), thread, name, chosen))
@@ -55,7 +55,7 @@ def fork(
     chosen: Chosen,
 ) -> None:
     """Make a new thread that begins as this one did, and print its id."""
-    from cli import edit as command
+    from cli.commands import edit as command
 
     status = command.run_fork(
         places(context), chosen, last_turn=through_turn, before_turn=before_turn
@@ -67,7 +67,7 @@ def fork(
 @takes_chosen
 def archive(context: typer.Context, *, chosen: Chosen) -> None:
     """Move threads, and what they have spawned, into the archive."""
-    from cli import moves as command
+    from cli.commands import archive as command
     from state.edit.archive import Action
 
     raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
@@ -77,7 +77,7 @@ def archive(context: typer.Context, *, chosen: Chosen) -> None:
 @takes_chosen
 def unarchive(context: typer.Context, *, chosen: Chosen) -> None:
     """Take threads, and what they have spawned, out of the archive."""
-    from cli import moves as command
+    from cli.commands import archive as command
     from state.edit.archive import Action
 
     raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen, archived=True))
@@ -95,7 +95,7 @@ def delete(
     chosen: Chosen,
 ) -> None:
     """Move threads, and what they have spawned, into the trash of the home."""
-    from cli import moves as command
+    from cli.commands import archive as command
     from state.edit.archive import Action
 
     action = Action.PURGE if purge else Action.DELETE
@@ -119,7 +119,7 @@ def git_info(
     chosen: Chosen,
 ) -> None:
     """Show the git facts of threads, or set them."""
-    from cli import edit as command
+    from cli.commands import edit as command
 
     changes: dict[str, str | None] = {}
     for field, value, clear in (
@@ -153,7 +153,7 @@ def memory(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether Codex may make memories of threads."""
-    from cli import edit as command
+    from cli.commands import edit as command
 
     chosen = Chosen(
         references=words[:-1], filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
@@ -172,7 +172,7 @@ def relink(
     as_json: JsonOption = False,
 ) -> None:
     """Say that a folder has moved, so that list --cwd NEW finds its threads; or list those."""
-    from cli import facts
+    from cli.commands import user_settings as facts
 
     if (old is None) != (new is None) or (old is not None and remove is not None):
         raise typer.BadParameter("give OLD and NEW, or --remove OLD, or nothing")
@@ -187,7 +187,7 @@ def dump(
     as_json: JsonOption = False,
 ) -> None:
     """Write what was set by hand (names, relinked folders) as lines of text."""
-    from cli import facts
+    from cli.commands import user_settings as facts
 
     if file is not None:
         check_current_folder(file)
@@ -204,6 +204,6 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Merge a dump with what is set here: of two facts about one thing the newer counts."""
-    from cli import facts
+    from cli.commands import user_settings as facts
 
     raise typer.Exit(facts.run_restore(places(context), file, as_json=as_json))

@@ -2,7 +2,7 @@
 
 import sys
 
-from cli.asking import asked
+from cli.remote.client import asked
 
 
 def main() -> None:

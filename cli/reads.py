@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.filters import Filters, takes_filters
-from cli.options import (
+from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.options import (
     ArchivedOption,
     ForceOption,
     JsonOption,
@@ -15,7 +15,7 @@ from cli.options import (
     ThreadsArgument,
     places,
 )
-from cli.places import Places
+from cli.arguments.places import Places
 from rollout.errors import however_far
 from state.db.location import check_current_folder, journal_path
 
@@ -42,7 +42,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a thread for reading: its turns, messages, commands and patches."""
-    from cli import show as command
+    from cli.commands import show as command
 
     if turn is not None and last is not None:
         raise typer.BadParameter("--turn and --last exclude each other")
@@ -50,7 +50,7 @@ def show(
         if turn is not None or last is not None or full:
             raise typer.BadParameter("--meta goes with no turns and nothing to unfold")
         raise typer.Exit(command.run_meta(places(context), thread, as_json=as_json))
-    from cli.reading.thread import Wanted
+    from cli.render.reading import Wanted
 
     wanted = Wanted(turn, last)
     with however_far(force):
@@ -88,7 +88,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write threads as files that stand by themselves: Markdown, HTML, JSON or raw lines."""
-    from cli import export as command
+    from cli.commands import export as command
 
     target = None if output in (None, "-") else Path(output)
     kinds = [each.value for each in command.Kind]
@@ -149,7 +149,7 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Count threads, turns and tokens by day, project and model. Status 1 if there are none."""
-    from cli import stats as command
+    from cli.commands import stats as command
 
     for name in by or ():
         if name not in command.DIMENSIONS:
@@ -196,6 +196,6 @@ def _check_target(here: Places, target: Path | None, *, folder: bool = False) ->
     if ours or real == Path(os.path.realpath(journal_path(here.index))):
         raise typer.BadParameter(f"{target} belongs to the index")
     if not folder:
-        from cli.saving import check_replaceable
+        from cli.terminal.save_file import check_replaceable
 
         check_replaceable(target)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import JsonOption, LimitOption, LogFileOption, LogLevelOption, places
+from cli.arguments.options import JsonOption, LimitOption, LogFileOption, LogLevelOption, places
 from state.checks.findings import KEPT_FINDINGS
 
 app = typer.Typer(rich_markup_mode=None)
@@ -24,7 +24,7 @@ def backfill(
     as_json: JsonOption = False,
 ) -> None:
     """Fill the index of the whole home. Ctrl-C is safe: the next run goes on from there."""
-    from cli import jobs
+    from cli.commands import index_jobs as jobs
 
     status = jobs.run_backfill(
         places(context),
@@ -39,7 +39,7 @@ def backfill(
 @app.command()
 def sync(context: typer.Context, as_json: JsonOption = False) -> None:
     """Catch up with files that were added, changed, moved or removed."""
-    from cli import jobs
+    from cli.commands import index_jobs as jobs
 
     raise typer.Exit(jobs.run_sync(places(context), as_json=as_json))
 
@@ -52,8 +52,8 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Keep the index in step, and print a line for each thread that changes, until Ctrl-C."""
-    from cli import logs
-    from cli import watch as command
+    from cli.commands import watch as command
+    from cli.runtime import logs
 
     logs.begin(log_level, log_file)
     raise typer.Exit(command.run(places(context), as_json=as_json))
@@ -62,7 +62,7 @@ def watch(
 @app.command()
 def reindex(context: typer.Context, as_json: JsonOption = False) -> None:
     """Build the index anew beside the old one, and swap it in when it is whole."""
-    from cli import jobs
+    from cli.commands import index_jobs as jobs
 
     raise typer.Exit(jobs.run_reindex(places(context), as_json=as_json))
 
@@ -70,7 +70,7 @@ def reindex(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Tell how the index stands: the job, the counts, what could not be read."""
-    from cli import status as command
+    from cli.commands import status as command
 
     raise typer.Exit(command.run(places(context), as_json=as_json))
 
@@ -92,7 +92,7 @@ def verify(
 ) -> None:
     """Find what is wrong with the index and the files. Writes nothing. Exit status 1 if there
     is anything to mend."""
-    from cli import verify as command
+    from cli.commands import verify as command
     from state.checks.verify import Depth
 
     depth = None
@@ -116,7 +116,7 @@ def repair(
 ) -> None:
     """Show what would mend what verify finds; --apply does it. Never changes a rollout. Exit
     status 1 if there is something left to mend."""
-    from cli import repair as command
+    from cli.commands import repair as command
 
     if undo and (apply or deep or plan):
         raise typer.BadParameter("--undo goes alone")
@@ -146,7 +146,7 @@ def codex_check(
 ) -> None:
     """Compare the files with Codex's own database. Writes nothing without --fix or --undo. Exit
     status 1 if there is anything to mend."""
-    from cli import codex_check as command
+    from cli.commands import codex_check as command
 
     if fix and undo:
         raise typer.BadParameter("--undo goes alone")
@@ -181,7 +181,7 @@ def du(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what the rollout files take: by project, source, age and more, and the biggest."""
-    from cli import du as command
+    from cli.commands import du as command
 
     try:
         dimensions = [command.Dimension(name) for name in by or ()]
@@ -206,8 +206,8 @@ def app_server(
     log_file: LogFileOption = None,
 ) -> None:
     """Serve stored threads over Codex's app-server protocol, until the input ends."""
-    from cli import app_server as command
-    from cli import logs
+    from cli.commands import app_server as command
+    from cli.runtime import logs
 
     here, root = places(context), context.find_root().command
     where = ["--home", str(here.home), "--db", str(here.index)]

@@ -25,8 +25,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from cli.places import Places
-from cli.run import caught_up, with_index
+from cli.arguments.places import Places
+from cli.runtime.open_index import caught_up, with_index
 from state.db.steps import Steps
 from state.edit.archive import archive, delete, unarchive
 from state.edit.fork import fork_thread

@@ -13,7 +13,7 @@ from websockets.client import ClientProtocol
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from cli.server.methods import METHODS
+from cli.server.methods.registry import METHODS
 
 from .app_client import CLIENT, Server
 from .command import Cli

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cli.asking import identity, socket_path
+from cli.remote.client import identity, socket_path
 
 from .app_client import Client, Server, soon
 from .checks import codes, synced, verified

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from cli.asking import identity
-from cli.places import places_of
-from cli.server.methods import METHODS
-from cli.server.service import Service
-from cli.server.transports import serve_socket
+from cli.arguments.places import places_of
+from cli.remote.client import identity
+from cli.server.core.service import Service
+from cli.server.methods.registry import METHODS
+from cli.server.transport.streams import serve_socket
 
 from .app_client import CLIENT, Client, Server, soon
 from .checks import synced

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.server.methods import METHODS
+from cli.server.methods.registry import METHODS
 
 from .app_client import Client, Server, ids, soon
 from .checks import codes, synced, verified

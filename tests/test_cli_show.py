@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli import output
-from cli.reading.blocks import Form, Role, block, folded
-from cli.reading.calls import picture, tool_call
-from cli.reading.thread import Wanted
+from cli.render.blocks import Form, Role, block, folded
+from cli.render.reading import Wanted
+from cli.render.tool_blocks import picture, tool_call
+from cli.terminal import output
 from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.history.bare import BARE
 from rollout.history.thread import open_history

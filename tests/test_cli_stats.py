@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.stats import moment
+from cli.commands.stats import moment
 from rollout.history.count import turn_counts
 from rollout.history.transcript import open_dialogue
 from state.reports.stats import DIMENSIONS

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import output
+from cli.terminal import output
 
 from .command import COMMAND, Cli, Inside, thread_id, write_rollout
 

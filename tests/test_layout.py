@@ -66,7 +66,9 @@ def test_only_cli_prints_exits_and_reads_the_environment() -> None:
 
 def test_the_quick_path_loads_no_library_that_is_slow_to_load() -> None:
     heavy = {"sqlalchemy", "aiosqlite", "alembic", "pydantic", "zstandard", "rich", "asyncio"}
-    program = "import sys, cli.app, cli.list_, state.query.oneshot; print(*sorted(sys.modules))"
+    program = (
+        "import sys, cli.app, cli.commands.list, state.query.oneshot; print(*sorted(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
     )

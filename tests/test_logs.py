@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import typer
 
-from cli import errors, logs, output
+from cli import errors
+from cli.runtime import logs
+from cli.terminal import output
 from state.errors import FileUnusable
 
 from .app_client import Server, soon

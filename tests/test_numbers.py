@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output import age, amount, iso
-from cli.reading.calls import took, tool_call
+from cli.render.tool_blocks import took, tool_call
+from cli.terminal.output import age, amount, iso
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.jsonl.parse import Line, parse_line
 

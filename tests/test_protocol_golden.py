@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.server.methods import METHODS, OF_CODEX
+from cli.server.methods.registry import METHODS, OF_CODEX
 
 from . import codex_app
 from .conftest import CORPUS

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.reading import redact
-from cli.reading.redact import Redactor
-from cli.reading.secrets import Need, Pattern, needed, patterns
+from cli.redact import redactor as redact
+from cli.redact.redactor import Redactor
+from cli.redact.secrets import Need, Pattern, needed, patterns
 from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
 

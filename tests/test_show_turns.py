@@ -15,9 +15,9 @@ import zstandard
 import state.turns.cache
 import state.turns.checkpoint
 import state.turns.store
-from cli.reading.document import document
-from cli.reading.text import written
-from cli.reading.thread import Wanted, opened
+from cli.render.json_document import document
+from cli.render.reading import Wanted, opened
+from cli.render.text import written
 from rollout.errors import RolloutError
 from rollout.schema.modes import LEGACY, PAGINATED
 from state.errors import StateError

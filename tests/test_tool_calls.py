@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.reading.items import blocks
-from cli.reading.thread import _with_calls
+from cli.render.item_blocks import blocks
+from cli.render.reading import _with_calls
 from rollout.history.transcript import open_dialogue
 from rollout.schema.modes import LEGACY, PAGINATED
 

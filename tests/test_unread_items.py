@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.reading.items import blocks
+from cli.render.item_blocks import blocks
 from rollout.history.transcript import open_dialogue
 from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.paginated import BUILDS

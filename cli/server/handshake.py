@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli import __version__
-from cli.server.params import Initialize
+from cli.server.protocol.params import Initialize
 
 _SPOKEN: Final = "0.171.0"
 """The version of Codex whose protocol this is. It is the newest that was measured: clients read it

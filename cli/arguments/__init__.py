@@ -1,0 +1,1 @@
+"""Options, filters and locations of the command line."""

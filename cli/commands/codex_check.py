@@ -1,0 +1,157 @@
+"""``threadkeep codex-check``: compare Codex's own database with the files; mend it, or go back."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from cli import errors
+from cli.arguments.places import Places
+from cli.runtime.open_index import catch_up, read_index, with_index
+from cli.terminal import findings as report
+from cli.terminal import output
+from state.checks.findings import Finding, Findings
+from state.codex.backup import undo
+from state.codex.check import Checked, check_codex
+from state.codex.database import codex_database
+from state.codex.fix import Mends, check_schema
+from state.codex.fix import fix as carry_out
+from state.thread_index import ThreadIndex
+
+
+def check(places: Places, *, limit: int, as_json: bool) -> int:
+    """Compare. Gives the exit status: 1 if there is something to mend."""
+    began = time.monotonic()
+    database = codex_database(places.home, places.sqlite_home)
+    found, mends = Findings(keep=limit), Mends()
+
+    async def work(index: ThreadIndex) -> Checked:
+        return await _compared(index, database, found, mends)
+
+    checked = read_index(places, work)
+    elapsed = time.monotonic() - began
+    if as_json:
+        output.data(_document(database, found, checked) | {"seconds": round(elapsed, 3)})
+        return report.status(found)
+    report.tell(found, "--limit N shows more")
+    output.say(f"{report.summary(found)} ({elapsed:.2f} s)")
+    if checked.state is not None:
+        rows = output.plural(len(checked.state.threads), "row")
+        output.say(f"{output.one_line(str(database))}: {rows}.")
+        if mends and checked.state.known:
+            output.say("When no Codex runs: threadkeep codex-check --fix")
+    return report.status(found)
+
+
+def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
+    """Show what would be mended, ask, and mend it. Gives the exit status: 1 if findings stay."""
+    database = codex_database(places.home, places.sqlite_home)
+    found, left, mends = Findings(keep=limit), Findings(keep=limit), Mends()
+
+    async def work(index: ThreadIndex) -> tuple[Checked, Path | None, int]:
+        checked = await _compared(index, database, found, mends)
+        if not mends or checked.state is None:
+            return checked, None, 0
+        check_schema(checked.state, database)
+        if not as_json:
+            _tell(database, mends)
+        if ask and not typer.confirm("Do that?", err=True):
+            return checked, None, 0
+        backup, inserted = await carry_out(
+            index.home, checked.ours, checked.state, database, mends, places.index.parent
+        )
+        if not as_json:  # before anything else can be interrupted
+            output.say(f"Done. As it was before, it lies at {output.one_line(str(backup))}")
+            output.say("Take it back: threadkeep codex-check --undo")
+        return await check_codex(index, database, left.add), backup, inserted
+
+    checked, backup, inserted = with_index(places, work)
+    if backup is None:
+        left = found
+    if as_json:
+        document: dict[str, Any] = {"version": 1, "plan": _plan(mends)}
+        document["applied"] = backup is not None
+        document["inserted"] = inserted
+        document["before"] = str(backup) if backup else None
+        document["left"] = _document(database, left, checked)
+        output.data(document)
+    elif backup:
+        if inserted < len(mends.insert):
+            lacking = output.plural(len(mends.insert) - inserted, "file")
+            output.say(f"{lacking} changed meanwhile and gave no row: run it again.")
+        output.say(f"What is left: {report.summary(left)}")
+        if not left.clean:
+            output.say("threadkeep codex-check tells more.")
+    elif mends:
+        output.say("Nothing was changed.")
+    elif left.clean:
+        output.line("Nothing to mend.")
+    else:
+        output.line("Nothing that --fix mends. threadkeep codex-check tells what there is.")
+        output.say(report.summary(left))
+    return report.status(left)
+
+
+def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
+    """Put the newest backup back. Gives the exit status."""
+    database = codex_database(places.home, places.sqlite_home)
+    if ask:
+        output.say(f"{output.one_line(str(database))} becomes what it was before the last --fix.")
+        if not typer.confirm("Do that?", err=True):
+            output.say("Nothing was changed.")
+            return errors.OK
+    restored = undo(places.index.parent, database)
+    if as_json:
+        output.data({"version": 1, "restored": str(restored)})
+    else:
+        output.say(f"Codex's database is again what {output.one_line(restored.name)} was.")
+    return errors.OK
+
+
+async def _compared(index: ThreadIndex, database: Path, found: Findings, mends: Mends) -> Checked:
+    await catch_up(index)
+    return await check_codex(index, database, _both(found.add, mends.add))
+
+
+def _both(
+    first: Callable[[Finding], None], second: Callable[[Finding], None]
+) -> Callable[[Finding], None]:
+    def add(finding: Finding) -> None:
+        first(finding)
+        second(finding)
+
+    return add
+
+
+def _document(database: Path, found: Findings, checked: Checked) -> dict[str, Any]:
+    state = checked.state
+    return report.document("codex-check", found) | {
+        "database": str(database),
+        "rows": len(state.threads) if state else None,
+        "migration": max(state.migrations, default=None) if state else None,
+        "knownSchema": state.known if state else None,
+    }
+
+
+def _plan(mends: Mends) -> dict[str, Any]:
+    return {
+        "insert": len(mends.insert),
+        "correctPath": len(mends.paths),
+        "correctArchived": len(mends.archived),
+        "releaseBackfill": mends.release,
+    }
+
+
+def _tell(database: Path, mends: Mends) -> None:
+    output.line(f"In {output.one_line(str(database))}:")
+    for count, what in (
+        (len(mends.insert), "insert {} that Codex lacks"),
+        (len(mends.paths), "correct the path of {}"),
+        (len(mends.archived), "correct whether {} is archived"),
+    ):
+        if count:
+            output.line(f"- {what.format(output.plural(count, 'row'))}")
+    if mends.release:
+        output.line("- set its backfill back to pending, so that Codex goes on with it at once")

@@ -1,0 +1,165 @@
+"""``threadkeep du``: what the rollout files take."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from cli import errors
+from cli.arguments.places import Places
+from cli.commands.list import label
+from cli.runtime.open_index import caught_up, read_index
+from cli.terminal import output
+from state.reports.usage import Amount, ThreadUsage, Usage, usage
+from state.thread_index import ThreadIndex
+
+
+class Dimension(StrEnum):
+    """What the files can be counted by."""
+
+    PROJECT = "project"
+    SOURCE = "source"
+    AGE = "age"
+    ERA = "era"
+    PROVIDER = "provider"
+    MODEL = "model"
+    FORM = "form"
+    PLACE = "place"
+    BUCKET = "bucket"
+
+
+def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as_json: bool) -> int:
+    """Tell what the files take. Gives the exit status."""
+
+    async def work(index: ThreadIndex) -> tuple[Usage, str]:
+        note = await caught_up(index)
+        with output.progress("images") as report:
+            return await usage(index, limit, images=images, report=report), note
+
+    try:
+        found, note = read_index(places, work)
+    except KeyboardInterrupt:
+        output.say("Interrupted. Nothing was changed.")
+        return errors.INTERRUPTED
+    if note:
+        output.say(note)
+    dimensions = by or [*Dimension]
+    if as_json:
+        output.data(_document(found, dimensions, limit, complete=not note))
+    else:
+        _tell(found, dimensions, limit, with_threads=not by)
+    if found.away and not as_json:
+        what = output.plural(found.away, "path")
+        output.say(f"Hidden: {what} that cannot be looked at (threadkeep verify).")
+    problems = found.images.problems if found.images else {}
+    for path, problem in problems.items():
+        output.say(output.one_line(f"{path}: {problem}"))
+    return errors.SOME_UNREADABLE if problems else errors.OK
+
+
+def _tell(found: Usage, dimensions: Sequence[Dimension], limit: int, *, with_threads: bool) -> None:
+    images = found.images is not None
+    threads = f"of {output.plural(found.threads, 'thread')}"
+    total = found.total
+    output.line(f"{output.amount(total.bytes)}B in {output.plural(total.files, 'file')} {threads}")
+    if found.images:
+        content = found.images.content_bytes
+        share = _percent(total.image_bytes, content)
+        output.line(
+            f"{output.amount(content)}B of content, {share} of it images"
+            f" ({output.amount(total.image_bytes)}B)"
+        )
+    for dimension in dimensions:
+        output.line()
+        _tell_groups(dimension, found.by[dimension], total, limit, images=images)
+    if with_threads:
+        output.line()
+        _tell_threads(found.biggest, total, images=images)
+
+
+def _tell_groups(
+    title: str, groups: Mapping[str, Amount], total: Amount, limit: int, *, images: bool
+) -> None:
+    output.line(_row("bytes", "share", "files", title, "images" if images else ""))
+    for key, amount in islice(groups.items(), limit):
+        output.line(_amount_row(amount, total, key or "(none)", images=images))
+    rest = _rest(groups, limit)
+    if rest.files:
+        count = len(groups) - limit
+        output.line(_amount_row(rest, total, f"… {count:,} more", images=images))
+
+
+def _tell_threads(found: Sequence[ThreadUsage], total: Amount, *, images: bool) -> None:
+    output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
+    for thread in found:
+        what = f"{thread.row['id']}  {output.one_line(label(thread.row))[:60]}"
+        output.line(_amount_row(thread.amount, total, what, images=images))
+
+
+def _amount_row(amount: Amount, total: Amount, what: str, *, images: bool) -> str:
+    shown = output.amount(amount.image_bytes) if images else ""
+    share = _percent(amount.bytes, total.bytes)
+    return _row(output.amount(amount.bytes), share, f"{amount.files:,}", what, shown)
+
+
+def _row(size: str, share: str, files: str, what: str, images: str) -> str:
+    middle = f"  {images:>7}" if images else ""
+    return f"{size:>7}  {share:>6}  {files:>8}{middle}  {output.one_line(what)}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "0.0%"
+
+
+def _rest(groups: Mapping[str, Amount], limit: int) -> Amount:
+    rest = Amount()
+    for amount in islice(groups.values(), limit, None):
+        rest.files += amount.files
+        rest.bytes += amount.bytes
+        rest.image_bytes += amount.image_bytes
+    return rest
+
+
+def _document(
+    found: Usage, dimensions: Sequence[Dimension], limit: int, *, complete: bool
+) -> dict[str, Any]:
+    read = found.images
+
+    def entry(amount: Amount) -> dict[str, Any]:
+        shown = amount.image_bytes if read else None
+        return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown}
+
+    return {
+        "version": 1,
+        "complete": complete,
+        "hidden": {"away": found.away},
+        **entry(found.total),
+        "contentBytes": read.content_bytes if read else None,
+        "threads": found.threads,
+        "by": {
+            dimension.value: {
+                "groups": [
+                    {"key": key, **entry(amount)}
+                    for key, amount in islice(found.by[dimension].items(), limit)
+                ],
+                "others": {
+                    "count": max(0, len(found.by[dimension]) - limit),
+                    **entry(_rest(found.by[dimension], limit)),
+                },
+            }
+            for dimension in dimensions
+        },
+        "biggest": [
+            {
+                "id": one.row["id"],
+                "name": label(one.row),
+                "cwd": one.row["cwd"],
+                **entry(one.amount),
+            }
+            for one in found.biggest
+        ],
+        "problems": [
+            {"path": path, "reason": reason}
+            for path, reason in (read.problems if read else {}).items()
+        ],
+    }

@@ -1,0 +1,262 @@
+"""Takes out of a thread what should not be shared: secrets, e-mail addresses, home folders and the
+names of users.
+
+Secrets are found by the patterns of detect-secrets: its tokens of many services, and words such as
+``password`` with a value. What it calls high entropy is left: ids and hashes, which threads are
+full of, are no secrets. No detector finds all.
+"""
+
+import getpass
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from cli.redact.secrets import lowered, patterns, replaced_at
+
+_DATA_URL: Final = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{256,}={0,2}")
+_USER: Final = r"(?P<user>[^\s/\\\"'`:;,<>|*?&()\[\]{}$]+)"
+_HOME: Final = re.compile(r"(?P<before>/home/|/Users/|[A-Za-z]:[\\/]+Users[\\/]+)" + _USER)
+_LINUX_HOME: Final = re.compile("(?P<before>/home/)" + _USER)
+_ROOT: Final = re.compile(r"(?<![\w./-])/root(?![\w-])")
+_AT: Final = re.compile("@|%(?:25){0,3}40")  # as in URLs, and in URLs within URLs
+_EMAIL: Final = re.compile(
+    r"(?<![\w.+-])(?!git@)[\w.+%-]{1,64}(?:"
+    + _AT.pattern
+    + r")[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[a-zA-Z]{2,24}\b"
+)
+_LONGEST_LOCAL: Final = 64
+_KEY_BLOCK: Final = re.compile(
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
+    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+    re.DOTALL,
+)
+# Some patterns end within what they find.
+_REST: Final = re.compile(r"(\[redacted [^\]\n]{1,40}\])[\w~+/=-][\w.~+/=-]{5,}")
+_WORDS: Final = re.compile(
+    r"(?i)api_?-?key|auth_?-?key|service_?-?key|account_?-?key|db_?-?key|database_?-?key"
+    r"|priv_?-?key|private_?-?key|client_?-?key|access_?-?key|credential|passw|pwd|secret|token"
+    r"|contraseña|contrasena|cookie"
+)
+_ROOTS: Final = re.compile("key|credential|passw|pwd|secret|token|contrase|cookie")
+"""One of these is in each of the words, in small letters."""
+_LONGEST_NAME: Final = 128
+_LONGEST_WORD: Final = 16
+_ASSIGNED: Final = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]{0,128}(?:"
+    + _WORDS.pattern[4:]
+    + r")[\w.-]{0,128}\\{0,8}[\"']?\s{0,4}(?:=|:=|:|=>)\s{0,4})"  # \": JSON in JSON
+    r"(?P<value>\\{0,8}\"[^\"\n]{4,}\"|'[^'\n]{4,}'|[^\s\"'`,;(){}\[\]<>]{8,})",
+    re.IGNORECASE,
+)
+_GAP: Final = re.compile(r"(\s{64,})")
+_SURELY_IN_GAP: Final = 32  # blanks: a gap has so many of them behind a multiple of that
+_COMMON: Final = frozenset(
+    {"root", "user", "users", "home", "admin", "dev", "ubuntu", "runner", "shared", "public", "me"}
+)
+"""Names of users that are words of the language; as parts of paths they are taken out."""
+_SHORTEST_NAME: Final = 3
+_SHORT: Final = 64
+_MOST_SHORT: Final = 10_000
+
+
+class Redactor:
+    """Takes out what should not be shared, and counts it."""
+
+    def __init__(self) -> None:
+        """
+        Raises:
+            RedactorMissing: the library is not installed.
+        """
+        self.counts: Counter[str] = Counter()
+        self.unseen = 0
+        """Long runs of base64, in which nothing was looked for."""
+        self._patterns = patterns()
+        self._names: set[str] = set()
+        self._clean: set[str] = set()
+        """Short texts with nothing in them: keys, kinds and words that come again and again."""
+        self._name_pattern: re.Pattern[str] | None = None
+        self._learn(_own_name())
+
+    def look_at(self, *folders: str) -> None:
+        """Learn the names of users from folders: of what is learned later, earlier texts have
+        had no use."""
+        for folder in folders:
+            for found in _HOME.finditer(folder):
+                self._learn(found["user"])
+
+    def value(self, value: Any) -> Any:
+        """A value of JSON without them, in its keys too."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(each) for each in value]
+        if isinstance(value, dict):
+            return {self.text(key): self._named(key, each) for key, each in value.items()}
+        return value
+
+    def _named(self, key: str, value: Any) -> Any:
+        """The value of a key: ``{"password": …}`` is a secret by its name."""
+        if isinstance(value, str) and len(value) >= 4 and _is_secret_name(key):
+            return self._out("secret", "[redacted secret]")
+        return self.value(value)
+
+    def text(self, text: str) -> str:
+        """A text without them."""
+        if len(text) < 4 or text in self._clean:
+            return text
+        clean = self._text(text)
+        if clean == text and len(text) <= _SHORT:
+            if len(self._clean) == _MOST_SHORT:
+                self._clean.clear()
+            self._clean.add(text)
+        return clean
+
+    def _text(self, text: str) -> str:
+        if _DATA_URL.match(text):
+            self.unseen += 1
+            return text
+        if text[0] in "{[":  # JSON in a string, as the arguments of tools are
+            try:
+                inner = json.loads(text)
+            except (ValueError, RecursionError):
+                pass
+            else:
+                if isinstance(inner, dict | list):
+                    clean = self.value(inner)
+                    return text if clean == inner else json.dumps(clean, ensure_ascii=False)
+        if len(text) > 256 and _BASE64.fullmatch(text):
+            self.unseen += 1
+            return text
+        if "PRIVATE KEY" in text:
+            text = _KEY_BLOCK.sub(self._mark("private key"), text)
+        if not _may_have_gap(text):
+            return self._plain(text)
+        # Some patterns take for ever over a long run of blanks: no secret stands behind one.
+        pieces = _GAP.split(text)
+        pieces[::2] = [self._plain(piece) for piece in pieces[::2]]
+        return "".join(pieces)
+
+    def _plain(self, text: str) -> str:
+        low = lowered(text)
+        for pattern in self._patterns:
+            if pattern.need.met(low):
+                text = pattern.regex.sub(self._mark(pattern.kind), text)
+                low = lowered(text)
+        if "[redacted" in text:
+            text = _REST.sub(r"\1", text)
+            low = lowered(text)
+        text = replaced_at(_ASSIGNED, text, _names(text, low), self._assigned)
+        if "@" in text or "%" in text:
+            text = replaced_at(_EMAIL, text, _locals(text), self._mark("e-mail"))
+        if "Users" in text:
+            text = _HOME.sub(self._folder, text)
+        elif "/home/" in text:
+            text = _LINUX_HOME.sub(self._folder, text)
+        if "/root" in text:
+            text = _ROOT.sub(lambda _: self._out("home folder", "/home/user"), text)
+        if self._name_pattern and self._may_name(text):
+            text = self._name_pattern.sub(lambda _: self._out("user name", "user"), text)
+        return text
+
+    def _may_name(self, text: str) -> bool:
+        if not text.isascii():
+            return True
+        low = text.lower()
+        return any(lowered(name) in low for name in self._names)
+
+    def _mark(self, kind: str) -> Callable[["re.Match[str]"], str]:
+        return lambda _: self._out(kind, f"[redacted {kind}]")
+
+    def _assigned(self, found: "re.Match[str]") -> str:
+        value = found["value"]
+        if "[redacted" in value or not _looks_secret(value):
+            return found[0]
+        return found["name"] + self._out("secret", "[redacted secret]")
+
+    def _folder(self, found: "re.Match[str]") -> str:
+        if found["user"] == "user":
+            return found[0]
+        self._learn(found["user"])
+        return self._out("home folder", f"{found['before']}user")
+
+    def _out(self, kind: str, instead: str) -> str:
+        self.counts[kind] += 1
+        return instead
+
+    def _learn(self, name: str) -> None:
+        if len(name) < _SHORTEST_NAME or name.lower() in _COMMON or name in self._names:
+            return
+        self._names.add(name)
+        self._clean.clear()
+        words = "|".join(re.escape(each) for each in sorted(self._names, key=len, reverse=True))
+        self._name_pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+    def report(self) -> Iterator[str]:
+        """What was taken out, and what was not looked at, in words."""
+        found = [f"{count:,} × {kind}" for kind, count in sorted(self.counts.items())]
+        yield f"Redacted: {', '.join(found) or 'nothing was found'}. Look through it all the same."
+        if self.unseen:
+            yield f"Not looked into: {self.unseen:,} images and other runs of base64."
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user, as in some containers
+        return ""
+
+
+@lru_cache(_MOST_SHORT)
+def _is_secret_name(key: str) -> bool:
+    found = _WORDS.search(key)
+    return found is not None and not re.search(r"(?i)tokens|count|usage|budget|limit", key)
+
+
+def _looks_secret(value: str) -> bool:
+    """Whether what a name such as ``password`` is given may be one: a quoted text, or a word that
+    is none of a language."""
+    value = value.lstrip("\\")
+    if value[:1] in ('"', "'"):
+        return " " not in value.strip("\"' ")
+    return any(char.isdigit() for char in value) and any(char.isalpha() for char in value)
+
+
+def _may_have_gap(text: str) -> bool:
+    size = _SURELY_IN_GAP
+    starts = range(0, len(text) - size + 1, size)
+    return len(text) >= 2 * size and any(text[at : at + size].isspace() for at in starts)
+
+
+def _names(text: str, low: str) -> Iterator[int]:
+    """Where a name may begin that is given a value, if it has one of the words in it."""
+    hits = (_ROOTS if len(low) == len(text) else _WORDS).finditer(
+        low if len(low) == len(text) else text
+    )
+    before = -1
+    for hit in hits:
+        at, least = hit.start(), hit.start() - _LONGEST_NAME - _LONGEST_WORD
+        while at > max(before, least, 0) and _in_name(text[at - 1]):
+            at -= 1
+        if at > before:
+            before = at
+            yield at
+
+
+def _in_name(character: str) -> bool:
+    return character.isalnum() or character in "_.-"
+
+
+def _locals(text: str) -> Iterator[int]:
+    """Where e-mail addresses may begin."""
+    for hit in _AT.finditer(text):
+        at, least = hit.start(), max(hit.start() - _LONGEST_LOCAL, 0)
+        found = []
+        while at > least and (_in_name(text[at - 1]) or text[at - 1] in "+%"):
+            at -= 1
+            if at == 0 or not (_in_name(text[at - 1]) or text[at - 1] == "+"):
+                found.append(at)
+        yield from reversed(found)

@@ -1,0 +1,187 @@
+"""How secrets look: the patterns of detect-secrets and a few more, and what must be in a text for
+one of them to be there.
+
+Patterns are many and secrets are few: what tells soon that none is there saves nearly all of the
+time. It is known of the patterns as they are now; those of another version of the library are
+looked for everywhere.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from typing import Any, Final
+
+from cli.reading.errors import RedactorMissing
+from cli.redact.tokens import PREFIXED
+
+_NOT_SECRET: Final = frozenset({"IPPublicDetector", "PrivateKeyDetector"})
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What is in every text that a pattern matches in; texts are :func:`lowered` for it."""
+
+    words: tuple[str, ...] = ()
+    """One of these; whatever, if there are none."""
+    shape: "re.Pattern[str] | None" = None
+    """Something of this shape."""
+    mark: str = ""
+    """A character that all of the words have."""
+
+    def met(self, low: str) -> bool:
+        """Whether a lowered text has it."""
+        if self.mark not in low:
+            return False
+        for word in self.words:
+            if word in low:
+                break
+        else:
+            if self.words:
+                return False
+        return self.shape is None or self.shape.search(low) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How one kind of secret looks."""
+
+    kind: str
+    regex: "re.Pattern[str]"
+    need: Need
+
+
+def _words(*words: str) -> Need:
+    return Need(words)
+
+
+def _shape(pattern: str, *words: str) -> Need:
+    return Need(words, re.compile(pattern))
+
+
+# A value that is given to a name.
+_GIVEN: Final = _shape(
+    r"(?:key|pw|pwd|pass|password|token)[\"']?\]?[ =:>]+[\"']?[0-9a-z_-]{24}",
+    *("key", "pw", "pass", "token"),
+)
+_NEEDS: Final[dict[str, tuple[Need, ...]]] = {
+    "AWS Access Key": (_words("a3t", "abia", "acca", "akia", "asia"), _words("aws")),
+    "Artifactory Credentials": (_words("akc"), _shape(r"ap[\da-f][a-z0-9]{8}")),
+    "Azure Storage Account access key": (_words("accountkey="),),
+    "Basic Auth Credentials": (_words("://"),),
+    "Cloudant Credentials": (_GIVEN, _GIVEN, _words("cloudant"), _words("cloudant")),
+    "Discord Bot Token": (_shape(r"\.[a-z\d_-]{6}\.[a-z\d_-]{27}"),),
+    "GitHub Token": (_shape("gh[pousr]_"),),
+    "GitLab Token": (
+        _words("glpat-", "gldt-", "glft-", "glsoat-", "glrt-"),
+        *map(_words, ("gr1348941", "glcbt-", "glimt-", "glptt-", "glagent-", "gloas-")),
+    ),
+    "IBM COS HMAC Credentials": (_GIVEN,),
+    "IBM Cloud IAM Key": (_GIVEN,),
+    "JSON Web Token": (_words("eyj"),),
+    "Mailchimp Access Key": (_shape("-us[0-9]", "-us"),),
+    "NPM tokens": (_words(":_authtoken="),),
+    "OpenAI Token": (_words("t3blbkfj"),),
+    "PyPI Token": (_words("pypi-ageichlwas5vcmc"), _words("pypi-agendgvzdc5wexbplm9yzw")),
+    "SendGrid API Key": (_words("sg."),),
+    "Slack Token": (_words("xox"), _words("hooks.slack.com/services/")),
+    "SoftLayer Credentials": (_GIVEN, _words("softlayer")),
+    "Square OAuth Secret": (_words("sq0csp-"),),
+    "Stripe Access Key": (_words("k_live_"),),
+    "Telegram Bot Token": (_shape(":[0-9a-z_-]{35}"),),
+    "Twilio API Key": (_shape("ac[a-z0-9]{32}"), _shape("sk[a-z0-9]{32}")),
+}
+_DIGEST: Final = "cf699a0af3296542"
+"""Of the patterns that these are needs of."""
+
+# detect-secrets knows an older form of the first, and the last only in a .npmrc.
+_MORE: Final = Pattern(
+    "token",
+    re.compile(
+        r"\bsk-[A-Za-z0-9_-]{20,}|\bgithub_pat_\w{22,}|\bxox[a-z]-[\w-]{10,}|\bAIza[\w-]{35}"
+        r"|(?<=[Bb]earer )[\w.~+/=-]{16,}|\bnpm_[A-Za-z0-9]{30,}"
+    ),
+    _shape(
+        r"sk-[a-z0-9_-]{20}|github_pat_|xox[a-z]-|aiza|earer |npm_[a-z0-9]{30}",
+        *("sk-", "github_pat_", "xox", "aiza", "earer ", "npm_"),
+    ),
+)
+
+_SEPARATORS: Final = "_-.~"
+
+
+def _prefixed() -> Iterator[Pattern]:
+    """The tokens of :mod:`cli.redact.tokens`: by what their prefixes end with, so that a text
+    without that is looked through once and not for each of them."""
+    entries = [
+        (prefix, made_of, least)
+        for _, made_of, least, prefixes in PREFIXED
+        for prefix in prefixes.split()
+    ]
+    for mark in (*_SEPARATORS, ""):
+        some = [each for each in entries if (each[0][-1] == mark if mark else each[0].isalnum())]
+        regex = "|".join(f"{re.escape(prefix)}{of}{{{least},}}" for prefix, of, least in some)
+        words = tuple(prefix.lower() for prefix, _, _ in some)
+        yield Pattern("token", re.compile(f"(?<![A-Za-z0-9])(?:{regex})"), Need(words, mark=mark))
+
+
+@cache
+def patterns() -> list[Pattern]:
+    """All of them, in the order in which they are looked for.
+
+    Raises:
+        RedactorMissing: the library is not installed.
+    """
+    try:
+        from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+        from detect_secrets.plugins.base import RegexBasedDetector
+    except ImportError as error:
+        raise RedactorMissing from error
+    plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    found = [
+        (kind, list(plugin().denylist))
+        for kind, plugin in sorted(plugins.items())
+        if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in _NOT_SECRET
+    ]
+    return [*needed(found), _MORE, *_prefixed()]
+
+
+def needed(found: Iterable[tuple[str, "list[re.Pattern[str]]"]]) -> Iterator[Pattern]:
+    """Patterns by kind with what each of them needs, if it is known of all."""
+    kinds = list(found)
+    digest = blake2b(digest_size=8)
+    for kind, regexes in kinds:
+        for regex in regexes:
+            digest.update(f"{kind}\n{regex.pattern}\n{regex.flags}\n".encode())
+    known = digest.hexdigest() == _DIGEST
+    for kind, regexes in kinds:
+        needs = _NEEDS[kind] if known else [Need()] * len(regexes)
+        for regex, need in zip(regexes, needs, strict=True):
+            yield Pattern(kind, regex, need)
+
+
+def lowered(text: str) -> str:
+    """``text`` in small letters, in which a letter of the alphabet stands for all that a pattern
+    takes for it without regard to case."""
+    low = text.lower()
+    if low.isascii():
+        return low
+    return low.replace("\u017f", "s").replace("\u0131", "i").replace("i\u0307", "i")
+
+
+def replaced_at(
+    regex: "re.Pattern[str]",
+    text: str,
+    starts: Iterable[int],
+    instead: "Callable[[re.Match[str]], str]",
+) -> str:
+    """As ``regex.sub(instead, text)``, where no match begins but at ``starts``."""
+    parts: list[str] = []
+    end = 0
+    for start in starts:
+        found = regex.match(text, start) if start >= end else None
+        if found:
+            parts += (text[end:start], instead(found))
+            end = found.end()
+    return "".join((*parts, text[end:])) if parts else text

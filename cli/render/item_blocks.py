@@ -1,0 +1,266 @@
+"""Items of threads as blocks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from cli.render.blocks import Block, Form, Picture, Role, block
+from cli.render.tool_blocks import (
+    Given,
+    command,
+    content_text,
+    given_to,
+    patch,
+    patch_output,
+    picture,
+    readable,
+    took,
+    tool_call,
+    untyped,
+    web_title,
+)
+from rollout.history.tool_calls import TOOL_CALL
+from rollout.schema.strict import Fields
+
+_UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
+"""What an item has of which nothing but its type and id could be read."""
+_DIFF_MARKS: Final = {"add": "+", "delete": "-"}
+
+
+def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
+    """What is shown of an item, or of an entry that is no item of Codex; ``call`` is the model's
+    side of an item that does not say all."""
+    if item.keys() == _UNREAD:
+        text = readable(item["raw"])
+        yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
+        return
+    build = _BUILDS.get(item["type"])
+    if build is None:
+        text = readable({key: value for key, value in item.items() if value is not None})
+        yield block(Role.NOTE, item["type"], text, Form.OUTPUT)
+        return
+    with_call = _WITH_CALL.get(item["type"]) if call else None
+    made = with_call(item, call) if with_call else build(item)
+    for each in made if isinstance(made, list) else [made]:
+        if "raw" in item:
+            state = ", ".join(filter(None, (each.state, "Codex cannot read it")))
+            yield replace(each, state=state)
+        else:
+            yield each
+
+
+def _user(item: Fields) -> Block:
+    texts: list[str] = []
+    pictures: list[Picture] = []
+    for part in item["content"]:
+        match part:
+            case {"type": "text", "text": text}:
+                texts.append(text)
+            case {"type": "image", "url": url}:
+                pictures.append(picture(url))
+            case {"type": "localImage", "path": path}:
+                pictures.append(Picture("", path))
+            case {"type": "skill" | "mention" as kind, "name": name, "path": path}:
+                texts.append(f"[{kind} {name}: {path}]")
+            case {"type": kind, **more}:
+                where = more.get("path") or more.get("url") or more.get("fileId") or ""
+                texts.append(f"[{kind} {str(where)[:200]}]")
+    return block(Role.USER, "user", "\n".join(texts), pictures=tuple(pictures))
+
+
+def _agent(item: Fields) -> Block:
+    phase, delivery = item.get("phase"), item.get("delivery")
+    state = "" if phase in (None, "final_answer") else str(phase).replace("_", " ")
+    state = ", ".join(filter(None, (state, delivery)))
+    # What it asks is in the text, too, as Codex writes it.
+    asked = [each for each in item["questions"] or () if each["title"] not in item["text"]]
+    lines = [line for each in asked for line in (each["title"], *_options(each))]
+    text = "\n".join(filter(None, (item["text"], *lines)))
+    return block(Role.AGENT, "agent", text, Form.MARKDOWN, state=state)
+
+
+def _options(question: Fields) -> list[str]:
+    return [f"- {option}" for option in question["options"] or ()]
+
+
+def _reasoning(item: Fields) -> list[Block]:
+    text = "\n\n".join([*item["summary"], *item["content"]])
+    return [block(Role.REASONING, "reasoning", text, Form.MARKDOWN)] if text.strip() else []
+
+
+def _plan(item: Fields) -> Block:
+    return block(Role.AGENT, "plan", item["text"], Form.MARKDOWN)
+
+
+def _command(item: Fields, call: Fields | None = None) -> Block:
+    milliseconds = item["durationMs"]
+    told = given_to(call) if call else Given("")
+    given = Given(
+        item["aggregatedOutput"] or told.text,
+        told.exit_code if item["exitCode"] is None else item["exitCode"],
+        told.seconds if milliseconds is None else milliseconds / 1000,
+        told.pictures,
+    )
+    return command(untyped(item["command"]), given, status=item["status"])
+
+
+def _patch(item: Fields) -> list[Block]:
+    status = item["status"]
+    state = "" if status == "completed" else status
+    found = []
+    for change in item["changes"]:
+        kind = change["kind"]["type"]
+        mark = _DIFF_MARKS.get(kind)
+        diff = change["diff"]
+        if mark:
+            diff = "\n".join(mark + line for line in diff.removesuffix("\n").split("\n"))
+        title = f"{kind} {change['path']}"
+        failed = status in ("failed", "declined")
+        found.append(block(Role.TOOL, title, diff, Form.DIFF, state=state, failed=failed))
+    return found or [block(Role.TOOL, "patch of no file", state=state)]
+
+
+def _patch_with(item: Fields, call: Fields) -> list[Block]:
+    if not item["changes"]:
+        return patch(call, item["status"])
+    return [*_patch(item), *patch_output(given_to(call))]
+
+
+def _called_with(item: Fields, call: Fields) -> list[Block]:
+    """What an item says of a call that has more, and the call."""
+    made = _BUILDS[item["type"]](item)
+    return [made, *tool_call(call)]
+
+
+def _output_with(item: Fields, call: Fields) -> list[Block]:
+    return tool_call({**call, "output": item["output"]})
+
+
+def _result_with(item: Fields, call: Fields) -> Block:
+    content = given_to(call).text
+    if item["type"] == "mcpToolCall":
+        return _mcp({**item, "result": {"content": content}})
+    return _dynamic({**item, "contentItems": content})
+
+
+def _tool(title: str, item: Fields, content: object, error: str | None) -> Block:
+    pictures: list[Picture] = []
+    text = content_text(content, pictures)
+    failed = item["status"] == "failed"
+    parts = [] if item["status"] == "completed" else [item["status"]]
+    if item["durationMs"]:
+        parts.append(took(item["durationMs"]))
+    arguments = "" if item["arguments"] in (None, {}) else f" {readable(item['arguments'])[:500]}"
+    return block(
+        Role.TOOL,
+        f"tool {title}{arguments}",
+        "\n".join(filter(None, (error, text))),
+        Form.OUTPUT,
+        state=", ".join(parts),
+        failed=failed,
+        pictures=tuple(pictures),
+    )
+
+
+def _mcp(item: Fields) -> Block:
+    result, error = item["result"] or {}, item["error"] or {}
+    content = result.get("content")
+    if not content and result.get("structuredContent") is not None:
+        content = readable(result["structuredContent"])
+    return _tool(f"{item['server']}.{item['tool']}", item, content, error.get("message"))
+
+
+def _dynamic(item: Fields) -> Block:
+    name = ".".join(filter(None, (item["namespace"], item["tool"])))
+    return _tool(name, item, item["contentItems"], None)
+
+
+def _function_output(item: Fields) -> Block:
+    pictures: list[Picture] = []
+    text = content_text(item["output"], pictures)
+    name = ".".join(filter(None, (item["namespace"], item["name"])))
+    return block(Role.TOOL, f"tool {name}", text, Form.OUTPUT, pictures=tuple(pictures))
+
+
+def _collab(item: Fields) -> Block:
+    to = ", ".join(item["receiverThreadIds"])
+    title = f"agents: {item['tool']}{f' → {to}' if to else ''}"
+    lines = [item["prompt"]] if item["prompt"] else []
+    for thread, state in item["agentsStates"].items():
+        said = f": {state['message']}" if state["message"] else ""
+        lines.append(f"{thread} {state['status']}{said}")
+    state = "" if item["status"] == "completed" else item["status"]
+    failed = item["status"] == "failed"
+    return block(Role.TOOL, title, "\n".join(lines), Form.OUTPUT, state=state, failed=failed)
+
+
+def _activity(item: Fields) -> Block:
+    return block(
+        Role.NOTE, f"agent {item['agentPath']} {item['kind']} (thread {item['agentThreadId']})"
+    )
+
+
+def _web_search(item: Fields) -> Block:
+    title = web_title(item["query"], item["action"] or {})
+    results = item.get("results")
+    text = "\n".join(readable(each) for each in results) if results else ""
+    return block(Role.TOOL, title, text, Form.OUTPUT)
+
+
+def _image_view(item: Fields) -> Block:
+    return block(Role.TOOL, f"looked at the image {item['path']}")
+
+
+_HEADS: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD", "gif"))
+
+
+def _image_generation(item: Fields) -> Block:
+    result = item.get("result") or ""
+    kind = next((kind for head, kind in _HEADS if result.startswith(head)), None)
+    made = (picture(f"data:image/{kind};base64,{result}"),) if kind else ()
+    saved = item.get("savedPath")
+    title = f"made an image{f' at {saved}' if saved else ''}"
+    state = "" if item["status"] == "completed" else item["status"]
+    return block(Role.TOOL, title, item["revisedPrompt"] or "", state=state, pictures=made)
+
+
+def _note(text: str) -> Callable[[Fields], Block]:
+    return lambda _: block(Role.NOTE, text)
+
+
+def _hook(item: Fields) -> Block:
+    text = "\n".join(str(fragment.get("text")) for fragment in item["fragments"])
+    return block(Role.NOTE, "prompt of a hook", text, Form.OUTPUT)
+
+
+_BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
+    "userMessage": _user,
+    "agentMessage": _agent,
+    "reasoning": _reasoning,
+    "plan": _plan,
+    "commandExecution": _command,
+    "fileChange": _patch,
+    "mcpToolCall": _mcp,
+    "dynamicToolCall": _dynamic,
+    "functionCallOutput": _function_output,
+    "collabAgentToolCall": _collab,
+    "subAgentActivity": _activity,
+    "webSearch": _web_search,
+    "imageView": _image_view,
+    "imageGeneration": _image_generation,
+    "sleep": lambda item: block(Role.NOTE, f"slept for {took(item['durationMs'])}"),
+    "hookPrompt": _hook,
+    "enteredReviewMode": lambda item: block(Role.NOTE, "review begins", item["review"]),
+    "exitedReviewMode": lambda item: block(Role.AGENT, "review", item["review"], Form.MARKDOWN),
+    "contextCompaction": _note("the history was compacted here"),
+    TOOL_CALL: tool_call,
+}
+_WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
+    "commandExecution": _command,
+    "fileChange": _patch_with,
+    "mcpToolCall": _result_with,
+    "dynamicToolCall": _result_with,
+    "functionCallOutput": _output_with,
+    "subAgentActivity": _called_with,
+}
+"""What is shown of an item with the call that made it."""

@@ -1,0 +1,53 @@
+"""What is known of a thread: everything but what was said in it."""
+
+from typing import Any
+
+from cli.terminal import output
+from state.query.rows import Row
+from state.query.thread_json import display_name, display_text
+
+
+def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values, in order; those that are empty are not shown."""
+    git = " ".join(filter(None, (row["git_branch"], (row["git_sha"] or "")[:12])))
+    supported = row["history_mode"] in ("legacy", "paginated")
+    fields = [
+        ("id", row["id"]),
+        ("name", display_name(row) or ""),
+        ("begins with", display_text(row)),
+        ("folder", row["cwd"]),
+        ("now in", details["moved_to"] or ""),
+        ("created", output.iso(row["created_at_ms"])),
+        ("updated", output.iso(row["updated_at_ms"])),
+        ("archived", "yes" if row["archived"] else ""),
+        ("source", row["source"]),
+        ("client", " ".join(filter(None, (row["originator"], row["cli_version"])))),
+        ("model", " ".join(filter(None, (row["model"], row["reasoning_effort"])))),
+        ("provider", row["model_provider"]),
+        ("tokens", f"{row['tokens_used']:,}" if row["tokens_used"] else ""),
+        ("git", git),
+        ("origin", row["git_origin_url"] or ""),
+        ("history", row["history_mode"] + ("" if supported else " (unknown to this version)")),
+        ("approvals", details["approval_mode"]),
+        ("memory", details["memory_mode"]),
+        ("forked from", row["forked_from_id"] or ""),
+        ("parent", row["parent_thread_id"] or ""),
+        ("tools", ", ".join(_tool_name(tool) for tool in details["tools"])),
+    ]
+    for file in details["files"]:
+        note = "" if file["bucket"] == "indexed" else f"  ({file['bucket']})"
+        if file["bad_lines"]:
+            lines = output.plural(file["bad_lines"], "unreadable line")
+            note += f"  ({lines}, first at byte {file['reason_offset']}: {file['reason']})"
+        elif file["reason"]:
+            note += f"  ({file['reason']})"
+        if file["left_out"]:
+            lines = output.plural(file["left_out"], "line")
+            note += f"  ({lines} in no turn, as a second program wrote them,"
+            note += f" the first at byte {file['left_out_at']})"
+        fields.append(("file", f"{file['path']}  {output.amount(file['size_bytes'])}B{note}"))
+    return fields
+
+
+def _tool_name(tool: dict[str, Any]) -> str:
+    return f"{tool['namespace']}.{tool['name']}" if tool["namespace"] else str(tool["name"])

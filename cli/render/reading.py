@@ -1,0 +1,272 @@
+"""A thread that is opened to be read, and the turns of it that are asked for."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from cli.commands.list import label
+from cli.render.blocks import Block, Role, block
+from cli.render.item_blocks import blocks
+from cli.render.tool_blocks import took
+from cli.terminal import damage, output
+from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
+from rollout.history.tool_calls import TOOL_CALL
+from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
+from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
+from rollout.schema.strict import Fields
+from state.query.rows import Row
+from state.query.thread_json import thread_json
+from state.rollout_locator import finder
+from state.thread_index import ThreadIndex
+from state.turns.cache import TurnIndex
+from state.turns.checkpoint import Folded
+
+_SHORTEST_PREFIX: Final = 4
+_LONGEST_TITLE: Final = 120
+_NUMBER: Final = re.compile(r"-?\d{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which turns of a thread."""
+
+    turn: str | None = None
+    """The id of one, a unique prefix of it, or its number from 1; negative from the end.
+    What may be a number is one if there is such a turn."""
+    last: int | None = None
+    """Only so many, from the end."""
+
+    def among(self, ids: Sequence[str]) -> Sequence[int]:
+        """Their places among all, whose ids are ``ids``.
+
+        Raises:
+            AmbiguousTurn: several ids begin so.
+            TurnNotFound: there is no such turn.
+        """
+        count = len(ids)
+        if self.turn is None:
+            return range(max(0, count - self.last) if self.last else 0, count)
+        found = [at for at, id_ in enumerate(ids) if id_ == self.turn]
+        short = len(self.turn) < _SHORTEST_PREFIX
+        if not found and _NUMBER.fullmatch(self.turn):
+            number = int(self.turn)
+            at = number - 1 if number > 0 else count + number
+            found = [at] if number and 0 <= at < count else []
+            if not found and short:  # it was meant as a number
+                raise TurnNotFound(self.turn, ids)
+        if not found:
+            found = [at for at, id_ in enumerate(ids) if id_.startswith(self.turn)]
+            fitting = len({ids[at] for at in found})
+            if fitting > 1:
+                raise AmbiguousTurn(self.turn, fitting)
+            if short:
+                found = []
+        if not found:
+            raise TurnNotFound(self.turn, ids)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTurn:
+    """A turn for reading."""
+
+    number: int
+    """From 1; 0 for what belongs to no turn."""
+    id: str
+    facts: tuple[str, ...]
+    """When it began, how long it took, how it ended unless that was well."""
+    blocks: Iterator[Block]
+    """To be gone through once, before the next turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A thread that is being read. Use it in a ``with``."""
+
+    row: Row
+    details: dict[str, Any]
+    home: Path
+    dialogue: Dialogue
+    numbers: Sequence[int]
+    """The turns that are asked for, by their places among all."""
+    whole: bool
+    """Whether that is all of them."""
+    cleaned: Callable[[Any], Any]
+    """What is made of each value before it is shown."""
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dialogue.__exit__()
+
+    @property
+    def title(self) -> str:
+        """What the thread is called, cut to the length of a heading."""
+        title = output.one_line(self.cleaned(label(self.row))) or self.row["id"]
+        return output.shortened(title, _LONGEST_TITLE)
+
+    def facts(self) -> list[str]:
+        """The thread in a few words."""
+        row, count = self.row, len(self.dialogue.turns)
+        git = self.cleaned(row["git_branch"] or "")
+        return [
+            output.one_line(fact)
+            for fact in (
+                row["id"],
+                self.cleaned(row["cwd"]),
+                f"on {git}" if git else "",
+                " ".join(filter(None, (row["model"], row["reasoning_effort"]))),
+                f"{output.amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
+                output.iso(row["created_at_ms"]),
+                output.plural(count, "turn"),
+                "archived" if row["archived"] else "",
+            )
+            if fact
+        ]
+
+    def warnings(self) -> list[str]:
+        """What a reader must know of what is not here."""
+        missing = self.dialogue.missing
+        found = [f"The beginning is not here: {missing}."] if missing else []
+        cut = self.dialogue.damage
+        found += damage.sentences(cut, self.home)
+        broken = {damage.place(each, self.home) for each in cut}
+        # The damage is one of them.
+        bad = sum(
+            file["bad_lines"] - (file["path"] in broken or _read_on(file))
+            for file in self.details["files"]
+        )
+        if bad > 0:
+            lines = output.plural(bad, "line")
+            found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
+        if left_out := sum(file["left_out"] for file in self.details["files"]):
+            lines = output.plural(left_out, "line")
+            found.append(f"{lines} of its files in no turn: see threadkeep show --meta.")
+        return [output.one_line(self.cleaned(text)) for text in found]
+
+    def thread(self) -> dict[str, Any]:
+        """The thread as the app-server has it, without its turns."""
+        found: dict[str, Any] = self.cleaned(thread_json(self.row, self.home))
+        return found
+
+    def turns(self) -> Iterator[ShownTurn]:
+        """The turns that are asked for, in order."""
+        dialogue = self.dialogue
+        for at in self.numbers:
+            turn = dialogue.turns[at]
+            yield ShownTurn(at + 1, turn.id, _facts(turn), self._blocks(at, turn))
+        if self.whole and dialogue.strays:
+            for at, stray in enumerate(dialogue.strays, len(dialogue.turns)):
+                yield ShownTurn(0, stray.id, (), self._blocks(at, None))
+
+    def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
+        for item, call in _with_calls(self.dialogue.entries(at)):
+            yield from blocks(self.cleaned(item), call and self.cleaned(call))
+        if turn is None:
+            return
+        if turn.error:
+            yield block(Role.ERROR, "error", self.cleaned(turn.error["message"]), failed=True)
+        if turn.status in (INTERRUPTED, IN_PROGRESS):
+            ended = turn.status == INTERRUPTED
+            yield block(Role.NOTE, "interrupted" if ended else "not finished")
+
+    def answers(self) -> Iterator[Fields]:
+        """The turns that are asked for as the app-server has them."""
+        for at in self.numbers:
+            yield self.cleaned(self.dialogue.answer(at))
+
+    def others(self) -> Iterator[dict[str, Any]]:
+        """What is in these turns that the app-server does not have, each with its place."""
+        dialogue = self.dialogue
+        strays = range(len(dialogue.turns), len(dialogue.turns) + len(dialogue.strays))
+        for at in [*self.numbers, *(strays if self.whole else ())]:
+            index = 0
+            stray = at >= len(dialogue.turns)
+            for item, extra in dialogue.entries(at):
+                if extra or stray:
+                    turn = dialogue.turn(at)
+                    yield {"turnId": turn.id, "index": index, "item": self.cleaned(item)}
+                else:
+                    index += 1
+
+
+def _read_on(file: Mapping[str, Any]) -> bool:
+    """Whether a file breaks off for the index alone, as all of it was asked for."""
+    return READ_ALL.get() and EXPANDS in (file["reason"] or "")
+
+
+def _with_calls(
+    entries: Iterator[tuple[Fields, bool]],
+) -> Iterator[tuple[Fields, Fields | None]]:
+    """Entries, each item with the call that stands behind it and tells more of it."""
+    before: Fields | None = None
+    for item, _ in entries:
+        call = item if item["type"] == TOOL_CALL else None
+        if before and call and before["type"] != TOOL_CALL and before["id"] == call["id"]:
+            yield before, call
+            before = None
+            continue
+        if before:
+            yield before, None
+        before = item
+    if before:
+        yield before, None
+
+
+def _facts(turn: Turn) -> tuple[str, ...]:
+    status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
+    started = None if turn.started_at is None else turn.started_at * 1000
+    duration = "" if turn.duration_ms is None else took(turn.duration_ms)
+    return tuple(filter(None, (output.iso(started), duration, status)))
+
+
+async def opened(
+    index: ThreadIndex,
+    row: Row,
+    wanted: Wanted,
+    *,
+    turns: TurnIndex | None = None,
+    images: bool = False,
+    cleaned: Callable[[Any], Any] = lambda value: value,
+) -> Reading:
+    """Open a thread to be read, as far as it reads; close what this gives. With ``turns`` only what
+    was added to a long thread since somebody asked last is looked at before that.
+
+    Raises:
+        AmbiguousTurn: several turns may be the one that is asked for.
+        HistoryUnknown: its history mode is not known.
+        FileUnusable, OSError: a file cannot be read.
+        TurnNotFound: a turn is asked for that it does not have.
+    """
+    path = index.home / row["rollout_path"]
+    details = await index.details(row["id"])
+    if turns is not None and wanted != Wanted():
+        some = await turns.some(row["id"], path, wanted.among)
+        if some is not None:
+            dialogue = Dialogue(some[0], images=images)
+            return Reading(row, details, index.home, dialogue, some[1], False, cleaned)
+    dialogue = await _all(index, row["id"], path, turns, images)
+    try:
+        numbers = wanted.among([turn.id for turn in dialogue.turns])
+    except (AmbiguousTurn, TurnNotFound):
+        dialogue.__exit__()
+        raise
+    whole = len(numbers) == len(dialogue.turns)
+    return Reading(row, details, index.home, dialogue, numbers, whole, cleaned)
+
+
+async def _all(
+    index: ThreadIndex, thread_id: str, path: Path, turns: TurnIndex | None, images: bool
+) -> Dialogue:
+    def made(folded: Folded) -> Dialogue:
+        return dialogue_of(folded.history, images=images)
+
+    if turns is not None:
+        return await turns.ask(thread_id, path, made, whole=True)
+    return await index.database.workers.run(
+        partial(open_dialogue, path, finder(index), images=images)
+    )

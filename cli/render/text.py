@@ -1,0 +1,181 @@
+"""A thread as text: plain for pipes, in colours and set as Markdown on a terminal."""
+
+import os
+import re
+from collections.abc import Iterator
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from cli.render.blocks import Block, Form, Role, folded
+from cli.render.reading import Reading, ShownTurn
+from cli.terminal import output
+
+if TYPE_CHECKING:
+    from rich.style import Style
+
+_INDENT: Final = "  "
+_LONGEST_MARKDOWN: Final = 50_000
+"""Characters: setting more of it as Markdown would keep a reader waiting."""
+_STYLED: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+class Style_(Protocol):
+    """Prints the kinds of lines there are."""
+
+    def heading(self, text: str) -> str: ...
+    def title(self, shown: Block) -> str: ...
+    def body(self, shown: Block, lines: list[str]) -> str: ...
+    def aside(self, text: str) -> str: ...
+
+
+def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterator[str]:
+    """The text of a thread, piece by piece; for a terminal of so many columns, if ``width``."""
+    style: Style_ = Plain() if width is None else Terminal(width)
+    yield style.heading(reading.title)
+    yield style.aside(" · ".join(reading.facts()))
+    for warning in reading.warnings():
+        yield style.aside(warning)
+    if not reading.dialogue.turns and not reading.dialogue.strays:
+        yield style.aside("Nothing was said in it yet.")
+    skipped = reading.numbers[0] if reading.numbers else 0
+    if not reading.whole and skipped:
+        yield style.aside(f"{output.plural(skipped, 'turn')} before these: --last N or --turn N.")
+    for turn in reading.turns():
+        yield "\n"
+        yield style.heading(turn_line(turn))
+        for shown in turn.blocks:
+            yield "\n"
+            yield from _block(style, shown, full=full)
+
+
+def turn_line(turn: ShownTurn) -> str:
+    """The heading of a turn."""
+    name = f"turn {turn.number}" if turn.number else "outside of any turn"
+    return output.one_line(" · ".join([name, *turn.facts, turn.id]))
+
+
+def _block(style: Style_, shown: Block, *, full: bool) -> Iterator[str]:
+    yield style.title(shown)
+    head, hidden, tail = folded(shown, full=full)
+    if head:
+        yield style.body(shown, head)
+    if hidden:
+        yield style.aside(f"{_INDENT}… {output.plural(hidden, 'more line')} (--full)")
+    if tail:
+        yield style.body(shown, tail)
+    for picture in shown.pictures:
+        yield style.aside(f"{_INDENT}[image: {output.one_line(picture.label)}]")
+
+
+def block_title(shown: Block) -> str:
+    """The first line of a block: a command as it was typed, and what came of it."""
+    title = f"$ {shown.title}" if shown.command else shown.title
+    return f"{title}  ({shown.state})" if shown.state else title
+
+
+class Plain:
+    """For pipes: what was said is indented, so that nothing in it looks like a heading."""
+
+    def heading(self, text: str) -> str:
+        return f"{text}\n"
+
+    def title(self, shown: Block) -> str:
+        first, *more = block_title(shown).split("\n")
+        return "".join(f"{line}\n" for line in [first, *(f"{_INDENT}{line}" for line in more)])
+
+    def body(self, shown: Block, lines: list[str]) -> str:
+        return "".join(f"{_INDENT}{line}\n" if line else "\n" for line in lines)
+
+    def aside(self, text: str) -> str:
+        return f"{text}\n"
+
+
+_TITLES: Final = {
+    Role.USER: "bold cyan",
+    Role.AGENT: "bold green",
+    Role.REASONING: "italic magenta",
+    Role.TOOL: "bold",
+    Role.NOTE: "yellow",
+    Role.ERROR: "bold red",
+}
+_DIFF: Final = (("+", "green"), ("-", "red"), ("@@", "cyan"), ("***", "cyan"))
+
+
+class Terminal:
+    """For a terminal of some width."""
+
+    def __init__(self, width: int) -> None:
+        from rich.console import Console
+
+        self._drawn = StringIO()
+        screen = output.elsewhere.get()
+        environment = os.environ if screen is None else screen.environment
+        self._console: Console = Console(
+            file=self._drawn,
+            force_terminal=True,
+            width=width,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            _environ=environment,
+        )
+
+    def heading(self, text: str) -> str:
+        return self._text(text, "bold reverse")
+
+    def title(self, shown: Block) -> str:
+        from rich.text import Text
+
+        title = f"$ {shown.title}" if shown.command else shown.title
+        text = Text(title, style=_TITLES[shown.role])
+        if shown.state:
+            text.append(f"  ({shown.state})", style="red" if shown.failed else "dim")
+        return self._print(text)
+
+    def body(self, shown: Block, lines: list[str]) -> str:
+        text = "\n".join(lines)
+        if shown.form is Form.MARKDOWN and len(text) <= _LONGEST_MARKDOWN:
+            return self._markdown(text, dim=shown.role is Role.REASONING)
+        if shown.form is Form.DIFF:
+            return "".join(self._text(_INDENT + line, _diff_style(line)) for line in lines)
+        style = "dim" if shown.form is Form.OUTPUT else "red" if shown.role is Role.ERROR else ""
+        return self._text("\n".join(_INDENT + line for line in lines), style)
+
+    def aside(self, text: str) -> str:
+        return self._text(text, "dim")
+
+    def _markdown(self, text: str, *, dim: bool) -> str:
+        from rich.markdown import Markdown
+        from rich.padding import Padding
+
+        style = "dim" if dim else "none"
+        # Links are told, not hidden in what a terminal would open.
+        shown = Markdown(text, style=style, hyperlinks=False, code_theme="ansi_dark")
+        try:
+            drawn = self._print(Padding(shown, (0, 0, 0, len(_INDENT))))
+            return re.sub(r" +$", "", drawn, flags=re.MULTILINE)  # it fills lines with blanks
+        except RecursionError:  # lists in lists in lists
+            self._taken()
+            return self._text("\n".join(_INDENT + line for line in text.split("\n")), "")
+
+    def _text(self, text: str, style: "str | Style") -> str:
+        from rich.text import Text
+
+        return self._print(Text(text, style=style))
+
+    def _print(self, shown: Any) -> str:
+        self._console.print(shown, soft_wrap=False)
+        return self._taken()
+
+    def _taken(self) -> str:
+        """What was drawn. Markdown can spell characters that were taken out of its source."""
+        drawn = self._drawn.getvalue()
+        self._drawn.seek(0)
+        self._drawn.truncate()
+        parts = _STYLED.split(drawn)
+        parts[::2] = [output.printable(part) for part in parts[::2]]
+        return "".join(parts)
+
+
+def _diff_style(line: str) -> str:
+    return next((style for mark, style in _DIFF if line.startswith(mark)), "")

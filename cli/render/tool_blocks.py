@@ -1,0 +1,363 @@
+"""Calls of tools as only a model's side tells them: commands, plans, and others."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cli.render.blocks import Block, Form, Picture, Role, block
+from rollout.items.commands import shell_line
+from rollout.schema.strict import Fields
+
+_SHELLS: Final = frozenset(
+    {
+        *("shell", "container.exec", "shell_command", "exec_command", "local_shell_call"),
+        *("local_shell", "unified_exec"),
+    }
+)
+_SHELL_NAMES: Final = frozenset({"bash", "sh", "zsh", "/bin/bash", "/bin/sh", "/bin/zsh"})
+_EXIT: Final = re.compile(r"(?m)^(?:Exit code:|Process exited with code) (-?\d+)$")
+_TOOK: Final = re.compile(r"(?m)^Wall time: ([\d.]+) seconds?$")
+_OUTPUT: Final = re.compile(r"(?m)^Output:\n")
+_PATCH: Final = re.compile(r"\*\*\* Begin Patch.*?(?:\*\*\* End Patch|\Z)", re.DOTALL)
+_HEAD_CHARACTERS: Final = 500
+_MARKS: Final = {"completed": "[x]", "in_progress": "[>]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a tool gave."""
+
+    text: str
+    exit_code: int | None = None
+    seconds: float | None = None
+    pictures: tuple[Picture, ...] = ()
+    refused: bool = False
+    """Whether it says that it failed, without an exit code."""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.exit_code) or self.refused
+
+
+def tool_call(call: Fields) -> list[Block]:
+    """A call that no item tells of (:data:`rollout.history.tool_calls.TOOL_CALL`)."""
+    name = ".".join(filter(None, (call["namespace"], call["name"])))
+    arguments = _parsed(call["arguments"])
+    given = given_to(call)
+    if call["name"] == "update_plan" and isinstance(arguments, dict):
+        return [block(Role.NOTE, "plan", plan_text(arguments))]
+    line = command_line(arguments) if call["name"] in _SHELLS else None
+    if line is not None:
+        return [command(line, given, no_output=call["output"] is None)]
+    if call["name"] == "apply_patch":
+        return patch(call)
+    title = f"tool {name}{shown_arguments(arguments)}"
+    state = "no output" if call["output"] is None else _state(given)
+    if not name:
+        title = "output of a call that is not here"
+    elif call["name"] in ("web_search_call", "web_search"):
+        title, state = _web_call(arguments), _state(given)  # what it found is hardly ever kept
+    elif call["name"] == "view_image":
+        path = arguments.get("path") if isinstance(arguments, dict) else arguments
+        title, state = f"looked at the image {path}", _state(given)
+    elif call["name"] == "image_generation_call":
+        title = f"made an image{shown_arguments(arguments)}"
+    shown = block(
+        Role.TOOL,
+        title,
+        given.text,
+        Form.OUTPUT,
+        state=state,
+        failed=given.failed,
+        pictures=given.pictures,
+    )
+    return [shown]
+
+
+def patch(call: Fields, status: str = "") -> list[Block]:
+    """A patch as the model gave it; ``status`` is what its item says became of it."""
+    given = given_to(call)
+    failed = given.failed or status in ("failed", "declined")
+    state = "no output" if call["output"] is None and not status else _state(given)
+    if status != "completed":
+        state = ", ".join(filter(None, (status, state)))
+    text = patch_text(_parsed(call["arguments"]))
+    shown = [block(Role.TOOL, "patch", text, Form.DIFF, state=state, failed=failed)]
+    return [*shown, *patch_output(given)]
+
+
+def patch_output(given: Given) -> list[Block]:
+    """What the tool said of a patch, unless it is that all went well."""
+    if not given.text or (given.text.startswith("Success") and not given.failed):
+        return []
+    return [block(Role.TOOL, "output of the patch", given.text, Form.OUTPUT, failed=given.failed)]
+
+
+def patch_text(arguments: object) -> str:
+    """The patch among the arguments of a call: it may be a command's, or an event's changes."""
+    match arguments:
+        case str(text):
+            return text
+        case {"input": str(text)} | {"patch": str(text)} | {"changes": str(text)}:
+            return text
+        case {"changes": dict(changes)} if changes:
+            return "\n".join(_change_text(path, change) for path, change in changes.items())
+    given = arguments.get("command", arguments.get("cmd")) if isinstance(arguments, dict) else None
+    for word in given if isinstance(given, list) else [given]:
+        if isinstance(word, str) and (found := _PATCH.search(word)):
+            return found[0]
+    return readable(arguments)
+
+
+def _change_text(path: str, change: object) -> str:
+    match change:
+        case {"unified_diff": str(diff)} | {"update": {"unified_diff": str(diff)}}:
+            return f"*** Update File: {path}\n{diff}"
+        case {"type": "add", "content": str(text)} | {"add": {"content": str(text)}}:
+            added = "\n".join(f"+{line}" for line in text.splitlines())
+            return f"*** Add File: {path}\n{added}"
+        case {"type": "delete"} | {"delete": _}:
+            return f"*** Delete File: {path}"
+    return f"{path}: {readable(change)}"
+
+
+def _web_call(arguments: object) -> str:
+    if not isinstance(arguments, dict):
+        return web_title(arguments if isinstance(arguments, str) else "", {})
+    action = arguments.get("action", arguments)
+    query = arguments.get("query")
+    return web_title(str(query or ""), action if isinstance(action, dict) else {})
+
+
+def web_title(query: str, action: Fields) -> str:
+    """What was looked for in the web, by a search or by its action."""
+    match action:
+        case {"type": "openPage" | "open_page", "url": str(url)}:
+            return f"web: opened {url}"
+        case {"type": "findInPage" | "find_in_page", "pattern": pattern, "url": url}:
+            return f"web: looked for {pattern!r} in {url}"
+    queries = action.get("queries")
+    several = ", ".join(map(str, queries)) if isinstance(queries, list) else ""
+    return f"web search: {query or action.get('query') or several}"
+
+
+def command(line: str, given: Given, *, no_output: bool = False, status: str = "") -> Block:
+    """A command that was run."""
+    failed = given.failed or status in ("failed", "declined")
+    state = "no output" if no_output else ""
+    if status and status != "completed" and given.exit_code is None:
+        state = status
+    return block(
+        Role.TOOL,
+        line,
+        given.text,
+        Form.OUTPUT,
+        state=", ".join(filter(None, (state, _state(given)))),
+        failed=failed,
+        command=True,
+        pictures=given.pictures,
+    )
+
+
+def _state(given: Given) -> str:
+    parts = [] if given.exit_code is None else [f"exit {given.exit_code}"]
+    if given.seconds and given.seconds >= 0.001:
+        parts.append(took(given.seconds * 1000))
+    return ", ".join(parts)
+
+
+def took(duration_ms: float) -> str:
+    """A duration for people: ``12 ms``, ``3.4 s``, ``2 min 5 s``; empty for none."""
+    try:
+        seconds = duration_ms / 1000
+    except OverflowError:
+        return ""
+    if not math.isfinite(seconds):
+        return ""
+    if seconds < 1:
+        return f"{duration_ms:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60:,} min {int(seconds) % 60} s"
+
+
+def command_line(arguments: object) -> str | None:
+    """The command among the arguments of a shell's tool, as somebody would type it."""
+    if not isinstance(arguments, dict):
+        return None
+    names = (name for name in ("command", "cmd", "input") if name in arguments)
+    found = arguments.get(next(names, ""))
+    if isinstance(found, str):
+        return found
+    if isinstance(found, list) and all(isinstance(word, str) for word in found):
+        return typed(found)
+    return None
+
+
+def typed(words: list[str]) -> str:
+    """The words of a command, without the shell that it was given to."""
+    match words:
+        case [shell, "-lc" | "-c", line] if shell in _SHELL_NAMES:
+            return str(line)
+    return shell_line(words)
+
+
+_WRAPPED: Final = re.compile(r"(?:/bin/|/usr/bin/)?(?:bash|sh|zsh) -l?c (?P<line>.+)", re.DOTALL)
+
+
+def untyped(line: str) -> str:
+    """The same for a command that is one line already."""
+    import shlex
+
+    if _WRAPPED.fullmatch(line) is None:
+        return line
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return line
+    return words[2] if len(words) == 3 else line
+
+
+def given_to(call: Fields) -> Given:
+    """What a call was given, of which a shell's output tells more: as JSON, or in lines before
+    it."""
+    pictures: list[Picture] = []
+    output = call["output"]
+    if isinstance(output, str) and output.startswith(("{", "[{")):
+        output = _parsed(output)
+    match output:
+        case {"output": str(said), "metadata": dict(facts)}:
+            code, seconds = facts.get("exit_code"), facts.get("duration_seconds")
+            return Given(said, _code(code), _seconds(seconds))
+        case {"Ok": dict(result)}:
+            output = result
+        case {"Err": str(said)}:
+            return Given(said, refused=True)
+    shell = call["name"] in _SHELLS  # what a command prints may look like anything
+    match output:
+        case [{}, *_] if not shell and all(_is_part(part) for part in output):
+            return Given(content_text(output, pictures), pictures=tuple(pictures))
+        case {"content": str() | list() as content, **more} if not (
+            shell or more.keys() - _OF_RESULTS
+        ):
+            said = content_text(content, pictures)
+            if not said and more.get("structuredContent") is not None:
+                said = readable(more["structuredContent"])
+            refused = more.get("success") is False or more.get("isError") is True
+            return Given(said, pictures=tuple(pictures), refused=refused)
+    text = content_text(call["output"], pictures)
+    head = _OUTPUT.search(text, 0, _HEAD_CHARACTERS)
+    if head:
+        code, seconds = (found.search(text, 0, head.end()) for found in (_EXIT, _TOOK))
+        if code or seconds:
+            return Given(
+                text[head.end() :],
+                int(code[1]) if code else None,
+                _number(seconds[1]) if seconds else None,
+                tuple(pictures),
+            )
+    return Given(text, pictures=tuple(pictures))
+
+
+def _is_part(value: object) -> bool:
+    """Whether a value is a part of what a tool of an MCP server gives."""
+    match value:
+        case {"type": "text", "text": str()} | {"type": "image", "data": str()}:
+            return True
+    return False
+
+
+_OF_RESULTS: Final = frozenset({"structuredContent", "isError", "_meta", "success"})
+
+
+def _code(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _seconds(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def content_text(value: object, pictures: list[Picture]) -> str:
+    """What a tool gave, a text or a list of parts, as text; its images go to ``pictures``."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return readable(value)
+    texts = []
+    for part in value:
+        match part:
+            case {"text": str(text)}:
+                texts.append(text)
+            case {"type": "image", "data": str(data), **more}:
+                pictures.append(
+                    picture(f"data:{more.get('mimeType') or 'image/png'};base64,{data}")
+                )
+            case {"image_url": str(url)} | {"imageUrl": str(url)}:
+                pictures.append(picture(url))
+            case _:
+                texts.append(readable(part))
+    return "\n".join(texts)
+
+
+_IMAGE_URL: Final = re.compile(
+    r"data:image/(png|jpeg|jpg|gif|webp);base64,(?P<data>[A-Za-z0-9+/]+={0,2})"
+)
+
+
+def picture(url: str) -> Picture:
+    """An image by its URL. Only one that is in the thread is shown: nothing is ever loaded."""
+    found = _IMAGE_URL.fullmatch(url)
+    if found:
+        kind, size = found[1], len(found["data"]) * 3 // 4
+        return Picture(url, f"image/{kind}, {size:,} bytes")
+    if url.startswith("data:"):
+        return Picture("", f"{url[:40].partition(';')[0]} that is not shown")
+    return Picture("", url[:200])
+
+
+def plan_text(arguments: Fields) -> str:
+    """A plan as a list."""
+    explanation, steps = arguments.get("explanation"), arguments.get("plan")
+    lines = [explanation] if isinstance(explanation, str) and explanation else []
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, dict):
+            mark = _MARKS.get(str(step.get("status")), "[ ]")
+            lines.append(f"{mark} {step.get('step')}")
+    return "\n".join(lines)
+
+
+def shown_arguments(arguments: object) -> str:
+    """The arguments of a call behind its name."""
+    if arguments in (None, "", {}):
+        return ""
+    text = arguments if isinstance(arguments, str) else readable(arguments)
+    return f" {text[:_HEAD_CHARACTERS]}{'…' if len(text) > _HEAD_CHARACTERS else ''}"
+
+
+def _parsed(text: object) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def readable(value: object) -> str:
+    """Any value of a rollout as text."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "(nested too deeply to be shown)"

@@ -1,0 +1,1 @@
+"""Opening an index for a command, batches and logs."""

@@ -1,0 +1,201 @@
+"""The log of commands that run for long: on stderr, as words or as JSON, and in a file."""
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import typer
+
+from cli.terminal import output
+from state.errors import FileUnusable
+
+MOST_BYTES: Final = 10 * 2**20
+"""Of one file; then it is renamed, and a new one begun."""
+KEPT_FILES: Final = 4
+"""Renamed files beside it, the newest first: ``FILE.1`` to ``FILE.4``."""
+MOST_WAITING: Final = 10_000
+"""Records of a server that nobody has read yet; more are left out."""
+_MOMENT_S: Final = 0.2
+_OURS: Final = "threadkeep"
+_LEVELS: Final = {
+    "off": logging.CRITICAL + 10,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+_NAMES: Final = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
+
+
+def begin(levels: str | None, file: Path | None, *, waits: bool = True) -> None:
+    """Have all that is logged from now on go to stderr, and to ``file`` as well: by ``levels``
+    (see :func:`levels_of`), or else by those in ``RUST_LOG``. ``waits``: for a reader of stderr
+    that is not ready.
+
+    Raises:
+        FileUnusable: the file cannot be written.
+        typer.BadParameter: the levels are none.
+    """
+    as_json = os.environ.get("LOG_FORMAT") == "json"
+    wanted = {_OURS: logging.INFO if as_json or file else logging.WARNING} | _wanted(levels)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr) if waits else _Aside()]
+    handlers[0].setFormatter(_JsonLines() if as_json else logging.Formatter(_WORDS))
+    if file is not None:
+        handlers.append(_opened(file))
+        handlers[1].setFormatter(_JsonLines() if as_json else _Dated(f"%(asctime)s {_WORDS}"))
+    logging.raiseExceptions = False  # a log that cannot be written ends nothing
+    logging.captureWarnings(True)
+    logging.basicConfig(handlers=handlers, level=wanted.pop("", logging.WARNING), force=True)
+    for target, level in wanted.items():
+        logging.getLogger(target).setLevel(level)
+    if as_json:  # nothing else gets between the objects
+        output.say_elsewhere(_say)
+        sys.excepthook = _note_uncaught
+
+
+def levels_of(text: str) -> dict[str, int]:
+    """The level of each target in directives such as ``info,threadkeep.server=debug``; of all
+    others under the empty name. A target without a level logs everything.
+
+    Raises:
+        ValueError: a level is not known.
+    """
+    found: dict[str, int] = {}
+    for directive in filter(None, map(str.strip, text.split(","))):
+        target, given, level = directive.rpartition("=")
+        if not given:
+            target, level = ("", level) if level.lower() in _LEVELS else (level, "trace")
+        if level.strip().lower() not in _LEVELS:
+            raise ValueError(directive)
+        found[target.partition("[")[0].strip().replace("::", ".")] = _LEVELS[level.strip().lower()]
+    return found
+
+
+def _wanted(levels: str | None) -> dict[str, int]:
+    """The levels that are asked for. A level for all is one for us, too."""
+    text = levels or os.environ.get("RUST_LOG", "")
+    try:
+        found = levels_of(text)
+    except ValueError as error:
+        if not levels:
+            return {}  # the variable is for other programs, too
+        known = ", ".join(_LEVELS)
+        text = f"{error} has none of the levels {known}"
+        raise typer.BadParameter(text, param_hint="--log-level, THREADKEEP_LOG") from None
+    return ({_OURS: found[""]} if "" in found else {}) | found
+
+
+_WORDS: Final = "%(levelname)s %(name)s: %(message)s"
+
+
+def _time_of(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Dated(logging.Formatter):
+    """Words with the time before them."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return _time_of(record)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"message": record.getMessage(), **getattr(record, "fields", {})}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(
+            {
+                "timestamp": _time_of(record),
+                "level": _NAMES.get(record.levelno, record.levelname),
+                "target": record.name,
+                "fields": fields,
+            },
+            default=str,
+        )
+
+
+class _Aside(logging.Handler):
+    """Has another thread write to stderr: it may wait for ever where nobody reads that, as of a
+    server that an editor started. Of the records that are too many then the newest are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: deque[bytes] = deque()
+        self._some = threading.Condition()
+        self._left_out = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._some:
+            if len(self._waiting) < MOST_WAITING:
+                self._waiting.append(self._line(record))
+                self._some.notify_all()
+            else:
+                self._left_out += 1
+
+    def flush(self) -> None:
+        """Wait a moment for all to be read."""
+        with self._some:
+            self._some.wait_for(lambda: not self._waiting, _MOMENT_S)
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+    def _write(self) -> None:
+        while True:
+            with self._some:
+                self._some.wait_for(lambda: self._waiting)
+                rest = self._waiting[0]
+            with suppress(OSError):  # a log that cannot be written ends nothing
+                while rest:  # not by sys.stderr: no lock is held that the end would wait for
+                    rest = rest[os.write(2, rest) :]
+            with self._some:
+                self._waiting.popleft()
+                if self._left_out and not self._waiting:
+                    text = "%d records were left out here: nobody read the log"
+                    lost = (self._left_out,)
+                    told = logging.LogRecord(_OURS, logging.WARNING, __file__, 0, text, lost, None)
+                    self._waiting.append(self._line(told))
+                    self._left_out = 0
+                self._some.notify_all()
+
+
+class _LogFile(RotatingFileHandler):
+    """A bounded file, which its owner alone can read: paths of threads are private."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        return open(os.open(self.baseFilename, flags, 0o600), "a", encoding="utf-8")
+
+
+def _opened(file: Path) -> logging.Handler:
+    try:
+        return _LogFile(file, "a", MOST_BYTES, KEPT_FILES)
+    except OSError as error:
+        raise FileUnusable(file, error.strerror or str(error)) from error
+
+
+def _say(text: str, level: str) -> None:
+    logging.getLogger(_OURS).log(_LEVELS[level], "%s", text)
+
+
+def _note_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    logging.getLogger(_OURS).critical("%s", error, exc_info=(kind, error, trace))

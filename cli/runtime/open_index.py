@@ -1,0 +1,131 @@
+"""Run asynchronous work from a command, on an index in whatever state it is."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from cli.arguments.places import Places
+from cli.remote.context import SERVING
+from cli.terminal import output
+from rollout.files.scan import check_home
+from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
+from state.repair.recovery import copy_index, recover
+from state.thread_index import ThreadIndex, open_index
+
+Result = TypeVar("Result")
+Work = Callable[[ThreadIndex], Awaitable[Result]]
+
+
+def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
+    """What ``work`` gives for the index at ``places``, which is made when need be.
+
+    With ``recovering`` a damaged index is put aside first and a new one begun.
+
+    Raises:
+        HomeNotFound: there is no home.
+    """
+    serve = SERVING.get()
+    if serve is not None:
+        result: Result = serve(work)
+        return result
+    check_home(places.home)  # before an index is made for nothing
+    return asyncio.run(_opened(places, work, recovering))
+
+
+def read_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
+    """As :func:`with_index`, for work that only has something to tell: where the index cannot
+    be written, it is done on a copy that is thrown away."""
+    try:
+        return with_index(places, work, recovering=recovering)
+    except IndexNotWritable as problem:
+        with throw_away_copy(places, problem) as copy:
+            return asyncio.run(_opened(copy, work, recovering))
+
+
+@contextmanager
+def throw_away_copy(places: Places, problem: IndexNotWritable) -> Iterator[Places]:
+    """Say that the index cannot be written, and give the places with a copy of it."""
+    output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
+    with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
+        yield Places(places.home, copy_index(places.index, Path(folder)))
+
+
+def put_aside(places: Places, damage: IndexDamaged) -> None:
+    """Put a damaged index aside, and say so.
+
+    Raises:
+        IndexDamaged: ``damage`` again, if the file may be no index of ours.
+    """
+    asyncio.run(_put_aside(places, damage))
+
+
+async def caught_up(index: ThreadIndex) -> str:
+    """Catch up with the files, with a progress bar: why what is shown may not be whole, if so."""
+    if SERVING.get() is not None:
+        return ""  # somebody watches them
+    try:
+        with output.progress("indexing") as report:
+            if await index.catch_up(report) is not None:
+                return ""
+    except IndexBusy as busy:
+        index.database.wait_no_more()
+        return f"Not caught up with the files: {busy}."
+    job = await index.backfill_status()
+    return (
+        f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
+        f" by {job.owner}; this list may not be whole yet."
+    )
+
+
+async def caught_up_said(index: ThreadIndex, *, afresh: bool = False) -> str:
+    """Have the full-text search catch up, or begin ``afresh``, with a progress bar: why not all may
+    be found, if so."""
+    if SERVING.get() is not None:
+        return ""  # somebody does so
+    from state.fulltext.indexer import caught_up_said as caught_up
+    from state.fulltext.indexer import said_status
+
+    try:
+        with output.progress("indexing what was said", "threads") as report:
+            if await caught_up(index, report, afresh=afresh):
+                return ""
+    except IndexBusy as busy:
+        index.database.wait_no_more()
+        return f"Not all may be found: {busy}."
+    status = await said_status(index)
+    return (
+        f"Another process is indexing what was said: {status.pending:,} threads are left,"
+        " and not all may be found yet."
+    )
+
+
+async def catch_up(index: ThreadIndex) -> None:
+    """Catch up with the files, and say so if what follows may not be whole."""
+    note = await caught_up(index)
+    if note:
+        output.say(note)
+
+
+async def _opened(places: Places, work: Work[Result], recovering: bool) -> Result:
+    async def attempt() -> Result:
+        async with open_index(places.home, places.index) as index:
+            for problem in index.unfinished:
+                output.say(f"A move of files that was cut off cannot be finished yet: {problem}.")
+            return await work(index)
+
+    try:
+        return await attempt()
+    except IndexDamaged as damage:
+        if not recovering:
+            raise
+        await _put_aside(places, damage)
+    return await attempt()
+
+
+async def _put_aside(places: Places, damage: IndexDamaged) -> None:
+    aside = await recover(places.index, damage)
+    if aside:
+        output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")

@@ -1,0 +1,1 @@
+"""The service, its supervisor and its clients."""

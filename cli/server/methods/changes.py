@@ -1,0 +1,55 @@
+"""``threadkeep/changes``: what becomes of threads, asked for or told."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from cli.server.methods.context import Call
+from cli.server.protocol import params as p
+from cli.server.protocol.messages import invalid_request
+from state.watch.changes import News, change_json
+
+_MOST: Final = 1_000
+_LONGEST_WAIT_MS: Final = 60_000
+
+
+class Changes(p.Params):
+    """``threadkeep/changes``."""
+
+    subscribe: bool | None = None
+    wait_ms: p.U32 = 0
+    limit: p.U32 = _MOST
+
+
+async def changes(call: Call, params: Changes) -> dict[str, Any]:
+    """What has become of threads since this client asked last; nothing, the first time.
+
+    ``waitMs`` waits for the first change. ``subscribe`` has every change told from now on, as
+    ``threadkeep/changed``, or no more. Changes of one thread that are not taken become one.
+    """
+    await call.store()
+    session = call.session
+    keeper = await session.service.keeper()
+    if session.news is None:
+        session.news = keeper.sightings.changes()
+    if params.subscribe is not None:
+        if params.subscribe and session.telling is None:
+            session.telling = asyncio.create_task(_tell(call, session.news))
+        elif not params.subscribe and session.telling is not None:
+            session.telling.cancel()
+            session.telling = None
+        return {"subscribed": params.subscribe}
+    if session.telling is not None:
+        raise invalid_request("changes are told to this client: it has subscribed to them")
+    found = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(params.wait_ms, _LONGEST_WAIT_MS) / 1000):
+            found.append(change_json(await anext(session.news)))
+    while len(found) < max(min(params.limit, _MOST), 1) and (change := session.news.next()):
+        found.append(change_json(change))
+    return {"data": found, "complete": keeper.complete}
+
+
+async def _tell(call: Call, news: News) -> None:
+    async for change in news:
+        await call.session.send("threadkeep/changed", change_json(change))

@@ -1,0 +1,96 @@
+"""Commands that only read, run for who has no time to load the program: see
+:mod:`cli.remote.client`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any
+
+from cli.remote.client import PATIENCE_S, identity, is_served
+from cli.remote.context import SERVING
+from cli.server.methods.context import Call
+from cli.server.protocol import params as p
+from cli.server.protocol.messages import OVERLOADED, Fault, invalid_request
+from cli.terminal import output
+from rollout.files.cancellation import check_wanted
+from state.thread_index import ThreadIndex
+
+
+class Command(p.Params):
+    """``threadkeep/command``."""
+
+    program: list[int]
+    args: list[str]
+    terminal: bool
+    columns: p.U32
+    environment: dict[str, str]
+
+
+async def command(call: Call, params: Command) -> dict[str, Any]:
+    """Run a command on the index that is open here. It ends when its client is gone, and when no
+    client would wait for it any more.
+
+    Raises:
+        Fault: it is better run by itself, whatever the reason: it would tell that properly.
+    """
+    if not is_served(params.args):
+        raise invalid_request("this command is not run by a server", "not_served")
+    if params.program != identity():
+        raise invalid_request("the server is another program", "not_served")
+    store = await call.store()
+    service = call.session.service
+    keeper = await service.keeper()
+    if not keeper.complete:
+        raise Fault(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)
+    running = _Running(store.index)
+    screen = output.Screen(params.terminal, params.columns, params.environment)
+
+    def run() -> int:
+        SERVING.set(running.serve)  # in the context of this thread's work only
+        output.elsewhere.set(screen)
+        return service.program(params.args)
+
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            status = await service.commands.run(run, stopped=running.stop)
+    except (Exception, SystemExit) as error:
+        raise invalid_request(f"it is better run by itself: {error!r}", "not_served") from error
+    return {
+        "status": status,
+        "out": screen.out.decode("utf-8", "replace"),
+        "said": screen.said,
+    }
+
+
+class _Running:
+    """What a command does on the index, in the event loop, while its thread waits for it."""
+
+    def __init__(self, index: ThreadIndex) -> None:
+        self._index = index
+        self._loop = asyncio.get_running_loop()
+        self._works: set[Future[Any]] = set()
+
+    def serve(self, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:
+        """What work on the index gives. Called in the command's thread.
+
+        Raises:
+            NotWanted: nobody waits for the command any more.
+        """
+
+        async def done() -> Any:
+            return await work(self._index)
+
+        future = asyncio.run_coroutine_threadsafe(done(), self._loop)
+        self._works.add(future)
+        try:
+            check_wanted()
+            return future.result()
+        except BaseException:
+            future.cancel()
+            check_wanted()
+            raise
+
+    def stop(self) -> None:
+        """Have it all end. Called in the event loop."""
+        for future in list(self._works):
+            future.cancel()

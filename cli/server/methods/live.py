@@ -1,0 +1,303 @@
+"""Methods that make threads live, and what can be done with live ones only."""
+
+import errno
+import json
+import os
+import stat
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from cli import __version__
+from cli.errors import outcome
+from cli.server.methods.context import Call
+from cli.server.methods.response_items import response_lines
+from cli.server.methods.turns import no_turns_yet, resumed_turns, with_all_turns
+from cli.server.protocol import params as p
+from cli.server.protocol.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_request
+from rollout.errors import TurnNotFound
+from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
+from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.writing.new_thread import NewThread, new_id
+from state.db.location import absolute_folder
+from state.errors import ThreadNotFound
+from state.query.rows import COLUMNS, Row
+from state.query.thread_json import thread_json
+from state.sync.home_config import default_provider
+from state.thread_store import ThreadStore
+
+
+def _hold(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
+    """Have a thread live that has no file, and tell of it."""
+    call.session.service.drafts[draft["id"]] = draft
+    call.session.service.held(draft["id"], call.session.tell)
+    call.tell_all("thread/started", thread=draft)
+    return draft
+
+
+def _draft(new: NewThread, store: ThreadStore, *, ephemeral: bool) -> dict[str, Any]:
+    """A thread that has no file yet, and so no row, as clients see it."""
+    now_ms = time.time_ns() // 1_000_000
+    row: Row = dict.fromkeys(COLUMNS.split(", "))
+    row |= {name: now_ms for name in row if name.endswith("_at_ms")}
+    row |= {
+        "id": new.id,
+        "history_mode": new.history_mode,
+        "model_provider": new.model_provider,
+        "rollout_path": "",
+        "cwd": new.cwd,
+        "cli_version": new.cli_version,
+        "originator": new.originator,
+        "source": new.source,
+        "thread_source": new.thread_source,
+        "fallback_preview": "",
+    }
+    path = None if ephemeral else str(store.path_of(new.id))
+    facts = {"status": {"type": "idle"}, "ephemeral": ephemeral, "path": path}
+    return {**thread_json(row, store.home), **facts}
+
+
+async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
+    store = await call.store()
+    client = call.session.client
+    folder = absolute_folder(params.cwd or ".")
+    instructions = params.base_instructions
+    try:
+        new = NewThread(
+            cwd=folder,
+            originator=client.client_info.name if client else "threadkeep",
+            cli_version=__version__,
+            model_provider=params.model_provider or default_provider(store.home),
+            history_mode=params.history_mode or PAGINATED,
+            thread_source=params.thread_source,
+            base_instructions=None if instructions is None else {"text": instructions},
+            dynamic_tools=params.dynamic_tools,
+        )
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise invalid_request(f"Invalid request: {why}", "invalid_params") from error
+    if not params.ephemeral:
+        await store.create_thread(new)
+    # No file is made before something is said in it, so no row either.
+    return _begun(_hold(call, _draft(new, store, ephemeral=bool(params.ephemeral))), params)
+
+
+async def _meant(call: Call, store: ThreadStore, params: p.ThreadResume | p.ThreadFork) -> str:
+    """The thread that is to be resumed or forked: that of ``path``, if one is given."""
+    thread_id = call.id(params.thread_id)
+    if not params.path:
+        return thread_id
+    asked = store.home / params.path
+    if thread_id in store.live:
+        if asked != store.path_of(thread_id):
+            stale = f"requested `{asked}`, active `{store.path_of(thread_id)}`"
+            text = f"cannot resume running thread {thread_id} with stale path: {stale}"
+            raise invalid_request(text)
+        return thread_id
+    name = parse_name(asked.name)
+    found = name.thread_id if name else None
+    why = _no_file(asked)
+    if not why:
+        why = "it is not the file of a thread in this home"
+        if found and (await store.read_thread(found))["rollout_path"] in _stored(asked, store.home):
+            return found
+    raise invalid_request(f"failed to resolve rollout path `{asked}`: {why}")
+
+
+def _no_file(asked: Path) -> str:
+    """Why a path that a client named leads to no file, plain or compressed; empty if it does."""
+    try:
+        return "path is a directory" if stat.S_ISDIR(os.stat(asked).st_mode) else ""
+    except ValueError as error:  # a NUL in it
+        return str(error)
+    except OSError as error:
+        if os.path.exists(f"{asked}{COMPRESSED_SUFFIX}"):
+            return ""
+        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return "file does not exist" if missing else (error.strerror or str(error))
+
+
+def _stored(path: Path, home: Path) -> tuple[str, ...]:
+    """How the index may have the path that an answer had."""
+    if not path.is_relative_to(home):
+        return ()
+    inside = path.relative_to(home).as_posix()
+    return inside, inside + COMPRESSED_SUFFIX
+
+
+async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
+    if params.history is not None:
+        text = "thread/resume with a history is not supported"
+        raise Fault(UNSUPPORTED, text, "unsupported_method")
+    store = await call.store()
+    thread_id = await _meant(call, store, params)
+    if call.is_legacy_draft(thread_id) or call.passing(thread_id):
+        raise ThreadNotFound(thread_id)
+    if call.draft(thread_id) and not params.exclude_turns:
+        raise no_turns_yet()
+    async with call.session.service.turn_of(thread_id):
+        if thread_id not in store.live:
+            (await store.resume_thread(thread_id)).close()
+            status = {"type": "idle"}
+            service = call.session.service
+            service.tell_all("thread/status/changed", threadId=thread_id, status=status)
+        call.session.service.held(thread_id, call.session.tell)
+    thread = await call.thread(store, thread_id)
+    turns = await resumed_turns(call, thread, params)
+    if not params.exclude_turns:
+        thread = await with_all_turns(call, thread)
+    return {**_begun(thread, params, await _approval(call, store, thread_id)), **turns}
+
+
+async def _approval(call: Call, store: ThreadStore, thread_id: str) -> Any:
+    """When the latest turn asked for approval: a word, or an object of them."""
+    if call.draft(thread_id):
+        return None
+    policy = (await store.index.details(thread_id))["approval_mode"]
+    return json.loads(policy) if policy.startswith("{") else policy
+
+
+async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
+    if params.last_turn_id is not None and params.before_turn_id is not None:
+        raise invalid_request("`beforeTurnId` cannot be combined with `lastTurnId`")
+    store = await call.store()
+    source = await _meant(call, store, params)
+    if call.is_legacy_draft(source):
+        raise ThreadNotFound(source)
+    whole = params.ephemeral and not params.exclude_turns
+    if whole and (await call.thread(store, source))["historyMode"] != LEGACY:
+        text = "ephemeral paginated thread/fork requires `excludeTurns: true`"
+        raise invalid_request(text)
+    async with call.session.service.turn_of(source):
+        try:
+            fork = await store.fork_thread(
+                source,
+                last_turn=params.last_turn_id,
+                before_turn=params.before_turn_id,
+                source="vscode",
+                cwd=absolute_folder(params.cwd) if params.cwd else None,
+                thread_source=params.thread_source,
+                dry_run=params.ephemeral,
+            )
+        except TurnNotFound as error:
+            if (await store.read_thread(source))["history_mode"] != LEGACY:
+                raise
+            field = "lastTurnId" if params.last_turn_id is not None else "beforeTurnId"
+            text = f"{field} '{error.turn_id}' was not found in the source thread"
+            raise invalid_request(text, outcome(error).kind) from error
+    approval = await _approval(call, store, source)
+    if params.ephemeral:
+        shown = await call.thread(store, source)
+        copy = _hold(call, _ephemeral_fork(shown, params))
+        if not params.exclude_turns:
+            turns = (await with_all_turns(call, shown))["turns"]
+            copy = {**copy, "turns": _cut(turns, params)}
+        return _begun(copy, params, approval)
+    async with call.session.service.turn_of(fork):
+        (await store.resume_thread(fork)).close()
+        call.session.service.held(fork, call.session.tell)
+    thread = await call.thread(store, fork)
+    call.tell_all("thread/started", thread=thread)
+    if not params.exclude_turns:
+        thread = await with_all_turns(call, thread)
+    return _begun(thread, params, approval)
+
+
+def _cut(turns: list[dict[str, Any]], params: p.ThreadFork) -> list[dict[str, Any]]:
+    """The turns that a fork has."""
+    ids = [turn["id"] for turn in turns]
+    if params.before_turn_id is not None:
+        return turns[: ids.index(params.before_turn_id)]
+    if params.last_turn_id is not None:
+        return turns[: ids.index(params.last_turn_id) + 1]
+    return turns
+
+
+def _ephemeral_fork(source: dict[str, Any], params: p.ThreadFork) -> dict[str, Any]:
+    """A thread that begins as another one did, and has no file."""
+    fork_id = new_id()
+    now = int(time.time())
+    return {
+        **source,
+        "id": fork_id,
+        "sessionId": fork_id,
+        "forkedFromId": source["id"],
+        "parentThreadId": None,
+        "attachedToThreadId": None,
+        "agentNickname": None,
+        "agentRole": None,
+        "ephemeral": True,
+        "createdAt": now,
+        "updatedAt": now,
+        "recencyAt": now,
+        "status": {"type": "idle"},
+        "path": None,
+        "cwd": absolute_folder(params.cwd) if params.cwd else source["cwd"],
+        "source": "vscode",
+        "threadSource": params.thread_source,
+        "gitInfo": None,
+        "name": None,
+    }
+
+
+async def thread_unsubscribe(call: Call, params: p.Unsubscribe) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    if thread_id not in call.loaded(store):
+        return {"status": "notLoaded"}
+    let_go = call.session.service.let_go(thread_id, call.session.tell)
+    return {"status": "unsubscribed" if let_go else "notSubscribed"}
+
+
+async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    async with call.session.service.turn_of(thread_id):
+        if thread_id not in call.loaded(store):
+            text = f"thread not found: {thread_id}"
+            how = "only a live thread takes items: thread/resume makes it live"
+            raise Fault(INVALID_REQUEST, text, "thread_not_found", hint=how)
+        items = response_lines(params.items)
+        if call.passing(thread_id):
+            return {}  # nothing that is served could show them
+        await store.append_items(thread_id, items)
+        await store.persist_thread(thread_id)
+        await store.flush_thread(thread_id)
+    return {}
+
+
+def _begun(thread: dict[str, Any], params: p.Settings, approval: Any = None) -> dict[str, Any]:
+    """The answer to what makes a thread live. What is said of a model is given back as it came:
+    nothing here runs one. ``approval`` is when the thread has last asked for it."""
+    folder = params.cwd or thread["cwd"]
+    return {
+        "thread": thread,
+        "model": params.model or thread["model"] or "",
+        "modelProvider": params.model_provider or thread["modelProvider"],
+        "serviceTier": params.service_tier,
+        "cwd": folder,
+        "runtimeWorkspaceRoots": [folder],
+        "instructionSources": [],
+        "approvalPolicy": params.approval_policy or approval or "on-request",
+        "approvalsReviewer": params.approvals_reviewer or "user",
+        "sandbox": _SANDBOXES[params.sandbox or "read-only"],
+        "activePermissionProfile": None,
+        "reasoningEffort": thread["reasoningEffort"],
+        "multiAgentMode": "explicitRequestOnly",
+        "disabledPluginIds": [],
+    }
+
+
+_SANDBOXES: Final[dict[str, dict[str, Any]]] = {
+    "read-only": {"type": "readOnly", "networkAccess": False},
+    "workspace-write": {
+        "type": "workspaceWrite",
+        "writableRoots": [],
+        "networkAccess": False,
+        "excludeTmpdirEnvVar": False,
+        "excludeSlashTmp": False,
+    },
+    "danger-full-access": {"type": "dangerFullAccess"},
+}

@@ -1,0 +1,272 @@
+"""Methods that look for what was said: ``thread/search`` and its stream, how to cancel them, and
+``thread/searchOccurrences``."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+from cli.server.methods.context import Call
+from cli.server.protocol import params as p
+from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from rollout.errors import HistoryUnknown
+from rollout.items.thread_item import UNKNOWN
+from rollout.schema.modes import PAGINATED
+from rollout.search.messages import history_messages, said_in
+from rollout.search.normalize import plain
+from rollout.search.snippet import cut, snippet
+from rollout.search.terms import Matcher, Term
+from state.errors import InvalidCursor, ThreadNotFound
+from state.fulltext.search import Search
+from state.fulltext.service import search
+from state.query.model import Query
+from state.turns.answers import Told
+from state.turns.pages import TooShort
+
+_OCCURRENCES = 50
+_MOST_OCCURRENCES = 1000
+_LONGEST_TERM: Final = 65_536
+_GROWTH: Final = 4
+"""A piece of a streamed page has so many times as many threads as the one before it."""
+
+
+class ThreadSearch(p.Params):
+    """``thread/search``."""
+
+    search_term: str
+    cursor: str | None = None
+    limit: p.U32 | None = None
+    sort_key: Literal["created_at", "updated_at", "recency_at"] | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    source_kinds: list[p.SourceKind] | None = None
+    archived: bool | None = None
+    include_attached_threads: bool = False
+    current_account_only: bool = False
+
+
+class SearchCancel(p.Params):
+    """``thread/search/cancel``, ``thread/search/stream/cancel``."""
+
+    request_id: int | str
+
+
+class SearchOccurrences(p.OneThread):
+    """``thread/searchOccurrences``."""
+
+    search_term: str
+    cursor: str | None = None
+    limit: p.U32 | None = None
+
+
+def _term(call: Call, text: str) -> Term:
+    term = Term.of(text)
+    if term is None:
+        method = call.method.removesuffix("/stream")
+        raise invalid_request(f"{method} requires a non-empty searchTerm")
+    return term
+
+
+def _wanted(call: Call, params: ThreadSearch) -> Search:
+    term = _term(call, params.search_term)
+    among = Query(
+        sort_key=params.sort_key or "created_at",
+        descending=params.sort_direction != "asc",
+        limit=25 if params.limit is None else params.limit,
+        cursor=params.cursor,
+        archived=bool(params.archived),
+        source_kinds=tuple(params.source_kinds or ()),
+        attached=params.include_attached_threads,
+    )
+    wanted = Search((term,), among)
+    wanted.place()
+    return wanted
+
+
+async def thread_search(call: Call, params: ThreadSearch) -> dict[str, Any]:
+    wanted = _wanted(call, params)
+    return await _cancellable(call, _searched(call, wanted))
+
+
+async def thread_search_stream(call: Call, params: ThreadSearch) -> dict[str, Any]:
+    """As ``thread/search``, and what is found before the answer is told as it is found."""
+    if len(params.search_term.encode("utf-8", "replace")) > _LONGEST_TERM:
+        text = f"{call.method} searchTerm exceeds {_LONGEST_TERM} UTF-8 bytes"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    try:
+        wanted = _wanted(call, params)
+    except InvalidCursor as error:
+        raise Fault(INVALID_PARAMS, f"invalid cursor: {error.cursor}", "invalid_cursor") from None
+
+    def partial(data: list[dict[str, Any]]) -> None:
+        told = {"requestId": call.request_id, "data": data}
+        call.session.tell("thread/search/partial", told)
+
+    return await _cancellable(call, _streamed(call, wanted, partial))
+
+
+async def _streamed(
+    call: Call, wanted: Search, partial: Callable[[list[dict[str, Any]]], None]
+) -> dict[str, Any]:
+    """The page in pieces, of which the first are small, so that something is there soon."""
+    left, piece, cursor = wanted.among.limit, 1, wanted.among.cursor
+    whole: dict[str, Any] = {}
+    while left and (not whole or cursor is not None):
+        among = replace(wanted.among, limit=min(piece, left), cursor=cursor)
+        found = await _searched(call, replace(wanted, among=among))
+        left, piece = left - len(found["data"]), piece * _GROWTH
+        cursor = found["nextCursor"]
+        if not whole:
+            whole = found
+        else:
+            whole["data"] += found["data"]
+            whole["complete"] = whole["complete"] and found["complete"]
+        whole["nextCursor"] = cursor
+        if left and cursor is not None:
+            partial(found["data"])
+    return whole
+
+
+async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
+    store = await call.store()
+    keeper = await call.session.service.keeper()
+    found = await search(store.index, wanted)
+    matcher = Matcher(wanted.terms)
+    data = []
+    for hit in found.hits:
+        text = hit.messages[0].text if hit.messages else hit.head[0]
+        thread = call.shown(store, hit.row)
+        data.append({"thread": thread, "snippet": snippet(text, matcher).text})
+    return {
+        "data": data,
+        "nextCursor": found.next_cursor,
+        "backwardsCursor": found.backwards_cursor,
+        "complete": keeper.complete and not found.pending,
+    }
+
+
+async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """The result of a search, unless its client cancels it."""
+    searches, key = call.session.searches, (call.method, call.request_id)
+    task = searches[key] = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    finally:  # whoever waits for it may be cancelled, too: then what it has open is closed first
+        if searches.get(key) is task:
+            del searches[key]
+        task.cancel()
+        await asyncio.wait([task])
+    if task.cancelled():
+        raise invalid_request("thread search cancelled", "cancelled")
+    return task.result()
+
+
+async def cancel_search(call: Call, params: SearchCancel) -> dict[str, Any]:
+    """End a search of this client; one that is unknown, or has ended, is none to be ended."""
+    task = call.session.searches.get((call.method.removesuffix("/cancel"), params.request_id))
+    if task is not None:
+        task.cancel()
+    return {}
+
+
+async def search_occurrences(call: Call, params: SearchOccurrences) -> dict[str, Any]:
+    thread_id = call.id(params.thread_id)
+    term = _term(call, params.search_term)
+    start = _start(params, thread_id)
+    store = await call.store()
+    unsupported = Fault(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
+    try:
+        row = await store.read_thread(thread_id)
+    except ThreadNotFound:
+        raise unsupported from None  # as Codex says it
+    if row["history_mode"] != PAGINATED:
+        raise unsupported
+    limit = _OCCURRENCES if params.limit is None else params.limit
+    limit = min(max(limit, 1), _MOST_OCCURRENCES)
+    look = _Occurrences(thread_id, term, start, limit)
+    try:
+        data, following = await store.with_turns(thread_id, look.within)
+    except HistoryUnknown:
+        return {"data": [], "nextCursor": None}
+    cursor = None
+    if following is not None:
+        fields = {"threadId": thread_id, "searchTerm": params.search_term}
+        places = {"nextRolloutOrdinal": following[0], "nextOccurrenceIndex": following[1]}
+        cursor = _compact(fields | places)
+    return {"data": data, "nextCursor": cursor}
+
+
+def _compact(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _start(params: SearchOccurrences, thread_id: str) -> tuple[int, int]:
+    """The message and occurrence that the cursor goes on with."""
+    if params.cursor is None:
+        return -1, 0
+    try:
+        fields = json.loads(params.cursor)
+    except (ValueError, RecursionError):
+        fields = None
+    match fields:
+        case {
+            "threadId": str(given),
+            "searchTerm": params.search_term,
+            "nextRolloutOrdinal": int(ordinal),
+            "nextOccurrenceIndex": int(index),
+        } if given == thread_id:
+            return ordinal, index
+    raise invalid_request(f"invalid cursor: {params.cursor}", "invalid_cursor")
+
+
+class _Occurrences:
+    """A page of occurrences in one thread."""
+
+    def __init__(self, thread_id: str, term: Term, start: tuple[int, int], limit: int) -> None:
+        self._thread_id = thread_id
+        self._matcher = Matcher([term])
+        self._start = start
+        self._limit = limit
+
+    def within(self, told: Told) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+        """The occurrences, and where the next page begins."""
+        if told.folded.partial:
+            raise TooShort  # they are given from the thread's beginning
+        found: list[dict[str, Any]] = []
+        history = told.folded.history
+        first, skipped = self._start
+        for turn, anchor, item in history_messages(history):
+            if anchor.ordinal < first or anchor.kind == UNKNOWN:
+                continue  # of which no other answer tells
+            flat = " ".join(plain(said_in(item)).split())
+            for index, span in enumerate(self._matcher.spans(flat)):
+                if anchor.ordinal == first and index < skipped:
+                    continue
+                if len(found) == self._limit:
+                    return found, (anchor.ordinal, index)
+                shown = cut(flat, span, [span])
+                start, end = shown.spans[0]
+                turn_cursor = {
+                    "requestedThreadId": self._thread_id,
+                    "rolloutOrdinal": turn.start.ordinal,
+                    "includeAnchor": True,
+                    "scope": {"kind": "turns"},
+                }
+                found.append(
+                    {
+                        "turnId": turn.id,
+                        "itemId": item["id"],
+                        "snippet": shown.text,
+                        "snippetMatchRange": {
+                            "start": _units(shown.text[:start]),
+                            "end": _units(shown.text[:end]),
+                        },
+                        "turnCursor": _compact(turn_cursor),
+                    }
+                )
+        return found, None
+
+
+def _units(text: str) -> int:
+    """The length in UTF-16, as the protocol counts."""
+    return len(text.encode("utf-16-le")) // 2

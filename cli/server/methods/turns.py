@@ -1,0 +1,107 @@
+"""Methods that give the turns and items of threads."""
+
+from typing import Any
+
+from cli.server.methods.context import Call
+from cli.server.protocol import params as p
+from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from rollout.schema.modes import LEGACY
+from rollout.schema.strict import Fields
+from state.turns.answers import DEFAULT_VIEW, Deferred
+from state.turns.pages import DEFAULT_LIMIT, ItemQuery, PageQuery
+
+_MOST_IDS = 100
+
+
+async def turns_list(call: Call, params: p.TurnsList) -> Fields:
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    if call.passing(thread_id):
+        raise invalid_request(f"ephemeral threads do not support {call.method}")
+    if call.draft(thread_id):
+        why = f"{call.method} is unavailable before first user message"
+        raise invalid_request(f"thread {thread_id} is not materialized yet; {why}")
+    query = _query(thread_id, params, params.cursor)
+    view = params.items_view or DEFAULT_VIEW
+    return await store.with_turns(thread_id, lambda told: told.turns(query, view))
+
+
+def _query(thread_id: str, page: p.TurnsPage, cursor: str | None = None) -> PageQuery:
+    return PageQuery(
+        thread_id,
+        cursor,
+        DEFAULT_LIMIT if page.limit is None else page.limit,
+        descending=page.sort_direction != "asc",
+    )
+
+
+async def items_list(call: Call, params: p.ItemsList) -> Fields:
+    anchor = params.cursor if isinstance(params.cursor, p.ItemAnchor) else None
+    if anchor is not None and not params.turn_id:
+        text = "turnId is required when cursor is an item anchor"
+        raise Fault(INVALID_PARAMS, text, "invalid_params")
+    await _check_items(call, params.thread_id)
+    store = await call.store()
+    thread_id = call.id(params.thread_id)
+    query = ItemQuery(
+        thread_id,
+        params.cursor if isinstance(params.cursor, str) else None,
+        DEFAULT_LIMIT if params.limit is None else params.limit,
+        descending=params.sort_direction == "desc",
+        turn_id=params.turn_id,
+        item_id=anchor.item_id if anchor else None,
+    )
+    left_out = params.defer_output or p.OutputDeferral()
+    deferred = Deferred(bool(left_out.command_execution), bool(left_out.mcp_tool_call))
+    return await store.with_turns(thread_id, lambda told: told.items(query, deferred))
+
+
+async def items_read(call: Call, params: p.ItemsRead) -> Fields:
+    if not 1 <= len(params.item_ids) <= _MOST_IDS:
+        raise invalid_request(f"itemIds must contain 1 to {_MOST_IDS} IDs")
+    await _check_items(call, params.thread_id)
+    store = await call.store()
+    turn_id, ids = params.turn_id, params.item_ids
+    thread_id = call.id(params.thread_id)
+    return await store.with_turns(thread_id, lambda told: told.some_items(turn_id, ids))
+
+
+async def _check_items(call: Call, given: str) -> None:
+    """Refuse threads whose items are not listed: legacy ones that Codex knows, and those without a
+    file."""
+    store = await call.store()
+    thread_id = call.id(given)
+    if call.draft(thread_id) or not await store.lists_items(thread_id):
+        raise Fault(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
+
+
+def no_turns_yet() -> Fault:
+    """All turns are asked for of a paginated thread that has no file."""
+    return Fault(UNSUPPORTED, "list_turns is not supported yet", "unsupported_method")
+
+
+async def with_all_turns(call: Call, thread: dict[str, Any]) -> dict[str, Any]:
+    """A thread as clients see it, with all its turns."""
+    store = await call.store()
+    turns = await store.with_turns(thread["id"], lambda told: told.all_turns())
+    return {**thread, "turns": turns}
+
+
+async def resumed_turns(call: Call, thread: dict[str, Any], params: p.ThreadResume) -> Fields:
+    """What ``thread/resume`` tells of turns."""
+    store = await call.store()
+    page = params.initial_turns_page
+    thread_id = thread["id"]
+    places: Fields = dict.fromkeys(_PLACES)
+    if call.draft(thread_id):
+        return {"initialTurnsPage": None, **places}
+    if thread["historyMode"] != LEGACY:  # of which a long one would be folded for nothing
+        places = await store.with_turns(thread_id, lambda told: told.places(thread_id))
+    if page is None:
+        return {"initialTurnsPage": None, **places}
+    query, view = _query(thread_id, page), page.items_view or DEFAULT_VIEW
+    first = await store.with_turns(thread_id, lambda told: told.turns(query, view))
+    return {"initialTurnsPage": first, **places}
+
+
+_PLACES = ("turnsBackwardsCursor", "itemsBackwardsCursor")

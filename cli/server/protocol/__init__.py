@@ -1,0 +1,1 @@
+"""Messages, parameters and errors of the protocol."""

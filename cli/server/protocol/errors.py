@@ -1,0 +1,88 @@
+"""Our errors as Codex words them (state-and-service §6.1), with what a program can rely on."""
+
+from typing import Final
+
+from cli.errors import outcome
+from cli.server.protocol.messages import (
+    INTERNAL,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    UNSUPPORTED,
+    Fault,
+)
+from rollout.errors import RolloutError, TurnNotFound, WriterActive
+from state.errors import (
+    AlreadyArchived,
+    AnchorNotFound,
+    CursorAstray,
+    DependedOn,
+    InvalidChange,
+    InvalidCursor,
+    InvalidFolder,
+    InvalidName,
+    InvalidQuery,
+    NotArchived,
+    StateError,
+    ThreadArchived,
+    ThreadNotFound,
+)
+
+_READS: Final = ("thread/read", "thread/turns/list", "thread/unsubscribe")
+_OF_ITEMS: Final = ("thread/items/list", "thread/items/read")
+_SETS: Final = {
+    "thread/memoryMode/set": "set thread memory mode",
+    "thread/metadata/update": "update thread metadata",
+}
+_ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
+_CURSOR_HINT: Final = "start without a cursor, or repeat the params it came from"
+_OWN_FAULT: Final = (InvalidChange, InvalidFolder, InvalidQuery)
+"""What the client can mend by asking otherwise."""
+
+
+def fault_of(error: StateError | RolloutError, method: str, thread_id: str) -> Fault:
+    """What a request is answered with that failed with ``error``."""
+    found = outcome(error)
+    code, text = _worded(error, method, thread_id)
+    hint = _CURSOR_HINT if isinstance(error, InvalidCursor) else found.hint
+    return Fault(code, text, found.kind, retryable=found.retryable, hint=hint)
+
+
+def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:
+    match error:
+        case ThreadNotFound() if method in _OF_ITEMS:
+            return UNSUPPORTED, f"{method} is not supported yet"
+        case ThreadNotFound() if method in _READS:
+            return INVALID_REQUEST, f"thread not loaded: {thread_id}"
+        case NotArchived():
+            return INVALID_REQUEST, f"no archived rollout found for thread id {thread_id}"
+        case ThreadNotFound() if method == "thread/unarchive":
+            return INVALID_REQUEST, f"no archived rollout found for thread id {thread_id}"
+        case ThreadArchived() if method in _ASK_TO_UNARCHIVE:
+            how = f"Run `codex unarchive {thread_id}` to unarchive it first."
+            return INVALID_REQUEST, f"session {thread_id} is archived. {how}"
+        case ThreadNotFound() | ThreadArchived() | AlreadyArchived():
+            return INVALID_REQUEST, f"no rollout found for thread id {thread_id}"
+        case WriterActive() if method in _SETS:
+            what = _SETS[method]
+            why = f"thread-store conflict: thread {thread_id} already has an active writer"
+            how = f"Fatal error: failed to update thread metadata {thread_id}: {why}"
+            return INTERNAL, f"failed to {what}: {how}"
+        case WriterActive():
+            return INVALID_REQUEST, f"thread {error.thread_id} already has an active writer"
+        case DependedOn():
+            why = "forked history still references it"
+            return INVALID_REQUEST, f"cannot delete thread {error.thread_id}: {why}"
+        case InvalidName():
+            return INVALID_REQUEST, f"thread name {error.reason}"
+        case CursorAstray():
+            return INVALID_REQUEST, f"invalid cursor: {error.reason}"
+        case AnchorNotFound():
+            text = "cursor.itemId does not identify an item in the requested history scope"
+            return INVALID_PARAMS, text
+        case InvalidCursor():
+            return INVALID_REQUEST, f"invalid cursor: {error.cursor}"
+        case TurnNotFound():
+            return INVALID_REQUEST, f"turn not found: {error.turn_id}"
+    if isinstance(error, _OWN_FAULT):
+        return INVALID_REQUEST, str(error)
+    return INTERNAL, str(error)

@@ -1,0 +1,253 @@
+"""Parameters of the methods, by their names in the protocol; unknown fields are ignored."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from cli.server.protocol.messages import Request, invalid_request
+from cli.server.protocol.serde_wording import invalid_params
+
+U32 = Annotated[int, Field(ge=0, lt=2**32)]
+SourceKind = Annotated[
+    Literal[
+        "cli",
+        "vscode",
+        "exec",
+        "appServer",
+        "subAgent",
+        "subAgentReview",
+        "subAgentCompact",
+        "subAgentThreadSpawn",
+        "subAgentOther",
+        "unknown",
+    ],
+    BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
+]
+
+
+class Params(BaseModel):
+    """Base: camelCase names, no conversion of types."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, strict=True, extra="ignore", frozen=True
+    )
+
+
+Some = TypeVar("Some", bound=Params)
+
+
+def parsed(request: Request, kind: type[Some]) -> Some:
+    """The parameters of a request.
+
+    Raises:
+        Fault: they are none of that kind.
+    """
+    if request.params is None:
+        raise invalid_request("Invalid request: missing field `params`", "invalid_params")
+    try:
+        return kind.model_validate(request.params)
+    except ValidationError as error:
+        raise invalid_request(invalid_params(error), "invalid_params") from None
+
+
+class ClientInfo(Params):
+    """Who asks."""
+
+    name: str
+    title: str | None = None
+    version: str
+
+
+class Capabilities(Params):
+    """What the client wants to be served."""
+
+    experimental_api: bool = False
+    opt_out_notification_methods: list[str] | None = None
+
+
+class Initialize(Params):
+    """``initialize``."""
+
+    client_info: ClientInfo
+    capabilities: Capabilities | None = None
+
+
+class ThreadList(Params):
+    """``thread/list`` (§5.1)."""
+
+    cursor: str | None = None
+    limit: U32 | None = None
+    sort_key: Literal["created_at", "updated_at", "recency_at", "section_position"] | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    model_providers: list[str] | None = None
+    source_kinds: list[SourceKind] | None = None
+    archived: bool | None = None
+    cwd: str | list[str] | None = None
+    search_term: str | None = None
+    use_state_db_only: bool = False
+    excluded_thread_ids: list[str] | None = None
+    included_thread_ids: list[str] | None = None
+    originators: list[str] | None = None
+    section_id: str | None = None
+    project_id: str | None = None
+    parent_thread_id: str | None = None
+    ancestor_thread_id: str | None = None
+
+
+class OneThread(Params):
+    """Methods that name a thread."""
+
+    thread_id: str
+
+
+class Archive(OneThread):
+    """``thread/archive``."""
+
+
+class Unarchive(OneThread):
+    """``thread/unarchive``."""
+
+
+class Delete(OneThread):
+    """``thread/delete``."""
+
+
+class Unsubscribe(OneThread):
+    """``thread/unsubscribe``."""
+
+
+class ThreadRead(OneThread):
+    """``thread/read``."""
+
+    include_turns: bool = False
+
+
+class TurnsPage(Params):
+    """Which turns: ``initialTurnsPage`` of ``thread/resume``."""
+
+    limit: U32 | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    items_view: Literal["notLoaded", "summary", "full"] | None = None
+
+
+class TurnsList(TurnsPage):
+    """``thread/turns/list``."""
+
+    thread_id: str
+    cursor: str | None = None
+
+
+class ItemAnchor(Params):
+    """An item of a turn, to begin a page behind."""
+
+    type: Literal["item"]
+    item_id: str
+
+
+class OutputDeferral(Params):
+    """Which outputs of a turn's items are left out."""
+
+    command_execution: bool | None = None
+    mcp_tool_call: bool | None = None
+
+
+class ItemsList(OneThread):
+    """``thread/items/list``."""
+
+    turn_id: str | None = None
+    cursor: str | ItemAnchor | None = None
+    limit: U32 | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    defer_output: OutputDeferral | None = None
+
+
+class ItemsRead(OneThread):
+    """``thread/items/read``."""
+
+    turn_id: str
+    item_ids: list[str]
+
+
+class LoadedList(Params):
+    """``thread/loaded/list``."""
+
+    cursor: str | None = None
+    limit: U32 | None = None
+
+
+class Settings(Params):
+    """What is said of a model when a thread is started, resumed or forked: given back, not used."""
+
+    approval_policy: Any = None
+    approvals_reviewer: str | None = None
+    sandbox: Literal["read-only", "workspace-write", "danger-full-access"] | None = None
+    model: str | None = None
+    model_provider: str | None = None
+    service_tier: str | None = None
+    cwd: str | None = None
+    base_instructions: str | None = None
+    exclude_turns: bool = False
+
+
+class ThreadStart(Settings):
+    """``thread/start``."""
+
+    history_mode: Literal["legacy", "paginated"] | None = None
+    ephemeral: bool | None = None
+    dynamic_tools: list[dict[str, Any]] | None = None
+    thread_source: str | None = None
+
+
+class ThreadResume(Settings):
+    """``thread/resume``."""
+
+    thread_id: str
+    path: str | None = None
+    history: list[Any] | None = None
+    initial_turns_page: TurnsPage | None = None
+
+
+class ThreadFork(Settings):
+    """``thread/fork``."""
+
+    thread_id: str
+    path: str | None = None
+    last_turn_id: str | None = None
+    before_turn_id: str | None = None
+    ephemeral: bool = False
+    thread_source: str | None = None
+
+
+class NameSet(OneThread):
+    """``thread/name/set``."""
+
+    name: str
+
+
+class GitInfo(Params):
+    """The git facts to change: what is not named stays, null takes one out."""
+
+    sha: str | None = None
+    branch: str | None = None
+    origin_url: str | None = None
+
+
+class MetadataUpdate(OneThread):
+    """``thread/metadata/update``."""
+
+    git_info: GitInfo | None = None
+    project_id: str | None = None
+    daybreak_enabled: bool | None = None
+
+
+class MemoryModeSet(OneThread):
+    """``thread/memoryMode/set``."""
+
+    mode: Literal["enabled", "disabled"]
+
+
+class InjectItems(OneThread):
+    """``thread/inject_items``."""
+
+    items: list[Any]

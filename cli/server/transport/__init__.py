@@ -1,0 +1,1 @@
+"""Standard streams, sockets and WebSockets."""

@@ -1,0 +1,163 @@
+"""One client: its handshake, its requests, what it is told."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import nullcontext
+from typing import Any, Final
+
+from cli.server.core.client import Client
+from cli.server.core.service import Service
+from cli.server.handshake import initialized
+from cli.server.protocol.messages import (
+    INTERNAL,
+    OVERLOADED,
+    Fault,
+    Id,
+    Request,
+    failure,
+    invalid_request,
+    parse,
+    result,
+)
+from cli.server.protocol.params import Initialize, parsed
+from state.aio import finished
+
+MOST_IN_FLIGHT: Final = 256
+"""Requests of one client that are not answered yet; more are refused for now."""
+_MOST_AT_ONCE: Final = 32
+"""Of them, those that are worked on at a time."""
+_LONGEST_S: Final = 300.0
+"""How long a request is worked on, in seconds."""
+_GLANCE_S: Final = 0.1
+"""Between two looks whether a client is gone that sends no more, in seconds."""
+_log = logging.getLogger("threadkeep.server")
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class Session(Client):
+    """Serves one client over whatever gives its lines and takes ours."""
+
+    def __init__(self, service: Service, write: Write, is_gone: Callable[[], bool]) -> None:
+        """``is_gone``: whether nobody can read any more what is written."""
+        super().__init__(service)
+        self._write = write
+        self._is_gone = is_gone
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._working = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def serve(self, lines: AsyncIterable[bytes]) -> None:
+        """Answer until there are no more lines and everything is answered, or the client is
+        gone: what it has asked for ends then, and its live threads are shut down."""
+        self.service.sessions += 1
+        writer = asyncio.create_task(self._write_for_ever())
+        serving = asyncio.create_task(self._serve(lines))
+        try:
+            await asyncio.wait({writer, serving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await finished(self._end(serving, writer))
+
+    async def _end(self, *tasks: "asyncio.Task[None]") -> None:
+        await _cancelled(*tasks, *self._tasks, *filter(None, (self.telling,)))
+        self.service.sessions -= 1
+        await self.service.left(self.tell)
+
+    async def _serve(self, lines: AsyncIterable[bytes]) -> None:
+        await self._read(lines)
+        leaving = asyncio.create_task(self._until_gone())
+        answering = asyncio.create_task(self._answer_all())
+        try:
+            await asyncio.wait({leaving, answering}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancelled(leaving, answering)
+
+    async def _read(self, lines: AsyncIterable[bytes]) -> None:
+        async for line in lines:
+            if not line.strip():
+                continue
+            try:
+                request = parse(line)
+            except Fault as fault:
+                await self._outgoing.put(failure(None, fault))
+                continue
+            if request is None or request.id is None:
+                continue  # an answer, or a notification: ``initialized`` needs nothing
+            if len(self._tasks) >= MOST_IN_FLIGHT:
+                text = "too many requests are in flight: ask again when some are answered"
+                refused = Fault(OVERLOADED, text, "overloaded", retryable=True)
+                await self._outgoing.put(failure(request.id, refused))
+                continue
+            task = asyncio.create_task(self._answer(request, request.id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(0)  # has it begin, so that changes are made in order
+
+    async def _until_gone(self) -> None:
+        while not self._is_gone():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(_GLANCE_S)
+
+    async def _answer_all(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._outgoing.emptied()
+
+    async def _answer(self, request: Request, id_: Id) -> None:
+        after: list[Callable[[], None]] = []
+        limit = asyncio.timeout(_LONGEST_S)
+        ends_another = request.method.endswith("/cancel")  # which it is not to wait for
+        try:
+            async with nullcontext() if ends_another else self._working:
+                await self._outgoing.room()  # what nobody reads is not worked out
+                if self._is_gone():
+                    return
+                async with limit:
+                    value = await self._result(request, id_, after)
+        except Fault as fault:
+            await self._outgoing.put(failure(id_, fault))
+        except Exception as error:  # noqa: BLE001 - one that fails ends nobody's session
+            await self._outgoing.put(failure(id_, _broken(request.method, error, limit)))
+        else:
+            await self._outgoing.put(result(id_, value))
+        finally:  # what was done is told, even if the client has left or the rest has failed
+            for tell in after:
+                tell()
+
+    async def _result(self, request: Request, id_: Id, after: list[Callable[[], None]]) -> Any:
+        if request.method == "initialize":
+            return self._initialized(request)
+        await self.service.keeper()
+        from cli.server.methods.dispatch import dispatch
+
+        return await dispatch(self, request, id_, after)
+
+    def _initialized(self, request: Request) -> dict[str, Any]:
+        if self.client is not None:
+            raise invalid_request("Already initialized", "already_initialized")
+        client = parsed(request, Initialize)
+        self.client = client
+        self.service.joined(self.tell)
+        return initialized(client, self.service.places.home)
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            taken = await self._outgoing.take()
+            await self._write(taken)
+            self._outgoing.sent(len(taken))
+
+
+def _broken(method: str, error: Exception, limit: asyncio.Timeout) -> Fault:
+    """What a request is answered with that failed in a way that nobody has foreseen."""
+    if isinstance(error, TimeoutError) and limit.expired():
+        _log.warning("%s was given up after %d s", method, _LONGEST_S)
+        text = f"{method} did not end within {_LONGEST_S:.0f} seconds and was given up"
+        how = "ask for less at a time: smaller pages, without turns"
+        return Fault(INTERNAL, text, "timed_out", retryable=True, hint=how)
+    _log.error("%s failed", method, exc_info=error)
+    return Fault(INTERNAL, f"{method} failed: see the log", "internal")
+
+
+async def _cancelled(*tasks: "asyncio.Future[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""What a person sees: text, progress, the pager and findings."""

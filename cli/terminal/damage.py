@@ -1,0 +1,49 @@
+"""Where rollouts break off, for people and programs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cli.terminal import output
+from rollout.errors import Damage
+
+_SHOWN: Final = 5
+
+
+def place(found: Damage, home: Path) -> str:
+    """Its file, relative to the home if it is below it."""
+    inside = found.path.is_relative_to(home)
+    return str(found.path.relative_to(home) if inside else found.path)
+
+
+def sentences(damage: Sequence[Damage], home: Path, done: str = "is shown") -> Iterator[str]:
+    """What is said of the first few, a line each; ``done`` is what becomes of their content."""
+    for found in damage[:_SHOWN]:
+        where = f"{place(found, home)} breaks off at byte {found.offset:,}"
+        yield output.one_line(f"{where} ({found.reason}); what comes before it {done}.")
+    if len(damage) > _SHOWN:
+        yield f"… and {output.plural(len(damage) - _SHOWN, 'file')} more: --json names them."
+
+
+def document(damage: Sequence[Damage], home: Path) -> list[dict[str, Any]]:
+    """All of them as JSON."""
+    return [
+        {
+            "path": place(found, home),
+            "offset": found.offset,
+            "reason": found.reason,
+        }
+        for found in damage
+    ]
+
+
+def tell(damage: Sequence[Damage], home: Path, thread_id: str) -> None:
+    """Say that a thread was shown as far as it reads."""
+    for sentence in sentences(damage, home):
+        output.say(sentence)
+    if any(found.endless for found in damage):
+        output.say(
+            "  --force reads all of it; zstd -d makes a plain file of it, which has no limit"
+        )
+    elif damage:
+        output.say(f"  threadkeep explain {thread_id} tells more")

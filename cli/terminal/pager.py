@@ -1,0 +1,143 @@
+"""Shows a long text a screen at a time, as soon as there is more than one screen of it."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Final, Protocol
+
+from cli.terminal import output
+
+_ROOM: Final = 2  # lines of a screen that the next prompt takes
+_BUFFER: Final = 64 * 1024
+
+
+class Sink(Protocol):
+    """Takes text, in pieces."""
+
+    def __call__(self, text: str, /) -> None: ...
+
+
+class PagerClosed(Exception):
+    """Whoever reads has had enough."""
+
+
+@contextmanager
+def sink(*, paged: bool) -> Iterator[Sink]:
+    """Where a long text goes: into a pager if it is for a terminal, is wanted there and is longer
+    than the screen; else to stdout.
+
+    What is done inside ends quietly when the reader quits the pager.
+    """
+    command = _command() if paged and output.elsewhere.get() is None else None
+    if command is None or not output.on_terminal():
+        buffer = _Buffer()
+        yield buffer.put
+        buffer.flush()
+        return
+    pager = _Pager(command)
+    try:
+        yield pager.put
+    except PagerClosed:
+        pass
+    finally:
+        pager.close()
+
+
+class _Buffer:
+    """To stdout, in pieces that are worth a write."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._size = 0
+
+    def put(self, text: str) -> None:
+        self._kept.append(text)
+        self._size += len(text)
+        if self._size > _BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._kept:
+            output.write("".join(self._kept).encode("utf-8", "replace"))
+        self._kept, self._size = [], 0
+
+
+class _Pager:
+    """Keeps the first screen, and starts a pager when there is more."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._kept: list[str] = []
+        self._lines = 0
+        self._room = max(shutil.get_terminal_size().lines - _ROOM, 1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._missing = False
+
+    def put(self, text: str) -> None:
+        if self._process is None and not self._missing:
+            self._kept.append(text)
+            self._lines += text.count("\n")
+            if self._lines <= self._room:
+                return
+            self._process = self._started()
+            text = "".join(self._kept)
+            self._kept.clear()
+        if self._process is None:
+            output.write(text.encode("utf-8", "replace"))
+            return
+        try:
+            self._input.write(text.encode("utf-8", "replace"))
+            self._input.flush()
+        except BrokenPipeError:
+            raise PagerClosed from None
+
+    @property
+    def _input(self) -> IO[bytes]:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _started(self) -> "subprocess.Popen[bytes] | None":
+        environment = {"LESS": "FRX", "LESSCHARSET": "utf-8", **os.environ}
+        sys.stdout.flush()
+        try:
+            return subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment)
+        except OSError as error:
+            output.say(f"The pager {self._command[0]} cannot be run: {error.strerror}.")
+            self._missing = True
+            return None
+
+    def close(self) -> None:
+        """Print what was kept, or wait until the reader has read to the end."""
+        if self._process is None:
+            output.write("".join(self._kept).encode("utf-8", "replace"))
+            return
+        with suppress(BrokenPipeError):  # the reader has quit, and the rest is not wanted
+            self._input.close()
+        while True:
+            try:
+                self._process.wait()
+                return
+            except KeyboardInterrupt:
+                continue  # it is for the pager, which goes on
+
+
+def _command() -> list[str] | None:
+    """The words of the user's pager; None if none is wanted, or there is none."""
+    named = os.environ.get("PAGER")
+    if named is None:
+        found = shutil.which("less") or shutil.which("more")
+        return [found] if found else None
+    try:
+        words = shlex.split(named)
+    except ValueError:
+        words = [named]
+    if not words or os.path.basename(words[0]) == "cat":
+        return None
+    if os.path.basename(words[0]) == "less":
+        words.insert(1, "-R")  # colours are shown, and nothing else of what LESS may say is lost
+    return words
