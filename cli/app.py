@@ -265,7 +265,8 @@ _ARENAS: Final = -8  # M_ARENA_MAX
 
 def _tell(error: "RolloutError | StateError") -> int:
     from cli.errors import document, outcome
-    from cli.terminal.output import data, one_line, say
+    from cli.terminal.output import data, say
+    from cli.terminal.text import one_line
 
     found = outcome(error)
     if "--json" in sys.argv:

@@ -3,9 +3,9 @@
 import errno
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
-from cli.reading.errors import NoRegularFile, RedactorMissing
 from rollout.errors import (
     AmbiguousTurn,
     DamagedCompression,
@@ -82,6 +82,20 @@ INTERRUPTED: Final = 130
 NOT_INDEXED: Final = (
     "The index is held by another process: the change is made, and lists show it a little later."
 )
+
+
+class RedactorMissing(StateError):
+    """``--redact`` needs a library that is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("--redact needs detect-secrets, which is not installed")
+
+
+class NoRegularFile(StateError):
+    """What is to be written over is no file: ``what`` is there."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path} is {what}, which no file is put in the place of")
 
 
 @dataclass(frozen=True, slots=True)

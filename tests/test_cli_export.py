@@ -17,13 +17,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cli.reading.errors import RedactorMissing
+from cli.errors import RedactorMissing
 from cli.redact import secrets
 from cli.redact.redactor import Redactor
 from cli.render.html import POLICY, rendered
 from cli.render.markdown import fenced, inline
 from cli.render.markdown_quote import quoted
-from cli.terminal.output import one_line, shortened
+from cli.terminal.text import one_line, shortened
 from rollout.jsonl.parse import Line, parse_line
 
 from .command import COMMAND, Cli, thread_id, write_rollout

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cli.render.blocks import Form, Role, block, folded
 from cli.render.reading import Wanted
 from cli.render.tool_blocks import picture, tool_call
-from cli.terminal import output
+from cli.terminal.text import many_lines
 from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.history.bare import BARE
 from rollout.history.thread import open_history
@@ -304,17 +304,17 @@ def test_nothing_that_was_said_steers_a_terminal(cli: Cli) -> None:
 @given(st.text(st.characters(codec=None, exclude_categories=())))
 @settings(max_examples=200)
 def test_cleaned_text_has_no_control_character_and_keeps_its_lines(text: str) -> None:
-    clean = output.many_lines(text)
+    clean = many_lines(text)
     assert not NEVER.search(clean)
-    assert output.many_lines(clean) == clean
+    assert many_lines(clean) == clean
     plain = "".join(char for char in text if char.isascii() and char.isprintable())
-    assert output.many_lines(plain) == plain
+    assert many_lines(plain) == plain
 
 
 def test_escape_sequences_go_with_all_that_belongs_to_them() -> None:
-    assert output.many_lines("\x1b[1;31mred\x1b[0m\tx\r\ny\rz") == "red\tx\ny\nz"
-    assert output.many_lines("a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c") == "abc"
-    assert output.many_lines("a\x9b31mb\x1b(Bc\x1b") == "abc"
+    assert many_lines("\x1b[1;31mred\x1b[0m\tx\r\ny\rz") == "red\tx\ny\nz"
+    assert many_lines("a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c") == "abc"
+    assert many_lines("a\x9b31mb\x1b(Bc\x1b") == "abc"
 
 
 @given(st.lists(st.text("ab", max_size=3), max_size=30))

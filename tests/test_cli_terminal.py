@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.terminal import output
+from cli.terminal.text import many_lines, one_line, one_line_marked
 
 from .command import COMMAND, Cli, Inside, thread_id, write_rollout
 
@@ -100,12 +100,12 @@ def test_escape_sequences_leave_nothing_behind() -> None:
     said = (
         "a \x1b[1;31mred\x1b[0m\tb\x1b]8;;http://x\x1b\\link\x1b]8;;\x07 \x9b2Jc\x9d0;x\x9c\x1b[3"
     )
-    assert output.one_line(said) == "a red blink c"
-    assert output.many_lines(said) == "a red\tblink c"
-    assert output.one_line("Dvo\xc5\x99\xc3\xa1k \x9e\x98\x9d stays") == "Dvo\xc5\xc3\xa1k stays"
-    assert output.one_line("\x1b]0;never ended\nnext") == "next"
+    assert one_line(said) == "a red blink c"
+    assert many_lines(said) == "a red\tblink c"
+    assert one_line("Dvo\xc5\x99\xc3\xa1k \x9e\x98\x9d stays") == "Dvo\xc5\xc3\xa1k stays"
+    assert one_line("\x1b]0;never ended\nnext") == "next"
     for text in ("\x9d", "\x1b[", "\x1b[0", "\x1b]", "\x1b[ ", "\x90\x1b"):
-        assert output.one_line(text * 50_000) == ""  # and not in the square of its length
+        assert one_line(text * 50_000) == ""  # and not in the square of its length
 
 
 @given(
@@ -114,8 +114,8 @@ def test_escape_sequences_leave_nothing_behind() -> None:
 )
 def test_marks_in_a_line_change_nothing_of_it(text: str, places: list[int]) -> None:
     ends = sorted(places)[: len(places) // 2 * 2]
-    pieces = [*output.one_line_marked(text, [*zip(ends[::2], ends[1::2], strict=True)])]
-    assert output.one_line("".join(piece for piece, _ in pieces)) == output.one_line(text)
+    pieces = [*one_line_marked(text, [*zip(ends[::2], ends[1::2], strict=True)])]
+    assert one_line("".join(piece for piece, _ in pieces)) == one_line(text)
     assert [marked for _, marked in pieces] == [False, True] * (len(ends) // 2) + [False]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.render.tool_blocks import took, tool_call
-from cli.terminal.output import age, amount, iso
+from cli.terminal.text import age, amount, iso
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.jsonl.parse import Line, parse_line
 

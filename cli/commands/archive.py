@@ -21,6 +21,8 @@ from cli.runtime.batch import (
 )
 from cli.runtime.open_index import catch_up, with_index
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import one_line, plural
 from rollout.files.move import Group
 from state.edit.archive import Action, Outcome, move_threads
 from state.query.thread_json import display_name, display_text
@@ -71,7 +73,7 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
         if not chosen.dry_run and (not asks or _agreed(action, result)):
             result.outcomes = []
             try:
-                with output.progress(str(action), "threads") as report:
+                with progress(str(action), "threads") as report:
                     await move_threads(
                         index,
                         action,
@@ -106,10 +108,10 @@ def _agreed(action: Action, result: _Result) -> bool:
     if not moved:
         return True  # what is refused is told
     for id_ in moved[:_SHOWN]:
-        output.say(f"{id_}  {output.one_line(result.labels.get(id_, ''))[:60]}")
+        output.say(f"{id_}  {one_line(result.labels.get(id_, ''))[:60]}")
     if len(moved) > _SHOWN:
         output.say(f"and {len(moved) - _SHOWN:,} more")
-    return typer.confirm(f"{_ASKED[action]}: {output.plural(len(moved), 'thread')}?", err=True)
+    return typer.confirm(f"{_ASKED[action]}: {plural(len(moved), 'thread')}?", err=True)
 
 
 def _groups(result: _Result) -> list[Group]:
@@ -125,7 +127,7 @@ def _tell(action: Action, chosen: Chosen, result: _Result) -> None:
     groups = _groups(result)
     done = f"would be {_DONE[action]}" if chosen.dry_run else _DONE[action]
     output.lines(
-        "\t".join((id_, done, output.one_line(result.labels.get(id_, ""))))
+        "\t".join((id_, done, one_line(result.labels.get(id_, ""))))
         for group in groups
         for id_ in group.thread_ids
     )

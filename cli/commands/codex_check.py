@@ -12,6 +12,7 @@ from cli.arguments.places import Places
 from cli.runtime.open_index import catch_up, read_index, with_index
 from cli.terminal import findings as report
 from cli.terminal import output
+from cli.terminal.text import one_line, plural
 from state.checks.findings import Finding, Findings
 from state.codex.backup import undo
 from state.codex.check import Checked, check_codex
@@ -38,8 +39,8 @@ def check(places: Places, *, limit: int, as_json: bool) -> int:
     report.tell(found, "--limit N shows more")
     output.say(f"{report.summary(found)} ({elapsed:.2f} s)")
     if checked.state is not None:
-        rows = output.plural(len(checked.state.threads), "row")
-        output.say(f"{output.one_line(str(database))}: {rows}.")
+        rows = plural(len(checked.state.threads), "row")
+        output.say(f"{one_line(str(database))}: {rows}.")
         if mends and checked.state.known:
             output.say("When no Codex runs: threadkeep codex-check --fix")
     return report.status(found)
@@ -63,7 +64,7 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
             index.home, checked.ours, checked.state, database, mends, places.index.parent
         )
         if not as_json:  # before anything else can be interrupted
-            output.say(f"Done. As it was before, it lies at {output.one_line(str(backup))}")
+            output.say(f"Done. As it was before, it lies at {one_line(str(backup))}")
             output.say("Take it back: threadkeep codex-check --undo")
         return await check_codex(index, database, left.add), backup, inserted
 
@@ -79,7 +80,7 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
         output.data(document)
     elif backup:
         if inserted < len(mends.insert):
-            lacking = output.plural(len(mends.insert) - inserted, "file")
+            lacking = plural(len(mends.insert) - inserted, "file")
             output.say(f"{lacking} changed meanwhile and gave no row: run it again.")
         output.say(f"What is left: {report.summary(left)}")
         if not left.clean:
@@ -98,7 +99,7 @@ def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
     """Put the newest backup back. Gives the exit status."""
     database = codex_database(places.home, places.sqlite_home)
     if ask:
-        output.say(f"{output.one_line(str(database))} becomes what it was before the last --fix.")
+        output.say(f"{one_line(str(database))} becomes what it was before the last --fix.")
         if not typer.confirm("Do that?", err=True):
             output.say("Nothing was changed.")
             return errors.OK
@@ -106,7 +107,7 @@ def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:
-        output.say(f"Codex's database is again what {output.one_line(restored.name)} was.")
+        output.say(f"Codex's database is again what {one_line(restored.name)} was.")
     return errors.OK
 
 
@@ -145,13 +146,13 @@ def _plan(mends: Mends) -> dict[str, Any]:
 
 
 def _tell(database: Path, mends: Mends) -> None:
-    output.line(f"In {output.one_line(str(database))}:")
+    output.line(f"In {one_line(str(database))}:")
     for count, what in (
         (len(mends.insert), "insert {} that Codex lacks"),
         (len(mends.paths), "correct the path of {}"),
         (len(mends.archived), "correct whether {} is archived"),
     ):
         if count:
-            output.line(f"- {what.format(output.plural(count, 'row'))}")
+            output.line(f"- {what.format(plural(count, 'row'))}")
     if mends.release:
         output.line("- set its backfill back to pending, so that Codex goes on with it at once")

@@ -7,9 +7,11 @@ from typing import Any
 
 from cli import errors
 from cli.arguments.places import Places
-from cli.commands.list import label
+from cli.render.labels import label
 from cli.runtime.open_index import caught_up, read_index
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import amount, one_line, plural
 from state.reports.usage import Amount, ThreadUsage, Usage, usage
 from state.thread_index import ThreadIndex
 
@@ -33,7 +35,7 @@ def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as
 
     async def work(index: ThreadIndex) -> tuple[Usage, str]:
         note = await caught_up(index)
-        with output.progress("images") as report:
+        with progress("images") as report:
             return await usage(index, limit, images=images, report=report), note
 
     try:
@@ -49,25 +51,24 @@ def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as
     else:
         _tell(found, dimensions, limit, with_threads=not by)
     if found.away and not as_json:
-        what = output.plural(found.away, "path")
+        what = plural(found.away, "path")
         output.say(f"Hidden: {what} that cannot be looked at (threadkeep verify).")
     problems = found.images.problems if found.images else {}
     for path, problem in problems.items():
-        output.say(output.one_line(f"{path}: {problem}"))
+        output.say(one_line(f"{path}: {problem}"))
     return errors.SOME_UNREADABLE if problems else errors.OK
 
 
 def _tell(found: Usage, dimensions: Sequence[Dimension], limit: int, *, with_threads: bool) -> None:
     images = found.images is not None
-    threads = f"of {output.plural(found.threads, 'thread')}"
+    threads = f"of {plural(found.threads, 'thread')}"
     total = found.total
-    output.line(f"{output.amount(total.bytes)}B in {output.plural(total.files, 'file')} {threads}")
+    output.line(f"{amount(total.bytes)}B in {plural(total.files, 'file')} {threads}")
     if found.images:
         content = found.images.content_bytes
         share = _percent(total.image_bytes, content)
         output.line(
-            f"{output.amount(content)}B of content, {share} of it images"
-            f" ({output.amount(total.image_bytes)}B)"
+            f"{amount(content)}B of content, {share} of it images ({amount(total.image_bytes)}B)"
         )
     for dimension in dimensions:
         output.line()
@@ -81,8 +82,8 @@ def _tell_groups(
     title: str, groups: Mapping[str, Amount], total: Amount, limit: int, *, images: bool
 ) -> None:
     output.line(_row("bytes", "share", "files", title, "images" if images else ""))
-    for key, amount in islice(groups.items(), limit):
-        output.line(_amount_row(amount, total, key or "(none)", images=images))
+    for key, used in islice(groups.items(), limit):
+        output.line(_amount_row(used, total, key or "(none)", images=images))
     rest = _rest(groups, limit)
     if rest.files:
         count = len(groups) - limit
@@ -92,19 +93,19 @@ def _tell_groups(
 def _tell_threads(found: Sequence[ThreadUsage], total: Amount, *, images: bool) -> None:
     output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
     for thread in found:
-        what = f"{thread.row['id']}  {output.one_line(label(thread.row))[:60]}"
+        what = f"{thread.row['id']}  {one_line(label(thread.row))[:60]}"
         output.line(_amount_row(thread.amount, total, what, images=images))
 
 
-def _amount_row(amount: Amount, total: Amount, what: str, *, images: bool) -> str:
-    shown = output.amount(amount.image_bytes) if images else ""
-    share = _percent(amount.bytes, total.bytes)
-    return _row(output.amount(amount.bytes), share, f"{amount.files:,}", what, shown)
+def _amount_row(used: Amount, total: Amount, what: str, *, images: bool) -> str:
+    shown = amount(used.image_bytes) if images else ""
+    share = _percent(used.bytes, total.bytes)
+    return _row(amount(used.bytes), share, f"{used.files:,}", what, shown)
 
 
 def _row(size: str, share: str, files: str, what: str, images: str) -> str:
     middle = f"  {images:>7}" if images else ""
-    return f"{size:>7}  {share:>6}  {files:>8}{middle}  {output.one_line(what)}"
+    return f"{size:>7}  {share:>6}  {files:>8}{middle}  {one_line(what)}"
 
 
 def _percent(part: int, whole: int) -> str:
@@ -113,10 +114,10 @@ def _percent(part: int, whole: int) -> str:
 
 def _rest(groups: Mapping[str, Amount], limit: int) -> Amount:
     rest = Amount()
-    for amount in islice(groups.values(), limit, None):
-        rest.files += amount.files
-        rest.bytes += amount.bytes
-        rest.image_bytes += amount.image_bytes
+    for used in islice(groups.values(), limit, None):
+        rest.files += used.files
+        rest.bytes += used.bytes
+        rest.image_bytes += used.image_bytes
     return rest
 
 

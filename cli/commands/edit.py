@@ -9,6 +9,7 @@ from cli.arguments.places import Places
 from cli.runtime import batch as each
 from cli.runtime.batch import Made
 from cli.terminal import output
+from cli.terminal.text import one_line
 from state.edit.fork import fork_thread
 from state.edit.metadata import (
     MEMORY_MODES,
@@ -41,7 +42,7 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
             settle=False,
         )
         if not chosen.as_json:
-            output.say(f"{id_} {word} {output.one_line(kept)} now.")
+            output.say(f"{id_} {word} {one_line(kept)} now.")
         return Made({"name": kept}, indexed=changed.indexed, untold=changed.untold)
 
     return each.run(places, "rename", chosen, act, references=list(pairs), after=name_settled)
@@ -52,7 +53,7 @@ def _pairs(lines: Sequence[str]) -> dict[str, str]:
     for line in lines:
         thread, tab, name = line.partition("\t")
         if not tab or "\t" in name:
-            shown = output.one_line(line)[:60]
+            shown = one_line(line)[:60]
             raise typer.BadParameter(f"an id, a tab and a name stand on each line, not {shown!r}")
         found[thread.strip()] = name
     return found
@@ -74,7 +75,7 @@ def run_git_info(
         else:
             changed, git = Changed(id_), await git_info(index, id_)
         told = {name: git.get(key) for name, key in names.items()}
-        words = [output.one_line(value or "-") for value in told.values()]
+        words = [one_line(value or "-") for value in told.values()]
         if chosen.dry_run:
             words.append("would be set")
         return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.untold)

@@ -16,6 +16,7 @@ from cli.render.reading import Reading, Wanted, opened
 from cli.runtime.open_index import catch_up, read_index
 from cli.terminal import damage, output
 from cli.terminal.save_file import saved
+from cli.terminal.text import one_line
 from rollout.errors import RolloutError
 from rollout.history.segments import raw_lines
 from rollout.jsonl.parse import BadLine, Line, parse_line
@@ -92,7 +93,7 @@ def run(
     if as_json:
         output.data(_document([*written.values()], failed, redactor))
     for reference, error in failed:
-        output.say(output.one_line(f"threadkeep: {reference}: {error}"))
+        output.say(one_line(f"threadkeep: {reference}: {error}"))
         output.say(f"  {outcome(error).hint}")
     if redactor is not None:
         for text in redactor.report():

@@ -8,6 +8,8 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.runtime.open_index import caught_up_said, with_index
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import amount, plural
 from rollout.files.scan import check_home
 from state.jobs.progress import Counts
 from state.repair.reindex import reindex
@@ -23,7 +25,7 @@ def run_backfill(
     async def work(index: ThreadIndex) -> tuple[Counts, bool]:
         job = await index.backfill_status()
         complete = job.status == "complete" and not force
-        with output.progress("backfill") as report:
+        with progress("backfill") as report:
             if complete:
                 counts = await index.sync(report)
             else:
@@ -48,7 +50,7 @@ def run_sync(places: Places, *, as_json: bool) -> int:
     began = time.monotonic()
 
     async def work(index: ThreadIndex) -> Counts:
-        with output.progress("sync") as report:
+        with progress("sync") as report:
             # An index that was never whole is filled; one that another process fills is not
             # waited for.
             return await index.catch_up(report) or await index.sync(report)
@@ -68,7 +70,7 @@ def run_reindex(places: Places, *, as_json: bool) -> int:
     check_home(places.home)
 
     async def work() -> tuple[Counts, Path | None]:
-        with output.progress("reindex") as report:
+        with progress("reindex") as report:
             return await reindex(places.home, places.index, report=report)
 
     try:
@@ -98,8 +100,8 @@ def _end(job: str, words: str, counts: Counts, began: float, as_json: bool) -> i
         )
     else:
         output.say(
-            f"{words}: {output.plural(counts.files, 'file')}, {counts.read:,} read"
-            f" ({output.amount(counts.bytes_read)}B), {counts.unreadable:,} unreadable,"
+            f"{words}: {plural(counts.files, 'file')}, {counts.read:,} read"
+            f" ({amount(counts.bytes_read)}B), {counts.unreadable:,} unreadable,"
             f" {counts.dropped:,} dropped, in {elapsed:.2f} s."
         )
         if counts.unreadable:

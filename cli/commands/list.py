@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from cli import errors
 from cli.arguments.places import Places
 from cli.remote.context import SERVING
+from cli.render.labels import folder, label
 from cli.terminal import output
+from cli.terminal.text import age, amount, iso, one_line
 from state.errors import SQLITE_ERRORS
 from state.query.model import LARGEST_PAGE, Hidden, Page, Query
 from state.query.rows import Row
-from state.query.thread_json import display_name, display_text, thread_json
+from state.query.thread_json import display_name, thread_json
 
 if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
@@ -155,28 +157,15 @@ def _lines(listed: Listed, query: Query) -> None:
     def text(row: Row) -> str:
         values = (
             row["id"],
-            output.iso(row[f"{query.sort_key}_ms"]),
+            iso(row[f"{query.sort_key}_ms"]),
             label(row),
             row["cwd"],
             row["model"] or "",
             str(row["tokens_used"]),
         )
-        return "\t".join(output.one_line(value) for value in values)
+        return "\t".join(one_line(value) for value in values)
 
     output.lines(text(row) for row in listed.page.rows)
-
-
-def label(row: Row) -> str:
-    """What a thread is called in a list: its name, else what it begins with."""
-    return display_name(row) or display_text(row)
-
-
-def folder(cwd: str, home: str, width: int = 26) -> str:
-    """A folder for a column: below ``~`` where it is, its end where it is too long."""
-    text = output.one_line(cwd)
-    if text == home or text.startswith(home + "/"):
-        text = "~" + text[len(home) :]
-    return text if len(text) <= width else "…" + text[1 - width :]
 
 
 def _table(listed: Listed, query: Query) -> None:
@@ -199,11 +188,11 @@ def _table(listed: Listed, query: Query) -> None:
         style = "bold" if display_name(row) else "" if row["preview"] else "italic dim"
         marks = "" if row["history_mode"] in ("legacy", "paginated") else " [unsupported history]"
         table.add_row(
-            output.age(row[f"{query.sort_key}_ms"], now_ms),
-            Text(output.one_line(label(row)) + marks, style=style),
+            age(row[f"{query.sort_key}_ms"], now_ms),
+            Text(one_line(label(row)) + marks, style=style),
             Text(folder(row["cwd"], home)),
-            Text(output.one_line(row["model"] or "")),
-            output.amount(row["tokens_used"]) if row["tokens_used"] else "",
+            Text(one_line(row["model"] or "")),
+            amount(row["tokens_used"]) if row["tokens_used"] else "",
             Text(listed.short_ids[row["id"]], style="cyan"),
         )
     output.table(table)

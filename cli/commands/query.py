@@ -10,6 +10,7 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.remote.context import SERVING
 from cli.terminal import output
+from cli.terminal.text import one_line
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 from state.query.model import Query
 from state.reports.sql import LARGEST_VALUE, Answer, ask
@@ -74,7 +75,7 @@ def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Place
 
 
 def _lines(answer: Answer) -> int:
-    output.line("\t".join(output.one_line(name) for name in answer.columns))
+    output.line("\t".join(one_line(name) for name in answer.columns))
     count = 0
     for chunk in _chunks(answer):
         count += len(chunk)
@@ -101,7 +102,7 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"
-    return output.one_line(str(value))
+    return one_line(str(value))
 
 
 def _table(answer: Answer) -> int:
@@ -112,7 +113,7 @@ def _table(answer: Answer) -> int:
 
     width_here = output.width()
     count = 0
-    names = [output.one_line(name) for name in answer.columns]
+    names = [one_line(name) for name in answer.columns]
     for chunk in _chunks(answer):
         count += len(chunk)
         if len(names) * (_NARROWEST_COLUMN + 2) > width_here:

@@ -9,6 +9,8 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.terminal import findings as report
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import one_line, plural
 from rollout.files.scan import check_home
 from state.checks.findings import Findings
 from state.checks.verify import Depth, verify
@@ -21,8 +23,8 @@ def show(places: Places, *, deep: bool, as_json: bool) -> int:
     """Show the plan. Gives the exit status: 1 if there is something to mend."""
 
     async def work() -> Plan:
-        with output.progress("verify") as progress:
-            return await make_plan(places.home, places.index, deep=deep, report=progress)
+        with progress("verify") as shown:
+            return await make_plan(places.home, places.index, deep=deep, report=shown)
 
     plan = asyncio.run(work())
     if as_json:
@@ -43,12 +45,10 @@ def apply(places: Places, *, deep: bool, plan_id: str | None, as_json: bool) -> 
     left = Findings()
 
     async def work() -> tuple[Plan, Path | None]:
-        with output.progress("repair") as progress:
-            done = await repair(
-                places.home, places.index, deep=deep, plan_id=plan_id, report=progress
-            )
+        with progress("repair") as shown:
+            done = await repair(places.home, places.index, deep=deep, plan_id=plan_id, report=shown)
             depth = Depth() if deep else None
-            await verify(places.home, places.index, left.add, depth=depth, report=progress)
+            await verify(places.home, places.index, left.add, depth=depth, report=shown)
             return done
 
     try:
@@ -104,11 +104,11 @@ def _tell(plan: Plan) -> None:
     else:
         output.line(f"plan {plan.id}")
     for number, step in enumerate(plan.steps, 1):
-        output.line(f"{number}. {output.one_line(step)}")
+        output.line(f"{number}. {one_line(step)}")
     for thread_id in sorted(plan.threads)[:20]:
         output.line(f"   {thread_id}")
     if len(plan.threads) > 20:
         output.line(f"   … and {len(plan.threads) - 20:,} more")
     if plan.stays:
-        count = output.plural(plan.stays, "finding")
+        count = plural(plan.stays, "finding")
         output.line(f"{count} in the files themselves stay: nothing changes a rollout.")

@@ -11,6 +11,7 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.runtime.open_index import catch_up, read_index
 from cli.terminal import output
+from cli.terminal.text import one_line
 from state.errors import NotResumable, ThreadArchived
 from state.thread_index import ThreadIndex
 
@@ -42,7 +43,7 @@ def run(places: Places, reference: str, *, execute: bool, as_json: bool) -> int:
         output.line(words)
         if folder and not there:
             output.say(
-                f"{output.one_line(folder)} cannot be entered: Codex asks which folder to go on in."
+                f"{one_line(folder)} cannot be entered: Codex asks which folder to go on in."
                 " Where it has moved, threadkeep relink OLD NEW says where it is now."
             )
     return errors.OK

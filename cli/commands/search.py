@@ -10,8 +10,11 @@ import typer
 
 from cli import errors
 from cli.arguments.places import Places
-from cli.commands.list import folder, label, tell_hidden
+from cli.commands.list import tell_hidden
+from cli.render.labels import folder, label
 from cli.terminal import damage, output
+from cli.terminal.progress import progress
+from cli.terminal.text import age, iso, one_line, one_line_marked, plural
 from rollout.errors import Damage
 from state.fulltext.hits import Hit
 from state.fulltext.search import Found, Search
@@ -104,7 +107,7 @@ async def _raw(
     where: list[list[Place]] = []
     cut: list[Damage] = []
     unread: list[str] = []
-    with output.progress("reading") as report:
+    with progress("reading") as report:
         found = raw_search(
             index,
             search.terms,
@@ -122,7 +125,7 @@ async def _raw(
                 hits.append(Hit(row, [], [], raw.matches, ()))
                 where.append([Place(each.kind, each.snippet) for each in raw.hits])
     if unread:
-        notes.append(_UNREAD.format(output.plural(len(unread), "thread")))
+        notes.append(_UNREAD.format(plural(len(unread), "thread")))
     hidden = await index.hidden(search.among)
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
     return Searched(
@@ -155,11 +158,11 @@ async def _work(
     found = replace(pages[0], hits=hits, next_cursor=pages[-1].next_cursor)
     if found.pending:
         notes.append(
-            f"{output.plural(found.pending, 'thread')} could not be looked through yet:"
+            f"{plural(found.pending, 'thread')} could not be looked through yet:"
             " they are still being indexed."
         )
     if unread := {path for page in pages for path in page.unreadable}:
-        notes.append(_UNREAD.format(output.plural(len(unread), "thread")))
+        notes.append(_UNREAD.format(plural(len(unread), "thread")))
     turns = TurnIndex(index)
     try:
         where = [await places(turns, index.home, search, hit) for hit in hits]
@@ -210,13 +213,13 @@ def _lines(searched: Searched, search: Search) -> Iterator[str]:
         for place in where:
             values = (
                 hit.row["id"],
-                output.iso(_time(hit, search)),
+                iso(_time(hit, search)),
                 place.kind,
                 place.turn_id or "",
                 place.item_id or "",
                 place.snippet.text,
             )
-            yield "\t".join(output.one_line(value) for value in values)
+            yield "\t".join(one_line(value) for value in values)
 
 
 _WHO = {"userMessage": "you", "agentMessage": "agent", "name": "name"}
@@ -231,9 +234,9 @@ def _blocks(searched: Searched, search: Search) -> None:
     now_ms = time.time_ns() // 1_000_000
     blocks: list[Text] = []
     for hit, where in zip(searched.found.hits, searched.places, strict=True):
-        head = Text(output.one_line(label(hit.row)), style="bold", no_wrap=True)
+        head = Text(one_line(label(hit.row)), style="bold", no_wrap=True)
         head.truncate(max(output.width() - 50, 20), overflow="ellipsis")
-        about = [output.age(_time(hit, search), now_ms), folder(hit.row["cwd"], home)]
+        about = [age(_time(hit, search), now_ms), folder(hit.row["cwd"], home)]
         if hit.row["archived"]:
             about.append("archived")
         head.append(f"  {'  '.join(part for part in about if part)}  ", style="dim not bold")
@@ -251,6 +254,6 @@ def _marked(place: "Place") -> Any:
     from rich.text import Text
 
     line = Text(f"  {_WHO.get(place.kind, place.kind):>5}  ", style="dim")
-    for piece, marked in output.one_line_marked(place.snippet.text, place.snippet.spans):
+    for piece, marked in one_line_marked(place.snippet.text, place.snippet.spans):
         line.append(piece, style="not dim bold yellow" if marked else "not dim")
     return line

@@ -6,6 +6,7 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.runtime.open_index import catch_up, read_index
 from cli.terminal import damage, output
+from cli.terminal.text import one_line
 from rollout.errors import READ_ALL
 from state.query.rows import Row
 from state.query.thread_json import thread_json
@@ -70,5 +71,5 @@ def run_meta(places: Places, reference: str, *, as_json: bool) -> int:
     else:
         for name, value in fields(row, details):
             if value:
-                output.line(f"{name:<12} {output.one_line(value)}")
+                output.line(f"{name:<12} {one_line(value)}")
     return errors.OK

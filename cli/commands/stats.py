@@ -12,6 +12,8 @@ from cli.arguments.places import Places
 from cli.commands.list import no_threads, tell_hidden
 from cli.runtime.open_index import caught_up, read_index
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import amount, one_line, plural
 from state.query.model import Hidden, Query
 from state.reports.stats import DIMENSIONS, TIMES, Statistics, Tally, statistics
 from state.thread_index import ThreadIndex
@@ -27,7 +29,7 @@ _UNITS: Final = {
     "w": timedelta(weeks=1),
     "y": timedelta(days=365),
 }
-"""Those of :func:`cli.terminal.output.age`, which lists show."""
+"""Those of :func:`cli.terminal.text.age`, which lists show."""
 
 
 def moment(text: str, *, now: datetime | None = None) -> int:
@@ -65,7 +67,7 @@ def run(
 
     async def work(index: ThreadIndex) -> tuple[Statistics, Hidden, bool, str]:
         note = await caught_up(index)
-        with output.progress("turns") as report:
+        with progress("turns") as report:
             found = await statistics(
                 index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
             )
@@ -88,7 +90,7 @@ def run(
     else:
         output.line(str(page))
     for path, problem in found.problems.items():
-        output.say(output.one_line(f"{path}: {problem}"))
+        output.say(one_line(f"{path}: {problem}"))
     if not found.total.threads:
         output.say(no_threads(nothing=nothing))
     if not as_json:
@@ -116,9 +118,9 @@ def _cut(dimension: str, groups: Mapping[str, Tally], limit: int) -> dict[str, T
 
 def _tell(found: Statistics, dimensions: Sequence[str], limit: int) -> None:
     total = found.total
-    words = [output.plural(total.threads, "thread"), f"{total.tokens:,} tokens"]
+    words = [plural(total.threads, "thread"), f"{total.tokens:,} tokens"]
     if total.turns is not None:
-        words.insert(1, output.plural(total.turns, "turn"))
+        words.insert(1, plural(total.turns, "turn"))
     output.line(", ".join(words))
     for dimension in dimensions:
         groups = found.by[dimension]
@@ -135,7 +137,7 @@ def _lines(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
     output.line(f"{'threads':>7}  {turns}{'tokens':>13}  {dimension}")
     for key, tally in groups.items():
         turns = f"{tally.turns or 0:>7,}  " if with_turns else ""
-        name = output.one_line(key) or "(none)"
+        name = one_line(key) or "(none)"
         output.line(f"{tally.threads:>7,}  {turns}{tally.tokens:>13,}  {name}")
 
 
@@ -154,9 +156,9 @@ def _plot(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
     for key, tally in groups.items():
         numbers = [f"{tally.threads:,}"]
         numbers += [f"{tally.turns or 0:,}"] if total.turns is not None else []
-        numbers += [output.amount(tally.tokens)]
+        numbers += [amount(tally.tokens)]
         bar = Bar(most, 0, tally.tokens, color="cyan")
-        table.add_row(Text(output.one_line(key) or "(none)"), *numbers, bar)
+        table.add_row(Text(one_line(key) or "(none)"), *numbers, bar)
     output.table(table)
 
 

@@ -7,6 +7,7 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.runtime.open_index import read_index
 from cli.terminal import output
+from cli.terminal.text import amount, iso, one_line, plural
 from state.thread_index import Status, ThreadIndex
 
 _SHOWN_PROBLEMS = 20
@@ -22,7 +23,7 @@ def run(places: Places, *, as_json: bool) -> int:
             "toRead": len(changes.to_read),
             "vanished": len(changes.vanished),
             "names": not await index.follows_names(),
-            "since": None if oldest is None else output.iso(oldest // 1_000_000),
+            "since": None if oldest is None else iso(oldest // 1_000_000),
         }
         return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
 
@@ -66,8 +67,8 @@ def _document(
             "filesTotal": job.files_total,
             "filesDone": job.files_done,
             "filesUnreadable": job.files_unreadable,
-            "startedAt": output.iso(job.started_at_ms) or None,
-            "completedAt": output.iso(job.completed_at_ms) or None,
+            "startedAt": iso(job.started_at_ms) or None,
+            "completedAt": iso(job.completed_at_ms) or None,
             "lastError": job.last_error,
         },
         "problems": [
@@ -96,7 +97,7 @@ def _tell(
 ) -> None:
     job = status.backfill
     output.line(f"home      {places.home}")
-    output.line(f"index     {places.index} ({output.amount(status.index_bytes)}B)")
+    output.line(f"index     {places.index} ({amount(status.index_bytes)}B)")
     output.line(f"threads   {status.threads:,}, of them {status.archived:,} archived")
     order = ("indexed", "segment", "duplicate", "unreadable", "ignored")
     buckets = [f"{status.buckets[name]:,} {name}" for name in order if status.buckets.get(name)]
@@ -112,7 +113,7 @@ def _tell(
     else:
         output.line("behind    nothing: the index is in step with the files")
     if job.status == "complete":
-        output.line(f"backfill  complete since {output.iso(job.completed_at_ms)}")
+        output.line(f"backfill  complete since {iso(job.completed_at_ms)}")
     elif job.is_being_worked_on(_now_ms()):
         output.line(
             f"backfill  running: {job.files_done:,} of {job.files_total:,} files, by {job.owner}"
@@ -122,11 +123,9 @@ def _tell(
         word = "pending" if job.status == "pending" else f"interrupted{done}"
         output.line(f"backfill  {word} (threadkeep backfill)")
     if status.unsearched:
-        output.line(
-            f"search    {output.plural(status.unsearched, 'thread')} to index (threadkeep search)"
-        )
+        output.line(f"search    {plural(status.unsearched, 'thread')} to index (threadkeep search)")
     if job.last_error:
-        output.line(f"          last error: {output.one_line(job.last_error)}")
+        output.line(f"          last error: {one_line(job.last_error)}")
     for problem in problems:
         _tell_problem(problem)
     if cut:
@@ -134,16 +133,16 @@ def _tell(
 
 
 def _tell_problem(problem: dict[str, Any]) -> None:
-    path = output.one_line(problem["path"])
+    path = one_line(problem["path"])
     if problem["reason"] is not None:
         where = f" at byte {problem['reason_offset']:,}" if problem["reason_offset"] else ""
         count = problem["bad_lines"]
-        lines = f" ({output.plural(count, 'bad line')})" if count else ""
+        lines = f" ({plural(count, 'bad line')})" if count else ""
         word = "unreadable" if problem["bucket"] == "unreadable" else "damaged"
-        reason = output.one_line(problem["reason"])
+        reason = one_line(problem["reason"])
         output.line(f"{word:<9} {path}: {reason}{where}{lines}")
     if problem["left_out"]:
-        lines = output.plural(problem["left_out"], "line")
+        lines = plural(problem["left_out"], "line")
         where = f"the first at byte {problem['left_out_at']:,}"
         why = "as a second program wrote them"
         output.line(f"left out  {path}: {lines} in no turn, {why}; {where}")

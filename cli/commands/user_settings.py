@@ -10,6 +10,8 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.runtime.open_index import read_index, throw_away_copy, with_index
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import iso, one_line, plural
 from state.errors import FileUnusable, IndexNotWritable
 from state.repair.dump import dump_lines, known_facts, read_dump, restore
 from state.thread_index import ThreadIndex
@@ -42,7 +44,7 @@ def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:
     elif target is None:
         output.lines(map(output.shown_json, lines))
     else:
-        output.say(f"{output.plural(len(lines) - 1, 'fact')} in {target}.")
+        output.say(f"{plural(len(lines) - 1, 'fact')} in {target}.")
     return errors.OK
 
 
@@ -80,7 +82,7 @@ def run_restore(places: Places, source: Path | None, *, as_json: bool) -> int:
         output.data({"version": 1, "set": done.set, "equal": done.equal, "older": done.older})
     else:
         output.say(
-            f"{output.plural(done.set, 'fact')} restored; {done.equal:,} were there already,"
+            f"{plural(done.set, 'fact')} restored; {done.equal:,} were there already,"
             f" {done.older:,} are older than what is there."
         )
     return errors.OK
@@ -96,7 +98,7 @@ def run_relink(
             return [await unlink(index.database, removed)], None
         if old is None or new is None:
             return await aliases(index.database), None
-        with output.progress("indexing") as report:
+        with progress("indexing") as report:
             await index.catch_up(report)
         alias, count = await relink(index.database, old, new)
         return [alias], count
@@ -105,14 +107,14 @@ def run_relink(
     found, count = (with_index if changes else read_index)(places, work)
     if as_json:
         entries = [
-            {"old": alias.alias, "new": alias.value, "setAt": output.iso(alias.set_at_ms) or None}
+            {"old": alias.alias, "new": alias.value, "setAt": iso(alias.set_at_ms) or None}
             for alias in found
         ]
         output.data({"version": 1, "aliases": entries, "threads": count})
     elif removed is not None:
         output.say(f"{_shown(found[0].alias)} has not moved any more.")
     elif count is not None:
-        threads = output.plural(count, "thread")
+        threads = plural(count, "thread")
         alias = found[0]
         output.say(
             f"{_shown(alias.alias)} is at {_shown(alias.value)} now: {threads} from there and"
@@ -120,7 +122,7 @@ def run_relink(
         )
     elif found:
         output.lines(
-            "\t".join((_shown(alias.alias), _shown(alias.value), output.iso(alias.set_at_ms)))
+            "\t".join((_shown(alias.alias), _shown(alias.value), iso(alias.set_at_ms)))
             for alias in found
         )
     else:
@@ -129,4 +131,4 @@ def run_relink(
 
 
 def _shown(folder: str | None) -> str:
-    return output.one_line(folder or "")
+    return one_line(folder or "")

@@ -9,6 +9,7 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.terminal import findings as report
 from cli.terminal import output
+from cli.terminal.progress import progress
 from state.checks.findings import Findings
 from state.checks.verify import Depth, verify
 
@@ -30,8 +31,8 @@ def run(places: Places, depth: Depth | None, *, limit: int, as_json: bool) -> in
     found = Findings(keep=limit)
 
     async def work() -> None:
-        with output.progress("verify") as progress:
-            await verify(places.home, places.index, found.add, depth=depth, report=progress)
+        with progress("verify") as shown:
+            await verify(places.home, places.index, found.add, depth=depth, report=shown)
 
     interrupted = False
     try:

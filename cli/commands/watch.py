@@ -13,6 +13,7 @@ from cli import errors
 from cli.arguments.places import Places
 from cli.runtime.open_index import with_index
 from cli.terminal import output
+from cli.terminal.text import one_line, plural
 from state.errors import IndexBusy, IndexMissing
 from state.query.thread_json import display_name, display_text
 from state.thread_index import ThreadIndex
@@ -83,7 +84,7 @@ class _Watch:
     async def _tell(self, index: ThreadIndex, watcher: Watcher, news: News) -> int:
         await watcher.ready.wait()
         how = f" every few seconds: {watcher.why_polling}" if watcher.why_polling else ""
-        count = output.plural(len(self._sightings.known), "thread")
+        count = plural(len(self._sightings.known), "thread")
         output.say(f"Watching {count} of {self._places.home}{how}. Ctrl-C ends it.")
         async for change in news:
             text = _document(change) if self._as_json else await _line(index, change)
@@ -117,7 +118,7 @@ def _document(change: Change) -> str:
 async def _line(index: ThreadIndex, change: Change) -> str:
     row = (await index.rows_of([change.thread_id])).get(change.thread_id)
     shown = (display_name(row) or display_text(row)) if row else change.seen.name
-    text = output.one_line(shown or "")[:200]
+    text = one_line(shown or "")[:200]
     return f"{change.kind:<10}  {change.thread_id}  {text}".rstrip()
 
 

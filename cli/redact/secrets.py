@@ -13,7 +13,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from cli.reading.errors import RedactorMissing
+from cli.errors import RedactorMissing
 from cli.redact.tokens import PREFIXED
 
 _NOT_SECRET: Final = frozenset({"IPPublicDetector", "PrivateKeyDetector"})

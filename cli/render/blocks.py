@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from cli.terminal import output
+from cli.terminal.text import many_lines, one_line
 
 LONGEST_LINE: Final = 2000  # characters of a line that are shown of folded text
 
@@ -87,13 +87,13 @@ def block(
     pictures: tuple[Picture, ...] = (),
 ) -> Block:
     """A block with texts from a rollout, which may hold anything."""
-    clean: Callable[[str], str] = output.many_lines if command else output.one_line
+    clean: Callable[[str], str] = many_lines if command else one_line
     return Block(
         role,
         clean(title).strip(),
-        output.many_lines(text).strip("\n"),
+        many_lines(text).strip("\n"),
         form,
-        output.one_line(state),
+        one_line(state),
         failed,
         command,
         pictures,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.blocks import Block, Form, Picture, Role, folded
 from cli.render.reading import Reading, ShownTurn
-from cli.terminal import output
+from cli.terminal.text import one_line, plural, printable
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -76,7 +76,7 @@ def head(title: str, style: str = STYLE) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(output.one_line(text))
+    return escape(one_line(text))
 
 
 def _turn(turn: ShownTurn) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _body(shown: Block) -> Iterator[str]:
     if not hidden and sum(map(len, lines)) >= len(shown.text.replace("\n", "")):
         yield pre
         return
-    count = output.plural(shown.text.count("\n") + 1, "line")
+    count = plural(shown.text.count("\n") + 1, "line")
     yield f"<details>\n<summary>{count}</summary>\n{pre}</details>\n"
 
 
@@ -151,7 +151,7 @@ def rendered(text: str) -> str:
         made = str(_renderer().render(text))
     except RecursionError:  # lists in lists in lists
         return f'<div class="plain">{escape(text)}</div>'
-    return output.printable(made)  # entities can spell what was taken out of the source
+    return printable(made)  # entities can spell what was taken out of the source
 
 
 @cache

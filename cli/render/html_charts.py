@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from cli.render.html import STYLE, head
-from cli.terminal import output
+from cli.terminal.text import one_line
 from state.reports.stats import TIMES, Statistics, Tally
 
 _MOST_COLUMNS: Final = 400
@@ -26,7 +26,7 @@ svg { width: 100%; height: 10rem; display: block; } rect { fill: var(--accent); 
 
 def charts(found: Statistics, dimensions: Sequence[str], limit: int, what: str) -> Iterator[str]:
     """The page, piece by piece; ``what`` says what was counted."""
-    title = escape(output.one_line(what))
+    title = escape(one_line(what))
     yield head(title, _STYLE)
     total = found.total
     facts = [f"{total.threads:,} threads", f"{total.tokens:,} tokens"]
@@ -75,7 +75,7 @@ def _table(title: str, groups: Mapping[str, Tally], *, turns: bool) -> Iterator[
     for key, tally in groups.items():
         numbers = [tally.threads, *([tally.turns or 0] if turns else []), tally.tokens]
         cells = "".join(f'<td class="number">{number:,}</td>' for number in numbers)
-        name = escape(output.one_line(key)) or "(none)"
+        name = escape(one_line(key)) or "(none)"
         bar = f'<div style="width: {100 * tally.tokens / most:.1f}%"></div>'
         yield f'<tr><td class="key">{name}</td>{cells}<td class="bar">{bar}</td></tr>\n'
     yield "</table>\n"

@@ -12,7 +12,7 @@ from cli.render.blocks import Block, Form, Role
 from cli.render.markdown_quote import quoted
 from cli.render.reading import Reading
 from cli.render.text import turn_line
-from cli.terminal import output
+from cli.terminal.text import one_line, plural
 
 _TICKS: Final = re.compile(r"`+")
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
@@ -33,7 +33,7 @@ def markdown(reading: Reading) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """A line of text that Markdown shows as it is."""
-    return _SPECIAL.sub(r"\\\1", output.one_line(text))
+    return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def fenced(text: str, language: str = "") -> str:
@@ -79,4 +79,4 @@ def _body(shown: Block) -> str:
 
 
 def _count(text: str) -> str:
-    return output.plural(text.count("\n") + 1, "line")
+    return plural(text.count("\n") + 1, "line")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cli.terminal import output
+from cli.terminal.text import amount, iso, plural
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
@@ -17,8 +17,8 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
         ("begins with", display_text(row)),
         ("folder", row["cwd"]),
         ("now in", details["moved_to"] or ""),
-        ("created", output.iso(row["created_at_ms"])),
-        ("updated", output.iso(row["updated_at_ms"])),
+        ("created", iso(row["created_at_ms"])),
+        ("updated", iso(row["updated_at_ms"])),
         ("archived", "yes" if row["archived"] else ""),
         ("source", row["source"]),
         ("client", " ".join(filter(None, (row["originator"], row["cli_version"])))),
@@ -37,15 +37,15 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
     for file in details["files"]:
         note = "" if file["bucket"] == "indexed" else f"  ({file['bucket']})"
         if file["bad_lines"]:
-            lines = output.plural(file["bad_lines"], "unreadable line")
+            lines = plural(file["bad_lines"], "unreadable line")
             note += f"  ({lines}, first at byte {file['reason_offset']}: {file['reason']})"
         elif file["reason"]:
             note += f"  ({file['reason']})"
         if file["left_out"]:
-            lines = output.plural(file["left_out"], "line")
+            lines = plural(file["left_out"], "line")
             note += f"  ({lines} in no turn, as a second program wrote them,"
             note += f" the first at byte {file['left_out_at']})"
-        fields.append(("file", f"{file['path']}  {output.amount(file['size_bytes'])}B{note}"))
+        fields.append(("file", f"{file['path']}  {amount(file['size_bytes'])}B{note}"))
     return fields
 
 

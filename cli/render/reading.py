@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from cli.commands.list import label
 from cli.render.blocks import Block, Role, block
 from cli.render.item_blocks import blocks
+from cli.render.labels import label
 from cli.render.tool_blocks import took
-from cli.terminal import damage, output
+from cli.terminal import damage
+from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
@@ -106,23 +107,23 @@ class Reading:
     @property
     def title(self) -> str:
         """What the thread is called, cut to the length of a heading."""
-        title = output.one_line(self.cleaned(label(self.row))) or self.row["id"]
-        return output.shortened(title, _LONGEST_TITLE)
+        title = one_line(self.cleaned(label(self.row))) or self.row["id"]
+        return shortened(title, _LONGEST_TITLE)
 
     def facts(self) -> list[str]:
         """The thread in a few words."""
         row, count = self.row, len(self.dialogue.turns)
         git = self.cleaned(row["git_branch"] or "")
         return [
-            output.one_line(fact)
+            one_line(fact)
             for fact in (
                 row["id"],
                 self.cleaned(row["cwd"]),
                 f"on {git}" if git else "",
                 " ".join(filter(None, (row["model"], row["reasoning_effort"]))),
-                f"{output.amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
-                output.iso(row["created_at_ms"]),
-                output.plural(count, "turn"),
+                f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
+                iso(row["created_at_ms"]),
+                plural(count, "turn"),
                 "archived" if row["archived"] else "",
             )
             if fact
@@ -141,12 +142,12 @@ class Reading:
             for file in self.details["files"]
         )
         if bad > 0:
-            lines = output.plural(bad, "line")
+            lines = plural(bad, "line")
             found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
         if left_out := sum(file["left_out"] for file in self.details["files"]):
-            lines = output.plural(left_out, "line")
+            lines = plural(left_out, "line")
             found.append(f"{lines} of its files in no turn: see threadkeep show --meta.")
-        return [output.one_line(self.cleaned(text)) for text in found]
+        return [one_line(self.cleaned(text)) for text in found]
 
     def thread(self) -> dict[str, Any]:
         """The thread as the app-server has it, without its turns."""
@@ -221,7 +222,7 @@ def _facts(turn: Turn) -> tuple[str, ...]:
     status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
     started = None if turn.started_at is None else turn.started_at * 1000
     duration = "" if turn.duration_ms is None else took(turn.duration_ms)
-    return tuple(filter(None, (output.iso(started), duration, status)))
+    return tuple(filter(None, (iso(started), duration, status)))
 
 
 async def opened(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from cli.render.blocks import Block, Form, Role, folded
 from cli.render.reading import Reading, ShownTurn
 from cli.terminal import output
+from cli.terminal.text import one_line, plural, printable
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -39,7 +40,7 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
         yield style.aside("Nothing was said in it yet.")
     skipped = reading.numbers[0] if reading.numbers else 0
     if not reading.whole and skipped:
-        yield style.aside(f"{output.plural(skipped, 'turn')} before these: --last N or --turn N.")
+        yield style.aside(f"{plural(skipped, 'turn')} before these: --last N or --turn N.")
     for turn in reading.turns():
         yield "\n"
         yield style.heading(turn_line(turn))
@@ -51,7 +52,7 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
 def turn_line(turn: ShownTurn) -> str:
     """The heading of a turn."""
     name = f"turn {turn.number}" if turn.number else "outside of any turn"
-    return output.one_line(" · ".join([name, *turn.facts, turn.id]))
+    return one_line(" · ".join([name, *turn.facts, turn.id]))
 
 
 def _block(style: Style_, shown: Block, *, full: bool) -> Iterator[str]:
@@ -60,11 +61,11 @@ def _block(style: Style_, shown: Block, *, full: bool) -> Iterator[str]:
     if head:
         yield style.body(shown, head)
     if hidden:
-        yield style.aside(f"{_INDENT}… {output.plural(hidden, 'more line')} (--full)")
+        yield style.aside(f"{_INDENT}… {plural(hidden, 'more line')} (--full)")
     if tail:
         yield style.body(shown, tail)
     for picture in shown.pictures:
-        yield style.aside(f"{_INDENT}[image: {output.one_line(picture.label)}]")
+        yield style.aside(f"{_INDENT}[image: {one_line(picture.label)}]")
 
 
 def block_title(shown: Block) -> str:
@@ -173,7 +174,7 @@ class Terminal:
         self._drawn.seek(0)
         self._drawn.truncate()
         parts = _STYLED.split(drawn)
-        parts[::2] = [output.printable(part) for part in parts[::2]]
+        parts[::2] = [printable(part) for part in parts[::2]]
         return "".join(parts)
 
 

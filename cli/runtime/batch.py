@@ -12,6 +12,8 @@ from cli.arguments.filters import Chosen
 from cli.arguments.places import Places
 from cli.runtime.open_index import catch_up, with_index
 from cli.terminal import output
+from cli.terminal.progress import progress
+from cli.terminal.text import one_line, plural
 from rollout.errors import RolloutError
 from state.aio import unbroken
 from state.errors import StateError
@@ -77,7 +79,7 @@ def run(
             return [], False
         interrupted = False
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
-        with output.progress(action, "threads") as report:
+        with progress(action, "threads") as report:
             for count, (entry, thread_id) in enumerate(found, 1):
                 _, interrupted = await unbroken(_change(index, entry, thread_id, act))
                 if interrupted:  # what was done by then is told
@@ -117,7 +119,7 @@ def must_ask(chosen: Chosen) -> bool:
 
 
 def _agreed(action: str, count: int) -> bool:
-    return typer.confirm(f"{action}: {output.plural(count, 'thread')}?", err=True)
+    return typer.confirm(f"{action}: {plural(count, 'thread')}?", err=True)
 
 
 def _tell(entries: Sequence[Entry]) -> None:
@@ -136,7 +138,7 @@ def _tell_untold(found: Iterable[StateError | None]) -> None:
     ):
         output.say(
             "threadkeep: the change is made, but Codex itself was not told, and goes on with what"
-            f" it had: {output.one_line(words)}\n  {hint}; the change can be made again"
+            f" it had: {one_line(words)}\n  {hint}; the change can be made again"
         )
 
 
@@ -145,7 +147,7 @@ def tell_errors(found: Iterable[Error | None]) -> None:
     for error in found:
         if error is None:
             continue
-        output.say(f"threadkeep: {output.one_line(str(error))}\n  {errors.outcome(error).hint}")
+        output.say(f"threadkeep: {one_line(str(error))}\n  {errors.outcome(error).hint}")
 
 
 def status_of(

@@ -10,6 +10,7 @@ from typing import TypeVar
 from cli.arguments.places import Places
 from cli.remote.context import SERVING
 from cli.terminal import output
+from cli.terminal.progress import progress
 from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.repair.recovery import copy_index, recover
@@ -67,7 +68,7 @@ async def caught_up(index: ThreadIndex) -> str:
     if SERVING.get() is not None:
         return ""  # somebody watches them
     try:
-        with output.progress("indexing") as report:
+        with progress("indexing") as report:
             if await index.catch_up(report) is not None:
                 return ""
     except IndexBusy as busy:
@@ -89,7 +90,7 @@ async def caught_up_said(index: ThreadIndex, *, afresh: bool = False) -> str:
     from state.fulltext.indexer import said_status
 
     try:
-        with output.progress("indexing what was said", "threads") as report:
+        with progress("indexing what was said", "threads") as report:
             if await caught_up(index, report, afresh=afresh):
                 return ""
     except IndexBusy as busy:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.terminal import output
+from cli.terminal.text import one_line, plural
 from rollout.errors import Damage
 
 _SHOWN: Final = 5
@@ -20,9 +21,9 @@ def sentences(damage: Sequence[Damage], home: Path, done: str = "is shown") -> I
     """What is said of the first few, a line each; ``done`` is what becomes of their content."""
     for found in damage[:_SHOWN]:
         where = f"{place(found, home)} breaks off at byte {found.offset:,}"
-        yield output.one_line(f"{where} ({found.reason}); what comes before it {done}.")
+        yield one_line(f"{where} ({found.reason}); what comes before it {done}.")
     if len(damage) > _SHOWN:
-        yield f"… and {output.plural(len(damage) - _SHOWN, 'file')} more: --json names them."
+        yield f"… and {plural(len(damage) - _SHOWN, 'file')} more: --json names them."
 
 
 def document(damage: Sequence[Damage], home: Path) -> list[dict[str, Any]]:

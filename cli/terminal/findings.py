@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from cli import errors
 from cli.terminal import output
+from cli.terminal.text import one_line, plural
 from state.checks.findings import NOTE, SEVERITIES, Finding, Findings
 
 _SHOWN_NOTES: Final = 3
@@ -32,12 +33,12 @@ def tell(found: Findings, more: str) -> None:
             notes[finding.kind.code] += 1
             if notes[finding.kind.code] > _SHOWN_NOTES:
                 continue
-        where = output.one_line(finding.path or "")
+        where = one_line(finding.path or "")
         if finding.offset is not None:
             where += f" at byte {finding.offset:,}"
         about = " ".join(filter(None, (finding.thread_id, where)))
         output.line(f"{finding.kind.severity:<8} {finding.kind.code:<20} {about}")
-        output.line(f"         {output.one_line(finding.message)}")
+        output.line(f"         {one_line(finding.message)}")
         if finding.measured is not None or finding.expected is not None:
             output.line(f"         found {_value(finding.measured)}")
             output.line(f"         expected {_value(finding.expected)}")
@@ -47,11 +48,11 @@ def tell(found: Findings, more: str) -> None:
     shown = sum(min(count, _SHOWN_NOTES) for count in notes.values())
     hidden = found.by_severity[NOTE] - shown
     if hidden:
-        output.say(f"… and {output.plural(hidden, 'note')} more: --json --limit N shows them")
+        output.say(f"… and {plural(hidden, 'note')} more: --json --limit N shows them")
     graver = len(found.kept) - sum(notes.values())
     cut = found.total - found.by_severity[NOTE] - graver
     if cut:
-        output.say(f"… and {output.plural(cut, 'finding')} more: {more}")
+        output.say(f"… and {plural(cut, 'finding')} more: {more}")
 
 
 def summary(found: Findings) -> str:
@@ -59,7 +60,7 @@ def summary(found: Findings) -> str:
     if not found.total:
         return "Nothing found."
     severities = ", ".join(
-        output.plural(found.by_severity[severity], severity)
+        plural(found.by_severity[severity], severity)
         for severity in SEVERITIES
         if found.by_severity[severity]
     )
@@ -73,7 +74,7 @@ def status(found: Findings) -> int:
 
 
 def _value(text: str | None) -> str:
-    return "nothing" if text is None else output.one_line(text)[:300]
+    return "nothing" if text is None else one_line(text)[:300]
 
 
 def _entry(finding: Finding) -> dict[str, Any]:

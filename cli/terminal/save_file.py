@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from cli.reading.errors import NoRegularFile
+from cli.errors import NoRegularFile
 from state.errors import FileUnusable
 from state.workers import Workers
 

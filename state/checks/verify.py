@@ -19,9 +19,10 @@ from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.facts import ToolFacts
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from state.checks import database as dbcheck
+from state.checks import model
 from state.checks.database import check_copy, copied
 from state.checks.findings import ERROR, WARNING, Finding, Kind
-from state.checks.model import KINDS, column_differs
+from state.checks.model import column_differs
 from state.checks.structure import check_structure
 from state.checks.user_data import inputs_are_settled, thread_facts, wanted_names
 from state.db.location import HEAD, REVISIONS
@@ -46,7 +47,9 @@ _OWN_KINDS: Final = (
     Kind("outcome_differs", ERROR, REPAIR_DEEP),
     Kind("tools_differ", ERROR, REPAIR_DEEP),
 )
-KINDS: Final = dbcheck.KINDS | KINDS | contents.KINDS | {kind.code: kind for kind in _OWN_KINDS}
+KINDS: Final = (
+    dbcheck.KINDS | model.KINDS | contents.KINDS | {kind.code: kind for kind in _OWN_KINDS}
+)
 """Every kind of finding about an index, by code."""
 
 _BATCH_FILES: Final = 400

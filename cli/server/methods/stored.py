@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from cli.commands.explain import document
 from cli.errors import document as error_document
+from cli.render.explanation import document
 from cli.server.methods.context import Call
 from cli.server.methods.turns import no_turns_yet, with_all_turns
 from cli.server.protocol import params as p

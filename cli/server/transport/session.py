@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import os
+import platform
 from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Final
 
+from cli import __version__
 from cli.server.core.client import Client
 from cli.server.core.service import Service
-from cli.server.handshake import initialized
 from cli.server.protocol.messages import (
     INTERNAL,
     OVERLOADED,
@@ -161,3 +164,23 @@ async def _cancelled(*tasks: "asyncio.Future[Any]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_SPOKEN: Final = "0.171.0"
+
+
+"""The version of Codex whose protocol this is. It is the newest that was measured: clients read it
+to see what they may ask for, and all that this one has for stored threads is here, while what it
+took away (an action in ``moderation``) no client can have asked for."""
+
+
+def initialized(client: Initialize, home: Path) -> dict[str, Any]:
+    """The answer to ``initialize``."""
+    # Clients read a version of Codex here, and ask accordingly.
+    who = f"{client.client_info.name}/{_SPOKEN} ({platform.system()}; {platform.machine()})"
+    return {
+        "userAgent": f"{who} threadkeep/{__version__}",
+        "codexHome": str(home),
+        "platformFamily": "windows" if os.name == "nt" else "unix",
+        "platformOs": {"Darwin": "macos"}.get(platform.system(), platform.system().lower()),
+    }

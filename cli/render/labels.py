@@ -1,0 +1,18 @@
+"""TODO labels."""
+
+from cli.terminal.text import one_line
+from state.query.rows import Row
+from state.query.thread_json import display_name, display_text
+
+
+def label(row: Row) -> str:
+    """What a thread is called in a list: its name, else what it begins with."""
+    return display_name(row) or display_text(row)
+
+
+def folder(cwd: str, home: str, width: int = 26) -> str:
+    """A folder for a column: below ``~`` where it is, its end where it is too long."""
+    text = one_line(cwd)
+    if text == home or text.startswith(home + "/"):
+        text = "~" + text[len(home) :]
+    return text if len(text) <= width else "…" + text[1 - width :]

@@ -1,0 +1,57 @@
+"""TODO progress."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.terminal.output import elsewhere
+from cli.terminal.text import amount
+
+if TYPE_CHECKING:
+    from state.jobs.progress import Counts, Report
+
+
+@contextmanager
+def progress(what: str, unit: str = "files") -> Iterator["Report | None"]:
+    """A progress bar with rate and time left on stderr, once there is something to be read;
+    nothing where that is no terminal."""
+    if elsewhere.get() is not None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    began = time.monotonic()
+    task = bar.add_task(what, total=None, rate="")
+
+    def report(counts: "Counts") -> None:
+        bar.start()
+        elapsed = max(time.monotonic() - began, 0.001)
+        rate = f"{counts.read / elapsed:,.0f} {unit}/s"
+        if counts.bytes_read:
+            rate += f", {amount(counts.bytes_read)}B"
+        bar.update(task, total=counts.to_read or None, completed=counts.read, rate=rate)
+
+    try:
+        yield report
+    finally:
+        bar.stop()
