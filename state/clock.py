@@ -1,4 +1,4 @@
-"""TODO clock."""
+"""The time, as the index keeps it."""
 
 import time
 

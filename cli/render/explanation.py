@@ -1,4 +1,4 @@
-"""TODO explanation."""
+"""An explanation as JSON."""
 
 from typing import Any
 

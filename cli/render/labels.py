@@ -1,4 +1,4 @@
-"""TODO labels."""
+"""The label and the folder of a thread, as lists show them."""
 
 from cli.terminal.text import one_line
 from state.query.rows import Row

@@ -1,4 +1,4 @@
-"""TODO progress."""
+"""The progress bar."""
 
 import sys
 import time

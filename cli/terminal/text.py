@@ -1,4 +1,4 @@
-"""TODO text."""
+"""Text for a terminal: amounts, times, and nothing that misleads it."""
 
 import math
 import re

@@ -1,4 +1,5 @@
-"""TODO parse."""
+"""A line of a rollout to an object, leniently: what is wrong with a line is data, not an
+exception."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""TODO facts."""
+"""The metadata of a thread: what one pass over its rollout gives."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""TODO modes."""
+"""The two history modes of a thread."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""TODO times."""
+"""Times as Codex writes them."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,5 @@
-"""TODO extract."""
+"""Read the messages of a rollout that the full-text index holds, whole or from where a pass
+ended."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""TODO terms."""
+"""The terms of a search, and where they stand in a text."""
 
 import re
 from collections.abc import Iterator, Sequence

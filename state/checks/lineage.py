@@ -1,4 +1,4 @@
-"""TODO lineage."""
+"""Check parents, forks and spawned threads."""
 
 import sqlite3
 from collections.abc import Iterator

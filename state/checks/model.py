@@ -1,4 +1,4 @@
-"""TODO model."""
+"""The kinds of findings about the structure of an index, and what all checks share."""
 
 import sqlite3
 from dataclasses import dataclass

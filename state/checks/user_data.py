@@ -1,4 +1,4 @@
-"""TODO user_data."""
+"""Check names and user data against the journal and the session index."""
 
 import sqlite3
 import time

@@ -1,4 +1,4 @@
-"""TODO compare."""
+"""Compare Codex's database with the index: one finding for each difference."""
 
 import shlex
 import time

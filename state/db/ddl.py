@@ -1,4 +1,4 @@
-"""TODO ddl."""
+"""Triggers, virtual tables and views: what SQLAlchemy cannot declare."""
 
 from typing import Final
 

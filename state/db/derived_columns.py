@@ -1,4 +1,4 @@
-"""TODO derived_columns."""
+"""Columns that are derived from others: the facet of a row and its text for title searches."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""TODO readonly."""
+"""Plain connections that can only read."""
 
 import sqlite3
 from collections.abc import Iterator

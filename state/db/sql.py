@@ -1,4 +1,4 @@
-"""TODO sql."""
+"""SQL that several rooms need: many values at once, and the metadata of the index."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""TODO steps."""
+"""Reads as generators of SQL statements, run over any connection."""
 
 import sqlite3
 from collections.abc import Generator, Sequence

@@ -1,4 +1,4 @@
-"""TODO translate."""
+"""SQLite's errors as those of threadkeep."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""TODO progress."""
+"""How far a job has come, for whoever waits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

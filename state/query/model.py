@@ -1,4 +1,4 @@
-"""TODO model."""
+"""A query for threads, and the page it gives."""
 
 import hashlib
 import json

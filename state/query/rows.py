@@ -1,4 +1,4 @@
-"""TODO rows."""
+"""Rows of threads by their keys."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""TODO home_config."""
+"""What of a home's configuration the rows of threads depend on."""
 
 from pathlib import Path
 from typing import Final

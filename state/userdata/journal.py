@@ -1,4 +1,4 @@
-"""TODO journal."""
+"""The journal of user data: a file that only grows, so that no reindex loses what was set."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""TODO model."""
+"""What a user can set for a thread or a folder."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
