@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from state.thread_index import open_index
+from tests import FIXTURES, ROOT
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
@@ -24,32 +25,31 @@ hypothesis.settings.register_profile("random", _random)
 hypothesis.settings.register_profile("fixed", _random, derandomize=True, database=None)
 hypothesis.settings.load_profile("fixed")
 
-FIXTURES = Path(__file__).parent / "fixtures"
 CORPUS = FIXTURES / "corpus"
 LONG = {
-    "test_protocol_dialogue": 25,
-    "test_crash": 25,
-    "test_cli_show": 30,
-    "test_recovery": 25,
-    "test_watch": 25,
-    "test_state_backfill": 20,
-    "test_cli_export": 20,
-    "test_app_server_home": 20,
-    "test_app_server_load": 20,
-    "test_app_server_leaving": 20,
-    "test_race": 20,
-    "test_app_server": 15,
-    "test_app_server_turns": 15,
-    "test_turn_index": 15,
-    "test_fuzz": 15,
-    "test_cli": 10,
-    "test_cli_facts": 10,
-    "test_cli_moves": 10,
-    "test_cli_query": 10,
-    "test_faults_files": 10,
-    "test_faults_index": 10,
-    "test_moves_crash": 10,
-    "test_state_sync": 10,
+    "protocol/test_dialogue": 25,
+    "crash/test_jobs": 25,
+    "cli/commands/test_show": 30,
+    "state/repair/test_recovery": 25,
+    "state/watch/test_watch": 25,
+    "state/sync/test_backfill": 20,
+    "cli/commands/test_export": 20,
+    "cli/server/test_home": 20,
+    "cli/server/test_load": 20,
+    "cli/server/test_leaving": 20,
+    "crash/test_race": 20,
+    "cli/server/test_stored": 15,
+    "cli/server/test_turns": 15,
+    "state/turns/test_cache": 15,
+    "cli/test_fuzz": 15,
+    "cli/test_commands": 10,
+    "cli/commands/test_user_settings": 10,
+    "cli/commands/test_archive": 10,
+    "cli/commands/test_query": 10,
+    "state/checks/test_faults_files": 10,
+    "state/checks/test_faults_index": 10,
+    "crash/test_moves": 10,
+    "state/sync/test_sync": 10,
 }
 """The files that take long, and about how many seconds of a processor."""
 
@@ -88,7 +88,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("full"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes: --full"))
-    items.sort(key=lambda item: LONG.get(item.path.stem, 0), reverse=True)
+    items.sort(
+        key=lambda item: LONG.get(str(item.path.relative_to(ROOT / "tests").with_suffix("")), 0),
+        reverse=True,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,10 @@ from state.checks import verify
 from state.codex.compare import KINDS
 from state.db.schema import metadata
 from state.thread_index import open_index
+from tests import ROOT
+from tests.state.codex.databases import Codex
+from tests.support.command import THREAD_KEYS, thread_id, told_inside, write_rollout
 
-from .codex_state import Codex
-from .command import THREAD_KEYS, thread_id, told_inside, write_rollout
-
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 

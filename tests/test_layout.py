@@ -1,18 +1,83 @@
-"""Who may import whom: cli -> state -> {rollout, migrations}; the last two know nobody."""
+"""Who may import whom: package by package, and room by room within each."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 ALLOWED: dict[str, set[str]] = {
     "rollout": set(),
     "migrations": set(),
     "state": {"rollout", "migrations"},
     "cli": {"rollout", "state"},
+}
+
+ROOMS = """
+rollout.errors
+rollout.files         -> rollout.errors
+rollout.jsonl         -> rollout.files
+rollout.schema        -> rollout.jsonl
+rollout.metadata      -> rollout.schema
+rollout.items         -> rollout.schema
+rollout.history       -> rollout.items
+rollout.search        -> rollout.history
+rollout.writing       -> rollout.history
+
+state.errors
+state.clock
+state.aio
+state.workers         -> state.aio
+state.db              -> state.errors state.clock state.workers
+state.userdata        -> state.db
+state.jobs            -> state.db
+state.sync            -> state.userdata state.jobs
+state.query           -> state.sync
+state.checks          -> state.sync
+state.thread_index    -> state.query state.checks
+state.rollout_locator -> state.thread_index
+state.codex           -> state.thread_index
+state.recording       -> state.thread_index
+state.watch           -> state.thread_index
+state.reports         -> state.thread_index
+state.turns           -> state.rollout_locator
+state.explain         -> state.codex state.recording
+state.edit            -> state.codex state.recording state.rollout_locator
+state.fulltext        -> state.turns
+state.thread_store    -> state.edit state.fulltext
+state.memory          -> state.thread_store
+state.repair          -> state.fulltext
+
+cli.errors
+cli.arguments         -> cli.errors
+cli.terminal          -> cli.errors
+cli.redact            -> cli.errors
+cli.render            -> cli.terminal
+cli.remote            -> cli.arguments cli.terminal
+cli.runtime           -> cli.arguments cli.terminal cli.remote
+cli.server.protocol   -> cli.errors
+cli.server.core       -> cli.server.protocol cli.arguments
+cli.server.methods    -> cli.server.core cli.render cli.remote
+cli.server.transport  -> cli.server.methods
+cli.commands          -> cli.runtime cli.redact cli.render cli.server.transport
+cli.changes           -> cli.commands
+cli.reads             -> cli.commands
+cli.upkeep            -> cli.commands
+cli.app               -> cli.changes cli.reads cli.upkeep
+cli.main              -> cli.app
+cli.__main__          -> cli.main
+"""
+"""A room may import the rooms to the right of its arrow, what these may import, and no other."""
+
+STILL_TO_MEND = {
+    ("state.checks", "state.repair"),
+    ("state.db", "state.userdata"),
+    ("state.sync", "state.codex"),
 }
 
 
@@ -39,6 +104,49 @@ def test_imports_point_one_way(package: str) -> None:
     for path in modules(package):
         ours = imported(path) & (set(ALLOWED) | {"tests"})
         assert ours - {package} <= ALLOWED[package], path
+
+
+@cache
+def rooms() -> dict[str, set[str]]:
+    """Each room with all that it may import."""
+    arrows: dict[str, set[str]] = {}
+    for row in filter(None, ROOMS.splitlines()):
+        room, _, targets = row.partition("->")
+        arrows[room.strip()] = set(targets.split())
+    found: dict[str, set[str]] = {}
+    for room, targets in arrows.items():  # a row stands below those of its arrows
+        found[room] = targets.union(*(found[target] for target in targets))
+    return found
+
+
+def room_of(module: str) -> str | None:
+    """The room that a module is in; None for a package that holds rooms."""
+    return next((room for room in rooms() if f"{module}.".startswith(f"{room}.")), None)
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """The modules of ours that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("package", ["rollout", "state", "cli"])
+def test_rooms_import_only_what_their_row_allows(package: str) -> None:
+    wrong = set()
+    for path in modules(package):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        here = room_of(module)
+        assert here or path.name == "__init__.py", f"{path} is in no room"
+        for target in imported_modules(path):
+            there = room_of(target)
+            if not here or not there or there.split(".")[0] != package:
+                continue
+            if there not in rooms()[here] | {here, f"{package}.errors"}:
+                wrong.add((here, there))
+    assert wrong - STILL_TO_MEND == set()
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .command import Cli, thread_id, write_rollout
-
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+from tests.support.command import Cli, thread_id, write_rollout
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .homes import make_home
+from tests.bench.homes import make_home
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2000"))
 BIG_MB = int(os.environ.get("BENCH_BIG_MB", "128"))

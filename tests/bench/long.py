@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout.schema.modes import LEGACY, PAGINATED
-from tests.homes import file_name, thread_id
+from tests.samples.homes import file_name, thread_id
 
 _OUTPUT: Final = "lorem ipsum dolor sit amet " * 120
 _COMMANDS: Final = 20

@@ -23,7 +23,7 @@ from state.query.listing import page_steps
 from state.query.model import Query
 from state.sync.sync import sync
 from state.thread_index import open_index
-from tests.test_state_listing import FILTERS, fill
+from tests.state.query.test_listing import FILTERS, fill
 
 PLAIN = {name: filters for name, filters in FILTERS.items() if name not in ("parent", "ancestor")}
 

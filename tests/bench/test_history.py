@@ -16,10 +16,9 @@ from rollout.schema.strict import Fields
 from state.thread_store import ThreadStore, open_store
 from state.turns.answers import Told
 from state.turns.pages import ItemQuery, PageQuery
-from tests.homes import thread_id
-
-from .conftest import BIG_MB
-from .long import write_long
+from tests.bench.conftest import BIG_MB
+from tests.bench.long import write_long
+from tests.samples.homes import thread_id
 
 MODES = (LEGACY, PAGINATED)
 LONG = {LEGACY: 1, PAGINATED: 2}

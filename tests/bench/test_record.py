@@ -13,7 +13,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.writing.appender import RolloutAppender, timestamp
 from rollout.writing.new_thread import first_line, rollout_path
 from state.thread_store import ThreadStore, open_store
-from tests.talk import message, new_thread, turn
+from tests.samples.talk import message, new_thread, turn
 
 ITEMS = 50_000
 LIVE = 1_000

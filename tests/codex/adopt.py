@@ -24,19 +24,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.command import COMMAND
-from tests.mock_model import mock_model
+from tests.codex import measure
+from tests.codex.agreement import ask, differences, unknown_methods, worded
+from tests.codex.client import AppServer, NoAnswer, Refused
+from tests.codex.drive import PLAIN_MODEL, Drive, Failed
+from tests.codex.known import is_known
+from tests.codex.mock_model import mock_model
+from tests.codex.record import RECORDED, Record, changes, load, section, text
+from tests.codex.scenarios import SCENARIOS, Scenario
+from tests.codex.shapes import Facts
 from tests.protocol.compare import Difference
 from tests.protocol.schemas import generate
-
-from . import measure
-from .agreement import ask, differences, unknown_methods, worded
-from .client import AppServer, NoAnswer, Refused
-from .drive import PLAIN_MODEL, Drive, Failed
-from .known import is_known
-from .record import RECORDED, Record, changes, load, section, text
-from .scenarios import SCENARIOS, Scenario
-from .shapes import Facts
+from tests.support.command import COMMAND
 
 _VERSION = re.compile(r"codex(?:-cli)? (\d\S*)")
 _FAILURES: Final = (

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any, Final
 
 from rollout.schema.session_source import SOURCE_KINDS
+from tests.codex.client import AppServer, Refused
+from tests.codex.shapes import type_of
 from tests.protocol.compare import ABSENT, Difference
-
-from .client import AppServer, Refused
-from .shapes import type_of
 
 _ALL: Final = {"modelProviders": [], "sourceKinds": [*SOURCE_KINDS]}
 _TERMS: Final = (

@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from tests.mock_model import PIXEL
+from tests.codex.client import AppServer, NoAnswer
+from tests.codex.measure import rollout_files
+from tests.codex.mock_model import PIXEL
+from tests.codex.shapes import Facts, add, empty, settled
 from tests.protocol.dialogue import OF_THE_MACHINE
-
-from .client import AppServer, NoAnswer
-from .measure import rollout_files
-from .shapes import Facts, add, empty, settled
 
 PLAIN_MODEL: Final = "gpt-5.5"
 """A model that calls each tool by its name."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .shapes import Facts
+from tests import FIXTURES
+from tests.codex.shapes import Facts
 
-RECORDED: Final = Path(__file__).parents[1] / "fixtures" / "codex" / "recorded.json"
+RECORDED: Final = FIXTURES / "codex" / "recorded.json"
 SECTIONS: Final = {
     "lines": "Lines of rollouts",
     "answers": "Answers and notifications",

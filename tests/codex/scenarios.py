@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.mock_model import PIXEL
-
-from .client import NoAnswer
-from .drive import PLAIN_MODEL, Drive
+from tests.codex.client import NoAnswer
+from tests.codex.drive import PLAIN_MODEL, Drive
+from tests.codex.mock_model import PIXEL
 
 MODES: Final = ("paginated", "legacy")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from .dialogue import Step
-from .script import EXPERIMENTAL
+from tests.protocol.dialogue import Step
+from tests.protocol.script import EXPERIMENTAL
 
 SERVED_HERE: Final = frozenset(
     {

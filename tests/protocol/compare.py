@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .dialogue import OF_THE_MACHINE, Exchange
+from tests.protocol.dialogue import OF_THE_MACHINE, Exchange
 
 ABSENT = "(absent)"
 # Notifications of things that are no part of a thread store

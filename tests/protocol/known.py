@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.codex_app import RECORDED
-
-from .compare import ABSENT, Difference, report
+from tests.codex.codex_app import RECORDED
+from tests.protocol.compare import ABSENT, Difference, report
 
 Matcher = Callable[[Any], bool]
 

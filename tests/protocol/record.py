@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.codex_app import CONFIG
-from tests.conftest import FIXTURES, copy_corpus
-
-from .dialogue import Exchange, Step, dialogue
-from .script import script
-from .turns_script import turns_script
+from tests import FIXTURES
+from tests.codex.codex_app import CONFIG
+from tests.conftest import copy_corpus
+from tests.protocol.dialogue import Exchange, Step, dialogue
+from tests.protocol.script import script
+from tests.protocol.turns_script import turns_script
 
 SCRIPTS: Final[dict[str, Callable[[], list[Step]]]] = {"golden": script, "turns": turns_script}
 GOLDEN = FIXTURES / "protocol" / "golden.json"

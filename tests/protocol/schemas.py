@@ -16,7 +16,9 @@ from typing import Any
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
-SCHEMA = Path(__file__).parent.parent / "fixtures" / "protocol" / "schema.json"
+from tests import FIXTURES
+
+SCHEMA = FIXTURES / "protocol" / "schema.json"
 RESULTS = {
     "initialize": "v1/InitializeResponse",
     "thread/list": "v2/ThreadListResponse",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .dialogue import NO_PARAMS, Step
+from tests.protocol.dialogue import NO_PARAMS, Step
 
 # Threads of the sample home.
 LEGACY = "01a04794-4fe6-7fa2-bf70-a47f55d11cd6"

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .dialogue import Step
-from .script import (
+from tests.protocol.dialogue import Step
+from tests.protocol.script import (
     ARCHIVED_LEGACY,
     ARCHIVED_PAGINATED,
     CLIENT,

@@ -1,0 +1,468 @@
+"""``show``: a thread for reading, whatever its files hold."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cli.render.blocks import Form, Role, block, folded
+from cli.render.reading import Wanted
+from cli.render.tool_blocks import picture, tool_call
+from cli.terminal.text import many_lines
+from rollout.errors import AmbiguousTurn, TurnNotFound
+from rollout.history.bare import BARE
+from rollout.history.thread import open_history
+from rollout.history.tool_calls import TOOL_CALL
+from rollout.history.transcript import open_dialogue
+from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
+from tests.samples.histories import first_line, numbered, rollouts_by_id, spell
+from tests.samples.rollouts import THREAD_ID
+from tests.support.command import COMMAND, Cli, thread_id, write_rollout
+from tests.support.reading import NEVER, TURN, call, cli, corpus, event, save, turn
+
+__all__ = ["cli", "corpus"]
+
+OUTPUT = "\n".join(f"line {number}" for number in range(20))
+
+
+def test_a_thread_reads_as_it_went(cli: Cli) -> None:
+    save(
+        cli.home,
+        [
+            *turn(
+                1,
+                event("agent_reasoning", text="**Looking**\n\nfirst\nsecond"),
+                *call(
+                    "shell",
+                    {"command": ["bash", "-lc", "make all"]},
+                    "Exit code: 2\nWall time: 1.5 seconds\nOutput:\n" + OUTPUT,
+                ),
+                event("agent_message", message="It **fails**:\n```\nmake\n```"),
+            ),
+            *turn(
+                2,
+                *call(
+                    "update_plan",
+                    {
+                        "plan": [
+                            {"step": "a", "status": "completed"},
+                            {"step": "b", "status": "pending"},
+                        ]
+                    },
+                    "ok",
+                    2,
+                ),
+            ),
+            *turn(
+                3, event("turn_aborted", turn_id=TURN.format(3), reason="interrupted"), ended=False
+            ),
+        ],
+    )
+    ran = cli.run("show", THREAD_ID)
+    assert ran.err == ""
+    assert ran.lines[0] == "question 1"
+    assert (
+        ran.out.partition("\n\n")[2]
+        == f"""\
+turn 1 · 2025-10-09T08:53:20Z · 1.5 s · {TURN.format(1)}
+
+user
+  question 1
+
+reasoning
+  **Looking**
+  … 3 more lines (--full)
+
+$ make all  (exit 2, 1.5 s)
+  line 0
+  line 1
+  line 2
+  line 3
+  … 12 more lines (--full)
+  line 16
+  line 17
+  line 18
+  line 19
+
+agent
+  It **fails**:
+  ```
+  make
+  ```
+
+turn 2 · 2025-10-09T08:53:20Z · 1.5 s · {TURN.format(2)}
+
+user
+  question 2
+
+plan
+  [x] a
+  [ ] b
+
+turn 3 · 2025-10-09T08:53:20Z · interrupted · {TURN.format(3)}
+
+user
+  question 3
+
+interrupted
+"""
+    )
+    full = cli.run("show", THREAD_ID, "--full").out
+    assert all(f"\n  line {number}\n" in full for number in range(20))
+    assert "second" in full
+    assert "--full" not in full
+
+
+def test_turns_are_chosen_by_number_id_and_from_the_end(cli: Cli) -> None:
+    save(cli.home, [*turn(1), *turn(2), *turn(3)])
+
+    def shown(*options: str) -> list[str]:
+        return re.findall(r"question \d", cli.run("show", THREAD_ID, *options).out)[1:]
+
+    assert shown() == ["question 1", "question 2", "question 3"]
+    assert shown("--last", "2") == ["question 2", "question 3"]
+    assert shown("--last", "9") == shown()
+    assert shown("--turn", "2") == ["question 2"]
+    assert shown("--turn=-1") == ["question 3"]
+    assert shown("--turn", TURN.format(2)) == ["question 2"]
+    ran = cli.run("show", THREAD_ID, "--last", "1")
+    assert "2 turns before these" in ran.out
+    document = cli.run("show", THREAD_ID, "--turn", "2", "--json").json
+    assert [each["id"] for each in document["thread"]["turns"]] == [TURN.format(2)]
+
+
+@pytest.mark.parametrize("name", ["0", "4", "-4", "--4", "no such turn", "-1000", "9" * 5000])
+def test_a_turn_that_is_not_there_is_told_with_those_that_are(cli: Cli, name: str) -> None:
+    save(cli.home, [*turn(1), *turn(2)])
+    ran = cli.run("show", THREAD_ID, f"--turn={name}", status=3)
+    assert ran.out == ""
+    assert TURN.format(2) in ran.err
+    assert "threadkeep show THREAD" in ran.err
+
+
+@pytest.mark.parametrize("name", ["", "019a", "019a0000-0000-7000-9000"])
+def test_a_beginning_that_several_turns_have_is_told_as_such(cli: Cli, name: str) -> None:
+    save(cli.home, [*turn(1), *turn(2)])
+    ran = cli.run("show", THREAD_ID, f"--turn={name}", status=2)
+    assert f"turn {name!r} is ambiguous: the ids of 2 turns begin so" in ran.err
+    assert "--turn=-1" in ran.err
+
+
+def test_numbers_of_turns_have_as_many_digits_as_it_takes() -> None:
+    ids = [f"{number:08x}-1" for number in range(1500)]
+    for number in (1, 99, 100, 999, 1000, 1001, 1500):
+        assert list(Wanted(str(number)).among(ids)) == [number - 1]
+        assert list(Wanted(str(-number)).among(ids)) == [1500 - number]
+    assert list(Wanted("1234").among(["12340000-1", "0"])) == [0]  # there is no such number
+    assert list(Wanted("00000002").among(ids)) == [1]
+    assert list(Wanted("000005db").among(ids)) == [1499]
+    with pytest.raises(TurnNotFound):
+        Wanted("0").among(["00000000-1"])
+    with pytest.raises(AmbiguousTurn):
+        Wanted("").among(ids)
+
+
+@pytest.mark.parametrize(
+    "words", [["--turn", "1", "--last", "1"], ["--meta", "--full"], ["--last", "0"]]
+)
+def test_options_that_exclude_each_other_are_refused(cli: Cli, words: list[str]) -> None:
+    cli.run("show", THREAD_ID, *words, status=2)
+
+
+def test_commands_of_a_legacy_thread_are_beside_what_codex_has(cli: Cli) -> None:
+    path = save(
+        cli.home,
+        [
+            *turn(1, *call("shell_command", {"command": "ls"}, "a.txt")),
+            *turn(2, *call("shell_command", {"command": "rm a.txt"}, "", 2)),
+            event("thread_rolled_back", num_turns=1),
+            *turn(3, *call("exec_command", {"cmd": "pwd"}, "/w", 3)),
+        ],
+    )
+    document = cli.run("show", THREAD_ID, "--json").json
+    turns = document["thread"]["turns"]
+    with open_dialogue(path, lambda _: None) as dialogue:
+        assert turns == [dialogue.answer(at) for at in range(2)]
+    assert [len(each["items"]) for each in turns] == [1, 1]
+    assert [(each["turnId"], each["index"]) for each in document["others"]] == [
+        (TURN.format(1), 1),
+        (TURN.format(3), 1),
+    ]
+    assert {each["item"]["type"] for each in document["others"]} == {TOOL_CALL}
+    out = cli.run("show", THREAD_ID).out
+    assert "$ ls" in out
+    assert "$ pwd" in out
+    assert "rm a.txt" not in out  # it was rolled back, and is nobody's
+
+
+def test_a_call_that_an_item_tells_of_is_not_told_twice(corpus: Cli) -> None:
+    out = corpus.run("show", "019d9641").out  # an MCP call: an item and a function_call
+    assert out.count("mcp_echo") == 1
+    assert "user rejected MCP tool call" in out
+    assert corpus.run("show", "019cc5c2").out.count("notes_73.txt") == 1
+
+
+def test_the_json_is_what_the_history_has_with_turns(corpus: Cli) -> None:
+    paths = rollouts_by_id(corpus.home)
+    for id_ in ("01a1f8ef-3281", "01a1e766", "019c5993"):
+        document = corpus.run("show", id_, "--json").json
+        thread = document["thread"]
+        meta = corpus.run("show", id_, "--meta", "--json").json
+        assert thread | {"turns": []} == meta["thread"]
+        assert document["movedTo"] == meta["movedTo"]
+        row_path = Path(thread["path"])
+        history = open_history(row_path, paths.get)
+        with history.reader() as reader:
+            assert thread["turns"] == [reader.turn(each) for each in history.turns]
+
+
+def test_every_thread_of_the_corpus_can_be_read(corpus: Cli) -> None:
+    ids = set(corpus.ids("--all", "--all-sources")) | set(corpus.ids("--all", "--archived"))
+    assert len(ids) > 100
+    empty = []
+    for id_ in sorted(ids):
+        told = corpus.run("show", id_).out
+        assert not NEVER.search(told), id_
+        assert id_ in told
+        if "Nothing was said" in told:
+            empty.append(id_)
+    assert len(empty) < 5
+
+
+def test_an_unknown_history_mode_is_told_and_its_facts_are_there(cli: Cli) -> None:
+    path = save(cli.home, turn(1))
+    path.write_text(path.read_text().replace('"legacy"', '"new"', 1))
+    ran = cli.run("show", THREAD_ID, status=4)
+    assert ran.out == ""
+    assert "history mode 'new'" in ran.err
+    assert "--meta" in ran.err
+    assert "unknown to this version" in cli.run("show", THREAD_ID, "--meta").out
+    refused = cli.run("show", THREAD_ID, "--json", status=4).json["error"]
+    assert (refused["kind"], refused["code"]) == ("history_unknown", 4)
+
+
+def test_files_of_the_first_versions_read_too(corpus: Cli) -> None:
+    out = corpus.run("show", "eae31d5b").out
+    assert "\n$ echo hello-from-tool && pwd  (exit 0)\n  hello-from-tool\n" in out
+    assert "\nuser\n" in out
+    path = rollouts_by_id(corpus.home)["eae31d5b-850e-44ad-8bb2-e122a3a07a58"]
+    with open_dialogue(path, lambda _: None) as dialogue:
+        assert dialogue.mode == BARE
+
+
+def test_what_is_not_known_is_told_as_such(cli: Cli) -> None:
+    new = {"type": "HoloDeck", "id": "h1", "program": "Dixon Hill"}
+    base = {"thread_id": THREAD_ID, "turn_id": TURN.format(1)}
+    lines = [
+        event("task_started", turn_id=TURN.format(1), model_context_window=1),
+        event("item_completed", **base, item=new),
+        event("item_completed", **base | {"turn_id": TURN.format(9)}, item=new | {"id": "h2"}),
+    ]
+    save(cli.home, lines, "paginated")
+    out = cli.run("show", THREAD_ID).out
+    assert "holoDeck, unknown to this version" in out
+    assert "Dixon Hill" in out
+    assert "outside of any turn" in out
+    assert "not finished" in out
+    document = cli.run("show", THREAD_ID, "--json").json
+    assert document["thread"]["turns"][0]["items"] == []
+    assert [each["item"]["raw"]["id"] for each in document["others"]] == ["h1", "h2"]
+
+
+def test_nothing_that_was_said_steers_a_terminal(cli: Cli) -> None:
+    hostile = HOSTILE + " \x1bP1;2|dcs\x1b\\ &#8238;&#x202e; <b>&#27;[31m</b> [x](javascript:x)"
+    save(
+        cli.home,
+        turn(
+            1,
+            event("agent_message", message=hostile),
+            event("agent_reasoning", text=hostile),
+            *call("shell_command", {"command": hostile}, hostile),
+            *call(hostile, {"x": hostile}, hostile, 2),
+        ),
+    )
+    out = cli.run("show", THREAD_ID, "--full").out
+    assert hostile_characters(out) <= {"\t"}
+    real = Cli(cli.home, cli.base)
+    shown = on_terminal(real, "show", THREAD_ID, "--full", env={"PAGER": "cat"})
+    assert hostile_characters(shown.replace("\t", "")) == set()
+    assert not re.search("\x1b(?!\\[[0-9;]*m)", shown)
+    assert COLOUR.search(shown)
+    plain = on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat", "NO_COLOR": "1"})
+    assert not COLOUR.search(plain)
+    assert "\x1b" not in on_terminal(real, "show", THREAD_ID, env={"TERM": "dumb", "PAGER": ""})
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())))
+@settings(max_examples=200)
+def test_cleaned_text_has_no_control_character_and_keeps_its_lines(text: str) -> None:
+    clean = many_lines(text)
+    assert not NEVER.search(clean)
+    assert many_lines(clean) == clean
+    plain = "".join(char for char in text if char.isascii() and char.isprintable())
+    assert many_lines(plain) == plain
+
+
+def test_escape_sequences_go_with_all_that_belongs_to_them() -> None:
+    assert many_lines("\x1b[1;31mred\x1b[0m\tx\r\ny\rz") == "red\tx\ny\nz"
+    assert many_lines("a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c") == "abc"
+    assert many_lines("a\x9b31mb\x1b(Bc\x1b") == "abc"
+
+
+@given(st.lists(st.text("ab", max_size=3), max_size=30))
+def test_what_is_folded_adds_up(lines: list[str]) -> None:
+    shown = block(Role.TOOL, "t", "\n".join(lines), Form.OUTPUT)
+    every, none, _ = folded(shown, full=True)
+    head, hidden, tail = folded(shown, full=False)
+    assert none == 0
+    assert len(head) + hidden + len(tail) == len(every)
+    assert [*head, *tail] == [*every[: len(head)], *every[len(every) - len(tail) :]]
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=9) | st.booleans(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["text", "type", "cmd", "command", "plan", "image_url", "output", "metadata"]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=8,
+    ),
+    st.sampled_from(["shell", "exec_command", "update_plan", "apply_patch", "x"]),
+    st.booleans(),
+)
+def test_any_call_can_be_shown(value: Any, name: str, spelled: bool) -> None:
+    said = json.dumps(value) if spelled else value
+    told = {"type": TOOL_CALL, "id": "c", "name": name, "namespace": None}
+    tool_call({**told, "arguments": said, "output": said})
+
+
+def test_no_image_is_loaded_from_anywhere() -> None:
+    assert picture("https://example.org/x.png").url == ""
+    assert picture("data:image/svg+xml;base64,AAAA").url == ""
+    assert picture('data:image/png;base64,AA"onload=').url == ""
+    assert picture("data:image/png;base64,AAAA").url
+
+
+def test_a_short_thread_is_printed_and_a_long_one_paged(cli: Cli, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    pager = tmp_path / "pager"
+    pager.write_text(f"#!/bin/sh\ncat > {seen}\n")
+    pager.chmod(0o755)
+    real = Cli(cli.home, cli.base)
+    save(cli.home, turn(1))
+    env = {"PAGER": str(pager)}
+    assert "question 1" in on_terminal(real, "show", THREAD_ID, env=env)
+    assert not seen.exists()
+    save(cli.home, [line for number in range(1, 9) for line in turn(number)])
+    assert "question" not in on_terminal(real, "show", THREAD_ID, env=env)
+    assert "question 8" in STYLE.sub("", seen.read_text())
+    seen.unlink()
+    assert "question 8" in on_terminal(real, "show", THREAD_ID, "--no-pager", env=env)
+    assert "question 8" in on_terminal(real, "show", THREAD_ID, env={"PAGER": "/no/such"})
+    assert not seen.exists()
+
+
+def test_a_reader_who_quits_the_pager_ends_it(cli: Cli, tmp_path: Path) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\nhead -n 1 > /dev/null\n")
+    pager.chmod(0o755)
+    many = [*call("shell_command", {"command": "x"}, "word " * 20_000)]
+    save(cli.home, [line for number in range(1, 9) for line in turn(number, *many)])
+    shown = on_terminal(
+        Cli(cli.home, cli.base), "show", THREAD_ID, "--full", env={"PAGER": str(pager)}, words=True
+    )
+    assert "word" not in shown
+    assert "Broken" not in shown
+
+
+def test_a_pager_that_is_not_there_is_told_once(cli: Cli) -> None:
+    save(cli.home, [line for number in range(1, 9) for line in turn(number, *[])] * 9)
+    real = Cli(cli.home, cli.base)
+    shown = on_terminal(real, "show", THREAD_ID, env={"PAGER": "no-such-pager"}, words=True)
+    assert shown.count("The pager no-such-pager cannot be run") == 1
+    assert shown.index("no-such-pager") < shown.index("turn 2 ")
+    plain = on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat"})
+    assert shown.count("question") == plain.count("question") > 70
+
+
+def test_a_closed_pipe_ends_it_quietly(cli: Cli) -> None:
+    many = [*call("shell_command", {"command": "x"}, "word\n" * 50_000)]
+    save(cli.home, turn(1, *many))
+    real = Cli(cli.home, cli.base)
+    with real.start(
+        "show", THREAD_ID, "--full", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+def test_a_fork_reads_with_what_it_begins_with(corpus: Cli) -> None:
+    turns = corpus.run("show", "01a1f8ef-3281", "--json").json["thread"]["turns"]
+    assert len(turns) == 4
+    assert corpus.run("show", "01a1f8ef-3281").out.count("\nuser\n") == 4
+
+
+def test_a_beginning_that_is_gone_is_told(cli: Cli) -> None:
+    base = {"thread_id": thread_id(7), "end_ordinal_exclusive": 5, "end_byte_offset": 5}
+    lines = [first_line("paginated", history_base=base), *turn(1)]
+    path = save(cli.home, [], "paginated")
+    path.write_bytes(spell(numbered(lines, 5)))
+    assert "The beginning is not here" in cli.run("show", THREAD_ID).out
+
+
+def test_damage_is_told_and_does_not_hide_the_rest(cli: Cli) -> None:
+    path = save(cli.home, [*turn(1), *turn(2)])
+    path.write_bytes(path.read_bytes().replace(b"question 1", b"question 1\n{torn", 1))
+    out = cli.run("show", THREAD_ID).out
+    assert "cannot be read" in out
+    assert "question 2" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--last", "1"], [], ["--full"], ["--json"]], ids=str)
+def test_a_thread_of_50_mb_takes_no_more_memory_than_a_small_one(
+    cli: Cli, options: list[str]
+) -> None:
+    inner = [
+        line
+        for number in range(5)
+        for line in call("shell_command", {"command": "make"}, "some words\n" * 10_000, number)
+    ]
+    path = save(cli.home, turn(1, *inner))
+    chunk = spell(turn(2, *inner))
+    with path.open("ab") as file:
+        while file.tell() < 50 * 2**20:
+            file.write(chunk)
+    program = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    real = Cli(cli.home, cli.base)
+    real.run("backfill")
+    ran = real.run("show", THREAD_ID, *options, prefix=[sys.executable, "-c", program, *COMMAND])
+    assert int(ran.out) < 88_000  # KB; 66,000 with rollouts of any size
+    assert os.path.getsize(path) > 50 * 2**20
+
+
+def test_a_thread_that_write_rollout_makes_has_its_one_turn(cli: Cli) -> None:
+    write_rollout(cli.home, 1, "hello")
+    assert "\nuser\n  hello\n" in cli.run("show", thread_id(1)).out

@@ -1,0 +1,113 @@
+"""What a default leaves out is told by every command that finds or counts threads."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.samples.homes import encoded, lines, write
+from tests.support.command import Cli, Inside
+from tests.support.command import plain_user as plain_user
+
+STAMP = "2026-05-28T20:00:09.000Z"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """A thread that is listed, and one for each reason not to be; the archived one is later."""
+    home = tmp_path / "home"
+    write(home, 1)
+    write(home, 2, encoded(lines(2, "quagga", source="exec")))
+    later = encoded(lines(3, "quokka")).replace(b"2026-05-28T", b"2026-05-29T")
+    write(home, 3, later, archived=True)
+    write(home, 4, encoded(lines(4)[:1]))
+    side = {"attached_thread": {"thread_id": "x"}, "forked_from_id": None}
+    write(home, 5, encoded(lines(5, "side", **side)))
+    write(home, 6, b"nothing of use\n")
+    return Inside(home, tmp_path)
+
+
+TOLD = "Hidden: 1 not interactive (--all-sources), 1 archived (--archived), 1 with nothing in them,"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",),
+        ("search", "prompt"),
+        ("search", "quagga"),
+        ("search", "--raw", "quagga"),
+        ("search", "quagga", "--sort", "matches"),
+        ("stats",),
+        ("stats", "--by", "day", "--turns"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_left_out_is_told(cli: Cli, arguments: tuple[str, ...]) -> None:
+    listed = cli.run("list", "--json").json["hidden"]
+    assert listed["source"] == listed["archived"] == listed["empty"] == listed["unreadable"] == 1
+    ran = cli.run(*arguments, status=None)
+    assert TOLD in ran.err
+    assert "1 unreadable (threadkeep status)." in ran.err
+    ran = cli.run(*arguments, "--json", status=None)
+    assert ran.json["hidden"] == listed
+    assert "Hidden" not in ran.err
+
+
+def test_what_is_asked_for_is_not_hidden(cli: Cli) -> None:
+    for command in (("list",), ("search", "quokka"), ("stats",)):
+        told = cli.run(*command, "--archived", "--all-sources", "--json").json["hidden"]
+        assert (told["archived"], told["source"]) == (0, 0)
+    told = cli.run("search", "quagga", "--all-sources", "--cwd", "/nowhere", "--json", status=1)
+    assert told.json["hidden"]["archived"] == 0
+
+
+def test_stats_counts_what_is_hidden_of_its_time(cli: Cli) -> None:
+    after = cli.run("stats", "--since", "2026-05-29", "--json", status=1).json["hidden"]
+    assert (after["archived"], after["source"]) == (1, 0)
+    before = cli.run("stats", "--until", "2026-05-29", "--json").json["hidden"]
+    assert (before["archived"], before["source"]) == (0, 1)
+
+
+def test_du_counts_all_and_tells_what_it_cannot_see(
+    tmp_path: Path, plain_user: tuple[str, ...]
+) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    write(cli.home, 1)
+    write(cli.home, 2, encoded(lines(2, source="exec")))
+    write(cli.home, 3, archived=True)
+    told = cli.run("du", "--json").json
+    assert (told["files"], told["hidden"]) == (3, {"away": 0})
+    away = cli.home / "sessions/2026/01"
+    away.mkdir()
+    away.chmod(0)
+    try:
+        ran = cli.run("du", prefix=plain_user)
+        assert "Hidden: 1 path that cannot be looked at (threadkeep verify)." in ran.err
+        assert cli.run("du", "--json", prefix=plain_user).json["hidden"] == {"away": 1}
+    finally:
+        away.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [("--search", "zzz"), ("--cwd", "/nowhere"), ("--provider", "nope"), ("--archived",)],
+    ids=" ".join,
+)
+def test_no_threads_here_is_said_only_where_there_are_none(
+    tmp_path: Path, filters: tuple[str, ...]
+) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    (cli.home / "sessions").mkdir(parents=True)
+    for arguments in (("list", *filters), ("list",), ("stats",)):
+        assert "No threads here yet." in cli.run(*arguments, status=1).err
+    write(cli.home, 1)
+    for command in ("list", "stats"):
+        ran = cli.run(command, *filters, status=1)
+        assert "No threads match." in ran.err
+        assert "No threads here yet." not in ran.err
+
+
+def test_a_file_that_cannot_be_read_is_not_nothing(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    write(cli.home, 1, b"")
+    assert "No threads match." in cli.run("list", status=1).err

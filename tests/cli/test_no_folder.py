@@ -1,0 +1,36 @@
+"""Commands in a folder that has been removed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import COMMAND, Cli, thread_id, write_rollout
+
+REMOVED = ("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *COMMAND)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (("list", "--cwd", "/w"), 0, ""),
+        (("list", "--cwd", "."), 2, "'.' is relative, and the current folder has been removed"),
+        (("relink", "a", "/b"), 2, "'a' is relative"),
+        (("explain", thread_id(0)), 0, "every folder counts"),
+        (("resume", thread_id(0)), 0, ""),
+        (("export", thread_id(0), "-o", "x.md"), 2, "'x.md' is relative"),
+        (("stats", "--html", "x.html"), 2, "'x.html' is relative"),
+        (("dump", "x.jsonl"), 2, "'x.jsonl' is relative"),
+        (("--home", "home", "list"), 2, "'home' is relative"),
+        (("--db", "index", "stats"), 2, "'index' is relative"),
+    ],
+    ids=str,
+)
+def test_no_command_ends_in_a_traceback(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, told: str
+) -> None:
+    cli = Cli(tmp_path / "home", tmp_path)
+    write_rollout(cli.home, 0, cwd="/w")
+    folder = tmp_path / "removed"
+    folder.mkdir()
+    ran = cli.run(*arguments, status=status, cwd=folder, prefix=REMOVED)
+    assert told in ran.err

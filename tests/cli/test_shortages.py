@@ -1,0 +1,143 @@
+"""What commands say where the system has too little of something, or does not know the user."""
+
+import os
+import resource
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from cli.errors import outcome
+from rollout.search.grep import raw_many
+from rollout.search.terms import terms_of
+from state.db.database import room
+from state.errors import FileUnusable, IndexNotWritable, SystemRefuses
+from state.jobs import pool as extractor
+from state.jobs.pool import worker_pool
+from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    write_rollout(tmp_path / "home", 1)
+    return Cli(tmp_path / "home", tmp_path)
+
+
+def limited(what: str) -> tuple[str, ...]:
+    """What to run a command with, so that it has no more than that."""
+    return ("bash", "-c", f'ulimit {what}; exec "$0" "$@"')
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "hint"),
+    [
+        (FileUnusable(Path("/f"), os.strerror(28)), "disk_full", "make room"),
+        (IndexNotWritable(Path("/i"), "database or disk is full"), "disk_full", "make room"),
+        (FileUnusable(Path("/f"), os.strerror(27)), "file_too_large", "ulimit -f"),
+        (FileUnusable(Path("/f"), os.strerror(24)), "too_many_open_files", "ulimit -n"),
+        (SystemRefuses("can't start new thread"), "too_little_memory", "ulimit -v"),
+        (FileUnusable(Path("/f"), os.strerror(13)), "file_unusable", "make it readable"),
+        (IndexNotWritable(Path("/i"), os.strerror(13)), "index_not_writable", "make its place"),
+    ],
+)
+def test_what_is_lacking_is_named_with_what_to_do(error: Exception, kind: str, hint: str) -> None:
+    found = outcome(error)  # type: ignore[arg-type]
+
+    assert found.kind == kind
+    assert found.hint.startswith(hint) or hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("-n 6", "\n  allow more open files: ulimit -n"),
+        ("-v 60000", "\n  allow more memory: ulimit -v"),
+        ("-f 20", "File too large\n  allow larger files: ulimit -f"),
+    ],
+)
+def test_a_limit_of_the_system_is_one_clear_line(cli: Cli, limit: str, said: str) -> None:
+    ran = cli.run("backfill", status=7, prefix=(*limited(limit), *COMMAND))
+
+    assert said in ran.err
+    assert "a file" not in ran.err
+
+
+def test_little_address_space_is_enough_for_a_list(cli: Cli) -> None:
+    ran = cli.run("list", prefix=(*limited("-v 200000"), *COMMAND))
+
+    assert thread_id(1) in ran.out
+
+
+def test_a_full_disk_is_told_by_whoever_prints(cli: Cli) -> None:
+    ran = cli.run("list", status=7, prefix=("bash", "-c", 'exec "$0" "$@" > /dev/full', *COMMAND))
+
+    assert "No space left on device" in ran.err
+
+
+def test_without_address_space_there_are_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (400_000 * 1024, -1))
+
+    assert worker_pool() is None
+
+
+def _ended_elsewhere(here: int, value: int) -> int:
+    if os.getpid() != here:
+        os._exit(1)
+    return value + 1
+
+
+def test_what_a_worker_that_ends_was_to_do_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    extractor._tell_once.cache_clear()
+    pool = worker_pool()
+    assert pool is not None
+    with pool:
+        futures: list[Future[int]] = [
+            pool.submit(_ended_elsewhere, os.getpid(), number) for number in range(5)
+        ]
+        assert [future.result() for future in futures] == [1, 2, 3, 4, 5]
+    assert "this goes on without them" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("options", [["--home", "~nobody-x/y"], ["--db", "~nobody-x/y"]])
+def test_a_folder_that_nobody_knows_is_one_clear_line(tmp_path: Path, options: list[str]) -> None:
+    ran = Inside(tmp_path, tmp_path).run(*options, "list", status=2)
+
+    assert ran.err.startswith("threadkeep: nobody knows where ~nobody-")
+    assert "--home (CODEX_HOME) and --db (THREADKEEP_DB)" in ran.err
+
+
+def test_a_home_that_is_a_loop_of_links_is_none(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    ran = Inside(tmp_path / "loop", tmp_path).run("list", status=None)
+
+    assert ran.status in (3, 7)
+
+
+def test_too_few_descriptors_are_no_fault_of_a_thread(tmp_path: Path) -> None:
+    path = write_rollout(tmp_path, 1).relative_to(tmp_path).as_posix()
+    terms = list(terms_of("words"))
+    raw_many(str(tmp_path), [path], terms, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            raw_many(str(tmp_path), [path], terms, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_full_disk_is_told_with_the_room_that_is_needed(tmp_path: Path) -> None:
+    full = IndexNotWritable(tmp_path / "i", "database or disk is full")
+    with (
+        pytest.raises(IndexNotWritable, match=r"is full: 7,000 bytes are needed, [\d,]+ "),
+        room(tmp_path / "i", 7_000),
+    ):
+        raise full
+
+    with pytest.raises(IndexNotWritable, match=r"denied$"), room(tmp_path / "i", 7_000):
+        raise IndexNotWritable(tmp_path / "i", "Permission denied")

@@ -1,0 +1,231 @@
+"""Killed before every step and at random moments, work loses nothing and can be made whole."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from state.fulltext.indexer import fill_said
+from state.repair.backup import backups
+from state.repair.dump import dump_lines
+from state.thread_index import open_index
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import Alias, Fact, Setting, newest
+from tests import FIXTURES
+from tests.crash.nursery import DUMP, Ended, Nursery, deaths
+from tests.samples.homes import BASE_MS, encoded, event, lines, thread_id, write
+from tests.support.checks import codes, repaired, synced, verified
+from tests.support.indexes import meaning, rows
+
+INDEXES = FIXTURES / "indexes"
+
+KEPT: list[Setting] = [
+    Fact(thread_id(1), "name", "kept one", BASE_MS),
+    Fact(thread_id(77), "name", "of a thread that is not here", BASE_MS),
+    Alias("/work/p1", "/moved/p1", BASE_MS),
+]
+RESTORED: list[Setting] = [
+    Fact(thread_id(number), "name", f"restored {number}", BASE_MS + 5) for number in range(450)
+]
+
+
+def fill(home: Path) -> None:
+    """A home with something of everything that an index holds."""
+    (home / "sessions").mkdir(parents=True)
+    for number in range(12):
+        write(home, number, archived=number % 5 == 4)
+    spawn = {"subagent": {"thread_spawn": {"parent_thread_id": thread_id(1), "depth": 1}}}
+    write(home, 20, encoded(lines(20, source=spawn, dynamic_tools=[{"name": "t"}])))
+    write(home, 4)
+    write(home, 3, segment=1)
+    write(home, 21, b"")
+    write(home, 22, encoded(lines(22)) + b'{"torn')
+
+
+def change(home: Path) -> None:
+    """A day in the life of a home."""
+    with write(home, 2).open("ab") as file:
+        file.write(encoded([event("2026-05-28T21:00:00.000Z", "user_message", message="more")]))
+    for number in range(30, 36):
+        write(home, number)
+    (moved,) = (home / "sessions").rglob(f"*{thread_id(6)}.jsonl")
+    moved.rename(home / "archived_sessions" / moved.name)
+    for number in (0, 3, 7):
+        for path in home.rglob(f"*{thread_id(number)}*"):
+            path.unlink()
+    (home / "session_index.jsonl").write_text(
+        f'{{"id":"{thread_id(5)}","thread_name":"by Codex","updated_at":"2026-05-28"}}\n'
+    )
+
+
+def sql(index: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(index)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+def nothing(_home: Path, _index: Path) -> None:
+    """The work begins without an index."""
+
+
+def complete(home: Path, index: Path) -> None:
+    synced(home, index)
+
+
+def behind(home: Path, index: Path) -> None:
+    synced(home, index)
+    change(home)
+
+
+def wrong(home: Path, index: Path) -> None:
+    synced(home, index)
+    sql(
+        index,
+        "DELETE FROM threads WHERE id IN (SELECT id FROM threads ORDER BY id LIMIT 3)",
+        "UPDATE threads SET title = 'wrong' WHERE rowid % 2",
+        "UPDATE rollout_files SET bucket = 'duplicate' WHERE bucket = 'segment'",
+        "DELETE FROM user_facts",
+        "INSERT INTO thread_titles (thread_titles) VALUES ('delete-all')",
+    )
+
+
+def broken(home: Path, index: Path) -> None:
+    synced(home, index)
+    sql(index, "DROP TABLE rollout_files")
+
+
+def cut(home: Path, index: Path) -> None:
+    synced(home, index)
+    index.write_bytes(index.read_bytes()[:50_000])
+
+
+def backed_up(home: Path, index: Path) -> None:
+    wrong(home, index)
+    repaired(home, index)
+    assert backups(index)
+
+
+def old(_home: Path, index: Path) -> None:
+    shutil.copy(INDEXES / "v0001.sqlite3", index)
+
+
+def changed(home: Path, index: Path) -> None:
+    synced(home, index)
+
+    async def filled() -> None:
+        async with open_index(home, index) as opened:
+            await fill_said(opened)
+
+    asyncio.run(filled())
+    change(home)
+    synced(home, index)
+
+
+def said(index: Path) -> list[dict[str, Any]]:
+    """What an index knows of what was said, whatever the numbers of its documents, and which of
+    it is found by the word that all of it has."""
+    found = 'SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH \'"pro" AND "omp"\''
+    return rows(
+        index,
+        "SELECT t.id, files, head, highest, end_offset, hex(group_concat(places, '')) AS places,"
+        f" max(doc_id IN ({found})) AS found FROM threads t JOIN said_threads USING (row_id)"
+        " LEFT JOIN (SELECT * FROM said_docs ORDER BY doc_id) USING (row_id)"
+        " GROUP BY t.id ORDER BY t.id",
+    )
+
+
+def dumped(home: Path, index: Path) -> None:
+    synced(home, index)
+    (index.parent / DUMP).write_text("".join(f"{line}\n" for line in dump_lines(RESTORED)))
+
+
+CASES: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+    "backfill": ("backfill", nothing),
+    "sync": ("sync", behind),
+    "search": ("search", complete),
+    "search of what has changed": ("search", changed),
+    "migration": ("sync", old),
+    "repair": ("repair", wrong),
+    "repair by rebuilding": ("repair", broken),
+    "reindex": ("reindex", behind),
+    "restore": ("restore", dumped),
+    "undo": ("undo", backed_up),
+    "recovery": ("recover", cut),
+    "vacuum": ("vacuum", complete),
+}
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as opened:
+        yield opened
+
+
+class Case:
+    """One kind of work, from the same beginning again and again."""
+
+    def __init__(self, name: str, folder: Path, nursery: Nursery) -> None:
+        self.work, begin = CASES[name]
+        self.home = folder / "home"
+        self._nursery = nursery
+        self._begin = folder / "begin"
+        self._state = folder / "state"
+        self.index = self._state / "index.sqlite3"
+        self._begin.mkdir()
+        fill(self.home)
+        append_facts(self._begin / "index.sqlite3", KEPT)
+        begin(self.home, self._begin / "index.sqlite3")
+        self.facts = newest([*KEPT, *(RESTORED if self.work == "restore" else [])])
+        fresh = folder / "fresh" / "index.sqlite3"
+        fresh.parent.mkdir()
+        append_facts(fresh, list(self.facts.values()))
+        synced(self.home, fresh)
+        self.own = codes(verified(self.home, fresh))
+        """What is wrong with the files themselves."""
+        self.right = meaning(fresh)
+        if self.work == "search":
+            assert nursery.run(self.work, self.home, fresh).status == 0
+            self.said = said(fresh)
+            assert any(row["found"] for row in self.said)
+
+    def die(self, fatal: int | None, after_s: float) -> Ended:
+        """Do the work from its beginning, and die."""
+        shutil.rmtree(self._state, ignore_errors=True)
+        shutil.copytree(self._begin, self._state)
+        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
+
+    def check(self, moment: str) -> None:
+        """What users set is there, and all can be made as a fresh index has it."""
+        journal = newest(read_facts(self.index))
+        for kept in KEPT:
+            assert journal[kept.subject].set_at_ms >= kept.set_at_ms, moment
+        if self.work == "restore":
+            again = self._nursery.run(self.work, self.home, self.index)
+            assert again.status == 0, moment
+        if self.work == "search":
+            assert self._nursery.run(self.work, self.home, self.index).status == 0, moment
+            assert said(self.index) == self.said, moment
+            assert rows(self.index, "SELECT * FROM said_pending") == [], moment
+        if codes(verified(self.home, self.index)) != self.own:
+            repaired(self.home, self.index)
+        assert codes(verified(self.home, self.index)) == self.own, moment
+        assert meaning(self.index) == self.right, moment
+        assert newest(read_facts(self.index)) == self.facts, moment
+        held = rows(self.index, "SELECT thread_id, key, value, set_at_ms FROM user_facts")
+        wanted = {fact for fact in self.facts.values() if isinstance(fact, Fact)}
+        assert {Fact(**row) for row in held} == wanted, moment
+        assert not (self.index.parent / f"{self.index.name}.backup-unfinished").exists(), moment
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_work_that_is_killed_loses_nothing(name: str, tmp_path: Path, nursery: Nursery) -> None:
+    case = Case(name, tmp_path, nursery)
+    for moment in deaths(name, case.die):
+        case.check(moment)

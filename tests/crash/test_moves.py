@@ -1,0 +1,123 @@
+"""Killed before every step and at random moments, moving leaves each thread in one place."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from state.db.location import moves_under_way
+from state.userdata.journal import append_facts, read_facts
+from state.userdata.model import Fact, newest
+from tests.crash.nursery import MOVED, Ended, Nursery, deaths
+from tests.samples.homes import BASE_MS, encoded, lines, thread_id, write
+from tests.state.codex.databases import Codex
+from tests.support.checks import codes, synced, verified
+from tests.support.indexes import rows
+
+CHILD = thread_id(20)
+OTHER = thread_id(2)
+NAMES = [{"id": id_, "thread_name": f"name of {id_}", "updated_at": "x"} for id_ in (MOVED, OTHER)]
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as opened:
+        yield opened
+
+
+class Case:
+    """One kind of move, from the same beginning again and again."""
+
+    def __init__(self, work: str, folder: Path, nursery: Nursery) -> None:
+        self.work = work
+        self._nursery = nursery
+        self._begin = folder / "begin"
+        self.home = folder / "now" / "home"
+        self.index = folder / "now" / "index.sqlite3"
+        home, index = self._begin / "home", self._begin / "index.sqlite3"
+        archived = work == "unarchive"
+        spawn = {"subagent": {"thread_spawn": {"parent_thread_id": MOVED, "depth": 1}}}
+        family = [
+            write(home, 1, archived=archived),
+            write(home, 1, archived=archived, segment=1),
+            write(home, 20, encoded(lines(20, source=spawn)), archived=archived),
+        ]
+        write(home, 2)
+        (home / "session_index.jsonl").write_text(
+            "".join(f"{json.dumps(name)}\n" for name in NAMES)
+        )
+        append_facts(index, [Fact(MOVED, "name", "set by hand", BASE_MS)])
+        synced(home, index)
+        codex = Codex.empty(home)
+        for id_, path in ((MOVED, family[1]), (CHILD, family[2]), (OTHER, write(home, 2))):
+            moved = self.home.resolve() / path.relative_to(home)
+            codex.insert(id_, moved, archived=int(archived and id_ != OTHER))
+        self.codex = Codex(self.home / codex.path.name)
+        self.before = {path.relative_to(home).as_posix(): path.read_bytes() for path in family}
+
+    def die(self, fatal: int | None, after_s: float) -> Ended:
+        """Do the work from its beginning, and die."""
+        shutil.rmtree(self.home.parent, ignore_errors=True)
+        shutil.copytree(self._begin, self.home.parent)
+        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
+
+    def check(self, moment: str) -> bool:
+        """All is in one place, and the index knows where. Gives whether it is the new one."""
+        synced(self.home, self.index)
+        assert not moves_under_way(self.index), moment
+        assert codes(verified(self.home, self.index)) == {}, moment
+        found = sorted(
+            path.relative_to(self.home).as_posix()
+            for path in self.home.rglob("rollout-*")
+            if OTHER not in path.name
+        )
+        names = sorted(path.rsplit("/", 1)[-1] for path in self.before)
+        if not found:
+            assert self.work == "purge", moment
+        else:
+            assert sorted(path.rsplit("/", 1)[-1] for path in found) == names, moment
+        for path in found:
+            (content,) = (
+                data for old, data in self.before.items() if old.endswith(Path(path).name)
+            )
+            assert (self.home / path).read_bytes() == content, moment
+        moved = found != sorted(self.before)
+        if moved:
+            places = {path.split("/", 1)[0] for path in found}
+            assert (
+                places
+                == {
+                    "archive": {"archived_sessions"},
+                    "unarchive": {"sessions"},
+                    "delete": {".threadkeep-trash"},
+                    "purge": set(),
+                }[self.work]
+            ), moment
+        listed = {row["id"] for row in rows(self.index, "SELECT id FROM threads")}
+        gone = {MOVED, CHILD} if moved and self.work in ("delete", "purge") else set()
+        assert listed == {MOVED, CHILD, OTHER} - gone, moment
+        told = {id_: row["rollout_path"] for id_, row in self.codex.threads().items()}
+        assert told.keys() == listed, moment
+        for id_, place in told.items():
+            assert Path(place).is_file(), (moment, id_)
+        flags = {id_: row["archived"] for id_, row in self.codex.threads().items()}
+        assert flags == {id_: int("archived_sessions" in told[id_]) for id_ in told}, moment
+        if moved and self.work == "purge":
+            kept = (self.home / "session_index.jsonl").read_text()
+            assert kept == f"{json.dumps(NAMES[1])}\n", moment
+            (fact,) = newest(read_facts(self.index)).values()
+            assert fact.value is None, moment
+            assert not (self.home / ".threadkeep-trash").exists(), moment
+        return moved
+
+
+@pytest.mark.parametrize("work", ["archive", "unarchive", "delete", "purge"])
+def test_a_move_that_is_killed_is_done_or_not_done(
+    work: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    case = Case(work, tmp_path, nursery)
+    whole, *done = [case.check(moment) for moment in deaths(work, case.die)]
+    assert whole
+    assert set(done) == {False, True}

@@ -1,0 +1,68 @@
+"""Many processes at one index at once: nobody is told that it is locked, and nothing is lost."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state.userdata.journal import read_facts
+from state.userdata.model import Fact, newest
+from tests import ROOT
+from tests.crash.race import STABLE
+from tests.samples.homes import thread_id, write
+from tests.support.checks import codes, synced, verified
+from tests.support.indexes import meaning, rows
+
+ROLES = ("list", "search", "sync", "backfill", "repair", "rename", "name", "codex")
+SECONDS = float(os.environ.get("THREADKEEP_RACE_SECONDS", "3"))
+
+
+@pytest.mark.parametrize("more", [(), ("reindex",)], ids=["eight", "and a reindex"])
+def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> None:
+    for number in STABLE:
+        write(home, number)
+    synced(home, index_path)
+    racers = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.crash.race",
+                role,
+                str(SECONDS),
+                str(home),
+                str(index_path),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for role in (*ROLES, *more)
+    ]
+    ended = [racer.communicate(timeout=100) for racer in racers]
+    assert [err for _, err in ended if err] == []
+    reports = {report["role"]: report for report in (json.loads(out) for out, _ in ended)}
+    assert {role: report["told"] for role, report in reports.items() if report["told"]} == {}
+    assert all(report["rounds"] for report in reports.values()), reports
+
+    synced(home, index_path)
+    if codes(verified(home, index_path)):
+        raise AssertionError(verified(home, index_path).kept)
+    names = reports["rename"]["names"] | reports["name"]["names"]
+    assert len(names) == 12
+    held = rows(index_path, "SELECT id, name FROM threads")
+    assert {row["id"]: row["name"] for row in held if row["id"] in names} == names
+    journal = newest(read_facts(index_path)).values()
+    assert {fact.thread_id: fact.value for fact in journal if isinstance(fact, Fact)} == names
+
+    fresh = index_path.with_name("fresh") / "index.sqlite3"
+    fresh.parent.mkdir()
+    index_path.with_name("facts.jsonl").rename(fresh.with_name("facts.jsonl"))
+    synced(home, fresh)
+    assert meaning(index_path) == meaning(fresh)
+    assert {thread_id(number) for number in STABLE} <= {row["id"] for row in held}

@@ -1,0 +1,55 @@
+"""The schemas of the app-server protocol, and what the check of a message says."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.codex.codex_app import RECORDED, is_recorded
+from tests.protocol import schemas
+from tests.protocol.schemas import DoesNotConform, conforms, known
+
+
+def test_what_conforms() -> None:
+    conforms("thread/loaded/list", {"data": ["a"], "nextCursor": None})
+    conforms("thread/status/changed", {"threadId": "a", "status": {"type": "idle"}})
+    conforms("thread/name/set", {})
+    conforms("refusal", {"id": 1, "error": {"code": -32600, "message": "Not initialized"}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        ("thread/loaded/list", {"data": [1]}, r"at \$\.data\[0\]: 1 is not of type 'string'"),
+        ("thread/unsubscribe", {}, "'status' is a required property"),
+        ("thread/unsubscribe", {"status": "gone"}, r"at \$\.status: 'gone' is not one of"),
+        ("thread/read", {"thread": {"id": "a"}}, r"at \$\.thread: '\w+' is a required property"),
+        ("refusal", {"id": 1, "error": {"code": "x"}}, r"at \$\.error"),
+        ("thread/archived", None, "None is not of type 'object'"),
+    ],
+)
+def test_what_does_not_conform_is_told_with_its_place(kind: str, value: object, says: str) -> None:
+    with pytest.raises(DoesNotConform, match=says) as told:
+        conforms(kind, value)
+    assert str(told.value).startswith(f"{kind}: at $")
+    assert len(str(told.value)) < 1000
+
+
+def test_an_unknown_kind_is_no_pass() -> None:
+    assert not known("thread/nothing")
+    with pytest.raises(KeyError, match="no schema for thread/nothing"):
+        conforms("thread/nothing", {})
+
+
+def test_every_reference_of_the_fixture_leads_somewhere() -> None:
+    text = schemas.SCHEMA.read_text("utf-8")
+    definitions = {part.split('"')[0] for part in text.split("#/definitions/")[1:]}
+    for name in definitions:
+        assert f'\n  "{name}": ' in text
+    assert len(text) < 300_000
+
+
+@pytest.mark.skipif(not is_recorded(), reason=f"needs a real Codex {RECORDED}")
+def test_the_fixture_is_what_codex_gives(tmp_path: Path) -> None:
+    schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path, "--experimental")
+    assert schemas.text(schemas.cut(tmp_path)) == schemas.SCHEMA.read_text("utf-8")

@@ -1,0 +1,457 @@
+"""Every record of a tool's call, of every version, shows what the tool did."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.render.item_blocks import blocks
+from cli.render.reading import _with_calls
+from rollout.history.transcript import open_dialogue
+from rollout.schema.modes import LEGACY, PAGINATED
+from tests.samples.histories import numbered, spell
+from tests.samples.homes import thread_id
+from tests.samples.long_threads import head, put, said
+from tests.samples.rollouts import envelope, event, user
+from tests.support.command import Inside
+
+Fields = dict[str, Any]
+MODES = (LEGACY, PAGINATED)
+PATCH = "*** Begin Patch\n*** Add File: run.sh\n+#!/bin/sh\n*** End Patch"
+SCRIPT = f"apply_patch <<'E'\n{PATCH}\nE"
+PNG = "iVBORw0KGgo="
+RAN = json.dumps({"output": "it ran\n", "metadata": {"exit_code": 3, "duration_seconds": 0.5}})
+FREEFORM = "Exit code: 3\nWall time: 0.5 seconds\nOutput:\nit ran\n"
+SECONDS = {"secs": 0, "nanos": 500_000_000}
+COMMAND_ENDED = {"command": ["bash", "-lc", "make"], "cwd": "/w", "exit_code": 3}
+INVOCATION = {"server": "docs", "tool": "look", "arguments": {"q": "x"}}
+
+
+def item(kind: str, **fields: Any) -> Fields:
+    """A ``response_item``."""
+    return envelope("response_item", {"type": kind, **fields})
+
+
+def function(name: str, arguments: object, call_id: str = "c") -> Fields:
+    spelled = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return item("function_call", name=name, arguments=spelled, call_id=call_id)
+
+
+def custom(name: str, text: str) -> Fields:
+    return item("custom_tool_call", status="completed", call_id="c", name=name, input=text)
+
+
+def gave(output: object, call_id: str = "c", kind: str = "function_call_output") -> Fields:
+    return item(kind, call_id=call_id, output=output)
+
+
+def lines_of(mode: str, lines: list[Fields]) -> bytes:
+    """A thread with one turn of these lines."""
+    asked: Fields = user("do it")
+    if mode == PAGINATED:
+        content = [{"type": "text", "text": "do it"}]
+        asked = said(1, "t", "UserMessage", id="u", content=content)
+    begin = event("task_started", turn_id="t")
+    whole = [head(1, mode), begin, asked, *lines, event("task_complete", turn_id="t")]
+    return spell(numbered(whole) if mode == PAGINATED else whole)
+
+
+def shown(home: Path, mode: str, *lines: Fields) -> list[tuple[str, str, str]]:
+    """Title, state and text of what is shown of these lines; a command's title with ``$``."""
+    path = put(home, 1, lines_of(mode, [*lines]))
+    with open_dialogue(path, lambda _: None) as dialogue:
+        (turn,) = range(len(dialogue.turns))
+        made = [
+            block
+            for entry, call in _with_calls(dialogue.entries(turn))
+            if entry["type"] != "userMessage"
+            for block in blocks(entry, call)
+        ]
+    return [
+        (f"$ {block.title}" if block.command else block.title, block.state, block.text)
+        for block in made
+    ]
+
+
+MAKE = [("$ make", "exit 3, 500 ms", "it ran")]
+PATCHED = [("patch", "exit 0", PATCH)]
+SHELLS = {
+    "shell": function("shell", {"command": ["bash", "-lc", "make"]}),
+    "container.exec": function("container.exec", {"command": ["bash", "-lc", "make"]}),
+    "shell_command": function("shell_command", {"command": "make", "workdir": "/w"}),
+    "exec_command": function("exec_command", {"cmd": "make"}),
+    "local_shell": function("local_shell", {"command": ["bash", "-lc", "make"]}),
+    "local_shell_call": item(
+        "local_shell_call",
+        call_id="c",
+        status="completed",
+        action={"type": "exec", "command": ["bash", "-lc", "make"], "timeout_ms": 1},
+    ),
+    "local_shell_call without a call_id": item(
+        "local_shell_call", id="c", action={"type": "exec", "command": ["bash", "-lc", "make"]}
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_command_has_its_output_whichever_comes_first(
+    name: str, mode: str, tmp_path: Path
+) -> None:
+    outputs = [gave(RAN), gave(FREEFORM), gave([{"type": "input_text", "text": FREEFORM}])]
+    for output in outputs:
+        assert shown(tmp_path, mode, SHELLS[name], output) == MAKE
+        assert shown(tmp_path, mode, output, SHELLS[name]) == MAKE
+    assert shown(tmp_path, mode, SHELLS[name]) == [("$ make", "no output", "")]
+
+
+CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
+    "a patch, its item without changes": (
+        [
+            custom("apply_patch", PATCH),
+            event(
+                "patch_apply_end",
+                **{"call_id": "c", "stdout": "", "stderr": "", "success": True},
+                status="completed",
+            ),
+            gave("Exit code: 0\nWall time: 0 seconds\nOutput:\nSuccess. Updated\n"),
+        ],
+        PATCHED,
+    ),
+    "a patch, its event without status": (
+        [
+            custom("apply_patch", PATCH),
+            event("patch_apply_end", call_id="c", stdout="", stderr="", success=True),
+            gave("Exit code: 0\nWall time: 0 seconds\nOutput:\nSuccess. Updated\n"),
+        ],
+        PATCHED,
+    ),
+    "a patch as a function": (
+        [function("apply_patch", {"input": PATCH}), gave("Success. Updated")],
+        [("patch", "", PATCH)],
+    ),
+    "a patch that failed": (
+        [custom("apply_patch", PATCH), gave("verification failed", kind="custom_tool_call_output")],
+        [("patch", "", PATCH), ("output of the patch", "", "verification failed")],
+    ),
+    "a patch by a command, its item without changes": (
+        [
+            function("shell", {"command": ["bash", "-lc", SCRIPT]}),
+            event(
+                "patch_apply_end",
+                **{"call_id": "c", "stdout": "", "stderr": "", "success": True},
+                status="completed",
+            ),
+            gave("Exit code: 0\nWall time: 0 seconds\nOutput:\nSuccess. Updated\n"),
+        ],
+        PATCHED,
+    ),
+    "a patch by its begin alone": (
+        [event("patch_apply_begin", call_id="c", changes={"a": {"add": {"content": "x\n"}}})],
+        [("patch", "no output", "*** Add File: a\n+x")],
+    ),
+    "a search in the web": (
+        [
+            item(
+                "web_search_call",
+                id="ws",
+                status="completed",
+                action={"type": "search", "query": "q"},
+            )
+        ],
+        [("web search: q", "", "")],
+    ),
+    "a search in the web by an end without an action": (
+        [event("web_search_begin", call_id="c"), event("web_search_end", call_id="c", query="q")],
+        [("web search: q", "", "")],
+    ),
+    "an agent by its events": (
+        [
+            event(
+                "collab_agent_spawn_end", call_id="c", prompt="count", status={"completed": "done"}
+            )
+        ],
+        [('tool spawn_agent {"prompt": "count"}', "", '{"completed": "done"}')],
+    ),
+    "a page of the web": (
+        [item("web_search_call", id="ws", action={"type": "open_page", "url": "https://x"})],
+        [("web: opened https://x", "", "")],
+    ),
+    "a search for tools": (
+        [
+            item("tool_search_call", call_id="c", execution="client", arguments={"query": "mail"}),
+            item("tool_search_output", call_id="c", status="completed", tools=[{"name": "send"}]),
+        ],
+        [('tool tool_search_call {"query": "mail"}', "", '{"name": "send"}')],
+    ),
+    "a picture": (
+        [
+            item(
+                "image_generation_call",
+                id="ig",
+                status="completed",
+                revised_prompt="dot",
+                result=PNG,
+            )
+        ],
+        [("made an image dot", "", "")],
+    ),
+    "a script": (
+        [custom("exec", "text(1)"), gave([{"type": "input_text", "text": "1"}])],
+        [("tool exec text(1)", "", "1")],
+    ),
+    "a plan": (
+        [function("update_plan", {"plan": [{"step": "a", "status": "completed"}]}), gave("ok")],
+        [("plan", "", "[x] a")],
+    ),
+    "an MCP tool by its call": (
+        [function("docs__look", {"q": 1}), gave('{"content":[{"type":"text","text":"found"}]}')],
+        [('tool docs__look {"q": 1}', "", "found")],
+    ),
+    "an MCP tool that failed": (
+        [function("docs__look", {"q": 1}), gave({"content": "no", "success": False})],
+        [('tool docs__look {"q": 1}', "", "no")],
+    ),
+    "an MCP tool that was begun": (
+        [event("mcp_tool_call_begin", call_id="c", invocation=INVOCATION)],
+        [('tool docs.look {"q": "x"}', "no output", "")],
+    ),
+    "an MCP tool whose end Codex does not read": (
+        [
+            event(
+                "mcp_tool_call_end",
+                call_id="c",
+                invocation=INVOCATION,
+                result={"Ok": {"content": [{"type": "text", "text": "found"}]}},
+            )
+        ],
+        [('tool docs.look {"q": "x"}', "", "found")],
+    ),
+    "a command by its events": (
+        [
+            event("exec_command_begin", call_id="c", command=["bash", "-lc", "make"], cwd="/w"),
+            event(
+                "exec_command_end",
+                **{"call_id": "c", "aggregated_output": "it ran\n", "duration": SECONDS},
+                **COMMAND_ENDED,
+            ),
+        ],
+        MAKE,
+    ),
+    "a command by its end alone, of an older version": (
+        [
+            event(
+                "exec_command_end",
+                call_id="c",
+                stdout="it ran\n",
+                duration=SECONDS,
+                **COMMAND_ENDED,
+            )
+        ],
+        MAKE,
+    ),
+    "a command that was begun": (
+        [event("exec_command_begin", call_id="c", command=["ls"], cwd="/w")],
+        [("$ ls", "no output", "")],
+    ),
+    "a command by its call and its end": (
+        [
+            SHELLS["shell"],
+            event(
+                "exec_command_end",
+                call_id="c",
+                stdout="it ran\n",
+                duration=SECONDS,
+                **COMMAND_ENDED,
+            ),
+        ],
+        MAKE,
+    ),
+    "an image that was looked at": (
+        [event("view_image_tool_call", call_id="c", path="/w/x.png")],
+        [("looked at the image /w/x.png", "", "")],
+    ),
+    "an image that is not there": (
+        [function("view_image", {"path": "x.png"}), gave("unable to locate x.png")],
+        [("looked at the image x.png", "", "unable to locate x.png")],
+    ),
+    "a tool of a client": (
+        [
+            event(
+                "dynamic_tool_call_request", callId="c", turnId="t", tool="look", arguments={"a": 1}
+            ),
+            event(
+                "dynamic_tool_call_response",
+                **{"call_id": "c", "tool": "look", "arguments": {"a": 1}},
+                content_items=[{"type": "inputText", "text": "seen"}],
+            ),
+        ],
+        [('tool look {"a": 1}', "", "seen")],
+    ),
+    "a call of a kind that is not known": (
+        [
+            item("sky_call", call_id="c", action={"aim": "up"}),
+            item("sky_call_output", call_id="c", output="blue"),
+        ],
+        [('tool sky_call {"aim": "up"}', "", "blue")],
+    ),
+    "an output without a call": (
+        [gave("left over", "other")],
+        [("output of a call that is not here", "", "left over")],
+    ),
+    "an output that a client gave": (
+        [item("function_call_output", id="fco", name="k", namespace="agent", output="context")],
+        [("tool agent.k", "", "context")],
+    ),
+    "one call twice": (
+        [function("x", "1"), gave("one"), function("x", "2"), gave("two")],
+        [("tool x 1", "", "one"), ("tool x 2", "", "two")],
+    ),
+    "one output twice": (
+        [function("x", "1"), gave("one"), gave("one"), gave("more")],
+        [("tool x 1", "", "one\nmore")],
+    ),
+    "two calls before two outputs": (
+        [function("x", "1"), function("x", "2", "d"), gave("two", "d"), gave("one")],
+        [("tool x 1", "", "one"), ("tool x 2", "", "two")],
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", CASES)
+def test_a_record_of_a_tool_shows_what_it_did(name: str, mode: str, tmp_path: Path) -> None:
+    lines, expected = CASES[name]
+    if mode == PAGINATED and "by a command" in name:
+        expected = [("$ " + SCRIPT, "exit 0", "Success. Updated")]  # an event is no item there
+    assert shown(tmp_path, mode, *lines) == expected
+
+
+def command_item(**fields: Any) -> Fields:
+    facts = {"command": ["make"], "cwd": "file:///w", "parsed_cmd": [], "source": "agent"}
+    return said(1, "t", "CommandExecution", id="c", **facts, **fields)
+
+
+ITEMS: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
+    "a command that was refused": (
+        [SHELLS["exec_command"], command_item(status="declined"), gave("refused by the user")],
+        [("$ make", "declined", "refused by the user")],
+    ),
+    "a command with all of it": (
+        [
+            SHELLS["exec_command"],
+            command_item(status="failed", aggregated_output="it ran\n", exit_code=3),
+            gave(FREEFORM),
+        ],
+        [("$ make", "exit 3", "it ran")],
+    ),
+    "a patch that failed": (
+        [
+            custom("apply_patch", PATCH),
+            said(
+                1,
+                "t",
+                "FileChange",
+                id="c",
+                changes={"a": {"type": "add", "content": "x"}},
+                status="failed",
+            ),
+            gave("no such context"),
+        ],
+        [("add a", "failed", "+x"), ("output of the patch", "", "no such context")],
+    ),
+    "a tool of a client without content": (
+        [
+            function("look", {"a": 1}),
+            said(
+                1,
+                "t",
+                "DynamicToolCall",
+                id="c",
+                tool="look",
+                arguments={"a": 1},
+                status="completed",
+            ),
+            gave("seen"),
+        ],
+        [('tool look {"a": 1}', "", "seen")],
+    ),
+    "an output as an item": (
+        [
+            function("look", {"a": 1}),
+            said(1, "t", "FunctionCallOutput", id="c", name="look", output="seen"),
+            gave("seen"),
+        ],
+        [('tool look {"a": 1}', "", "seen")],
+    ),
+    "an output that a client gave, as an item": (
+        [
+            item("function_call_output", id="fco", name="k", namespace="agent", output="context"),
+            said(1, "t", "FunctionCallOutput", id="fco", name="k", output="context"),
+        ],
+        [("tool k", "", "context")],
+    ),
+    "an item of an unknown type": (
+        [function("look", {"a": 1}), said(1, "t", "Novel", id="c", seen=1), gave("seen")],
+        [("novel, unknown to this version", "", '{"type": "Novel", "id": "c", "seen": 1}')],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_an_item_shows_what_only_the_model_was_told(name: str, tmp_path: Path) -> None:
+    lines, expected = ITEMS[name]
+    assert shown(tmp_path, PAGINATED, *lines) == expected
+
+
+def test_calls_of_another_turn_and_of_what_was_left_out_are_not_told(tmp_path: Path) -> None:
+    """A fork names the ordinal where it leaves its base, in which others go on."""
+    base = lines_of(PAGINATED, [function("x", "1"), gave("kept")])
+    ordinal = base.count(b"\n")
+    later = numbered([function("x", "2", "d"), gave("left out", "d")], ordinal)
+    put(tmp_path, 1, base + spell(later))
+    facts = {"thread_id": thread_id(1), "end_ordinal_exclusive": ordinal}
+    fork = head(2, PAGINATED, history_base={**facts, "end_byte_offset": len(base)})
+    path = put(tmp_path, 2, spell(numbered([fork], ordinal)))
+    with open_dialogue(path, lambda _: put_path(tmp_path)) as dialogue:
+        made = [entry.get("output") for entry, _ in dialogue.entries(0)]
+    assert made == [None, "kept"]
+
+
+def put_path(home: Path) -> Path:
+    (found,) = home.rglob(f"*{thread_id(1)}.jsonl")
+    return found
+
+
+def test_show_and_exports_and_searches_agree(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    patch, _ = CASES["a patch, its item without changes"]
+    lines = [SHELLS["local_shell_call"], gave(RAN), *(renamed(line) for line in patch)]
+    put(cli.home, 1, lines_of(LEGACY, lines))
+    texts = {"show": cli.run("show", thread_id(1)).out}
+    for kind in ("md", "html"):
+        out = tmp_path / f"out.{kind}"
+        cli.run("export", thread_id(1), "--format", kind, "--output", str(out))
+        texts[kind] = re.sub("<[^>]+>", "", out.read_text())
+    for kind, text in texts.items():
+        assert "make" in text, kind
+        assert "it ran" in text, kind
+        assert "Add File: run.sh" in text, kind
+        assert "no file" not in text, kind
+    document = cli.run("show", thread_id(1), "--json").json
+    (turn,) = document["thread"]["turns"]
+    assert [each["type"] for each in turn["items"]] == ["userMessage", "fileChange"]
+    others = [each["item"] for each in document["others"]]
+    assert [(each["name"], each["output"] is None) for each in others] == [
+        ("local_shell_call", False),
+        ("apply_patch", False),
+    ]
+    hits = cli.run("search", "--raw", "it ran", "--json").json["data"]
+    assert [hit["thread"]["id"] for hit in hits] == [thread_id(1)]
+
+
+def renamed(line: Fields) -> Fields:
+    """The same of another call."""
+    return {**line, "payload": {**line["payload"], "call_id": "other"}}

@@ -1,0 +1,332 @@
+"""Properties of the folds that find turns: they can stop and go on anywhere, begin anywhere in a
+paginated file, do not mind what they skip, and never fail."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rollout.history.item_refs import Place
+from rollout.history.legacy import LegacyFold
+from rollout.history.paginated import PaginatedFold
+from rollout.history.thread import fold_file
+from rollout.history.turn import Turn
+from rollout.jsonl.parse import Line, parse_line
+from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.strict import Fields
+from tests.samples.histories import first_line, new_fold, numbered, shown, spell, turns_in
+from tests.samples.rollouts import THREAD_ID, envelope, event, response, user
+from tests.samples.strategies import lines as any_lines
+
+MODES = (LEGACY, PAGINATED)
+TURNS = ("A", "B", "C", "rollout-2")
+IDS = ("call", "item-2", "item-3")
+
+turn_ids = st.sampled_from(TURNS)
+item_ids = st.sampled_from(IDS)
+said = st.sampled_from(["", "one", "two"])
+
+
+def completed(turn_id: str, item: Fields, **fields: Any) -> Fields:
+    return event("item_completed", thread_id=THREAD_ID, turn_id=turn_id, item=item, **fields)
+
+
+def hook(text: str) -> Fields:
+    part = {"type": "input_text", "text": f'<hook_prompt hook_run_id="r">{text}</hook_prompt>'}
+    return envelope("response_item", {"type": "message", "role": "user", "content": [part]})
+
+
+ends = st.builds(
+    lambda kind, turn_id, fields: event(kind, turn_id=turn_id, **fields),
+    st.sampled_from(["task_complete", "turn_complete"]),
+    turn_ids,
+    st.sampled_from([{}, {"error": {"message": "e"}}, {"completed_at": 5, "started_at": 2}]),
+)
+aborts = st.builds(
+    lambda fields: event("turn_aborted", reason="interrupted", **fields),
+    st.sampled_from([{}, {"turn_id": "A"}, {"turn_id": "B"}, {"turn_id": "none"}]),
+)
+starts = st.builds(
+    lambda turn_id, at: event("task_started", turn_id=turn_id, started_at=at),
+    turn_ids,
+    st.sampled_from([None, 7]),
+)
+turn_items = st.builds(
+    lambda turn_id, item_id, fields, at: completed(
+        turn_id, {"id": item_id, **fields}, started_at_ms=at
+    ),
+    turn_ids,
+    item_ids,
+    st.sampled_from(
+        [
+            {"type": "Plan", "text": "p"},
+            {"type": "UserMessage", "content": [{"type": "text", "text": "u"}]},
+            {"type": "AgentMessage", "content": [{"type": "Text", "text": "a"}]},
+            {"type": "AgentMessage", "content": [], "phase": "final_answer"},
+            {"type": "AgentMessage", "content": [{"type": "Text", "text": "b"}], "delivery": "?"},
+            {"type": "UserMessage", "content": [{"type": "new", "text": "v"}]},
+            {"type": "FunctionCallOutput", "name": "n", "output": "o"},
+            {"type": "OfTheFuture", "more": 1},
+        ]
+    ),
+    st.sampled_from([None, 3]),
+)
+events = st.one_of(
+    st.builds(user, said),
+    st.builds(lambda text: event("agent_message", message=text), said),
+    st.builds(lambda text: event("agent_message", message=text, delivery="?"), said),
+    st.builds(lambda text: event("user_message", message=text, client_id=7), said),
+    st.builds(
+        lambda item_id: event(
+            "agent_message", message="m", moderation={"item_id": item_id, "moderated": True}
+        ),
+        item_ids,
+    ),
+    st.builds(lambda text: event("agent_reasoning", text=text), said),
+    st.builds(lambda text: event("agent_reasoning_raw_content", text=text), said),
+    st.builds(
+        lambda item_id: event(
+            "web_search_end", call_id=item_id, query="q", action={"type": "search"}
+        ),
+        item_ids,
+    ),
+    st.builds(
+        lambda item_id, turn_id: event(
+            "patch_apply_end",
+            call_id=item_id,
+            turn_id=turn_id,
+            stdout="",
+            stderr="",
+            success=True,
+            status="completed",
+            changes={},
+        ),
+        item_ids,
+        turn_ids,
+    ),
+    st.builds(lambda turn_id: event("exited_review_mode", turn_id=turn_id), turn_ids),
+    st.builds(lambda count: event("thread_rolled_back", num_turns=count), st.integers(0, 3)),
+    st.builds(hook, st.sampled_from(["x", ""])),
+    st.sampled_from(
+        [
+            event("context_compacted"),
+            event("token_count", info=None),
+            envelope("compacted", {"message": "m", "replacement_history": []}),
+            envelope("world_state", {"full": True, "state": {}}),
+            response("text"),
+            envelope("response_item", {"type": "function_call_output", "output": "o"}),
+            envelope("response_item", {"type": "ghost_snapshot"}),
+            event("of_the_future"),
+        ]
+    ),
+)
+line_lists = st.lists(st.one_of(starts, ends, aborts, turn_items, events), max_size=25)
+rollouts = st.builds(
+    lambda mode, lines: (mode, with_head(mode, lines)), st.sampled_from(MODES), line_lists
+)
+quickly = settings(max_examples=150)
+
+
+def with_head(mode: str, lines: list[Fields]) -> list[Fields]:
+    lines = [first_line(mode), *lines]
+    return numbered(lines) if mode == PAGINATED else lines
+
+
+def written(folder: Path, data: bytes) -> Path:
+    path = folder / "rollout.jsonl"
+    path.write_bytes(data)
+    return path
+
+
+def plainly(data: bytes, mode: str) -> LegacyFold | PaginatedFold:
+    """The fold of a rollout that was given every line."""
+    fold = new_fold(mode)
+    offset = 0
+    for raw in data.split(b"\n")[:-1]:
+        item = parse_line(Line(offset, raw))
+        if isinstance(item, dict):
+            ordinal = item.get("ordinal")
+            number = ordinal if isinstance(ordinal, int) else 0
+            after = Place(0, offset + len(raw) + 1, number + 1)
+            fold.take(item, Place(0, offset, number), after)
+        offset += len(raw) + 1
+    return fold
+
+
+@quickly
+@given(rollout=rollouts)
+def test_passing_over_lines_is_as_good_as_parsing_them(
+    tmp_path: Path, rollout: tuple[str, list[Fields]]
+) -> None:
+    mode, lines = rollout
+    path = written(tmp_path, spell(lines))
+    fold = new_fold(mode)
+    fold_file(path, fold)
+    plain = plainly(path.read_bytes(), mode)
+    assert (fold.turns, fold.strays, fold.dump()) == (plain.turns, plain.strays, plain.dump())
+
+
+@quickly
+@given(rollout=rollouts, data=st.data())
+def test_a_fold_that_was_saved_goes_on_as_if_it_had_not_stopped(
+    tmp_path: Path, rollout: tuple[str, list[Fields]], data: st.DataObject
+) -> None:
+    mode, lines = rollout
+    whole = spell(lines)
+    at = data.draw(st.integers(0, len(whole)))
+    path = written(tmp_path, whole[:at])
+    fold = new_fold(mode)
+    offset = fold_file(path, fold, torn=False)
+    saved = json.loads(
+        json.dumps(
+            [
+                fold.dump(),
+                [turn.dump() for turn in fold.turns],
+                [turn.dump() for turn in fold.strays.values()],
+            ]
+        )
+    )
+    turns, strays = ([Turn.load(turn) for turn in dumped] for dumped in saved[1:])
+    later = (LegacyFold if mode == LEGACY else PaginatedFold)(saved[0], turns, strays)
+    written(tmp_path, whole)
+    fold_file(path, later, offset=offset, torn=False)
+    once = new_fold(mode)
+    fold_file(path, once, torn=False)
+    assert (later.turns, later.strays, later.dump()) == (once.turns, once.strays, once.dump())
+
+
+@quickly
+@given(lines=line_lists, data=st.data())
+def test_turns_that_begin_in_a_suffix_are_those_of_the_whole(
+    tmp_path: Path, lines: list[Fields], data: st.DataObject
+) -> None:
+    rollout = with_head(PAGINATED, lines)
+    at = data.draw(st.integers(0, len(rollout)))
+    offset = len(spell(rollout[:at]))
+    path = written(tmp_path, spell(rollout))
+    whole, suffix = PaginatedFold(), PaginatedFold()
+    fold_file(path, whole)
+    fold_file(path, suffix, offset=offset)
+    # A turn begins with its first line, be it only an item.
+    early = {line["payload"].get("turn_id") for line in rollout[:at]}
+    expected = [turn for turn in whole.turns if turn.id not in early]
+    assert [turn for turn in suffix.turns if turn.id not in early] == expected
+
+
+@quickly
+@given(prompts=st.lists(st.sampled_from(["user", "agent", "reason"]), max_size=12), data=st.data())
+def test_a_cut_of_a_legacy_thread_without_named_turns_gives_a_prefix_of_its_turns(
+    tmp_path: Path, prompts: list[str], data: st.DataObject
+) -> None:
+    kinds = {
+        "user": user("u"),
+        "agent": event("agent_message", message="a"),
+        "reason": event("agent_reasoning", text="r"),
+    }
+    whole = spell(with_head(LEGACY, [kinds[kind] for kind in prompts]))
+    at = data.draw(st.integers(0, len(whole)))
+    turns = turns_in(written(tmp_path, whole), LEGACY)
+    front = turns_in(written(tmp_path, whole[:at]), LEGACY)
+    # Only the last turn may still grow.
+    assert front[:-1] == turns[: len(front[:-1])]
+    if front:
+        last = turns[len(front) - 1]
+        assert front[-1]["id"] == last["id"]
+        assert len(front[-1]["items"]) <= len(last["items"])
+
+
+@quickly
+@given(lines=line_lists, data=st.data())
+def test_a_cut_of_a_paginated_thread_gives_a_prefix_of_its_turns(
+    tmp_path: Path, lines: list[Fields], data: st.DataObject
+) -> None:
+    whole = spell(with_head(PAGINATED, lines))
+    at = data.draw(st.integers(0, len(whole)))
+    turns = turns_in(written(tmp_path, whole), PAGINATED)
+    front = turns_in(written(tmp_path, whole[:at]), PAGINATED)
+    # Turns never go and never change places; items come behind others or in their places; how a
+    # turn ended is never said otherwise.
+    for early, late in zip(front, turns, strict=False):
+        assert early["id"] == late["id"]
+        ids = [item["id"] for item in early["items"]]
+        assert ids == [item["id"] for item in late["items"]][: len(ids)]
+        if early["status"] in ("completed", "failed"):
+            assert early["status"] == late["status"]
+    assert len(front) <= len(turns)
+
+
+wrong = st.recursive(
+    st.sampled_from([None, True, -1, 0, 2**64, 1e300, "", "x", "\ud800", "A", "completed"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> bytes:
+    """A line in which something is of another type, missing or torn."""
+    line: Any = json.loads(json.dumps(draw(st.one_of(starts, ends, aborts, turn_items, events))))
+    place = line
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = draw(st.sampled_from(keys))
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or draw(st.booleans()):
+            break
+        place = inner
+    if draw(st.booleans()):
+        place[key] = draw(wrong)
+    else:
+        del place[key]
+    raw = json.dumps(line, separators=(",", ":")).encode()
+    return raw[: draw(st.integers(0, len(raw)))] if draw(st.integers(0, 4)) == 0 else raw
+
+
+@settings(max_examples=400)
+@given(
+    mode=st.sampled_from(MODES),
+    spoiled_lines=st.lists(st.one_of(spoiled(), spoiled(), any_lines), max_size=20),
+    ended=st.booleans(),
+)
+def test_no_line_makes_a_fold_fail_and_skipping_stays_right(
+    tmp_path: Path, mode: str, spoiled_lines: list[bytes], ended: bool
+) -> None:
+    data = spell([first_line(mode), *spoiled_lines])
+    path = written(tmp_path, data if ended else data.rstrip(b"\n"))
+    fold = new_fold(mode)
+    fold_file(path, fold)
+    answers = shown(path, fold, mode, unknown=True)
+    assert [len(turn["items"]) for turn in answers] == [len([*turn.items]) for turn in fold.turns]
+    for turn in fold.turns:
+        assert Turn.load(json.loads(json.dumps(turn.dump()))) == turn
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_huge_lines_and_nuls_between_turns_do_no_harm(tmp_path: Path, mode: str) -> None:
+    long = response("x" * 700_000)
+    lines = with_head(mode, [event("task_started", turn_id="A"), long, user("u"), long])
+    more = event("task_complete", turn_id="A")
+    if mode == PAGINATED:
+        more = {"timestamp": more["timestamp"], "ordinal": 5, **more}
+    path = written(tmp_path, spell([*lines, b"\0" * 5000, b"{" * 100_000, more]))
+    [turn] = turns_in(path, mode)
+    assert (turn["id"], turn["status"]) == ("A", "completed")
+
+
+def test_a_skipped_line_is_counted_where_the_ids_of_turns_depend_on_it(tmp_path: Path) -> None:
+    lines = [first_line(LEGACY), response("x" * 600_000), response("y"), user("u")]
+    assert [turn["id"] for turn in turns_in(written(tmp_path, spell(lines)), LEGACY)] == [
+        "rollout-3"
+    ]
+
+
+def test_the_ordinal_of_a_skipped_line_keeps_a_regressed_one_out(tmp_path: Path) -> None:
+    lines = numbered([first_line(PAGINATED), event("task_started", turn_id="A"), response("x")])
+    late = {"ordinal": 2, **event("task_started", turn_id="B")}
+    path = written(tmp_path, spell([*lines, late]))
+    assert [turn["id"] for turn in turns_in(path, PAGINATED)] == ["A"]

@@ -1,0 +1,189 @@
+"""The migrations build the schema that the code declares; the database protects it."""
+
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+
+from migrations import alembic_config
+from state.db.database import open_database
+from state.db.ddl import create_schema
+from state.db.location import HEAD, REVISIONS
+from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.query.model import Query
+from state.thread_index import open_index
+from tests import FIXTURES
+from tests.support.describe import describe
+
+
+def test_there_is_one_head_and_the_program_knows_every_revision() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert scripts.get_heads() == [HEAD]
+    assert {script.revision for script in scripts.walk_revisions()} == set(REVISIONS)
+
+
+def test_migrated_schema_equals_declared_schema(index_path: Path) -> None:
+    declared = sa.create_engine("sqlite://")
+    with declared.begin() as connection:
+        create_schema(connection)
+        expected = describe(connection)
+    declared.dispose()
+
+    async def migrated() -> dict[str, object]:
+        async with open_database(index_path) as database, database.read() as connection:
+            return await connection.run_sync(describe)
+
+    assert asyncio.run(migrated()) == expected
+
+
+def test_opening_a_current_index_does_not_import_alembic(index_path: Path) -> None:
+    async def make() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(make())
+    program = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from state.db.database import open_database\n"
+        "async def main():\n"
+        "    async with open_database(Path(sys.argv[1])): pass\n"
+        "asyncio.run(main()); sys.exit('alembic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, index_path], check=True)
+
+
+def test_the_index_is_private(index_path: Path) -> None:
+    async def make() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(make())
+    assert index_path.stat().st_mode & 0o777 == 0o600
+    assert index_path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_each_released_index_upgrades_and_lists(
+    revision: str, index_path: Path, corpus_home: Path
+) -> None:
+    index_path.parent.mkdir()
+    shutil.copy(FIXTURES / "indexes" / f"{revision}.sqlite3", index_path)
+
+    async def use() -> tuple[int, str | None]:
+        async with open_index(corpus_home, index_path) as index:
+            await index.sync()
+            page = await index.page(Query(limit=100))
+            return len(page.rows), page.rows[0]["preview"]
+
+    count, preview = asyncio.run(use())
+    assert count == 100
+    assert preview
+
+
+def test_an_index_from_the_future_is_refused(index_path: Path) -> None:
+    async def opened() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(opened())
+    with closing(sqlite3.connect(index_path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9999'")
+        connection.commit()
+    with pytest.raises(IndexTooNew, match="v9999"):
+        asyncio.run(opened())
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"this is no database at all, only words that go on for a while" * 20, IndexDamaged),
+        (b"SQLite format 3\0" + b"\xff" * 4000, IndexDamaged),
+    ],
+)
+def test_a_file_that_is_no_database_is_refused(
+    content: bytes, error: type[Exception], index_path: Path
+) -> None:
+    index_path.parent.mkdir()
+    index_path.write_bytes(content)
+
+    async def opened() -> None:
+        async with open_database(index_path):
+            pass
+
+    with pytest.raises(error):
+        asyncio.run(opened())
+    assert index_path.read_bytes() == content
+
+
+def test_a_database_of_another_program_is_not_touched(index_path: Path) -> None:
+    index_path.parent.mkdir()
+    with closing(sqlite3.connect(index_path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+
+    async def opened() -> None:
+        async with open_database(index_path):
+            pass
+
+    with pytest.raises(NotAnIndex, match="not one of threadkeep's"):
+        asyncio.run(opened())
+
+
+def test_a_directory_in_the_place_of_the_index_is_named(tmp_path: Path) -> None:
+    async def opened() -> None:
+        async with open_database(tmp_path):
+            pass
+
+    with pytest.raises(IndexUnavailable, match="directory"):
+        asyncio.run(opened())
+
+
+def test_an_empty_file_becomes_an_index(index_path: Path) -> None:
+    index_path.parent.mkdir()
+    index_path.touch()
+
+    async def opened() -> bool:
+        async with open_database(index_path) as database, database.read() as connection:
+            return bool(await connection.scalar(sa.text("SELECT count(*) FROM backfill_state")))
+
+    assert asyncio.run(opened())
+
+
+@pytest.fixture
+def own_copy(corpus_index: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(corpus_index, tmp_path / "copy.sqlite3"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE threads SET history_mode = 'legacy' WHERE history_mode = 'paginated'",
+        "UPDATE thread_dynamic_tools SET description = 'other'",
+        "UPDATE rollout_files SET bucket = 'lost'",
+        "INSERT INTO backfill_state (id) VALUES (2)",
+        "UPDATE backfill_state SET status = 'zzz'",
+    ],
+)
+def test_what_never_changes_is_protected_by_the_database(change: str, own_copy: Path) -> None:
+    with closing(sqlite3.connect(own_copy)) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute(change)
+
+
+def test_two_processes_may_make_one_index_at_once(index_path: Path) -> None:
+    """Both find it missing, one migrates, the other finds that done."""
+    program = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from state.db.database import open_database\n"
+        "async def main():\n"
+        "    async with open_database(Path(sys.argv[1])): pass\n"
+        "asyncio.run(main())"
+    )
+    command = [sys.executable, "-c", program, str(index_path)]
+    running = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4

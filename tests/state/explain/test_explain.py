@@ -1,0 +1,412 @@
+"""Why a thread is listed or not: each reason from a home with just that, and the gold lists."""
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from state.errors import AmbiguousThread, ThreadNotFound
+from state.explain.explain import Explanation, explain
+from state.sync.home_config import default_provider
+from state.thread_index import open_index
+from tests.samples.gold import exchanges
+from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
+from tests.support.command import COMMAND, Cli, Inside
+from tests.support.indexes import rows
+
+STAMP = "2026-05-28T20:00:00.000Z"
+CWD = "/work/p1"
+ID = thread_id(1)
+
+
+def explained(
+    home: Path, index: Path, reference: str = ID, *, cwd: str | None = CWD, sync: bool = True
+) -> Explanation:
+    async def work() -> Explanation:
+        async with open_index(home, index) as opened:
+            if sync:
+                await opened.catch_up()
+            return await explain(opened, reference, cwd=cwd)
+
+    return asyncio.run(work())
+
+
+def codes(found: Explanation, where: str) -> set[str]:
+    """What hides the thread there."""
+    return {r.code for r in found.reasons if r.hides and r.where in (where, "both")}
+
+
+def notes(found: Explanation) -> set[str]:
+    return {reason.code for reason in found.reasons if not reason.hides}
+
+
+def spawned(home: Path) -> None:
+    spawn = {"subagent": {"thread_spawn": {"parent_thread_id": thread_id(2), "depth": 1}}}
+    write(home, 1, encoded(lines(1, source=spawn)))
+
+
+def empty(home: Path) -> None:
+    write(home, 1, encoded(lines(1)[:1]))
+
+
+def deep(home: Path) -> None:
+    filler = [event(STAMP, "token_count", info=None)] * 300
+    write(home, 1, encoded([*lines(1)[:1], *filler, *lines(1)[1:]]))
+
+
+def bad_byte(home: Path) -> None:
+    first, rest = encoded(lines(1)[:1]), encoded(lines(1)[1:])
+    write(home, 1, first + b'{"x":"\xff"}\n' + rest)
+
+
+def bare(home: Path) -> None:
+    meta = {"id": ID, "timestamp": STAMP, "instructions": None}
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
+    write(home, 1, encoded([meta, message]))
+
+
+def misplaced(home: Path) -> None:
+    path = write(home, 1)
+    path.rename(home / "sessions" / path.name)
+
+
+CASES: dict[str, tuple[Callable[[Path], object], set[str], set[str]]] = {
+    "nothing": (lambda home: write(home, 1), set(), set()),
+    "archived": (lambda home: write(home, 1, archived=True), {"archived"}, {"archived"}),
+    "source": (spawned, {"source_kind"}, {"source_kind"}),
+    "provider": (
+        lambda home: write(home, 1, encoded(lines(1, model_provider="other"))),
+        set(),
+        {"provider_filter"},
+    ),
+    "cwd": (lambda home: write(home, 1, encoded(lines(1, cwd="/else"))), set(), {"cwd_filter"}),
+    "empty": (empty, {"empty_preview"}, {"empty_preview"}),
+    "deep": (deep, set(), {"beyond_scan_depth"}),
+    "bad byte": (bad_byte, set(), {"unreadable_line"}),
+    "mode": (
+        lambda home: write(home, 1, encoded(lines(1, history_mode="woven"))),
+        set(),
+        {"unknown_history_mode"},
+    ),
+    "bare": (bare, set(), {"bare_era"}),
+    "misplaced": (misplaced, set(), {"misplaced"}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_hides_a_thread_is_told(name: str, home: Path, index_path: Path) -> None:
+    make, here, codex = CASES[name]
+    make(home)
+    found = explained(home, index_path)
+    assert codes(found, "here") == here
+    assert codes(found, "codex") == codex
+    assert (found.listed, found.listed_in_codex) == (not here, not codex)
+    for reason in found.reasons:
+        assert reason.evidence
+        assert not reason.hides or reason.code.replace("_", " ") in found.verdict
+    with closing(sqlite3.connect(index_path)) as connection:
+        assert connection.execute("SELECT count(*) FROM threads").fetchone() == (1,)
+
+
+def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_told(
+    home: Path, index_path: Path
+) -> None:
+    deep(home)
+    (found,) = [r for r in explained(home, index_path).reasons if r.code == "beyond_scan_depth"]
+    path = home / str(found.path)
+    assert found.offset is not None
+    assert b"user_message" in path.read_bytes()[found.offset :].partition(b"\n")[0]
+    bad_byte(home)
+    told = {reason.code: reason for reason in explained(home, index_path).reasons}
+    found, line = told["unreadable_line"], told["damaged_lines"]
+    assert (found.where, line.where) == ("codex", "here")
+    assert line.offset == path.read_bytes().index(b'{"x"')
+    assert found.offset == path.read_bytes().index(b"\xff")
+
+
+def test_other_files_of_a_thread_are_told(home: Path, index_path: Path) -> None:
+    first, newest = write(home, 1), write(home, 1, segment=1)
+    copy = home / "archived_sessions" / newest.name
+    copy.parent.mkdir()
+    shutil.copy(newest, copy)
+    found = explained(home, index_path)
+    assert found.listed
+    assert {"stale_segment", "duplicate"} <= notes(found)
+    assert found.path == newest.relative_to(home).as_posix()
+    old = explained(home, index_path, str(first))
+    assert old.verdict.startswith(f"A stale segment of thread {ID}: ")
+    duplicate = explained(home, index_path, copy.relative_to(home).as_posix())
+    assert duplicate.verdict.startswith(f"A duplicate of thread {ID}: ")
+
+
+def test_a_copy_beside_the_regular_file_hides_nothing(home: Path, index_path: Path) -> None:
+    """Codex's picker never comes to it; its backfill does (measured on 0.169 and 0.171)."""
+    own = write(home, 1, encoded(lines(1, cwd=CWD)))
+    copy = own.with_name(own.name.replace(".jsonl", ".sync-conflict-20261102-101010-A.jsonl"))
+    shutil.copy(own, copy)
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        codex.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
+        codex.execute("INSERT INTO threads VALUES (?, ?, 0)", (ID, str(copy)))
+    found = explained(home, index_path)
+    assert (found.listed, found.listed_in_codex) == (True, True)
+    assert found.path == own.relative_to(home).as_posix()
+    told = {reason.code: reason.evidence for reason in found.reasons}
+    assert told.keys() == {"duplicate", "codex_path_wrong"}
+    assert "picker shows it as well" not in told["duplicate"]
+    assert "codex resume goes on in that one" in told["codex_path_wrong"]
+
+
+def test_a_thread_with_copies_alone_is_told_as_hidden(home: Path, index_path: Path) -> None:
+    own = write(home, 1, encoded(lines(1, cwd=CWD)))
+    own.rename(own.with_name(own.name.replace(".jsonl", " (1).jsonl")))
+    found = explained(home, index_path)
+    assert found.listed
+    assert codes(found, "codex") == {"misplaced"}
+
+
+def test_a_compressed_file_is_told(home: Path, index_path: Path) -> None:
+    path = write(home, 1)
+    path.with_name(f"{path.name}.zst").write_bytes(zstandard.compress(path.read_bytes()))
+    path.unlink()
+    found = explained(home, index_path)
+    assert found.listed
+    assert "compressed" in notes(found)
+
+
+def test_a_file_that_is_new_is_explained_and_not_indexed(home: Path, index_path: Path) -> None:
+    write(home, 2)
+    explained(home, index_path, thread_id(2))
+    write(home, 1)
+    found = explained(home, index_path, sync=False)
+    assert found.listed
+    assert "not_yet_indexed" in notes(found)
+    assert [row["id"] for row in rows(index_path, "SELECT id FROM threads")] == [thread_id(2)]
+    by_name = explained(home, index_path, next(home.rglob(f"*{ID}.jsonl")).name, sync=False)
+    assert by_name.thread_id == ID
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
+    sync: bool, home: Path, index_path: Path
+) -> None:
+    path = write(home, 1)
+    spawn = {"subagent": {"thread_spawn": {"parent_thread_id": ID, "depth": 1}}}
+    write(home, 2, encoded(lines(2, source=spawn)))
+    names = {"id": ID, "thread_name": "lost one", "updated_at": STAMP}
+    (home / "session_index.jsonl").write_text(f"{json.dumps(names)}\n")
+    explained(home, index_path, thread_id(2))
+    path.unlink()
+    for reference in (ID, ID[:-4], "lost one"):
+        found = explained(home, index_path, reference, sync=sync)
+        (reason,) = [r for r in found.reasons if r.code == "file_missing"]
+        assert not found.listed
+        assert not found.listed_in_codex
+        assert "session_index.jsonl names it 'lost one'" in reason.evidence
+        assert f"it spawned {thread_id(2)}" in reason.evidence
+
+
+@pytest.fixture
+def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
+    return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+
+
+def codex_database(home: Path, *stored: tuple[str, str, int]) -> None:
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as connection:
+        connection.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
+        connection.executemany("INSERT INTO threads VALUES (?, ?, ?)", stored)
+        connection.commit()
+
+
+def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> None:
+    path = write(home, 1)
+    write(home, 2)
+    codex_database(
+        home, (ID, str(path), 1), (thread_id(3), "/gone.jsonl", 0), (thread_id(2), "/other", 0)
+    )
+    before = sorted(entry.name for entry in home.iterdir())
+    found = explained(home, index_path)
+    (reason,) = [r for r in found.reasons if r.code == "codex_archived_differs"]
+    assert "Codex's row says archived" in reason.evidence
+    (reason,) = [
+        r for r in explained(home, index_path, thread_id(2)).reasons if r.code == "codex_path_wrong"
+    ]
+    assert "Codex's row points to /other" in reason.evidence
+    lost = explained(home, index_path, thread_id(3))
+    assert codes(lost, "codex") == {"file_missing"}
+    assert "Codex's own database has it in /gone.jsonl" in lost.reasons[0].evidence
+    write(home, 4)
+    assert "codex_row_missing" in notes(explained(home, index_path, thread_id(4)))
+    write(home, 5, encoded(lines(5, history_mode="woven")))
+    assert "codex_cannot_have" in notes(explained(home, index_path, thread_id(5)))
+    assert sorted(entry.name for entry in home.iterdir()) == before
+    (home / "state_5.sqlite").write_bytes(b"garbage" * 1000)
+    assert "codex_unreadable" in notes(explained(home, index_path))
+
+
+def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    torn = write(home, 2, b"{")
+    (home / "sessions" / "notes.txt").write_text("x")
+    outside = home.parent / "rollout-2026-05-28T20-00-00-x.jsonl"
+    shutil.copy(next(home.rglob(f"*{ID}.jsonl")), outside)
+    for reference, code in (
+        (str(torn), "unreadable"),
+        ("sessions/notes.txt", "ignored"),
+        (str(outside), "outside_home"),
+    ):
+        found = explained(home, index_path, reference)
+        assert codes(found, "codex") == codes(found, "here") == {code}
+        assert found.thread_id is None
+    by_id = explained(home, index_path, thread_id(2))
+    assert "unreadable" in codes(by_id, "here")
+
+
+def test_a_file_named_after_another_thread_is_told(home: Path, index_path: Path) -> None:
+    write(home, 1, encoded(lines(2)))
+    found = explained(home, index_path)
+    assert found.thread_id == thread_id(2)
+    assert "other_thread" in notes(found)
+
+
+def test_a_path_that_leads_to_a_file_by_another_way(home: Path, index_path: Path) -> None:
+    path = write(home, 1)
+    drive = home.parent / "drive"
+    (home / "sessions").rename(drive)
+    (home / "sessions").symlink_to(drive)
+    link = home.parent / "link.jsonl"
+    link.symlink_to(path)
+    moved = drive / path.relative_to(home / "sessions")
+    for reference in (str(link), str(moved), f"/old/place/{path.name}"):
+        found = explained(home, index_path, reference)
+        assert (found.thread_id, found.listed) == (ID, True)
+        assert found.path == path.relative_to(home).as_posix()
+
+
+def test_a_pipe_with_the_name_of_a_rollout_is_not_opened(home: Path, index_path: Path) -> None:
+    write(home, 2)
+    for place, code in ((home / "sessions", "ignored"), (home.parent, "outside_home")):
+        os.mkfifo(place / "rollout-pipe.jsonl")
+        found = explained(home, index_path, str(place / "rollout-pipe.jsonl"))
+        assert codes(found, "here") == {code}
+        assert "not a regular file" in found.reasons[0].evidence
+
+
+def test_what_the_index_is_behind_by_is_told(home: Path, index_path: Path) -> None:
+    path, segment = write(home, 1), write(home, 1, segment=1)
+    explained(home, index_path)
+    segment.unlink()
+    found = explained(home, index_path, sync=False)
+    assert found.path == path.relative_to(home).as_posix()
+    (note,) = [reason for reason in found.reasons if reason.code == "file_gone"]
+    assert note.path == segment.relative_to(home).as_posix()
+    explained(home, index_path)
+    moved = home / "archived_sessions" / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    found = explained(home, index_path, sync=False)
+    assert codes(found, "here") == {"archived"}
+    (note,) = [reason for reason in found.reasons if reason.code == "not_yet_indexed"]
+    assert f"was moved from {path.relative_to(home)}" in note.evidence
+
+
+def test_a_name_given_since_the_last_sync_counts(home: Path, index_path: Path) -> None:
+    empty(home)
+    assert not explained(home, index_path).listed
+    names = {"id": ID, "thread_name": "named", "updated_at": STAMP}
+    (home / "session_index.jsonl").write_text(f"{json.dumps(names)}\n")
+    assert explained(home, index_path, sync=False).listed
+
+
+def test_what_nobody_knows_is_not_explained(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    write(home, 2)
+    with pytest.raises(ThreadNotFound) as problem:
+        explained(home, index_path, f"{ID[:-1]}f")
+    assert ID in problem.value.close
+    with pytest.raises(ThreadNotFound):
+        explained(home, index_path, "nobody \udcff")
+    with pytest.raises(ThreadNotFound) as problem:
+        explained(home, index_path, "p")
+    assert problem.value.close == ()
+    with pytest.raises(AmbiguousThread):
+        explained(home, index_path, ID[:8])
+
+
+def test_the_explanations_of_the_corpus_are_its_recorded_lists(
+    corpus_home: Path, corpus_index: Path
+) -> None:
+    recorded = {
+        thread["id"]
+        for _, response in exchanges("list_sort_created_at_desc.json")
+        for thread in response["result"]["data"]
+    }
+    assert default_provider(corpus_home) == "mock"
+    stored = rows(corpus_index, "SELECT id FROM threads")
+
+    async def work() -> set[str]:
+        async with open_index(corpus_home, corpus_index) as opened:
+            told = [await explain(opened, row["id"]) for row in stored]
+        return {found.thread_id or "" for found in told if found.listed_in_codex}
+
+    assert asyncio.run(work()) == recorded
+    assert len(stored) > len(recorded) > 100
+
+
+def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
+    ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
+    ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
+    assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
+    assert "do: threadkeep unarchive" in ran.out
+    told = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
+    assert (told["listed"], told["listedInCodex"]) == (True, False)
+    assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
+    ran = corpus.run("explain", "nobody at all", status=3)
+    assert "no thread is called" in ran.err
+    elsewhere = corpus.base / "sqlite"
+    elsewhere.mkdir()
+    codex_database(elsewhere)
+    env = {"CODEX_SQLITE_HOME": str(elsewhere)}
+    told = corpus.run("explain", ids["here"], "--json", env=env).json
+    assert "codex_row_missing" in {reason["code"] for reason in told["reasons"]}
+    assert os.listdir(elsewhere) == ["state_5.sqlite"]
+
+
+def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
+    folder = corpus.base / "gone"
+    folder.mkdir()
+    program = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+    prefix = (sys.executable, "-c", program, *COMMAND)
+    (id_,) = corpus.ids("--limit", "1")
+    ran = corpus.run("explain", id_, cwd=folder, prefix=prefix)
+    assert ran.lines[0] == "Listed. In Codex's picker: shown."
+    assert "has been removed" in ran.err
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_whatever_is_ignored_is_told_so(home: Path, index_path: Path, *, sync: bool) -> None:
+    day = write(home, 1).parent
+    os.mkfifo(day / "pipe")
+    (day / "nowhere").symlink_to("/nowhere/at/all")
+    (day / "linked").symlink_to(day)
+    (day / "notes.txt").write_text("x")
+    shutil.copy(next(day.glob("*.jsonl")), day / f"{next(day.glob('*.jsonl')).name}.orig")
+    (home / "archived_sessions").write_text("a file")
+    explained(home, index_path, sync=sync)
+    for name in ("pipe", "nowhere", "linked", "notes.txt", f"{file_name(1)}.orig"):
+        for reference in (str(day / name), (day / name).relative_to(home).as_posix()):
+            found = explained(home, index_path, reference, sync=sync)
+            assert {reason.code for reason in found.reasons} == {"ignored"}, name
+            assert found.path == (day / name).relative_to(home).as_posix()
+            assert not found.listed
+    found = explained(home, index_path, "archived_sessions")
+    assert "a file where a folder should be" in found.reasons[0].evidence
+    with pytest.raises(ThreadNotFound):
+        explained(home, index_path, "sessions")

@@ -1,0 +1,402 @@
+"""Pages are fast and true: keyset order, composed filters, an index for every combination."""
+
+import asyncio
+import itertools
+import random
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rollout.schema.session_source import (
+    INTERACTIVE_KINDS,
+    SOURCE_KINDS,
+    kinds_selected,
+    source_kind,
+)
+from state.db.database import open_database
+from state.db.derived_columns import Facet, folded
+from state.db.steps import run
+from state.errors import InvalidCursor, InvalidQuery
+from state.query import cursor
+from state.query.listing import hidden_steps, page_steps
+from state.query.model import SORT_KEYS, Page, Query
+from state.query.rows import Row
+from tests.samples.homes import thread_id
+
+PROVIDERS = ["openai", "mock", "ac|me"]
+CWDS = ["/work/a", "/work/b", "/work/c"]
+SOURCES = [
+    "cli",
+    "vscode",
+    "exec",
+    "mcp",
+    "unknown",
+    '{"custom":"atlas"}',
+    '{"custom":"other"}',
+    '{"subagent":"review"}',
+    '{"subagent":"compact"}',
+    '{"subagent":"memory_consolidation"}',
+    '{"subagent":{"other":"x"}}',
+    '{"internal":"guardian"}',
+]
+WORDS = ["Fix the Parser", "100% sure_", "über STRASSE", "list threads", "日本語の題"]
+
+
+def fill(path: Path, count: int, seed: int = 1) -> None:
+    """An index of ``count`` invented rows, many of one millisecond."""
+
+    async def make() -> None:
+        async with open_database(path):
+            pass
+
+    asyncio.run(make())
+    chance = random.Random(seed)
+    with closing(sqlite3.connect(path)) as connection:
+        columns = [
+            *("id", "rollout_path", "created_at_ms", "updated_at_ms", "recency_at_ms"),
+            *("source", "source_kind", "model_provider", "cwd", "cwd_key", "title", "preview"),
+            *("search_text", "sandbox_policy", "approval_mode", "archived", "history_mode"),
+            *("size_bytes", "mtime_ns", "inode", "folded_bytes", "guard", "fold_flags"),
+            *("extractor_version", "attached_thread_parent_id", "facet"),
+        ]
+        rows = []
+        for number in range(count):
+            source = chance.choice(SOURCES[:2] * 8 + SOURCES)
+            title = f"{chance.choice(WORDS)} #{number}"
+            preview = "" if chance.random() < 0.02 else title
+            archived = int(chance.random() < 0.1)
+            cwd = chance.choice(CWDS)
+            times = [chance.randrange(count // 3 + 1) for _ in range(3)]
+            attached = thread_id(0) if chance.random() < 0.02 else None
+            provider = chance.choice(PROVIDERS)
+            facet = Facet(
+                bool(archived), not preview, attached is not None, source_kind(source), provider
+            )
+            rows.append(
+                (
+                    *(thread_id(number), f"sessions/{number}", *times),
+                    *(source, source_kind(source), provider, cwd, cwd),
+                    *(preview, preview, folded(preview), "{}", "never", archived, "legacy"),
+                    *(1, 1, 1, 1, "", 0, 1, attached, facet.encode()),
+                )
+            )
+        marks = ",".join("?" * len(columns))
+        connection.executemany(f"INSERT INTO threads ({','.join(columns)}) VALUES ({marks})", rows)
+        edges = [(thread_id(n), thread_id(n // 4)) for n in range(1, min(count, 200))]
+        connection.executemany(
+            "INSERT INTO thread_spawn_edges (child_thread_id, parent_thread_id) VALUES (?, ?)",
+            edges,
+        )
+        connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')")
+        connection.commit()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    path = tmp_path_factory.mktemp("small") / "index.sqlite3"
+    fill(path, 300)
+    with closing(sqlite3.connect(path)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    path = tmp_path_factory.mktemp("large") / "index.sqlite3"
+    fill(path, 20_000)
+    with closing(sqlite3.connect(path)) as connection:
+        yield connection
+
+
+@cache
+def stored(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """All threads of an index that does not change, and the parents of those that have one."""
+    connection.row_factory = sqlite3.Row
+    rows = [dict(row) for row in connection.execute("SELECT * FROM threads")]
+    edges = dict(
+        connection.execute("SELECT child_thread_id, parent_thread_id FROM thread_spawn_edges")
+    )
+    connection.row_factory = None
+    return rows, edges
+
+
+def expected(connection: sqlite3.Connection, query: Query) -> list[str]:
+    """The whole list, by plain Python over all rows."""
+    rows, edges = stored(connection)
+
+    def ancestors(id_: str) -> Iterator[str]:
+        while id_ in edges:
+            id_ = edges[id_]
+            yield id_
+
+    lineage = query.parent_id or query.ancestor_id
+    found = []
+    for row in rows:
+        kinds = kinds_selected(list(query.source_kinds))
+        if query.source_kinds:
+            fits = row["source_kind"] in kinds
+        else:
+            fits = bool(query.all_sources or lineage) or row["source_kind"] in INTERACTIVE_KINDS
+        if not fits or row["archived"] != query.archived:
+            continue
+        if not lineage and not row["preview"]:
+            continue
+        if row["attached_thread_parent_id"] and not (query.all_sources or lineage):
+            continue
+        if query.providers and row["model_provider"] not in query.providers:
+            continue
+        if query.cwds is not None and row["cwd"] not in query.cwds:
+            continue
+        if query.search is not None and query.search.casefold() not in row["title"].casefold():
+            continue
+        if query.parent_id and edges.get(row["id"]) != query.parent_id:
+            continue
+        if query.ancestor_id and query.ancestor_id not in ancestors(row["id"]):
+            continue
+        if row["id"] in query.excluded_ids:
+            continue
+        if query.included_ids is not None and row["id"] not in query.included_ids:
+            continue
+        found.append((row[f"{query.sort_key}_ms"], row["id"]))
+    return [id_ for _, id_ in sorted(found, reverse=query.descending)]
+
+
+def walk(connection: sqlite3.Connection, query: Query) -> list[Page]:
+    pages = [run(page_steps(query), connection)]
+    while pages[-1].next_cursor:
+        pages.append(run(page_steps(replace(query, cursor=pages[-1].next_cursor)), connection))
+        assert len(pages) < 1000
+    return pages
+
+
+def ids(rows: list[Row]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
+QUERIES = (
+    st.builds(
+        Query,
+        sort_key=st.sampled_from(SORT_KEYS),
+        descending=st.booleans(),
+        limit=st.integers(1, 100),
+        archived=st.booleans(),
+        source_kinds=st.lists(st.sampled_from(SOURCE_KINDS), max_size=2).map(tuple),
+        all_sources=st.booleans(),
+        providers=st.lists(st.sampled_from([*PROVIDERS, "none"]), max_size=2).map(tuple),
+        cwds=st.none()
+        | st.lists(st.sampled_from([*CWDS, "/no"]), max_size=3, unique=True).map(tuple),
+        search=st.none()
+        | st.sampled_from(["parser", "%", "_", "e", "STRASSE", "題", "#12", "", "zz"]),
+        excluded_ids=st.lists(st.integers(0, 299).map(thread_id), max_size=5).map(tuple),
+        included_ids=st.none()
+        | st.lists(st.integers(0, 299).map(thread_id), max_size=60, unique=True).map(tuple),
+    )
+    | st.builds(
+        Query,
+        sort_key=st.sampled_from(SORT_KEYS),
+        descending=st.booleans(),
+        limit=st.integers(1, 20),
+        parent_id=st.integers(0, 60).map(thread_id),
+    )
+    | st.builds(Query, limit=st.integers(1, 20), ancestor_id=st.integers(0, 60).map(thread_id))
+)
+
+
+@given(query=QUERIES)
+@settings(max_examples=300)
+def test_walking_the_pages_gives_each_thread_once_in_order(
+    small: sqlite3.Connection, query: Query
+) -> None:
+    pages = walk(small, query)
+    assert [id_ for page in pages for id_ in ids(page.rows)] == expected(small, query)
+    assert all(len(page.rows) == query.limit for page in pages[:-1])
+
+
+@given(query=QUERIES)
+@settings(max_examples=100)
+def test_a_backwards_cursor_leads_back_from_the_first_row(
+    small: sqlite3.Connection, query: Query
+) -> None:
+    pages = walk(small, query)
+    if len(pages) < 2:
+        return
+    second = pages[1]
+    back = replace(query, descending=not query.descending, cursor=second.backwards_cursor)
+    whole = expected(small, replace(query, descending=not query.descending))
+    first = second.rows[0]["id"]
+    found = [id_ for page in walk(small, back) for id_ in ids(page.rows)]
+    assert first in found
+    assert whole[whole.index(first) :] == found[found.index(first) :]
+
+
+def plans(connection: sqlite3.Connection, query: Query) -> list[str]:
+    """The plans of all statements of a page."""
+    found: list[str] = []
+    steps = page_steps(query)
+    try:
+        request = next(steps)
+        while True:
+            sql, parameters = request
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            found += [row[3] for row in plan]
+            request = steps.send(connection.execute(sql, parameters).fetchall())
+    except StopIteration:
+        return found
+
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "archived": {"archived": True},
+    "all sources": {"all_sources": True},
+    "sources": {"source_kinds": ("exec", "subAgent")},
+    "provider": {"providers": ("mock",)},
+    "cwd": {"cwds": ("/work/a",)},
+    "cwds": {"cwds": ("/work/a", "/work/b")},
+    "rare search": {"search": "#123"},
+    "common search": {"search": "parser"},
+    "short search": {"search": "e"},
+    "excluded": {"excluded_ids": (thread_id(1),)},
+    "included": {"included_ids": (thread_id(1), thread_id(2))},
+    "parent": {"parent_id": thread_id(3)},
+    "ancestor": {"ancestor_id": thread_id(3)},
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("other", ["default", "provider", "cwd", "sources"])
+def test_every_filter_and_sort_is_served_by_an_index(
+    name: str, other: str, large: sqlite3.Connection
+) -> None:
+    """No statement of a page of 20,000 threads scans or sorts the table."""
+    for key, descending in itertools.product(SORT_KEYS, (True, False)):
+        merged = {**FILTERS[other], **FILTERS[name]}
+        query = Query(sort_key=key, descending=descending, **merged)
+        first = run(page_steps(query), large)
+        for place in (None, first.next_cursor):
+            for line in plans(large, replace(query, cursor=place)):
+                assert not line.startswith("SCAN threads"), line
+                if "ix_threads" in line:
+                    assert line.startswith("SEARCH threads USING COVERING INDEX") or (
+                        "search" in name and line.startswith("SEARCH threads USING INDEX")
+                    ), line
+
+
+@pytest.mark.parametrize("query", [Query(), Query(archived=True), Query(all_sources=True)])
+def test_what_is_hidden_and_what_is_shown_are_all_threads(
+    query: Query, small: sqlite3.Connection
+) -> None:
+    shown = len(expected(small, query))
+    hidden = run(hidden_steps(query), small)
+    [(archived,)] = small.execute("SELECT count(*) FROM threads WHERE archived")
+    [(total,)] = small.execute("SELECT count(*) FROM threads")
+    if query.archived:
+        assert hidden.archived == 0
+        assert shown + hidden.source + hidden.empty + hidden.attached == archived
+    else:
+        [(odd,)] = small.execute(
+            "SELECT count(*) FROM threads WHERE archived AND (preview = '' OR source_kind NOT IN"
+            " ('cli', 'vscode', 'custom:atlas', 'custom:chatgpt'))"
+        )
+        odd = 0 if query.all_sources else odd
+        if query.all_sources:
+            [(odd,)] = small.execute("SELECT count(*) FROM threads WHERE archived AND preview = ''")
+        # Archived threads that would not be shown either way are no loss.
+        assert shown + hidden.total == total - odd
+
+
+@given(
+    text=st.text() | st.binary().map(lambda raw: raw.hex()) | st.from_regex(r"[A-Za-z0-9_-]{1,80}")
+)
+@settings(max_examples=300)
+def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
+    with pytest.raises(InvalidCursor):
+        cursor.decode(text, sort_key="created_at", descending=True, filters="x")
+
+
+def test_a_cursor_is_bound_to_its_list(small: sqlite3.Connection) -> None:
+    query = Query(limit=5)
+    place = run(page_steps(query), small).next_cursor
+    assert place
+    for other in (
+        Query(sort_key="updated_at", cursor=place),
+        Query(descending=False, cursor=place),
+        Query(archived=True, cursor=place),
+        Query(search="x", cursor=place),
+        Query(cwds=("/work/a",), cursor=place),
+        Query(providers=("mock",), cursor=place),
+    ):
+        with pytest.raises(InvalidCursor):
+            run(page_steps(other), small)
+    assert run(page_steps(replace(query, limit=7, cursor=place)), small).rows
+
+
+@given(key_ms=st.integers(-(2**62), 2**62), id_=st.uuids().map(str) | st.just(""))
+def test_a_cursor_survives_its_journey(key_ms: int, id_: str) -> None:
+    made = cursor.Cursor("updated_at", False, "abc", key_ms, id_)
+    assert made == cursor.decode(
+        made.encode(), sort_key="updated_at", descending=False, filters="abc"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sort_key": "name"},
+        {"source_kinds": ("web",)},
+        {"parent_id": thread_id(1), "ancestor_id": thread_id(2)},
+        {"parent_id": "x"},
+        {"excluded_ids": tuple(thread_id(n) for n in range(101))},
+        {"included_ids": tuple(thread_id(n) for n in range(101))},
+        {"included_ids": ("x",)},
+    ],
+)
+def test_a_query_without_meaning_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidQuery):
+        Query(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("asked", "given_"), [(0, 1), (-5, 1), (25, 25), (5000, 100)])
+def test_the_limit_is_clamped_as_codex_does(asked: int, given_: int) -> None:
+    assert Query(limit=asked).limit == given_
+
+
+def test_a_cancelled_page_leaves_an_index_that_answers(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    fill(path, 2000)
+
+    async def scenario() -> None:
+        async with open_database(path) as database:
+            for _ in range(5):
+                task = asyncio.create_task(database.run(page_steps(Query(search="e", limit=100))))
+                await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            pages = await asyncio.gather(
+                *(database.run(page_steps(Query(limit=10))) for _ in range(20))
+            )
+            assert len({tuple(ids(page.rows)) for page in pages}) == 1
+
+    asyncio.run(scenario())
+
+
+def test_circles_in_the_lineage_end(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    fill(path, 10)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM thread_spawn_edges")
+        connection.executemany(
+            "INSERT INTO thread_spawn_edges (child_thread_id, parent_thread_id) VALUES (?, ?)",
+            [(thread_id(1), thread_id(2)), (thread_id(2), thread_id(1))],
+        )
+        page = run(page_steps(Query(ancestor_id=thread_id(1), archived=False)), connection)
+        assert set(ids(page.rows)) <= {thread_id(2)}
+    shutil.rmtree(tmp_path, ignore_errors=True)

@@ -1,0 +1,474 @@
+"""The backfill job survives anything, and two workers never do harm."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from state.clock import now_ms
+from state.db.database import open_database
+from state.errors import LeaseHeld, LeaseLost
+from state.jobs.lease import Owner, claim
+from state.jobs.progress import Counts
+from state.query.model import Query
+from state.sync.backfill import backfill
+from state.sync.sync import find_changes
+from state.thread_index import open_index
+from tests.conftest import copy_corpus
+from tests.samples.homes import thread_id, write
+from tests.support.indexes import meaning, rows
+
+WORKER = """
+import asyncio, os, sys
+from pathlib import Path
+from state.thread_index import open_index
+from state.errors import LeaseHeld, LeaseLost
+
+home, path = Path(sys.argv[1]), Path(sys.argv[2])
+batch, lease_s = int(sys.argv[3]), float(sys.argv[4])
+
+{setup}
+
+async def main():
+    async with open_index(home, path) as index:
+        try:
+            counts = await index.backfill(batch_files=batch, lease_s=lease_s)
+        except (LeaseHeld, LeaseLost) as error:
+            print(type(error).__name__)
+        else:
+            print("read", counts.read)
+
+asyncio.run(main())
+"""
+
+DIE_AT_COMMIT = """
+import sqlite3
+import aiosqlite.core
+left = int(sys.argv[5])
+
+class Dying(sqlite3.Connection):
+    def execute(self, sql, *rest):
+        global left
+        if sql == "COMMIT":
+            left -= 1
+            if left < 0:
+                os._exit(9)
+        return super().execute(sql, *rest)
+
+    def commit(self):
+        global left
+        if self.in_transaction:
+            left -= 1
+            if left < 0:
+                os._exit(9)
+        super().commit()
+
+real = sqlite3.connect
+sqlite3.connect = lambda *args, **options: real(*args, **{**options, "factory": Dying})
+"""
+
+STOP_AFTER_COMMITS = """
+import signal
+import state.sync.backfill as job
+left = int(sys.argv[5])
+real = job.store_files
+
+async def store(*args, **options):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return await real(*args, **options)
+
+job.store_files = store
+"""
+
+
+def worker(
+    home: Path, index: Path, *, batch: int = 20, lease_s: float = 900, setup: str = "", arg: int = 0
+) -> list[str]:
+    program = WORKER.replace("{setup}", setup)
+    return [
+        sys.executable,
+        "-c",
+        program,
+        str(home),
+        str(index),
+        str(batch),
+        str(lease_s),
+        str(arg),
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus_index: Path) -> object:
+    return meaning(corpus_index)
+
+
+def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
+    corpus_home: Path, tmp_path: Path, undisturbed: object
+) -> None:
+    """kill -9 before the n-th commit, for every third n; then one more run finishes at once."""
+    crashes = 0
+    for n in range(0, 100, 3):
+        index = tmp_path / f"{n}" / "index.sqlite3"
+        died = subprocess.run(
+            worker(corpus_home, index, batch=40, setup=DIE_AT_COMMIT, arg=n), capture_output=True
+        )
+        if died.returncode == 0:
+            break
+        assert died.returncode == 9, died.stderr.decode()
+        crashes += 1
+        counts = asyncio.run(_resume(corpus_home, index))
+        assert meaning(index) == undisturbed, f"killed before commit {n}"
+        if n > 3:
+            assert counts.read < 198, "what was committed is not read again"
+    assert crashes > 2
+
+
+def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_path: Path) -> None:
+    """Its indexes on cwd are built at the end; until then lists by cwd are right, if slower."""
+    home = tmp_path / "home"
+    for number in range(1_150):
+        write(home, number)
+    whole = tmp_path / "whole.sqlite3"
+    asyncio.run(_resume(home, whole))
+    indexes = (
+        "SELECT name, trim(replace(sql, char(10), '')) AS sql FROM sqlite_master"
+        " WHERE type = 'index' ORDER BY name"
+    )
+    for n in (5, 9):
+        index = tmp_path / f"{n}.sqlite3"
+        died = subprocess.run(
+            worker(home, index, batch=200, setup=DIE_AT_COMMIT, arg=n), capture_output=True
+        )
+        assert died.returncode == 9, died.stderr.decode()
+
+        counts = asyncio.run(_resume(home, index))
+        assert counts.read < 1_150
+        assert rows(index, indexes) == rows(whole, indexes)
+        assert meaning(index) == meaning(whole)
+
+
+def test_a_list_by_cwd_is_right_while_its_index_is_not_there(tmp_path: Path) -> None:
+    home, index = tmp_path / "home", tmp_path / "index.sqlite3"
+    for number in range(30):
+        write(home, number)
+
+    async def scenario() -> list[str]:
+        async with open_index(home, index) as opened:
+            await opened.backfill()
+            async with opened.database.write() as connection:
+                await connection.exec_driver_sql("DROP INDEX ix_threads_cwd_created_at")
+            page = await opened.page(Query(cwds=("/work/p1",), limit=100))
+            return [row["id"] for row in page.rows]
+
+    assert asyncio.run(scenario()) == [thread_id(n) for n in range(28, 0, -3)]
+
+
+async def _resume(home: Path, index: Path) -> Counts:
+    async with open_index(home, index) as opened:
+        # A dead owner's lease does not hold anyone up.
+        counts = await opened.catch_up()
+        assert counts is not None
+        assert (await opened.backfill_status()).status == "complete"
+        return counts
+
+
+def test_a_killed_worker_is_replaced_at_once_in_another_process(
+    corpus_home: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "index.sqlite3"
+    subprocess.run(worker(corpus_home, index, setup=DIE_AT_COMMIT, arg=4), capture_output=True)
+    assert rows(index, "SELECT status FROM backfill_state") == [{"status": "running"}]
+    began = time.monotonic()
+    done = subprocess.run(worker(corpus_home, index), capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("read ")
+    assert time.monotonic() - began < 60, "it did not wait for the lease of 900 s"
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(
+    corpus_home: Path, tmp_path: Path, undisturbed: object
+) -> None:
+    """SIGSTOP the holder past its expiry, let another finish, SIGCONT it."""
+    index = tmp_path / "index.sqlite3"
+    stopped = subprocess.Popen(
+        worker(corpus_home, index, batch=3, lease_s=1, setup=STOP_AFTER_COMMITS, arg=3),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not _is_stopped(stopped.pid):
+        time.sleep(0.02)
+    # It stopped inside its write transaction: as for a stopped writer of any kind, SQLite's
+    # lock is only free again when it goes on or dies; so let it finish that one and stop again.
+    expires = 0
+    while True:
+        os.kill(stopped.pid, signal.SIGCONT)
+        time.sleep(0.004)  # a fraction of a batch, of which there are sixty
+        os.kill(stopped.pid, signal.SIGSTOP)
+        while not _is_stopped(stopped.pid):
+            time.sleep(0.01)
+        if _can_write(index):
+            break
+    assert rows(index, "SELECT status FROM backfill_state") == [{"status": "running"}]
+    expires = rows(index, "SELECT lease_expires_at_ms AS t FROM backfill_state")[0]["t"]
+    while now_ms() <= expires:
+        time.sleep(0.05)
+    done = subprocess.run(worker(corpus_home, index), capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("read ")
+    finished = rows(index, "SELECT * FROM backfill_state")
+    complete = meaning(index)
+    os.kill(stopped.pid, signal.SIGCONT)
+    out, _ = stopped.communicate(timeout=60)
+    assert out.strip() == "LeaseLost"
+    assert rows(index, "SELECT * FROM backfill_state") == finished
+    assert meaning(index) == complete == undisturbed
+
+
+def _is_stopped(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] in "TtZ"
+
+
+def _can_write(index: Path) -> bool:
+    with closing(sqlite3.connect(index, timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.rollback()
+        return True
+
+
+@pytest.mark.parametrize("processes", [2, 5])
+def test_of_many_workers_one_works_and_the_index_is_right(
+    processes: int, corpus_home: Path, tmp_path: Path, undisturbed: object
+) -> None:
+    index = tmp_path / "index.sqlite3"
+    running = [
+        subprocess.Popen(worker(corpus_home, index), stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    said = [process.communicate(timeout=120)[0].strip() for process in running]
+    assert all(process.returncode == 0 for process in running)
+    # A late one finds the job complete, claims it anew and has nothing to read.
+    assert sum(word.startswith("read") and word != "read 0" for word in said) == 1, said
+    assert set(said) <= {"read 198", "read 0", "LeaseHeld"}
+    assert meaning(index) == undisturbed
+
+
+def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
+    index_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            async with database.write() as connection:
+                mine = await claim(connection, Owner.this_process(), lease_s=900, now_ms=now_ms())
+            other = Owner.this_process()
+            with pytest.raises(LeaseHeld, match=str(os.getpid())):
+                async with database.write() as connection:
+                    await claim(connection, other, lease_s=900, now_ms=now_ms())
+            async with database.write() as connection:  # its time is up
+                theirs = await claim(connection, other, lease_s=900, now_ms=now_ms() + 1_000_000)
+            assert theirs.fence == mine.fence + 1
+            with pytest.raises(LeaseLost):
+                async with database.write() as connection:
+                    await mine.renew(connection, now_ms())
+            with pytest.raises(LeaseLost):
+                async with database.write() as connection:
+                    await mine.release(connection, now_ms(), complete=True)
+            async with database.write() as connection:
+                await theirs.release(connection, now_ms(), complete=False)
+                await claim(connection, Owner.this_process(), lease_s=1, now_ms=now_ms())
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_owner_is_told_from_a_living_one_and_from_a_reused_pid() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    me = Owner.this_process()
+    assert not me.is_dead()
+    living = Owner("x", me.host, child.pid, _started(child.pid))
+    assert not living.is_dead()
+    assert Owner("x", me.host, child.pid, "1").is_dead(), "another process had that pid"
+    assert not Owner("x", "elsewhere/boot", child.pid, "1").is_dead(), "who can tell from here"
+    child.communicate(b"\n")
+    assert living.is_dead()
+
+
+def _started(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_a_cancelled_backfill_gives_its_lease_back(corpus_home: Path, index_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_index(corpus_home, index_path) as index:
+            reached = asyncio.Event()
+            task = asyncio.create_task(index.backfill(lambda _: reached.set(), batch_files=10))
+            async with asyncio.timeout(30):
+                await reached.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            status = await index.backfill_status()
+            assert status.status == "running"
+            assert status.owner is None
+            assert not status.is_being_worked_on(now_ms())
+            assert status.files_done > 0
+            await index.backfill()
+            assert (await index.backfill_status()).status == "complete"
+
+    asyncio.run(scenario())
+
+
+def test_the_newest_threads_are_there_with_the_first_batch(
+    corpus_home: Path, index_path: Path
+) -> None:
+    """Queries answer while the job runs, and the newest come first."""
+    seen: list[str] = []
+
+    async def scenario() -> None:
+        async with open_index(corpus_home, index_path) as index:
+            done = asyncio.Event()
+
+            def report(counts: Counts) -> None:
+                done.set()
+
+            task = asyncio.create_task(index.backfill(report, batch_files=10))
+            async with asyncio.timeout(30):
+                await done.wait()
+            page = await index.page(Query(limit=5))
+            seen.extend(row["id"] for row in page.rows)
+            await task
+            page = await index.page(Query(limit=5))
+            assert [row["id"] for row in page.rows] == seen
+
+    asyncio.run(scenario())
+    assert len(seen) == 5
+
+
+def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
+    corpus_home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch takes three times as long as the lease lasts."""
+    import state.sync.backfill as job
+
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            slow = asyncio.Event()
+            read = find_changes
+
+            async def find(*args: object, **options: object) -> object:
+                await asyncio.wait_for(slow.wait(), 30)
+                return await read(*args, **options)  # type: ignore[arg-type]
+
+            monkeypatch.setattr("state.sync.backfill.find_changes", find)
+            async with database.write() as connection:  # so that the slow path is taken
+                await connection.exec_driver_sql(
+                    "INSERT INTO rollout_files (path, bucket, size_bytes, mtime_ns, inode,"
+                    " extractor_version, first_seen_ms, last_seen_ms)"
+                    " VALUES ('sessions/gone', 'ignored', 1, 1, 1, 1, 1, 1)"
+                )
+            task = asyncio.create_task(backfill(database, corpus_home, lease_s=0.3))
+            first = 0
+            async with asyncio.timeout(30):
+                while True:
+                    async with database.read() as connection:
+                        status = await job.backfill_status(connection)
+                    first = first or status.lease_expires_at_ms
+                    if first and status.lease_expires_at_ms > first + 900:
+                        break
+                    await asyncio.sleep(0.02)
+            with pytest.raises(LeaseHeld):
+                await backfill(database, corpus_home)
+            slow.set()
+            assert (await task).read == 198
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(
+    corpus_home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import state.sync.backfill as job
+
+    async def never(*_: object, **__: object) -> object:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("state.jobs.pool.Extractor.extract", never)
+
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            task = asyncio.create_task(backfill(database, corpus_home, lease_s=0.3))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(30):
+                while True:
+                    async with database.write() as connection:
+                        status = await job.backfill_status(connection)
+                        if status.status == "running":
+                            await connection.exec_driver_sql(
+                                "UPDATE backfill_state SET fence = fence + 1"
+                            )
+                            break
+                with pytest.raises(LeaseLost):
+                    await task
+
+    asyncio.run(scenario())
+
+
+def test_force_reads_every_file_again(corpus_home: Path, index_path: Path) -> None:
+    async def scenario() -> list[int]:
+        async with open_index(corpus_home, index_path) as index:
+            return [
+                (await index.backfill()).read,
+                (await index.backfill()).read,
+                (await index.backfill(force=True)).read,
+            ]
+
+    assert asyncio.run(scenario()) == [198, 0, 198]
+
+
+def test_stale_rows_are_pruned_at_the_end(tmp_path: Path, index_path: Path) -> None:
+    home = copy_corpus(tmp_path / "mine")
+
+    async def scenario() -> Counts:
+        async with open_index(home, index_path) as index:
+            await index.backfill()
+            shutil.rmtree(home / "sessions" / "2026")
+            return await index.backfill()
+
+    counts = asyncio.run(scenario())
+    left = len([path for path in home.rglob("rollout-*") if path.is_file()])
+    assert counts.dropped > 50
+    files = rows(index_path, "SELECT count(*) AS n FROM rollout_files")[0]["n"]
+    assert files == left
+    assert rows(index_path, "SELECT * FROM threads WHERE rollout_path LIKE 'sessions/2026%'") == []
+
+
+def test_a_long_lived_user_answers_while_it_catches_up_in_the_background(
+    corpus_home: Path, index_path: Path, undisturbed: object
+) -> None:
+    async def scenario() -> None:
+        async with open_index(corpus_home, index_path) as index:
+            async with index.catching_up() as task:
+                assert (await index.page(Query())).rows == []  # at once, before anything is there
+                counts = await task
+                assert counts is not None
+                assert counts.read == 198
+                assert len((await index.page(Query())).rows) == 25
+            async with index.catching_up() as task:
+                pass  # ended before it is done: cancelled, and nothing is left running
+            assert task.done()
+            assert (await index.backfill_status()).status == "complete"
+
+    asyncio.run(scenario())
+    assert meaning(index_path) == undisturbed

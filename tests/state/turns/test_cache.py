@@ -1,0 +1,483 @@
+"""The turn index gives the turns that the files have now, whatever has become of the files, of
+the index, or of whoever was at work."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+import state.turns.cache
+import state.turns.checkpoint
+from rollout.errors import HistoryUnknown
+from rollout.history.segments import Find
+from rollout.history.thread import Outline, open_history, outline
+from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.strict import Fields
+from state.db.ddl import create_schema
+from state.db.schema import metadata
+from state.db.steps import run
+from state.thread_store import ThreadStore
+from state.turns.answers import Told
+from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails
+from state.turns.pages import ItemQuery, PageQuery
+from state.turns.store import INSERT_TURNS, dumped, load_steps, worth_storing
+from tests.rollout.history.test_turns import quickly, rollouts
+from tests.samples.histories import numbered, shown, spell, turns_in
+from tests.samples.homes import thread_id
+from tests.samples.long_threads import (
+    add,
+    all_turns,
+    content,
+    head,
+    in_store,
+    paged,
+    put,
+    touch_later,
+    truth,
+    turn_lines,
+)
+from tests.samples.rollouts import event
+from tests.support.indexes import rows
+
+MODES = (LEGACY, PAGINATED)
+LONG = 90  # turns: enough to be stored
+
+
+def nobody(_: str) -> Path | None:
+    """No history begins in another file."""
+    return None
+
+
+@pytest.fixture(scope="module")
+def blank() -> Iterator[sa.Engine]:
+    """A database with the tables of an index, in which nothing is ever committed."""
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        create_schema(connection)
+    yield engine
+    engine.dispose()
+
+
+def stored_and_loaded(folded: Folded, home: Path, blank: sa.Engine) -> Folded:
+    """The same, by way of a database."""
+    found = dumped("t", folded, home)
+    assert found
+    with blank.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.execute(sa.insert(metadata.tables["turn_folds"]), found[0])
+        if found[1]:
+            connection.exec_driver_sql(INSERT_TURNS, found[1])
+        plain = connection.connection.driver_connection
+        assert isinstance(plain, sqlite3.Connection)
+        loaded = run(load_steps("t", home), plain)
+    assert loaded is not None
+    return loaded
+
+
+@quickly
+@given(rollout=rollouts, data=st.data())
+def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
+    tmp_path: Path, blank: sa.Engine, rollout: tuple[str, list[Fields]], data: st.DataObject
+) -> None:
+    mode, lines = rollout
+    whole = spell(lines)
+    first = whole.index(b"\n") + 1
+    cuts = data.draw(st.lists(st.integers(first, len(whole)), max_size=4).map(sorted))
+    path = tmp_path / "rollout-2026-05-28T20-00-00-01a14000-0000-7000-8000-000000000001.jsonl"
+    path.write_bytes(whole[:first])
+    folded = fold_anew(outline(path, nobody))
+    for cut in [*cuts, len(whole)]:
+        with path.open("ab") as file:
+            file.write(whole[path.stat().st_size : cut])
+        assert folded.follow()
+        torn = folded.with_torn_line()
+        assert shown(path, torn.fold, mode, unknown=True) == turns_in(path, mode, unknown=True)
+        folded = stored_and_loaded(folded, tmp_path, blank)
+    once = fold_anew(outline(path, nobody))
+    assert folded.fold.turns == once.fold.turns
+    assert folded.fold.strays == once.fold.strays
+    assert folded.fold.dump() == once.fold.dump()
+    assert folded.seen == once.seen
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_long_thread_is_stored_and_then_only_followed(
+    mode: str, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(home, 1, content(1, mode, LONG))
+    in_store(home, index_path, lambda store: all_turns(store, 1))
+    assert len(rows(index_path, "SELECT * FROM turns")) == LONG
+    add(path, turn_lines(1, mode, 3, first=LONG), mode)
+    monkeypatch.setattr(state.turns.cache, "fold_anew", None)
+    assert in_store(home, index_path, lambda store: all_turns(store, 1)) == truth(path, mode)
+    assert len(rows(index_path, "SELECT * FROM turns")) == LONG  # not worth a new row yet
+    add(path, turn_lines(1, mode, LONG, first=LONG + 3), mode)
+    assert in_store(home, index_path, lambda store: all_turns(store, 1)) == truth(path, mode)
+    assert len(rows(index_path, "SELECT * FROM turns")) == 2 * LONG + 3
+
+
+def rewrite(path: Path, mode: str) -> None:
+    """Other content of the same size, in its place."""
+    data = path.read_bytes().replace(b"answer 4", b"ANSWER 4").replace(b'turn 7"', b'TURN 7"')
+    with path.open("r+b") as file:
+        file.write(data)
+    touch_later(path)
+
+
+def shorten(path: Path, mode: str) -> None:
+    """It ends in the middle of a line."""
+    os.truncate(path, path.stat().st_size * 2 // 3)
+    touch_later(path)
+
+
+def replace_it(path: Path, mode: str) -> None:
+    """Another file takes its place."""
+    other = path.with_name("other")
+    other.write_bytes(content(1, mode, LONG + 7, first=3))
+    os.replace(other, path)
+
+
+def rewrite_longer(path: Path, mode: str) -> None:
+    """In its place is what begins alike, and goes on otherwise for longer."""
+    lines = [head(1, mode), *turn_lines(1, mode, LONG * 2, first=1000)]
+    with path.open("r+b") as file:
+        file.write(spell(numbered(lines) if mode == PAGINATED else lines))
+    touch_later(path)
+
+
+def grow_and_tear(path: Path, mode: str) -> None:
+    """It has more lines, the last of which is being written."""
+    add(path, turn_lines(1, mode, 2, first=LONG), mode)
+    with path.open("ab") as file:
+        file.write(b'{"timestamp":"2026-05-28T20:00:00.000Z","type":"event_ms')
+
+
+def end_without_newline(path: Path, mode: str) -> None:
+    """Its last line can be read, and has no newline."""
+    lines = turn_lines(1, mode, 1, first=LONG)
+    add(path, lines, mode)
+    os.truncate(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "change",
+    [rewrite, shorten, replace_it, rewrite_longer, grow_and_tear, end_without_newline],
+)
+def test_whatever_becomes_of_the_file_is_noticed(
+    change: Any, mode: str, warm: bool, home: Path, index_path: Path
+) -> None:
+    path = put(home, 1, content(1, mode, LONG))
+
+    async def before_and_after(store: ThreadStore) -> None:
+        assert await all_turns(store, 1) == truth(path, mode)
+        if warm:
+            change(path, mode)
+            assert await all_turns(store, 1) == truth(path, mode)
+
+    in_store(home, index_path, before_and_after)
+    if not warm:
+        change(path, mode)
+    for _ in range(2):
+        assert in_store(home, index_path, lambda store: all_turns(store, 1)) == truth(path, mode)
+
+
+def forked(home: Path, *, turns: int) -> tuple[Path, Path]:
+    """A long thread, and one that was forked from it after so many turns."""
+    base = put(home, 1, content(1, PAGINATED, LONG))
+    data = base.read_bytes()
+    at = data.index(f'"turn_id":"turn {turns}"'.encode())
+    cut = data.rindex(b"\n", 0, at) + 1
+    ordinal = data[:cut].count(b"\n")
+    place = {"thread_id": thread_id(1), "end_ordinal_exclusive": ordinal, "end_byte_offset": cut}
+    first = head(2, PAGINATED, history_base=place, forked_from_id=thread_id(1))
+    lines = [first, *turn_lines(2, PAGINATED, 3, first=500)]
+    return base, put(home, 2, spell(numbered(lines, ordinal)))
+
+
+def spliced(fork: Path, find: Find) -> list[Fields]:
+    """The turns of a fork as its files have them."""
+    history = open_history(fork, find)
+    with history.reader() as reader:
+        return [reader.turn(turn) for turn in history.turns]
+
+
+def test_a_fork_of_an_indexed_thread_has_the_turns_up_to_its_cut(
+    home: Path, index_path: Path
+) -> None:
+    base, fork = forked(home, turns=80)
+
+    async def work(store: ThreadStore) -> None:
+        assert await all_turns(store, 1) == truth(base, PAGINATED)
+        right = spliced(fork, lambda _: base)
+        assert len(right) == 83
+        assert await all_turns(store, 2) == right
+        assert await paged(store, 2) == right
+        assert await paged(store, 2, descending=False) == right
+        add(base, turn_lines(1, PAGINATED, 5, first=LONG), PAGINATED)
+        assert await all_turns(store, 2) == right
+        add(fork, turn_lines(2, PAGINATED, 1, first=600), PAGINATED)
+
+    in_store(home, index_path, work)
+    right = spliced(fork, lambda _: base)
+    for _ in range(2):
+        assert in_store(home, index_path, lambda store: all_turns(store, 2)) == right
+
+
+def test_a_base_that_is_gone_leaves_the_own_turns_until_it_is_back(
+    home: Path, index_path: Path
+) -> None:
+    base, fork = forked(home, turns=80)
+    right = spliced(fork, lambda _: base)
+    away = home / "away"
+
+    async def work(store: ThreadStore) -> None:
+        assert await all_turns(store, 2) == right
+        base.rename(away)
+        assert await all_turns(store, 2) == right[80:]
+        base.parent.mkdir(exist_ok=True)
+        away.rename(base)
+        assert await all_turns(store, 2) == right
+
+    in_store(home, index_path, work)
+
+
+@pytest.mark.parametrize("bulk", [200, 4000])
+def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
+    bulk: int, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (500, 3000, 30_000))
+    path = put(home, 1, content(1, PAGINATED, LONG, bulk=bulk))
+    tails = []
+
+    def counted(*arguments: Any) -> Any:
+        for last in fold_tails(*arguments):
+            tails.append(last)
+            yield last
+
+    monkeypatch.setattr(state.turns.cache, "fold_tails", counted)
+    # Nothing else is to help.
+    monkeypatch.setattr(state.turns.cache.TurnIndex, "_keep", lambda *_, **__: asyncio.sleep(0))
+    right = truth(path, PAGINATED)
+    for limit in 1, 3, 7, 100:
+        ours = in_store(home, index_path, partial(paged, number=1, limit=limit))
+        assert ours == right
+    upwards = in_store(home, index_path, lambda store: paged(store, 1, descending=False))
+    assert upwards == right
+    assert tails
+
+
+def test_an_end_that_does_not_tell_where_turns_begin_is_not_enough(
+    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (5000,))
+    path = put(home, 1, content(1, PAGINATED, LONG))
+    add(path, [event("task_complete", turn_id="turn without a beginning")], PAGINATED)
+    assert in_store(home, index_path, lambda store: paged(store, 1)) == truth(path, PAGINATED)
+
+
+def test_items_are_listed_in_order_both_ways_and_within_turns(home: Path, index_path: Path) -> None:
+    path = put(home, 1, content(1, PAGINATED, 20))
+    history = open_history(path, nobody)
+    with history.reader() as reader:
+        right = list(history.items(reader))
+
+    async def walked(store: ThreadStore, limit: int, **options: Any) -> list[Fields]:
+        found: list[Fields] = []
+        cursor: str | None = None
+        while True:
+            query = ItemQuery(thread_id(1), cursor, limit, **options)
+            page = await store.with_turns(thread_id(1), partial(Told.items, query=query))
+            found += page["data"]
+            if (cursor := page["nextCursor"]) is None:
+                return found
+
+    async def work(store: ThreadStore) -> None:
+        for limit in 1, 3, 100:
+            assert await walked(store, limit) == right
+            assert await walked(store, limit, descending=True) == right[::-1]
+            of_turn = [item for item in right if item["turnId"] == "turn 3"]
+            assert await walked(store, limit, turn_id="turn 3") == of_turn
+
+    in_store(home, index_path, work)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_turn_that_is_recorded_here_is_in_progress(
+    mode: str, home: Path, index_path: Path
+) -> None:
+    path = put(home, 1, content(1, mode, 2))
+    add(path, [event("task_started", turn_id="cut off")], mode)
+
+    async def work(store: ThreadStore) -> None:
+        def states(turns: list[Fields]) -> list[str]:
+            return [turn["status"] for turn in turns]
+
+        (await store.resume_thread(thread_id(1))).close()
+        done = ["completed", "completed", "interrupted"]
+        assert states(await all_turns(store, 1)) == done
+        line = event("task_started", turn_id="running")
+        started = {"type": line["type"], "payload": line["payload"]}
+        await store.append_items(thread_id(1), [started])
+        await store.flush_thread(thread_id(1))
+        running = states(await all_turns(store, 1))
+        assert running[-1] == "inProgress"
+        assert running[:2] == done[:2]
+        await store.shutdown_thread(thread_id(1))
+        assert states(await all_turns(store, 1))[-1] == "interrupted"
+
+    in_store(home, index_path, work)
+
+
+def test_the_rows_go_with_their_thread(home: Path, index_path: Path) -> None:
+    path = put(home, 1, content(1, LEGACY, LONG))
+    in_store(home, index_path, lambda store: all_turns(store, 1))
+    path.unlink()
+    in_store(home, index_path, lambda store: store.index.sync())
+    assert not rows(index_path, "SELECT thread_id FROM turn_folds")
+    assert not rows(index_path, "SELECT thread_id FROM turns")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE turns",
+        "UPDATE turn_folds SET version = 0",
+        "DELETE FROM turns",
+        "UPDATE turn_folds SET files = '[]'",
+        "UPDATE turn_folds SET state = 'x'",
+        "UPDATE turns SET anchors = x'00'",
+        "UPDATE turns SET started_at = 'abc'",
+        "UPDATE turns SET status = x'00'",
+        "UPDATE turns SET first_user = 'x'",
+    ],
+)
+def test_a_damaged_index_hides_no_turn(damage: str, home: Path, index_path: Path) -> None:
+    path = put(home, 1, content(1, PAGINATED, LONG))
+    in_store(home, index_path, lambda store: all_turns(store, 1))
+    with closing(sqlite3.connect(index_path)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    assert in_store(home, index_path, lambda store: all_turns(store, 1)) == truth(path, PAGINATED)
+
+
+def test_long_threads_are_filled_in_the_newest_first(
+    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.turns.cache, "FILLED_BYTES", 300_000)
+    for number in 1, 2, 3:
+        path = put(home, number, content(number, MODES[number % 2], LONG))
+        os.utime(path, (number, number))
+    put(home, 4, content(4, LEGACY, 3))
+    put(home, 5, spell([head(5, "of the future"), *turn_lines(5, LEGACY, LONG)]))
+
+    async def work(store: ThreadStore) -> None:
+        await store.index.sync()
+        await store.turns.fill()
+        await store.turns.fill()
+        with pytest.raises(HistoryUnknown):
+            await all_turns(store, 5)
+
+    in_store(home, index_path, work)
+    found = rows(index_path, "SELECT thread_id FROM turn_folds ORDER BY rowid")
+    assert [row["thread_id"] for row in found] == [thread_id(n) for n in (3, 2, 1)]
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_a_long_fold_holds_up_nobody_and_ends_at_once(
+    asked_for: bool, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 100_000)
+    monkeypatch.setattr(state.turns.cache, "FILLED_BYTES", 100_000)
+    huge = put(home, 1, content(1, LEGACY, LONG))
+    small = put(home, 2, content(2, LEGACY, 2))
+    begun, folds = threading.Event(), []
+
+    def endless(plan: Outline, pause: Pause) -> Folded:
+        if plan.parts[0].path == huge:
+            folds.append(plan)
+            begun.set()
+            while True:
+                pause()
+                time.sleep(0.001)
+        return fold_anew(plan, pause)
+
+    monkeypatch.setattr(state.turns.cache, "fold_anew", endless)
+
+    async def work(store: ThreadStore) -> float:
+        await store.index.sync()
+        ask: Any = (lambda: all_turns(store, 1)) if asked_for else store.turns.fill
+        asked = [asyncio.create_task(ask()) for _ in range(3)]
+        await asyncio.to_thread(begun.wait, 10)
+        assert await all_turns(store, 2) == truth(small, LEGACY)
+        asked[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked[0]
+        assert not asked[1].done()
+        assert len(folds) == 1
+        for task in asked:
+            task.cancel()
+        return time.monotonic()
+
+    began = in_store(home, index_path, work)
+    assert time.monotonic() - began < 1.0
+
+
+ASK = """
+import asyncio, json, sys
+from pathlib import Path
+from state.thread_store import open_store
+from tests.samples.long_threads import all_turns
+
+async def main():
+    async with open_store(Path(sys.argv[1]), Path(sys.argv[2])) as store:
+        print(json.dumps(await all_turns(store, 1)))
+
+asyncio.run(main())
+"""
+
+
+def test_processes_that_ask_at_once_are_all_told_the_same(home: Path, index_path: Path) -> None:
+    path = put(home, 1, content(1, PAGINATED, LONG * 3))
+    command = [sys.executable, "-c", ASK, str(home), str(index_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0] for process in running]
+    right = truth(path, PAGINATED)
+    assert all(json.loads(one) == right for one in told)
+    assert len(rows(index_path, "SELECT position FROM turns")) == LONG * 3
+
+
+def test_only_what_took_long_is_stored(home: Path, index_path: Path) -> None:
+    path = put(home, 1, content(1, LEGACY, 10))
+    in_store(home, index_path, lambda store: all_turns(store, 1))
+    assert not rows(index_path, "SELECT thread_id FROM turn_folds")
+    assert not worth_storing(fold_anew(outline(path, nobody)))
+
+
+def test_a_page_asks_for_no_more_than_a_page(home: Path, index_path: Path) -> None:
+    put(home, 1, content(1, LEGACY, 5))
+
+    async def work(store: ThreadStore) -> Any:
+        query = PageQuery(thread_id(1), limit=2)
+        return await store.with_turns(thread_id(1), partial(Told.turns, query=query))
+
+    page = in_store(home, index_path, work)
+    assert [turn["id"] for turn in page["data"]] == ["turn 4", "turn 3"]
+    assert json.loads(page["nextCursor"]) == {"turnId": "turn 3", "includeAnchor": False}
