@@ -31,7 +31,7 @@ def show(
         typer.Option(help="Only this turn: its id, or its number; -1 is the last."),
     ] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only so many turns, the last.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Fold nothing.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="MetadataReducer nothing.")] = False,
     meta: Annotated[
         bool, typer.Option("--meta", help="Instead what is known of it: settings, lineage, files.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-async def unbroken(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
+async def shielded(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
     """What ``work`` gives when it has come to its end, and whether the caller was cancelled
     meanwhile, once or more often, which is then for the caller to heed. Errors of ``work`` are
     raised."""
@@ -23,7 +23,7 @@ async def unbroken(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
 async def finished(work: Coroutine[Any, Any, Result]) -> Result:
     """What ``work`` gives. A caller that is cancelled meanwhile is so when it has come to its
     end."""
-    result, cancelled = await unbroken(work)
+    result, cancelled = await shielded(work)
     if cancelled:
         raise asyncio.CancelledError
     return result

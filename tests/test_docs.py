@@ -226,10 +226,10 @@ def test_every_reason_of_explain_is_described() -> None:
     section = text.partition("## threadkeep explain\n")[2].partition("\n## ")[0]
     told = set(re.findall(r"(?m)^\| `(\w+)` \|", section))
     code = "".join(
-        (ROOT / "state" / name).read_text("utf-8")
+        (ROOT / "state" / "explain" / name).read_text("utf-8")
         for name in ("current.py", "explain.py", "reasons.py")
     )
-    code += (ROOT / "rollout" / "picker.py").read_text("utf-8")
+    code += (ROOT / "rollout" / "metadata" / "codex_picker.py").read_text("utf-8")
     given = set(re.findall(r'(?:Reason|hidden|noted)\(\s*"(\w+)"', code))
     given |= set(re.findall(r'found\.append\(\("(\w+)"', code))
     given |= set(re.findall(r'(?m)^[A-Z_]+: Final = "([a-z]+_[a-z_]+)"$', code))

@@ -114,8 +114,8 @@ def rooms() -> dict[str, set[str]]:
         room, _, targets = row.partition("->")
         arrows[room.strip()] = set(targets.split())
     found: dict[str, set[str]] = {}
-    for room, targets in arrows.items():  # a row stands below those of its arrows
-        found[room] = targets.union(*(found[target] for target in targets))
+    for room, right in arrows.items():  # a row stands below those of its arrows
+        found[room] = right.union(*(found[target] for target in right))
     return found
 
 

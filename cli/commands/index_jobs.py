@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli import errors
 from cli.arguments.places import Places
-from cli.runtime.open_index import caught_up_said, with_index
+from cli.runtime.open_index import caught_up_fulltext, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, plural
@@ -32,7 +32,7 @@ def run_backfill(
                 counts = await index.backfill(
                     report, lease_s=lease_s, batch_files=batch_files, force=force
                 )
-        if note := await caught_up_said(index, afresh=force):
+        if note := await caught_up_fulltext(index, afresh=force):
             output.say(note)
         return counts, complete
 

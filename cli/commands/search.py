@@ -136,14 +136,14 @@ async def _raw(
 async def _work(
     index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
 ) -> Searched:
-    from cli.runtime.open_index import caught_up, caught_up_said
+    from cli.runtime.open_index import caught_up, caught_up_fulltext
     from state.fulltext.service import places
     from state.fulltext.service import search as look
     from state.turns.cache import TurnIndex
 
     notes = []
     if catch_up:
-        notes = [await caught_up(index), await caught_up_said(index)]
+        notes = [await caught_up(index), await caught_up_fulltext(index)]
     pages: list[Found] = []
     left = count
     while left > 0:

@@ -15,7 +15,7 @@ from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
 from rollout.history.tool_calls import TOOL_CALL
-from rollout.history.transcript import Dialogue, dialogue_of, open_dialogue
+from rollout.history.transcript import Transcript, dialogue_of, open_dialogue
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.strict import Fields
 from state.query.rows import Row
@@ -23,7 +23,7 @@ from state.query.thread_json import thread_json
 from state.rollout_locator import finder
 from state.thread_index import ThreadIndex
 from state.turns.cache import TurnIndex
-from state.turns.checkpoint import Folded
+from state.turns.checkpoint import TurnState
 
 _SHORTEST_PREFIX: Final = 4
 _LONGEST_TITLE: Final = 120
@@ -90,7 +90,7 @@ class Reading:
     row: Row
     details: dict[str, Any]
     home: Path
-    dialogue: Dialogue
+    dialogue: Transcript
     numbers: Sequence[int]
     """The turns that are asked for, by their places among all."""
     whole: bool
@@ -248,7 +248,7 @@ async def opened(
     if turns is not None and wanted != Wanted():
         some = await turns.some(row["id"], path, wanted.among)
         if some is not None:
-            dialogue = Dialogue(some[0], images=images)
+            dialogue = Transcript(some[0], images=images)
             return Reading(row, details, index.home, dialogue, some[1], False, cleaned)
     dialogue = await _all(index, row["id"], path, turns, images)
     try:
@@ -262,8 +262,8 @@ async def opened(
 
 async def _all(
     index: ThreadIndex, thread_id: str, path: Path, turns: TurnIndex | None, images: bool
-) -> Dialogue:
-    def made(folded: Folded) -> Dialogue:
+) -> Transcript:
+    def made(folded: TurnState) -> Transcript:
         return dialogue_of(folded.history, images=images)
 
     if turns is not None:

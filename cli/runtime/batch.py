@@ -15,7 +15,7 @@ from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
 from rollout.errors import RolloutError
-from state.aio import unbroken
+from state.aio import shielded
 from state.errors import StateError
 from state.jobs.progress import Counts
 from state.query.model import Query
@@ -81,7 +81,7 @@ def run(
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
         with progress(action, "threads") as report:
             for count, (entry, thread_id) in enumerate(found, 1):
-                _, interrupted = await unbroken(_change(index, entry, thread_id, act))
+                _, interrupted = await shielded(_change(index, entry, thread_id, act))
                 if interrupted:  # what was done by then is told
                     break
                 if report and len(found) > 1:

@@ -81,13 +81,13 @@ async def caught_up(index: ThreadIndex) -> str:
     )
 
 
-async def caught_up_said(index: ThreadIndex, *, afresh: bool = False) -> str:
+async def caught_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
     """Have the full-text search catch up, or begin ``afresh``, with a progress bar: why not all may
     be found, if so."""
     if SERVING.get() is not None:
         return ""  # somebody does so
-    from state.fulltext.indexer import caught_up_said as caught_up
-    from state.fulltext.indexer import said_status
+    from state.fulltext.indexer import caught_up_fulltext as caught_up
+    from state.fulltext.indexer import fulltext_status
 
     try:
         with progress("indexing what was said", "threads") as report:
@@ -96,7 +96,7 @@ async def caught_up_said(index: ThreadIndex, *, afresh: bool = False) -> str:
     except IndexBusy as busy:
         index.database.wait_no_more()
         return f"Not all may be found: {busy}."
-    status = await said_status(index)
+    status = await fulltext_status(index)
     return (
         f"Another process is indexing what was said: {status.pending:,} threads are left,"
         " and not all may be found yet."

@@ -12,7 +12,7 @@ _NOT_HERE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errn
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[BinaryIO]:
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """A file to write into, that is on the disk at ``target`` when the ``with`` ends without an
     error. Its folder is made when need be. Where the system knows files without a name a kill
     leaves nothing behind, else a file ``.NAME.new`` that the next try writes over.

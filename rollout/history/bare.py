@@ -18,7 +18,7 @@ BARE: Final = "bare"
 _TALK: Final = ("message", "function_call", "custom_tool_call")
 
 
-class BareFold:
+class BareReducer:
     """Finds the turns of a thread that has none of Codex's; they are named like those that Codex
     makes up (§14.1). The ordinals of items are the numbers of their lines, from 1."""
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, RolloutError
-from rollout.history.bare import BARE, BareFold
-from rollout.history.legacy import LegacyFold
-from rollout.history.paginated import PaginatedFold
+from rollout.history.bare import BARE, BareReducer
+from rollout.history.legacy import LegacyReducer
+from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import source_meta
-from rollout.history.thread import fold_file
+from rollout.history.thread import reduce_file
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 
@@ -34,18 +34,18 @@ def _count(path: Path) -> TurnCount:
         damage: list[Damage] = []
         if mode == PAGINATED:
             start = (meta or {}).get("subagent_history_start_ordinal")
-            fold = PaginatedFold(shown_from=start if isinstance(start, int) else 0)
-            fold_file(path, fold, damage=damage)
+            fold = PaginatedReducer(shown_from=start if isinstance(start, int) else 0)
+            reduce_file(path, fold, damage=damage)
             return TurnCount(len(fold.turns), _told(damage))
         if mode == LEGACY:
-            legacy = LegacyFold()
-            fold_file(path, legacy, damage=damage)
+            legacy = LegacyReducer()
+            reduce_file(path, legacy, damage=damage)
             if legacy.turns:
                 return TurnCount(len(legacy.turns), _told(damage))
         elif mode != BARE:
             return TurnCount(0, f"the history mode {mode!r} is not known here")
-        bare = BareFold()
-        fold_file(path, bare, damage=damage)
+        bare = BareReducer()
+        reduce_file(path, bare, damage=damage)
         return TurnCount(len(bare.turns), _told(damage))
     except (RolloutError, OSError) as error:
         return TurnCount(0, str(error))

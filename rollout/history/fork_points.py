@@ -3,13 +3,13 @@
 from typing import Protocol
 
 from rollout.history.item_refs import Place
-from rollout.history.legacy import LegacyFold, skip_pattern
-from rollout.history.paginated import PaginatedFold
+from rollout.history.legacy import LegacyReducer, skip_pattern
+from rollout.history.paginated import PaginatedReducer
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import Item
 
 
-class Cuts(Protocol):
+class ForkPoints(Protocol):
     """Finds turns, and where what comes behind them begins."""
 
     turns: list[Turn]
@@ -23,7 +23,7 @@ class Cuts(Protocol):
         ...
 
 
-class LegacyCuts(LegacyFold):
+class LegacyForkPoints(LegacyReducer):
     """Cuts of a legacy thread: what was sent with a message stands before it, and belongs to the
     turn that begins with it."""
 
@@ -63,7 +63,7 @@ class LegacyCuts(LegacyFold):
         super()._open(turn)
 
 
-class PaginatedCuts(PaginatedFold):
+class PaginatedForkPoints(PaginatedReducer):
     """Cuts of a paginated thread: a turn goes on as long as it has not ended."""
 
     def behind(self, turn: Turn) -> Place | None:

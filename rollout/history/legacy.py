@@ -15,7 +15,7 @@ from rollout.items.line_events import (
     STARTED,
     Read,
     TurnEvent,
-    understand,
+    parse_event,
 )
 from rollout.items.paginated import BUILDS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
@@ -60,7 +60,7 @@ _ALWAYS_NEW: Final = frozenset(
 _REVIEWS: Final = frozenset({"entered_review_mode", "exited_review_mode"})
 
 
-class LegacyFold:
+class LegacyReducer:
     """Finds the turns of a legacy thread."""
 
     skip = _SKIP
@@ -101,7 +101,7 @@ class LegacyFold:
         self._index += count
 
     def take(self, item: Item, before: Place, after: Place) -> None:
-        read = understand(item)
+        read = parse_event(item)
         if read is None:
             self._unknown(item, before)
             return

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import HistoryUnknown
-from rollout.history.fork_points import LegacyCuts
+from rollout.history.fork_points import LegacyForkPoints
 from rollout.history.item_refs import Place
-from rollout.history.paginated import PaginatedFold, paginated_skip
+from rollout.history.paginated import PaginatedReducer, paginated_skip
 from rollout.history.segments import Find, Part, history_parts, source_meta
-from rollout.history.thread import fold_file, fold_parts, pass_to
+from rollout.history.thread import pass_to, reduce_file, reduce_parts
 from rollout.history.turn import Turn
-from rollout.items.line_events import ROLLED_BACK, understand
+from rollout.items.line_events import ROLLED_BACK, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, Needs, open_rollout
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -78,7 +78,7 @@ class _Past:
             self.taken_back.append((start, end))
 
 
-class _LegacyPast(LegacyCuts):
+class _LegacyPast(LegacyForkPoints):
     """Finds the past of a legacy thread; that of a turn begins with what was sent for it."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class _LegacyPast(LegacyCuts):
 
     def take(self, item: Item, before: Place, after: Place) -> None:
         super().take(item, before, after)
-        read = understand(item)
+        read = parse_event(item)
         at = _At(before.file, before.offset)
         if read and read.kind == "compacted":
             self.past.compactions.append(at)
@@ -97,7 +97,7 @@ class _LegacyPast(LegacyCuts):
             self.past.user_spoke(self._current)
 
 
-class _PaginatedPast(PaginatedFold):
+class _PaginatedPast(PaginatedReducer):
     """Finds the past of a paginated thread."""
 
     skip = paginated_skip("world_state|token_usage_record|realtime_item")
@@ -109,7 +109,7 @@ class _PaginatedPast(PaginatedFold):
     def take(self, item: Item, before: Place, after: Place) -> None:
         highest = self._highest
         super().take(item, before, after)
-        read = understand(item) if self._highest > highest else None
+        read = parse_event(item) if self._highest > highest else None
         at = _At(before.file, before.offset)
         if read and read.kind == "compacted":
             self.past.compactions.append(at)
@@ -136,12 +136,12 @@ def context_items(path: Path, find: Find) -> Iterator[Fields]:
     if mode == PAGINATED:
         parts = history_parts(path, find)
         paginated = _PaginatedPast()
-        fold_parts(parts, paginated)
+        reduce_parts(parts, paginated)
         past = paginated.past
     elif mode == LEGACY:
         parts = [Part(path, "", None, None)]
         legacy = _LegacyPast()
-        fold_file(path, legacy)
+        reduce_file(path, legacy)
         past = legacy.past
     else:
         raise HistoryUnknown(path, mode)
@@ -209,7 +209,7 @@ class _Context:
                 for line in reader.lines(stream, offset, needs):
                     highest = max(highest, reader.highest)
                     item = parse_line(line) if isinstance(line, Line) else None
-                    if item is None or isinstance(item, BadLine) or understand(item) is None:
+                    if item is None or isinstance(item, BadLine) or parse_event(item) is None:
                         continue
                     if self._mode == PAGINATED:
                         ordinal = item.get("ordinal")

@@ -12,7 +12,7 @@ from rollout.items.line_events import (
     RESPONSE_KINDS,
     STARTED,
     TurnEvent,
-    understand,
+    parse_event,
 )
 from rollout.items.thread_item import UNKNOWN, has_times, unknown_item
 from rollout.jsonl.parse import Item
@@ -33,7 +33,7 @@ def paginated_skip(kinds: str) -> "re.Pattern[bytes]":
 _SKIP: Final = paginated_skip("world_state|token_usage_record|compacted|realtime_item")
 
 
-class PaginatedFold:
+class PaginatedReducer:
     """Finds the turns of a paginated thread. It may begin at any line: the turns that begin
     there are as they would be."""
 
@@ -73,7 +73,7 @@ class PaginatedFold:
             return
         if not self._highest < ordinal <= U64[1]:
             return
-        read = understand(item)
+        read = parse_event(item)
         if read is not None:
             self._highest = ordinal
         if ordinal < self._shown_from:

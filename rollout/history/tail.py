@@ -7,9 +7,9 @@ from typing import Final
 
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.item_refs import Anchor
-from rollout.history.paginated import PaginatedFold
+from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
-from rollout.history.thread import Outline, fold_part
+from rollout.history.thread import Outline, reduce_part
 from rollout.history.turn import Turn
 from rollout.schema.modes import PAGINATED
 
@@ -40,10 +40,10 @@ def tail(known: Outline, size: int, pause: Callable[[], None] | None = None) -> 
     place = _begin(known.parts, size)
     if place is None:
         return None
-    fold = PaginatedFold(shown_from=known.shown_from)
+    fold = PaginatedReducer(shown_from=known.shown_from)
     first, offset = place
     for number in range(first, len(known.parts)):
-        fold_part(known.parts[number], number, fold, offset=offset, pause=pause)
+        reduce_part(known.parts[number], number, fold, offset=offset, pause=pause)
         offset = 0
     whole = 0
     while whole < len(fold.turns) and not fold.turns[whole].explicit:

@@ -9,13 +9,13 @@ from typing import Final
 
 from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.bare import BARE, BareFold
+from rollout.history.bare import BARE, BareReducer
 from rollout.history.item_reader import ItemReader
 from rollout.history.item_refs import Anchor, Place
-from rollout.history.legacy import LegacyFold
-from rollout.history.paginated import PaginatedFold
+from rollout.history.legacy import LegacyReducer
+from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Find, Part, known_parts, source_meta
-from rollout.history.turn import Turn, TurnFold
+from rollout.history.turn import Turn, TurnReducer
 from rollout.items.thread_item import UNKNOWN
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
@@ -23,7 +23,7 @@ from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 
 _SKIPPED_BYTES: Final = 2**16
-AnyFold = LegacyFold | PaginatedFold | BareFold
+AnyReducer = LegacyReducer | PaginatedReducer | BareReducer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ class Outline:
     shown_from: int
     """The first ordinal that is the thread's own to show (§13.6)."""
 
-    def new_fold(self) -> AnyFold:
+    def new_reducer(self) -> AnyReducer:
         """A fold that has seen nothing yet."""
         if self.mode == LEGACY:
-            return LegacyFold()
+            return LegacyReducer()
         if self.mode == BARE:
-            return BareFold()
-        return PaginatedFold(shown_from=self.shown_from)
+            return BareReducer()
+        return PaginatedReducer(shown_from=self.shown_from)
 
 
 def outline(path: Path, find: Find) -> Outline:
@@ -122,9 +122,9 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
     Raises: see :func:`outline`.
     """
     known = outline(path, find)
-    fold = known.new_fold()
+    fold = known.new_reducer()
     damage: list[Damage] = []
-    fold_parts(known.parts, fold, damage)
+    reduce_parts(known.parts, fold, damage)
     strays = [*fold.strays.values()]
     return ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing, damage)
 
@@ -138,14 +138,16 @@ def with_talk(history: ThreadTurns) -> ThreadTurns:
     """
     if history.turns or history.mode != LEGACY:
         return history
-    fold = BareFold()
-    fold_file(history.parts[-1].path, fold, damage=[])
+    fold = BareReducer()
+    reduce_file(history.parts[-1].path, fold, damage=[])
     if history.strays and not fold.turns:
         return history
     return replace(history, mode=BARE, turns=fold.turns, strays=[])
 
 
-def fold_parts(parts: Sequence[Part], fold: TurnFold, damage: list[Damage] | None = None) -> None:
+def reduce_parts(
+    parts: Sequence[Part], fold: TurnReducer, damage: list[Damage] | None = None
+) -> None:
     """Have ``fold`` look at the lines of a history that count, file by file (§15.6); of
     ``damage`` see :func:`rollout.jsonl.reader.open_rollout`.
 
@@ -154,13 +156,13 @@ def fold_parts(parts: Sequence[Part], fold: TurnFold, damage: list[Damage] | Non
         OSError: a file cannot be read.
     """
     for number, part in enumerate(parts):
-        fold_part(part, number, fold, damage=damage)
+        reduce_part(part, number, fold, damage=damage)
 
 
-def fold_part(
+def reduce_part(
     part: Part,
     number: int,
-    fold: TurnFold,
+    fold: TurnReducer,
     *,
     offset: int = 0,
     end: int | None = None,
@@ -169,8 +171,8 @@ def fold_part(
     damage: list[Damage] | None = None,
 ) -> int:
     """Have ``fold`` look at the lines of one file of a history that count: see
-    :func:`fold_file`."""
-    reached = fold_file(
+    :func:`reduce_file`."""
+    reached = reduce_file(
         part.path,
         fold,
         file=number,
@@ -181,14 +183,14 @@ def fold_part(
         pause=pause,
         damage=damage,
     )
-    if part.end_ordinal is not None and isinstance(fold, PaginatedFold):
+    if part.end_ordinal is not None and isinstance(fold, PaginatedReducer):
         fold.cut(part.end_ordinal)
     return reached
 
 
-def fold_file(
+def reduce_file(
     path: Path,
-    fold: TurnFold,
+    fold: TurnReducer,
     *,
     file: int = 0,
     offset: int = 0,

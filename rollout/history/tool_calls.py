@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
-from rollout.items.line_events import STARTED, understand
+from rollout.items.line_events import STARTED, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader
 from rollout.schema.strict import Fields, Unfit, duration_ms
@@ -180,7 +180,7 @@ def _told(line: Item) -> tuple[str, Fields] | None:
 
 
 def _begins(line: Item) -> bool:
-    read = understand(line)
+    read = parse_event(line)
     return read is not None and read.kind in (STARTED[0], "user_message")
 
 

@@ -20,7 +20,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 
 
-class Dialogue:
+class Transcript:
     """A thread's turns and what is in them. Use it in a ``with``; make one with
     :func:`open_dialogue`."""
 
@@ -38,7 +38,7 @@ class Dialogue:
         paths = [part.path for part in history.parts]
         self._reader = ItemReader(paths, self.mode, images=images)
 
-    def __enter__(self) -> "Dialogue":
+    def __enter__(self) -> "Transcript":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,7 +130,7 @@ def _says_less(item: Fields, record: Record) -> bool:
     return False
 
 
-def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
+def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Transcript:
     """The dialogue of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
     the files that its history begins in.
 
@@ -141,10 +141,10 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Dialogue:
     return dialogue_of(open_history(path, find), images=images)
 
 
-def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Dialogue:
+def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Transcript:
     """The dialogue of a thread whose turns are known; its messages are looked for if it has none.
 
     Raises:
         OSError: its file cannot be read.
     """
-    return Dialogue(with_talk(history), images=images)
+    return Transcript(with_talk(history), images=images)

@@ -68,7 +68,7 @@ class Turn:
         )
 
 
-class TurnFold(Needs, Protocol):
+class TurnReducer(Needs, Protocol):
     """Finds turns, line by line. It can be the ``needs`` of a
     :class:`rollout.jsonl.reader.LineReader`, which passes over the lines that it has no use for
     and counts them."""

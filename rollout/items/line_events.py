@@ -86,7 +86,7 @@ class Read(NamedTuple):
     """What is said of a turn, if the line begins or ends one."""
 
 
-def understand(line: Item) -> Read | None:
+def parse_event(line: Item) -> Read | None:
     """What Codex reads in a line; None if it passes over it.
 
     Of lines that folds skip by their first bytes, response items above all, no more is looked at

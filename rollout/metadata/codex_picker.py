@@ -16,8 +16,8 @@ from rollout.errors import DamagedCompression
 from rollout.files.layout import parse_uuid
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
-from rollout.metadata.facts import SEEN_BARE_META, SEEN_META, ThreadFacts
-from rollout.metadata.reducer import Fold
+from rollout.metadata.model import SEEN_BARE_META, SEEN_META, ThreadMetadata
+from rollout.metadata.reducer import MetadataReducer
 from rollout.schema.payloads import SessionMeta
 from rollout.schema.session_source import source_kind, stored_source
 
@@ -122,7 +122,7 @@ class _Scan:
         self.broken: Obstacle | None = None
         """What ended the scan of this file."""
         self._trouble: Obstacle | None = None
-        self._prompts = Fold(ThreadFacts(id=""))
+        self._prompts = MetadataReducer(ThreadMetadata(id=""))
 
     @property
     def has_preview(self) -> bool:
@@ -253,7 +253,7 @@ class _First:
 def _first_facts(stream: RolloutStream) -> _First:
     stream.seek(0)
     first = _First()
-    fold = Fold(ThreadFacts(id=""))
+    fold = MetadataReducer(ThreadMetadata(id=""))
     try:
         for line in LineReader().lines(stream, 0, fold):
             fold.apply(line)

@@ -11,8 +11,8 @@ from rollout.files.stamp import identity
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import guard_of, has_only_grown
-from rollout.metadata.facts import LONGEST_TEXT, SEEN_META, ThreadFacts, ToolFacts
-from rollout.metadata.reducer import Fold, start_facts
+from rollout.metadata.model import LONGEST_TEXT, SEEN_META, ThreadMetadata, ToolMetadata
+from rollout.metadata.reducer import MetadataReducer, start_facts
 from rollout.metadata.version import EXTRACTOR_VERSION
 
 
@@ -32,8 +32,8 @@ class Extracted(NamedTuple):
     size: int
     mtime_ns: int
     inode: int
-    facts: ThreadFacts
-    tools: list[ToolFacts] | None
+    facts: ThreadMetadata
+    tools: list[ToolMetadata] | None
     """None when this was a continued fold, which does not see them again."""
     progress: Progress
     bad_lines: int
@@ -61,7 +61,7 @@ class Unusable(NamedTuple):
 class Earlier(NamedTuple):
     """What an earlier pass over the same file left: the facts, and how far it came."""
 
-    facts: ThreadFacts
+    facts: ThreadMetadata
     progress: Progress
     identity: tuple[int, int, int]
     """Of the file then, see :func:`rollout.files.stamp.identity`."""
@@ -118,13 +118,13 @@ def _extract(
         raise UnreadableRollout(path, "not named rollout-*.jsonl")
     if size == 0:
         raise UnreadableRollout(path, "empty file")
-    fold = Fold(start_facts(name), longest)
+    fold = MetadataReducer(start_facts(name), longest)
     end = _fold_lines(fold, stream, reader, 0, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen) or not fold.usable_lines:
         # What was passed over matters after all: look at every line.
         stream.seek(0)
         passed = fold
-        fold = Fold(start_facts(name), longest)
+        fold = MetadataReducer(start_facts(name), longest)
         end = _fold_lines(fold, stream, reader, 0, None)
         if passed.usable_lines:  # what it had not looked at is no finding now either
             fold.bad_lines, fold.first_bad = passed.bad_lines, passed.first_bad
@@ -161,7 +161,7 @@ def _continue(
 ) -> Extracted:
     start = earlier.progress.folded_bytes
     stream.seek(start)
-    fold = Fold(earlier.facts, longest)
+    fold = MetadataReducer(earlier.facts, longest)
     end = _fold_lines(fold, stream, reader, start, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen):
         stream.seek(0)
@@ -192,7 +192,11 @@ class _End(NamedTuple):
 
 
 def _fold_lines(
-    fold: Fold, stream: RolloutStream, reader: LineReader, offset: int, needs: Fold | None
+    fold: MetadataReducer,
+    stream: RolloutStream,
+    reader: LineReader,
+    offset: int,
+    needs: MetadataReducer | None,
 ) -> _End:
     try:
         for line in reader.lines(stream, offset, needs, highest=fold.facts.next_ordinal - 1):
@@ -210,12 +214,12 @@ def _fold_lines(
     return _End(reader.end_offset, resumable=True)
 
 
-def _pass_over(fold: Fold, reader: LineReader) -> None:
+def _pass_over(fold: MetadataReducer, reader: LineReader) -> None:
     fold.pass_over(reader.highest, reader.behind, reader.behind_at)
     reader.behind, reader.behind_at = 0, -1
 
 
-def _fold_unended(fold: Fold, line: Line | BadLine, reader: LineReader) -> _End:
+def _fold_unended(fold: MetadataReducer, line: Line | BadLine, reader: LineReader) -> _End:
     """A whole object counts although its newline is missing (§20.4), but what follows it may
     spoil it: then everything is read again. Anything else is looked at when it has ended."""
     before = fold.bad_lines, fold.first_bad

@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 
 from rollout.files.layout import RolloutName, name_time_ms, parse_uuid
 from rollout.jsonl.parse import BadLine, Line, compact_json, parse_line
-from rollout.metadata.facts import (
+from rollout.metadata.model import (
     LONGEST_TEXT,
     SEEN_BARE_META,
     SEEN_META,
     SEEN_PROVIDER,
-    ThreadFacts,
-    ToolFacts,
+    ThreadMetadata,
+    ToolMetadata,
 )
 from rollout.schema import payloads as models
 from rollout.schema.modes import PAGINATED
@@ -111,8 +111,8 @@ _PROGRAMS = "|".join(map(re.escape, NOT_FROM_USERS))
 _ITEM_START = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
 
 
-class Fold:
-    """Folds the lines of one rollout into :class:`ThreadFacts`.
+class MetadataReducer:
+    """Folds the lines of one rollout into :class:`ThreadMetadata`.
 
     With ``facts`` of an earlier fold it goes on where that one ended. Of prompts, sources and
     policies, which have no limit in the file, ``longest`` characters are kept; None keeps all.
@@ -121,10 +121,10 @@ class Fold:
     skip: "re.Pattern[bytes]"
     """Matches the beginnings of lines for which :meth:`apply` has no use (§21)."""
 
-    def __init__(self, facts: ThreadFacts, longest: int | None = LONGEST_TEXT) -> None:
+    def __init__(self, facts: ThreadMetadata, longest: int | None = LONGEST_TEXT) -> None:
         self.facts = facts
         self._longest = longest
-        self.tools: list[ToolFacts] | None = None
+        self.tools: list[ToolMetadata] | None = None
         """Dynamic tools, if this fold saw the session_meta that gives them."""
         self.bad_lines = 0
         self.first_bad: BadLine | None = None
@@ -483,9 +483,9 @@ def _answer(message: models.ResponseMessage | None) -> str | None:
     return "".join(part.text or "" for part in parts).strip()
 
 
-def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadFacts:
+def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
     """The facts before any line: what the file name gives (§18.1)."""
-    facts = ThreadFacts(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
+    facts = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
     facts.created_at_ms = name_time_ms(name.started_at or "") or 0
     facts.session_id = facts.id or None
     return facts
@@ -503,7 +503,7 @@ def _history_mode(meta: models.SessionMeta) -> str:
     return _text(mode if isinstance(mode, str) else compact_json(mode) or "unreadable")
 
 
-def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "list[ToolFacts]":
+def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "list[ToolMetadata]":
     found = []
     for entry in entries:
         tool = read_payload(models.DynamicTool, entry)
@@ -513,7 +513,7 @@ def _tools(entries: list[Any] | tuple[()], namespace: str | None = None) -> "lis
             found += _tools(tool.tools, tool.name)
             continue
         found.append(
-            ToolFacts(
+            ToolMetadata(
                 _optional(tool.namespace or namespace),
                 _text(tool.name),
                 _text(tool.description),

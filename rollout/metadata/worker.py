@@ -11,7 +11,7 @@ from pathlib import Path
 from rollout.files.scan import FoundFile, stat_file
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.metadata.facts import LONGEST_TEXT
+from rollout.metadata.model import LONGEST_TEXT
 
 Item = tuple[str, Earlier | None]
 

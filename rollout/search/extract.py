@@ -15,8 +15,8 @@ from rollout.files.stamp import identity
 from rollout.history.bare import BARE
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
-from rollout.history.thread import ThreadTurns, fold_parts, outline, with_talk
-from rollout.items.line_events import ROLLED_BACK, understand
+from rollout.history.thread import ThreadTurns, outline, reduce_parts, with_talk
+from rollout.items.line_events import ROLLED_BACK, parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
@@ -179,10 +179,10 @@ def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
     with open_rollout(full, []) as stream:
         info = _stat(full, stream)  # before it is read: what is written meanwhile is seen later
     known = outline(full, _own(full, find))
-    fold = known.new_fold()
+    fold = known.new_reducer()
     if known.mode == PAGINATED:
         fold.pass_over(0, _inherited(source_meta(known.parts[0].path)))
-    fold_parts(known.parts, fold, [])
+    reduce_parts(known.parts, fold, [])
     strays = [*fold.strays.values()]
     told = ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing)
     history = with_talk(told)
@@ -266,7 +266,7 @@ class _Reading:
             if _key(turn_id, id_) in self._keys:
                 self._note_odd()
             return
-        read = understand(line)
+        read = parse_event(line)
         item = unknown_item(line["payload"]) if read is None else read.item
         key = _key(turn_id, f"?{id_}" if read is None else id_)
         if key in self._keys:
@@ -287,7 +287,7 @@ class _Reading:
         if kind == ROLLED_BACK:
             self._note_odd()
             return
-        read = understand(line)
+        read = parse_event(line)
         item = unknown_item(line["payload"]) if read is None else read.item
         if item is None:
             return

@@ -36,7 +36,7 @@ class Term:
     """One thing to look for: ``pieces`` with any blanks between them."""
 
     pieces: tuple[str, ...]
-    """Folded; none is empty."""
+    """Casefolded; none is empty."""
     begins: bool
     """Whether it begins where a word does ..."""
     ends: bool

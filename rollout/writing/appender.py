@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.errors import NotAppendable
-from rollout.files.atomic import whole_file
+from rollout.files.atomic import atomic_file
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import open_rollout
@@ -246,7 +246,7 @@ def plain_file(path: Path) -> Path:
     compressed = plain.with_name(plain.name + COMPRESSED_SUFFIX)
     if plain.exists() or not compressed.exists():
         return plain
-    with open_rollout(compressed) as stream, whole_file(plain) as file:
+    with open_rollout(compressed) as stream, atomic_file(plain) as file:
         copy(stream, file)
         os.fchmod(file.fileno(), stat.S_IMODE(compressed.stat().st_mode))
     compressed.unlink()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from rollout.errors import TurnNotFound, TurnUnfinished
-from rollout.files.atomic import whole_file
+from rollout.files.atomic import atomic_file
 from rollout.files.cancellation import check_wanted
-from rollout.history.fork_points import Cuts, LegacyCuts, PaginatedCuts
+from rollout.history.fork_points import ForkPoints, LegacyForkPoints, PaginatedForkPoints
 from rollout.history.item_refs import Place
 from rollout.history.segments import Find, Part, history_parts, records
 from rollout.history.turn import Turn
@@ -76,7 +76,7 @@ def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
 
 
 def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
-    turns = LegacyCuts()
+    turns = LegacyForkPoints()
     end = Place(0, 0, 0)
     for item, start, after in records(path):
         end = Place(0, after, 0)
@@ -87,7 +87,7 @@ def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
 
 def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
     parts = history_parts(path, find)
-    turns = PaginatedCuts()
+    turns = PaginatedForkPoints()
     end = Place(0, 0, 0)
     empty = True
     for item, before, after in _numbered(parts):
@@ -108,7 +108,7 @@ def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork
     return Fork(thread, lines, None)
 
 
-def _place(turns: Cuts, cut: Cut, end: Place) -> Place:
+def _place(turns: ForkPoints, cut: Cut, end: Place) -> Place:
     wanted = cut.before if cut.through is None else cut.through
     if wanted is None:
         return end
@@ -122,7 +122,7 @@ def _place(turns: Cuts, cut: Cut, end: Place) -> Place:
     return turns.behind(turn) or end
 
 
-def _interruption(turns: Cuts, place: Place) -> Iterator[Item]:
+def _interruption(turns: ForkPoints, place: Place) -> Iterator[Item]:
     """What is said to a turn that is cut off before its end (§13.1)."""
     inside = [turn for turn in turns.turns if turn.explicit and turn.start < place]
     if not inside:
@@ -181,7 +181,7 @@ def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
         FileExistsError: something lies there already; it stays.
         OSError: it cannot be written.
     """
-    with whole_file(target) as file:
+    with atomic_file(target) as file:
         write_lines(fork, file, git)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from rollout.files.scan import FoundFile, check_home, scan_home
 from rollout.metadata.extract import Extracted, Unusable
-from rollout.metadata.facts import ToolFacts
+from rollout.metadata.model import ToolMetadata
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from state.checks import database as dbcheck
 from state.checks import model
@@ -281,7 +281,7 @@ class _Deep:
             " FROM thread_dynamic_tools WHERE thread_id = ? ORDER BY position",
             [outcome.facts.id],
         )
-        held = [ToolFacts(row[0], row[1], row[2], row[3], bool(row[4])) for row in stored]
+        held = [ToolMetadata(row[0], row[1], row[2], row[3], bool(row[4])) for row in stored]
         if held != (outcome.tools or []):
             yield Finding(
                 KINDS["tools_differ"],
@@ -293,7 +293,7 @@ class _Deep:
             )
 
 
-def _names_of(tools: Sequence[ToolFacts]) -> str:
+def _names_of(tools: Sequence[ToolMetadata]) -> str:
     return ", ".join(tool.name for tool in tools) or "none"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import is_archived, logical_path, misplaced, parse_uuid
-from rollout.metadata.facts import LONGEST_TEXT, SEEN_BARE_META
+from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.codex.database import CodexState, CodexThread
 from state.codex.index_side import Files, Ours, OurThread, absolute, exists

@@ -22,7 +22,7 @@ from rollout.errors import RolloutError, WriterActive
 from rollout.files.layout import is_archived
 from rollout.files.move import Group, Move, archive_path, in_the_way, session_path, trash_folder
 from rollout.files.writer_lock import WriterLock
-from state.aio import unbroken
+from state.aio import shielded
 from state.codex.database import codex_database
 from state.codex.notify import CodexError, refusal
 from state.edit.lineage import (
@@ -235,7 +235,7 @@ class _Batch:
                 return
             groups = [group for _, group in going]
             work = move_all(self._index.database, home, groups, self._codex)
-            failed, self.cancelled = await unbroken(work)
+            failed, self.cancelled = await shielded(work)
         stayed = {
             id_: failed[group.thread_id]
             for _, group in going

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.metadata.facts import LONGEST_TEXT
+from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.session_index import append_name
 from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta

@@ -8,7 +8,7 @@ from typing import Final
 
 from rollout.files.layout import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
 from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
-from rollout.metadata.facts import SEEN_BARE_META
+from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.session_source import INTERACTIVE_KINDS
 from state.codex.rows import CodexAnswer, CodexRow
 from state.db.derived_columns import Facet

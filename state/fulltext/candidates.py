@@ -61,7 +61,7 @@ def match_of(term: Term) -> str:
     return " AND ".join(f'"{piece}"' for piece in pieces)
 
 
-class Walk:
+class KeysetWalk:
     """Walks the threads that may match in the order of the list."""
 
     def __init__(self, query: Query, place: Cursor | None, rows: set[int] | None) -> None:

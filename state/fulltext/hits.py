@@ -47,7 +47,7 @@ class _Said:
     docs: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-class Looking:
+class HitReader:
     """Looks into threads."""
 
     def __init__(

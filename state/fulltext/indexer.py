@@ -22,7 +22,7 @@ from state.clock import now_ms
 from state.db.schema import said_docs, said_pending, said_state, said_threads, threads
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
-from state.fulltext.store import VERSION, earlier_readings, store_said
+from state.fulltext.store import VERSION, earlier_readings, store_documents
 from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row, run_leased
 from state.jobs.pool import POOL_FROM_FILES, worker_pool
 from state.jobs.progress import Counts, Report
@@ -47,7 +47,7 @@ _OUTDATED: Final = sa.select(said_threads.c.row_id).where(
 
 
 @dataclass(frozen=True, slots=True)
-class SaidStatus:
+class FulltextStatus:
     """How far the full-text search is."""
 
     status: str
@@ -57,7 +57,7 @@ class SaidStatus:
     docs: int
 
 
-async def said_status(index: ThreadIndex) -> SaidStatus:
+async def fulltext_status(index: ThreadIndex) -> FulltextStatus:
     """How far the full-text search is."""
     async with index.database.read() as connection:
         job = await job_row(connection, said_state)
@@ -65,10 +65,10 @@ async def said_status(index: ThreadIndex) -> SaidStatus:
             await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
             for table in (said_threads, said_pending, said_docs)
         ]
-    return SaidStatus(job.status, *counts)
+    return FulltextStatus(job.status, *counts)
 
 
-async def fill_said(
+async def fill_fulltext(
     index: ThreadIndex,
     report: Report | None = None,
     *,
@@ -95,12 +95,12 @@ async def fill_said(
     return await run_leased(index.database, work, lease_s=lease_s, job=said_state)
 
 
-async def caught_up_said(
+async def caught_up_fulltext(
     index: ThreadIndex, report: Report | None = None, *, afresh: bool = False
 ) -> bool:
     """Have the search know everything: False if another worker is at it, which may take long."""
     with suppress(LeaseHeld, LeaseLost):
-        await fill_said(index, report, afresh=afresh)
+        await fill_fulltext(index, report, afresh=afresh)
         return True
     return False
 
@@ -169,7 +169,7 @@ class _Job:
                     under_way.append(asyncio.create_task(self._documents(ahead)))
                 read = await under_way.pop(0)
                 async with self._index.database.write() as connection:
-                    await store_said(connection, read)
+                    await store_documents(connection, read)
                     self._counts.read += len(batch)
                     self._counts.bytes_read += sum(thread.size for thread in batch)
                     await self._checkpoint(connection)
@@ -255,7 +255,7 @@ def _waiting_steps() -> Steps[bool]:
     return bool(pending)
 
 
-async def keep_said(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
+async def keep_fulltext(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
     """Fill the search once the index is ``ready``, and again whenever it changes, until cancelled.
 
     Raises:
@@ -267,7 +267,7 @@ async def keep_said(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
             # Most looks find nothing, in a few microseconds.
             waiting = index.database.at_once(_waiting_steps())
             if waiting is not False:
-                await fill_said(index)
+                await fill_fulltext(index)
         except _PASSING as error:
             task = asyncio.current_task()
             if task and task.cancelling():  # a cancelled write may end by another error

@@ -17,8 +17,8 @@ from rollout.history.segments import Find
 from rollout.search.terms import Term
 from state.db.steps import Steps
 from state.errors import InvalidQuery, NothingToFind
-from state.fulltext.candidates import CHUNK, Walk, candidate_steps
-from state.fulltext.hits import Hit, Looking
+from state.fulltext.candidates import CHUNK, KeysetWalk, candidate_steps
+from state.fulltext.hits import Hit, HitReader
 from state.query.cursor import Cursor, decode
 from state.query.model import Query
 
@@ -99,13 +99,13 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
     rows = yield from candidate_steps(search.terms)
     if rows is not None:
         rows |= pending
-    looking = Looking(home, search.terms, search.most_hits, find, pending, count=search.ranked)
+    looking = HitReader(home, search.terms, search.most_hits, find, pending, count=search.ranked)
     if search.ranked:
         page = yield from _ranked(search, looking, rows, place, behind)
         return replace(page, unreadable=frozenset(looking.unreadable))
     limit = search.among.limit
     found: list[tuple[int, Hit]] = []
-    walk = Walk(search.among, place, rows)
+    walk = KeysetWalk(search.among, place, rows)
     while len(found) <= limit:
         chunk = yield from walk.more(limit + 1 - len(found))
         if not chunk:
@@ -133,13 +133,13 @@ def _page(search: Search, found: list[tuple[int, Hit]], behind: int) -> Found:
 
 def _ranked(
     search: Search,
-    looking: Looking,
+    looking: HitReader,
     rows: set[int] | None,
     place: Cursor | None,
     behind: int,
 ) -> Steps[Found]:
     """The page of hits by their number of matches, of the newest threads that match."""
-    walk = Walk(search.among, None, rows)
+    walk = KeysetWalk(search.among, None, rows)
     found: list[tuple[int, Hit]] = []
     while len(found) < MOST_RANKED and (chunk := (yield from walk.more(CHUNK))):
         found += yield from looking.at(chunk, MOST_RANKED - len(found))

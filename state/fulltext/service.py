@@ -15,7 +15,7 @@ from state.fulltext.search import Found, Search, search_steps
 from state.rollout_locator import finder
 from state.thread_index import ThreadIndex, is_fresh
 from state.turns.cache import Closed, TurnIndex
-from state.turns.checkpoint import Folded
+from state.turns.checkpoint import TurnState
 from state.turns.pages import TooShort
 
 _ROUNDS: Final = 5
@@ -59,7 +59,7 @@ async def places(turns: TurnIndex, home: Path, wanted: Search, hit: Hit) -> list
     if not hit.messages:
         return found
 
-    def look(folded: Folded) -> list[Place]:
+    def look(folded: TurnState) -> list[Place]:
         history = folded.history if folded.partial else with_talk(folded.history)
         numbers = {part.path: number for number, part in enumerate(history.parts)}
         at = {

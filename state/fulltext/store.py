@@ -64,7 +64,7 @@ async def earlier_readings(
     return found
 
 
-async def store_said(connection: AsyncConnection, read: Sequence[Documents]) -> None:
+async def store_documents(connection: AsyncConnection, read: Sequence[Documents]) -> None:
     """Store what was said in threads, in the caller's transaction. Threads that were changed or
     dropped since their rows were read stay pending, or are left out."""
     c = threads.c

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from state.aio import unbroken
+from state.aio import shielded
 from state.clock import now_ms
 from state.db.database import Database
 from state.db.schema import backfill_state
@@ -241,7 +241,7 @@ async def run_leased(
     except BaseException as error:
         await _end(working, heartbeat)
         if not isinstance(error, LeaseLost):
-            _, cancelled = await unbroken(_give_back(database, lease, error))
+            _, cancelled = await shielded(_give_back(database, lease, error))
             if cancelled:
                 raise asyncio.CancelledError from error
         raise

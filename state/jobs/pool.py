@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from rollout.metadata.extract import Earlier, Extracted, Unusable
-from rollout.metadata.facts import LONGEST_TEXT
+from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.worker import extract_many, start_worker
 from state.workers import Workers
 

@@ -19,13 +19,13 @@ from rollout.files.layout import parse_name, parse_uuid
 from rollout.files.move import archive_path
 from rollout.history.model_context import context_items
 from rollout.history.segments import SplicedSource, history_parts, source_meta
-from rollout.history.thread import fold_parts, outline
+from rollout.history.thread import outline, reduce_parts
 from rollout.jsonl.parse import BadLine, Item, parse_line
 from rollout.jsonl.reader import LineReader, MemoryRollout, open_rollout
 from rollout.jsonl.sources import MemorySource, RolloutSource, session_meta
 from rollout.metadata.extract import Extracted, Progress
-from rollout.metadata.facts import LONGEST_TEXT
-from rollout.metadata.reducer import BEGINS_ELSEWHERE, Fold, start_facts
+from rollout.metadata.model import LONGEST_TEXT
+from rollout.metadata.reducer import BEGINS_ELSEWHERE, MetadataReducer, start_facts
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.session_source import thread_spawn
 from rollout.schema.strict import Fields
@@ -65,7 +65,7 @@ from state.sync.home_config import DEFAULT_PROVIDER
 from state.sync.openings import base_id, begin_elsewhere
 from state.sync.thread_rows import thread_row
 from state.turns.answers import Told
-from state.turns.checkpoint import Folded
+from state.turns.checkpoint import TurnState
 from state.workers import Workers
 
 _MOST_READERS: Final = 4
@@ -378,9 +378,9 @@ class MemoryStore:
 
         def told() -> Result:
             known = outline(thread.rollout, self._find)
-            fold = known.new_fold()
-            fold_parts(known.parts, fold)
-            return work(Told(Folded(known, [], fold), recorder.began_at if recorder else None))
+            fold = known.new_reducer()
+            reduce_parts(known.parts, fold)
+            return work(Told(TurnState(known, [], fold), recorder.began_at if recorder else None))
 
         return await self._workers.run(told)
 
@@ -602,7 +602,7 @@ class _Thread:
         if self._row is None:
             name = parse_name(self._path.rsplit("/", 1)[-1])
             assert name is not None
-            fold = Fold(start_facts(name), LONGEST_TEXT)
+            fold = MetadataReducer(start_facts(name), LONGEST_TEXT)
             with open_rollout(self.rollout) as stream:
                 for line in LineReader().lines(stream):
                     fold.apply(line)

@@ -17,7 +17,7 @@ from state.checks import database as dbcheck
 from state.checks.findings import ERROR, Finding, Kind
 from state.fulltext.store import VERSION, hex_of
 from state.jobs.pool import Extractor
-from state.turns.checkpoint import fold_again
+from state.turns.checkpoint import reduce_again
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
 
@@ -101,7 +101,7 @@ class Contents:
             return True
         known, seen, state = stored
         try:
-            fold = await self._workers.run(partial(fold_again, known, seen))
+            fold = await self._workers.run(partial(reduce_again, known, seen))
         except OSError:
             return True  # it has gone meanwhile
         return fold.dump() == state and has_rows_of(self._connection, thread_id, fold)

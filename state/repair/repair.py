@@ -21,7 +21,7 @@ from state.db.schema import path_aliases, rollout_files, threads, user_facts
 from state.db.sql import among, forget_inputs
 from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
-from state.fulltext.indexer import fill_said
+from state.fulltext.indexer import fill_fulltext
 from state.jobs.pool import Extractor
 from state.jobs.progress import Report
 from state.repair.backup import back_up
@@ -152,7 +152,7 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
             await forget_inputs(connection)  # so that names are set anew
         await opened.catch_up(report)
         if plan.said:
-            await fill_said(opened, report, afresh=True)
+            await fill_fulltext(opened, report, afresh=True)
 
 
 async def _level_facts(connection: AsyncConnection, index: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from rollout.files.scan import AWAY
 from rollout.metadata.codex_picker import HISTORY_MODES
-from rollout.metadata.facts import SEEN_BARE_META
 from rollout.metadata.image_share import ImageShare, image_shares
+from rollout.metadata.model import SEEN_BARE_META
 from state.clock import now_ms
 from state.db.location import shown_folders
 from state.db.steps import Steps

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.layout import is_archived, parse_name
 from rollout.jsonl.parse import BadLine
 from rollout.metadata.extract import Earlier, Extracted, Progress
-from rollout.metadata.facts import (
-    FACT_NAMES,
+from rollout.metadata.model import (
     LONGEST_TEXT,
+    METADATA_NAMES,
     SEEN_PROVIDER,
-    ThreadFacts,
-    complete_facts,
-    fact_values,
+    ThreadMetadata,
+    complete_metadata,
+    metadata_values,
 )
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from rollout.metadata.version import EXTRACTOR_VERSION
@@ -69,8 +69,8 @@ def thread_row(
     ``overrides`` is what the user set, by key of :data:`OVERRIDDEN`.
     """
     facts = file.facts
-    shown = complete_facts(facts)
-    row: dict[str, Any] = dict(zip(FACT_NAMES, fact_values(shown), strict=True))
+    shown = complete_metadata(facts)
+    row: dict[str, Any] = dict(zip(METADATA_NAMES, metadata_values(shown), strict=True))
     archived = is_archived(file.path)
     updated_ms = file.mtime_ns // 1_000_000
     row |= {
@@ -98,7 +98,7 @@ def thread_row(
     return row
 
 
-def _begins_elsewhere(path: str, facts: ThreadFacts) -> bool:
+def _begins_elsewhere(path: str, facts: ThreadMetadata) -> bool:
     """Whether a thread may show messages without having any in its file: after a revert, or as a
     fork. What a side thread or a spawned one begins with is not its own."""
     if facts.preview or facts.attached_thread_parent_id or thread_spawn(facts.source) is not None:
@@ -163,7 +163,7 @@ def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object
     return before[thread_id]["search_text"] if thread_id in before else None
 
 
-def _edge(facts: ThreadFacts) -> dict[str, str] | None:
+def _edge(facts: ThreadMetadata) -> dict[str, str] | None:
     """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none (§2.6)."""
     if facts.parent_thread_id and thread_spawn(facts.source) is not None:
         return {"child_thread_id": facts.id, "parent_thread_id": facts.parent_thread_id}
@@ -307,7 +307,7 @@ async def earlier_folds(
         values = row._mapping
         if row.extractor_version != EXTRACTOR_VERSION or not row.guard:
             continue
-        facts = ThreadFacts(**{name: values[name] for name in FACT_NAMES})
+        facts = ThreadMetadata(**{name: values[name] for name in METADATA_NAMES})
         if not facts.fold_flags & SEEN_PROVIDER:
             facts.model_provider = None  # the row shows the default of its time
         if facts.fold_flags & BEGINS_ELSEWHERE:

@@ -11,7 +11,7 @@ from rollout.history.turn import Turn
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from state.errors import InvalidQuery
-from state.turns.checkpoint import Folded
+from state.turns.checkpoint import TurnState
 from state.turns.pages import (
     ItemAt,
     ItemQuery,
@@ -40,7 +40,7 @@ class Deferred:
 class Told:
     """The turns of a thread for those who are to be told of them."""
 
-    folded: Folded
+    folded: TurnState
     live_from: int | None = None
     """Where its file ended when it was made live here: a turn that has begun since and has no
     end is running. None if it is not live."""

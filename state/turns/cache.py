@@ -30,7 +30,7 @@ from state.aio import ended
 from state.errors import StateError, home_written
 from state.rollout_locator import finder
 from state.thread_index import ThreadIndex
-from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails, moved
+from state.turns.checkpoint import Pause, TurnState, moved, reduce_anew, tail_states
 from state.turns.pages import TooShort
 from state.turns.store import (
     SMALLEST_BYTES,
@@ -69,14 +69,14 @@ class _Build:
     """How many wait for them."""
     anyway: bool = False
     """Whether it goes on when nobody waits."""
-    task: "asyncio.Task[Folded]" = field(init=False)
+    task: "asyncio.Task[TurnState]" = field(init=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer(Generic[Result]):
     """What came of an attempt."""
 
-    folded: Folded | None
+    folded: TurnState | None
     """What turns are known now."""
     result: Result | None = None
     done: bool = False
@@ -87,7 +87,7 @@ class TurnIndex:
 
     def __init__(self, index: ThreadIndex) -> None:
         self._index = index
-        self._kept: OrderedDict[str, Folded] = OrderedDict()
+        self._kept: OrderedDict[str, TurnState] = OrderedDict()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._builds: dict[str, _Build] = {}
         self._building = Workers(_MOST_BUILDS)  # of their own: they give way to whoever asks
@@ -96,7 +96,12 @@ class TurnIndex:
         self._closed = threading.Event()
 
     async def ask(
-        self, thread_id: str, path: Path, work: Callable[[Folded], Result], *, whole: bool = False
+        self,
+        thread_id: str,
+        path: Path,
+        work: Callable[[TurnState], Result],
+        *,
+        whole: bool = False,
     ) -> Result:
         """What ``work`` makes of the turns of the thread whose file is at ``path``. It is called
         in a thread, and once more with all turns if it finds the last ones :class:`TooShort`;
@@ -164,17 +169,17 @@ class TurnIndex:
         await asyncio.gather(*builds, *self._storing, return_exceptions=True)
         self._kept.clear()
 
-    async def _known(self, thread_id: str, path: Path) -> Folded | None:
+    async def _known(self, thread_id: str, path: Path) -> TurnState | None:
         return self._kept.get(thread_id) or await self._stored(thread_id, path)
 
-    async def _stored(self, thread_id: str, path: Path) -> Folded | None:
+    async def _stored(self, thread_id: str, path: Path) -> TurnState | None:
         if _size(path) < SMALLEST_BYTES:
             return None
         with suppress(StateError):  # an index that cannot be read hides no turn
             return await self._index.database.run(load_steps(thread_id, self._index.home))
         return None
 
-    async def _keep(self, thread_id: str, folded: Folded, *, wanted: bool = True) -> None:
+    async def _keep(self, thread_id: str, folded: TurnState, *, wanted: bool = True) -> None:
         if folded.known.missing is not None:
             return  # what is missing may come back
         if wanted:
@@ -208,7 +213,7 @@ class TurnIndex:
             build.task.add_done_callback(partial(self._ended, thread_id, build))
         return build
 
-    async def _built(self, build: _Build) -> Folded:
+    async def _built(self, build: _Build) -> TurnState:
         """What a build gives. When the last of those who wait is cancelled it ends."""
         build.wanted = True
         build.waiting += 1
@@ -223,14 +228,14 @@ class TurnIndex:
         finally:
             build.waiting -= 1
 
-    def _ended(self, thread_id: str, build: _Build, task: "asyncio.Task[Folded]") -> None:
+    def _ended(self, thread_id: str, build: _Build, task: "asyncio.Task[TurnState]") -> None:
         if self._builds.get(thread_id) is build:
             del self._builds[thread_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             # Whoever waits for it is told; for nobody it is no more than this.
             _log.debug("the turns of %s were not found: %s", thread_id, error)
 
-    async def _fold(self, build: _Build, thread_id: str, path: Path) -> Folded:
+    async def _fold(self, build: _Build, thread_id: str, path: Path) -> TurnState:
         stored = await self._stored(thread_id, path)
 
         def pause() -> None:
@@ -257,10 +262,10 @@ class TurnIndex:
 
 
 def _attempt(
-    known: Folded | None,
+    known: TurnState | None,
     path: Path,
     find: Find,
-    work: Callable[[Folded], Result],
+    work: Callable[[TurnState], Result],
     whole: bool,
     pause: Pause,
 ) -> _Answer[Result]:
@@ -273,21 +278,21 @@ def _attempt(
                     return _Answer(known, work(known.with_torn_line()), done=True)
         plan = outline(path, find)
         if _whole_size(plan) <= _AT_ONCE_BYTES:
-            folded = fold_anew(plan, pause)
+            folded = reduce_anew(plan, pause)
             return _Answer(folded, work(folded.with_torn_line()), done=True)
-        for last in () if whole else fold_tails(plan, known, pause):
+        for last in () if whole else tail_states(plan, known, pause):
             with suppress(TooShort):
                 return _Answer(last, work(last), done=True)
     return _Answer(None)
 
 
-def _whole(known: Folded | None, path: Path, find: Find, pause: Pause) -> Folded:
+def _whole(known: TurnState | None, path: Path, find: Find, pause: Pause) -> TurnState:
     with home_written(path):
         if known is not None:
             known = moved(known, path)
             if known.follow(pause):
                 return known
-        return fold_anew(outline(path, find), pause)
+        return reduce_anew(outline(path, find), pause)
 
 
 def _whole_size(plan: Outline) -> int:

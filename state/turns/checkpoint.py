@@ -14,13 +14,13 @@ from typing import Final
 
 from rollout.errors import Damage
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.bare import BARE, BareFold
+from rollout.history.bare import BARE, BareReducer
 from rollout.history.item_refs import Anchor
-from rollout.history.legacy import LegacyFold
-from rollout.history.paginated import PaginatedFold
+from rollout.history.legacy import LegacyReducer
+from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
 from rollout.history.tail import tail
-from rollout.history.thread import AnyFold, Outline, ThreadTurns, fold_part
+from rollout.history.thread import AnyReducer, Outline, ThreadTurns, reduce_part
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.resume import guard_of
@@ -69,12 +69,12 @@ class Seen:
 
 
 @dataclass(eq=False)
-class Folded:
+class TurnState:
     """The turns of a thread. Its files may have more lines by now: see :meth:`follow`."""
 
     known: Outline
     seen: list[Seen]
-    fold: AnyFold
+    fold: AnyReducer
     tail_bytes: int = 0
     """How many of the last bytes were folded, if not all."""
     tail_item: Anchor | None = None
@@ -145,15 +145,15 @@ class Folded:
             self._spans = sorted(spans, key=lambda span: span[0])
         return self._spans
 
-    def with_torn_line(self) -> "Folded":
+    def with_torn_line(self) -> "TurnState":
         """With what a last line says that has no newline yet: it counts if it can be read, as for
         Codex, but may still be written, so that nothing goes on from there."""
         own = self.own
         if self.partial or not _has_torn_line(own):
             return self
         fold = _copy(self.fold, self.known.mode)
-        fold_part(own.part, len(self.seen) - 1, fold, offset=own.end)
-        return Folded(self.known, self.seen, fold, damage=self.damage)
+        reduce_part(own.part, len(self.seen) - 1, fold, offset=own.end)
+        return TurnState(self.known, self.seen, fold, damage=self.damage)
 
 
 def settled(seen: Sequence[Seen]) -> bool:
@@ -177,37 +177,37 @@ def _readable_tail(own: Seen) -> bool:
     return not isinstance(parse_line(line), BadLine | None)
 
 
-def _copy(fold: AnyFold, mode: str) -> AnyFold:
+def _copy(fold: AnyReducer, mode: str) -> AnyReducer:
     turns = [Turn.load(turn.dump()) for turn in fold.turns]
     strays = [Turn.load(turn.dump()) for turn in fold.strays.values()]
     return resumed(mode, fold.dump(), turns, strays)
 
 
-def resumed(mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Turn]) -> AnyFold:
+def resumed(mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Turn]) -> AnyReducer:
     """A fold that goes on from where its ``dump`` was taken."""
     if mode == BARE:
-        return BareFold(state, turns)
-    kind = LegacyFold if mode == LEGACY else PaginatedFold
+        return BareReducer(state, turns)
+    kind = LegacyReducer if mode == LEGACY else PaginatedReducer
     return kind(state, turns, strays)
 
 
-def fold_anew(known: Outline, pause: Pause | None = None) -> Folded:
+def reduce_anew(known: Outline, pause: Pause | None = None) -> TurnState:
     """Fold all lines of a history.
 
     Raises:
         OSError: a file cannot be read.
     """
-    fold = known.new_fold()
+    fold = known.new_reducer()
     damage: list[Damage] = []
     numbers = range(len(known.parts))
     seen = [_fold_one(known, number, fold, 0, pause, damage) for number in numbers]
-    return Folded(known, seen, fold, damage=damage)
+    return TurnState(known, seen, fold, damage=damage)
 
 
 def _fold_one(
     known: Outline,
     number: int,
-    fold: AnyFold,
+    fold: AnyReducer,
     offset: int,
     pause: Pause | None,
     damage: list[Damage],
@@ -216,23 +216,23 @@ def _fold_one(
     # Before: what is written meanwhile counts as written later, and is looked at again.
     info = os.stat(part.path)
     finished = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
-    end = fold_part(part, number, fold, offset=offset, torn=finished, pause=pause, damage=damage)
+    end = reduce_part(part, number, fold, offset=offset, torn=finished, pause=pause, damage=damage)
     guard = "" if finished else _guard(part.path, end)
     return Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, end, guard)
 
 
-def fold_again(known: Outline, seen: Sequence[Seen]) -> AnyFold:
+def reduce_again(known: Outline, seen: Sequence[Seen]) -> AnyReducer:
     """Fold a history as far as these files were folded before.
 
     Raises:
         OSError: a file cannot be read.
     """
-    fold = known.new_fold()
+    fold = known.new_reducer()
     for number, one in enumerate(seen):
         finished = one.part.path.name.endswith(COMPRESSED_SUFFIX)
         own = one.part.end_ordinal is None and not finished  # of the others no more lines count
         end = one.end if own else None
-        fold_part(one.part, number, fold, end=end, torn=finished, damage=[])
+        reduce_part(one.part, number, fold, end=end, torn=finished, damage=[])
     return fold
 
 
@@ -241,9 +241,9 @@ def _guard(path: Path, end: int) -> str:
         return guard_of(file, end)
 
 
-def fold_tails(
-    known: Outline, before: Folded | None = None, pause: Pause | None = None
-) -> Iterator[Folded]:
+def tail_states(
+    known: Outline, before: TurnState | None = None, pause: Pause | None = None
+) -> Iterator[TurnState]:
     """The last turns of a history alone, each time more of them and more than there were
     ``before``, as long as that is worth while.
 
@@ -263,11 +263,11 @@ def fold_tails(
             Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, 0, "")
             for part, info in zip(known.parts, infos, strict=True)
         ]
-        fold = PaginatedFold(turns=last.turns, shown_from=known.shown_from)
-        yield Folded(known, seen, fold, tail_bytes=size, tail_item=last.last_item)
+        fold = PaginatedReducer(turns=last.turns, shown_from=known.shown_from)
+        yield TurnState(known, seen, fold, tail_bytes=size, tail_item=last.last_item)
 
 
-def moved(folded: Folded, path: Path) -> Folded:
+def moved(folded: TurnState, path: Path) -> TurnState:
     """The same, if the thread's own file is at ``path`` by now."""
     last = folded.known.parts[-1]
     if last.path == path:

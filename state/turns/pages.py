@@ -16,7 +16,7 @@ from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
 from state.errors import AnchorNotFound, CursorAstray, InvalidCursor
-from state.turns.checkpoint import Folded
+from state.turns.checkpoint import TurnState
 
 DEFAULT_LIMIT: Final = 25
 MOST: Final = 100
@@ -55,7 +55,7 @@ class PageQuery:
         return min(max(self.limit, 1), MOST)
 
 
-def page_of_turns(folded: Folded, query: PageQuery) -> PageOf[Turn]:
+def page_of_turns(folded: TurnState, query: PageQuery) -> PageOf[Turn]:
     """A page of a thread's turns.
 
     Raises:
@@ -102,7 +102,7 @@ def _parsed_legacy(text: str) -> tuple[str, bool]:
     raise InvalidCursor(text, _MALFORMED)
 
 
-def _ordinal_range(folded: Folded, query: PageQuery) -> tuple[int, int]:
+def _ordinal_range(folded: TurnState, query: PageQuery) -> tuple[int, int]:
     turns = folded.turns
     if query.cursor is None:
         if folded.partial and not query.descending:
@@ -124,7 +124,7 @@ def _ordinal_of(turn: Turn) -> int:
     return turn.start.ordinal
 
 
-def _check_lineage(folded: Folded, query: PageQuery, place: int) -> None:
+def _check_lineage(folded: TurnState, query: PageQuery, place: int) -> None:
     """The first line of each file is no place in the history."""
     parts = folded.known.parts
     if place in [0, *(part.end_ordinal for part in parts)]:
@@ -187,7 +187,7 @@ class ItemQuery(PageQuery):
     descending: bool = False
 
 
-def page_of_items(folded: Folded, query: ItemQuery) -> PageOf[ItemAt]:
+def page_of_items(folded: TurnState, query: ItemQuery) -> PageOf[ItemAt]:
     """A page of a paginated thread's items, or of one turn's.
 
     Raises:
@@ -272,7 +272,7 @@ def _records(turn: Turn, sign: int, start: int | None) -> Iterator[tuple[int, in
     return ((-ordinals[record], record) for record in range(at - 1, -1, -1))
 
 
-def items_of(folded: Folded, turn_id: str, item_ids: Sequence[str]) -> list[ItemAt]:
+def items_of(folded: TurnState, turn_id: str, item_ids: Sequence[str]) -> list[ItemAt]:
     """Some items of a paginated thread's turn, in its order; those that are not there are left
     out.
 
@@ -288,14 +288,14 @@ def items_of(folded: Folded, turn_id: str, item_ids: Sequence[str]) -> list[Item
     return [(turn, turn.items.at(record)) for record in sorted(found)]
 
 
-def turn_place(folded: Folded, thread_id: str) -> str | None:
+def turn_place(folded: TurnState, thread_id: str) -> str | None:
     """A cursor at the last turn of a paginated thread, for what comes before it."""
     if folded.known.mode != PAGINATED or not folded.turns:
         return None
     return _turn_cursor(thread_id, folded.turns[-1], True)
 
 
-def item_place(folded: Folded, thread_id: str) -> str | None:
+def item_place(folded: TurnState, thread_id: str) -> str | None:
     """A cursor at the last item of a paginated thread, for what comes before it."""
     if folded.known.mode != PAGINATED:
         return None

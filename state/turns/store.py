@@ -17,14 +17,14 @@ import sqlalchemy as sa
 
 from rollout.history.item_refs import Anchors, Place
 from rollout.history.segments import Part
-from rollout.history.thread import AnyFold, Outline, ThreadTurns
+from rollout.history.thread import AnyReducer, Outline, ThreadTurns
 from rollout.history.turn import Turn
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.database import Database
 from state.db.schema import threads, turn_folds, turns
 from state.db.steps import Steps
-from state.turns.checkpoint import Folded, Seen, resumed, settled
+from state.turns.checkpoint import Seen, TurnState, resumed, settled
 
 VERSION: Final = 2
 """Of the folds. One that is not of this version is as good as none: raise it when turns or their
@@ -50,7 +50,7 @@ _LOAD_FOLD: Final = "SELECT version, files, mode, state, turns FROM turn_folds W
 Rows = tuple[dict[str, Any], list[tuple[Any, ...]]]
 
 
-def worth_storing(folded: Folded) -> bool:
+def worth_storing(folded: TurnState) -> bool:
     """Whether it took long enough to find since it was stored."""
     if folded.partial or folded.damage or folded.known.missing is not None:
         return False
@@ -59,7 +59,7 @@ def worth_storing(folded: Folded) -> bool:
     return whole >= SMALLEST_BYTES and news >= max(whole // 16, SMALLEST_BYTES)
 
 
-def dumped(thread_id: str, folded: Folded, home: Path) -> Rows | None:
+def dumped(thread_id: str, folded: TurnState, home: Path) -> Rows | None:
     """The rows of a fold; None if it has a number that SQLite cannot hold."""
     fold = folded.fold
     head = {
@@ -75,7 +75,7 @@ def dumped(thread_id: str, folded: Folded, home: Path) -> Rows | None:
     return head, [*_turn_rows(thread_id, fold)]
 
 
-def _turn_rows(thread_id: str, fold: AnyFold) -> Iterator[tuple[Any, ...]]:
+def _turn_rows(thread_id: str, fold: AnyReducer) -> Iterator[tuple[Any, ...]]:
     every = [(turn, 0) for turn in fold.turns] + [(turn, 1) for turn in fold.strays.values()]
     for at, (turn, stray) in enumerate(every):
         yield _turn_row(thread_id, at, turn, stray)
@@ -140,7 +140,7 @@ async def store(database: Database, rows: Rows) -> None:
             await connection.exec_driver_sql(INSERT_TURNS, found)
 
 
-def load_steps(thread_id: str, home: Path) -> Steps[Folded | None]:
+def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
     """The fold that is stored for a thread; None if there is none of this version, or its rows
     are not as they were written."""
     heads = yield _LOAD_FOLD, [thread_id]
@@ -176,7 +176,7 @@ def stored_outline(
     return (known, seen, state) if used else None
 
 
-def has_rows_of(connection: sqlite3.Connection, thread_id: str, fold: AnyFold) -> bool:
+def has_rows_of(connection: sqlite3.Connection, thread_id: str, fold: AnyReducer) -> bool:
     """Whether the rows that are stored for a thread are those of a fold."""
     rows = connection.execute(_LOAD_TURNS, [thread_id])
     stored = (tuple(row) for row in rows)  # one by one: a thread may have very many
@@ -236,14 +236,14 @@ def some_steps(
     return ThreadTurns(mode, [one.part for one in seen], here, [], None), places
 
 
-def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[tuple[Any, ...]]) -> Folded:
+def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[tuple[Any, ...]]) -> TurnState:
     kept: list[Turn] = []
     strays: list[Turn] = []
     for row in rows:
         (strays if row[_STRAY] else kept).append(_turn(row))
     known = _outline(mode, state, seen)
     fold = resumed(mode, state, kept, strays)
-    return Folded(known, seen, fold, stored_bytes=sum(one.end for one in seen))
+    return TurnState(known, seen, fold, stored_bytes=sum(one.end for one in seen))
 
 
 def _outline(mode: str, state: Fields, seen: Sequence[Seen]) -> Outline:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.metadata.facts import ThreadFacts
+from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.session_index import Named
 from rollout.schema.modes import PAGINATED
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
@@ -146,7 +146,7 @@ async def all_aliases(connection: AsyncConnection) -> list[Alias]:
     return [Alias(*row) for row in rows]
 
 
-def told_name(facts: ThreadFacts) -> Named | None:
+def told_name(facts: ThreadMetadata) -> Named | None:
     """The name that a rollout itself tells, by a ``thread_name_updated`` event; None without."""
     if facts.rollout_name is None:
         return None

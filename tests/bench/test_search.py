@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from rollout.search.terms import terms_of
 from state.db.database import Database
-from state.fulltext.indexer import fill_said
+from state.fulltext.indexer import fill_fulltext
 from state.fulltext.search import Found, Search, search_steps
 from state.query.model import Query
 from state.thread_index import open_index
@@ -28,7 +28,7 @@ def searched(many_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     async def fill() -> None:
         async with open_index(many_home, path) as index:
             await index.backfill()
-            await fill_said(index)
+            await fill_fulltext(index)
 
     asyncio.run(fill())
     with closing(sqlite3.connect(path)) as connection:

@@ -31,7 +31,7 @@ from state.db.steps import Steps
 from state.edit.archive import archive, delete, unarchive
 from state.edit.fork import fork_thread
 from state.edit.metadata import set_git_info, set_memory_mode, set_name
-from state.fulltext.indexer import fill_said
+from state.fulltext.indexer import fill_fulltext
 from state.repair.backup import undo
 from state.repair.dump import read_dump, restore
 from state.repair.reindex import reindex
@@ -54,7 +54,7 @@ async def _backfill(index: ThreadIndex) -> None:
 
 
 async def _fill_said(index: ThreadIndex) -> None:
-    await fill_said(index, batch_threads=3)
+    await fill_fulltext(index, batch_threads=3)
 
 
 async def _sync(index: ThreadIndex) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from state.fulltext.indexer import fill_said
+from state.fulltext.indexer import fill_fulltext
 from state.repair.backup import backups
 from state.repair.dump import dump_lines
 from state.thread_index import open_index
@@ -121,7 +121,7 @@ def changed(home: Path, index: Path) -> None:
 
     async def filled() -> None:
         async with open_index(home, index) as opened:
-            await fill_said(opened)
+            await fill_fulltext(opened)
 
     asyncio.run(filled())
     change(home)

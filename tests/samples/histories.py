@@ -10,10 +10,10 @@ from typing import Any
 
 from rollout.files.layout import parse_name
 from rollout.history.item_reader import ItemReader
-from rollout.history.legacy import LegacyFold
-from rollout.history.paginated import PaginatedFold
-from rollout.history.thread import fold_file
-from rollout.history.turn import TurnFold
+from rollout.history.legacy import LegacyReducer
+from rollout.history.paginated import PaginatedReducer
+from rollout.history.thread import reduce_file
+from rollout.history.turn import TurnReducer
 from rollout.schema.modes import LEGACY
 from tests.samples.gold import GOLD
 from tests.samples.rollouts import THREAD_ID, envelope
@@ -88,12 +88,12 @@ def spell(lines: Sequence[dict[str, Any] | bytes]) -> bytes:
     )
 
 
-def new_fold(mode: str) -> LegacyFold | PaginatedFold:
+def new_reducer(mode: str) -> LegacyReducer | PaginatedReducer:
     """A fold for a thread of this mode."""
-    return LegacyFold() if mode == LEGACY else PaginatedFold()
+    return LegacyReducer() if mode == LEGACY else PaginatedReducer()
 
 
-def shown(path: Path, fold: TurnFold, mode: str, *, unknown: bool = False) -> list[Any]:
+def shown(path: Path, fold: TurnReducer, mode: str, *, unknown: bool = False) -> list[Any]:
     """The turns that a fold has found, as answers have them."""
     with ItemReader([path], mode) as reader:
         return [reader.turn(turn, unknown=unknown) for turn in fold.turns]
@@ -101,6 +101,6 @@ def shown(path: Path, fold: TurnFold, mode: str, *, unknown: bool = False) -> li
 
 def turns_in(path: Path, mode: str, *, unknown: bool = False) -> list[Any]:
     """The turns of the thread in one file, as answers have them."""
-    fold = new_fold(mode)
-    fold_file(path, fold)
+    fold = new_reducer(mode)
+    reduce_file(path, fold)
     return shown(path, fold, mode, unknown=unknown)

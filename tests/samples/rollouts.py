@@ -19,7 +19,7 @@ from rollout.files.layout import parse_name
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, Needs, open_rollout
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.metadata.reducer import Fold, start_facts
+from rollout.metadata.reducer import MetadataReducer, start_facts
 from tests import FIXTURES
 
 CORPUS: Final = FIXTURES / "corpus" / "home"
@@ -188,21 +188,21 @@ class MemoryStream:
         raise AssertionError("these bytes are not in a file")
 
 
-def fold_lines(*lines: RolloutLine, name: str = "") -> Fold:
+def fold_lines(*lines: RolloutLine, name: str = "") -> MetadataReducer:
     """The fold of these lines, every one of them parsed: the definition of what is right."""
     parsed = parse_name(name or rollout_name())
     assert parsed is not None
-    fold = Fold(start_facts(parsed))
+    fold = MetadataReducer(start_facts(parsed))
     for line in read_lines(content(*lines), 2**20):
         fold.apply(line)
     return fold
 
 
-def fold_file(file: Path) -> Fold:
+def reduce_file(file: Path) -> MetadataReducer:
     """The fold of a whole file, every line parsed; a damaged end of compression ends it."""
     name = parse_name(file.name)
     assert name is not None
-    fold = Fold(start_facts(name))
+    fold = MetadataReducer(start_facts(name))
     with open_rollout(file) as stream:
         for line in LineReader().lines(stream):
             fold.apply(line)

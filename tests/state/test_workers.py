@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from state.aio import unbroken
+from state.aio import shielded
 from state.workers import Workers
 
 
@@ -20,7 +20,7 @@ def test_unbroken_work_ends_before_a_caller_that_is_cancelled_twice() -> None:
             return "the result"
 
         async def call() -> None:
-            assert await unbroken(work()) == ("the result", True)
+            assert await shielded(work()) == ("the result", True)
             steps.append("told")
 
         caller = asyncio.create_task(call())

@@ -14,7 +14,7 @@ from state.errors import RecorderClosed, StateError
 from state.workers import Workers
 
 if TYPE_CHECKING:
-    from cli.server.core.supervisor import Keeper
+    from cli.server.core.supervisor import Supervisor
     from state.thread_store import ThreadStore
 
 _UNHELD_S: Final = 60.0
@@ -35,7 +35,7 @@ class Service:
         self.places = places
         self.program = program
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
-        self._keeper: asyncio.Future[Keeper] = asyncio.get_running_loop().create_future()
+        self._keeper: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
         self.commands = Workers(_MOST_COMMANDS)
         """For commands that are run for others."""
         self.sessions = 0
@@ -137,11 +137,11 @@ class Service:
         try:
             # Here and not above, in a thread: whoever says hello need not wait for all of that.
             await asyncio.to_thread(importlib.import_module, "cli.server.core.supervisor")
-            from cli.server.core.supervisor import Keeper
+            from cli.server.core.supervisor import Supervisor
 
-            keeper = Keeper(self.places, self._store.set_result)
-            self._keeper.set_result(keeper)
-            await keeper.run()
+            supervisor = Supervisor(self.places, self._store.set_result)
+            self._keeper.set_result(supervisor)
+            await supervisor.run()
         except Exception as error:
             if self._store.done():
                 raise
@@ -153,6 +153,6 @@ class Service:
                 raise
             _log.error("%s", error)
 
-    async def keeper(self) -> "Keeper":
+    async def supervisor(self) -> "Supervisor":
         """Who keeps the store open; its methods can be used from now on."""
         return await asyncio.shield(self._keeper)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cli.arguments.places import Places
 from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
-from state.fulltext.indexer import keep_said
+from state.fulltext.indexer import keep_fulltext
 from state.repair.recovery import recover
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
@@ -23,7 +23,7 @@ _FILL_AGAIN_S: Final = 60.0
 _log = logging.getLogger("threadkeep.server")
 
 
-class Keeper:
+class Supervisor:
     """Made in a running event loop; :meth:`run` has it work."""
 
     def __init__(self, places: Places, opened: Callable[[ThreadStore], None]) -> None:
@@ -100,7 +100,7 @@ class Keeper:
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
         filling: asyncio.Task[None] | None = None
-        searched = asyncio.create_task(keep_said(index, watcher.ready))
+        searched = asyncio.create_task(keep_fulltext(index, watcher.ready))
         try:
             ends: set[asyncio.Future[Any]] = {running, searched, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)

@@ -29,9 +29,9 @@ async def changes(call: Call, params: Changes) -> dict[str, Any]:
     """
     await call.store()
     session = call.session
-    keeper = await session.service.keeper()
+    supervisor = await session.service.supervisor()
     if session.news is None:
-        session.news = keeper.sightings.changes()
+        session.news = supervisor.sightings.changes()
     if params.subscribe is not None:
         if params.subscribe and session.telling is None:
             session.telling = asyncio.create_task(_tell(call, session.news))
@@ -47,7 +47,7 @@ async def changes(call: Call, params: Changes) -> dict[str, Any]:
             found.append(change_json(await anext(session.news)))
     while len(found) < max(min(params.limit, _MOST), 1) and (change := session.news.next()):
         found.append(change_json(change))
-    return {"data": found, "complete": keeper.complete}
+    return {"data": found, "complete": supervisor.complete}
 
 
 async def _tell(call: Call, news: News) -> None:

@@ -39,8 +39,8 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
         raise invalid_request("the server is another program", "not_served")
     store = await call.store()
     service = call.session.service
-    keeper = await service.keeper()
-    if not keeper.complete:
+    supervisor = await service.supervisor()
+    if not supervisor.complete:
         raise Fault(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)
     running = _Running(store.index)
     screen = output.Screen(params.terminal, params.columns, params.environment)

@@ -40,7 +40,7 @@ async def dispatch(
         return await method.work(Call(session, request.method, request_id, after), params)
     except (StateError, RolloutError) as error:
         if isinstance(error, StateError):
-            (await session.service.keeper()).note_lost(error)
+            (await session.service.supervisor()).note_lost(error)
         thread_id = str(getattr(params, "thread_id", ""))
         raise fault_of(error, request.method, thread_id) from error
 

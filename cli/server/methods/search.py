@@ -129,7 +129,7 @@ async def _streamed(
 
 async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
     store = await call.store()
-    keeper = await call.session.service.keeper()
+    supervisor = await call.session.service.supervisor()
     found = await search(store.index, wanted)
     matcher = Matcher(wanted.terms)
     data = []
@@ -141,7 +141,7 @@ async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
         "data": data,
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
-        "complete": keeper.complete and not found.pending,
+        "complete": supervisor.complete and not found.pending,
     }
 
 

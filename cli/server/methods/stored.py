@@ -67,12 +67,14 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     if params.section_id is not None:
         return _listed([], Page([]), complete=True)
     store = await call.store()
-    keeper = await call.session.service.keeper()
+    supervisor = await call.session.service.supervisor()
     with suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_PATIENCE_S):
-            await keeper.newest.wait()
+            await supervisor.newest.wait()
     page = await store.list_threads(query)
-    return _listed([call.shown(store, row) for row in page.rows], page, complete=keeper.complete)
+    return _listed(
+        [call.shown(store, row) for row in page.rows], page, complete=supervisor.complete
+    )
 
 
 def _check_ids(what: str, given: Sequence[str], most: int) -> None:

@@ -129,7 +129,7 @@ class Session(Client):
     async def _result(self, request: Request, id_: Id, after: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
             return self._initialized(request)
-        await self.service.keeper()
+        await self.service.supervisor()
         from cli.server.methods.dispatch import dispatch
 
         return await dispatch(self, request, id_, after)

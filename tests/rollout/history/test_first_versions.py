@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rollout.history.bare import BARE, BareFold
-from rollout.history.thread import fold_file, open_history
+from rollout.history.bare import BARE, BareReducer
+from rollout.history.thread import open_history, reduce_file
 from rollout.schema.strict import Fields
 from tests.cli.server.test_turns import walked
 from tests.samples.homes import encoded, event, thread_id, write
@@ -153,13 +153,13 @@ def test_a_fold_goes_on_from_where_it_was_saved(tmp_path: Path) -> None:
     lines = bare("a", "b", "c", "d")
     path, rest = tmp_path / "a", tmp_path / "b"
     path.write_bytes(encoded(lines))
-    whole = BareFold()
-    fold_file(path, whole)
+    whole = BareReducer()
+    reduce_file(path, whole)
     for at in range(len(lines)):
         path.write_bytes(encoded(lines[:at]))
         rest.write_bytes(b"\n" * path.stat().st_size + encoded(lines[at:]))
-        begun = BareFold()
-        fold_file(path, begun)
-        resumed = BareFold(begun.dump(), begun.turns)
-        fold_file(rest, resumed, offset=path.stat().st_size)
+        begun = BareReducer()
+        reduce_file(path, begun)
+        resumed = BareReducer(begun.dump(), begun.turns)
+        reduce_file(rest, resumed, offset=path.stat().st_size)
         assert resumed.turns == whole.turns

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.history.item_refs import Place
-from rollout.history.legacy import LegacyFold
-from rollout.history.paginated import PaginatedFold
-from rollout.history.thread import fold_file
+from rollout.history.legacy import LegacyReducer
+from rollout.history.paginated import PaginatedReducer
+from rollout.history.thread import reduce_file
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import Line, parse_line
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from tests.samples.histories import first_line, new_fold, numbered, shown, spell, turns_in
+from tests.samples.histories import first_line, new_reducer, numbered, shown, spell, turns_in
 from tests.samples.rollouts import THREAD_ID, envelope, event, response, user
 from tests.samples.strategies import lines as any_lines
 
@@ -141,9 +141,9 @@ def written(folder: Path, data: bytes) -> Path:
     return path
 
 
-def plainly(data: bytes, mode: str) -> LegacyFold | PaginatedFold:
+def plainly(data: bytes, mode: str) -> LegacyReducer | PaginatedReducer:
     """The fold of a rollout that was given every line."""
-    fold = new_fold(mode)
+    fold = new_reducer(mode)
     offset = 0
     for raw in data.split(b"\n")[:-1]:
         item = parse_line(Line(offset, raw))
@@ -163,8 +163,8 @@ def test_passing_over_lines_is_as_good_as_parsing_them(
 ) -> None:
     mode, lines = rollout
     path = written(tmp_path, spell(lines))
-    fold = new_fold(mode)
-    fold_file(path, fold)
+    fold = new_reducer(mode)
+    reduce_file(path, fold)
     plain = plainly(path.read_bytes(), mode)
     assert (fold.turns, fold.strays, fold.dump()) == (plain.turns, plain.strays, plain.dump())
 
@@ -178,8 +178,8 @@ def test_a_fold_that_was_saved_goes_on_as_if_it_had_not_stopped(
     whole = spell(lines)
     at = data.draw(st.integers(0, len(whole)))
     path = written(tmp_path, whole[:at])
-    fold = new_fold(mode)
-    offset = fold_file(path, fold, torn=False)
+    fold = new_reducer(mode)
+    offset = reduce_file(path, fold, torn=False)
     saved = json.loads(
         json.dumps(
             [
@@ -190,11 +190,11 @@ def test_a_fold_that_was_saved_goes_on_as_if_it_had_not_stopped(
         )
     )
     turns, strays = ([Turn.load(turn) for turn in dumped] for dumped in saved[1:])
-    later = (LegacyFold if mode == LEGACY else PaginatedFold)(saved[0], turns, strays)
+    later = (LegacyReducer if mode == LEGACY else PaginatedReducer)(saved[0], turns, strays)
     written(tmp_path, whole)
-    fold_file(path, later, offset=offset, torn=False)
-    once = new_fold(mode)
-    fold_file(path, once, torn=False)
+    reduce_file(path, later, offset=offset, torn=False)
+    once = new_reducer(mode)
+    reduce_file(path, once, torn=False)
     assert (later.turns, later.strays, later.dump()) == (once.turns, once.strays, once.dump())
 
 
@@ -207,9 +207,9 @@ def test_turns_that_begin_in_a_suffix_are_those_of_the_whole(
     at = data.draw(st.integers(0, len(rollout)))
     offset = len(spell(rollout[:at]))
     path = written(tmp_path, spell(rollout))
-    whole, suffix = PaginatedFold(), PaginatedFold()
-    fold_file(path, whole)
-    fold_file(path, suffix, offset=offset)
+    whole, suffix = PaginatedReducer(), PaginatedReducer()
+    reduce_file(path, whole)
+    reduce_file(path, suffix, offset=offset)
     # A turn begins with its first line, be it only an item.
     early = {line["payload"].get("turn_id") for line in rollout[:at]}
     expected = [turn for turn in whole.turns if turn.id not in early]
@@ -298,8 +298,8 @@ def test_no_line_makes_a_fold_fail_and_skipping_stays_right(
 ) -> None:
     data = spell([first_line(mode), *spoiled_lines])
     path = written(tmp_path, data if ended else data.rstrip(b"\n"))
-    fold = new_fold(mode)
-    fold_file(path, fold)
+    fold = new_reducer(mode)
+    reduce_file(path, fold)
     answers = shown(path, fold, mode, unknown=True)
     assert [len(turn["items"]) for turn in answers] == [len([*turn.items]) for turn in fold.turns]
     for turn in fold.turns:

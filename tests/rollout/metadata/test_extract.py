@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.reader import HEAD_BYTES, LineReader
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.metadata.facts import ThreadFacts, ToolFacts
+from rollout.metadata.model import ThreadMetadata, ToolMetadata
 from rollout.metadata.version import EXTRACTOR_VERSION
 from tests.samples import strategies
 from tests.samples.rollouts import (
@@ -54,7 +54,7 @@ def go_on(home: Path, found: Extracted, reader: LineReader | None = None) -> Ext
     return extracted(home, found.path, earlier_of(found), reader)
 
 
-Told = tuple[ThreadFacts, int, BadLine | None, int]
+Told = tuple[ThreadMetadata, int, BadLine | None, int]
 
 
 def told(found: Extracted) -> Told:
@@ -67,7 +67,7 @@ def grown(home: Path, chunks: list[bytes], buffer_bytes: int = 2**18) -> None:
     path = write_rollout(home, b"")
     reader = LineReader(buffer_bytes)
     earlier: Earlier | None = None
-    tools: list[ToolFacts] | None = None
+    tools: list[ToolMetadata] | None = None
     for chunk in chunks:
         append(home, path, chunk)
         found = extract_file(home, path, earlier, reader)

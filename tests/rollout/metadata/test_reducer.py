@@ -14,8 +14,14 @@ from rollout.files.layout import parse_name
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import HEAD_BYTES, LineReader
 from rollout.metadata.extract import Extracted, Unusable, extract_file
-from rollout.metadata.facts import LONGEST_TEXT, ThreadFacts, ToolFacts, complete_facts, fact_values
-from rollout.metadata.reducer import Fold, start_facts
+from rollout.metadata.model import (
+    LONGEST_TEXT,
+    ThreadMetadata,
+    ToolMetadata,
+    complete_metadata,
+    metadata_values,
+)
+from rollout.metadata.reducer import MetadataReducer, start_facts
 from rollout.schema.times import time_ms
 from tests.samples import strategies
 from tests.samples.rollouts import (
@@ -31,11 +37,11 @@ from tests.samples.rollouts import (
     envelope,
     event,
     extracted,
-    fold_file,
     fold_lines,
     goal,
     item,
     meta,
+    reduce_file,
     response,
     rollout_name,
     rollout_path,
@@ -51,7 +57,7 @@ CASES = settings(max_examples=200)
 MARKED = "# Context from my IDE\n## My request for Codex:\n rename it \n"
 
 
-def facts_of(*lines: RolloutLine) -> ThreadFacts:
+def facts_of(*lines: RolloutLine) -> ThreadMetadata:
     return fold_lines(*lines).facts
 
 
@@ -61,7 +67,7 @@ def skipped(home: Path, data: bytes, buffer_bytes: int = 2**18) -> Extracted | U
     return extract_file(home, path, None, LineReader(buffer_bytes))
 
 
-def agree(found: Extracted | Unusable, fold: Fold) -> None:
+def agree(found: Extracted | Unusable, fold: MetadataReducer) -> None:
     """Assert that skipping and parsing everything tell the same."""
     if isinstance(found, Unusable):
         assert not fold.usable_lines or not fold.facts.id
@@ -78,7 +84,7 @@ def agree(found: Extracted | Unusable, fold: Fold) -> None:
 
 @pytest.mark.parametrize("path", corpus_rollouts())
 def test_skipping_tells_the_same_as_parsing_every_line_of_a_real_file(path: str) -> None:
-    agree(extract_file(CORPUS, path), fold_file(CORPUS / path))
+    agree(extract_file(CORPUS, path), reduce_file(CORPUS / path))
 
 
 @settings(max_examples=200)
@@ -88,7 +94,7 @@ def test_skipping_tells_the_same_as_parsing_every_line(
 ) -> None:
     home = tmp_path_factory.getbasetemp()
     found = skipped(home, data, buffer_bytes)
-    agree(found, fold_file(home / rollout_path()))
+    agree(found, reduce_file(home / rollout_path()))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,7 @@ def test_a_lone_surrogate_anywhere_gives_facts_that_a_database_takes(
     line: dict[str, Any],
 ) -> None:
     fold = fold_lines(meta(), line) if line["type"] != "session_meta" else fold_lines(line)
-    for value in fact_values(fold.facts):
+    for value in metadata_values(fold.facts):
         str(value).encode()
     for tool in fold.tools or []:
         repr(tool).encode()
@@ -474,7 +480,7 @@ def test_a_source_is_stored_as_a_word_or_compact_json(source: object, expected: 
 def test_a_guardian_has_its_own_title_and_preview_wherever_it_is_shown() -> None:
     facts = facts_of(meta(source={"subagent": {"other": "guardian"}}), user("a"))
     assert (facts.title, facts.preview) == ("a", "a")
-    shown = complete_facts(facts)
+    shown = complete_metadata(facts)
     assert (shown.title, shown.preview) == ("Guardian review", "Approval review")
     assert shown.first_user_message == "a"
     assert facts.title == "a"
@@ -483,7 +489,7 @@ def test_a_guardian_has_its_own_title_and_preview_wherever_it_is_shown() -> None
 @pytest.mark.parametrize("source", ["cli", {"subagent": {"other": "x"}}, {"custom": "guardian"}])
 def test_other_threads_are_shown_as_they_are(source: object) -> None:
     facts = facts_of(meta(source=source), user("a"))
-    assert complete_facts(facts) == facts
+    assert complete_metadata(facts) == facts
 
 
 # -- turns and settings ---------------------------------------------------------------------
@@ -756,7 +762,7 @@ def test_dynamic_tools_are_those_of_the_first_session_meta() -> None:
         "deferLoading": True,
     }
     fold = fold_lines(meta(dynamic_tools=[tool]), meta(dynamic_tools=[{"name": "later"}]))
-    assert fold.tools == [ToolFacts(None, "look", "d", '{"b":1,"a":2}', True)]
+    assert fold.tools == [ToolMetadata(None, "look", "d", '{"b":1,"a":2}', True)]
 
 
 def test_a_namespace_gives_its_name_to_the_tools_in_it() -> None:
@@ -772,7 +778,7 @@ def test_a_namespace_gives_its_name_to_the_tools_in_it() -> None:
 def test_tools_that_cannot_be_read_leave_the_others() -> None:
     tools = [5, {}, {"name": ""}, {"name": 5}, {"name": "a", "description": 5}, "x"]
     fold = fold_lines(meta(dynamic_tools=tools))
-    assert fold.tools == [ToolFacts(None, "a", "", "null", False)]
+    assert fold.tools == [ToolMetadata(None, "a", "", "null", False)]
 
 
 # -- the bare era ---------------------------------------------------------------------------
@@ -867,7 +873,7 @@ def test_a_bad_line_from_the_reader_is_counted() -> None:
 def test_a_fold_goes_on_from_the_facts_of_an_earlier_one(pieces: list[bytes], cut: int) -> None:
     lines = [b"", *pieces]
     first = fold_lines(*lines[:cut])
-    second = Fold(replace(first.facts))
+    second = MetadataReducer(replace(first.facts))
     for line in lines[cut:]:
         second.apply(Line(0, line))
     assert second.facts == facts_of(*lines)
@@ -889,7 +895,7 @@ def test_facts_come_through_a_pickle(lines: list[bytes]) -> None:
 @CASES
 @given(st.lists(strategies.lines, max_size=6))
 def test_facts_are_of_the_kind_that_a_database_takes(lines: list[bytes]) -> None:
-    for value in fact_values(facts_of(*lines)):
+    for value in metadata_values(facts_of(*lines)):
         if isinstance(value, str):
             assert len(value.encode()) <= 4 * LONGEST_TEXT
         else:
@@ -909,7 +915,7 @@ def at(line: dict[str, Any], seconds: int) -> dict[str, Any]:
 
 def recency(*lines: RolloutLine) -> int:
     """Seconds after the creation when the last turn started, as the row shows it."""
-    facts = complete_facts(facts_of(meta(), *lines))
+    facts = complete_metadata(facts_of(meta(), *lines))
     return (facts.recency_at_ms - facts.created_at_ms) // 1000
 
 
@@ -943,11 +949,11 @@ def test_recency_is_when_the_last_turn_started(
 
 def test_a_fold_that_goes_on_knows_the_same_recency() -> None:
     lines = [meta(), at(user("a"), 2), at(STARTED, 40), at(user("b"), 50)]
-    first = complete_facts(facts_of(*lines[:2]))
-    fold = Fold(first)
+    first = complete_metadata(facts_of(*lines[:2]))
+    fold = MetadataReducer(first)
     for number, line in enumerate(lines[2:]):
         fold.apply(Line(number, encode(line)))
-    assert complete_facts(fold.facts) == complete_facts(facts_of(*lines))
+    assert complete_metadata(fold.facts) == complete_metadata(facts_of(*lines))
 
 
 def named(name: object, thread_id: object = THREAD_ID) -> dict[str, Any]:

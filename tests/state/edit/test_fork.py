@@ -13,7 +13,7 @@ import pytest
 from rollout.errors import DamagedCompression, HistoryIncomplete, TurnNotFound, TurnUnfinished
 from rollout.files.scan import scan_home
 from rollout.files.writer_lock import WriterLock
-from rollout.history.fork_points import LegacyCuts, PaginatedCuts
+from rollout.history.fork_points import LegacyForkPoints, PaginatedForkPoints
 from rollout.history.item_refs import Place
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
@@ -75,7 +75,7 @@ def plain(lines: list[Record]) -> list[Record]:
 
 
 def turn_ids(lines: list[Record], mode: str) -> list[str]:
-    turns = LegacyCuts() if mode == "legacy" else PaginatedCuts()
+    turns = LegacyForkPoints() if mode == "legacy" else PaginatedForkPoints()
     for number, line in enumerate(lines):
         turns.take(line, Place(0, number, 0), Place(0, number + 1, 0))
     return [turn.id for turn in turns.turns]

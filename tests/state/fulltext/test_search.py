@@ -21,7 +21,7 @@ from rollout.search.messages import history_messages, said_in
 from rollout.search.normalize import fold, letters
 from rollout.search.terms import Matcher, Term, terms_of
 from state.errors import InvalidCursor, InvalidQuery
-from state.fulltext.indexer import caught_up_said, fill_said, said_status
+from state.fulltext.indexer import caught_up_fulltext, fill_fulltext, fulltext_status
 from state.fulltext.search import MOST_SCANNED, Found, Search
 from state.fulltext.service import places, search
 from state.query.model import Query
@@ -77,7 +77,7 @@ def looked(home: Path, path: Path, query: str, **fields: Any) -> list[str]:
     """The ids that a search gives when everything is indexed."""
 
     async def do(index: ThreadIndex) -> list[str]:
-        await fill_said(index)
+        await fill_fulltext(index)
         return ids(await search(index, wanted(query, **fields)))
 
     return work(home, path, do)
@@ -103,7 +103,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of an empty home."""
     folder = tmp_path_factory.mktemp("blank")
     (folder / "home" / "sessions").mkdir(parents=True)
-    work(folder / "home", folder / "i.sqlite3", caught_up_said)
+    work(folder / "home", folder / "i.sqlite3", caught_up_fulltext)
     return folder / "i.sqlite3"
 
 
@@ -142,7 +142,7 @@ def test_a_search_finds_what_a_plain_scan_does(
         async def do(index: ThreadIndex) -> None:
             for indexed in (True, False, True):
                 if indexed:
-                    await fill_said(index)
+                    await fill_fulltext(index)
                 for each in searches:
                     found = await search(index, each)
                     assert set(ids(found)) == await scanned(index, each.terms)
@@ -201,8 +201,8 @@ def test_a_long_thread_is_searched_by_its_documents(home: Path, index_path: Path
     write(home, 1, encoded([*lines(1), *talk]))
 
     async def do(index: ThreadIndex) -> None:
-        await fill_said(index)
-        assert (await said_status(index)).docs > 10
+        await fill_fulltext(index)
+        assert (await fulltext_status(index)).docs > 10
         found = await search(index, wanted("word3 word57", most_hits=5))
         (hit,) = found.hits
         assert (hit.matches, len(hit.messages)) == (2, 2)
@@ -219,7 +219,7 @@ def test_pages_join_to_the_whole_and_cursors_belong_to_their_search(
         write(home, number, encoded(lines(number, f"common number{number % 3}")))
 
     async def do(index: ThreadIndex) -> None:
-        await fill_said(index)
+        await fill_fulltext(index)
         for fields in ({}, {"descending": False}, {"ranked": True}, {"sort_key": "updated_at"}):
             whole = ids(await search(index, wanted("common", **fields)))
             assert len(whole) == 30
@@ -256,7 +256,7 @@ def test_few_threads_that_are_not_indexed_are_read_and_many_are_told(
         await index.sync()
         found = await search(index, wanted("prompt"))
         assert found.pending == MOST_SCANNED + 1
-        assert await caught_up_said(index)
+        assert await caught_up_fulltext(index)
         found = await search(index, wanted("prompt"))
         assert (len(found.hits), found.pending) == (MOST_SCANNED + 1, 0)
 
@@ -269,7 +269,7 @@ def test_a_hit_names_its_turn_and_item(
     path = Path(shutil.copy(corpus_index, tmp_path / "i.sqlite3"))
 
     async def do(index: ThreadIndex) -> None:
-        await fill_said(index)
+        await fill_fulltext(index)
         asked = wanted("take 2", literal=True, most_hits=20)
         found = await search(index, asked)
         assert len(found.hits) > 30
@@ -292,7 +292,7 @@ def test_what_was_reverted_is_not_found_and_what_was_kept_is(
     path = Path(shutil.copy(corpus_index, tmp_path / "i.sqlite3"))
 
     async def do(index: ThreadIndex) -> None:
-        await fill_said(index)
+        await fill_fulltext(index)
         everything = await index.page(Query(limit=100, all_sources=True))
         reverted = [
             row

@@ -32,7 +32,7 @@ from state.db.schema import metadata
 from state.db.steps import run
 from state.thread_store import ThreadStore
 from state.turns.answers import Told
-from state.turns.checkpoint import Folded, Pause, fold_anew, fold_tails
+from state.turns.checkpoint import Pause, TurnState, reduce_anew, tail_states
 from state.turns.pages import ItemQuery, PageQuery
 from state.turns.store import INSERT_TURNS, dumped, load_steps, worth_storing
 from tests.rollout.history.test_turns import quickly, rollouts
@@ -72,7 +72,7 @@ def blank() -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def stored_and_loaded(folded: Folded, home: Path, blank: sa.Engine) -> Folded:
+def stored_and_loaded(folded: TurnState, home: Path, blank: sa.Engine) -> TurnState:
     """The same, by way of a database."""
     found = dumped("t", folded, home)
     assert found
@@ -99,7 +99,7 @@ def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
     cuts = data.draw(st.lists(st.integers(first, len(whole)), max_size=4).map(sorted))
     path = tmp_path / "rollout-2026-05-28T20-00-00-01a14000-0000-7000-8000-000000000001.jsonl"
     path.write_bytes(whole[:first])
-    folded = fold_anew(outline(path, nobody))
+    folded = reduce_anew(outline(path, nobody))
     for cut in [*cuts, len(whole)]:
         with path.open("ab") as file:
             file.write(whole[path.stat().st_size : cut])
@@ -107,7 +107,7 @@ def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
         torn = folded.with_torn_line()
         assert shown(path, torn.fold, mode, unknown=True) == turns_in(path, mode, unknown=True)
         folded = stored_and_loaded(folded, tmp_path, blank)
-    once = fold_anew(outline(path, nobody))
+    once = reduce_anew(outline(path, nobody))
     assert folded.fold.turns == once.fold.turns
     assert folded.fold.strays == once.fold.strays
     assert folded.fold.dump() == once.fold.dump()
@@ -267,7 +267,7 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
     tails = []
 
     def counted(*arguments: Any) -> Any:
-        for last in fold_tails(*arguments):
+        for last in tail_states(*arguments):
             tails.append(last)
             yield last
 
@@ -410,14 +410,14 @@ def test_a_long_fold_holds_up_nobody_and_ends_at_once(
     small = put(home, 2, content(2, LEGACY, 2))
     begun, folds = threading.Event(), []
 
-    def endless(plan: Outline, pause: Pause) -> Folded:
+    def endless(plan: Outline, pause: Pause) -> TurnState:
         if plan.parts[0].path == huge:
             folds.append(plan)
             begun.set()
             while True:
                 pause()
                 time.sleep(0.001)
-        return fold_anew(plan, pause)
+        return reduce_anew(plan, pause)
 
     monkeypatch.setattr(state.turns.cache, "fold_anew", endless)
 
@@ -468,7 +468,7 @@ def test_only_what_took_long_is_stored(home: Path, index_path: Path) -> None:
     path = put(home, 1, content(1, LEGACY, 10))
     in_store(home, index_path, lambda store: all_turns(store, 1))
     assert not rows(index_path, "SELECT thread_id FROM turn_folds")
-    assert not worth_storing(fold_anew(outline(path, nobody)))
+    assert not worth_storing(reduce_anew(outline(path, nobody)))
 
 
 def test_a_page_asks_for_no_more_than_a_page(home: Path, index_path: Path) -> None:

@@ -25,7 +25,7 @@ SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare er
 
 
 @dataclass(slots=True)
-class ThreadFacts:
+class ThreadMetadata:
     """What the lines of one rollout say about its thread; columns of ``threads`` by name."""
 
     id: str
@@ -67,18 +67,18 @@ class ThreadFacts:
     """The least that a line may have that follows: one above all before."""
     fold_flags: int = 0
 
-    def __reduce__(self) -> tuple[type["ThreadFacts"], tuple[Any, ...]]:
-        return ThreadFacts, fact_values(self)  # facts cross processes by the thousand
+    def __reduce__(self) -> tuple[type["ThreadMetadata"], tuple[Any, ...]]:
+        return ThreadMetadata, metadata_values(self)  # facts cross processes by the thousand
 
 
-FACT_NAMES: Final = tuple(field.name for field in dataclasses.fields(ThreadFacts))
+METADATA_NAMES: Final = tuple(field.name for field in dataclasses.fields(ThreadMetadata))
 
 
-fact_values: Final = attrgetter(*FACT_NAMES)
-"""The facts as a tuple, in the order of ``FACT_NAMES``."""
+metadata_values: Final = attrgetter(*METADATA_NAMES)
+"""The facts as a tuple, in the order of ``METADATA_NAMES``."""
 
 
-class ToolFacts(NamedTuple):
+class ToolMetadata(NamedTuple):
     """One dynamic tool of a thread (§3)."""
 
     namespace: str | None
@@ -88,7 +88,7 @@ class ToolFacts(NamedTuple):
     defer_loading: bool
 
 
-def complete_facts(facts: ThreadFacts) -> ThreadFacts:
+def complete_metadata(facts: ThreadMetadata) -> ThreadMetadata:
     """The facts as a row shows them; the fold itself goes on from these, too."""
     # A fork may have copied turns of earlier times; without turns it is the creation.
     if facts.recency_at_ms < facts.created_at_ms:
