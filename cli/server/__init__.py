@@ -1,1 +1,1 @@
-"""The app-server protocol for stored threads (state-and-service §6)."""
+"""The app-server protocol for stored threads (docs/protocol.md)."""

@@ -1,4 +1,4 @@
-"""Where rollout files lie and what their names say (rollout-format §1).
+"""Where rollout files lie and what their names say (docs/rollout-format.md#files-and-folders).
 
 A *logical* path ends in ``.jsonl``; the file on disk may be that or its compressed form
 ``.jsonl.zst``. Both are one rollout. Paths are kept relative to the home, with ``/``.
@@ -34,17 +34,17 @@ class RolloutName:
     """What a file name tells. Parts that cannot be read are None; the file still counts."""
 
     started_at: str | None
-    """``YYYY-MM-DDThh-mm-ss``, local time of the machine that wrote it (§1.2)."""
+    """``YYYY-MM-DDThh-mm-ss``, local time of the machine that wrote it."""
     thread_id: str | None
     rollout_id: str | None
-    """Names the physical file: differs from ``thread_id`` only after a revert (§13.4)."""
+    """Names the physical file: differs from ``thread_id`` only after a revert."""
     compressed: bool
 
 
 def parse_uuid(text: object) -> str | None:
     """The UUID in ``text`` in lower-case hyphenated form; None if it is not one.
 
-    Any version counts; upper case and missing hyphens are accepted as Codex does (§1.2).
+    Any version counts; upper case and missing hyphens are accepted as Codex does.
     """
     if not isinstance(text, str):
         return None
@@ -78,7 +78,7 @@ def parse_name(name: str) -> RolloutName | None:
 
 
 def name_time_ms(text: str) -> int | None:
-    """Milliseconds since 1970 of a file-name time read as UTC (§1.6); None if it is no time."""
+    """Milliseconds since 1970 of a file-name time read as UTC; None if it is no time."""
     match = _NAME_TIME.fullmatch(text)
     if match is None:
         return None
@@ -91,12 +91,12 @@ def name_time_ms(text: str) -> int | None:
 
 
 def logical_path(path: str) -> str:
-    """``path`` without its compression suffix: what Codex's API reports (§1.5)."""
+    """``path`` without its compression suffix: what Codex's API reports."""
     return path.removesuffix(COMPRESSED_SUFFIX)
 
 
 def is_archived(path: str) -> bool:
-    """Whether a path relative to the home lies in the archive: nothing else says so (§1.4)."""
+    """Whether a path relative to the home lies in the archive: nothing else says so."""
     return path.startswith(ARCHIVED + "/")
 
 
@@ -104,7 +104,7 @@ def misplaced(path: str) -> str | None:
     """Why Codex's scan never comes to ``path``, which is relative to the home; None if it does.
 
     It goes through folders of three numbers below ``sessions/`` and the archive itself, and
-    wants the time and the id in the name (§1.3).
+    wants the time and the id in the name (docs/rollout-format.md#what-codex-lists).
     """
     if not (_DATE_FOLDERS.fullmatch(path) or _IN_ARCHIVE.fullmatch(path)):
         return "it does not lie in sessions/YYYY/MM/DD or directly in archived_sessions"
@@ -128,13 +128,13 @@ class Precedence(NamedTuple):
     """Of irregular ones that with more in it counts; 0 for regular ones."""
     active: bool
     name: str
-    """A later one beats an earlier one, so the newest segment of a reverted thread wins
-    (§13.4)."""
+    """A later one beats an earlier one, so the newest segment of a reverted thread
+    wins."""
     own_day: bool
     """Of two of one name, the one in the folder of the day that the name tells."""
     logical: str
     plain: bool
-    """Plain beats compressed (§1.3)."""
+    """Plain beats compressed."""
 
     @property
     def path(self) -> str:

@@ -1,4 +1,4 @@
-"""Move the files of threads: into the archive, out of it, and into the trash (rollout-format §1.4).
+"""Move the files of threads: into the archive, out of it, and into the trash.
 
 Content and names stay as they are, and nothing is ever overwritten. What is to be moved is put
 down first, as :class:`Group`; carrying one out begins with what is there, so that it can be done

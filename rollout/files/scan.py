@@ -33,7 +33,7 @@ class FoundFile(NamedTuple):
 def check_home(home: Path) -> None:
     """Raise :class:`HomeNotFound` unless ``home`` has at least one rollout folder.
 
-    A home that exists but is still empty is fine: Codex creates its folders on demand (§1.1).
+    A home that exists but is still empty is fine: Codex creates its folders on demand.
     """
     if not home.is_dir():
         raise HomeNotFound(home)

@@ -1,4 +1,5 @@
-"""The lock of a thread's one live writer, the same that Codex takes (rollout-format §12.5).
+"""The lock of a thread's one live writer, the same that Codex takes
+(docs/rollout-format.md#writer-lock).
 
 ``thread-writer-locks/<thread id>.lock`` is locked with ``flock`` for as long as the thread is
 loaded. The file's mere existence means nothing. ``.coordination.lock`` is held for the moment in

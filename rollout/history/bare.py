@@ -1,6 +1,6 @@
-"""Threads without a ``session_meta``: those of the first versions (rollout-format §8.1), and such
-whose first lines are lost. They have response items and no turns of Codex's: a turn is made of
-each message of a user, and items of what was said."""
+"""Threads without a ``session_meta``: those of the first versions (docs/rollout-format.md#versions)
+and such whose first lines are lost. They have response items and no turns of Codex's: a turn is
+made of each message of a user, and items of what was said."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _TALK: Final = ("message", "function_call", "custom_tool_call")
 
 class BareReducer:
     """Finds the turns of a thread that has none of Codex's; they are named like those that Codex
-    makes up (§14.1). The ordinals of items are the numbers of their lines, from 1."""
+    makes up. The ordinals of items are the numbers of their lines, from 1."""
 
     skip = re.compile(rb"(?!)")
 

@@ -1,4 +1,4 @@
-"""Where a thread can be cut for a fork of it: between its turns (rollout-format §13.3)."""
+"""Where a thread can be cut for a fork of it: between its turns."""
 
 from typing import Protocol
 

@@ -1,5 +1,5 @@
 """The items of turns, read from the lines that their anchors name, and turns as answers have
-them (rollout-format §15.4, §16)."""
+them (docs/rollout-format.md#turns-and-items-in-answers)."""
 
 import os
 from collections import OrderedDict
@@ -146,7 +146,7 @@ class ItemReader:
     """The items of a thread whose history is in some files. Use it in a ``with``."""
 
     def __init__(self, paths: Sequence[Path], mode: str, *, images: bool = False) -> None:
-        """``mode`` is the history mode of the thread (§10), or :data:`rollout.history.bare.BARE`;
+        """``mode`` is the history mode of the thread, or :data:`rollout.history.bare.BARE`;
         ``images``: items have also those inline images that make their lines very long."""
         self._images = images
         self._paths = paths
@@ -234,7 +234,7 @@ def _made_up_id(anchor: Anchor) -> str:
 
 
 def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:
-    """A turn as answers have it, with these items (§16.2)."""
+    """A turn as answers have it, with these items."""
     unfinished = turn.status == IN_PROGRESS and not live
     return {
         "id": turn.id,

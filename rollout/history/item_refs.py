@@ -1,8 +1,7 @@
 """Where the items of a turn are: a few words for each, as a thread may have a million of them.
 
 An *anchor* says which lines an item is made of; :mod:`rollout.history.item_reader` reads them. A
-history may be in several files, the bases of its own (rollout-format §13.2): the first is counted
-0.
+history may be in several files, the bases of its own: the first is counted 0.
 """
 
 import sys
@@ -45,7 +44,7 @@ class Anchor(NamedTuple):
     number: int | None
     """Its id is ``item-<number>``; None if the line has it."""
     ordinal: int
-    """Of the line where it first appeared; in legacy threads the index of that line (§14.1)."""
+    """Of the line where it first appeared; in legacy threads the index of that line."""
     file: int
     """Which of the files that the history is in."""
     offsets: tuple[int, ...]
@@ -142,7 +141,7 @@ class Anchors:
         self, record: int, kind: str, place: Place, *, number: int = 0, timed: bool = False
     ) -> None:
         """The item of this record is in another line now. It keeps its position and ordinal, and
-        the times that it had (§15.3)."""
+        the times that it had."""
         words, at = self._words, record * _WORDS
         words[at] = place.file << _FILE_SHIFT | place.offset
         number = number or words[at + 2] >> _KIND_SHIFT or (_times(place) if timed else 0)

@@ -1,4 +1,5 @@
-"""Turns of legacy threads, with Codex's ids (rollout-format §14.1 to §14.6)."""
+"""Turns of legacy threads, with Codex's ids
+(docs/rollout-format.md#turns-of-legacy-threads)."""
 
 import re
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ def skip_pattern(roles: str) -> "re.Pattern[bytes]":
     )
 
 
-# A message of a user may be the prompt of a hook (§14.6).
+# A message of a user may be the prompt of a hook.
 _SKIP: Final = skip_pattern("assistant|developer|system")
 _COUNTED: Final = frozenset(
     {
@@ -272,7 +273,7 @@ class LegacyReducer:
 
 def _counts(read: Read) -> bool:
     """Whether a line is one of a legacy thread: Codex passes over what it would not write there
-    today (§11.1), and does not count it."""
+    today, and does not count it."""
     kind = read.kind
     if kind == ITEM:
         return _is_legacy_item(read.payload["item"])
@@ -289,7 +290,7 @@ def _is_told_twice(item: Any) -> bool:
 
 def _is_legacy_item(item: Any) -> bool:
     """Whether an ``item_completed`` of a legacy thread is an item of it: others tell again what
-    an event has told (§14.5)."""
+    an event has told."""
     match item:
         case {"type": "Plan" | "FunctionCallOutput"}:
             return True

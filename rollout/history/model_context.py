@@ -1,5 +1,5 @@
 """What a model is shown of a thread when it goes on: the response items since the history was last
-compacted (rollout-format §5.1, §5.2).
+compacted (docs/rollout-format.md#response_item).
 
 Two passes, and no more in memory than a line and where something was taken back: one finds where
 to begin, the other gives the items.
@@ -48,7 +48,7 @@ class _At(NamedTuple):
 
 
 class _Past:
-    """What a thread has taken back (§13.5), and what compacted the rest of it.
+    """What a thread has taken back, and what compacted the rest of it.
 
     For a model only turns count in which a user said something; those of a thread's list are also
     others, such as one that was opened by a compaction. Paginated threads list also turns that
@@ -196,7 +196,7 @@ class _Context:
         yield from (item for _, item in kept)
 
     def lines(self, needs: Needs, start: _At | None = None) -> Iterator[tuple[_At, Item]]:
-        """The lines that count from ``start`` on, in order (§15.6), but for needless ones."""
+        """The lines that count from ``start`` on, in order, but for needless ones."""
         start = start or _At(0, 0)
         highest = -1
         for file, part in enumerate(self._parts):

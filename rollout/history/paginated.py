@@ -1,4 +1,4 @@
-"""Turns of paginated threads (rollout-format §15.1 to §15.3)."""
+"""Turns of paginated threads (docs/rollout-format.md#turns-of-paginated-threads)."""
 
 import re
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class PaginatedReducer:
     ) -> None:
         """With what an earlier fold gave by :meth:`dump`, and its turns and strays, it goes on
         behind it. ``shown_from`` is the ``subagent_history_start_ordinal`` of the thread: what is
-        before it is context, and not of its own (§13.6)."""
+        before it is context, and not of its own."""
         state = state or {}
         self.turns = list(turns)
         self.strays = {turn.id: turn for turn in strays}
@@ -149,7 +149,7 @@ class PaginatedReducer:
 
 
 def _summarise(turn: Turn, record: int, item: Fields) -> None:
-    """Have an item of a turn that goes on in mind for its summary (§15.4)."""
+    """Have an item of a turn that goes on in mind for its summary."""
     kind = item["type"]
     if kind == "userMessage":
         turn.first_user = record if turn.first_user < 0 else min(record, turn.first_user)

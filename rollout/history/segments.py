@@ -1,5 +1,5 @@
 """A history that is in several files: a paginated thread's own, and those that it begins in
-(rollout-format §13.2, §15.6)."""
+(docs/rollout-format.md#history-across-files)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rollout.jsonl.reader import LineReader, Needs, open_rollout
 from rollout.jsonl.sources import FileSource, RolloutSource
 
 Find = Callable[[str], Path | None]
-"""Gives the file that has a rollout id in its name (§15.6); None if there is none."""
+"""Gives the file that has a rollout id in its name; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def source_meta(path: Path) -> dict[str, Any]:
 
 
 def history_parts(path: Path, find: Find) -> list[Part]:
-    """The files that the history of the thread at ``path`` is in, the oldest first (§13.2).
+    """The files that the history of the thread at ``path`` is in, the oldest first.
 
     Raises:
         DamagedCompression: the thread's own file is damaged before its ``session_meta``.

@@ -1,5 +1,5 @@
 """The last turns of a paginated thread without the rest of its files: a fold may begin at any
-line (rollout-format §15), so that of a gigabyte only the end is read."""
+line, so that of a gigabyte only the end is read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

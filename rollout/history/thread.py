@@ -1,5 +1,5 @@
 """The turns of whole threads, from one file or from those that a history is spliced of
-(rollout-format §13.2, §14, §15)."""
+(docs/rollout-format.md#history-across-files)."""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ class ThreadTurns:
     parts: list[Part]
     turns: Sequence[Turn]
     strays: list[Turn]
-    """Items of turns that never were (§15.3), or of none."""
+    """Items of turns that never were, or of none."""
     missing: HistoryIncomplete | None
     """Why the turns that the history begins with are not here, if they are not."""
     damage: list[Damage] = field(default_factory=list)
@@ -55,7 +55,7 @@ class ThreadTurns:
             yield turn, anchor
 
     def items(self, reader: ItemReader, *, unknown: bool = False) -> Iterator[Fields]:
-        """The entries of ``thread/items/list``, in order (§15.4); ``unknown``: also items that
+        """The entries of ``thread/items/list``, in order; ``unknown``: also items that
         Codex does not know."""
         for turn, anchor in self.anchors():
             if anchor.kind == UNKNOWN and not unknown:
@@ -79,7 +79,7 @@ class Outline:
     parts: list[Part]
     missing: HistoryIncomplete | None
     shown_from: int
-    """The first ordinal that is the thread's own to show (§13.6)."""
+    """The first ordinal that is the thread's own to show."""
 
     def new_reducer(self) -> AnyReducer:
         """A fold that has seen nothing yet."""
@@ -148,7 +148,7 @@ def with_talk(history: ThreadTurns) -> ThreadTurns:
 def reduce_parts(
     parts: Sequence[Part], fold: TurnReducer, damage: list[Damage] | None = None
 ) -> None:
-    """Have ``fold`` look at the lines of a history that count, file by file (§15.6); of
+    """Have ``fold`` look at the lines of a history that count, file by file; of
     ``damage`` see :func:`rollout.jsonl.reader.open_rollout`.
 
     Raises:

@@ -1,10 +1,9 @@
 """What a model and its tools said to each other in a stretch of a rollout, for people to read.
 
 Legacy threads keep no item of a command: only the call that the model made and the output that it
-was given (rollout-format §7). Paginated ones keep none of a plan, of a tool that is searched for or
-of a script. Files of the first versions keep nothing else at all (§8.1), and files of 2025 may tell
-of a command by events alone (§11.2). What is made of them here are no items of Codex: its answers
-do not have them.
+was given. Paginated ones keep none of a plan, of a tool that is searched for or of a script. Files
+of the first versions keep nothing else at all, and files of 2025 may tell of a command by events
+alone. What is made of them here are no items of Codex: its answers do not have them.
 
 *record*: all that is told of one call: the call itself, the outputs that name it, and the events of
 its beginning and end; in whatever order they stand, and whichever of them there are.

@@ -30,7 +30,7 @@ class Transcript:
         self.parts = history.parts
         self.turns = history.turns
         self.strays = history.strays
-        """Items of turns that never were (§15.3), or of none."""
+        """Items of turns that never were, or of none."""
         self.missing = history.missing
         """Why the turns that the history begins with are not here, if they are not."""
         self.damage = history.damage

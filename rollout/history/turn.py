@@ -1,4 +1,5 @@
-"""The turns of a thread, found line by line (rollout-format §14, §15).
+"""The turns of a thread, found line by line (docs/rollout-format.md#turns-of-legacy-threads and
+docs/rollout-format.md#turns-of-paginated-threads).
 
 A fold looks at lines in order and keeps what a list of turns needs: their places, states and
 times, and the anchors of their items; contents stay in the file. Its state can be saved at any
@@ -27,8 +28,8 @@ class Turn:
     id: str
     start: Place
     explicit: bool
-    """Whether its beginning is written down; else the id is made up (§14.1) or it only has an
-    end, or items."""
+    """Whether its beginning is written down; else the id is made up or it only has an end,
+    or items."""
     root_id: str | None = None
     started_at: int | None = None
     completed_at: int | None = None
@@ -37,14 +38,14 @@ class Turn:
     """Of a turn without an end it is :data:`IN_PROGRESS`, which only whoever runs it can know:
     for others it was interrupted."""
     error: Fields | None = None
-    """As answers have it (§16.2)."""
+    """As answers have it."""
     end: Place | None = None
     """Behind the line that ends it; None if there is none."""
     first_user: int = -1
     """The record of the first message of a user among its items, -1 if there is none."""
     final_agent: int = -1
     """That of the agent's last word, -1 if there is none. A paginated turn has one that was
-    marked as the final answer, or when it ended: what comes later is not looked at (§15.4)."""
+    marked as the final answer, or when it ended: what comes later is not looked at."""
     last_agent: int = -1
     """That of a message that would be the last word if the turn ended now."""
     items: Anchors = field(default_factory=Anchors)
@@ -75,7 +76,7 @@ class TurnReducer(Needs, Protocol):
 
     turns: list[Turn]
     strays: dict[str, Turn]
-    """Items of turns that never were, by the turn's id; only in paginated threads (§15.3)."""
+    """Items of turns that never were, by the turn's id; only in paginated threads."""
 
     def take(self, item: Item, before: Place, after: Place) -> None:
         """Look at the next line that is a JSON object, and the places on both sides of it."""

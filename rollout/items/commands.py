@@ -1,5 +1,5 @@
 """What a command was, as answers show it: one line of shell, its folder, what it did
-(rollout-format §7.2, §16.1; measured on Codex 0.169)."""
+(docs/rollout-format.md#items; measured on Codex 0.169)."""
 
 import ntpath
 import posixpath
@@ -68,7 +68,7 @@ _DRIVE: Final = re.compile(r"/[A-Za-z]:(?=/|$)")
 
 
 def uri_path(value: object) -> str:
-    """The path that a ``file://`` URI stands for; Windows' paths in Windows' spelling (§7)."""
+    """The path that a ``file://`` URI stands for; Windows' paths in Windows' spelling."""
     return _uri_path(text(value))
 
 
@@ -100,7 +100,7 @@ def _without_dots(path: str) -> str:
 
 
 def command_action(value: object, cwd: str) -> Fields:
-    """One ``parsed_cmd`` as a CommandAction (§7.2, §16.1)."""
+    """One ``parsed_cmd`` as a CommandAction."""
     action = obj(value)
     kind = action.get("type")
     said: Fields = {"command": text(action.get("cmd"))}

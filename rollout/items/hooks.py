@@ -1,5 +1,5 @@
 """Prompts of hooks: a ``hookPrompt`` item, and the response items that stand for one in legacy
-files (rollout-format §14.6; measured on Codex 0.169)."""
+files (docs/rollout-format.md#items-of-legacy-threads; measured on Codex 0.169)."""
 
 import html
 import re

@@ -1,5 +1,6 @@
 """Items of legacy threads: events of the UI as ThreadItems
-(rollout-format §14.5, §16.1; required fields and enumerations measured on Codex 0.171).
+(docs/rollout-format.md#items-of-legacy-threads; required fields and enumerations
+measured on Codex 0.171).
 
 An item without an id of its own is given ``id`` None here: whoever counts the items has it.
 """

@@ -1,5 +1,5 @@
 """Which lines Codex 0.171 reads, and what it reads in them: the turns of a legacy thread depend on
-how many these are (rollout-format §2, §14.1)."""
+how many these are (docs/rollout-format.md#turns-of-legacy-threads)."""
 
 import re
 from collections.abc import Callable
@@ -64,7 +64,7 @@ _REASONS: Final = same("interrupted", "replaced", "review_ended", "budget_limite
 
 
 class TurnEvent(NamedTuple):
-    """What a line says of the beginning or end of a turn (§6.1)."""
+    """What a line says of the beginning or end of a turn."""
 
     turn_id: str | None
     root_id: str | None
@@ -168,7 +168,7 @@ def _turn_context(payload: Fields) -> None:
         member(payload.get("approval_policy"), _APPROVALS)
     profile, policy = payload.get("permission_profile"), payload.get("sandbox_policy")
     if profile is None or policy is not None:
-        member(obj(policy).get("type"), _SANDBOXES)  # up to 0.57 it is called mode (§4.1)
+        member(obj(policy).get("type"), _SANDBOXES)  # up to 0.57 it is called mode
     if profile is not None:
         member(obj(profile).get("type"), _PROFILES)
     for name in ("turn_id", "effort"):

@@ -1,5 +1,5 @@
 """Items of paginated threads: a ``TurnItem`` of ``item_completed`` as a ThreadItem
-(rollout-format §7, §16.1; required fields and enumerations measured on Codex 0.171)."""
+(docs/rollout-format.md#items; required fields and enumerations measured on Codex 0.171)."""
 
 from collections.abc import Callable, Sequence
 from typing import Final

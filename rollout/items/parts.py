@@ -1,5 +1,5 @@
 """The parts of items that both history modes share, in the shape of answers
-(rollout-format §7.1 to §7.4, §16.1; measured on Codex 0.169 and 0.171)."""
+(docs/rollout-format.md#items; measured on Codex 0.169 and 0.171)."""
 
 import re
 from typing import Final
@@ -37,7 +37,7 @@ _AGENT_PATH: Final = re.compile(r"/root(?:/(?!root(?:/|$))[a-z0-9_]+)*|/morpheus
 
 
 def user_input(value: object) -> Fields:
-    """One part of a user's message (§7.1)."""
+    """One part of a user's message."""
     part = obj(value)
     kind = part.get("type")
     if kind == "text":
@@ -173,7 +173,7 @@ def agent_message(item_id: str | None, said: str, fields: Fields) -> Fields:
 
 
 def file_changes(value: object) -> list[Fields]:
-    """The changes of a patch, by path (§7.3)."""
+    """The changes of a patch, by path."""
     # Rust orders strings by their UTF-8, which is the order of code points.
     changes = sorted(obj(value).items())
     return [_file_change(path, obj(change)) for path, change in changes]
@@ -193,7 +193,7 @@ def _file_change(path: str, change: Fields) -> Fields:
 
 
 def web_action(value: object) -> Fields:
-    """What a web search did (§7.4); of an unknown type it is ``other``."""
+    """What a web search did; of an unknown type it is ``other``."""
     if isinstance(value, list) and value:
         return {"type": "other"}  # to Codex, the first of them is the type
     action = obj(value)
@@ -289,7 +289,7 @@ _NO_REVIEW: Final = "Reviewer failed to output a response."
 
 
 def review_text(value: object) -> str:
-    """What a reviewer found, in words (§14.5)."""
+    """What a reviewer found, in words."""
     if value is None:
         return _NO_REVIEW
     output = obj(value)

@@ -1,8 +1,8 @@
 """Lines of rollouts in the shape of Codex's answers: items, turns and their errors
-(rollout-format §16.1, §16.2).
+(docs/rollout-format.md#turns-and-items-in-answers).
 
-A line whose fields do not fit gives None: Codex does not read it (§2.1). What Codex does not read
-can still be shown: see :func:`unknown_item`.
+A line whose fields do not fit gives None: Codex does not read it. What Codex does not read can
+still be shown: see :func:`unknown_item`.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ their places are stored."""
 
 
 def completed_item(payload: Fields) -> Fields | None:
-    """The item of an ``item_completed``; None if Codex does not read the line (§7)."""
+    """The item of an ``item_completed``; None if Codex does not read the line."""
     try:
         uuid(payload.get("thread_id"))
         text(payload.get("turn_id"))
@@ -56,7 +56,7 @@ def completed_item(payload: Fields) -> Fields | None:
 
 def event_item(payload: Fields) -> Fields | None:
     """The item of an event of a legacy thread; None if Codex does not read the line, or it is
-    none (§14.5). Its id is None if it has no own one."""
+    none. Its id is None if it has no own one."""
     build = EVENT_BUILDS.get(str(payload.get("type")))
     try:
         return None if build is None else {**_NO_TIMES, **build(payload)}
@@ -65,7 +65,7 @@ def event_item(payload: Fields) -> Fields | None:
 
 
 def hook_item(payload: Fields) -> Fields | None:
-    """The item of a response item that is the prompt of a hook, in a legacy thread (§14.6)."""
+    """The item of a response item that is the prompt of a hook, in a legacy thread."""
     fragments = prompt_fragments(payload)
     if not fragments:
         return None
@@ -216,7 +216,7 @@ _TURN_KINDS: Final = same("review", "compact")
 
 
 def turn_error(value: object) -> Fields:
-    """Why a turn failed, from the ``error`` of the event that ended it (§6.1, §16.2).
+    """Why a turn failed, from the ``error`` of the event that ended it.
 
     Raises:
         Unfit: Codex cannot read it.

@@ -1,5 +1,5 @@
 """Items of paginated threads that are the work of tools: part of :mod:`rollout.items.paginated`
-(rollout-format §7, §16.1)."""
+(docs/rollout-format.md#items)."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ _CONTENT_PARTS: Final = {
 
 
 def command(item_id: str, item: Fields) -> Fields:
-    """A command that was run (§7.2)."""
+    """A command that was run."""
     cwd = uri_path(item.get("cwd"))
     absent(item.get("interaction_input"), text)
     output = absent(item.get("aggregated_output"), text)
@@ -66,7 +66,7 @@ def command(item_id: str, item: Fields) -> Fields:
 
 
 def file_change(item_id: str, item: Fields) -> Fields:
-    """A patch (§7.3)."""
+    """A patch."""
     absent(item.get("auto_approved"), flag)
     absent(item.get("stdout"), text)
     absent(item.get("stderr"), text)

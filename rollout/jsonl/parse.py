@@ -45,8 +45,8 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
     """The JSON object in a line; None when it is blank (white space and NULs only). ``images``:
     also the inline ones of very long lines.
 
-    More lenient than Codex (rollout-format §20.4): a byte order mark, NULs around the object
-    and bytes that are not UTF-8 are put up with. Never raises for bad content.
+    More lenient than Codex: a byte order mark, NULs around the object and bytes that are not
+    UTF-8 are put up with. Never raises for bad content.
     """
     data: bytes | bytearray = line.data
     if not data:

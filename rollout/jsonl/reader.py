@@ -214,8 +214,8 @@ def _open_at_once(path: str, flags: int) -> int:
 def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterator[RolloutStream]:
     """The content of a rollout as a byte stream, decompressed when its name ends in ``.zst``.
 
-    Several zstd frames in one file are read as one content (§1.5). Whoever only shows what there
-    is gives a list for the ``damage``: where that begins the content ends, and it is noted there.
+    Several zstd frames in one file are read as one content. Whoever only shows what there is
+    gives a list for the ``damage``: where that begins the content ends, and it is noted there.
     Whoever writes gives none, and reading raises :class:`rollout.errors.DamagedCompression`.
 
     Raises:

@@ -50,7 +50,7 @@ class RolloutSource(Protocol):
 
 
 def session_meta(source: RolloutSource) -> Item | None:
-    """The first ``session_meta`` of a rollout, which decides identity (§3)."""
+    """The first ``session_meta`` of a rollout, which decides identity."""
     return next((item for _, item in source.items() if _is_meta(item)), None)
 
 

@@ -1,4 +1,4 @@
-"""The content of a ``.jsonl.zst`` rollout as a byte stream (rollout-format §1.5).
+"""The content of a ``.jsonl.zst`` rollout as a byte stream.
 
 A few kilobytes can expand to terabytes, and a frame can ask for gigabytes of memory. Both are
 bounded, the one by what is usual, the other by what no real rollout comes near.

@@ -1,7 +1,7 @@
 """What Codex 0.169's picker sees of one rollout file.
 
 Its scan of the folders reads only the head of each file and is strict about it: the first 10
-records for the ``session_meta``, then up to 200 more for a message (rollout-format §18.1, §19.2).
+records for the ``session_meta``, then up to 200 more for a message.
 Blank lines are no records, unreadable lines are. All bounds here are measured on 0.169.
 """
 
@@ -58,7 +58,7 @@ class HeadMeta:
     kind: str
     """Source kind, see :func:`rollout.schema.session_source.source_kind`."""
     provider: str | None
-    """None if the file names none: it counts for the default one (§19.3)."""
+    """None if the file names none: it counts for the default one."""
     cwd: str
     attached: bool
     """A side thread: no list shows it."""
@@ -192,7 +192,7 @@ class _Scan:
 
 
 def _envelope(line: Line) -> dict[str, Any] | str:
-    """The object of a line with a good envelope (§2.1), or what is wrong with it."""
+    """The object of a line with a good envelope, or what is wrong with it."""
     if line.data.startswith(b"\xef\xbb\xbf"):
         return "a byte order mark"
     try:
@@ -223,7 +223,7 @@ def _is_whole(payload: dict[str, Any]) -> bool:
 
 
 def _meta_problem(payload: dict[str, Any]) -> str | None:
-    """What makes Codex drop a session_meta (§3, §20.2)."""
+    """What makes Codex drop a session_meta."""
     missing = [key for key in _REQUIRED if payload.get(key) is None]
     if missing:
         return f"a session_meta without {', '.join(missing)}"

@@ -220,8 +220,8 @@ def _pass_over(fold: MetadataReducer, reader: LineReader) -> None:
 
 
 def _fold_unended(fold: MetadataReducer, line: Line | BadLine, reader: LineReader) -> _End:
-    """A whole object counts although its newline is missing (§20.4), but what follows it may
-    spoil it: then everything is read again. Anything else is looked at when it has ended."""
+    """A whole object counts although its newline is missing, but what follows it may spoil it:
+    then everything is read again. Anything else is looked at when it has ended."""
     before = fold.bad_lines, fold.first_bad
     if fold.apply(line):
         return _End(reader.end_offset, resumable=False)

@@ -1,5 +1,5 @@
 """How much of a rollout is images: data URLs, and PNG and JPEG in base64 by itself, as image
-generation and tools give them (rollout-format §5, §6).
+generation and tools give them (docs/rollout-format.md#response_item).
 
 No JSON is parsed: what is looked for is unmistakable in the bytes, wherever in a line it stands.
 """

@@ -79,7 +79,7 @@ metadata_values: Final = attrgetter(*METADATA_NAMES)
 
 
 class ToolMetadata(NamedTuple):
-    """One dynamic tool of a thread (§3)."""
+    """One dynamic tool of a thread."""
 
     namespace: str | None
     name: str
@@ -95,5 +95,5 @@ def complete_metadata(facts: ThreadMetadata) -> ThreadMetadata:
         facts = dataclasses.replace(facts, recency_at_ms=facts.created_at_ms)
     value = source_object(facts.source)
     if value and value.get("subagent") == {"other": "guardian"}:
-        return dataclasses.replace(facts, title="Guardian review", preview="Approval review")  # §9
+        return dataclasses.replace(facts, title="Guardian review", preview="Approval review")
     return facts

@@ -1,8 +1,9 @@
 """From lines to the facts about a thread: ``apply`` the lines in order.
 
-The rules are those of rollout-format §18; where Codex's reader is stricter than it need be,
-the fact is kept. ``skip`` matches the first bytes of lines that change nothing (§21). It must
-never be wrong about that, and need not find them all.
+The rules are those of docs/rollout-format.md#metadata; where Codex's reader is stricter than
+it need be, the fact is kept. ``skip`` matches the first bytes of lines that change nothing
+(docs/rollout-format.md#what-can-be-skipped). It must never be wrong about that, and need not find
+them all.
 
 Every rule is *first wins*, *last wins* or *greatest wins*, so applying a line twice in a row
 changes nothing, and a fold can go on from the facts of a stored row.
@@ -63,7 +64,7 @@ def _skip_pattern(needs: _Needs) -> "re.Pattern[bytes]":
     """Matches lines that change nothing.
 
     Since 0.36 every Codex writes {"timestamp":"2026-10-15T07:00:08.296Z", and then, in
-    paginated files, "ordinal":8, before the type (§2.1). Anything else is parsed. Whatever the
+    paginated files, "ordinal":8, before the type. Anything else is parsed. Whatever the
     24 characters are, no object begins in them, so the type is that of the line.
     """
     kinds = (
@@ -119,7 +120,7 @@ class MetadataReducer:
     """
 
     skip: "re.Pattern[bytes]"
-    """Matches the beginnings of lines for which :meth:`apply` has no use (§21)."""
+    """Matches the beginnings of lines for which :meth:`apply` has no use."""
 
     def __init__(self, facts: ThreadMetadata, longest: int | None = LONGEST_TEXT) -> None:
         self.facts = facts
@@ -130,7 +131,7 @@ class MetadataReducer:
         self.first_bad: BadLine | None = None
         self.usable_lines = 0
         self.left_out = 0
-        """Lines of a paginated file whose ordinal does not follow: they are in no turn (§15.1)."""
+        """Lines of a paginated file whose ordinal does not follow: they are in no turn."""
         self.left_out_at: int | None = None
         """Where the first of them is."""
         self._tokens_at = -1  # where the last usable token_count applied line by line stands
@@ -276,7 +277,7 @@ class MetadataReducer:
     def _session_meta(self, meta: models.SessionMeta) -> None:
         facts = self.facts
         if meta.memory_mode is not None:
-            facts.memory_mode = _text(meta.memory_mode)  # of any id, the last one (§18.2)
+            facts.memory_mode = _text(meta.memory_mode)  # of any id, the last one
         thread_id = parse_uuid(meta.id)
         if not facts.fold_flags & SEEN_META:
             facts.fold_flags |= SEEN_META
@@ -330,7 +331,7 @@ class MetadataReducer:
         if line.approval_policy is not None:
             policy = line.approval_policy
             if policy == "on-failure":
-                policy = "on-request"  # §4.1
+                policy = "on-request"  # as Codex reads it today
             self.facts.approval_mode = _text(
                 policy if isinstance(policy, str) else compact_json(policy)
             )
@@ -425,7 +426,7 @@ class MetadataReducer:
         return True
 
     def _bare_line(self, value: dict[str, Any]) -> str | None:
-        """A line of the bare era, up to 0.2x: no envelope (§8.1). Codex lists none of these."""
+        """A line of the bare era, up to 0.29: no envelope. Codex lists none of these."""
         flags = self.facts.fold_flags
         if not flags & SEEN_META and "type" not in value and "timestamp" in value:
             if parse_uuid(value.get("id")) is None:
@@ -484,7 +485,7 @@ def _answer(message: models.ResponseMessage | None) -> str | None:
 
 
 def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
-    """The facts before any line: what the file name gives (§18.1)."""
+    """The facts before any line: what the file name gives."""
     facts = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
     facts.created_at_ms = name_time_ms(name.started_at or "") or 0
     facts.session_id = facts.id or None

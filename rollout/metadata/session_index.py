@@ -1,4 +1,4 @@
-"""Names that users gave: ``session_index.jsonl`` (rollout-format §17)."""
+"""Names that users gave: ``session_index.jsonl`` (docs/rollout-format.md#names)."""
 
 import fcntl
 import os
@@ -82,7 +82,7 @@ def append_name(home: Path, thread_id: str, name: str) -> None:
 
 
 def _now() -> str:
-    """Now, as ``session_index.jsonl`` has it (§1.6): UTC with nanoseconds."""
+    """Now, as ``session_index.jsonl`` has it: UTC with nanoseconds."""
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 

@@ -9,4 +9,4 @@ PAGINATED: Final = "paginated"
 
 
 MODES: Final = (LEGACY, PAGINATED)
-"""The history modes that can be written (§10)."""
+"""The history modes that can be written."""

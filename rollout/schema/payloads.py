@@ -1,8 +1,8 @@
-"""Lenient pydantic models of the lines that the index needs (rollout-format §3, 4, 6, 7).
+"""Lenient pydantic models of the lines that the index needs (docs/rollout-format.md#lines).
 
 Unknown fields are kept in ``model_extra``; every field is optional, because what is missing
 in one era is required in the next. :func:`read_payload` drops a field of the wrong type and
-keeps the others: Codex loses the whole line then (§3).
+keeps the others: Codex loses the whole line then.
 """
 
 from typing import Any, Final, TypeVar
@@ -26,7 +26,7 @@ class Lenient(BaseModel):
 
 
 class Git(Lenient):
-    """``session_meta.git`` (§3)."""
+    """``session_meta.git``."""
 
     commit_hash: str | None = None
     branch: str | None = None
@@ -34,7 +34,7 @@ class Git(Lenient):
 
 
 class SessionMeta(Lenient):
-    """Payload of ``session_meta``: identity and settings at creation (§3)."""
+    """Payload of ``session_meta``: identity and settings at creation."""
 
     id: str | None = None
     session_id: str | None = None
@@ -56,13 +56,13 @@ class SessionMeta(Lenient):
     parent_thread_id: str | None = None
     attached_thread: bool | None = None
     history_mode: Any = None
-    """Any value: an unknown one is kept and marked, never taken for legacy (§10)."""
+    """Any value: an unknown one is kept and marked, never taken for legacy."""
     history_base: dict[str, Any] | None = None
     dynamic_tools: list[Any] | None = None
 
 
 class TurnContext(Lenient):
-    """Payload of ``turn_context`` (§4.1); ``sandbox_policy`` has ``mode`` up to 0.57."""
+    """Payload of ``turn_context``; ``sandbox_policy`` has ``mode`` up to 0.57."""
 
     cwd: str | None = None
     model: str | None = None
@@ -73,7 +73,7 @@ class TurnContext(Lenient):
 
 
 class ThreadSettings(Lenient):
-    """``thread_settings`` of ``thread_settings_applied`` (§4.2)."""
+    """``thread_settings`` of ``thread_settings_applied``."""
 
     cwd: str | None = None
     model: str | None = None
@@ -85,7 +85,7 @@ class ThreadSettings(Lenient):
 
 
 class UserMessage(Lenient):
-    """Event ``user_message`` (§6.1)."""
+    """Event ``user_message``."""
 
     message: str | None = None
     images: list[Any] | None = None
@@ -95,21 +95,21 @@ class UserMessage(Lenient):
 
 
 class ContentPart(Lenient):
-    """One part of a TurnItem's or response item's content (§7.1)."""
+    """One part of a TurnItem's or response item's content."""
 
     type: str = ""
     text: str | None = None
 
 
 class TurnItem(Lenient):
-    """``item`` of ``item_completed``: only what previews are made of (§7)."""
+    """``item`` of ``item_completed``: only what previews are made of."""
 
     type: str = ""
     content: list[ContentPart] | None = None
 
 
 class NameUpdate(Lenient):
-    """Event ``thread_name_updated`` (§17)."""
+    """Event ``thread_name_updated``."""
 
     thread_id: str | None = None
     thread_name: str | None = None
@@ -134,7 +134,7 @@ class TokenInfo(Lenient):
 
 
 class ResponseMessage(Lenient):
-    """A response item that is a ``message``, or a bare line of the first era (§8.1)."""
+    """A response item that is a ``message``, or a bare line of the first era."""
 
     type: str = ""
 

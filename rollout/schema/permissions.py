@@ -1,8 +1,8 @@
 """Sandbox policies of older rollouts as the permission profiles that Codex stores today.
 
 Measured on Codex 0.169, which converts a ``sandbox_policy`` when a line has no
-``permission_profile`` (rollout-format §18.2). Up to 0.57 the kind stands under ``mode``
-instead of ``type``; Codex cannot read those lines, we can (§4.1).
+``permission_profile``. Up to 0.57 the kind stands under ``mode`` instead of ``type``; Codex
+cannot read those lines, we can.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Where a thread came from: ``session_meta.source`` as stored, and as the API's source kinds.
 
-Facts: rollout-format §9, measured on Codex 0.169.
+Facts: docs/rollout-format.md#sources, measured on Codex 0.169.
 """
 
 from functools import lru_cache
@@ -24,7 +24,7 @@ SOURCE_KINDS: Final = (
     "subAgentOther",
     "unknown",
 )
-"""What ``thread/list`` takes as ``sourceKinds`` (state-and-service §5.1)."""
+"""What ``thread/list`` takes as ``sourceKinds``."""
 
 INTERACTIVE_KINDS: Final = frozenset({"cli", "vscode", "custom:atlas", "custom:chatgpt"})
 """What is listed when no kinds are named."""

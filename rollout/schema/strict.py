@@ -1,5 +1,5 @@
 """Reads fields of parsed lines as strictly as Codex does: what does not fit makes the whole line
-unreadable for it (rollout-format §2.1), and raises :class:`Unfit` here."""
+unreadable for it (docs/rollout-format.md#lines), and raises :class:`Unfit` here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -96,7 +96,7 @@ def default(fields: Fields, name: str, read: Callable[[Any], Any], otherwise: An
 
 
 def duration_ms(value: object) -> int | None:
-    """A ``{"secs", "nanos"}`` in milliseconds; None if that is beyond 64 bits (§1.6)."""
+    """A ``{"secs", "nanos"}`` in milliseconds; None if that is beyond 64 bits."""
     match value:
         case {"secs": secs, "nanos": nanos} | [secs, nanos]:
             seconds, nanos = integer(secs, U64), integer(nanos, (0, 2**32 - 1))

@@ -6,7 +6,7 @@ from rollout.files.layout import name_time_ms
 
 
 def time_ms(text: str | None) -> int | None:
-    """Milliseconds since 1970 of an RFC 3339 or file-name time (§1.6); None if it is neither."""
+    """Milliseconds since 1970 of an RFC 3339 or file-name time; None if it is neither."""
     if not text:
         return None
     try:

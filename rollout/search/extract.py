@@ -201,7 +201,7 @@ def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
 
 def own_files(history: ThreadTurns, path: Path) -> dict[int, int]:
     """Which of the files that a history is in are of the thread itself, each with its number
-    among those: reverts leave several (rollout-format §13.4)."""
+    among those: reverts leave several."""
     name = parse_name(path.name)
     own: dict[int, int] = {}
     for number, part in enumerate(history.parts):
@@ -324,7 +324,7 @@ class _Reading:
 
 
 def _has_made_up_id(payload: Any) -> bool:
-    """Whether an item has an id such as messages are given (§14.3): it takes their place then."""
+    """Whether an item has an id such as messages are given: it takes their place then."""
     if not isinstance(payload, dict):
         return False
     item = payload.get("item")

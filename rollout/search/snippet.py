@@ -7,7 +7,7 @@ from rollout.search.terms import Matcher
 
 BEFORE: Final = 49
 AFTER: Final = 96
-"""Characters around the first match; the same as Codex's (state-and-service §6, measured)."""
+"""Characters around the first match; as many as Codex 0.169 shows."""
 
 
 class Snippet(NamedTuple):

@@ -1,4 +1,5 @@
-"""Say something new about a legacy thread in its file: one more ``session_meta`` (§12.7).
+"""Say something new about a legacy thread in its file: one more ``session_meta``
+(docs/rollout-format.md#lines-outside-turns).
 
 It is the latest one of the thread's own with other values in it, so that it changes nothing else,
 and fields that we do not know stay in it, which Codex drops.
@@ -25,7 +26,7 @@ class _Metas:
 
 def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, Any]) -> Path:
     """Append a ``session_meta`` with ``changes`` in its payload, on the disk when this returns.
-    A compressed rollout is made a plain one first (§1.5). Gives where the rollout is then.
+    A compressed rollout is made a plain one first. Gives where the rollout is then.
 
     Raises:
         DamagedCompression: it is compressed, and damaged.

@@ -1,4 +1,4 @@
-"""Appending to one rollout file (rollout-format §12.3, §12.4). Hold the writer lock for it.
+"""Appending to one rollout file (docs/rollout-format.md#writing). Hold the writer lock for it.
 
 What cannot be written stays in memory, in order, and goes on at the very byte where it ended: a
 line is never torn by us in the middle of a file, nor written twice.
@@ -24,7 +24,7 @@ from rollout.jsonl.sources import RolloutSource, copy
 _MOST_BYTES: Final = 4 * 2**20
 """Handed to the system in one call."""
 _FOLDERS: Final = 5
-"""Above a rollout: the day, the month, the year, ``sessions`` and the home (§1.1)."""
+"""Above a rollout: the day, the month, the year, ``sessions`` and the home."""
 
 
 class Taken(NamedTuple):
@@ -35,12 +35,12 @@ class Taken(NamedTuple):
 
 
 def timestamp() -> str:
-    """Now, as rollouts have it (§1.6): UTC, three digits after the second."""
+    """Now, as rollouts have it: UTC, three digits after the second."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def encoded(item: Item, stamp: str, ordinal: int | None) -> bytes:
-    """The line of an item, with its newline; keys in the order that Codex writes (§2.1).
+    """The line of an item, with its newline; keys in the order that Codex writes.
 
     Raises:
         NotAppendable: it is no JSON, or nested too deeply.
@@ -180,8 +180,8 @@ class RolloutAppender:
 
     def _make_room(self, descriptor: int, size: int) -> None:
         """The file has an end that is not ours, as when Codex has set a legacy thread's memory
-        mode meanwhile (§12.7). What is torn is ended (§12.3), and a line that we had begun before
-        it begins again."""
+        mode meanwhile. What is torn is ended, and a line that we had begun before it begins
+        again."""
         if self._begun:
             self._waiting[:0] = self._begun
             self._begun = b""
@@ -225,7 +225,7 @@ def last_ordinal(source: RolloutSource) -> int | None:
     """The ordinal of the last line that can be read; None if there is no line.
 
     Raises:
-        LookupError: that line has none, so nothing can be numbered after it (§10).
+        LookupError: that line has none, so nothing can be numbered after it.
     """
     for _, item in source.backwards():
         ordinal = item.get("ordinal")
@@ -236,7 +236,7 @@ def last_ordinal(source: RolloutSource) -> int | None:
 
 
 def plain_file(path: Path) -> Path:
-    """The plain form of a rollout, made from its compressed form where only that is there (§1.5).
+    """The plain form of a rollout, made from its compressed form where only that is there.
 
     Raises:
         DamagedCompression: it cannot be made; the compressed file stays as it is.

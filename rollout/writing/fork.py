@@ -1,4 +1,4 @@
-"""A new thread that begins as another one did (rollout-format §13).
+"""A new thread that begins as another one did (docs/rollout-format.md#forks-and-reverts).
 
 A legacy fork copies the lines of its source, byte for byte. A paginated one holds none of them:
 it names the file and the byte up to which its history is another thread's.
@@ -123,7 +123,7 @@ def _place(turns: ForkPoints, cut: Cut, end: Place) -> Place:
 
 
 def _interruption(turns: ForkPoints, place: Place) -> Iterator[Item]:
-    """What is said to a turn that is cut off before its end (§13.1)."""
+    """What is said to a turn that is cut off before its end."""
     inside = [turn for turn in turns.turns if turn.explicit and turn.start < place]
     if not inside:
         return
@@ -145,7 +145,7 @@ def _start(turn: Turn) -> Place:
 
 
 def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Place, Place]]:
-    """The lines of a paginated history that count, each with its places (§15.6)."""
+    """The lines of a paginated history that count, each with its places."""
     last = Place(0, 0, 0)
     for number, part in enumerate(parts):
         for item, _, after in records(part.path):

@@ -1,5 +1,5 @@
-"""A new thread's beginning: its id, the place of its file, its first line (rollout-format §1.2,
-§3)."""
+"""A new thread's beginning: its id, the place of its file, its first line
+(docs/rollout-format.md#file-names, docs/rollout-format.md#session_meta)."""
 
 import os
 import time
@@ -67,7 +67,7 @@ class NewThread:
     """The program that records it."""
     cli_version: _Text
     source: _Text | dict[str, Any] = "vscode"
-    """Who began it (§9): lists show ``cli`` and ``vscode`` unless they are told otherwise."""
+    """Who began it: lists show ``cli`` and ``vscode`` unless they are told otherwise."""
     model_provider: _Text | None = None
     history_mode: str = PAGINATED
     id: _Id = field(default_factory=new_id)
@@ -85,7 +85,7 @@ class NewThread:
     memory_mode: _Text | None = None
     history_base: _Base | None = None
     extended: bool = False
-    """Keep what only the older, extended level of legacy threads keeps (§11.2)."""
+    """Keep what only the older, extended level of legacy threads keeps."""
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""
@@ -99,7 +99,7 @@ class NewThread:
 def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> Item:
     """The ``session_meta`` of a new thread, fields in the order that Codex writes.
 
-    ``created`` is the time of creation (§1.6), ``git`` what :mod:`state.edit.git` found.
+    ``created`` is the time of creation, ``git`` what :mod:`state.edit.git` found.
     """
     optional = {
         "session_id": thread.session_id or thread.id,
@@ -119,7 +119,7 @@ def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> I
         "model_provider": thread.model_provider,
     }
     payload: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
-    payload["base_instructions"] = thread.base_instructions  # null is written out (§3)
+    payload["base_instructions"] = thread.base_instructions  # null is written out
     late = {
         "dynamic_tools": thread.dynamic_tools,
         "memory_mode": thread.memory_mode,

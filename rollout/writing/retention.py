@@ -1,4 +1,5 @@
-"""Which items of a live thread are written to its rollout (rollout-format §11).
+"""Which items of a live thread are written to its rollout
+(docs/rollout-format.md#what-is-written).
 
 An item is a line without its ``timestamp`` and ``ordinal``: ``{"type": …, "payload": …}``. Kinds
 that this version does not know are written as they are: what they are worth is not for us to say.
@@ -11,7 +12,7 @@ from rollout.jsonl.parse import Item
 from rollout.schema.modes import PAGINATED
 
 LONGEST_OUTPUT: Final = 10_000
-"""Bytes kept of a command's output in an extended ``exec_command_end`` (§11.3)."""
+"""Bytes kept of a command's output in an extended ``exec_command_end``."""
 
 _ALWAYS: Final = frozenset(
     {
@@ -38,7 +39,7 @@ _TRANSIENT: Final = re.compile(
     r"|shutdown_complete|raw_response_\w+|item_started|hook_\w+|agent_reasoning_section_break"
     r"|collab_\w+|undo_\w+|background_event)"
 )
-"""Events that are never written, where no rule above says that they are (§6.2)."""
+"""Events that are never written, where no rule above says that they are."""
 _LEGACY_ITEMS: Final = frozenset({"FunctionCallOutput", "Plan"})
 
 
@@ -70,7 +71,7 @@ def persisted(item: Item, mode: str, *, extended: bool = False) -> Item | None:
 
 
 def fault_of(item: object) -> str | None:
-    """Why ``item`` cannot be recorded: no reader could use its line (§2.1); None if it can."""
+    """Why ``item`` cannot be recorded: no reader could use its line; None if it can."""
     if not isinstance(item, dict):
         return f"an item is an object, not {type(item).__name__}"
     kind = item.get("type")
@@ -84,7 +85,7 @@ def fault_of(item: object) -> str | None:
 
 
 def begins_history(item: Item) -> bool:
-    """Whether ``item`` is a user's message: with the first one a thread gets its file (§12.1)."""
+    """Whether ``item`` is a user's message: with the first one a thread gets its file."""
     payload = item.get("payload")
     if item.get("type") != "event_msg" or not isinstance(payload, dict):
         return False

@@ -53,7 +53,7 @@ class _Index:
     threads: dict[str, sqlite3.Row]
     files: dict[str, sqlite3.Row]
     rollout_ids: frozenset[str]
-    """Of all files, by their names: what a history may begin in (rollout-format §13.2)."""
+    """Of all files, by their names: what a history may begin in."""
 
 
 def column_differs(thread_id: str, path: str, column: str, measured: Any, expected: Any) -> Finding:

@@ -43,7 +43,7 @@ KINDS: Final = {
 
 
 LEASE_S: Final = 900
-"""After so long without a sign of life Codex takes a running backfill over (§4.1)."""
+"""After so long without a sign of life Codex takes a running backfill over."""
 
 
 _STATUSES: Final = ("pending", "running", "complete")
@@ -126,7 +126,7 @@ def _is_beyond_codex(thread: OurThread) -> bool:
 
 
 def _is_still_to_come(state: CodexState, path: str) -> bool:
-    """Whether Codex's own backfill will come to a file yet: it goes by path (§4.2)."""
+    """Whether Codex's own backfill will come to a file yet: it goes by path."""
     status, watermark, _ = state.backfill
     return status != "complete" and (watermark is None or path > watermark)
 
@@ -251,7 +251,7 @@ def _stale(row: CodexThread, home: Path) -> Finding:
 
 
 def _name(row: CodexThread, thread: OurThread) -> Iterator[Finding]:
-    """The name that Codex shows is the one that was given last (§5.2)."""
+    """The name that Codex shows is the one that was given last."""
     if row.history_mode == "paginated":
         shown = row.name
     else:

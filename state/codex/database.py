@@ -1,4 +1,5 @@
-"""Codex's own index, ``state_5.sqlite``: where it lies and what it says (state-and-service §2)."""
+"""Codex's own index, ``state_5.sqlite``: where it lies and what it says
+(docs/schema.md#codexs-own-database)."""
 
 import os
 import sqlite3
@@ -82,7 +83,7 @@ class CodexThread(NamedTuple):
 
 
 class CodexBackfill(NamedTuple):
-    """The one row of Codex's ``backfill_state`` (§4)."""
+    """The one row of Codex's ``backfill_state``."""
 
     status: str
     watermark: str | None

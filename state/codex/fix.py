@@ -140,5 +140,5 @@ def _write(
 
 
 def _archived_at(ours: Ours, thread_id: str) -> int:
-    """Seconds, as an index of an archived file has it (§2.1)."""
+    """Seconds, as an index of an archived file has it."""
     return ours.files[ours.threads[thread_id].path].mtime_ns // 1_000_000_000

@@ -1,6 +1,6 @@
 """Tell Codex's own database what became of a thread: a few columns of its row, or that it is gone.
 
-Codex looks there first: it goes on showing what it had (rollout-format §17.3), and a thread whose
+Codex looks there first: it goes on showing what it had, and a thread whose
 row names a file that was moved cannot be resumed, forked, archived or unarchived any more. All is
 one transaction, begun before the first file is touched; a database that is not there, or has no
 row of the thread, needs nothing: Codex reads the files then.

@@ -1,4 +1,5 @@
-"""Rows for Codex's ``threads``, as its own backfill makes them (state-and-service §2)."""
+"""Rows for Codex's ``threads``, as its own backfill makes them
+(docs/schema.md#codexs-own-database)."""
 
 import os
 import sqlite3
@@ -64,7 +65,7 @@ def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None)
 
 def _first_times(ours: Ours, ids: Iterable[str]) -> dict[str, int]:
     """For a thread of several files when the first was last written: that is the recency which
-    Codex's backfill gives it, as it goes by path and later files do not change it (§2.2)."""
+    Codex's backfill gives it, as it goes by path and later files do not change it."""
     wanted = set(ids)
     first: dict[str, str] = {}
     several = set()

@@ -1,7 +1,7 @@
 """Tables of the index, in SQLAlchemy Core. ``docs/schema.md`` tells what each column means.
 
 Columns that Codex's own ``threads`` table has keep its names, units and values
-(state-and-service §2.1); ``rollout_path`` is relative to the home here.
+(docs/schema.md#threads); ``rollout_path`` is relative to the home here.
 """
 
 from collections.abc import Sequence

@@ -80,7 +80,7 @@ async def archive(
     index: ThreadIndex, thread_id: str, live: Live = NOBODY, sqlite_home: Path | None = None
 ) -> list[str]:
     """Move all files of a thread, and of what it has spawned, into the archive, their names and
-    content unchanged (rollout-format §1.4). Gives the ids of the threads that were moved.
+    content unchanged. Gives the ids of the threads that were moved.
 
     Raises:
         AlreadyArchived: it is there.
@@ -98,7 +98,7 @@ async def unarchive(
     index: ThreadIndex, thread_id: str, sqlite_home: Path | None = None
 ) -> list[str]:
     """Move all files of a thread, and of what it has spawned, out of the archive, to the days
-    that their names tell; their mtime is now then, as Codex has it (rollout-format §1.4).
+    that their names tell; their mtime is now then, as Codex has it.
 
     Raises:
         NotArchived: it is not there.

@@ -53,7 +53,7 @@ async def fork_thread(
     settle: bool = True,
 ) -> Forked:
     """Fork the thread that ``reference`` means: all of it, or through ``last_turn``, or up to
-    ``before_turn`` (rollout-format §13). ``source`` is who forks, as in a ``session_meta``;
+    ``before_turn``. ``source`` is who forks, as in a ``session_meta``;
     ``cwd`` and ``thread_source`` go there as well, in place of the source's folder and of nothing.
 
     With ``dry_run`` it is only checked whether that can be; without ``settle`` the caller has the

@@ -74,8 +74,7 @@ def family(thread_id: str, known: dict[str, Known]) -> list[str]:
 
 
 def ids_of(move: Move) -> set[str]:
-    """By what others may mean the file: its own id, as ``history_base`` does (§13.2), or the
-    thread's."""
+    """By what others may mean the file: its own id, as ``history_base`` does, or the thread's."""
     name = parse_name(move.source.rsplit("/", 1)[-1])
     return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
 

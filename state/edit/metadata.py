@@ -1,6 +1,6 @@
 """Change what a thread is called and a few facts about it: check, then the file, then the row.
 
-Where a fact is kept is the thread's matter (rollout-format §12.7, §17): names in the home's
+Where a fact is kept is the thread's matter: names in the home's
 ``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
 in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
 that fails, the change stands all the same and says so. A change that has begun is finished, even
@@ -217,7 +217,7 @@ def git_with(row: Row, given: Mapping[str, str | None]) -> dict[str, str]:
 
 def held_facts(details: Mapping[str, Any]) -> dict[str, str]:
     """What a ``session_meta`` must say besides, of all columns of a thread's row: what holds now,
-    as a later line goes before (§18.2)."""
+    as a later line goes before."""
     held = {"cwd": details["cwd"]}
     provider = written_provider(details)
     if provider is not None:

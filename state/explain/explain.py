@@ -200,7 +200,7 @@ async def _explain_thread(known: Known, thread_id: str, asked: str | None = None
 
 def _hidden_files(home: Path, thread: CurrentThread, picker: Picker) -> dict[str, list[Reason]]:
     """What keeps each file out of Codex's picker. A compressed one beside its plain form does
-    not count (rollout-format §1.3)."""
+    not count."""
     plain = set(thread.paths)
     return {
         path: reasons_in_codex(home, path, thread.id, picker)

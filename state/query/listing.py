@@ -217,7 +217,7 @@ def fits(query: Query, facet: Facet) -> bool:
 
 
 def _shows_empty(query: Query) -> bool:
-    return bool(query.parent_id or query.ancestor_id)  # §5.1
+    return bool(query.parent_id or query.ancestor_id)  # as Codex does
 
 
 def _shows_attached(query: Query) -> bool:

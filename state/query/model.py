@@ -53,7 +53,7 @@ class Query:
     """Whether side threads that belong to another one are listed."""
 
     def __post_init__(self) -> None:
-        """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit (§5.1)."""
+        """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit."""
         if self.sort_key not in SORT_KEYS:
             raise InvalidQuery(
                 f"unknown sort key {self.sort_key!r}: use one of {', '.join(SORT_KEYS)}"
@@ -116,7 +116,7 @@ class Page:
     rows: list[Row]
     next_cursor: str | None = None
     backwards_cursor: str | None = None
-    """For the opposite direction; begins with the first row itself, as Codex's does (§5.4)."""
+    """For the opposite direction; begins with the first row itself, as Codex's does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A row in the shape of the app-server's ``Thread`` (state-and-service §5.2)."""
+"""A row in the shape of the app-server's ``Thread``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def display_name(row: Row) -> str | None:
-    """The name that clients show, by the one rule used everywhere (rollout-format §17.3).
+    """The name that clients show, by the one rule used everywhere.
 
     What the user set; for a legacy thread else its title, where that is not simply the first
     message (a first message that is only a picture).
@@ -32,7 +32,7 @@ def display_text(row: Row) -> str:
 
 def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, Any]:
     """The app-server's ``Thread`` for a row. Times are whole seconds; the path is absolute
-    and logical: ``.jsonl`` even where the file is compressed (rollout-format §1.5)."""
+    and logical: ``.jsonl`` even where the file is compressed."""
     git = {
         "sha": row["git_sha"],
         "branch": row["git_branch"],

@@ -1,7 +1,7 @@
 """The one live writer of a thread: takes items at once, writes them in order behind the caller.
 
 Nothing is on disk until the thread's first message from a user, or until :meth:`persist`; then
-the ``session_meta`` comes first and after it what had waited (rollout-format §12). What cannot be
+the ``session_meta`` comes first and after it what had waited. What cannot be
 written is kept and tried again with the next items and at each flush.
 """
 
@@ -147,8 +147,8 @@ class RolloutRecorder:
         await barrier
 
     async def amend(self, changes: Mapping[str, object]) -> None:
-        """Say something new about a legacy thread, in one more ``session_meta`` (§12.7); on the
-        disk when this returns.
+        """Say something new about a legacy thread, in one more ``session_meta``; on the disk
+        when this returns.
 
         Raises:
             DamagedCompression, OSError: the file cannot be read; nothing was said.

@@ -65,7 +65,7 @@ def thread_row(
 ) -> dict[str, Any]:
     """The row of the thread that ``file`` holds.
 
-    ``default_provider`` stands in where the rollout names none (rollout-format §18.2);
+    ``default_provider`` stands in where the rollout names none;
     ``overrides`` is what the user set, by key of :data:`OVERRIDDEN`.
     """
     facts = file.facts
@@ -164,7 +164,7 @@ def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object
 
 
 def _edge(facts: ThreadMetadata) -> dict[str, str] | None:
-    """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none (§2.6)."""
+    """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none."""
     if facts.parent_thread_id and thread_spawn(facts.source) is not None:
         return {"child_thread_id": facts.id, "parent_thread_id": facts.parent_thread_id}
     return None

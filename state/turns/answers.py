@@ -1,5 +1,7 @@
-"""What is asked of the turns of a thread, in the shape of Codex's answers (rollout-format §15.4,
-§16). Each function is the work of :meth:`state.thread_store.ThreadStore.with_turns`.
+"""What is asked of the turns of a thread, in the shape of Codex's answers
+(docs/rollout-format.md#turns-and-items-in-answers).
+
+Each function is the work of :meth:`state.thread_store.ThreadStore.with_turns`.
 """
 
 from collections.abc import Sequence

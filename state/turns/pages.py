@@ -1,4 +1,5 @@
-"""Pages of turns and items, in Codex's order and with its cursors (rollout-format §15.4).
+"""Pages of turns and items, in Codex's order and with its cursors
+(docs/rollout-format.md#turns-and-items-in-answers).
 
 A cursor of a paginated thread is a place among the ordinals of its lines, whether there is
 anything or not; that of a legacy one is a turn. Both are told by their JSON text.

@@ -8,8 +8,8 @@ from rollout.metadata.session_index import Named
 from state.db.location import cwd_key
 
 OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
-"""Columns that users set for paginated threads, whose rollouts never say so again (rollout-format
-§12.7): keys of facts, an empty value stands for null."""
+"""Columns that users set for paginated threads, whose rollouts never say so again
+(docs/rollout-format.md#lines-outside-turns): keys of facts, an empty value stands for null."""
 
 
 NAME: Final = "name"

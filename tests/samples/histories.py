@@ -27,7 +27,7 @@ def recorded() -> dict[str, Answers]:
     """Codex's answers by kind and thread: ``read``, ``turns``, ``projected_items`` and so on.
 
     Pages are joined, and ``"read"`` stands for turns that are those of ``read``. Answers without
-    turns are left out: those on paginated threads that were not loaded (§15.5), and errors.
+    turns are left out: those on paginated threads that were not loaded, and errors.
     """
     found: dict[str, Answers] = json.loads(
         gzip.decompress((GOLD / "history.json.gz").read_bytes()), object_hook=_as_of_171

@@ -36,12 +36,12 @@ RolloutLine = Mapping[str, Any] | bytes
 
 
 def envelope(kind: str, payload: object, *, timestamp: object = NOW) -> dict[str, Any]:
-    """A line of the outer type ``kind`` (rollout-format §2.1)."""
+    """A line of the outer type ``kind``."""
     return {"timestamp": timestamp, "type": kind, "payload": payload}
 
 
 def meta(thread_id: object = THREAD_ID, **fields: object) -> dict[str, Any]:
-    """A ``session_meta``; ``fields`` replace the usual ones or are added (§3)."""
+    """A ``session_meta``; ``fields`` replace the usual ones or are added."""
     usual = {
         "id": thread_id,
         "timestamp": "2026-10-15T07:00:00.000Z",
@@ -55,7 +55,7 @@ def meta(thread_id: object = THREAD_ID, **fields: object) -> dict[str, Any]:
 
 
 def turn(**fields: object) -> dict[str, Any]:
-    """A ``turn_context`` (§4.1)."""
+    """A ``turn_context``."""
     usual = {
         "turn_id": TURN_ID,
         "cwd": "/work/demo",
@@ -68,7 +68,7 @@ def turn(**fields: object) -> dict[str, Any]:
 
 
 def event(kind: str, **fields: object) -> dict[str, Any]:
-    """An ``event_msg`` whose inner type is ``kind`` (§6)."""
+    """An ``event_msg`` whose inner type is ``kind``."""
     return envelope("event_msg", {"type": kind, **fields})
 
 
@@ -83,7 +83,7 @@ def agent(message: object) -> dict[str, Any]:
 
 
 def item(kind: str, *content: object, **fields: object) -> dict[str, Any]:
-    """An ``item_completed`` event with an item of ``kind``, as paginated files have it (§7)."""
+    """An ``item_completed`` event with an item of ``kind``, as paginated files have it."""
     inner = {"type": kind, "id": "item-1", "content": list(content), **fields}
     return event("item_completed", thread_id=THREAD_ID, turn_id=TURN_ID, item=inner)
 
@@ -106,7 +106,7 @@ def goal(objective: object) -> dict[str, Any]:
 
 
 def settings_applied(**fields: object) -> dict[str, Any]:
-    """A ``thread_settings_applied`` event with just these settings (§4.2)."""
+    """A ``thread_settings_applied`` event with just these settings."""
     return event("thread_settings_applied", thread_id=THREAD_ID, thread_settings=fields)
 
 
@@ -132,14 +132,14 @@ def content(*lines: RolloutLine) -> bytes:
 
 
 def rollout_name(thread_id: str = THREAD_ID, started: str = STARTED) -> str:
-    """The regular file name (§1.2)."""
+    """The regular file name."""
     return f"rollout-{started}-{thread_id}.jsonl"
 
 
 def rollout_path(
     thread_id: str = THREAD_ID, started: str = STARTED, *, archived: bool = False
 ) -> str:
-    """Where Codex keeps that file, relative to the home (§1.1)."""
+    """Where Codex keeps that file, relative to the home."""
     name = rollout_name(thread_id, started)
     if archived:
         return f"archived_sessions/{name}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cli.server.core.client import Client
 
 _SESSION_IDS: Final = ("thread/archive", "thread/fork", "thread/resume", "thread/unarchive")
-"""Methods that call what is no id a session id (§6.1)."""
+"""Methods that call what is no id a session id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Our errors as Codex words them (state-and-service §6.1), with what a program can rely on."""
+"""Our errors as Codex words them, with what a program can rely on (docs/protocol.md#errors)."""
 
 from typing import Final
 

@@ -30,7 +30,7 @@ class Fault(Exception):
 
 
 def invalid_request(message: str, kind: str = "invalid_request") -> Fault:
-    """A request that makes no sense here: Codex answers all of them with one code (§6.1)."""
+    """A request that makes no sense here: Codex answers all of them with one code."""
     return Fault(INVALID_REQUEST, message, kind)
 
 

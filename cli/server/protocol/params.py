@@ -74,7 +74,7 @@ class Initialize(Params):
 
 
 class ThreadList(Params):
-    """``thread/list`` (§5.1)."""
+    """``thread/list``."""
 
     cursor: str | None = None
     limit: U32 | None = None

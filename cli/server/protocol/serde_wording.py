@@ -1,4 +1,4 @@
-"""What is wrong with the parameters of a request, in the words that Codex uses (§6.1)."""
+"""What is wrong with the parameters of a request, in the words that Codex uses."""
 
 from typing import Any, Final
 

@@ -25,7 +25,7 @@ DIFFERENT = {"full": {DAMAGED}, "summary": {DAMAGED}, "items": set[int]()}
 
 
 def without_made_up_ids(turns: list[Any]) -> list[Any]:
-    """Turns without the ids that Codex makes up for hooks' prompts, others each time (§14.6)."""
+    """Turns without the ids that Codex makes up for hooks' prompts, others each time."""
     for turn in turns:
         for item in turn["items"]:
             if item["type"] == "hookPrompt" and item["id"] not in ("h1", "h2", "own"):

@@ -1,6 +1,6 @@
 """Turns and items of the corpus against the recorded answers of Codex 0.169.0.
 
-What Codex shows of a paginated thread depends on what it has projected before (§15.5, §13.2), and
+What Codex shows of a paginated thread depends on what it has projected before, and
 by which version. We show what is in the files: that is the fullest of its answers.
 """
 
@@ -34,7 +34,7 @@ OLD_PROJECTIONS = {
 def opened(home: Path, path: str) -> ThreadTurns:
     file = home / path
     if not file.exists():
-        file = file.with_name(f"{file.name}.zst")  # told by its logical name (§1.5)
+        file = file.with_name(f"{file.name}.zst")  # told by its logical name
     return open_history(file, rollouts_by_id(home).get)
 
 

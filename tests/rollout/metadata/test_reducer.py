@@ -1,4 +1,4 @@
-"""From lines to facts: the rules of rollout-format §18, one by one, and what may be skipped."""
+"""From lines to facts: the rules of docs/rollout-format.md, one by one, and what may be skipped."""
 
 import json
 import pickle
@@ -152,7 +152,7 @@ def test_an_item_is_not_skipped_before_its_type_has_been_read(tmp_path: Path, le
 
 
 def test_a_file_of_nothing_but_needless_lines_still_is_a_thread(tmp_path: Path) -> None:
-    """Its identity is in its name (§18.1)."""
+    """Its identity is in its name."""
     found = skipped(tmp_path, content(response("x"), event("task_started", turn_id=TURN_ID)))
     assert isinstance(found, Extracted), found
     assert found.facts.id == THREAD_ID

@@ -1,4 +1,4 @@
-"""Where a thread came from, as stored and as the API says it (rollout-format §9)."""
+"""Where a thread came from, as stored and as the API says it."""
 
 import json
 from typing import Any

@@ -111,7 +111,7 @@ LARGE = json.dumps(
     {"timestamp": STAMP, "type": "response_item", "payload": {"text": "x" * 5_000_000}}
 ).encode()
 FAULTS = (
-    # peers §2.3
+    # what other readers of rollouts trip over
     Fault("malformed line", inserted(b"{oops\n"), ("damaged_lines",), offset=offset_after(2)),
     Fault("empty file", lambda h: put(h), ("unreadable",), False, 0, "empty file"),
     Fault("compressed", compressed),
@@ -124,7 +124,7 @@ FAULTS = (
     Fault("dangling symlink", dangling, listed=False),
     Fault("torn tail", inserted(b'{"timestamp":"2026', 4)),
     Fault("NULs at the end", inserted(b"\0" * 4096, 4)),
-    # rollout-format §20.1
+    # what Codex reads all the same
     Fault("blank lines", inserted(b"\n  \n\r\n")),
     Fault("CRLF", lambda h: put(h, *(line[:-1] + b"\r\n" for line in sick_lines()))),
     Fault("a line of NULs", inserted(b"\0\0\0\n")),
@@ -137,7 +137,7 @@ FAULTS = (
     Fault("session_meta last", meta_last),
     Fault("two objects on one line", glued, ("damaged_lines",), offset=offset_after(1)),
     Fault("BOM", inserted(b"\xef\xbb\xbf", 0)),
-    # rollout-format §20.2 and §20.3
+    # what Codex cannot read, and what users have reported
     Fault("unknown history_mode", lambda h: put(h, *sick_lines(history_mode="from_2031"))),
     Fault("only blanks", lambda h: put(h, b"\n\n \n"), ("unreadable",), False, 0),
     Fault("only garbage", lambda h: put(h, os.urandom(300) + b"\n"), ("unreadable",), False),

@@ -47,13 +47,13 @@ def lines_of(path: Path) -> list[Record]:
 
 
 def file_of(home: Path, rollout_id: str) -> Path | None:
-    """As the spec tells to find a base (§15.6)."""
+    """A base is found by the rollout id in its name."""
     found = sorted(home.glob(f"*/**/*{rollout_id}.jsonl*"))
     return found[0] if found else None
 
 
 def history(home: Path, path: Path) -> list[Record]:
-    """What a paginated thread holds, spliced as the spec tells (§15.6)."""
+    """What a paginated thread holds: its base below the cut, then its own lines."""
     own = lines_of(path)
     meta = next(line["payload"] for line in own if line["type"] == "session_meta")
     spliced: list[Record] = []

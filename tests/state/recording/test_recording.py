@@ -491,7 +491,7 @@ def test_lines_that_codex_adds_to_a_live_legacy_thread_are_seen(home: Path, use:
         source = await store.resume_thread(thread_id(1))
         await store.append_items(thread_id(1), numbered(0, 2))
         await store.flush_thread(thread_id(1))
-        with path.open("ab") as file:  # thread/memoryMode/set (rollout-format §12.7)
+        with path.open("ab") as file:  # thread/memoryMode/set
             file.write(encoded(lines(1, memory_mode="disabled")[:1]))
         await store.append_items(thread_id(1), numbered(2, 2))
         await store.flush_thread(thread_id(1))
