@@ -22,7 +22,7 @@ from tests.state.codex.databases import Codex
 from tests.support.command import THREAD_KEYS, thread_id, told_inside, write_rollout
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 
 
 def named(group: typer.Typer, before: str = "") -> dict[str, CommandInfo]:
@@ -257,11 +257,45 @@ def test_every_index_and_trigger_is_described(tmp_path: Path) -> None:
     assert told <= there, told - there
 
 
+def anchors(page: Path) -> set[str]:
+    """What links to the headings of a page end in, by the rule of GitHub."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
+    headings = re.findall(r"(?m)^#+ (.+)$", text)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     text = page.read_text("utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), (target, anchor)
+
+
+def test_every_page_and_heading_that_the_code_names_exists() -> None:
+    known = {page: anchors(page) for page in PAGES}
+    named = 0
+    for package in ("rollout", "state", "cli", "migrations", "tests"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            text = path.read_text("utf-8")
+            assert "\N{SECTION SIGN}" not in text, f"{path} names a paragraph, not a fact"
+            for page, anchor in re.findall(r"\b(docs/[\w-]+\.md)(?:#([\w-]+))?", text):
+                assert (ROOT / page) in known, (path, page)
+                assert not anchor or anchor in known[ROOT / page], (path, page, anchor)
+                named += 1
+    assert named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_ours_that_a_page_names_exists(page: Path) -> None:
+    codes = code_named(page.read_text("utf-8"))
+    tops = "rollout|state|cli|migrations|tests|docs|[.]ci"
+    paths = {code for code in codes if re.fullmatch(rf"(?:{tops})/[\w./-]*", code)}
+    modules = {name for code in codes for name in re.findall(r"python -m (tests[.\w]*)", code)}
+    assert len(paths) > 40 or page.name != "CONTRIBUTING.md"
+    for path in {*paths, *(f"{name.replace('.', '/')}.py" for name in modules)}:
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

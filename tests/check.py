@@ -1,0 +1,30 @@
+"""All checks in turn: lint, format, types, tests. ``python -m tests.check [OPTION OF PYTEST]...``
+
+Each runs though one before it failed; what failed is named at the end, and the status is 1 then.
+"""
+
+import subprocess
+import sys
+
+from tests import ROOT
+
+
+def main(options: list[str]) -> int:
+    """Run the checks, with ``options`` for pytest; 1 if one failed."""
+    checks = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format --check": ["ruff", "format", "--check", "."],
+        "mypy": ["mypy"],
+        "pytest": ["pytest", "-q", "-n", "auto", *options],
+    }
+    failed = []
+    for name, command in checks.items():
+        print(f"== {name}", flush=True)
+        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode:
+            failed.append(name)
+    print(f"Failed: {', '.join(failed)}" if failed else "All checks passed.")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
