@@ -14,10 +14,10 @@ from cli.terminal import findings as report
 from cli.terminal import output
 from cli.terminal.text import one_line, plural
 from state.checks.findings import Finding, Findings
-from state.codex.backup import undo
-from state.codex.check import Checked, check_codex
+from state.codex.backup import restore_latest_copy
+from state.codex.check import CodexCheck, check_codex
 from state.codex.database import codex_database
-from state.codex.fix import Mends, check_schema
+from state.codex.fix import FixPlan, check_schema
 from state.codex.fix import fix as carry_out
 from state.thread_index import ThreadIndex
 
@@ -26,9 +26,9 @@ def check(places: Places, *, limit: int, as_json: bool) -> int:
     """Compare. Gives the exit status: 1 if there is something to mend."""
     began = time.monotonic()
     database = codex_database(places.home, places.sqlite_home)
-    found, mends = Findings(keep=limit), Mends()
+    found, mends = Findings(keep=limit), FixPlan()
 
-    async def work(index: ThreadIndex) -> Checked:
+    async def work(index: ThreadIndex) -> CodexCheck:
         return await _compared(index, database, found, mends)
 
     checked = read_index(places, work)
@@ -49,9 +49,9 @@ def check(places: Places, *, limit: int, as_json: bool) -> int:
 def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
     """Show what would be mended, ask, and mend it. Gives the exit status: 1 if findings stay."""
     database = codex_database(places.home, places.sqlite_home)
-    found, left, mends = Findings(keep=limit), Findings(keep=limit), Mends()
+    found, left, mends = Findings(keep=limit), Findings(keep=limit), FixPlan()
 
-    async def work(index: ThreadIndex) -> tuple[Checked, Path | None, int]:
+    async def work(index: ThreadIndex) -> tuple[CodexCheck, Path | None, int]:
         checked = await _compared(index, database, found, mends)
         if not mends or checked.state is None:
             return checked, None, 0
@@ -103,7 +103,7 @@ def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
         if not typer.confirm("Do that?", err=True):
             output.say("Nothing was changed.")
             return errors.OK
-    restored = undo(places.index.parent, database)
+    restored = restore_latest_copy(places.index.parent, database)
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:
@@ -111,7 +111,9 @@ def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
     return errors.OK
 
 
-async def _compared(index: ThreadIndex, database: Path, found: Findings, mends: Mends) -> Checked:
+async def _compared(
+    index: ThreadIndex, database: Path, found: Findings, mends: FixPlan
+) -> CodexCheck:
     await catch_up(index)
     return await check_codex(index, database, _both(found.add, mends.add))
 
@@ -126,7 +128,7 @@ def _both(
     return add
 
 
-def _document(database: Path, found: Findings, checked: Checked) -> dict[str, Any]:
+def _document(database: Path, found: Findings, checked: CodexCheck) -> dict[str, Any]:
     state = checked.state
     return report.document("codex-check", found) | {
         "database": str(database),
@@ -136,7 +138,7 @@ def _document(database: Path, found: Findings, checked: Checked) -> dict[str, An
     }
 
 
-def _plan(mends: Mends) -> dict[str, Any]:
+def _plan(mends: FixPlan) -> dict[str, Any]:
     return {
         "insert": len(mends.insert),
         "correctPath": len(mends.paths),
@@ -145,7 +147,7 @@ def _plan(mends: Mends) -> dict[str, Any]:
     }
 
 
-def _tell(database: Path, mends: Mends) -> None:
+def _tell(database: Path, mends: FixPlan) -> None:
     output.line(f"In {one_line(str(database))}:")
     for count, what in (
         (len(mends.insert), "insert {} that Codex lacks"),

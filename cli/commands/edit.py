@@ -19,7 +19,7 @@ from state.edit.metadata import (
     set_memory_mode,
     set_name,
 )
-from state.edit.refresh import name_settled
+from state.edit.refresh import refresh_names
 from state.thread_index import ThreadIndex
 
 
@@ -43,9 +43,9 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
         )
         if not chosen.as_json:
             output.say(f"{id_} {word} {one_line(kept)} now.")
-        return Made({"name": kept}, indexed=changed.indexed, untold=changed.untold)
+        return Made({"name": kept}, indexed=changed.indexed, codex_error=changed.codex_error)
 
-    return each.run(places, "rename", chosen, act, references=list(pairs), after=name_settled)
+    return each.run(places, "rename", chosen, act, references=list(pairs), after=refresh_names)
 
 
 def _pairs(lines: Sequence[str]) -> dict[str, str]:
@@ -78,7 +78,9 @@ def run_git_info(
         words = [one_line(value or "-") for value in told.values()]
         if chosen.dry_run:
             words.append("would be set")
-        return Made({"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.untold)
+        return Made(
+            {"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.codex_error
+        )
 
     return each.run(places, "git-info", chosen, act, archived=archived, reads=not changes)
 
@@ -93,7 +95,7 @@ def run_memory(places: Places, mode: str, chosen: Chosen) -> int:
         changed = await set_memory_mode(
             index, id_, mode, places.sqlite_home, dry_run=chosen.dry_run
         )
-        return Made({"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.untold)
+        return Made({"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.codex_error)
 
     return each.run(places, "memory", chosen, act)
 
@@ -126,4 +128,4 @@ def run_fork(
         facts = {"forkId": fork.thread_id, "path": path, "name": fork.name}
         return Made(facts, fork.thread_id, fork.indexed)
 
-    return each.run(places, "fork", chosen, act, after=name_settled)
+    return each.run(places, "fork", chosen, act, after=refresh_names)

@@ -33,7 +33,7 @@ class Made:
     line: str = ""
     """What is printed, if anything is."""
     indexed: bool = True
-    untold: StateError | None = None
+    codex_error: StateError | None = None
     """Why Codex itself was not told."""
 
 
@@ -99,8 +99,8 @@ def run(
     else:
         _tell(entries)
     status = status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
-    untold = any(entry.made and entry.made.untold for entry in entries)
-    return status or (errors.CODEX_NOT_TOLD if untold else errors.OK)
+    codex_error = any(entry.made and entry.made.codex_error for entry in entries)
+    return status or (errors.CODEX_NOT_TOLD if codex_error else errors.OK)
 
 
 async def _change(index: ThreadIndex, entry: Entry, thread_id: str, act: Act) -> None:
@@ -126,12 +126,12 @@ def _tell(entries: Sequence[Entry]) -> None:
     made = [entry.made for entry in entries if entry.made]
     output.lines(each.line for each in made if each.line)
     tell_errors(entry.error for entry in entries)
-    _tell_untold(each.untold for each in made)
+    _report_codex_errors(each.codex_error for each in made)
     if not all(each.indexed for each in made):
         output.say(errors.NOT_INDEXED)
 
 
-def _tell_untold(found: Iterable[StateError | None]) -> None:
+def _report_codex_errors(found: Iterable[StateError | None]) -> None:
     """Say that changes were made, and that Codex was not told of them: each reason once."""
     for words, hint in dict.fromkeys(
         (str(error), errors.outcome(error).hint) for error in found if error
@@ -179,7 +179,7 @@ def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
         "done": made is not None and done,
         **(made.facts if made else {}),
         "indexed": made.indexed if made else None,
-        "codexError": error_json(made.untold) if made else None,
+        "codexError": error_json(made.codex_error) if made else None,
         "error": error_json(entry.error),
     }
 

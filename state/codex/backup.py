@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from state.codex.processes import holders
+from state.codex.processes import processes_using
 from state.errors import SQLITE_ERRORS, CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
 
 _PATIENCE_S: Final = 2.0
@@ -18,7 +18,7 @@ _KEPT_BACKUPS: Final = 3
 
 
 @contextmanager
-def held(database: Path) -> Iterator[sqlite3.Connection]:
+def exclusively_open(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection to Codex's database that nobody else can open meanwhile.
 
     Raises:
@@ -26,7 +26,7 @@ def held(database: Path) -> Iterator[sqlite3.Connection]:
         CodexUnusable: it is damaged or cannot be written.
     """
     # In a rollback journal an idle connection holds no lock, so the processes are looked at too.
-    who = holders(database)
+    who = processes_using(database)
     if who:
         raise CodexInUse(database, who)
     try:
@@ -41,7 +41,7 @@ def held(database: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except SQLITE_ERRORS as error:
         if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-            raise CodexInUse(database, holders(database) or []) from error
+            raise CodexInUse(database, processes_using(database) or []) from error
         raise CodexUnusable(database, str(error)) from error
 
 
@@ -62,7 +62,7 @@ def digest(connection: sqlite3.Connection) -> str:
     return found.hexdigest()
 
 
-def back_up(connection: sqlite3.Connection, folder: Path) -> Path:
+def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
     """Copy the database that ``connection`` holds into ``folder``: where the copy is.
 
     The copy is checked to hold the same as the original.
@@ -114,20 +114,20 @@ def discard(backup: Path) -> None:
     backup.unlink(missing_ok=True)
 
 
-def undo(folder: Path, database: Path) -> Path:
+def restore_latest_copy(folder: Path, database: Path) -> Path:
     """Put the newest backup in ``folder`` back into ``database``, in one transaction, and remove
     it. Gives the path that it had.
 
     Raises:
         NoCodexBackup: there is none of this database.
         CodexChangedSince: the database is not as the fix left it.
-        CodexInUse, CodexUnusable: as :func:`held`.
+        CodexInUse, CodexUnusable: as :func:`exclusively_open`.
     """
     found = _backups(folder, database)
     if not found:
         raise NoCodexBackup(database)
     backup = found[0]
-    with held(database) as connection:
+    with exclusively_open(database) as connection:
         if digest(connection) != _read_note(backup)["after"]:
             raise CodexChangedSince(database, backup)
         with closing(sqlite3.connect(f"{backup.as_uri()}?mode=ro", uri=True)) as source:

@@ -10,32 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.checks.findings import Finding
-from state.codex.compare import KINDS, compare
+from state.codex.compare import KINDS, compare_with_index
 from state.codex.database import CodexState, NotComparable, read_codex
-from state.codex.index_side import Ours, read_ours
-from state.codex.processes import holders
+from state.codex.index_side import IndexSide, read_index_side
+from state.codex.processes import processes_using
 from state.db.snapshot import snapshot
 from state.errors import SQLITE_ERRORS
 from state.thread_index import ThreadIndex
 
 
 @dataclass(slots=True)
-class Checked:
+class CodexCheck:
     """What a check saw, besides its findings."""
 
-    ours: Ours
+    ours: IndexSide
     state: CodexState | None = None
     """None if the database is not there or cannot be compared."""
 
 
 async def check_codex(
     index: ThreadIndex, database: Path, found: Callable[[Finding], None]
-) -> Checked:
+) -> CodexCheck:
     """Give every difference between the files and Codex's ``database`` to ``found``.
 
     ``index`` must be in step with the files. Writes nothing.
     """
-    checked = Checked(await read_ours(index))
+    checked = CodexCheck(await read_index_side(index))
     if not database.exists() or (database.is_file() and not database.stat().st_size):
         message = "Codex has no database here yet; it makes one at its next start."
         found(Finding(KINDS["codex_no_database"], message, path=str(database)))
@@ -55,8 +55,8 @@ async def check_codex(
         )
         found(Finding(KINDS["codex_unreadable"], message, path=str(database)))
     else:
-        who = holders(database)
-        for finding in compare(checked.ours, checked.state, index.home, database, who):
+        who = processes_using(database)
+        for finding in compare_with_index(checked.ours, checked.state, index.home, database, who):
             found(finding)
     return checked
 

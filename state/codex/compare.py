@@ -10,7 +10,7 @@ from rollout.files.layout import is_archived, logical_path, misplaced, parse_uui
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.codex.database import CodexState, CodexThread
-from state.codex.index_side import Files, Ours, OurThread, absolute, exists
+from state.codex.index_side import FileLookup, IndexedThread, IndexSide, absolute, file_exists
 from state.codex.tables import MEASURED
 
 _FIX: Final = "threadkeep codex-check --fix"
@@ -64,8 +64,8 @@ _OUTSIDE: Final = (
 )
 
 
-def compare(
-    ours: Ours, state: CodexState, home: Path, database: Path, who: Sequence[str] | None
+def compare_with_index(
+    ours: IndexSide, state: CodexState, home: Path, database: Path, who: Sequence[str] | None
 ) -> Iterator[Finding]:
     """Every difference between our index of the files and one state of Codex's database.
 
@@ -120,7 +120,7 @@ def _migrations(state: CodexState) -> str:
     return f"{len(state.migrations)} migrations up to {max(state.migrations, default=0)}"
 
 
-def _is_beyond_codex(thread: OurThread) -> bool:
+def _is_beyond_codex(thread: IndexedThread) -> bool:
     """Whether Codex cannot have a row of it: a file of the first versions, or of a later one."""
     return bool(thread.fold_flags & SEEN_BARE_META) or thread.history_mode not in _MODES
 
@@ -169,7 +169,9 @@ def _backfill(
     )
 
 
-def _missing(ours: Ours, state: CodexState, home: Path, waiting: set[str]) -> Iterator[Finding]:
+def _missing(
+    ours: IndexSide, state: CodexState, home: Path, waiting: set[str]
+) -> Iterator[Finding]:
     """Threads without a row, less those that Codex will never have and those still to come."""
     beyond = 0
     for thread_id, thread in ours.threads.items():
@@ -198,15 +200,15 @@ def _missing(ours: Ours, state: CodexState, home: Path, waiting: set[str]) -> It
         yield Finding(KINDS["codex_cannot_have"], message)
 
 
-def _rows(ours: Ours, state: CodexState, home: Path) -> Iterator[Finding]:
+def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
     """Each row names a file of its thread, and says of it what is so."""
-    files = Files(home, ours)
+    files = FileLookup(home, ours)
     elsewhere = 0
     for row in state.threads.values():
         thread = ours.threads.get(row.id)
         named = files.named(row.rollout_path)
         held_by = ours.files[named].thread_id if named else None
-        outside = named is None and exists(row.rollout_path)
+        outside = named is None and file_exists(row.rollout_path)
         if outside and (thread is None or files.is_here(row.rollout_path)):
             elsewhere += 1
             continue
@@ -250,7 +252,7 @@ def _stale(row: CodexThread, home: Path) -> Finding:
     )
 
 
-def _name(row: CodexThread, thread: OurThread) -> Iterator[Finding]:
+def _name(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
     """The name that Codex shows is the one that was given last."""
     if row.history_mode == "paginated":
         shown = row.name
@@ -274,7 +276,7 @@ def _name(row: CodexThread, thread: OurThread) -> Iterator[Finding]:
     )
 
 
-def _duplicates(ours: Ours) -> Iterator[Finding]:
+def _duplicates(ours: IndexSide) -> Iterator[Finding]:
     for path, file in ours.files.items():
         shown = ours.threads.get(file.thread_id or "")
         if file.bucket != "duplicate" or shown is None:

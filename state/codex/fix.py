@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from state.checks.findings import Finding
-from state.codex.backup import back_up, discard, held, keep_few, note_fix
-from state.codex.compare import compare
+from state.codex.backup import copy_database, discard, exclusively_open, keep_few, note_fix
+from state.codex.compare import compare_with_index
 from state.codex.database import THREAD_COLUMNS, CodexState, read_codex
-from state.codex.index_side import Ours, exists
+from state.codex.index_side import IndexSide, file_exists
 from state.codex.rows import NewRow, read_rows
 from state.errors import CodexChanged, CodexSchemaUnknown, CodexUnusable
 
@@ -29,7 +29,7 @@ _INSERT_EDGE: Final = (
 
 
 @dataclass(slots=True)
-class Mends:
+class FixPlan:
     """What of the findings is mended: that which is safe on Codex's database."""
 
     insert: set[str] = field(default_factory=set)
@@ -60,7 +60,7 @@ class Mends:
 
 
 async def fix(
-    home: Path, ours: Ours, state: CodexState, database: Path, mends: Mends, folder: Path
+    home: Path, ours: IndexSide, state: CodexState, database: Path, mends: FixPlan, folder: Path
 ) -> tuple[Path, int]:
     """Carry out ``mends``, which were planned for ``state``. Gives where the database as it was
     lies now, in ``folder``, and how many rows were inserted: a thread gets none whose file can
@@ -74,20 +74,20 @@ async def fix(
     """
     check_schema(state, database)
     rows = await read_rows(home, ours, sorted(mends.insert))  # before anybody has to wait for us
-    with held(database) as connection:
+    with exclusively_open(database) as connection:
         now = read_codex(connection)
         check_schema(now, database)
-        moved = not all(exists(path) for path in mends.paths.values())
+        moved = not all(file_exists(path) for path in mends.paths.values())
         if moved or _needed(ours, now, home, database, mends) != mends:
             raise CodexChanged(database)
-        backup = back_up(connection, folder)
+        backup = copy_database(connection, folder)
         try:
             connection.execute("BEGIN IMMEDIATE")
             _write(connection, ours, rows, mends)
             left = _needed(ours, read_codex(connection), home, database, mends)
             unread = mends.insert - {row.values["id"] for row in rows}
             told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if left != Mends(insert=unread) or told != "ok":
+            if left != FixPlan(insert=unread) or told != "ok":
                 raise CodexUnusable(database, f"it would not be whole after the fix: {told}")
             note_fix(connection, backup)
             connection.execute("COMMIT")
@@ -108,10 +108,12 @@ def check_schema(state: CodexState, database: Path) -> None:
         raise CodexSchemaUnknown(database, state.migrations, state.differences)
 
 
-def _needed(ours: Ours, state: CodexState, home: Path, database: Path, planned: Mends) -> Mends:
+def _needed(
+    ours: IndexSide, state: CodexState, home: Path, database: Path, planned: FixPlan
+) -> FixPlan:
     """What is to be mended while nobody but us has the database open."""
-    needed = Mends()
-    for finding in compare(ours, state, home, database, []):
+    needed = FixPlan()
+    for finding in compare_with_index(ours, state, home, database, []):
         needed.add(finding)
     # A worker that may have been alive when that was planned is none of this fix's matters.
     needed.release = needed.release and planned.release
@@ -119,7 +121,7 @@ def _needed(ours: Ours, state: CodexState, home: Path, database: Path, planned: 
 
 
 def _write(
-    connection: sqlite3.Connection, ours: Ours, rows: Sequence[NewRow], mends: Mends
+    connection: sqlite3.Connection, ours: IndexSide, rows: Sequence[NewRow], mends: FixPlan
 ) -> None:
     connection.executemany(_INSERT, [row.values for row in rows])
     edges = [(row.parent_id, row.values["id"]) for row in rows if row.parent_id]
@@ -139,6 +141,6 @@ def _write(
         connection.execute("UPDATE backfill_state SET status = 'pending' WHERE id = 1")
 
 
-def _archived_at(ours: Ours, thread_id: str) -> int:
+def _archived_at(ours: IndexSide, thread_id: str) -> int:
     """Seconds, as an index of an archived file has it."""
     return ours.files[ours.threads[thread_id].path].mtime_ns // 1_000_000_000

@@ -12,7 +12,7 @@ from state.db.schema import rollout_files, threads
 from state.thread_index import ThreadIndex
 
 
-class OurThread(NamedTuple):
+class IndexedThread(NamedTuple):
     """What is compared of a row of our ``threads``."""
 
     path: str
@@ -22,7 +22,7 @@ class OurThread(NamedTuple):
     fold_flags: int
 
 
-class OurFile(NamedTuple):
+class IndexedFile(NamedTuple):
     """What is needed of a row of our ledger."""
 
     thread_id: str | None
@@ -33,25 +33,25 @@ class OurFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class IndexSide:
     """One state of our index."""
 
-    threads: dict[str, OurThread]
-    files: dict[str, OurFile]
+    threads: dict[str, IndexedThread]
+    files: dict[str, IndexedFile]
 
 
-async def read_ours(index: ThreadIndex) -> Ours:
+async def read_index_side(index: ThreadIndex) -> IndexSide:
     """What ``index`` says now."""
     t, f = threads.c, rollout_files.c
     async with index.database.read() as connection:
         rows = await connection.execute(
             sa.select(t.id, t.rollout_path, t.title, t.name, t.history_mode, t.fold_flags)
         )
-        ours = {row[0]: OurThread(*tuple(row)[1:]) for row in rows}
+        ours = {row[0]: IndexedThread(*tuple(row)[1:]) for row in rows}
         rows = await connection.execute(
             sa.select(f.path, f.thread_id, f.bucket, f.reason, f.reason_offset, f.mtime_ns)
         )
-        return Ours(ours, {row[0]: OurFile(*tuple(row)[1:]) for row in rows})
+        return IndexSide(ours, {row[0]: IndexedFile(*tuple(row)[1:]) for row in rows})
 
 
 def absolute(home: Path, path: str) -> str:
@@ -59,7 +59,7 @@ def absolute(home: Path, path: str) -> str:
     return f"{home.resolve()}/{path}"
 
 
-def exists(path: str) -> bool:
+def file_exists(path: str) -> bool:
     """Whether the file at ``path`` is there, plain or compressed."""
     if not os.path.isabs(path):
         return False  # Codex has absolute paths only; ours would be taken from where we run
@@ -71,10 +71,10 @@ def _other_form(path: str) -> str:
     return logical + COMPRESSED_SUFFIX if logical == path else logical
 
 
-class Files:
+class FileLookup:
     """Which file of our ledger a path of Codex's means, however it is spelled."""
 
-    def __init__(self, home: Path, ours: Ours) -> None:
+    def __init__(self, home: Path, ours: IndexSide) -> None:
         real = home.resolve()
         self._roots = {f"{home}/": "", f"{real}/": ""}
         for root in ROOTS:

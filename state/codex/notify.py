@@ -33,7 +33,7 @@ _HISTORY_TABLES: Final = ("thread_turns", "thread_items", "thread_history_projec
 """What Codex has read out of paginated threads; it removes that with a thread."""
 
 
-class CodexRows:
+class CodexUpdates:
     """What can be told within one transaction."""
 
     def __init__(self, database: Path, connection: sqlite3.Connection | None) -> None:
@@ -120,7 +120,7 @@ def _size(home: Path, move: Move) -> int:
 
 
 @contextmanager
-def codex_told(database: Path | None) -> Iterator[CodexRows]:
+def codex_transaction(database: Path | None) -> Iterator[CodexUpdates]:
     """A transaction in Codex's database, which is committed on the way out. Nobody else writes
     there meanwhile.
 
@@ -135,15 +135,15 @@ def codex_told(database: Path | None) -> Iterator[CodexRows]:
             connection = stack.enter_context(_transaction(database))
             with _translated(database):
                 check_writable(connection, database)
-        yield CodexRows(database or Path(), connection)
+        yield CodexUpdates(database or Path(), connection)
 
 
-def refusal(database: Path, *, dry_run: bool) -> CodexError | None:
+def codex_refusal(database: Path, *, dry_run: bool) -> CodexError | None:
     """Why Codex cannot be told anything in ``database``; with ``dry_run`` as far as that can be
     seen without a lock there."""
     try:
         if not dry_run:
-            with codex_told(database):
+            with codex_transaction(database):
                 pass
         elif _is_there(database):
             with _translated(database), snapshot(database) as connection:
@@ -155,13 +155,13 @@ def refusal(database: Path, *, dry_run: bool) -> CodexError | None:
     return None
 
 
-def tell_codex(
+def notify_codex(
     database: Path, thread_id: str, values: Mapping[str, str | None]
 ) -> CodexError | None:
     """Set ``name``, git facts or memory mode of a thread in the database: None, or why Codex goes
     on with what it had."""
     try:
-        with codex_told(database) as rows:
+        with codex_transaction(database) as rows:
             rows.change(thread_id, values)
     except CODEX_ERRORS as error:
         return error

@@ -8,7 +8,7 @@ _PROCESSES: Final = Path("/proc")
 _LONGEST_COMMAND: Final = 80
 
 
-def holders(path: Path) -> list[str] | None:
+def processes_using(path: Path) -> list[str] | None:
     """The other processes that have ``path`` open, each as ``pid 4711 (codex app-server)``.
 
     Processes of other users are not seen. None where the system does not tell at all.

@@ -11,7 +11,7 @@ from typing import Any
 from rollout.metadata.extract import Extracted
 from rollout.schema.session_source import thread_spawn
 from state.codex.database import THREAD_COLUMNS
-from state.codex.index_side import Ours, absolute
+from state.codex.index_side import IndexSide, absolute
 from state.db.snapshot import snapshot
 from state.jobs.pool import Extractor
 from state.sync.home_config import default_provider
@@ -29,7 +29,7 @@ class NewRow:
     """The thread that spawned this one."""
 
 
-async def read_rows(home: Path, ours: Ours, ids: Iterable[str]) -> list[NewRow]:
+async def read_rows(home: Path, ours: IndexSide, ids: Iterable[str]) -> list[NewRow]:
     """Rows for threads of ours, from their files, read anew with whole texts.
 
     A thread whose file can no longer be read, or holds another thread by now, gives none.
@@ -63,7 +63,7 @@ def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None)
     return NewRow(values, file.facts.parent_thread_id if spawned else None)
 
 
-def _first_times(ours: Ours, ids: Iterable[str]) -> dict[str, int]:
+def _first_times(ours: IndexSide, ids: Iterable[str]) -> dict[str, int]:
     """For a thread of several files when the first was last written: that is the recency which
     Codex's backfill gives it, as it goes by path and later files do not change it."""
     wanted = set(ids)
@@ -97,7 +97,7 @@ class CodexRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CodexAnswer:
+class CodexLookup:
     """Rows of Codex's database, or why it could not be read."""
 
     database: Path
@@ -105,7 +105,7 @@ class CodexAnswer:
     problem: str | None = None
 
 
-def ask_codex(database: Path, id_prefix: str) -> CodexAnswer | None:
+def look_up_in_codex(database: Path, id_prefix: str) -> CodexLookup | None:
     """The rows of Codex's database whose id begins so; None if there is no database.
 
     One that cannot be read is an answer too: ``problem`` says why.
@@ -119,5 +119,5 @@ def ask_codex(database: Path, id_prefix: str) -> CodexAnswer | None:
                 (id_prefix, id_prefix + "~"),
             ).fetchall()
     except (OSError, sqlite3.Error) as error:
-        return CodexAnswer(database, problem=str(error))
-    return CodexAnswer(database, [CodexRow(str(i), str(p), bool(a)) for i, p, a in found])
+        return CodexLookup(database, problem=str(error))
+    return CodexLookup(database, [CodexRow(str(i), str(p), bool(a)) for i, p, a in found])

@@ -24,15 +24,15 @@ from rollout.files.move import Group, Move, archive_path, in_the_way, session_pa
 from rollout.files.writer_lock import WriterLock
 from state.aio import shielded
 from state.codex.database import codex_database
-from state.codex.notify import CodexError, refusal
+from state.codex.notify import CodexError, codex_refusal
 from state.edit.lineage import (
-    Known,
-    Need,
+    Dependency,
+    LineageNode,
+    dependencies,
     dependents_first,
-    family,
-    ids_of,
-    known_threads,
-    needs,
+    file_ids,
+    read_threads,
+    with_descendants,
 )
 from state.errors import (
     AlreadyArchived,
@@ -47,7 +47,7 @@ from state.errors import (
     home_written,
 )
 from state.jobs.progress import Counts, Report
-from state.recording.recorder import NOBODY, Live
+from state.recording.recorder import NO_RECORDERS, LiveRecorders
 from state.sync.move_journal import move_all, moving
 from state.thread_index import ThreadIndex
 
@@ -77,7 +77,10 @@ class Outcome:
 
 
 async def archive(
-    index: ThreadIndex, thread_id: str, live: Live = NOBODY, sqlite_home: Path | None = None
+    index: ThreadIndex,
+    thread_id: str,
+    live: LiveRecorders = NO_RECORDERS,
+    sqlite_home: Path | None = None,
 ) -> list[str]:
     """Move all files of a thread, and of what it has spawned, into the archive, their names and
     content unchanged. Gives the ids of the threads that were moved.
@@ -105,13 +108,13 @@ async def unarchive(
         CodexLocked, CodexSchemaUnknown, CodexUnusable, FileUnusable, TargetExists,
         ThreadNotFound, WriterActive: as :func:`archive`.
     """
-    return await _one(index, Action.UNARCHIVE, thread_id, NOBODY, sqlite_home)
+    return await _one(index, Action.UNARCHIVE, thread_id, NO_RECORDERS, sqlite_home)
 
 
 async def delete(
     index: ThreadIndex,
     thread_id: str,
-    live: Live = NOBODY,
+    live: LiveRecorders = NO_RECORDERS,
     sqlite_home: Path | None = None,
     *,
     purge: bool = False,
@@ -129,7 +132,11 @@ async def delete(
 
 
 async def _one(
-    index: ThreadIndex, action: Action, thread_id: str, live: Live, sqlite_home: Path | None
+    index: ThreadIndex,
+    action: Action,
+    thread_id: str,
+    live: LiveRecorders,
+    sqlite_home: Path | None,
 ) -> list[str]:
     (outcome,) = await move_threads(index, action, [thread_id], sqlite_home, live=live)
     if outcome.error:
@@ -144,7 +151,7 @@ async def move_threads(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
-    live: Live = NOBODY,
+    live: LiveRecorders = NO_RECORDERS,
     report: Report | None = None,
     outcomes: list[Outcome] | None = None,
 ) -> list[Outcome]:
@@ -166,7 +173,7 @@ async def move_threads(
     if action in (Action.DELETE, Action.PURGE) and len(asked) > _BATCH_THREADS:
         waiting = iter(await dependents_first(index, asked))
     codex = await index.database.workers.run(partial(codex_database, index.home, sqlite_home))
-    refused = await index.database.workers.run(partial(refusal, codex, dry_run=dry_run))
+    refused = await index.database.workers.run(partial(codex_refusal, codex, dry_run=dry_run))
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
         work = _Batch(index, action, batch, done, live, codex, refused)
         if dry_run:
@@ -197,7 +204,7 @@ class _Batch:
         action: Action,
         thread_ids: Sequence[str],
         done: set[str],
-        live: Live,
+        live: LiveRecorders,
         codex: Path,
         refused: CodexError | None,
     ) -> None:
@@ -262,8 +269,8 @@ class _Batch:
     async def plan(self) -> None:
         """Say what is to be moved for each thread, or why it cannot be."""
         async with self._index.database.read() as connection:
-            known = await known_threads(connection, [o.thread_id for o in self.outcomes])
-        wanted = await needs(self._index) if self._deletes else []
+            known = await read_threads(connection, [o.thread_id for o in self.outcomes])
+        wanted = await dependencies(self._index) if self._deletes else []
         while True:
             self._plan_groups(known)
             if not self._refuse_needed(wanted):
@@ -271,7 +278,7 @@ class _Batch:
         for outcome, _ in self._going():
             outcome.error = self._refused
 
-    def _plan_groups(self, known: dict[str, Known]) -> None:
+    def _plan_groups(self, known: dict[str, LineageNode]) -> None:
         claimed = set(self._done)
         self._trash.clear()
         for outcome in self.outcomes:
@@ -287,7 +294,7 @@ class _Batch:
     def _going(self) -> list[tuple[Outcome, Group]]:
         return [(o, o.group) for o in self.outcomes if o.group and not o.error]
 
-    def _group(self, thread_id: str, known: dict[str, Known], claimed: set[str]) -> Group:
+    def _group(self, thread_id: str, known: dict[str, LineageNode], claimed: set[str]) -> Group:
         """What is moved for a thread, the deepest of what it has spawned first."""
         if thread_id not in known:
             raise ThreadNotFound(thread_id)
@@ -299,7 +306,7 @@ class _Batch:
         home = self._index.home
         trash = trash_folder(home, thread_id, self._trash) if self._deletes else None
         moves = []
-        for id_ in reversed(family(thread_id, known)):
+        for id_ in reversed(with_descendants(thread_id, known)):
             if id_ in claimed or (known[id_].archived != archived and not trash):
                 continue
             for path in known[id_].files:
@@ -324,24 +331,24 @@ class _Batch:
             purge=self._action is Action.PURGE,
         )
 
-    def _refuse_needed(self, wanted: Sequence[Need]) -> bool:
+    def _refuse_needed(self, wanted: Sequence[Dependency]) -> bool:
         """Refuse what threads that would stay depend on: whether there was any."""
         going = self._going()
-        by_thread: defaultdict[str, list[Need]] = defaultdict(list)
+        by_thread: defaultdict[str, list[Dependency]] = defaultdict(list)
         for need in wanted:
             by_thread[need.thread_id].append(need)
         leaving = {id_ for _, group in going for id_ in group.thread_ids}
-        holders = {
+        owners = {
             id_: (outcome, group)
             for outcome, group in going
             for move in group.moves
-            for id_ in ids_of(move)
+            for id_ in file_ids(move)
         }
         refused = False
         gone = leaving | self._done  # a dry run has left them where they are
         waiting = [need for need in wanted if need.thread_id not in gone]
         for need in waiting:
-            outcome, group = holders.get(need.what, (None, None))
+            outcome, group = owners.get(need.what, (None, None))
             if outcome is None or group is None or outcome.error:
                 continue
             outcome.error = DependedOn(outcome.thread_id, need.thread_id, need.how)

@@ -16,7 +16,7 @@ from rollout.schema.modes import MODES, PAGINATED
 from rollout.writing.fork import Cut, Fork, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.git import git_facts
-from state.edit.refresh import name_settled, reread_file
+from state.edit.refresh import refresh_file, refresh_names
 from state.errors import ThreadArchived, UnsupportedHistory, home_written
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
@@ -74,7 +74,7 @@ async def fork_thread(
         UnsupportedHistory: this version does not know the form of its history.
         ValueError: both cuts are named.
     """
-    cut = cut_at(last_turn, before_turn)
+    cut = fork_point(last_turn, before_turn)
     row = await index.thread(reference)
     if row["archived"]:
         raise ThreadArchived(row["id"])
@@ -84,7 +84,7 @@ async def fork_thread(
     with home_written(path):
         meta = await index.database.workers.run(partial(source_meta, path))
     details = await index.details(row["id"])
-    thread = begun_as(details, meta, source, thread_source=thread_source, cwd=cwd)
+    thread = settings_of_fork(details, meta, source, thread_source=thread_source, cwd=cwd)
     git = await git_facts(thread.cwd) if os.path.isdir(thread.cwd) else None
     name = name_of_fork(row)
     made = rollout_path(thread.id, datetime.now())
@@ -92,7 +92,7 @@ async def fork_thread(
     find = finder(index)
 
     def write() -> None:
-        fork = planned(path, thread, cut, find, cwd)
+        fork = plan_at_folder(path, thread, cut, find, cwd)
         if dry_run:
             return
         with WriterLock.acquire(index.home, thread.id):
@@ -106,13 +106,13 @@ async def fork_thread(
 
     with home_written(index.home):
         await index.database.workers.run(write)
-    indexed = dry_run or await reread_file(index, made)
+    indexed = dry_run or await refresh_file(index, made)
     if settle and name is not None and not dry_run:
-        indexed = await name_settled(index) and indexed
+        indexed = await refresh_names(index) and indexed
     return Forked(thread.id, row["id"], made, name, indexed)
 
 
-def cut_at(last_turn: str | None, before_turn: str | None) -> Cut:
+def fork_point(last_turn: str | None, before_turn: str | None) -> Cut:
     """How much a fork begins with.
 
     Raises:
@@ -123,7 +123,7 @@ def cut_at(last_turn: str | None, before_turn: str | None) -> Cut:
     return Cut(last_turn, before_turn)
 
 
-def planned(path: Path, thread: NewThread, cut: Cut, find: Find, cwd: str | None) -> Fork:
+def plan_at_folder(path: Path, thread: NewThread, cut: Cut, find: Find, cwd: str | None) -> Fork:
     """What the fork is to hold (:func:`rollout.writing.fork.plan_fork`), with its settings those of
     ``cwd`` if a folder is given."""
     fork = plan_fork(path, thread, cut, find)
@@ -154,7 +154,7 @@ def _are_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
-def begun_as(
+def settings_of_fork(
     row: Mapping[str, Any],
     meta: dict[str, Any],
     source: str,

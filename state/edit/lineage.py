@@ -20,7 +20,7 @@ from state.thread_index import ThreadIndex
 
 
 @dataclass(slots=True)
-class Known:
+class LineageNode:
     """What the index has of a thread."""
 
     archived: bool
@@ -30,7 +30,9 @@ class Known:
     spawned: list[str] = field(default_factory=list)
 
 
-async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) -> dict[str, Known]:
+async def read_threads(
+    connection: AsyncConnection, thread_ids: Sequence[str]
+) -> dict[str, LineageNode]:
     """Threads with all that they have spawned, as far as they are here."""
     edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
     # UNION, not UNION ALL: lineage in damaged files may go in circles.
@@ -42,7 +44,7 @@ async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) 
     kin = [id_ for (id_,) in every]
     chosen = sa.select(c.id, c.archived, c.created_at_ms).where(among(c.id, kin))
     found = {
-        row.id: Known(bool(row.archived), row.created_at_ms)
+        row.id: LineageNode(bool(row.archived), row.created_at_ms)
         for row in await connection.execute(chosen)
     }
     spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
@@ -61,7 +63,7 @@ async def known_threads(connection: AsyncConnection, thread_ids: Sequence[str]) 
     return found
 
 
-def family(thread_id: str, known: dict[str, Known]) -> list[str]:
+def with_descendants(thread_id: str, known: dict[str, LineageNode]) -> list[str]:
     """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
     files may go in circles."""
     members = {thread_id: None}
@@ -73,13 +75,13 @@ def family(thread_id: str, known: dict[str, Known]) -> list[str]:
     return waiting
 
 
-def ids_of(move: Move) -> set[str]:
+def file_ids(move: Move) -> set[str]:
     """By what others may mean the file: its own id, as ``history_base`` does, or the thread's."""
     name = parse_name(move.source.rsplit("/", 1)[-1])
     return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
 
 
-class Need(NamedTuple):
+class Dependency(NamedTuple):
     """A thread cannot do without another, or without a file of it."""
 
     thread_id: str
@@ -87,7 +89,7 @@ class Need(NamedTuple):
     how: str
 
 
-async def needs(index: ThreadIndex) -> list[Need]:
+async def dependencies(index: ThreadIndex) -> list[Dependency]:
     """What threads need: where their history begins, and what they are attached to. All their
     files count: one that a revert has left behind goes on from somewhere too."""
     c, f = threads.c, rollout_files.c
@@ -96,7 +98,9 @@ async def needs(index: ThreadIndex) -> list[Need]:
         forked = sa.select(c.id, base).where(base.is_not(None)).order_by(c.id)
         begun = [(row.id, row.history_base) for row in await connection.execute(forked)]
         attached = sa.select(c.id, side).where(side.is_not(None)).order_by(c.id)
-        found = [Need(*row, "is attached to it") for row in await connection.execute(attached)]
+        found = [
+            Dependency(*row, "is attached to it") for row in await connection.execute(attached)
+        ]
         segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
     for path in segments:
         outcome = await index.database.workers.run(partial(extract_file, index.home, path))
@@ -105,22 +109,22 @@ async def needs(index: ThreadIndex) -> list[Need]:
     for thread_id, text in begun:
         begins_in = base_id(text)
         if begins_in:
-            found.append(Need(thread_id, begins_in, "has its history begin in it"))
+            found.append(Dependency(thread_id, begins_in, "has its history begin in it"))
     return found
 
 
 async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> list[str]:
     """Threads in such an order that each comes after those that cannot do without it."""
     async with index.database.read() as connection:
-        known = await known_threads(connection, thread_ids)
+        known = await read_threads(connection, thread_ids)
     asked = dict.fromkeys(thread_ids)
-    holders = {id_: id_ for id_ in asked}
+    owners = {id_: id_ for id_ in asked}
     for id_ in asked:
         for path in known[id_].files if id_ in known else ():
-            holders |= dict.fromkeys(ids_of(Move(id_, path, path)), id_)
+            owners |= dict.fromkeys(file_ids(Move(id_, path, path)), id_)
     needing: defaultdict[str, list[str]] = defaultdict(list)
-    for need in await needs(index):
-        if need.thread_id in asked and (holder := holders.get(need.what)):
+    for need in await dependencies(index):
+        if need.thread_id in asked and (holder := owners.get(need.what)):
             needing[holder].append(need.thread_id)
     ordered: dict[str, None] = {}
     seen: set[str] = set()

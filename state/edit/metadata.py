@@ -21,9 +21,9 @@ from rollout.writing.amend import append_meta
 from state.aio import finished
 from state.clock import now_ms
 from state.codex.database import codex_database
-from state.codex.notify import CodexError, tell_codex
+from state.codex.notify import CodexError, notify_codex
 from state.edit.git import without_credentials
-from state.edit.refresh import name_settled, reread_file
+from state.edit.refresh import refresh_file, refresh_names
 from state.errors import (
     InvalidChange,
     InvalidName,
@@ -32,7 +32,7 @@ from state.errors import (
     home_written,
 )
 from state.query.rows import Row
-from state.recording.recorder import NOBODY, Live, RolloutRecorder
+from state.recording.recorder import NO_RECORDERS, LiveRecorders, RolloutRecorder
 from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 from state.userdata.journal import append_facts
@@ -55,7 +55,7 @@ class Changed:
     thread_id: str
     indexed: bool = True
     """False if the index was busy: the next command that looks at the files has it."""
-    untold: CodexError | None = None
+    codex_error: CodexError | None = None
     """Why Codex itself was not told, and goes on with what it had."""
 
 
@@ -94,7 +94,7 @@ async def set_memory_mode(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
-    live: Live = NOBODY,
+    live: LiveRecorders = NO_RECORDERS,
 ) -> Changed:
     """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
     it is only checked whether that can be said.
@@ -129,7 +129,7 @@ async def set_git_info(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
-    live: Live = NOBODY,
+    live: LiveRecorders = NO_RECORDERS,
 ) -> tuple[Changed, dict[str, str]]:
     """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
     not named stays. Credentials in a URL are left out. Gives all of them, see :func:`git_info`;
@@ -215,7 +215,7 @@ def git_with(row: Row, given: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def held_facts(details: Mapping[str, Any]) -> dict[str, str]:
+def repeated_meta(details: Mapping[str, Any]) -> dict[str, str]:
     """What a ``session_meta`` must say besides, of all columns of a thread's row: what holds now,
     as a later line goes before."""
     held = {"cwd": details["cwd"]}
@@ -239,7 +239,7 @@ async def _set_name(
 ) -> Changed:
     with home_written(index.home):
         await index.database.workers.finish(partial(append_name, index.home, thread_id, name))
-    indexed = await name_settled(index) if settle else True
+    indexed = await refresh_names(index) if settle else True
     return await _told(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
 
 
@@ -248,11 +248,11 @@ async def _change(
     row: Row,
     facts: Mapping[str, str | None],
     payload: Mapping[str, Any],
-    live: Live,
+    live: LiveRecorders,
     sqlite_home: Path | None,
 ) -> Changed:
     if row["history_mode"] == LEGACY:
-        held = held_facts(await index.details(row["id"]))
+        held = repeated_meta(await index.details(row["id"]))
         changed = await _append(index, row, {**held, **payload}, live.get(row["id"]))
     else:
         await _set_facts(index, row["id"], facts)
@@ -264,9 +264,9 @@ async def _told(
     index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
     def tell() -> CodexError | None:
-        return tell_codex(codex_database(index.home, sqlite_home), changed.thread_id, facts)
+        return notify_codex(codex_database(index.home, sqlite_home), changed.thread_id, facts)
 
-    return replace(changed, untold=await index.database.workers.finish(tell))
+    return replace(changed, codex_error=await index.database.workers.finish(tell))
 
 
 async def _append(
@@ -281,7 +281,7 @@ async def _append(
         else:
             await recorder.amend(changes)
             written = recorder.path
-    indexed = await reread_file(index, written.relative_to(index.home).as_posix(), before=path)
+    indexed = await refresh_file(index, written.relative_to(index.home).as_posix(), before=path)
     return Changed(row["id"], indexed)
 
 

@@ -6,7 +6,7 @@ from state.sync.sync import settle_inputs
 from state.thread_index import ThreadIndex
 
 
-async def reread_file(index: ThreadIndex, path: str, before: str | None = None) -> bool:
+async def refresh_file(index: ThreadIndex, path: str, before: str | None = None) -> bool:
     """Have the row of the rollout at ``path``, relative to the home, follow it: False if another
     process held the index for too long, so that the next sync has to. ``before`` is where it
     was until now, if not there."""
@@ -18,7 +18,7 @@ async def reread_file(index: ThreadIndex, path: str, before: str | None = None) 
     return True
 
 
-async def name_settled(index: ThreadIndex) -> bool:
+async def refresh_names(index: ThreadIndex) -> bool:
     """Have the rows follow ``session_index.jsonl``: False if the index was held for too long."""
     try:
         await settle_inputs(index.database, index.home)

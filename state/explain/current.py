@@ -25,7 +25,7 @@ from state.userdata.store import facts_about, newer_names, told_name
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ExplainContext:
     """What all steps of an explanation need."""
 
     index: ThreadIndex
@@ -50,9 +50,9 @@ class CurrentThread:
     """Files that the index has and the disk has not."""
 
 
-async def read_thread(known: Known, thread_id: str, asked: str | None) -> CurrentThread:
+async def read_thread(context: ExplainContext, thread_id: str, asked: str | None) -> CurrentThread:
     """The thread by its row where that is in step, else by its files, which are then read."""
-    index, changes = known.index, known.changes
+    index, changes = context.index, context.changes
     entries, row, facts = await _stored(index, thread_id)
     gone = [path for path in entries if path in set(changes.vanished)]
     new = {
@@ -68,7 +68,7 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
     if row is not None and not new and not gone:
         told = Named(row["rollout_name"], row["rollout_name_ms"]) if row["rollout_name"] else None
-        name = _name(known, thread_id, facts, told)
+        name = _name(context, thread_id, facts, told)
         unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
         readable = [path for path in paths if path not in unreadable]
         notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
@@ -89,15 +89,17 @@ async def read_thread(known: Known, thread_id: str, asked: str | None) -> Curren
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
     overrides = overrides_of(facts).get(thread_id)
-    name = _name(known, thread_id, facts, told_name(own.facts))
-    row = thread_row(own, name, known.picker.provider, overrides)
+    name = _name(context, thread_id, facts, told_name(own.facts))
+    row = thread_row(own, name, context.picker.provider, overrides)
     if row["fold_flags"] & BEGINS_ELSEWHERE:
         begin_elsewhere(row, await index.database.run(opening_steps(thread_id, row)))
     return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
 
 
-def _name(known: Known, thread_id: str, facts: Sequence[Fact], told: Named | None) -> str | None:
-    names = newer_names(known.names, {thread_id: told} if told else {})
+def _name(
+    context: ExplainContext, thread_id: str, facts: Sequence[Fact], told: Named | None
+) -> str | None:
+    names = newer_names(context.names, {thread_id: told} if told else {})
     return chosen_names(names, facts).get(thread_id)
 
 

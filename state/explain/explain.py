@@ -11,10 +11,10 @@ from rollout.files.layout import ROOTS, id_in_name, logical_path, parse_name
 from rollout.files.scan import stat_file
 from rollout.metadata.extract import Unusable, extract_file
 from state.codex.database import codex_database
-from state.codex.rows import CodexAnswer, ask_codex
+from state.codex.rows import CodexLookup, look_up_in_codex
 from state.db.schema import rollout_files
 from state.errors import AmbiguousThread, ThreadNotFound
-from state.explain.current import CurrentThread, Known, read_thread, unreadable_file
+from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file
 from state.explain.mentions import mentions
 from state.explain.reasons import (
     BOTH,
@@ -29,7 +29,7 @@ from state.explain.reasons import (
     reasons_here,
     reasons_in_codex,
 )
-from state.explain.resolve import file_named, known_elsewhere, path_with_id, similar, storable
+from state.explain.resolve import file_at, ids_without_row, misnamed_file, similar_threads, storable
 from state.sync.sync import load_context
 from state.sync.writer import role
 from state.thread_index import ThreadIndex
@@ -94,53 +94,55 @@ async def explain(
     """
     home = index.home
     changes = await index.pending()
-    context = await index.database.workers.run(partial(load_context, home))
-    picker = Picker(cwd, context.default_provider)
+    loaded = await index.database.workers.run(partial(load_context, home))
+    picker = Picker(cwd, loaded.default_provider)
     database = codex_database(home, sqlite_home)
-    known = Known(index, changes, context.names, database, picker)
-    path = file_named(home, reference)
+    context = ExplainContext(index, changes, loaded.names, database, picker)
+    path = file_at(home, reference)
     reference = storable(reference)
     ids = await index.resolve(reference)
     if not ids and (named := id_in_name(reference)):
         ids = await index.resolve(named)
     if path is not None and (parse_name(Path(path).name) or not ids):
-        return await _explain_file(known, path)
+        return await _explain_file(context, path)
     folder = None if ids else below(home, reference)
-    if folder and (why := await _why_ignored(known, storable(folder))):
+    if folder and (why := await _why_ignored(context, storable(folder))):
         return _no_thread(folder, "ignored", f"it is no rollout: {why}")
-    ids = ids or await known_elsewhere(index, changes, known.names, database, reference)
+    ids = ids or await ids_without_row(index, changes, context.names, database, reference)
     if len(ids) > 1:
         raise AmbiguousThread(reference, ids)
-    if not ids and (misnamed := await path_with_id(index, reference)):
-        return await _explain_file(known, misnamed)
+    if not ids and (misnamed := await misnamed_file(index, reference)):
+        return await _explain_file(context, misnamed)
     if not ids:
-        raise ThreadNotFound(reference, await similar(index, reference))
-    return await _explain_thread(known, ids[0])
+        raise ThreadNotFound(reference, await similar_threads(index, reference))
+    return await _explain_thread(context, ids[0])
 
 
-async def _explain_file(known: Known, path: str) -> Explanation:
-    home = known.index.home
+async def _explain_file(context: ExplainContext, path: str) -> Explanation:
+    home = context.index.home
     shown = storable(path)
-    ignored = await _why_ignored(known, shown)
+    ignored = await _why_ignored(context, shown)
     inside = path.startswith(tuple(f"{root}/" for root in ROOTS))
     if not ignored and not inside:
-        return await _explain_outside(known, path)
+        return await _explain_outside(context, path)
     if ignored or ((found := stat_file(home, path)) and (ignored := found.ignored)):
         return _no_thread(shown, "ignored", f"it is no rollout: {ignored}")
-    outcome = await known.index.database.workers.run(partial(extract_file, home, path))
+    outcome = await context.index.database.workers.run(partial(extract_file, home, path))
     if isinstance(outcome, Unusable):
         return Explanation(None, path, (unreadable_file(outcome),))
-    return await _explain_thread(known, outcome.facts.id, path)
+    return await _explain_thread(context, outcome.facts.id, path)
 
 
-async def _explain_outside(known: Known, path: str) -> Explanation:
-    home = known.index.home
+async def _explain_outside(context: ExplainContext, path: str) -> Explanation:
+    home = context.index.home
     evidence = f"the file lies neither below sessions nor below archived_sessions of {home}"
     full = home / path  # absolute paths stay what they are
     found = stat_file(home, path)
     if found and found.ignored:
         return _no_thread(path, "outside_home", f"{evidence}; it is {found.ignored}")
-    outcome = await known.index.database.workers.run(partial(extract_file, full.parent, full.name))
+    outcome = await context.index.database.workers.run(
+        partial(extract_file, full.parent, full.name)
+    )
     if isinstance(outcome, Unusable):
         return _no_thread(path, "outside_home", f"{evidence}; {outcome.reason}")
     evidence += f"; it holds thread {outcome.facts.id}"
@@ -152,30 +154,34 @@ def _no_thread(path: str, code: str, evidence: str) -> Explanation:
     return Explanation(None, path, (Reason(code, BOTH, True, evidence, path),))
 
 
-async def _why_ignored(known: Known, path: str) -> str | None:
+async def _why_ignored(context: ExplainContext, path: str) -> str | None:
     """Why what lies below the rollout folders is no rollout; None if nothing says that it is not.
     It may be anything: a pipe, a link that leads nowhere, a folder that cannot be looked at."""
-    for file in known.changes.ignored:
+    for file in context.changes.ignored:
         if file.path == path:
             return file.ignored
     c = rollout_files.c
     found = sa.select(c.reason).where(c.path == path, c.bucket == "ignored")
-    async with known.index.database.read() as connection:
+    async with context.index.database.read() as connection:
         return await connection.scalar(found)
 
 
-async def _explain_thread(known: Known, thread_id: str, asked: str | None = None) -> Explanation:
-    home = known.index.home
-    thread = await read_thread(known, thread_id, asked)
-    answer = await known.index.database.workers.run(partial(ask_codex, known.database, thread_id))
+async def _explain_thread(
+    context: ExplainContext, thread_id: str, asked: str | None = None
+) -> Explanation:
+    home = context.index.home
+    thread = await read_thread(context, thread_id, asked)
+    answer = await context.index.database.workers.run(
+        partial(look_up_in_codex, context.database, thread_id)
+    )
     if thread.row is None:
         reasons = thread.notes
         if not any(reason.hides for reason in reasons):
-            reasons = [await _missing(known, thread, answer), *reasons]
+            reasons = [await _missing(context, thread, answer), *reasons]
         return Explanation(thread_id, asked or reasons[0].path, tuple(reasons))
     own = str(thread.row["rollout_path"])
-    hidden = await known.index.database.workers.run(
-        partial(_hidden_files, home, thread, known.picker)
+    hidden = await context.index.database.workers.run(
+        partial(_hidden_files, home, thread, context.picker)
     )
     shown = {path for path, found in hidden.items() if not found}
     others = {path: role(path, own) for path in thread.paths if path != own}
@@ -209,15 +215,17 @@ def _hidden_files(home: Path, thread: CurrentThread, picker: Picker) -> dict[str
     }
 
 
-async def _missing(known: Known, thread: CurrentThread, answer: CodexAnswer | None) -> Reason:
+async def _missing(
+    context: ExplainContext, thread: CurrentThread, answer: CodexLookup | None
+) -> Reason:
     """A thread that others know of, and of which there is no file."""
-    async with known.index.database.read() as connection:
-        said = (await mentions(connection, known.names, thread.id)).get(thread.id, [])
+    async with context.index.database.read() as connection:
+        said = (await mentions(connection, context.names, thread.id)).get(thread.id, [])
     said += [f"the index had it in {path}" for path in thread.gone]
     path = thread.gone[0] if thread.gone else None
     for row in answer.rows if answer else ():
         said.append(f"Codex's own database has it in {row.rollout_path}")
-        path = path or below(known.index.home, row.rollout_path) or row.rollout_path
+        path = path or below(context.index.home, row.rollout_path) or row.rollout_path
     evidence = f"there is no file of it in the home, but {'; '.join(said)}"
     mend = "threadkeep codex-check" if answer and answer.rows else None
     mend = mend or ("threadkeep sync" if thread.gone else None)

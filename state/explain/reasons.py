@@ -10,7 +10,7 @@ from rollout.files.layout import COMPRESSED_SUFFIX, is_archived, logical_path, m
 from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
 from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.session_source import INTERACTIVE_KINDS
-from state.codex.rows import CodexAnswer, CodexRow
+from state.codex.rows import CodexLookup, CodexRow
 from state.db.derived_columns import Facet
 from state.db.location import cwd_key, spellings
 from state.query.rows import Row
@@ -136,7 +136,7 @@ def _filtered(meta: HeadMeta, thread_id: str, picker: Picker) -> list[tuple[str,
 
 
 def reasons_by_database(
-    home: Path, answer: CodexAnswer | None, thread: Row, paths: Sequence[str]
+    home: Path, answer: CodexLookup | None, thread: Row, paths: Sequence[str]
 ) -> list[Reason]:
     """What is wrong with the row of Codex's own database: its searches and names depend on it.
     The codes are those of :mod:`state.codex.check`; ``paths`` are all files of the thread."""

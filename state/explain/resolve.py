@@ -18,7 +18,7 @@ from rollout.files.layout import (
     parse_uuid,
 )
 from rollout.metadata.session_index import Named
-from state.codex.rows import ask_codex
+from state.codex.rows import look_up_in_codex
 from state.db.derived_columns import folded
 from state.db.schema import rollout_files, threads
 from state.explain.mentions import mentions
@@ -39,7 +39,7 @@ def storable(text: str) -> str:
     return os.fsencode(text).decode(errors="replace")
 
 
-def file_named(home: Path, reference: str) -> str | None:
+def file_at(home: Path, reference: str) -> str | None:
     """The file that is there under a path: relative to the home if it is below it, or a link
     leads there."""
     for base in (str(from_here(reference)), f"{home}/{reference}"):
@@ -58,7 +58,7 @@ def _where_links_lead(home: Path, path: str) -> str | None:
     return None
 
 
-async def known_elsewhere(
+async def ids_without_row(
     index: ThreadIndex, changes: Changes, names: Mapping[str, Named], database: Path, reference: str
 ) -> list[str]:
     """Threads without a row that go by the reference: new files, Codex's database, mentions."""
@@ -75,12 +75,12 @@ async def known_elsewhere(
             paths = list(await connection.scalars(unread))
         paths += [file.path for file in (*changes.to_read, *changes.ignored)]
         ids |= {id_ for id_ in map(id_in_name, paths) if id_ and id_.startswith(prefix)}
-        answer = await index.database.workers.run(partial(ask_codex, database, prefix))
+        answer = await index.database.workers.run(partial(look_up_in_codex, database, prefix))
         ids |= {row.id for row in answer.rows} if answer else set()
     return sorted(ids)
 
 
-async def path_with_id(index: ThreadIndex, reference: str) -> str | None:
+async def misnamed_file(index: ThreadIndex, reference: str) -> str | None:
     """A file that has an id in its name but holds another thread."""
     thread_id, c = parse_uuid(reference), rollout_files.c
     if thread_id is None:
@@ -90,7 +90,7 @@ async def path_with_id(index: ThreadIndex, reference: str) -> str | None:
         return await connection.scalar(sa.select(c.path).where(held).limit(1))
 
 
-async def similar(index: ThreadIndex, reference: str) -> list[str]:
+async def similar_threads(index: ThreadIndex, reference: str) -> list[str]:
     """Threads that the reference may have meant: its text in their title, an id mistyped."""
     if len(reference.strip()) < _SHORTEST_TEXT:
         return []

@@ -36,9 +36,9 @@ from rollout.writing.new_thread import NewThread, first_line, rollout_path
 from rollout.writing.retention import begins_history, fault_of, persisted
 from state.db.derived_columns import Facet, folded
 from state.db.location import cwd_key, spellings
-from state.edit.fork import begun_as, cut_at, name_of_fork, planned
+from state.edit.fork import fork_point, name_of_fork, plan_at_folder, settings_of_fork
 from state.edit.git import git_facts
-from state.edit.lineage import Known, family
+from state.edit.lineage import LineageNode, with_descendants
 from state.edit.metadata import (
     GIT_FIELDS,
     Changed,
@@ -46,7 +46,7 @@ from state.edit.metadata import (
     checked_git,
     checked_name,
     git_with,
-    held_facts,
+    repeated_meta,
 )
 from state.errors import (
     AlreadyArchived,
@@ -287,12 +287,12 @@ class MemoryStore:
         :func:`state.edit.fork.fork_thread`.
         Gives its id; resume it to write it."""
         thread = self._settled(thread_id)
-        cut = cut_at(last_turn, before_turn)
+        cut = fork_point(last_turn, before_turn)
         if thread.archived:
             raise ThreadArchived(thread.id)
         row, meta = thread.row(), source_meta(thread.rollout)
-        begun = begun_as(row, meta, source, thread_source=thread_source, cwd=cwd)
-        fork = planned(thread.rollout, begun, cut, self._find, cwd)
+        begun = settings_of_fork(row, meta, source, thread_source=thread_source, cwd=cwd)
+        fork = plan_at_folder(thread.rollout, begun, cut, self._find, cwd)
         if dry_run:
             return begun.id
         file = BytesIO()
@@ -328,7 +328,7 @@ class MemoryStore:
             DependedOn, ThreadNotFound: see :func:`state.edit.archive.delete`.
         """
         thread = self._settled(thread_id)
-        leaving = [*reversed(family(thread.id, self._known()))]
+        leaving = [*reversed(with_descendants(thread.id, self._known()))]
         for other in self._threads.values():
             if other.id in leaving:
                 continue
@@ -450,10 +450,12 @@ class MemoryStore:
         known = self._known()
         if wanted not in known:
             return {id_ for id_, parent in self._parents().items() if parent == wanted}
-        return set(known[wanted].spawned if query.parent_id else family(wanted, known)[1:])
+        return set(
+            known[wanted].spawned if query.parent_id else with_descendants(wanted, known)[1:]
+        )
 
-    def _known(self) -> dict[str, Known]:
-        known = {id_: Known(thread.archived, 0) for id_, thread in self._threads.items()}
+    def _known(self) -> dict[str, LineageNode]:
+        known = {id_: LineageNode(thread.archived, 0) for id_, thread in self._threads.items()}
         for child, parent in sorted(self._parents().items()):
             if parent in known:
                 known[parent].spawned.append(child)
@@ -472,7 +474,7 @@ class MemoryStore:
             raise (AlreadyArchived if archived else NotArchived)(thread.id)
         moved = [
             id_
-            for id_ in reversed(family(thread.id, self._known()))
+            for id_ in reversed(with_descendants(thread.id, self._known()))
             if self._threads[id_].archived != archived
         ]
         for id_ in moved:
@@ -487,7 +489,7 @@ class MemoryStore:
         if row["history_mode"] != LEGACY:
             thread.override({key: value or "" for key, value in facts.items()})
             return Changed(thread.id)
-        line = amended_meta(thread.rollout, thread.id, {**held_facts(row), **payload})
+        line = amended_meta(thread.rollout, thread.id, {**repeated_meta(row), **payload})
         written = thread.write(encoded(line, timestamp(), None))
         if recorder := self._recorders.get(thread.id):
             recorder.source.append(written)

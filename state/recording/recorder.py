@@ -262,9 +262,9 @@ class RolloutRecorder:
         self._drained.set()
 
 
-Live = Mapping[str, RolloutRecorder]
+LiveRecorders = Mapping[str, RolloutRecorder]
 """The recorders of this process, by their threads."""
-NOBODY: Final[Live] = {}
+NO_RECORDERS: Final[LiveRecorders] = {}
 
 
 def _settle(barrier: "asyncio.Future[None]", error: BaseException | None) -> None:

@@ -25,7 +25,7 @@ from rollout.files.scan import stat_file
 from rollout.files.writer_lock import WriterLock
 from rollout.metadata.session_index import forget_names
 from state.clock import now_ms
-from state.codex.notify import CODEX_ERRORS, CodexError, codex_told
+from state.codex.notify import CODEX_ERRORS, CodexError, codex_transaction
 from state.db.database import Database
 from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked
@@ -117,13 +117,13 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
             moved = await database.workers.finish(partial(_move_again, home, groups, codex))
             await _settle(database, home, groups, moved)
         problems += moved.left
-        if moved.untold:
+        if moved.codex_error:
             problems.append(
-                f"the files are in their places, but Codex was not told: {moved.untold};"
+                f"the files are in their places, but Codex was not told: {moved.codex_error};"
                 " threadkeep codex-check finds what is left to mend"
             )
-        if isinstance(moved.untold, CodexLocked):
-            waiting = moved.untold
+        if isinstance(moved.codex_error, CodexLocked):
+            waiting = moved.codex_error
         elif not moved.left:
             _strike(entry)
     for unwritten in folder.glob("*.new"):
@@ -141,7 +141,7 @@ class _Moved:
     """What went wrong, by a group's thread."""
     left: list[str] = field(default_factory=list)
     """What could not even be undone."""
-    untold: CodexError | None = None
+    codex_error: CodexError | None = None
     """Why Codex does not know of what was moved."""
 
     def done(self, groups: Sequence[Group]) -> list[Group]:
@@ -160,7 +160,7 @@ def _move(home: Path, groups: Sequence[Group], codex: Path) -> _Moved:
     """Move the files and tell Codex, or leave all as it was."""
     moved = _Moved()
     try:
-        with codex_told(codex) as rows:
+        with codex_transaction(codex) as rows:
             _carry_out(home, groups, moved)
             rows.follow(home, moved.done(groups))
     except CODEX_ERRORS as error:
@@ -176,11 +176,11 @@ def _move_again(home: Path, groups: Sequence[Group], codex: Path | None) -> _Mov
     told already."""
     moved = _Moved()
     try:
-        with codex_told(codex) as rows:
+        with codex_transaction(codex) as rows:
             _carry_out(home, groups, moved)
             rows.follow(home, moved.done(groups))
     except CODEX_ERRORS as error:
-        moved = _Moved(untold=error)
+        moved = _Moved(codex_error=error)
         _carry_out(home, groups, moved)
     _purge(home, groups, moved)
     return moved

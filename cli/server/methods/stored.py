@@ -152,9 +152,9 @@ async def _finished(
 def _warned(call: Call, changed: Changed) -> dict[str, Any]:
     """What the answer to a change has: nothing, unless Codex was not told of it. Then it says so,
     and every client is warned in Codex's own way."""
-    if changed.untold is None:
+    if changed.codex_error is None:
         return {}
-    error = error_document(changed.untold)["error"]
+    error = error_document(changed.codex_error)["error"]
     message = f"Codex itself was not told of this change: {error['message']}; {error['hint']}"
     call.tell_all("warning", threadId=changed.thread_id, message=message)
     return {"codexError": error}

@@ -14,7 +14,7 @@ import pytest
 
 from rollout.files.layout import parse_uuid
 from state.checks.findings import Finding
-from state.codex.check import Checked, check_codex
+from state.codex.check import CodexCheck, check_codex
 from state.codex.tables import differences
 from state.thread_index import open_index
 from tests.samples.homes import encoded, lines, thread_id, write
@@ -30,11 +30,11 @@ GENUINE = Counter({"codex_name_differs": 6, "codex_cannot_have": 1})
 """A backfill loses the names of paginated threads, and has no threads of the first versions."""
 
 
-def check(home: Path, index: Path, database: Path) -> tuple[Checked, list[Finding]]:
+def check(home: Path, index: Path, database: Path) -> tuple[CodexCheck, list[Finding]]:
     """Compare; the index is brought in step first."""
     found: list[Finding] = []
 
-    async def work() -> Checked:
+    async def work() -> CodexCheck:
         async with open_index(home, index) as opened:
             await opened.catch_up()
             return await check_codex(opened, database, found.append)

@@ -13,9 +13,9 @@ import pytest
 
 from state.checks.findings import Finding
 from state.codex import backup as codex_backup
-from state.codex.backup import undo
+from state.codex.backup import restore_latest_copy
 from state.codex.check import check_codex
-from state.codex.fix import Mends, fix
+from state.codex.fix import FixPlan, fix
 from state.errors import (
     CodexChanged,
     CodexChangedSince,
@@ -49,7 +49,7 @@ def mend(
     """Plan and carry out; ``meanwhile`` happens between the two."""
 
     async def work() -> tuple[Path, int]:
-        mends = Mends()
+        mends = FixPlan()
         async with open_index(home, index) as opened:
             await opened.catch_up()
             checked = await check_codex(opened, codex.path, mends.add)
@@ -160,12 +160,12 @@ def test_undo_gives_back_what_was_there(
     assert inserted == 7
     assert Codex(backup).content() == before
     assert backup.stat().st_mode & 0o777 == 0o600
-    assert undo(tmp_path, codex.path) == backup
+    assert restore_latest_copy(tmp_path, codex.path) == backup
     assert codex.content() == before
     assert codex.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["state_5.sqlite"]
     with pytest.raises(NoCodexBackup):
-        undo(tmp_path, codex.path)
+        restore_latest_copy(tmp_path, codex.path)
 
 
 def test_undo_refuses_to_lose_what_codex_wrote_since(
@@ -176,7 +176,7 @@ def test_undo_refuses_to_lose_what_codex_wrote_since(
     codex.change("UPDATE threads SET tokens_used = 7 WHERE id = ?", ARCHIVED)
     before = codex.content()
     with pytest.raises(CodexChangedSince, match=backup.name):
-        undo(tmp_path, codex.path)
+        restore_latest_copy(tmp_path, codex.path)
     assert codex.content() == before
     assert backup.exists()
 
@@ -189,7 +189,7 @@ def test_undo_is_for_the_database_that_was_mended(
     other = tmp_path / "other.sqlite"
     shutil.copy(codex.path, other)
     with pytest.raises(NoCodexBackup):
-        undo(tmp_path, other)
+        restore_latest_copy(tmp_path, other)
 
 
 def test_few_backups_are_kept(
@@ -245,7 +245,7 @@ def test_a_database_that_somebody_has_open_is_left_alone(
     with codex.open_elsewhere() as process:
         for attempt in (
             lambda: mend(corpus_home, corpus_index, codex, tmp_path),
-            lambda: undo(tmp_path, codex.path),
+            lambda: restore_latest_copy(tmp_path, codex.path),
         ):
             with pytest.raises(CodexInUse, match=rf"in use by pid {process.pid} \(python"):
                 attempt()
@@ -258,7 +258,7 @@ def test_a_holder_that_cannot_be_seen_is_noticed_by_its_lock(codex: Codex) -> No
         ourselves.execute("SELECT 1 FROM threads").fetchone()
         with (
             pytest.raises(CodexInUse, match="a process that cannot be named"),
-            codex_backup.held(codex.path),
+            codex_backup.exclusively_open(codex.path),
         ):
             pytest.fail("it was held")
 
@@ -297,7 +297,7 @@ def test_a_place_without_room_for_a_copy_is_told_and_nothing_is_changed(
 
 
 def test_a_reader_sees_nothing_until_all_is_done(codex: Codex) -> None:
-    with codex_backup.held(codex.path) as connection:
+    with codex_backup.exclusively_open(codex.path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM threads")
         with (

@@ -64,7 +64,7 @@ def thread(home: Path, mode: str = "legacy", *, archived: bool = False, **fields
 
 
 def name_it(home: Path, path: Path, name: str) -> StateError | None:
-    return worked(home, path, lambda index: set_name(index, THREAD_ID, name))[0].untold
+    return worked(home, path, lambda index: set_name(index, THREAD_ID, name))[0].codex_error
 
 
 def test_a_name_is_trimmed_and_a_line_behind_the_others(home: Path, index_path: Path) -> None:
@@ -279,10 +279,10 @@ def test_codex_s_own_database_is_told_one_row(
 
     async def work(index: ThreadIndex) -> None:
         for id_ in ids.values():
-            assert (await set_name(index, id_, "new"))[0].untold is None
-            assert (await set_memory_mode(index, id_, "disabled")).untold is None
+            assert (await set_name(index, id_, "new"))[0].codex_error is None
+            assert (await set_memory_mode(index, id_, "disabled")).codex_error is None
             changed, _ = await set_git_info(index, id_, {"sha": "abc", "branch": None})
-            assert changed.untold is None
+            assert changed.codex_error is None
 
     worked(home, index_path, work)
     set_ = {"memory_mode": "disabled", "git_sha": "abc", "git_branch": None}
@@ -342,25 +342,25 @@ def test_a_database_that_is_not_known_or_is_held_is_left_and_told(
     codex = Codex.of(home, home)
     id_ = next(i for i, row in codex.threads().items() if not row["archived"])
 
-    def untold() -> StateError | None:
-        return worked(home, index_path, lambda index: set_name(index, id_, "new"))[0].untold
+    def codex_error() -> StateError | None:
+        return worked(home, index_path, lambda index: set_name(index, id_, "new"))[0].codex_error
 
     with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         before = codex.content()
-        assert isinstance(untold(), CodexLocked)
+        assert isinstance(codex_error(), CodexLocked)
     codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
     before = codex.content()
-    assert "threads has NEWS TEXT" in str(untold())
+    assert "threads has NEWS TEXT" in str(codex_error())
     assert codex.content() == before
     codex.path.write_bytes(b"garbage, not a database" * 100)
-    told = untold()
+    told = codex_error()
     assert isinstance(told, CodexUnusable)
     assert "not a database" in str(told)
     codex.path.unlink()
     codex.path.mkdir()
-    assert isinstance(untold(), CodexUnusable)
+    assert isinstance(codex_error(), CodexUnusable)
     codex.path.rmdir()
     codex.path.touch()  # Codex takes it for none
-    assert untold() is None
+    assert codex_error() is None
     assert read_names(home)[id_].name == "new"
