@@ -15,15 +15,15 @@ import typer
 
 from cli import __version__, changes, reads, upkeep
 from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.locations import locations_of
 from cli.arguments.options import (
     ArchivedOption,
     DatabaseOption,
     HomeOption,
     JsonOption,
     ThreadArgument,
-    places,
+    locations,
 )
-from cli.arguments.places import places_of
 from cli.commands import db
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def common(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Set the places that every command works on."""
-    context.obj = places_of(home, database)
+    """Set the locations that every command works on."""
+    context.obj = locations_of(home, database)
 
 
 @app.command("list")
@@ -85,7 +85,7 @@ def list_(
 
     query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
     count = None if all_pages else limit
-    status = command.run(places(context), query, count, catch_up=sync, as_json=as_json)
+    status = command.run(locations(context), query, count, sync=sync, as_json=as_json)
     raise typer.Exit(status)
 
 
@@ -147,7 +147,7 @@ def search(
     )
     found = Search(wanted, among, ranked, most_hits=command.HITS_KEPT)
     run = command.run_raw if raw else command.run
-    status = run(places(context), found, limit, catch_up=sync, as_json=as_json)
+    status = run(locations(context), found, limit, sync=sync, as_json=as_json)
     raise typer.Exit(status)
 
 
@@ -167,7 +167,7 @@ def explain(
     """Tell why a thread is listed or not, here and in Codex's picker."""
     from cli.commands import explain as command
 
-    raise typer.Exit(command.run(places(context), thread, cwd, as_json=as_json))
+    raise typer.Exit(command.run(locations(context), thread, cwd, as_json=as_json))
 
 
 @app.command()
@@ -182,7 +182,7 @@ def resume(
 
     if execute and as_json:
         raise typer.BadParameter("--exec and --json exclude each other")
-    raise typer.Exit(command.run(places(context), thread, execute=execute, as_json=as_json))
+    raise typer.Exit(command.run(locations(context), thread, execute=execute, as_json=as_json))
 
 
 @app.command()
@@ -197,7 +197,7 @@ def query(
     """Ask the index in SQL, read-only. docs/schema.md describes its views."""
     from cli.commands import query as command
 
-    raise typer.Exit(command.run(places(context), sql, catch_up=sync, as_json=as_json))
+    raise typer.Exit(command.run(locations(context), sql, sync=sync, as_json=as_json))
 
 
 for group in (reads.app, changes.app, upkeep.app, db.app):

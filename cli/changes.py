@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments.filters import Chosen, Filters, takes_chosen, takes_filters
+from cli.arguments.filters import Filters, Selection, takes_filters, takes_selection
 from cli.arguments.options import (
     ArchivedOption,
     DryRunOption,
     JsonOption,
     ThreadArgument,
     YesOption,
-    places,
+    locations,
 )
 from state.db.location import check_current_folder
 
@@ -37,12 +37,12 @@ def rename(
     """Name a thread, here and in Codex."""
     from cli.commands import edit as command
 
-    chosen = Chosen(references=[thread], dry_run=dry_run, as_json=as_json)
-    raise typer.Exit(command.run_rename(places(context), thread, name, chosen))
+    chosen = Selection(references=[thread], dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(command.run_rename(locations(context), thread, name, chosen))
 
 
 @app.command()
-@takes_chosen
+@takes_selection
 def fork(
     context: typer.Context,
     through_turn: Annotated[
@@ -52,39 +52,39 @@ def fork(
         str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
     ] = None,
     *,
-    chosen: Chosen,
+    chosen: Selection,
 ) -> None:
     """Make a new thread that begins as this one did, and print its id."""
     from cli.commands import edit as command
 
     status = command.run_fork(
-        places(context), chosen, last_turn=through_turn, before_turn=before_turn
+        locations(context), chosen, last_turn=through_turn, before_turn=before_turn
     )
     raise typer.Exit(status)
 
 
 @app.command()
-@takes_chosen
-def archive(context: typer.Context, *, chosen: Chosen) -> None:
+@takes_selection
+def archive(context: typer.Context, *, chosen: Selection) -> None:
     """Move threads, and what they have spawned, into the archive."""
     from cli.commands import archive as command
     from state.edit.archive import Action
 
-    raise typer.Exit(command.run(places(context), Action.ARCHIVE, chosen))
+    raise typer.Exit(command.run(locations(context), Action.ARCHIVE, chosen))
 
 
 @app.command()
-@takes_chosen
-def unarchive(context: typer.Context, *, chosen: Chosen) -> None:
+@takes_selection
+def unarchive(context: typer.Context, *, chosen: Selection) -> None:
     """Take threads, and what they have spawned, out of the archive."""
     from cli.commands import archive as command
     from state.edit.archive import Action
 
-    raise typer.Exit(command.run(places(context), Action.UNARCHIVE, chosen, archived=True))
+    raise typer.Exit(command.run(locations(context), Action.UNARCHIVE, chosen, archived=True))
 
 
 @app.command()
-@takes_chosen
+@takes_selection
 def delete(
     context: typer.Context,
     archived: ArchivedOption = False,
@@ -92,18 +92,18 @@ def delete(
         bool, typer.Option("--purge", help="Remove them for good, not into the trash.")
     ] = False,
     *,
-    chosen: Chosen,
+    chosen: Selection,
 ) -> None:
     """Move threads, and what they have spawned, into the trash of the home."""
     from cli.commands import archive as command
     from state.edit.archive import Action
 
     action = Action.PURGE if purge else Action.DELETE
-    raise typer.Exit(command.run(places(context), action, chosen, archived=archived))
+    raise typer.Exit(command.run(locations(context), action, chosen, archived=archived))
 
 
 @app.command("git-info")
-@takes_chosen
+@takes_selection
 def git_info(
     context: typer.Context,
     sha: Annotated[str | None, typer.Option(help="The commit.")] = None,
@@ -116,7 +116,7 @@ def git_info(
     clear_origin: Annotated[bool, typer.Option("--clear-origin", help="No origin.")] = False,
     archived: ArchivedOption = False,
     *,
-    chosen: Chosen,
+    chosen: Selection,
 ) -> None:
     """Show the git facts of threads, or set them."""
     from cli.commands import edit as command
@@ -131,7 +131,7 @@ def git_info(
             raise typer.BadParameter(f"--{field} and --clear-{field} exclude each other")
         if clear or value is not None:
             changes[field] = value
-    raise typer.Exit(command.run_git_info(places(context), changes, chosen, archived=archived))
+    raise typer.Exit(command.run_git_info(locations(context), changes, chosen, archived=archived))
 
 
 @app.command()
@@ -155,10 +155,10 @@ def memory(
     """Say whether Codex may make memories of threads."""
     from cli.commands import edit as command
 
-    chosen = Chosen(
+    chosen = Selection(
         references=words[:-1], filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
     )
-    raise typer.Exit(command.run_memory(places(context), words[-1], chosen))
+    raise typer.Exit(command.run_memory(locations(context), words[-1], chosen))
 
 
 @app.command()
@@ -176,7 +176,7 @@ def relink(
 
     if (old is None) != (new is None) or (old is not None and remove is not None):
         raise typer.BadParameter("give OLD and NEW, or --remove OLD, or nothing")
-    status = facts.run_relink(places(context), old, new, removed=remove, as_json=as_json)
+    status = facts.run_relink(locations(context), old, new, removed=remove, as_json=as_json)
     raise typer.Exit(status)
 
 
@@ -191,7 +191,7 @@ def dump(
 
     if file is not None:
         check_current_folder(file)
-    raise typer.Exit(facts.run_dump(places(context), file, as_json=as_json))
+    raise typer.Exit(facts.run_dump(locations(context), file, as_json=as_json))
 
 
 @app.command()
@@ -206,4 +206,4 @@ def restore(
     """Merge a dump with what is set here: of two facts about one thing the newer counts."""
     from cli.commands import user_settings as facts
 
-    raise typer.Exit(facts.run_restore(places(context), file, as_json=as_json))
+    raise typer.Exit(facts.run_restore(locations(context), file, as_json=as_json))

@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 
 from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.locations import Locations
 from cli.arguments.options import (
     ArchivedOption,
     ForceOption,
     JsonOption,
     ThreadArgument,
     ThreadsArgument,
-    places,
+    locations,
 )
-from cli.arguments.places import Places
 from rollout.errors import however_far
 from state.db.location import check_current_folder, journal_path
 
@@ -49,13 +49,13 @@ def show(
     if meta:
         if turn is not None or last is not None or full:
             raise typer.BadParameter("--meta goes with no turns and nothing to unfold")
-        raise typer.Exit(command.run_meta(places(context), thread, as_json=as_json))
-    from cli.render.reading import Wanted
+        raise typer.Exit(command.run_meta(locations(context), thread, as_json=as_json))
+    from cli.render.reading import TurnSelection
 
-    wanted = Wanted(turn, last)
+    wanted = TurnSelection(turn, last)
     with however_far(force):
         status = command.run(
-            places(context), thread, wanted, full=full, paged=pager, as_json=as_json
+            locations(context), thread, wanted, full=full, paged=pager, as_json=as_json
         )
     raise typer.Exit(status)
 
@@ -103,10 +103,10 @@ def export(
         raise typer.BadParameter("several threads go into a folder: --output FOLDER/")
     if as_json and target is None:
         raise typer.BadParameter("--json tells what was written with --output")
-    _check_target(places(context), target, folder=folder)
+    _check_target(locations(context), target, folder=folder)
     with however_far(force):
         status = command.run(
-            places(context),
+            locations(context),
             threads,
             command.Kind(named),
             target,
@@ -165,9 +165,9 @@ def stats(
             raise typer.BadParameter(f"{option} is {forms}") from None
     if page == Path("-"):
         raise typer.BadParameter("--html writes a page to a file, and not to stdout: name a file")
-    _check_target(places(context), page)
+    _check_target(locations(context), page)
     status = command.run(
-        places(context),
+        locations(context),
         filters.query(archived=archived),
         since_ms=limits[0],
         until_ms=limits[1],
@@ -180,7 +180,7 @@ def stats(
     raise typer.Exit(status)
 
 
-def _check_target(here: Places, target: Path | None, *, folder: bool = False) -> None:
+def _check_target(here: Locations, target: Path | None, *, folder: bool = False) -> None:
     """Refuse to write where the threads are, or over the index: what is written takes the place
     of what was there. Refuse it where there is no folder, too, and where something is that is no
     file, nor the ``folder`` that is named."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments.options import JsonOption, LimitOption, LogFileOption, LogLevelOption, places
+from cli.arguments.options import JsonOption, LimitOption, LogFileOption, LogLevelOption, locations
 from state.checks.findings import KEPT_FINDINGS
 
 app = typer.Typer(rich_markup_mode=None)
@@ -27,7 +27,7 @@ def backfill(
     from cli.commands import index_jobs as jobs
 
     status = jobs.run_backfill(
-        places(context),
+        locations(context),
         batch_files=batch_size,
         lease_s=lease_seconds,
         force=force,
@@ -41,7 +41,7 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
     """Catch up with files that were added, changed, moved or removed."""
     from cli.commands import index_jobs as jobs
 
-    raise typer.Exit(jobs.run_sync(places(context), as_json=as_json))
+    raise typer.Exit(jobs.run_sync(locations(context), as_json=as_json))
 
 
 @app.command()
@@ -56,7 +56,7 @@ def watch(
     from cli.runtime import logs
 
     logs.begin(log_level, log_file)
-    raise typer.Exit(command.run(places(context), as_json=as_json))
+    raise typer.Exit(command.run(locations(context), as_json=as_json))
 
 
 @app.command()
@@ -64,7 +64,7 @@ def reindex(context: typer.Context, as_json: JsonOption = False) -> None:
     """Build the index anew beside the old one, and swap it in when it is whole."""
     from cli.commands import index_jobs as jobs
 
-    raise typer.Exit(jobs.run_reindex(places(context), as_json=as_json))
+    raise typer.Exit(jobs.run_reindex(locations(context), as_json=as_json))
 
 
 @app.command()
@@ -72,7 +72,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Tell how the index stands: the job, the counts, what could not be read."""
     from cli.commands import status as command
 
-    raise typer.Exit(command.run(places(context), as_json=as_json))
+    raise typer.Exit(command.run(locations(context), as_json=as_json))
 
 
 @app.command()
@@ -98,7 +98,7 @@ def verify(
     depth = None
     if deep or sample is not None or after is not None:
         depth = Depth(command.share_of(sample) if sample is not None else 1.0, after)
-    raise typer.Exit(command.run(places(context), depth, limit=limit, as_json=as_json))
+    raise typer.Exit(command.run(locations(context), depth, limit=limit, as_json=as_json))
 
 
 @app.command()
@@ -123,11 +123,11 @@ def repair(
     if plan and not apply:
         raise typer.BadParameter("--plan goes with --apply")
     if undo:
-        status = command.take_back(places(context), as_json=as_json)
+        status = command.take_back(locations(context), as_json=as_json)
     elif apply:
-        status = command.apply(places(context), deep=deep, plan_id=plan, as_json=as_json)
+        status = command.apply(locations(context), deep=deep, plan_id=plan, as_json=as_json)
     else:
-        status = command.show(places(context), deep=deep, as_json=as_json)
+        status = command.show(locations(context), deep=deep, as_json=as_json)
     raise typer.Exit(status)
 
 
@@ -155,11 +155,11 @@ def codex_check(
     if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
         raise typer.BadParameter("this changes Codex's database: where it cannot ask, add --yes")
     if undo:
-        status = command.take_back(places(context), ask=not yes, as_json=as_json)
+        status = command.take_back(locations(context), ask=not yes, as_json=as_json)
     elif fix:
-        status = command.fix(places(context), ask=not yes, limit=limit, as_json=as_json)
+        status = command.fix(locations(context), ask=not yes, limit=limit, as_json=as_json)
     else:
-        status = command.check(places(context), limit=limit, as_json=as_json)
+        status = command.check(locations(context), limit=limit, as_json=as_json)
     raise typer.Exit(status)
 
 
@@ -188,7 +188,7 @@ def du(
     except ValueError as error:
         known = ", ".join(command.Dimension)
         raise typer.BadParameter(f"{error}; known are {known}") from None
-    status = command.run(places(context), dimensions, limit, images=images, as_json=as_json)
+    status = command.run(locations(context), dimensions, limit, images=images, as_json=as_json)
     raise typer.Exit(status)
 
 
@@ -209,7 +209,7 @@ def app_server(
     from cli.commands import app_server as command
     from cli.runtime import logs
 
-    here, root = places(context), context.find_root().command
+    here, root = locations(context), context.find_root().command
     where = ["--home", str(here.home), "--db", str(here.index)]
 
     def program(args: list[str]) -> int:

@@ -50,7 +50,7 @@ _NO_FILTERS: Final = Filters()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Selection:
     """What a command is to work on, and how."""
 
     references: Sequence[str]
@@ -164,11 +164,11 @@ def _chosen(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
-) -> Chosen:
-    return Chosen(
+) -> Selection:
+    return Selection(
         references=threads or [], filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
     )
 
 
-takes_chosen: Final = _taking("chosen", _chosen)
+takes_selection: Final = _taking("chosen", _chosen)
 """Gives a command what it is to work on, as ``chosen``: threads that are named, or the filters."""

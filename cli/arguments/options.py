@@ -1,11 +1,11 @@
-"""Options that commands share, and the places they lead to."""
+"""Options that commands share, and the locations they lead to."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 
 HomeOption = Annotated[
     Path | None,
@@ -75,9 +75,9 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what wo
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-def places(context: typer.Context) -> Places:
-    """The places of the running command."""
-    found = context.find_object(Places)
+def locations(context: typer.Context) -> Locations:
+    """The locations of the running command."""
+    found = context.find_object(Locations)
     if found is None:
-        raise RuntimeError("the places are set before any command runs")
+        raise RuntimeError("the locations are set before any command runs")
     return found

@@ -20,7 +20,7 @@ from typing import Any, Final
 import typer
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.remote.client import socket_path
 from cli.server.core.service import Program, Service
 from cli.server.transport.streams import serve_socket, serve_stdio
@@ -44,13 +44,13 @@ _log = logging.getLogger("threadkeep.server")
 Serve = Callable[[Service], Coroutine[Any, Any, None]]
 
 
-def run(places: Places, program: Program, serve: Serve) -> int:
+def run(locations: Locations, program: Program, serve: Serve) -> int:
     """Serve until the input ends, or until a signal. Gives the exit status."""
-    check_home(places.home)
+    check_home(locations.home)
     _have_descriptors()
     end = _End()
     try:
-        asyncio.run(_until_ended(places, program, serve, end))
+        asyncio.run(_until_ended(locations, program, serve, end))
     except typer.BadParameter:  # it has not begun
         raise
     except BaseException as error:
@@ -75,7 +75,7 @@ def _have_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def server_of(listen: str, places: Places) -> Serve:
+def server_of(listen: str, locations: Locations) -> Serve:
     """What serves clients at a place.
 
     Raises:
@@ -85,7 +85,7 @@ def server_of(listen: str, places: Places) -> Serve:
     if kind == "stdio" and not place:
         return serve_stdio
     if kind == "unix":
-        return partial(_serve_unix, path=Path(place or socket_path(places.index)))
+        return partial(_serve_unix, path=Path(place or socket_path(locations.index)))
     if kind == "ws":
         host, _, port = place.rpartition(":")
         if port.isdecimal() and int(port) < 2**16:
@@ -147,10 +147,10 @@ class _End:
             handler.flush()
 
 
-async def _until_ended(places: Places, program: Program, serve: Serve, end: _End) -> None:
+async def _until_ended(locations: Locations, program: Program, serve: Serve, end: _End) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    service = Service(places, program)
+    service = Service(locations, program)
 
     def signalled(number: int, _frame: object) -> None:
         if ended.is_set():

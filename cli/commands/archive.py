@@ -7,19 +7,19 @@ from typing import Any, Final
 
 import typer
 
-from cli.arguments.filters import Chosen
-from cli.arguments.places import Places
+from cli.arguments.filters import Selection
+from cli.arguments.locations import Locations
 from cli.runtime.batch import (
     Entry,
     Error,
     error_json,
     find,
-    must_ask,
     named,
+    needs_confirmation,
+    report_errors,
     status_of,
-    tell_errors,
 )
-from cli.runtime.open_index import catch_up, with_index
+from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
@@ -54,23 +54,23 @@ class _Result:
     interrupted: bool = False
 
 
-def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = False) -> int:
+def run(locations: Locations, action: Action, chosen: Selection, *, archived: bool = False) -> int:
     """Archive, unarchive or delete what was chosen, by filters among the ``archived`` threads or
     the others. Gives the exit status: that of the gravest error."""
     references = named(chosen)
     query = chosen.query(archived=archived)
     much = query is not None or action in (Action.DELETE, Action.PURGE)
-    asks = much and must_ask(chosen)
+    asks = much and needs_confirmation(chosen)
 
     async def work(index: ThreadIndex) -> _Result:
-        await catch_up(index)
+        await catch_up_and_report(index)
         entries = await find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
         result = _Result(not_found=[entry for entry in entries if entry.error])
-        planned = await move_threads(index, action, ids, places.sqlite_home, dry_run=True)
+        planned = await move_threads(index, action, ids, locations.sqlite_home, dry_run=True)
         result.outcomes = planned
         result.labels = await _labels(index, planned)
-        if not chosen.dry_run and (not asks or _agreed(action, result)):
+        if not chosen.dry_run and (not asks or _confirmed(action, result)):
             result.outcomes = []
             try:
                 with progress(str(action), "threads") as report:
@@ -78,7 +78,7 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
                         index,
                         action,
                         ids,
-                        places.sqlite_home,
+                        locations.sqlite_home,
                         report=report,
                         outcomes=result.outcomes,
                     )
@@ -88,7 +88,7 @@ def run(places: Places, action: Action, chosen: Chosen, *, archived: bool = Fals
             result.outcomes = []
         return result
 
-    result = with_index(places, work)
+    result = with_index(locations, work)
     if chosen.as_json:
         output.data(_document(action, chosen, result))
     else:
@@ -102,7 +102,7 @@ async def _labels(index: ThreadIndex, outcomes: Sequence[Outcome]) -> dict[str, 
     return {id_: display_name(row) or display_text(row) for id_, row in found.items()}
 
 
-def _agreed(action: Action, result: _Result) -> bool:
+def _confirmed(action: Action, result: _Result) -> bool:
     """Show what would be done, and ask."""
     moved = [id_ for group in _groups(result) for id_ in group.thread_ids]
     if not moved:
@@ -123,7 +123,7 @@ def _errors(result: _Result) -> list[Error]:
     return [*(entry.error for entry in result.not_found if entry.error), *refused]
 
 
-def _tell(action: Action, chosen: Chosen, result: _Result) -> None:
+def _tell(action: Action, chosen: Selection, result: _Result) -> None:
     groups = _groups(result)
     done = f"would be {_DONE[action]}" if chosen.dry_run else _DONE[action]
     output.lines(
@@ -131,14 +131,14 @@ def _tell(action: Action, chosen: Chosen, result: _Result) -> None:
         for group in groups
         for id_ in group.thread_ids
     )
-    tell_errors(_errors(result))
+    report_errors(_errors(result))
     trashed = [group.trash for group in groups if group.trash and not group.purge]
     if trashed and not chosen.dry_run:
         where = trashed[0] if len(trashed) == 1 else trashed[0].split("/")[0]
         output.say(f"In the trash, {where} below the home, until you remove it.")
 
 
-def _document(action: Action, chosen: Chosen, result: _Result) -> dict[str, Any]:
+def _document(action: Action, chosen: Selection, result: _Result) -> dict[str, Any]:
     entries: list[dict[str, Any]] = [
         _entry(None, None, error=entry.error, reference=entry.reference)
         for entry in result.not_found

@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.runtime.open_index import catch_up, read_index, with_index
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import catch_up_and_report, read_index, with_index
 from cli.terminal import findings as report
 from cli.terminal import output
 from cli.terminal.text import one_line, plural
@@ -22,16 +22,16 @@ from state.codex.fix import fix as carry_out
 from state.thread_index import ThreadIndex
 
 
-def check(places: Places, *, limit: int, as_json: bool) -> int:
+def check(locations: Locations, *, limit: int, as_json: bool) -> int:
     """Compare. Gives the exit status: 1 if there is something to mend."""
     began = time.monotonic()
-    database = codex_database(places.home, places.sqlite_home)
+    database = codex_database(locations.home, locations.sqlite_home)
     found, mends = Findings(keep=limit), FixPlan()
 
     async def work(index: ThreadIndex) -> CodexCheck:
         return await _compared(index, database, found, mends)
 
-    checked = read_index(places, work)
+    checked = read_index(locations, work)
     elapsed = time.monotonic() - began
     if as_json:
         output.data(_document(database, found, checked) | {"seconds": round(elapsed, 3)})
@@ -46,9 +46,9 @@ def check(places: Places, *, limit: int, as_json: bool) -> int:
     return report.status(found)
 
 
-def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
+def fix(locations: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     """Show what would be mended, ask, and mend it. Gives the exit status: 1 if findings stay."""
-    database = codex_database(places.home, places.sqlite_home)
+    database = codex_database(locations.home, locations.sqlite_home)
     found, left, mends = Findings(keep=limit), Findings(keep=limit), FixPlan()
 
     async def work(index: ThreadIndex) -> tuple[CodexCheck, Path | None, int]:
@@ -61,14 +61,14 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
         if ask and not typer.confirm("Do that?", err=True):
             return checked, None, 0
         backup, inserted = await carry_out(
-            index.home, checked.ours, checked.state, database, mends, places.index.parent
+            index.home, checked.ours, checked.state, database, mends, locations.index.parent
         )
         if not as_json:  # before anything else can be interrupted
             output.say(f"Done. As it was before, it lies at {one_line(str(backup))}")
             output.say("Take it back: threadkeep codex-check --undo")
         return await check_codex(index, database, left.add), backup, inserted
 
-    checked, backup, inserted = with_index(places, work)
+    checked, backup, inserted = with_index(locations, work)
     if backup is None:
         left = found
     if as_json:
@@ -95,15 +95,15 @@ def fix(places: Places, *, ask: bool, limit: int, as_json: bool) -> int:
     return report.status(left)
 
 
-def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
+def take_back(locations: Locations, *, ask: bool, as_json: bool) -> int:
     """Put the newest backup back. Gives the exit status."""
-    database = codex_database(places.home, places.sqlite_home)
+    database = codex_database(locations.home, locations.sqlite_home)
     if ask:
         output.say(f"{one_line(str(database))} becomes what it was before the last --fix.")
         if not typer.confirm("Do that?", err=True):
             output.say("Nothing was changed.")
             return errors.OK
-    restored = restore_latest_copy(places.index.parent, database)
+    restored = restore_latest_copy(locations.index.parent, database)
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:
@@ -114,7 +114,7 @@ def take_back(places: Places, *, ask: bool, as_json: bool) -> int:
 async def _compared(
     index: ThreadIndex, database: Path, found: Findings, mends: FixPlan
 ) -> CodexCheck:
-    await catch_up(index)
+    await catch_up_and_report(index)
     return await check_codex(index, database, _both(found.add, mends.add))
 
 

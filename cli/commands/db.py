@@ -2,7 +2,7 @@
 
 import typer
 
-from cli.arguments.options import JsonOption, places
+from cli.arguments.options import JsonOption, locations
 
 app = typer.Typer(
     name="db",
@@ -17,7 +17,7 @@ def path(context: typer.Context, as_json: JsonOption = False) -> None:
     """Print where the index lies, whether it is there or not."""
     from cli.terminal import output
 
-    index = str(places(context).index)
+    index = str(locations(context).index)
     if as_json:
         output.data({"version": 1, "index": index})
     else:
@@ -33,7 +33,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     from state.checks.findings import Findings
     from state.db.readonly import reading
 
-    index = places(context).index
+    index = locations(context).index
     found = Findings()
     with reading(index) as connection:
         for finding in check_database(connection):
@@ -52,7 +52,7 @@ def vacuum(context: typer.Context, as_json: JsonOption = False) -> None:
     from cli.terminal import output
     from state.repair.vacuum import vacuum
 
-    index = places(context).index
+    index = locations(context).index
     before, after = vacuum(index)
     if as_json:
         counts = {"bytesBefore": before, "bytesAfter": after}

@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Any
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.render.labels import label
-from cli.runtime.open_index import caught_up, read_index
+from cli.runtime.open_index import catch_up, read_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, one_line, plural
@@ -30,16 +30,18 @@ class Dimension(StrEnum):
     BUCKET = "bucket"
 
 
-def run(places: Places, by: Sequence[Dimension], limit: int, *, images: bool, as_json: bool) -> int:
+def run(
+    locations: Locations, by: Sequence[Dimension], limit: int, *, images: bool, as_json: bool
+) -> int:
     """Tell what the files take. Gives the exit status."""
 
     async def work(index: ThreadIndex) -> tuple[Usage, str]:
-        note = await caught_up(index)
+        note = await catch_up(index)
         with progress("images") as report:
             return await usage(index, limit, images=images, report=report), note
 
     try:
-        found, note = read_index(places, work)
+        found, note = read_index(locations, work)
     except KeyboardInterrupt:
         output.say("Interrupted. Nothing was changed.")
         return errors.INTERRUPTED

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from cli.arguments.filters import Chosen
-from cli.arguments.places import Places
+from cli.arguments.filters import Selection
+from cli.arguments.locations import Locations
 from cli.runtime import batch as each
-from cli.runtime.batch import Made
+from cli.runtime.batch import AppliedChange
 from cli.terminal import output
 from cli.terminal.text import one_line
 from state.edit.fork import fork_thread
@@ -23,7 +23,7 @@ from state.edit.refresh import refresh_names
 from state.thread_index import ThreadIndex
 
 
-def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen) -> int:
+def run_rename(locations: Locations, reference: str, name: str | None, chosen: Selection) -> int:
     """Name a thread, or those on stdin: ``ID<TAB>NAME``. Gives the exit status."""
     if (reference == "-") != (name is None):
         raise typer.BadParameter("give THREAD and NAME, or - for lines of both on stdin")
@@ -32,20 +32,22 @@ def run_rename(places: Places, reference: str, name: str | None, chosen: Chosen)
         pairs = _pairs(each.stdin_lines())
     word = "would be called" if chosen.dry_run else "is called"
 
-    async def act(index: ThreadIndex, id_: str, reference: str) -> Made:
+    async def act(index: ThreadIndex, id_: str, reference: str) -> AppliedChange:
         changed, kept = await set_name(
             index,
             id_,
             pairs[reference],
-            places.sqlite_home,
+            locations.sqlite_home,
             dry_run=chosen.dry_run,
             settle=False,
         )
         if not chosen.as_json:
             output.say(f"{id_} {word} {one_line(kept)} now.")
-        return Made({"name": kept}, indexed=changed.indexed, codex_error=changed.codex_error)
+        return AppliedChange(
+            {"name": kept}, indexed=changed.indexed, codex_error=changed.codex_error
+        )
 
-    return each.run(places, "rename", chosen, act, references=list(pairs), after=refresh_names)
+    return each.run(locations, "rename", chosen, act, references=list(pairs), after=refresh_names)
 
 
 def _pairs(lines: Sequence[str]) -> dict[str, str]:
@@ -60,17 +62,17 @@ def _pairs(lines: Sequence[str]) -> dict[str, str]:
 
 
 def run_git_info(
-    places: Places, changes: Mapping[str, str | None], chosen: Chosen, *, archived: bool
+    locations: Locations, changes: Mapping[str, str | None], chosen: Selection, *, archived: bool
 ) -> int:
     """Show git facts of threads, or change them first. Gives the exit status."""
     if chosen.dry_run and not changes:
         raise typer.BadParameter("--dry-run goes with something to set")
     names = {"sha": "commit_hash", "branch": "branch", "originUrl": "repository_url"}
 
-    async def act(index: ThreadIndex, id_: str, _: str) -> Made:
+    async def act(index: ThreadIndex, id_: str, _: str) -> AppliedChange:
         if changes:
             changed, git = await set_git_info(
-                index, id_, changes, places.sqlite_home, dry_run=chosen.dry_run
+                index, id_, changes, locations.sqlite_home, dry_run=chosen.dry_run
             )
         else:
             changed, git = Changed(id_), await git_info(index, id_)
@@ -78,30 +80,32 @@ def run_git_info(
         words = [one_line(value or "-") for value in told.values()]
         if chosen.dry_run:
             words.append("would be set")
-        return Made(
+        return AppliedChange(
             {"gitInfo": told}, "\t".join((id_, *words)), changed.indexed, changed.codex_error
         )
 
-    return each.run(places, "git-info", chosen, act, archived=archived, reads=not changes)
+    return each.run(locations, "git-info", chosen, act, archived=archived, reads=not changes)
 
 
-def run_memory(places: Places, mode: str, chosen: Chosen) -> int:
+def run_memory(locations: Locations, mode: str, chosen: Selection) -> int:
     """Set the memory mode of threads. Gives the exit status."""
     if mode not in MEMORY_MODES:
         raise typer.BadParameter(f"the last word is one of {', '.join(MEMORY_MODES)}")
     word = f"would be {mode}" if chosen.dry_run else mode
 
-    async def act(index: ThreadIndex, id_: str, _: str) -> Made:
+    async def act(index: ThreadIndex, id_: str, _: str) -> AppliedChange:
         changed = await set_memory_mode(
-            index, id_, mode, places.sqlite_home, dry_run=chosen.dry_run
+            index, id_, mode, locations.sqlite_home, dry_run=chosen.dry_run
         )
-        return Made({"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.codex_error)
+        return AppliedChange(
+            {"memoryMode": mode}, f"{id_}\t{word}", changed.indexed, changed.codex_error
+        )
 
-    return each.run(places, "memory", chosen, act)
+    return each.run(locations, "memory", chosen, act)
 
 
 def run_fork(
-    places: Places, chosen: Chosen, *, last_turn: str | None, before_turn: str | None
+    locations: Locations, chosen: Selection, *, last_turn: str | None, before_turn: str | None
 ) -> int:
     """Fork threads. Gives the exit status."""
     if last_turn is not None and before_turn is not None:
@@ -110,7 +114,7 @@ def run_fork(
     if not (last_turn is None and before_turn is None) and not alone:
         raise typer.BadParameter("turns have ids of their own: name one thread")
 
-    async def act(index: ThreadIndex, id_: str, _: str) -> Made:
+    async def act(index: ThreadIndex, id_: str, _: str) -> AppliedChange:
         fork = await fork_thread(
             index,
             id_,
@@ -121,11 +125,11 @@ def run_fork(
         )
         if chosen.dry_run:
             facts = {"forkId": None, "path": None, "name": fork.name}
-            return Made(facts, f"{id_}\twould be forked")
+            return AppliedChange(facts, f"{id_}\twould be forked")
         if not chosen.as_json:
             output.say(f"Forked from {id_}. Go on with it: codex resume {fork.thread_id}")
-        path = str(places.home / fork.path)
+        path = str(locations.home / fork.path)
         facts = {"forkId": fork.thread_id, "path": path, "name": fork.name}
-        return Made(facts, fork.thread_id, fork.indexed)
+        return AppliedChange(facts, fork.thread_id, fork.indexed)
 
-    return each.run(places, "fork", chosen, act, after=refresh_names)
+    return each.run(locations, "fork", chosen, act, after=refresh_names)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.render.explanation import document
 from cli.runtime.open_index import read_index
 from cli.terminal import output
@@ -12,13 +12,13 @@ from state.explain.explain import explain
 from state.explain.reasons import Reason
 
 
-def run(places: Places, reference: str, cwd: Path | None, *, as_json: bool) -> int:
+def run(locations: Locations, reference: str, cwd: Path | None, *, as_json: bool) -> int:
     """Explain one thread or file; ``cwd`` is the current folder if not given. Gives the exit
     status."""
     folder = str(cwd) if cwd else _here()
     found = read_index(
-        places,
-        lambda index: explain(index, reference, cwd=folder, sqlite_home=places.sqlite_home),
+        locations,
+        lambda index: explain(index, reference, cwd=folder, sqlite_home=locations.sqlite_home),
     )
     if as_json:
         output.data(document(found))

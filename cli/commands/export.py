@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.errors import outcome
 from cli.render.html import page
 from cli.render.json_document import document
 from cli.render.markdown import markdown
-from cli.render.reading import Reading, Wanted, opened
-from cli.runtime.open_index import catch_up, read_index
+from cli.render.reading import Reading, TurnSelection, opened
+from cli.runtime.open_index import catch_up_and_report, read_index
 from cli.terminal import damage, output
 from cli.terminal.save_file import saved
 from cli.terminal.text import one_line
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 
 def run(
-    places: Places,
+    locations: Locations,
     references: Sequence[str],
     kind: Kind,
     target: Path | None,
@@ -60,7 +60,7 @@ def run(
     failed: list[tuple[str, RolloutError | StateError]] = []
 
     async def work(index: ThreadIndex) -> Reading | None:
-        await catch_up(index)
+        await catch_up_and_report(index)
         for reference in references:
             try:
                 row = await index.thread(reference)
@@ -73,23 +73,23 @@ def run(
                 path = _inside(target, f"{id_}.{kind}") if folder else target
                 with reading:
                     size = await saved(path, _content(reading, kind, redactor))
-                cut = damage.document(reading.dialogue.damage, places.home)
+                cut = damage.document(reading.dialogue.damage, locations.home)
                 written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
                 if not as_json:
                     output.line(str(path))
-                damage.tell(reading.dialogue.damage, places.home, id_)
+                damage.tell(reading.dialogue.damage, locations.home, id_)
             except (RolloutError, StateError) as error:
                 if len(references) == 1:
                     raise
                 failed.append((reference, error))
         return None
 
-    reading = read_index(places, work)
+    reading = read_index(locations, work)
     if reading is not None:
         with reading:
             for piece in _content(reading, kind, redactor):
                 output.write(_for_stdout(piece, kind))
-        damage.tell(reading.dialogue.damage, places.home, reading.row["id"])
+        damage.tell(reading.dialogue.damage, locations.home, reading.row["id"])
     if as_json:
         output.data(_document([*written.values()], failed, redactor))
     for reference, error in failed:
@@ -116,9 +116,9 @@ def _inside(folder: Path, name: str) -> Path:
 
 async def _opened(index: ThreadIndex, row: Row, redactor: "Redactor | None") -> Reading:
     if redactor is None:
-        return await opened(index, row, Wanted(), images=True)
+        return await opened(index, row, TurnSelection(), images=True)
     redactor.look_at(row["cwd"], str(index.home))
-    return await opened(index, row, Wanted(), images=True, cleaned=redactor.value)
+    return await opened(index, row, TurnSelection(), images=True, cleaned=redactor.value)
 
 
 def _content(reading: Reading, kind: Kind, redactor: "Redactor | None") -> Iterator[bytes]:

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.runtime.open_index import caught_up_fulltext, with_index
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import catch_up_fulltext, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, plural
@@ -17,7 +17,7 @@ from state.thread_index import ThreadIndex
 
 
 def run_backfill(
-    places: Places, *, batch_files: int, lease_s: float, force: bool, as_json: bool
+    locations: Locations, *, batch_files: int, lease_s: float, force: bool, as_json: bool
 ) -> int:
     """Run the backfill job, or catch up where it is complete. Gives the exit status."""
     began = time.monotonic()
@@ -32,12 +32,12 @@ def run_backfill(
                 counts = await index.backfill(
                     report, lease_s=lease_s, batch_files=batch_files, force=force
                 )
-        if note := await caught_up_fulltext(index, afresh=force):
+        if note := await catch_up_fulltext(index, afresh=force):
             output.say(note)
         return counts, complete
 
     try:
-        counts, was_complete = with_index(places, work)
+        counts, was_complete = with_index(locations, work)
     except KeyboardInterrupt:
         output.say("Interrupted. What was read is kept; threadkeep backfill goes on from there.")
         return errors.INTERRUPTED
@@ -45,7 +45,7 @@ def run_backfill(
     return _end("backfill", words, counts, began, as_json)
 
 
-def run_sync(places: Places, *, as_json: bool) -> int:
+def run_sync(locations: Locations, *, as_json: bool) -> int:
     """Catch up with the files. Gives the exit status."""
     began = time.monotonic()
 
@@ -56,22 +56,22 @@ def run_sync(places: Places, *, as_json: bool) -> int:
             return await index.catch_up(report) or await index.sync(report)
 
     try:
-        counts = with_index(places, work)
+        counts = with_index(locations, work)
     except KeyboardInterrupt:
         output.say("Interrupted. What was read is kept; threadkeep sync goes on from there.")
         return errors.INTERRUPTED
     return _end("sync", "In step", counts, began, as_json)
 
 
-def run_reindex(places: Places, *, as_json: bool) -> int:
+def run_reindex(locations: Locations, *, as_json: bool) -> int:
     """Build the index anew beside the old one and swap it in. Gives the exit status."""
     began = time.monotonic()
 
-    check_home(places.home)
+    check_home(locations.home)
 
     async def work() -> tuple[Counts, Path | None]:
         with progress("reindex") as report:
-            return await reindex(places.home, places.index, report=report)
+            return await reindex(locations.home, locations.index, report=report)
 
     try:
         counts, aside = asyncio.run(work())

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.remote.context import SERVING
 from cli.render.labels import folder, label
 from cli.terminal import output
@@ -32,21 +32,21 @@ class Listed:
     """Why the list may not be whole yet."""
 
 
-def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_json: bool) -> int:
+def run(locations: Locations, query: Query, count: int | None, *, sync: bool, as_json: bool) -> int:
     """List threads: up to ``count``, or all of them. Gives the exit status."""
     wants_ids = not as_json and output.on_terminal()
     try:
-        listed = None if SERVING.get() else _quickly(places, query, count, catch_up, wants_ids)
+        listed = None if SERVING.get() else _quickly(locations, query, count, sync, wants_ids)
     except SQLITE_ERRORS:
         listed = None  # the long way tells what is wrong, and mends it where it can
     if listed is None:
         from cli.runtime.open_index import read_index
 
         listed = read_index(
-            places, lambda index: _thoroughly(index, query, count, catch_up, wants_ids)
+            locations, lambda index: _thoroughly(index, query, count, sync, wants_ids)
         )
     if as_json:
-        output.data(_document(listed, places))
+        output.data(_document(listed, locations))
     elif listed.page.rows:
         (_table if wants_ids else _lines)(listed, query)
     if listed.note:
@@ -57,11 +57,11 @@ def run(places: Places, query: Query, count: int | None, *, catch_up: bool, as_j
 
 
 def _quickly(
-    places: Places, query: Query, count: int | None, catch_up: bool, wants_ids: bool
+    locations: Locations, query: Query, count: int | None, sync: bool, wants_ids: bool
 ) -> Listed | None:
     from state.query.oneshot import Reader
 
-    with Reader.opened(places.home, places.index, query, scan=catch_up) as reader:
+    with Reader.opened(locations.home, locations.index, query, scan=sync) as reader:
         if reader is None:
             return None
         pages: list[Page] = []
@@ -79,11 +79,11 @@ def _quickly(
 
 
 async def _thoroughly(
-    index: "ThreadIndex", query: Query, count: int | None, catch_up: bool, wants_ids: bool
+    index: "ThreadIndex", query: Query, count: int | None, sync: bool, wants_ids: bool
 ) -> Listed:
-    from cli.runtime.open_index import caught_up
+    from cli.runtime.open_index import catch_up
 
-    note = await caught_up(index) if catch_up else ""
+    note = await catch_up(index) if sync else ""
     pages = [await index.page(_next(query, [], count))]
     while _goes_on(pages, count):
         pages.append(await index.page(_next(query, pages, count)))
@@ -109,10 +109,10 @@ def _joined(pages: list[Page]) -> Page:
     return Page(rows, pages[-1].next_cursor, pages[0].backwards_cursor)
 
 
-def _document(listed: Listed, places: Places) -> dict[str, Any]:
+def _document(listed: Listed, locations: Locations) -> dict[str, Any]:
     page, hidden = listed.page, listed.hidden
     return {
-        "data": [thread_json(row, places.home) for row in page.rows],
+        "data": [thread_json(row, locations.home) for row in page.rows],
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
         "hidden": asdict(hidden),
@@ -124,7 +124,7 @@ def _document(listed: Listed, places: Places) -> dict[str, Any]:
 def _tell_more(listed: Listed, query: Query) -> None:
     if not listed.page.rows:
         output.say(no_threads(nothing=listed.nothing))
-    tell_hidden(listed.hidden)
+    report_hidden(listed.hidden)
     if listed.page.next_cursor:
         output.say("There are more: --limit N or --all shows them.")
 
@@ -134,7 +134,7 @@ def no_threads(*, nothing: bool) -> str:
     return "No threads here yet." if nothing else "No threads match."
 
 
-def tell_hidden(hidden: Hidden) -> None:
+def report_hidden(hidden: Hidden) -> None:
     """Say what was left out, and what shows it."""
     parts = [
         f"{count:,} {what}"

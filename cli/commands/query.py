@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.remote.context import SERVING
 from cli.terminal import output
 from cli.terminal.text import one_line
@@ -23,7 +23,7 @@ _LARGEST_SERVED = 2**20
 """The largest text in a server, in bytes: SQLite cannot be stopped in the middle of a function."""
 
 
-def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
+def run(locations: Locations, sql: str, *, sync: bool, as_json: bool) -> int:
     """Answer ``sql``. Gives the exit status."""
     if sql == "-":
         sql = sys.stdin.buffer.read(_LONGEST_SQL + 1).decode("utf-8", "replace")
@@ -31,14 +31,14 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
     largest = _LARGEST_SERVED if SERVING.get() else LARGEST_VALUE
     with ExitStack() as stack:
-        here, note = _make_ready(places, catch_up, stack)
+        here, note = _make_ready(locations, sync, stack)
         try:
             answer = stack.enter_context(ask(here.index, sql, largest))
         except IndexDamaged as damage:  # deeper than opening the index looks
             from cli.runtime.open_index import put_aside
 
             put_aside(here, damage)
-            here, note = _make_ready(places, catch_up, stack)
+            here, note = _make_ready(locations, sync, stack)
             answer = stack.enter_context(ask(here.index, sql))
         if note:
             output.say(note)
@@ -48,7 +48,7 @@ def run(places: Places, sql: str, *, catch_up: bool, as_json: bool) -> int:
     return errors.OK if rows else errors.NO_MATCH
 
 
-def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Places, str]:
+def _make_ready(locations: Locations, sync: bool, stack: ExitStack) -> tuple[Locations, str]:
     """Bring the index up to date: where to ask it, and why it may not be whole yet, if so.
 
     Where it cannot be written that is a copy, which lives as long as ``stack``.
@@ -56,21 +56,21 @@ def _make_ready(places: Places, catch_up: bool, stack: ExitStack) -> tuple[Place
     from state.query.oneshot import Reader
 
     if SERVING.get():
-        return places, ""
-    with Reader.opened(places.home, places.index, Query(), scan=catch_up) as reader:
+        return locations, ""
+    with Reader.opened(locations.home, locations.index, Query(), scan=sync) as reader:
         if reader is not None:
-            return places, ""
-    from cli.runtime.open_index import caught_up, throw_away_copy, with_index
+            return locations, ""
+    from cli.runtime.open_index import catch_up, temporary_copy, with_index
     from state.thread_index import ThreadIndex
 
     async def work(index: ThreadIndex) -> str:
         # Without catching up, opening it has still brought its schema up to date.
-        return await caught_up(index) if catch_up else ""
+        return await catch_up(index) if sync else ""
 
     try:
-        return places, with_index(places, work)
+        return locations, with_index(locations, work)
     except IndexNotWritable as problem:
-        copy = stack.enter_context(throw_away_copy(places, problem))
+        copy = stack.enter_context(temporary_copy(locations, problem))
         return copy, with_index(copy, work)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.terminal import findings as report
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -19,12 +19,12 @@ from state.repair.plan import Plan
 from state.repair.repair import make_plan, repair
 
 
-def show(places: Places, *, deep: bool, as_json: bool) -> int:
+def show(locations: Locations, *, deep: bool, as_json: bool) -> int:
     """Show the plan. Gives the exit status: 1 if there is something to mend."""
 
     async def work() -> Plan:
         with progress("verify") as shown:
-            return await make_plan(places.home, places.index, deep=deep, report=shown)
+            return await make_plan(locations.home, locations.index, deep=deep, report=shown)
 
     plan = asyncio.run(work())
     if as_json:
@@ -38,17 +38,19 @@ def show(places: Places, *, deep: bool, as_json: bool) -> int:
     return errors.FINDINGS if plan else errors.OK
 
 
-def apply(places: Places, *, deep: bool, plan_id: str | None, as_json: bool) -> int:
+def apply(locations: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -> int:
     """Mend the index and verify it again. Gives the exit status: 1 if findings stay."""
-    check_home(places.home)
+    check_home(locations.home)
     began = time.monotonic()
     left = Findings()
 
     async def work() -> tuple[Plan, Path | None]:
         with progress("repair") as shown:
-            done = await repair(places.home, places.index, deep=deep, plan_id=plan_id, report=shown)
+            done = await repair(
+                locations.home, locations.index, deep=deep, plan_id=plan_id, report=shown
+            )
             depth = Depth() if deep else None
-            await verify(places.home, places.index, left.add, depth=depth, report=shown)
+            await verify(locations.home, locations.index, left.add, depth=depth, report=shown)
             return done
 
     try:
@@ -67,7 +69,7 @@ def apply(places: Places, *, deep: bool, plan_id: str | None, as_json: bool) -> 
         output.say(f"The index as it was before: {kept}")
     if plan:
         output.say(f"Done in {time.monotonic() - began:.2f} s.")
-        if kept in backups(places.index):
+        if kept in backups(locations.index):
             output.say("Take it back: threadkeep repair --undo")
     if left.clean:
         output.say("Verified: clean.")
@@ -77,9 +79,9 @@ def apply(places: Places, *, deep: bool, plan_id: str | None, as_json: bool) -> 
     return report.status(left)
 
 
-def take_back(places: Places, *, as_json: bool) -> int:
+def take_back(locations: Locations, *, as_json: bool) -> int:
     """Put the newest backup back. Gives the exit status."""
-    restored = asyncio.run(undo(places.index))
+    restored = asyncio.run(undo(locations.index))
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:

@@ -8,27 +8,27 @@ import shlex
 import shutil
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.runtime.open_index import catch_up, read_index
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import catch_up_and_report, read_index
 from cli.terminal import output
 from cli.terminal.text import one_line
 from state.errors import NotResumable, ThreadArchived
 from state.thread_index import ThreadIndex
 
 
-def run(places: Places, reference: str, *, execute: bool, as_json: bool) -> int:
+def run(locations: Locations, reference: str, *, execute: bool, as_json: bool) -> int:
     """Print what goes on with a thread, or do it. Gives the exit status; what it does, it does
     in the place of this process."""
 
     async def work(index: ThreadIndex) -> tuple[str, str]:
-        await catch_up(index)
+        await catch_up_and_report(index)
         row = await index.thread(reference)
         if row["archived"]:
             raise ThreadArchived(row["id"])
         details = await index.details(row["id"])
         return row["id"], details["moved_to"] or row["cwd"]
 
-    thread_id, folder = read_index(places, work)
+    thread_id, folder = read_index(locations, work)
     command = ["codex", "resume", thread_id]
     if execute:
         _become(command, folder)

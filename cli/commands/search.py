@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.commands.list import tell_hidden
+from cli.arguments.locations import Locations
+from cli.commands.list import report_hidden
 from cli.render.labels import folder, label
 from cli.terminal import damage, output
 from cli.terminal.progress import progress
@@ -52,57 +52,57 @@ class Searched:
         return not (self.notes or self.damage or (self.raw and self.hidden.unreadable))
 
 
-def run(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
+def run(locations: Locations, search: Search, count: int, *, sync: bool, as_json: bool) -> int:
     """Search, and show up to ``count`` threads. Gives the exit status."""
     from cli.runtime.open_index import read_index
 
     wants_ids = not as_json and output.on_terminal()
-    searched = read_index(places, lambda index: _work(index, search, count, catch_up, wants_ids))
-    return _shown(searched, places, search, as_json=as_json, wants_ids=wants_ids)
+    searched = read_index(locations, lambda index: _work(index, search, count, sync, wants_ids))
+    return _shown(searched, locations, search, as_json=as_json, wants_ids=wants_ids)
 
 
 def _shown(
-    searched: Searched, places: Places, search: Search, *, as_json: bool, wants_ids: bool
+    searched: Searched, locations: Locations, search: Search, *, as_json: bool, wants_ids: bool
 ) -> int:
     if as_json:
-        output.data(_document(searched, places))
+        output.data(_document(searched, locations))
     elif wants_ids:
         _blocks(searched, search)
     else:
         output.lines(_lines(searched, search))
     for note in searched.notes:
         output.say(note)
-    for sentence in damage.sentences(searched.damage, places.home, "was looked through"):
+    for sentence in damage.sentences(searched.damage, locations.home, "was looked through"):
         output.say(sentence)
     if not as_json:
         if not searched.found.hits:
             output.say("Nothing found.")
-        tell_hidden(searched.hidden)
+        report_hidden(searched.hidden)
         if searched.found.next_cursor:
             output.say("There are more: --limit N shows them.")
     return errors.OK if searched.found.hits else errors.NO_MATCH
 
 
-def run_raw(places: Places, search: Search, count: int, *, catch_up: bool, as_json: bool) -> int:
+def run_raw(locations: Locations, search: Search, count: int, *, sync: bool, as_json: bool) -> int:
     """Read all rollouts, and show up to ``count`` threads. Gives the exit status."""
     from cli.runtime.open_index import read_index
 
     if search.ranked or search.among.cursor is not None:
         raise typer.BadParameter("--raw goes with neither --sort matches nor --cursor")
     wants_ids = not as_json and output.on_terminal()
-    searched = read_index(places, lambda index: _raw(index, search, count, catch_up, wants_ids))
+    searched = read_index(locations, lambda index: _raw(index, search, count, sync, wants_ids))
     output.say("Rollouts were read as a whole for this: nothing is indexed for --raw.")
-    return _shown(searched, places, search, as_json=as_json, wants_ids=wants_ids)
+    return _shown(searched, locations, search, as_json=as_json, wants_ids=wants_ids)
 
 
 async def _raw(
-    index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
+    index: "ThreadIndex", search: Search, count: int, sync: bool, wants_ids: bool
 ) -> Searched:
-    from cli.runtime.open_index import caught_up
+    from cli.runtime.open_index import catch_up
     from state.fulltext.grep import raw_search
     from state.fulltext.service import Place
 
-    notes = [await caught_up(index)] if catch_up else []
+    notes = [await catch_up(index)] if sync else []
     hits: list[Hit] = []
     where: list[list[Place]] = []
     cut: list[Damage] = []
@@ -134,16 +134,16 @@ async def _raw(
 
 
 async def _work(
-    index: "ThreadIndex", search: Search, count: int, catch_up: bool, wants_ids: bool
+    index: "ThreadIndex", search: Search, count: int, sync: bool, wants_ids: bool
 ) -> Searched:
-    from cli.runtime.open_index import caught_up, caught_up_fulltext
+    from cli.runtime.open_index import catch_up, catch_up_fulltext
     from state.fulltext.service import places
     from state.fulltext.service import search as look
     from state.turns.cache import TurnIndex
 
     notes = []
-    if catch_up:
-        notes = [await caught_up(index), await caught_up_fulltext(index)]
+    if sync:
+        notes = [await catch_up(index), await catch_up_fulltext(index)]
     pages: list[Found] = []
     left = count
     while left > 0:
@@ -174,12 +174,12 @@ async def _work(
     return Searched(found, where, short, notes, hidden=hidden)
 
 
-def _document(searched: Searched, places: Places) -> dict[str, Any]:
+def _document(searched: Searched, locations: Locations) -> dict[str, Any]:
     found = searched.found
     return {
         "data": [
             {
-                "thread": thread_json(hit.row, places.home),
+                "thread": thread_json(hit.row, locations.home),
                 "matches": hit.matches,
                 "hits": [_place_json(place) for place in where],
             }
@@ -189,7 +189,7 @@ def _document(searched: Searched, places: Places) -> dict[str, Any]:
         "backwardsCursor": found.backwards_cursor,
         "hidden": asdict(searched.hidden),
         "complete": searched.complete,
-        "damage": damage.document(searched.damage, places.home),
+        "damage": damage.document(searched.damage, locations.home),
     }
 
 

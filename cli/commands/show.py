@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.runtime.open_index import catch_up, read_index
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import catch_up_and_report, read_index
 from cli.terminal import damage, output
 from cli.terminal.text import one_line
 from rollout.errors import READ_ALL
@@ -13,13 +13,13 @@ from state.query.thread_json import thread_json
 from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
-    from cli.render.reading import Reading, Wanted
+    from cli.render.reading import Reading, TurnSelection
 
 
 def run(
-    places: Places,
+    locations: Locations,
     reference: str,
-    wanted: "Wanted",
+    wanted: "TurnSelection",
     *,
     full: bool,
     paged: bool,
@@ -33,7 +33,7 @@ def run(
     from state.turns.cache import TurnIndex
 
     async def work(index: ThreadIndex) -> "Reading":
-        await catch_up(index)
+        await catch_up_and_report(index)
         row = await index.thread(reference)
         index.database.wait_no_more()  # what is found is shown, and kept if that can be at once
         turns = TurnIndex(index)
@@ -43,7 +43,7 @@ def run(
         finally:
             await turns.close()
 
-    with read_index(places, work) as reading:
+    with read_index(locations, work) as reading:
         if as_json:
             pieces = document(reading)
         else:
@@ -52,22 +52,22 @@ def run(
         with sink(paged=paged and not as_json) as put:
             for piece in pieces:
                 put(piece)
-        damage.tell(reading.dialogue.damage, places.home, reading.row["id"])
+        damage.tell(reading.dialogue.damage, locations.home, reading.row["id"])
     return errors.OK
 
 
-def run_meta(places: Places, reference: str, *, as_json: bool) -> int:
+def run_meta(locations: Locations, reference: str, *, as_json: bool) -> int:
     """Show what is known of one thread. Gives the exit status."""
     from cli.render.metadata import fields
 
     async def work(index: ThreadIndex) -> tuple[Row, dict[str, Any]]:
-        await catch_up(index)
+        await catch_up_and_report(index)
         row = await index.thread(reference)
         return row, await index.details(row["id"])
 
-    row, details = read_index(places, work)
+    row, details = read_index(locations, work)
     if as_json:
-        output.data({"thread": thread_json(row, places.home), "movedTo": details["moved_to"]})
+        output.data({"thread": thread_json(row, locations.home), "movedTo": details["moved_to"]})
     else:
         for name, value in fields(row, details):
             if value:

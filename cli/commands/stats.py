@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.commands.list import no_threads, tell_hidden
-from cli.runtime.open_index import caught_up, read_index
+from cli.arguments.locations import Locations
+from cli.commands.list import no_threads, report_hidden
+from cli.runtime.open_index import catch_up, read_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, one_line, plural
@@ -52,7 +52,7 @@ def moment(text: str, *, now: datetime | None = None) -> int:
 
 
 def run(
-    places: Places,
+    locations: Locations,
     query: Query,
     *,
     since_ms: int | None,
@@ -66,7 +66,7 @@ def run(
     """Tell what there is. Gives the exit status."""
 
     async def work(index: ThreadIndex) -> tuple[Statistics, Hidden, bool, str]:
-        note = await caught_up(index)
+        note = await catch_up(index)
         with progress("turns") as report:
             found = await statistics(
                 index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
@@ -75,12 +75,12 @@ def run(
         nothing = not found.total.threads and await index.is_empty()
         return found, hidden, nothing, note
 
-    found, hidden, nothing, note = read_index(places, work)
+    found, hidden, nothing, note = read_index(locations, work)
     if note:
         output.say(note)
     dimensions = [*dict.fromkeys(by)] or [*USUAL]
     if page is not None:
-        _save(page, found, dimensions, limit, places)
+        _save(page, found, dimensions, limit, locations)
     if as_json:
         complete = not note and not (turns and hidden.unreadable)
         told = _document(found, dimensions, limit, complete=complete)
@@ -94,19 +94,19 @@ def run(
     if not found.total.threads:
         output.say(no_threads(nothing=nothing))
     if not as_json:
-        tell_hidden(hidden)
+        report_hidden(hidden)
     if not found.total.threads:
         return errors.NO_MATCH
     return errors.SOME_UNREADABLE if found.problems else errors.OK
 
 
 def _save(
-    page: Path, found: Statistics, dimensions: Sequence[str], limit: int, places: Places
+    page: Path, found: Statistics, dimensions: Sequence[str], limit: int, locations: Locations
 ) -> None:
     from cli.render.html_charts import charts
     from cli.terminal.save_file import save
 
-    pieces = charts(found, dimensions, limit, f"Threads of {places.home}")
+    pieces = charts(found, dimensions, limit, f"Threads of {locations.home}")
     save(page, (piece.encode("utf-8", "replace") for piece in pieces))
 
 

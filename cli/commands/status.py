@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.runtime.open_index import read_index
 from cli.terminal import output
 from cli.terminal.text import amount, iso, one_line, plural
@@ -13,7 +13,7 @@ from state.thread_index import Status, ThreadIndex
 _SHOWN_PROBLEMS = 20
 
 
-def run(places: Places, *, as_json: bool) -> int:
+def run(locations: Locations, *, as_json: bool) -> int:
     """Tell how the index stands. Gives the exit status."""
 
     async def work(index: ThreadIndex) -> tuple[Status, list[dict[str, Any]], dict[str, Any]]:
@@ -27,18 +27,18 @@ def run(places: Places, *, as_json: bool) -> int:
         }
         return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
 
-    status, problems, pending = read_index(places, work, recovering=False)
+    status, problems, pending = read_index(locations, work, recovering=False)
     cut = len(problems) > _SHOWN_PROBLEMS
     problems = problems[:_SHOWN_PROBLEMS]
     if as_json:
-        output.data(_document(places, status, problems, pending, cut))
+        output.data(_document(locations, status, problems, pending, cut))
     else:
-        _tell(places, status, problems, pending, cut)
+        _tell(locations, status, problems, pending, cut)
     return errors.OK
 
 
 def _document(
-    places: Places,
+    locations: Locations,
     status: Status,
     problems: list[dict[str, Any]],
     pending: dict[str, Any],
@@ -47,8 +47,8 @@ def _document(
     job = status.backfill
     return {
         "version": 1,
-        "home": str(places.home),
-        "index": str(places.index),
+        "home": str(locations.home),
+        "index": str(locations.index),
         "indexBytes": status.index_bytes,
         "threads": status.threads,
         "archived": status.archived,
@@ -89,15 +89,15 @@ def _document(
 
 
 def _tell(
-    places: Places,
+    locations: Locations,
     status: Status,
     problems: list[dict[str, Any]],
     pending: dict[str, Any],
     cut: bool,
 ) -> None:
     job = status.backfill
-    output.line(f"home      {places.home}")
-    output.line(f"index     {places.index} ({amount(status.index_bytes)}B)")
+    output.line(f"home      {locations.home}")
+    output.line(f"index     {locations.index} ({amount(status.index_bytes)}B)")
     output.line(f"threads   {status.threads:,}, of them {status.archived:,} archived")
     order = ("indexed", "segment", "duplicate", "unreadable", "ignored")
     buckets = [f"{status.buckets[name]:,} {name}" for name in order if status.buckets.get(name)]

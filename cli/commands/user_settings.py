@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from cli import errors
-from cli.arguments.places import Places
-from cli.runtime.open_index import read_index, throw_away_copy, with_index
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import read_index, temporary_copy, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import iso, one_line, plural
@@ -19,12 +19,12 @@ from state.userdata.model import Alias
 from state.userdata.relink import aliases, relink, unlink
 
 
-def run_dump(places: Places, target: Path | None, *, as_json: bool) -> int:
+def run_dump(locations: Locations, target: Path | None, *, as_json: bool) -> int:
     """Write what users set to ``target``, or to stdout. Gives the exit status."""
     try:
-        facts, damaged = asyncio.run(known_facts(places.index))
+        facts, damaged = asyncio.run(known_facts(locations.index))
     except IndexNotWritable as problem:
-        with throw_away_copy(places, problem) as copy:
+        with temporary_copy(locations, problem) as copy:
             facts, damaged = asyncio.run(known_facts(copy.index))
             damaged = damaged or not copy.index.exists()
     if damaged:
@@ -67,7 +67,7 @@ def _write(target: Path, lines: list[str]) -> None:
         raise FileUnusable(target, error.strerror or str(error)) from error
 
 
-def run_restore(places: Places, source: Path | None, *, as_json: bool) -> int:
+def run_restore(locations: Locations, source: Path | None, *, as_json: bool) -> int:
     """Merge a dump with what users set here. Gives the exit status."""
     if source is None and sys.stdin.isatty():
         output.say("Reading a dump from the terminal; Ctrl-D ends it.")
@@ -77,7 +77,7 @@ def run_restore(places: Places, source: Path | None, *, as_json: bool) -> int:
     except OSError as error:
         name = source or Path("/dev/stdin")
         raise FileUnusable(name, error.strerror or str(error)) from error
-    done = with_index(places, lambda index: restore(index.database, index.home, facts))
+    done = with_index(locations, lambda index: restore(index.database, index.home, facts))
     if as_json:
         output.data({"version": 1, "set": done.set, "equal": done.equal, "older": done.older})
     else:
@@ -89,7 +89,7 @@ def run_restore(places: Places, source: Path | None, *, as_json: bool) -> int:
 
 
 def run_relink(
-    places: Places, old: str | None, new: str | None, *, removed: str | None, as_json: bool
+    locations: Locations, old: str | None, new: str | None, *, removed: str | None, as_json: bool
 ) -> int:
     """Set, take back or list aliases of folders. Gives the exit status."""
 
@@ -104,7 +104,7 @@ def run_relink(
         return [alias], count
 
     changes = removed is not None or old is not None
-    found, count = (with_index if changes else read_index)(places, work)
+    found, count = (with_index if changes else read_index)(locations, work)
     if as_json:
         entries = [
             {"old": alias.alias, "new": alias.value, "setAt": iso(alias.set_at_ms) or None}

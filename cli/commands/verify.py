@@ -6,7 +6,7 @@ import time
 import typer
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.terminal import findings as report
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -25,14 +25,14 @@ def share_of(text: str) -> float:
     return value
 
 
-def run(places: Places, depth: Depth | None, *, limit: int, as_json: bool) -> int:
+def run(locations: Locations, depth: Depth | None, *, limit: int, as_json: bool) -> int:
     """Verify the index. Gives the exit status."""
     began = time.monotonic()
     found = Findings(keep=limit)
 
     async def work() -> None:
         with progress("verify") as shown:
-            await verify(places.home, places.index, found.add, depth=depth, report=shown)
+            await verify(locations.home, locations.index, found.add, depth=depth, report=shown)
 
     interrupted = False
     try:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from cli import errors
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.runtime.open_index import with_index
 from cli.terminal import output
 from cli.terminal.text import one_line, plural
@@ -25,7 +25,7 @@ _log = logging.getLogger("threadkeep.watch")
 _GONE: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
-def run(places: Places, *, as_json: bool) -> int:
+def run(locations: Locations, *, as_json: bool) -> int:
     """Print what changes until a signal, or until nobody reads it. Gives the exit status."""
     reason = signal.SIGINT.name
 
@@ -36,7 +36,7 @@ def run(places: Places, *, as_json: bool) -> int:
 
     signal.signal(signal.SIGTERM, terminated)
     try:
-        status = _until_ended(places, as_json)
+        status = _until_ended(locations, as_json)
     except Exception as error:
         _tell_end(f"error: {error!r}", logging.ERROR)
         raise
@@ -48,11 +48,11 @@ def _tell_end(reason: str, level: int) -> None:
     _log.log(level, "ended by %s", reason, extra={"fields": {"reason": reason}})
 
 
-def _until_ended(places: Places, as_json: bool) -> int:
-    watch = _Watch(places, as_json)
+def _until_ended(locations: Locations, as_json: bool) -> int:
+    watch = _Watch(locations, as_json)
     while True:
         try:
-            return with_index(places, watch.work)
+            return with_index(locations, watch.work)
         except IndexMissing:
             output.say("The index was removed or replaced; it is opened again.")
         except IndexBusy as busy:
@@ -68,8 +68,8 @@ def _until_ended(places: Places, as_json: bool) -> int:
 class _Watch:
     """What outlives the index that is watched: how the threads were."""
 
-    def __init__(self, places: Places, as_json: bool) -> None:
-        self._places = places
+    def __init__(self, locations: Locations, as_json: bool) -> None:
+        self._places = locations
         self._as_json = as_json
         self._sightings = Sightings()
 

@@ -49,12 +49,12 @@ def asked(words: list[str]) -> int | None:
         return None  # a thread may be long, and is for a pager
     from pathlib import Path
 
-    from cli.arguments.places import places_of
+    from cli.arguments.locations import locations_of
 
     home = given.get("--home") or os.environ.get("CODEX_HOME")
     database = given.get("--db") or os.environ.get("THREADKEEP_DB")
     try:
-        places = places_of(Path(home) if home else None, Path(database) if database else None)
+        places = locations_of(Path(home) if home else None, Path(database) if database else None)
     except Exception:  # noqa: BLE001 - which is told by the command itself
         return None
     socket = socket_path(places.index)

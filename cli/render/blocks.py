@@ -31,18 +31,18 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Folding:
+class Collapse:
     """How many lines at the beginning and at the end are shown of a text that is longer."""
 
     head: int
     tail: int = 0
 
 
-FOLDS: Final = {
-    Form.OUTPUT: Folding(4, 4),
-    Form.DIFF: Folding(60),
+COLLAPSED: Final = {
+    Form.OUTPUT: Collapse(4, 4),
+    Form.DIFF: Collapse(60),
 }
-REASONING_FOLD: Final = Folding(1)
+COLLAPSED_REASONING: Final = Collapse(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Block:
     pictures: tuple[Picture, ...] = ()
 
     @property
-    def folding(self) -> Folding | None:
-        """How it is folded, if it is long; None if it is never."""
-        return REASONING_FOLD if self.role is Role.REASONING else FOLDS.get(self.form)
+    def collapse(self) -> Collapse | None:
+        """How it is collapsed, if it is long; None if it is never."""
+        return COLLAPSED_REASONING if self.role is Role.REASONING else COLLAPSED.get(self.form)
 
 
 def block(
@@ -100,10 +100,10 @@ def block(
     )
 
 
-def folded(shown: Block, *, full: bool) -> tuple[list[str], int, list[str]]:
+def collapsed(shown: Block, *, full: bool) -> tuple[list[str], int, list[str]]:
     """The lines of a block that are shown, and how many are left out between them."""
     lines = shown.text.split("\n") if shown.text else []
-    fold = shown.folding
+    fold = shown.collapse
     if full or fold is None:
         return lines, 0, []
     hidden = len(lines) - fold.head - fold.tail

@@ -7,7 +7,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.render.blocks import Block, Form, Picture, Role, folded
+from cli.render.blocks import Block, Form, Picture, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
 from cli.terminal.text import one_line, plural, printable
 
@@ -115,7 +115,7 @@ def _body(shown: Block) -> Iterator[str]:
     if shown.form is Form.PLAIN:
         yield f'<div class="said plain">{escape(shown.text)}</div>\n'
         return
-    lines, hidden, _ = folded(shown, full=False)
+    lines, hidden, _ = collapsed(shown, full=False)
     pre = f"<pre>{escape(shown.text)}</pre>\n"
     if shown.form is Form.DIFF:
         pre = f'<pre class="diff">{_diff(shown.text)}</pre>\n'

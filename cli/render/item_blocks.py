@@ -6,16 +6,16 @@ from typing import Any, Final
 
 from cli.render.blocks import Block, Form, Picture, Role, block
 from cli.render.tool_blocks import (
-    Given,
+    ToolOutput,
     command,
     content_text,
-    given_to,
+    duration_text,
     patch,
     patch_output,
     picture,
     readable,
-    took,
     tool_call,
+    tool_output,
     untyped,
     web_title,
 )
@@ -94,8 +94,8 @@ def _plan(item: Fields) -> Block:
 
 def _command(item: Fields, call: Fields | None = None) -> Block:
     milliseconds = item["durationMs"]
-    told = given_to(call) if call else Given("")
-    given = Given(
+    told = tool_output(call) if call else ToolOutput("")
+    given = ToolOutput(
         item["aggregatedOutput"] or told.text,
         told.exit_code if item["exitCode"] is None else item["exitCode"],
         told.seconds if milliseconds is None else milliseconds / 1000,
@@ -123,7 +123,7 @@ def _patch(item: Fields) -> list[Block]:
 def _patch_with(item: Fields, call: Fields) -> list[Block]:
     if not item["changes"]:
         return patch(call, item["status"])
-    return [*_patch(item), *patch_output(given_to(call))]
+    return [*_patch(item), *patch_output(tool_output(call))]
 
 
 def _called_with(item: Fields, call: Fields) -> list[Block]:
@@ -137,7 +137,7 @@ def _output_with(item: Fields, call: Fields) -> list[Block]:
 
 
 def _result_with(item: Fields, call: Fields) -> Block:
-    content = given_to(call).text
+    content = tool_output(call).text
     if item["type"] == "mcpToolCall":
         return _mcp({**item, "result": {"content": content}})
     return _dynamic({**item, "contentItems": content})
@@ -149,7 +149,7 @@ def _tool(title: str, item: Fields, content: object, error: str | None) -> Block
     failed = item["status"] == "failed"
     parts = [] if item["status"] == "completed" else [item["status"]]
     if item["durationMs"]:
-        parts.append(took(item["durationMs"]))
+        parts.append(duration_text(item["durationMs"]))
     arguments = "" if item["arguments"] in (None, {}) else f" {readable(item['arguments'])[:500]}"
     return block(
         Role.TOOL,
@@ -248,7 +248,7 @@ _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
     "webSearch": _web_search,
     "imageView": _image_view,
     "imageGeneration": _image_generation,
-    "sleep": lambda item: block(Role.NOTE, f"slept for {took(item['durationMs'])}"),
+    "sleep": lambda item: block(Role.NOTE, f"slept for {duration_text(item['durationMs'])}"),
     "hookPrompt": _hook,
     "enteredReviewMode": lambda item: block(Role.NOTE, "review begins", item["review"]),
     "exitedReviewMode": lambda item: block(Role.AGENT, "review", item["review"], Form.MARKDOWN),

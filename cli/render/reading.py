@@ -10,7 +10,7 @@ from typing import Any, Final
 from cli.render.blocks import Block, Role, block
 from cli.render.item_blocks import blocks
 from cli.render.labels import label
-from cli.render.tool_blocks import took
+from cli.render.tool_blocks import duration_text
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
@@ -31,7 +31,7 @@ _NUMBER: Final = re.compile(r"-?\d{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TurnSelection:
     """Which turns of a thread."""
 
     turn: str | None = None
@@ -221,14 +221,14 @@ def _with_calls(
 def _facts(turn: Turn) -> tuple[str, ...]:
     status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
     started = None if turn.started_at is None else turn.started_at * 1000
-    duration = "" if turn.duration_ms is None else took(turn.duration_ms)
+    duration = "" if turn.duration_ms is None else duration_text(turn.duration_ms)
     return tuple(filter(None, (iso(started), duration, status)))
 
 
 async def opened(
     index: ThreadIndex,
     row: Row,
-    wanted: Wanted,
+    wanted: TurnSelection,
     *,
     turns: TurnIndex | None = None,
     images: bool = False,
@@ -245,7 +245,7 @@ async def opened(
     """
     path = index.home / row["rollout_path"]
     details = await index.details(row["id"])
-    if turns is not None and wanted != Wanted():
+    if turns is not None and wanted != TurnSelection():
         some = await turns.some(row["id"], path, wanted.among)
         if some is not None:
             dialogue = Transcript(some[0], images=images)

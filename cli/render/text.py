@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from cli.render.blocks import Block, Form, Role, folded
+from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
 from cli.terminal import output
 from cli.terminal.text import one_line, plural, printable
@@ -57,7 +57,7 @@ def turn_line(turn: ShownTurn) -> str:
 
 def _block(style: Style_, shown: Block, *, full: bool) -> Iterator[str]:
     yield style.title(shown)
-    head, hidden, tail = folded(shown, full=full)
+    head, hidden, tail = collapsed(shown, full=full)
     if head:
         yield style.body(shown, head)
     if hidden:

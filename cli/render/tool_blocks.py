@@ -26,7 +26,7 @@ _MARKS: Final = {"completed": "[x]", "in_progress": "[>]"}
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ToolOutput:
     """What a tool gave."""
 
     text: str
@@ -45,7 +45,7 @@ def tool_call(call: Fields) -> list[Block]:
     """A call that no item tells of (:data:`rollout.history.tool_calls.TOOL_CALL`)."""
     name = ".".join(filter(None, (call["namespace"], call["name"])))
     arguments = _parsed(call["arguments"])
-    given = given_to(call)
+    given = tool_output(call)
     if call["name"] == "update_plan" and isinstance(arguments, dict):
         return [block(Role.NOTE, "plan", plan_text(arguments))]
     line = command_line(arguments) if call["name"] in _SHELLS else None
@@ -78,7 +78,7 @@ def tool_call(call: Fields) -> list[Block]:
 
 def patch(call: Fields, status: str = "") -> list[Block]:
     """A patch as the model gave it; ``status`` is what its item says became of it."""
-    given = given_to(call)
+    given = tool_output(call)
     failed = given.failed or status in ("failed", "declined")
     state = "no output" if call["output"] is None and not status else _state(given)
     if status != "completed":
@@ -88,7 +88,7 @@ def patch(call: Fields, status: str = "") -> list[Block]:
     return [*shown, *patch_output(given)]
 
 
-def patch_output(given: Given) -> list[Block]:
+def patch_output(given: ToolOutput) -> list[Block]:
     """What the tool said of a patch, unless it is that all went well."""
     if not given.text or (given.text.startswith("Success") and not given.failed):
         return []
@@ -143,7 +143,7 @@ def web_title(query: str, action: Fields) -> str:
     return f"web search: {query or action.get('query') or several}"
 
 
-def command(line: str, given: Given, *, no_output: bool = False, status: str = "") -> Block:
+def command(line: str, given: ToolOutput, *, no_output: bool = False, status: str = "") -> Block:
     """A command that was run."""
     failed = given.failed or status in ("failed", "declined")
     state = "no output" if no_output else ""
@@ -161,14 +161,14 @@ def command(line: str, given: Given, *, no_output: bool = False, status: str = "
     )
 
 
-def _state(given: Given) -> str:
+def _state(given: ToolOutput) -> str:
     parts = [] if given.exit_code is None else [f"exit {given.exit_code}"]
     if given.seconds and given.seconds >= 0.001:
-        parts.append(took(given.seconds * 1000))
+        parts.append(duration_text(given.seconds * 1000))
     return ", ".join(parts)
 
 
-def took(duration_ms: float) -> str:
+def duration_text(duration_ms: float) -> str:
     """A duration for people: ``12 ms``, ``3.4 s``, ``2 min 5 s``; empty for none."""
     try:
         seconds = duration_ms / 1000
@@ -220,7 +220,7 @@ def untyped(line: str) -> str:
     return words[2] if len(words) == 3 else line
 
 
-def given_to(call: Fields) -> Given:
+def tool_output(call: Fields) -> ToolOutput:
     """What a call was given, of which a shell's output tells more: as JSON, or in lines before
     it."""
     pictures: list[Picture] = []
@@ -230,15 +230,15 @@ def given_to(call: Fields) -> Given:
     match output:
         case {"output": str(said), "metadata": dict(facts)}:
             code, seconds = facts.get("exit_code"), facts.get("duration_seconds")
-            return Given(said, _code(code), _seconds(seconds))
+            return ToolOutput(said, _code(code), _seconds(seconds))
         case {"Ok": dict(result)}:
             output = result
         case {"Err": str(said)}:
-            return Given(said, refused=True)
+            return ToolOutput(said, refused=True)
     shell = call["name"] in _SHELLS  # what a command prints may look like anything
     match output:
         case [{}, *_] if not shell and all(_is_part(part) for part in output):
-            return Given(content_text(output, pictures), pictures=tuple(pictures))
+            return ToolOutput(content_text(output, pictures), pictures=tuple(pictures))
         case {"content": str() | list() as content, **more} if not (
             shell or more.keys() - _OF_RESULTS
         ):
@@ -246,19 +246,19 @@ def given_to(call: Fields) -> Given:
             if not said and more.get("structuredContent") is not None:
                 said = readable(more["structuredContent"])
             refused = more.get("success") is False or more.get("isError") is True
-            return Given(said, pictures=tuple(pictures), refused=refused)
+            return ToolOutput(said, pictures=tuple(pictures), refused=refused)
     text = content_text(call["output"], pictures)
     head = _OUTPUT.search(text, 0, _HEAD_CHARACTERS)
     if head:
         code, seconds = (found.search(text, 0, head.end()) for found in (_EXIT, _TOOK))
         if code or seconds:
-            return Given(
+            return ToolOutput(
                 text[head.end() :],
                 int(code[1]) if code else None,
                 _number(seconds[1]) if seconds else None,
                 tuple(pictures),
             )
-    return Given(text, pictures=tuple(pictures))
+    return ToolOutput(text, pictures=tuple(pictures))
 
 
 def _is_part(value: object) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from cli import errors
-from cli.arguments.filters import Chosen
-from cli.arguments.places import Places
-from cli.runtime.open_index import catch_up, with_index
+from cli.arguments.filters import Selection
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
@@ -25,7 +25,7 @@ Error = StateError | RolloutError
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class AppliedChange:
     """A change of one thread that was made, or would be."""
 
     facts: Mapping[str, Any]
@@ -44,18 +44,18 @@ class Entry:
     reference: str
     """As it was named; the id where filters found it."""
     thread_id: str | None = None
-    made: Made | None = None
+    made: AppliedChange | None = None
     error: Error | None = None
 
 
-Act = Callable[[ThreadIndex, str, str], Awaitable[Made]]
+Act = Callable[[ThreadIndex, str, str], Awaitable[AppliedChange]]
 """Changes a thread by its id; the last is what it was called in the command."""
 
 
 def run(
-    places: Places,
+    locations: Locations,
     action: str,
-    chosen: Chosen,
+    chosen: Selection,
     act: Act,
     *,
     archived: bool = False,
@@ -69,13 +69,13 @@ def run(
     nothing is changed at all; ``after`` is done in the end: False if the index was held for too
     long."""
     query = chosen.query(archived=archived)
-    asks = not reads and query is not None and must_ask(chosen)
+    asks = not reads and query is not None and needs_confirmation(chosen)
     references = named(chosen) if references is None else references
 
     async def work(index: ThreadIndex) -> tuple[list[Entry], bool]:
-        await catch_up(index)
+        await catch_up_and_report(index)
         entries = await find(index, references, query)
-        if asks and entries and not _agreed(action, len(entries)):
+        if asks and entries and not _confirmed(action, len(entries)):
             return [], False
         interrupted = False
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
@@ -91,7 +91,7 @@ def run(
                 entry.made = entry.made and replace(entry.made, indexed=False)
         return [entry for entry in entries if entry.made or entry.error], interrupted
 
-    entries, interrupted = with_index(places, work)
+    entries, interrupted = with_index(locations, work)
     if chosen.as_json:
         told = [_entry_json(entry, done=not chosen.dry_run) for entry in entries]
         how = {"dryRun": chosen.dry_run, "interrupted": interrupted}
@@ -110,7 +110,7 @@ async def _change(index: ThreadIndex, entry: Entry, thread_id: str, act: Act) ->
         entry.error = error
 
 
-def must_ask(chosen: Chosen) -> bool:
+def needs_confirmation(chosen: Selection) -> bool:
     """Whether it is to be asked before so much is done; refuses where nobody can be."""
     asks = not (chosen.yes or chosen.dry_run)
     if asks and (chosen.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
@@ -118,14 +118,14 @@ def must_ask(chosen: Chosen) -> bool:
     return asks
 
 
-def _agreed(action: str, count: int) -> bool:
+def _confirmed(action: str, count: int) -> bool:
     return typer.confirm(f"{action}: {plural(count, 'thread')}?", err=True)
 
 
 def _tell(entries: Sequence[Entry]) -> None:
     made = [entry.made for entry in entries if entry.made]
     output.lines(each.line for each in made if each.line)
-    tell_errors(entry.error for entry in entries)
+    report_errors(entry.error for entry in entries)
     _report_codex_errors(each.codex_error for each in made)
     if not all(each.indexed for each in made):
         output.say(errors.NOT_INDEXED)
@@ -142,7 +142,7 @@ def _report_codex_errors(found: Iterable[StateError | None]) -> None:
         )
 
 
-def tell_errors(found: Iterable[Error | None]) -> None:
+def report_errors(found: Iterable[Error | None]) -> None:
     """Say what was refused, and what to do about it."""
     for error in found:
         if error is None:
@@ -184,7 +184,7 @@ def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
     }
 
 
-def named(chosen: Chosen) -> list[str]:
+def named(chosen: Selection) -> list[str]:
     """What was named; ``-`` stands for the first column of stdin."""
     found: list[str] = []
     for reference in chosen.references:

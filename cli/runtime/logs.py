@@ -61,7 +61,7 @@ def begin(levels: str | None, file: Path | None, *, waits: bool = True) -> None:
     for target, level in wanted.items():
         logging.getLogger(target).setLevel(level)
     if as_json:  # nothing else gets between the objects
-        output.say_elsewhere(_say)
+        output.redirect_messages(_say)
         sys.excepthook = _note_uncaught
 
 

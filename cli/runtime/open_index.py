@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from cli.remote.context import SERVING
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -20,8 +20,8 @@ Result = TypeVar("Result")
 Work = Callable[[ThreadIndex], Awaitable[Result]]
 
 
-def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
-    """What ``work`` gives for the index at ``places``, which is made when need be.
+def with_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
+    """What ``work`` gives for the index at ``locations``, which is made when need be.
 
     With ``recovering`` a damaged index is put aside first and a new one begun.
 
@@ -32,38 +32,38 @@ def with_index(places: Places, work: Work[Result], *, recovering: bool = True) -
     if serve is not None:
         result: Result = serve(work)
         return result
-    check_home(places.home)  # before an index is made for nothing
-    return asyncio.run(_opened(places, work, recovering))
+    check_home(locations.home)  # before an index is made for nothing
+    return asyncio.run(_opened(locations, work, recovering))
 
 
-def read_index(places: Places, work: Work[Result], *, recovering: bool = True) -> Result:
+def read_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
     """As :func:`with_index`, for work that only has something to tell: where the index cannot
     be written, it is done on a copy that is thrown away."""
     try:
-        return with_index(places, work, recovering=recovering)
+        return with_index(locations, work, recovering=recovering)
     except IndexNotWritable as problem:
-        with throw_away_copy(places, problem) as copy:
+        with temporary_copy(locations, problem) as copy:
             return asyncio.run(_opened(copy, work, recovering))
 
 
 @contextmanager
-def throw_away_copy(places: Places, problem: IndexNotWritable) -> Iterator[Places]:
-    """Say that the index cannot be written, and give the places with a copy of it."""
+def temporary_copy(locations: Locations, problem: IndexNotWritable) -> Iterator[Locations]:
+    """Say that the index cannot be written, and give the locations with a copy of it."""
     output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-        yield Places(places.home, copy_index(places.index, Path(folder)))
+        yield Locations(locations.home, copy_index(locations.index, Path(folder)))
 
 
-def put_aside(places: Places, damage: IndexDamaged) -> None:
+def put_aside(locations: Locations, damage: IndexDamaged) -> None:
     """Put a damaged index aside, and say so.
 
     Raises:
         IndexDamaged: ``damage`` again, if the file may be no index of ours.
     """
-    asyncio.run(_put_aside(places, damage))
+    asyncio.run(_put_aside(locations, damage))
 
 
-async def caught_up(index: ThreadIndex) -> str:
+async def catch_up(index: ThreadIndex) -> str:
     """Catch up with the files, with a progress bar: why what is shown may not be whole, if so."""
     if SERVING.get() is not None:
         return ""  # somebody watches them
@@ -81,17 +81,16 @@ async def caught_up(index: ThreadIndex) -> str:
     )
 
 
-async def caught_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
+async def catch_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
     """Have the full-text search catch up, or begin ``afresh``, with a progress bar: why not all may
     be found, if so."""
     if SERVING.get() is not None:
         return ""  # somebody does so
-    from state.fulltext.indexer import caught_up_fulltext as caught_up
-    from state.fulltext.indexer import fulltext_status
+    from state.fulltext.indexer import caught_up_fulltext, fulltext_status
 
     try:
         with progress("indexing what was said", "threads") as report:
-            if await caught_up(index, report, afresh=afresh):
+            if await caught_up_fulltext(index, report, afresh=afresh):
                 return ""
     except IndexBusy as busy:
         index.database.wait_no_more()
@@ -103,16 +102,16 @@ async def caught_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str
     )
 
 
-async def catch_up(index: ThreadIndex) -> None:
+async def catch_up_and_report(index: ThreadIndex) -> None:
     """Catch up with the files, and say so if what follows may not be whole."""
-    note = await caught_up(index)
+    note = await catch_up(index)
     if note:
         output.say(note)
 
 
-async def _opened(places: Places, work: Work[Result], recovering: bool) -> Result:
+async def _opened(locations: Locations, work: Work[Result], recovering: bool) -> Result:
     async def attempt() -> Result:
-        async with open_index(places.home, places.index) as index:
+        async with open_index(locations.home, locations.index) as index:
             for problem in index.unfinished:
                 output.say(f"A move of files that was cut off cannot be finished yet: {problem}.")
             return await work(index)
@@ -122,11 +121,11 @@ async def _opened(places: Places, work: Work[Result], recovering: bool) -> Resul
     except IndexDamaged as damage:
         if not recovering:
             raise
-        await _put_aside(places, damage)
+        await _put_aside(locations, damage)
     return await attempt()
 
 
-async def _put_aside(places: Places, damage: IndexDamaged) -> None:
-    aside = await recover(places.index, damage)
+async def _put_aside(locations: Locations, damage: IndexDamaged) -> None:
+    aside = await recover(locations.index, damage)
     if aside:
         output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")

@@ -158,7 +158,7 @@ def line(text: str = "") -> None:
 _sayer: "Callable[[str, str], None] | None" = None
 
 
-def say_elsewhere(sayer: "Callable[[str, str], None]") -> None:
+def redirect_messages(sayer: "Callable[[str, str], None]") -> None:
     """From now on give ``sayer`` what :func:`say` is given, and how serious it is."""
     global _sayer
     _sayer = sayer

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.render.tool_blocks import took, tool_call
+from cli.render.tool_blocks import duration_text, tool_call
 from cli.terminal.text import age, amount, iso
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.jsonl.parse import Line, parse_line
@@ -176,7 +176,7 @@ numbers = st.one_of(
 
 @given(numbers)
 def test_every_formatter_takes_any_number(number: float) -> None:
-    assert isinstance(took(number), str)
+    assert isinstance(duration_text(number), str)
     output = json.dumps({"output": "x", "metadata": {"duration_seconds": number, "exit_code": 1}})
     (shown,) = tool_call({"type": TOOL_CALL, "name": "shell", "output": output, **CALL})
     assert shown.text == "x"

@@ -25,8 +25,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from cli.arguments.places import Places
-from cli.runtime.open_index import caught_up, with_index
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import catch_up, with_index
 from state.db.steps import Steps
 from state.edit.archive import archive, delete, unarchive
 from state.edit.fork import fork_thread
@@ -113,7 +113,7 @@ def _opened(work: Callable[[ThreadIndex], Awaitable[None]]) -> Callable[[Path, P
 
 
 def _recover(home: Path, path: Path) -> None:
-    with_index(Places(home, path), caught_up)
+    with_index(Locations(home, path), catch_up)
 
 
 async def _turns(index: ThreadIndex) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from rollout.errors import RolloutError
 from state.errors import RecorderClosed, StateError
 from state.workers import Workers
@@ -31,7 +31,7 @@ Tell = Callable[[str, dict[str, Any]], None]
 class Service:
     """Made in a running event loop; :meth:`opened` has it work."""
 
-    def __init__(self, places: Places, program: Program) -> None:
+    def __init__(self, places: Locations, program: Program) -> None:
         self.places = places
         self.program = program
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from cli.arguments.places import Places
+from cli.arguments.locations import Locations
 from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
 from state.fulltext.indexer import keep_fulltext
@@ -26,7 +26,7 @@ _log = logging.getLogger("threadkeep.server")
 class Supervisor:
     """Made in a running event loop; :meth:`run` has it work."""
 
-    def __init__(self, places: Places, opened: Callable[[ThreadStore], None]) -> None:
+    def __init__(self, places: Locations, opened: Callable[[ThreadStore], None]) -> None:
         self._places = places
         self._opened = opened
         self._lost: asyncio.Future[StateError] = asyncio.Future()

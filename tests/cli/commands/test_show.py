@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.render.blocks import Form, Role, block, folded
-from cli.render.reading import Wanted
+from cli.render.blocks import Form, Role, block, collapsed
+from cli.render.reading import TurnSelection
 from cli.render.tool_blocks import picture, tool_call
 from cli.terminal.text import many_lines
 from rollout.errors import AmbiguousTurn, TurnNotFound
@@ -158,15 +158,15 @@ def test_a_beginning_that_several_turns_have_is_told_as_such(cli: Cli, name: str
 def test_numbers_of_turns_have_as_many_digits_as_it_takes() -> None:
     ids = [f"{number:08x}-1" for number in range(1500)]
     for number in (1, 99, 100, 999, 1000, 1001, 1500):
-        assert list(Wanted(str(number)).among(ids)) == [number - 1]
-        assert list(Wanted(str(-number)).among(ids)) == [1500 - number]
-    assert list(Wanted("1234").among(["12340000-1", "0"])) == [0]  # there is no such number
-    assert list(Wanted("00000002").among(ids)) == [1]
-    assert list(Wanted("000005db").among(ids)) == [1499]
+        assert list(TurnSelection(str(number)).among(ids)) == [number - 1]
+        assert list(TurnSelection(str(-number)).among(ids)) == [1500 - number]
+    assert list(TurnSelection("1234").among(["12340000-1", "0"])) == [0]  # there is no such number
+    assert list(TurnSelection("00000002").among(ids)) == [1]
+    assert list(TurnSelection("000005db").among(ids)) == [1499]
     with pytest.raises(TurnNotFound):
-        Wanted("0").among(["00000000-1"])
+        TurnSelection("0").among(["00000000-1"])
     with pytest.raises(AmbiguousTurn):
-        Wanted("").among(ids)
+        TurnSelection("").among(ids)
 
 
 @pytest.mark.parametrize(
@@ -319,8 +319,8 @@ def test_escape_sequences_go_with_all_that_belongs_to_them() -> None:
 @given(st.lists(st.text("ab", max_size=3), max_size=30))
 def test_what_is_folded_adds_up(lines: list[str]) -> None:
     shown = block(Role.TOOL, "t", "\n".join(lines), Form.OUTPUT)
-    every, none, _ = folded(shown, full=True)
-    head, hidden, tail = folded(shown, full=False)
+    every, none, _ = collapsed(shown, full=True)
+    head, hidden, tail = collapsed(shown, full=False)
     assert none == 0
     assert len(head) + hidden + len(tail) == len(every)
     assert [*head, *tail] == [*every[: len(head)], *every[len(every) - len(tail) :]]

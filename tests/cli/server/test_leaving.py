@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cli.arguments.places import places_of
+from cli.arguments.locations import locations_of
 from cli.remote.client import identity
 from cli.server.core.service import Service
 from cli.server.methods.registry import METHODS
@@ -154,7 +154,7 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
                 said = client.recv(2**16, socket.MSG_PEEK)
 
     async def work() -> None:
-        service = Service(places_of(cli.home, cli.index), lambda _: 0)
+        service = Service(locations_of(cli.home, cli.index), lambda _: 0)
         async with service.opened():
             serve = partial(serve_socket, service)
             server = await asyncio.start_unix_server(serve, tmp_path / "socket")

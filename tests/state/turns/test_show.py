@@ -16,7 +16,7 @@ import state.turns.cache
 import state.turns.checkpoint
 import state.turns.store
 from cli.render.json_document import document
-from cli.render.reading import Wanted, opened
+from cli.render.reading import TurnSelection, opened
 from cli.render.text import written
 from rollout.errors import RolloutError
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -34,10 +34,10 @@ __all__ = ["cli", "corpus", "plain_user"]
 
 MODES = (LEGACY, PAGINATED)
 LONG = 90  # turns: enough to be stored
-WANTED = [Wanted(), Wanted(last=1), Wanted(turn="1")]
+WANTED = [TurnSelection(), TurnSelection(last=1), TurnSelection(turn="1")]
 
 
-async def told(index: ThreadIndex, row: Row, wanted: Wanted, turns: TurnIndex | None) -> str:
+async def told(index: ThreadIndex, row: Row, wanted: TurnSelection, turns: TurnIndex | None) -> str:
     """All that is shown of a thread, or why it cannot be."""
     try:
         with await opened(index, row, wanted, turns=turns) as reading:

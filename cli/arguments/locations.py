@@ -8,7 +8,7 @@ from state.db.location import check_current_folder, index_path
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Locations:
     """Where the home and its index are."""
 
     home: Path
@@ -17,8 +17,8 @@ class Places:
     """Where Codex's own database lies, if not in the home: ``CODEX_SQLITE_HOME``."""
 
 
-def places_of(home: Path | None, database: Path | None) -> Places:
-    """The places that options and environment name.
+def locations_of(home: Path | None, database: Path | None) -> Locations:
+    """The locations that options and environment name.
 
     Raises:
         FolderUnknown: one begins with ``~``, and the folder of that user is not known.
@@ -33,7 +33,7 @@ def places_of(home: Path | None, database: Path | None) -> Places:
         folder = Path(state) if os.path.isabs(state) else _absolute(Path("~/.local/state"))
         database = index_path(home, folder)
     sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
-    return Places(
+    return Locations(
         home,
         _absolute(database),
         _absolute(Path(sqlite_home)) if sqlite_home else None,
