@@ -27,7 +27,7 @@ from state.errors import (
     ThreadUnreadable,
 )
 from state.jobs.lease import DEFAULT_LEASE_S
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import Report, SyncProgress
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
 from state.query.rows import Row, rows_steps
@@ -187,7 +187,7 @@ class ThreadIndex:
                 "tools": [dict(tool._mapping) for tool in tools],
             }
 
-    async def sync(self, report: Report | None = None, *, reread: bool = False) -> Counts:
+    async def sync(self, report: Report | None = None, *, reread: bool = False) -> SyncProgress:
         """Catch up with the files; see :func:`state.sync.sync.sync`."""
         check_home(self.home)
         return await sync(self.database, self.home, report=report, reread=reread)
@@ -199,7 +199,7 @@ class ThreadIndex:
         lease_s: float = DEFAULT_LEASE_S,
         batch_files: int = BATCH_FILES,
         force: bool = False,
-    ) -> Counts:
+    ) -> SyncProgress:
         """Run the backfill job; see :func:`state.sync.backfill.backfill`."""
         return await backfill(
             self.database,
@@ -210,7 +210,7 @@ class ThreadIndex:
             report=report,
         )
 
-    async def catch_up(self, report: Report | None = None) -> Counts | None:
+    async def catch_up(self, report: Report | None = None) -> SyncProgress | None:
         """Bring the index in step by whatever it takes: the backfill until it is complete,
         then syncs. None if another process is at the backfill: the index fills meanwhile."""
         async with self.database.read() as connection:
@@ -223,7 +223,7 @@ class ThreadIndex:
             return None
 
     @asynccontextmanager
-    async def catching_up(self) -> AsyncGenerator["asyncio.Task[Counts | None]"]:
+    async def catching_up(self) -> AsyncGenerator["asyncio.Task[SyncProgress | None]"]:
         """Catch up in the background while a long-lived user of the index goes on at once."""
         task = asyncio.create_task(self.catch_up())
         try:
@@ -336,7 +336,7 @@ class ThreadIndex:
         changed = [path for path in paths if path not in gone]
         context = load_context(self.home)
         async with self.database.read() as connection:
-            earlier = await rows.earlier_folds(connection, {path: path for path in changed})
+            earlier = await rows.earlier_extractions(connection, {path: path for path in changed})
         items = [(path, earlier.get(path)) for path in changed]
         reading = self.database.workers
         outcomes = await reading.run(partial(extract_many, str(self.home), items))

@@ -11,7 +11,7 @@ from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, plural
 from rollout.files.scan import check_home
-from state.jobs.progress import Counts
+from state.jobs.progress import SyncProgress
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex
 
@@ -22,7 +22,7 @@ def run_backfill(
     """Run the backfill job, or catch up where it is complete. Gives the exit status."""
     began = time.monotonic()
 
-    async def work(index: ThreadIndex) -> tuple[Counts, bool]:
+    async def work(index: ThreadIndex) -> tuple[SyncProgress, bool]:
         job = await index.backfill_status()
         complete = job.status == "complete" and not force
         with progress("backfill") as report:
@@ -49,7 +49,7 @@ def run_sync(locations: Locations, *, as_json: bool) -> int:
     """Catch up with the files. Gives the exit status."""
     began = time.monotonic()
 
-    async def work(index: ThreadIndex) -> Counts:
+    async def work(index: ThreadIndex) -> SyncProgress:
         with progress("sync") as report:
             # An index that was never whole is filled; one that another process fills is not
             # waited for.
@@ -69,7 +69,7 @@ def run_reindex(locations: Locations, *, as_json: bool) -> int:
 
     check_home(locations.home)
 
-    async def work() -> tuple[Counts, Path | None]:
+    async def work() -> tuple[SyncProgress, Path | None]:
         with progress("reindex") as report:
             return await reindex(locations.home, locations.index, report=report)
 
@@ -83,7 +83,7 @@ def run_reindex(locations: Locations, *, as_json: bool) -> int:
     return _end("reindex", "Index built anew", counts, began, as_json)
 
 
-def _end(job: str, words: str, counts: Counts, began: float, as_json: bool) -> int:
+def _end(job: str, words: str, counts: SyncProgress, began: float, as_json: bool) -> int:
     elapsed = time.monotonic() - began
     if as_json:
         output.data(
@@ -91,17 +91,17 @@ def _end(job: str, words: str, counts: Counts, began: float, as_json: bool) -> i
                 "version": 1,
                 "job": job,
                 "files": counts.files,
-                "read": counts.read,
+                "read": counts.done,
                 "unreadable": counts.unreadable,
                 "dropped": counts.dropped,
-                "bytesRead": counts.bytes_read,
+                "bytesRead": counts.bytes_done,
                 "seconds": round(elapsed, 3),
             }
         )
     else:
         output.say(
-            f"{words}: {plural(counts.files, 'file')}, {counts.read:,} read"
-            f" ({amount(counts.bytes_read)}B), {counts.unreadable:,} unreadable,"
+            f"{words}: {plural(counts.files, 'file')}, {counts.done:,} read"
+            f" ({amount(counts.bytes_done)}B), {counts.unreadable:,} unreadable,"
             f" {counts.dropped:,} dropped, in {elapsed:.2f} s."
         )
         if counts.unreadable:

@@ -13,7 +13,7 @@ from cli.terminal import output
 from cli.terminal.text import one_line
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 from state.query.model import Query
-from state.reports.sql import LARGEST_VALUE, Answer, ask
+from state.reports.sql import LARGEST_VALUE, SqlResult, run_sql
 
 _CHUNK_ROWS = 500
 _CHUNK_SIZE = 2**20
@@ -33,13 +33,13 @@ def run(locations: Locations, sql: str, *, sync: bool, as_json: bool) -> int:
     with ExitStack() as stack:
         here, note = _make_ready(locations, sync, stack)
         try:
-            answer = stack.enter_context(ask(here.index, sql, largest))
+            answer = stack.enter_context(run_sql(here.index, sql, largest))
         except IndexDamaged as damage:  # deeper than opening the index looks
             from cli.runtime.open_index import put_aside
 
             put_aside(here, damage)
             here, note = _make_ready(locations, sync, stack)
-            answer = stack.enter_context(ask(here.index, sql))
+            answer = stack.enter_context(run_sql(here.index, sql))
         if note:
             output.say(note)
         if as_json:
@@ -74,7 +74,7 @@ def _make_ready(locations: Locations, sync: bool, stack: ExitStack) -> tuple[Loc
         return copy, with_index(copy, work)
 
 
-def _lines(answer: Answer) -> int:
+def _lines(answer: SqlResult) -> int:
     output.line("\t".join(one_line(name) for name in answer.columns))
     count = 0
     for chunk in _chunks(answer):
@@ -83,7 +83,7 @@ def _lines(answer: Answer) -> int:
     return count
 
 
-def _chunks(answer: Answer) -> Iterator[list[tuple[Any, ...]]]:
+def _chunks(answer: SqlResult) -> Iterator[list[tuple[Any, ...]]]:
     """The rows, so many at a time as are worth a write, and no more than memory is for."""
     chunk: list[tuple[Any, ...]] = []
     size = 0
@@ -105,7 +105,7 @@ def _text(value: Any) -> str:
     return one_line(str(value))
 
 
-def _table(answer: Answer) -> int:
+def _table(answer: SqlResult) -> int:
     """Tables of so many rows each, so that the first is there before the last is read; a row
     of more columns than fit beside each other stands on lines of its own."""
     from rich.table import Table
@@ -132,7 +132,7 @@ def _table(answer: Answer) -> int:
     return count
 
 
-def _document(answer: Answer, *, complete: bool) -> int:
+def _document(answer: SqlResult, *, complete: bool) -> int:
     """One JSON document, a row a line; what fails on the way is told at its end."""
     start = {"version": 1, "columns": answer.columns, "complete": complete}
     output.line(output.json_text(start)[:-1] + ', "rows": [')

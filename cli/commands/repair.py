@@ -14,7 +14,7 @@ from cli.terminal.text import one_line, plural
 from rollout.files.scan import check_home
 from state.checks.findings import Findings
 from state.checks.verify import Depth, verify
-from state.repair.backup import backups, undo
+from state.repair.backup import backups, restore_backup
 from state.repair.plan import Plan
 from state.repair.repair import make_plan, repair
 
@@ -81,7 +81,7 @@ def apply(locations: Locations, *, deep: bool, plan_id: str | None, as_json: boo
 
 def take_back(locations: Locations, *, as_json: bool) -> int:
     """Put the newest backup back. Gives the exit status."""
-    restored = asyncio.run(undo(locations.index))
+    restored = asyncio.run(restore_backup(locations.index))
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:

@@ -13,7 +13,7 @@ from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import iso, one_line, plural
 from state.errors import FileUnusable, IndexNotWritable
-from state.repair.dump import dump_lines, known_facts, read_dump, restore
+from state.repair.dump import dump_lines, known_user_data, read_dump, restore
 from state.thread_index import ThreadIndex
 from state.userdata.model import Alias
 from state.userdata.relink import aliases, relink, unlink
@@ -22,10 +22,10 @@ from state.userdata.relink import aliases, relink, unlink
 def run_dump(locations: Locations, target: Path | None, *, as_json: bool) -> int:
     """Write what users set to ``target``, or to stdout. Gives the exit status."""
     try:
-        facts, damaged = asyncio.run(known_facts(locations.index))
+        facts, damaged = asyncio.run(known_user_data(locations.index))
     except IndexNotWritable as problem:
         with temporary_copy(locations, problem) as copy:
-            facts, damaged = asyncio.run(known_facts(copy.index))
+            facts, damaged = asyncio.run(known_user_data(copy.index))
             damaged = damaged or not copy.index.exists()
     if damaged:
         output.say("The index cannot be read; this is what facts.jsonl beside it holds.")

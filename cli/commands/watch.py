@@ -17,7 +17,7 @@ from cli.terminal.text import one_line, plural
 from state.errors import IndexBusy, IndexMissing
 from state.query.thread_json import display_name, display_text
 from state.thread_index import ThreadIndex
-from state.watch.changes import Change, News, Sightings, change_json
+from state.watch.changes import Change, ChangeFeed, SeenThreads, change_json
 from state.watch.watcher import AGAIN_S, Watcher
 
 _GLANCE_S: Final = 0.25
@@ -71,7 +71,7 @@ class _Watch:
     def __init__(self, locations: Locations, as_json: bool) -> None:
         self._places = locations
         self._as_json = as_json
-        self._sightings = Sightings()
+        self._sightings = SeenThreads()
 
     async def work(self, index: ThreadIndex) -> int:
         """Watch one open index. Gives the exit status."""
@@ -81,7 +81,7 @@ class _Watch:
             index, watcher.run(), self._tell(index, watcher, news), _until_nobody_reads()
         )
 
-    async def _tell(self, index: ThreadIndex, watcher: Watcher, news: News) -> int:
+    async def _tell(self, index: ThreadIndex, watcher: Watcher, news: ChangeFeed) -> int:
         await watcher.ready.wait()
         how = f" every few seconds: {watcher.why_polling}" if watcher.why_polling else ""
         count = plural(len(self._sightings.known), "thread")

@@ -17,7 +17,7 @@ from cli.terminal.text import one_line, plural
 from rollout.errors import RolloutError
 from state.aio import shielded
 from state.errors import StateError
-from state.jobs.progress import Counts
+from state.jobs.progress import JobProgress
 from state.query.model import Query
 from state.thread_index import ThreadIndex
 
@@ -85,7 +85,7 @@ def run(
                 if interrupted:  # what was done by then is told
                     break
                 if report and len(found) > 1:
-                    report(Counts(to_read=len(found), read=count))
+                    report(JobProgress(len(found), count))
         if after and not chosen.dry_run and not await after(index):
             for entry, _ in found:
                 entry.made = entry.made and replace(entry.made, indexed=False)

@@ -10,7 +10,7 @@ from cli.terminal.output import elsewhere
 from cli.terminal.text import amount
 
 if TYPE_CHECKING:
-    from state.jobs.progress import Counts, Report
+    from state.jobs.progress import JobProgress, Report
 
 
 @contextmanager
@@ -43,13 +43,13 @@ def progress(what: str, unit: str = "files") -> Iterator["Report | None"]:
     began = time.monotonic()
     task = bar.add_task(what, total=None, rate="")
 
-    def report(counts: "Counts") -> None:
+    def report(counts: "JobProgress") -> None:
         bar.start()
         elapsed = max(time.monotonic() - began, 0.001)
-        rate = f"{counts.read / elapsed:,.0f} {unit}/s"
-        if counts.bytes_read:
-            rate += f", {amount(counts.bytes_read)}B"
-        bar.update(task, total=counts.to_read or None, completed=counts.read, rate=rate)
+        rate = f"{counts.done / elapsed:,.0f} {unit}/s"
+        if counts.bytes_done:
+            rate += f", {amount(counts.bytes_done)}B"
+        bar.update(task, total=counts.total or None, completed=counts.done, rate=rate)
 
     try:
         yield report

@@ -8,10 +8,10 @@ import orjson
 from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import thread_spawn
 from state.checks.findings import Finding
-from state.checks.model import KINDS, _Index
+from state.checks.model import KINDS, IndexState
 
 
-def _lineage(index: _Index, row: sqlite3.Row) -> Iterator[Finding]:
+def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
     thread_id, path = row["id"], row["rollout_path"]
     parent, source = row["parent_thread_id"], row["forked_from_id"]
     if parent and parent not in index.threads:
@@ -31,7 +31,7 @@ def _lineage(index: _Index, row: sqlite3.Row) -> Iterator[Finding]:
         yield Finding(KINDS["fork_elsewhere"], message, thread_id, path)
 
 
-def _edges(index: _Index) -> Iterator[Finding]:
+def edge_findings(index: IndexState) -> Iterator[Finding]:
     """One edge for each spawned thread, and none else."""
     found = index.connection.execute(
         "SELECT child_thread_id, parent_thread_id FROM thread_spawn_edges"

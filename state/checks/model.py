@@ -44,7 +44,7 @@ KINDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
+class IndexState:
     """One state of the index."""
 
     home: Path

@@ -13,11 +13,11 @@ from rollout.files.layout import Precedence, is_archived, parse_name, precedence
 from rollout.files.scan import AWAY, scan_home
 from state.checks.database import damaged
 from state.checks.findings import Finding, Kind
-from state.checks.lineage import _edges, _lineage
-from state.checks.model import KINDS, _Index, column_differs
-from state.checks.user_data import _facts, _names
-from state.sync.ledger import LEDGER_SQL, compare
-from state.sync.writer import role
+from state.checks.lineage import edge_findings, lineage_findings
+from state.checks.model import KINDS, IndexState, column_differs
+from state.checks.user_data import name_findings, user_data_findings
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger
+from state.sync.writer import bucket_of
 
 _ROWS_SQL: Final = (
     "SELECT id, rollout_path, archived, archived_at, name, source, parent_thread_id,"
@@ -40,12 +40,12 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
     names = (parse_name(path.rsplit("/", 1)[-1]) for path in files)
     ids = frozenset(name.rollout_id for name in names if name and name.rollout_id)
-    index = _Index(home, path, connection, threads, files, ids)
-    for check in (_job, _scan, _files, _threads, _edges, _names, _facts):
+    index = IndexState(home, path, connection, threads, files, ids)
+    for check in (_job, _scan, _files, _threads, edge_findings, name_findings, user_data_findings):
         yield from check(index)
 
 
-def _job(index: _Index) -> Iterator[Finding]:
+def _job(index: IndexState) -> Iterator[Finding]:
     job = index.connection.execute("SELECT * FROM backfill_state").fetchone()
     if job is None:
         yield damaged("its table backfill_state is empty")
@@ -58,11 +58,11 @@ def _job(index: _Index) -> Iterator[Finding]:
         )
 
 
-def _scan(index: _Index) -> Iterator[Finding]:
+def _scan(index: IndexState) -> Iterator[Finding]:
     """Files and ledger. What has changed since the last sync is not the index's fault."""
     ledger = {row[0]: tuple(row)[1:] for row in index.connection.execute(LEDGER_SQL)}
     found = list(scan_home(index.home))
-    changes = compare(found, ledger)
+    changes = compare_with_ledger(found, ledger)
     for file in found:
         if file.ignored and file.ignored.startswith(AWAY):
             yield Finding(KINDS["cannot_look"], f"It {file.ignored}.", path=file.path)
@@ -87,7 +87,7 @@ def _scan(index: _Index) -> Iterator[Finding]:
         yield Finding(KINDS["file_gone"], "The file is gone.", thread_id=thread_id, path=path)
 
 
-def _files(index: _Index) -> Iterator[Finding]:
+def _files(index: IndexState) -> Iterator[Finding]:
     """Each file is in the right bucket, and what it could not give is told."""
     for path, file in index.files.items():
         bucket, thread_id = file["bucket"], file["thread_id"]
@@ -114,7 +114,7 @@ def _files(index: _Index) -> Iterator[Finding]:
         if thread is None:
             yield _about(KINDS["row_missing"], "The thread of this file has no row.", file)
             continue
-        right = role(path, thread["rollout_path"])
+        right = bucket_of(path, thread["rollout_path"])
         if bucket != right:
             message = "The file stands in the wrong bucket."
             yield _about(KINDS["wrong_bucket"], message, file, bucket, right)
@@ -141,7 +141,7 @@ def _about(
     )
 
 
-def _threads(index: _Index) -> Iterator[Finding]:
+def _threads(index: IndexState) -> Iterator[Finding]:
     """Each row shows its thread's best file, as the ledger has it."""
     best: dict[str, Precedence] = {}
     for path, file in index.files.items():
@@ -173,4 +173,4 @@ def _threads(index: _Index) -> Iterator[Finding]:
         for name, value in expected.items():
             if row[name] != value:
                 yield column_differs(thread_id, path, name, row[name], value)
-        yield from _lineage(index, row)
+        yield from lineage_findings(index, row)

@@ -11,7 +11,7 @@ from rollout.jsonl.parse import BadLine, parse_line
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.session_index import NAMES_FILE, Named, read_names
 from state.checks.findings import Finding
-from state.checks.model import KINDS, _Index, column_differs
+from state.checks.model import KINDS, IndexState, column_differs
 from state.db.location import INPUTS_KEY, cwd_key, journal_path
 from state.errors import SQLITE_ERRORS
 from state.sync.home_config import home_inputs
@@ -37,16 +37,16 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
         "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name IS NOT NULL"
     )
     names = newer_names(read_names(home), {row[0]: Named(row[1], row[2]) for row in told})
-    return chosen_names(names, thread_facts(connection))
+    return chosen_names(names, indexed_user_data(connection))
 
 
-def thread_facts(connection: sqlite3.Connection) -> Iterator[Fact]:
+def indexed_user_data(connection: sqlite3.Connection) -> Iterator[Fact]:
     """What users set for threads, as the index has it."""
     for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
         yield Fact(*row)
 
 
-def _names(index: _Index) -> Iterator[Finding]:
+def name_findings(index: IndexState) -> Iterator[Finding]:
     if not inputs_are_settled(index.connection, index.home):
         message = "session_index.jsonl or config.toml has changed since the last sync."
         yield Finding(KINDS["names_out_of_date"], message)
@@ -68,7 +68,7 @@ def _names(index: _Index) -> Iterator[Finding]:
 _MOMENT_S: Final = 0.2
 
 
-def _facts(index: _Index) -> Iterator[Finding]:
+def user_data_findings(index: IndexState) -> Iterator[Finding]:
     """What users set stands in the journal and in the index alike."""
     journal = journal_path(index.path)
     yield from _bad_lines(journal, str(journal), "journal_line")
@@ -107,7 +107,7 @@ def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
 
 
 def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
-    yield from thread_facts(connection)
+    yield from indexed_user_data(connection)
     for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
         alias = Alias(*row[:3])
         new_key = None if alias.value is None else cwd_key(alias.value)

@@ -24,19 +24,19 @@ from state.checks.database import check_copy, copied
 from state.checks.findings import ERROR, WARNING, Finding, Kind
 from state.checks.model import column_differs
 from state.checks.structure import check_structure
-from state.checks.user_data import inputs_are_settled, thread_facts, wanted_names
+from state.checks.user_data import indexed_user_data, inputs_are_settled, wanted_names
 from state.db.location import HEAD, REVISIONS
 from state.db.snapshot import read_only
 from state.db.steps import run
 from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.jobs.pool import Extractor
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import JobProgress, Report
 from state.repair import contents
-from state.repair.contents import REPAIR_DEEP, Contents
+from state.repair.contents import REPAIR_DEEP, DeepContents
 from state.sync.home_config import default_provider
 from state.sync.ledger import newest_first, watermark
-from state.sync.openings import begin_elsewhere, opening_steps
+from state.sync.openings import opening_steps, show_opening
 from state.sync.thread_rows import thread_row
 from state.userdata.model import overrides_of
 from state.workers import Workers
@@ -173,9 +173,9 @@ async def _check_deep(
     report: Report | None,
 ) -> None:
     connection.row_factory = sqlite3.Row
-    check, content = _Deep(connection, home), Contents(connection, home)
+    check, content = _Deep(connection, home), DeepContents(connection, home)
     files = _files_to_read(connection, home, depth)
-    counts = Counts(files=len(files), to_read=len(files))
+    counts = JobProgress(total=len(files))
     async with Extractor(home) as extractor:
         extractor.prepare(len(files))
         async for batch, outcomes in _read(extractor, files):
@@ -185,8 +185,8 @@ async def _check_deep(
             async for finding in content.compare(extractor, outcomes):
                 found(finding)
             depth.mark = watermark(batch[-1])
-            counts.read += len(batch)
-            counts.bytes_read += sum(file.size for file in batch)
+            counts.done += len(batch)
+            counts.bytes_done += sum(file.size for file in batch)
             if report:
                 report(counts)
     depth.whole = True
@@ -237,7 +237,7 @@ class _Deep:
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
         self._provider = default_provider(home)
-        self._overrides = overrides_of(thread_facts(connection))
+        self._overrides = overrides_of(indexed_user_data(connection))
         self._openings: dict[str, str] = {}
         self._names: dict[str, str] | None = None
         """None while the index is behind them or they cannot be read: that has been told."""
@@ -268,7 +268,7 @@ class _Deep:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
         if expected["fold_flags"] & BEGINS_ELSEWHERE:
             steps = opening_steps(thread_id, expected, self._openings)
-            begin_elsewhere(expected, run(steps, self._connection))
+            show_opening(expected, run(steps, self._connection))
         for column, value in expected.items():
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)

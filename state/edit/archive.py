@@ -46,9 +46,9 @@ from state.errors import (
     ThreadNotFound,
     home_written,
 )
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import JobProgress, Report
 from state.recording.recorder import NO_RECORDERS, LiveRecorders
-from state.sync.move_journal import move_all, moving
+from state.sync.move_journal import exclusive_moves, move_all
 from state.thread_index import ThreadIndex
 
 _BATCH_THREADS: Final = 100
@@ -180,11 +180,11 @@ async def move_threads(
             await index.sync()
             await work.plan()
         else:
-            async with moving(index.database, index.home):
+            async with exclusive_moves(index.database, index.home):
                 await work.carry_out()
         outcomes += work.outcomes
         if report and not dry_run and len(asked) > 1:
-            report(Counts(to_read=len(asked), read=len(outcomes)))
+            report(JobProgress(len(asked), len(outcomes)))
         for outcome in work.outcomes:
             if outcome.group and not outcome.error:
                 done.update(outcome.group.thread_ids)

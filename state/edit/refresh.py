@@ -2,7 +2,7 @@
 
 from rollout.files.scan import stat_file
 from state.errors import IndexBusy
-from state.sync.sync import settle_inputs
+from state.sync.sync import apply_inputs
 from state.thread_index import ThreadIndex
 
 
@@ -21,7 +21,7 @@ async def refresh_file(index: ThreadIndex, path: str, before: str | None = None)
 async def refresh_names(index: ThreadIndex) -> bool:
     """Have the rows follow ``session_index.jsonl``: False if the index was held for too long."""
     try:
-        await settle_inputs(index.database, index.home)
+        await apply_inputs(index.database, index.home)
     except IndexBusy:
         return False
     return True

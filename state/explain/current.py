@@ -17,7 +17,7 @@ from state.explain.reasons import BOTH, HERE, Picker, Reason
 from state.explain.resolve import NO_THREAD
 from state.query.rows import Row
 from state.sync.ledger import Changes
-from state.sync.openings import begin_elsewhere, opening_steps
+from state.sync.openings import opening_steps, show_opening
 from state.sync.thread_rows import thread_row
 from state.thread_index import ThreadIndex
 from state.userdata.model import Fact, chosen_names, overrides_of
@@ -92,7 +92,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     name = _name(context, thread_id, facts, told_name(own.facts))
     row = thread_row(own, name, context.picker.provider, overrides)
     if row["fold_flags"] & BEGINS_ELSEWHERE:
-        begin_elsewhere(row, await index.database.run(opening_steps(thread_id, row)))
+        show_opening(row, await index.database.run(opening_steps(thread_id, row)))
     return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
 
 

@@ -31,7 +31,7 @@ from state.explain.reasons import (
 )
 from state.explain.resolve import file_at, ids_without_row, misnamed_file, similar_threads, storable
 from state.sync.sync import load_context
-from state.sync.writer import role
+from state.sync.writer import bucket_of
 from state.thread_index import ThreadIndex
 from state.userdata.folders import below
 
@@ -184,7 +184,7 @@ async def _explain_thread(
         partial(_hidden_files, home, thread, context.picker)
     )
     shown = {path for path, found in hidden.items() if not found}
-    others = {path: role(path, own) for path in thread.paths if path != own}
+    others = {path: bucket_of(path, own) for path in thread.paths if path != own}
     main = own if own in hidden else logical_path(own)
     reasons = [
         *reasons_here(thread.row),

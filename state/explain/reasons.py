@@ -14,7 +14,7 @@ from state.codex.rows import CodexLookup, CodexRow
 from state.db.derived_columns import Facet
 from state.db.location import cwd_key, spellings
 from state.query.rows import Row
-from state.sync.writer import role
+from state.sync.writer import bucket_of
 
 HERE: Final = "here"
 CODEX: Final = "codex"
@@ -166,7 +166,7 @@ def reasons_by_database(
     if not meant:
         evidence = f"Codex's row points to {row.rollout_path}, the file is {own}"
         found.append(noted("codex_path_wrong", evidence))
-    elif own not in meant and role(meant[0], own) == "duplicate":
+    elif own not in meant and bucket_of(meant[0], own) == "duplicate":
         evidence = f"Codex's row points to the copy {meant[0]}: codex resume goes on in that one"
         found.append(noted("codex_path_wrong", evidence))
     return found

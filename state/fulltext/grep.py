@@ -11,7 +11,7 @@ from rollout.errors import Damage
 from rollout.search.grep import RawHits, raw_many
 from rollout.search.terms import Term
 from state.jobs.pool import worker_pool
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import JobProgress, Report
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
@@ -41,7 +41,7 @@ async def raw_search(
         cursor = page.next_cursor
         if cursor is None:
             break
-    counts = Counts(files=len(rows), to_read=len(rows))
+    counts = JobProgress(total=len(rows))
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         large = sum(row["size_bytes"] for row in rows) >= _POOL_FROM_BYTES
@@ -62,8 +62,8 @@ async def raw_search(
         try:
             for part, task in zip(parts, tasks, strict=True):
                 for row, looked in zip(part, await task, strict=True):
-                    counts.read += 1
-                    counts.bytes_read += row["size_bytes"]
+                    counts.done += 1
+                    counts.bytes_done += row["size_bytes"]
                     damage += looked.damage
                     if looked.unreadable:
                         unreadable.append(row["rollout_path"])

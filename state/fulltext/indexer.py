@@ -25,7 +25,7 @@ from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_readings, store_documents
 from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row, run_leased
 from state.jobs.pool import POOL_FROM_FILES, worker_pool
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import JobProgress, Report
 from state.rollout_locator import finder
 from state.thread_index import ThreadIndex
 
@@ -75,7 +75,7 @@ async def fill_fulltext(
     lease_s: float = DEFAULT_LEASE_S,
     batch_threads: int = BATCH_THREADS,
     afresh: bool = False,
-) -> Counts:
+) -> JobProgress:
     """Run the job to its end, from wherever the last worker left it, or ``afresh``.
 
     Raises:
@@ -87,9 +87,9 @@ async def fill_fulltext(
         outdated = await connection.scalar(_OUTDATED.limit(1))
         job = await job_row(connection, said_state)
     if not count and outdated is None and job.status == "complete" and not afresh:
-        return Counts()
+        return JobProgress()
 
-    def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
+    def work(lease: Lease) -> Coroutine[Any, Any, JobProgress]:
         return _Job(index, lease, batch_threads, report).run(afresh=afresh)
 
     return await run_leased(index.database, work, lease_s=lease_s, job=said_state)
@@ -113,10 +113,10 @@ class _Job:
         self._lease = lease
         self._batch_threads = batch_threads
         self._report = report
-        self._counts = Counts()
+        self._counts = JobProgress()
         self._pool: Executor | None = None
 
-    async def run(self, *, afresh: bool) -> Counts:
+    async def run(self, *, afresh: bool) -> JobProgress:
         done: set[tuple[Any, ...]] = set()
         try:
             async with self._index.database.write() as connection:
@@ -127,7 +127,7 @@ class _Job:
             # What is changed meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)
-                self._counts.to_read += len(wanted)
+                self._counts.total += len(wanted)
                 if self._pool is None and len(wanted) >= POOL_FROM_FILES:
                     self._pool = worker_pool()
                 await self._read(wanted)
@@ -170,8 +170,8 @@ class _Job:
                 read = await under_way.pop(0)
                 async with self._index.database.write() as connection:
                     await store_documents(connection, read)
-                    self._counts.read += len(batch)
-                    self._counts.bytes_read += sum(thread.size for thread in batch)
+                    self._counts.done += len(batch)
+                    self._counts.bytes_done += sum(thread.size for thread in batch)
                     await self._checkpoint(connection)
                 if self._report:
                     self._report(self._counts)
@@ -183,8 +183,8 @@ class _Job:
     async def _checkpoint(self, connection: AsyncConnection) -> None:
         """The fence's guard of a batch, at its end: if it fails, all of the batch is undone."""
         counts = {
-            "threads_total": self._counts.to_read,
-            "threads_done": self._counts.read,
+            "threads_total": self._counts.total,
+            "threads_done": self._counts.done,
         }
         await self._lease.renew(connection, now_ms(), counts)
 

@@ -1,22 +1,29 @@
-"""How far a job has come, for whoever waits."""
+"""The progress of a job, for whoever waits for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Counts:
-    """How far a sync or a backfill is; the same three words everywhere."""
+class JobProgress:
+    """How many files or threads a job has done, of how many."""
+
+    total: int = 0
+    done: int = 0
+    bytes_done: int = 0
+    """The size on disk of what was done."""
+
+
+@dataclass(slots=True)
+class SyncProgress(JobProgress):
+    """What a sync or a backfill has done, in files."""
 
     files: int = 0
-    """Entries under the rollout folders."""
-    to_read: int = 0
-    read: int = 0
+    """Entries below the rollout folders; ``total`` are those that are to be read."""
     unreadable: int = 0
     dropped: int = 0
-    """Rows whose file is gone."""
-    bytes_read: int = 0
-    """Size of the files that were read."""
+    """Rows deleted because their file is gone."""
 
 
-Report = Callable[[Counts], None]
+Report = Callable[[JobProgress], None]
+"""Is called with the progress of a job as it goes on."""

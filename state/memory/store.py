@@ -62,7 +62,7 @@ from state.query.listing import fits, page_of
 from state.query.model import Page, Query
 from state.query.rows import COLUMNS, Row
 from state.sync.home_config import DEFAULT_PROVIDER
-from state.sync.openings import base_id, begin_elsewhere
+from state.sync.openings import base_id, show_opening
 from state.sync.thread_rows import thread_row
 from state.turns.answers import Told
 from state.turns.checkpoint import TurnState
@@ -418,7 +418,7 @@ class MemoryStore:
             if source is None:
                 break
             base = source.row()
-        begin_elsewhere(row, str(base["preview"]))
+        show_opening(row, str(base["preview"]))
         return row
 
     def _selected(self, query: Query) -> Iterator[Row]:

@@ -24,7 +24,7 @@ from state.errors import SQLITE_ERRORS
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
 from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, compare
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
 
 class Reader:
@@ -106,4 +106,4 @@ def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool
     if held.get(JOURNAL_KEY, NO_JOURNAL) != journal_state(index):
         return False
     ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
-    return not compare(scan_home(home), ledger)
+    return not compare_with_ledger(scan_home(home), ledger)

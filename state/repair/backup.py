@@ -20,7 +20,7 @@ from state.userdata.store import put_facts
 _KEPT_BACKUPS: Final = 3
 
 
-def back_up(index: Path, *, whole: bool = True) -> Path | None:
+def back_up_index(index: Path, *, whole: bool = True) -> Path | None:
     """Copy an index beside itself, by SQLite's backup: where the copy is; None if there is no
     index. The newest few are kept.
 
@@ -70,7 +70,7 @@ def backups(index: Path) -> list[Path]:
     return sorted(index.parent.glob(f"{glob.escape(index.name)}.backup-*Z"), reverse=True)
 
 
-async def undo(index: Path) -> Path:
+async def restore_backup(index: Path) -> Path:
     """Put the newest backup in the place of the index, in one SQLite transaction, and remove it.
 
     What users set since stays set. Gives the path that the backup had.

@@ -33,7 +33,7 @@ _KNOWN_SQL: Final = (
 _SHOWN_SQL: Final = "SELECT 1 FROM threads WHERE id = ? AND rollout_path = ?"
 
 
-class Contents:
+class DeepContents:
     """Compares the messages and turns that one state of the index has with those of the files."""
 
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:

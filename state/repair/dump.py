@@ -19,7 +19,7 @@ from state.db.database import Database, open_database
 from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context
-from state.sync.writer import doubt_inputs
+from state.sync.writer import invalidate_inputs
 from state.userdata.journal import append_facts, parse_setting, read_facts, setting_line
 from state.userdata.model import NAME, Alias, Fact, Setting, chosen_names, newest
 from state.userdata.store import (
@@ -47,7 +47,7 @@ class Restored:
     older: int = 0
 
 
-async def known_facts(path: Path) -> tuple[list[Setting], bool]:
+async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
     """What users set, from the index at ``path`` as far as it can be read and from the journal
     beside it; and whether the index is damaged. Makes no index.
 
@@ -158,7 +158,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
             await rows.rename(
                 connection, {fact.thread_id: chosen.get(fact.thread_id) for fact in renamed}
             )
-            await doubt_inputs(connection, context.inputs)
+            await invalidate_inputs(connection, context.inputs)
         counts.set += len(fresh)
     return counts
 

@@ -45,7 +45,7 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
             await _probe(index)
         except (IndexBusy, IndexDamaged):
             # A connection of ours that met the damage may hold a lock that nothing ends.
-            return put_aside(index)
+            return set_aside(index)
         return None
 
 
@@ -72,7 +72,7 @@ async def _probe(index: Path) -> None:
             )
 
 
-def put_aside(index: Path) -> Path:
+def set_aside(index: Path) -> Path:
     """Move a database that is none out of the way, with its sidecars.
 
     Raises:

@@ -17,11 +17,11 @@ from state.db.lock import locked
 from state.db.sql import forget_inputs
 from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.jobs.lease import DEFAULT_LEASE_S
-from state.jobs.progress import Counts, Report
-from state.repair.dump import known_facts
-from state.repair.recovery import SIDECARS, put_aside
+from state.jobs.progress import Report, SyncProgress
+from state.repair.dump import known_user_data
+from state.repair.recovery import SIDECARS, set_aside
 from state.sync.backfill import backfill
-from state.sync.sync import BATCH_FILES, settle_inputs
+from state.sync.sync import BATCH_FILES, apply_inputs
 from state.userdata.journal import read_facts
 from state.userdata.store import put_facts
 
@@ -34,7 +34,7 @@ async def reindex(
     *,
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
-) -> tuple[Counts, Path | None]:
+) -> tuple[SyncProgress, Path | None]:
     """Build the index of ``home`` anew and put it in the place of the one at ``path``.
 
     Gives the counts, and where a damaged old index was put aside, if it was.
@@ -47,7 +47,7 @@ async def reindex(
     fresh = path.with_name(f"{path.name}.new-{os.getpid()}")
     _remove_leftovers(path)
     try:
-        facts, damaged = await known_facts(path)
+        facts, damaged = await known_user_data(path)
         async with open_database(fresh) as database:
             async with database.write() as connection:
                 await put_facts(connection, facts)
@@ -59,8 +59,8 @@ async def reindex(
                 async with database.write() as connection:
                     await put_facts(connection, read_facts(path))  # set while we were building
                     await forget_inputs(connection)
-                await settle_inputs(database, home)
-            aside = put_aside(path) if damaged else None
+                await apply_inputs(database, home)
+            aside = set_aside(path) if damaged else None
             with translated(path):
                 swap_in(fresh, path)
         return counts, aside

@@ -24,7 +24,7 @@ from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.fulltext.indexer import fill_fulltext
 from state.jobs.pool import Extractor
 from state.jobs.progress import Report
-from state.repair.backup import back_up
+from state.repair.backup import back_up_index
 from state.repair.plan import Plan
 from state.repair.reindex import reindex
 from state.sync import thread_rows as rows
@@ -80,7 +80,7 @@ async def repair(
             try:
                 with watch.still() as unchanged:
                     if unchanged:
-                        kept = back_up(index, whole=not plan.rebuild)
+                        kept = back_up_index(index, whole=not plan.rebuild)
             except IndexDamaged:
                 pass  # no database that could be copied: reindexing puts it aside
             if not unchanged:

@@ -35,7 +35,7 @@ _REFUSED: Final = ("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_TOOBIG", "SQLITE_MISMA
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SqlResult:
     """What a question gives: the names of the columns, and the rows as they come."""
 
     columns: list[str]
@@ -43,7 +43,7 @@ class Answer:
 
 
 @contextmanager
-def ask(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[Answer]:
+def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlResult]:
     """The answer of the index at ``path`` to one statement that only reads, with no text or blob
     beyond so many bytes.
 
@@ -71,7 +71,7 @@ def ask(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[Answer]:
         if cursor.description is None:
             raise InvalidSql("there is no statement in it")
         with closing(_rows(path, cursor)) as rows:
-            yield Answer([column[0] for column in cursor.description], rows)
+            yield SqlResult([column[0] for column in cursor.description], rows)
 
 
 def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from typing import Final
 from rollout.history.count import TurnCount, turn_counts
 from state.db.location import cwd_key, shown_folders
 from state.jobs.pool import worker_pool
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import JobProgress, Report
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
@@ -121,7 +121,7 @@ async def _rows(
 
 async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None) -> list[TurnCount]:
     """The turns of each row's file, counted in processes where that is worth their start."""
-    counts = Counts(files=len(rows), to_read=len(rows))
+    counts = JobProgress(total=len(rows))
     size = sum(row["size_bytes"] for row in rows)
     pool = worker_pool() if size >= _POOL_FROM_BYTES else None
     tasks = [rows[at : at + _TASK_FILES] for at in range(0, len(rows), _TASK_FILES)]
@@ -135,8 +135,8 @@ async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None)
         ]
         for task, given in zip(tasks, work, strict=True):
             found += await given
-            counts.read += len(task)
-            counts.bytes_read += sum(row["size_bytes"] for row in task)
+            counts.done += len(task)
+            counts.bytes_done += sum(row["size_bytes"] for row in task)
             if report:
                 report(counts)
     finally:

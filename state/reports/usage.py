@@ -14,7 +14,7 @@ from state.clock import now_ms
 from state.db.location import shown_folders
 from state.db.steps import Steps
 from state.jobs.pool import worker_pool
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import JobProgress, Report
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
 
@@ -163,7 +163,7 @@ async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
             "SELECT path, thread_id, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"
         )
         files: Sequence[Any] = rows.all()
-    counts = Counts(files=len(files), to_read=len(files))
+    counts = JobProgress(total=len(files))
     home = str(index.home)
     tasks = [files[at : at + _TASK_FILES] for at in range(0, len(files), _TASK_FILES)]
     pool = worker_pool() if sum(file.size_bytes for file in files) >= _POOL_FROM_BYTES else None
@@ -181,8 +181,8 @@ async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
                 found.by_thread[file.thread_id or ""] += share.image_bytes
                 if share.problem:
                     found.problems[file.path] = share.problem
-            counts.read += len(task)
-            counts.bytes_read += sum(file.size_bytes for file in task)
+            counts.done += len(task)
+            counts.bytes_done += sum(file.size_bytes for file in task)
             if report:
                 report(counts)
     finally:

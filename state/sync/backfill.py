@@ -22,17 +22,17 @@ from state.db.database import Database
 from state.db.schema import CWD_INDEXES
 from state.jobs.lease import DEFAULT_LEASE_S, Lease, Owner, job_row, run_leased
 from state.jobs.pool import Extractor
-from state.jobs.progress import Counts, Report
-from state.sync.ledger import Changes, compare, watermark
+from state.jobs.progress import Report, SyncProgress
+from state.sync.ledger import Changes, compare_with_ledger, watermark
 from state.sync.sync import (
     BATCH_FILES,
+    apply_inputs,
     find_changes,
     finish_changes,
     load_context,
     read_batches,
     read_ledger,
     reread,
-    settle_inputs,
     tally,
 )
 from state.sync.writer import store_files
@@ -83,7 +83,7 @@ async def backfill(
     batch_files: int = BATCH_FILES,
     force: bool = False,
     report: Report | None = None,
-) -> Counts:
+) -> SyncProgress:
     """Run the job to its end, from wherever the last worker left it.
 
     ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
@@ -97,7 +97,7 @@ async def backfill(
     """
     check_home(home)
 
-    def work(lease: Lease) -> Coroutine[Any, Any, Counts]:
+    def work(lease: Lease) -> Coroutine[Any, Any, SyncProgress]:
         return _Job(database, home, lease, batch_files, force, report).run()
 
     return await run_leased(database, work, lease_s=lease_s, restart=force)
@@ -119,10 +119,10 @@ class _Job:
         self._batch_files = batch_files
         self._force = force
         self._report = report
-        self._counts = Counts()
+        self._counts = SyncProgress()
         self._current = 0
 
-    async def run(self) -> Counts:
+    async def run(self) -> SyncProgress:
         context = load_context(self._home)
         async with Extractor(self._home) as extractor:
             changes = await self._begin(extractor)
@@ -130,9 +130,9 @@ class _Job:
             if changes is None:
                 changes = await find_changes(self._database, self._home, reread=self._force)
             self._counts.files = changes.files
-            self._counts.to_read = self._counts.read + len(changes.to_read)
+            self._counts.total = self._counts.done + len(changes.to_read)
             unread = len(changes.to_read) + len(changes.ignored)
-            self._current = changes.files - unread - self._counts.read
+            self._current = changes.files - unread - self._counts.done
             extractor.prepare(len(changes.to_read))
             if first and len(changes.to_read) >= _BULK_FILES:
                 async with self._write() as connection:
@@ -148,7 +148,7 @@ class _Job:
                 await reread(self._write, extractor, stored, context)
                 self._tell()
             await finish_changes(self._write, self._home, changes, extractor, self._counts, context)
-        await settle_inputs(self._database, self._home, self._write)
+        await apply_inputs(self._database, self._home, self._write)
         async with self._database.write() as connection:
             await self._lease.renew(connection, now_ms(), self._values())
             for index in CWD_INDEXES:
@@ -165,7 +165,7 @@ class _Job:
         first = await self._database.workers.run(
             lambda: list(itertools.islice(found, _FIRST_FILES))
         )
-        start = compare(first, {})
+        start = compare_with_ledger(first, {})
         context = load_context(self._home)
         async for batch, outcomes in read_batches(
             self._database, extractor, start, self._batch_files
@@ -177,7 +177,7 @@ class _Job:
             self._tell()
         ledger = await read_ledger(self._database)
         changes = await self._database.workers.run(
-            lambda: compare(itertools.chain(first, found), ledger)
+            lambda: compare_with_ledger(itertools.chain(first, found), ledger)
         )
         done = set(start.to_read)
         changes.to_read = [file for file in changes.to_read if file not in done]
@@ -198,8 +198,8 @@ class _Job:
     def _values(self) -> dict[str, Any]:
         counts = self._counts
         return {
-            "files_total": max(counts.files, counts.read),
-            "files_done": self._current + counts.read,
+            "files_total": max(counts.files, counts.done),
+            "files_done": self._current + counts.done,
             "files_unreadable": counts.unreadable,
             "threads_pruned": counts.dropped,
         }

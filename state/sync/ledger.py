@@ -36,7 +36,9 @@ class Changes:
         return bool(self.to_read or self.ignored or self.vanished)
 
 
-def compare(scanned: Iterable[FoundFile], ledger: Ledger, *, reread: bool = False) -> Changes:
+def compare_with_ledger(
+    scanned: Iterable[FoundFile], ledger: Ledger, *, reread: bool = False
+) -> Changes:
     """Compare a scan with the ledger, in one pass, which uses the ledger up.
 
     With ``reread`` every rollout is to be read, as a whole.

@@ -32,7 +32,7 @@ from state.db.lock import locked
 from state.db.schema import user_facts
 from state.db.sql import among
 from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
-from state.jobs.progress import Counts
+from state.jobs.progress import SyncProgress
 from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
 from state.userdata.journal import append_facts
@@ -43,7 +43,7 @@ _VERSION: Final = 1
 
 
 @asynccontextmanager
-async def moving(database: Database, home: Path) -> AsyncGenerator[None]:
+async def exclusive_moves(database: Database, home: Path) -> AsyncGenerator[None]:
     """Be the only one who moves files by this index; what was left is finished first.
 
     Raises:
@@ -231,7 +231,7 @@ async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None
     gone = set(changes.vanished)
     changes.moved_from = {move.target: move.source for move in moves if move.source in gone}
     changes.to_read.sort(key=newest_first, reverse=True)
-    await apply_changes(database, home, changes, Counts())
+    await apply_changes(database, home, changes, SyncProgress())
 
 
 async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:

@@ -101,7 +101,7 @@ def ids_in(paths: Iterable[str]) -> set[str]:
     return {name.rollout_id for name in names if name and name.rollout_id}
 
 
-async def settle_openings(connection: AsyncConnection, touched: set[str]) -> None:
+async def update_openings(connection: AsyncConnection, touched: set[str]) -> None:
     """Have rows show what their threads begin with, if that may have changed with threads or files
     of these ids."""
     names: dict[str, set[str]] = {}
@@ -150,7 +150,7 @@ _SHOWN: Final = (
 
 async def _show(connection: AsyncConnection, row: dict[str, Any], opening: str) -> None:
     await forget_titles(connection, [row])
-    begin_elsewhere(row, opening)
+    show_opening(row, opening)
     values = (row["preview"], row["search_text"], row["facet"], row["id"])
     await connection.exec_driver_sql(
         "UPDATE threads SET preview = ?, search_text = ?, facet = ? WHERE id = ?", values
@@ -158,7 +158,7 @@ async def _show(connection: AsyncConnection, row: dict[str, Any], opening: str) 
     await write_titles(connection, [row])
 
 
-def begin_elsewhere(row: dict[str, Any], opening: str) -> None:
+def show_opening(row: dict[str, Any], opening: str) -> None:
     """Have a row show what its thread begins with in another file, and all that follows from it."""
     shown = opening or row["fallback_preview"]
     facet = Facet.decode(row["facet"])._replace(empty=not shown and row["name"] is None)

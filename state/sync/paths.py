@@ -13,11 +13,11 @@ from rollout.files.scan import FoundFile, stat_file
 from state.db.database import Database
 from state.db.schema import rollout_files
 from state.db.sql import among
-from state.jobs.progress import Counts
-from state.sync.ledger import Ledger, compare
+from state.jobs.progress import SyncProgress
+from state.sync.ledger import Ledger, compare_with_ledger
 from state.sync.sync import apply_changes
 
-MOST_TOUCHED: Final = 100
+MOST_PATHS: Final = 100
 """From so many on, looking at all files costs no more."""
 _c = rollout_files.c
 _LEDGER_COLUMNS: Final = (
@@ -32,7 +32,7 @@ _LEDGER_COLUMNS: Final = (
 )
 
 
-async def sync_touched(database: Database, home: Path, paths: Collection[str]) -> set[str] | None:
+async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> set[str] | None:
     """Read what has changed of the files at ``paths``, relative to the home, and give the ids of
     the threads that they belong to. None where only a look at everything tells what has happened;
     nothing was done then.
@@ -40,7 +40,7 @@ async def sync_touched(database: Database, home: Path, paths: Collection[str]) -
     Raises:
         IndexBusy: another process kept the write lock.
     """
-    if len(paths) >= MOST_TOUCHED:
+    if len(paths) >= MOST_PATHS:
         return None
     found: list[FoundFile] = []
     gone: list[str] = []
@@ -58,9 +58,9 @@ async def sync_touched(database: Database, home: Path, paths: Collection[str]) -
     if not all(_name(path) in names for path in gone):
         return None  # it may be somewhere else now, and whoever moved it may have told the index
     known, before = await _ledger(database, [*gone, *(file.path for file in found)])
-    changes = compare(found, known)
+    changes = compare_with_ledger(found, known)
     if changes:
-        await apply_changes(database, home, changes, Counts(files=changes.files))
+        await apply_changes(database, home, changes, SyncProgress(files=changes.files))
     _, after = await _ledger(database, [file.path for file in found])
     return before | after
 

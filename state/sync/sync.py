@@ -21,11 +21,11 @@ from state.db.schema import index_meta, threads, user_facts
 from state.db.sql import set_meta
 from state.errors import FileUnusable
 from state.jobs.pool import Extractor
-from state.jobs.progress import Counts, Report
+from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
-from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare
-from state.sync.writer import Context, Stored, forget_files, store_files
+from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
+from state.sync.writer import Context, StoredBatch, forget_files, store_files
 from state.userdata.model import NAME, Fact, chosen_names
 from state.userdata.store import follows_journal, newer_names, told_names
 
@@ -46,15 +46,15 @@ async def sync(
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
     reread: bool = False,
-) -> Counts:
+) -> SyncProgress:
     """Bring the index in step with ``home``: one transaction a batch, newest names first.
 
     Safe beside any other sync or backfill: what is stored depends on the files alone.
     """
     changes = await find_changes(database, home, reread=reread)
-    counts = Counts(files=changes.files, to_read=len(changes.to_read))
-    await settle_facts(database)
-    await settle_inputs(database, home)
+    counts = SyncProgress(files=changes.files, total=len(changes.to_read))
+    await apply_journal(database)
+    await apply_inputs(database, home)
     if changes:
         await apply_changes(database, home, changes, counts, batch_files=batch_files, report=report)
     return counts
@@ -63,11 +63,13 @@ async def sync(
 async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
     """What a scan of ``home`` differs in from the ledger."""
     ledger = await read_ledger(database)
-    return await database.workers.run(lambda: compare(scan_home(home), ledger, reread=reread))
+    return await database.workers.run(
+        lambda: compare_with_ledger(scan_home(home), ledger, reread=reread)
+    )
 
 
 async def read_ledger(database: Database) -> Ledger:
-    """The ledger as :func:`state.sync.ledger.compare` takes it."""
+    """The ledger as :func:`state.sync.ledger.compare_with_ledger` takes it."""
     async with database.read() as connection:
         found = await connection.exec_driver_sql(LEDGER_SQL)
         return {row[0]: tuple(row[1:]) for row in found}
@@ -77,7 +79,7 @@ async def apply_changes(
     database: Database,
     home: Path,
     changes: Changes,
-    counts: Counts,
+    counts: SyncProgress,
     *,
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
@@ -108,7 +110,7 @@ async def read_batches(
             return await extractor.extract([file.path for file in batch], {})
         known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
         async with database.read() as connection:
-            earlier = await rows.earlier_folds(connection, known)
+            earlier = await rows.earlier_extractions(connection, known)
         return await extractor.extract([file.path for file in batch], earlier)
 
     under_way: deque[tuple[list[FoundFile], asyncio.Task[list[Extracted | Unusable]]]] = deque()
@@ -131,7 +133,7 @@ async def finish_changes(
     home: Path,
     changes: Changes,
     extractor: Extractor,
-    counts: Counts,
+    counts: SyncProgress,
     context: Context,
 ) -> None:
     """Note what was ignored, and forget files that are gone.
@@ -151,7 +153,9 @@ async def finish_changes(
         await reread(write, extractor, stored, context)
 
 
-async def reread(write: Writer, extractor: Extractor, stored: Stored, context: Context) -> None:
+async def reread(
+    write: Writer, extractor: Extractor, stored: StoredBatch, context: Context
+) -> None:
     """Give threads that lost their file the best of their other ones."""
     if stored.reread:
         outcomes = await extractor.extract(stored.reread, {})
@@ -159,12 +163,12 @@ async def reread(write: Writer, extractor: Extractor, stored: Stored, context: C
             await store_files(connection, outcomes, context)
 
 
-def tally(counts: Counts, stored: Stored, batch: Sequence[FoundFile]) -> None:
+def tally(counts: SyncProgress, stored: StoredBatch, batch: Sequence[FoundFile]) -> None:
     """Add a stored batch to the counts."""
-    counts.read += len(batch)
+    counts.done += len(batch)
     counts.unreadable += stored.unreadable
     counts.dropped += stored.dropped
-    counts.bytes_read += sum(file.size for file in batch)
+    counts.bytes_done += sum(file.size for file in batch)
 
 
 def load_context(home: Path) -> Context:
@@ -177,7 +181,7 @@ def load_context(home: Path) -> Context:
     return Context(names, default_provider(home), now_ms(), inputs)
 
 
-async def settle_facts(database: Database) -> None:
+async def apply_journal(database: Database) -> None:
     """Have the index follow the journal of what users set, which a killed process may have left
     ahead of it."""
     async with database.read() as connection:
@@ -199,7 +203,7 @@ async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
     return inputs, held == inputs
 
 
-async def settle_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
+async def apply_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
     """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
     write = write or database.write
     _, settled = await settled_inputs(database, home)

@@ -213,7 +213,7 @@ async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
     return len(found)
 
 
-async def doubt_readings(connection: AsyncConnection, ids: Sequence[str]) -> None:
+async def invalidate_readings(connection: AsyncConnection, ids: Sequence[str]) -> None:
     """Have the messages and turns of threads read as a whole again, whatever is known of them."""
     if not ids:
         return
@@ -288,7 +288,7 @@ async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, 
         )
 
 
-async def earlier_folds(
+async def earlier_extractions(
     connection: AsyncConnection, paths: Mapping[str, str]
 ) -> dict[str, Earlier]:
     """Where the last pass over files ended, by their path now, so that it can go on there.

@@ -21,7 +21,7 @@ from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, rollout_files, threads
 from state.db.sql import among, execute_many
 from state.sync import thread_rows as rows
-from state.sync.openings import ids_in, settle_openings
+from state.sync.openings import ids_in, update_openings
 from state.userdata.model import chosen_names, overrides_of
 from state.userdata.store import facts_about, newer_names, told_name
 
@@ -54,7 +54,7 @@ class Context:
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredBatch:
     """What a batch came to."""
 
     indexed: int = 0
@@ -64,7 +64,7 @@ class Stored:
     """Other files of threads that lost their file here: they must be read again."""
 
 
-async def doubt_inputs(connection: AsyncConnection, inputs: str) -> None:
+async def invalidate_inputs(connection: AsyncConnection, inputs: str) -> None:
     """Have names and the default provider looked at again if the index follows other files than
     ``inputs``: rows stored by them may be behind what another process has settled since."""
     c = index_meta.c
@@ -76,13 +76,13 @@ async def store_files(
     outcomes: Sequence[Extracted | Unusable | FoundFile],
     context: Context,
     vanished: Sequence[str] = (),
-) -> Stored:
+) -> StoredBatch:
     """Store what reading some files gave; ``vanished`` are paths known to be gone by now.
 
     A thread keeps one row, of its file of highest precedence; its other files are only in
     the ledger, as segments or duplicates of it.
     """
-    stored = Stored()
+    stored = StoredBatch()
     gone = set(vanished)
     read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
     paths = [outcome.path for outcome in outcomes]
@@ -116,7 +116,7 @@ async def store_files(
         ],
         before,
     )
-    await rows.doubt_readings(connection, _read_anew(read, winners, before))
+    await rows.invalidate_readings(connection, _read_anew(read, winners, before))
     await _keep_openings(connection, winners, before)
     entries = [_entry(outcome, context.now_ms) for outcome in outcomes]
     for entry in entries:
@@ -128,9 +128,9 @@ async def store_files(
     await _settle(connection, [file.facts.id for file in read])
     if read or owners:
         touched = {*owners, *now_hold.values(), *ids_in(paths)}
-        await settle_openings(connection, touched)
+        await update_openings(connection, touched)
     if winners:
-        await doubt_inputs(connection, context.inputs)
+        await invalidate_inputs(connection, context.inputs)
     stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
     stored.reread += await _better_files(connection, winners, before)
     stored.indexed = len(read)
@@ -155,17 +155,17 @@ def _read_anew(
     ]
 
 
-async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Stored:
+async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> StoredBatch:
     """Take vanished files out of the index: ledger entries, and rows of threads left without."""
     c = rollout_files.c
-    stored = Stored()
+    stored = StoredBatch()
     owners, holders = await _owners(connection, paths)
     orphaned = list(holders.values())
     stored.dropped = await rows.delete(connection, orphaned)
     await connection.execute(sa.delete(rollout_files).where(among(c.path, paths)))
     stored.reread = await _other_files(connection, orphaned)
     await _settle(connection, list(owners))
-    await settle_openings(connection, {*owners, *ids_in(paths)})
+    await update_openings(connection, {*owners, *ids_in(paths)})
     return stored
 
 
@@ -255,14 +255,14 @@ async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> Non
         threads, threads.c.id == c.thread_id
     )
     for path, bucket, own in await connection.execute(files.where(c.thread_id.in_(several))):
-        right = role(path, own)
+        right = bucket_of(path, own)
         if bucket != right:
             await connection.execute(
                 sa.update(rollout_files).where(c.path == path).values(bucket=right)
             )
 
 
-def role(path: str, thread_file: str) -> str:
+def bucket_of(path: str, thread_file: str) -> str:
     """The bucket of a readable file whose thread has ``thread_file`` for its file."""
     if path == thread_file:
         return "indexed"

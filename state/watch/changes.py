@@ -15,10 +15,10 @@ import orjson
 
 from state.db.steps import Steps
 
-Kind = Literal["appeared", "changed", "archived", "unarchived", "vanished"]
+ChangeKind = Literal["appeared", "changed", "archived", "unarchived", "vanished"]
 
 
-class Seen(NamedTuple):
+class SeenThread(NamedTuple):
     """What a change of a thread is told by."""
 
     archived: int
@@ -27,20 +27,20 @@ class Seen(NamedTuple):
     size_bytes: int
 
 
-_SEEN_SQL: Final = f"SELECT id, {', '.join(Seen._fields)} FROM threads"
+_SEEN_SQL: Final = f"SELECT id, {', '.join(SeenThread._fields)} FROM threads"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What has become of one thread."""
 
-    kind: Kind
+    kind: ChangeKind
     thread_id: str
-    seen: Seen
+    seen: SeenThread
     """How it is now; for one that has vanished, how it was last."""
 
 
-def change_of(thread_id: str, before: Seen | None, now: Seen | None) -> Change | None:
+def change_of(thread_id: str, before: SeenThread | None, now: SeenThread | None) -> Change | None:
     """The change that leads from ``before`` to ``now``; None if there is none. A thread that was
     archived and changed otherwise too counts as archived."""
     if now is None:
@@ -53,8 +53,8 @@ def change_of(thread_id: str, before: Seen | None, now: Seen | None) -> Change |
 
 
 def difference_steps(
-    known: Mapping[str, Seen], ids: Sequence[str] | None
-) -> "Steps[dict[str, Seen | None]]":
+    known: Mapping[str, SeenThread], ids: Sequence[str] | None
+) -> "Steps[dict[str, SeenThread | None]]":
     """How threads are in the index that are not as ``known``: those of ``ids``, or all of them."""
     if ids is None:
         rows = yield _SEEN_SQL, []
@@ -63,27 +63,27 @@ def difference_steps(
         listed = orjson.dumps(ids).decode()
         rows = yield f"{_SEEN_SQL} WHERE id IN (SELECT value FROM json_each(?))", [listed]
         looked_at = known.keys() & set(ids)
-    others: dict[str, Seen | None] = {
-        row[0]: Seen._make(row[1:]) for row in rows if known.get(row[0]) != row[1:]
+    others: dict[str, SeenThread | None] = {
+        row[0]: SeenThread._make(row[1:]) for row in rows if known.get(row[0]) != row[1:]
     }
     held = {row[0] for row in rows}
     return others | {id_: None for id_ in looked_at if id_ not in held}
 
 
-class News:
+class ChangeFeed:
     """The changes of threads, as an asynchronous iterator without an end."""
 
-    def __init__(self, known: Mapping[str, Seen]) -> None:
+    def __init__(self, known: Mapping[str, SeenThread]) -> None:
         self._known = known  # how threads are; whoever makes this keeps it up to date
-        self._before: dict[str, Seen | None] = {}
+        self._before: dict[str, SeenThread | None] = {}
         self._told = asyncio.Event()
 
-    def note(self, thread_id: str, before: Seen | None) -> None:
+    def note(self, thread_id: str, before: SeenThread | None) -> None:
         """A thread is not as it was ``before``."""
         self._before.setdefault(thread_id, before)
         self._told.set()
 
-    def __aiter__(self) -> "News":
+    def __aiter__(self) -> "ChangeFeed":
         return self
 
     async def __anext__(self) -> Change:
@@ -103,27 +103,27 @@ class News:
         return None
 
 
-class Sightings:
+class SeenThreads:
     """How the threads were seen last, and who wants to know when that changes. Outlives the index
     that is looked at, should it have to be opened again."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Seen] = {}
+        self._known: dict[str, SeenThread] = {}
         self._compares = False
-        self._news: weakref.WeakSet[News] = weakref.WeakSet()
+        self._news: weakref.WeakSet[ChangeFeed] = weakref.WeakSet()
 
     @property
-    def known(self) -> Mapping[str, Seen]:
+    def known(self) -> Mapping[str, SeenThread]:
         """How the threads are, by id."""
         return self._known
 
-    def changes(self) -> News:
+    def changes(self) -> ChangeFeed:
         """What changes from now on. Who does not read gets fewer changes later, not more."""
-        news = News(self._known)
+        news = ChangeFeed(self._known)
         self._news.add(news)
         return news
 
-    def note(self, others: Mapping[str, Seen | None]) -> None:
+    def note(self, others: Mapping[str, SeenThread | None]) -> None:
         """How threads are that are not as they were; None for those that are gone. The first time
         all are, which is no change of any."""
         for thread_id, now in others.items():

@@ -32,7 +32,7 @@ SAFETY_S: Final = 60.0
 """Between two looks at everything all the same, for what no system tells, in seconds."""
 _TRY_AGAIN_S: Final = 30.0
 
-Touched = Callable[[Collection[str] | None], None]
+OnChange = Callable[[Collection[str] | None], None]
 """Is given paths relative to the home; None where anything may have been touched."""
 _Places = dict[Path, tuple[int, int]]
 
@@ -40,7 +40,7 @@ _Places = dict[Path, tuple[int, int]]
 class FileEvents:
     """Calls ``touched`` whenever something of ``home`` may have changed."""
 
-    def __init__(self, home: Path, touched: Touched) -> None:
+    def __init__(self, home: Path, touched: OnChange) -> None:
         self._home = home
         self._touched = touched
         self.why_polling: str | None = None

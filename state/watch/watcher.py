@@ -21,9 +21,9 @@ from state.errors import (
     LeaseLost,
     NotAnIndex,
 )
-from state.sync.paths import MOST_TOUCHED, sync_touched
+from state.sync.paths import MOST_PATHS, sync_paths
 from state.thread_index import ThreadIndex
-from state.watch.changes import Sightings, difference_steps
+from state.watch.changes import SeenThreads, difference_steps
 from state.watch.fs_events import FileEvents
 
 AGAIN_S: Final = 1.0
@@ -47,7 +47,7 @@ class Watcher:
     in ``sightings`` what changes, also since an earlier watcher noted it there."""
 
     def __init__(
-        self, index: ThreadIndex, sightings: Sightings, *, trouble: Trouble | None = None
+        self, index: ThreadIndex, sightings: SeenThreads, *, trouble: Trouble | None = None
     ) -> None:
         self._index = index
         self._sightings = sightings
@@ -92,7 +92,7 @@ class Watcher:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _touch(self, paths: Collection[str] | None) -> None:
-        if paths is None or len(self._touched) + len(paths) > MOST_TOUCHED:
+        if paths is None or len(self._touched) + len(paths) > MOST_PATHS:
             self._everything = True
             self._touched.clear()
         elif not self._everything:
@@ -145,7 +145,7 @@ class Watcher:
         self._check_file()
         ids = None
         if paths is not None and self.ready.is_set():
-            ids = await sync_touched(index.database, index.home, paths)
+            ids = await sync_paths(index.database, index.home, paths)
         if ids is None and await index.catch_up() is None:
             if not self.ready.is_set():
                 job = await index.backfill_status()

@@ -24,7 +24,7 @@ from state.db.location import cwd_key, journal_path
 from state.errors import BadDump, DumpTooNew, InvalidCursor, InvalidSql, StateError
 from state.query.cursor import Cursor, decode
 from state.repair.dump import dump_lines, read_dump, restore
-from state.reports.sql import ask
+from state.reports.sql import run_sql
 from state.sync.home_config import default_provider
 from state.thread_index import open_index
 from state.userdata.journal import append_facts, read_facts
@@ -305,7 +305,7 @@ def test_no_statement_writes(text: str, home: Path) -> None:
     before = index.read_bytes()
 
     def first_rows() -> bool:
-        with ask(index, text) as answer:
+        with run_sql(index, text) as answer:
             rows = list(itertools.islice(answer.rows, 50))
             return all(len(row) == len(answer.columns) for row in rows)
 

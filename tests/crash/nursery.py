@@ -32,7 +32,7 @@ from state.edit.archive import archive, delete, unarchive
 from state.edit.fork import fork_thread
 from state.edit.metadata import set_git_info, set_memory_mode, set_name
 from state.fulltext.indexer import fill_fulltext
-from state.repair.backup import undo
+from state.repair.backup import restore_backup
 from state.repair.dump import read_dump, restore
 from state.repair.reindex import reindex
 from state.repair.repair import repair
@@ -135,7 +135,7 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "restore": _opened(_restore),
     "repair": lambda home, path: asyncio.run(repair(home, path, deep=True)),
     "reindex": lambda home, path: asyncio.run(reindex(home, path, batch_files=3)),
-    "undo": lambda _, path: asyncio.run(undo(path)),
+    "undo": lambda _, path: asyncio.run(restore_backup(path)),
     "recover": _recover,
     "archive": _opened(_archive),
     "unarchive": _opened(_unarchive),

@@ -10,7 +10,7 @@ from cli.server.protocol.outbox import Outbox
 from cli.server.protocol.params import Initialize
 
 if TYPE_CHECKING:
-    from state.watch.changes import News
+    from state.watch.changes import ChangeFeed
 
 _log = logging.getLogger("threadkeep.server")
 
@@ -22,7 +22,7 @@ class Client:
         self.service = service
         self.client: Initialize | None = None
         """What it said of itself; None before it has."""
-        self.news: News | None = None
+        self.news: ChangeFeed | None = None
         """What it has not been told yet of what becomes of threads, once it has asked."""
         self.telling: asyncio.Task[None] | None = None
         """Tells it, if it wants that."""

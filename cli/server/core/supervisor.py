@@ -15,7 +15,7 @@ from state.repair.recovery import recover
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
 from state.turns.cache import TurnIndex
-from state.watch.changes import Sightings
+from state.watch.changes import SeenThreads
 from state.watch.watcher import AGAIN_S, Watcher
 
 _FIRST_FILES: Final = 50
@@ -30,7 +30,7 @@ class Supervisor:
         self._places = places
         self._opened = opened
         self._lost: asyncio.Future[StateError] = asyncio.Future()
-        self.sightings = Sightings()
+        self.sightings = SeenThreads()
         self.newest = asyncio.Event()
         """Set once the index has the newest threads."""
         self.complete = False

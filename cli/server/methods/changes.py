@@ -7,7 +7,7 @@ from typing import Any, Final
 from cli.server.methods.context import Call
 from cli.server.protocol import params as p
 from cli.server.protocol.messages import invalid_request
-from state.watch.changes import News, change_json
+from state.watch.changes import ChangeFeed, change_json
 
 _MOST: Final = 1_000
 _LONGEST_WAIT_MS: Final = 60_000
@@ -50,6 +50,6 @@ async def changes(call: Call, params: Changes) -> dict[str, Any]:
     return {"data": found, "complete": supervisor.complete}
 
 
-async def _tell(call: Call, news: News) -> None:
+async def _tell(call: Call, news: ChangeFeed) -> None:
     async for change in news:
         await call.session.send("threadkeep/changed", change_json(change))

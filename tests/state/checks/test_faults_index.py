@@ -12,7 +12,7 @@ import pytest
 
 from state.db.location import journal_path
 from state.errors import NoBackup, PlanOutdated
-from state.repair.backup import backups, undo
+from state.repair.backup import backups, restore_backup
 from state.repair.repair import repair
 from state.userdata.journal import append_facts
 from state.userdata.model import Fact
@@ -231,11 +231,11 @@ def test_a_repair_can_be_taken_back_step_by_step(home: Path, index_path: Path) -
         repaired(home, index_path)
     assert len(backups(index_path)) == 2
     for expected in reversed(harmed):
-        asyncio.run(undo(index_path))
+        asyncio.run(restore_backup(index_path))
         assert meaning(index_path) == expected
     assert backups(index_path) == []
     with pytest.raises(NoBackup):
-        asyncio.run(undo(index_path))
+        asyncio.run(restore_backup(index_path))
 
 
 def test_few_backups_are_kept_and_none_is_overwritten(home: Path, index_path: Path) -> None:

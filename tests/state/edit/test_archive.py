@@ -29,7 +29,7 @@ from state.errors import (
     TargetExists,
     ThreadNotFound,
 )
-from state.sync.move_journal import move_all, moving
+from state.sync.move_journal import exclusive_moves, move_all
 from state.thread_index import ThreadIndex, open_index
 from tests.samples.homes import encoded, file_name, lines, thread_id, write
 from tests.state.checks.test_faults_index import damaged_pages
@@ -519,7 +519,7 @@ def test_codex_is_told_later_of_what_was_cut_off(
 
     async def refused_till_then(index: ThreadIndex) -> list[str]:
         with pytest.raises(CodexLocked):  # what comes now would be undone when Codex is told
-            async with moving(index.database, home):
+            async with exclusive_moves(index.database, home):
                 pass
         return index.unfinished
 

@@ -26,7 +26,7 @@ from state.errors import (
     ThreadArchived,
     UnsupportedHistory,
 )
-from state.repair.dump import known_facts, restore
+from state.repair.dump import known_user_data, restore
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex, open_index
 from state.userdata.model import Fact
@@ -151,7 +151,7 @@ def journal_bytes(index: Path) -> bytes:
 def test_facts_that_are_taken_back_leave_what_the_file_says(home: Path, index_path: Path) -> None:
     thread(home, "paginated", git={"commit_hash": "old"}, memory_mode="enabled")
     worked(home, index_path, set_all)
-    facts, _ = asyncio.run(known_facts(index_path))
+    facts, _ = asyncio.run(known_user_data(index_path))
     later = [
         Fact(fact.thread_id, fact.key, None, fact.set_at_ms + 1)
         for fact in facts

@@ -19,7 +19,7 @@ from state.errors import (
     NotAnIndex,
 )
 from state.repair.vacuum import vacuum
-from state.reports.sql import LARGEST_VALUE, ask
+from state.reports.sql import LARGEST_VALUE, run_sql
 
 VIEWS = ("v_threads", "v_files", "v_tools", "v_edges", "v_facts", "v_aliases")
 
@@ -40,7 +40,7 @@ def change(index: Path, *statements: str) -> None:
 
 def answer(index: Path, sql: str) -> Sequence[tuple[Any, ...]]:
     """All rows of an answer."""
-    with ask(index, sql) as found:
+    with run_sql(index, sql) as found:
         return list(found.rows)
 
 
@@ -193,10 +193,10 @@ def test_the_views_say_what_the_tables_say(index: Path) -> None:
 
 def test_rows_come_as_they_are_taken_and_of_one_state(index: Path) -> None:
     endless = "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
-    with ask(index, endless) as found:
+    with run_sql(index, endless) as found:
         assert found.columns == ["x"]
         assert [next(found.rows) for _ in range(3)] == [(1,), (2,), (3,)]
-    with ask(index, "SELECT id FROM threads") as found:
+    with run_sql(index, "SELECT id FROM threads") as found:
         next(found.rows)
         change(index, "DELETE FROM threads")
         assert len(list(found.rows)) == 193
@@ -205,7 +205,7 @@ def test_rows_come_as_they_are_taken_and_of_one_state(index: Path) -> None:
 
 def test_what_fails_after_the_first_row_is_told_then(corpus_index: Path) -> None:
     sql = "SELECT abs(CASE value WHEN 2 THEN -9223372036854775807 - 1 ELSE 1 END)"
-    with ask(corpus_index, f"{sql} FROM json_each('[1, 1, 1, 2]')") as found:
+    with run_sql(corpus_index, f"{sql} FROM json_each('[1, 1, 1, 2]')") as found:
         assert next(found.rows) == (1,)
         with pytest.raises(InvalidSql, match="integer overflow"):
             list(found.rows)
@@ -264,7 +264,7 @@ def test_vacuum_needs_the_lock(index: Path) -> None:
 
 
 def test_vacuum_beside_a_reader_leaves_him_what_he_reads(index: Path) -> None:
-    with ask(index, "SELECT id FROM threads") as found:
+    with run_sql(index, "SELECT id FROM threads") as found:
         next(found.rows)
         vacuum(index, wait_s=0.05)
         assert len(list(found.rows)) == 193

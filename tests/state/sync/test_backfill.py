@@ -17,7 +17,7 @@ from state.clock import now_ms
 from state.db.database import open_database
 from state.errors import LeaseHeld, LeaseLost
 from state.jobs.lease import Owner, claim
-from state.jobs.progress import Counts
+from state.jobs.progress import JobProgress, SyncProgress
 from state.query.model import Query
 from state.sync.backfill import backfill
 from state.sync.sync import find_changes
@@ -44,7 +44,7 @@ async def main():
         except (LeaseHeld, LeaseLost) as error:
             print(type(error).__name__)
         else:
-            print("read", counts.read)
+            print("read", counts.done)
 
 asyncio.run(main())
 """
@@ -130,7 +130,7 @@ def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
         counts = asyncio.run(_resume(corpus_home, index))
         assert meaning(index) == undisturbed, f"killed before commit {n}"
         if n > 3:
-            assert counts.read < 198, "what was committed is not read again"
+            assert counts.done < 198, "what was committed is not read again"
     assert crashes > 2
 
 
@@ -153,7 +153,7 @@ def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_pat
         assert died.returncode == 9, died.stderr.decode()
 
         counts = asyncio.run(_resume(home, index))
-        assert counts.read < 1_150
+        assert counts.done < 1_150
         assert rows(index, indexes) == rows(whole, indexes)
         assert meaning(index) == meaning(whole)
 
@@ -174,7 +174,7 @@ def test_a_list_by_cwd_is_right_while_its_index_is_not_there(tmp_path: Path) -> 
     assert asyncio.run(scenario()) == [thread_id(n) for n in range(28, 0, -3)]
 
 
-async def _resume(home: Path, index: Path) -> Counts:
+async def _resume(home: Path, index: Path) -> SyncProgress:
     async with open_index(home, index) as opened:
         # A dead owner's lease does not hold anyone up.
         counts = await opened.catch_up()
@@ -339,7 +339,7 @@ def test_the_newest_threads_are_there_with_the_first_batch(
         async with open_index(corpus_home, index_path) as index:
             done = asyncio.Event()
 
-            def report(counts: Counts) -> None:
+            def report(counts: JobProgress) -> None:
                 done.set()
 
             task = asyncio.create_task(index.backfill(report, batch_files=10))
@@ -390,7 +390,7 @@ def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
             with pytest.raises(LeaseHeld):
                 await backfill(database, corpus_home)
             slow.set()
-            assert (await task).read == 198
+            assert (await task).done == 198
 
     asyncio.run(scenario())
 
@@ -429,9 +429,9 @@ def test_force_reads_every_file_again(corpus_home: Path, index_path: Path) -> No
     async def scenario() -> list[int]:
         async with open_index(corpus_home, index_path) as index:
             return [
-                (await index.backfill()).read,
-                (await index.backfill()).read,
-                (await index.backfill(force=True)).read,
+                (await index.backfill()).done,
+                (await index.backfill()).done,
+                (await index.backfill(force=True)).done,
             ]
 
     assert asyncio.run(scenario()) == [198, 0, 198]
@@ -440,7 +440,7 @@ def test_force_reads_every_file_again(corpus_home: Path, index_path: Path) -> No
 def test_stale_rows_are_pruned_at_the_end(tmp_path: Path, index_path: Path) -> None:
     home = copy_corpus(tmp_path / "mine")
 
-    async def scenario() -> Counts:
+    async def scenario() -> SyncProgress:
         async with open_index(home, index_path) as index:
             await index.backfill()
             shutil.rmtree(home / "sessions" / "2026")
@@ -463,7 +463,7 @@ def test_a_long_lived_user_answers_while_it_catches_up_in_the_background(
                 assert (await index.page(Query())).rows == []  # at once, before anything is there
                 counts = await task
                 assert counts is not None
-                assert counts.read == 198
+                assert counts.done == 198
                 assert len((await index.page(Query())).rows) == 25
             async with index.catching_up() as task:
                 pass  # ended before it is done: cancelled, and nothing is left running

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from state.checks.findings import Finding
 from state.checks.verify import Depth, verify
 from state.query.model import Query
-from state.sync.openings import settle_openings
+from state.sync.openings import update_openings
 from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
 from tests.state.sync.test_sync import fresh_meaning, in_index, sync
@@ -127,7 +127,7 @@ def test_a_chain_of_forks_is_gone_through_once(home: Path, index_path: Path) -> 
                 "before_cursor_execute",
                 lambda *arguments: asked.append(arguments[2]),
             )
-            await settle_openings(connection, {thread_id(number) for number in range(length)})
+            await update_openings(connection, {thread_id(number) for number in range(length)})
 
     in_index(home, index_path, counted)
     assert length < len(asked) < 6 * length

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout.metadata.extract import extract_file
-from state.jobs.progress import Counts
+from state.jobs.progress import SyncProgress
 from state.query.model import Query
 from state.sync.sync import load_context
 from state.sync.writer import store_files
@@ -34,8 +34,8 @@ def in_index(home: Path, index: Path, work: Callable[[ThreadIndex], Awaitable[An
     return asyncio.run(opened())
 
 
-def sync(home: Path, index: Path) -> Counts:
-    counts: Counts = in_index(home, index, lambda opened: opened.sync())
+def sync(home: Path, index: Path) -> SyncProgress:
+    counts: SyncProgress = in_index(home, index, lambda opened: opened.sync())
     return counts
 
 
@@ -186,7 +186,7 @@ class Home(RuleBasedStateMachine):
         assert meaning(self.index) == fresh_meaning(self.home)
         files = rows(self.index, "SELECT count(*) AS n FROM rollout_files")[0]["n"]
         assert files == len(self.files())
-        assert sync(self.home, self.index).read == 0
+        assert sync(self.home, self.index).done == 0
 
 
 Home.TestCase.settings = settings(max_examples=15, stateful_step_count=12)
@@ -196,11 +196,11 @@ TestHome = Home.TestCase
 def test_only_what_changed_is_read(home: Path, index_path: Path) -> None:
     for number in range(20):
         write(home, number)
-    assert sync(home, index_path).read == 20
-    assert sync(home, index_path).read == 0
+    assert sync(home, index_path).done == 20
+    assert sync(home, index_path).done == 0
     with write(home, 7).open("ab") as file:
         file.write(encoded([event("2026-05-28T21:00:00.000Z", "user_message", message="more")]))
-    assert sync(home, index_path).read == 1
+    assert sync(home, index_path).done == 1
 
 
 def test_a_line_appended_to_a_big_rollout_costs_a_line(home: Path, index_path: Path) -> None:
@@ -257,10 +257,10 @@ def test_a_failed_file_is_tried_again_when_it_changes(home: Path, index_path: Pa
     path = write(home, 1, b"")
     write(home, 2)
     counts = sync(home, index_path)
-    assert (counts.read, counts.unreadable) == (2, 1)
+    assert (counts.done, counts.unreadable) == (2, 1)
     [entry] = rows(index_path, "SELECT * FROM rollout_files WHERE bucket = 'unreadable'")
     assert entry["reason"] == "empty file"
-    assert sync(home, index_path).read == 0
+    assert sync(home, index_path).done == 0
     path.write_bytes(encoded(lines(1, "now it is whole")))
     assert sync(home, index_path).unreadable == 0
     assert len(rows(index_path, "SELECT * FROM threads")) == 2
@@ -348,7 +348,7 @@ def test_a_row_from_an_older_extractor_is_read_again(home: Path, index_path: Pat
         connection.execute("UPDATE threads SET title = 'wrong', extractor_version = 0")
         connection.execute("UPDATE rollout_files SET extractor_version = 0")
     connection.close()
-    assert sync(home, index_path).read == 1
+    assert sync(home, index_path).done == 1
     assert rows(index_path, "SELECT title FROM threads") == [{"title": "prompt 1"}]
 
 
@@ -360,7 +360,7 @@ def test_names_and_the_default_provider_follow_their_files(home: Path, index_pat
     (home / "config.toml").write_text('model_provider = "acme"')
     named = {"id": thread_id(1), "thread_name": "Called so", "updated_at": "x"}
     (home / "session_index.jsonl").write_text(json.dumps(named) + "\n")
-    assert sync(home, index_path).read == 0
+    assert sync(home, index_path).done == 0
     found = rows(index_path, "SELECT name, model_provider FROM threads ORDER BY id")
     assert [row["name"] for row in found] == [None, "Called so", None]
     assert {row["model_provider"] for row in found} == {"acme"}
@@ -391,12 +391,12 @@ def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_p
 def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path: Path) -> None:
     """A drive that is away for a moment must not empty the index."""
     from rollout.files.scan import AWAY, FoundFile
-    from state.sync.ledger import compare
+    from state.sync.ledger import compare_with_ledger
 
     path = "sessions/2026/05/28/rollout-a.jsonl"
     away = FoundFile("sessions/2026", 0, 0, 0, f"{AWAY}: Input/output error")
-    assert compare([away], {path: (1, 2, 3, 0, 1, None)}).vanished == []
-    assert compare([], {path: (1, 2, 3, 0, 1, None)}).vanished == [path]
+    assert compare_with_ledger([away], {path: (1, 2, 3, 0, 1, None)}).vanished == []
+    assert compare_with_ledger([], {path: (1, 2, 3, 0, 1, None)}).vanished == [path]
 
 
 def test_a_page_drops_rows_whose_file_is_gone_and_is_filled_up_again(
@@ -456,8 +456,8 @@ def test_a_clock_jump_is_no_obstacle(home: Path, index_path: Path, seconds: int)
     path = write(home, 1)
     os.utime(path, (seconds, seconds))
     write(home, 2)
-    assert sync(home, index_path).read == 2
-    assert sync(home, index_path).read == 0
+    assert sync(home, index_path).done == 2
+    assert sync(home, index_path).done == 0
     assert len(rows(index_path, "SELECT * FROM threads")) == 2
 
 

@@ -17,7 +17,7 @@ from state.repair.dump import (
     BATCH_FACTS,
     Restored,
     dump_lines,
-    known_facts,
+    known_user_data,
     read_dump,
     restore,
 )
@@ -36,7 +36,7 @@ HEADER = b'{"format": "threadkeep-facts", "version": 1}\n'
 
 def dumped(path: Path) -> bytes:
     """The dump of an index."""
-    facts, _ = asyncio.run(known_facts(path))
+    facts, _ = asyncio.run(known_user_data(path))
     return "".join(f"{line}\n" for line in dump_lines(facts)).encode()
 
 
@@ -252,7 +252,7 @@ def test_a_dump_of_a_damaged_index_is_what_the_journal_holds(home: Path, index_p
     restored(home, index_path, [NAMED, MOVED])
     whole = dumped(index_path)
     index_path.write_bytes(b"no database " * 1000)
-    facts, damaged = asyncio.run(known_facts(index_path))
+    facts, damaged = asyncio.run(known_user_data(index_path))
     assert damaged
     assert set(facts) == {NAMED, MOVED}
     assert dumped(index_path) == whole
