@@ -207,7 +207,7 @@ for group in (reads.app, changes.app, upkeep.app, db.app):
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
-    from state.errors import FileUnusable, StateError, SystemRefuses
+    from state.errors import FileUnusable, OutOfResources, StateError
 
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
@@ -225,14 +225,14 @@ def main() -> None:
     except OSError as error:  # a file that vanished under us, a disk that went away
         reason = error.strerror or str(error)
         if error.filename is None or error.errno in (errno.EMFILE, errno.ENFILE):
-            sys.exit(_tell(SystemRefuses(reason)))
+            sys.exit(_tell(OutOfResources(reason)))
         sys.exit(_tell(FileUnusable(Path(str(error.filename)), reason)))
     except MemoryError:
-        sys.exit(_tell(SystemRefuses(os.strerror(errno.ENOMEM))))
+        sys.exit(_tell(OutOfResources(os.strerror(errno.ENOMEM))))
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
             raise
-        sys.exit(_tell(SystemRefuses(str(error))))
+        sys.exit(_tell(OutOfResources(str(error))))
     except BaseException as error:
         # asyncio gives an interrupt as the one or, now and then, as the other; it is not imported
         # here, where the quick path goes without it.

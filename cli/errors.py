@@ -30,10 +30,11 @@ from state.errors import (
     CodexLocked,
     CodexSchemaUnknown,
     CodexUnusable,
-    DependedOn,
     DumpTooNew,
+    EmptySearch,
     FileUnusable,
-    FolderUnknown,
+    HasDependents,
+    HomeFolderUnknown,
     IndexBusy,
     IndexDamaged,
     IndexMissing,
@@ -52,13 +53,12 @@ from state.errors import (
     NoCodexBackup,
     NotAnIndex,
     NotArchived,
-    NothingToFind,
     NotResumable,
+    OutOfResources,
     PlanOutdated,
     RecorderClosed,
     RecorderFailed,
     StateError,
-    SystemRefuses,
     TargetExists,
     ThreadArchived,
     ThreadExists,
@@ -123,7 +123,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
     ),
     InvalidQuery: Outcome(USAGE, "invalid_query", "ask otherwise: the message tells what is wrong"),
-    NothingToFind: Outcome(
+    EmptySearch: Outcome(
         USAGE,
         "nothing_to_find",
         'give words, beginnings of words (word*) or "phrases"; --literal takes any text',
@@ -131,7 +131,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
-    FolderUnknown: Outcome(
+    HomeFolderUnknown: Outcome(
         USAGE,
         "folder_unknown",
         "set HOME, or name both places: --home (CODEX_HOME) and --db (THREADKEEP_DB)",
@@ -143,7 +143,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     AliasNotFound: Outcome(NOT_FOUND, "alias_not_found", "threadkeep relink shows the aliases"),
     BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
-    SystemRefuses: Outcome(DAMAGED, "system_refuses", "allow it more, then try again", True),
+    OutOfResources: Outcome(DAMAGED, "system_refuses", "allow it more, then try again", True),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
     ThreadArchived: Outcome(
         USAGE, "thread_archived", "threadkeep unarchive takes it out of the archive"
@@ -188,7 +188,7 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         USAGE, "already_archived", "threadkeep unarchive takes it out of the archive"
     ),
     NotArchived: Outcome(USAGE, "not_archived", "threadkeep list --archived shows what is"),
-    DependedOn: Outcome(
+    HasDependents: Outcome(
         USAGE, "depended_on", "delete that one too, in the same command, or archive this one"
     ),
     TargetExists: Outcome(
@@ -296,7 +296,7 @@ _SHORTAGES: Final = (
     ),
 )
 """What only the text tells, whatever could not be read or written for it."""
-_FOR_WANT: Final = (FileUnusable, IndexUnavailable, CodexUnusable, RecorderFailed, SystemRefuses)
+_FOR_WANT: Final = (FileUnusable, IndexUnavailable, CodexUnusable, RecorderFailed, OutOfResources)
 
 
 def outcome(error: RolloutError | StateError) -> Outcome:

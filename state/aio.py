@@ -16,7 +16,7 @@ async def shielded(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
     try:
         return await asyncio.shield(task), False
     except asyncio.CancelledError:
-        await ended(task)
+        await wait_until_done(task)
         return task.result(), True
 
 
@@ -29,7 +29,7 @@ async def finished(work: Coroutine[Any, Any, Result]) -> Result:
     return result
 
 
-async def ended(work: "asyncio.Future[Any]") -> None:
+async def wait_until_done(work: "asyncio.Future[Any]") -> None:
     """Wait until ``work`` has come to its end, however often the caller is cancelled meanwhile."""
     while not work.done():
         with suppress(asyncio.CancelledError):

@@ -59,7 +59,7 @@ SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 a damaged database, is no UTF-8."""
 
 
-class Malformed(sqlite3.DatabaseError):
+class MalformedRow(sqlite3.DatabaseError):
     """A row of the index that is not as it was written: SQLite holds it for sound. It becomes
     :class:`IndexDamaged` where SQLite's own errors do."""
 
@@ -256,7 +256,7 @@ class InvalidCursor(StateError):
         super().__init__(f"invalid cursor: {cursor} ({reason})")
 
 
-class CursorAstray(InvalidCursor):
+class CursorNotInHistory(InvalidCursor):
     """A cursor to a place that the history of its thread does not have."""
 
 
@@ -267,14 +267,14 @@ class InvalidQuery(StateError):
     """The command that they were given to, if it was one."""
 
 
-class NothingToFind(InvalidQuery):
+class EmptySearch(InvalidQuery):
     """A search without anything to look for."""
 
     def __init__(self) -> None:
         super().__init__("there is nothing to look for: no letter, no digit and no symbol")
 
 
-class AnchorNotFound(InvalidQuery):
+class ItemNotFound(InvalidQuery):
     """The item that a page is to begin behind is none of the turn's."""
 
     def __init__(self, turn_id: str, item_id: str) -> None:
@@ -294,7 +294,7 @@ class InvalidFolder(StateError):
     """A text that can be the name of no folder."""
 
 
-class FolderUnknown(StateError):
+class HomeFolderUnknown(StateError):
     """A path begins with ``~``, and nobody knows where that is."""
 
     def __init__(self, path: Path) -> None:
@@ -345,7 +345,7 @@ class FileUnusable(StateError):
         super().__init__(f"the file {path} cannot be used: {reason}")
 
 
-class SystemRefuses(StateError):
+class OutOfResources(StateError):
     """The system has no more of something: of memory, of descriptors, of room on a disk."""
 
     def __init__(self, reason: str) -> None:
@@ -405,7 +405,7 @@ class NotArchived(StateError):
         super().__init__(f"thread {thread_id} is not archived")
 
 
-class DependedOn(StateError):
+class HasDependents(StateError):
     """A thread cannot be deleted: another one that stays needs it. ``how`` says what for."""
 
     def __init__(self, thread_id: str, other_id: str, how: str) -> None:
@@ -452,7 +452,7 @@ class AmbiguousThread(ThreadNotFound):
 
 
 @contextmanager
-def home_written(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """Tell in one way that a file below ``path`` cannot be read or written.
 
     Raises:

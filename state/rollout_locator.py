@@ -12,7 +12,7 @@ from state.sync.openings import NAMED_SQL
 from state.thread_index import ThreadIndex
 
 
-def finder(index: ThreadIndex) -> Find:
+def rollout_locator(index: ThreadIndex) -> Find:
     """What finds a file by its rollout id, for who works in a thread: the best of those that have
     it in their names. It is one that the index knows, as looking through a large home takes long,
     or else any that is there."""
@@ -20,7 +20,7 @@ def finder(index: ThreadIndex) -> Find:
     def find(rollout_id: str) -> Path | None:
         with suppress(StateError):  # a broken index hides no file
             for sql in NAMED_SQL:
-                known = index.database.run_here(_known_steps(sql, rollout_id))
+                known = index.database.query_here(_known_steps(sql, rollout_id))
                 there = [(path, size) for path, size in known if stat_file(index.home, path)]
                 if best := best_file(there, rollout_id):
                     return index.home / best

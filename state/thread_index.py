@@ -37,7 +37,7 @@ from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
 from state.sync.writer import forget_files, store_files
-from state.userdata.folders import ALIASES_SQL, below, moved_to
+from state.userdata.folders import ALIASES_SQL, moved_to, path_in_home
 
 _REPAIR_ROUNDS: Final = 20
 _SHORTEST_PREFIX: Final = 4
@@ -56,7 +56,7 @@ class Status:
     left_out: int
     """Files with lines that are in no turn, because their ordinals were taken."""
     backfill: BackfillStatus
-    unsearched: int
+    fulltext_pending: int
     """Threads that were changed since what was said in them was indexed for searches."""
     index_bytes: int
 
@@ -84,7 +84,7 @@ class ThreadIndex:
             slow = self._far or query.search is not None
             found = None if slow else self.database.at_once(_checked_steps(self.home, query))
             if found is None:
-                found = await self.database.run(_checked_steps(self.home, query))
+                found = await self.database.query(_checked_steps(self.home, query))
             page, stale = found
             if not stale:
                 return page
@@ -101,18 +101,18 @@ class ThreadIndex:
 
     async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix, of eight letters or more, that only it has."""
-        return await self.database.run(short_id_steps(ids))
+        return await self.database.query(short_id_steps(ids))
 
     async def hidden(
         self, query: Query, *, since_ms: int | None = None, until_ms: int | None = None
     ) -> Hidden:
         """What the defaults keep out of the list that ``query`` asks for, of threads created in
         that time."""
-        return await self.database.run(hidden_steps(query, since_ms, until_ms))
+        return await self.database.query(hidden_steps(query, since_ms, until_ms))
 
     async def is_empty(self) -> bool:
         """Whether there is nothing at all, whatever is asked for."""
-        return not await self.database.run(any_steps())
+        return not await self.database.query(any_steps())
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.
@@ -146,7 +146,7 @@ class ThreadIndex:
 
     async def _unreadable(self, reference: str) -> ThreadUnreadable | None:
         """What is wrong with the file that a reference means which is no thread's."""
-        path, prefix = below(self.home, reference), reference.lower()
+        path, prefix = path_in_home(self.home, reference), reference.lower()
         paths = [] if path is None else [path, logical_path(path), f"{path}.zst"]
         c = rollout_files.c
         unread = sa.select(c.path, c.reason, c.reason_offset).where(c.bucket == "unreadable")
@@ -250,7 +250,7 @@ class ThreadIndex:
             )
             left_out = await connection.scalar(sa.select(sa.func.count()).where(c.left_out > 0))
             job = await backfill_status(connection)
-            unsearched = await connection.scalar(
+            fulltext_pending = await connection.scalar(
                 sa.select(sa.func.count()).select_from(said_pending)
             )
         return Status(
@@ -260,7 +260,7 @@ class ThreadIndex:
             damaged=damaged or 0,
             left_out=left_out or 0,
             backfill=job,
-            unsearched=unsearched or 0,
+            fulltext_pending=fulltext_pending or 0,
             index_bytes=self.database.path.stat().st_size,
         )
 
@@ -290,7 +290,7 @@ class ThreadIndex:
 
     async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of threads as the index has them, by id."""
-        return await self.database.run(rows_steps(ids))
+        return await self.database.query(rows_steps(ids))
 
     async def resolve(self, reference: str) -> list[str]:
         """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""
@@ -308,7 +308,7 @@ class ThreadIndex:
             ):
                 conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
             conditions.append(c.name == reference)
-            path = below(self.home, reference)
+            path = path_in_home(self.home, reference)
             if path:
                 held = sa.select(rollout_files.c.thread_id).where(
                     rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])

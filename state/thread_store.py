@@ -36,14 +36,14 @@ from state.errors import (
     ThreadArchived,
     ThreadExists,
     ThreadNotFound,
-    home_written,
+    file_errors,
 )
 from state.query.model import Page, Query
 from state.query.rows import Row
 from state.recording.index_follower import IndexFollower
 from state.recording.recorder import RolloutRecorder
 from state.recording.resume import named_files, resumable, stored_history, thread_file
-from state.rollout_locator import finder
+from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex, open_index
 from state.turns.answers import Told
 from state.turns.cache import Closed, TurnIndex
@@ -135,7 +135,7 @@ class ThreadStore:
             WriterActive: somebody else is writing it.
         """
         thread_id = self._id(thread_id)
-        find = finder(self.index)
+        find = rollout_locator(self.index)
         lock = await self._lock(thread_id)
         try:
             path = await self._path(thread_id)  # under the lock, so that it stays there
@@ -234,7 +234,7 @@ class ThreadStore:
         if thread_id in self.live:
             return self._recorders[thread_id].source
         path = self.home / await self._path(thread_id)
-        return await self._read(partial(_typed, path, stored_history, finder(self.index)))
+        return await self._read(partial(_typed, path, stored_history, rollout_locator(self.index)))
 
     async def with_context(
         self, thread_id: str, work: Callable[[Iterator[Fields]], Result]
@@ -252,7 +252,7 @@ class ThreadStore:
         """
         thread_id = await self._settle(thread_id)
         path = self.home / await self._path(thread_id)
-        find = finder(self.index)
+        find = rollout_locator(self.index)
         return await self._read(partial(_typed, path, lambda _: work(context_items(path, find))))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
@@ -381,7 +381,7 @@ class ThreadStore:
         if row["history_mode"] != LEGACY:
             return True
         path = self.home / row["rollout_path"]
-        plan = await self._read(partial(_typed, path, outline, finder(self.index)))
+        plan = await self._read(partial(_typed, path, outline, rollout_locator(self.index)))
         return plan.mode == BARE
 
     async def with_turns(self, thread_id: str, work: Callable[[Told], Result]) -> Result:
@@ -524,7 +524,7 @@ class ThreadStore:
     async def _indexed_path(self, thread_id: str) -> str | None:
         database = self.index.database
         try:
-            return database.at_once(path_steps(thread_id)) or await database.run(
+            return database.at_once(path_steps(thread_id)) or await database.query(
                 path_steps(thread_id)
             )
         except StateError:
@@ -533,7 +533,7 @@ class ThreadStore:
 
 def _typed(path: Path, work: Callable[..., Result], *arguments: Any) -> Result:
     """``work(path, …)`` with errors of the system that say what they are about."""
-    with home_written(path):
+    with file_errors(path):
         return work(path, *arguments)
 
 

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from rollout.files.cancellation import STOP
-from state.aio import ended
+from state.aio import wait_until_done
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ class Workers:
                 stop.set()
                 if stopped is not None:
                     stopped()
-                await ended(done)
+                await wait_until_done(done)
                 done.exception()  # it was not wanted
                 raise
 
@@ -50,7 +50,7 @@ class Workers:
             try:
                 return await asyncio.shield(done)
             except asyncio.CancelledError:
-                await ended(done)
+                await wait_until_done(done)
                 if done.exception() is None and undo is not None:
                     undo(done.result())
                 raise

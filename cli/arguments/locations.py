@@ -44,8 +44,8 @@ def _absolute(path: Path) -> Path:
     try:
         path = path.expanduser()
     except RuntimeError:  # as in a container: no HOME, and a user without a name
-        from state.errors import FolderUnknown
+        from state.errors import HomeFolderUnknown
 
-        raise FolderUnknown(path) from None
+        raise HomeFolderUnknown(path) from None
     check_current_folder(path)
     return path.absolute()

@@ -20,7 +20,7 @@ from cli.terminal.text import one_line
 from rollout.errors import RolloutError
 from rollout.history.segments import raw_lines
 from rollout.jsonl.parse import BadLine, Line, parse_line
-from state.errors import StateError, home_written
+from state.errors import StateError, file_errors
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
@@ -109,7 +109,7 @@ def _for_stdout(piece: bytes, kind: Kind) -> bytes:
 
 def _inside(folder: Path, name: str) -> Path:
     """A place in a folder, which is made if it is not there."""
-    with home_written(folder):
+    with file_errors(folder):
         folder.mkdir(exist_ok=True)
     return folder / name
 

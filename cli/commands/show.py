@@ -35,7 +35,7 @@ def run(
     async def work(index: ThreadIndex) -> "Reading":
         await catch_up_and_report(index)
         row = await index.thread(reference)
-        index.database.wait_no_more()  # what is found is shown, and kept if that can be at once
+        index.database.stop_waiting()  # what is found is shown, and kept if that can be at once
         turns = TurnIndex(index)
         try:
             kept = None if READ_ALL.get() else turns  # what is kept of it ends earlier

@@ -57,7 +57,7 @@ def _document(
         "damaged": status.damaged,
         "leftOut": status.left_out,
         "pending": pending,
-        "search": {"toIndex": status.unsearched},
+        "search": {"toIndex": status.fulltext_pending},
         "backfill": {
             "status": job.status,
             "active": job.is_being_worked_on(_now_ms()),
@@ -122,8 +122,10 @@ def _tell(
         done = f" after {job.files_done:,} of {job.files_total:,} files" if job.files_total else ""
         word = "pending" if job.status == "pending" else f"interrupted{done}"
         output.line(f"backfill  {word} (threadkeep backfill)")
-    if status.unsearched:
-        output.line(f"search    {plural(status.unsearched, 'thread')} to index (threadkeep search)")
+    if status.fulltext_pending:
+        output.line(
+            f"search    {plural(status.fulltext_pending, 'thread')} to index (threadkeep search)"
+        )
     if job.last_error:
         output.line(f"          last error: {one_line(job.last_error)}")
     for problem in problems:

@@ -15,7 +15,7 @@ from cli.terminal.text import iso, one_line, plural
 from state.errors import FileUnusable, IndexNotWritable
 from state.repair.dump import dump_lines, known_user_data, read_dump, restore
 from state.thread_index import ThreadIndex
-from state.userdata.model import Alias
+from state.userdata.model import FolderAlias
 from state.userdata.relink import aliases, relink, unlink
 
 
@@ -93,7 +93,7 @@ def run_relink(
 ) -> int:
     """Set, take back or list aliases of folders. Gives the exit status."""
 
-    async def work(index: ThreadIndex) -> tuple[list[Alias], int | None]:
+    async def work(index: ThreadIndex) -> tuple[list[FolderAlias], int | None]:
         if removed is not None:
             return [await unlink(index.database, removed)], None
         if old is None or new is None:

@@ -105,7 +105,7 @@ async def _first(index: ThreadIndex, *works: Coroutine[Any, Any, int | None]) ->
         return errors.OK
     finally:
         # A write that is cut off may hold the lock for a while; nobody should wait for that.
-        index.database.wait_no_more()
+        index.database.stop_waiting()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -20,7 +20,7 @@ from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.strict import Fields
 from state.query.rows import Row
 from state.query.thread_json import thread_json
-from state.rollout_locator import finder
+from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 from state.turns.cache import TurnIndex
 from state.turns.checkpoint import TurnState
@@ -269,5 +269,5 @@ async def _all(
     if turns is not None:
         return await turns.ask(thread_id, path, made, whole=True)
     return await index.database.workers.run(
-        partial(open_dialogue, path, finder(index), images=images)
+        partial(open_dialogue, path, rollout_locator(index), images=images)
     )

@@ -72,7 +72,7 @@ async def catch_up(index: ThreadIndex) -> str:
             if await index.catch_up(report) is not None:
                 return ""
     except IndexBusy as busy:
-        index.database.wait_no_more()
+        index.database.stop_waiting()
         return f"Not caught up with the files: {busy}."
     job = await index.backfill_status()
     return (
@@ -93,7 +93,7 @@ async def catch_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
             if await caught_up_fulltext(index, report, afresh=afresh):
                 return ""
     except IndexBusy as busy:
-        index.database.wait_no_more()
+        index.database.stop_waiting()
         return f"Not all may be found: {busy}."
     status = await fulltext_status(index)
     return (

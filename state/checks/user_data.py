@@ -15,8 +15,8 @@ from state.checks.model import KINDS, IndexState, column_differs
 from state.db.location import INPUTS_KEY, cwd_key, journal_path
 from state.errors import SQLITE_ERRORS
 from state.sync.home_config import home_inputs
-from state.userdata.journal import read_facts
-from state.userdata.model import Alias, Fact, Setting, chosen_names, newest
+from state.userdata.journal import read_settings
+from state.userdata.model import FolderAlias, Setting, UserValue, chosen_names, newest_settings
 from state.userdata.store import newer_names
 
 
@@ -40,10 +40,10 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
     return chosen_names(names, indexed_user_data(connection))
 
 
-def indexed_user_data(connection: sqlite3.Connection) -> Iterator[Fact]:
+def indexed_user_data(connection: sqlite3.Connection) -> Iterator[UserValue]:
     """What users set for threads, as the index has it."""
     for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
-        yield Fact(*row)
+        yield UserValue(*row)
 
 
 def name_findings(index: IndexState) -> Iterator[Finding]:
@@ -88,8 +88,8 @@ _Pair = tuple[Setting | None, Setting | None]
 
 
 def _unequal(path: Path, connection: sqlite3.Connection) -> list[_Pair]:
-    written = newest(read_facts(path))
-    stored = newest(_stored_facts(connection))
+    written = newest_settings(read_settings(path))
+    stored = newest_settings(_stored_facts(connection))
     pairs = ((written.get(key), stored.get(key)) for key in sorted(written.keys() | stored.keys()))
     return [pair for pair in pairs if pair[0] != pair[1]]
 
@@ -109,14 +109,16 @@ def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
 def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
     yield from indexed_user_data(connection)
     for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
-        alias = Alias(*row[:3])
+        alias = FolderAlias(*row[:3])
         new_key = None if alias.value is None else cwd_key(alias.value)
         if (row["old_key"], row["new_key"]) == (cwd_key(alias.alias), new_key):
             yield alias  # with other keys it is as good as not there: lists look by them
 
 
 def _lacking(code: str, place: str, fact: Setting, instead: Setting | None) -> Finding:
-    thread_id, about = (fact.thread_id, fact.key) if isinstance(fact, Fact) else (None, fact.alias)
+    thread_id, about = (
+        (fact.thread_id, fact.key) if isinstance(fact, UserValue) else (None, fact.alias)
+    )
     return Finding(
         KINDS[code],
         f"What was set for {about} is not {place}.",

@@ -27,7 +27,7 @@ from state.checks.structure import check_structure
 from state.checks.user_data import indexed_user_data, inputs_are_settled, wanted_names
 from state.db.location import HEAD, REVISIONS
 from state.db.snapshot import read_only
-from state.db.steps import run
+from state.db.steps import run_steps
 from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.jobs.pool import Extractor
@@ -38,7 +38,7 @@ from state.sync.home_config import default_provider
 from state.sync.ledger import newest_first, watermark
 from state.sync.openings import opening_steps, show_opening
 from state.sync.thread_rows import thread_row
-from state.userdata.model import overrides_of
+from state.userdata.model import values_of_columns
 from state.workers import Workers
 
 _OWN_KINDS: Final = (
@@ -237,7 +237,7 @@ class _Deep:
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
         self._provider = default_provider(home)
-        self._overrides = overrides_of(indexed_user_data(connection))
+        self._overrides = values_of_columns(indexed_user_data(connection))
         self._openings: dict[str, str] = {}
         self._names: dict[str, str] | None = None
         """None while the index is behind them or they cannot be read: that has been told."""
@@ -268,7 +268,7 @@ class _Deep:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
         if expected["fold_flags"] & BEGINS_ELSEWHERE:
             steps = opening_steps(thread_id, expected, self._openings)
-            show_opening(expected, run(steps, self._connection))
+            show_opening(expected, run_steps(steps, self._connection))
         for column, value in expected.items():
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)

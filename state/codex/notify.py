@@ -19,7 +19,7 @@ from rollout.files.scan import stat_file
 from state.codex.database import check_writable
 from state.db.snapshot import snapshot
 from state.errors import SQLITE_ERRORS, CodexLocked, CodexSchemaUnknown, CodexUnusable
-from state.userdata.model import OVERRIDDEN
+from state.userdata.model import USER_SET_COLUMNS
 
 CodexError = CodexLocked | CodexSchemaUnknown | CodexUnusable
 """Why Codex could not be told."""
@@ -44,7 +44,7 @@ class CodexUpdates:
         """Set ``name``, git facts or memory mode of a thread."""
         found = self._row("history_mode", thread_id)
         for key, value in values.items() if found else ():
-            column = key if key in OVERRIDDEN else _NAME_COLUMNS.get(str(found))
+            column = key if key in USER_SET_COLUMNS else _NAME_COLUMNS.get(str(found))
             if column:
                 self._run(f"UPDATE threads SET {column} = ? WHERE id = ?", value, thread_id)
 

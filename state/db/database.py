@@ -22,8 +22,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from rollout.files.cancellation import check_wanted, is_wanted
 from state.aio import finished
 from state.db.location import HEAD, REVISIONS, on_network_drive
-from state.db.lock import locked, mark_as_ours
-from state.db.steps import Result, Steps, run
+from state.db.lock import locked, mark_index
+from state.db.steps import Result, Steps, run_steps
 from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import (
     SQLITE_ERRORS,
@@ -33,8 +33,8 @@ from state.errors import (
     IndexUnavailable,
     NotAnIndex,
 )
-from state.userdata.journal import read_facts
-from state.userdata.store import follow_journal, note_journal, put_facts
+from state.userdata.journal import read_settings
+from state.userdata.store import follow_journal, note_journal, put_settings
 from state.workers import Workers
 
 _SHORT_PATIENCE_MS: Final = 100
@@ -106,7 +106,7 @@ class Database:
             async with writers.begin() as connection:
                 yield connection
 
-    def wait_no_more(self) -> None:
+    def stop_waiting(self) -> None:
         """Hardly wait for other writers from now on: who has waited in vain once, and goes on
         with what there is, should not again."""
         self._waits = False
@@ -125,16 +125,16 @@ class Database:
             yield connection
             await note_journal(connection, self.path)
 
-    async def run(self, steps: Steps[Result]) -> Result:
+    async def query(self, steps: Steps[Result]) -> Result:
         """What the sans-IO query ``steps`` gives, of one state of the index.
 
         All its statements take one journey to a thread; through ``read`` each would take its
         own, which costs more than the statements do.
         """
         with self._in_use():
-            return await self._reading.run(partial(self.run_here, steps))
+            return await self._reading.run(partial(self.query_here, steps))
 
-    def run_here(self, steps: Steps[Result]) -> Result:
+    def query_here(self, steps: Steps[Result]) -> Result:
         """As :meth:`run`, for who is in a thread already.
 
         Raises:
@@ -143,7 +143,7 @@ class Database:
         with translated(self.path), self._reader() as connection:
             try:
                 connection.execute("BEGIN")
-                result = run(steps, connection)
+                result = run_steps(steps, connection)
                 connection.execute("COMMIT")
             except sqlite3.OperationalError:
                 check_wanted()
@@ -187,7 +187,7 @@ class Database:
         self._late_at = time.monotonic() + AT_ONCE_S
         try:
             self._quick.execute("BEGIN")
-            result = run(steps, self._quick)
+            result = run_steps(steps, self._quick)
             self._quick.execute("COMMIT")
         except SQLITE_ERRORS:
             # Whatever it is, and whether it stays: asked again in a thread, it is told properly.
@@ -269,10 +269,10 @@ async def open_database(
                 if await connection.run_sync(_migrate, path):
                     # In the same transaction: an index never misses what users have set. The
                     # journal of an old one may hold what its program did not know.
-                    await put_facts(connection, read_facts(path))
+                    await put_settings(connection, read_settings(path))
                     await note_journal(connection, path)
             path.chmod(0o600)
-        mark_as_ours(path)
+        mark_index(path)
         yield database
     finally:
         await finished(database.close())

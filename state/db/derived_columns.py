@@ -34,7 +34,7 @@ class Facet(NamedTuple):
         return f"{flags}|{self.kind}|{self.provider}"
 
 
-def folded(text: str) -> str:
+def searchable(text: str) -> str:
     """The form in which titles are searched: without case and accents, as messages are."""
     from rollout.search.normalize import fold  # lists without a search do not need it
 
@@ -44,7 +44,7 @@ def folded(text: str) -> str:
 def trigrams(term: str) -> str:
     """An FTS5 expression that is true wherever ``term`` occurs: by trigrams that together cover
     it. More of them would cost more than they exclude."""
-    text = folded(term)
+    text = searchable(term)
     starts = (*range(0, len(text) - 3, 3), len(text) - 3)
     pieces = dict.fromkeys(text[start : start + 3] for start in starts)
     return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)

@@ -25,7 +25,7 @@ def lock_path(index: Path) -> Path:
     return index.with_name(f"{index.name}.lock")
 
 
-def mark_as_ours(index: Path) -> None:
+def mark_index(index: Path) -> None:
     """Make the lock file, if it is not there.
 
     Raises:

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
 
 
-def run(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
+def run_steps(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
     """Drive ``steps`` to their end over a plain SQLite connection."""
     try:
         request = next(steps)

@@ -36,15 +36,15 @@ from state.edit.lineage import (
 )
 from state.errors import (
     AlreadyArchived,
-    DependedOn,
     FileUnusable,
+    HasDependents,
     NotArchived,
     RecorderClosed,
     RecorderFailed,
     StateError,
     TargetExists,
     ThreadNotFound,
-    home_written,
+    file_errors,
 )
 from state.jobs.progress import JobProgress, Report
 from state.recording.recorder import NO_RECORDERS, LiveRecorders
@@ -316,7 +316,7 @@ class _Batch:
                     created_ms = known[id_].created_at_ms
                     target = session_path(path, created_ms) if archived else archive_path(path)
                     moves.append(Move(id_, path, target))
-        with home_written(home):
+        with file_errors(home):
             taken = in_the_way(home, moves)
         if taken is not None:
             rivals = [move.source for move in moves if move.target == taken]
@@ -351,7 +351,7 @@ class _Batch:
             outcome, group = owners.get(need.what, (None, None))
             if outcome is None or group is None or outcome.error:
                 continue
-            outcome.error = DependedOn(outcome.thread_id, need.thread_id, need.how)
+            outcome.error = HasDependents(outcome.thread_id, need.thread_id, need.how)
             refused = True
             if len(group.thread_ids) == 1:  # it stays for certain, and so does what it needs
                 waiting += by_thread.get(outcome.thread_id, ())
@@ -371,7 +371,7 @@ def _lock(
         with ExitStack() as taken:
             fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
             try:
-                with home_written(home):
+                with file_errors(home):
                     for thread_id in fresh:
                         if thread_id not in ours:
                             taken.enter_context(WriterLock.acquire(home, thread_id))

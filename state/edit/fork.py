@@ -17,10 +17,10 @@ from rollout.writing.fork import Cut, Fork, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.git import git_facts
 from state.edit.refresh import refresh_file, refresh_names
-from state.errors import ThreadArchived, UnsupportedHistory, home_written
+from state.errors import ThreadArchived, UnsupportedHistory, file_errors
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
-from state.rollout_locator import finder
+from state.rollout_locator import rollout_locator
 from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 
@@ -81,7 +81,7 @@ async def fork_thread(
     if row["history_mode"] not in MODES:
         raise UnsupportedHistory(row["id"], row["history_mode"])
     path = index.home / row["rollout_path"]
-    with home_written(path):
+    with file_errors(path):
         meta = await index.database.workers.run(partial(source_meta, path))
     details = await index.details(row["id"])
     thread = settings_of_fork(details, meta, source, thread_source=thread_source, cwd=cwd)
@@ -89,7 +89,7 @@ async def fork_thread(
     name = name_of_fork(row)
     made = rollout_path(thread.id, datetime.now())
 
-    find = finder(index)
+    find = rollout_locator(index)
 
     def write() -> None:
         fork = plan_at_folder(path, thread, cut, find, cwd)
@@ -104,7 +104,7 @@ async def fork_thread(
                     (index.home / made).unlink()  # nobody has seen it: what is refused leaves none
                     raise
 
-    with home_written(index.home):
+    with file_errors(index.home):
         await index.database.workers.run(write)
     indexed = dry_run or await refresh_file(index, made)
     if settle and name is not None and not dry_run:

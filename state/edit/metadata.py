@@ -29,15 +29,15 @@ from state.errors import (
     InvalidName,
     ThreadArchived,
     UnsupportedHistory,
-    home_written,
+    file_errors,
 )
 from state.query.rows import Row
 from state.recording.recorder import NO_RECORDERS, LiveRecorders, RolloutRecorder
 from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
-from state.userdata.journal import append_facts
-from state.userdata.model import Fact
-from state.userdata.store import facts_about, put_facts
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
+from state.userdata.store import put_settings, values_of_threads
 
 MEMORY_MODES: Final = ("enabled", "disabled")
 GIT_FIELDS: Final = {
@@ -237,7 +237,7 @@ def _check_mode(row: Row) -> None:
 async def _set_name(
     index: ThreadIndex, thread_id: str, name: str, sqlite_home: Path | None, *, settle: bool
 ) -> Changed:
-    with home_written(index.home):
+    with file_errors(index.home):
         await index.database.workers.finish(partial(append_name, index.home, thread_id, name))
     indexed = await refresh_names(index) if settle else True
     return await _told(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
@@ -273,7 +273,7 @@ async def _append(
     index: ThreadIndex, row: Row, changes: Mapping[str, Any], recorder: RolloutRecorder | None
 ) -> Changed:
     path = row["rollout_path"]
-    with home_written(index.home / path):
+    with file_errors(index.home / path):
         if recorder is None:
             written = await index.database.workers.finish(
                 partial(append_meta, index.home, index.home / path, row["id"], changes)
@@ -288,12 +288,12 @@ async def _append(
 async def _set_facts(index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]) -> None:
     database = index.database
     async with database.write_facts() as connection:
-        known: Sequence[Fact] = await facts_about(connection, [thread_id])
+        known: Sequence[UserValue] = await values_of_threads(connection, [thread_id])
         # Newer than what it replaces, even if the clock was set back.
         now = max(now_ms(), *(fact.set_at_ms + 1 for fact in known), 0)
-        facts = [Fact(thread_id, key, value or "", now) for key, value in values.items()]
-        append_facts(database.path, facts)
-        await put_facts(connection, facts)
+        facts = [UserValue(thread_id, key, value or "", now) for key, value in values.items()]
+        append_settings(database.path, facts)
+        await put_settings(connection, facts)
 
 
 def _storable(text: str) -> str:

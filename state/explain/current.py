@@ -20,8 +20,8 @@ from state.sync.ledger import Changes
 from state.sync.openings import opening_steps, show_opening
 from state.sync.thread_rows import thread_row
 from state.thread_index import ThreadIndex
-from state.userdata.model import Fact, chosen_names, overrides_of
-from state.userdata.store import facts_about, newer_names, told_name
+from state.userdata.model import UserValue, chosen_names, values_of_columns
+from state.userdata.store import newer_names, recorded_name, values_of_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,16 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     if own.first_bad:
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
-    overrides = overrides_of(facts).get(thread_id)
-    name = _name(context, thread_id, facts, told_name(own.facts))
+    overrides = values_of_columns(facts).get(thread_id)
+    name = _name(context, thread_id, facts, recorded_name(own.facts))
     row = thread_row(own, name, context.picker.provider, overrides)
     if row["fold_flags"] & BEGINS_ELSEWHERE:
-        show_opening(row, await index.database.run(opening_steps(thread_id, row)))
+        show_opening(row, await index.database.query(opening_steps(thread_id, row)))
     return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
 
 
 def _name(
-    context: ExplainContext, thread_id: str, facts: Sequence[Fact], told: Named | None
+    context: ExplainContext, thread_id: str, facts: Sequence[UserValue], told: Named | None
 ) -> str | None:
     names = newer_names(context.names, {thread_id: told} if told else {})
     return chosen_names(names, facts).get(thread_id)
@@ -105,7 +105,7 @@ def _name(
 
 async def _stored(
     index: ThreadIndex, thread_id: str
-) -> tuple[dict[str, dict[str, Any]], Row | None, list[Fact]]:
+) -> tuple[dict[str, dict[str, Any]], Row | None, list[UserValue]]:
     """Ledger entries by path, the unreadable ones too; the row; what users set."""
     f = rollout_files.c
     async with index.database.read() as connection:
@@ -116,7 +116,7 @@ async def _stored(
         by_path = {entry.path: dict(entry._mapping) for entry in entries}
         rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
         row = rows.one_or_none()
-        facts = await facts_about(connection, [thread_id])
+        facts = await values_of_threads(connection, [thread_id])
     return by_path, dict(row._mapping) if row else None, facts
 
 

@@ -33,7 +33,7 @@ from state.explain.resolve import file_at, ids_without_row, misnamed_file, simil
 from state.sync.sync import load_context
 from state.sync.writer import bucket_of
 from state.thread_index import ThreadIndex
-from state.userdata.folders import below
+from state.userdata.folders import path_in_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ async def explain(
         ids = await index.resolve(named)
     if path is not None and (parse_name(Path(path).name) or not ids):
         return await _explain_file(context, path)
-    folder = None if ids else below(home, reference)
+    folder = None if ids else path_in_home(home, reference)
     if folder and (why := await _why_ignored(context, storable(folder))):
         return _no_thread(folder, "ignored", f"it is no rollout: {why}")
     ids = ids or await ids_without_row(index, changes, context.names, database, reference)
@@ -225,7 +225,7 @@ async def _missing(
     path = thread.gone[0] if thread.gone else None
     for row in answer.rows if answer else ():
         said.append(f"Codex's own database has it in {row.rollout_path}")
-        path = path or below(context.index.home, row.rollout_path) or row.rollout_path
+        path = path or path_in_home(context.index.home, row.rollout_path) or row.rollout_path
     evidence = f"there is no file of it in the home, but {'; '.join(said)}"
     mend = "threadkeep codex-check" if answer and answer.rows else None
     mend = mend or ("threadkeep sync" if thread.gone else None)

@@ -19,12 +19,12 @@ from rollout.files.layout import (
 )
 from rollout.metadata.session_index import Named
 from state.codex.rows import look_up_in_codex
-from state.db.derived_columns import folded
+from state.db.derived_columns import searchable
 from state.db.schema import rollout_files, threads
 from state.explain.mentions import mentions
 from state.sync.ledger import Changes
 from state.thread_index import ThreadIndex
-from state.userdata.folders import below, from_here
+from state.userdata.folders import absolute_path, path_in_home
 
 NO_THREAD: Final = ("unreadable", "ignored")
 """Buckets of files that hold no thread."""
@@ -42,10 +42,10 @@ def storable(text: str) -> str:
 def file_at(home: Path, reference: str) -> str | None:
     """The file that is there under a path: relative to the home if it is below it, or a link
     leads there."""
-    for base in (str(from_here(reference)), f"{home}/{reference}"):
+    for base in (str(absolute_path(reference)), f"{home}/{reference}"):
         for path in (base, logical_path(base), base + COMPRESSED_SUFFIX):
             if os.path.lexists(path) and (parse_name(Path(path).name) or os.path.isfile(path)):
-                return below(home, path) or _where_links_lead(home, path) or path
+                return path_in_home(home, path) or _where_links_lead(home, path) or path
     return None
 
 
@@ -95,7 +95,7 @@ async def similar_threads(index: ThreadIndex, reference: str) -> list[str]:
     if len(reference.strip()) < _SHORTEST_TEXT:
         return []
     c = threads.c
-    held = sa.func.instr(c.search_text, folded(reference))
+    held = sa.func.instr(c.search_text, searchable(reference))
     async with index.database.read() as connection:
         titled = await connection.scalars(
             sa.select(c.id).where(held).order_by(c.updated_at_ms.desc()).limit(_MOST_SIMILAR)

@@ -16,7 +16,7 @@ from rollout.search.messages import Message, read_messages
 from rollout.search.normalize import fold
 from rollout.search.terms import Matcher, Term
 from state.db.steps import Steps
-from state.errors import Malformed, SystemRefuses
+from state.errors import MalformedRow, OutOfResources
 from state.fulltext.candidates import match_of
 from state.query.rows import Row, rows_steps
 
@@ -107,7 +107,7 @@ class HitReader:
                 for row_id, files, head in threads
             }
         except (ValueError, TypeError, AttributeError):
-            raise Malformed("a row of said_threads") from None
+            raise MalformedRow("a row of said_threads") from None
         for row_id, doc_id, places in docs:
             if row_id in said:
                 said[row_id].docs.append((doc_id, places))
@@ -132,9 +132,9 @@ class HitReader:
         try:
             places = [place for _, data in said.docs for place in places_of(data)]
         except (ValueError, TypeError):
-            raise Malformed("a row of said_docs") from None
+            raise MalformedRow("a row of said_docs") from None
         if any(file >= len(said.files) for file, _ in places):
-            raise Malformed("a row of said_docs")
+            raise MalformedRow("a row of said_docs")
         return read_messages(self._home, said.files, places)
 
     def _scanned(self, row: Row) -> Hit | None:
@@ -181,6 +181,6 @@ class HitReader:
 
     def _note(self, row: Row, error: RolloutError | OSError) -> None:
         if isinstance(error, OSError) and error.errno in SHORTAGES:
-            raise SystemRefuses(os.strerror(error.errno)) from error
+            raise OutOfResources(os.strerror(error.errno)) from error
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             self.unreadable.add(row["rollout_path"])

@@ -26,7 +26,7 @@ from state.fulltext.store import VERSION, earlier_readings, store_documents
 from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row, run_leased
 from state.jobs.pool import POOL_FROM_FILES, worker_pool
 from state.jobs.progress import JobProgress, Report
-from state.rollout_locator import finder
+from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 
 BATCH_THREADS: Final = 200
@@ -212,7 +212,7 @@ class _Job:
         ]
 
     async def _with_base(self, thread: Thread, earlier: Earlier | None) -> Documents:
-        find = finder(self._index)
+        find = rollout_locator(self._index)
         return await self._index.database.workers.run(
             partial(read_documents, self._index.home, thread, earlier, find)
         )

@@ -16,7 +16,7 @@ import orjson
 from rollout.history.segments import Find
 from rollout.search.terms import Term
 from state.db.steps import Steps
-from state.errors import InvalidQuery, NothingToFind
+from state.errors import EmptySearch, InvalidQuery
 from state.fulltext.candidates import CHUNK, KeysetWalk, candidate_steps
 from state.fulltext.hits import Hit, HitReader
 from state.query.cursor import Cursor, decode
@@ -45,7 +45,7 @@ class Search:
     def __post_init__(self) -> None:
         """Raise :class:`InvalidQuery` for no terms, or too many of them."""
         if not self.terms:
-            raise NothingToFind
+            raise EmptySearch
         if len(self.terms) > MOST_TERMS:
             raise InvalidQuery(f"at most {MOST_TERMS} terms can be looked for at once")
 

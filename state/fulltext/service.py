@@ -12,7 +12,7 @@ from rollout.search.terms import Matcher
 from state.errors import IndexBusy, StateError
 from state.fulltext.hits import Hit
 from state.fulltext.search import Found, Search, search_steps
-from state.rollout_locator import finder
+from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex, is_fresh
 from state.turns.cache import Closed, TurnIndex
 from state.turns.checkpoint import TurnState
@@ -39,9 +39,9 @@ async def search(index: ThreadIndex, wanted: Search) -> Found:
     Raises:
         InvalidCursor: the cursor is not one of this search.
     """
-    find = finder(index)
+    find = rollout_locator(index)
     for _ in range(_ROUNDS):
-        found = await index.database.run(search_steps(index.home, wanted, find))
+        found = await index.database.query(search_steps(index.home, wanted, find))
         stale = [hit.row for hit in found.hits if not is_fresh(index.home, hit.row)]
         if not stale:
             break

@@ -34,7 +34,7 @@ from rollout.writing.appender import encoded, encoded_lines, last_ordinal, times
 from rollout.writing.fork import write_lines
 from rollout.writing.new_thread import NewThread, first_line, rollout_path
 from rollout.writing.retention import begins_history, fault_of, persisted
-from state.db.derived_columns import Facet, folded
+from state.db.derived_columns import Facet, searchable
 from state.db.location import cwd_key, spellings
 from state.edit.fork import fork_point, name_of_fork, plan_at_folder, settings_of_fork
 from state.edit.git import git_facts
@@ -50,7 +50,7 @@ from state.edit.metadata import (
 )
 from state.errors import (
     AlreadyArchived,
-    DependedOn,
+    HasDependents,
     NotArchived,
     RecorderClosed,
     StateError,
@@ -334,9 +334,9 @@ class MemoryStore:
                 continue
             row = other.row()
             if base_id(row["history_base"] or "") in leaving:
-                raise DependedOn(thread.id, other.id, "has its history begin in it")
+                raise HasDependents(thread.id, other.id, "has its history begin in it")
             if row["attached_thread_parent_id"] in leaving:
-                raise DependedOn(thread.id, other.id, "is attached to it")
+                raise HasDependents(thread.id, other.id, "is attached to it")
         for id_ in leaving:
             self._recorders.pop(id_, None)
             del self._threads[id_]
@@ -438,7 +438,7 @@ class MemoryStore:
                 and (folders is None or row["cwd_key"] in folders)
                 and row["id"] not in excluded
                 and (included is None or row["id"] in included)
-                and (query.search is None or folded(query.search) in row["search_text"])
+                and (query.search is None or searchable(query.search) in row["search_text"])
             ):
                 yield row
 

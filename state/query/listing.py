@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
-from state.db.derived_columns import Facet, folded, trigrams
+from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.location import spellings
 from state.db.steps import Steps
-from state.errors import Malformed
+from state.errors import MalformedRow
 from state.query.cursor import LAST_ID, Cursor
 from state.query.model import Hidden, Page, Query
 from state.query.rows import Row, rows_steps
@@ -126,7 +126,7 @@ def key_steps(
     where, parameters = _row_filter(query, place)
     if among is not None:
         return (yield from _few_keys(query, facets, folders, among, where, parameters, count))
-    if query.search is not None and len(folded(query.search)) >= 3:
+    if query.search is not None and len(searchable(query.search)) >= 3:
         candidates = yield from _title_candidates(query.search)
         if candidates is not None:
             return (
@@ -191,7 +191,7 @@ def _merge(query: Query, found: Iterable[tuple[int, str]], count: int) -> list[t
     try:
         return sorted(found, reverse=query.descending)[:count]
     except TypeError:
-        raise Malformed("a row of threads") from None
+        raise MalformedRow("a row of threads") from None
 
 
 def _facets(query: Query) -> "Steps[list[str]]":
@@ -262,7 +262,7 @@ def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], l
         parameters += [parse_uuid(id_) for id_ in query.excluded_ids]
     if query.search is not None:
         where.append("instr(search_text, ?)")
-        parameters.append(folded(query.search))
+        parameters.append(searchable(query.search))
     return where, parameters
 
 

@@ -19,7 +19,7 @@ from state.db.location import (
     journal_state,
     moves_under_way,
 )
-from state.db.steps import run
+from state.db.steps import run_steps
 from state.errors import SQLITE_ERRORS
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
@@ -71,7 +71,7 @@ class Reader:
 
     def page(self, query: Query) -> Page | None:
         """The page; None if a file of it is not as the index has it."""
-        page = run(page_steps(query), self._connection)
+        page = run_steps(page_steps(query), self._connection)
         if not self._scanned:
             for row in page.rows:
                 file = stat_file(self._home, row["rollout_path"])
@@ -82,15 +82,15 @@ class Reader:
 
     def hidden(self, query: Query) -> Hidden:
         """What the defaults keep out of the list."""
-        return run(hidden_steps(query), self._connection)
+        return run_steps(hidden_steps(query), self._connection)
 
     def is_empty(self) -> bool:
         """Whether there is nothing at all, whatever is asked for."""
-        return not run(any_steps(), self._connection)
+        return not run_steps(any_steps(), self._connection)
 
     def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix that only it has."""
-        return run(short_id_steps(ids), self._connection)
+        return run_steps(short_id_steps(ids), self._connection)
 
 
 def _is_usable(connection: sqlite3.Connection) -> bool:

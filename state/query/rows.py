@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from state.db.steps import Steps
-from state.errors import Malformed
+from state.errors import MalformedRow
 
 COLUMNS: Final = (
     "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
@@ -44,7 +44,7 @@ def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
     asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
     rows = yield asked, [orjson.dumps(ids).decode()]
     if not all(_is_fit(tuple(map(type, row))) for row in rows):
-        raise Malformed("a row of threads")
+        raise MalformedRow("a row of threads")
     return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
 
 

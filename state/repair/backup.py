@@ -14,8 +14,8 @@ from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import IndexDamaged, NoBackup
 from state.repair.recovery import SIDECARS
 from state.repair.reindex import swap_in
-from state.userdata.journal import read_facts
-from state.userdata.store import put_facts
+from state.userdata.journal import read_settings
+from state.userdata.store import put_settings
 
 _KEPT_BACKUPS: Final = 3
 
@@ -90,7 +90,7 @@ async def restore_backup(index: Path) -> Path:
                 raise IndexDamaged(found[0], str(told))
             swap_in(found[0], index)
         async with open_database(index) as database, database.write() as connection:
-            await put_facts(connection, read_facts(index))
+            await put_settings(connection, read_settings(index))
             await forget_inputs(connection)  # so that names are set anew
         found[0].unlink()
     return found[0]

@@ -20,15 +20,22 @@ from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context
 from state.sync.writer import invalidate_inputs
-from state.userdata.journal import append_facts, parse_setting, read_facts, setting_line
-from state.userdata.model import NAME, Alias, Fact, Setting, chosen_names, newest
+from state.userdata.journal import append_settings, parse_setting, read_settings, setting_line
+from state.userdata.model import (
+    NAME,
+    FolderAlias,
+    Setting,
+    UserValue,
+    chosen_names,
+    newest_settings,
+)
 from state.userdata.store import (
     all_aliases,
-    all_facts,
-    facts_about,
+    all_settings,
     newer_names,
-    put_facts,
-    told_names,
+    put_settings,
+    recorded_names,
+    values_of_threads,
 )
 
 FORMAT: Final = "threadkeep-facts"
@@ -54,12 +61,12 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
     Raises:
         IndexTooNew: the index belongs to a newer threadkeep.
     """
-    journal = read_facts(path)
+    journal = read_settings(path)
     if not path.exists():
         return journal, False
     try:
         async with open_database(path) as database, database.read() as connection:
-            return [*await all_facts(connection), *journal], False
+            return [*await all_settings(connection), *journal], False
     except IndexDamaged:
         return journal, True
 
@@ -67,7 +74,7 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
 def dump_lines(facts: Iterable[Setting]) -> Iterator[str]:
     """A dump of ``facts``, of several about one subject the newest; lines without newlines."""
     yield json.dumps({"format": FORMAT, "version": VERSION})
-    for _, setting in sorted(newest(facts).items()):
+    for _, setting in sorted(newest_settings(facts).items()):
         yield setting_line(setting)
 
 
@@ -94,7 +101,7 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
         found.append(setting)
     if not begun:
         raise BadDump(1, 0, "it is empty, not a dump")
-    return list(newest(found).values())
+    return list(newest_settings(found).values())
 
 
 def _value(number: int, line: Line | BadLine) -> Any:
@@ -130,16 +137,16 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
     counts = Restored()
     context = load_context(home)
     names = context.names
-    journal = newest(read_facts(database.path))
+    journal = newest_settings(read_settings(database.path))
     for start in range(0, len(facts), BATCH_FACTS):
         batch = facts[start : start + BATCH_FACTS]
         async with database.write_facts() as connection:
-            indexed = newest(await _facts_about(connection, batch))
+            indexed = newest_settings(await _facts_about(connection, batch))
             fresh: list[Setting] = []
             changed: list[Setting] = []
             for fact in batch:
                 there = (indexed.get(fact.subject), journal.get(fact.subject))
-                best = newest(known for known in there if known).get(fact.subject)
+                best = newest_settings(known for known in there if known).get(fact.subject)
                 if best is None or fact.set_at_ms > best.set_at_ms:
                     best = fact
                     fresh.append(fact)
@@ -150,10 +157,10 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
                 if best != indexed.get(fact.subject):
                     changed.append(best)
             if fresh:
-                append_facts(database.path, fresh)
-            await put_facts(connection, changed)
-            renamed = [fact for fact in changed if isinstance(fact, Fact) and fact.key == NAME]
-            told = await told_names(connection, [fact.thread_id for fact in renamed])
+                append_settings(database.path, fresh)
+            await put_settings(connection, changed)
+            renamed = [fact for fact in changed if isinstance(fact, UserValue) and fact.key == NAME]
+            told = await recorded_names(connection, [fact.thread_id for fact in renamed])
             chosen = chosen_names(newer_names(names, told), renamed)
             await rows.rename(
                 connection, {fact.thread_id: chosen.get(fact.thread_id) for fact in renamed}
@@ -165,8 +172,8 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
 
 async def _facts_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
     """The facts in the index about the subjects of ``batch``, and perhaps others."""
-    ids = {fact.thread_id for fact in batch if isinstance(fact, Fact)}
-    found: list[Setting] = [*await facts_about(connection, list(ids))]
-    if any(isinstance(fact, Alias) for fact in batch):
+    ids = {fact.thread_id for fact in batch if isinstance(fact, UserValue)}
+    found: list[Setting] = [*await values_of_threads(connection, list(ids))]
+    if any(isinstance(fact, FolderAlias) for fact in batch):
         found += await all_aliases(connection)
     return found

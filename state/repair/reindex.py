@@ -22,8 +22,8 @@ from state.repair.dump import known_user_data
 from state.repair.recovery import SIDECARS, set_aside
 from state.sync.backfill import backfill
 from state.sync.sync import BATCH_FILES, apply_inputs
-from state.userdata.journal import read_facts
-from state.userdata.store import put_facts
+from state.userdata.journal import read_settings
+from state.userdata.store import put_settings
 
 _ABANDONED_S: Final = 86_400
 
@@ -50,14 +50,16 @@ async def reindex(
         facts, damaged = await known_user_data(path)
         async with open_database(fresh) as database:
             async with database.write() as connection:
-                await put_facts(connection, facts)
+                await put_settings(connection, facts)
             counts = await backfill(
                 database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
             )
         async with locked(path):
             async with open_database(fresh) as database:
                 async with database.write() as connection:
-                    await put_facts(connection, read_facts(path))  # set while we were building
+                    await put_settings(
+                        connection, read_settings(path)
+                    )  # set while we were building
                     await forget_inputs(connection)
                 await apply_inputs(database, home)
             aside = set_aside(path) if damaged else None

@@ -31,9 +31,9 @@ from state.sync import thread_rows as rows
 from state.sync.sync import load_context, reread
 from state.sync.writer import store_files
 from state.thread_index import open_index
-from state.userdata.journal import append_facts, read_facts
-from state.userdata.model import newest
-from state.userdata.store import all_facts, put_facts
+from state.userdata.journal import append_settings, read_settings
+from state.userdata.model import newest_settings
+from state.userdata.store import all_settings, put_settings
 
 _BATCH_THREADS: Final = 100
 _TRIES: Final = 5
@@ -157,13 +157,13 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
 
 async def _level_facts(connection: AsyncConnection, index: Path) -> None:
     """Have the journal and the index hold the same: of each fact the newest."""
-    written = newest(read_facts(index))
-    facts = newest([*await all_facts(connection), *written.values()])
+    written = newest_settings(read_settings(index))
+    facts = newest_settings([*await all_settings(connection), *written.values()])
     lacking = [fact for subject, fact in facts.items() if written.get(subject) != fact]
-    append_facts(index, lacking)
+    append_settings(index, lacking)
     for table in (user_facts, path_aliases):
         await connection.execute(sa.delete(table))
-    await put_facts(connection, list(facts.values()))
+    await put_settings(connection, list(facts.values()))
 
 
 async def _read_again(database: Database, home: Path, plan: Plan) -> None:

@@ -102,7 +102,7 @@ async def usage(
     """What the files that ``index`` knows take, with the ``most`` biggest threads. ``images``
     has all of them read."""
     shares = await _read_images(index, report) if images else None
-    return await index.database.run(_usage_steps(now_ms(), most, shares))
+    return await index.database.query(_usage_steps(now_ms(), most, shares))
 
 
 def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:

@@ -35,9 +35,9 @@ from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
 from state.jobs.progress import SyncProgress
 from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
-from state.userdata.journal import append_facts
-from state.userdata.model import Fact
-from state.userdata.store import put_facts
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
+from state.userdata.store import put_settings
 
 _VERSION: Final = 1
 
@@ -244,10 +244,10 @@ async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
     )
     async with database.write_facts() as connection:
         held = list(await connection.execute(known))
-        facts = [Fact(row.thread_id, row.key, None, now_ms()) for row in held]
+        facts = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
         if facts:
-            append_facts(database.path, facts)
-            await put_facts(connection, facts)
+            append_settings(database.path, facts)
+            await put_settings(connection, facts)
 
 
 def _put_down(index: Path, home: Path, groups: Sequence[Group], codex: Path) -> Path:

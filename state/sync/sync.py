@@ -26,8 +26,8 @@ from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
 from state.sync.writer import Context, StoredBatch, forget_files, store_files
-from state.userdata.model import NAME, Fact, chosen_names
-from state.userdata.store import follows_journal, newer_names, told_names
+from state.userdata.model import NAME, UserValue, chosen_names
+from state.userdata.store import follows_journal, newer_names, recorded_names
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
@@ -214,9 +214,9 @@ async def apply_inputs(database: Database, home: Path, write: Writer | None = No
         context = load_context(home)
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
         set_here = await connection.execute(sa.select(user_facts).where(user_facts.c.key == NAME))
-        facts = [Fact(**row._mapping) for row in set_here]
+        facts = [UserValue(**row._mapping) for row in set_here]
         wanted: dict[str, str | None] = dict.fromkeys(named)
-        names = newer_names(context.names, await told_names(connection))
+        names = newer_names(context.names, await recorded_names(connection))
         await rows.rename(connection, wanted | chosen_names(names, facts))
         await rows.set_default_provider(connection, context.default_provider)
         await set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})

@@ -22,7 +22,7 @@ from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
-from state.db.derived_columns import Facet, folded
+from state.db.derived_columns import Facet, searchable
 from state.db.location import cwd_key
 from state.db.schema import (
     rollout_files,
@@ -34,7 +34,7 @@ from state.db.schema import (
     turn_folds,
 )
 from state.db.sql import among, execute_many
-from state.userdata.model import OVERRIDDEN
+from state.userdata.model import USER_SET_COLUMNS
 
 _GENERATED: Final = {column.name for column in threads.c if column.computed is not None}
 _INSERT: Final = insert(threads).values(
@@ -66,7 +66,7 @@ def thread_row(
     """The row of the thread that ``file`` holds.
 
     ``default_provider`` stands in where the rollout names none;
-    ``overrides`` is what the user set, by key of :data:`OVERRIDDEN`.
+    ``overrides`` is what the user set, by key of :data:`USER_SET_COLUMNS`.
     """
     facts = file.facts
     shown = complete_metadata(facts)
@@ -91,7 +91,7 @@ def thread_row(
         "extractor_version": file.extractor,
     }
     if overrides and facts.history_mode == PAGINATED:
-        row |= {key: overrides[key] or None for key in OVERRIDDEN if key in overrides}
+        row |= {key: overrides[key] or None for key in USER_SET_COLUMNS if key in overrides}
     if _begins_elsewhere(file.path, facts):
         row["fold_flags"] |= BEGINS_ELSEWHERE
     row["facet"] = Facet.of(row).encode()
@@ -111,7 +111,7 @@ def _begins_elsewhere(path: str, facts: ThreadMetadata) -> bool:
 def search_text(name: str | None, title: str, preview: str) -> str:
     """What a title search looks through: name, title and preview, each once, folded."""
     parts = dict.fromkeys(part for part in (name, title, preview) if part)
-    return folded("\n".join(parts))[:LONGEST_TEXT]
+    return searchable("\n".join(parts))[:LONGEST_TEXT]
 
 
 async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:

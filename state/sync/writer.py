@@ -22,8 +22,8 @@ from state.db.schema import index_meta, rollout_files, threads
 from state.db.sql import among, execute_many
 from state.sync import thread_rows as rows
 from state.sync.openings import ids_in, update_openings
-from state.userdata.model import chosen_names, overrides_of
-from state.userdata.store import facts_about, newer_names, told_name
+from state.userdata.model import chosen_names, values_of_columns
+from state.userdata.store import newer_names, recorded_name, values_of_threads
 
 _ENTRY: Final = insert(rollout_files).values(
     {column.name: None for column in rollout_files.c if column.name != "attempts"}
@@ -102,11 +102,11 @@ async def store_files(
         if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
-    facts = await facts_about(connection, list(winners))
-    told = {id_: name for id_, file in winners.items() if (name := told_name(file.facts))}
+    facts = await values_of_threads(connection, list(winners))
+    told = {id_: name for id_, file in winners.items() if (name := recorded_name(file.facts))}
     written = {id_: context.names[id_] for id_ in winners if id_ in context.names}
     names = chosen_names(newer_names(written, told), facts)
-    overrides = overrides_of(facts)
+    overrides = values_of_columns(facts)
     provider = context.default_provider
     await rows.upsert(
         connection,

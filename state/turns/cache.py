@@ -26,9 +26,9 @@ from rollout.errors import RolloutError
 from rollout.files.cancellation import check_wanted
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, ThreadTurns, outline
-from state.aio import ended
-from state.errors import StateError, home_written
-from state.rollout_locator import finder
+from state.aio import wait_until_done
+from state.errors import StateError, file_errors
+from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 from state.turns.checkpoint import Pause, TurnState, moved, reduce_anew, tail_states
 from state.turns.pages import TooShort
@@ -116,7 +116,7 @@ class TurnIndex:
         try:
             async with self._locks[thread_id]:
                 known = await self._known(thread_id, path)
-                find = finder(self._index)
+                find = rollout_locator(self._index)
                 answer = await self._in_thread(partial(_attempt, known, path, find, work, whole))
                 if answer.folded is not None:
                     await self._keep(thread_id, answer.folded)
@@ -143,7 +143,7 @@ class TurnIndex:
             return None
         steps = some_steps(thread_id, path, self._index.home, choose)
         with suppress(StateError):  # an index that cannot be read hides no turn
-            return await self._index.database.run(steps)
+            return await self._index.database.query(steps)
         return None
 
     async def fill(self) -> None:
@@ -153,7 +153,7 @@ class TurnIndex:
         Raises:
             StateError: the index cannot be read.
         """
-        for thread_id, path in await self._index.database.run(_long_steps()):
+        for thread_id, path in await self._index.database.query(_long_steps()):
             try:
                 build = self._build(thread_id, self._index.home / path)
                 build.anyway = True
@@ -176,7 +176,7 @@ class TurnIndex:
         if _size(path) < SMALLEST_BYTES:
             return None
         with suppress(StateError):  # an index that cannot be read hides no turn
-            return await self._index.database.run(load_steps(thread_id, self._index.home))
+            return await self._index.database.query(load_steps(thread_id, self._index.home))
         return None
 
     async def _keep(self, thread_id: str, folded: TurnState, *, wanted: bool = True) -> None:
@@ -223,7 +223,7 @@ class TurnIndex:
             if build.waiting == 1 and not build.anyway:
                 self._builds = {id_: each for id_, each in self._builds.items() if each != build}
                 build.task.cancel()
-                await ended(build.task)
+                await wait_until_done(build.task)
             raise
         finally:
             build.waiting -= 1
@@ -244,7 +244,7 @@ class TurnIndex:
                 time.sleep(_WAIT_S)
             self._check()
 
-        work = partial(_whole, stored, path, finder(self._index), pause)
+        work = partial(_whole, stored, path, rollout_locator(self._index), pause)
         folded = await self._building.run(work)
         async with self._locks[thread_id]:
             await self._keep(thread_id, folded, wanted=build.wanted)
@@ -270,7 +270,7 @@ def _attempt(
     pause: Pause,
 ) -> _Answer[Result]:
     """Try to answer without folding a long history."""
-    with home_written(path):
+    with file_errors(path):
         if known is not None:
             known = moved(known, path)
             if known.follow(pause):
@@ -287,7 +287,7 @@ def _attempt(
 
 
 def _whole(known: TurnState | None, path: Path, find: Find, pause: Pause) -> TurnState:
-    with home_written(path):
+    with file_errors(path):
         if known is not None:
             known = moved(known, path)
             if known.follow(pause):

@@ -16,7 +16,7 @@ from rollout.history.item_refs import Anchor, key_of
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
-from state.errors import AnchorNotFound, CursorAstray, InvalidCursor
+from state.errors import CursorNotInHistory, InvalidCursor, ItemNotFound
 from state.turns.checkpoint import TurnState
 
 DEFAULT_LIMIT: Final = 25
@@ -88,7 +88,7 @@ def _legacy_range(turns: list[Turn], query: PageQuery) -> tuple[int, int]:
     turn_id, anchor = _parsed_legacy(query.cursor)
     at = next((at for at, turn in enumerate(turns) if turn.id == turn_id), None)
     if at is None:
-        raise CursorAstray(query.cursor, _ANCHOR_GONE)
+        raise CursorNotInHistory(query.cursor, _ANCHOR_GONE)
     if query.descending:
         return 0, at + anchor
     return at + (not anchor), len(turns)
@@ -129,7 +129,7 @@ def _check_lineage(folded: TurnState, query: PageQuery, place: int) -> None:
     """The first line of each file is no place in the history."""
     parts = folded.known.parts
     if place in [0, *(part.end_ordinal for part in parts)]:
-        raise CursorAstray(query.cursor or "", _OUTSIDE)
+        raise CursorNotInHistory(query.cursor or "", _OUTSIDE)
 
 
 def _parsed(query: PageQuery, kind: str) -> tuple[int, bool]:
@@ -206,7 +206,7 @@ def page_of_items(folded: TurnState, query: ItemQuery) -> PageOf[ItemAt]:
         turn = spans[0][2] if spans else None
         record = -1 if turn is None else turn.items.find(key_of(query.item_id))
         if turn is None or record < 0:
-            raise AnchorNotFound(query.turn_id or "", query.item_id)
+            raise ItemNotFound(query.turn_id or "", query.item_id)
         start = turn.items.ordinals()[record] + sign
     elif query.cursor is not None:
         place, anchor = _parsed(query, _ITEMS)

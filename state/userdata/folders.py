@@ -73,7 +73,7 @@ def _joined(folder: str, rest: str) -> str:
     return (folder.rstrip("/") + rest) or folder
 
 
-def from_here(reference: str) -> Path:
+def absolute_path(reference: str) -> Path:
     """The absolute path; as it is where the current folder has been removed."""
     try:
         return Path(reference).absolute()
@@ -81,10 +81,10 @@ def from_here(reference: str) -> Path:
         return Path(reference)
 
 
-def below(home: Path, reference: str) -> str | None:
+def path_in_home(home: Path, reference: str) -> str | None:
     """A path as the index has it: relative to the home, if it leads there."""
     for root in (home, home.resolve()):
-        for path in (from_here(reference), home / reference):
+        for path in (absolute_path(reference), home / reference):
             if path.is_relative_to(root):
                 return path.relative_to(root).as_posix()
     return None

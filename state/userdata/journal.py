@@ -12,7 +12,7 @@ from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader
 from state.db.location import journal_path
 from state.errors import FileUnusable
-from state.userdata.model import LATEST_MS, Alias, Fact, Setting
+from state.userdata.model import LATEST_MS, FolderAlias, Setting, UserValue
 
 _VERSION: Final = 1
 
@@ -30,16 +30,16 @@ def parse_setting(value: object) -> Setting | None:
         ):
             match value:
                 case {"alias": str(alias)} if alias:
-                    return Alias(alias, setting, set_at_ms)
+                    return FolderAlias(alias, setting, set_at_ms)
                 case {"thread_id": str(thread_id), "key": str(key)} if (
                     parse_uuid(thread_id) == thread_id
                 ):
-                    return Fact(thread_id, key, setting, set_at_ms)
+                    return UserValue(thread_id, key, setting, set_at_ms)
     return None
 
 
-def append_facts(index: Path, facts: Iterable[Setting]) -> None:
-    """Write facts to the journal, on disk when this returns. Do this before :func:`put_facts`.
+def append_settings(index: Path, facts: Iterable[Setting]) -> None:
+    """Write facts to the journal, on disk when this returns. Do this before :func:`put_settings`.
 
     Raises:
         FileUnusable: they could not be written; what was is passed over as a torn line.
@@ -59,7 +59,7 @@ def append_facts(index: Path, facts: Iterable[Setting]) -> None:
         raise FileUnusable(path, error.strerror or str(error)) from error
 
 
-def read_facts(index: Path) -> list[Setting]:
+def read_settings(index: Path) -> list[Setting]:
     """The latest fact of each subject in the journal; lines that cannot be read are passed
     over. Empty where there is no journal.
 

@@ -7,7 +7,7 @@ from typing import Final
 from rollout.metadata.session_index import Named
 from state.db.location import cwd_key
 
-OVERRIDDEN: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
+USER_SET_COLUMNS: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
 """Columns that users set for paginated threads, whose rollouts never say so again
 (docs/rollout-format.md#lines-outside-turns): keys of facts, an empty value stands for null."""
 
@@ -20,7 +20,7 @@ LATEST_MS: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class UserValue:
     """One thing a user set for a thread; ``value`` None takes it back."""
 
     thread_id: str
@@ -35,7 +35,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Alias:
+class FolderAlias:
     """The folder ``old`` is where ``value`` is now; None takes it back."""
 
     alias: str
@@ -48,10 +48,10 @@ class Alias:
         return ("", cwd_key(self.alias))
 
 
-Setting = Fact | Alias
+Setting = UserValue | FolderAlias
 
 
-def newest(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
+def newest_settings(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
     """The newest setting of each subject; the last one of those of one time."""
     found: dict[tuple[str, str], Setting] = {}
     for setting in settings:
@@ -61,7 +61,7 @@ def newest(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
     return found
 
 
-def chosen_names(written: Mapping[str, Named], facts: Iterable[Fact]) -> dict[str, str]:
+def chosen_names(written: Mapping[str, Named], facts: Iterable[UserValue]) -> dict[str, str]:
     """The name of each thread: of what files and a fact say the newer one, and the fact where
     they are of one time. Facts about other things count for nothing."""
     names = {thread_id: named.name for thread_id, named in written.items()}
@@ -73,10 +73,10 @@ def chosen_names(written: Mapping[str, Named], facts: Iterable[Fact]) -> dict[st
     return names
 
 
-def overrides_of(facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
+def values_of_columns(facts: Iterable[UserValue]) -> dict[str, dict[str, str]]:
     """What :func:`state.sync.thread_rows.thread_row` takes, by thread."""
     found: dict[str, dict[str, str]] = {}
     for fact in facts:
-        if fact.key in OVERRIDDEN and fact.value is not None:
+        if fact.key in USER_SET_COLUMNS and fact.value is not None:
             found.setdefault(fact.thread_id, {})[fact.key] = fact.value
     return found

@@ -9,18 +9,18 @@ from state.db.location import absolute_folder, cwd_key
 from state.db.schema import threads
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder
 from state.userdata.folders import origins
-from state.userdata.journal import append_facts
-from state.userdata.model import LATEST_MS, Alias
-from state.userdata.store import all_aliases, put_facts
+from state.userdata.journal import append_settings
+from state.userdata.model import LATEST_MS, FolderAlias
+from state.userdata.store import all_aliases, put_settings
 
 
-async def aliases(database: Database) -> list[Alias]:
+async def aliases(database: Database) -> list[FolderAlias]:
     """The aliases that hold, by their old folder."""
     async with database.read() as connection:
         return [alias for alias in await all_aliases(connection) if alias.value is not None]
 
 
-async def relink(database: Database, old: str, new: str) -> tuple[Alias, int]:
+async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, int]:
     """Say that ``old`` and all below it is at ``new`` now: the alias, and how many threads are
     recorded there.
 
@@ -43,7 +43,7 @@ async def relink(database: Database, old: str, new: str) -> tuple[Alias, int]:
         return alias, await _count_below(connection, cwd_key(old))
 
 
-async def unlink(database: Database, old: str) -> Alias:
+async def unlink(database: Database, old: str) -> FolderAlias:
     """Take the alias of ``old`` back: what it was.
 
     Raises:
@@ -62,14 +62,18 @@ async def unlink(database: Database, old: str) -> Alias:
 
 
 async def _set(
-    database: Database, connection: AsyncConnection, known: list[Alias], old: str, new: str | None
-) -> Alias:
+    database: Database,
+    connection: AsyncConnection,
+    known: list[FolderAlias],
+    old: str,
+    new: str | None,
+) -> FolderAlias:
     times = [alias.set_at_ms for alias in known if cwd_key(alias.alias) == cwd_key(old)]
     # Newer than what it replaces, even if the clock was set back.
     set_at_ms = min(max(now_ms(), *(time + 1 for time in times), 0), LATEST_MS)
-    alias = Alias(old, new, set_at_ms)
-    append_facts(database.path, [alias])
-    await put_facts(connection, [alias])
+    alias = FolderAlias(old, new, set_at_ms)
+    append_settings(database.path, [alias])
+    await put_settings(connection, [alias])
     return alias
 
 

@@ -22,8 +22,8 @@ from rollout.schema.modes import PAGINATED
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
 from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_facts
 from state.db.sql import among, forget_inputs, set_meta
-from state.userdata.journal import read_facts
-from state.userdata.model import OVERRIDDEN, Alias, Fact, Setting
+from state.userdata.journal import read_settings
+from state.userdata.model import USER_SET_COLUMNS, FolderAlias, Setting, UserValue
 
 
 async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
@@ -42,7 +42,7 @@ async def follow_journal(connection: AsyncConnection, index: Path) -> None:
     """
     if await follows_journal(connection, index):
         return
-    await put_facts(connection, read_facts(index))
+    await put_settings(connection, read_settings(index))
     await forget_inputs(connection)
     await note_journal(connection, index)
 
@@ -52,14 +52,14 @@ async def note_journal(connection: AsyncConnection, index: Path) -> None:
     await set_meta(connection, {JOURNAL_KEY: journal_state(index)})
 
 
-async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> None:
+async def put_settings(connection: AsyncConnection, facts: Sequence[Setting]) -> None:
     """Set facts in the index, and what of rows they decide besides names. A fact that is older
     than the one there changes nothing."""
     await _put(
         connection,
         user_facts,
         ("thread_id", "key"),
-        [asdict(fact) for fact in facts if isinstance(fact, Fact)],
+        [asdict(fact) for fact in facts if isinstance(fact, UserValue)],
     )
     await _put(
         connection,
@@ -74,11 +74,11 @@ async def put_facts(connection: AsyncConnection, facts: Sequence[Setting]) -> No
                 "set_at_ms": fact.set_at_ms,
             }
             for fact in facts
-            if isinstance(fact, Alias)
+            if isinstance(fact, FolderAlias)
         ],
     )
-    for key in OVERRIDDEN:
-        ids = [fact.thread_id for fact in facts if isinstance(fact, Fact) and fact.key == key]
+    for key in USER_SET_COLUMNS:
+        ids = [fact.thread_id for fact in facts if isinstance(fact, UserValue) and fact.key == key]
         if ids:
             await _override(connection, key, ids)
 
@@ -124,29 +124,31 @@ async def _put(
     )
 
 
-async def all_facts(connection: AsyncConnection) -> list[Setting]:
+async def all_settings(connection: AsyncConnection) -> list[Setting]:
     """Every fact in the index."""
     found: list[Setting] = [
-        Fact(**row._mapping) for row in await connection.execute(sa.select(user_facts))
+        UserValue(**row._mapping) for row in await connection.execute(sa.select(user_facts))
     ]
     return [*found, *await all_aliases(connection)]
 
 
-async def facts_about(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[Fact]:
+async def values_of_threads(
+    connection: AsyncConnection, thread_ids: Sequence[str]
+) -> list[UserValue]:
     """What users set for threads, also what they took back."""
     which = among(user_facts.c.thread_id, thread_ids)
     found = await connection.execute(sa.select(user_facts).where(which))
-    return [Fact(**row._mapping) for row in found]
+    return [UserValue(**row._mapping) for row in found]
 
 
-async def all_aliases(connection: AsyncConnection) -> list[Alias]:
+async def all_aliases(connection: AsyncConnection) -> list[FolderAlias]:
     """Every alias in the index, also those that were taken back."""
     c = path_aliases.c
     rows = await connection.execute(sa.select(c.old, c.new, c.set_at_ms).order_by(c.old_key))
-    return [Alias(*row) for row in rows]
+    return [FolderAlias(*row) for row in rows]
 
 
-def told_name(facts: ThreadMetadata) -> Named | None:
+def recorded_name(facts: ThreadMetadata) -> Named | None:
     """The name that a rollout itself tells, by a ``thread_name_updated`` event; None without."""
     if facts.rollout_name is None:
         return None
@@ -164,7 +166,7 @@ def newer_names(written: Mapping[str, Named], told: Mapping[str, Named]) -> dict
     return names
 
 
-async def told_names(
+async def recorded_names(
     connection: AsyncConnection, thread_ids: Sequence[str] | None = None
 ) -> dict[str, Named]:
     """The names that rollouts tell, of some threads or of all."""

@@ -153,7 +153,7 @@ class Watcher:
             await index.sync()  # beside a backfill of somebody else's, whatever takes that so long
         listed = None if ids is None else sorted(ids)
         known = self._sightings.known
-        self._sightings.note(await index.database.run(difference_steps(known, listed)))
+        self._sightings.note(await index.database.query(difference_steps(known, listed)))
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from state.checks.findings import Findings
 from state.checks.verify import Depth, verify
 from state.db.database import Database, open_database
-from state.db.steps import run
+from state.db.steps import run_steps
 from state.query.listing import page_steps
 from state.query.model import Query
 from state.sync.sync import sync
@@ -131,14 +131,14 @@ def rows(
 @pytest.mark.parametrize("name", PLAIN)
 def test_list_page(name: str, rows: sqlite3.Connection, benchmark: BenchmarkFixture) -> None:
     query = Query(sort_key="updated_at", limit=50, **PLAIN[name])
-    assert benchmark(lambda: run(page_steps(query), rows)).rows
+    assert benchmark(lambda: run_steps(page_steps(query), rows)).rows
 
 
 def test_walk_15000_threads(rows: sqlite3.Connection, benchmark: BenchmarkFixture) -> None:
     def walk() -> int:
         query, count = Query(limit=100, all_sources=True), 0
         while count < 15_000:
-            page = run(page_steps(query), rows)
+            page = run_steps(page_steps(query), rows)
             count += len(page.rows)
             if page.next_cursor is None:
                 break

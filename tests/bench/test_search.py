@@ -47,7 +47,7 @@ def searched(many_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def _search(database: Database, home: Path, query: str, **fields: Any) -> Any:
     among = Query(sort_key="updated_at", all_sources=True)
     wanted = Search(tuple(terms_of(query)), among, **fields)
-    return database.run(search_steps(home, wanted, lambda _: None))
+    return database.query(search_steps(home, wanted, lambda _: None))
 
 
 @pytest.mark.parametrize("query", [COMMON, RARE, ABSENT, "cache retry", "re*"])

@@ -17,9 +17,9 @@ import pytest
 
 from state.db.location import index_path, journal_path
 from state.thread_index import open_index
-from state.userdata.journal import append_facts
-from state.userdata.model import Fact
-from state.userdata.store import put_facts
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
+from state.userdata.store import put_settings
 from tests.conftest import copy_corpus
 from tests.support.command import COMMAND, THREAD_KEYS, Cli, Inside, thread_id, write_rollout
 
@@ -346,13 +346,13 @@ def test_a_home_that_cannot_be_written_is_listed(small: Cli) -> None:
 
 async def set_name(cli: Cli, number: int, name: str) -> None:
     """Name a thread as a command would: the journal first, then the index."""
-    fact = Fact(thread_id(number), "name", name, 1_760_000_000_000)
-    append_facts(cli.index, [fact])
+    fact = UserValue(thread_id(number), "name", name, 1_760_000_000_000)
+    append_settings(cli.index, [fact])
     async with (
         open_index(cli.home, cli.index) as index,
         index.database.write() as connection,
     ):
-        await put_facts(connection, [fact])
+        await put_settings(connection, [fact])
 
 
 def test_reindex_keeps_what_users_set(small: Cli) -> None:

@@ -27,8 +27,8 @@ from state.repair.dump import dump_lines, read_dump, restore
 from state.reports.sql import run_sql
 from state.sync.home_config import default_provider
 from state.thread_index import open_index
-from state.userdata.journal import append_facts, read_facts
-from state.userdata.model import Alias, Fact, Setting, newest
+from state.userdata.journal import append_settings, read_settings
+from state.userdata.model import FolderAlias, Setting, UserValue, newest_settings
 from tests.samples.homes import thread_id, write
 from tests.samples.strategies import byte_lines
 from tests.support.checks import synced
@@ -50,8 +50,8 @@ ids = st.integers(0, 5).map(thread_id)
 times = st.integers(-(2**63) + 1, 2**63 - 1)
 names = st.one_of(st.none(), st.text(max_size=20))
 places = st.text(min_size=1, max_size=20)
-facts = st.builds(Fact, ids, st.sampled_from(["name", "colour", ""]), names, times)
-aliases = st.builds(Alias, places, st.one_of(st.none(), places), times)
+facts = st.builds(UserValue, ids, st.sampled_from(["name", "colour", ""]), names, times)
+aliases = st.builds(FolderAlias, places, st.one_of(st.none(), places), times)
 setting_lists = st.lists(st.one_of(facts, aliases), max_size=8)
 
 json_values = st.recursive(
@@ -144,11 +144,11 @@ def test_a_journal_keeps_what_is_appended_whatever_it_holds(
 ) -> None:
     index = folder / "index.sqlite3"
     journal_path(index).write_bytes(before)
-    known = {setting.subject: setting for setting in read_facts(index)}
-    append_facts(index, added)
+    known = {setting.subject: setting for setting in read_settings(index)}
+    append_settings(index, added)
     assert journal_path(index).read_bytes().startswith(before)
     expected = known | {setting.subject: setting for setting in added}
-    assert {setting.subject: setting for setting in read_facts(index)} == expected
+    assert {setting.subject: setting for setting in read_settings(index)} == expected
 
 
 @CASES
@@ -177,14 +177,14 @@ def test_restoring_in_any_order_comes_to_the_newest_and_once(
         async with open_index(home, path) as index:
             await index.catch_up()
             for batch in batches:
-                await restore(index.database, home, list(newest(batch).values()))
+                await restore(index.database, home, list(newest_settings(batch).values()))
             journal = journal_path(path).read_bytes() if any(batches) else b""
             for batch in batches:
-                done = await restore(index.database, home, list(newest(batch).values()))
+                done = await restore(index.database, home, list(newest_settings(batch).values()))
                 assert done.set == 0
             assert not journal or journal_path(path).read_bytes() == journal
-            wanted = newest(itertools.chain.from_iterable(reversed(batches)))
-            there = {fact.subject: fact.set_at_ms for fact in read_facts(path)}
+            wanted = newest_settings(itertools.chain.from_iterable(reversed(batches)))
+            there = {fact.subject: fact.set_at_ms for fact in read_settings(path)}
             assert there == {subject: fact.set_at_ms for subject, fact in wanted.items()}
 
     asyncio.run(work())

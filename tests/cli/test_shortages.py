@@ -11,7 +11,7 @@ from cli.errors import outcome
 from rollout.search.grep import raw_many
 from rollout.search.terms import terms_of
 from state.db.database import room
-from state.errors import FileUnusable, IndexNotWritable, SystemRefuses
+from state.errors import FileUnusable, IndexNotWritable, OutOfResources
 from state.jobs import pool as extractor
 from state.jobs.pool import worker_pool
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
@@ -35,7 +35,7 @@ def limited(what: str) -> tuple[str, ...]:
         (IndexNotWritable(Path("/i"), "database or disk is full"), "disk_full", "make room"),
         (FileUnusable(Path("/f"), os.strerror(27)), "file_too_large", "ulimit -f"),
         (FileUnusable(Path("/f"), os.strerror(24)), "too_many_open_files", "ulimit -n"),
-        (SystemRefuses("can't start new thread"), "too_little_memory", "ulimit -v"),
+        (OutOfResources("can't start new thread"), "too_little_memory", "ulimit -v"),
         (FileUnusable(Path("/f"), os.strerror(13)), "file_unusable", "make it readable"),
         (IndexNotWritable(Path("/i"), os.strerror(13)), "index_not_writable", "make its place"),
     ],

@@ -119,7 +119,7 @@ def _recover(home: Path, path: Path) -> None:
 async def _turns(index: ThreadIndex) -> None:
     """Ask for the turns of all threads, and have the long ones stored."""
     store = ThreadStore(index)
-    for id_ in await store.index.database.run(_ids()):
+    for id_ in await store.index.database.query(_ids()):
         await store.with_turns(id_, Told.all_turns)
     await store.close()
 

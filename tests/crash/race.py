@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from state.repair.dump import dump_lines
-from state.userdata.model import Fact
+from state.userdata.model import UserValue
 from tests.samples.homes import encoded, event, thread_id, write
 from tests.support.command import told_inside
 
@@ -92,7 +92,7 @@ class Racer:
         now = time.time_ns() // 1_000_000
         named = {thread_id(n): f"{self.role} {self._rounds}.{n}" for n in NAMED[self.role]}
         dump = self._index.with_name(f"{self.role}.txt")
-        facts = [Fact(id_, "name", name, now) for id_, name in named.items()]
+        facts = [UserValue(id_, "name", name, now) for id_, name in named.items()]
         dump.write_text("".join(f"{line}\n" for line in dump_lines(facts)))
         self.run("restore", str(dump))
         self.names = named

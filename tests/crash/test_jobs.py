@@ -14,8 +14,8 @@ from state.fulltext.indexer import fill_fulltext
 from state.repair.backup import backups
 from state.repair.dump import dump_lines
 from state.thread_index import open_index
-from state.userdata.journal import append_facts, read_facts
-from state.userdata.model import Alias, Fact, Setting, newest
+from state.userdata.journal import append_settings, read_settings
+from state.userdata.model import FolderAlias, Setting, UserValue, newest_settings
 from tests import FIXTURES
 from tests.crash.nursery import DUMP, Ended, Nursery, deaths
 from tests.samples.homes import BASE_MS, encoded, event, lines, thread_id, write
@@ -25,12 +25,12 @@ from tests.support.indexes import meaning, rows
 INDEXES = FIXTURES / "indexes"
 
 KEPT: list[Setting] = [
-    Fact(thread_id(1), "name", "kept one", BASE_MS),
-    Fact(thread_id(77), "name", "of a thread that is not here", BASE_MS),
-    Alias("/work/p1", "/moved/p1", BASE_MS),
+    UserValue(thread_id(1), "name", "kept one", BASE_MS),
+    UserValue(thread_id(77), "name", "of a thread that is not here", BASE_MS),
+    FolderAlias("/work/p1", "/moved/p1", BASE_MS),
 ]
 RESTORED: list[Setting] = [
-    Fact(thread_id(number), "name", f"restored {number}", BASE_MS + 5) for number in range(450)
+    UserValue(thread_id(number), "name", f"restored {number}", BASE_MS + 5) for number in range(450)
 ]
 
 
@@ -180,12 +180,12 @@ class Case:
         self.index = self._state / "index.sqlite3"
         self._begin.mkdir()
         fill(self.home)
-        append_facts(self._begin / "index.sqlite3", KEPT)
+        append_settings(self._begin / "index.sqlite3", KEPT)
         begin(self.home, self._begin / "index.sqlite3")
-        self.facts = newest([*KEPT, *(RESTORED if self.work == "restore" else [])])
+        self.facts = newest_settings([*KEPT, *(RESTORED if self.work == "restore" else [])])
         fresh = folder / "fresh" / "index.sqlite3"
         fresh.parent.mkdir()
-        append_facts(fresh, list(self.facts.values()))
+        append_settings(fresh, list(self.facts.values()))
         synced(self.home, fresh)
         self.own = codes(verified(self.home, fresh))
         """What is wrong with the files themselves."""
@@ -203,7 +203,7 @@ class Case:
 
     def check(self, moment: str) -> None:
         """What users set is there, and all can be made as a fresh index has it."""
-        journal = newest(read_facts(self.index))
+        journal = newest_settings(read_settings(self.index))
         for kept in KEPT:
             assert journal[kept.subject].set_at_ms >= kept.set_at_ms, moment
         if self.work == "restore":
@@ -217,10 +217,10 @@ class Case:
             repaired(self.home, self.index)
         assert codes(verified(self.home, self.index)) == self.own, moment
         assert meaning(self.index) == self.right, moment
-        assert newest(read_facts(self.index)) == self.facts, moment
+        assert newest_settings(read_settings(self.index)) == self.facts, moment
         held = rows(self.index, "SELECT thread_id, key, value, set_at_ms FROM user_facts")
-        wanted = {fact for fact in self.facts.values() if isinstance(fact, Fact)}
-        assert {Fact(**row) for row in held} == wanted, moment
+        wanted = {fact for fact in self.facts.values() if isinstance(fact, UserValue)}
+        assert {UserValue(**row) for row in held} == wanted, moment
         assert not (self.index.parent / f"{self.index.name}.backup-unfinished").exists(), moment
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from state.db.location import moves_under_way
-from state.userdata.journal import append_facts, read_facts
-from state.userdata.model import Fact, newest
+from state.userdata.journal import append_settings, read_settings
+from state.userdata.model import UserValue, newest_settings
 from tests.crash.nursery import MOVED, Ended, Nursery, deaths
 from tests.samples.homes import BASE_MS, encoded, lines, thread_id, write
 from tests.state.codex.databases import Codex
@@ -48,7 +48,7 @@ class Case:
         (home / "session_index.jsonl").write_text(
             "".join(f"{json.dumps(name)}\n" for name in NAMES)
         )
-        append_facts(index, [Fact(MOVED, "name", "set by hand", BASE_MS)])
+        append_settings(index, [UserValue(MOVED, "name", "set by hand", BASE_MS)])
         synced(home, index)
         codex = Codex.empty(home)
         for id_, path in ((MOVED, family[1]), (CHILD, family[2]), (OTHER, write(home, 2))):
@@ -107,7 +107,7 @@ class Case:
         if moved and self.work == "purge":
             kept = (self.home / "session_index.jsonl").read_text()
             assert kept == f"{json.dumps(NAMES[1])}\n", moment
-            (fact,) = newest(read_facts(self.index)).values()
+            (fact,) = newest_settings(read_settings(self.index)).values()
             assert fact.value is None, moment
             assert not (self.home / ".threadkeep-trash").exists(), moment
         return moved

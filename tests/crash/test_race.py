@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from state.userdata.journal import read_facts
-from state.userdata.model import Fact, newest
+from state.userdata.journal import read_settings
+from state.userdata.model import UserValue, newest_settings
 from tests import ROOT
 from tests.crash.race import STABLE
 from tests.samples.homes import thread_id, write
@@ -57,8 +57,8 @@ def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> No
     assert len(names) == 12
     held = rows(index_path, "SELECT id, name FROM threads")
     assert {row["id"]: row["name"] for row in held if row["id"] in names} == names
-    journal = newest(read_facts(index_path)).values()
-    assert {fact.thread_id: fact.value for fact in journal if isinstance(fact, Fact)} == names
+    journal = newest_settings(read_settings(index_path)).values()
+    assert {fact.thread_id: fact.value for fact in journal if isinstance(fact, UserValue)} == names
 
     fresh = index_path.with_name("fresh") / "index.sqlite3"
     fresh.parent.mkdir()

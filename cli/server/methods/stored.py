@@ -16,7 +16,7 @@ from rollout.files.layout import parse_uuid
 from state.aio import finished
 from state.db.location import absolute_folder
 from state.edit.metadata import Changed
-from state.errors import DependedOn, NotArchived
+from state.errors import HasDependents, NotArchived
 from state.explain.explain import explain
 from state.query.model import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
 
@@ -245,7 +245,7 @@ async def thread_delete(call: Call, params: p.Delete) -> dict[str, Any]:
     async def change() -> dict[str, Any]:
         try:
             moved = await store.delete_thread(thread_id)
-        except DependedOn:
+        except HasDependents:
             await store.check_unwritten(thread_id)  # of the two, Codex says this
             raise
         _gone(call, "thread/deleted", moved)
@@ -274,7 +274,7 @@ async def status(call: Call, _: p.Params) -> dict[str, Any]:
             "filesDone": job.files_done,
             "filesTotal": job.files_total,
         },
-        "search": {"toIndex": found.unsearched},
+        "search": {"toIndex": found.fulltext_pending},
         "live": call.loaded(store),
         "indexError": None if store.index_error is None else str(store.index_error),
     }

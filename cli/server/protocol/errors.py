@@ -13,14 +13,14 @@ from cli.server.protocol.messages import (
 from rollout.errors import RolloutError, TurnNotFound, WriterActive
 from state.errors import (
     AlreadyArchived,
-    AnchorNotFound,
-    CursorAstray,
-    DependedOn,
+    CursorNotInHistory,
+    HasDependents,
     InvalidChange,
     InvalidCursor,
     InvalidFolder,
     InvalidName,
     InvalidQuery,
+    ItemNotFound,
     NotArchived,
     StateError,
     ThreadArchived,
@@ -69,14 +69,14 @@ def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tu
             return INTERNAL, f"failed to {what}: {how}"
         case WriterActive():
             return INVALID_REQUEST, f"thread {error.thread_id} already has an active writer"
-        case DependedOn():
+        case HasDependents():
             why = "forked history still references it"
             return INVALID_REQUEST, f"cannot delete thread {error.thread_id}: {why}"
         case InvalidName():
             return INVALID_REQUEST, f"thread name {error.reason}"
-        case CursorAstray():
+        case CursorNotInHistory():
             return INVALID_REQUEST, f"invalid cursor: {error.reason}"
-        case AnchorNotFound():
+        case ItemNotFound():
             text = "cursor.itemId does not identify an item in the requested history scope"
             return INVALID_PARAMS, text
         case InvalidCursor():

@@ -11,7 +11,7 @@ import pytest
 
 from cli import errors
 from rollout.search.terms import Term
-from state.db.steps import run
+from state.db.steps import run_steps
 from state.fulltext.candidates import candidate_steps
 from state.fulltext.search import MOST_TERMS
 from tests.samples.homes import encoded, event, lines, thread_id, write
@@ -133,7 +133,7 @@ def test_the_share_of_rare_terms_may_be_next_to_nothing() -> None:
         connection.execute("INSERT INTO said_docs VALUES (1000000, 7)")
         connection.execute("INSERT INTO said_trigrams (rowid, letters) VALUES (1000000, ' abc ')")
         term = Term(("abc",), begins=False, ends=False)
-        assert run(candidate_steps([term] * MOST_TERMS), connection) == {7}
+        assert run_steps(candidate_steps([term] * MOST_TERMS), connection) == {7}
 
 
 @pytest.mark.parametrize(

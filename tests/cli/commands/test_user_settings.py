@@ -12,7 +12,7 @@ import pytest
 
 from state.db.location import journal_path
 from state.repair.dump import read_dump
-from state.userdata.model import Alias, Fact
+from state.userdata.model import FolderAlias, UserValue
 from tests.cli.test_errors import is_told
 from tests.state.repair.test_recovery import WRECKS
 from tests.state.userdata.test_dump import dumped, restored
@@ -111,7 +111,7 @@ def test_relative_folders_start_where_the_command_runs(small: Cli) -> None:
 
 
 def test_a_circle_is_refused(small: Cli) -> None:
-    restored(small.home, small.index, [Alias(OLD, NEW, 5)])
+    restored(small.home, small.index, [FolderAlias(OLD, NEW, 5)])
     journal = journal_path(small.index).read_bytes()
     ran = small.run("relink", NEW, OLD, status=2)
     is_told(ran, f"{NEW} cannot have moved to {OLD}", "threadkeep relink shows the aliases")
@@ -131,7 +131,11 @@ def test_a_folder_with_control_characters_stays_on_its_line(small: Cli) -> None:
 
 
 def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) -> None:
-    restored(small.home, small.index, [Alias(OLD, NEW, 5), Fact(thread_id(1), "name", "mine", 5)])
+    restored(
+        small.home,
+        small.index,
+        [FolderAlias(OLD, NEW, 5), UserValue(thread_id(1), "name", "mine", 5)],
+    )
     dump = small.run("dump")
     assert dump.err == ""
     assert dump.out == dump_of(dump.lines[1], named(1, "mine", 5))
@@ -225,7 +229,7 @@ def test_a_dump_needs_neither_home_nor_index_and_makes_none(tmp_path: Path) -> N
 
 
 def test_lines_that_cannot_be_read_in_the_journal_are_passed_over(small: Cli) -> None:
-    restored(small.home, small.index, [Alias(OLD, NEW, 5)])
+    restored(small.home, small.index, [FolderAlias(OLD, NEW, 5)])
     with journal_path(small.index).open("ab") as file:
         file.write(b'\0\xff{}\n{"v": 2, "alias": "/x"}\n' + named(0, "mine", 1).encode() + b"\n{")
     small.run("relink", f"{OLD}2", NEW)
@@ -261,7 +265,7 @@ def test_what_users_set_comes_back_into_the_place_of_a_damaged_index(
 def test_where_the_index_cannot_be_written_facts_are_told_and_not_set(
     small: Cli, plain_user: tuple[str, ...]
 ) -> None:
-    restored(small.home, small.index, [Alias(OLD, NEW, 5)])
+    restored(small.home, small.index, [FolderAlias(OLD, NEW, 5)])
     dump = dumped(small.index).decode()
     (small.base / "f.txt").write_text(dump_of(named(0, "mine", 5)))
     write_rollout(small.home, 9)

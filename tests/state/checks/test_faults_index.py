@@ -14,8 +14,8 @@ from state.db.location import journal_path
 from state.errors import NoBackup, PlanOutdated
 from state.repair.backup import backups, restore_backup
 from state.repair.repair import repair
-from state.userdata.journal import append_facts
-from state.userdata.model import Fact
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
 from tests.samples.homes import BASE_MS, encoded, lines, thread_id, write
 from tests.support.checks import codes, listed, planned, repaired, synced, the, verified
 from tests.support.indexes import meaning, rows
@@ -294,9 +294,9 @@ WRECKS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("what", WRECKS)
 def test_a_wrecked_index_is_found_and_built_anew(what: str, home: Path, index_path: Path) -> None:
-    name = Fact(thread_id(4), "name", "mine", BASE_MS)
+    name = UserValue(thread_id(4), "name", "mine", BASE_MS)
     synced(home, index_path)
-    append_facts(index_path, [name])
+    append_settings(index_path, [name])
     assert codes(verified(home, index_path)) == {"fact_not_indexed": 1}
     repaired(home, index_path)
     before = meaning(index_path)
@@ -324,11 +324,11 @@ def test_a_damaged_line_of_the_journal_is_found_with_its_place(
     home: Path, index_path: Path
 ) -> None:
     synced(home, index_path)
-    append_facts(index_path, [Fact(thread_id(4), "name", "mine", BASE_MS)])
+    append_settings(index_path, [UserValue(thread_id(4), "name", "mine", BASE_MS)])
     with journal_path(index_path).open("ab") as file:
         size = file.tell()
         file.write(b"{torn")
-    append_facts(index_path, [Fact(thread_id(3), "name", "other", BASE_MS)])
+    append_settings(index_path, [UserValue(thread_id(3), "name", "other", BASE_MS)])
     repaired(home, index_path)
     found = verified(home, index_path)
     assert codes(found) == {"journal_line": 1}

@@ -22,8 +22,8 @@ from state.errors import (
     CodexLocked,
     CodexSchemaUnknown,
     CodexUnusable,
-    DependedOn,
     FileUnusable,
+    HasDependents,
     NotArchived,
     StateError,
     TargetExists,
@@ -227,10 +227,10 @@ def test_a_thread_that_others_depend_on_is_not_deleted(home: Path, index_path: P
     base = {"thread_id": thread_id(1), "end_ordinal_exclusive": 1, "end_byte_offset": 10}
     write(home, 1)
     write(home, 2, encoded(lines(2, history_mode="paginated", history_base=base)))
-    told = refused(home, index_path, lambda index: delete(index, thread_id(1)), DependedOn)
-    assert isinstance(told, DependedOn)
+    told = refused(home, index_path, lambda index: delete(index, thread_id(1)), HasDependents)
+    assert isinstance(told, HasDependents)
     assert told.other_id == thread_id(2)
-    refused(home, index_path, lambda index: delete(index, thread_id(1), purge=True), DependedOn)
+    refused(home, index_path, lambda index: delete(index, thread_id(1), purge=True), HasDependents)
 
     async def both(index: ThreadIndex) -> list[str]:
         outcomes = await move_threads(index, Action.DELETE, [thread_id(1), thread_id(2)])
@@ -247,8 +247,8 @@ def test_a_fork_of_a_part_that_was_reverted_is_found_too(home: Path, index_path:
     write(home, 1, segment=1)
     write(home, 2, encoded(lines(2, history_mode="paginated", history_base=base)))
     write(home, 2, encoded(lines(2, history_mode="paginated")), segment=2)
-    told = refused(home, index_path, lambda index: delete(index, thread_id(1)), DependedOn)
-    assert isinstance(told, DependedOn)
+    told = refused(home, index_path, lambda index: delete(index, thread_id(1)), HasDependents)
+    assert isinstance(told, HasDependents)
     assert told.other_id == thread_id(2)
 
 

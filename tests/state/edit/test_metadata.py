@@ -29,7 +29,7 @@ from state.errors import (
 from state.repair.dump import known_user_data, restore
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex, open_index
-from state.userdata.model import Fact
+from state.userdata.model import UserValue
 from tests.samples.rollouts import THREAD_ID, content, meta, rollout_path, turn, user, write_rollout
 from tests.state.codex.databases import Codex
 from tests.support.checks import codes, verified
@@ -96,7 +96,7 @@ def test_of_a_name_in_the_home_and_a_restored_one_the_newer_counts(
     at = read_names(home)[THREAD_ID].set_at_ms
 
     def restored(name: str, set_at_ms: int) -> str:
-        fact = Fact(THREAD_ID, "name", name, set_at_ms)
+        fact = UserValue(THREAD_ID, "name", name, set_at_ms)
         worked(home, index_path, lambda index: restore(index.database, home, [fact]))
         assert codes(verified(home, index_path)) == {}
         return str(row_of(home, index_path)["name"])
@@ -153,9 +153,9 @@ def test_facts_that_are_taken_back_leave_what_the_file_says(home: Path, index_pa
     worked(home, index_path, set_all)
     facts, _ = asyncio.run(known_user_data(index_path))
     later = [
-        Fact(fact.thread_id, fact.key, None, fact.set_at_ms + 1)
+        UserValue(fact.thread_id, fact.key, None, fact.set_at_ms + 1)
         for fact in facts
-        if isinstance(fact, Fact)
+        if isinstance(fact, UserValue)
     ]
     worked(home, index_path, lambda index: restore(index.database, home, later))
     row = row_of(home, index_path)

@@ -16,7 +16,7 @@ from rollout.errors import NotAppendable, RolloutError, TurnNotFound, WriterActi
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.errors import (
     AlreadyArchived,
-    DependedOn,
+    HasDependents,
     InvalidChange,
     InvalidCursor,
     InvalidName,
@@ -233,7 +233,7 @@ def test_a_fork_begins_as_its_source(mode: str, use: Use) -> None:
         if mode == PAGINATED:
             ordinals = [item["ordinal"] for _, item in told]
             assert ordinals == sorted(set(ordinals))
-            with pytest.raises(DependedOn):
+            with pytest.raises(HasDependents):
                 await store.delete_thread(id_)
 
     use(work)

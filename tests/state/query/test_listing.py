@@ -23,8 +23,8 @@ from rollout.schema.session_source import (
     source_kind,
 )
 from state.db.database import open_database
-from state.db.derived_columns import Facet, folded
-from state.db.steps import run
+from state.db.derived_columns import Facet, searchable
+from state.db.steps import run_steps
 from state.errors import InvalidCursor, InvalidQuery
 from state.query import cursor
 from state.query.listing import hidden_steps, page_steps
@@ -85,7 +85,7 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
                 (
                     *(thread_id(number), f"sessions/{number}", *times),
                     *(source, source_kind(source), provider, cwd, cwd),
-                    *(preview, preview, folded(preview), "{}", "never", archived, "legacy"),
+                    *(preview, preview, searchable(preview), "{}", "never", archived, "legacy"),
                     *(1, 1, 1, 1, "", 0, 1, attached, facet.encode()),
                 )
             )
@@ -170,9 +170,11 @@ def expected(connection: sqlite3.Connection, query: Query) -> list[str]:
 
 
 def walk(connection: sqlite3.Connection, query: Query) -> list[Page]:
-    pages = [run(page_steps(query), connection)]
+    pages = [run_steps(page_steps(query), connection)]
     while pages[-1].next_cursor:
-        pages.append(run(page_steps(replace(query, cursor=pages[-1].next_cursor)), connection))
+        pages.append(
+            run_steps(page_steps(replace(query, cursor=pages[-1].next_cursor)), connection)
+        )
         assert len(pages) < 1000
     return pages
 
@@ -279,7 +281,7 @@ def test_every_filter_and_sort_is_served_by_an_index(
     for key, descending in itertools.product(SORT_KEYS, (True, False)):
         merged = {**FILTERS[other], **FILTERS[name]}
         query = Query(sort_key=key, descending=descending, **merged)
-        first = run(page_steps(query), large)
+        first = run_steps(page_steps(query), large)
         for place in (None, first.next_cursor):
             for line in plans(large, replace(query, cursor=place)):
                 assert not line.startswith("SCAN threads"), line
@@ -294,7 +296,7 @@ def test_what_is_hidden_and_what_is_shown_are_all_threads(
     query: Query, small: sqlite3.Connection
 ) -> None:
     shown = len(expected(small, query))
-    hidden = run(hidden_steps(query), small)
+    hidden = run_steps(hidden_steps(query), small)
     [(archived,)] = small.execute("SELECT count(*) FROM threads WHERE archived")
     [(total,)] = small.execute("SELECT count(*) FROM threads")
     if query.archived:
@@ -323,7 +325,7 @@ def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
 
 def test_a_cursor_is_bound_to_its_list(small: sqlite3.Connection) -> None:
     query = Query(limit=5)
-    place = run(page_steps(query), small).next_cursor
+    place = run_steps(page_steps(query), small).next_cursor
     assert place
     for other in (
         Query(sort_key="updated_at", cursor=place),
@@ -334,8 +336,8 @@ def test_a_cursor_is_bound_to_its_list(small: sqlite3.Connection) -> None:
         Query(providers=("mock",), cursor=place),
     ):
         with pytest.raises(InvalidCursor):
-            run(page_steps(other), small)
-    assert run(page_steps(replace(query, limit=7, cursor=place)), small).rows
+            run_steps(page_steps(other), small)
+    assert run_steps(page_steps(replace(query, limit=7, cursor=place)), small).rows
 
 
 @given(key_ms=st.integers(-(2**62), 2**62), id_=st.uuids().map(str) | st.just(""))
@@ -375,13 +377,13 @@ def test_a_cancelled_page_leaves_an_index_that_answers(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_database(path) as database:
             for _ in range(5):
-                task = asyncio.create_task(database.run(page_steps(Query(search="e", limit=100))))
+                task = asyncio.create_task(database.query(page_steps(Query(search="e", limit=100))))
                 await asyncio.sleep(0)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
             pages = await asyncio.gather(
-                *(database.run(page_steps(Query(limit=10))) for _ in range(20))
+                *(database.query(page_steps(Query(limit=10))) for _ in range(20))
             )
             assert len({tuple(ids(page.rows)) for page in pages}) == 1
 
@@ -397,6 +399,6 @@ def test_circles_in_the_lineage_end(tmp_path: Path) -> None:
             "INSERT INTO thread_spawn_edges (child_thread_id, parent_thread_id) VALUES (?, ?)",
             [(thread_id(1), thread_id(2)), (thread_id(2), thread_id(1))],
         )
-        page = run(page_steps(Query(ancestor_id=thread_id(1), archived=False)), connection)
+        page = run_steps(page_steps(Query(ancestor_id=thread_id(1), archived=False)), connection)
         assert set(ids(page.rows)) <= {thread_id(2)}
     shutil.rmtree(tmp_path, ignore_errors=True)

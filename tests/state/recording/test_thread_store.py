@@ -17,7 +17,7 @@ from rollout.metadata.session_index import append_name
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.errors import (
     AlreadyArchived,
-    DependedOn,
+    HasDependents,
     IndexBusy,
     NotArchived,
     RecorderClosed,
@@ -27,8 +27,8 @@ from state.errors import (
 )
 from state.query.model import Query
 from state.thread_store import ThreadStore
-from state.userdata.journal import read_facts
-from state.userdata.model import Fact, newest
+from state.userdata.journal import read_settings
+from state.userdata.model import UserValue, newest_settings
 from tests.rollout.writing.test_appender import no_file_beyond
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.samples.talk import new_thread, turn
@@ -85,8 +85,8 @@ def test_what_is_set_of_a_live_thread_is_so_and_it_goes_on(
     if mode == PAGINATED:
         assert len(metas) == 1
         assert [line["ordinal"] for line in held(home)] == list(range(13))
-        facts = newest(read_facts(index_path)).values()
-        assert {fact.key for fact in facts if isinstance(fact, Fact)} == {
+        facts = newest_settings(read_settings(index_path)).values()
+        assert {fact.key for fact in facts if isinstance(fact, UserValue)} == {
             *("memory_mode", "git_sha", "git_branch", "git_origin_url")
         }
     else:
@@ -112,7 +112,7 @@ def test_a_live_thread_forks_and_goes_on(mode: str, home: Path, use: Use) -> Non
         row = await store.read_thread(fork)
         assert (row["forked_from_id"], row["source"]) == (id_, "vscode")
         assert {row["id"] for row in (await store.list_threads(Query())).rows} == {id_, fork}
-        with pytest.raises(DependedOn) if mode == PAGINATED else pytest.raises(AlreadyArchived):
+        with pytest.raises(HasDependents) if mode == PAGINATED else pytest.raises(AlreadyArchived):
             if mode == PAGINATED:
                 await store.delete_thread(id_)
             else:

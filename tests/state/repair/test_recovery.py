@@ -14,9 +14,9 @@ import pytest
 
 from state.sync.thread_rows import rename
 from state.thread_index import open_index
-from state.userdata.journal import append_facts
-from state.userdata.model import Fact
-from state.userdata.store import put_facts
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
+from state.userdata.store import put_settings
 from tests.state.checks.test_faults_index import damaged_pages, garbage, sql, truncated
 from tests.support.command import COMMAND, Cli, Inside, Ran, plain_user, thread_id, write_rollout
 
@@ -32,12 +32,12 @@ def small(tmp_path: Path) -> Cli:
     for number in range(3):
         write_rollout(cli.home, number)
     cli.run("sync")
-    fact = Fact(thread_id(1), "name", "mine", 5)
-    append_facts(cli.index, [fact])
+    fact = UserValue(thread_id(1), "name", "mine", 5)
+    append_settings(cli.index, [fact])
 
     async def put() -> None:
         async with open_index(cli.home, cli.index) as index, index.database.write() as connection:
-            await put_facts(connection, [fact])
+            await put_settings(connection, [fact])
             await rename(connection, {thread_id(1): "mine"})
 
     asyncio.run(put())

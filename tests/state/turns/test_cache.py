@@ -29,7 +29,7 @@ from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from state.db.ddl import create_schema
 from state.db.schema import metadata
-from state.db.steps import run
+from state.db.steps import run_steps
 from state.thread_store import ThreadStore
 from state.turns.answers import Told
 from state.turns.checkpoint import Pause, TurnState, reduce_anew, tail_states
@@ -83,7 +83,7 @@ def stored_and_loaded(folded: TurnState, home: Path, blank: sa.Engine) -> TurnSt
             connection.exec_driver_sql(INSERT_TURNS, found[1])
         plain = connection.connection.driver_connection
         assert isinstance(plain, sqlite3.Connection)
-        loaded = run(load_steps("t", home), plain)
+        loaded = run_steps(load_steps("t", home), plain)
     assert loaded is not None
     return loaded
 

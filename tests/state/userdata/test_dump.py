@@ -23,14 +23,14 @@ from state.repair.dump import (
 )
 from state.repair.reindex import reindex
 from state.thread_index import open_index
-from state.userdata.journal import append_facts, read_facts
-from state.userdata.model import Alias, Fact, Setting
+from state.userdata.journal import append_settings, read_settings
+from state.userdata.model import FolderAlias, Setting, UserValue
 from tests.samples.homes import thread_id, write
 from tests.support.checks import synced, verified
 
-NAMED = Fact(thread_id(1), "name", "mine", 50)
-MOVED = Alias("/work/old", "/srv/new", 60)
-UNNAMED = Fact(thread_id(2), "name", None, 70)
+NAMED = UserValue(thread_id(1), "name", "mine", 50)
+MOVED = FolderAlias("/work/old", "/srv/new", 60)
+UNNAMED = UserValue(thread_id(2), "name", None, 70)
 HEADER = b'{"format": "threadkeep-facts", "version": 1}\n'
 
 
@@ -63,7 +63,7 @@ def names(home: Path, path: Path) -> dict[str, str | None]:
 
 
 def test_a_dump_names_its_format_and_is_in_an_order_of_its_own() -> None:
-    facts: list[Setting] = [UNNAMED, NAMED, Fact(thread_id(1), "name", "before", 49), MOVED]
+    facts: list[Setting] = [UNNAMED, NAMED, UserValue(thread_id(1), "name", "before", 49), MOVED]
     lines = list(dump_lines(facts))
     assert lines[0] + "\n" == HEADER.decode()
     assert [json.loads(line) for line in lines[1:]] == [
@@ -75,7 +75,7 @@ def test_a_dump_names_its_format_and_is_in_an_order_of_its_own() -> None:
 
 
 def test_a_dump_read_again_is_the_same(index_path: Path) -> None:
-    text = Fact(thread_id(3), "name", 'a "b"\n\u2028 ✓ \U0001f680', -5)
+    text = UserValue(thread_id(3), "name", 'a "b"\n\u2028 ✓ \U0001f680', -5)
     facts: list[Setting] = [NAMED, MOVED, UNNAMED, text]
     lines = list(dump_lines(facts))
     assert len(lines) == 5
@@ -152,21 +152,21 @@ def test_the_newer_of_two_facts_counts(home: Path, index_path: Path) -> None:
     synced(home, index_path)
     restored(home, index_path, [NAMED, MOVED])
     older: list[Setting] = [
-        Fact(thread_id(1), "name", "older", 49),
-        Alias("/work/old/", "/older", 59),
+        UserValue(thread_id(1), "name", "older", 49),
+        FolderAlias("/work/old/", "/older", 59),
     ]
     assert restored(home, index_path, older) == Restored(older=2)
     assert names(home, index_path) == {thread_id(1): "mine"}
-    other = [Fact(thread_id(1), "name", "other", 50)]
+    other = [UserValue(thread_id(1), "name", "other", 50)]
     assert restored(home, index_path, other) == Restored(equal=1)
     assert names(home, index_path) == {thread_id(1): "mine"}
     newer: list[Setting] = [
-        Fact(thread_id(1), "name", "newer", 51),
-        Alias("/work/old/", "/newer", 61),
+        UserValue(thread_id(1), "name", "newer", 51),
+        FolderAlias("/work/old/", "/newer", 61),
     ]
     assert restored(home, index_path, newer) == Restored(set=2)
     assert names(home, index_path) == {thread_id(1): "newer"}
-    assert set(read_facts(index_path)) == set(newer)
+    assert set(read_settings(index_path)) == set(newer)
     assert b"/newer" in dumped(index_path)
     assert b"/srv/new" not in dumped(index_path)
     assert verified(home, index_path).kept == []
@@ -181,13 +181,13 @@ def test_a_name_that_is_taken_back_gives_way_to_the_one_of_the_home(
     synced(home, index_path)
     restored(home, index_path, [NAMED])
     assert names(home, index_path) == {thread_id(1): "mine"}
-    restored(home, index_path, [Fact(thread_id(1), "name", None, 51)])
+    restored(home, index_path, [UserValue(thread_id(1), "name", None, 51)])
     assert names(home, index_path) == {thread_id(1): "theirs"}
     assert verified(home, index_path).kept == []
 
 
 def test_facts_wait_for_threads_that_are_not_indexed_yet(home: Path, index_path: Path) -> None:
-    restored(home, index_path, [NAMED, Fact(thread_id(2), "colour", "blue", 1)])
+    restored(home, index_path, [NAMED, UserValue(thread_id(2), "colour", "blue", 1)])
     synced(home, index_path)
     write(home, 1)
     assert names(home, index_path) == {thread_id(1): "mine"}
@@ -199,7 +199,7 @@ def test_many_facts_go_in_batches_and_each_once(home: Path, index_path: Path) ->
         write(home, number)
     synced(home, index_path)
     many: list[Setting] = [
-        Fact(thread_id(number), "name", f"name {number}", number)
+        UserValue(thread_id(number), "name", f"name {number}", number)
         for number in range(1, 2 * BATCH_FACTS + 2)
     ]
     many.append(MOVED)
@@ -217,9 +217,9 @@ def test_what_only_the_journal_holds_gets_into_the_index_and_is_dumped(
     """As after a crash between the two."""
     write(home, 1)
     synced(home, index_path)
-    append_facts(index_path, [NAMED])
+    append_settings(index_path, [NAMED])
     assert b'"mine"' in dumped(index_path)
-    older = Fact(thread_id(1), "name", "older", 49)
+    older = UserValue(thread_id(1), "name", "older", 49)
     assert restored(home, index_path, [older]) == Restored(older=1)
     assert names(home, index_path) == {thread_id(1): "mine"}
     assert len(journal_path(index_path).read_bytes().splitlines()) == 1
@@ -243,7 +243,7 @@ def test_a_dump_needs_no_index_and_makes_none(index_path: Path) -> None:
     assert dumped(index_path) == HEADER
     assert not index_path.parent.exists()
     index_path.parent.mkdir()
-    append_facts(index_path, [MOVED])
+    append_settings(index_path, [MOVED])
     assert b"/srv/new" in dumped(index_path)
     assert not index_path.exists()
 

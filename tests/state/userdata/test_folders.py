@@ -19,8 +19,8 @@ from state.query.model import Query
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex, open_index
 from state.userdata.folders import MOST_FOLDERS, moved_to, origins
-from state.userdata.journal import append_facts
-from state.userdata.model import LATEST_MS, Alias
+from state.userdata.journal import append_settings
+from state.userdata.model import LATEST_MS, FolderAlias
 from state.userdata.relink import aliases, relink, unlink
 from tests import FIXTURES
 from tests.samples.homes import encoded, lines, thread_id, write
@@ -220,13 +220,13 @@ def test_aliases_outlive_the_index(loss: str, moved_home: Path, index_path: Path
 def test_an_index_of_the_first_revision_gets_the_aliases_of_the_journal(index_path: Path) -> None:
     index_path.parent.mkdir()
     shutil.copy(FIXTURES / "indexes" / "v0001.sqlite3", index_path)
-    append_facts(index_path, [Alias(OLD, NEW, 5)])
+    append_settings(index_path, [FolderAlias(OLD, NEW, 5)])
 
-    async def work() -> list[Alias]:
+    async def work() -> list[FolderAlias]:
         async with open_index(index_path.parent, index_path) as index:
             return await aliases(index.database)
 
-    assert asyncio.run(work()) == [Alias(OLD, NEW, 5)]
+    assert asyncio.run(work()) == [FolderAlias(OLD, NEW, 5)]
 
 
 def test_the_journal_says_it_before_the_index_does(moved_home: Path, index_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_a_clock_that_was_set_back_does_not_keep_an_old_alias(
     set_at_ms: int, moved_home: Path, index_path: Path
 ) -> None:
     index_path.parent.mkdir()
-    ahead = Alias(OLD, MID, set_at_ms)
-    append_facts(index_path, [ahead])
+    ahead = FolderAlias(OLD, MID, set_at_ms)
+    append_settings(index_path, [ahead])
 
     async def work(index: ThreadIndex) -> None:
         assert await aliases(index.database) == [ahead]
