@@ -24,7 +24,9 @@ def rollout_locator(index: ThreadIndex) -> Find:
                 there = [(path, size) for path, size in known if stat_file(index.home, path)]
                 if best := best_file(there, rollout_id):
                     return index.home / best
-        files = [(file.path, file.size) for file in scan_home(index.home) if file.ignored is None]
+        files = [
+            (file.path, file.stamp.size) for file in scan_home(index.home) if file.ignored is None
+        ]
         best = best_file(files, rollout_id)
         return index.home / best if best else None
 

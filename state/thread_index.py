@@ -33,7 +33,7 @@ from state.query.model import Hidden, Page, Query
 from state.query.rows import Row, rows_steps
 from state.sync import thread_rows as rows
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
-from state.sync.ledger import Changes
+from state.sync.ledger import Changes, stamp_of
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
 from state.sync.writer import forget_files, store_files
@@ -362,8 +362,7 @@ def is_fresh(home: Path, row: Row) -> bool:
     file = stat_file(home, row["rollout_path"])
     if file is None:
         return False
-    known = (row["size_bytes"], row["mtime_ns"], row["inode"])
-    return (file.ignored or "").startswith(AWAY) or (file.size, file.mtime_ns, file.inode) == known
+    return (file.ignored or "").startswith(AWAY) or file.stamp == stamp_of(row)
 
 
 @asynccontextmanager

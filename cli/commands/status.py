@@ -18,7 +18,7 @@ def run(locations: Locations, *, as_json: bool) -> int:
 
     async def work(index: ThreadIndex) -> tuple[Status, list[dict[str, Any]], dict[str, Any]]:
         changes = await index.pending()
-        oldest = min((file.mtime_ns for file in changes.to_read), default=None)
+        oldest = min((file.stamp.mtime_ns for file in changes.to_read), default=None)
         pending = {
             "toRead": len(changes.to_read),
             "vanished": len(changes.vanished),

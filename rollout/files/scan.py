@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from rollout.errors import HomeNotFound
 from rollout.files.cancellation import check_wanted
 from rollout.files.layout import ROOTS
-from rollout.files.stamp import identity
+from rollout.files.stamp import NO_STAMP, FileStamp
 
 AWAY: Final = "cannot be looked at"
 """How the reason begins where a file or folder is there, but the system tells no more of it: a
@@ -24,9 +24,7 @@ class FoundFile(NamedTuple):
     """
 
     path: str
-    size: int
-    mtime_ns: int
-    inode: int
+    stamp: FileStamp
     ignored: str | None
 
 
@@ -57,7 +55,7 @@ def stat_file(home: Path, path: str) -> FoundFile | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL is in no file's name
         return None
     except OSError as error:
-        return FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")
+        return FoundFile(path, NO_STAMP, f"{AWAY}: {error.strerror}")
     ignored = None if stat.S_ISREG(info.st_mode) else "not a regular file"
     return _found(path, info, ignored)
 
@@ -85,36 +83,36 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        yield FoundFile(relative, 0, 0, 0, "a file where a folder should be")
+        yield FoundFile(relative, NO_STAMP, "a file where a folder should be")
         return
     except OSError as error:
-        yield FoundFile(relative, 0, 0, 0, f"{AWAY}: {error.strerror}")
+        yield FoundFile(relative, NO_STAMP, f"{AWAY}: {error.strerror}")
         return
     entries.sort(key=_by_name, reverse=True)
     for entry in entries:
         name = entry.name
         path = f"{relative}/{name}"
         if not (path.isascii() or _storable(path)):
-            yield FoundFile(_printable(path), 0, 0, 0, "name is not valid UTF-8")
+            yield FoundFile(_printable(path), NO_STAMP, "name is not valid UTF-8")
         elif entry.is_file(follow_symlinks=False):
             try:
                 info = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # gone since it was listed, which is what a next scan would find
             except OSError as error:
-                yield FoundFile(path, 0, 0, 0, f"{AWAY}: {error.strerror}")
+                yield FoundFile(path, NO_STAMP, f"{AWAY}: {error.strerror}")
                 continue
             yield _found(path, info, None if _is_rollout(name) else "not named rollout-*.jsonl")
         elif entry.is_dir(follow_symlinks=False):
             if _is_rollout(name):
-                yield FoundFile(path, 0, 0, 0, "a folder with a rollout's name")
+                yield FoundFile(path, NO_STAMP, "a folder with a rollout's name")
             yield entry.path, path
         else:
-            yield FoundFile(path, 0, 0, 0, _special(entry))
+            yield FoundFile(path, NO_STAMP, _special(entry))
 
 
 def _found(path: str, info: os.stat_result, ignored: str | None) -> FoundFile:
-    return FoundFile(path, *identity(info), ignored)
+    return FoundFile(path, FileStamp.of(info), ignored)
 
 
 def _by_name(entry: "os.DirEntry[str]") -> str:

@@ -1,16 +1,26 @@
 """What tells one state of a file from another: size, modification time and inode."""
 
 import os
-from typing import Final
+from typing import Final, NamedTuple
 
 _MAX_INTEGER: Final = 2**63 - 1
 
 
-def identity(info: os.stat_result) -> tuple[int, int, int]:
-    """Size, mtime in ns and inode: what tells that a file has not been touched.
+class FileStamp(NamedTuple):
+    """Equal stamps of one path mean that nobody has touched the file in between."""
 
-    Within SQLite's signed 64 bits: some file systems use the last bit of an inode number, and
-    a clock may have jumped beyond 2262, where the nanoseconds end.
-    """
-    mtime_ns = min(max(info.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)
-    return info.st_size, mtime_ns, info.st_ino & _MAX_INTEGER
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> "FileStamp":
+        """The stamp of a file, within SQLite's signed 64 bits: some file systems use the last
+        bit of an inode number, and a clock may have jumped beyond 2262, where the nanoseconds
+        end."""
+        mtime_ns = min(max(info.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)
+        return cls(info.st_size, mtime_ns, info.st_ino & _MAX_INTEGER)
+
+
+NO_STAMP: Final = FileStamp(0, 0, 0)
+"""Of what cannot be looked at."""

@@ -1,19 +1,50 @@
-"""Whether a file still begins with what was read of it, so that reading can go on behind that.
+"""Where a pass over a rollout ended, and whether a later pass may go on from there.
 
-Every pass over rollouts goes on by the same rule: the file is as it was, or it has more bytes, and
-a sample of those that were read is as it was. Where a file has another time and no more bytes,
+Every pass goes on by one rule: the file is as it was, or the same file has more bytes; and a
+sample of the bytes that were read is as it was. Where a file has another time and no more bytes,
 somebody has written into what was read, or touched the file: it is read as a whole.
 """
 
 import os
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
+from rollout.files.stamp import FileStamp
 from rollout.jsonl.reader import RolloutStream
 
 _BLOCK_BYTES: Final = 8192
 _MOST_BLOCKS: Final = 64
+
+
+class ResumePoint(NamedTuple):
+    """Where a pass over one file ended."""
+
+    stamp: FileStamp
+    """Of the file when the pass began."""
+    end: int
+    """Up to here lines were read: the end of the last whole line, in bytes of the content."""
+    guard: str
+    """See :func:`guard_of`; empty where no later pass may go on."""
+
+    @classmethod
+    def at(cls, stream: RolloutStream, stamp: FileStamp, end: int) -> "ResumePoint":
+        """The point that a pass over the open plain file has come to."""
+        return cls(stamp, end, guard_of(stream, end))
+
+    def may_have_grown_to(self, now: FileStamp) -> bool:
+        """Whether a file with the stamp ``now`` may be the same one, as it was or with more lines
+        behind the old ones. Only its content tells for sure."""
+        grown = now.inode == self.stamp.inode and now.size > self.stamp.size
+        return (grown or now == self.stamp) and now.size >= self.end
+
+    def holds(self, stream: RolloutStream, now: FileStamp) -> bool:
+        """Whether a pass over the open file, whose stamp is ``now``, may go on at ``end``."""
+        return (
+            self.guard != ""
+            and self.may_have_grown_to(now)
+            and guard_of(stream, self.end) == self.guard
+        )
 
 
 def guard_of(stream: RolloutStream, end: int) -> str:
@@ -36,9 +67,3 @@ def _sample(end: int) -> Iterator[tuple[int, int]]:
     for start in range(0, end, stride):
         yield start, min(start + _BLOCK_BYTES, end)
     yield end - _BLOCK_BYTES, end
-
-
-def has_only_grown(before: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
-    """Whether a file may have changed by additions alone, or not at all, by the size, mtime and
-    inode that it had and has: see :func:`rollout.files.stamp.identity`."""
-    return now == before or (now[2] == before[2] and now[0] > before[0])

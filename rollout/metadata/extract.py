@@ -6,36 +6,25 @@ from typing import NamedTuple
 
 from rollout.errors import DamagedCompression, UnreadableRollout
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
-from rollout.files.scan import FoundFile, stat_file
-from rollout.files.stamp import identity
+from rollout.files.scan import stat_file
+from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
-from rollout.jsonl.resume import guard_of, has_only_grown
+from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.model import LONGEST_TEXT, SEEN_META, ThreadMetadata, ToolMetadata
 from rollout.metadata.reducer import MetadataReducer, start_facts
 from rollout.metadata.version import EXTRACTOR_VERSION
-
-
-class Progress(NamedTuple):
-    """How far a file has been folded, and how to tell that what was folded is still there."""
-
-    folded_bytes: int
-    """Up to the last newline: a torn line is folded when it has ended."""
-    guard: str
-    """See :func:`rollout.jsonl.resume.guard_of`; empty where a fold cannot go on."""
 
 
 class Extracted(NamedTuple):
     """What one file gave."""
 
     path: str
-    size: int
-    mtime_ns: int
-    inode: int
+    resume: ResumePoint
+    """A torn line is read again when it has ended."""
     facts: ThreadMetadata
     tools: list[ToolMetadata] | None
     """None when this was a continued fold, which does not see them again."""
-    progress: Progress
     bad_lines: int
     first_bad: BadLine | None
     left_out: int = 0
@@ -44,14 +33,17 @@ class Extracted(NamedTuple):
     """Where the first of them is."""
     extractor: int = EXTRACTOR_VERSION
 
+    @property
+    def stamp(self) -> FileStamp:
+        """Of the file when it was read."""
+        return self.resume.stamp
+
 
 class Unusable(NamedTuple):
     """A file that gives no thread, and why: a finding, not a failure."""
 
     path: str
-    size: int
-    mtime_ns: int
-    inode: int
+    stamp: FileStamp
     reason: str
     offset: int = 0
     retry: bool = False
@@ -62,9 +54,7 @@ class Earlier(NamedTuple):
     """What an earlier pass over the same file left: the facts, and how far it came."""
 
     facts: ThreadMetadata
-    progress: Progress
-    identity: tuple[int, int, int]
-    """Of the file then, see :func:`rollout.files.stamp.identity`."""
+    resume: ResumePoint
     bad_lines: int = 0
     first_bad: BadLine | None = None
     left_out: int = 0
@@ -90,33 +80,33 @@ def extract_file(
         with open_rollout(full) as stream:
             # The size is taken first: a line written meanwhile makes the next scan look again.
             info = os.stat(full) if path.endswith(COMPRESSED_SUFFIX) else os.fstat(stream.fileno())
-            place = (path, *identity(info))
+            stamp = FileStamp.of(info)
             try:
                 reader = reader or LineReader()
-                if earlier is not None and _may_go_on(stream, path, info, earlier):
-                    return _continue(stream, place, earlier, reader, longest)
-                return _extract(stream, place, reader, longest)
+                if earlier is not None and _may_go_on(stream, path, stamp, earlier):
+                    return _continue(stream, path, stamp, earlier, reader, longest)
+                return _extract(stream, path, stamp, reader, longest)
             except UnreadableRollout as error:
-                return Unusable(*place, error.reason, error.offset)
+                return Unusable(path, stamp, error.reason, error.offset)
     except FileNotFoundError:
-        return Unusable(path, 0, 0, 0, "the file has gone", retry=True)
+        return Unusable(path, NO_STAMP, "the file has gone", retry=True)
     except OSError as error:
-        found = stat_file(Path(home), path) or FoundFile(path, 0, 0, 0, None)
+        found = stat_file(Path(home), path)
         reason = f"cannot be read: {error.strerror or error}"
-        return Unusable(path, found.size, found.mtime_ns, found.inode, reason, retry=True)
+        return Unusable(path, found.stamp if found else NO_STAMP, reason, retry=True)
 
 
 def _extract(
     stream: RolloutStream,
-    place: tuple[str, int, int, int],
+    path: str,
+    stamp: FileStamp,
     reader: LineReader,
     longest: int | None,
 ) -> Extracted:
-    path, size = place[0], place[1]
     name = parse_name(path.rsplit("/", 1)[-1])
     if name is None:
         raise UnreadableRollout(path, "not named rollout-*.jsonl")
-    if size == 0:
+    if stamp.size == 0:
         raise UnreadableRollout(path, "empty file")
     fold = MetadataReducer(start_facts(name), longest)
     end = _fold_lines(fold, stream, reader, 0, fold)
@@ -138,13 +128,12 @@ def _extract(
     if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
     resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)
-    progress = Progress(end.offset, guard_of(stream, end.offset) if resumable else "")
     bad_lines = fold.bad_lines + (end.damage is not None)
     return Extracted(
-        *place,
+        path,
+        _resume_point(stream, stamp, end.offset, resumable),
         fold.facts,
         fold.tools or [],
-        progress,
         bad_lines,
         first_bad,
         fold.left_out,
@@ -154,23 +143,24 @@ def _extract(
 
 def _continue(
     stream: RolloutStream,
-    place: tuple[str, int, int, int],
+    path: str,
+    stamp: FileStamp,
     earlier: Earlier,
     reader: LineReader,
     longest: int | None,
 ) -> Extracted:
-    start = earlier.progress.folded_bytes
+    start = earlier.resume.end
     stream.seek(start)
     fold = MetadataReducer(earlier.facts, longest)
     end = _fold_lines(fold, stream, reader, start, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen):
         stream.seek(0)
-        return _extract(stream, place, reader, longest)
+        return _extract(stream, path, stamp, reader, longest)
     return Extracted(
-        *place,
+        path,
+        _resume_point(stream, stamp, end.offset, end.resumable),
         fold.facts,
         fold.tools,
-        Progress(end.offset, guard_of(stream, end.offset) if end.resumable else ""),
         earlier.bad_lines + fold.bad_lines,
         earlier.first_bad or fold.first_bad,
         earlier.left_out + fold.left_out,
@@ -234,12 +224,11 @@ def _fold_unended(fold: MetadataReducer, line: Line | BadLine, reader: LineReade
     return _End(reader.end_offset, resumable=True, torn=torn)
 
 
-def _may_go_on(stream: RolloutStream, path: str, info: os.stat_result, earlier: Earlier) -> bool:
-    progress = earlier.progress
-    return (
-        bool(progress.guard)
-        and not path.endswith(COMPRESSED_SUFFIX)
-        and has_only_grown(earlier.identity, identity(info))
-        and info.st_size >= progress.folded_bytes
-        and guard_of(stream, progress.folded_bytes) == progress.guard
-    )
+def _may_go_on(stream: RolloutStream, path: str, stamp: FileStamp, earlier: Earlier) -> bool:
+    return not path.endswith(COMPRESSED_SUFFIX) and earlier.resume.holds(stream, stamp)
+
+
+def _resume_point(
+    stream: RolloutStream, stamp: FileStamp, end: int, resumable: bool
+) -> ResumePoint:
+    return ResumePoint.at(stream, stamp, end) if resumable else ResumePoint(stamp, end, "")

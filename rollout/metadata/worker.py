@@ -8,7 +8,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from rollout.files.scan import FoundFile, stat_file
+from rollout.files.scan import stat_file
+from rollout.files.stamp import NO_STAMP
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
 from rollout.metadata.model import LONGEST_TEXT
@@ -30,9 +31,9 @@ def _extract(
     try:
         return extract_file(home, path, earlier, reader, longest)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the other files
-        found = stat_file(Path(home), path) or FoundFile(path, 0, 0, 0, None)
+        found = stat_file(Path(home), path)
         reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"
-        return Unusable(path, found.size, found.mtime_ns, found.inode, reason, retry=True)
+        return Unusable(path, found.stamp if found else NO_STAMP, reason, retry=True)
 
 
 def start_worker() -> None:

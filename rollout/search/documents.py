@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import HistoryUnknown
+from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
 from rollout.search.extract import Earlier, Spoken, read_spoken
 from rollout.search.messages import Message, digest_of, sum_of
@@ -24,9 +25,7 @@ class Thread(NamedTuple):
 
     row_id: int
     path: str
-    size: int
-    mtime_ns: int
-    inode: int
+    stamp: FileStamp
     head: str
     """What it is called, see :func:`head_of`."""
 
@@ -97,9 +96,8 @@ class Messages(NamedTuple):
     """What tells the messages of a thread from others."""
 
     path: str
-    identity: tuple[int, int, int] | None
-    """Of the thread's file, see :func:`rollout.files.stamp.identity`; None if it has none to
-    show."""
+    stamp: FileStamp | None
+    """Of the thread's file; None if it has none to show."""
     digest: int
     """See :func:`rollout.search.messages.digest_of`."""
 
@@ -122,8 +120,7 @@ def read_digest(home: Path, path: str, find: Find) -> Messages:
         spoken = read_spoken(home, path, find)
     except (HistoryUnknown, OSError):
         return Messages(path, None, 0)
-    identity = (spoken.size, spoken.mtime_ns, spoken.inode)
-    return Messages(path, identity, digest_of(spoken.messages))
+    return Messages(path, spoken.resume.stamp, digest_of(spoken.messages))
 
 
 def _not_here(rollout_id: str) -> Path | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
-from rollout.files.stamp import identity
+from rollout.files.stamp import FileStamp
 from rollout.history.bare import BARE
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
@@ -20,7 +20,7 @@ from rollout.items.line_events import ROLLED_BACK, parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
-from rollout.jsonl.resume import guard_of
+from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from rollout.search.messages import Message, _is_message, history_messages, said_in
@@ -57,17 +57,12 @@ class Spoken(NamedTuple):
 
     path: str
     """The thread's file, relative to the home."""
-    size: int
-    mtime_ns: int
-    inode: int
+    resume: ResumePoint
+    """Of the thread's own file."""
     mode: str
     files: tuple[str, ...]
     """All files that it is in, relative to the home, the thread's own last."""
     messages: list[Message]
-    end_offset: int
-    """How far the own file was read: after its last whole line."""
-    guard: str
-    """See :func:`rollout.jsonl.resume.guard_of`; empty where reading cannot go on."""
     highest: int
     """The highest ordinal so far."""
     added: bool = False
@@ -77,11 +72,9 @@ class Spoken(NamedTuple):
 class Earlier(NamedTuple):
     """How far a file was read at an earlier time."""
 
-    inode: int
+    resume: ResumePoint
     mode: str
     files: tuple[str, ...]
-    end_offset: int
-    guard: str
     highest: int
     keys: frozenset[int]
     digest: int
@@ -102,7 +95,7 @@ def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = Non
         OSError: a file cannot be read.
     """
     full = home / path
-    if earlier is not None and earlier.guard:
+    if earlier is not None and earlier.resume.guard:
         try:
             return _read_on(full, path, earlier)
         except _Odd:
@@ -157,12 +150,12 @@ def _own(path: Path, find: Find) -> Find:
 def _read_on(full: Path, path: str, earlier: Earlier) -> Spoken:
     with open_rollout(full) as stream:
         info = os.fstat(stream.fileno())
-        same = identity(info)[2] == earlier.inode and info.st_size >= earlier.end_offset
-        if not same or guard_of(stream, earlier.end_offset) != earlier.guard:
+        start = earlier.resume.end
+        if not earlier.resume.holds(stream, FileStamp.of(info)):
             raise _Odd
-        stream.seek(earlier.end_offset)
+        stream.seek(start)
         reading = _Reading(earlier.mode, len(earlier.files) - 1, earlier.highest, earlier.keys)
-        reading.take(stream, earlier.end_offset)
+        reading.take(stream, start)
         return reading.done(path, info, stream, earlier.files, added=True)
 
 
@@ -318,9 +311,13 @@ class _Reading:
         # What is added to a bare one may be a session_meta, which changes all.
         plain = self._mode != BARE and not path.endswith(COMPRESSED_SUFFIX)
         goes_on = plain and not self._torn and not self._replaceable
-        guard = guard_of(stream, self._end) if goes_on else ""
-        place = (path, *identity(info), self._mode, files)
-        return Spoken(*place, self.messages, self._end, guard, self.highest, added)
+        stamp = FileStamp.of(info)
+        resume = (
+            ResumePoint.at(stream, stamp, self._end)
+            if goes_on
+            else ResumePoint(stamp, self._end, "")
+        )
+        return Spoken(path, resume, self._mode, files, self.messages, self.highest, added)
 
 
 def _has_made_up_id(payload: Any) -> bool:

@@ -16,7 +16,7 @@ from state.checks.findings import Finding, Kind
 from state.checks.lineage import edge_findings, lineage_findings
 from state.checks.model import KINDS, IndexState, column_differs
 from state.checks.user_data import name_findings, user_data_findings
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
 from state.sync.writer import bucket_of
 
 _ROWS_SQL: Final = (
@@ -73,14 +73,14 @@ def _scan(index: IndexState) -> Iterator[Finding]:
             message = f"Moved from {moved}." if moved else "A file that the index does not know."
             yield Finding(KINDS["not_indexed"], message, path=file.path)
         else:
-            retried = (held["size_bytes"], held["mtime_ns"], held["inode"]) == file[1:4]
+            retried = stamp_of(held) == file.stamp
             yield Finding(
                 KINDS["out_of_date"],
                 "It is tried again at each sync." if retried else "Changed since it was read.",
                 thread_id=held["thread_id"],
                 path=file.path,
                 measured=f"{held['size_bytes']} bytes, mtime {held['mtime_ns']} ns",
-                expected=f"{file.size} bytes, mtime {file.mtime_ns} ns",
+                expected=f"{file.stamp.size} bytes, mtime {file.stamp.mtime_ns} ns",
             )
     for path in changes.vanished:
         thread_id = index.files[path]["thread_id"]

@@ -35,7 +35,7 @@ from state.jobs.progress import JobProgress, Report
 from state.repair import contents
 from state.repair.contents import REPAIR_DEEP, DeepContents
 from state.sync.home_config import default_provider
-from state.sync.ledger import newest_first, watermark
+from state.sync.ledger import newest_first, stamp_of, watermark
 from state.sync.openings import opening_steps, show_opening
 from state.sync.thread_rows import thread_row
 from state.userdata.model import values_of_columns
@@ -186,7 +186,7 @@ async def _check_deep(
                 found(finding)
             depth.mark = watermark(batch[-1])
             counts.done += len(batch)
-            counts.bytes_done += sum(file.size for file in batch)
+            counts.bytes_done += sum(file.stamp.size for file in batch)
             if report:
                 report(counts)
     depth.whole = True
@@ -196,14 +196,10 @@ def _files_to_read(connection: sqlite3.Connection, home: Path, depth: Depth) -> 
     """Files that are as the ledger has them, newest name first; the others are behind, which the
     structural check tells."""
     ledger = {
-        row["path"]: (row["size_bytes"], row["mtime_ns"], row["inode"])
+        row["path"]: stamp_of(row)
         for row in connection.execute("SELECT * FROM rollout_files WHERE bucket <> 'ignored'")
     }
-    same = [
-        file
-        for file in scan_home(home)
-        if ledger.get(file.path) == (file.size, file.mtime_ns, file.inode)
-    ]
+    same = [file for file in scan_home(home) if ledger.get(file.path) == file.stamp]
     if depth.share < 1:
         same = random.sample(same, max(1, round(len(same) * depth.share))) if same else []
     same.sort(key=newest_first, reverse=True)
@@ -247,7 +243,7 @@ class _Deep:
 
     def compare(self, file: FoundFile, outcome: Extracted | Unusable) -> Iterator[Finding]:
         """What of the index about one file is not what the file gives."""
-        if (outcome.size, outcome.mtime_ns, outcome.inode) != tuple(file[1:4]):
+        if outcome.stamp != file.stamp:
             return  # changed meanwhile
         entry = self._connection.execute(
             "SELECT * FROM rollout_files WHERE path = ?", [file.path]

@@ -115,7 +115,7 @@ def _size(home: Path, move: Move) -> int:
     """Of a file, before or after it is moved."""
     for path in (move.source, move.target):
         if (file := stat_file(home, path)) is not None:
-            return file.size
+            return file.stamp.size
     return 0
 
 

@@ -16,7 +16,7 @@ from state.db.schema import rollout_files, threads
 from state.explain.reasons import BOTH, HERE, Picker, Reason
 from state.explain.resolve import NO_THREAD
 from state.query.rows import Row
-from state.sync.ledger import Changes
+from state.sync.ledger import Changes, stamp_of
 from state.sync.openings import opening_steps, show_opening
 from state.sync.thread_rows import thread_row
 from state.thread_index import ThreadIndex
@@ -84,7 +84,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
             for path, why in no_rollouts.items()
         ]
         return CurrentThread(thread_id, None, [], notes, gone)
-    own = max(held, key=lambda file: precedence(file.path, file.size, thread_id))
+    own = max(held, key=lambda file: precedence(file.path, file.stamp.size, thread_id))
     if own.first_bad:
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
@@ -127,7 +127,7 @@ def _not_indexed(
     if moved_from:
         what = f"was moved from {moved_from}"
     elif entry:
-        if (entry["size_bytes"], entry["mtime_ns"], entry["inode"]) == tuple(file[1:4]):
+        if stamp_of(entry) == file.stamp:
             return []  # tried again, or read by an older version: nothing new is in it
         what = "has changed since the index read it"
     evidence = f"the file {what}; it is told here as it is now, and list catches up by itself"

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
 from rollout.search.extract import Earlier
 from state.clock import now_ms
@@ -156,7 +157,10 @@ class _Job:
             .order_by(c.updated_at_ms.desc())
         )
         async with self._index.database.read() as connection:
-            return [Thread(*row[:5], head_of(*row[5:])) for row in await connection.execute(asked)]
+            return [
+                Thread(row[0], row[1], FileStamp(*row[2:5]), head_of(*row[5:]))
+                for row in await connection.execute(asked)
+            ]
 
     async def _read(self, wanted: Sequence[Thread]) -> None:
         size = self._batch_threads
@@ -171,7 +175,7 @@ class _Job:
                 async with self._index.database.write() as connection:
                     await store_documents(connection, read)
                     self._counts.done += len(batch)
-                    self._counts.bytes_done += sum(thread.size for thread in batch)
+                    self._counts.bytes_done += sum(thread.stamp.size for thread in batch)
                     await self._checkpoint(connection)
                 if self._report:
                     self._report(self._counts)
@@ -194,7 +198,9 @@ class _Job:
         items = [(thread, earlier.get(thread.row_id)) for thread in batch]
         home = str(self._index.home)
         loop = asyncio.get_running_loop()
-        news = sum(thread.size - (before.end_offset if before else 0) for thread, before in items)
+        news = sum(
+            thread.stamp.size - (before.resume.end if before else 0) for thread, before in items
+        )
         if self._pool is None and news >= _POOL_FROM_BYTES:
             self._pool = worker_pool()
         if self._pool is None:

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollout.files.stamp import FileStamp
+from rollout.jsonl.resume import ResumePoint
 from rollout.search.documents import Documents, Thread, words_of
 from rollout.search.extract import Earlier
 from state.db.schema import said_docs, said_pending, said_threads, threads
@@ -59,8 +61,10 @@ async def earlier_readings(
             and files[-1] == path
         ):
             known = frozenset(keys.get(row.row_id, ()))
-            ends = row.end_offset, row.guard, row.highest
-            found[row.row_id] = Earlier(row.inode, row.mode, files, *ends, known, digest)
+            # The table has no size and time: whatever is not shorter may have grown.
+            stamp = FileStamp(row.end_offset - 1, 0, row.inode)
+            resume = ResumePoint(stamp, row.end_offset, row.guard)
+            found[row.row_id] = Earlier(resume, row.mode, files, row.highest, known, digest)
     return found
 
 
@@ -72,7 +76,7 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     asked = sa.select(c.row_id, c.rollout_path, c.size_bytes, c.mtime_ns, c.inode).where(
         among(c.row_id, ids)
     )
-    now = {row[0]: tuple(row) for row in await connection.execute(asked)}
+    now = {row[0]: (row[1], FileStamp(*row[2:])) for row in await connection.execute(asked)}
     read = [each for each in read if each.thread.row_id in now]
     afresh = [each.thread.row_id for each in read if not _added(each)]
     await connection.execute(sa.delete(said_docs).where(among(said_docs.c.row_id, afresh)))
@@ -105,7 +109,9 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
         if some:
             await execute_many(connection, _GO_ON if added else _UPSERT_THREAD, some)
     settled = [
-        each.thread.row_id for each in read if tuple(each.thread[:5]) == now[each.thread.row_id]
+        thread.row_id
+        for thread in (each.thread for each in read)
+        if (thread.path, thread.stamp) == now[thread.row_id]
     ]
     await connection.execute(sa.delete(said_pending).where(among(said_pending.c.row_id, settled)))
 
@@ -151,13 +157,13 @@ def _state(each: Documents) -> dict[str, Any]:
     state: dict[str, Any] = {"row_id": thread.row_id, "head": each.head, "version": VERSION}
     state |= {"called": _digest(thread.head), "digest": hex_of(each.digest)}
     if said is None:
-        nothing = {"inode": thread.inode, "end_offset": 0, "guard": "", "highest": -1}
+        nothing = {"inode": thread.stamp.inode, "end_offset": 0, "guard": "", "highest": -1}
         return state | nothing | {"files": orjson.dumps([thread.path]).decode(), "mode": ""}
     return state | {
         "files": orjson.dumps(said.files).decode(),
         "mode": said.mode,
-        "inode": said.inode,
-        "end_offset": said.end_offset,
-        "guard": said.guard,
+        "inode": said.resume.stamp.inode,
+        "end_offset": said.resume.end,
+        "guard": said.resume.guard,
         "highest": said.highest,
     }

@@ -17,13 +17,15 @@ from typing import Any, Final, TypeVar
 from rollout.errors import NotAppendable, WriterActive
 from rollout.files.layout import parse_name, parse_uuid
 from rollout.files.move import archive_path
+from rollout.files.stamp import FileStamp
 from rollout.history.model_context import context_items
 from rollout.history.segments import SplicedSource, history_parts, source_meta
 from rollout.history.thread import outline, reduce_parts
 from rollout.jsonl.parse import BadLine, Item, parse_line
 from rollout.jsonl.reader import LineReader, MemoryRollout, open_rollout
+from rollout.jsonl.resume import ResumePoint
 from rollout.jsonl.sources import MemorySource, RolloutSource, session_meta
-from rollout.metadata.extract import Extracted, Progress
+from rollout.metadata.extract import Extracted
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.reducer import BEGINS_ELSEWHERE, MetadataReducer, start_facts
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -611,12 +613,9 @@ class _Thread:
             size = len(self.rollout.content)
             read = Extracted(
                 self.path,
-                size,
-                self._mtime_ns,
-                0,
+                ResumePoint(FileStamp(size, self._mtime_ns, 0), size, ""),
                 fold.facts,
                 fold.tools,
-                Progress(size, ""),
                 fold.bad_lines,
                 fold.first_bad,
             )

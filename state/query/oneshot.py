@@ -24,7 +24,7 @@ from state.errors import SQLITE_ERRORS
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
 from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
 
 
 class Reader:
@@ -75,8 +75,7 @@ class Reader:
         if not self._scanned:
             for row in page.rows:
                 file = stat_file(self._home, row["rollout_path"])
-                known = (row["size_bytes"], row["mtime_ns"], row["inode"])
-                if file is None or (file.size, file.mtime_ns, file.inode) != known:
+                if file is None or file.stamp != stamp_of(row):
                     return None
         return page
 

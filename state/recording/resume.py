@@ -105,7 +105,7 @@ def named_files(home: Path, thread_id: str) -> list[FoundFile]:
 def thread_file(home: Path, thread_id: str, files: Iterable[FoundFile]) -> str | None:
     """The file that is a thread's among ``files``: the first in rank whose beginning tells that it
     is; the first in rank if none does."""
-    ranks = {precedence(file.path, file.size, thread_id) for file in files}
+    ranks = {precedence(file.path, file.stamp.size, thread_id) for file in files}
     ranked = [rank.path for rank in sorted(ranks, reverse=True)]
     if len(ranked) > 1:
         ranked = [path for path in ranked if _is_of(home / path, thread_id)] or ranked

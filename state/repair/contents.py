@@ -51,7 +51,7 @@ class DeepContents:
         said = await self._messages(extractor, [*kept])
         for file in files:
             found = said.get(file.path)
-            unchanged = found and found.identity in (None, (file.size, file.mtime_ns, file.inode))
+            unchanged = found and found.stamp in (None, file.stamp)
             if found and unchanged and hex_of(found.digest) != kept[file.path]:
                 yield Finding(
                     dbcheck.KINDS["search_index_differs"],

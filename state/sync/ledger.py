@@ -1,15 +1,22 @@
 """The ledger of files, and what a scan of the home differs from it in."""
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rollout.files.scan import AWAY, FoundFile
+from rollout.files.stamp import FileStamp
 from rollout.metadata.version import EXTRACTOR_VERSION
 
 LEDGER_SQL: Final = (
     "SELECT path, size_bytes, mtime_ns, inode, retry, extractor_version, reason FROM rollout_files"
 )
+
+
+def stamp_of(row: Mapping[str, Any] | sqlite3.Row) -> FileStamp:
+    """The stamp in a row of ``rollout_files`` or ``threads``."""
+    return FileStamp(row["size_bytes"], row["mtime_ns"], row["inode"])
 
 
 Ledger = dict[str, tuple[Any, ...]]
@@ -49,7 +56,7 @@ def compare_with_ledger(
     added: list[FoundFile] = []
     for file in scanned:
         changes.files += 1
-        path, size, mtime_ns, inode, ignored = file
+        path, stamp, ignored = file
         before = known.pop(path, None)
         if ignored is not None:
             away = ignored.startswith(AWAY)
@@ -60,22 +67,15 @@ def compare_with_ledger(
         elif before is None:
             added.append(file)
             changes.to_read.append(file)
-        elif (
-            reread
-            or before[0] != size
-            or before[1] != mtime_ns
-            or before[2] != inode
-            or before[3]
-            or before[4] != EXTRACTOR_VERSION
-        ):
+        elif reread or before[:3] != stamp or before[3] or before[4] != EXTRACTOR_VERSION:
             changes.to_read.append(file)
     # What lies in a folder that cannot be listed now has not vanished.
     gone = {path: row for path, row in known.items() if not any(path.startswith(f) for f in hidden)}
     changes.vanished = list(gone)
     if gone and added:
-        places = {(row[0], row[1], row[2]): path for path, row in gone.items()}
+        places = {row[:3]: path for path, row in gone.items()}
         for file in added:
-            old = places.get((file.size, file.mtime_ns, file.inode))
+            old = places.get(file.stamp)
             if old is not None:
                 changes.moved_from[file.path] = old
     changes.to_read.sort(key=newest_first, reverse=True)

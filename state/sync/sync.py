@@ -168,7 +168,7 @@ def tally(counts: SyncProgress, stored: StoredBatch, batch: Sequence[FoundFile])
     counts.done += len(batch)
     counts.unreadable += stored.unreadable
     counts.dropped += stored.dropped
-    counts.bytes_done += sum(file.size for file in batch)
+    counts.bytes_done += sum(file.stamp.size for file in batch)
 
 
 def load_context(home: Path) -> Context:

@@ -8,8 +8,10 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import is_archived, parse_name
+from rollout.files.stamp import FileStamp
 from rollout.jsonl.parse import BadLine
-from rollout.metadata.extract import Earlier, Extracted, Progress
+from rollout.jsonl.resume import ResumePoint
+from rollout.metadata.extract import Earlier, Extracted
 from rollout.metadata.model import (
     LONGEST_TEXT,
     METADATA_NAMES,
@@ -72,7 +74,7 @@ def thread_row(
     shown = complete_metadata(facts)
     row: dict[str, Any] = dict(zip(METADATA_NAMES, metadata_values(shown), strict=True))
     archived = is_archived(file.path)
-    updated_ms = file.mtime_ns // 1_000_000
+    updated_ms = file.stamp.mtime_ns // 1_000_000
     row |= {
         "rollout_path": file.path,
         "updated_at_ms": updated_ms,
@@ -83,11 +85,11 @@ def thread_row(
         "search_text": search_text(name, shown.title, shown.preview or shown.fallback_preview),
         "archived": int(archived),
         "archived_at": updated_ms // 1000 if archived else None,
-        "size_bytes": file.size,
-        "mtime_ns": file.mtime_ns,
-        "inode": file.inode,
-        "folded_bytes": file.progress.folded_bytes,
-        "guard": file.progress.guard,
+        "size_bytes": file.stamp.size,
+        "mtime_ns": file.stamp.mtime_ns,
+        "inode": file.stamp.inode,
+        "folded_bytes": file.resume.end,
+        "guard": file.resume.guard,
         "extractor_version": file.extractor,
     }
     if overrides and facts.history_mode == PAGINATED:
@@ -314,9 +316,10 @@ async def earlier_extractions(
             facts.preview = ""  # the row shows that of another file
             facts.fold_flags &= ~BEGINS_ELSEWHERE
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
-        progress = Progress(row.folded_bytes, row.guard)
+        resume = ResumePoint(
+            FileStamp(row.size_bytes, row.mtime_ns, row.inode), row.folded_bytes, row.guard
+        )
         path = wanted[row.rollout_path]
-        identity = (row.size_bytes, row.mtime_ns, row.inode)
         left_out = row.left_out, row.left_out_at
-        found[path] = Earlier(facts, progress, identity, row.bad_lines, bad, *left_out)
+        found[path] = Earlier(facts, resume, row.bad_lines, bad, *left_out)
     return found

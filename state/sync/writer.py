@@ -93,10 +93,10 @@ async def store_files(
     winners: dict[str, Extracted] = {}
     for file in read:
         thread_id = file.facts.id
-        rank = precedence(file.path, file.size, thread_id)
+        rank = precedence(file.path, file.stamp.size, thread_id)
         rival = None
         if thread_id in winners:
-            rival = precedence(winners[thread_id].path, winners[thread_id].size, thread_id)
+            rival = precedence(winners[thread_id].path, winners[thread_id].stamp.size, thread_id)
         elif thread_id in before and thread_id not in orphaned:
             rival = _rank(before[thread_id])
         if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
@@ -221,7 +221,8 @@ async def _better_files(
     lower = {
         id_: rank
         for id_, file in winners.items()
-        if id_ in before and (rank := precedence(file.path, file.size, id_)) < _rank(before[id_])
+        if id_ in before
+        and (rank := precedence(file.path, file.stamp.size, id_)) < _rank(before[id_])
     }
     if not lower:
         return []
@@ -283,9 +284,9 @@ def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, 
         "left_out": 0,
         "left_out_at": None,
         "opening": None,
-        "size_bytes": outcome.size,
-        "mtime_ns": outcome.mtime_ns,
-        "inode": outcome.inode,
+        "size_bytes": outcome.stamp.size,
+        "mtime_ns": outcome.stamp.mtime_ns,
+        "inode": outcome.stamp.inode,
         "retry": 0,
         "extractor_version": EXTRACTOR_VERSION,
         "first_seen_ms": now_ms,

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from rollout.errors import RolloutError
 from rollout.files.cancellation import check_wanted
+from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, ThreadTurns, outline
 from state.aio import wait_until_done
@@ -188,7 +189,7 @@ class TurnIndex:
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         if worth_storing(folded):
-            folded.stored_bytes = sum(seen.end for seen in folded.seen)
+            folded.stored_bytes = sum(seen.resume.end for seen in folded.seen)
             rows = await self._index.database.workers.run(
                 partial(dumped, thread_id, folded, self._index.home)
             )
@@ -315,11 +316,11 @@ def _long_steps() -> Any:
     )
     stored = yield from known_steps()
     found = []
-    for id_, path, size, mtime_ns, inode in rows:
-        before = stored.get(id_)
-        if before is not None and before[2] == inode:
-            same = before == (size, mtime_ns, inode)
-            if same or size - size // 16 <= before[0] < size:
+    for id_, path, *stamp in rows:
+        before, now = stored.get(id_), FileStamp(*stamp)
+        if before is not None and before.inode == now.inode:
+            grown_little = now.size - now.size // 16 <= before.size < now.size
+            if before == now or grown_little:
                 continue
         found.append((id_, path))
     return found

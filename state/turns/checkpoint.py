@@ -14,6 +14,7 @@ from typing import Final
 
 from rollout.errors import Damage
 from rollout.files.layout import COMPRESSED_SUFFIX
+from rollout.files.stamp import FileStamp
 from rollout.history.bare import BARE, BareReducer
 from rollout.history.item_refs import Anchor
 from rollout.history.legacy import LegacyReducer
@@ -23,7 +24,7 @@ from rollout.history.tail import tail
 from rollout.history.thread import AnyReducer, Outline, ThreadTurns, reduce_part
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import BadLine, Line, parse_line
-from rollout.jsonl.resume import guard_of
+from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 
@@ -38,32 +39,24 @@ class Seen:
     """One file of a history as it was folded."""
 
     part: Part
-    size: int
-    mtime_ns: int
-    inode: int
-    end: int
-    """How many bytes of its content were folded, whole lines."""
-    guard: str
-    """See :func:`rollout.jsonl.resume.guard_of`; empty if the file is compressed."""
+    resume: ResumePoint
+    """Without a guard if the file is compressed."""
 
     def is_same(self) -> bool:
         """Whether the file is as it was."""
         try:
-            info = os.stat(self.part.path)
+            return FileStamp.of(os.stat(self.part.path)) == self.resume.stamp
         except OSError:
             return False
-        return (info.st_size, info.st_mtime_ns, info.st_ino) == (
-            self.size,
-            self.mtime_ns,
-            self.inode,
-        )
 
     def has_grown(self) -> bool:
         """Whether the file has more lines now, and is as it was before them."""
         try:
-            info = os.stat(self.part.path)
-            grown = info.st_ino == self.inode and info.st_size > self.size
-            return grown and self.guard != "" and _guard(self.part.path, self.end) == self.guard
+            stamp = FileStamp.of(os.stat(self.part.path))
+            if stamp == self.resume.stamp or not self.resume.may_have_grown_to(stamp):
+                return False
+            with self.part.path.open("rb", buffering=0) as file:
+                return self.resume.holds(file, stamp)
         except OSError:
             return False
 
@@ -128,7 +121,9 @@ class TurnState:
             return False  # what was added may be a session_meta, which changes all
         self._forget_derived()
         number = len(self.seen) - 1
-        self.seen[-1] = _fold_one(self.known, number, self.fold, self.own.end, pause, self.damage)
+        self.seen[-1] = _fold_one(
+            self.known, number, self.fold, self.own.resume.end, pause, self.damage
+        )
         return True
 
     def _forget_derived(self) -> None:
@@ -152,7 +147,7 @@ class TurnState:
         if self.partial or not _has_torn_line(own):
             return self
         fold = _copy(self.fold, self.known.mode)
-        reduce_part(own.part, len(self.seen) - 1, fold, offset=own.end)
+        reduce_part(own.part, len(self.seen) - 1, fold, offset=own.resume.end)
         return TurnState(self.known, self.seen, fold, damage=self.damage)
 
 
@@ -165,15 +160,19 @@ def settled(seen: Sequence[Seen]) -> bool:
 
 def _has_torn_line(own: Seen) -> bool:
     """Whether a thread's own file ends with a line that can be read and has no newline."""
-    return own.part.end_ordinal is None and own.size > own.end and _readable_tail(own)
+    return (
+        own.part.end_ordinal is None
+        and own.resume.stamp.size > own.resume.end
+        and _readable_tail(own)
+    )
 
 
 def _readable_tail(own: Seen) -> bool:
     if own.part.path.name.endswith(COMPRESSED_SUFFIX):
         return False  # it was folded with all others
     with own.part.path.open("rb") as file:
-        file.seek(own.end)
-        line = Line(own.end, file.readline())
+        file.seek(own.resume.end)
+        line = Line(own.resume.end, file.readline())
     return not isinstance(parse_line(line), BadLine | None)
 
 
@@ -214,11 +213,13 @@ def _fold_one(
 ) -> Seen:
     part = known.parts[number]
     # Before: what is written meanwhile counts as written later, and is looked at again.
-    info = os.stat(part.path)
+    stamp = FileStamp.of(os.stat(part.path))
     finished = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
     end = reduce_part(part, number, fold, offset=offset, torn=finished, pause=pause, damage=damage)
-    guard = "" if finished else _guard(part.path, end)
-    return Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, end, guard)
+    if finished:
+        return Seen(part, ResumePoint(stamp, end, ""))
+    with part.path.open("rb", buffering=0) as file:
+        return Seen(part, ResumePoint.at(file, stamp, end))
 
 
 def reduce_again(known: Outline, seen: Sequence[Seen]) -> AnyReducer:
@@ -231,14 +232,9 @@ def reduce_again(known: Outline, seen: Sequence[Seen]) -> AnyReducer:
     for number, one in enumerate(seen):
         finished = one.part.path.name.endswith(COMPRESSED_SUFFIX)
         own = one.part.end_ordinal is None and not finished  # of the others no more lines count
-        end = one.end if own else None
+        end = one.resume.end if own else None
         reduce_part(one.part, number, fold, end=end, torn=finished, damage=[])
     return fold
-
-
-def _guard(path: Path, end: int) -> str:
-    with path.open("rb", buffering=0) as file:
-        return guard_of(file, end)
 
 
 def tail_states(
@@ -260,7 +256,7 @@ def tail_states(
         if last is None:
             return
         seen = [
-            Seen(part, info.st_size, info.st_mtime_ns, info.st_ino, 0, "")
+            Seen(part, ResumePoint(FileStamp.of(info), 0, ""))
             for part, info in zip(known.parts, infos, strict=True)
         ]
         fold = PaginatedReducer(turns=last.turns, shown_from=known.shown_from)

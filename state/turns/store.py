@@ -15,10 +15,12 @@ from typing import Any, Final, overload
 
 import sqlalchemy as sa
 
+from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import Anchors, Place
 from rollout.history.segments import Part
 from rollout.history.thread import AnyReducer, Outline, ThreadTurns
 from rollout.history.turn import Turn
+from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.database import Database
@@ -54,7 +56,7 @@ def worth_storing(folded: TurnState) -> bool:
     """Whether it took long enough to find since it was stored."""
     if folded.partial or folded.damage or folded.known.missing is not None:
         return False
-    news = sum(seen.end for seen in folded.seen) - folded.stored_bytes
+    news = sum(seen.resume.end for seen in folded.seen) - folded.stored_bytes
     whole = news + folded.stored_bytes
     return whole >= SMALLEST_BYTES and news >= max(whole // 16, SMALLEST_BYTES)
 
@@ -89,11 +91,9 @@ def _seen_row(seen: Seen, home: Path) -> dict[str, Any]:
         "rollout_id": part.rollout_id,
         "end_ordinal": part.end_ordinal,
         "end_offset": part.end_offset,
-        "size": seen.size,
-        "mtime_ns": seen.mtime_ns,
-        "inode": seen.inode,
-        "end": seen.end,
-        "guard": seen.guard,
+        **seen.resume.stamp._asdict(),
+        "end": seen.resume.end,
+        "guard": seen.resume.guard,
     }
 
 
@@ -243,7 +243,7 @@ def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[tuple[Any, ..
         (strays if row[_STRAY] else kept).append(_turn(row))
     known = _outline(mode, state, seen)
     fold = resumed(mode, state, kept, strays)
-    return TurnState(known, seen, fold, stored_bytes=sum(one.end for one in seen))
+    return TurnState(known, seen, fold, stored_bytes=sum(one.resume.end for one in seen))
 
 
 def _outline(mode: str, state: Fields, seen: Sequence[Seen]) -> Outline:
@@ -253,7 +253,11 @@ def _outline(mode: str, state: Fields, seen: Sequence[Seen]) -> Outline:
 
 def _seen(row: dict[str, Any], home: Path) -> Seen:
     part = Part(home / row["path"], row["rollout_id"], row["end_ordinal"], row["end_offset"])
-    return Seen(part, row["size"], row["mtime_ns"], row["inode"], row["end"], row["guard"])
+    return Seen(part, ResumePoint(_stamp(row), row["end"], row["guard"]))
+
+
+def _stamp(row: dict[str, Any]) -> FileStamp:
+    return FileStamp(row["size"], row["mtime_ns"], row["inode"])
 
 
 @cache
@@ -294,8 +298,8 @@ def path_steps(thread_id: str) -> Steps[str | None]:
     return str(rows[0][0]) if rows else None
 
 
-def known_steps() -> Steps[dict[str, tuple[int, int, int]]]:
-    """Size, modification time and inode of the own files of all stored threads, as they were."""
+def known_steps() -> Steps[dict[str, FileStamp]]:
+    """The stamps of the own files of all stored threads, as they were."""
     rows = yield f"SELECT thread_id, files FROM turn_folds WHERE version = {VERSION}", []
     own = {thread_id: json.loads(files)[-1] for thread_id, files in rows}
-    return {id_: (seen["size"], seen["mtime_ns"], seen["inode"]) for id_, seen in own.items()}
+    return {id_: _stamp(seen) for id_, seen in own.items()}

@@ -9,6 +9,7 @@ import pytest
 from rollout.errors import HomeNotFound
 from rollout.files.layout import parse_name
 from rollout.files.scan import FoundFile, check_home, scan_home, stat_file
+from rollout.files.stamp import FileStamp
 from tests.samples.rollouts import (
     CORPUS,
     FOREIGN_ID,
@@ -51,7 +52,7 @@ def test_active_files_come_before_archived_ones(tmp_path: Path) -> None:
 def test_an_entry_tells_what_stat_tells(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, [meta()])
     info = (tmp_path / path).stat()
-    expected = FoundFile(path, info.st_size, info.st_mtime_ns, info.st_ino, None)
+    expected = FoundFile(path, FileStamp(info.st_size, info.st_mtime_ns, info.st_ino), None)
     assert list(scan_home(tmp_path)) == [expected]
     assert stat_file(tmp_path, path) == expected
 

@@ -10,6 +10,7 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.reader import HEAD_BYTES, LineReader
 from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
@@ -46,8 +47,7 @@ TOOLS = [{"name": "look", "description": "d", "inputSchema": {}}]
 
 def earlier_of(found: Extracted) -> Earlier:
     """What a row keeps of a pass; the facts are copied because a fold changes them."""
-    identity = (found.size, found.mtime_ns, found.inode)
-    return Earlier(replace(found.facts), found.progress, identity, found.bad_lines, found.first_bad)
+    return Earlier(replace(found.facts), found.resume, found.bad_lines, found.first_bad)
 
 
 def go_on(home: Path, found: Extracted, reader: LineReader | None = None) -> Extracted:
@@ -59,7 +59,7 @@ Told = tuple[ThreadMetadata, int, BadLine | None, int]
 
 def told(found: Extracted) -> Told:
     """All that must not depend on how often the file was looked at."""
-    return found.facts, found.bad_lines, found.first_bad, found.progress.folded_bytes
+    return found.facts, found.bad_lines, found.first_bad, found.resume.end
 
 
 def grown(home: Path, chunks: list[bytes], buffer_bytes: int = 2**18) -> None:
@@ -162,9 +162,9 @@ def test_what_is_told_of_a_file_is_that_of_its_stat(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, [meta(), user("a")])
     info = (tmp_path / path).stat()
     found = extracted(tmp_path, path)
-    assert (found.path, found.size, found.mtime_ns) == (path, info.st_size, info.st_mtime_ns)
-    assert (found.inode, found.extractor) == (info.st_ino, EXTRACTOR_VERSION)
-    assert found.progress.folded_bytes == info.st_size
+    assert (found.path, found.extractor) == (path, EXTRACTOR_VERSION)
+    assert found.stamp == (info.st_size, info.st_mtime_ns, info.st_ino)
+    assert found.resume.end == info.st_size
     assert found.facts == fold_lines(meta(), user("a")).facts
     assert (found.bad_lines, found.first_bad) == (0, None)
 
@@ -189,14 +189,14 @@ def test_only_the_lines_after_the_old_end_are_folded(tmp_path: Path) -> None:
     second = go_on(tmp_path, first)
     assert second.facts == replace(first.facts, tokens_used=5)
     assert second.tools is None
-    assert second.progress.folded_bytes == (tmp_path / path).stat().st_size
+    assert second.resume.end == (tmp_path / path).stat().st_size
 
 
 def test_a_file_that_did_not_change_gives_the_same_again(tmp_path: Path) -> None:
     first = extracted(tmp_path, write_rollout(tmp_path, [meta(), b"bad", user("a")]))
     second = go_on(tmp_path, first)
     assert told(second) == told(first)
-    assert second.progress == first.progress
+    assert second.resume == first.resume
 
 
 def test_a_torn_last_line_is_not_folded_until_it_ends(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_torn_last_line_is_not_folded_until_it_ends(tmp_path: Path) -> None:
         path = write_rollout(tmp_path, whole + line[:cut])
         first = extracted(tmp_path, path)
         assert first.facts == fold_lines(meta()).facts
-        assert (first.progress.folded_bytes, first.bad_lines) == (len(whole), 0)
+        assert (first.resume.end, first.bad_lines) == (len(whole), 0)
         append(tmp_path, path, line[cut:])
         second = go_on(tmp_path, first)
         assert second.facts.preview == "a"
@@ -297,7 +297,7 @@ def test_a_file_that_was_replaced_is_read_afresh(tmp_path: Path) -> None:
     (tmp_path / "sessions/new").replace(tmp_path / path)
     second = go_on(tmp_path, first)
     assert (second.facts.tokens_used, second.tools) == (9, [])
-    assert second.inode != first.inode
+    assert second.stamp.inode != first.stamp.inode
 
 
 def bytes_read() -> int:
@@ -313,7 +313,7 @@ def test_of_a_grown_file_of_30_mb_only_the_tail_is_read(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, [meta(), user("a"), *[response("x" * 30_000)] * 1000])
     start = bytes_read()
     first = extracted(tmp_path, path)
-    assert bytes_read() - start >= first.size > 30_000_000
+    assert bytes_read() - start >= first.stamp.size > 30_000_000
     append(tmp_path, path, content(tokens(5)))
     start = bytes_read()
     second = go_on(tmp_path, first)
@@ -349,7 +349,7 @@ def test_a_file_without_a_usable_line_is_unusable_with_its_reason_and_place(
     assert found.offset == offset
     assert not found.retry
     info = (tmp_path / path).stat()
-    assert found[:4] == (path, info.st_size, info.st_mtime_ns, info.st_ino)
+    assert found[:2] == (path, (info.st_size, info.st_mtime_ns, info.st_ino))
 
 
 def test_a_file_that_is_not_named_as_a_rollout_is_unusable(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_windows_line_ends_make_no_difference(tmp_path: Path) -> None:
 
 def test_a_file_that_has_gone_is_tried_again(tmp_path: Path) -> None:
     found = unusable(tmp_path, rollout_path())
-    assert found == Unusable(rollout_path(), 0, 0, 0, "the file has gone", retry=True)
+    assert found == Unusable(rollout_path(), NO_STAMP, "the file has gone", retry=True)
 
 
 @pytest.mark.parametrize("suffix", ["", ".zst"])
@@ -427,10 +427,7 @@ def test_a_file_that_may_not_be_read_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / path).chmod(0)
     info = (tmp_path / path).stat()
     found = run_unprivileged(tmp_path, f"extract_file(Path('.'), {path!r})")
-    reason = "cannot be read: Permission denied"
-    assert Unusable(*found) == Unusable(
-        path, info.st_size, info.st_mtime_ns, info.st_ino, reason, retry=True
-    )
+    assert found == [path, [*FileStamp.of(info)], "cannot be read: Permission denied", 0, True]
 
 
 def test_a_file_in_a_folder_that_may_not_be_entered_is_tried_again(tmp_path: Path) -> None:
@@ -455,7 +452,7 @@ def test_no_content_makes_extraction_fail(
         assert 0 <= found.offset <= len(data)
         assert found.reason
     else:
-        assert found.progress.folded_bytes <= len(data)
+        assert found.resume.end <= len(data)
 
 
 # -- compressed files -----------------------------------------------------------------------
@@ -468,13 +465,13 @@ def test_a_compressed_file_gives_the_facts_of_the_plain_one(tmp_path: Path) -> N
     found = extracted(tmp_path, write_rollout(tmp_path, LINES, rollout_path() + ".zst"))
     assert told(found) == told(plain)
     assert found.tools == plain.tools
-    assert found.size == (tmp_path / found.path).stat().st_size < plain.size
+    assert found.stamp.size == (tmp_path / found.path).stat().st_size < plain.stamp.size
 
 
 def test_a_compressed_file_is_always_read_whole(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, LINES, rollout_path() + ".zst")
     first = extracted(tmp_path, path)
-    assert first.progress.guard == ""
+    assert first.resume.guard == ""
     write_rollout(tmp_path, [*LINES, tokens(6)], path)
     second = go_on(tmp_path, first)
     assert second.facts.tokens_used == 6
@@ -491,7 +488,7 @@ def test_a_compressed_file_cut_short_keeps_what_came_before(tmp_path: Path) -> N
     assert (found.facts.preview, found.facts.tokens_used, found.bad_lines) == ("a", 0, 1)
     assert found.first_bad is not None
     assert found.first_bad.reason == "damaged zstd: cut short"
-    assert 0 < found.progress.folded_bytes <= found.first_bad.offset
+    assert 0 < found.resume.end <= found.first_bad.offset
 
 
 @pytest.mark.parametrize("data", [b"garbage", content(meta()), b"\0" * 100])
@@ -501,7 +498,7 @@ def test_garbage_in_a_compressed_file_is_unusable(tmp_path: Path, data: bytes) -
     (tmp_path / path).write_bytes(data)
     found = unusable(tmp_path, path)
     assert found.reason.startswith("damaged zstd: ")
-    assert (found.size, found.offset, found.retry) == (len(data), 0, False)
+    assert (found.stamp.size, found.offset, found.retry) == (len(data), 0, False)
 
 
 def test_an_empty_compressed_file_is_unusable(tmp_path: Path) -> None:

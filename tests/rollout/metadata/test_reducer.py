@@ -73,7 +73,7 @@ def agree(found: Extracted | Unusable, fold: MetadataReducer) -> None:
         assert not fold.usable_lines or not fold.facts.id
     else:
         facts = found.facts
-        torn = found.progress.folded_bytes < found.size
+        torn = found.resume.end < found.stamp.size
         if fold.bad_lines or torn:  # a line that is passed over is not looked at to its end
             facts = replace(facts, next_ordinal=fold.facts.next_ordinal)
         else:

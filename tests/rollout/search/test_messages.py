@@ -29,9 +29,8 @@ def places(said: Spoken) -> list[tuple[int, int, str]]:
 def going_on(said: Spoken) -> Earlier:
     """What an index keeps of a reading."""
     keys = frozenset(message.key for message in said.messages if message.key)
-    ends = said.end_offset, said.guard, said.highest
     digest = digest_of(said.messages)
-    return Earlier(said.inode, said.mode, said.files, *ends, keys, digest)
+    return Earlier(said.resume, said.mode, said.files, said.highest, keys, digest)
 
 
 @pytest.mark.parametrize("path", corpus_rollouts())
