@@ -1,4 +1,4 @@
-"""Codex's database held for us alone; copies of it beside our index, and going back to one."""
+"""Codex's database, open for us alone; copies of it beside our index, and the way back to one."""
 
 import hashlib
 import json
@@ -10,43 +10,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from state.codex.database import quick_check, writable
 from state.codex.processes import processes_using
-from state.errors import SQLITE_ERRORS, CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
+from state.errors import CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
 
-_PATIENCE_S: Final = 2.0
 _KEPT_BACKUPS: Final = 3
 
 
 @contextmanager
 def exclusively_open(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to Codex's database that nobody else can open meanwhile.
+    """A connection to Codex's database that keeps everybody else out.
 
     Raises:
-        CodexInUse: somebody else has it open, even if idle.
+        CodexInUse: another process has it open, even if idle.
         CodexUnusable: it is damaged or cannot be written.
     """
     # In a rollback journal an idle connection holds no lock, so the processes are looked at too.
     who = processes_using(database)
     if who:
         raise CodexInUse(database, who)
-    try:
-        # Not made if it is gone: mode=rw. A transaction is begun and ended by hand.
-        uri = f"{database.absolute().as_uri()}?mode=rw"
-        with closing(
-            sqlite3.connect(uri, uri=True, timeout=_PATIENCE_S, isolation_level=None)
-        ) as connection:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("BEGIN EXCLUSIVE")  # the lock outlives the transaction
-            connection.execute("COMMIT")
-            yield connection
-    except SQLITE_ERRORS as error:
-        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-            raise CodexInUse(database, processes_using(database) or []) from error
-        raise CodexUnusable(database, str(error)) from error
+    with writable(
+        database, lambda path: CodexInUse(path, processes_using(path) or [])
+    ) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")  # the lock outlives the transaction
+        connection.execute("COMMIT")
+        yield connection
 
 
 def digest(connection: sqlite3.Connection) -> str:
-    """Tells whether anything in a database has changed: its schema and every row of it."""
+    """A hash of the whole database: its schema and every row."""
     texts, connection.text_factory = connection.text_factory, bytes
     found = hashlib.blake2b(digest_size=16)
     schema = connection.execute(
@@ -63,12 +56,11 @@ def digest(connection: sqlite3.Connection) -> str:
 
 
 def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
-    """Copy the database that ``connection`` holds into ``folder``: where the copy is.
-
-    The copy is checked to hold the same as the original.
+    """Copy the database of ``connection`` into ``folder`` and compare the two. Gives the path of
+    the copy.
 
     Raises:
-        CodexUnusable: the copy cannot be made, or is not the same.
+        CodexUnusable: the copy cannot be made, or differs.
     """
     database = _path_of(connection)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -78,9 +70,9 @@ def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
         with closing(sqlite3.connect(target, isolation_level=None)) as copy:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # it must not need a -wal of its own
-            told = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if told != "ok" or digest(copy) != digest(connection):
-                raise CodexUnusable(database, f"its copy {target} is not the same: {told}")
+            damage = quick_check(copy)
+            if damage != "ok" or digest(copy) != digest(connection):
+                raise CodexUnusable(database, f"its copy {target} differs: {damage}")
     except OSError as error:
         raise CodexUnusable(database, f"no copy can be made: {error.strerror}") from error
     except BaseException:
@@ -90,10 +82,10 @@ def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
 
 
 def note_fix(connection: sqlite3.Connection, backup: Path) -> None:
-    """Write down beside ``backup`` what the database holds after the fix, before it is committed.
+    """Note beside ``backup``, before the fix is committed, what the database holds after it.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the note cannot be written.
     """
     note = {"v": 1, "database": str(_path_of(connection)), "after": digest(connection)}
     with _note(backup).open("x", encoding="utf-8") as file:
@@ -102,8 +94,8 @@ def note_fix(connection: sqlite3.Connection, backup: Path) -> None:
         os.fsync(file.fileno())
 
 
-def keep_few(folder: Path, database: Path) -> None:
-    """Remove all but the newest few backups of a database."""
+def remove_old_copies(folder: Path, database: Path) -> None:
+    """Keep only the newest few backups of a database."""
     for old in _backups(folder, database)[_KEPT_BACKUPS:]:
         discard(old)
 
@@ -119,9 +111,9 @@ def restore_latest_copy(folder: Path, database: Path) -> Path:
     it. Gives the path that it had.
 
     Raises:
-        NoCodexBackup: there is none of this database.
+        NoCodexBackup: this database has none.
         CodexChangedSince: the database is not as the fix left it.
-        CodexInUse, CodexUnusable: as :func:`exclusively_open`.
+        CodexInUse, CodexUnusable: see :func:`exclusively_open`.
     """
     found = _backups(folder, database)
     if not found:
@@ -133,13 +125,13 @@ def restore_latest_copy(folder: Path, database: Path) -> Path:
         with closing(sqlite3.connect(f"{backup.as_uri()}?mode=ro", uri=True)) as source:
             source.backup(connection)
             if digest(source) != digest(connection):
-                raise CodexUnusable(database, f"it is not what {backup} holds")
+                raise CodexUnusable(database, f"it differs from {backup}")
     discard(backup)
     return backup
 
 
 def _backups(folder: Path, database: Path) -> list[Path]:
-    """The backups of a database that a fix has completed, the newest first."""
+    """The backups of a database that belong to a finished fix, the newest first."""
     found = sorted(folder.glob("codex-state-*Z.sqlite3"), reverse=True)
     real = str(database.resolve())
     return [backup for backup in found if _read_note(backup).get("database") == real]
@@ -149,7 +141,7 @@ def _read_note(backup: Path) -> dict[str, str]:
     try:
         note = json.loads(_note(backup).read_text("utf-8"))
     except (OSError, ValueError):
-        return {}  # a fix that never came to its end: nothing was changed
+        return {}  # the fix did not finish: it changed nothing
     return note if isinstance(note, dict) and isinstance(note.get("after"), str) else {}
 
 

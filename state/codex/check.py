@@ -1,7 +1,7 @@
-"""What Codex's own database says, compared with the rollout files.
+"""Compare Codex's own database with the rollout files.
 
-The truth about the files is our index, in step with them. Columns that follow a live thread
-(cwd, tokens, times, …) are not compared: they are Codex's own to keep.
+Our index, brought up to date, stands for the files. Columns that follow a live thread (cwd,
+tokens, times, …) are not compared: Codex keeps those itself.
 """
 
 import sqlite3
@@ -11,21 +11,27 @@ from pathlib import Path
 
 from state.checks.findings import Finding
 from state.codex.compare import KINDS, compare_with_index
-from state.codex.database import CodexState, NotComparable, read_codex
+from state.codex.database import (
+    CodexState,
+    NotComparable,
+    has_database,
+    quick_check,
+    read_codex,
+)
 from state.codex.index_side import IndexSide, read_index_side
 from state.codex.processes import processes_using
 from state.db.snapshot import snapshot
-from state.errors import SQLITE_ERRORS
+from state.errors import SQLITE_ERRORS, CodexUnusable
 from state.thread_index import ThreadIndex
 
 
 @dataclass(slots=True)
 class CodexCheck:
-    """What a check saw, besides its findings."""
+    """The two sides that a check compared."""
 
     ours: IndexSide
     state: CodexState | None = None
-    """None if the database is not there or cannot be compared."""
+    """None if there is no database, or it cannot be compared."""
 
 
 async def check_codex(
@@ -33,14 +39,14 @@ async def check_codex(
 ) -> CodexCheck:
     """Give every difference between the files and Codex's ``database`` to ``found``.
 
-    ``index`` must be in step with the files. Writes nothing.
+    ``index`` must be up to date. Writes nothing.
     """
     checked = CodexCheck(await read_index_side(index))
-    if not database.exists() or (database.is_file() and not database.stat().st_size):
-        message = "Codex has no database here yet; it makes one at its next start."
-        found(Finding(KINDS["codex_no_database"], message, path=str(database)))
-        return checked
     try:
+        if not has_database(database):
+            message = "Codex has no database here yet; it makes one at its next start."
+            found(Finding(KINDS["codex_no_database"], message, path=str(database)))
+            return checked
         with snapshot(database) as connection:
             checked.state = _read_whole(connection)
     except NotComparable as problem:
@@ -48,10 +54,11 @@ async def check_codex(
         found(Finding(KINDS["codex_not_comparable"], message, path=str(database)))
     except SQLITE_ERRORS as error:
         found(_damaged(database, str(error)))
-    except OSError as error:
+    except (OSError, CodexUnusable) as error:
+        reason = error.reason if isinstance(error, CodexUnusable) else error.strerror or error
         message = (
-            f"It cannot be read: {error.strerror or error}. Codex's app-server does not start with"
-            " it; codex exec runs without a database."
+            f"It cannot be read: {reason}. Codex's app-server does not start with it; codex exec"
+            " runs without a database."
         )
         found(Finding(KINDS["codex_unreadable"], message, path=str(database)))
     else:
@@ -63,16 +70,16 @@ async def check_codex(
 
 def _read_whole(connection: sqlite3.Connection) -> CodexState:
     """Raises :class:`sqlite3.DatabaseError` for damage anywhere, as Codex's own start does."""
-    told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if told != "ok":
-        raise sqlite3.DatabaseError(str(told))
+    damage = quick_check(connection)
+    if damage != "ok":
+        raise sqlite3.DatabaseError(damage)
     return read_codex(connection)
 
 
 def _damaged(database: Path, reason: str) -> Finding:
     return Finding(
         KINDS["codex_damaged"],
-        "It is damaged. Codex's app-server puts it aside below db-backups and builds a new one,"
+        "It is damaged. Codex's app-server moves it into db-backups and builds a new one,"
         " without the names of paginated threads; codex exec runs without a database.",
         path=str(database),
         measured=reason,

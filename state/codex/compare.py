@@ -8,14 +8,13 @@ from typing import Final
 
 from rollout.files.layout import is_archived, logical_path, misplaced, parse_uuid
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
+from rollout.schema.modes import MODES, PAGINATED
 from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
 from state.codex.database import CodexState, CodexThread
 from state.codex.index_side import FileLookup, IndexedThread, IndexSide, absolute, file_exists
 from state.codex.tables import MEASURED
 
 _FIX: Final = "threadkeep codex-check --fix"
-
-
 KINDS: Final = {
     kind.code: kind
     for kind in (
@@ -39,35 +38,22 @@ KINDS: Final = {
         Kind("codex_other_home", NOTE, None),
     )
 }
-"""Every kind of finding about Codex's database, by code."""
-
-
+"""Each kind of finding about Codex's database, by its code."""
 LEASE_S: Final = 900
-"""After so long without a sign of life Codex takes a running backfill over."""
-
-
+"""Codex takes over a running backfill that gave no sign of life for so long."""
 _STATUSES: Final = ("pending", "running", "complete")
-
-
-_MODES: Final = ("legacy", "paginated")
-
-
-_NOT_ITS_FILE: Final = "The row names a file that is not this thread's: Codex cannot resume it."
-
-
-_NO_FILE: Final = "The row names a file that is not there: Codex cannot resume the thread."
-
-
+_NOT_ITS_FILE: Final = "The row names a file of another thread: Codex cannot resume this one."
+_NO_FILE: Final = "The row names a file that does not exist: Codex cannot resume the thread."
 _OUTSIDE: Final = (
     "The row names a file of another home, as after a copy of the whole home: Codex reads that"
-    " one, and writes new turns there."
+    " file, and writes new turns to it."
 )
 
 
 def compare_with_index(
     ours: IndexSide, state: CodexState, home: Path, database: Path, who: Sequence[str] | None
 ) -> Iterator[Finding]:
-    """Every difference between our index of the files and one state of Codex's database.
+    """The differences between our index of the files and one state of Codex's database.
 
     ``who`` are the processes that have it open; None if the system does not tell.
     """
@@ -89,8 +75,9 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     if state.unfinished:
         yield Finding(
             KINDS["codex_migration_unfinished"],
-            "A migration was begun and never ended. Codex's app-server does not start with such a"
-            " database; moved aside, it is built anew, without the names of paginated threads.",
+            "A migration began and did not end: Codex's app-server does not start with such a"
+            " database. Move it away, and Codex builds a new one, without the names of paginated"
+            " threads.",
             path=str(database),
             measured=f"migration {min(state.unfinished)} without success",
             expected="every migration with success",
@@ -98,9 +85,9 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     elif not state.known:
         yield Finding(
             KINDS["codex_schema_unknown"],
-            "Its tables are not as this threadkeep knows them: nothing is written to it. Codex is"
-            " not told of names, git facts and memory modes; archive, unarchive, delete and --fix"
-            " refuse. Update threadkeep, or Codex if it is older than 0.169.",
+            "Its tables are not the ones that this threadkeep knows, so nothing is written to it:"
+            " Codex is not notified of names, git facts and memory modes; archive, unarchive,"
+            " delete and --fix refuse. Update threadkeep, or Codex if it is older than 0.169.",
             path=str(database),
             measured=f"{_migrations(state)}; {'; '.join(state.differences)}",
             expected="the tables of Codex 0.169 and 0.171",
@@ -108,8 +95,8 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     elif not state.measured:
         yield Finding(
             KINDS["codex_migrations_unknown"],
-            "It is of a Codex that this threadkeep was not tried with. The tables that threadkeep"
-            " writes are as they are known, so it goes on writing them.",
+            "It belongs to a Codex version that this threadkeep was not tested with. The tables"
+            " that threadkeep writes are the known ones, so it still writes them.",
             path=str(database),
             measured=_migrations(state),
             expected=f"migrations {' or '.join(f'1 to {max(known)}' for known in MEASURED)}",
@@ -121,8 +108,8 @@ def _migrations(state: CodexState) -> str:
 
 
 def _is_beyond_codex(thread: IndexedThread) -> bool:
-    """Whether Codex cannot have a row of it: a file of the first versions, or of a later one."""
-    return bool(thread.fold_flags & SEEN_BARE_META) or thread.history_mode not in _MODES
+    """Whether Codex can have no row of it: its file is of the first versions, or a later one."""
+    return bool(thread.fold_flags & SEEN_BARE_META) or thread.history_mode not in MODES
 
 
 def _is_still_to_come(state: CodexState, path: str) -> bool:
@@ -136,29 +123,29 @@ def _backfill(
 ) -> Iterator[Finding]:
     status, watermark, updated_at = state.backfill
     where = f"{status}, up to {watermark or 'nothing yet'}"
-    to_come = f"{waiting:,} threads have no row yet."
+    to_come = f"threads without a row yet: {waiting:,}."
     if status == "complete":
         return
     if status == "pending":
-        message = f"Codex fills it at its next start: {to_come}"
+        message = f"Codex fills it at its next start; {to_come}"
         yield Finding(KINDS["codex_backfill_pending"], message, path=str(database))
         return
     age = int(time.time()) - updated_at
     if status == "running" and (who or (who is None and 0 <= age < LEASE_S)):
-        message = f"Codex is at its backfill: {to_come}"
+        message = f"Codex's backfill is running; {to_come}"
         yield Finding(KINDS["codex_backfill_running"], message, path=str(database), measured=where)
         return
     if status not in _STATUSES:
-        message = "Codex's app-server does not start with this status of its backfill."
+        message = "Codex's app-server does not start with this backfill status."
     elif 0 <= age < LEASE_S:
         message = (
-            f"Its backfill was left by a process that has ended: {to_come} Codex goes on with it"
+            f"The process of its backfill has ended; {to_come} Codex continues it"
             f" {LEASE_S - age} s from now; until then its app-server does not start."
         )
     else:
         message = (
-            f"Its backfill was left by a process that has ended: {to_come} Codex goes on with it"
-            " at its next start."
+            f"The process of its backfill has ended; {to_come} Codex continues it at its next"
+            " start."
         )
     yield Finding(
         KINDS["codex_backfill_stuck"],
@@ -172,7 +159,7 @@ def _backfill(
 def _missing(
     ours: IndexSide, state: CodexState, home: Path, waiting: set[str]
 ) -> Iterator[Finding]:
-    """Threads without a row, less those that Codex will never have and those still to come."""
+    """Threads without a row, but for those that Codex cannot have and those still to come."""
     beyond = 0
     for thread_id, thread in ours.threads.items():
         if thread_id in state.threads or thread_id in waiting:
@@ -182,7 +169,7 @@ def _missing(
             continue
         file = ours.files.get(thread.path)
         unread = (
-            f" It may be for a line of the file: {file.reason}." if file and file.reason else ""
+            f" The cause may be a line of the file: {file.reason}." if file and file.reason else ""
         )
         yield Finding(
             KINDS["codex_row_missing"],
@@ -194,14 +181,14 @@ def _missing(
         )
     if beyond:
         message = (
-            f"{beyond:,} threads can have no row: files of the first versions, up to 0.29, or of a"
-            " history mode that Codex does not know."
+            f"Threads that can have no row: {beyond:,}. Their files are of the first versions, up"
+            " to 0.29, or of a history mode that Codex does not know."
         )
         yield Finding(KINDS["codex_cannot_have"], message)
 
 
 def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
-    """Each row names a file of its thread, and says of it what is so."""
+    """Rows that name no file of their thread, or that differ from it."""
     files = FileLookup(home, ours)
     elsewhere = 0
     for row in state.threads.values():
@@ -229,7 +216,7 @@ def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
         if row.archived != is_archived(path):
             yield Finding(
                 KINDS["codex_archived_differs"],
-                "The row says otherwise than the folder of the file.",
+                "The row does not agree with the folder of the file.",
                 row.id,
                 path,
                 measured=_flag(row.archived),
@@ -237,14 +224,14 @@ def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
             )
         yield from _name(row, thread)
     if elsewhere:
-        message = f"{elsewhere:,} rows name files that the index has not: they are not compared."
+        message = f"Rows that name a file outside the index: {elsewhere:,}. They are not compared."
         yield Finding(KINDS["codex_other_home"], message)
 
 
 def _stale(row: CodexThread, home: Path) -> Finding:
     return Finding(
         KINDS["codex_row_stale"],
-        "The file of this row is gone. Codex leaves it out of lists and keeps it for ever.",
+        "The file of this row is gone. Codex omits the row from lists and never removes it.",
         row.id,
         row.rollout_path.removeprefix(f"{home}/"),
         measured=row.rollout_path,
@@ -253,8 +240,8 @@ def _stale(row: CodexThread, home: Path) -> Finding:
 
 
 def _name(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
-    """The name that Codex shows is the one that was given last."""
-    if row.history_mode == "paginated":
+    """Whether Codex shows the latest name."""
+    if row.history_mode == PAGINATED:
         shown = row.name
     else:
         # A title that is not the beginning of the thread is the name that a user gave it.
@@ -265,7 +252,7 @@ def _name(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
     first = f"threadkeep unarchive {row.id}, then " if is_archived(thread.path) else ""
     yield Finding(
         KINDS["codex_name_differs"],
-        "The name is not the last one that was given.",
+        "The name is not the latest one.",
         row.id,
         thread.path,
         measured=shown,

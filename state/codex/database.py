@@ -1,65 +1,26 @@
-"""Codex's own index, ``state_5.sqlite``: where it lies and what it says
+"""Codex's own index, ``state_5.sqlite``: where it lies, how it is opened and what it says
 (docs/schema.md#codexs-own-database)."""
 
 import os
 import sqlite3
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from state.codex.tables import MEASURED, differences
-from state.errors import CodexSchemaUnknown
+from state.errors import (
+    SQLITE_ERRORS,
+    CodexInUse,
+    CodexLocked,
+    CodexSchemaUnknown,
+    CodexUnusable,
+)
 
 STATE_FILE: Final = "state_5.sqlite"
-THREAD_COLUMNS: Final = (
-    "id",
-    "rollout_path",
-    "created_at",
-    "updated_at",
-    "source",
-    "model_provider",
-    "cwd",
-    "title",
-    "sandbox_policy",
-    "approval_mode",
-    "tokens_used",
-    "has_user_event",
-    "archived",
-    "archived_at",
-    "git_sha",
-    "git_branch",
-    "git_origin_url",
-    "cli_version",
-    "first_user_message",
-    "agent_nickname",
-    "agent_role",
-    "memory_mode",
-    "model",
-    "reasoning_effort",
-    "agent_path",
-    "created_at_ms",
-    "updated_at_ms",
-    "thread_source",
-    "preview",
-    "recency_at",
-    "recency_at_ms",
-    "history_mode",
-    "name",
-    "is_pinned",
-    "thread_section_id",
-    "section_position",
-    "section_entered_at_ms",
-    "project_id",
-    "originator",
-    "daybreak_enabled",
-    "creator_user_id",
-    "creator_account_id",
-    "attached_thread_parent_id",
-)
-"""The columns of ``threads`` that a new row gets."""
-
+_PATIENCE_S: Final = 2.0
 _NEEDED: Final = ("id", "rollout_path", "archived")
 _DEFAULTS: Final = {
     "title": "''",
@@ -67,11 +28,11 @@ _DEFAULTS: Final = {
     "name": "NULL",
     "history_mode": "'legacy'",
 }
-"""What stands for a column that older schemas do not have."""
+"""The value of a column that older schemas do not have."""
 
 
 class CodexThread(NamedTuple):
-    """What is compared of a row of Codex's ``threads``."""
+    """The columns of Codex's ``threads`` that are compared."""
 
     id: str
     rollout_path: str
@@ -99,29 +60,29 @@ class CodexState:
     backfill: CodexBackfill
     migrations: frozenset[int]
     unfinished: frozenset[int]
-    """Of those, the ones that were begun and never ended: Codex refuses such a database."""
+    """The migrations that began and did not end: Codex refuses such a database."""
     differences: tuple[str, ...]
-    """What is not as it is known of the tables that are written; empty if it may be written."""
+    """How the tables that we write differ from the ones we know; empty if we may write them."""
 
     @property
     def known(self) -> bool:
-        """Whether it may be written."""
+        """Whether we may write the database."""
         return not self.differences
 
     @property
     def measured(self) -> bool:
-        """Whether its migrations are those of a Codex that was measured."""
+        """Whether its migrations are those of a Codex that we have measured."""
         return self.migrations in MEASURED
 
 
 class NotComparable(Exception):
-    """The database has no table of threads with the columns that a comparison needs."""
+    """The database has no ``threads`` table with the columns that a comparison needs."""
 
 
 def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
-    """Where the database of the Codex that uses ``home`` lies, whether it is there or not.
+    """The path of the database of the Codex that uses ``home``, whether it exists or not.
 
-    ``sqlite_home`` is what ``CODEX_SQLITE_HOME`` names; ``config.toml``'s goes before it.
+    ``sqlite_home`` is the value of ``CODEX_SQLITE_HOME``; the one in ``config.toml`` wins.
     """
     try:
         with (home / "config.toml").open("rb") as file:
@@ -133,8 +94,59 @@ def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
     return (sqlite_home or home) / STATE_FILE
 
 
+def has_database(database: Path) -> bool:
+    """Whether there is a database. Codex takes an empty file for none, and makes a new one.
+
+    Raises:
+        CodexUnusable: that cannot be seen.
+    """
+    try:
+        return database.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in its path
+        return False
+    except OSError as error:
+        raise CodexUnusable(database, error.strerror or str(error)) from error
+
+
+@contextmanager
+def translated(
+    database: Path, busy: Callable[[Path], CodexInUse | CodexLocked] = CodexLocked
+) -> Iterator[None]:
+    """Raises errors of SQLite as ours: ``busy`` if another process holds the database for too
+    long, else :class:`CodexUnusable`."""
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise busy(database) from error
+        raise CodexUnusable(database, str(error)) from error
+
+
+@contextmanager
+def writable(
+    database: Path, busy: Callable[[Path], CodexInUse | CodexLocked] = CodexLocked
+) -> Iterator[sqlite3.Connection]:
+    """A connection to a database that exists; the caller begins and ends its transactions.
+
+    Raises: see :func:`translated`.
+    """
+    uri = f"{database.absolute().as_uri()}?mode=rw"  # rw makes no database that is gone
+    with (
+        translated(database, busy),
+        closing(
+            sqlite3.connect(uri, uri=True, timeout=_PATIENCE_S, isolation_level=None)
+        ) as connection,
+    ):
+        yield connection
+
+
+def quick_check(connection: sqlite3.Connection) -> str:
+    """``ok``, or what SQLite finds damaged."""
+    return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+
+
 def read_codex(connection: sqlite3.Connection) -> CodexState:
-    """What the database that ``connection`` has open says.
+    """The state of the database that ``connection`` has open.
 
     Raises:
         NotComparable: it has no ``threads`` that could be compared.
@@ -156,10 +168,10 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
 
 
 def check_writable(connection: sqlite3.Connection, database: Path) -> None:
-    """Return if the database that ``connection`` has open may be written.
+    """Return if we may write the database that ``connection`` has open.
 
     Raises:
-        CodexSchemaUnknown: its tables are not as they are known.
+        CodexSchemaUnknown: its tables are not the ones we know.
         sqlite3.Error: it is damaged.
     """
     migrations = _migrations(connection)
@@ -169,15 +181,15 @@ def check_writable(connection: sqlite3.Connection, database: Path) -> None:
 
 def _differences(connection: sqlite3.Connection, migrations: Mapping[int, bool]) -> list[str]:
     if not migrations:
-        return ["it has no list of migrations"]
+        return ["it has no table of migrations"]
     unfinished = [version for version, ended in migrations.items() if not ended]
     if unfinished:
-        return [f"migration {min(unfinished)} was begun and never ended"]
+        return [f"migration {min(unfinished)} began and did not end"]
     return differences(connection)
 
 
 def _migrations(connection: sqlite3.Connection) -> dict[int, bool]:
-    """The migrations that were begun, each with whether it ended."""
+    """The migrations that began, each with whether it ended."""
     if not {"version", "success"} <= set(_columns(connection, "_sqlx_migrations")):
         return {}
     found = connection.execute("SELECT version, success FROM _sqlx_migrations")

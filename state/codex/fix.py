@@ -1,7 +1,7 @@
-"""Mend Codex's own database, where that is safe.
+"""Fix Codex's own database, where that is safe.
 
-It is written only while nobody else has it open, only if its tables are as they are known
-(:mod:`state.codex.tables`), in one transaction, after a verified copy of it.
+It is written in one transaction, after a verified copy of it, only while no other process has it
+open and only if its tables are the ones we know (:mod:`state.codex.tables`).
 """
 
 import sqlite3
@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Final
 
 from state.checks.findings import Finding
-from state.codex.backup import copy_database, discard, exclusively_open, keep_few, note_fix
+from state.codex.backup import (
+    copy_database,
+    discard,
+    exclusively_open,
+    note_fix,
+    remove_old_copies,
+)
 from state.codex.compare import compare_with_index
-from state.codex.database import THREAD_COLUMNS, CodexState, read_codex
+from state.codex.database import CodexState, quick_check, read_codex
 from state.codex.index_side import IndexSide, file_exists
 from state.codex.rows import NewRow, read_rows
+from state.codex.tables import THREAD_COLUMNS
 from state.errors import CodexChanged, CodexSchemaUnknown, CodexUnusable
 
 _INSERT: Final = (
@@ -30,19 +37,19 @@ _INSERT_EDGE: Final = (
 
 @dataclass(slots=True)
 class FixPlan:
-    """What of the findings is mended: that which is safe on Codex's database."""
+    """The findings that can be fixed safely."""
 
     insert: set[str] = field(default_factory=set)
-    """Ids of threads that get a row."""
+    """The threads that get a row."""
     paths: dict[str, str] = field(default_factory=dict)
-    """The right path for a thread's row."""
+    """The right path of each thread's row."""
     archived: dict[str, bool] = field(default_factory=dict)
-    """The right flag for a thread's row."""
+    """The right flag of each thread's row."""
     release: bool = False
-    """Whether the backfill is set back to ``pending``, so that Codex goes on at once."""
+    """Whether the backfill is set back to ``pending``, so that Codex continues it at once."""
 
     def add(self, finding: Finding) -> None:
-        """Plan for a finding."""
+        """Plan a fix for a finding, if there is one."""
         code, thread_id = finding.kind.code, finding.thread_id
         if code == "codex_backfill_stuck":
             self.release = True
@@ -60,35 +67,34 @@ class FixPlan:
 
 
 async def fix(
-    home: Path, ours: IndexSide, state: CodexState, database: Path, mends: FixPlan, folder: Path
+    home: Path, ours: IndexSide, state: CodexState, database: Path, plan: FixPlan, folder: Path
 ) -> tuple[Path, int]:
-    """Carry out ``mends``, which were planned for ``state``. Gives where the database as it was
-    lies now, in ``folder``, and how many rows were inserted: a thread gets none whose file can
-    no longer be read.
+    """Carry out ``plan``, which was made for ``state``. Gives the path of the copy in ``folder``
+    and the number of rows inserted: a thread whose file can no longer be read gets none.
 
     Raises:
-        CodexSchemaUnknown: its tables are not as they are known.
-        CodexInUse: somebody has it open.
-        CodexChanged: other mends are needed now than were planned.
+        CodexSchemaUnknown: its tables are not the ones we know.
+        CodexInUse: another process has it open.
+        CodexChanged: it needs other fixes now than were planned.
         CodexUnusable: it is damaged, or it or the copy cannot be written.
     """
     check_schema(state, database)
-    rows = await read_rows(home, ours, sorted(mends.insert))  # before anybody has to wait for us
+    rows = await read_rows(home, ours, sorted(plan.insert))  # before anybody has to wait for us
     with exclusively_open(database) as connection:
         now = read_codex(connection)
         check_schema(now, database)
-        moved = not all(file_exists(path) for path in mends.paths.values())
-        if moved or _needed(ours, now, home, database, mends) != mends:
+        moved = not all(file_exists(path) for path in plan.paths.values())
+        if moved or _needed(ours, now, home, database, plan) != plan:
             raise CodexChanged(database)
         backup = copy_database(connection, folder)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            _write(connection, ours, rows, mends)
-            left = _needed(ours, read_codex(connection), home, database, mends)
-            unread = mends.insert - {row.values["id"] for row in rows}
-            told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if left != FixPlan(insert=unread) or told != "ok":
-                raise CodexUnusable(database, f"it would not be whole after the fix: {told}")
+            _write(connection, ours, rows, plan)
+            left = _needed(ours, read_codex(connection), home, database, plan)
+            unread = plan.insert - {row.values["id"] for row in rows}
+            damage = quick_check(connection)
+            if left != FixPlan(insert=unread) or damage != "ok":
+                raise CodexUnusable(database, f"the fix would leave it damaged: {damage}")
             note_fix(connection, backup)
             connection.execute("COMMIT")
         except BaseException as error:
@@ -98,12 +104,12 @@ async def fix(
             if isinstance(error, OSError):
                 raise CodexUnusable(database, f"no copy can be made: {error.strerror}") from error
             raise
-    keep_few(folder, database)
+    remove_old_copies(folder, database)
     return backup, len(rows)
 
 
 def check_schema(state: CodexState, database: Path) -> None:
-    """Raise :class:`CodexSchemaUnknown` unless the tables are as they are known."""
+    """Raise :class:`CodexSchemaUnknown` unless the tables are the ones we know."""
     if state.differences:
         raise CodexSchemaUnknown(database, state.migrations, state.differences)
 
@@ -111,33 +117,33 @@ def check_schema(state: CodexState, database: Path) -> None:
 def _needed(
     ours: IndexSide, state: CodexState, home: Path, database: Path, planned: FixPlan
 ) -> FixPlan:
-    """What is to be mended while nobody but us has the database open."""
+    """The fixes that the database needs while only we have it open."""
     needed = FixPlan()
     for finding in compare_with_index(ours, state, home, database, []):
         needed.add(finding)
-    # A worker that may have been alive when that was planned is none of this fix's matters.
+    # A backfill whose worker may have been alive then was not planned for.
     needed.release = needed.release and planned.release
     return needed
 
 
 def _write(
-    connection: sqlite3.Connection, ours: IndexSide, rows: Sequence[NewRow], mends: FixPlan
+    connection: sqlite3.Connection, ours: IndexSide, rows: Sequence[NewRow], plan: FixPlan
 ) -> None:
     connection.executemany(_INSERT, [row.values for row in rows])
     edges = [(row.parent_id, row.values["id"]) for row in rows if row.parent_id]
     connection.executemany(_INSERT_EDGE, edges)
     connection.executemany(
         "UPDATE threads SET rollout_path = ? WHERE id = ?",
-        [(path, thread_id) for thread_id, path in mends.paths.items()],
+        [(path, thread_id) for thread_id, path in plan.paths.items()],
     )
     connection.executemany(
         "UPDATE threads SET archived = ?, archived_at = ? WHERE id = ?",
         [
             (int(archived), _archived_at(ours, thread_id) if archived else None, thread_id)
-            for thread_id, archived in mends.archived.items()
+            for thread_id, archived in plan.archived.items()
         ],
     )
-    if mends.release:
+    if plan.release:
         connection.execute("UPDATE backfill_state SET status = 'pending' WHERE id = 1")
 
 

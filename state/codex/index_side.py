@@ -1,4 +1,4 @@
-"""Our side of a comparison with Codex's database: threads and files as our index has them."""
+"""Our side of a comparison with Codex's database: threads and files as in our index."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from state.thread_index import ThreadIndex
 
 
 class IndexedThread(NamedTuple):
-    """What is compared of a row of our ``threads``."""
+    """The columns of our ``threads`` that are compared."""
 
     path: str
     title: str
@@ -23,7 +23,7 @@ class IndexedThread(NamedTuple):
 
 
 class IndexedFile(NamedTuple):
-    """What is needed of a row of our ledger."""
+    """The columns of our ``rollout_files`` that are needed."""
 
     thread_id: str | None
     bucket: str
@@ -41,7 +41,7 @@ class IndexSide:
 
 
 async def read_index_side(index: ThreadIndex) -> IndexSide:
-    """What ``index`` says now."""
+    """The present state of ``index``."""
     t, f = threads.c, rollout_files.c
     async with index.database.read() as connection:
         rows = await connection.execute(
@@ -55,14 +55,14 @@ async def read_index_side(index: ThreadIndex) -> IndexSide:
 
 
 def absolute(home: Path, path: str) -> str:
-    """A path of ours as Codex stores it."""
+    """A path of the index as Codex stores it."""
     return f"{home.resolve()}/{path}"
 
 
 def file_exists(path: str) -> bool:
-    """Whether the file at ``path`` is there, plain or compressed."""
+    """Whether there is a file at ``path``, plain or compressed."""
     if not os.path.isabs(path):
-        return False  # Codex has absolute paths only; ours would be taken from where we run
+        return False  # Codex has absolute paths only; this one would mean our working folder
     return os.path.exists(path) or os.path.exists(_other_form(path))
 
 
@@ -72,7 +72,7 @@ def _other_form(path: str) -> str:
 
 
 class FileLookup:
-    """Which file of our ledger a path of Codex's means, however it is spelled."""
+    """Finds the file of our index that a path of Codex's means, however it is spelled."""
 
     def __init__(self, home: Path, ours: IndexSide) -> None:
         real = home.resolve()
@@ -83,23 +83,23 @@ class FileLookup:
         self._folders: dict[str, str] = {}
 
     def named(self, path: str) -> str | None:
-        """The path that the ledger has for it, plain or compressed; None if it has none."""
+        """The path in the index, plain or compressed; None if it is not there."""
         found = self._below(path)
         if found is None and path.startswith("/") and "\0" not in path:
             found = self._below(self._real(path))
         return found
 
     def is_here(self, path: str) -> bool:
-        """Whether it lies where this home has its rollouts, in the ledger or not."""
-        places = tuple(
+        """Whether it lies in the rollout folders of this home, in the index or not."""
+        folders = tuple(
             root if relative else f"{root}{name}/"
             for root, relative in self._roots.items()
             for name in ROOTS
         )
-        return path.startswith(places) or self._real(path).startswith(places)
+        return path.startswith(folders) or self._real(path).startswith(folders)
 
     def _real(self, path: str) -> str:
-        """A path without links in its folder."""
+        """The path with the links in its folder resolved."""
         folder, _, name = path.rpartition("/")
         if folder not in self._folders:
             self._folders[folder] = os.path.realpath(folder)

@@ -1,40 +1,39 @@
-"""Tell Codex's own database what became of a thread: a few columns of its row, or that it is gone.
+"""Notify Codex's own database of a change to a thread: some columns of its row, or its removal.
 
-Codex looks there first: it goes on showing what it had, and a thread whose
-row names a file that was moved cannot be resumed, forked, archived or unarchived any more. All is
-one transaction, begun before the first file is touched; a database that is not there, or has no
-row of the thread, needs nothing: Codex reads the files then.
+Codex looks there first: it goes on showing what the row has, and a thread whose row names a file
+that was moved cannot be resumed, forked, archived or unarchived any more. All changes are one
+transaction, which begins before the first file is touched. A database that does not exist, or has
+no row of the thread, needs no change: Codex then reads the files.
 """
 
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import is_archived, logical_path, precedence
 from rollout.files.move import Group, Move
 from rollout.files.scan import stat_file
-from state.codex.database import check_writable
+from state.codex.database import check_writable, has_database, translated, writable
 from state.db.snapshot import snapshot
-from state.errors import SQLITE_ERRORS, CodexLocked, CodexSchemaUnknown, CodexUnusable
+from state.errors import CodexLocked, CodexSchemaUnknown, CodexUnusable
 from state.userdata.model import USER_SET_COLUMNS
 
 CodexError = CodexLocked | CodexSchemaUnknown | CodexUnusable
-"""Why Codex could not be told."""
+"""Why Codex could not be notified."""
 CODEX_ERRORS: Final = (CodexLocked, CodexSchemaUnknown, CodexUnusable)
 
-_PATIENCE_S: Final = 2.0
 _NAME_COLUMNS: Final = {"paginated": "name", "legacy": "title"}
-"""Where a name stands, by history mode."""
+"""The column of a name, by history mode."""
 _HISTORY_FILE: Final = "thread_history_1.sqlite"
 _HISTORY_TABLES: Final = ("thread_turns", "thread_items", "thread_history_projection_state")
-"""What Codex has read out of paginated threads; it removes that with a thread."""
+"""What Codex has read from paginated threads; it removes that with a thread."""
 
 
 class CodexUpdates:
-    """What can be told within one transaction."""
+    """Changes to Codex's rows within one transaction."""
 
     def __init__(self, database: Path, connection: sqlite3.Connection | None) -> None:
         self._database = database
@@ -49,7 +48,7 @@ class CodexUpdates:
                 self._run(f"UPDATE threads SET {column} = ? WHERE id = ?", value, thread_id)
 
     def follow(self, home: Path, groups: Sequence[Group]) -> None:
-        """Say where the files of threads are now, or that the threads are gone."""
+        """Set the new paths of threads that were moved; remove the rows of deleted ones."""
         for group in groups:
             for thread_id in group.thread_ids:
                 if group.trash is None:
@@ -61,17 +60,17 @@ class CodexUpdates:
             _forget_history(self._database.with_name(_HISTORY_FILE), deleted)
 
     def _move(self, home: Path, group: Group, thread_id: str) -> None:
-        """As Codex's own archive and unarchive change the row (measured on 0.169 and 0.171)."""
-        held = self._row("rollout_path", thread_id)
-        if held is None:
+        """Change the row as Codex's own archive and unarchive do (seen in 0.169 and 0.171)."""
+        old_path = self._row("rollout_path", thread_id)
+        if old_path is None:
             return
         ranks = [
             precedence(move.target, _size(home, move), thread_id)
             for move in group.moves
             if move.thread_id == thread_id
         ]
-        # Of several files the one that the row had, if that is no copy of another.
-        name = _name(str(held))
+        # Of several files, the one that the row had, unless that is a copy of another.
+        name = _name(str(old_path))
         same = [rank for rank in ranks if rank.regular and _name(rank.path) == name]
         path = max(same or ranks).path
         archived = is_archived(path)
@@ -112,7 +111,7 @@ class CodexUpdates:
 
 
 def _size(home: Path, move: Move) -> int:
-    """Of a file, before or after it is moved."""
+    """The size of a file, before or after it is moved."""
     for path in (move.source, move.target):
         if (file := stat_file(home, path)) is not None:
             return file.stamp.size
@@ -121,45 +120,43 @@ def _size(home: Path, move: Move) -> int:
 
 @contextmanager
 def codex_transaction(database: Path | None) -> Iterator[CodexUpdates]:
-    """A transaction in Codex's database, which is committed on the way out. Nobody else writes
-    there meanwhile.
+    """A transaction in Codex's database, which is committed on the way out.
 
     Raises:
         CodexLocked: another process is writing it.
-        CodexSchemaUnknown: its tables are not as they are known.
+        CodexSchemaUnknown: its tables are not the ones we know.
         CodexUnusable: it is damaged, or cannot be written.
     """
     with ExitStack() as stack:
         connection = None
-        if database is not None and _is_there(database):
+        if database is not None and has_database(database):
             connection = stack.enter_context(_transaction(database))
-            with _translated(database):
-                check_writable(connection, database)
+            check_writable(connection, database)
         yield CodexUpdates(database or Path(), connection)
 
 
 def codex_refusal(database: Path, *, dry_run: bool) -> CodexError | None:
-    """Why Codex cannot be told anything in ``database``; with ``dry_run`` as far as that can be
-    seen without a lock there."""
+    """Why Codex cannot be notified in ``database``; with ``dry_run``, as far as that can be seen
+    without a lock."""
     try:
         if not dry_run:
             with codex_transaction(database):
                 pass
-        elif _is_there(database):
-            with _translated(database), snapshot(database) as connection:
+        elif has_database(database):
+            with translated(database), snapshot(database) as connection:
                 check_writable(connection, database)
     except CODEX_ERRORS as error:
         return error
     except OSError:
-        pass  # of a snapshot: it is being written, or cannot be read
+        pass  # the snapshot failed: the database is being written, or cannot be read
     return None
 
 
 def notify_codex(
     database: Path, thread_id: str, values: Mapping[str, str | None]
 ) -> CodexError | None:
-    """Set ``name``, git facts or memory mode of a thread in the database: None, or why Codex goes
-    on with what it had."""
+    """Set ``name``, git facts or memory mode of a thread in the database: None, or why Codex
+    keeps what it has."""
     try:
         with codex_transaction(database) as rows:
             rows.change(thread_id, values)
@@ -168,26 +165,10 @@ def notify_codex(
     return None
 
 
-def _is_there(database: Path) -> bool:
-    """Whether there is a database: Codex takes an empty file for none, and makes a new one."""
-    try:
-        return database.stat().st_size > 0
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in its path
-        return False
-    except OSError as error:
-        raise CodexUnusable(database, error.strerror or str(error)) from error
-
-
 @contextmanager
 def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction that is committed unless there is an error. Not made if it is gone: mode=rw."""
-    uri = f"{database.absolute().as_uri()}?mode=rw"
-    with (
-        _translated(database),
-        closing(
-            sqlite3.connect(uri, uri=True, timeout=_PATIENCE_S, isolation_level=None)
-        ) as connection,
-    ):
+    """A transaction that is committed unless there is an error."""
+    with writable(database) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -199,21 +180,9 @@ def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
             raise
 
 
-@contextmanager
-def _translated(database: Path) -> Iterator[None]:
-    """Errors of SQLite and of the system as ours."""
-    try:
-        yield
-    except SQLITE_ERRORS as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise CodexLocked(database) from error
-        raise CodexUnusable(database, str(error)) from error
-
-
 def _forget_history(database: Path, thread_ids: Sequence[str]) -> None:
-    """Remove the turns and items that Codex has read out of threads."""
-    if not _is_there(database):
+    """Remove the turns and items that Codex has read from threads."""
+    if not has_database(database):
         return
     with _transaction(database) as connection:
         for table in _HISTORY_TABLES:

@@ -1,4 +1,4 @@
-"""Which other processes have a file open, where the system tells (Linux)."""
+"""Which other processes have a file open, on systems that tell (Linux)."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,8 @@ _LONGEST_COMMAND: Final = 80
 
 
 def processes_using(path: Path) -> list[str] | None:
-    """The other processes that have ``path`` open, each as ``pid 4711 (codex app-server)``.
-
-    Processes of other users are not seen. None where the system does not tell at all.
-    """
+    """The other processes of this user that have ``path`` open, each as
+    ``pid 4711 (codex app-server)``; None where the system does not tell."""
     if not (_PROCESSES / "self" / "fd").is_dir():
         return None
     target = os.path.realpath(path)
@@ -28,7 +26,7 @@ def _open_files(process: str) -> set[str]:
     try:
         return {os.readlink(f"{folder}/{number}") for number in os.listdir(folder)}
     except OSError:
-        return set()  # another user's, or it has ended
+        return set()  # it is another user's, or has ended
 
 
 def _command(process: str) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 
 from rollout.metadata.extract import Extracted
 from rollout.schema.session_source import thread_spawn
-from state.codex.database import THREAD_COLUMNS
+from state.codex.database import has_database
 from state.codex.index_side import IndexSide, absolute
+from state.codex.tables import THREAD_COLUMNS
 from state.db.snapshot import snapshot
+from state.errors import CodexUnusable
 from state.jobs.pool import Extractor
 from state.sync.home_config import default_provider
 from state.sync.thread_rows import thread_row
@@ -22,7 +24,7 @@ _BATCH_FILES = 400
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A row to insert, and the edge that hangs on it."""
+    """A row to insert, with its spawn edge."""
 
     values: dict[str, Any]
     parent_id: str | None
@@ -30,9 +32,9 @@ class NewRow:
 
 
 async def read_rows(home: Path, ours: IndexSide, ids: Iterable[str]) -> list[NewRow]:
-    """Rows for threads of ours, from their files, read anew with whole texts.
+    """Rows for threads of the index, from their files, which are read again for whole texts.
 
-    A thread whose file can no longer be read, or holds another thread by now, gives none.
+    A thread whose file can no longer be read, or now holds another thread, gives none.
     """
     wanted = {ours.threads[thread_id].path: thread_id for thread_id in ids}
     paths = list(wanted)
@@ -49,11 +51,11 @@ async def read_rows(home: Path, ours: IndexSide, ids: Iterable[str]) -> list[New
 
 
 def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None) -> NewRow:
-    # A name is no fact of the file: Codex leaves the column empty too.
+    # The name is not in the file: Codex leaves the column empty too.
     row = thread_row(file, None, provider)
     row["rollout_path"] = absolute(home, file.path)
     row["cwd"] = _canonical(row["cwd"])
-    # A backfill knows nothing of turns: the time of the file stands in.
+    # A backfill knows no turns: it takes the time of the file.
     row["recency_at_ms"] = row["updated_at_ms"] if recency_ms is None else recency_ms
     for name in ("created_at", "updated_at", "recency_at"):
         row[name] = row[f"{name}_ms"] // 1000
@@ -78,7 +80,7 @@ def _first_times(ours: IndexSide, ids: Iterable[str]) -> dict[str, int]:
 
 
 def _canonical(cwd: str) -> str:
-    """A folder as Codex stores it: links resolved where it is there, as it is where not."""
+    """A folder as Codex stores it: with links resolved if it exists, else as it is."""
     if not os.path.isabs(cwd):
         return cwd
     try:
@@ -89,7 +91,7 @@ def _canonical(cwd: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CodexRow:
-    """What Codex's own database says of a thread."""
+    """A thread in Codex's own database."""
 
     id: str
     rollout_path: str
@@ -106,18 +108,16 @@ class CodexLookup:
 
 
 def look_up_in_codex(database: Path, id_prefix: str) -> CodexLookup | None:
-    """The rows of Codex's database whose id begins so; None if there is no database.
-
-    One that cannot be read is an answer too: ``problem`` says why.
-    """
-    if not database.exists():
-        return None
+    """The rows of Codex's database whose id begins with ``id_prefix``; None if there is no
+    database. If it cannot be read, ``problem`` says why."""
     try:
+        if not has_database(database):
+            return None
         with snapshot(database) as connection:
             found = connection.execute(
                 "SELECT id, rollout_path, archived FROM threads WHERE id >= ? AND id < ?",
                 (id_prefix, id_prefix + "~"),
             ).fetchall()
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, CodexUnusable, sqlite3.Error) as error:
         return CodexLookup(database, problem=str(error))
     return CodexLookup(database, [CodexRow(str(i), str(p), bool(a)) for i, p, a in found])

@@ -1,7 +1,7 @@
 """The tables of Codex's database that threadkeep writes, as Codex 0.169 and 0.171 make them.
 
-A database may be written when these are as we know them, whatever else it holds: what a later
-Codex adds beside them is no matter, what it changes of them is one.
+A database may be written if these tables are the known ones, whatever else it holds: what a later
+Codex adds beside them does not matter, what it changes in them does.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 MEASURED: Final = (frozenset(range(1, 63)), frozenset(range(1, 65)))
-"""The migrations of Codex 0.169 and of 0.171: the databases that were seen."""
+"""The migrations of Codex 0.169 and of 0.171, whose databases were measured."""
 UPDATED: Final = frozenset(
     {
         "rollout_path",
@@ -27,7 +27,7 @@ UPDATED: Final = frozenset(
         "status",
     }
 )
-"""The columns that are updated in any of the tables; rows are inserted and deleted, too."""
+"""The columns that we update in any of the tables; we also insert and delete rows."""
 
 _TABLES: Final = """
 CREATE TABLE threads (
@@ -94,6 +94,8 @@ CREATE TABLE backfill_state (
     updated_at INTEGER NOT NULL
 );
 """
+THREAD_COLUMNS: Final = tuple(re.findall(r"(?m)^    (\w+)", _TABLES.partition(";")[0]))
+"""The columns of ``threads``, which a new row gets."""
 _TRIGGERS: Final = """
 CREATE TRIGGER threads_created_at_ms_after_insert AFTER INSERT ON threads
 WHEN NEW.created_at_ms IS NULL
@@ -112,7 +114,7 @@ WHEN NEW.recency_at_ms = 0
 BEGIN UPDATE threads SET recency_at = NEW.updated_at,
 recency_at_ms = COALESCE(NEW.updated_at_ms, NEW.updated_at * 1000) WHERE id = NEW.id; END
 """
-"""Those that our writes can set off."""
+"""The triggers that our writes can fire."""
 
 _TOKEN: Final = re.compile(
     r"""(?P<blank>\s+|--[^\n]*|/\*.*?\*/)|(?P<text>'(?:[^']|'')*')"""
@@ -123,8 +125,8 @@ _EVENTS: Final = frozenset({"DELETE", "INSERT", "UPDATE"})
 
 
 def differences(connection: sqlite3.Connection) -> list[str]:
-    """What is not as it is known of the tables that are written: columns, constraints, triggers
-    that would be set off, unique indexes. Empty if a write does what it is meant to do."""
+    """How the tables that we write differ from the known ones: in columns, constraints, unique
+    indexes, or triggers that would fire. Empty if a write does what it is meant to do."""
     found = []
     tables = dict(_texts(connection, "table", "name"))
     for name, known in _KNOWN_TABLES.items():
@@ -137,7 +139,7 @@ def differences(connection: sqlite3.Connection) -> list[str]:
     triggers = {
         " ".join(tokens)
         for table, sql in _texts(connection, "trigger", "tbl_name")
-        if table.lower() in _KNOWN_TABLES and _is_set_off(tokens := _tokens(sql))
+        if table.lower() in _KNOWN_TABLES and _fires(tokens := _tokens(sql))
     }
     found += [f"an unknown trigger: {what}" for what in sorted(triggers - _KNOWN_TRIGGERS)]
     found += [f"a trigger is missing: {what}" for what in sorted(_KNOWN_TRIGGERS - triggers)]
@@ -148,13 +150,13 @@ def differences(connection: sqlite3.Connection) -> list[str]:
 
 
 def _texts(connection: sqlite3.Connection, kind: str, column: str) -> Iterator[tuple[str, str]]:
-    """Name or table of each thing of a kind, with the SQL that makes it."""
+    """The name or table of each object of a kind, with the SQL that makes it."""
     sql = f"SELECT {column}, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL"
     yield from connection.execute(f"{sql} ORDER BY name", [kind])
 
 
 def _tokens(sql: str) -> list[str]:
-    """The words and signs of a statement, alike however it is laid out; texts stay as they are."""
+    """The words and signs of a statement, whatever its layout; strings stay as they are."""
     found = []
     for match in _TOKEN.finditer(sql):
         kind, text = match.lastgroup, match.group()
@@ -166,7 +168,7 @@ def _tokens(sql: str) -> list[str]:
 
 
 def _definitions(sql: str) -> frozenset[str]:
-    """The columns and constraints of a table, in no order, and what stands behind them."""
+    """The columns and constraints of a table, in no order, and its options."""
     parts: list[list[str]] = [[]]
     depth = 0
     for token in _tokens(sql):
@@ -179,8 +181,8 @@ def _definitions(sql: str) -> frozenset[str]:
     return frozenset(" ".join(part) for part in parts[1:] if part)  # without CREATE TABLE x
 
 
-def _is_set_off(trigger: list[str]) -> bool:
-    """Whether something that we write sets a trigger off."""
+def _fires(trigger: list[str]) -> bool:
+    """Whether one of our writes fires a trigger."""
     event = next(i for i, token in enumerate(trigger) if i > 2 and token in _EVENTS)
     if trigger[event : event + 2] != ["UPDATE", "OF"]:
         return True

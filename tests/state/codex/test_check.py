@@ -262,7 +262,7 @@ def test_rows_of_a_home_that_this_is_a_copy_of_are_wrong(
         (thread_id(n), str(paths[n]), str(write(home, n).resolve())) for n in (0, 1)
     ]
     (other,) = [one for one in found if one.kind.code == "codex_other_home"]
-    assert other.message.startswith("1 rows name files that the index has not")
+    assert other.message.startswith("Rows that name a file outside the index: 1.")
 
 
 def test_a_file_that_codex_has_moved_just_now_is_no_finding(

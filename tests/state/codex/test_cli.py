@@ -65,7 +65,7 @@ def test_the_document(cli: Cli, codex: Codex) -> None:
     assert document["findings"][0] == {
         "code": "codex_archived_differs",
         "severity": "error",
-        "message": "The row says otherwise than the folder of the file.",
+        "message": "The row does not agree with the folder of the file.",
         "threadId": PLAIN,
         "path": str(Path(path_of(cli.home, PLAIN)).relative_to(cli.home.resolve())),
         "offset": None,
