@@ -1,4 +1,4 @@
-"""One thread as its files are now, whether or not the index has read them so."""
+"""One thread as its files are now, even if the index is behind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from state.userdata.store import newer_names, recorded_name, values_of_threads
 
 @dataclass(frozen=True, slots=True)
 class ExplainContext:
-    """What all steps of an explanation need."""
+    """What every step of an explanation needs."""
 
     index: ThreadIndex
     changes: Changes
     names: Mapping[str, Named]
-    """Those of ``session_index.jsonl``."""
+    """The names in ``session_index.jsonl``."""
     database: Path
     picker: Picker
 
@@ -42,16 +42,16 @@ class CurrentThread:
 
     id: str
     row: Row | None
-    """The row that a list would show; None if no file of it can be read."""
+    """The row that a list would show; None if none of its files can be read."""
     paths: list[str]
     """Its readable files."""
     notes: list[Reason]
     gone: list[str]
-    """Files that the index has and the disk has not."""
+    """Files that are in the index but not on the disk."""
 
 
 async def read_thread(context: ExplainContext, thread_id: str, asked: str | None) -> CurrentThread:
-    """The thread by its row where that is in step, else by its files, which are then read."""
+    """The thread from its row if that is up to date, else from its files."""
     index, changes = context.index, context.changes
     entries, row, facts = await _stored(index, thread_id)
     gone = [path for path in entries if path in set(changes.vanished)]
@@ -80,7 +80,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     if not held:
         notes += [unreadable_file(file) for file in outcomes if isinstance(file, Unusable)]
         notes += [
-            Reason("ignored", BOTH, True, f"it is no rollout: {why}", path)
+            Reason("ignored", BOTH, True, f"it is not a rollout: {why}", path)
             for path, why in no_rollouts.items()
         ]
         return CurrentThread(thread_id, None, [], notes, gone)
@@ -106,7 +106,7 @@ def _name(
 async def _stored(
     index: ThreadIndex, thread_id: str
 ) -> tuple[dict[str, dict[str, Any]], Row | None, list[UserValue]]:
-    """Ledger entries by path, the unreadable ones too; the row; what users set."""
+    """The ledger entries by path, unreadable ones included; the row; the user data."""
     f = rollout_files.c
     async with index.database.read() as connection:
         unread = f.bucket.in_(NO_THREAD) & sa.func.instr(f.path, thread_id)
@@ -123,19 +123,19 @@ async def _stored(
 def _not_indexed(
     file: FoundFile, entry: dict[str, Any] | None, moved_from: str | None
 ) -> list[Reason]:
-    what = "is new to the index"
+    what = "is not in the index yet"
     if moved_from:
         what = f"was moved from {moved_from}"
     elif entry:
         if stamp_of(entry) == file.stamp:
-            return []  # tried again, or read by an older version: nothing new is in it
+            return []  # it is only tried again, or was read by an older version
         what = "has changed since the index read it"
-    evidence = f"the file {what}; it is told here as it is now, and list catches up by itself"
+    evidence = f"the file {what}; this shows it as it is now, and list updates the index by itself"
     return [Reason("not_yet_indexed", HERE, False, evidence, file.path, None, "threadkeep sync")]
 
 
 def _gone(path: str) -> Reason:
-    evidence = "the index had a file of it there, which is gone"
+    evidence = "the index has a file of it there, but that is gone"
     return Reason("file_gone", HERE, False, evidence, path, None, "threadkeep sync")
 
 
@@ -144,15 +144,15 @@ def _ledger_note(entry: dict[str, Any]) -> Reason:
     if entry["bucket"] not in NO_THREAD:
         return _bad_lines(entry["path"], entry["bad_lines"], *place)
     code = "ignored" if entry["bucket"] == "ignored" else "unreadable"
-    evidence = f"there is another file, which gives no thread: {entry['reason']}"
+    evidence = f"another file of it gives no thread: {entry['reason']}"
     return Reason(code, BOTH, False, evidence, entry["path"], entry["reason_offset"])
 
 
 def _bad_lines(path: str, count: int, offset: int | None, reason: str) -> Reason:
-    evidence = f"{count:,} of its lines could not be read, the first because: {reason}"
+    evidence = f"unreadable lines: {count:,}; the first because {reason}"
     return Reason("damaged_lines", HERE, False, evidence, path, offset)
 
 
 def unreadable_file(file: Unusable) -> Reason:
-    evidence = f"no thread can be made of the file: {file.reason}"
+    evidence = f"the file gives no thread: {file.reason}"
     return Reason("unreadable", BOTH, True, evidence, file.path, file.offset)

@@ -1,5 +1,5 @@
-"""Why a thread is listed or not, here and in the picker of Codex 0.169: every reason, with its
-evidence and what to do about it. Reads files and databases, and changes none of them."""
+"""Why a thread is listed or not, here and in Codex's picker (0.169 and 0.171): every reason, with
+its evidence and the command that helps. Reads files and databases, and changes none of them."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -38,20 +38,20 @@ from state.userdata.folders import path_in_home
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The verdict on one thread, or on a file that holds none, with all reasons."""
+    """The verdict on one thread, or on a file that holds no thread, with all reasons."""
 
     thread_id: str | None
     path: str | None
-    """The file that was asked for, else the thread's: relative to the home if below it."""
+    """The file that was asked for, else the thread's: relative to the home if it is in it."""
     reasons: tuple[Reason, ...]
     command: str | None = None
     """The ``threadkeep list`` that shows the thread; None if none does."""
     aside: str = ""
-    """What the file that was asked for is, when it is not the thread's own."""
+    """What the file that was asked for is, if it is not the thread's own."""
 
     @property
     def listed(self) -> bool:
-        """Whether ``threadkeep list`` shows the thread without an option."""
+        """Whether ``threadkeep list`` shows the thread without options."""
         return not self._hiding(HERE)
 
     @property
@@ -61,7 +61,7 @@ class Explanation:
 
     @property
     def verdict(self) -> str:
-        """Both answers in one line."""
+        """Both answers in one sentence."""
         here, codex = self._hiding(HERE), self._hiding(CODEX)
         if not here:
             answer = "Listed."
@@ -73,7 +73,7 @@ class Explanation:
         return f"{self.aside}{answer} In Codex's picker: {picker}."
 
     def _hiding(self, where: str) -> str:
-        """What keeps it out of the list there, in words."""
+        """The codes of the reasons that hide it there, in words."""
         codes = dict.fromkeys(
             reason.code for reason in self.reasons if reason.hides and reason.where in (where, BOTH)
         )
@@ -86,11 +86,11 @@ async def explain(
     """Why the thread or file that ``reference`` means is listed or not.
 
     ``cwd`` is the folder that Codex's picker is opened in; None for all folders.
-    ``sqlite_home`` is what ``CODEX_SQLITE_HOME`` names.
+    ``sqlite_home`` is the value of ``CODEX_SQLITE_HOME``.
 
     Raises:
         AmbiguousThread: the reference fits more than one thread.
-        ThreadNotFound: nothing is known by it; ``close`` are threads it may have meant.
+        ThreadNotFound: it fits nothing; ``close`` are threads that it may have meant.
     """
     home = index.home
     changes = await index.pending()
@@ -107,7 +107,7 @@ async def explain(
         return await _explain_file(context, path)
     folder = None if ids else path_in_home(home, reference)
     if folder and (why := await _why_ignored(context, storable(folder))):
-        return _no_thread(folder, "ignored", f"it is no rollout: {why}")
+        return _no_thread(folder, "ignored", f"it is not a rollout: {why}")
     ids = ids or await ids_without_row(index, changes, context.names, database, reference)
     if len(ids) > 1:
         raise AmbiguousThread(reference, ids)
@@ -126,7 +126,7 @@ async def _explain_file(context: ExplainContext, path: str) -> Explanation:
     if not ignored and not inside:
         return await _explain_outside(context, path)
     if ignored or ((found := stat_file(home, path)) and (ignored := found.ignored)):
-        return _no_thread(shown, "ignored", f"it is no rollout: {ignored}")
+        return _no_thread(shown, "ignored", f"it is not a rollout: {ignored}")
     outcome = await context.index.database.workers.run(partial(extract_file, home, path))
     if isinstance(outcome, Unusable):
         return Explanation(None, path, (unreadable_file(outcome),))
@@ -135,7 +135,7 @@ async def _explain_file(context: ExplainContext, path: str) -> Explanation:
 
 async def _explain_outside(context: ExplainContext, path: str) -> Explanation:
     home = context.index.home
-    evidence = f"the file lies neither below sessions nor below archived_sessions of {home}"
+    evidence = f"the file is not in sessions or archived_sessions of {home}"
     full = home / path  # absolute paths stay what they are
     found = stat_file(home, path)
     if found and found.ignored:
@@ -155,8 +155,8 @@ def _no_thread(path: str, code: str, evidence: str) -> Explanation:
 
 
 async def _why_ignored(context: ExplainContext, path: str) -> str | None:
-    """Why what lies below the rollout folders is no rollout; None if nothing says that it is not.
-    It may be anything: a pipe, a link that leads nowhere, a folder that cannot be looked at."""
+    """Why a path in the rollout folders is not a rollout; None if nothing says so. It may be
+    anything: a pipe, a broken link, a folder that cannot be read."""
     for file in context.changes.ignored:
         if file.path == path:
             return file.ignored
@@ -196,7 +196,7 @@ async def _explain_thread(
     aside = ""
     named = id_in_name(asked or own)
     if named not in (thread_id, None):
-        evidence = f"the file is named after thread {named} and holds thread {thread_id}"
+        evidence = f"the file is named after thread {named} but holds thread {thread_id}"
         reasons.append(Reason("other_thread", BOTH, False, evidence, asked or own))
     if asked in others:
         what = "stale segment" if others[asked] == "segment" else "duplicate"
@@ -218,15 +218,15 @@ def _hidden_files(home: Path, thread: CurrentThread, picker: Picker) -> dict[str
 async def _missing(
     context: ExplainContext, thread: CurrentThread, answer: CodexLookup | None
 ) -> Reason:
-    """A thread that others know of, and of which there is no file."""
+    """The reason for a thread that is mentioned but has no file."""
     async with context.index.database.read() as connection:
-        said = (await mentions(connection, context.names, thread.id)).get(thread.id, [])
-    said += [f"the index had it in {path}" for path in thread.gone]
+        found = (await mentions(connection, context.names, thread.id)).get(thread.id, [])
+    found += [f"the index has it in {path}" for path in thread.gone]
     path = thread.gone[0] if thread.gone else None
     for row in answer.rows if answer else ():
-        said.append(f"Codex's own database has it in {row.rollout_path}")
+        found.append(f"Codex's own database has it in {row.rollout_path}")
         path = path or path_in_home(context.index.home, row.rollout_path) or row.rollout_path
-    evidence = f"there is no file of it in the home, but {'; '.join(said)}"
+    evidence = f"it has no file in the home, but {'; '.join(found)}"
     mend = "threadkeep codex-check" if answer and answer.rows else None
     mend = mend or ("threadkeep sync" if thread.gone else None)
     return Reason("file_missing", BOTH, True, evidence, path, None, mend)

@@ -1,4 +1,4 @@
-"""Reasons why a thread is shown or not: here, in the picker of Codex 0.169, in its database."""
+"""The reasons why a thread is listed or not: here, in Codex's picker, in Codex's database."""
 
 import shlex
 from collections.abc import Sequence
@@ -23,33 +23,33 @@ BOTH: Final = "both"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that matters to where a thread is shown; docs/cli.md tells the codes."""
+    """One fact that decides, or explains, where a thread is listed. docs/cli.md has the codes."""
 
     code: str
     where: str
     hides: bool
-    """Whether it keeps the thread out of the list; else it is only worth knowing."""
+    """Whether it keeps the thread out of the list; else it is a note."""
     evidence: str
     path: str | None = None
-    """Relative to the home; absolute if it is not below it."""
+    """Relative to the home if it is in it, else absolute."""
     offset: int | None = None
-    """Where in the file, in bytes from the start of its uncompressed content."""
+    """The byte in the file's uncompressed content."""
     mend: str | None = None
-    """The command for it; None if there is none."""
+    """The command that fixes it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picker:
-    """How Codex's picker is opened: what its filters let through."""
+    """The settings of Codex's picker that its filters depend on."""
 
     cwd: str | None
-    """The folder it is opened in; None for ``codex resume --all``."""
+    """The folder that it is opened in; None for ``codex resume --all``."""
     provider: str
     """The configured provider."""
 
 
 def list_command(row: Row) -> str | None:
-    """The ``threadkeep list`` that shows a thread; None if none does."""
+    """The ``threadkeep list`` command that shows a thread; None if none does."""
     facet = Facet.of(row)
     if facet.empty:
         return None
@@ -60,7 +60,7 @@ def list_command(row: Row) -> str | None:
 
 
 def reasons_here(row: Row) -> list[Reason]:
-    """What keeps a thread out of ``threadkeep list``, and what marks it there."""
+    """Why ``threadkeep list`` omits or marks a thread."""
     facet, path, command = Facet.of(row), row["rollout_path"], list_command(row)
     found = []
 
@@ -69,23 +69,23 @@ def reasons_here(row: Row) -> list[Reason]:
         found.append(Reason(code, HERE, True, evidence, path, None, mend))
 
     if facet.archived:
-        hidden("archived", "the file lies in archived_sessions")
+        hidden("archived", "the file is in archived_sessions")
     if facet.kind not in INTERACTIVE_KINDS:
-        hidden("source_kind", f"its source is {row['source']}: it was not started by hand")
+        hidden("source_kind", f"its source is {row['source']}: nobody started it by hand")
     if facet.attached:
         parent = row["attached_thread_parent_id"]
         hidden("attached", f"it is a side thread of {parent}")
     if facet.empty:
-        evidence = "no message, goal, answer or attachment is in it, and it has no name"
+        evidence = "it has no message, goal, answer or attachment, and no name"
         hidden("empty_preview", evidence)
     if row["history_mode"] not in HISTORY_MODES:
-        evidence = f"history_mode is {row['history_mode']!r}: it is listed, and marked"
+        evidence = f"its history_mode is {row['history_mode']!r}: the list shows it with a mark"
         found.append(Reason("unknown_history_mode", HERE, False, evidence, path))
     return found
 
 
 def reasons_in_codex(home: Path, path: str, thread_id: str, picker: Picker) -> list[Reason]:
-    """What keeps one file of a thread out of Codex's picker; empty if it is shown."""
+    """Why Codex's picker omits one file of a thread; empty if it shows it."""
     resume = f"codex resume {thread_id}"
     found = []
 
@@ -94,11 +94,9 @@ def reasons_in_codex(home: Path, path: str, thread_id: str, picker: Picker) -> l
 
     place = misplaced(path)
     if place:
-        hidden("misplaced", f"Codex never looks there: {place}", move_command(home, path))
+        hidden("misplaced", f"Codex does not look there: {place}", move_command(home, path))
     if is_archived(path):
-        hidden(
-            "archived", "the file lies in archived_sessions", f"threadkeep unarchive {thread_id}"
-        )
+        hidden("archived", "the file is in archived_sessions", f"threadkeep unarchive {thread_id}")
     head = read_head(home / path)
     for obstacle in head.obstacles:
         mend = resume if obstacle.code == "beyond_scan_depth" else f"threadkeep show {thread_id}"
@@ -110,19 +108,19 @@ def reasons_in_codex(home: Path, path: str, thread_id: str, picker: Picker) -> l
 
 
 def _filtered(meta: HeadMeta, thread_id: str, picker: Picker) -> list[tuple[str, str, str | None]]:
-    """Code, evidence and command of each filter that keeps a file out."""
+    """The code, evidence and command of each filter that omits a file."""
     found: list[tuple[str, str, str | None]] = []
     if meta.thread_id != thread_id:
         found.append(("other_thread", f"Codex takes it for thread {meta.thread_id}", None))
     if meta.kind not in INTERACTIVE_KINDS:
-        evidence = f"its source kind is {meta.kind}: it was not started by hand"
+        evidence = f"its source kind is {meta.kind}: nobody started it by hand"
         found.append(("source_kind", evidence, "codex resume --include-non-interactive"))
     if meta.attached:
-        found.append(("attached", "it is a side thread of another one", None))
+        found.append(("attached", "it is a side thread of another thread", None))
     if meta.provider is not None and meta.provider != picker.provider:
         evidence = (
-            f"its provider is {meta.provider!r}; the picker shows only the configured one,"
-            f" {picker.provider!r}"
+            f"its provider is {meta.provider!r}; the picker shows only threads of"
+            f" {picker.provider!r}, the configured one"
         )
         found.append(("provider_filter", evidence, None))
     here = None if picker.cwd is None else [cwd_key(each) for each in spellings(picker.cwd)]
@@ -138,8 +136,9 @@ def _filtered(meta: HeadMeta, thread_id: str, picker: Picker) -> list[tuple[str,
 def reasons_by_database(
     home: Path, answer: CodexLookup | None, thread: Row, paths: Sequence[str]
 ) -> list[Reason]:
-    """What is wrong with the row of Codex's own database: its searches and names depend on it.
-    The codes are those of :mod:`state.codex.check`; ``paths`` are all files of the thread."""
+    """What is wrong with the thread's row in Codex's own database, which Codex's searches and names
+    depend on. The codes are those of :mod:`state.codex.compare`; ``paths`` are all files of the
+    thread."""
     if answer is None:
         return []
 
@@ -154,20 +153,20 @@ def reasons_by_database(
         evidence = "Codex's own database has no row for it: Codex's searches do not find it"
         bare = thread["fold_flags"] & SEEN_BARE_META
         if bare or thread["history_mode"] not in HISTORY_MODES:
-            return [noted("codex_cannot_have", f"{evidence}. It can have none", None)]
+            return [noted("codex_cannot_have", f"{evidence}. It cannot have one", None)]
         return [noted("codex_row_missing", evidence)]
     own = thread["rollout_path"]
     found = []
     if row.archived != is_archived(own):
         words = ("archived", "active") if row.archived else ("active", "archived")
-        evidence = f"Codex's row says {words[0]}, the file {own} is {words[1]}"
+        evidence = f"Codex's row says {words[0]}, but the file {own} is {words[1]}"
         found.append(noted("codex_archived_differs", evidence))
     meant = [path for path in paths if _is_same(home, row, path)]
     if not meant:
-        evidence = f"Codex's row points to {row.rollout_path}, the file is {own}"
+        evidence = f"Codex's row points to {row.rollout_path}, but the file is {own}"
         found.append(noted("codex_path_wrong", evidence))
     elif own not in meant and bucket_of(meant[0], own) == "duplicate":
-        evidence = f"Codex's row points to the copy {meant[0]}: codex resume goes on in that one"
+        evidence = f"Codex's row points to the copy {meant[0]}: codex resume continues that one"
         found.append(noted("codex_path_wrong", evidence))
     return found
 
@@ -181,22 +180,22 @@ def _is_same(home: Path, row: CodexRow, path: str) -> bool:
 def reasons_by_files(
     home: Path, own: str, others: dict[str, str], shown_in_codex: set[str]
 ) -> list[Reason]:
-    """What is to be known of the files of a thread; ``others`` are by path with their role."""
+    """Notes on the files of a thread; ``others`` are the roles of its other files, by path."""
     found = []
     for path, part in sorted(others.items()):
         code = "stale_segment" if part == "segment" else "duplicate"
-        what = "was left behind by a revert" if part == "segment" else "is a copy"
-        entry = "; Codex's picker shows it as well" if path in shown_in_codex else ""
-        evidence = f"this file {what}, the thread's file is {own}{entry}"
+        what = "is what a revert left behind" if part == "segment" else "is a copy"
+        entry = "; Codex's picker shows it too" if path in shown_in_codex else ""
+        evidence = f"this file {what}; the thread's file is {own}{entry}"
         found.append(Reason(code, BOTH, False, evidence, path))
     if own.endswith(COMPRESSED_SUFFIX):
-        evidence = "the file is compressed; it is read like any other, Codex unpacks it on resume"
+        evidence = "the file is compressed: it is read as it is, and Codex unpacks it on resume"
         found.append(Reason("compressed", BOTH, False, evidence, own))
     return found
 
 
 def move_command(home: Path, path: str) -> str | None:
-    """The command that puts a file where Codex looks; None if its name does not tell where."""
+    """The command that moves a file to where Codex looks; None if its name does not say where."""
     name = parse_name(path.rsplit("/", 1)[-1])
     if name is None or name.started_at is None:
         return None

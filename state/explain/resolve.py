@@ -1,5 +1,5 @@
-"""What a reference means that need not be a thread of the index: a file, or an id that only
-others know of."""
+"""Resolve a reference that may fit no thread of the index: a file, or an id that is only
+mentioned."""
 
 import os
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from state.thread_index import ThreadIndex
 from state.userdata.folders import absolute_path, path_in_home
 
 NO_THREAD: Final = ("unreadable", "ignored")
-"""Buckets of files that hold no thread."""
+"""The buckets of files that hold no thread."""
 _MOST_SIMILAR: Final = 5
 _MOST_DIFFERING: Final = 2
 _SHORTEST_PREFIX: Final = 4
@@ -35,13 +35,12 @@ _SHORTEST_TEXT: Final = 3
 
 
 def storable(text: str) -> str:
-    """``text`` as the index would hold it: bytes of a name that are no UTF-8 are replaced."""
+    """``text`` as the index stores it: bytes that are not UTF-8 are replaced."""
     return os.fsencode(text).decode(errors="replace")
 
 
 def file_at(home: Path, reference: str) -> str | None:
-    """The file that is there under a path: relative to the home if it is below it, or a link
-    leads there."""
+    """The file at a path, relative to the home if it is in it or a link leads there."""
     for base in (str(absolute_path(reference)), f"{home}/{reference}"):
         for path in (base, logical_path(base), base + COMPRESSED_SUFFIX):
             if os.path.lexists(path) and (parse_name(Path(path).name) or os.path.isfile(path)):
@@ -61,7 +60,7 @@ def _where_links_lead(home: Path, path: str) -> str | None:
 async def ids_without_row(
     index: ThreadIndex, changes: Changes, names: Mapping[str, Named], database: Path, reference: str
 ) -> list[str]:
-    """Threads without a row that go by the reference: new files, Codex's database, mentions."""
+    """Threads without a row that fit the reference: in new files, Codex's database, mentions."""
     name = parse_name(reference.rsplit("/", 1)[-1])
     exact = parse_uuid(reference) or (name.thread_id if name else None)
     prefix = exact or reference.lower()
@@ -81,7 +80,7 @@ async def ids_without_row(
 
 
 async def misnamed_file(index: ThreadIndex, reference: str) -> str | None:
-    """A file that has an id in its name but holds another thread."""
+    """A file that has the id in its name but holds another thread."""
     thread_id, c = parse_uuid(reference), rollout_files.c
     if thread_id is None:
         return None
@@ -91,7 +90,7 @@ async def misnamed_file(index: ThreadIndex, reference: str) -> str | None:
 
 
 async def similar_threads(index: ThreadIndex, reference: str) -> list[str]:
-    """Threads that the reference may have meant: its text in their title, an id mistyped."""
+    """Threads that the reference may have meant, by a text in their title or a mistyped id."""
     if len(reference.strip()) < _SHORTEST_TEXT:
         return []
     c = threads.c

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,39 +11,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from state.errors import AmbiguousThread, ThreadNotFound
-from state.explain.explain import Explanation, explain
+from state.explain.explain import explain
 from state.sync.home_config import default_provider
 from state.thread_index import open_index
 from tests.samples.gold import exchanges
-from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
-from tests.support.command import COMMAND, Cli, Inside
+from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.state.explain.explained import CWD, ID, STAMP, codes, codex_database, explained, notes
 from tests.support.indexes import rows
-
-STAMP = "2026-05-28T20:00:00.000Z"
-CWD = "/work/p1"
-ID = thread_id(1)
-
-
-def explained(
-    home: Path, index: Path, reference: str = ID, *, cwd: str | None = CWD, sync: bool = True
-) -> Explanation:
-    async def work() -> Explanation:
-        async with open_index(home, index) as opened:
-            if sync:
-                await opened.catch_up()
-            return await explain(opened, reference, cwd=cwd)
-
-    return asyncio.run(work())
-
-
-def codes(found: Explanation, where: str) -> set[str]:
-    """What hides the thread there."""
-    return {r.code for r in found.reasons if r.hides and r.where in (where, "both")}
-
-
-def notes(found: Explanation) -> set[str]:
-    return {reason.code for reason in found.reasons if not reason.hides}
 
 
 def spawned(home: Path) -> None:
@@ -160,8 +132,8 @@ def test_a_copy_beside_the_regular_file_hides_nothing(home: Path, index_path: Pa
     assert found.path == own.relative_to(home).as_posix()
     told = {reason.code: reason.evidence for reason in found.reasons}
     assert told.keys() == {"duplicate", "codex_path_wrong"}
-    assert "picker shows it as well" not in told["duplicate"]
-    assert "codex resume goes on in that one" in told["codex_path_wrong"]
+    assert "picker shows it too" not in told["duplicate"]
+    assert "codex resume continues that one" in told["codex_path_wrong"]
 
 
 def test_a_thread_with_copies_alone_is_told_as_hidden(home: Path, index_path: Path) -> None:
@@ -213,18 +185,6 @@ def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
         assert f"it spawned {thread_id(2)}" in reason.evidence
 
 
-@pytest.fixture
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
-    return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
-
-
-def codex_database(home: Path, *stored: tuple[str, str, int]) -> None:
-    with closing(sqlite3.connect(home / "state_5.sqlite")) as connection:
-        connection.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
-        connection.executemany("INSERT INTO threads VALUES (?, ?, ?)", stored)
-        connection.commit()
-
-
 def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> None:
     path = write(home, 1)
     write(home, 2)
@@ -249,54 +209,6 @@ def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> 
     assert sorted(entry.name for entry in home.iterdir()) == before
     (home / "state_5.sqlite").write_bytes(b"garbage" * 1000)
     assert "codex_unreadable" in notes(explained(home, index_path))
-
-
-def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -> None:
-    write(home, 1)
-    torn = write(home, 2, b"{")
-    (home / "sessions" / "notes.txt").write_text("x")
-    outside = home.parent / "rollout-2026-05-28T20-00-00-x.jsonl"
-    shutil.copy(next(home.rglob(f"*{ID}.jsonl")), outside)
-    for reference, code in (
-        (str(torn), "unreadable"),
-        ("sessions/notes.txt", "ignored"),
-        (str(outside), "outside_home"),
-    ):
-        found = explained(home, index_path, reference)
-        assert codes(found, "codex") == codes(found, "here") == {code}
-        assert found.thread_id is None
-    by_id = explained(home, index_path, thread_id(2))
-    assert "unreadable" in codes(by_id, "here")
-
-
-def test_a_file_named_after_another_thread_is_told(home: Path, index_path: Path) -> None:
-    write(home, 1, encoded(lines(2)))
-    found = explained(home, index_path)
-    assert found.thread_id == thread_id(2)
-    assert "other_thread" in notes(found)
-
-
-def test_a_path_that_leads_to_a_file_by_another_way(home: Path, index_path: Path) -> None:
-    path = write(home, 1)
-    drive = home.parent / "drive"
-    (home / "sessions").rename(drive)
-    (home / "sessions").symlink_to(drive)
-    link = home.parent / "link.jsonl"
-    link.symlink_to(path)
-    moved = drive / path.relative_to(home / "sessions")
-    for reference in (str(link), str(moved), f"/old/place/{path.name}"):
-        found = explained(home, index_path, reference)
-        assert (found.thread_id, found.listed) == (ID, True)
-        assert found.path == path.relative_to(home).as_posix()
-
-
-def test_a_pipe_with_the_name_of_a_rollout_is_not_opened(home: Path, index_path: Path) -> None:
-    write(home, 2)
-    for place, code in ((home / "sessions", "ignored"), (home.parent, "outside_home")):
-        os.mkfifo(place / "rollout-pipe.jsonl")
-        found = explained(home, index_path, str(place / "rollout-pipe.jsonl"))
-        assert codes(found, "here") == {code}
-        assert "not a regular file" in found.reasons[0].evidence
 
 
 def test_what_the_index_is_behind_by_is_told(home: Path, index_path: Path) -> None:
@@ -325,21 +237,6 @@ def test_a_name_given_since_the_last_sync_counts(home: Path, index_path: Path) -
     assert explained(home, index_path, sync=False).listed
 
 
-def test_what_nobody_knows_is_not_explained(home: Path, index_path: Path) -> None:
-    write(home, 1)
-    write(home, 2)
-    with pytest.raises(ThreadNotFound) as problem:
-        explained(home, index_path, f"{ID[:-1]}f")
-    assert ID in problem.value.close
-    with pytest.raises(ThreadNotFound):
-        explained(home, index_path, "nobody \udcff")
-    with pytest.raises(ThreadNotFound) as problem:
-        explained(home, index_path, "p")
-    assert problem.value.close == ()
-    with pytest.raises(AmbiguousThread):
-        explained(home, index_path, ID[:8])
-
-
 def test_the_explanations_of_the_corpus_are_its_recorded_lists(
     corpus_home: Path, corpus_index: Path
 ) -> None:
@@ -358,55 +255,3 @@ def test_the_explanations_of_the_corpus_are_its_recorded_lists(
 
     assert asyncio.run(work()) == recorded
     assert len(stored) > len(recorded) > 100
-
-
-def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
-    ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
-    ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
-    assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
-    assert "do: threadkeep unarchive" in ran.out
-    told = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
-    assert (told["listed"], told["listedInCodex"]) == (True, False)
-    assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
-    ran = corpus.run("explain", "nobody at all", status=3)
-    assert "no thread is called" in ran.err
-    elsewhere = corpus.base / "sqlite"
-    elsewhere.mkdir()
-    codex_database(elsewhere)
-    env = {"CODEX_SQLITE_HOME": str(elsewhere)}
-    told = corpus.run("explain", ids["here"], "--json", env=env).json
-    assert "codex_row_missing" in {reason["code"] for reason in told["reasons"]}
-    assert os.listdir(elsewhere) == ["state_5.sqlite"]
-
-
-def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
-    folder = corpus.base / "gone"
-    folder.mkdir()
-    program = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
-    prefix = (sys.executable, "-c", program, *COMMAND)
-    (id_,) = corpus.ids("--limit", "1")
-    ran = corpus.run("explain", id_, cwd=folder, prefix=prefix)
-    assert ran.lines[0] == "Listed. In Codex's picker: shown."
-    assert "has been removed" in ran.err
-
-
-@pytest.mark.parametrize("sync", [True, False])
-def test_whatever_is_ignored_is_told_so(home: Path, index_path: Path, *, sync: bool) -> None:
-    day = write(home, 1).parent
-    os.mkfifo(day / "pipe")
-    (day / "nowhere").symlink_to("/nowhere/at/all")
-    (day / "linked").symlink_to(day)
-    (day / "notes.txt").write_text("x")
-    shutil.copy(next(day.glob("*.jsonl")), day / f"{next(day.glob('*.jsonl')).name}.orig")
-    (home / "archived_sessions").write_text("a file")
-    explained(home, index_path, sync=sync)
-    for name in ("pipe", "nowhere", "linked", "notes.txt", f"{file_name(1)}.orig"):
-        for reference in (str(day / name), (day / name).relative_to(home).as_posix()):
-            found = explained(home, index_path, reference, sync=sync)
-            assert {reason.code for reason in found.reasons} == {"ignored"}, name
-            assert found.path == (day / name).relative_to(home).as_posix()
-            assert not found.listed
-    found = explained(home, index_path, "archived_sessions")
-    assert "a file where a folder should be" in found.reasons[0].evidence
-    with pytest.raises(ThreadNotFound):
-        explained(home, index_path, "sessions")

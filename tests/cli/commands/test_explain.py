@@ -1,0 +1,45 @@
+"""``threadkeep explain``."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.state.explain.explained import codex_database
+from tests.support.command import COMMAND, Cli, Inside
+
+
+@pytest.fixture
+def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
+    return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+
+
+def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
+    ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
+    ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
+    assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
+    assert "do: threadkeep unarchive" in ran.out
+    told = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
+    assert (told["listed"], told["listedInCodex"]) == (True, False)
+    assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
+    ran = corpus.run("explain", "nobody at all", status=3)
+    assert "no thread is called" in ran.err
+    elsewhere = corpus.base / "sqlite"
+    elsewhere.mkdir()
+    codex_database(elsewhere)
+    env = {"CODEX_SQLITE_HOME": str(elsewhere)}
+    told = corpus.run("explain", ids["here"], "--json", env=env).json
+    assert "codex_row_missing" in {reason["code"] for reason in told["reasons"]}
+    assert os.listdir(elsewhere) == ["state_5.sqlite"]
+
+
+def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
+    folder = corpus.base / "gone"
+    folder.mkdir()
+    program = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+    prefix = (sys.executable, "-c", program, *COMMAND)
+    (id_,) = corpus.ids("--limit", "1")
+    ran = corpus.run("explain", id_, cwd=folder, prefix=prefix)
+    assert ran.lines[0] == "Listed. In Codex's picker: shown."
+    assert "has been removed" in ran.err
