@@ -89,9 +89,9 @@ def server_of(listen: str, locations: Locations) -> Serve:
     if kind == "ws":
         host, _, port = place.rpartition(":")
         if port.isdecimal() and int(port) < 2**16:
-            from cli.server.transport.websocket import check_place, serve_websockets
+            from cli.server.transport.websocket import check_address, serve_websockets
 
-            check_place(host.strip("[]"))
+            check_address(host.strip("[]"))
             return partial(serve_websockets, host=host.strip("[]"), port=int(port))
     raise typer.BadParameter("--listen takes stdio://, unix://, unix://PATH or ws://127.0.0.1:PORT")
 
@@ -160,7 +160,7 @@ async def _until_ended(locations: Locations, program: Program, serve: Serve, end
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signalled)
-    async with service.opened():
+    async with service.running():
         serving = asyncio.create_task(serve(service))
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -177,7 +177,7 @@ async def _serve_unix(service: Service, path: Path) -> None:
     if len(os.fsencode(path)) > _LONGEST_PATH:
         text = f"a socket's path has {_LONGEST_PATH} bytes at most: name another than {path}"
         raise typer.BadParameter(text)
-    usual = path == Path(socket_path(service.places.index))
+    usual = path == Path(socket_path(service.locations.index))
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise typer.BadParameter(f"{path} is there, and no socket: name another place")

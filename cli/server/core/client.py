@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cli.server.core.service import Service
 from cli.server.protocol.messages import Id, notification
 from cli.server.protocol.outbox import Outbox
-from cli.server.protocol.params import Initialize
+from cli.server.protocol.params import InitializeParams
 
 if TYPE_CHECKING:
     from state.watch.changes import ChangeFeed
@@ -20,11 +20,11 @@ class Client:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.client: Initialize | None = None
+        self.info: InitializeParams | None = None
         """What it said of itself; None before it has."""
-        self.news: ChangeFeed | None = None
+        self.changes: ChangeFeed | None = None
         """What it has not been told yet of what becomes of threads, once it has asked."""
-        self.telling: asyncio.Task[None] | None = None
+        self.subscription: asyncio.Task[None] | None = None
         """Tells it, if it wants that."""
         self.searches: dict[tuple[str, Id], asyncio.Task[dict[str, Any]]] = {}
         """Those that go on, by their method and the id of their request: they can be cancelled."""
@@ -34,7 +34,7 @@ class Client:
     @property
     def experimental(self) -> bool:
         """Whether the client asked for what may change."""
-        capabilities = self.client.capabilities if self.client else None
+        capabilities = self.info.capabilities if self.info else None
         return bool(capabilities and capabilities.experimental_api)
 
     async def send(self, method: str, params: dict[str, Any]) -> None:
@@ -42,9 +42,9 @@ class Client:
         sent before."""
         await self._outgoing.put(notification(method, params))
 
-    def tell(self, method: str, params: dict[str, Any]) -> None:
+    def notify(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification, unless the client does not want it, or does not read."""
-        capabilities = self.client.capabilities if self.client else None
+        capabilities = self.info.capabilities if self.info else None
         if capabilities and method in (capabilities.opt_out_notification_methods or ()):
             return
         if not self._outgoing.full:

@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from cli.server.core.supervisor import Supervisor
     from state.thread_store import ThreadStore
 
-_UNHELD_S: Final = 60.0
+_UNUSED_S: Final = 60.0
 """How long a thread stays live that no client has, in seconds."""
 _MOST_COMMANDS: Final = 4
 _log = logging.getLogger("threadkeep.server")
 
 Program = Callable[[list[str]], int]
 """Runs a command for somebody else: gives its exit status."""
-Tell = Callable[[str, dict[str, Any]], None]
+Notify = Callable[[str, dict[str, Any]], None]
 """Tells one client of something; never waits."""
 
 
 class Service:
-    """Made in a running event loop; :meth:`opened` has it work."""
+    """Made in a running event loop; :meth:`running` has it work."""
 
-    def __init__(self, places: Locations, program: Program) -> None:
-        self.places = places
+    def __init__(self, locations: Locations, program: Program) -> None:
+        self.locations = locations
         self.program = program
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
-        self._keeper: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
+        self._supervisor: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
         self.commands = Workers(_MOST_COMMANDS)
         """For commands that are run for others."""
         self.sessions = 0
         """How many clients there are."""
-        self._clients: set[Tell] = set()
-        self._holders: defaultdict[str, set[Tell]] = defaultdict(set)
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._clients: set[Notify] = set()
+        self._users: defaultdict[str, set[Notify]] = defaultdict(set)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         self.drafts: dict[str, dict[str, Any]] = {}
         """Threads that have been started and have no file yet, as clients see them."""
@@ -55,61 +55,61 @@ class Service:
         """
         return await asyncio.shield(self._store)
 
-    def turn_of(self, thread_id: str) -> asyncio.Lock:
+    def lock_for(self, thread_id: str) -> asyncio.Lock:
         """Held by whoever changes a thread, one after the other in the order of their asking."""
-        return self._turns[thread_id]
+        return self._locks[thread_id]
 
-    def joined(self, client: Tell) -> None:
+    def add_client(self, client: Notify) -> None:
         """Tell this client, too, from now on."""
         self._clients.add(client)
 
-    async def left(self, client: Tell) -> None:
+    async def remove_client(self, client: Notify) -> None:
         """Tell this client no more, and shut down the threads that only it had."""
         self._clients.discard(client)
-        for thread_id in [id_ for id_, held in self._holders.items() if client in held]:
-            self._holders[thread_id].discard(client)
-            if not self._holders[thread_id]:
+        for thread_id in [id_ for id_, held in self._users.items() if client in held]:
+            self._users[thread_id].discard(client)
+            if not self._users[thread_id]:
                 await self._shut_down(thread_id)
 
-    def held(self, thread_id: str, client: Tell) -> None:
+    def mark_in_use(self, thread_id: str, client: Notify) -> None:
         """This client has a live thread."""
-        self._holders[thread_id].add(client)
+        self._users[thread_id].add(client)
 
-    def let_go(self, thread_id: str, client: Tell) -> bool:
+    def release(self, thread_id: str, client: Notify) -> bool:
         """This client wants to hear no more of a live thread: whether it had it. The thread is
         shut down a minute later if nobody has it then, as in Codex."""
-        held = self._holders[thread_id]
+        held = self._users[thread_id]
         if client not in held:
             return False
         held.discard(client)
         if not held:
             loop = asyncio.get_running_loop()
-            loop.call_later(_UNHELD_S, lambda: self._later(self._shut_down_unheld(thread_id)))
+            loop.call_later(_UNUSED_S, lambda: self._spawn(self._shut_down_if_unused(thread_id)))
         return True
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _shut_down_unheld(self, thread_id: str) -> None:
-        if not self._holders.get(thread_id):
+    async def _shut_down_if_unused(self, thread_id: str) -> None:
+        if not self._users.get(thread_id):
             await self._shut_down(thread_id)
 
-    def tell_all(self, method: str, **params: Any) -> None:
+    def notify_all(self, method: str, **params: Any) -> None:
         """Tell every client."""
         for client in list(self._clients):
             client(method, params)
 
-    def unloaded(self, thread_id: str) -> None:
+    def thread_unloaded(self, thread_id: str) -> None:
         """A thread is live no more; tell every client, if it was."""
         self.drafts.pop(thread_id, None)
-        if self._holders.pop(thread_id, None) is not None:
+        if self._users.pop(thread_id, None) is not None:
             status = {"type": "notLoaded"}
-            self.tell_all("thread/status/changed", threadId=thread_id, status=status)
+            self.notify_all("thread/status/changed", threadId=thread_id, status=status)
 
     async def _shut_down(self, thread_id: str) -> None:
-        async with self.turn_of(thread_id):
+        async with self.lock_for(thread_id):
             store = await self.store()
             if thread_id in store.live:
                 try:
@@ -118,10 +118,10 @@ class Service:
                     _log.error("%s", error)
                     with suppress(RecorderClosed):
                         await store.discard_thread(thread_id)
-            self.unloaded(thread_id)
+            self.thread_unloaded(thread_id)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator["Service"]:
+    async def running(self) -> AsyncGenerator["Service"]:
         """Open the store behind the caller, keep its index fresh, and close it on the way out."""
         task = asyncio.create_task(self._work())
         try:
@@ -139,13 +139,13 @@ class Service:
             await asyncio.to_thread(importlib.import_module, "cli.server.core.supervisor")
             from cli.server.core.supervisor import Supervisor
 
-            supervisor = Supervisor(self.places, self._store.set_result)
-            self._keeper.set_result(supervisor)
+            supervisor = Supervisor(self.locations, self._store.set_result)
+            self._supervisor.set_result(supervisor)
             await supervisor.run()
         except Exception as error:
             if self._store.done():
                 raise
-            for awaited in (self._keeper, self._store):
+            for awaited in (self._supervisor, self._store):
                 if not awaited.done():
                     awaited.set_exception(error)
                     awaited.exception()  # whoever asks is told; nobody may ever do so
@@ -155,4 +155,4 @@ class Service:
 
     async def supervisor(self) -> "Supervisor":
         """Who keeps the store open; its methods can be used from now on."""
-        return await asyncio.shield(self._keeper)
+        return await asyncio.shield(self._supervisor)

@@ -26,12 +26,12 @@ _log = logging.getLogger("threadkeep.server")
 class Supervisor:
     """Made in a running event loop; :meth:`run` has it work."""
 
-    def __init__(self, places: Locations, opened: Callable[[ThreadStore], None]) -> None:
-        self._places = places
+    def __init__(self, locations: Locations, opened: Callable[[ThreadStore], None]) -> None:
+        self._locations = locations
         self._opened = opened
         self._lost: asyncio.Future[StateError] = asyncio.Future()
-        self.sightings = SeenThreads()
-        self.newest = asyncio.Event()
+        self.seen_threads = SeenThreads()
+        self.newest_indexed = asyncio.Event()
         """Set once the index has the newest threads."""
         self.complete = False
         """Whether the index has been filled; from then on it only catches up."""
@@ -47,14 +47,14 @@ class Supervisor:
         Raises:
             RolloutError, StateError: it cannot be opened.
         """
-        check_home(self._places.home)
+        check_home(self._locations.home)
         index, held = await self._open()
-        store = ThreadStore(index, self._places.sqlite_home)
+        store = ThreadStore(index, self._locations.sqlite_home)
         try:
             self._opened(store)
             while True:
                 self._lost = asyncio.Future()
-                error = _alone(await self._keep_fresh(index, store.turns))
+                error = _detached(await self._keep_fresh(index, store.turns))
                 _log.warning("%s; it is opened again", error)
                 await held.aclose()  # first: as long as it is open, nobody else gets to the file
                 index, held = await self._open_again(error)
@@ -64,14 +64,14 @@ class Supervisor:
             await held.aclose()
 
     async def _open(self, damage: IndexDamaged | None = None) -> tuple[ThreadIndex, AsyncExitStack]:
-        path = self._places.index
+        path = self._locations.index
         if damage is not None:
             aside = await recover(path, damage)
             if aside is not None:
                 _log.warning("%s; it was put aside as %s", damage, aside)
         async with AsyncExitStack() as stack:
             try:
-                index = await stack.enter_async_context(open_index(self._places.home, path))
+                index = await stack.enter_async_context(open_index(self._locations.home, path))
             except IndexDamaged as found:
                 if damage is not None:
                     raise
@@ -85,18 +85,18 @@ class Supervisor:
             except StateError as another:
                 if str(another) != str(error):
                     _log.error("%s", another)
-                error = _alone(another)
+                error = _detached(another)
                 await asyncio.sleep(AGAIN_S)
 
     async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
         """Gives why the index is of no use any more, when it is not."""
         try:
             if (await index.backfill_status()).status != "complete":
-                await _take_newest(index)
+                await _index_newest(index)
         except StateError as error:
             _log.warning("%s", error)
-        self.newest.set()
-        watcher = Watcher(index, self.sightings, trouble=_tell_trouble)
+        self.newest_indexed.set()
+        watcher = Watcher(index, self.seen_threads, trouble=_log_trouble)
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
         filling: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class Supervisor:
             ends: set[asyncio.Future[Any]] = {running, searched, self._lost}
             await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
             self.complete = watcher.ready.is_set()
-            filling = asyncio.create_task(_fill(turns))
+            filling = asyncio.create_task(_index_turns(turns))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done():
                 return self._lost.result()
@@ -121,14 +121,14 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _alone(error: StateError) -> StateError:
+def _detached(error: StateError) -> StateError:
     """An error without its history: that holds on to tasks, these to what they were at when they
     were cancelled, and that to locks of the file that is to be opened again."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
 
 
-async def _fill(turns: TurnIndex) -> None:
+async def _index_turns(turns: TurnIndex) -> None:
     """Have the turns of long threads indexed before anybody asks for them."""
     while True:
         try:
@@ -138,19 +138,19 @@ async def _fill(turns: TurnIndex) -> None:
         await asyncio.sleep(_FILL_AGAIN_S)
 
 
-def _tell_trouble(error: Exception | None) -> None:
+def _log_trouble(error: Exception | None) -> None:
     if error is None:
         _log.info("the index is in step")
     else:
         _log.warning("the index is behind: %s", error)
 
 
-async def _take_newest(index: ThreadIndex) -> None:
+async def _index_newest(index: ThreadIndex) -> None:
     """Have the newest threads in an index that is being made, before the backfill has even found
     all files: they are in the folders that are looked at first."""
 
-    def newest() -> list[str]:
+    def newest_indexed() -> list[str]:
         files = (file.path for file in scan_home(index.home) if file.ignored is None)
         return list(itertools.islice(files, _FIRST_FILES))
 
-    await index.refresh(await index.database.workers.run(newest))
+    await index.refresh(await index.database.workers.run(newest_indexed))

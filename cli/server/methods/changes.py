@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.protocol import params as p
 from cli.server.protocol.messages import invalid_request
 from state.watch.changes import ChangeFeed, change_json
@@ -13,7 +13,7 @@ _MOST: Final = 1_000
 _LONGEST_WAIT_MS: Final = 60_000
 
 
-class Changes(p.Params):
+class ChangesParams(p.Params):
     """``threadkeep/changes``."""
 
     subscribe: bool | None = None
@@ -21,7 +21,7 @@ class Changes(p.Params):
     limit: p.U32 = _MOST
 
 
-async def changes(call: Call, params: Changes) -> dict[str, Any]:
+async def changes(call: Call, params: ChangesParams) -> dict[str, Any]:
     """What has become of threads since this client asked last; nothing, the first time.
 
     ``waitMs`` waits for the first change. ``subscribe`` has every change told from now on, as
@@ -30,22 +30,22 @@ async def changes(call: Call, params: Changes) -> dict[str, Any]:
     await call.store()
     session = call.session
     supervisor = await session.service.supervisor()
-    if session.news is None:
-        session.news = supervisor.sightings.changes()
+    if session.changes is None:
+        session.changes = supervisor.seen_threads.changes()
     if params.subscribe is not None:
-        if params.subscribe and session.telling is None:
-            session.telling = asyncio.create_task(_tell(call, session.news))
-        elif not params.subscribe and session.telling is not None:
-            session.telling.cancel()
-            session.telling = None
+        if params.subscribe and session.subscription is None:
+            session.subscription = asyncio.create_task(_tell(call, session.changes))
+        elif not params.subscribe and session.subscription is not None:
+            session.subscription.cancel()
+            session.subscription = None
         return {"subscribed": params.subscribe}
-    if session.telling is not None:
+    if session.subscription is not None:
         raise invalid_request("changes are told to this client: it has subscribed to them")
     found = []
     with suppress(TimeoutError):
         async with asyncio.timeout(min(params.wait_ms, _LONGEST_WAIT_MS) / 1000):
-            found.append(change_json(await anext(session.news)))
-    while len(found) < max(min(params.limit, _MOST), 1) and (change := session.news.next()):
+            found.append(change_json(await anext(session.changes)))
+    while len(found) < max(min(params.limit, _MOST), 1) and (change := session.changes.next()):
         found.append(change_json(change))
     return {"data": found, "complete": supervisor.complete}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from cli.remote.client import PATIENCE_S, identity, is_served
 from cli.remote.context import SERVING
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.protocol import params as p
-from cli.server.protocol.messages import OVERLOADED, Fault, invalid_request
+from cli.server.protocol.messages import OVERLOADED, RpcError, invalid_request
 from cli.terminal import output
 from rollout.files.cancellation import check_wanted
 from state.thread_index import ThreadIndex
@@ -41,7 +41,7 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
     service = call.session.service
     supervisor = await service.supervisor()
     if not supervisor.complete:
-        raise Fault(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)
+        raise RpcError(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)
     running = _Running(store.index)
     screen = output.Screen(params.terminal, params.columns, params.environment)
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.methods.registry import METHODS, OF_CODEX, Method
-from cli.server.protocol.errors import fault_of
-from cli.server.protocol.messages import UNSUPPORTED, Fault, Id, Request, invalid_request
-from cli.server.protocol.params import parsed
+from cli.server.protocol.errors import rpc_error
+from cli.server.protocol.messages import UNSUPPORTED, Id, Request, RpcError, invalid_request
+from cli.server.protocol.params import parse_params
 from rollout.errors import RolloutError
 from state.errors import StateError
 
@@ -26,14 +26,14 @@ async def dispatch(
     method = METHODS.get(request.method)
     if method is None and request.method not in OF_CODEX:
         raise _unknown(request.method)
-    if session.client is None:
+    if session.info is None:
         raise invalid_request("Not initialized", "not_initialized")
     if method is None:
         text = f"{request.method} is not supported: threadkeep keeps threads, and runs no model"
-        raise Fault(UNSUPPORTED, text, "unsupported_method")
+        raise RpcError(UNSUPPORTED, text, "unsupported_method")
     if method.experimental and not session.experimental:
         raise _experimental(request.method)
-    params = parsed(request, method.params)
+    params = parse_params(request, method.params)
     if not session.experimental:
         _check_fields(request, method)
     try:
@@ -42,7 +42,7 @@ async def dispatch(
         if isinstance(error, StateError):
             (await session.service.supervisor()).note_lost(error)
         thread_id = str(getattr(params, "thread_id", ""))
-        raise fault_of(error, request.method, thread_id) from error
+        raise rpc_error(error, request.method, thread_id) from error
 
 
 def _check_fields(request: Request, method: Method) -> None:
@@ -54,12 +54,12 @@ def _check_fields(request: Request, method: Method) -> None:
             raise _experimental(f"{request.method}.{field}")
 
 
-def _experimental(what: str) -> Fault:
+def _experimental(what: str) -> RpcError:
     text = f"{what} requires experimentalApi capability"
     return invalid_request(text, "experimental")
 
 
-def _unknown(method: str) -> Fault:
+def _unknown(method: str) -> RpcError:
     known = ", ".join(f"`{name}`" for name in ("initialize", *METHODS))
     text = f"Invalid request: unknown variant `{method}`, expected one of {known}"
     return invalid_request(text, "unknown_method")

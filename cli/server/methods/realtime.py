@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.protocol import params as p
 from cli.server.protocol.messages import invalid_request
 from rollout.files.layout import parse_uuid
@@ -22,7 +22,7 @@ _AS_ASKED: Final[Fields] = {"cursor": None, "page_size": 0, "snapshot_end": None
 """What a cursor does not belong to."""
 
 
-class RealtimeList(p.OneThread):
+class ThreadRealtimeListParams(p.ThreadParams):
     """``thread/realtime/list``."""
 
     session_id: str | None = None
@@ -37,7 +37,7 @@ class RealtimeList(p.OneThread):
     required_through_position: _U64 | None = None
 
 
-async def realtime_list(call: Call, params: RealtimeList) -> Fields:
+async def realtime_list(call: Call, params: ThreadRealtimeListParams) -> Fields:
     """A page of them, of paginated threads that have a file; nothing of others."""
     store = await call.store()
     thread_id = call.id(params.thread_id)
@@ -61,7 +61,9 @@ async def realtime_list(call: Call, params: RealtimeList) -> Fields:
     return _page(sessions, params, thread_id, limit)
 
 
-def _page(sessions: Sessions, params: RealtimeList, thread_id: str, limit: int) -> Fields:
+def _page(
+    sessions: Sessions, params: ThreadRealtimeListParams, thread_id: str, limit: int
+) -> Fields:
     query = _query(params, thread_id)
     end, after = params.snapshot_end, None
     if params.cursor is not None:
@@ -101,7 +103,7 @@ def _time(event: Event) -> int:
     return event.observed_at_ms
 
 
-def _fits(event: Event, params: RealtimeList, end: int) -> bool:
+def _fits(event: Event, params: ThreadRealtimeListParams, end: int) -> bool:
     at = event.observed_at_ms
     if at is None or event.position >= end:
         return False
@@ -114,7 +116,7 @@ def _fits(event: Event, params: RealtimeList, end: int) -> bool:
     )
 
 
-def _query(params: RealtimeList, thread_id: str) -> Fields:
+def _query(params: ThreadRealtimeListParams, thread_id: str) -> Fields:
     """What a cursor belongs to, as Codex writes it down there."""
     return {
         "thread_id": thread_id,

@@ -4,13 +4,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.server.methods import live, stored, turns
+from cli.server.methods import live_threads, threads, turns
 from cli.server.methods import search as searches
-from cli.server.methods.changes import Changes, changes
+from cli.server.methods.call import Call
+from cli.server.methods.changes import ChangesParams, changes
 from cli.server.methods.command import Command, command
-from cli.server.methods.context import Call
-from cli.server.methods.realtime import RealtimeList, realtime_list
-from cli.server.methods.search import SearchCancel, SearchOccurrences, ThreadSearch
+from cli.server.methods.realtime import ThreadRealtimeListParams, realtime_list
+from cli.server.methods.search import (
+    ThreadSearchCancelParams,
+    ThreadSearchOccurrencesParams,
+    ThreadSearchParams,
+)
 from cli.server.methods.unsupported import OF_CODEX
 from cli.server.protocol import params as p
 
@@ -31,46 +35,56 @@ class Method:
 
 METHODS: Final[dict[str, Method]] = {
     "thread/list": Method(
-        p.ThreadList,
-        stored.thread_list,
+        p.ThreadListParams,
+        threads.thread_list,
         experimental_fields=("parentThreadId", "ancestorThreadId", "projectId"),
     ),
-    "thread/read": Method(p.ThreadRead, stored.thread_read),
-    "thread/turns/list": Method(p.TurnsList, turns.turns_list),
+    "thread/read": Method(p.ThreadReadParams, threads.thread_read),
+    "thread/turns/list": Method(p.ThreadTurnsListParams, turns.turns_list),
     "thread/items/list": Method(
-        p.ItemsList,
+        p.ThreadItemsListParams,
         turns.items_list,
         experimental_fields=("deferOutput.commandExecution", "deferOutput.mcpToolCall"),
     ),
-    "thread/items/read": Method(p.ItemsRead, turns.items_read, experimental=True),
-    "thread/search": Method(ThreadSearch, searches.thread_search, experimental=True),
-    "thread/search/stream": Method(ThreadSearch, searches.thread_search_stream, experimental=True),
-    "thread/search/cancel": Method(SearchCancel, searches.cancel_search, experimental=True),
-    "thread/search/stream/cancel": Method(SearchCancel, searches.cancel_search, experimental=True),
-    "thread/searchOccurrences": Method(
-        SearchOccurrences, searches.search_occurrences, experimental=True
+    "thread/items/read": Method(p.ThreadItemsReadParams, turns.items_read, experimental=True),
+    "thread/search": Method(ThreadSearchParams, searches.thread_search, experimental=True),
+    "thread/search/stream": Method(
+        ThreadSearchParams, searches.thread_search_stream, experimental=True
     ),
-    "thread/realtime/list": Method(RealtimeList, realtime_list, experimental=True),
-    "thread/loaded/list": Method(p.LoadedList, stored.loaded_list),
-    "thread/start": Method(p.ThreadStart, live.thread_start, experimental_fields=("historyMode",)),
+    "thread/search/cancel": Method(
+        ThreadSearchCancelParams, searches.cancel_search, experimental=True
+    ),
+    "thread/search/stream/cancel": Method(
+        ThreadSearchCancelParams, searches.cancel_search, experimental=True
+    ),
+    "thread/searchOccurrences": Method(
+        ThreadSearchOccurrencesParams, searches.search_occurrences, experimental=True
+    ),
+    "thread/realtime/list": Method(ThreadRealtimeListParams, realtime_list, experimental=True),
+    "thread/loaded/list": Method(p.ThreadLoadedListParams, threads.loaded_list),
+    "thread/start": Method(
+        p.ThreadStartParams, live_threads.thread_start, experimental_fields=("historyMode",)
+    ),
     "thread/resume": Method(
-        p.ThreadResume,
-        live.thread_resume,
+        p.ThreadResumeParams,
+        live_threads.thread_resume,
         experimental_fields=("path", "history", "initialTurnsPage"),
     ),
     "thread/fork": Method(
-        p.ThreadFork, live.thread_fork, experimental_fields=("path", "beforeTurnId")
+        p.ThreadForkParams, live_threads.thread_fork, experimental_fields=("path", "beforeTurnId")
     ),
-    "thread/name/set": Method(p.NameSet, stored.name_set),
-    "thread/metadata/update": Method(p.MetadataUpdate, stored.metadata_update),
-    "thread/memoryMode/set": Method(p.MemoryModeSet, stored.memory_mode_set, experimental=True),
-    "thread/archive": Method(p.Archive, stored.thread_archive),
-    "thread/unarchive": Method(p.Unarchive, stored.thread_unarchive),
-    "thread/delete": Method(p.Delete, stored.thread_delete),
-    "thread/unsubscribe": Method(p.Unsubscribe, live.thread_unsubscribe),
-    "thread/inject_items": Method(p.InjectItems, live.inject_items),
-    "threadkeep/status": Method(p.Params, stored.status),
-    "threadkeep/explain": Method(p.OneThread, stored.explain_thread),
-    "threadkeep/changes": Method(Changes, changes),
+    "thread/name/set": Method(p.ThreadSetNameParams, threads.name_set),
+    "thread/metadata/update": Method(p.ThreadMetadataUpdateParams, threads.metadata_update),
+    "thread/memoryMode/set": Method(
+        p.ThreadMemoryModeSetParams, threads.memory_mode_set, experimental=True
+    ),
+    "thread/archive": Method(p.ThreadArchiveParams, threads.thread_archive),
+    "thread/unarchive": Method(p.ThreadUnarchiveParams, threads.thread_unarchive),
+    "thread/delete": Method(p.ThreadDeleteParams, threads.thread_delete),
+    "thread/unsubscribe": Method(p.ThreadUnsubscribeParams, live_threads.thread_unsubscribe),
+    "thread/inject_items": Method(p.ThreadInjectItemsParams, live_threads.inject_items),
+    "threadkeep/status": Method(p.Params, threads.status),
+    "threadkeep/explain": Method(p.ThreadParams, threads.explain_thread),
+    "threadkeep/changes": Method(ChangesParams, changes),
     "threadkeep/command": Method(Command, command),
 }

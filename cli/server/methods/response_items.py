@@ -4,8 +4,8 @@ as a line that Codex could not read would be lost to it; and the lines that they
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cli.server.protocol.messages import Fault, invalid_request
-from cli.server.protocol.serde_wording import described
+from cli.server.protocol.messages import RpcError, invalid_request
+from cli.server.protocol.serde_wording import describe
 from rollout.items.line_events import RESPONSE_KINDS
 from rollout.jsonl.parse import Item
 
@@ -88,10 +88,10 @@ def _retention_fault(value: Any) -> str | None:
 def _vaguely(value: Any) -> str:
     """As Codex names a value that it has put aside for a while."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "number" if number else described(value)
+    return "number" if number else describe(value)
 
 
-def _invalid(text: str) -> Fault:
+def _invalid(text: str) -> RpcError:
     return invalid_request(text, "invalid_params")
 
 
@@ -120,7 +120,7 @@ def _fault_of_item(item: Any) -> str | None:
     if kind == "reasoning":
         return _summary_fault(item["summary"])
     if kind == "configuration_update" and not isinstance(item["reasoning"], dict):
-        given = described(item["reasoning"])
+        given = describe(item["reasoning"])
         return f"invalid type: {given}, expected struct ConfigurationReasoning"
     return None
 
@@ -128,11 +128,11 @@ def _fault_of_item(item: Any) -> str | None:
 def _misfit(item: Mapping[str, Any], needed: Mapping[str, str]) -> str | None:
     for name, value in item.items():
         if name == "id" and value is not None and not isinstance(value, str):
-            return f"invalid type: {described(value)}, expected {_TEXT}"
+            return f"invalid type: {describe(value)}, expected {_TEXT}"
         if (needed.get(name) == _TEXT and not isinstance(value, str)) or (
             needed.get(name) == _LIST and not isinstance(value, list)
         ):
-            return f"invalid type: {described(value)}, expected {needed[name]}"
+            return f"invalid type: {describe(value)}, expected {needed[name]}"
     missing = next((name for name in needed if name not in item), None)
     return missing and f"missing field `{missing}`"
 
@@ -167,4 +167,4 @@ def _part_fault(parts: Sequence[Any]) -> str | None:
 def _untagged(value: Any, of: str) -> str:
     if isinstance(value, list):
         return "missing field `type`"
-    return f"invalid type: {described(value)}, expected internally tagged enum {of}"
+    return f"invalid type: {describe(value)}, expected internally tagged enum {of}"

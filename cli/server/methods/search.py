@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.protocol import params as p
-from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, RpcError, invalid_request
 from rollout.errors import HistoryUnknown
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
@@ -31,7 +31,7 @@ _GROWTH: Final = 4
 """A piece of a streamed page has so many times as many threads as the one before it."""
 
 
-class ThreadSearch(p.Params):
+class ThreadSearchParams(p.Params):
     """``thread/search``."""
 
     search_term: str
@@ -45,13 +45,13 @@ class ThreadSearch(p.Params):
     current_account_only: bool = False
 
 
-class SearchCancel(p.Params):
+class ThreadSearchCancelParams(p.Params):
     """``thread/search/cancel``, ``thread/search/stream/cancel``."""
 
     request_id: int | str
 
 
-class SearchOccurrences(p.OneThread):
+class ThreadSearchOccurrencesParams(p.ThreadParams):
     """``thread/searchOccurrences``."""
 
     search_term: str
@@ -67,7 +67,7 @@ def _term(call: Call, text: str) -> Term:
     return term
 
 
-def _wanted(call: Call, params: ThreadSearch) -> Search:
+def _wanted(call: Call, params: ThreadSearchParams) -> Search:
     term = _term(call, params.search_term)
     among = Query(
         sort_key=params.sort_key or "created_at",
@@ -83,24 +83,26 @@ def _wanted(call: Call, params: ThreadSearch) -> Search:
     return wanted
 
 
-async def thread_search(call: Call, params: ThreadSearch) -> dict[str, Any]:
+async def thread_search(call: Call, params: ThreadSearchParams) -> dict[str, Any]:
     wanted = _wanted(call, params)
     return await _cancellable(call, _searched(call, wanted))
 
 
-async def thread_search_stream(call: Call, params: ThreadSearch) -> dict[str, Any]:
+async def thread_search_stream(call: Call, params: ThreadSearchParams) -> dict[str, Any]:
     """As ``thread/search``, and what is found before the answer is told as it is found."""
     if len(params.search_term.encode("utf-8", "replace")) > _LONGEST_TERM:
         text = f"{call.method} searchTerm exceeds {_LONGEST_TERM} UTF-8 bytes"
-        raise Fault(INVALID_PARAMS, text, "invalid_params")
+        raise RpcError(INVALID_PARAMS, text, "invalid_params")
     try:
         wanted = _wanted(call, params)
     except InvalidCursor as error:
-        raise Fault(INVALID_PARAMS, f"invalid cursor: {error.cursor}", "invalid_cursor") from None
+        raise RpcError(
+            INVALID_PARAMS, f"invalid cursor: {error.cursor}", "invalid_cursor"
+        ) from None
 
     def partial(data: list[dict[str, Any]]) -> None:
         told = {"requestId": call.request_id, "data": data}
-        call.session.tell("thread/search/partial", told)
+        call.session.notify("thread/search/partial", told)
 
     return await _cancellable(call, _streamed(call, wanted, partial))
 
@@ -135,7 +137,7 @@ async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
     data = []
     for hit in found.hits:
         text = hit.messages[0].text if hit.messages else hit.head[0]
-        thread = call.shown(store, hit.row)
+        thread = call.thread_json(store, hit.row)
         data.append({"thread": thread, "snippet": snippet(text, matcher).text})
     return {
         "data": data,
@@ -161,7 +163,7 @@ async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) ->
     return task.result()
 
 
-async def cancel_search(call: Call, params: SearchCancel) -> dict[str, Any]:
+async def cancel_search(call: Call, params: ThreadSearchCancelParams) -> dict[str, Any]:
     """End a search of this client; one that is unknown, or has ended, is none to be ended."""
     task = call.session.searches.get((call.method.removesuffix("/cancel"), params.request_id))
     if task is not None:
@@ -169,12 +171,12 @@ async def cancel_search(call: Call, params: SearchCancel) -> dict[str, Any]:
     return {}
 
 
-async def search_occurrences(call: Call, params: SearchOccurrences) -> dict[str, Any]:
+async def search_occurrences(call: Call, params: ThreadSearchOccurrencesParams) -> dict[str, Any]:
     thread_id = call.id(params.thread_id)
     term = _term(call, params.search_term)
     start = _start(params, thread_id)
     store = await call.store()
-    unsupported = Fault(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
+    unsupported = RpcError(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
     try:
         row = await store.read_thread(thread_id)
     except ThreadNotFound:
@@ -200,7 +202,7 @@ def _compact(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _start(params: SearchOccurrences, thread_id: str) -> tuple[int, int]:
+def _start(params: ThreadSearchOccurrencesParams, thread_id: str) -> tuple[int, int]:
     """The message and occurrence that the cursor goes on with."""
     if params.cursor is None:
         return -1, 0

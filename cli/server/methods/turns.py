@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.protocol import params as p
-from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, RpcError, invalid_request
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from state.turns.answers import DEFAULT_VIEW, Deferred
@@ -13,10 +13,10 @@ from state.turns.pages import DEFAULT_LIMIT, ItemQuery, PageQuery
 _MOST_IDS = 100
 
 
-async def turns_list(call: Call, params: p.TurnsList) -> Fields:
+async def turns_list(call: Call, params: p.ThreadTurnsListParams) -> Fields:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    if call.passing(thread_id):
+    if call.is_ephemeral(thread_id):
         raise invalid_request(f"ephemeral threads do not support {call.method}")
     if call.draft(thread_id):
         why = f"{call.method} is unavailable before first user message"
@@ -26,7 +26,9 @@ async def turns_list(call: Call, params: p.TurnsList) -> Fields:
     return await store.with_turns(thread_id, lambda told: told.turns(query, view))
 
 
-def _query(thread_id: str, page: p.TurnsPage, cursor: str | None = None) -> PageQuery:
+def _query(
+    thread_id: str, page: p.ThreadResumeInitialTurnsPageParams, cursor: str | None = None
+) -> PageQuery:
     return PageQuery(
         thread_id,
         cursor,
@@ -35,11 +37,11 @@ def _query(thread_id: str, page: p.TurnsPage, cursor: str | None = None) -> Page
     )
 
 
-async def items_list(call: Call, params: p.ItemsList) -> Fields:
-    anchor = params.cursor if isinstance(params.cursor, p.ItemAnchor) else None
+async def items_list(call: Call, params: p.ThreadItemsListParams) -> Fields:
+    anchor = params.cursor if isinstance(params.cursor, p.ThreadItemsCursorAnchor) else None
     if anchor is not None and not params.turn_id:
         text = "turnId is required when cursor is an item anchor"
-        raise Fault(INVALID_PARAMS, text, "invalid_params")
+        raise RpcError(INVALID_PARAMS, text, "invalid_params")
     await _check_items(call, params.thread_id)
     store = await call.store()
     thread_id = call.id(params.thread_id)
@@ -51,12 +53,12 @@ async def items_list(call: Call, params: p.ItemsList) -> Fields:
         turn_id=params.turn_id,
         item_id=anchor.item_id if anchor else None,
     )
-    left_out = params.defer_output or p.OutputDeferral()
+    left_out = params.defer_output or p.ThreadItemOutputDeferral()
     deferred = Deferred(bool(left_out.command_execution), bool(left_out.mcp_tool_call))
     return await store.with_turns(thread_id, lambda told: told.items(query, deferred))
 
 
-async def items_read(call: Call, params: p.ItemsRead) -> Fields:
+async def items_read(call: Call, params: p.ThreadItemsReadParams) -> Fields:
     if not 1 <= len(params.item_ids) <= _MOST_IDS:
         raise invalid_request(f"itemIds must contain 1 to {_MOST_IDS} IDs")
     await _check_items(call, params.thread_id)
@@ -72,12 +74,12 @@ async def _check_items(call: Call, given: str) -> None:
     store = await call.store()
     thread_id = call.id(given)
     if call.draft(thread_id) or not await store.lists_items(thread_id):
-        raise Fault(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
+        raise RpcError(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
 
 
-def no_turns_yet() -> Fault:
+def no_turns_yet() -> RpcError:
     """All turns are asked for of a paginated thread that has no file."""
-    return Fault(UNSUPPORTED, "list_turns is not supported yet", "unsupported_method")
+    return RpcError(UNSUPPORTED, "list_turns is not supported yet", "unsupported_method")
 
 
 async def with_all_turns(call: Call, thread: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +89,7 @@ async def with_all_turns(call: Call, thread: dict[str, Any]) -> dict[str, Any]:
     return {**thread, "turns": turns}
 
 
-async def resumed_turns(call: Call, thread: dict[str, Any], params: p.ThreadResume) -> Fields:
+async def resumed_turns(call: Call, thread: dict[str, Any], params: p.ThreadResumeParams) -> Fields:
     """What ``thread/resume`` tells of turns."""
     store = await call.store()
     page = params.initial_turns_page

@@ -8,7 +8,7 @@ from cli.server.protocol.messages import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     UNSUPPORTED,
-    Fault,
+    RpcError,
 )
 from rollout.errors import RolloutError, TurnNotFound, WriterActive
 from state.errors import (
@@ -39,15 +39,15 @@ _OWN_FAULT: Final = (InvalidChange, InvalidFolder, InvalidQuery)
 """What the client can mend by asking otherwise."""
 
 
-def fault_of(error: StateError | RolloutError, method: str, thread_id: str) -> Fault:
+def rpc_error(error: StateError | RolloutError, method: str, thread_id: str) -> RpcError:
     """What a request is answered with that failed with ``error``."""
     found = outcome(error)
-    code, text = _worded(error, method, thread_id)
+    code, text = _text(error, method, thread_id)
     hint = _CURSOR_HINT if isinstance(error, InvalidCursor) else found.hint
-    return Fault(code, text, found.kind, retryable=found.retryable, hint=hint)
+    return RpcError(code, text, found.kind, retryable=found.retryable, hint=hint)
 
 
-def _worded(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:
+def _text(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:
     match error:
         case ThreadNotFound() if method in _OF_ITEMS:
             return UNSUPPORTED, f"{method} is not supported yet"

@@ -18,7 +18,7 @@ Id = str | int
 Message = dict[str, Any]
 
 
-class Fault(Exception):
+class RpcError(Exception):
     """What a request is answered with instead of a result."""
 
     def __init__(
@@ -29,9 +29,9 @@ class Fault(Exception):
         super().__init__(message)
 
 
-def invalid_request(message: str, kind: str = "invalid_request") -> Fault:
+def invalid_request(message: str, kind: str = "invalid_request") -> RpcError:
     """A request that makes no sense here: Codex answers all of them with one code."""
-    return Fault(INVALID_REQUEST, message, kind)
+    return RpcError(INVALID_REQUEST, message, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def parse(line: bytes) -> Request | None:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise Fault(PARSE_ERROR, f"Parse error: {error}", "parse_error") from None
+        raise RpcError(PARSE_ERROR, f"Parse error: {error}", "parse_error") from None
     if not isinstance(value, dict):
         raise invalid_request("Invalid request: a message is an object")
     method, id_ = value.get("method"), value.get("id")
@@ -70,7 +70,7 @@ def result(id_: Id, value: Any) -> bytes:
     return _line({"id": id_, "result": value})
 
 
-def failure(id_: Id | None, fault: Fault) -> bytes:
+def failure(id_: Id | None, fault: RpcError) -> bytes:
     """The line of an answer that is an error; of what was no message the id is null."""
     error = {"code": fault.code, "message": str(fault), "data": fault.data}
     return _line({"id": id_, "error": error})

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Final
 
-MOST_WAITING: Final = 1_000
+MAX_WAITING: Final = 1_000
 """Messages. After that a client gets no notification, and nothing more is done for it."""
-MOST_BYTES: Final = 4 * 2**20
+MAX_BYTES: Final = 4 * 2**20
 """Bytes: the same. One message is taken whatever its length."""
 
 
@@ -39,7 +39,7 @@ class Outbox:
         self._bytes += len(message)
         self._some.set()
         self._idle.clear()
-        if len(self._waiting) >= MOST_WAITING or self._bytes >= MOST_BYTES:
+        if len(self._waiting) >= MAX_WAITING or self._bytes >= MAX_BYTES:
             self._room.clear()
 
     async def take(self) -> bytes:
@@ -52,7 +52,7 @@ class Outbox:
     def sent(self, count: int) -> None:
         """So many bytes that were taken are with the client."""
         self._bytes -= count
-        if len(self._waiting) < MOST_WAITING and self._bytes < MOST_BYTES:
+        if len(self._waiting) < MAX_WAITING and self._bytes < MAX_BYTES:
             self._room.set()
         if not self._waiting:
             self._idle.set()

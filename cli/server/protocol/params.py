@@ -34,10 +34,10 @@ class Params(BaseModel):
     )
 
 
-Some = TypeVar("Some", bound=Params)
+ParamsType = TypeVar("ParamsType", bound=Params)
 
 
-def parsed(request: Request, kind: type[Some]) -> Some:
+def parse_params(request: Request, kind: type[ParamsType]) -> ParamsType:
     """The parameters of a request.
 
     Raises:
@@ -59,21 +59,21 @@ class ClientInfo(Params):
     version: str
 
 
-class Capabilities(Params):
+class InitializeCapabilities(Params):
     """What the client wants to be served."""
 
     experimental_api: bool = False
     opt_out_notification_methods: list[str] | None = None
 
 
-class Initialize(Params):
+class InitializeParams(Params):
     """``initialize``."""
 
     client_info: ClientInfo
-    capabilities: Capabilities | None = None
+    capabilities: InitializeCapabilities | None = None
 
 
-class ThreadList(Params):
+class ThreadListParams(Params):
     """``thread/list``."""
 
     cursor: str | None = None
@@ -95,35 +95,35 @@ class ThreadList(Params):
     ancestor_thread_id: str | None = None
 
 
-class OneThread(Params):
+class ThreadParams(Params):
     """Methods that name a thread."""
 
     thread_id: str
 
 
-class Archive(OneThread):
+class ThreadArchiveParams(ThreadParams):
     """``thread/archive``."""
 
 
-class Unarchive(OneThread):
+class ThreadUnarchiveParams(ThreadParams):
     """``thread/unarchive``."""
 
 
-class Delete(OneThread):
+class ThreadDeleteParams(ThreadParams):
     """``thread/delete``."""
 
 
-class Unsubscribe(OneThread):
+class ThreadUnsubscribeParams(ThreadParams):
     """``thread/unsubscribe``."""
 
 
-class ThreadRead(OneThread):
+class ThreadReadParams(ThreadParams):
     """``thread/read``."""
 
     include_turns: bool = False
 
 
-class TurnsPage(Params):
+class ThreadResumeInitialTurnsPageParams(Params):
     """Which turns: ``initialTurnsPage`` of ``thread/resume``."""
 
     limit: U32 | None = None
@@ -131,52 +131,52 @@ class TurnsPage(Params):
     items_view: Literal["notLoaded", "summary", "full"] | None = None
 
 
-class TurnsList(TurnsPage):
+class ThreadTurnsListParams(ThreadResumeInitialTurnsPageParams):
     """``thread/turns/list``."""
 
     thread_id: str
     cursor: str | None = None
 
 
-class ItemAnchor(Params):
+class ThreadItemsCursorAnchor(Params):
     """An item of a turn, to begin a page behind."""
 
     type: Literal["item"]
     item_id: str
 
 
-class OutputDeferral(Params):
+class ThreadItemOutputDeferral(Params):
     """Which outputs of a turn's items are left out."""
 
     command_execution: bool | None = None
     mcp_tool_call: bool | None = None
 
 
-class ItemsList(OneThread):
+class ThreadItemsListParams(ThreadParams):
     """``thread/items/list``."""
 
     turn_id: str | None = None
-    cursor: str | ItemAnchor | None = None
+    cursor: str | ThreadItemsCursorAnchor | None = None
     limit: U32 | None = None
     sort_direction: Literal["asc", "desc"] | None = None
-    defer_output: OutputDeferral | None = None
+    defer_output: ThreadItemOutputDeferral | None = None
 
 
-class ItemsRead(OneThread):
+class ThreadItemsReadParams(ThreadParams):
     """``thread/items/read``."""
 
     turn_id: str
     item_ids: list[str]
 
 
-class LoadedList(Params):
+class ThreadLoadedListParams(Params):
     """``thread/loaded/list``."""
 
     cursor: str | None = None
     limit: U32 | None = None
 
 
-class Settings(Params):
+class ModelSettings(Params):
     """What is said of a model when a thread is started, resumed or forked: given back, not used."""
 
     approval_policy: Any = None
@@ -190,7 +190,7 @@ class Settings(Params):
     exclude_turns: bool = False
 
 
-class ThreadStart(Settings):
+class ThreadStartParams(ModelSettings):
     """``thread/start``."""
 
     history_mode: Literal["legacy", "paginated"] | None = None
@@ -199,16 +199,16 @@ class ThreadStart(Settings):
     thread_source: str | None = None
 
 
-class ThreadResume(Settings):
+class ThreadResumeParams(ModelSettings):
     """``thread/resume``."""
 
     thread_id: str
     path: str | None = None
     history: list[Any] | None = None
-    initial_turns_page: TurnsPage | None = None
+    initial_turns_page: ThreadResumeInitialTurnsPageParams | None = None
 
 
-class ThreadFork(Settings):
+class ThreadForkParams(ModelSettings):
     """``thread/fork``."""
 
     thread_id: str
@@ -219,13 +219,13 @@ class ThreadFork(Settings):
     thread_source: str | None = None
 
 
-class NameSet(OneThread):
+class ThreadSetNameParams(ThreadParams):
     """``thread/name/set``."""
 
     name: str
 
 
-class GitInfo(Params):
+class ThreadMetadataGitInfoUpdateParams(Params):
     """The git facts to change: what is not named stays, null takes one out."""
 
     sha: str | None = None
@@ -233,21 +233,21 @@ class GitInfo(Params):
     origin_url: str | None = None
 
 
-class MetadataUpdate(OneThread):
+class ThreadMetadataUpdateParams(ThreadParams):
     """``thread/metadata/update``."""
 
-    git_info: GitInfo | None = None
+    git_info: ThreadMetadataGitInfoUpdateParams | None = None
     project_id: str | None = None
     daybreak_enabled: bool | None = None
 
 
-class MemoryModeSet(OneThread):
+class ThreadMemoryModeSetParams(ThreadParams):
     """``thread/memoryMode/set``."""
 
     mode: Literal["enabled", "disabled"]
 
 
-class InjectItems(OneThread):
+class ThreadInjectItemsParams(ThreadParams):
     """``thread/inject_items``."""
 
     items: list[Any]

@@ -15,43 +15,42 @@ _EXPECTED: Final = {
 }
 _LONG: Final = ("afterPosition", "snapshotEnd", "requiredThroughPosition")
 """Numbers of 64 bits."""
-_STRUCTS: Final = {
-    "Initialize": ("InitializeParams", 2),
-    "ClientInfo": ("ClientInfo", 3),
-    "Capabilities": ("InitializeCapabilities", 0),
-    "ThreadList": ("ThreadListParams", 20),
-    "ThreadRead": ("ThreadReadParams", 2),
-    "ThreadSearch": ("ThreadSearchParams", 9),
-    "RealtimeList": ("ThreadRealtimeListParams", 11),
-    "SearchCancel": ("ThreadSearchCancelParams", 1),
-    "SearchOccurrences": ("ThreadSearchOccurrencesParams", 4),
-    "LoadedList": ("ThreadLoadedListParams", 2),
-    "ThreadStart": ("ThreadStartParams", 27),
-    "ThreadResume": ("ThreadResumeParams", 18),
-    "ThreadFork": ("ThreadForkParams", 23),
-    "NameSet": ("ThreadSetNameParams", 2),
-    "GitInfo": ("ThreadMetadataGitInfoUpdateParams", 0),
-    "MetadataUpdate": ("ThreadMetadataUpdateParams", 4),
-    "MemoryModeSet": ("ThreadMemoryModeSetParams", 2),
-    "Archive": ("ThreadArchiveParams", 1),
-    "Unarchive": ("ThreadUnarchiveParams", 1),
-    "Delete": ("ThreadDeleteParams", 1),
-    "Unsubscribe": ("ThreadUnsubscribeParams", 1),
-    "TurnsPage": ("ThreadResumeInitialTurnsPageParams", 3),
-    "TurnsList": ("ThreadTurnsListParams", 5),
-    "ItemsList": ("ThreadItemsListParams", 6),
-    "ItemsRead": ("ThreadItemsReadParams", 3),
-    "OutputDeferral": ("ThreadItemOutputDeferral", 2),
-    "InjectItems": ("ThreadInjectItemsParams", 2),
+_FIELDS: Final = {
+    "InitializeParams": 2,
+    "ClientInfo": 3,
+    "InitializeCapabilities": 0,
+    "ThreadListParams": 20,
+    "ThreadReadParams": 2,
+    "ThreadSearchParams": 9,
+    "ThreadRealtimeListParams": 11,
+    "ThreadSearchCancelParams": 1,
+    "ThreadSearchOccurrencesParams": 4,
+    "ThreadLoadedListParams": 2,
+    "ThreadStartParams": 27,
+    "ThreadResumeParams": 18,
+    "ThreadForkParams": 23,
+    "ThreadSetNameParams": 2,
+    "ThreadMetadataGitInfoUpdateParams": 0,
+    "ThreadMetadataUpdateParams": 4,
+    "ThreadMemoryModeSetParams": 2,
+    "ThreadArchiveParams": 1,
+    "ThreadUnarchiveParams": 1,
+    "ThreadDeleteParams": 1,
+    "ThreadUnsubscribeParams": 1,
+    "ThreadResumeInitialTurnsPageParams": 3,
+    "ThreadTurnsListParams": 5,
+    "ThreadItemsListParams": 6,
+    "ThreadItemsReadParams": 3,
+    "ThreadItemOutputDeferral": 2,
+    "ThreadInjectItemsParams": 2,
 }
-"""How Codex calls what we have in :mod:`cli.server.protocol.params`, and how many fields it has
-there (0:
-not known): a sequence would do for it, if it were as long."""
+"""How many fields Codex has in the types of :mod:`cli.server.protocol.params` (0: not known). It
+accepts a sequence of that length for an object."""
 
 
 def invalid_params(error: ValidationError) -> str:
     """The first thing that is wrong."""
-    return f"Invalid request: {_worded(error.errors()[0])}"
+    return f"Invalid request: {_text(error.errors()[0])}"
 
 
 def bare_uuid(text: str) -> str:
@@ -69,7 +68,7 @@ def invalid_uuid(text: str) -> str:
     return f"invalid length: expected length 32 for simple format, found {length}"
 
 
-def _worded(error: ErrorDetails) -> str:
+def _text(error: ErrorDetails) -> str:
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     name = str(error["loc"][-1]) if error["loc"] else ""
     if error["loc"][:2] == ("cursor", "str"):  # or else it would be an anchor
@@ -80,10 +79,10 @@ def _worded(error: ErrorDetails) -> str:
         return f"missing field `{name}`"
     if kind in ("greater_than_equal", "less_than"):
         expected = "u64" if name in _LONG else "u32"
-        return f"invalid value: {described(given)}, expected {expected}"
+        return f"invalid value: {describe(given)}, expected {expected}"
     if kind == "literal_error":
         if not isinstance(given, str):
-            return f"invalid type: {described(given)}, expected string or map"
+            return f"invalid type: {describe(given)}, expected string or map"
         known = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "`").split(", ")
         return f"unknown variant `{given}`, expected {_choice(known)}"
     if kind in ("model_type", "model_attributes_type"):
@@ -91,22 +90,22 @@ def _worded(error: ErrorDetails) -> str:
     # The first of two things that it may be
     if error["loc"] == ("cwd", "str"):
         return "data did not match any variant of untagged enum ThreadListCwdFilter"
-    return f"invalid type: {described(given)}, expected {_EXPECTED.get(kind, error['msg'])}"
+    return f"invalid type: {describe(given)}, expected {_EXPECTED.get(kind, error['msg'])}"
 
 
-def _no_struct(given: Any, ours: str) -> str:
-    name, fields = _STRUCTS.get(ours, (ours, 0))
+def _no_struct(given: Any, name: str) -> str:
+    fields = _FIELDS.get(name, 0)
     if isinstance(given, list) and fields:
         elements = f"{fields} element{'s' * (fields > 1)}"
         return f"invalid length {len(given)}, expected struct {name} with {elements}"
-    return f"invalid type: {described(given)}, expected struct {name}"
+    return f"invalid type: {describe(given)}, expected struct {name}"
 
 
 def _choice(known: list[str]) -> str:
     return " or ".join(known) if len(known) == 2 else f"one of {', '.join(known)}"
 
 
-def described(value: Any) -> str:
+def describe(value: Any) -> str:
     """A JSON value as Codex's errors name it."""
     match value:
         case None:

@@ -15,24 +15,24 @@ from cli.server.core.service import Service
 from cli.server.protocol.messages import (
     INTERNAL,
     OVERLOADED,
-    Fault,
     Id,
     Request,
+    RpcError,
     failure,
     invalid_request,
     parse,
     result,
 )
-from cli.server.protocol.params import Initialize, parsed
+from cli.server.protocol.params import InitializeParams, parse_params
 from state.aio import finished
 
-MOST_IN_FLIGHT: Final = 256
+MAX_IN_FLIGHT: Final = 256
 """Requests of one client that are not answered yet; more are refused for now."""
-_MOST_AT_ONCE: Final = 32
+_MAX_CONCURRENT: Final = 32
 """Of them, those that are worked on at a time."""
-_LONGEST_S: Final = 300.0
+_TIMEOUT_S: Final = 300.0
 """How long a request is worked on, in seconds."""
-_GLANCE_S: Final = 0.1
+_POLL_S: Final = 0.1
 """Between two looks whether a client is gone that sends no more, in seconds."""
 _log = logging.getLogger("threadkeep.server")
 
@@ -48,13 +48,13 @@ class Session(Client):
         self._write = write
         self._is_gone = is_gone
         self._tasks: set[asyncio.Task[None]] = set()
-        self._working = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._working = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def serve(self, lines: AsyncIterable[bytes]) -> None:
         """Answer until there are no more lines and everything is answered, or the client is
         gone: what it has asked for ends then, and its live threads are shut down."""
         self.service.sessions += 1
-        writer = asyncio.create_task(self._write_for_ever())
+        writer = asyncio.create_task(self._write_forever())
         serving = asyncio.create_task(self._serve(lines))
         try:
             await asyncio.wait({writer, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -62,9 +62,9 @@ class Session(Client):
             await finished(self._end(serving, writer))
 
     async def _end(self, *tasks: "asyncio.Task[None]") -> None:
-        await _cancelled(*tasks, *self._tasks, *filter(None, (self.telling,)))
+        await _cancel_all(*tasks, *self._tasks, *filter(None, (self.subscription,)))
         self.service.sessions -= 1
-        await self.service.left(self.tell)
+        await self.service.remove_client(self.notify)
 
     async def _serve(self, lines: AsyncIterable[bytes]) -> None:
         await self._read(lines)
@@ -73,7 +73,7 @@ class Session(Client):
         try:
             await asyncio.wait({leaving, answering}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _cancelled(leaving, answering)
+            await _cancel_all(leaving, answering)
 
     async def _read(self, lines: AsyncIterable[bytes]) -> None:
         async for line in lines:
@@ -81,14 +81,14 @@ class Session(Client):
                 continue
             try:
                 request = parse(line)
-            except Fault as fault:
+            except RpcError as fault:
                 await self._outgoing.put(failure(None, fault))
                 continue
             if request is None or request.id is None:
                 continue  # an answer, or a notification: ``initialized`` needs nothing
-            if len(self._tasks) >= MOST_IN_FLIGHT:
+            if len(self._tasks) >= MAX_IN_FLIGHT:
                 text = "too many requests are in flight: ask again when some are answered"
-                refused = Fault(OVERLOADED, text, "overloaded", retryable=True)
+                refused = RpcError(OVERLOADED, text, "overloaded", retryable=True)
                 await self._outgoing.put(failure(request.id, refused))
                 continue
             task = asyncio.create_task(self._answer(request, request.id))
@@ -98,7 +98,7 @@ class Session(Client):
 
     async def _until_gone(self) -> None:
         while not self._is_gone():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(_GLANCE_S)
+            await asyncio.sleep(_POLL_S)
 
     async def _answer_all(self) -> None:
         while self._tasks:
@@ -107,7 +107,7 @@ class Session(Client):
 
     async def _answer(self, request: Request, id_: Id) -> None:
         after: list[Callable[[], None]] = []
-        limit = asyncio.timeout(_LONGEST_S)
+        limit = asyncio.timeout(_TIMEOUT_S)
         ends_another = request.method.endswith("/cancel")  # which it is not to wait for
         try:
             async with nullcontext() if ends_another else self._working:
@@ -116,10 +116,10 @@ class Session(Client):
                     return
                 async with limit:
                     value = await self._result(request, id_, after)
-        except Fault as fault:
+        except RpcError as fault:
             await self._outgoing.put(failure(id_, fault))
         except Exception as error:  # noqa: BLE001 - one that fails ends nobody's session
-            await self._outgoing.put(failure(id_, _broken(request.method, error, limit)))
+            await self._outgoing.put(failure(id_, _unexpected(request.method, error, limit)))
         else:
             await self._outgoing.put(result(id_, value))
         finally:  # what was done is told, even if the client has left or the rest has failed
@@ -128,45 +128,45 @@ class Session(Client):
 
     async def _result(self, request: Request, id_: Id, after: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
-            return self._initialized(request)
+            return self._initialize(request)
         await self.service.supervisor()
         from cli.server.methods.dispatch import dispatch
 
         return await dispatch(self, request, id_, after)
 
-    def _initialized(self, request: Request) -> dict[str, Any]:
-        if self.client is not None:
+    def _initialize(self, request: Request) -> dict[str, Any]:
+        if self.info is not None:
             raise invalid_request("Already initialized", "already_initialized")
-        client = parsed(request, Initialize)
-        self.client = client
-        self.service.joined(self.tell)
-        return initialized(client, self.service.places.home)
+        client = parse_params(request, InitializeParams)
+        self.info = client
+        self.service.add_client(self.notify)
+        return initialize_result(client, self.service.locations.home)
 
-    async def _write_for_ever(self) -> None:
+    async def _write_forever(self) -> None:
         while True:
             taken = await self._outgoing.take()
             await self._write(taken)
             self._outgoing.sent(len(taken))
 
 
-def _broken(method: str, error: Exception, limit: asyncio.Timeout) -> Fault:
+def _unexpected(method: str, error: Exception, limit: asyncio.Timeout) -> RpcError:
     """What a request is answered with that failed in a way that nobody has foreseen."""
     if isinstance(error, TimeoutError) and limit.expired():
-        _log.warning("%s was given up after %d s", method, _LONGEST_S)
-        text = f"{method} did not end within {_LONGEST_S:.0f} seconds and was given up"
+        _log.warning("%s was given up after %d s", method, _TIMEOUT_S)
+        text = f"{method} did not end within {_TIMEOUT_S:.0f} seconds and was given up"
         how = "ask for less at a time: smaller pages, without turns"
-        return Fault(INTERNAL, text, "timed_out", retryable=True, hint=how)
+        return RpcError(INTERNAL, text, "timed_out", retryable=True, hint=how)
     _log.error("%s failed", method, exc_info=error)
-    return Fault(INTERNAL, f"{method} failed: see the log", "internal")
+    return RpcError(INTERNAL, f"{method} failed: see the log", "internal")
 
 
-async def _cancelled(*tasks: "asyncio.Future[Any]") -> None:
+async def _cancel_all(*tasks: "asyncio.Future[Any]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_SPOKEN: Final = "0.171.0"
+_CODEX_VERSION: Final = "0.171.0"
 
 
 """The version of Codex whose protocol this is. It is the newest that was measured: clients read it
@@ -174,10 +174,10 @@ to see what they may ask for, and all that this one has for stored threads is he
 took away (an action in ``moderation``) no client can have asked for."""
 
 
-def initialized(client: Initialize, home: Path) -> dict[str, Any]:
+def initialize_result(client: InitializeParams, home: Path) -> dict[str, Any]:
     """The answer to ``initialize``."""
     # Clients read a version of Codex here, and ask accordingly.
-    who = f"{client.client_info.name}/{_SPOKEN} ({platform.system()}; {platform.machine()})"
+    who = f"{client.client_info.name}/{_CODEX_VERSION} ({platform.system()}; {platform.machine()})"
     return {
         "userAgent": f"{who} threadkeep/{__version__}",
         "codexHome": str(home),

@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import Final
 
 from cli.server.core.service import Service
-from cli.server.protocol.messages import PARSE_ERROR, Fault, failure
+from cli.server.protocol.messages import PARSE_ERROR, RpcError, failure
 from cli.server.transport.session import Session, Write
 
-LONGEST_MESSAGE: Final = 64 * 2**20
+MAX_MESSAGE_BYTES: Final = 64 * 2**20
 """Bytes of one message."""
 _CHUNK_BYTES: Final = 64 * 1024
 
@@ -91,9 +91,9 @@ async def _lines(chunks: AsyncIterable[bytes], write: Write) -> AsyncGenerator[b
                 yield line
         if not dropping:
             rest += last
-        if len(rest) > LONGEST_MESSAGE:
-            text = f"Parse error: a message is longer than {LONGEST_MESSAGE} bytes"
-            await write(failure(None, Fault(PARSE_ERROR, text, "parse_error")))
+        if len(rest) > MAX_MESSAGE_BYTES:
+            text = f"Parse error: a message is longer than {MAX_MESSAGE_BYTES} bytes"
+            await write(failure(None, RpcError(PARSE_ERROR, text, "parse_error")))
             rest, dropping = bytearray(), True
     if rest:
         yield bytes(rest)

@@ -17,7 +17,7 @@ from websockets.protocol import State
 
 from cli.server.core.service import Service
 from cli.server.transport.session import Session
-from cli.server.transport.streams import LONGEST_MESSAGE, gone
+from cli.server.transport.streams import MAX_MESSAGE_BYTES, gone
 from cli.terminal import output
 
 _PATIENCE_S: Final = 2.0
@@ -25,7 +25,7 @@ _PATIENCE_S: Final = 2.0
 _TOKEN: Final = "THREADKEEP_TOKEN"
 
 
-def check_place(host: str) -> None:
+def check_address(host: str) -> None:
     """Refuse to listen where anybody can come by, unless a token is set.
 
     Raises:
@@ -54,7 +54,7 @@ async def serve_websockets(service: Service, host: str, port: int) -> None:
         return None
 
     handler = partial(_serve_one, service)
-    options: dict[str, Any] = {"process_request": admitted, "max_size": LONGEST_MESSAGE}
+    options: dict[str, Any] = {"process_request": admitted, "max_size": MAX_MESSAGE_BYTES}
     options["close_timeout"] = options["open_timeout"] = _PATIENCE_S
     async with serve(handler, host, port, **options) as server:
         for listening in server.sockets:

@@ -155,7 +155,7 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
 
     async def work() -> None:
         service = Service(locations_of(cli.home, cli.index), lambda _: 0)
-        async with service.opened():
+        async with service.running():
             serve = partial(serve_socket, service)
             server = await asyncio.start_unix_server(serve, tmp_path / "socket")
             here = []

@@ -39,7 +39,7 @@ class Call:
             HomeNotFound: its home is not there any more. Nothing of it is shown as gone.
             StateError: it cannot be opened.
         """
-        check_home(self.session.service.places.home)
+        check_home(self.session.service.locations.home)
         return await self.session.service.store()
 
     def id(self, text: str) -> str:
@@ -68,15 +68,15 @@ class Call:
         draft = self.draft(thread_id)
         return draft is not None and draft["historyMode"] == LEGACY
 
-    def passing(self, thread_id: str) -> bool:
+    def is_ephemeral(self, thread_id: str) -> bool:
         """Whether it is a live thread that is never to have a file."""
         draft = self.draft(thread_id)
         return draft is not None and bool(draft["ephemeral"])
 
-    def loaded(self, store: ThreadStore) -> list[str]:
+    def loaded_ids(self, store: ThreadStore) -> list[str]:
         """The ids of all live threads."""
         drafts = [*self.session.service.drafts]
-        return sorted({*store.live, *filter(self.passing, drafts)})
+        return sorted({*store.live, *filter(self.is_ephemeral, drafts)})
 
     async def thread(self, store: ThreadStore, thread_id: str) -> dict[str, Any]:
         """A thread as clients see it; one without a file as it was started."""
@@ -88,12 +88,12 @@ class Call:
                 raise
             return draft
         self.session.service.drafts.pop(thread_id, None)
-        return self.shown(store, row)
+        return self.thread_json(store, row)
 
-    def shown(self, store: ThreadStore, row: Row) -> dict[str, Any]:
+    def thread_json(self, store: ThreadStore, row: Row) -> dict[str, Any]:
         """A row as clients see it."""
         return thread_json(row, store.home, "idle" if store.is_live(row["id"]) else "notLoaded")
 
-    def tell_all(self, method: str, **values: Any) -> None:
+    def notify_all(self, method: str, **values: Any) -> None:
         """Tell every client, when the request is answered."""
-        self._after.append(partial(self.session.service.tell_all, method, **values))
+        self._after.append(partial(self.session.service.notify_all, method, **values))

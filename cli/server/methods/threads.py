@@ -7,10 +7,10 @@ from typing import Any, Final, TypeVar
 
 from cli.errors import document as error_document
 from cli.render.explanation import document
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.methods.turns import no_turns_yet, with_all_turns
 from cli.server.protocol import params as p
-from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, Fault, invalid_request
+from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, RpcError, invalid_request
 from cli.server.protocol.serde_wording import bare_uuid, invalid_uuid
 from rollout.files.layout import parse_uuid
 from state.aio import finished
@@ -21,11 +21,11 @@ from state.explain.explain import explain
 from state.query.model import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
 
 Result = TypeVar("Result")
-_FIRST_PATIENCE_S: Final = 0.5
+_NEWEST_TIMEOUT_S: Final = 0.5
 """How long a list waits for the first threads of an index that is being made, in seconds."""
 
 
-async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
+async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
     for what, given, most in (
         ("included", params.included_thread_ids, MOST_INCLUDED),
         ("excluded", params.excluded_thread_ids, MOST_EXCLUDED),
@@ -33,10 +33,10 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
         _check_ids(what, given or (), most)
     if params.originators:
         text = "originator filtering is not supported by the local app-server"
-        raise Fault(INVALID_PARAMS, text, "invalid_params")
+        raise RpcError(INVALID_PARAMS, text, "invalid_params")
     if params.project_id is not None:
         text = f"project not found: {params.project_id}"
-        raise Fault(INVALID_PARAMS, text, "invalid_params")
+        raise RpcError(INVALID_PARAMS, text, "invalid_params")
     if params.parent_thread_id is not None and params.ancestor_thread_id is not None:
         raise invalid_request("parentThreadId and ancestorThreadId are mutually exclusive")
     kin = {"parent": params.parent_thread_id, "ancestor": params.ancestor_thread_id}
@@ -65,29 +65,29 @@ async def thread_list(call: Call, params: p.ThreadList) -> dict[str, Any]:
     )
     query.place()
     if params.section_id is not None:
-        return _listed([], Page([]), complete=True)
+        return _page_json([], Page([]), complete=True)
     store = await call.store()
     supervisor = await call.session.service.supervisor()
     with suppress(TimeoutError):
-        async with asyncio.timeout(_FIRST_PATIENCE_S):
-            await supervisor.newest.wait()
+        async with asyncio.timeout(_NEWEST_TIMEOUT_S):
+            await supervisor.newest_indexed.wait()
     page = await store.list_threads(query)
-    return _listed(
-        [call.shown(store, row) for row in page.rows], page, complete=supervisor.complete
+    return _page_json(
+        [call.thread_json(store, row) for row in page.rows], page, complete=supervisor.complete
     )
 
 
 def _check_ids(what: str, given: Sequence[str], most: int) -> None:
     if len(given) > most:
         text = f"{what}ThreadIds accepts at most {most} entries"
-        raise Fault(INVALID_PARAMS, text, "invalid_params")
+        raise RpcError(INVALID_PARAMS, text, "invalid_params")
     for each in given:
         if parse_uuid(bare_uuid(each)) is None:
             text = f"invalid {what} thread id: {invalid_uuid(each)}"
-            raise Fault(INVALID_PARAMS, text, "invalid_params")
+            raise RpcError(INVALID_PARAMS, text, "invalid_params")
 
 
-def _listed(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dict[str, Any]:
+def _page_json(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dict[str, Any]:
     return {
         "data": data,
         "readStates": None,  # what was read is in Codex's database alone
@@ -97,11 +97,11 @@ def _listed(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dict[s
     }
 
 
-async def thread_read(call: Call, params: p.ThreadRead) -> dict[str, Any]:
+async def thread_read(call: Call, params: p.ThreadReadParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
     if params.include_turns:
-        if call.passing(thread_id):
+        if call.is_ephemeral(thread_id):
             raise invalid_request("ephemeral threads do not support includeTurns")
         if call.is_legacy_draft(thread_id):
             why = "includeTurns is unavailable before first user message"
@@ -114,8 +114,8 @@ async def thread_read(call: Call, params: p.ThreadRead) -> dict[str, Any]:
     return {"thread": thread, "readState": None}
 
 
-async def loaded_list(call: Call, params: p.LoadedList) -> dict[str, Any]:
-    live = call.loaded(await call.store())
+async def loaded_list(call: Call, params: p.ThreadLoadedListParams) -> dict[str, Any]:
+    live = call.loaded_ids(await call.store())
     if live and params.cursor is not None:
         if parse_uuid(params.cursor) is None:
             raise invalid_request(f"invalid cursor: {params.cursor}", "invalid_cursor")
@@ -124,56 +124,56 @@ async def loaded_list(call: Call, params: p.LoadedList) -> dict[str, Any]:
     return {"data": shown, "nextCursor": shown[-1] if len(shown) < len(live) else None}
 
 
-async def name_set(call: Call, params: p.NameSet) -> dict[str, Any]:
+async def name_set(call: Call, params: p.ThreadSetNameParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    if call.passing(thread_id) and not params.name.strip():
+    if call.is_ephemeral(thread_id) and not params.name.strip():
         raise invalid_request("thread name must not be empty", "invalid_name")
-    _refuse_passing(call, thread_id)
+    _refuse_ephemeral(call, thread_id)
 
     async def change() -> dict[str, Any]:
         changed = await store.set_thread_name(thread_id, params.name)
         name = params.name.strip()
-        call.tell_all("thread/name/updated", threadId=thread_id, threadName=name)
-        return _warned(call, changed)
+        call.notify_all("thread/name/updated", threadId=thread_id, threadName=name)
+        return _with_warning(call, changed)
 
-    return await _finished(call, thread_id, change)
+    return await _change(call, thread_id, change)
 
 
-async def _finished(
+async def _change(
     call: Call, thread_id: str, change: Callable[[], Coroutine[Any, Any, Result]]
 ) -> Result:
     """What a change gives. Once it has begun it is made, and told to all other clients, even if
     its own one leaves meanwhile."""
-    async with call.session.service.turn_of(thread_id):
+    async with call.session.service.lock_for(thread_id):
         return await finished(change())
 
 
-def _warned(call: Call, changed: Changed) -> dict[str, Any]:
+def _with_warning(call: Call, changed: Changed) -> dict[str, Any]:
     """What the answer to a change has: nothing, unless Codex was not told of it. Then it says so,
     and every client is warned in Codex's own way."""
     if changed.codex_error is None:
         return {}
     error = error_document(changed.codex_error)["error"]
     message = f"Codex itself was not told of this change: {error['message']}; {error['hint']}"
-    call.tell_all("warning", threadId=changed.thread_id, message=message)
+    call.notify_all("warning", threadId=changed.thread_id, message=message)
     return {"codexError": error}
 
 
-def _refuse_passing(call: Call, thread_id: str) -> None:
-    if call.passing(thread_id):
+def _refuse_ephemeral(call: Call, thread_id: str) -> None:
+    if call.is_ephemeral(thread_id):
         text = f"ephemeral thread does not support metadata updates: {thread_id}"
         raise invalid_request(text)
 
 
-async def metadata_update(call: Call, params: p.MetadataUpdate) -> dict[str, Any]:
+async def metadata_update(call: Call, params: p.ThreadMetadataUpdateParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
     if params.project_id is not None:
         raise invalid_request(f"project not found: {params.project_id}")
     if params.daybreak_enabled is not None:
         text = "thread/metadata/update of daybreakEnabled is not supported: no rollout has it"
-        raise Fault(UNSUPPORTED, text, "unsupported_method")
+        raise RpcError(UNSUPPORTED, text, "unsupported_method")
     if params.git_info is None:
         raise invalid_request("thread metadata update must include at least one field")
     given = params.git_info.model_fields_set
@@ -186,39 +186,41 @@ async def metadata_update(call: Call, params: p.MetadataUpdate) -> dict[str, Any
             if git[name] is not None and not str(git[name]).strip():
                 shown = "originUrl" if field == "origin_url" else field
                 raise invalid_request(f"gitInfo.{shown} must not be empty")
-    _refuse_passing(call, thread_id)
+    _refuse_ephemeral(call, thread_id)
 
     async def change() -> dict[str, Any]:
-        return _warned(call, await store.update_thread_metadata(thread_id, git))
+        return _with_warning(call, await store.update_thread_metadata(thread_id, git))
 
-    warning = await _finished(call, thread_id, change)
+    warning = await _change(call, thread_id, change)
     return {"thread": await call.thread(store, thread_id), **warning}
 
 
-async def memory_mode_set(call: Call, params: p.MemoryModeSet) -> dict[str, Any]:
+async def memory_mode_set(call: Call, params: p.ThreadMemoryModeSetParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    _refuse_passing(call, thread_id)
+    _refuse_ephemeral(call, thread_id)
 
     async def change() -> dict[str, Any]:
-        return _warned(call, await store.set_memory_mode(thread_id, params.mode))
+        return _with_warning(call, await store.set_memory_mode(thread_id, params.mode))
 
-    return await _finished(call, thread_id, change)
+    return await _change(call, thread_id, change)
 
 
-async def thread_archive(call: Call, params: p.Archive) -> dict[str, Any]:
+async def thread_archive(call: Call, params: p.ThreadArchiveParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
 
     async def change() -> dict[str, Any]:
         moved = await store.archive_thread(thread_id)
-        _gone(call, "thread/archived", moved[::-1])  # what was spawned comes last, but went first
+        _notify_gone(
+            call, "thread/archived", moved[::-1]
+        )  # spawned threads come last, but went first
         return {}
 
-    return await _finished(call, thread_id, change)
+    return await _change(call, thread_id, change)
 
 
-async def thread_unarchive(call: Call, params: p.Unarchive) -> dict[str, Any]:
+async def thread_unarchive(call: Call, params: p.ThreadUnarchiveParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
 
@@ -229,16 +231,16 @@ async def thread_unarchive(call: Call, params: p.Unarchive) -> dict[str, Any]:
             await store.check_unwritten(thread_id)  # of the two, Codex says this
             raise
         for id_ in moved[::-1]:
-            call.tell_all("thread/unarchived", threadId=id_)
+            call.notify_all("thread/unarchived", threadId=id_)
 
-    await _finished(call, thread_id, change)
+    await _change(call, thread_id, change)
     return {"thread": await call.thread(store, thread_id)}
 
 
-async def thread_delete(call: Call, params: p.Delete) -> dict[str, Any]:
+async def thread_delete(call: Call, params: p.ThreadDeleteParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    if call.passing(thread_id):
+    if call.is_ephemeral(thread_id):
         text = f"thread is not persisted and cannot be deleted: {thread_id}"
         raise invalid_request(text)
 
@@ -248,16 +250,16 @@ async def thread_delete(call: Call, params: p.Delete) -> dict[str, Any]:
         except HasDependents:
             await store.check_unwritten(thread_id)  # of the two, Codex says this
             raise
-        _gone(call, "thread/deleted", moved)
+        _notify_gone(call, "thread/deleted", moved)
         return {}
 
-    return await _finished(call, thread_id, change)
+    return await _change(call, thread_id, change)
 
 
-def _gone(call: Call, method: str, moved: list[str]) -> None:
+def _notify_gone(call: Call, method: str, moved: list[str]) -> None:
     for id_ in moved:
-        call.session.service.unloaded(id_)
-        call.tell_all(method, threadId=id_)
+        call.session.service.thread_unloaded(id_)
+        call.notify_all(method, threadId=id_)
 
 
 async def status(call: Call, _: p.Params) -> dict[str, Any]:
@@ -275,12 +277,12 @@ async def status(call: Call, _: p.Params) -> dict[str, Any]:
             "filesTotal": job.files_total,
         },
         "search": {"toIndex": found.fulltext_pending},
-        "live": call.loaded(store),
+        "live": call.loaded_ids(store),
         "indexError": None if store.index_error is None else str(store.index_error),
     }
 
 
-async def explain_thread(call: Call, params: p.OneThread) -> dict[str, Any]:
+async def explain_thread(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store = await call.store()
-    places = call.session.service.places
+    places = call.session.service.locations
     return document(await explain(store.index, params.thread_id, sqlite_home=places.sqlite_home))

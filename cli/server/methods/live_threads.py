@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from cli import __version__
 from cli.errors import outcome
-from cli.server.methods.context import Call
+from cli.server.methods.call import Call
 from cli.server.methods.response_items import response_lines
 from cli.server.methods.turns import no_turns_yet, resumed_turns, with_all_turns
 from cli.server.protocol import params as p
-from cli.server.protocol.messages import INVALID_REQUEST, UNSUPPORTED, Fault, invalid_request
+from cli.server.protocol.messages import INVALID_REQUEST, UNSUPPORTED, RpcError, invalid_request
 from rollout.errors import TurnNotFound
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -29,11 +29,11 @@ from state.sync.home_config import default_provider
 from state.thread_store import ThreadStore
 
 
-def _hold(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
+def _register_draft(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
     """Have a thread live that has no file, and tell of it."""
     call.session.service.drafts[draft["id"]] = draft
-    call.session.service.held(draft["id"], call.session.tell)
-    call.tell_all("thread/started", thread=draft)
+    call.session.service.mark_in_use(draft["id"], call.session.notify)
+    call.notify_all("thread/started", thread=draft)
     return draft
 
 
@@ -59,9 +59,9 @@ def _draft(new: NewThread, store: ThreadStore, *, ephemeral: bool) -> dict[str, 
     return {**thread_json(row, store.home), **facts}
 
 
-async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
+async def thread_start(call: Call, params: p.ThreadStartParams) -> dict[str, Any]:
     store = await call.store()
-    client = call.session.client
+    client = call.session.info
     folder = absolute_folder(params.cwd or ".")
     instructions = params.base_instructions
     try:
@@ -81,10 +81,14 @@ async def thread_start(call: Call, params: p.ThreadStart) -> dict[str, Any]:
     if not params.ephemeral:
         await store.create_thread(new)
     # No file is made before something is said in it, so no row either.
-    return _begun(_hold(call, _draft(new, store, ephemeral=bool(params.ephemeral))), params)
+    return _live_result(
+        _register_draft(call, _draft(new, store, ephemeral=bool(params.ephemeral))), params
+    )
 
 
-async def _meant(call: Call, store: ThreadStore, params: p.ThreadResume | p.ThreadFork) -> str:
+async def _target(
+    call: Call, store: ThreadStore, params: p.ThreadResumeParams | p.ThreadForkParams
+) -> str:
     """The thread that is to be resumed or forked: that of ``path``, if one is given."""
     thread_id = call.id(params.thread_id)
     if not params.path:
@@ -101,7 +105,9 @@ async def _meant(call: Call, store: ThreadStore, params: p.ThreadResume | p.Thre
     why = _no_file(asked)
     if not why:
         why = "it is not the file of a thread in this home"
-        if found and (await store.read_thread(found))["rollout_path"] in _stored(asked, store.home):
+        if found and (await store.read_thread(found))["rollout_path"] in _index_paths(
+            asked, store.home
+        ):
             return found
     raise invalid_request(f"failed to resolve rollout path `{asked}`: {why}")
 
@@ -119,7 +125,7 @@ def _no_file(asked: Path) -> str:
         return "file does not exist" if missing else (error.strerror or str(error))
 
 
-def _stored(path: Path, home: Path) -> tuple[str, ...]:
+def _index_paths(path: Path, home: Path) -> tuple[str, ...]:
     """How the index may have the path that an answer had."""
     if not path.is_relative_to(home):
         return ()
@@ -127,28 +133,28 @@ def _stored(path: Path, home: Path) -> tuple[str, ...]:
     return inside, inside + COMPRESSED_SUFFIX
 
 
-async def thread_resume(call: Call, params: p.ThreadResume) -> dict[str, Any]:
+async def thread_resume(call: Call, params: p.ThreadResumeParams) -> dict[str, Any]:
     if params.history is not None:
         text = "thread/resume with a history is not supported"
-        raise Fault(UNSUPPORTED, text, "unsupported_method")
+        raise RpcError(UNSUPPORTED, text, "unsupported_method")
     store = await call.store()
-    thread_id = await _meant(call, store, params)
-    if call.is_legacy_draft(thread_id) or call.passing(thread_id):
+    thread_id = await _target(call, store, params)
+    if call.is_legacy_draft(thread_id) or call.is_ephemeral(thread_id):
         raise ThreadNotFound(thread_id)
     if call.draft(thread_id) and not params.exclude_turns:
         raise no_turns_yet()
-    async with call.session.service.turn_of(thread_id):
+    async with call.session.service.lock_for(thread_id):
         if thread_id not in store.live:
             (await store.resume_thread(thread_id)).close()
             status = {"type": "idle"}
             service = call.session.service
-            service.tell_all("thread/status/changed", threadId=thread_id, status=status)
-        call.session.service.held(thread_id, call.session.tell)
+            service.notify_all("thread/status/changed", threadId=thread_id, status=status)
+        call.session.service.mark_in_use(thread_id, call.session.notify)
     thread = await call.thread(store, thread_id)
     turns = await resumed_turns(call, thread, params)
     if not params.exclude_turns:
         thread = await with_all_turns(call, thread)
-    return {**_begun(thread, params, await _approval(call, store, thread_id)), **turns}
+    return {**_live_result(thread, params, await _approval(call, store, thread_id)), **turns}
 
 
 async def _approval(call: Call, store: ThreadStore, thread_id: str) -> Any:
@@ -159,18 +165,18 @@ async def _approval(call: Call, store: ThreadStore, thread_id: str) -> Any:
     return json.loads(policy) if policy.startswith("{") else policy
 
 
-async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
+async def thread_fork(call: Call, params: p.ThreadForkParams) -> dict[str, Any]:
     if params.last_turn_id is not None and params.before_turn_id is not None:
         raise invalid_request("`beforeTurnId` cannot be combined with `lastTurnId`")
     store = await call.store()
-    source = await _meant(call, store, params)
+    source = await _target(call, store, params)
     if call.is_legacy_draft(source):
         raise ThreadNotFound(source)
     whole = params.ephemeral and not params.exclude_turns
     if whole and (await call.thread(store, source))["historyMode"] != LEGACY:
         text = "ephemeral paginated thread/fork requires `excludeTurns: true`"
         raise invalid_request(text)
-    async with call.session.service.turn_of(source):
+    async with call.session.service.lock_for(source):
         try:
             fork = await store.fork_thread(
                 source,
@@ -190,22 +196,22 @@ async def thread_fork(call: Call, params: p.ThreadFork) -> dict[str, Any]:
     approval = await _approval(call, store, source)
     if params.ephemeral:
         shown = await call.thread(store, source)
-        copy = _hold(call, _ephemeral_fork(shown, params))
+        copy = _register_draft(call, _ephemeral_fork(shown, params))
         if not params.exclude_turns:
             turns = (await with_all_turns(call, shown))["turns"]
-            copy = {**copy, "turns": _cut(turns, params)}
-        return _begun(copy, params, approval)
-    async with call.session.service.turn_of(fork):
+            copy = {**copy, "turns": _forked_turns(turns, params)}
+        return _live_result(copy, params, approval)
+    async with call.session.service.lock_for(fork):
         (await store.resume_thread(fork)).close()
-        call.session.service.held(fork, call.session.tell)
+        call.session.service.mark_in_use(fork, call.session.notify)
     thread = await call.thread(store, fork)
-    call.tell_all("thread/started", thread=thread)
+    call.notify_all("thread/started", thread=thread)
     if not params.exclude_turns:
         thread = await with_all_turns(call, thread)
-    return _begun(thread, params, approval)
+    return _live_result(thread, params, approval)
 
 
-def _cut(turns: list[dict[str, Any]], params: p.ThreadFork) -> list[dict[str, Any]]:
+def _forked_turns(turns: list[dict[str, Any]], params: p.ThreadForkParams) -> list[dict[str, Any]]:
     """The turns that a fork has."""
     ids = [turn["id"] for turn in turns]
     if params.before_turn_id is not None:
@@ -215,7 +221,7 @@ def _cut(turns: list[dict[str, Any]], params: p.ThreadFork) -> list[dict[str, An
     return turns
 
 
-def _ephemeral_fork(source: dict[str, Any], params: p.ThreadFork) -> dict[str, Any]:
+def _ephemeral_fork(source: dict[str, Any], params: p.ThreadForkParams) -> dict[str, Any]:
     """A thread that begins as another one did, and has no file."""
     fork_id = new_id()
     now = int(time.time())
@@ -242,25 +248,25 @@ def _ephemeral_fork(source: dict[str, Any], params: p.ThreadFork) -> dict[str, A
     }
 
 
-async def thread_unsubscribe(call: Call, params: p.Unsubscribe) -> dict[str, Any]:
+async def thread_unsubscribe(call: Call, params: p.ThreadUnsubscribeParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    if thread_id not in call.loaded(store):
+    if thread_id not in call.loaded_ids(store):
         return {"status": "notLoaded"}
-    let_go = call.session.service.let_go(thread_id, call.session.tell)
-    return {"status": "unsubscribed" if let_go else "notSubscribed"}
+    release = call.session.service.release(thread_id, call.session.notify)
+    return {"status": "unsubscribed" if release else "notSubscribed"}
 
 
-async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
+async def inject_items(call: Call, params: p.ThreadInjectItemsParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    async with call.session.service.turn_of(thread_id):
-        if thread_id not in call.loaded(store):
+    async with call.session.service.lock_for(thread_id):
+        if thread_id not in call.loaded_ids(store):
             text = f"thread not found: {thread_id}"
             how = "only a live thread takes items: thread/resume makes it live"
-            raise Fault(INVALID_REQUEST, text, "thread_not_found", hint=how)
+            raise RpcError(INVALID_REQUEST, text, "thread_not_found", hint=how)
         items = response_lines(params.items)
-        if call.passing(thread_id):
+        if call.is_ephemeral(thread_id):
             return {}  # nothing that is served could show them
         await store.append_items(thread_id, items)
         await store.persist_thread(thread_id)
@@ -268,7 +274,9 @@ async def inject_items(call: Call, params: p.InjectItems) -> dict[str, Any]:
     return {}
 
 
-def _begun(thread: dict[str, Any], params: p.Settings, approval: Any = None) -> dict[str, Any]:
+def _live_result(
+    thread: dict[str, Any], params: p.ModelSettings, approval: Any = None
+) -> dict[str, Any]:
     """The answer to what makes a thread live. What is said of a model is given back as it came:
     nothing here runs one. ``approval`` is when the thread has last asked for it."""
     folder = params.cwd or thread["cwd"]
