@@ -15,7 +15,7 @@ from rollout.files.scan import AWAY, check_home, stat_file
 from rollout.metadata.worker import extract_many
 from state.db.database import Database, open_database
 from state.db.location import cwd_key, on_network_drive, shown_folder
-from state.db.schema import rollout_files, said_pending, thread_dynamic_tools, threads
+from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
 from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import (
@@ -250,8 +250,8 @@ class ThreadIndex:
             )
             left_out = await connection.scalar(sa.select(sa.func.count()).where(c.left_out > 0))
             job = await backfill_status(connection)
-            fulltext_pending = await connection.scalar(
-                sa.select(sa.func.count()).select_from(said_pending)
+            pending = await connection.scalar(
+                sa.select(sa.func.count()).select_from(fulltext_pending)
             )
         return Status(
             threads=sum(by_archived.values()),
@@ -260,7 +260,7 @@ class ThreadIndex:
             damaged=damaged or 0,
             left_out=left_out or 0,
             backfill=job,
-            fulltext_pending=fulltext_pending or 0,
+            fulltext_pending=pending or 0,
             index_bytes=self.database.path.stat().st_size,
         )
 

@@ -257,7 +257,7 @@ def _first_facts(stream: RolloutStream) -> _First:
     try:
         for line in LineReader().lines(stream, 0, fold):
             fold.apply(line)
-            if first.meta_offset is None and fold.facts.fold_flags & SEEN_META:
+            if first.meta_offset is None and fold.facts.flags & SEEN_META:
                 first.meta_offset = line.offset
             if first.message_offset is None and fold.facts.preview:
                 first.message_offset = line.offset
@@ -265,5 +265,5 @@ def _first_facts(stream: RolloutStream) -> _First:
                 break
     except DamagedCompression:
         pass  # what came before it counts; the damage has been told
-    first.flags = fold.facts.fold_flags
+    first.flags = fold.facts.flags
     return first

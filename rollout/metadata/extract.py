@@ -124,7 +124,7 @@ def _extract(
         raise UnreadableRollout(path, first_bad.reason, first_bad.offset)
     if not fold.facts.id:
         raise UnreadableRollout(path, "no thread id, neither in a session_meta nor in the name")
-    identified = bool(fold.facts.fold_flags & SEEN_META)
+    identified = bool(fold.facts.flags & SEEN_META)
     if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
     resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)

@@ -65,7 +65,7 @@ class ThreadMetadata:
     rollout_name_ms: int = 0
     next_ordinal: int = 0
     """The least that a line may have that follows: one above all before."""
-    fold_flags: int = 0
+    flags: int = 0
 
     def __reduce__(self) -> tuple[type["ThreadMetadata"], tuple[Any, ...]]:
         return ThreadMetadata, metadata_values(self)  # facts cross processes by the thousand

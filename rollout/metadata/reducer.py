@@ -142,7 +142,7 @@ class MetadataReducer:
         self._needs_prompt = not (facts.title and facts.first_user_message)
         self._needs_preview = not facts.preview
         self._needs_agent = not facts.preview and not facts.fallback_preview
-        self._needs_starts = not facts.fold_flags & SEEN_START
+        self._needs_starts = not facts.flags & SEEN_START
         paginated = facts.history_mode == PAGINATED
         # Response items are shown, and so are a preview, only where the history is legacy.
         self._needs_responses = self._needs_agent and not paginated
@@ -230,7 +230,7 @@ class MetadataReducer:
             if turn is None:
                 return "turn_context without a payload object"
             self._turn_context(turn)
-            if not self.facts.fold_flags & (SEEN_START | SEEN_PROMPT):
+            if not self.facts.flags & (SEEN_START | SEEN_PROMPT):
                 self._starts(value)
         elif kind == "event_msg":
             if not isinstance(payload, dict):
@@ -249,12 +249,12 @@ class MetadataReducer:
         if kind in ("task_started", "turn_started"):
             self._starts(line)
             if self._needs_starts:
-                facts.fold_flags |= SEEN_START
+                facts.flags |= SEEN_START
                 self._note_needs()
         elif kind == "user_message" and self._needs_starts:
             if not isinstance(line["payload"].get("message"), str):
                 return
-            facts.fold_flags |= SEEN_PROMPT
+            facts.flags |= SEEN_PROMPT
             self._starts(line)
         elif kind == "thread_name_updated":
             self._name(line)
@@ -279,8 +279,8 @@ class MetadataReducer:
         if meta.memory_mode is not None:
             facts.memory_mode = _text(meta.memory_mode)  # of any id, the last one
         thread_id = parse_uuid(meta.id)
-        if not facts.fold_flags & SEEN_META:
-            facts.fold_flags |= SEEN_META
+        if not facts.flags & SEEN_META:
+            facts.flags |= SEEN_META
             facts.id = thread_id or facts.id
             created = time_ms(meta.timestamp)
             if created is not None:
@@ -308,7 +308,7 @@ class MetadataReducer:
         facts.agent_path = _optional(meta.agent_path or spawn.get("agent_path"))
         if meta.model_provider:
             facts.model_provider = _text(meta.model_provider)
-            facts.fold_flags |= SEEN_PROVIDER
+            facts.flags |= SEEN_PROVIDER
         if meta.cli_version is not None:
             facts.cli_version = _text(meta.cli_version)
         if meta.cwd:
@@ -413,7 +413,7 @@ class MetadataReducer:
             facts.model = _optional(settings.model)
         if settings.model_provider_id:
             facts.model_provider = _text(settings.model_provider_id)
-            facts.fold_flags |= SEEN_PROVIDER
+            facts.flags |= SEEN_PROVIDER
         facts.reasoning_effort = _optional(settings.reasoning_effort)
         self._policies(settings, facts.cwd)
 
@@ -427,14 +427,14 @@ class MetadataReducer:
 
     def _bare_line(self, value: dict[str, Any]) -> str | None:
         """A line of the bare era, up to 0.29: no envelope. Codex lists none of these."""
-        flags = self.facts.fold_flags
+        flags = self.facts.flags
         if not flags & SEEN_META and "type" not in value and "timestamp" in value:
             if parse_uuid(value.get("id")) is None:
                 return "metadata without an id"
             meta = read_payload(models.SessionMeta, value)
             if meta is not None:
                 self._session_meta(meta)
-                self.facts.fold_flags |= SEEN_BARE_META
+                self.facts.flags |= SEEN_BARE_META
             return None
         if not flags & SEEN_BARE_META:
             return "no payload in the envelope"

@@ -31,25 +31,25 @@ _MOST_MESSAGES: Final = 1000
 _OBJECTS: Final = (
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
     r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'thread\_titles\_%' ESCAPE '\'"
-    r" AND name NOT LIKE 'said\_trigrams\_%' ESCAPE '\'"
+    r" AND name NOT LIKE 'fulltext\_trigrams\_%' ESCAPE '\'"
 )
 _NEVER_SEARCHED: Final = (
-    "SELECT count(*) FROM threads WHERE row_id NOT IN (SELECT row_id FROM said_threads)"
-    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+    "SELECT count(*) FROM threads WHERE row_id NOT IN (SELECT row_id FROM fulltext_threads)"
+    " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
 _NEVER_FOUND: Final = (
-    "SELECT count(*) FROM said_threads s JOIN threads t USING (row_id)"
+    "SELECT count(*) FROM fulltext_threads s JOIN threads t USING (row_id)"
     # Whatever a thread is called is in its head, or in a message: one of its documents has it.
-    " WHERE (s.head <> '' OR t.name <> '' OR t.title <> '' OR t.preview <> '')"
-    " AND row_id NOT IN (SELECT row_id FROM said_docs)"
-    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+    " WHERE (s.header <> '' OR t.name <> '' OR t.title <> '' OR t.preview <> '')"
+    " AND row_id NOT IN (SELECT row_id FROM fulltext_documents)"
+    " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
 _BAD_PLACES: Final = (
-    "SELECT count(*) FROM said_docs WHERE length(places) % 8 OR length(item_keys) % 8"
+    "SELECT count(*) FROM fulltext_documents WHERE length(locations) % 8 OR length(item_keys) % 8"
 )
-_BAD_FILES: Final = "SELECT count(*) FROM said_threads WHERE NOT json_valid(files)"
+_BAD_FILES: Final = "SELECT count(*) FROM fulltext_threads WHERE NOT json_valid(files)"
 _NOTHING_TO_SEARCH: Final = (
-    "SELECT count(*) FROM said_docs WHERE NOT EXISTS (SELECT 1 FROM temp.said_words)"
+    "SELECT count(*) FROM fulltext_documents WHERE NOT EXISTS (SELECT 1 FROM temp.fulltext_words)"
 )
 _SAID_CHECKS: Final = (
     (_NEVER_SEARCHED, "knows nothing of some threads, and does not mean to look", "threads"),
@@ -230,15 +230,16 @@ def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
 
 def _said_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
     kind = KINDS["search_index_differs"]
-    if reason := _search_fault(copy, "said_trigrams", 0):
+    if reason := _search_fault(copy, "fulltext_trigrams", 0):
         yield Finding(kind, "The full-text search is damaged.", measured=reason)
         return
     try:
         copy.execute(
-            "CREATE VIRTUAL TABLE temp.said_words USING fts5vocab(main, said_trigrams, 'row')"
+            "CREATE VIRTUAL TABLE temp.fulltext_words"
+            " USING fts5vocab(main, fulltext_trigrams, 'row')"
         )
         found = [copy.execute(sql).fetchone()[0] for sql, _, _ in _SAID_CHECKS]
-        copy.execute("DROP TABLE temp.said_words")
+        copy.execute("DROP TABLE temp.fulltext_words")
     except sqlite3.OperationalError:
         return  # a table is missing, which has been told
     for count, (_, message, what) in zip(found, _SAID_CHECKS, strict=True):
@@ -251,7 +252,7 @@ def _said_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
             )
 
 
-_SEARCHES: Final = {"thread_titles": "rebuild", "said_trigrams": "delete-all"}
+_SEARCHES: Final = {"thread_titles": "rebuild", "fulltext_trigrams": "delete-all"}
 """What each is begun anew with."""
 
 

@@ -42,7 +42,7 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
 
 def indexed_user_data(connection: sqlite3.Connection) -> Iterator[UserValue]:
     """What users set for threads, as the index has it."""
-    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_facts"):
+    for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_data"):
         yield UserValue(*row)
 
 

@@ -262,7 +262,7 @@ class _Deep:
             expected = thread_row(outcome, row["name"], row["model_provider"], set_here)
         else:
             expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
-        if expected["fold_flags"] & BEGINS_ELSEWHERE:
+        if expected["flags"] & BEGINS_ELSEWHERE:
             steps = opening_steps(thread_id, expected, self._openings)
             show_opening(expected, run_steps(steps, self._connection))
         for column, value in expected.items():

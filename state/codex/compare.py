@@ -109,7 +109,7 @@ def _migrations(state: CodexState) -> str:
 
 def _is_beyond_codex(thread: IndexedThread) -> bool:
     """Whether Codex can have no row of it: its file is of the first versions, or a later one."""
-    return bool(thread.fold_flags & SEEN_BARE_META) or thread.history_mode not in MODES
+    return bool(thread.flags & SEEN_BARE_META) or thread.history_mode not in MODES
 
 
 def _is_still_to_come(state: CodexState, path: str) -> bool:

@@ -19,7 +19,7 @@ class IndexedThread(NamedTuple):
     title: str
     name: str | None
     history_mode: str
-    fold_flags: int
+    flags: int
 
 
 class IndexedFile(NamedTuple):
@@ -45,7 +45,7 @@ async def read_index_side(index: ThreadIndex) -> IndexSide:
     t, f = threads.c, rollout_files.c
     async with index.database.read() as connection:
         rows = await connection.execute(
-            sa.select(t.id, t.rollout_path, t.title, t.name, t.history_mode, t.fold_flags)
+            sa.select(t.id, t.rollout_path, t.title, t.name, t.history_mode, t.flags)
         )
         ours = {row[0]: IndexedThread(*tuple(row)[1:]) for row in rows}
         rows = await connection.execute(

@@ -10,8 +10,8 @@ from state.db.schema import (
 
 # No OR IGNORE: an upsert imposes its own way with conflicts on what its triggers do.
 _NOTE_PENDING: Final = (
-    "INSERT INTO said_pending SELECT new.row_id"
-    " WHERE NOT EXISTS (SELECT 1 FROM said_pending WHERE row_id = new.row_id)"
+    "INSERT INTO fulltext_pending SELECT new.row_id"
+    " WHERE NOT EXISTS (SELECT 1 FROM fulltext_pending WHERE row_id = new.row_id)"
 )
 
 
@@ -24,16 +24,16 @@ TRIGGERS_AND_SEARCH: Final = (
     "CREATE VIRTUAL TABLE thread_titles USING fts5("
     "search_text, content='threads', content_rowid='row_id', tokenize='trigram', detail='none')",
     "INSERT INTO backfill_state (id) VALUES (1)",
-    f"CREATE TRIGGER said_by_new_threads AFTER INSERT ON threads BEGIN {_NOTE_PENDING}; END",
-    "CREATE TRIGGER said_by_changed_threads AFTER UPDATE OF"
+    f"CREATE TRIGGER new_threads_are_pending AFTER INSERT ON threads BEGIN {_NOTE_PENDING}; END",
+    "CREATE TRIGGER changed_threads_are_pending AFTER UPDATE OF"
     " rollout_path, size_bytes, mtime_ns, inode, name, title, preview ON threads WHEN"
     " (old.rollout_path, old.size_bytes, old.mtime_ns, old.inode, old.name, old.title, old.preview)"
     " IS NOT"
     " (new.rollout_path, new.size_bytes, new.mtime_ns, new.inode, new.name, new.title, new.preview)"
     f" BEGIN {_NOTE_PENDING}; END",
-    "CREATE VIRTUAL TABLE said_trigrams USING fts5(letters, content='', columnsize=0,"
+    "CREATE VIRTUAL TABLE fulltext_trigrams USING fts5(letters, content='', columnsize=0,"
     " tokenize='trigram case_sensitive 1', detail='none')",
-    "INSERT INTO said_state (id) VALUES (1)",
+    "INSERT INTO fulltext_state (id) VALUES (1)",
 )
 """What ``metadata`` cannot say. The migrations have their own copy, as they must."""
 
@@ -65,8 +65,8 @@ VIEWS: Final = (
     " input_schema FROM thread_dynamic_tools",
     "CREATE VIEW v_edges AS SELECT parent_thread_id AS parent_id, child_thread_id AS child_id,"
     " status FROM thread_spawn_edges",
-    f'CREATE VIEW v_facts AS SELECT thread_id, "key", value, {_iso("set_at_ms", 1000, "set_at")},'
-    " set_at_ms FROM user_facts WHERE value IS NOT NULL",
+    f'CREATE VIEW v_user_data AS SELECT thread_id, "key", value,'
+    f" {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms FROM user_data WHERE value IS NOT NULL",
     f"CREATE VIEW v_aliases AS SELECT old, new, {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms"
     " FROM path_aliases WHERE new IS NOT NULL",
 )

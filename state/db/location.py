@@ -199,7 +199,18 @@ def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> 
     return kind in _NETWORK_TYPES
 
 
-REVISIONS: Final = ("v0001", "v0002", "v0003", "v0004", "v0005", "v0006", "v0007", "v0008", "v0009")
+REVISIONS: Final = (
+    "v0001",
+    "v0002",
+    "v0003",
+    "v0004",
+    "v0005",
+    "v0006",
+    "v0007",
+    "v0008",
+    "v0009",
+    "v0010",
+)
 
 
 """Every released revision, oldest first."""

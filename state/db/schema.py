@@ -102,9 +102,9 @@ threads: Final = sa.Table(
     _number("size_bytes"),
     _number("mtime_ns"),
     _number("inode"),
-    _number("folded_bytes"),
+    _number("read_bytes"),
     _text("guard"),
-    _number("fold_flags"),
+    _number("flags"),
     _number("extractor_version"),
     # Not generated: SQLite lets no index cover a query that reads a generated column.
     _text("facet"),
@@ -132,7 +132,7 @@ sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(N
 sa.Index(
     "ix_threads_begins_elsewhere",
     threads.c.id,
-    sqlite_where=sa.text(f"fold_flags & {BEGINS_ELSEWHERE}"),
+    sqlite_where=sa.text(f"flags & {BEGINS_ELSEWHERE}"),
 )
 
 thread_dynamic_tools: Final = sa.Table(
@@ -188,7 +188,7 @@ backfill_state: Final = _job(
     ("files_total", "files_done", "files_unreadable", "threads_pruned"),
     _optional("watermark"),
 )
-said_state: Final = _job("said_state", ("threads_total", "threads_done"))
+fulltext_state: Final = _job("fulltext_state", ("threads_total", "threads_done"))
 
 
 def _row_id(*, primary_key: bool) -> "sa.Column[int]":
@@ -196,10 +196,10 @@ def _row_id(*, primary_key: bool) -> "sa.Column[int]":
     return sa.Column("row_id", sa.Integer, thread, primary_key=primary_key, nullable=False)
 
 
-said_pending: Final = sa.Table("said_pending", metadata, _row_id(primary_key=True))
+fulltext_pending: Final = sa.Table("fulltext_pending", metadata, _row_id(primary_key=True))
 
-said_threads: Final = sa.Table(
-    "said_threads",
+fulltext_threads: Final = sa.Table(
+    "fulltext_threads",
     metadata,
     _row_id(primary_key=True),
     _text("files"),
@@ -208,23 +208,23 @@ said_threads: Final = sa.Table(
     _number("end_offset"),
     _text("guard"),
     _number("highest"),
-    _text("head"),
-    _text("called"),
+    _text("header"),
+    _text("header_digest"),
     _number("version"),
     _text("digest", ""),
 )
 
-said_docs: Final = sa.Table(
-    "said_docs",
+fulltext_documents: Final = sa.Table(
+    "fulltext_documents",
     metadata,
     # Numbers are not given again: what was indexed under an old one stays until a rebuild.
-    sa.Column("doc_id", sa.Integer, primary_key=True),
+    sa.Column("document_id", sa.Integer, primary_key=True),
     _row_id(primary_key=False),
-    sa.Column("places", sa.LargeBinary, nullable=False),
+    sa.Column("locations", sa.LargeBinary, nullable=False),
     sa.Column("item_keys", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
-sa.Index("ix_said_docs_row_id", said_docs.c.row_id)
+sa.Index("ix_fulltext_documents_row_id", fulltext_documents.c.row_id)
 
 rollout_files: Final = sa.Table(
     "rollout_files",
@@ -261,8 +261,8 @@ sa.Index(
     sqlite_where=rollout_files.c.bucket != "indexed",
 )
 
-user_facts: Final = sa.Table(
-    "user_facts",
+user_data: Final = sa.Table(
+    "user_data",
     metadata,
     sa.Column("thread_id", sa.Text, primary_key=True, nullable=False),
     sa.Column("key", sa.Text, primary_key=True, nullable=False),
@@ -280,8 +280,8 @@ path_aliases: Final = sa.Table(
     _number("set_at_ms"),
 )
 
-turn_folds: Final = sa.Table(
-    "turn_folds",
+turn_checkpoints: Final = sa.Table(
+    "turn_checkpoints",
     metadata,
     sa.Column(
         "thread_id",
@@ -303,7 +303,7 @@ turns: Final = sa.Table(
     sa.Column(
         "thread_id",
         sa.Text,
-        sa.ForeignKey("turn_folds.thread_id", ondelete="CASCADE"),
+        sa.ForeignKey("turn_checkpoints.thread_id", ondelete="CASCADE"),
         primary_key=True,
         nullable=False,
     ),
@@ -326,7 +326,7 @@ turns: Final = sa.Table(
     _number("first_user"),
     _number("final_agent"),
     _number("last_agent"),
-    sa.Column("anchors", sa.LargeBinary, nullable=False),
+    sa.Column("item_refs", sa.LargeBinary, nullable=False),
 )
 
 index_meta: Final = sa.Table(

@@ -91,7 +91,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     overrides = values_of_columns(facts).get(thread_id)
     name = _name(context, thread_id, facts, recorded_name(own.facts))
     row = thread_row(own, name, context.picker.provider, overrides)
-    if row["fold_flags"] & BEGINS_ELSEWHERE:
+    if row["flags"] & BEGINS_ELSEWHERE:
         show_opening(row, await index.database.query(opening_steps(thread_id, row)))
     return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
 

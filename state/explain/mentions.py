@@ -9,7 +9,7 @@ from rollout.metadata.session_index import NAMES_FILE, Named
 
 _RELATIVES: Final = (
     # (the thread that is mentioned, a clause, the other thread)
-    "SELECT thread_id, 'a user set its ' || key, '' FROM user_facts WHERE value IS NOT NULL",
+    "SELECT thread_id, 'a user set its ' || key, '' FROM user_data WHERE value IS NOT NULL",
     "SELECT parent_thread_id, 'it spawned', child_thread_id FROM thread_spawn_edges",
     "SELECT child_thread_id, 'it was spawned by', parent_thread_id FROM thread_spawn_edges",
     "SELECT forked_from_id, 'it was forked into', id FROM threads WHERE forked_from_id <> ''",

@@ -151,7 +151,7 @@ def reasons_by_database(
     row = next((row for row in answer.rows if row.id == thread["id"]), None)
     if row is None:
         evidence = "Codex's own database has no row for it: Codex's searches do not find it"
-        bare = thread["fold_flags"] & SEEN_BARE_META
+        bare = thread["flags"] & SEEN_BARE_META
         if bare or thread["history_mode"] not in HISTORY_MODES:
             return [noted("codex_cannot_have", f"{evidence}. It cannot have one", None)]
         return [noted("codex_row_missing", evidence)]

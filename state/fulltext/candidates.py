@@ -24,14 +24,14 @@ _USUAL_HITS: Final = 25
 
 def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
     """The rows of threads that may hold all terms; None if that may be almost any."""
-    docs = (yield ("SELECT max(doc_id) FROM said_docs", []))[0][0] or 0
+    docs = (yield ("SELECT max(document_id) FROM fulltext_documents", []))[0][0] or 0
     rows: set[int] | None = None
     counted: list[tuple[int, str]] = []
     for term in terms:
         match = match_of(term)
         if match:
             answer = yield (
-                "SELECT count(*) FROM said_trigrams WHERE said_trigrams MATCH ?",
+                "SELECT count(*) FROM fulltext_trigrams WHERE fulltext_trigrams MATCH ?",
                 [match],
             )
             counted.append((answer[0][0], match))
@@ -46,8 +46,8 @@ def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
         matching //= max(count, 1)
         among //= max(docs, 1)
         holding = yield (
-            "SELECT row_id FROM said_docs WHERE doc_id IN"
-            " (SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH ?)",
+            "SELECT row_id FROM fulltext_documents WHERE document_id IN"
+            " (SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH ?)",
             [match],
         )
         held = {row_id for (row_id,) in holding}

@@ -96,9 +96,13 @@ class HitReader:
     def _known(self, row_ids: Sequence[int]) -> Steps[dict[int, _Said]]:
         listed = orjson.dumps(row_ids).decode()
         among = "row_id IN (SELECT value FROM json_each(?))"
-        threads = yield (f"SELECT row_id, files, head FROM said_threads WHERE {among}", [listed])
+        threads = yield (
+            f"SELECT row_id, files, header FROM fulltext_threads WHERE {among}",
+            [listed],
+        )
         docs = yield (
-            f"SELECT row_id, doc_id, places FROM said_docs WHERE {among} ORDER BY doc_id",
+            f"SELECT row_id, document_id, locations FROM fulltext_documents WHERE {among}"
+            " ORDER BY document_id",
             [listed],
         )
         try:
@@ -107,10 +111,10 @@ class HitReader:
                 for row_id, files, head in threads
             }
         except (ValueError, TypeError, AttributeError):
-            raise MalformedRow("a row of said_threads") from None
-        for row_id, doc_id, places in docs:
+            raise MalformedRow("a row of fulltext_threads") from None
+        for row_id, document_id, places in docs:
             if row_id in said:
-                said[row_id].docs.append((doc_id, places))
+                said[row_id].docs.append((document_id, places))
         return said
 
     def _holding(self, docs: Sequence[tuple[int, bytes]]) -> Steps[list[tuple[int, bytes]]]:
@@ -121,20 +125,20 @@ class HitReader:
             if not match:
                 return list(docs)
             rows = yield (
-                "SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH ?"
+                "SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH ?"
                 " AND rowid BETWEEN ? AND ?",
                 [match, docs[0][0], docs[-1][0]],
             )
-            holding.update(doc_id for (doc_id,) in rows)
+            holding.update(document_id for (document_id,) in rows)
         return [doc for doc in docs if doc[0] in holding]
 
     def _messages(self, said: _Said) -> Iterator[Message]:
         try:
             places = [place for _, data in said.docs for place in places_of(data)]
         except (ValueError, TypeError):
-            raise MalformedRow("a row of said_docs") from None
+            raise MalformedRow("a row of fulltext_documents") from None
         if any(file >= len(said.files) for file, _ in places):
-            raise MalformedRow("a row of said_docs")
+            raise MalformedRow("a row of fulltext_documents")
         return read_messages(self._home, said.files, places)
 
     def _scanned(self, row: Row) -> Hit | None:

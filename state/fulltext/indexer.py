@@ -1,8 +1,9 @@
 """Fill the full-text search: a leased, fenced, resumable job, after the metadata.
 
-Triggers note each thread that is new or changed in ``said_pending``. The job reads what was said in
-these threads, those used last first, and stores it in batches, each one transaction that the fence
-guards; what was stored is pending no more. A thread that only grew is read from where that ended.
+Triggers put each thread that is new or changed into ``fulltext_pending``. The job reads the
+messages of these threads, the most recently updated first, and stores them in batches. Each batch
+is one transaction that the fence guards, and what it stores is no longer pending. A thread that has
+only grown is read from where the last pass ended.
 """
 
 import asyncio
@@ -20,7 +21,13 @@ from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
 from rollout.search.extract import Earlier
 from state.clock import now_ms
-from state.db.schema import said_docs, said_pending, said_state, said_threads, threads
+from state.db.schema import (
+    fulltext_documents,
+    fulltext_pending,
+    fulltext_state,
+    fulltext_threads,
+    threads,
+)
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_readings, store_documents
@@ -40,9 +47,9 @@ _WASTE: Final = 10_000
 """So many documents that count no more are worth a rebuild, if they are as many as the others."""
 
 
-_OUTDATED: Final = sa.select(said_threads.c.row_id).where(
-    said_threads.c.version != VERSION,
-    said_threads.c.row_id.not_in(sa.select(said_pending.c.row_id)),
+_OUTDATED: Final = sa.select(fulltext_threads.c.row_id).where(
+    fulltext_threads.c.version != VERSION,
+    fulltext_threads.c.row_id.not_in(sa.select(fulltext_pending.c.row_id)),
 )
 """Threads whose documents an earlier version of this program made."""
 
@@ -61,10 +68,10 @@ class FulltextStatus:
 async def fulltext_status(index: ThreadIndex) -> FulltextStatus:
     """How far the full-text search is."""
     async with index.database.read() as connection:
-        job = await job_row(connection, said_state)
+        job = await job_row(connection, fulltext_state)
         counts = [
             await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-            for table in (said_threads, said_pending, said_docs)
+            for table in (fulltext_threads, fulltext_pending, fulltext_documents)
         ]
     return FulltextStatus(job.status, *counts)
 
@@ -84,16 +91,16 @@ async def fill_fulltext(
         LeaseLost: another worker took the job over.
     """
     async with index.database.read() as connection:
-        count = await connection.scalar(sa.select(sa.func.count()).select_from(said_pending))
+        count = await connection.scalar(sa.select(sa.func.count()).select_from(fulltext_pending))
         outdated = await connection.scalar(_OUTDATED.limit(1))
-        job = await job_row(connection, said_state)
+        job = await job_row(connection, fulltext_state)
     if not count and outdated is None and job.status == "complete" and not afresh:
         return JobProgress()
 
     def work(lease: Lease) -> Coroutine[Any, Any, JobProgress]:
         return _Job(index, lease, batch_threads, report).run(afresh=afresh)
 
-    return await run_leased(index.database, work, lease_s=lease_s, job=said_state)
+    return await run_leased(index.database, work, lease_s=lease_s, job=fulltext_state)
 
 
 async def caught_up_fulltext(
@@ -124,7 +131,9 @@ class _Job:
                 await self._lease.renew(connection, now_ms())
                 if afresh or await _is_wasteful(connection):
                     await _forget(connection)
-                await connection.execute(sa.insert(said_pending).from_select(["row_id"], _OUTDATED))
+                await connection.execute(
+                    sa.insert(fulltext_pending).from_select(["row_id"], _OUTDATED)
+                )
             # What is changed meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)
@@ -153,7 +162,7 @@ class _Job:
                 c.title,
                 preview,
             )
-            .join(said_pending, said_pending.c.row_id == c.row_id)
+            .join(fulltext_pending, fulltext_pending.c.row_id == c.row_id)
             .order_by(c.updated_at_ms.desc())
         )
         async with self._index.database.read() as connection:
@@ -226,9 +235,9 @@ class _Job:
 
 async def _is_wasteful(connection: AsyncConnection) -> bool:
     """Whether most of what the index holds counts no more."""
-    live = await connection.scalar(sa.select(sa.func.count()).select_from(said_docs)) or 0
+    live = await connection.scalar(sa.select(sa.func.count()).select_from(fulltext_documents)) or 0
     given = await connection.exec_driver_sql(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
+        "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
     )
     waste: int = (given.scalar() or 0) - live
     return waste >= max(live, _WASTE)
@@ -236,15 +245,17 @@ async def _is_wasteful(connection: AsyncConnection) -> bool:
 
 async def _forget(connection: AsyncConnection) -> None:
     """Have everything that was said read again, in the transaction of whoever has the lease."""
-    await connection.execute(sa.delete(said_docs))
-    await connection.execute(sa.delete(said_threads))
-    await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'said_docs'")
+    await connection.execute(sa.delete(fulltext_documents))
+    await connection.execute(sa.delete(fulltext_threads))
     await connection.exec_driver_sql(
-        "INSERT INTO said_trigrams (said_trigrams) VALUES ('delete-all')"
+        "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'"
     )
-    known = sa.select(said_pending.c.row_id)
+    await connection.exec_driver_sql(
+        "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')"
+    )
+    known = sa.select(fulltext_pending.c.row_id)
     missing = sa.select(threads.c.row_id).where(threads.c.row_id.not_in(known))
-    await connection.execute(sa.insert(said_pending).from_select(["row_id"], missing))
+    await connection.execute(sa.insert(fulltext_pending).from_select(["row_id"], missing))
 
 
 LOOK_S: Final = 0.5
@@ -257,7 +268,7 @@ _PASSING: Final = (IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost, BrokenExec
 
 
 def _waiting_steps() -> Steps[bool]:
-    pending = yield ("SELECT 1 FROM said_pending LIMIT 1", [])
+    pending = yield ("SELECT 1 FROM fulltext_pending LIMIT 1", [])
     return bool(pending)
 
 

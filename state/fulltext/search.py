@@ -94,7 +94,7 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
     pending = {row_id for (row_id,) in (yield (_PENDING_SQL, [MOST_SCANNED + 1]))}
     behind = 0
     if len(pending) > MOST_SCANNED:
-        behind = (yield ("SELECT count(*) FROM said_pending", []))[0][0]
+        behind = (yield ("SELECT count(*) FROM fulltext_pending", []))[0][0]
         pending = set()
     rows = yield from candidate_steps(search.terms)
     if rows is not None:
@@ -114,7 +114,7 @@ def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
     return replace(_page(search, found, behind), unreadable=frozenset(looking.unreadable))
 
 
-_PENDING_SQL: Final = "SELECT row_id FROM said_pending LIMIT ?"
+_PENDING_SQL: Final = "SELECT row_id FROM fulltext_pending LIMIT ?"
 
 
 def _page(search: Search, found: list[tuple[int, Hit]], behind: int) -> Found:

@@ -1,8 +1,9 @@
-"""What was said, in the index: documents of some text each, and where their messages are.
+"""Write the full-text index: documents of some text each, and where their messages are.
 
-A document's trigrams are in ``said_trigrams`` under its number; ``said_docs`` says which messages
-it is made of. FTS5 tables without content forget nothing in SQLite 3.40: a document that is gone
-from ``said_docs`` does not count, and its trigrams go with the next rebuild.
+The trigrams of a document are in ``fulltext_trigrams`` under its number; ``fulltext_documents``
+says which messages it is made of. SQLite 3.40 deletes nothing from an FTS5 table without content: a
+document that is gone from ``fulltext_documents`` is ignored, and the next rebuild removes its
+trigrams.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from rollout.files.stamp import FileStamp
 from rollout.jsonl.resume import ResumePoint
 from rollout.search.documents import Documents, Thread, words_of
 from rollout.search.extract import Earlier
-from state.db.schema import said_docs, said_pending, said_threads, threads
+from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
 from state.db.sql import among, execute_many
 
 VERSION: Final = 6
@@ -33,7 +34,7 @@ async def earlier_readings(
     ids = [thread.row_id for thread in threads]
     heads = {thread.row_id: (thread.head, thread.path) for thread in threads}
     keys: dict[int, set[int]] = {}
-    c = said_docs.c
+    c = fulltext_documents.c
     for row_id, data in await connection.execute(
         sa.select(c.row_id, c.item_keys).where(
             among(c.row_id, ids), sa.func.length(c.item_keys) > 0
@@ -44,7 +45,7 @@ async def earlier_readings(
         except ValueError:
             heads.pop(row_id, None)
     found: dict[int, Earlier] = {}
-    asked = sa.select(said_threads).where(among(said_threads.c.row_id, ids))
+    asked = sa.select(fulltext_threads).where(among(fulltext_threads.c.row_id, ids))
     for row in await connection.execute(asked):
         if row.row_id not in heads:
             continue
@@ -57,7 +58,7 @@ async def earlier_readings(
         if (
             row.guard
             and row.version == VERSION
-            and row.called == _digest(head)
+            and row.header_digest == _digest(head)
             and files[-1] == path
         ):
             known = frozenset(keys.get(row.row_id, ()))
@@ -79,9 +80,11 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     now = {row[0]: (row[1], FileStamp(*row[2:])) for row in await connection.execute(asked)}
     read = [each for each in read if each.thread.row_id in now]
     afresh = [each.thread.row_id for each in read if not _added(each)]
-    await connection.execute(sa.delete(said_docs).where(among(said_docs.c.row_id, afresh)))
+    await connection.execute(
+        sa.delete(fulltext_documents).where(among(fulltext_documents.c.row_id, afresh))
+    )
     last = await connection.exec_driver_sql(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'said_docs'"
+        "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
     )
     number = last.scalar() or 0
     texts: list[tuple[int, str]] = []
@@ -92,15 +95,15 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
             texts.append((number, doc.letters))
             places.append(
                 {
-                    "doc_id": number,
+                    "document_id": number,
                     "row_id": each.thread.row_id,
-                    "places": doc.places,
+                    "locations": doc.places,
                     "item_keys": doc.keys,
                 }
             )
     if texts:
         await connection.exec_driver_sql(
-            "INSERT INTO said_trigrams (rowid, letters) VALUES (?, ?)", texts
+            "INSERT INTO fulltext_trigrams (rowid, letters) VALUES (?, ?)", texts
         )
         await execute_many(connection, _INSERT_DOC, places)
     states = [_state(each) for each in read]
@@ -113,27 +116,33 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
         for thread in (each.thread for each in read)
         if (thread.path, thread.stamp) == now[thread.row_id]
     ]
-    await connection.execute(sa.delete(said_pending).where(among(said_pending.c.row_id, settled)))
+    await connection.execute(
+        sa.delete(fulltext_pending).where(among(fulltext_pending.c.row_id, settled))
+    )
 
 
-_INSERT_DOC: Final = insert(said_docs).values({column.name: None for column in said_docs.c})
-_THREAD: Final = insert(said_threads).values({column.name: None for column in said_threads.c})
+_INSERT_DOC: Final = insert(fulltext_documents).values(
+    {column.name: None for column in fulltext_documents.c}
+)
+_THREAD: Final = insert(fulltext_threads).values(
+    {column.name: None for column in fulltext_threads.c}
+)
 _UPSERT_THREAD: Final = _THREAD.on_conflict_do_update(
-    index_elements=[said_threads.c.row_id],
+    index_elements=[fulltext_threads.c.row_id],
     set_={
         column.name: _THREAD.excluded[column.name]
-        for column in said_threads.c
+        for column in fulltext_threads.c
         if column.name != "row_id"
     },
 )
 
 
 _GO_ON: Final = _THREAD.on_conflict_do_update(
-    index_elements=[said_threads.c.row_id],
+    index_elements=[fulltext_threads.c.row_id],
     set_={
         column.name: _THREAD.excluded[column.name]
-        for column in said_threads.c
-        if column.name not in ("row_id", "head")
+        for column in fulltext_threads.c
+        if column.name not in ("row_id", "header")
     },
 )
 """Where messages were added, what else the thread is called has not changed."""
@@ -154,8 +163,8 @@ def _digest(head: str) -> str:
 
 def _state(each: Documents) -> dict[str, Any]:
     thread, said = each.thread, each.spoken
-    state: dict[str, Any] = {"row_id": thread.row_id, "head": each.head, "version": VERSION}
-    state |= {"called": _digest(thread.head), "digest": hex_of(each.digest)}
+    state: dict[str, Any] = {"row_id": thread.row_id, "header": each.head, "version": VERSION}
+    state |= {"header_digest": _digest(thread.head), "digest": hex_of(each.digest)}
     if said is None:
         nothing = {"inode": thread.stamp.inode, "end_offset": 0, "guard": "", "highest": -1}
         return state | nothing | {"files": orjson.dumps([thread.path]).decode(), "mode": ""}

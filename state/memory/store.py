@@ -410,11 +410,11 @@ class MemoryStore:
     def _shown(self, thread: "_Thread") -> dict[str, Any]:
         """The row of a thread, with what it begins with where another one has that."""
         row = thread.row()
-        if not row["fold_flags"] & BEGINS_ELSEWHERE:
+        if not row["flags"] & BEGINS_ELSEWHERE:
             return row
         row, base = dict(row), row
         seen: set[str] = set()
-        while base["fold_flags"] & BEGINS_ELSEWHERE and base["id"] not in seen:
+        while base["flags"] & BEGINS_ELSEWHERE and base["id"] not in seen:
             seen.add(base["id"])
             source = self._threads.get(base_id(base["history_base"]) or "")
             if source is None:

@@ -26,9 +26,9 @@ KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}
 
 # What is pending, or was made by an earlier version, is read again before it is used.
 _KNOWN_SQL: Final = (
-    "SELECT s.digest FROM threads t JOIN said_threads s USING (row_id)"
+    "SELECT s.digest FROM threads t JOIN fulltext_threads s USING (row_id)"
     " WHERE t.id = ? AND t.rollout_path = ? AND s.version = ?"
-    " AND row_id NOT IN (SELECT row_id FROM said_pending)"
+    " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
 _SHOWN_SQL: Final = "SELECT 1 FROM threads WHERE id = ? AND rollout_path = ?"
 

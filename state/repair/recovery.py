@@ -66,7 +66,7 @@ async def _probe(index: Path) -> None:
                 pass
             if (await connection.exec_driver_sql(mistyped_sql(table))).scalar():
                 raise IndexDamaged(index, f"a value in {table.name} is of the wrong type")
-        for search in ("thread_titles", "said_trigrams"):
+        for search in ("thread_titles", "fulltext_trigrams"):
             await connection.exec_driver_sql(
                 f"INSERT INTO {search} ({search}) VALUES ('integrity-check')"
             )

@@ -94,7 +94,7 @@ def swap_in(fresh: Path, path: Path) -> None:
         closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as target,
     ):
         target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
-        for job in ("backfill_state", "said_state"):
+        for job in ("backfill_state", "fulltext_state"):
             known = "SELECT 1 FROM sqlite_master WHERE name = ?"
             held = 0
             if target.execute(known, [job]).fetchone():

@@ -17,7 +17,7 @@ from rollout.files.scan import stat_file
 from state.checks import verify
 from state.checks.verify import Depth
 from state.db.database import Database
-from state.db.schema import path_aliases, rollout_files, threads, user_facts
+from state.db.schema import path_aliases, rollout_files, threads, user_data
 from state.db.sql import among, forget_inputs
 from state.db.translate import BUSY_TIMEOUT_S, translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
@@ -161,7 +161,7 @@ async def _level_facts(connection: AsyncConnection, index: Path) -> None:
     facts = newest_settings([*await all_settings(connection), *written.values()])
     lacking = [fact for subject, fact in facts.items() if written.get(subject) != fact]
     append_settings(index, lacking)
-    for table in (user_facts, path_aliases):
+    for table in (user_data, path_aliases):
         await connection.execute(sa.delete(table))
     await put_settings(connection, list(facts.values()))
 

@@ -28,7 +28,7 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
         with closing(connecting) as connection:
             check_is_index(path, connection)
             before = _bytes(path)
-            for table in ("thread_titles", "said_trigrams"):
+            for table in ("thread_titles", "fulltext_trigrams"):
                 connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
             connection.execute("VACUUM")
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]

@@ -29,7 +29,7 @@ _KEYS: Final = {
     "source": f"coalesce(t.source_kind, '{NO_THREAD}')",
     "age": f"CASE {_AGE_CASES} ELSE '{_OLDER}' END",
     "era": f"CASE WHEN t.id IS NULL THEN '{NO_THREAD}'"
-    f" WHEN t.fold_flags & {SEEN_BARE_META} THEN 'bare'"
+    f" WHEN t.flags & {SEEN_BARE_META} THEN 'bare'"
     f" WHEN t.history_mode IN ({_MODES}) THEN t.history_mode ELSE 'unknown' END",
     "provider": f"coalesce(t.model_provider, '{NO_THREAD}')",
     "model": f"CASE WHEN t.id IS NULL THEN '{NO_THREAD}' ELSE coalesce(t.model, '') END",

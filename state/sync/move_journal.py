@@ -29,7 +29,7 @@ from state.codex.notify import CODEX_ERRORS, CodexError, codex_transaction
 from state.db.database import Database
 from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked
-from state.db.schema import user_facts
+from state.db.schema import user_data
 from state.db.sql import among
 from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
 from state.jobs.progress import SyncProgress
@@ -238,7 +238,7 @@ async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
     """Take back what users set for threads that are no more."""
     if not thread_ids:
         return
-    c = user_facts.c
+    c = user_data.c
     known = sa.select(c.thread_id, c.key).where(
         among(c.thread_id, thread_ids), c.value.is_not(None)
     )

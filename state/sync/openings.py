@@ -19,7 +19,7 @@ from state.db.derived_columns import Facet
 from state.db.steps import Steps
 from state.sync.thread_rows import forget_titles, search_text, write_titles
 
-_FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "fold_flags", "preview")
+_FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "flags", "preview")
 _ROW: Final = f"SELECT {', '.join(_FIELDS)} FROM threads WHERE id = ?"
 _LEFT_BEHIND: Final = (
     "SELECT path, size_bytes, opening FROM rollout_files"
@@ -50,7 +50,7 @@ def opening_steps(
             break
         passed[path] = None
         is_own = path == row["rollout_path"]
-        if is_own and row["preview"] and not row["fold_flags"] & BEGINS_ELSEWHERE:
+        if is_own and row["preview"] and not row["flags"] & BEGINS_ELSEWHERE:
             opening = str(row["preview"])
             break
         last = precedence(path, size, thread_id)
@@ -136,14 +136,14 @@ async def update_openings(connection: AsyncConnection, touched: set[str]) -> Non
 
 _WAITING: Final = (
     "SELECT t.id, t.history_base, f.path, f.bucket FROM threads t"
-    f" JOIN rollout_files f ON f.thread_id = t.id WHERE t.fold_flags & {BEGINS_ELSEWHERE}"
+    f" JOIN rollout_files f ON f.thread_id = t.id WHERE t.flags & {BEGINS_ELSEWHERE}"
     " UNION SELECT t.id, t.history_base, f.path, f.bucket FROM rollout_files f"
     " JOIN threads t ON t.id = f.thread_id WHERE f.bucket = 'segment'"
 )
 """Threads that show what others begin with, and those that lead from one to the other."""
 _SHOWN: Final = (
     "SELECT id, row_id, name, title, fallback_preview, search_text, facet,"
-    f" {', '.join(_FIELDS)} FROM threads WHERE fold_flags & {BEGINS_ELSEWHERE}"
+    f" {', '.join(_FIELDS)} FROM threads WHERE flags & {BEGINS_ELSEWHERE}"
     " AND id IN (SELECT value FROM json_each(?))"
 )
 

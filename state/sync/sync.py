@@ -17,7 +17,7 @@ from rollout.metadata.session_index import read_names
 from state.clock import now_ms
 from state.db.database import Database
 from state.db.location import INPUTS_KEY
-from state.db.schema import index_meta, threads, user_facts
+from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
 from state.errors import FileUnusable
 from state.jobs.pool import Extractor
@@ -213,7 +213,7 @@ async def apply_inputs(database: Database, home: Path, write: Writer | None = No
         # Not before: whoever gives a name meanwhile must not have it replaced by an older one.
         context = load_context(home)
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
-        set_here = await connection.execute(sa.select(user_facts).where(user_facts.c.key == NAME))
+        set_here = await connection.execute(sa.select(user_data).where(user_data.c.key == NAME))
         facts = [UserValue(**row._mapping) for row in set_here]
         wanted: dict[str, str | None] = dict.fromkeys(named)
         names = newer_names(context.names, await recorded_names(connection))

@@ -27,13 +27,13 @@ from rollout.schema.session_source import source_kind, thread_spawn
 from state.db.derived_columns import Facet, searchable
 from state.db.location import cwd_key
 from state.db.schema import (
+    fulltext_pending,
+    fulltext_threads,
     rollout_files,
-    said_pending,
-    said_threads,
     thread_dynamic_tools,
     thread_spawn_edges,
     threads,
-    turn_folds,
+    turn_checkpoints,
 )
 from state.db.sql import among, execute_many
 from state.userdata.model import USER_SET_COLUMNS
@@ -88,14 +88,14 @@ def thread_row(
         "size_bytes": file.stamp.size,
         "mtime_ns": file.stamp.mtime_ns,
         "inode": file.stamp.inode,
-        "folded_bytes": file.resume.end,
+        "read_bytes": file.resume.end,
         "guard": file.resume.guard,
         "extractor_version": file.extractor,
     }
     if overrides and facts.history_mode == PAGINATED:
         row |= {key: overrides[key] or None for key in USER_SET_COLUMNS if key in overrides}
     if _begins_elsewhere(file.path, facts):
-        row["fold_flags"] |= BEGINS_ELSEWHERE
+        row["flags"] |= BEGINS_ELSEWHERE
     row["facet"] = Facet.of(row).encode()
     return row
 
@@ -121,7 +121,7 @@ async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str,
     c = threads.c
     columns = (
         *(c.id, c.row_id, c.rollout_path, c.size_bytes, c.history_mode, c.search_text),
-        *(c.extractor_version, c.preview, c.fold_flags),
+        *(c.extractor_version, c.preview, c.flags),
     )
     found = await connection.execute(sa.select(*columns).where(among(c.id, ids)))
     return {row.id: dict(row._mapping) for row in found}
@@ -219,15 +219,17 @@ async def invalidate_readings(connection: AsyncConnection, ids: Sequence[str]) -
     """Have the messages and turns of threads read as a whole again, whatever is known of them."""
     if not ids:
         return
-    await connection.execute(sa.delete(turn_folds).where(among(turn_folds.c.thread_id, ids)))
-    row_ids = sa.select(threads.c.row_id).where(among(threads.c.id, ids))
-    pending = sa.select(said_pending.c.row_id)
     await connection.execute(
-        sa.insert(said_pending).from_select(
+        sa.delete(turn_checkpoints).where(among(turn_checkpoints.c.thread_id, ids))
+    )
+    row_ids = sa.select(threads.c.row_id).where(among(threads.c.id, ids))
+    pending = sa.select(fulltext_pending.c.row_id)
+    await connection.execute(
+        sa.insert(fulltext_pending).from_select(
             ["row_id"], row_ids.where(threads.c.row_id.not_in(pending))
         )
     )
-    doubted = sa.update(said_threads).where(said_threads.c.row_id.in_(row_ids))
+    doubted = sa.update(fulltext_threads).where(fulltext_threads.c.row_id.in_(row_ids))
     await connection.execute(doubted.values(guard=""))
 
 
@@ -250,13 +252,13 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
 def written_provider(row: Mapping[str, Any]) -> str | None:
     """The provider that a thread's rollout names, of all columns of its row; None if it names
     none, so that the row shows the default one."""
-    return row["model_provider"] if row["fold_flags"] & SEEN_PROVIDER else None
+    return row["model_provider"] if row["flags"] & SEEN_PROVIDER else None
 
 
 async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
     """Let threads whose rollout names no provider count for ``provider``."""
     c = threads.c
-    unnamed = (c.fold_flags.op("&")(SEEN_PROVIDER) == 0) & (c.model_provider != provider)
+    unnamed = (c.flags.op("&")(SEEN_PROVIDER) == 0) & (c.model_provider != provider)
     facets = await connection.scalars(sa.select(c.facet).where(unnamed).distinct())
     for facet in list(facets):
         other = Facet.decode(facet)._replace(provider=provider).encode()
@@ -310,14 +312,14 @@ async def earlier_extractions(
         if row.extractor_version != EXTRACTOR_VERSION or not row.guard:
             continue
         facts = ThreadMetadata(**{name: values[name] for name in METADATA_NAMES})
-        if not facts.fold_flags & SEEN_PROVIDER:
+        if not facts.flags & SEEN_PROVIDER:
             facts.model_provider = None  # the row shows the default of its time
-        if facts.fold_flags & BEGINS_ELSEWHERE:
+        if facts.flags & BEGINS_ELSEWHERE:
             facts.preview = ""  # the row shows that of another file
-            facts.fold_flags &= ~BEGINS_ELSEWHERE
+            facts.flags &= ~BEGINS_ELSEWHERE
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
         resume = ResumePoint(
-            FileStamp(row.size_bytes, row.mtime_ns, row.inode), row.folded_bytes, row.guard
+            FileStamp(row.size_bytes, row.mtime_ns, row.inode), row.read_bytes, row.guard
         )
         path = wanted[row.rollout_path]
         left_out = row.left_out, row.left_out_at

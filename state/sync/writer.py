@@ -179,7 +179,7 @@ async def _keep_openings(
         old = before.get(thread_id)
         if old is None or old["rollout_path"] == file.path:
             continue
-        elsewhere = old["fold_flags"] & BEGINS_ELSEWHERE
+        elsewhere = old["flags"] & BEGINS_ELSEWHERE
         await connection.execute(
             sa.update(rollout_files)
             .where(

@@ -24,7 +24,7 @@ from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.database import Database
-from state.db.schema import threads, turn_folds, turns
+from state.db.schema import threads, turn_checkpoints, turns
 from state.db.steps import Steps
 from state.turns.checkpoint import Seen, TurnState, resumed, settled
 
@@ -48,7 +48,9 @@ _STRAY: Final = _COLUMNS.index("stray")
 _LOAD_TURNS: Final = f"{_SELECT_TURNS} ORDER BY position"
 _LOAD_SOME: Final = f"{_SELECT_TURNS} AND position BETWEEN ? AND ? ORDER BY position"
 _LOAD_IDS: Final = "SELECT id, stray FROM turns WHERE thread_id = ? ORDER BY position"
-_LOAD_FOLD: Final = "SELECT version, files, mode, state, turns FROM turn_folds WHERE thread_id = ?"
+_LOAD_FOLD: Final = (
+    "SELECT version, files, mode, state, turns FROM turn_checkpoints WHERE thread_id = ?"
+)
 Rows = tuple[dict[str, Any], list[tuple[Any, ...]]]
 
 
@@ -134,8 +136,10 @@ async def store(database: Database, rows: Rows) -> None:
         there = sa.select(threads.c.id).where(threads.c.id == thread_id)
         if await connection.scalar(there) is None:
             return
-        await connection.execute(sa.delete(turn_folds).where(turn_folds.c.thread_id == thread_id))
-        await connection.execute(sa.insert(turn_folds), head)
+        await connection.execute(
+            sa.delete(turn_checkpoints).where(turn_checkpoints.c.thread_id == thread_id)
+        )
+        await connection.execute(sa.insert(turn_checkpoints), head)
         if found:
             await connection.exec_driver_sql(INSERT_TURNS, found)
 
@@ -288,7 +292,7 @@ def _turn(values: Sequence[Any]) -> Turn:
         row["first_user"],
         row["final_agent"],
         row["last_agent"],
-        Anchors.load(row["anchors"]),
+        Anchors.load(row["item_refs"]),
     )
 
 
@@ -300,6 +304,6 @@ def path_steps(thread_id: str) -> Steps[str | None]:
 
 def known_steps() -> Steps[dict[str, FileStamp]]:
     """The stamps of the own files of all stored threads, as they were."""
-    rows = yield f"SELECT thread_id, files FROM turn_folds WHERE version = {VERSION}", []
+    rows = yield f"SELECT thread_id, files FROM turn_checkpoints WHERE version = {VERSION}", []
     own = {thread_id: json.loads(files)[-1] for thread_id, files in rows}
     return {id_: _stamp(seen) for id_, seen in own.items()}

@@ -20,7 +20,7 @@ from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.session_index import Named
 from rollout.schema.modes import PAGINATED
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
-from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_facts
+from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_data
 from state.db.sql import among, forget_inputs, set_meta
 from state.userdata.journal import read_settings
 from state.userdata.model import USER_SET_COLUMNS, FolderAlias, Setting, UserValue
@@ -57,7 +57,7 @@ async def put_settings(connection: AsyncConnection, facts: Sequence[Setting]) ->
     than the one there changes nothing."""
     await _put(
         connection,
-        user_facts,
+        user_data,
         ("thread_id", "key"),
         [asdict(fact) for fact in facts if isinstance(fact, UserValue)],
     )
@@ -85,7 +85,7 @@ async def put_settings(connection: AsyncConnection, facts: Sequence[Setting]) ->
 
 async def _override(connection: AsyncConnection, key: str, ids: Sequence[str]) -> None:
     """Have a column of rows follow the facts about it."""
-    c, u = threads.c, user_facts.c
+    c, u = threads.c, user_data.c
     ours = (u.thread_id == c.id) & (u.key == key)
     given = sa.select(u.value).where(ours, u.value.is_not(None))
     concerned = among(c.id, ids) & (c.history_mode == PAGINATED)
@@ -127,7 +127,7 @@ async def _put(
 async def all_settings(connection: AsyncConnection) -> list[Setting]:
     """Every fact in the index."""
     found: list[Setting] = [
-        UserValue(**row._mapping) for row in await connection.execute(sa.select(user_facts))
+        UserValue(**row._mapping) for row in await connection.execute(sa.select(user_data))
     ]
     return [*found, *await all_aliases(connection)]
 
@@ -136,8 +136,8 @@ async def values_of_threads(
     connection: AsyncConnection, thread_ids: Sequence[str]
 ) -> list[UserValue]:
     """What users set for threads, also what they took back."""
-    which = among(user_facts.c.thread_id, thread_ids)
-    found = await connection.execute(sa.select(user_facts).where(which))
+    which = among(user_data.c.thread_id, thread_ids)
+    found = await connection.execute(sa.select(user_data).where(which))
     return [UserValue(**row._mapping) for row in found]
 
 

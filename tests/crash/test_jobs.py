@@ -91,7 +91,7 @@ def wrong(home: Path, index: Path) -> None:
         "DELETE FROM threads WHERE id IN (SELECT id FROM threads ORDER BY id LIMIT 3)",
         "UPDATE threads SET title = 'wrong' WHERE rowid % 2",
         "UPDATE rollout_files SET bucket = 'duplicate' WHERE bucket = 'segment'",
-        "DELETE FROM user_facts",
+        "DELETE FROM user_data",
         "INSERT INTO thread_titles (thread_titles) VALUES ('delete-all')",
     )
 
@@ -131,12 +131,14 @@ def changed(home: Path, index: Path) -> None:
 def said(index: Path) -> list[dict[str, Any]]:
     """What an index knows of what was said, whatever the numbers of its documents, and which of
     it is found by the word that all of it has."""
-    found = 'SELECT rowid FROM said_trigrams WHERE said_trigrams MATCH \'"pro" AND "omp"\''
+    found = 'SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH \'"pro" AND "omp"\''
     return rows(
         index,
-        "SELECT t.id, files, head, highest, end_offset, hex(group_concat(places, '')) AS places,"
-        f" max(doc_id IN ({found})) AS found FROM threads t JOIN said_threads USING (row_id)"
-        " LEFT JOIN (SELECT * FROM said_docs ORDER BY doc_id) USING (row_id)"
+        "SELECT t.id, files, header, highest, end_offset, "
+        "hex(group_concat(locations, '')) AS places,"
+        f" max(document_id IN ({found})) AS found FROM threads t"
+        " JOIN fulltext_threads USING (row_id)"
+        " LEFT JOIN (SELECT * FROM fulltext_documents ORDER BY document_id) USING (row_id)"
         " GROUP BY t.id ORDER BY t.id",
     )
 
@@ -212,13 +214,13 @@ class Case:
         if self.work == "search":
             assert self._nursery.run(self.work, self.home, self.index).status == 0, moment
             assert said(self.index) == self.said, moment
-            assert rows(self.index, "SELECT * FROM said_pending") == [], moment
+            assert rows(self.index, "SELECT * FROM fulltext_pending") == [], moment
         if codes(verified(self.home, self.index)) != self.own:
             repaired(self.home, self.index)
         assert codes(verified(self.home, self.index)) == self.own, moment
         assert meaning(self.index) == self.right, moment
         assert newest_settings(read_settings(self.index)) == self.facts, moment
-        held = rows(self.index, "SELECT thread_id, key, value, set_at_ms FROM user_facts")
+        held = rows(self.index, "SELECT thread_id, key, value, set_at_ms FROM user_data")
         wanted = {fact for fact in self.facts.values() if isinstance(fact, UserValue)}
         assert {UserValue(**row) for row in held} == wanted, moment
         assert not (self.index.parent / f"{self.index.name}.backup-unfinished").exists(), moment

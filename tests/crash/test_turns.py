@@ -35,7 +35,7 @@ def test_turns_of_a_killed_index_are_those_of_the_files(mode: str, tmp_path: Pat
 
     with Nursery() as nursery:
         for moment in deaths(f"turns {mode}", die):
-            counted = "SELECT f.turns, count(t.id) AS found FROM turn_folds f"
+            counted = "SELECT f.turns, count(t.id) AS found FROM turn_checkpoints f"
             held = rows(index, f"{counted} JOIN turns t USING (thread_id) GROUP BY thread_id")
             assert all(row["turns"] == row["found"] for row in held), moment
             for number, turns in right.items():
@@ -43,5 +43,5 @@ def test_turns_of_a_killed_index_are_those_of_the_files(mode: str, tmp_path: Pat
                 assert told == turns, moment
             assert meaning(index) == whole, moment
             assert not codes(verified(home, index)), moment
-    stored = rows(index, "SELECT thread_id, turns FROM turn_folds ORDER BY thread_id")
+    stored = rows(index, "SELECT thread_id, turns FROM turn_checkpoints ORDER BY thread_id")
     assert [tuple(row.values()) for row in stored] == [(thread_id(1), 180), (thread_id(2), 90)]

@@ -14,7 +14,7 @@ def describe(connection: sa.Connection) -> dict[str, object]:
     inspector = sa.inspect(connection)
     schema: dict[str, object] = {}
     for table in inspector.get_table_names():
-        if table == "alembic_version" or table.startswith(("thread_titles", "said_trigrams")):
+        if table == "alembic_version" or table.startswith(("thread_titles", "fulltext_trigrams")):
             continue
         schema[table] = {
             "columns": sorted(

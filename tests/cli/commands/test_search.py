@@ -125,13 +125,17 @@ def test_many_terms_find_what_has_all_of_them(tmp_path: Path) -> None:
 
 def test_the_share_of_rare_terms_may_be_next_to_nothing() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE TABLE said_docs (doc_id INTEGER PRIMARY KEY, row_id INTEGER)")
         connection.execute(
-            "CREATE VIRTUAL TABLE said_trigrams USING fts5(letters, content='', columnsize=0,"
+            "CREATE TABLE fulltext_documents (document_id INTEGER PRIMARY KEY, row_id)"
+        )
+        connection.execute(
+            "CREATE VIRTUAL TABLE fulltext_trigrams USING fts5(letters, content='', columnsize=0,"
             " tokenize='trigram case_sensitive 1', detail='none')"
         )
-        connection.execute("INSERT INTO said_docs VALUES (1000000, 7)")
-        connection.execute("INSERT INTO said_trigrams (rowid, letters) VALUES (1000000, ' abc ')")
+        connection.execute("INSERT INTO fulltext_documents VALUES (1000000, 7)")
+        connection.execute(
+            "INSERT INTO fulltext_trigrams (rowid, letters) VALUES (1000000, ' abc ')"
+        )
         term = Term(("abc",), begins=False, ends=False)
         assert run_steps(candidate_steps([term] * MOST_TERMS), connection) == {7}
 
@@ -139,14 +143,14 @@ def test_the_share_of_rare_terms_may_be_next_to_nothing() -> None:
 @pytest.mark.parametrize(
     ("damage", "code"),
     [
-        ("DELETE FROM said_docs", "search_index_differs"),
-        ("UPDATE said_docs SET places = x'ff'", "search_index_differs"),
-        ("UPDATE said_docs SET item_keys = x'00'", "search_index_differs"),
-        ("UPDATE said_threads SET files = '['", "search_index_differs"),
-        ("UPDATE said_trigrams_data SET block = x'ff'", "search_index_differs"),
-        ("DELETE FROM said_trigrams_data", "index_damaged"),
-        ("DROP TABLE said_trigrams_idx", "index_damaged"),
-        ("UPDATE said_docs SET places = 'longtext'", "index_damaged"),
+        ("DELETE FROM fulltext_documents", "search_index_differs"),
+        ("UPDATE fulltext_documents SET locations = x'ff'", "search_index_differs"),
+        ("UPDATE fulltext_documents SET item_keys = x'00'", "search_index_differs"),
+        ("UPDATE fulltext_threads SET files = '['", "search_index_differs"),
+        ("UPDATE fulltext_trigrams_data SET block = x'ff'", "search_index_differs"),
+        ("DELETE FROM fulltext_trigrams_data", "index_damaged"),
+        ("DROP TABLE fulltext_trigrams_idx", "index_damaged"),
+        ("UPDATE fulltext_documents SET locations = 'longtext'", "index_damaged"),
     ],
 )
 def test_a_damaged_search_is_found_and_mended(cli: Cli, damage: str, code: str) -> None:
@@ -165,12 +169,12 @@ def test_a_damaged_search_is_found_and_mended(cli: Cli, damage: str, code: str) 
     ("damage", "status"),
     [
         # An index that SQLite's own check finds damaged is built anew at once.
-        ("DELETE FROM said_trigrams_data", 0),
-        ("DROP TABLE said_trigrams_idx", 0),
-        ("UPDATE said_docs SET places = 'longtext'", 0),
-        ("UPDATE said_docs SET places = x'ff'", errors.DAMAGED),
-        ("UPDATE said_docs SET places = x'ffffffffffffffff'", errors.DAMAGED),
-        ("UPDATE said_threads SET files = '['", errors.DAMAGED),
+        ("DELETE FROM fulltext_trigrams_data", 0),
+        ("DROP TABLE fulltext_trigrams_idx", 0),
+        ("UPDATE fulltext_documents SET locations = 'longtext'", 0),
+        ("UPDATE fulltext_documents SET locations = x'ff'", errors.DAMAGED),
+        ("UPDATE fulltext_documents SET locations = x'ffffffffffffffff'", errors.DAMAGED),
+        ("UPDATE fulltext_threads SET files = '['", errors.DAMAGED),
     ],
 )
 def test_a_damaged_search_is_told(cli: Cli, damage: str, status: int) -> None:
@@ -186,7 +190,11 @@ def test_a_damaged_search_is_told(cli: Cli, damage: str, status: int) -> None:
 @pytest.mark.parametrize("row", [1, 2])
 def test_what_grows_is_read_afresh_where_its_rows_are_damaged(cli: Cli, row: int) -> None:
     assert found(cli, "cafe") == [thread_id(1)]
-    harm(cli.index, "UPDATE said_docs SET item_keys = x'00'", "UPDATE said_threads SET files = '['")
+    harm(
+        cli.index,
+        "UPDATE fulltext_documents SET item_keys = x'00'",
+        "UPDATE fulltext_threads SET files = '['",
+    )
     for path in cli.home.rglob(f"*{thread_id(row)}.jsonl"):
         with path.open("ab") as file:
             file.write(encoded([event(STAMP, "agent_message", message="Grown since")]))
@@ -280,8 +288,8 @@ def test_documents_of_an_earlier_version_are_made_afresh(cli: Cli) -> None:
     assert found(cli, "cafe") == [thread_id(1)]
     harm(
         cli.index,
-        "UPDATE said_threads SET version = version - 1",
-        "INSERT INTO said_trigrams (said_trigrams) VALUES ('delete-all')",
+        "UPDATE fulltext_threads SET version = version - 1",
+        "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')",
     )
     assert found(cli, "cafe") == [thread_id(1)]
     assert "Nothing found." in cli.run("verify").err
@@ -337,7 +345,7 @@ def test_another_worker_is_told_of(cli: Cli) -> None:
     owner = json.dumps({"id": "x", "host": "elsewhere", "pid": 1, "started": ""})
     with closing(sqlite3.connect(cli.index)) as connection:
         connection.execute(
-            "UPDATE said_state SET status = 'running', owner = ?, lease_expires_at_ms = 9e15",
+            "UPDATE fulltext_state SET status = 'running', owner = ?, lease_expires_at_ms = 9e15",
             [owner],
         )
         connection.commit()

@@ -125,7 +125,7 @@ def test_a_long_thread_is_indexed_before_anybody_asks(mode: str, cli: Cli, clien
     right = truth(path, mode)
     asked = {"threadId": thread_id(1), "itemsView": "full", "limit": 100}
     assert walked(client, "thread/turns/list", **asked) == right[::-1]
-    while not rows(cli.index, "SELECT thread_id FROM turn_folds"):
+    while not rows(cli.index, "SELECT thread_id FROM turn_checkpoints"):
         assert time.monotonic() < until
         time.sleep(0.02)
     assert walked(client, "thread/turns/list", **asked, sortDirection="asc") == right

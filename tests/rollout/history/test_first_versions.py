@@ -103,8 +103,8 @@ def test_an_index_of_an_earlier_version_has_what_was_said_read_again(tmp_path: P
     write(cli.home, 1, encoded(bare("the question", "the answer")))
     cli.run("search", "answer")
     with closing(sqlite3.connect(cli.index)) as connection, connection:  # as v0004 left it
-        connection.execute("UPDATE said_threads SET mode = ''")
-        connection.execute("DELETE FROM said_docs")
+        connection.execute("UPDATE fulltext_threads SET mode = ''")
+        connection.execute("DELETE FROM fulltext_documents")
     cli.run("search", "answer", status=1)
     with closing(sqlite3.connect(cli.index)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'v0004'")

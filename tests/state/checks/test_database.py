@@ -65,11 +65,11 @@ def test_a_sound_index_gives_no_finding(index: Path) -> None:
             "malformed",
         ),
         (
-            "DELETE FROM said_pending WHERE row_id = 7",
+            "DELETE FROM fulltext_pending WHERE row_id = 7",
             "search_index_differs",
             "1 threads",
         ),
-        ("DELETE FROM said_trigrams_data", "index_damaged", "said_trigrams"),
+        ("DELETE FROM fulltext_trigrams_data", "index_damaged", "fulltext_trigrams"),
         ("DELETE FROM thread_titles_data", "index_damaged", "thread_titles"),
         (
             "UPDATE threads SET created_at_ms = 'x' WHERE row_id = 7",

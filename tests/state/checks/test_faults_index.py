@@ -104,12 +104,13 @@ ROW_FAULTS = {
         ["INSERT INTO thread_titles (thread_titles) VALUES ('delete-all')"],
         "title_index_differs",
     ),
-    "search lost": ["DELETE FROM said_pending", "search_index_differs"],
+    "search lost": ["DELETE FROM fulltext_pending", "search_index_differs"],
     "search damaged": (
         [
-            "INSERT INTO said_trigrams (rowid, letters) VALUES (1, 'some letters')",
-            "INSERT INTO said_trigrams (said_trigrams) VALUES ('optimize')",  # writes it out
-            "UPDATE said_trigrams_data SET block = x'00' WHERE id > 10",
+            "INSERT INTO fulltext_trigrams (rowid, letters) VALUES (1, 'some letters')",
+            # Writes it out:
+            "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('optimize')",
+            "UPDATE fulltext_trigrams_data SET block = x'00' WHERE id > 10",
         ],
         "search_index_differs",
     ),
@@ -149,7 +150,7 @@ COLUMNS = {
     "git_branch": "'x'",
     "memory_mode": "'x'",
     "name": "'x'",
-    "folded_bytes": "1",
+    "read_bytes": "1",
     "guard": "'x'",
     "extractor_version": "0",
     "facet": "'000|x|y'",
@@ -313,7 +314,7 @@ def test_a_fact_that_is_only_in_the_index_gets_into_the_journal(
     home: Path, index_path: Path
 ) -> None:
     synced(home, index_path)
-    sql(f"INSERT INTO user_facts VALUES ({ONE}, 'name', 'mine', 5)")(index_path)
+    sql(f"INSERT INTO user_data VALUES ({ONE}, 'name', 'mine', 5)")(index_path)
     assert set(codes(verified(home, index_path))) == {"fact_not_in_journal", "column_differs"}
     repaired(home, index_path)
     assert codes(verified(home, index_path)) == {}

@@ -179,7 +179,7 @@ def test_a_thread_is_found_whatever_becomes_of_its_file(home: Path, index_path: 
     archived.with_name(f"{file.name}.zst").unlink()
     assert looked(home, index_path, "rewritten", archived=True) == []
     with closing(sqlite3.connect(index_path)) as connection:
-        held = connection.execute("SELECT count(*) FROM said_docs").fetchone()
+        held = connection.execute("SELECT count(*) FROM fulltext_documents").fetchone()
     assert held == (1,)
 
 
@@ -319,7 +319,7 @@ def test_waste_is_dropped_by_a_rebuild(
         write(home, 1, encoded(lines(1, f"version {number}")), mtime_ms=1_780_000_000_000 + number)
         assert looked(home, index_path, f"version {number}", literal=True) == [thread_id(1)]
     with closing(sqlite3.connect(index_path)) as connection:
-        (last,) = connection.execute("SELECT max(doc_id) FROM said_docs").fetchone()
+        (last,) = connection.execute("SELECT max(document_id) FROM fulltext_documents").fetchone()
     assert last < 5
 
 
@@ -332,7 +332,7 @@ def test_an_older_index_finds_what_an_agent_sent_while_working(
     assert looked(home, index_path, "heads") == [thread_id(1)]
     with closing(sqlite3.connect(index_path)) as connection:
         # As the versions left it that could not read such a message.
-        connection.execute("DELETE FROM said_docs")
-        connection.execute("UPDATE said_threads SET version = 2")
+        connection.execute("DELETE FROM fulltext_documents")
+        connection.execute("UPDATE fulltext_threads SET version = 2")
         connection.commit()
     assert looked(home, index_path, "heads") == [thread_id(1)]

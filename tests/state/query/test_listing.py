@@ -65,7 +65,7 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
             *("id", "rollout_path", "created_at_ms", "updated_at_ms", "recency_at_ms"),
             *("source", "source_kind", "model_provider", "cwd", "cwd_key", "title", "preview"),
             *("search_text", "sandbox_policy", "approval_mode", "archived", "history_mode"),
-            *("size_bytes", "mtime_ns", "inode", "folded_bytes", "guard", "fold_flags"),
+            *("size_bytes", "mtime_ns", "inode", "read_bytes", "guard", "flags"),
             *("extractor_version", "attached_thread_parent_id", "facet"),
         ]
         rows = []

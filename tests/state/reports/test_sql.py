@@ -21,7 +21,7 @@ from state.errors import (
 from state.repair.vacuum import vacuum
 from state.reports.sql import LARGEST_VALUE, run_sql
 
-VIEWS = ("v_threads", "v_files", "v_tools", "v_edges", "v_facts", "v_aliases")
+VIEWS = ("v_threads", "v_files", "v_tools", "v_edges", "v_user_data", "v_aliases")
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ WRITES = [
     "UPDATE threads SET name = 'x'",
     "INSERT INTO index_meta VALUES ('a', 'b')",
     "REPLACE INTO index_meta VALUES ('a', 'b')",
-    "WITH x AS (SELECT 1) DELETE FROM user_facts",
-    "DELETE FROM user_facts RETURNING *",
+    "WITH x AS (SELECT 1) DELETE FROM user_data",
+    "DELETE FROM user_data RETURNING *",
     "INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')",
     "CREATE TABLE mine (x)",
     "CREATE TEMP TABLE mine (x)",
@@ -154,7 +154,7 @@ def test_an_answer(sql: str, found: list[tuple[Any, ...]], corpus_index: Path) -
         "SELECT rowid FROM thread_titles WHERE thread_titles MATCH 'prompt' OR 1 LIMIT 1",
         "SELECT name FROM sqlite_master",
         "SELECT * FROM alembic_version",
-        *(f"SELECT * FROM {view}" for view in VIEWS if view not in ("v_facts", "v_aliases")),
+        *(f"SELECT * FROM {view}" for view in VIEWS if view not in ("v_user_data", "v_aliases")),
     ],
 )
 def test_everything_in_the_index_can_be_read(sql: str, corpus_index: Path) -> None:
@@ -164,13 +164,12 @@ def test_everything_in_the_index_can_be_read(sql: str, corpus_index: Path) -> No
 def test_the_views_say_what_the_tables_say(index: Path) -> None:
     change(
         index,
-        "INSERT INTO user_facts VALUES ('t', 'name', 'mine', 1780000000000),"
-        " ('u', 'name', NULL, 1)",
+        "INSERT INTO user_data VALUES ('t', 'name', 'mine', 1780000000000), ('u', 'name', NULL, 1)",
         "INSERT INTO path_aliases VALUES ('/a', '/a', '/b', '/b', 1780000000000),"
         " ('/c', '/c', NULL, NULL, 1)",
     )
     time = ("2026-05-28T20:26:40Z", 1_780_000_000_000)
-    assert answer(index, "SELECT * FROM v_facts") == [("t", "name", "mine", *time)]
+    assert answer(index, "SELECT * FROM v_user_data") == [("t", "name", "mine", *time)]
     assert answer(index, "SELECT * FROM v_aliases") == [("/a", "/b", *time)]
     for view, table in (
         ("v_threads", "threads"),

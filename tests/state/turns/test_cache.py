@@ -78,7 +78,7 @@ def stored_and_loaded(folded: TurnState, home: Path, blank: sa.Engine) -> TurnSt
     assert found
     with blank.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        connection.execute(sa.insert(metadata.tables["turn_folds"]), found[0])
+        connection.execute(sa.insert(metadata.tables["turn_checkpoints"]), found[0])
         if found[1]:
             connection.exec_driver_sql(INSERT_TURNS, found[1])
         plain = connection.connection.driver_connection
@@ -351,7 +351,7 @@ def test_the_rows_go_with_their_thread(home: Path, index_path: Path) -> None:
     in_store(home, index_path, lambda store: all_turns(store, 1))
     path.unlink()
     in_store(home, index_path, lambda store: store.index.sync())
-    assert not rows(index_path, "SELECT thread_id FROM turn_folds")
+    assert not rows(index_path, "SELECT thread_id FROM turn_checkpoints")
     assert not rows(index_path, "SELECT thread_id FROM turns")
 
 
@@ -359,11 +359,11 @@ def test_the_rows_go_with_their_thread(home: Path, index_path: Path) -> None:
     "damage",
     [
         "DROP TABLE turns",
-        "UPDATE turn_folds SET version = 0",
+        "UPDATE turn_checkpoints SET version = 0",
         "DELETE FROM turns",
-        "UPDATE turn_folds SET files = '[]'",
-        "UPDATE turn_folds SET state = 'x'",
-        "UPDATE turns SET anchors = x'00'",
+        "UPDATE turn_checkpoints SET files = '[]'",
+        "UPDATE turn_checkpoints SET state = 'x'",
+        "UPDATE turns SET item_refs = x'00'",
         "UPDATE turns SET started_at = 'abc'",
         "UPDATE turns SET status = x'00'",
         "UPDATE turns SET first_user = 'x'",
@@ -396,7 +396,7 @@ def test_long_threads_are_filled_in_the_newest_first(
             await all_turns(store, 5)
 
     in_store(home, index_path, work)
-    found = rows(index_path, "SELECT thread_id FROM turn_folds ORDER BY rowid")
+    found = rows(index_path, "SELECT thread_id FROM turn_checkpoints ORDER BY rowid")
     assert [row["thread_id"] for row in found] == [thread_id(n) for n in (3, 2, 1)]
 
 
@@ -467,7 +467,7 @@ def test_processes_that_ask_at_once_are_all_told_the_same(home: Path, index_path
 def test_only_what_took_long_is_stored(home: Path, index_path: Path) -> None:
     path = put(home, 1, content(1, LEGACY, 10))
     in_store(home, index_path, lambda store: all_turns(store, 1))
-    assert not rows(index_path, "SELECT thread_id FROM turn_folds")
+    assert not rows(index_path, "SELECT thread_id FROM turn_checkpoints")
     assert not worth_storing(reduce_anew(outline(path, nobody)))
 
 

@@ -72,14 +72,14 @@ def test_every_thread_of_the_corpus_reads_the_same_from_the_index_of_turns(
                 await turns.close()
 
     asyncio.run(compared())
-    assert len(rows(path, "SELECT 1 FROM turn_folds")) > 100
+    assert len(rows(path, "SELECT 1 FROM turn_checkpoints")) > 100
 
 
 def forget_turns(index: Path) -> None:
     """Have an index without any turns."""
     with closing(sqlite3.connect(index)) as connection, connection:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("DELETE FROM turn_folds")
+        connection.execute("DELETE FROM turn_checkpoints")
 
 
 def _grown(path: Path, mode: str) -> None:
@@ -155,7 +155,10 @@ def test_an_index_of_turns_that_is_no_use_hides_no_turn(cli: Cli) -> None:
     put(cli.home, 1, content(1, PAGINATED, LONG))
     words = ("show", thread_id(1), "--last", "2")
     first = cli.run(*words).out
-    for damage in ("UPDATE turns SET anchors = x'00'", "UPDATE turn_folds SET files = '[{}]'"):
+    for damage in (
+        "UPDATE turns SET item_refs = x'00'",
+        "UPDATE turn_checkpoints SET files = '[{}]'",
+    ):
         with closing(sqlite3.connect(cli.index)) as connection, connection:
             connection.execute(damage)
         assert cli.run(*words).out == first
@@ -176,7 +179,7 @@ def test_where_no_index_can_be_written_a_long_thread_is_shown_all_the_same(
         cli.index.parent.chmod(0o700)
     assert ran.out == first
     assert "This is from a copy of it" in ran.err
-    assert rows(cli.index, "SELECT * FROM turn_folds") == []
+    assert rows(cli.index, "SELECT * FROM turn_checkpoints") == []
 
 
 def test_an_index_that_is_held_keeps_nobody_from_reading(cli: Cli) -> None:
