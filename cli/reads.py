@@ -16,7 +16,7 @@ from cli.arguments.options import (
     ThreadsArgument,
     locations,
 )
-from rollout.errors import however_far
+from rollout.errors import without_expansion_limit
 from state.db.location import check_current_folder, journal_path
 
 app = typer.Typer(rich_markup_mode=None)
@@ -53,7 +53,7 @@ def show(
     from cli.render.reading import TurnSelection
 
     wanted = TurnSelection(turn, last)
-    with however_far(force):
+    with without_expansion_limit(force):
         status = command.run(
             locations(context), thread, wanted, full=full, paged=pager, as_json=as_json
         )
@@ -104,7 +104,7 @@ def export(
     if as_json and target is None:
         raise typer.BadParameter("--json tells what was written with --output")
     _check_target(locations(context), target, folder=folder)
-    with however_far(force):
+    with without_expansion_limit(force):
         status = command.run(
             locations(context),
             threads,

@@ -143,7 +143,7 @@ READ_ALL: Final[ContextVar[bool]] = ContextVar("READ_ALL", default=False)
 
 
 @contextmanager
-def however_far(wanted: bool) -> Iterator[None]:
+def without_expansion_limit(wanted: bool) -> Iterator[None]:
     """Read all of each compressed rollout meanwhile, if that is ``wanted``."""
     before = READ_ALL.set(wanted)
     try:
@@ -160,4 +160,4 @@ class Damage(NamedTuple):
     """How much content came before it, in bytes."""
     reason: str
     endless: bool = False
-    """Whether that is only because it expands too far: :func:`however_far` reads on."""
+    """Whether that is only because it expands too far: :func:`without_expansion_limit` reads on."""

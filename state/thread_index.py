@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from rollout.files.layout import logical_path, parse_name, parse_uuid
-from rollout.files.scan import AWAY, check_home, stat_file
+from rollout.files.scan import INACCESSIBLE, check_home, stat_file
 from rollout.metadata.worker import extract_many
 from state.db.database import Database, open_database
 from state.db.location import cwd_key, on_network_drive, shown_folder
@@ -152,7 +152,7 @@ class ThreadIndex:
         unread = sa.select(c.path, c.reason, c.reason_offset).where(c.bucket == "unreadable")
         async with self.database.read() as connection:
             for file in await connection.execute(unread.order_by(c.path.desc())):
-                name = parse_name(file.path.rsplit("/", 1)[-1])
+                name = parse_name(file.path)
                 id_ = (name and name.thread_id) or ""
                 named = len(prefix) >= _SHORTEST_PREFIX and id_.startswith(prefix)
                 if named or file.path in paths:
@@ -362,7 +362,7 @@ def is_fresh(home: Path, row: Row) -> bool:
     file = stat_file(home, row["rollout_path"])
     if file is None:
         return False
-    return (file.ignored or "").startswith(AWAY) or file.stamp == stamp_of(row)
+    return (file.ignored or "").startswith(INACCESSIBLE) or file.stamp == stamp_of(row)
 
 
 @asynccontextmanager

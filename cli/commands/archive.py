@@ -23,7 +23,7 @@ from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
-from rollout.files.move import Group
+from rollout.files.move import MoveGroup
 from state.edit.archive import Action, Outcome, move_threads
 from state.query.thread_json import display_name, display_text
 from state.thread_index import ThreadIndex
@@ -114,7 +114,7 @@ def _confirmed(action: Action, result: _Result) -> bool:
     return typer.confirm(f"{_ASKED[action]}: {plural(len(moved), 'thread')}?", err=True)
 
 
-def _groups(result: _Result) -> list[Group]:
+def _groups(result: _Result) -> list[MoveGroup]:
     return [o.group for o in result.outcomes if o.group and not o.error]
 
 
@@ -162,7 +162,7 @@ def _document(action: Action, chosen: Selection, result: _Result) -> dict[str, A
 
 def _entry(
     thread_id: str | None,
-    group: Group | None,
+    group: MoveGroup | None,
     *,
     done: bool = False,
     error: Error | None = None,

@@ -11,7 +11,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal.text import _UNPRINTED
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,7 +44,7 @@ class Screen:
         Raises:
             TooMuchOutput: that would be too much to keep.
         """
-        check_wanted()
+        check_cancelled()
         if len(self.out) + len(content) > _MOST_KEPT:
             raise TooMuchOutput
         self.out += content

@@ -1,31 +1,29 @@
-"""Whether work in a thread is still wanted: whoever waits for it may have gone.
-
-What reads much looks here now and then: no thread can be ended from outside.
-"""
+"""Whether work in a thread is still wanted: no thread can be ended from outside, so what reads
+much asks here now and then."""
 
 import threading
 from contextvars import ContextVar
 from typing import Final
 
 STOP: Final[ContextVar[threading.Event | None]] = ContextVar("STOP", default=None)
-"""Set when the work of this thread is not wanted any more."""
+"""Set when nobody waits for the work of this thread any more."""
 
 
-class NotWanted(BaseException):
-    """Nobody waits for this work any more. No fault, so that nobody handles it as one."""
+class Cancelled(BaseException):
+    """Nobody waits for this work any more. Not an Exception, so that nobody handles it as one."""
 
 
-def is_wanted() -> bool:
-    """Whether somebody still waits for the work of this thread."""
+def is_cancelled() -> bool:
+    """Whether nobody waits for the work of this thread any more."""
     stop = STOP.get()
-    return stop is None or not stop.is_set()
+    return stop is not None and stop.is_set()
 
 
-def check_wanted() -> None:
+def check_cancelled() -> None:
     """Go on.
 
     Raises:
-        NotWanted: nobody waits for this work any more.
+        Cancelled: nobody waits for this work any more.
     """
-    if not is_wanted():
-        raise NotWanted
+    if is_cancelled():
+        raise Cancelled

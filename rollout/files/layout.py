@@ -55,10 +55,11 @@ def parse_uuid(text: object) -> str | None:
     return None
 
 
-@lru_cache(maxsize=1024)  # one name is asked for several times in a row
-def parse_name(name: str) -> RolloutName | None:
-    """What the name of a rollout file says; None if it is not named ``rollout-*.jsonl[.zst]``."""
-    match = _NAME.fullmatch(name)
+@lru_cache(maxsize=1024)  # one path is asked for several times in a row
+def parse_name(path: str) -> RolloutName | None:
+    """What the name of the file at ``path`` says; None if it is not named
+    ``rollout-*.jsonl[.zst]``."""
+    match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
     if match is None:
         return None
     body, compressed = match["body"], match["zst"] is not None
@@ -100,7 +101,7 @@ def is_archived(path: str) -> bool:
     return path.startswith(ARCHIVED + "/")
 
 
-def misplaced(path: str) -> str | None:
+def misplacement(path: str) -> str | None:
     """Why Codex's scan never comes to ``path``, which is relative to the home; None if it does.
 
     It goes through folders of three numbers below ``sessions/`` and the archive itself, and
@@ -108,11 +109,12 @@ def misplaced(path: str) -> str | None:
     """
     if not (_DATE_FOLDERS.fullmatch(path) or _IN_ARCHIVE.fullmatch(path)):
         return "it does not lie in sessions/YYYY/MM/DD or directly in archived_sessions"
-    file_name = path.rsplit("/", 1)[-1]
-    name = parse_name(file_name)
+    name = parse_name(path)
     if name is None or name.started_at is None:
         return "its name has no time in it"
-    ids = file_name.removesuffix(COMPRESSED_SUFFIX)[len("rollout-") + 20 : -len(".jsonl")]
+    ids = path.rsplit("/", 1)[-1].removesuffix(COMPRESSED_SUFFIX)[
+        len("rollout-") + 20 : -len(".jsonl")
+    ]
     if not all(parse_uuid(part) for part in ids.split("_", 1)):
         return "its name does not end in a thread id"
     return None
@@ -147,7 +149,7 @@ def precedence(path: str, size: int, thread_id: str) -> Precedence:
     logical = logical_path(path)
     name = logical.rsplit("/", 1)[-1]
     told = parse_name(name)
-    regular = bool(told and told.thread_id == thread_id and misplaced(path) is None)
+    regular = bool(told and told.thread_id == thread_id and misplacement(path) is None)
     day = ((told and told.started_at) or "")[:10].replace("-", "/")
     return Precedence(
         regular,
@@ -165,13 +167,13 @@ def best_file(files: Iterable[tuple[str, int]], rollout_id: str) -> str | None:
     ranked = [
         precedence(path, size, name.thread_id)
         for path, size in files
-        if (name := parse_name(path.rsplit("/", 1)[-1])) and name.rollout_id == rollout_id
+        if (name := parse_name(path)) and name.rollout_id == rollout_id
         if name.thread_id
     ]
     return max(ranked).path if ranked else None
 
 
-def id_in_name(path: str) -> str | None:
+def thread_id_in_name(path: str) -> str | None:
     """The thread id in the name of a rollout file."""
-    name = parse_name(path.rsplit("/", 1)[-1])
+    name = parse_name(path)
     return name.thread_id if name else None

@@ -1,8 +1,8 @@
 """Move the files of threads: into the archive, out of it, and into the trash.
 
 Content and names stay as they are, and nothing is ever overwritten. What is to be moved is put
-down first, as :class:`Group`; carrying one out begins with what is there, so that it can be done
-again after it was cut off at any step.
+down first, as :class:`MoveGroup`; carrying one out begins with what is there, so that it can be
+done again after it was cut off at any step.
 """
 
 import errno
@@ -34,7 +34,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MoveGroup:
     """What is moved wholly or not at all: the files of a thread and of those that go with it."""
 
     thread_id: str
@@ -79,7 +79,7 @@ def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str
     return folder
 
 
-def in_the_way(home: Path, moves: Sequence[Move]) -> str | None:
+def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
     """The first target that is taken, by a file or by another move; None if all are free.
 
     Raises:
@@ -93,11 +93,11 @@ def in_the_way(home: Path, moves: Sequence[Move]) -> str | None:
     return None
 
 
-def carry_out(home: Path, group: Group) -> None:
+def move_group(home: Path, group: MoveGroup) -> None:
     """Move what a group says, as far as that is not done. A file that is gone stays gone.
 
     Raises:
-        OSError: something cannot be moved; :func:`take_back` undoes the rest.
+        OSError: something cannot be moved; :func:`undo_group` undoes the rest.
     """
     if group.trash:
         _write_manifest(home, group)
@@ -111,7 +111,7 @@ def carry_out(home: Path, group: Group) -> None:
         sync_folder(folder)
 
 
-def purge(home: Path, group: Group) -> None:
+def purge(home: Path, group: MoveGroup) -> None:
     """Remove for good what a group has moved into the trash.
 
     Raises:
@@ -123,7 +123,7 @@ def purge(home: Path, group: Group) -> None:
         (home / TRASH).rmdir()
 
 
-def take_back(home: Path, group: Group) -> None:
+def undo_group(home: Path, group: MoveGroup) -> None:
     """Move back what a group has moved.
 
     Raises:
@@ -192,7 +192,7 @@ def _other_file(source: Path, target: Path) -> bool:
         return False  # it has been moved there already
 
 
-def _write_manifest(home: Path, group: Group) -> None:
+def _write_manifest(home: Path, group: MoveGroup) -> None:
     """What lies in a folder of the trash, for people and for programs."""
     folder = home / str(group.trash)
     if not any(os.path.lexists(home / move.source) for move in group.moves):
@@ -211,7 +211,7 @@ def _write_manifest(home: Path, group: Group) -> None:
         os.fsync(file.fileno())
 
 
-def _emptied(home: Path, group: Group) -> Iterator[Path]:
+def _emptied(home: Path, group: MoveGroup) -> Iterator[Path]:
     """Folders that were made for a group, innermost first."""
     if not group.trash:
         return

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import HomeNotFound
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import ROOTS
 from rollout.files.stamp import NO_STAMP, FileStamp
 
-AWAY: Final = "cannot be looked at"
+INACCESSIBLE: Final = "cannot be looked at"
 """How the reason begins where a file or folder is there, but the system tells no more of it: a
 drive that is away, a folder without permission. What is below has not vanished."""
 
@@ -55,7 +55,7 @@ def stat_file(home: Path, path: str) -> FoundFile | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL is in no file's name
         return None
     except OSError as error:
-        return FoundFile(path, NO_STAMP, f"{AWAY}: {error.strerror}")
+        return FoundFile(path, NO_STAMP, f"{INACCESSIBLE}: {error.strerror}")
     ignored = None if stat.S_ISREG(info.st_mode) else "not a regular file"
     return _found(path, info, ignored)
 
@@ -76,7 +76,7 @@ def _walk(root: str, relative: str) -> Iterator[FoundFile]:
 
 def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]]:
     """Files of one folder, and (path, relative path) of its folders, newest name first."""
-    check_wanted()
+    check_cancelled()
     try:
         with os.scandir(folder) as found:
             entries = list(found)
@@ -86,7 +86,7 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
         yield FoundFile(relative, NO_STAMP, "a file where a folder should be")
         return
     except OSError as error:
-        yield FoundFile(relative, NO_STAMP, f"{AWAY}: {error.strerror}")
+        yield FoundFile(relative, NO_STAMP, f"{INACCESSIBLE}: {error.strerror}")
         return
     entries.sort(key=_by_name, reverse=True)
     for entry in entries:
@@ -100,7 +100,7 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
             except FileNotFoundError:
                 continue  # gone since it was listed, which is what a next scan would find
             except OSError as error:
-                yield FoundFile(path, NO_STAMP, f"{AWAY}: {error.strerror}")
+                yield FoundFile(path, NO_STAMP, f"{INACCESSIBLE}: {error.strerror}")
                 continue
             yield _found(path, info, None if _is_rollout(name) else "not named rollout-*.jsonl")
         elif entry.is_dir(follow_symlinks=False):

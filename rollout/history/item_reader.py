@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final, Literal, cast
 
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.bare import BARE, bare_item, bare_payload
 from rollout.history.item_refs import Anchor
@@ -69,7 +69,7 @@ class LineFile:
 
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
-        check_wanted()
+        check_cancelled()
         data = self._bytes(offset)
         line = None if data is None else parse_line(Line(offset, data), images=self._images)
         return None if isinstance(line, BadLine) else line

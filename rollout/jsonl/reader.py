@@ -20,7 +20,7 @@ from pathlib import Path, PosixPath
 from typing import Final, Protocol
 
 from rollout.errors import Damage
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.jsonl.parse import _BLANK, BadLine, Line
 
@@ -114,7 +114,7 @@ class LineReader:
         counted: bytes | None = None  # ... but counted, with this ordinal
         unusable = ""  # ... or cannot be used, and why
         while got := stream.readinto(view[have:]):
-            check_wanted()
+            check_cancelled()
             end = have + got
             start, search = 0, have
             places: list[tuple[int, int]] = []
@@ -232,6 +232,6 @@ def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterat
             yield file
             return
         # Only compressed rollouts pay for it.
-        from rollout.jsonl.zstd import ReadableZstd, ZstdContent
+        from rollout.jsonl.zstd import TolerantZstdContent, ZstdContent
 
-        yield ZstdContent(file) if damage is None else ReadableZstd(file, Path(path), damage)
+        yield ZstdContent(file) if damage is None else TolerantZstdContent(file, Path(path), damage)

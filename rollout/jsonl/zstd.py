@@ -104,7 +104,7 @@ class ZstdContent:
         return count
 
 
-class ReadableZstd(ZstdContent):
+class TolerantZstdContent(ZstdContent):
     """As far as it reads: damage is noted, and the content ends there."""
 
     def __init__(self, file: BinaryIO, path: Path, damage: list[Damage]) -> None:

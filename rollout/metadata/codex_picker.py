@@ -126,7 +126,7 @@ class _Scan:
 
     @property
     def has_preview(self) -> bool:
-        return bool(self._prompts.facts.preview)
+        return bool(self._prompts.metadata.preview)
 
     def take(self, line: Line | BadLine) -> bool:
         """Look at one line; False when the scan goes no further."""
@@ -257,13 +257,13 @@ def _first_facts(stream: RolloutStream) -> _First:
     try:
         for line in LineReader().lines(stream, 0, fold):
             fold.apply(line)
-            if first.meta_offset is None and fold.facts.flags & SEEN_META:
+            if first.meta_offset is None and fold.metadata.flags & SEEN_META:
                 first.meta_offset = line.offset
-            if first.message_offset is None and fold.facts.preview:
+            if first.message_offset is None and fold.metadata.preview:
                 first.message_offset = line.offset
             if first.meta_offset is not None and first.message_offset is not None:
                 break
     except DamagedCompression:
         pass  # what came before it counts; the damage has been told
-    first.flags = fold.facts.flags
+    first.flags = fold.metadata.flags
     return first

@@ -12,7 +12,7 @@ from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.model import LONGEST_TEXT, SEEN_META, ThreadMetadata, ToolMetadata
-from rollout.metadata.reducer import MetadataReducer, start_facts
+from rollout.metadata.reducer import MetadataReducer, initial_metadata
 from rollout.metadata.version import EXTRACTOR_VERSION
 
 
@@ -22,7 +22,7 @@ class Extracted(NamedTuple):
     path: str
     resume: ResumePoint
     """A torn line is read again when it has ended."""
-    facts: ThreadMetadata
+    metadata: ThreadMetadata
     tools: list[ToolMetadata] | None
     """None when this was a continued fold, which does not see them again."""
     bad_lines: int
@@ -50,10 +50,10 @@ class Unusable(NamedTuple):
     """Whether the cause lies outside the file, so that it may pass without a change to it."""
 
 
-class Earlier(NamedTuple):
+class EarlierMetadata(NamedTuple):
     """What an earlier pass over the same file left: the facts, and how far it came."""
 
-    facts: ThreadMetadata
+    metadata: ThreadMetadata
     resume: ResumePoint
     bad_lines: int = 0
     first_bad: BadLine | None = None
@@ -64,7 +64,7 @@ class Earlier(NamedTuple):
 def extract_file(
     home: Path | str,
     path: str,
-    earlier: Earlier | None = None,
+    earlier: EarlierMetadata | None = None,
     reader: LineReader | None = None,
     longest: int | None = LONGEST_TEXT,
 ) -> Extracted | Unusable:
@@ -103,18 +103,18 @@ def _extract(
     reader: LineReader,
     longest: int | None,
 ) -> Extracted:
-    name = parse_name(path.rsplit("/", 1)[-1])
+    name = parse_name(path)
     if name is None:
         raise UnreadableRollout(path, "not named rollout-*.jsonl")
     if stamp.size == 0:
         raise UnreadableRollout(path, "empty file")
-    fold = MetadataReducer(start_facts(name), longest)
+    fold = MetadataReducer(initial_metadata(name), longest)
     end = _fold_lines(fold, stream, reader, 0, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen) or not fold.usable_lines:
         # What was passed over matters after all: look at every line.
         stream.seek(0)
         passed = fold
-        fold = MetadataReducer(start_facts(name), longest)
+        fold = MetadataReducer(initial_metadata(name), longest)
         end = _fold_lines(fold, stream, reader, 0, None)
         if passed.usable_lines:  # what it had not looked at is no finding now either
             fold.bad_lines, fold.first_bad = passed.bad_lines, passed.first_bad
@@ -122,9 +122,9 @@ def _extract(
     if not fold.usable_lines:
         first_bad = first_bad or end.torn or BadLine(0, "nothing but blanks")
         raise UnreadableRollout(path, first_bad.reason, first_bad.offset)
-    if not fold.facts.id:
+    if not fold.metadata.id:
         raise UnreadableRollout(path, "no thread id, neither in a session_meta nor in the name")
-    identified = bool(fold.facts.flags & SEEN_META)
+    identified = bool(fold.metadata.flags & SEEN_META)
     if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
     resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)
@@ -132,7 +132,7 @@ def _extract(
     return Extracted(
         path,
         _resume_point(stream, stamp, end.offset, resumable),
-        fold.facts,
+        fold.metadata,
         fold.tools or [],
         bad_lines,
         first_bad,
@@ -145,13 +145,13 @@ def _continue(
     stream: RolloutStream,
     path: str,
     stamp: FileStamp,
-    earlier: Earlier,
+    earlier: EarlierMetadata,
     reader: LineReader,
     longest: int | None,
 ) -> Extracted:
     start = earlier.resume.end
     stream.seek(start)
-    fold = MetadataReducer(earlier.facts, longest)
+    fold = MetadataReducer(earlier.metadata, longest)
     end = _fold_lines(fold, stream, reader, start, fold)
     if not fold.apply_latest(reader.latest, reader.latest_seen):
         stream.seek(0)
@@ -159,7 +159,7 @@ def _continue(
     return Extracted(
         path,
         _resume_point(stream, stamp, end.offset, end.resumable),
-        fold.facts,
+        fold.metadata,
         fold.tools,
         earlier.bad_lines + fold.bad_lines,
         earlier.first_bad or fold.first_bad,
@@ -189,13 +189,13 @@ def _fold_lines(
     needs: MetadataReducer | None,
 ) -> _End:
     try:
-        for line in reader.lines(stream, offset, needs, highest=fold.facts.next_ordinal - 1):
-            if reader.behind or reader.highest >= fold.facts.next_ordinal:
+        for line in reader.lines(stream, offset, needs, highest=fold.metadata.next_ordinal - 1):
+            if reader.behind or reader.highest >= fold.metadata.next_ordinal:
                 _pass_over(fold, reader)
             if not line.ended:
                 return _fold_unended(fold, line, reader)
             fold.apply(line)
-            reader.highest = fold.facts.next_ordinal - 1
+            reader.highest = fold.metadata.next_ordinal - 1
     except DamagedCompression as error:
         damage = BadLine(error.offset, error.reason)
         return _End(reader.end_offset, resumable=False, damage=damage)
@@ -224,7 +224,9 @@ def _fold_unended(fold: MetadataReducer, line: Line | BadLine, reader: LineReade
     return _End(reader.end_offset, resumable=True, torn=torn)
 
 
-def _may_go_on(stream: RolloutStream, path: str, stamp: FileStamp, earlier: Earlier) -> bool:
+def _may_go_on(
+    stream: RolloutStream, path: str, stamp: FileStamp, earlier: EarlierMetadata
+) -> bool:
     return not path.endswith(COMPRESSED_SUFFIX) and earlier.resume.holds(stream, stamp)
 
 

@@ -115,15 +115,16 @@ _ITEM_START = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item"
 class MetadataReducer:
     """Folds the lines of one rollout into :class:`ThreadMetadata`.
 
-    With ``facts`` of an earlier fold it goes on where that one ended. Of prompts, sources and
+    With the ``metadata`` of an earlier pass it goes on where that one ended. Of prompts, sources
+    and
     policies, which have no limit in the file, ``longest`` characters are kept; None keeps all.
     """
 
     skip: "re.Pattern[bytes]"
     """Matches the beginnings of lines for which :meth:`apply` has no use."""
 
-    def __init__(self, facts: ThreadMetadata, longest: int | None = LONGEST_TEXT) -> None:
-        self.facts = facts
+    def __init__(self, metadata: ThreadMetadata, longest: int | None = LONGEST_TEXT) -> None:
+        self.metadata = metadata
         self._longest = longest
         self.tools: list[ToolMetadata] | None = None
         """Dynamic tools, if this fold saw the session_meta that gives them."""
@@ -138,7 +139,7 @@ class MetadataReducer:
         self._note_needs()
 
     def _note_needs(self) -> None:
-        facts = self.facts
+        facts = self.metadata
         self._needs_prompt = not (facts.title and facts.first_user_message)
         self._needs_preview = not facts.preview
         self._needs_agent = not facts.preview and not facts.fallback_preview
@@ -179,19 +180,19 @@ class MetadataReducer:
     def pass_over(self, highest: int, behind: int, behind_at: int) -> None:
         """Note the ordinals of lines that were passed over: the ``highest`` so far, and how many
         were ``behind`` others, the first of them at ``behind_at``."""
-        self.facts.next_ordinal = max(self.facts.next_ordinal, highest + 1)
+        self.metadata.next_ordinal = max(self.metadata.next_ordinal, highest + 1)
         if behind:
             self._leave_out(behind, behind_at)
 
     def _number(self, ordinal: object, offset: int) -> None:
-        facts = self.facts
+        facts = self.metadata
         if type(ordinal) is int and facts.next_ordinal <= ordinal < _MAX_INTEGER:
             facts.next_ordinal = ordinal + 1
         else:
             self._leave_out(1, offset)
 
     def _leave_out(self, count: int, offset: int) -> None:
-        if self.facts.history_mode == PAGINATED:
+        if self.metadata.history_mode == PAGINATED:
             self.left_out += count
             if self.left_out_at is None:
                 self.left_out_at = offset
@@ -230,7 +231,7 @@ class MetadataReducer:
             if turn is None:
                 return "turn_context without a payload object"
             self._turn_context(turn)
-            if not self.facts.flags & (SEEN_START | SEEN_PROMPT):
+            if not self.metadata.flags & (SEEN_START | SEEN_PROMPT):
                 self._starts(value)
         elif kind == "event_msg":
             if not isinstance(payload, dict):
@@ -245,7 +246,7 @@ class MetadataReducer:
         """Note when a turn starts: with an event that says so since 0.101, before that with the
         user's message, and where there is neither, with its settings. Never earlier than one
         that was noted, as for Codex."""
-        facts = self.facts
+        facts = self.metadata
         if kind in ("task_started", "turn_started"):
             self._starts(line)
             if self._needs_starts:
@@ -262,20 +263,20 @@ class MetadataReducer:
     def _starts(self, line: dict[str, Any]) -> None:
         at = _time_of(line)
         if at is not None:
-            self.facts.recency_at_ms = max(self.facts.recency_at_ms, at)
+            self.metadata.recency_at_ms = max(self.metadata.recency_at_ms, at)
 
     def _name(self, line: dict[str, Any]) -> None:
         event = read_payload(models.NameUpdate, line["payload"])
         name = event.thread_name if event else None
         if event is None or not name or not name.strip():
             return
-        if event.thread_id is not None and parse_uuid(event.thread_id) != self.facts.id:
+        if event.thread_id is not None and parse_uuid(event.thread_id) != self.metadata.id:
             return  # copied by a fork
-        self.facts.rollout_name = _text(name.strip())
-        self.facts.rollout_name_ms = _time_of(line) or 0
+        self.metadata.rollout_name = _text(name.strip())
+        self.metadata.rollout_name_ms = _time_of(line) or 0
 
     def _session_meta(self, meta: models.SessionMeta) -> None:
-        facts = self.facts
+        facts = self.metadata
         if meta.memory_mode is not None:
             facts.memory_mode = _text(meta.memory_mode)  # of any id, the last one
         thread_id = parse_uuid(meta.id)
@@ -319,7 +320,7 @@ class MetadataReducer:
             facts.git_origin_url = _optional(meta.git.repository_url)
 
     def _turn_context(self, turn: models.TurnContext) -> None:
-        facts = self.facts
+        facts = self.metadata
         if turn.cwd and not facts.cwd:
             facts.cwd = _cwd(turn.cwd)
         if turn.model is not None:
@@ -332,14 +333,14 @@ class MetadataReducer:
             policy = line.approval_policy
             if policy == "on-failure":
                 policy = "on-request"  # as Codex reads it today
-            self.facts.approval_mode = _text(
+            self.metadata.approval_mode = _text(
                 policy if isinstance(policy, str) else compact_json(policy)
             )
         profile = line.permission_profile
         if profile is None and line.sandbox_policy is not None:
             profile = permission_profile(line.sandbox_policy, cwd)
         if profile is not None:
-            self.facts.sandbox_policy = _text(compact_json(profile), self._longest)
+            self.metadata.sandbox_policy = _text(compact_json(profile), self._longest)
 
     def _event(self, payload: dict[str, Any], offset: int) -> None:
         kind = payload.get("type")
@@ -365,8 +366,8 @@ class MetadataReducer:
         elif kind == "thread_goal_updated" and self._needs_preview:
             goal = read_payload(models.Goal, payload.get("goal"))
             if goal is not None and goal.objective:
-                self.facts.preview = _text(goal.objective, self._longest)
-                self.facts.fallback_preview = ""
+                self.metadata.preview = _text(goal.objective, self._longest)
+                self.metadata.fallback_preview = ""
                 self._note_needs()
 
     def _item(self, item: models.TurnItem | None) -> None:
@@ -385,7 +386,7 @@ class MetadataReducer:
             self._agent_message(text)
 
     def _user_message(self, message: str, *, pictures: bool, sound: bool) -> None:
-        facts = self.facts
+        facts = self.metadata
         marker = message.find(_REQUEST_MARKER)
         if marker >= 0:
             message = message[marker + len(_REQUEST_MARKER) :]
@@ -402,11 +403,11 @@ class MetadataReducer:
 
     def _agent_message(self, message: object) -> None:
         if isinstance(message, str) and message.strip():
-            self.facts.fallback_preview = _text(message.strip())
+            self.metadata.fallback_preview = _text(message.strip())
             self._note_needs()
 
     def _settings(self, settings: models.ThreadSettings) -> None:
-        facts = self.facts
+        facts = self.metadata
         if settings.cwd:
             facts.cwd = _cwd(settings.cwd)
         if settings.model is not None:
@@ -422,19 +423,19 @@ class MetadataReducer:
         usage = info.total_token_usage if info else None
         if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
             return False
-        self.facts.tokens_used = int(min(max(usage.total_tokens, 0), _MAX_INTEGER))
+        self.metadata.tokens_used = int(min(max(usage.total_tokens, 0), _MAX_INTEGER))
         return True
 
     def _bare_line(self, value: dict[str, Any]) -> str | None:
         """A line of the bare era, up to 0.29: no envelope. Codex lists none of these."""
-        flags = self.facts.flags
+        flags = self.metadata.flags
         if not flags & SEEN_META and "type" not in value and "timestamp" in value:
             if parse_uuid(value.get("id")) is None:
                 return "metadata without an id"
             meta = read_payload(models.SessionMeta, value)
             if meta is not None:
                 self._session_meta(meta)
-                self.facts.flags |= SEEN_BARE_META
+                self.metadata.flags |= SEEN_BARE_META
             return None
         if not flags & SEEN_BARE_META:
             return "no payload in the envelope"
@@ -452,7 +453,7 @@ class MetadataReducer:
         if not text and any(part.type == "input_image" for part in message.content or ()):
             text = "[Image]"
         if text:
-            self.facts.fallback_preview = _text(text, self._longest)
+            self.metadata.fallback_preview = _text(text, self._longest)
             self._note_needs()
 
     def _bare_message(self, message: models.ResponseMessage | None) -> None:
@@ -462,7 +463,7 @@ class MetadataReducer:
         if text.startswith("<environment_context>"):
             # The only place where such a file tells its folder.
             folder = text.partition("<cwd>")[2].partition("</cwd>")[0].strip()
-            self.facts.cwd = self.facts.cwd or _cwd(folder)
+            self.metadata.cwd = self.metadata.cwd or _cwd(folder)
         elif not text.startswith("<user_instructions>"):
             pictures = any(part.type == "input_image" for part in message.content or ())
             self._user_message(text, pictures=pictures, sound=False)
@@ -484,7 +485,7 @@ def _answer(message: models.ResponseMessage | None) -> str | None:
     return "".join(part.text or "" for part in parts).strip()
 
 
-def start_facts(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
+def initial_metadata(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
     """The facts before any line: what the file name gives."""
     facts = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
     facts.created_at_ms = name_time_ms(name.started_at or "") or 0

@@ -17,7 +17,7 @@ from rollout.jsonl.reader import LineReader
 NAMES_FILE: Final = "session_index.jsonl"
 
 
-class Named(NamedTuple):
+class ThreadName(NamedTuple):
     """A name that a thread was given."""
 
     name: str
@@ -25,7 +25,7 @@ class Named(NamedTuple):
     """0 where the line does not say."""
 
 
-def read_names(home: Path) -> dict[str, Named]:
+def read_names(home: Path) -> dict[str, ThreadName]:
     """The latest name of each thread id; empty when there is no such file.
 
     The last line in file order wins, whatever its ``updated_at``. A blank name counts as
@@ -34,7 +34,7 @@ def read_names(home: Path) -> dict[str, Named]:
     Raises:
         OSError: the file is there and cannot be read.
     """
-    names: dict[str, Named] = {}
+    names: dict[str, ThreadName] = {}
     try:
         file = (home / NAMES_FILE).open("rb", buffering=0)
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def read_names(home: Path) -> dict[str, Named]:
             thread_id, name = parse_uuid(value.get("id")), value.get("thread_name")
             if thread_id and isinstance(name, str) and name.strip():
                 whole = name.strip().encode("utf-8", "replace").decode()
-                names[thread_id] = Named(whole, _time_ms(value.get("updated_at")))
+                names[thread_id] = ThreadName(whole, _time_ms(value.get("updated_at")))
     return names
 
 
@@ -87,7 +87,7 @@ def _now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 
 
-def forget_names(home: Path, thread_ids: Sequence[str]) -> None:
+def remove_names(home: Path, thread_ids: Sequence[str]) -> None:
     """Take the lines of threads out of ``session_index.jsonl``, as Codex does when it deletes
     one: under the same lock, into a new file that takes the place of the old one. All other
     lines stay, in their order, also those that cannot be read.

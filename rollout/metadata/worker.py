@@ -11,10 +11,10 @@ from pathlib import Path
 from rollout.files.scan import stat_file
 from rollout.files.stamp import NO_STAMP
 from rollout.jsonl.reader import LineReader
-from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
+from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
 from rollout.metadata.model import LONGEST_TEXT
 
-Item = tuple[str, Earlier | None]
+Item = tuple[str, EarlierMetadata | None]
 
 
 def extract_many(
@@ -26,7 +26,7 @@ def extract_many(
 
 
 def _extract(
-    home: str, path: str, earlier: Earlier | None, reader: LineReader, longest: int | None
+    home: str, path: str, earlier: EarlierMetadata | None, reader: LineReader, longest: int | None
 ) -> Extracted | Unusable:
     try:
         return extract_file(home, path, earlier, reader, longest)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from rollout.errors import HistoryUnknown
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
-from rollout.search.extract import Earlier, Spoken, read_spoken
+from rollout.search.extract import EarlierMessages, Spoken, read_spoken
 from rollout.search.messages import Message, digest_of, sum_of
 from rollout.search.normalize import fold, letters
 
@@ -62,7 +62,9 @@ def head_of(name: str | None, title: str, preview: str) -> str:
     return "\0".join(dict.fromkeys(parts))
 
 
-def read_documents(home: Path, thread: Thread, earlier: Earlier | None, find: Find) -> Documents:
+def read_documents(
+    home: Path, thread: Thread, earlier: EarlierMessages | None, find: Find
+) -> Documents:
     """The documents of a thread, or those that were added since ``earlier``."""
     try:
         spoken = read_spoken(home, thread.path, find, earlier)
@@ -79,11 +81,11 @@ def read_documents(home: Path, thread: Thread, earlier: Earlier | None, find: Fi
 
 
 def read_many(
-    home: str, items: Sequence[tuple[Thread, Earlier | None]]
-) -> list[Documents | tuple[Thread, Earlier | None]]:
+    home: str, items: Sequence[tuple[Thread, EarlierMessages | None]]
+) -> list[Documents | tuple[Thread, EarlierMessages | None]]:
     """The documents of some threads, in a process of its own; an item itself where another file
     is needed, which only whoever has the index can find."""
-    found: list[Documents | tuple[Thread, Earlier | None]] = []
+    found: list[Documents | tuple[Thread, EarlierMessages | None]] = []
     for item in items:
         try:
             found.append(read_documents(Path(home), *item, _not_here))

@@ -69,7 +69,7 @@ class Spoken(NamedTuple):
     """Whether these are only the messages after those of an earlier time."""
 
 
-class Earlier(NamedTuple):
+class EarlierMessages(NamedTuple):
     """How far a file was read at an earlier time."""
 
     resume: ResumePoint
@@ -85,7 +85,9 @@ class _Odd(Exception):
     """Messages alone do not tell what is shown."""
 
 
-def read_spoken(home: Path, path: str, find: Find, earlier: Earlier | None = None) -> Spoken:
+def read_spoken(
+    home: Path, path: str, find: Find, earlier: EarlierMessages | None = None
+) -> Spoken:
     """The messages of the thread whose file is at ``path``, relative to the home, as far as it
     reads; those after ``earlier`` alone, if the file has only grown since and nothing before them
     has changed.
@@ -147,7 +149,7 @@ def _own(path: Path, find: Find) -> Find:
     return found
 
 
-def _read_on(full: Path, path: str, earlier: Earlier) -> Spoken:
+def _read_on(full: Path, path: str, earlier: EarlierMessages) -> Spoken:
     with open_rollout(full) as stream:
         info = os.fstat(stream.fileno())
         start = earlier.resume.end

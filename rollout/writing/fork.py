@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from rollout.errors import TurnNotFound, TurnUnfinished
 from rollout.files.atomic import atomic_file
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 from rollout.history.fork_points import ForkPoints, LegacyForkPoints, PaginatedForkPoints
 from rollout.history.item_refs import Place
 from rollout.history.segments import Find, Part, history_parts, records
@@ -213,7 +213,7 @@ def _copy(path: Path, count: int, file: BinaryIO) -> None:
     last = b"\n"
     with open_rollout(path) as stream:
         while count and (got := stream.readinto(view[:count])):
-            check_wanted()
+            check_cancelled()
             file.write(view[:got])
             last = bytes(view[got - 1 : got])
             count -= got

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import Precedence, is_archived, parse_name, precedence
-from rollout.files.scan import AWAY, scan_home
+from rollout.files.scan import INACCESSIBLE, scan_home
 from state.checks.database import damaged
 from state.checks.findings import Finding, Kind
 from state.checks.lineage import edge_findings, lineage_findings
@@ -38,7 +38,7 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     connection.row_factory = sqlite3.Row
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
-    names = (parse_name(path.rsplit("/", 1)[-1]) for path in files)
+    names = (parse_name(path) for path in files)
     ids = frozenset(name.rollout_id for name in names if name and name.rollout_id)
     index = IndexState(home, path, connection, threads, files, ids)
     for check in (_job, _scan, _files, _threads, edge_findings, name_findings, user_data_findings):
@@ -64,7 +64,7 @@ def _scan(index: IndexState) -> Iterator[Finding]:
     found = list(scan_home(index.home))
     changes = compare_with_ledger(found, ledger)
     for file in found:
-        if file.ignored and file.ignored.startswith(AWAY):
+        if file.ignored and file.ignored.startswith(INACCESSIBLE):
             yield Finding(KINDS["cannot_look"], f"It {file.ignored}.", path=file.path)
     for file in [*changes.to_read, *changes.ignored]:
         held = index.files.get(file.path)

@@ -9,7 +9,7 @@ from typing import Final
 
 from rollout.jsonl.parse import BadLine, parse_line
 from rollout.jsonl.reader import LineReader
-from rollout.metadata.session_index import NAMES_FILE, Named, read_names
+from rollout.metadata.session_index import NAMES_FILE, ThreadName, read_names
 from state.checks.findings import Finding
 from state.checks.model import KINDS, IndexState, column_differs
 from state.db.location import INPUTS_KEY, cwd_key, journal_path
@@ -36,7 +36,7 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
     told = connection.execute(
         "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name IS NOT NULL"
     )
-    names = newer_names(read_names(home), {row[0]: Named(row[1], row[2]) for row in told})
+    names = newer_names(read_names(home), {row[0]: ThreadName(row[1], row[2]) for row in told})
     return chosen_names(names, indexed_user_data(connection))
 
 

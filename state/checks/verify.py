@@ -249,14 +249,14 @@ class _Deep:
             "SELECT * FROM rollout_files WHERE path = ?", [file.path]
         ).fetchone()
         yield from _compare_entry(entry, outcome)
-        if isinstance(outcome, Unusable) or entry["thread_id"] != outcome.facts.id:
+        if isinstance(outcome, Unusable) or entry["thread_id"] != outcome.metadata.id:
             return
         row = self._connection.execute(
-            "SELECT * FROM threads WHERE id = ?", [outcome.facts.id]
+            "SELECT * FROM threads WHERE id = ?", [outcome.metadata.id]
         ).fetchone()
         if row is None or row["rollout_path"] != file.path:
             return  # another file is the thread's, or the structural check has told
-        thread_id = outcome.facts.id
+        thread_id = outcome.metadata.id
         set_here = self._overrides.get(thread_id)
         if self._names is None:
             expected = thread_row(outcome, row["name"], row["model_provider"], set_here)
@@ -275,14 +275,14 @@ class _Deep:
         stored = self._connection.execute(
             "SELECT namespace, name, description, input_schema, defer_loading"
             " FROM thread_dynamic_tools WHERE thread_id = ? ORDER BY position",
-            [outcome.facts.id],
+            [outcome.metadata.id],
         )
         held = [ToolMetadata(row[0], row[1], row[2], row[3], bool(row[4])) for row in stored]
         if held != (outcome.tools or []):
             yield Finding(
                 KINDS["tools_differ"],
                 "The dynamic tools are not those of the file.",
-                outcome.facts.id,
+                outcome.metadata.id,
                 outcome.path,
                 measured=_names_of(held),
                 expected=_names_of(outcome.tools or []),
@@ -305,11 +305,11 @@ def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterato
     else:
         bad = outcome.first_bad
         expected = {
-            "thread_id": outcome.facts.id,
+            "thread_id": outcome.metadata.id,
             "bad_lines": outcome.bad_lines,
             "left_out": outcome.left_out,
             "left_out_at": outcome.left_out_at,
-            "opening": None if entry["bucket"] == "indexed" else outcome.facts.preview,
+            "opening": None if entry["bucket"] == "indexed" else outcome.metadata.preview,
             "reason": bad.reason if bad else None,
             "reason_offset": bad.offset if bad else None,
         }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from rollout.files.layout import is_archived, logical_path, misplaced, parse_uuid
+from rollout.files.layout import is_archived, logical_path, misplacement, parse_uuid
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from rollout.schema.modes import MODES, PAGINATED
 from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
@@ -271,7 +271,7 @@ def _duplicates(ours: IndexSide) -> Iterator[Finding]:
         if logical_path(shown.path) == logical_path(path):
             continue  # a file and its compressed form are one to Codex too
         both = "Codex lists both, and its row follows either."
-        if misplaced(path):
+        if misplacement(path):
             both = "Codex lists one, and its row follows either."
         yield Finding(
             KINDS["codex_duplicate"],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import is_archived, logical_path, precedence
-from rollout.files.move import Group, Move
+from rollout.files.move import Move, MoveGroup
 from rollout.files.scan import stat_file
 from state.codex.database import check_writable, has_database, translated, writable
 from state.db.snapshot import snapshot
@@ -47,7 +47,7 @@ class CodexUpdates:
             if column:
                 self._run(f"UPDATE threads SET {column} = ? WHERE id = ?", value, thread_id)
 
-    def follow(self, home: Path, groups: Sequence[Group]) -> None:
+    def follow(self, home: Path, groups: Sequence[MoveGroup]) -> None:
         """Set the new paths of threads that were moved; remove the rows of deleted ones."""
         for group in groups:
             for thread_id in group.thread_ids:
@@ -59,7 +59,7 @@ class CodexUpdates:
         if deleted and self._connection:
             _forget_history(self._database.with_name(_HISTORY_FILE), deleted)
 
-    def _move(self, home: Path, group: Group, thread_id: str) -> None:
+    def _move(self, home: Path, group: MoveGroup, thread_id: str) -> None:
         """Change the row as Codex's own archive and unarchive do (seen in 0.169 and 0.171)."""
         old_path = self._row("rollout_path", thread_id)
         if old_path is None:

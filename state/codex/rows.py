@@ -45,8 +45,8 @@ async def read_rows(home: Path, ours: IndexSide, ids: Iterable[str]) -> list[New
         extractor.prepare(len(paths))
         for start in range(0, len(paths), _BATCH_FILES):
             for file in await extractor.extract(paths[start : start + _BATCH_FILES], {}):
-                if isinstance(file, Extracted) and file.facts.id == wanted[file.path]:
-                    found.append(_new_row(home, file, provider, first_times.get(file.facts.id)))
+                if isinstance(file, Extracted) and file.metadata.id == wanted[file.path]:
+                    found.append(_new_row(home, file, provider, first_times.get(file.metadata.id)))
     return found
 
 
@@ -61,8 +61,8 @@ def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None)
         row[name] = row[f"{name}_ms"] // 1000
     row |= {"has_user_event": 0, "is_pinned": 0}
     values = {name: row.get(name) for name in THREAD_COLUMNS}
-    spawned = thread_spawn(file.facts.source) is not None
-    return NewRow(values, file.facts.parent_thread_id if spawned else None)
+    spawned = thread_spawn(file.metadata.source) is not None
+    return NewRow(values, file.metadata.parent_thread_id if spawned else None)
 
 
 def _first_times(ours: IndexSide, ids: Iterable[str]) -> dict[str, int]:

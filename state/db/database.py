@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from rollout.files.cancellation import check_wanted, is_wanted
+from rollout.files.cancellation import check_cancelled, is_cancelled
 from state.aio import finished
 from state.db.location import HEAD, REVISIONS, on_network_drive
 from state.db.lock import locked, mark_index
@@ -138,7 +138,7 @@ class Database:
         """As :meth:`run`, for who is in a thread already.
 
         Raises:
-            NotWanted: nobody waits for it any more.
+            Cancelled: nobody waits for it any more.
         """
         with translated(self.path), self._reader() as connection:
             try:
@@ -146,7 +146,7 @@ class Database:
                 result = run_steps(steps, connection)
                 connection.execute("COMMIT")
             except sqlite3.OperationalError:
-                check_wanted()
+                check_cancelled()
                 raise
         return result
 
@@ -162,7 +162,7 @@ class Database:
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
-            connection.set_progress_handler(lambda: not is_wanted(), _MANY_OPERATIONS)
+            connection.set_progress_handler(is_cancelled, _MANY_OPERATIONS)
         try:
             yield connection
         except BaseException:

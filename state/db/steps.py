@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 
 Result = TypeVar("Result")
 
@@ -17,7 +17,7 @@ def run_steps(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
     try:
         request = next(steps)
         while True:
-            check_wanted()
+            check_cancelled()
             request = steps.send(connection.execute(*request).fetchall())
     except StopIteration as done:
         result: Result = done.value

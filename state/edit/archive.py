@@ -20,7 +20,14 @@ from typing import Final
 
 from rollout.errors import RolloutError, WriterActive
 from rollout.files.layout import is_archived
-from rollout.files.move import Group, Move, archive_path, in_the_way, session_path, trash_folder
+from rollout.files.move import (
+    Move,
+    MoveGroup,
+    archive_path,
+    occupied_target,
+    session_path,
+    trash_folder,
+)
 from rollout.files.writer_lock import WriterLock
 from state.aio import shielded
 from state.codex.database import codex_database
@@ -70,7 +77,7 @@ class Outcome:
     """What became of one thread that was asked for."""
 
     thread_id: str
-    group: Group | None = None
+    group: MoveGroup | None = None
     """What was moved, or would be; None if it had gone along with an earlier one."""
     error: StateError | RolloutError | None = None
     """Why nothing was moved."""
@@ -181,7 +188,7 @@ async def move_threads(
             await work.plan()
         else:
             async with exclusive_moves(index.database, index.home):
-                await work.carry_out()
+                await work.move_group()
         outcomes += work.outcomes
         if report and not dry_run and len(asked) > 1:
             report(JobProgress(len(asked), len(outcomes)))
@@ -222,7 +229,7 @@ class _Batch:
         self.cancelled = False
         """Whether the caller was, while threads were moved."""
 
-    async def carry_out(self) -> None:
+    async def move_group(self) -> None:
         """Lock, check, move."""
         home = self._index.home
         with ExitStack() as held:
@@ -253,7 +260,7 @@ class _Batch:
             outcome.error = outcome.error or stayed.get(outcome.thread_id)
 
     async def _end_recorders(
-        self, going: Sequence[tuple[Outcome, Group]], locked: set[str], held: ExitStack
+        self, going: Sequence[tuple[Outcome, MoveGroup]], locked: set[str], held: ExitStack
     ) -> bool:
         """Take over the locks of those that are recorded here: whether there were any."""
         found = [(o, id_) for o, group in going for id_ in group.thread_ids if id_ in self._live]
@@ -291,10 +298,10 @@ class _Batch:
                 else:
                     claimed.update(outcome.group.thread_ids)
 
-    def _going(self) -> list[tuple[Outcome, Group]]:
+    def _going(self) -> list[tuple[Outcome, MoveGroup]]:
         return [(o, o.group) for o in self.outcomes if o.group and not o.error]
 
-    def _group(self, thread_id: str, known: dict[str, LineageNode], claimed: set[str]) -> Group:
+    def _group(self, thread_id: str, known: dict[str, LineageNode], claimed: set[str]) -> MoveGroup:
         """What is moved for a thread, the deepest of what it has spawned first."""
         if thread_id not in known:
             raise ThreadNotFound(thread_id)
@@ -317,13 +324,13 @@ class _Batch:
                     target = session_path(path, created_ms) if archived else archive_path(path)
                     moves.append(Move(id_, path, target))
         with file_errors(home):
-            taken = in_the_way(home, moves)
+            taken = occupied_target(home, moves)
         if taken is not None:
             rivals = [move.source for move in moves if move.target == taken]
             raise TargetExists(thread_id, home / taken, rivals if len(rivals) > 1 else ())
         if trash:
             self._trash.add(trash)
-        return Group(
+        return MoveGroup(
             thread_id,
             tuple(moves),
             touch_ns=time.time_ns() if self._action is Action.UNARCHIVE else None,
@@ -360,7 +367,7 @@ class _Batch:
 
 def _lock(
     home: Path,
-    going: Sequence[tuple[Outcome, Group]],
+    going: Sequence[tuple[Outcome, MoveGroup]],
     locked: set[str],
     ours: set[str],
     held: ExitStack,

@@ -10,7 +10,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.layout import id_in_name, parse_name
+from rollout.files.layout import parse_name, thread_id_in_name
 from rollout.files.move import Move
 from rollout.metadata.extract import Extracted, extract_file
 from state.db.schema import rollout_files, thread_spawn_edges, threads
@@ -57,7 +57,7 @@ async def read_threads(
         found[thread_id].files.append(path)
     unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
     for path in await connection.scalars(unreadable):
-        thread_id = id_in_name(path)
+        thread_id = thread_id_in_name(path)
         if thread_id in found:
             found[thread_id].files.append(path)
     return found
@@ -77,7 +77,7 @@ def with_descendants(thread_id: str, known: dict[str, LineageNode]) -> list[str]
 
 def file_ids(move: Move) -> set[str]:
     """By what others may mean the file: its own id, as ``history_base`` does, or the thread's."""
-    name = parse_name(move.source.rsplit("/", 1)[-1])
+    name = parse_name(move.source)
     return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
 
 
@@ -104,8 +104,8 @@ async def dependencies(index: ThreadIndex) -> list[Dependency]:
         segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
     for path in segments:
         outcome = await index.database.workers.run(partial(extract_file, index.home, path))
-        if isinstance(outcome, Extracted) and outcome.facts.history_base:
-            begun.append((outcome.facts.id, outcome.facts.history_base))
+        if isinstance(outcome, Extracted) and outcome.metadata.history_base:
+            begun.append((outcome.metadata.id, outcome.metadata.history_base))
     for thread_id, text in begun:
         begins_in = base_id(text)
         if begins_in:

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollout.files.layout import id_in_name, precedence
+from rollout.files.layout import precedence, thread_id_in_name
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable, extract_file
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
-from rollout.metadata.session_index import Named
+from rollout.metadata.session_index import ThreadName
 from state.db.schema import rollout_files, threads
 from state.explain.reasons import BOTH, HERE, Picker, Reason
 from state.explain.resolve import NO_THREAD
@@ -30,7 +30,7 @@ class ExplainContext:
 
     index: ThreadIndex
     changes: Changes
-    names: Mapping[str, Named]
+    names: Mapping[str, ThreadName]
     """The names in ``session_index.jsonl``."""
     database: Path
     picker: Picker
@@ -58,16 +58,20 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     new = {
         file.path: file
         for file in changes.to_read
-        if file.path in (*entries, asked) or id_in_name(file.path) == thread_id
+        if file.path in (*entries, asked) or thread_id_in_name(file.path) == thread_id
     }
     no_rollouts = {path: e["reason"] for path, e in entries.items() if e["bucket"] == "ignored"}
-    no_rollouts |= {f.path: f.ignored for f in changes.ignored if id_in_name(f.path) == thread_id}
+    no_rollouts |= {
+        f.path: f.ignored for f in changes.ignored if thread_id_in_name(f.path) == thread_id
+    }
     paths = sorted({*entries, *new, *filter(None, [asked])} - {*gone, *no_rollouts})
     notes = [_gone(path) for path in gone]
     for path, file in new.items():
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
     if row is not None and not new and not gone:
-        told = Named(row["rollout_name"], row["rollout_name_ms"]) if row["rollout_name"] else None
+        told = (
+            ThreadName(row["rollout_name"], row["rollout_name_ms"]) if row["rollout_name"] else None
+        )
         name = _name(context, thread_id, facts, told)
         unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
         readable = [path for path in paths if path not in unreadable]
@@ -76,7 +80,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     outcomes = await index.database.workers.run(
         lambda: [extract_file(index.home, path) for path in paths]
     )
-    held = [o for o in outcomes if isinstance(o, Extracted) and o.facts.id == thread_id]
+    held = [o for o in outcomes if isinstance(o, Extracted) and o.metadata.id == thread_id]
     if not held:
         notes += [unreadable_file(file) for file in outcomes if isinstance(file, Unusable)]
         notes += [
@@ -89,7 +93,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
     overrides = values_of_columns(facts).get(thread_id)
-    name = _name(context, thread_id, facts, recorded_name(own.facts))
+    name = _name(context, thread_id, facts, recorded_name(own.metadata))
     row = thread_row(own, name, context.picker.provider, overrides)
     if row["flags"] & BEGINS_ELSEWHERE:
         show_opening(row, await index.database.query(opening_steps(thread_id, row)))
@@ -97,7 +101,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
 
 
 def _name(
-    context: ExplainContext, thread_id: str, facts: Sequence[UserValue], told: Named | None
+    context: ExplainContext, thread_id: str, facts: Sequence[UserValue], told: ThreadName | None
 ) -> str | None:
     names = newer_names(context.names, {thread_id: told} if told else {})
     return chosen_names(names, facts).get(thread_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rollout.files.layout import ROOTS, id_in_name, logical_path, parse_name
+from rollout.files.layout import ROOTS, logical_path, parse_name, thread_id_in_name
 from rollout.files.scan import stat_file
 from rollout.metadata.extract import Unusable, extract_file
 from state.codex.database import codex_database
@@ -101,7 +101,7 @@ async def explain(
     path = file_at(home, reference)
     reference = storable(reference)
     ids = await index.resolve(reference)
-    if not ids and (named := id_in_name(reference)):
+    if not ids and (named := thread_id_in_name(reference)):
         ids = await index.resolve(named)
     if path is not None and (parse_name(Path(path).name) or not ids):
         return await _explain_file(context, path)
@@ -130,7 +130,7 @@ async def _explain_file(context: ExplainContext, path: str) -> Explanation:
     outcome = await context.index.database.workers.run(partial(extract_file, home, path))
     if isinstance(outcome, Unusable):
         return Explanation(None, path, (unreadable_file(outcome),))
-    return await _explain_thread(context, outcome.facts.id, path)
+    return await _explain_thread(context, outcome.metadata.id, path)
 
 
 async def _explain_outside(context: ExplainContext, path: str) -> Explanation:
@@ -145,7 +145,7 @@ async def _explain_outside(context: ExplainContext, path: str) -> Explanation:
     )
     if isinstance(outcome, Unusable):
         return _no_thread(path, "outside_home", f"{evidence}; {outcome.reason}")
-    evidence += f"; it holds thread {outcome.facts.id}"
+    evidence += f"; it holds thread {outcome.metadata.id}"
     reason = Reason("outside_home", BOTH, True, evidence, path, None, move_command(home, str(full)))
     return Explanation(None, path, (reason,))
 
@@ -194,7 +194,7 @@ async def _explain_thread(
         *reasons_by_database(home, answer, thread.row, thread.paths),
     ]
     aside = ""
-    named = id_in_name(asked or own)
+    named = thread_id_in_name(asked or own)
     if named not in (thread_id, None):
         evidence = f"the file is named after thread {named} but holds thread {thread_id}"
         reasons.append(Reason("other_thread", BOTH, False, evidence, asked or own))

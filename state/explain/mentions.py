@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.metadata.session_index import NAMES_FILE, Named
+from rollout.metadata.session_index import NAMES_FILE, ThreadName
 
 _RELATIVES: Final = (
     # (the thread that is mentioned, a clause, the other thread)
@@ -19,7 +19,7 @@ _MENTIONS_SQL: Final = " UNION ".join(_RELATIVES)
 
 
 async def mentions(
-    connection: AsyncConnection, names: Mapping[str, Named], id_prefix: str
+    connection: AsyncConnection, names: Mapping[str, ThreadName], id_prefix: str
 ) -> dict[str, list[str]]:
     """The mentions of threads whose id begins with ``id_prefix``, as clauses by thread id. The
     threads themselves may be missing. ``names`` are those of ``session_index.jsonl``."""

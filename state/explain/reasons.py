@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rollout.files.layout import COMPRESSED_SUFFIX, is_archived, logical_path, misplaced, parse_name
+from rollout.files.layout import (
+    COMPRESSED_SUFFIX,
+    is_archived,
+    logical_path,
+    misplacement,
+    parse_name,
+)
 from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
 from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.session_source import INTERACTIVE_KINDS
@@ -92,7 +98,7 @@ def reasons_in_codex(home: Path, path: str, thread_id: str, picker: Picker) -> l
     def hidden(code: str, evidence: str, mend: str | None, offset: int | None = None) -> None:
         found.append(Reason(code, CODEX, True, evidence, path, offset, mend))
 
-    place = misplaced(path)
+    place = misplacement(path)
     if place:
         hidden("misplaced", f"Codex does not look there: {place}", move_command(home, path))
     if is_archived(path):
@@ -196,7 +202,7 @@ def reasons_by_files(
 
 def move_command(home: Path, path: str) -> str | None:
     """The command that moves a file to where Codex looks; None if its name does not say where."""
-    name = parse_name(path.rsplit("/", 1)[-1])
+    name = parse_name(path)
     if name is None or name.started_at is None:
         return None
     folder = home / "sessions" / name.started_at[:10].replace("-", "/")

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from rollout.files.layout import (
     COMPRESSED_SUFFIX,
     ROOTS,
-    id_in_name,
     logical_path,
     parse_name,
     parse_uuid,
+    thread_id_in_name,
 )
-from rollout.metadata.session_index import Named
+from rollout.metadata.session_index import ThreadName
 from state.codex.rows import look_up_in_codex
 from state.db.derived_columns import searchable
 from state.db.schema import rollout_files, threads
@@ -58,10 +58,14 @@ def _where_links_lead(home: Path, path: str) -> str | None:
 
 
 async def ids_without_row(
-    index: ThreadIndex, changes: Changes, names: Mapping[str, Named], database: Path, reference: str
+    index: ThreadIndex,
+    changes: Changes,
+    names: Mapping[str, ThreadName],
+    database: Path,
+    reference: str,
 ) -> list[str]:
     """Threads without a row that fit the reference: in new files, Codex's database, mentions."""
-    name = parse_name(reference.rsplit("/", 1)[-1])
+    name = parse_name(reference)
     exact = parse_uuid(reference) or (name.thread_id if name else None)
     prefix = exact or reference.lower()
     ids = {id_ for id_, named in names.items() if named.name == reference}
@@ -73,7 +77,7 @@ async def ids_without_row(
             ids |= set(await mentions(connection, names, prefix))
             paths = list(await connection.scalars(unread))
         paths += [file.path for file in (*changes.to_read, *changes.ignored)]
-        ids |= {id_ for id_ in map(id_in_name, paths) if id_ and id_.startswith(prefix)}
+        ids |= {id_ for id_ in map(thread_id_in_name, paths) if id_ and id_.startswith(prefix)}
         answer = await index.database.workers.run(partial(look_up_in_codex, database, prefix))
         ids |= {row.id for row in answer.rows} if answer else set()
     return sorted(ids)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
-from rollout.search.extract import Earlier
+from rollout.search.extract import EarlierMessages
 from state.clock import now_ms
 from state.db.schema import (
     fulltext_documents,
@@ -226,7 +226,7 @@ class _Job:
             each if isinstance(each, Documents) else await self._with_base(*each) for each in found
         ]
 
-    async def _with_base(self, thread: Thread, earlier: Earlier | None) -> Documents:
+    async def _with_base(self, thread: Thread, earlier: EarlierMessages | None) -> Documents:
         find = rollout_locator(self._index)
         return await self._index.database.workers.run(
             partial(read_documents, self._index.home, thread, earlier, find)

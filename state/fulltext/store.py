@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.stamp import FileStamp
 from rollout.jsonl.resume import ResumePoint
 from rollout.search.documents import Documents, Thread, words_of
-from rollout.search.extract import Earlier
+from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
 from state.db.sql import among, execute_many
 
@@ -28,7 +28,7 @@ VERSION: Final = 6
 
 async def earlier_readings(
     connection: AsyncConnection, threads: Sequence[Thread]
-) -> dict[int, Earlier]:
+) -> dict[int, EarlierMessages]:
     """How far threads were read before, by row, where reading may go on: not where the rows are
     not as they were written."""
     ids = [thread.row_id for thread in threads]
@@ -44,7 +44,7 @@ async def earlier_readings(
             keys.setdefault(row_id, set()).update(words_of(data))
         except ValueError:
             heads.pop(row_id, None)
-    found: dict[int, Earlier] = {}
+    found: dict[int, EarlierMessages] = {}
     asked = sa.select(fulltext_threads).where(among(fulltext_threads.c.row_id, ids))
     for row in await connection.execute(asked):
         if row.row_id not in heads:
@@ -65,7 +65,7 @@ async def earlier_readings(
             # The table has no size and time: whatever is not shorter may have grown.
             stamp = FileStamp(row.end_offset - 1, 0, row.inode)
             resume = ResumePoint(stamp, row.end_offset, row.guard)
-            found[row.row_id] = Earlier(resume, row.mode, files, row.highest, known, digest)
+            found[row.row_id] = EarlierMessages(resume, row.mode, files, row.highest, known, digest)
     return found
 
 

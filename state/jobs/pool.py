@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from rollout.metadata.extract import Earlier, Extracted, Unusable
+from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.worker import extract_many, start_worker
 from state.workers import Workers
@@ -125,7 +125,7 @@ class Extractor:
             self._pool = worker_pool()
 
     async def extract(
-        self, paths: Sequence[str], earlier: Mapping[str, Earlier]
+        self, paths: Sequence[str], earlier: Mapping[str, EarlierMetadata]
     ) -> list[Extracted | Unusable]:
         """The outcomes of ``paths``, in their order."""
         items = [(path, earlier.get(path)) for path in paths]

@@ -27,7 +27,7 @@ from rollout.jsonl.resume import ResumePoint
 from rollout.jsonl.sources import MemorySource, RolloutSource, session_meta
 from rollout.metadata.extract import Extracted
 from rollout.metadata.model import LONGEST_TEXT
-from rollout.metadata.reducer import BEGINS_ELSEWHERE, MetadataReducer, start_facts
+from rollout.metadata.reducer import BEGINS_ELSEWHERE, MetadataReducer, initial_metadata
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.session_source import thread_spawn
 from rollout.schema.strict import Fields
@@ -604,9 +604,9 @@ class _Thread:
     def row(self) -> dict[str, Any]:
         """All columns of its row."""
         if self._row is None:
-            name = parse_name(self._path.rsplit("/", 1)[-1])
+            name = parse_name(self._path)
             assert name is not None
-            fold = MetadataReducer(start_facts(name), LONGEST_TEXT)
+            fold = MetadataReducer(initial_metadata(name), LONGEST_TEXT)
             with open_rollout(self.rollout) as stream:
                 for line in LineReader().lines(stream):
                     fold.apply(line)
@@ -614,7 +614,7 @@ class _Thread:
             read = Extracted(
                 self.path,
                 ResumePoint(FileStamp(size, self._mtime_ns, 0), size, ""),
-                fold.facts,
+                fold.metadata,
                 fold.tools,
                 fold.bad_lines,
                 fold.first_bad,

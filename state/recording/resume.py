@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rollout.errors import NotAppendable, RolloutError
-from rollout.files.layout import id_in_name, logical_path, parse_uuid, precedence
+from rollout.files.layout import logical_path, parse_uuid, precedence, thread_id_in_name
 from rollout.files.scan import FoundFile, scan_home
 from rollout.history.segments import Find, SplicedSource, history_parts, source_meta
 from rollout.jsonl.sources import FileSource, RolloutSource, session_meta
@@ -98,7 +98,9 @@ def named_files(home: Path, thread_id: str) -> list[FoundFile]:
         file
         for file in scan_home(home)
         # Looking for the text first spares most names the parsing.
-        if thread_id in file.path and file.ignored is None and id_in_name(file.path) == thread_id
+        if thread_id in file.path
+        and file.ignored is None
+        and thread_id_in_name(file.path) == thread_id
     ]
 
 

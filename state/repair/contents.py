@@ -56,7 +56,7 @@ class DeepContents:
                 yield Finding(
                     dbcheck.KINDS["search_index_differs"],
                     "The full-text search has other messages of a thread than its files.",
-                    file.facts.id,
+                    file.metadata.id,
                     file.path,
                     mend=REPAIR_DEEP,
                 )
@@ -64,14 +64,16 @@ class DeepContents:
                 yield Finding(
                     KINDS["turns_differ"],
                     "The turns that are kept of a thread are not those of its files.",
-                    file.facts.id,
+                    file.metadata.id,
                     file.path,
                 )
 
     def _digest(self, file: Extracted) -> str | None:
         """Of the messages that the full-text search has of a thread; None if it has none for sure,
         or if the thread is shown by another file."""
-        found = self._connection.execute(_KNOWN_SQL, [file.facts.id, file.path, VERSION]).fetchone()
+        found = self._connection.execute(
+            _KNOWN_SQL, [file.metadata.id, file.path, VERSION]
+        ).fetchone()
         return str(found[0]) if found else None
 
     async def _messages(self, extractor: Extractor, paths: Sequence[str]) -> dict[str, Messages]:
@@ -93,7 +95,7 @@ class DeepContents:
 
     async def _has_turns(self, file: Extracted) -> bool:
         """Whether the turns that are kept of a thread, if any, are those of its files."""
-        thread_id = file.facts.id
+        thread_id = file.metadata.id
         if self._connection.execute(_SHOWN_SQL, [thread_id, file.path]).fetchone() is None:
             return True
         stored = stored_outline(self._connection, thread_id, self._home)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.files.cancellation import NotWanted, check_wanted, is_wanted
+from rollout.files.cancellation import Cancelled, check_cancelled, is_cancelled
 from state.db.readonly import reading
 from state.db.translate import translate
 from state.errors import (
@@ -53,7 +53,7 @@ def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlR
         InvalidSql: it is no such statement, or SQLite refuses it.
         StateError: the index cannot be read; see :func:`reading`.
         KeyboardInterrupt: also in the middle of a long statement.
-        NotWanted: nobody waits for it any more, also in the middle of a long statement.
+        Cancelled: nobody waits for it any more, also in the middle of a long statement.
     """
     with reading(path) as connection:
         connection.execute("PRAGMA query_only = ON")
@@ -63,7 +63,7 @@ def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlR
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, largest)
         connection.set_authorizer(_authorized)
         # Python can only look at signals while it runs: here, in the middle of a statement.
-        connection.set_progress_handler(lambda: not is_wanted(), 10_000)
+        connection.set_progress_handler(is_cancelled, 10_000)
         try:
             cursor = connection.execute(sql)
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
@@ -77,7 +77,7 @@ def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlR
 def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
     try:
         for row in cursor:
-            check_wanted()
+            check_cancelled()
             yield row
     except SQLITE_ERRORS as error:
         raise _told(path, error) from error
@@ -86,7 +86,7 @@ def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
 def _told(path: Path, error: Exception) -> BaseException:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name == "SQLITE_INTERRUPT":
-        return KeyboardInterrupt() if is_wanted() else NotWanted()
+        return Cancelled() if is_cancelled() else KeyboardInterrupt()
     if name == "SQLITE_AUTH":
         return InvalidSql(f"only reading is allowed here ({error})")
     ours = not name.startswith(_REFUSED) and (name or isinstance(error, UnicodeDecodeError))

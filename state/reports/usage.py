@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rollout.files.scan import AWAY
+from rollout.files.scan import INACCESSIBLE
 from rollout.metadata.codex_picker import HISTORY_MODES
 from rollout.metadata.image_share import ImageShare, image_shares
 from rollout.metadata.model import SEEN_BARE_META
@@ -131,7 +131,7 @@ def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:
     ((threads,),) = yield "SELECT count(*) FROM threads", []
     ((away,),) = yield (
         "SELECT count(*) FROM rollout_files WHERE bucket = 'ignored' AND instr(reason, ?) = 1",
-        [AWAY],
+        [INACCESSIBLE],
     )
     return Usage(total, threads, by, (yield from _biggest_steps(most, images)), images, away)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rollout.files.scan import AWAY, FoundFile
+from rollout.files.scan import INACCESSIBLE, FoundFile
 from rollout.files.stamp import FileStamp
 from rollout.metadata.version import EXTRACTOR_VERSION
 
@@ -59,7 +59,7 @@ def compare_with_ledger(
         path, stamp, ignored = file
         before = known.pop(path, None)
         if ignored is not None:
-            away = ignored.startswith(AWAY)
+            away = ignored.startswith(INACCESSIBLE)
             if away:
                 hidden.append(path + "/")
             if before is None or (before[5] != ignored and not away):

@@ -20,10 +20,10 @@ import sqlalchemy as sa
 
 from rollout.errors import WriterActive
 from rollout.files.layout import ROOTS
-from rollout.files.move import Group, Move, carry_out, purge, sync_folder, take_back
+from rollout.files.move import Move, MoveGroup, move_group, purge, sync_folder, undo_group
 from rollout.files.scan import stat_file
 from rollout.files.writer_lock import WriterLock
-from rollout.metadata.session_index import forget_names
+from rollout.metadata.session_index import remove_names
 from state.clock import now_ms
 from state.codex.notify import CODEX_ERRORS, CodexError, codex_transaction
 from state.db.database import Database
@@ -75,7 +75,7 @@ async def finish_moves(database: Database, home: Path) -> list[str]:
 
 
 async def move_all(
-    database: Database, home: Path, groups: Sequence[Group], codex: Path
+    database: Database, home: Path, groups: Sequence[MoveGroup], codex: Path
 ) -> dict[str, StateError]:
     """Move the files of groups, then have the rows follow, in the database of Codex at ``codex``
     and in the index: what went wrong, by a group's thread.
@@ -144,19 +144,21 @@ class _Moved:
     codex_error: CodexError | None = None
     """Why Codex does not know of what was moved."""
 
-    def done(self, groups: Sequence[Group]) -> list[Group]:
+    def done(self, groups: Sequence[MoveGroup]) -> list[MoveGroup]:
         """Those that went well."""
         return [group for group in groups if group.thread_id not in self.failed]
 
 
-async def _settle(database: Database, home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+async def _settle(
+    database: Database, home: Path, groups: Sequence[MoveGroup], moved: _Moved
+) -> None:
     """Have the index follow."""
     await _follow(database, home, [move for group in groups for move in group.moves])
     purged = [group for group in moved.done(groups) if group.purge]
     await _forget_facts(database, [id_ for group in purged for id_ in group.thread_ids])
 
 
-def _move(home: Path, groups: Sequence[Group], codex: Path) -> _Moved:
+def _move(home: Path, groups: Sequence[MoveGroup], codex: Path) -> _Moved:
     """Move the files and tell Codex, or leave all as it was."""
     moved = _Moved()
     try:
@@ -171,7 +173,7 @@ def _move(home: Path, groups: Sequence[Group], codex: Path) -> _Moved:
     return moved
 
 
-def _move_again(home: Path, groups: Sequence[Group], codex: Path | None) -> _Moved:
+def _move_again(home: Path, groups: Sequence[MoveGroup], codex: Path | None) -> _Moved:
     """Finish what was cut off. Its files are moved even if Codex cannot be told: it may have been
     told already."""
     moved = _Moved()
@@ -186,27 +188,27 @@ def _move_again(home: Path, groups: Sequence[Group], codex: Path | None) -> _Mov
     return moved
 
 
-def _carry_out(home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+def _carry_out(home: Path, groups: Sequence[MoveGroup], moved: _Moved) -> None:
     for group in groups:
         try:
-            carry_out(home, group)
+            move_group(home, group)
         except OSError as error:
             moved.failed[group.thread_id] = _unusable(home, error)
             _take_back(home, group, moved)
 
 
-def _take_back(home: Path, group: Group, moved: _Moved) -> None:
+def _take_back(home: Path, group: MoveGroup, moved: _Moved) -> None:
     try:
-        take_back(home, group)
+        undo_group(home, group)
     except OSError as worse:
         moved.left.append(str(_unusable(home, worse)))
 
 
-def _purge(home: Path, groups: Sequence[Group], moved: _Moved) -> None:
+def _purge(home: Path, groups: Sequence[MoveGroup], moved: _Moved) -> None:
     for group in moved.done(groups):
         try:
             if group.purge:
-                forget_names(home, group.thread_ids)
+                remove_names(home, group.thread_ids)
                 purge(home, group)
         except OSError as error:
             moved.failed[group.thread_id] = _unusable(home, error)
@@ -250,7 +252,7 @@ async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
             await put_settings(connection, facts)
 
 
-def _put_down(index: Path, home: Path, groups: Sequence[Group], codex: Path) -> Path:
+def _put_down(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Path) -> Path:
     """Write an entry, on the disk when this returns: where it is."""
     folder = moves_folder(index)
     entry = folder / f"{uuid.uuid4()}.json"
@@ -274,7 +276,7 @@ def _put_down(index: Path, home: Path, groups: Sequence[Group], codex: Path) -> 
     return entry
 
 
-def _read(entry: Path, home: Path) -> tuple[list[Group], Path | None]:
+def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
     """The groups of an entry, and Codex's database; older entries name none. Raises
     :class:`FileUnusable`, also if they are of another home."""
     try:
@@ -282,7 +284,7 @@ def _read(entry: Path, home: Path) -> tuple[list[Group], Path | None]:
         if value["v"] != _VERSION or value["home"] != str(home.resolve()):
             raise FileUnusable(entry, "it is of another version, or of another home")
         groups = [
-            Group(**{**group, "moves": tuple(Move(**move) for move in group["moves"])})
+            MoveGroup(**{**group, "moves": tuple(Move(**move) for move in group["moves"])})
             for group in value["groups"]
         ]
         return groups, Path(value["codex"]) if "codex" in value else None

@@ -97,7 +97,7 @@ def base_id(history_base: str | None) -> str | None:
 
 def ids_in(paths: Iterable[str]) -> set[str]:
     """The rollout ids that the names of files have."""
-    names = (parse_name(path.rsplit("/", 1)[-1]) for path in paths)
+    names = (parse_name(path) for path in paths)
     return {name.rollout_id for name in names if name and name.rollout_id}
 
 

@@ -11,7 +11,7 @@ from rollout.files.layout import is_archived, parse_name
 from rollout.files.stamp import FileStamp
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.resume import ResumePoint
-from rollout.metadata.extract import Earlier, Extracted
+from rollout.metadata.extract import EarlierMetadata, Extracted
 from rollout.metadata.model import (
     LONGEST_TEXT,
     METADATA_NAMES,
@@ -70,7 +70,7 @@ def thread_row(
     ``default_provider`` stands in where the rollout names none;
     ``overrides`` is what the user set, by key of :data:`USER_SET_COLUMNS`.
     """
-    facts = file.facts
+    facts = file.metadata
     shown = complete_metadata(facts)
     row: dict[str, Any] = dict(zip(METADATA_NAMES, metadata_values(shown), strict=True))
     archived = is_archived(file.path)
@@ -105,7 +105,7 @@ def _begins_elsewhere(path: str, facts: ThreadMetadata) -> bool:
     fork. What a side thread or a spawned one begins with is not its own."""
     if facts.preview or facts.attached_thread_parent_id or thread_spawn(facts.source) is not None:
         return False
-    name = parse_name(path.rsplit("/", 1)[-1])
+    name = parse_name(path)
     reverted = name is not None and name.rollout_id != name.thread_id
     return facts.history_base is not None or reverted
 
@@ -153,7 +153,7 @@ async def upsert(
         row["row_id"] = kept[row["id"]]["row_id"] if row["id"] in kept else number
     await execute_many(connection, _UPSERT, values)
     await _write_tools(connection, files, kept)
-    edges = [edge for file, _ in files if (edge := _edge(file.facts))]
+    edges = [edge for file, _ in files if (edge := _edge(file.metadata))]
     if edges:
         await connection.execute(_UPSERT_EDGES, edges)
     changed = [row for row in values if _old_text(kept, row["id"]) != row["search_text"]]
@@ -180,14 +180,14 @@ async def _write_tools(
     """Tools of whole extractions. A thread that has some keeps them, unless its file was
     replaced by another one: then the old ones are deleted, as no update is allowed."""
     wholly = [file for file, _ in files if file.tools is not None]
-    known = [file.facts.id for file in wholly if file.facts.id in before]
+    known = [file.metadata.id for file in wholly if file.metadata.id in before]
     if known:
         await connection.execute(
             sa.delete(thread_dynamic_tools).where(among(thread_dynamic_tools.c.thread_id, known))
         )
     values = [
         {
-            "thread_id": file.facts.id,
+            "thread_id": file.metadata.id,
             "position": position,
             "namespace": tool.namespace,
             "name": tool.name,
@@ -294,14 +294,14 @@ async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, 
 
 async def earlier_extractions(
     connection: AsyncConnection, paths: Mapping[str, str]
-) -> dict[str, Earlier]:
+) -> dict[str, EarlierMetadata]:
     """Where the last pass over files ended, by their path now, so that it can go on there.
 
     ``paths`` maps each path to the one under which the ledger knows the file: another one
     if the file was moved.
     """
     wanted = {old: new for new, old in paths.items()}
-    found: dict[str, Earlier] = {}
+    found: dict[str, EarlierMetadata] = {}
     f = rollout_files.c
     joined = sa.select(
         threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at)
@@ -323,5 +323,5 @@ async def earlier_extractions(
         )
         path = wanted[row.rollout_path]
         left_out = row.left_out, row.left_out_at
-        found[path] = Earlier(facts, resume, row.bad_lines, bad, *left_out)
+        found[path] = EarlierMetadata(facts, resume, row.bad_lines, bad, *left_out)
     return found

@@ -15,7 +15,7 @@ from rollout.files.layout import Precedence, parse_name, precedence
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.reducer import BEGINS_ELSEWHERE
-from rollout.metadata.session_index import Named
+from rollout.metadata.session_index import ThreadName
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, rollout_files, threads
@@ -45,7 +45,7 @@ _UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
 class Context:
     """What rows depend on besides their files."""
 
-    names: Mapping[str, Named]
+    names: Mapping[str, ThreadName]
     """As the home's file has them."""
     default_provider: str
     now_ms: int
@@ -86,13 +86,13 @@ async def store_files(
     gone = set(vanished)
     read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
     paths = [outcome.path for outcome in outcomes]
-    before = await rows.existing(connection, {file.facts.id for file in read})
+    before = await rows.existing(connection, {file.metadata.id for file in read})
     owners, holders = await _owners(connection, paths)
-    now_hold = {file.path: file.facts.id for file in read}
+    now_hold = {file.path: file.metadata.id for file in read}
     orphaned = [id_ for path, id_ in holders.items() if now_hold.get(path) != id_]
     winners: dict[str, Extracted] = {}
     for file in read:
-        thread_id = file.facts.id
+        thread_id = file.metadata.id
         rank = precedence(file.path, file.stamp.size, thread_id)
         rival = None
         if thread_id in winners:
@@ -103,7 +103,7 @@ async def store_files(
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
     facts = await values_of_threads(connection, list(winners))
-    told = {id_: name for id_, file in winners.items() if (name := recorded_name(file.facts))}
+    told = {id_: name for id_, file in winners.items() if (name := recorded_name(file.metadata))}
     written = {id_: context.names[id_] for id_ in winners if id_ in context.names}
     names = chosen_names(newer_names(written, told), facts)
     overrides = values_of_columns(facts)
@@ -125,7 +125,7 @@ async def store_files(
             entry["opening"] = None  # the row has it
     if entries:
         await execute_many(connection, _UPSERT_ENTRY, entries)
-    await _settle(connection, [file.facts.id for file in read])
+    await _settle(connection, [file.metadata.id for file in read])
     if read or owners:
         touched = {*owners, *now_hold.values(), *ids_in(paths)}
         await update_openings(connection, touched)
@@ -147,11 +147,11 @@ def _read_anew(
     because somebody asked for it, or another of their files was read: who has read their messages
     and turns may have read what is not there any more."""
     return [
-        file.facts.id
+        file.metadata.id
         for file in read
-        if file.facts.id in before
-        and before[file.facts.id]["extractor_version"] == file.extractor
-        and (file.tools is not None or winners.get(file.facts.id) is not file)
+        if file.metadata.id in before
+        and before[file.metadata.id]["extractor_version"] == file.extractor
+        and (file.tools is not None or winners.get(file.metadata.id) is not file)
     ]
 
 
@@ -267,8 +267,8 @@ def bucket_of(path: str, thread_file: str) -> str:
     """The bucket of a readable file whose thread has ``thread_file`` for its file."""
     if path == thread_file:
         return "indexed"
-    mine = parse_name(path.rsplit("/", 1)[-1])
-    other = parse_name(thread_file.rsplit("/", 1)[-1])
+    mine = parse_name(path)
+    other = parse_name(thread_file)
     if mine and other and mine.rollout_id and other.rollout_id:
         return "segment" if mine.rollout_id != other.rollout_id else "duplicate"
     return "duplicate"
@@ -296,13 +296,13 @@ def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, 
         bad = outcome.first_bad
         return entry | {
             "bucket": "indexed",
-            "thread_id": outcome.facts.id,
+            "thread_id": outcome.metadata.id,
             "reason": bad.reason if bad else None,
             "reason_offset": bad.offset if bad else None,
             "bad_lines": outcome.bad_lines,
             "left_out": outcome.left_out,
             "left_out_at": outcome.left_out_at,
-            "opening": outcome.facts.preview,
+            "opening": outcome.metadata.preview,
             "extractor_version": outcome.extractor,
         }
     if isinstance(outcome, Unusable):

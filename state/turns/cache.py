@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from rollout.errors import RolloutError
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, ThreadTurns, outline
@@ -241,7 +241,7 @@ class TurnIndex:
 
         def pause() -> None:
             while not build.waiting and self._asking and not self._closed.is_set():
-                check_wanted()
+                check_cancelled()
                 time.sleep(_WAIT_S)
             self._check()
 
@@ -257,7 +257,7 @@ class TurnIndex:
 
     def _check(self) -> None:
         """Have a thread end that works for nobody."""
-        check_wanted()
+        check_cancelled()
         if self._closed.is_set():
             raise Closed
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from rollout.metadata.session_index import Named
+from rollout.metadata.session_index import ThreadName
 from state.db.location import cwd_key
 
 USER_SET_COLUMNS: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
@@ -61,7 +61,7 @@ def newest_settings(settings: Iterable[Setting]) -> dict[tuple[str, str], Settin
     return found
 
 
-def chosen_names(written: Mapping[str, Named], facts: Iterable[UserValue]) -> dict[str, str]:
+def chosen_names(written: Mapping[str, ThreadName], facts: Iterable[UserValue]) -> dict[str, str]:
     """The name of each thread: of what files and a fact say the newer one, and the fact where
     they are of one time. Facts about other things count for nothing."""
     names = {thread_id: named.name for thread_id, named in written.items()}

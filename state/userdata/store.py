@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.metadata.model import ThreadMetadata
-from rollout.metadata.session_index import Named
+from rollout.metadata.session_index import ThreadName
 from rollout.schema.modes import PAGINATED
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
 from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_data
@@ -148,14 +148,16 @@ async def all_aliases(connection: AsyncConnection) -> list[FolderAlias]:
     return [FolderAlias(*row) for row in rows]
 
 
-def recorded_name(facts: ThreadMetadata) -> Named | None:
+def recorded_name(facts: ThreadMetadata) -> ThreadName | None:
     """The name that a rollout itself tells, by a ``thread_name_updated`` event; None without."""
     if facts.rollout_name is None:
         return None
-    return Named(facts.rollout_name, facts.rollout_name_ms)
+    return ThreadName(facts.rollout_name, facts.rollout_name_ms)
 
 
-def newer_names(written: Mapping[str, Named], told: Mapping[str, Named]) -> dict[str, Named]:
+def newer_names(
+    written: Mapping[str, ThreadName], told: Mapping[str, ThreadName]
+) -> dict[str, ThreadName]:
     """Of the names that the home's file has and that rollouts tell the newer ones; the home's file
     counts where it does not say when."""
     names = dict(written)
@@ -168,10 +170,10 @@ def newer_names(written: Mapping[str, Named], told: Mapping[str, Named]) -> dict
 
 async def recorded_names(
     connection: AsyncConnection, thread_ids: Sequence[str] | None = None
-) -> dict[str, Named]:
+) -> dict[str, ThreadName]:
     """The names that rollouts tell, of some threads or of all."""
     c = threads.c
     asked = sa.select(c.id, c.rollout_name, c.rollout_name_ms).where(c.rollout_name.is_not(None))
     if thread_ids is not None:
         asked = asked.where(among(c.id, thread_ids))
-    return {row[0]: Named(row[1], row[2]) for row in await connection.execute(asked)}
+    return {row[0]: ThreadName(row[1], row[2]) for row in await connection.execute(asked)}

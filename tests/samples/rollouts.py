@@ -18,8 +18,8 @@ import zstandard
 from rollout.files.layout import parse_name
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, Needs, open_rollout
-from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
-from rollout.metadata.reducer import MetadataReducer, start_facts
+from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
+from rollout.metadata.reducer import MetadataReducer, initial_metadata
 from tests import FIXTURES
 
 CORPUS: Final = FIXTURES / "corpus" / "home"
@@ -192,7 +192,7 @@ def fold_lines(*lines: RolloutLine, name: str = "") -> MetadataReducer:
     """The fold of these lines, every one of them parsed: the definition of what is right."""
     parsed = parse_name(name or rollout_name())
     assert parsed is not None
-    fold = MetadataReducer(start_facts(parsed))
+    fold = MetadataReducer(initial_metadata(parsed))
     for line in read_lines(content(*lines), 2**20):
         fold.apply(line)
     return fold
@@ -202,7 +202,7 @@ def reduce_file(file: Path) -> MetadataReducer:
     """The fold of a whole file, every line parsed; a damaged end of compression ends it."""
     name = parse_name(file.name)
     assert name is not None
-    fold = MetadataReducer(start_facts(name))
+    fold = MetadataReducer(initial_metadata(name))
     with open_rollout(file) as stream:
         for line in LineReader().lines(stream):
             fold.apply(line)
@@ -210,7 +210,7 @@ def reduce_file(file: Path) -> MetadataReducer:
 
 
 def extracted(
-    home: Path, path: str, earlier: Earlier | None = None, reader: LineReader | None = None
+    home: Path, path: str, earlier: EarlierMetadata | None = None, reader: LineReader | None = None
 ) -> Extracted:
     """What :func:`extract_file` gives for a file that must be usable."""
     found = extract_file(home, path, earlier, reader)

@@ -12,7 +12,7 @@ from cli.server.methods.call import Call
 from cli.server.protocol import params as p
 from cli.server.protocol.messages import OVERLOADED, RpcError, invalid_request
 from cli.terminal import output
-from rollout.files.cancellation import check_wanted
+from rollout.files.cancellation import check_cancelled
 from state.thread_index import ThreadIndex
 
 
@@ -74,7 +74,7 @@ class _Running:
         """What work on the index gives. Called in the command's thread.
 
         Raises:
-            NotWanted: nobody waits for the command any more.
+            Cancelled: nobody waits for the command any more.
         """
 
         async def done() -> Any:
@@ -83,11 +83,11 @@ class _Running:
         future = asyncio.run_coroutine_threadsafe(done(), self._loop)
         self._works.add(future)
         try:
-            check_wanted()
+            check_cancelled()
             return future.result()
         except BaseException:
             future.cancel()
-            check_wanted()
+            check_cancelled()
             raise
 
     def stop(self) -> None:

@@ -158,7 +158,8 @@ def test_any_text_is_a_name_or_none(text: str) -> None:
     parse_name(text)
     parse_uuid(text)
     name_time_ms(text)
-    assert parsed(f"rollout-{text}.jsonl").compressed is False
+    assert parsed(f"rollout-{text.replace('/', '')}.jsonl").compressed is False
+    assert parse_name(f"{text}/{rollout_name()}") == parse_name(rollout_name())
 
 
 @pytest.mark.parametrize(

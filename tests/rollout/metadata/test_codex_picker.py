@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollout.files.layout import misplaced
+from rollout.files.layout import misplacement
 from rollout.metadata.codex_picker import Head, Obstacle, read_head
 from rollout.schema.session_source import INTERACTIVE_KINDS
 from tests.samples.gold import exchanges
@@ -43,7 +43,7 @@ def shown(path: str, seen: Head) -> bool:
     return (
         not seen.obstacles
         and seen.meta is not None
-        and misplaced(path) is None
+        and misplacement(path) is None
         and not path.startswith("archived_sessions/")
         and seen.meta.kind in INTERACTIVE_KINDS
         and not seen.meta.attached
@@ -256,5 +256,5 @@ def test_a_compressed_file_is_read_as_a_plain_one(tmp_path: Path) -> None:
     ],
 )
 def test_where_the_scan_looks(path: str, clause: str | None) -> None:
-    found = misplaced(path)
+    found = misplacement(path)
     assert found is None if clause is None else re.search(clause, found or "")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.reader import HEAD_BYTES, LineReader
-from rollout.metadata.extract import Earlier, Extracted, Unusable, extract_file
+from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
 from rollout.metadata.model import ThreadMetadata, ToolMetadata
 from rollout.metadata.version import EXTRACTOR_VERSION
 from tests.samples import strategies
@@ -45,9 +45,9 @@ DAMAGED = encode(response("x"))[:-3]
 TOOLS = [{"name": "look", "description": "d", "inputSchema": {}}]
 
 
-def earlier_of(found: Extracted) -> Earlier:
+def earlier_of(found: Extracted) -> EarlierMetadata:
     """What a row keeps of a pass; the facts are copied because a fold changes them."""
-    return Earlier(replace(found.facts), found.resume, found.bad_lines, found.first_bad)
+    return EarlierMetadata(replace(found.metadata), found.resume, found.bad_lines, found.first_bad)
 
 
 def go_on(home: Path, found: Extracted, reader: LineReader | None = None) -> Extracted:
@@ -59,14 +59,14 @@ Told = tuple[ThreadMetadata, int, BadLine | None, int]
 
 def told(found: Extracted) -> Told:
     """All that must not depend on how often the file was looked at."""
-    return found.facts, found.bad_lines, found.first_bad, found.resume.end
+    return found.metadata, found.bad_lines, found.first_bad, found.resume.end
 
 
 def grown(home: Path, chunks: list[bytes], buffer_bytes: int = 2**18) -> None:
     """Let a file grow chunk by chunk and assert that it is known each time as if read afresh."""
     path = write_rollout(home, b"")
     reader = LineReader(buffer_bytes)
-    earlier: Earlier | None = None
+    earlier: EarlierMetadata | None = None
     tools: list[ToolMetadata] | None = None
     for chunk in chunks:
         append(home, path, chunk)
@@ -165,7 +165,7 @@ def test_what_is_told_of_a_file_is_that_of_its_stat(tmp_path: Path) -> None:
     assert (found.path, found.extractor) == (path, EXTRACTOR_VERSION)
     assert found.stamp == (info.st_size, info.st_mtime_ns, info.st_ino)
     assert found.resume.end == info.st_size
-    assert found.facts == fold_lines(meta(), user("a")).facts
+    assert found.metadata == fold_lines(meta(), user("a")).metadata
     assert (found.bad_lines, found.first_bad) == (0, None)
 
 
@@ -187,7 +187,7 @@ def test_only_the_lines_after_the_old_end_are_folded(tmp_path: Path) -> None:
     first = extracted(tmp_path, path)
     append(tmp_path, path, content(tokens(5)))
     second = go_on(tmp_path, first)
-    assert second.facts == replace(first.facts, tokens_used=5)
+    assert second.metadata == replace(first.metadata, tokens_used=5)
     assert second.tools is None
     assert second.resume.end == (tmp_path / path).stat().st_size
 
@@ -204,11 +204,11 @@ def test_a_torn_last_line_is_not_folded_until_it_ends(tmp_path: Path) -> None:
     for cut in range(1, len(line) - 1):
         path = write_rollout(tmp_path, whole + line[:cut])
         first = extracted(tmp_path, path)
-        assert first.facts == fold_lines(meta()).facts
+        assert first.metadata == fold_lines(meta()).metadata
         assert (first.resume.end, first.bad_lines) == (len(whole), 0)
         append(tmp_path, path, line[cut:])
         second = go_on(tmp_path, first)
-        assert second.facts.preview == "a"
+        assert second.metadata.preview == "a"
         assert told(second) == told(extracted(tmp_path, path))
 
 
@@ -229,7 +229,7 @@ def test_a_long_torn_line_of_garbage_is_counted_once(tmp_path: Path) -> None:
 
 def test_a_whole_object_without_its_newline_counts(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, content(meta(), user("a"))[:-1])
-    assert extracted(tmp_path, path).facts.preview == "a"
+    assert extracted(tmp_path, path).metadata.preview == "a"
 
 
 def test_a_whole_object_that_what_follows_spoils_counts_no_longer(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_whole_object_that_what_follows_spoils_counts_no_longer(tmp_path: Path
     first = extracted(tmp_path, path)
     append(tmp_path, path, content(user("glued"), user("b")))
     second = go_on(tmp_path, first)
-    assert (second.facts.preview, second.bad_lines) == ("b", 1)
+    assert (second.metadata.preview, second.bad_lines) == ("b", 1)
     assert told(second) == told(extracted(tmp_path, path))
 
 
@@ -256,7 +256,7 @@ def test_a_file_that_was_rewritten_in_place_is_read_afresh(tmp_path: Path, growt
     first = extracted(tmp_path, path)
     rewritten(tmp_path, path, content(meta(), user("bbbb")) + growth)
     second = go_on(tmp_path, first)
-    assert second.facts.preview == "bbbb"
+    assert second.metadata.preview == "bbbb"
     assert second.tools == []
 
 
@@ -276,7 +276,7 @@ def test_a_truncated_file_is_read_afresh(tmp_path: Path) -> None:
     first = extracted(tmp_path, path)
     os.truncate(tmp_path / path, len(content(meta(), user("a"))))
     second = go_on(tmp_path, first)
-    assert (second.facts.preview, second.facts.tokens_used) == ("a", 0)
+    assert (second.metadata.preview, second.metadata.tokens_used) == ("a", 0)
     assert second.tools == []
 
 
@@ -296,7 +296,7 @@ def test_a_file_that_was_replaced_is_read_afresh(tmp_path: Path) -> None:
     write_rollout(tmp_path, [meta(), user("a"), tokens(9)], "sessions/new")
     (tmp_path / "sessions/new").replace(tmp_path / path)
     second = go_on(tmp_path, first)
-    assert (second.facts.tokens_used, second.tools) == (9, [])
+    assert (second.metadata.tokens_used, second.tools) == (9, [])
     assert second.stamp.inode != first.stamp.inode
 
 
@@ -318,7 +318,7 @@ def test_of_a_grown_file_of_30_mb_only_the_tail_is_read(tmp_path: Path) -> None:
     start = bytes_read()
     second = go_on(tmp_path, first)
     assert bytes_read() - start < 1_200_000  # the sample of the old part, twice
-    assert second.facts == replace(first.facts, tokens_used=5)
+    assert second.metadata == replace(first.metadata, tokens_used=5)
 
 
 # -- files that give no thread --------------------------------------------------------------
@@ -364,14 +364,14 @@ def test_a_file_that_nowhere_tells_its_id_is_unusable(tmp_path: Path) -> None:
 
 def test_a_file_without_a_session_meta_is_usable_with_a_finding(tmp_path: Path) -> None:
     found = extracted(tmp_path, write_rollout(tmp_path, [user("a")]))
-    assert found.facts.id == THREAD_ID
+    assert found.metadata.id == THREAD_ID
     assert found.first_bad is not None
     assert found.first_bad.reason.startswith("no session_meta")
 
 
 def test_a_bad_line_among_good_ones_is_a_finding_with_its_place(tmp_path: Path) -> None:
     found = extracted(tmp_path, write_rollout(tmp_path, [meta(), b"x", user("a"), b"y"]))
-    assert (found.bad_lines, found.facts.preview) == (2, "a")
+    assert (found.bad_lines, found.metadata.preview) == (2, "a")
     assert found.first_bad is not None
     assert found.first_bad.offset == len(content(meta()))
 
@@ -379,20 +379,24 @@ def test_a_bad_line_among_good_ones_is_a_finding_with_its_place(tmp_path: Path) 
 def test_a_byte_order_mark_and_a_bad_byte_cost_nothing(tmp_path: Path) -> None:
     data = b"\xef\xbb\xbf" + content(meta(), encode(user("a?b")).replace(b"?", b"\xff"))
     found = extracted(tmp_path, write_rollout(tmp_path, data))
-    assert (found.facts.cwd, found.facts.preview, found.bad_lines) == ("/work/demo", "a\ufffdb", 0)
+    assert (found.metadata.cwd, found.metadata.preview, found.bad_lines) == (
+        "/work/demo",
+        "a\ufffdb",
+        0,
+    )
 
 
 def test_two_objects_on_one_line_are_one_bad_line(tmp_path: Path) -> None:
     glued = encode(user("a")) + encode(user("b"))
     found = extracted(tmp_path, write_rollout(tmp_path, [meta(), glued, user("c")]))
-    assert (found.facts.preview, found.bad_lines) == ("c", 1)
+    assert (found.metadata.preview, found.bad_lines) == ("c", 1)
 
 
 def test_windows_line_ends_make_no_difference(tmp_path: Path) -> None:
     lines = [meta(), user("a"), tokens(5)]
     data = content(*lines).replace(b"\n", b"\r\n")
     found = extracted(tmp_path, write_rollout(tmp_path, data))
-    assert (found.facts, found.bad_lines) == (fold_lines(*lines).facts, 0)
+    assert (found.metadata, found.bad_lines) == (fold_lines(*lines).metadata, 0)
 
 
 def test_a_file_that_has_gone_is_tried_again(tmp_path: Path) -> None:
@@ -474,7 +478,7 @@ def test_a_compressed_file_is_always_read_whole(tmp_path: Path) -> None:
     assert first.resume.guard == ""
     write_rollout(tmp_path, [*LINES, tokens(6)], path)
     second = go_on(tmp_path, first)
-    assert second.facts.tokens_used == 6
+    assert second.metadata.tokens_used == 6
     assert second.tools == first.tools
 
 
@@ -485,7 +489,7 @@ def test_a_compressed_file_cut_short_keeps_what_came_before(tmp_path: Path) -> N
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_bytes(data[: len(data) * 2 // 3])
     found = extracted(tmp_path, path)
-    assert (found.facts.preview, found.facts.tokens_used, found.bad_lines) == ("a", 0, 1)
+    assert (found.metadata.preview, found.metadata.tokens_used, found.bad_lines) == ("a", 0, 1)
     assert found.first_bad is not None
     assert found.first_bad.reason == "damaged zstd: cut short"
     assert 0 < found.resume.end <= found.first_bad.offset
@@ -514,7 +518,7 @@ def test_a_plain_file_that_takes_the_place_of_a_compressed_one_is_read_afresh(
     first = extracted(tmp_path, write_rollout(tmp_path, LINES, rollout_path() + ".zst"))
     path = write_rollout(tmp_path, [*LINES, tokens(6)])
     found = extracted(tmp_path, path, earlier_of(first))
-    assert (found.facts.tokens_used, found.tools) == (6, first.tools)
+    assert (found.metadata.tokens_used, found.tools) == (6, first.tools)
 
 
 # -- the corpus -----------------------------------------------------------------------------
@@ -528,15 +532,15 @@ def test_every_file_of_the_corpus_is_a_thread_or_a_finding() -> None:
         if isinstance(one, Unusable):
             assert one.reason
             assert not one.retry
-    assert FOREIGN_ID not in {one.facts.id for one in threads}
+    assert FOREIGN_ID not in {one.metadata.id for one in threads}
 
 
 def test_texts_are_kept_whole_on_request(home: Path) -> None:
     prompt = "wörd " * 2000
     path = write_rollout(home, [meta(source={"custom": "x" * 9000}), user(prompt)])
-    cut, whole = extracted(home, path).facts, extract_file(home, path, longest=None)
+    cut, whole = extracted(home, path).metadata, extract_file(home, path, longest=None)
     assert isinstance(whole, Extracted)
     assert cut.title == prompt[:4096]
-    assert whole.facts.title == whole.facts.preview == prompt.strip()
-    assert whole.facts.first_user_message == prompt.strip()
-    assert len(whole.facts.source) > 9000 > len(cut.source)
+    assert whole.metadata.title == whole.metadata.preview == prompt.strip()
+    assert whole.metadata.first_user_message == prompt.strip()
+    assert len(whole.metadata.source) > 9000 > len(cut.source)

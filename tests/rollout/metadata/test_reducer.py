@@ -21,7 +21,7 @@ from rollout.metadata.model import (
     complete_metadata,
     metadata_values,
 )
-from rollout.metadata.reducer import MetadataReducer, start_facts
+from rollout.metadata.reducer import MetadataReducer, initial_metadata
 from rollout.schema.times import time_ms
 from tests.samples import strategies
 from tests.samples.rollouts import (
@@ -58,7 +58,7 @@ MARKED = "# Context from my IDE\n## My request for Codex:\n rename it \n"
 
 
 def facts_of(*lines: RolloutLine) -> ThreadMetadata:
-    return fold_lines(*lines).facts
+    return fold_lines(*lines).metadata
 
 
 def skipped(home: Path, data: bytes, buffer_bytes: int = 2**18) -> Extracted | Unusable:
@@ -70,15 +70,15 @@ def skipped(home: Path, data: bytes, buffer_bytes: int = 2**18) -> Extracted | U
 def agree(found: Extracted | Unusable, fold: MetadataReducer) -> None:
     """Assert that skipping and parsing everything tell the same."""
     if isinstance(found, Unusable):
-        assert not fold.usable_lines or not fold.facts.id
+        assert not fold.usable_lines or not fold.metadata.id
     else:
-        facts = found.facts
+        facts = found.metadata
         torn = found.resume.end < found.stamp.size
         if fold.bad_lines or torn:  # a line that is passed over is not looked at to its end
-            facts = replace(facts, next_ordinal=fold.facts.next_ordinal)
+            facts = replace(facts, next_ordinal=fold.metadata.next_ordinal)
         else:
             assert (found.left_out, found.left_out_at) == (fold.left_out, fold.left_out_at)
-        assert facts == fold.facts
+        assert facts == fold.metadata
         assert found.tools == (fold.tools or [])
 
 
@@ -129,7 +129,7 @@ def test_skipping_tells_the_same_as_parsing(tmp_path: Path, lines: list[RolloutL
 def test_an_unended_token_count_is_later_than_those_before_it(tmp_path: Path) -> None:
     found = skipped(tmp_path, content(meta(), tokens(1), tokens(2))[:-1])
     assert isinstance(found, Extracted)
-    assert found.facts.tokens_used == 2
+    assert found.metadata.tokens_used == 2
 
 
 @pytest.mark.parametrize("length", [10, 600, 5000])
@@ -138,7 +138,7 @@ def test_a_token_count_longer_than_the_buffer_is_in_its_place(tmp_path: Path, le
     for lines, expected in (([tokens(1), long], 2), ([long, tokens(1)], 1)):
         found = skipped(tmp_path, content(meta(), *lines), 600)
         assert isinstance(found, Extracted)
-        assert found.facts.tokens_used == expected
+        assert found.metadata.tokens_used == expected
 
 
 @pytest.mark.parametrize("length", [*range(300, 500, 7), 700, 5000])
@@ -148,14 +148,14 @@ def test_an_item_is_not_skipped_before_its_type_has_been_read(tmp_path: Path, le
     line["payload"]["turn_id"] = "t" * length
     found = skipped(tmp_path, content(meta(), line), 600)
     assert isinstance(found, Extracted)
-    assert found.facts.preview == "a" * 600
+    assert found.metadata.preview == "a" * 600
 
 
 def test_a_file_of_nothing_but_needless_lines_still_is_a_thread(tmp_path: Path) -> None:
     """Its identity is in its name."""
     found = skipped(tmp_path, content(response("x"), event("task_started", turn_id=TURN_ID)))
     assert isinstance(found, Extracted), found
-    assert found.facts.id == THREAD_ID
+    assert found.metadata.id == THREAD_ID
 
 
 def test_a_bare_line_after_a_skipped_one_is_no_session_meta(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_lone_surrogate_anywhere_gives_facts_that_a_database_takes(
     line: dict[str, Any],
 ) -> None:
     fold = fold_lines(meta(), line) if line["type"] != "session_meta" else fold_lines(line)
-    for value in metadata_values(fold.facts):
+    for value in metadata_values(fold.metadata):
         str(value).encode()
     for tool in fold.tools or []:
         repr(tool).encode()
@@ -218,8 +218,8 @@ def test_a_number_beyond_all_bounds_does_not_cost_the_thread(number: str) -> Non
         encode(meta(history_mode="HERE")).replace(b'"HERE"', b'{"a":%s}' % number.encode()),
         encode(tokens("HERE")).replace(b'"HERE"', number.encode()),
     )
-    assert fold.facts.id == THREAD_ID
-    assert 0 <= fold.facts.tokens_used < 2**63
+    assert fold.metadata.id == THREAD_ID
+    assert 0 <= fold.metadata.tokens_used < 2**63
 
 
 # -- identity and the session_meta ----------------------------------------------------------
@@ -303,7 +303,7 @@ def test_a_foreign_session_meta_changes_nothing_but_the_memory_mode(field: str) 
     value = (FIRST_WINS.get(field) or LAST_WINS.get(field) or ("", {"branch": "x"}))[1]
     fold = fold_lines(meta(), meta(FOREIGN_ID, **{field: value}))
     expected = "disabled" if field == "memory_mode" else "enabled"
-    assert fold.facts == replace(facts_of(meta()), memory_mode=expected)
+    assert fold.metadata == replace(facts_of(meta()), memory_mode=expected)
     assert fold.tools == []
 
 
@@ -405,7 +405,7 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 def test_a_name_without_a_time_leaves_the_beginning_of_1970() -> None:
     name = parse_name("rollout-x.jsonl")
     assert name is not None
-    facts = start_facts(name)
+    facts = initial_metadata(name)
     assert (facts.id, facts.created_at_ms, facts.session_id) == ("", 0, None)
 
 
@@ -806,7 +806,7 @@ def test_a_rollout_of_the_bare_era_is_read() -> None:
         bare("count the files"),
         bare("again"),
     )
-    facts = fold.facts
+    facts = fold.metadata
     assert (facts.id, facts.created_at_ms) == (FOREIGN_ID, 1_754_816_400_123)
     assert (facts.git_sha, facts.git_branch, facts.cwd) == ("abc", "main", "/old/home")
     assert (facts.title, facts.preview) == ("count the files", "count the files")
@@ -820,7 +820,7 @@ def test_a_picture_of_the_bare_era_is_shown() -> None:
 
 def test_bare_lines_among_enveloped_ones_are_bad() -> None:
     fold = fold_lines(meta(), BARE_META, bare("x"), {"record_type": "state"})
-    assert (fold.facts, fold.bad_lines) == (facts_of(meta()), 3)
+    assert (fold.metadata, fold.bad_lines) == (facts_of(meta()), 3)
 
 
 # -- lines that are no use, and going on ----------------------------------------------------
@@ -845,7 +845,7 @@ def test_the_first_bad_line_is_told_with_place_and_reason(line: RolloutLine, rea
     assert fold.first_bad is not None
     assert fold.first_bad.offset == 1
     assert fold.first_bad.reason.startswith(reason)
-    assert (fold.usable_lines, fold.facts) == (1, facts_of(meta()))
+    assert (fold.usable_lines, fold.metadata) == (1, facts_of(meta()))
 
 
 @pytest.mark.parametrize(
@@ -873,10 +873,10 @@ def test_a_bad_line_from_the_reader_is_counted() -> None:
 def test_a_fold_goes_on_from_the_facts_of_an_earlier_one(pieces: list[bytes], cut: int) -> None:
     lines = [b"", *pieces]
     first = fold_lines(*lines[:cut])
-    second = MetadataReducer(replace(first.facts))
+    second = MetadataReducer(replace(first.metadata))
     for line in lines[cut:]:
         second.apply(Line(0, line))
-    assert second.facts == facts_of(*lines)
+    assert second.metadata == facts_of(*lines)
 
 
 @CASES
@@ -904,7 +904,7 @@ def test_facts_are_of_the_kind_that_a_database_takes(lines: list[bytes]) -> None
 
 def test_the_name_of_the_file_is_not_needed_when_its_first_line_tells(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, [meta(FOREIGN_ID)], "sessions/rollout-anything.jsonl")
-    assert extracted(tmp_path, path).facts.id == FOREIGN_ID
+    assert extracted(tmp_path, path).metadata.id == FOREIGN_ID
     assert rollout_name(FOREIGN_ID) not in path
 
 
@@ -953,7 +953,7 @@ def test_a_fold_that_goes_on_knows_the_same_recency() -> None:
     fold = MetadataReducer(first)
     for number, line in enumerate(lines[2:]):
         fold.apply(Line(number, encode(line)))
-    assert complete_metadata(fold.facts) == complete_metadata(facts_of(*lines))
+    assert complete_metadata(fold.metadata) == complete_metadata(facts_of(*lines))
 
 
 def named(name: object, thread_id: object = THREAD_ID) -> dict[str, Any]:
@@ -1014,7 +1014,7 @@ def test_prompts_of_response_items_stand_in_where_no_event_has_one(
     tmp_path: Path, lines: list[dict[str, Any]], shown: tuple[str, str]
 ) -> None:
     fold = fold_lines(meta(), *lines)
-    assert (fold.facts.preview, fold.facts.fallback_preview) == shown
+    assert (fold.metadata.preview, fold.metadata.fallback_preview) == shown
     agree(skipped(tmp_path, content(meta(), *lines)), fold)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rollout.errors import RolloutError
 from rollout.schema.modes import PAGINATED
-from rollout.search.extract import Earlier, Spoken, _rebuilt, read_spoken
+from rollout.search.extract import EarlierMessages, Spoken, _rebuilt, read_spoken
 from rollout.search.messages import Message, digest_of, read_messages, sum_of
 from tests.rollout.history.test_turns import quickly, rollouts, with_head
 from tests.samples.histories import rollouts_by_id, spell
@@ -26,11 +26,11 @@ def places(said: Spoken) -> list[tuple[int, int, str]]:
     return sorted(message[:3] for message in said.messages)
 
 
-def going_on(said: Spoken) -> Earlier:
+def going_on(said: Spoken) -> EarlierMessages:
     """What an index keeps of a reading."""
     keys = frozenset(message.key for message in said.messages if message.key)
     digest = digest_of(said.messages)
-    return Earlier(said.resume, said.mode, said.files, said.highest, keys, digest)
+    return EarlierMessages(said.resume, said.mode, said.files, said.highest, keys, digest)
 
 
 @pytest.mark.parametrize("path", corpus_rollouts())

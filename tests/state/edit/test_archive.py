@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from rollout.errors import RolloutError, WriterActive
-from rollout.files.move import Group, Move, carry_out, move_file, take_back
+from rollout.files.move import Move, MoveGroup, move_file, move_group, undo_group
 from rollout.files.writer_lock import WriterLock
 from state.db.location import moves_folder, moves_under_way
 from state.edit.archive import Action, archive, delete, move_threads, unarchive
@@ -304,7 +304,7 @@ def test_a_group_that_goes_wrong_halfway_is_taken_back(home: Path, index_path: P
         Move(thread_id(2), second.relative_to(home).as_posix(), "a-file/no-folder"),
     ]
     (home / "a-file").write_bytes(b"")
-    group = Group(thread_id(1), tuple(moves))
+    group = MoveGroup(thread_id(1), tuple(moves))
 
     async def work(index: ThreadIndex) -> dict[str, StateError]:
         return await move_all(index.database, home, [group], home / "state_5.sqlite")
@@ -542,15 +542,15 @@ def test_codex_is_told_later_of_what_was_cut_off(
 def test_moving_again_what_was_moved_or_moved_back_changes_nothing(home: Path) -> None:
     file = write(home, 1)
     source, target = file.relative_to(home).as_posix(), f"archived_sessions/{file.name}"
-    group = Group(thread_id(1), (Move(thread_id(1), source, target),))
+    group = MoveGroup(thread_id(1), (Move(thread_id(1), source, target),))
     for _ in range(2):
-        carry_out(home, group)
+        move_group(home, group)
         assert list(tree(home)) == [target]
     for _ in range(2):
-        take_back(home, group)
+        undo_group(home, group)
         assert list(tree(home)) == [source]
     os.link(home / source, home / target)  # as a kill between both steps leaves it
-    carry_out(home, group)
+    move_group(home, group)
     assert list(tree(home)) == [target]
 
 

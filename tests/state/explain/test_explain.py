@@ -45,7 +45,7 @@ def bare(home: Path) -> None:
     write(home, 1, encoded([meta, message]))
 
 
-def misplaced(home: Path) -> None:
+def misplacement(home: Path) -> None:
     path = write(home, 1)
     path.rename(home / "sessions" / path.name)
 
@@ -69,7 +69,7 @@ CASES: dict[str, tuple[Callable[[Path], object], set[str], set[str]]] = {
         {"unknown_history_mode"},
     ),
     "bare": (bare, set(), {"bare_era"}),
-    "misplaced": (misplaced, set(), {"misplaced"}),
+    "misplaced": (misplacement, set(), {"misplaced"}),
 }
 
 

@@ -145,7 +145,7 @@ def test_the_file_appears_with_the_first_message_of_a_user(mode: str, home: Path
     else:
         assert list(found[0]) == ["timestamp", "type", "payload"]
     (path,) = rollouts(home)
-    name = parse_name(path.rsplit("/", 1)[-1])
+    name = parse_name(path)
     assert name
     assert name.thread_id == id_
     assert name.started_at

@@ -390,12 +390,12 @@ def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_p
 
 def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path: Path) -> None:
     """A drive that is away for a moment must not empty the index."""
-    from rollout.files.scan import AWAY, FoundFile
+    from rollout.files.scan import INACCESSIBLE, FoundFile
     from rollout.files.stamp import NO_STAMP
     from state.sync.ledger import compare_with_ledger
 
     path = "sessions/2026/05/28/rollout-a.jsonl"
-    away = FoundFile("sessions/2026", NO_STAMP, f"{AWAY}: Input/output error")
+    away = FoundFile("sessions/2026", NO_STAMP, f"{INACCESSIBLE}: Input/output error")
     assert compare_with_ledger([away], {path: (1, 2, 3, 0, 1, None)}).vanished == []
     assert compare_with_ledger([], {path: (1, 2, 3, 0, 1, None)}).vanished == [path]
 
