@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rollout.files.layout import logical_path, parse_name, parse_uuid
 from rollout.files.scan import INACCESSIBLE, check_home, stat_file
 from rollout.metadata.worker import extract_many
-from state.db.database import Database, open_database
+from state.db.database import Database
 from state.db.location import cwd_key, on_network_drive, shown_folder
 from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
 from state.db.steps import Steps
@@ -38,6 +38,7 @@ from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
 from state.sync.writer import forget_files, store_files
 from state.userdata.folders import ALIASES_SQL, moved_to, path_in_home
+from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
 _SHORTEST_PREFIX: Final = 4
@@ -82,7 +83,7 @@ class ThreadIndex:
         """
         for _ in range(_REPAIR_ROUNDS):
             slow = self._far or query.search is not None
-            found = None if slow else self.database.at_once(_checked_steps(self.home, query))
+            found = None if slow else self.database.inline(_checked_steps(self.home, query))
             if found is None:
                 found = await self.database.query(_checked_steps(self.home, query))
             page, stale = found
@@ -122,7 +123,7 @@ class ThreadIndex:
             ThreadNotFound: none does; or it has a file, of which nothing can be read.
         """
         if exact := parse_uuid(reference):
-            row = (self.database.at_once(rows_steps([exact])) or {}).get(exact)
+            row = (self.database.inline(rows_steps([exact])) or {}).get(exact)
             if row is not None and is_fresh(self.home, row):
                 return row
         looked = False
@@ -376,7 +377,7 @@ async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
         IndexUnavailable: its place cannot be used.
     """
     with translated(path):
-        async with open_database(path) as database:
+        async with open_with_user_data(path) as database:
             index = ThreadIndex(home, database)
             index.unfinished = await finish_moves(database, home)
             yield index

@@ -396,7 +396,7 @@ class ThreadStore:
         """
         thread_id = self._id(thread_id)
         # The row need not be true to the file: the turns are.
-        place = self.index.database.at_once(path_steps(thread_id))
+        place = self.index.database.inline(path_steps(thread_id))
         if place is None or stat_file(self.home, place) is None:
             place = (await self.read_thread(thread_id))["rollout_path"]
         recorder = self._recorders.get(thread_id)
@@ -524,7 +524,7 @@ class ThreadStore:
     async def _indexed_path(self, thread_id: str) -> str | None:
         database = self.index.database
         try:
-            return database.at_once(path_steps(thread_id)) or await database.query(
+            return database.inline(path_steps(thread_id)) or await database.query(
                 path_steps(thread_id)
             )
         except StateError:

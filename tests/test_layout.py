@@ -76,7 +76,6 @@ cli.__main__          -> cli.main
 
 STILL_TO_MEND = {
     ("state.checks", "state.repair"),
-    ("state.db", "state.userdata"),
     ("state.sync", "state.codex"),
 }
 

@@ -31,11 +31,11 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     from cli.terminal import output
     from state.checks.database import check_database
     from state.checks.findings import Findings
-    from state.db.readonly import reading
+    from state.db.readonly import open_read_only
 
     index = locations(context).index
     found = Findings()
-    with reading(index) as connection:
+    with open_read_only(index) as connection:
         for finding in check_database(connection):
             found.add(finding)
     if as_json:

@@ -12,6 +12,7 @@ from rollout.jsonl.reader import LineReader
 from rollout.metadata.session_index import NAMES_FILE, ThreadName, read_names
 from state.checks.findings import Finding
 from state.checks.model import KINDS, IndexState, column_differs
+from state.db.connect import connect
 from state.db.location import INPUTS_KEY, cwd_key, journal_path
 from state.errors import SQLITE_ERRORS
 from state.sync.home_config import home_inputs
@@ -98,7 +99,7 @@ def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
     """Those that are so a moment later: a fact is in the journal before it is in the index."""
     time.sleep(_MOMENT_S)
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(connect(path, "ro")) as connection:
             connection.row_factory = sqlite3.Row
             again = _unequal(path, connection)
     except SQLITE_ERRORS:

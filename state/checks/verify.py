@@ -25,11 +25,12 @@ from state.checks.findings import ERROR, WARNING, Finding, Kind
 from state.checks.model import column_differs
 from state.checks.structure import check_structure
 from state.checks.user_data import indexed_user_data, inputs_are_settled, wanted_names
-from state.db.location import HEAD, REVISIONS
-from state.db.snapshot import read_only
+from state.db.connect import revision_of
+from state.db.location import HEAD
+from state.db.readonly import read_only
 from state.db.steps import run_steps
 from state.db.translate import translate
-from state.errors import SQLITE_ERRORS, IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.errors import SQLITE_ERRORS, IndexDamaged, IndexUnavailable
 from state.jobs.pool import Extractor
 from state.jobs.progress import JobProgress, Report
 from state.repair import contents
@@ -109,19 +110,17 @@ async def _check_index(
     connection: sqlite3.Connection, home: Path, index: Path, found: Callable[[Finding], None]
 ) -> bool:
     """The structural checks: False if the index is in no state to be looked at more closely."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if not tables:  # whoever began it was killed at once
+    try:
+        revision = revision_of(index, connection.execute)
+    except IndexDamaged:
+        revision = HEAD  # the checks below say what is missing
+    if revision is None:
         found(_no_index(index))
         return False
-    if not tables & {"alembic_version", "rollout_files"}:
-        raise NotAnIndex(index, "it is a database, but not one of threadkeep's")
-    revision = _revision(connection) if "alembic_version" in tables else None
-    if revision in REVISIONS[:-1]:
+    if revision != HEAD:
         message = "The index has an older schema; the next command brings it up to date."
         found(Finding(KINDS["old_schema"], message, measured=revision, expected=HEAD))
         return False
-    if revision is not None and revision != HEAD:
-        raise IndexTooNew(index, revision, HEAD)
     sound, structure = await _check_both(connection, home, index)
     usable = True
     for finding in sound:
@@ -158,11 +157,6 @@ async def _check_both(
 
 def _no_index(index: Path) -> Finding:
     return Finding(KINDS["no_index"], "There is no index yet.", path=str(index))
-
-
-def _revision(connection: sqlite3.Connection) -> str | None:
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row else None
 
 
 async def _check_deep(

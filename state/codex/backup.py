@@ -12,6 +12,7 @@ from typing import Final
 
 from state.codex.database import quick_check, writable
 from state.codex.processes import processes_using
+from state.db.connect import connect
 from state.errors import CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
 
 _KEPT_BACKUPS: Final = 3
@@ -67,7 +68,7 @@ def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
     target = folder / f"codex-state-{stamp}.sqlite3"
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        with closing(connect(target)) as copy:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # it must not need a -wal of its own
             damage = quick_check(copy)
@@ -122,7 +123,7 @@ def restore_latest_copy(folder: Path, database: Path) -> Path:
     with exclusively_open(database) as connection:
         if digest(connection) != _read_note(backup)["after"]:
             raise CodexChangedSince(database, backup)
-        with closing(sqlite3.connect(f"{backup.as_uri()}?mode=ro", uri=True)) as source:
+        with closing(connect(backup, "ro")) as source:
             source.backup(connection)
             if digest(source) != digest(connection):
                 raise CodexUnusable(database, f"it differs from {backup}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from state.codex.tables import MEASURED, differences
+from state.db.connect import connect
 from state.errors import (
     SQLITE_ERRORS,
     CodexInUse,
@@ -130,14 +131,9 @@ def writable(
 
     Raises: see :func:`translated`.
     """
-    uri = f"{database.absolute().as_uri()}?mode=rw"  # rw makes no database that is gone
-    with (
-        translated(database, busy),
-        closing(
-            sqlite3.connect(uri, uri=True, timeout=_PATIENCE_S, isolation_level=None)
-        ) as connection,
-    ):
-        yield connection
+    # rw does not create a database that is gone
+    with translated(database, busy), closing(connect(database, "rw", wait_s=_PATIENCE_S)) as opened:
+        yield opened
 
 
 def quick_check(connection: sqlite3.Connection) -> str:

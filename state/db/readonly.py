@@ -1,28 +1,24 @@
-"""Plain connections that can only read."""
+"""Read an index without writing to it, whatever condition it is in."""
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from state.db.location import HEAD, REVISIONS
-from state.db.snapshot import read_only
+from state.db.connect import check_is_index, connect
+from state.db.snapshot import snapshot
 from state.db.translate import translated
-from state.errors import IndexDamaged, IndexMissing, IndexTooNew, IndexUnavailable, NotAnIndex
+from state.errors import IndexMissing, IndexUnavailable
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads one state of the index at ``path`` and cannot write. The index is
-    not made and not migrated.
+def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to one state of the index at ``path``, which other processes may be using. It
+    is not created and not migrated.
 
     Raises:
-        IndexBusy: another process kept the lock for too long.
-        IndexDamaged: the file is no usable database.
         IndexMissing: there is none.
-        IndexTooNew: its schema is from a newer program.
-        IndexUnavailable: it cannot be read.
-        NotAnIndex: it is a database of another program.
+        StateError: it cannot be read, or is no index; see :func:`state.db.connect.revision_of`.
     """
     if not path.exists():
         raise IndexMissing(path)
@@ -36,22 +32,22 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def check_is_index(path: Path, connection: sqlite3.Connection) -> None:
-    """Make sure that a database is an index that this version knows.
+@contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to one state of a database of ours. Where it cannot be read in place, because
+    WAL needs a writable folder, a snapshot is read.
 
     Raises:
-        IndexDamaged: it is half of one.
-        IndexMissing: nothing is in it.
-        IndexTooNew: its schema is from a newer program.
-        NotAnIndex: it is a database of another program.
+        OSError: it cannot be read.
+        sqlite3.Error: it is no database, or another process kept the lock for too long.
     """
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if not tables:  # whoever began it was killed at once
-        raise IndexMissing(path)
-    if not tables & {"alembic_version", "rollout_files"}:
-        raise NotAnIndex(path, "it is a database, but not one of threadkeep's")
-    if "alembic_version" not in tables:
-        raise IndexDamaged(path, "its table alembic_version is missing")
-    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    if revision and revision[0] not in REVISIONS:
-        raise IndexTooNew(path, str(revision[0]), HEAD)
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(closing(connect(path, "ro")))
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
+            connection = stack.enter_context(snapshot(path))
+        yield connection

@@ -1,15 +1,15 @@
-"""Read a SQLite database that is not ours to touch: nothing is written, no file appears.
+"""Read another program's SQLite database without writing to it or creating files beside it.
 
-Even a read-only connection to a database in WAL mode makes ``-wal`` and ``-shm`` beside it, and
-cannot be opened at all in a folder that may not be written. So a database without a ``-wal`` is
-opened as immutable, and one with a ``-wal`` is copied first.
+Even a read-only connection to a database in WAL mode creates ``-wal`` and ``-shm`` files, and
+fails in a folder that is not writable. So a database without a ``-wal`` is opened as immutable,
+and one with a ``-wal`` is copied first.
 """
 
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,44 +17,21 @@ _TRIES: Final = 5
 
 
 @contextmanager
-def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to one state of a database of ours, at which others may be at work. Where it
-    cannot be read in its place, because WAL needs a folder that may be written, of a snapshot.
-
-    Raises:
-        OSError: it cannot be read.
-        sqlite3.Error: it is no database, or another process kept the lock for too long.
-    """
-    with ExitStack() as stack:
-        try:
-            uri = f"{path.absolute().as_uri()}?mode=ro"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-            stack.enter_context(closing(connection))
-            connection.execute("BEGIN")
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                raise
-            connection = stack.enter_context(snapshot(path))
-        yield connection
-
-
-@contextmanager
 def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection to one state of the database at ``path``.
 
     Raises:
-        OSError: it cannot be read, or it changed again and again while it was copied.
+        OSError: it cannot be read, or it kept changing while it was copied.
         sqlite3.Error: it is no database.
     """
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-        uri = _still(path, Path(folder))
+        uri = _stable_uri(path, Path(folder))
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.execute("PRAGMA query_only = ON")
             yield connection
 
 
-def _still(path: Path, folder: Path) -> str:
+def _stable_uri(path: Path, folder: Path) -> str:
     """The URI of a database that nobody writes to: ``path`` itself or a copy in ``folder``."""
     if not _size(_wal(path)):
         path.open("rb").close()  # SQLite does not say why it cannot open a file
@@ -67,7 +44,7 @@ def _still(path: Path, folder: Path) -> str:
             shutil.copyfile(_wal(path), _wal(target))
         if _identity(path) == before:
             return target.as_uri()
-    raise OSError(f"{path} changes all the time: try again when its program is idle")
+    raise OSError(f"{path} keeps changing: try again when its program is idle")
 
 
 def _wal(path: Path) -> Path:

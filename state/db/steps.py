@@ -1,4 +1,5 @@
-"""Reads as generators of SQL statements, run over any connection."""
+"""Reads as generators that yield ``(sql, parameters)`` and are sent the rows: they know no
+connection, so that a command, a reader thread and the event loop run the same ones."""
 
 import sqlite3
 from collections.abc import Generator, Sequence
@@ -7,13 +8,25 @@ from typing import Any, TypeVar
 from rollout.files.cancellation import check_cancelled
 
 Result = TypeVar("Result")
-
-
 Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
 
 
+def run_in_transaction(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
+    """What ``steps`` give, of one state of the database. The transaction ends whatever they
+    raise."""
+    connection.execute("BEGIN")
+    try:
+        return run_steps(steps, connection)
+    finally:
+        connection.rollback()
+
+
 def run_steps(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
-    """Drive ``steps`` to their end over a plain SQLite connection."""
+    """What ``steps`` give, over a plain SQLite connection.
+
+    Raises:
+        Cancelled: nobody waits for it any more.
+    """
     try:
         request = next(steps)
         while True:

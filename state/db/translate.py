@@ -4,14 +4,16 @@ import asyncio
 import errno
 import os
 import resource
+import shutil
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 from sqlalchemy.exc import DBAPIError
 
+from state.db.connect import BUSY_TIMEOUT_S
 from state.errors import (
     SQLITE_ERRORS,
     IndexBusy,
@@ -21,13 +23,7 @@ from state.errors import (
     StateError,
 )
 
-BUSY_TIMEOUT_S: Final = 10.0
-"""How long a writer waits for another one, in seconds."""
-
-
 _FEW_DESCRIPTORS: Final = 64
-
-
 _NOT_WRITABLE: Final = (
     "SQLITE_READONLY",
     "SQLITE_CANTOPEN",
@@ -41,26 +37,30 @@ _NOT_WRITABLE: Final = (
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, which say what can be done about them."""
+def translated(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into ours, which name the next step. On a full disk the error says
+    how many bytes were needed, where that is known."""
+    free = shutil.disk_usage(path.parent).free if needed_bytes is not None else 0
     try:
         yield
-    except DBAPIError as error:
-        translation = translate(path, error.orig)
+    except (DBAPIError, *SQLITE_ERRORS) as error:
+        translation = translate(path, error.orig if isinstance(error, DBAPIError) else error)
         if translation is None:
             raise
-        raise _heeding(translation, error) from error
-    except SQLITE_ERRORS as error:
-        translation = translate(path, error)
-        if translation is None:
-            raise
-        raise _heeding(translation, error) from error
+        if needed_bytes is not None and _is_full(translation):
+            space = f"{needed_bytes:,} bytes are needed, {free:,} were free"
+            translation = IndexNotWritable(path, f"{translation.reason}: {space}")
+        raise _or_cancelled(translation, error) from error
 
 
-def _heeding(translation: StateError, error: BaseException) -> BaseException:
-    """The error to be raised: a write that is cancelled may end by SQLite's error, as whoever
-    waited for a lock does, and is cancelled all the same."""
-    _let_go(error)
+def _is_full(error: StateError) -> TypeGuard[IndexNotWritable]:
+    return isinstance(error, IndexNotWritable) and error.reason.endswith("is full")
+
+
+def _or_cancelled(translation: StateError, error: BaseException) -> BaseException:
+    """The error to raise: a cancelled write may end with SQLite's error, for example when it was
+    waiting for a lock; it still counts as cancelled."""
+    _release_cursors(error)
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -68,10 +68,9 @@ def _heeding(translation: StateError, error: BaseException) -> BaseException:
     return asyncio.CancelledError() if task and task.cancelling() else translation
 
 
-def _let_go(error: BaseException) -> None:
-    """Have the cursors go that a traceback holds. Until then SQLite only seems to close their
-    connection and keeps its lock: an error that is kept, as what ails an index is, would hold up
-    whoever makes it anew."""
+def _release_cursors(error: BaseException) -> None:
+    """Drop the cursors that a traceback holds. Until then SQLite only seems to close their
+    connection and keeps its lock: an error that is stored somewhere would block a rebuild."""
     held: BaseException | None = error
     while held is not None:
         traceback.clear_frames(held.__traceback__)
@@ -80,13 +79,13 @@ def _let_go(error: BaseException) -> None:
 
 _LACKING: Final = (
     *("no such table", "no such column"),
-    # FTS5's words for tables of its own that are missing.
+    # What FTS5 says when its own tables are missing.
     *("vtable constructor failed", "invalid fts5 file format", "SQL logic error"),
 )
 
 
 def translate(path: Path, error: BaseException | None) -> StateError | None:
-    """Our error for one of SQLite's; None if it is no matter of the file's condition."""
+    """Our error for one of SQLite's; None if the condition of the file is not the cause."""
     if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
         return IndexDamaged(path, error.object.decode("utf-8", "replace"))
     text = str(error)
@@ -97,8 +96,8 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
         return IndexDamaged(path, text)
     if name == "SQLITE_ERROR" and text.startswith(_LACKING):
         return IndexDamaged(path, text)
-    if "Could not decode to UTF-8" in text:  # Python's word for it, without a name
-        return IndexDamaged(path, "a text in it is no UTF-8")
+    if "Could not decode to UTF-8" in text:  # Python's own error, without a name
+        return IndexDamaged(path, "a text in it is not UTF-8")
     if name.startswith("SQLITE_CANTOPEN") and _few_descriptors():
         return IndexUnavailable(path, f"{text}: {os.strerror(errno.EMFILE)}")
     if name.startswith("SQLITE_IOERR") and _bounded(resource.RLIMIT_FSIZE):
@@ -111,10 +110,10 @@ def translate(path: Path, error: BaseException | None) -> StateError | None:
 
 
 def _bounded(what: int) -> bool:
-    """Whether the system allows only so much of something."""
+    """Whether the system limits a resource."""
     return resource.getrlimit(what)[0] != resource.RLIM_INFINITY
 
 
 def _few_descriptors() -> bool:
-    """Whether so few are allowed that SQLite, which does not say so, may have had none left."""
+    """Whether the limit is so low that SQLite, which does not say so, may have run out of them."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEW_DESCRIPTORS

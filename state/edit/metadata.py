@@ -37,7 +37,7 @@ from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
-from state.userdata.store import put_settings, values_of_threads
+from state.userdata.store import put_settings, values_of_threads, write_user_data
 
 MEMORY_MODES: Final = ("enabled", "disabled")
 GIT_FIELDS: Final = {
@@ -287,7 +287,7 @@ async def _append(
 
 async def _set_facts(index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]) -> None:
     database = index.database
-    async with database.write_facts() as connection:
+    async with write_user_data(database) as connection:
         known: Sequence[UserValue] = await values_of_threads(connection, [thread_id])
         # Newer than what it replaces, even if the clock was set back.
         now = max(now_ms(), *(fact.set_at_ms + 1 for fact in known), 0)

@@ -282,7 +282,7 @@ async def keep_fulltext(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
     while True:
         try:
             # Most looks find nothing, in a few microseconds.
-            waiting = index.database.at_once(_waiting_steps())
+            waiting = index.database.inline(_waiting_steps())
             if waiting is not False:
                 await fill_fulltext(index)
         except _PASSING as error:

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rollout.files.scan import check_home, scan_home, stat_file
+from state.db.connect import connect
 from state.db.location import (
     HEAD,
     INPUTS_KEY,
@@ -54,13 +55,12 @@ class Reader:
             yield None  # the long way finishes what was cut off
             return
         try:
-            connection = sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True, timeout=1.0)
+            connection = connect(index, "ro", wait_s=1.0)
         except SQLITE_ERRORS:
             yield None  # the long way tells what is wrong, and mends it where it can
             return
         with closing(connection):
             try:
-                connection.isolation_level = None
                 connection.execute("BEGIN")  # one state of the index for all that follows
                 usable = _is_usable(connection) and (
                     not scan or _is_in_step(connection, home, index)

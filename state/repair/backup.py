@@ -1,16 +1,16 @@
 """Backups of an index beside it, and the way back to the newest one."""
 
 import glob
-import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from state.db.database import open_database, room
+from state.db.connect import connect
+from state.db.database import open_database
 from state.db.lock import locked
 from state.db.sql import forget_inputs
-from state.db.translate import BUSY_TIMEOUT_S, translated
+from state.db.translate import translated
 from state.errors import IndexDamaged, NoBackup
 from state.repair.recovery import SIDECARS
 from state.repair.reindex import swap_in
@@ -39,10 +39,9 @@ def back_up_index(index: Path, *, whole: bool = True) -> Path | None:
     try:
         _remove(unfinished)
         with (
-            room(index, index.stat().st_size),
-            translated(index),
-            closing(sqlite3.connect(index, timeout=BUSY_TIMEOUT_S)) as source,
-            closing(sqlite3.connect(unfinished)) as copy,
+            translated(index, needed_bytes=index.stat().st_size),
+            closing(connect(index)) as source,
+            closing(connect(unfinished)) as copy,
         ):
             source.backup(copy)
             # The copy must not need a -wal of its own.
@@ -84,7 +83,7 @@ async def restore_backup(index: Path) -> Path:
         raise NoBackup(index)
     async with locked(index):
         with translated(found[0]):
-            with closing(sqlite3.connect(found[0])) as backup:
+            with closing(connect(found[0])) as backup:
                 told = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
             if told != "ok":
                 raise IndexDamaged(found[0], str(told))

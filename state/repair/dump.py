@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream
-from state.db.database import Database, open_database
+from state.db.database import Database
 from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context
@@ -33,9 +33,11 @@ from state.userdata.store import (
     all_aliases,
     all_settings,
     newer_names,
+    open_with_user_data,
     put_settings,
     recorded_names,
     values_of_threads,
+    write_user_data,
 )
 
 FORMAT: Final = "threadkeep-facts"
@@ -65,7 +67,7 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
     if not path.exists():
         return journal, False
     try:
-        async with open_database(path) as database, database.read() as connection:
+        async with open_with_user_data(path) as database, database.read() as connection:
             return [*await all_settings(connection), *journal], False
     except IndexDamaged:
         return journal, True
@@ -140,7 +142,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
     journal = newest_settings(read_settings(database.path))
     for start in range(0, len(facts), BATCH_FACTS):
         batch = facts[start : start + BATCH_FACTS]
-        async with database.write_facts() as connection:
+        async with write_user_data(database) as connection:
             indexed = newest_settings(await _facts_about(connection, batch))
             fresh: list[Setting] = []
             changed: list[Setting] = []

@@ -13,13 +13,14 @@ from typing import Final
 import sqlalchemy as sa
 
 from state.checks.database import mistyped_sql
-from state.db.database import open_database
+from state.db.connect import connect
 from state.db.location import INDEX_NAME, journal_path
 from state.db.lock import lock_path, locked
 from state.db.schema import metadata
 from state.db.snapshot import snapshot
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.jobs.lease import job_row
+from state.userdata.store import open_with_user_data
 
 SIDECARS: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
@@ -52,7 +53,7 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
 async def _probe(index: Path) -> None:
     """Read all of an index. Raises :class:`IndexDamaged`."""
     async with (
-        open_database(index, patience_s=_PATIENCE_S) as database,
+        open_with_user_data(index, patience_s=_PATIENCE_S) as database,
         database.write() as connection,
     ):
         told = await connection.exec_driver_sql("PRAGMA integrity_check(1)")
@@ -98,7 +99,7 @@ def copy_index(index: Path, folder: Path) -> Path:
     it cannot be read. What users set is copied too."""
     target = folder / INDEX_NAME
     try:
-        with snapshot(index) as source, closing(sqlite3.connect(target)) as connection:
+        with snapshot(index) as source, closing(connect(target)) as connection:
             source.backup(connection)
     except (OSError, sqlite3.Error):
         target.unlink(missing_ok=True)  # what is built from the files is as good

@@ -6,16 +6,16 @@ Readers keep the old one until the very moment of the swap, which is one SQLite 
 
 import glob
 import os
-import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from state.db.connect import connect
 from state.db.database import journal_mode, open_database
 from state.db.lock import locked
 from state.db.sql import forget_inputs
-from state.db.translate import BUSY_TIMEOUT_S, translated
+from state.db.translate import translated
 from state.jobs.lease import DEFAULT_LEASE_S
 from state.jobs.progress import Report, SyncProgress
 from state.repair.dump import known_user_data
@@ -90,8 +90,8 @@ def swap_in(fresh: Path, path: Path) -> None:
         sqlite3.Error: it cannot be done; the index is as it was.
     """
     with (
-        closing(sqlite3.connect(fresh)) as source,
-        closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as target,
+        closing(connect(fresh)) as source,
+        closing(connect(path)) as target,
     ):
         target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
         for job in ("backfill_state", "fulltext_state"):
@@ -101,6 +101,5 @@ def swap_in(fresh: Path, path: Path) -> None:
                 held = target.execute(f"SELECT max(fence) FROM {job}").fetchone()[0] or 0
             # A worker at the old index must find its lease lost, whatever number it holds.
             source.execute(f"UPDATE {job} SET fence = fence + ?", (held + 1,))
-        source.commit()
         source.backup(target)
     path.chmod(0o600)

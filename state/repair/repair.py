@@ -16,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.scan import stat_file
 from state.checks import verify
 from state.checks.verify import Depth
+from state.db.connect import connect
 from state.db.database import Database
 from state.db.schema import path_aliases, rollout_files, threads, user_data
 from state.db.sql import among, forget_inputs
-from state.db.translate import BUSY_TIMEOUT_S, translated
+from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.fulltext.indexer import fill_fulltext
 from state.jobs.pool import Extractor
@@ -33,7 +34,7 @@ from state.sync.writer import store_files
 from state.thread_index import open_index
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import newest_settings
-from state.userdata.store import all_settings, put_settings
+from state.userdata.store import all_settings, put_settings, write_user_data
 
 _BATCH_THREADS: Final = 100
 _TRIES: Final = 5
@@ -102,9 +103,7 @@ class _Watch:
 
     def __enter__(self) -> "_Watch":
         if self._index.exists():
-            self._connection = sqlite3.connect(
-                self._index, timeout=BUSY_TIMEOUT_S, isolation_level=None
-            )
+            self._connection = connect(self._index)
             self._version = self._data_version()
         return self
 
@@ -138,7 +137,7 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
     async with open_index(home, index) as opened:
         database = opened.database
         if plan.facts:
-            async with database.write_facts() as connection:
+            async with write_user_data(database) as connection:
                 await _level_facts(connection, index)
         if plan.titles or plan.threads or plan.paths:
             # First: taking a row out of the title search fails where the search lacks it.

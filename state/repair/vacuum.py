@@ -1,12 +1,10 @@
 """Make the index as small as it can be."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from state.db.database import room
-from state.db.readonly import check_is_index
-from state.db.translate import BUSY_TIMEOUT_S, translated
+from state.db.connect import BUSY_TIMEOUT_S, check_is_index, connect
+from state.db.translate import translated
 from state.errors import IndexMissing
 
 
@@ -18,14 +16,12 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
     Raises:
         IndexBusy: another process kept the lock for longer than ``wait_s`` seconds.
         IndexMissing: there is none.
-        StateError: it cannot be used; see :func:`state.db.readonly.check_is_index`.
+        StateError: it cannot be used; see :func:`state.db.connect.check_is_index`.
     """
     if not path.exists():
         raise IndexMissing(path)
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    with room(path, _bytes(path)), translated(path):
-        connecting = sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)
-        with closing(connecting) as connection:
+    with translated(path, needed_bytes=_bytes(path)):
+        with closing(connect(path, "rw", wait_s=wait_s)) as connection:
             check_is_index(path, connection)
             before = _bytes(path)
             for table in ("thread_titles", "fulltext_trigrams"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout.files.cancellation import Cancelled, check_cancelled, is_cancelled
-from state.db.readonly import reading
+from state.db.readonly import open_read_only
 from state.db.translate import translate
 from state.errors import (
     SQLITE_ERRORS,
@@ -51,11 +51,11 @@ def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlR
 
     Raises:
         InvalidSql: it is no such statement, or SQLite refuses it.
-        StateError: the index cannot be read; see :func:`reading`.
+        StateError: the index cannot be read; see :func:`open_read_only`.
         KeyboardInterrupt: also in the middle of a long statement.
         Cancelled: nobody waits for it any more, also in the middle of a long statement.
     """
-    with reading(path) as connection:
+    with open_read_only(path) as connection:
         connection.execute("PRAGMA query_only = ON")
         for table in _VIRTUAL_TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 0").fetchall()

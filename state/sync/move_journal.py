@@ -37,7 +37,7 @@ from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
 from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
-from state.userdata.store import put_settings
+from state.userdata.store import put_settings, write_user_data
 
 _VERSION: Final = 1
 
@@ -244,7 +244,7 @@ async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
     known = sa.select(c.thread_id, c.key).where(
         among(c.thread_id, thread_ids), c.value.is_not(None)
     )
-    async with database.write_facts() as connection:
+    async with write_user_data(database) as connection:
         held = list(await connection.execute(known))
         facts = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
         if facts:

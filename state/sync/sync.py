@@ -27,7 +27,7 @@ from state.sync.home_config import default_provider, home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
 from state.sync.writer import Context, StoredBatch, forget_files, store_files
 from state.userdata.model import NAME, UserValue, chosen_names
-from state.userdata.store import follows_journal, newer_names, recorded_names
+from state.userdata.store import follows_journal, newer_names, recorded_names, write_user_data
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
@@ -189,7 +189,7 @@ async def apply_journal(database: Database) -> None:
     if followed:
         return
     with suppress(FileUnusable):  # what users set stays as it was; verify tells
-        async with database.write_facts():
+        async with write_user_data(database):
             pass  # it follows first of all
 
 

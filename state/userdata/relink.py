@@ -11,7 +11,7 @@ from state.errors import AliasCycle, AliasNotFound, InvalidFolder
 from state.userdata.folders import origins
 from state.userdata.journal import append_settings
 from state.userdata.model import LATEST_MS, FolderAlias
-from state.userdata.store import all_aliases, put_settings
+from state.userdata.store import all_aliases, put_settings, write_user_data
 
 
 async def aliases(database: Database) -> list[FolderAlias]:
@@ -30,7 +30,7 @@ async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, i
         InvalidFolder: one of them is no path.
     """
     old, new = _folder(old), _folder(new)
-    async with database.write_facts() as connection:
+    async with write_user_data(database) as connection:
         known = await all_aliases(connection)
         others = {
             alias.alias: alias.value
@@ -52,7 +52,7 @@ async def unlink(database: Database, old: str) -> FolderAlias:
         InvalidFolder: it is no path.
     """
     old = _folder(old)
-    async with database.write_facts() as connection:
+    async with write_user_data(database) as connection:
         known = await all_aliases(connection)
         for alias in known:
             if alias.value is not None and cwd_key(alias.alias) == cwd_key(old):

@@ -7,7 +7,8 @@ thread and key, or for a folder, wins. It outlives the database, so facts surviv
 a null value takes a fact back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,49 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.session_index import ThreadName
 from rollout.schema.modes import PAGINATED
+from state.db.connect import BUSY_TIMEOUT_S
+from state.db.database import Database, open_database
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
+from state.db.lock import locked
 from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_data
 from state.db.sql import among, forget_inputs, set_meta
 from state.userdata.journal import read_settings
 from state.userdata.model import USER_SET_COLUMNS, FolderAlias, Setting, UserValue
+
+
+@asynccontextmanager
+async def open_with_user_data(
+    path: Path, *, patience_s: float = BUSY_TIMEOUT_S
+) -> AsyncGenerator[Database]:
+    """The index database at ``path``; see :func:`state.db.database.open_database`. One that is
+    created or migrated holds what the journal has from the start: the journal of an older index
+    may hold what its program did not know.
+
+    Raises:
+        FileUnusable: the journal cannot be read.
+    """
+
+    async def migrated(connection: AsyncConnection) -> None:
+        await put_settings(connection, read_settings(path))
+        await note_journal(connection, path)
+
+    async with open_database(path, patience_s=patience_s, migrated=migrated) as database:
+        yield database
+
+
+@asynccontextmanager
+async def write_user_data(database: Database) -> AsyncGenerator[AsyncConnection]:
+    """A transaction for changes of user data. It also holds the index's lock, so that a reindex
+    swaps in its new index before or after it, and first applies what a killed process left in the
+    journal alone.
+
+    Raises:
+        FileUnusable: the journal cannot be read.
+    """
+    async with locked(database.path), database.write() as connection:
+        await follow_journal(connection, database.path)
+        yield connection
+        await note_journal(connection, database.path)
 
 
 async def follows_journal(connection: AsyncConnection, index: Path) -> bool:

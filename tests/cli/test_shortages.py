@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sqlite3
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from cli.errors import outcome
 from rollout.search.grep import raw_many
 from rollout.search.terms import terms_of
-from state.db.database import room
+from state.db.translate import translated
 from state.errors import FileUnusable, IndexNotWritable, OutOfResources
 from state.jobs import pool as extractor
 from state.jobs.pool import worker_pool
@@ -131,13 +132,21 @@ def test_too_few_descriptors_are_no_fault_of_a_thread(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_full_disk_is_told_with_the_room_that_is_needed(tmp_path: Path) -> None:
-    full = IndexNotWritable(tmp_path / "i", "database or disk is full")
+def test_a_full_disk_is_reported_with_the_bytes_needed(tmp_path: Path) -> None:
     with (
         pytest.raises(IndexNotWritable, match=r"is full: 7,000 bytes are needed, [\d,]+ "),
-        room(tmp_path / "i", 7_000),
+        translated(tmp_path / "i", needed_bytes=7_000),
     ):
-        raise full
+        raise _sqlite_error("SQLITE_FULL", "database or disk is full")
 
-    with pytest.raises(IndexNotWritable, match=r"denied$"), room(tmp_path / "i", 7_000):
-        raise IndexNotWritable(tmp_path / "i", "Permission denied")
+    with (
+        pytest.raises(IndexNotWritable, match=r"denied$"),
+        translated(tmp_path / "i", needed_bytes=7_000),
+    ):
+        raise _sqlite_error("SQLITE_PERM", "access permission denied")
+
+
+def _sqlite_error(name: str, text: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorname = name
+    return error
