@@ -8,7 +8,7 @@ then their messages and turns (:mod:`state.repair.contents`).
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,8 @@ from state.db.readonly import read_only
 from state.db.steps import run_steps
 from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexUnavailable
-from state.jobs.pool import Extractor
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
 from state.repair import contents
 from state.repair.contents import REPAIR_DEEP, DeepContents
@@ -170,19 +171,24 @@ async def _check_deep(
     check, content = _Deep(connection, home), DeepContents(connection, home)
     files = _files_to_read(connection, home, depth)
     counts = JobProgress(total=len(files))
-    async with Extractor(home) as extractor:
-        extractor.prepare(len(files))
-        async for batch, outcomes in _read(extractor, files):
-            for file, outcome in zip(batch, outcomes, strict=True):
-                for finding in check.compare(file, outcome):
+    async with ReadPool(home) as pool:
+        pool.prepare(files=len(files))
+
+        async def read(batch: Sequence[FoundFile]) -> list[Extracted | Unusable]:
+            return await pool.extract([file.path for file in batch], {})
+
+        async with ordered_map(read, files, batch=_BATCH_FILES, ahead=3) as batches:
+            async for batch, outcomes in batches:
+                for file, outcome in zip(batch, outcomes, strict=True):
+                    for finding in check.compare(file, outcome):
+                        found(finding)
+                async for finding in content.compare(pool, outcomes):
                     found(finding)
-            async for finding in content.compare(extractor, outcomes):
-                found(finding)
-            depth.mark = watermark(batch[-1])
-            counts.done += len(batch)
-            counts.bytes_done += sum(file.stamp.size for file in batch)
-            if report:
-                report(counts)
+                depth.mark = watermark(batch[-1])
+                counts.done += len(batch)
+                counts.bytes_done += sum(file.stamp.size for file in batch)
+                if report:
+                    report(counts)
     depth.whole = True
 
 
@@ -198,27 +204,6 @@ def _files_to_read(connection: sqlite3.Connection, home: Path, depth: Depth) -> 
         same = random.sample(same, max(1, round(len(same) * depth.share))) if same else []
     same.sort(key=newest_first, reverse=True)
     return [file for file in same if depth.after is None or watermark(file) < depth.after]
-
-
-async def _read(
-    extractor: Extractor, files: Sequence[FoundFile]
-) -> AsyncGenerator[tuple[Sequence[FoundFile], list[Extracted | Unusable]]]:
-    """The files with their outcomes, batch by batch; the next is read while one is compared."""
-    batches = [files[at : at + _BATCH_FILES] for at in range(0, len(files), _BATCH_FILES)]
-
-    def start(batch: Sequence[FoundFile]) -> "asyncio.Task[list[Extracted | Unusable]]":
-        return asyncio.create_task(extractor.extract([file.path for file in batch], {}))
-
-    under_way = [start(batch) for batch in batches[:2]]
-    try:
-        for number, batch in enumerate(batches):
-            outcomes = await under_way[number]
-            if number + 2 < len(batches):
-                under_way.append(start(batches[number + 2]))
-            yield batch, outcomes
-    finally:
-        for task in under_way:
-            task.cancel()
 
 
 class _Deep:

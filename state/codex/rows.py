@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from state.codex.index_side import IndexSide, absolute
 from state.codex.tables import THREAD_COLUMNS
 from state.db.snapshot import snapshot
 from state.errors import CodexUnusable
-from state.jobs.pool import Extractor
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.sync.home_config import default_provider
 from state.sync.thread_rows import thread_row
 
@@ -41,12 +43,15 @@ async def read_rows(home: Path, ours: IndexSide, ids: Iterable[str]) -> list[New
     first_times = _first_times(ours, wanted.values())
     provider = default_provider(home)
     found = []
-    async with Extractor(home, longest=None) as extractor:
-        extractor.prepare(len(paths))
-        for start in range(0, len(paths), _BATCH_FILES):
-            for file in await extractor.extract(paths[start : start + _BATCH_FILES], {}):
-                if isinstance(file, Extracted) and file.metadata.id == wanted[file.path]:
-                    found.append(_new_row(home, file, provider, first_times.get(file.metadata.id)))
+    async with ReadPool(home) as pool:
+        pool.prepare(files=len(paths))
+        read = partial(pool.extract, earlier={}, longest=None)
+        async with ordered_map(read, paths, batch=_BATCH_FILES, ahead=2) as batches:
+            async for _, files in batches:
+                for file in files:
+                    if isinstance(file, Extracted) and file.metadata.id == wanted[file.path]:
+                        first_ms = first_times.get(file.metadata.id)
+                        found.append(_new_row(home, file, provider, first_ms))
     return found
 
 

@@ -1,23 +1,22 @@
 """Look for terms in all that the rollouts of a list of threads hold, in parallel processes."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from rollout.errors import Damage
-from rollout.search.grep import RawHits, raw_many
+from rollout.search.grep import Looked, RawHits, raw_many
 from rollout.search.terms import Term
-from state.jobs.pool import worker_pool
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 _TASK_FILES: Final = 20
-_POOL_FROM_BYTES: Final = 50_000_000
+_TASKS_AHEAD: Final = 16
 
 
 async def raw_search(
@@ -42,26 +41,16 @@ async def raw_search(
         if cursor is None:
             break
     counts = JobProgress(total=len(rows))
-    loop = asyncio.get_running_loop()
-    async with AsyncExitStack() as stack:
-        large = sum(row["size_bytes"] for row in rows) >= _POOL_FROM_BYTES
-        pool = worker_pool() if large else None
-        if pool is not None:
-            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        parts = [rows[start : start + _TASK_FILES] for start in range(0, len(rows), _TASK_FILES)]
-        works = [
-            partial(raw_many, str(index.home), _paths(part), list(terms), most_hits)
-            for part in parts
-        ]
-        tasks = [
-            asyncio.ensure_future(
-                loop.run_in_executor(pool, work) if pool else index.database.workers.run(work)
-            )
-            for work in works
-        ]
-        try:
-            for part, task in zip(parts, tasks, strict=True):
-                for row, looked in zip(part, await task, strict=True):
+    async with ReadPool(index.home) as pool:
+        pool.prepare(size=sum(row["size_bytes"] for row in rows))
+
+        async def look(part: Sequence[Row]) -> list[Looked]:
+            paths = [row["rollout_path"] for row in part]
+            return await pool.map(partial(raw_many, terms=list(terms), most=most_hits), paths)
+
+        async with ordered_map(look, rows, batch=_TASK_FILES, ahead=_TASKS_AHEAD) as parts:
+            async for part, found in parts:
+                for row, looked in zip(part, found, strict=True):
                     counts.done += 1
                     counts.bytes_done += row["size_bytes"]
                     damage += looked.damage
@@ -71,11 +60,3 @@ async def raw_search(
                         yield row, looked.hits
                 if report:
                     report(counts)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _paths(rows: Sequence[Row]) -> list[str]:
-    return [row["rollout_path"] for row in rows]

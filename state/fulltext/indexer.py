@@ -8,7 +8,7 @@ only grown is read from where the last pass ended.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
-from state.clock import now_ms
 from state.db.schema import (
     fulltext_documents,
     fulltext_pending,
@@ -31,18 +30,17 @@ from state.db.schema import (
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_readings, store_documents
-from state.jobs.lease import DEFAULT_LEASE_S, Lease, job_row, run_leased
-from state.jobs.pool import POOL_FROM_FILES, worker_pool
+from state.jobs.lease import DEFAULT_LEASE_S, job_row
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
+from state.jobs.runner import Job, run_job
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 
 BATCH_THREADS: Final = 200
 """Threads in one transaction."""
-_TASK_THREADS: Final = 50
-_BATCHES_AHEAD: Final = 2
-_POOL_FROM_BYTES: Final = 32 * 2**20
-"""So much is read in other processes: in this one it would hold up whoever asks a server."""
+_BATCHES_AHEAD: Final = 3
 _WASTE: Final = 10_000
 """So many documents that count no more are worth a rebuild, if they are as many as the others."""
 
@@ -97,10 +95,10 @@ async def fill_fulltext(
     if not count and outdated is None and job.status == "complete" and not afresh:
         return JobProgress()
 
-    def work(lease: Lease) -> Coroutine[Any, Any, JobProgress]:
-        return _Job(index, lease, batch_threads, report).run(afresh=afresh)
+    def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
+        return _Filling(index, job, batch_threads, report).run(afresh=afresh)
 
-    return await run_leased(index.database, work, lease_s=lease_s, job=fulltext_state)
+    return await run_job(index.database, fulltext_state, work, lease_s=lease_s)
 
 
 async def caught_up_fulltext(
@@ -113,39 +111,29 @@ async def caught_up_fulltext(
     return False
 
 
-class _Job:
+class _Filling:
     def __init__(
-        self, index: ThreadIndex, lease: Lease, batch_threads: int, report: Report | None
+        self, index: ThreadIndex, job: Job, batch_threads: int, report: Report | None
     ) -> None:
         self._index = index
-        self._lease = lease
+        self._job = job
         self._batch_threads = batch_threads
         self._report = report
         self._counts = JobProgress()
-        self._pool: Executor | None = None
 
     async def run(self, *, afresh: bool) -> JobProgress:
         done: set[tuple[Any, ...]] = set()
-        try:
-            async with self._index.database.write() as connection:
-                await self._lease.renew(connection, now_ms())
-                if afresh or await _is_wasteful(connection):
-                    await _forget(connection)
-                await connection.execute(
-                    sa.insert(fulltext_pending).from_select(["row_id"], _OUTDATED)
-                )
+        async with self._job.write() as connection:
+            if afresh or await _is_wasteful(connection):
+                await _forget(connection)
+            await connection.execute(sa.insert(fulltext_pending).from_select(["row_id"], _OUTDATED))
+        async with ReadPool(self._index.home) as pool:
             # What is changed meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)
                 self._counts.total += len(wanted)
-                if self._pool is None and len(wanted) >= POOL_FROM_FILES:
-                    self._pool = worker_pool()
-                await self._read(wanted)
-        finally:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-        async with self._index.database.write() as connection:
-            await self._lease.release(connection, now_ms(), complete=True)
+                pool.prepare(files=len(wanted))
+                await self._read(pool, wanted)
         return self._counts
 
     async def _pending(self) -> list[Thread]:
@@ -171,59 +159,33 @@ class _Job:
                 for row in await connection.execute(asked)
             ]
 
-    async def _read(self, wanted: Sequence[Thread]) -> None:
-        size = self._batch_threads
-        batches = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-        under_way: list[asyncio.Task[list[Documents]]] = []
-        try:
-            for number, batch in enumerate(batches):
-                while len(under_way) <= _BATCHES_AHEAD and number + len(under_way) < len(batches):
-                    ahead = batches[number + len(under_way)]
-                    under_way.append(asyncio.create_task(self._documents(ahead)))
-                read = await under_way.pop(0)
-                async with self._index.database.write() as connection:
+    async def _read(self, pool: ReadPool, wanted: Sequence[Thread]) -> None:
+        async with ordered_map(
+            partial(self._documents, pool), wanted, batch=self._batch_threads, ahead=_BATCHES_AHEAD
+        ) as batches:
+            async for batch, read in batches:
+                async with self._job.write(self._columns) as connection:
                     await store_documents(connection, read)
                     self._counts.done += len(batch)
                     self._counts.bytes_done += sum(thread.stamp.size for thread in batch)
-                    await self._checkpoint(connection)
                 if self._report:
                     self._report(self._counts)
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _checkpoint(self, connection: AsyncConnection) -> None:
-        """The fence's guard of a batch, at its end: if it fails, all of the batch is undone."""
-        counts = {
-            "threads_total": self._counts.total,
-            "threads_done": self._counts.done,
-        }
-        await self._lease.renew(connection, now_ms(), counts)
+    def _columns(self) -> dict[str, int]:
+        return {"threads_total": self._counts.total, "threads_done": self._counts.done}
 
-    async def _documents(self, batch: Sequence[Thread]) -> list[Documents]:
+    async def _documents(self, pool: ReadPool, batch: Sequence[Thread]) -> list[Documents]:
         async with self._index.database.read() as connection:
             earlier = await earlier_readings(connection, batch)
         items = [(thread, earlier.get(thread.row_id)) for thread in batch]
-        home = str(self._index.home)
-        loop = asyncio.get_running_loop()
-        news = sum(
-            thread.stamp.size - (before.resume.end if before else 0) for thread, before in items
+        pool.prepare(
+            size=sum(
+                thread.stamp.size - (before.resume.end if before else 0) for thread, before in items
+            )
         )
-        if self._pool is None and news >= _POOL_FROM_BYTES:
-            self._pool = worker_pool()
-        if self._pool is None:
-            found = await self._index.database.workers.run(partial(read_many, home, items))
-        else:
-            parts = [
-                loop.run_in_executor(
-                    self._pool, read_many, home, items[start : start + _TASK_THREADS]
-                )
-                for start in range(0, len(items), _TASK_THREADS)
-            ]
-            found = [each for part in await asyncio.gather(*parts) for each in part]
         return [
-            each if isinstance(each, Documents) else await self._with_base(*each) for each in found
+            each if isinstance(each, Documents) else await self._with_base(*each)
+            for each in await pool.map(read_many, items)
         ]
 
     async def _with_base(self, thread: Thread, earlier: EarlierMessages | None) -> Documents:

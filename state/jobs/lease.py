@@ -1,47 +1,38 @@
 """The lease of a job, such as the backfill: one worker at a time, fenced.
 
-Whoever claims raises the fence. Every write of the job is guarded by the fence it claimed
-with, so a worker that lost its lease, even without noticing, can write nothing.
+Each claim raises the fence, and each write of the job checks that the fence is still the one of
+its claim. So a worker that has lost its lease can write nothing, even if it has not noticed.
 """
 
-import asyncio
-import contextlib
 import json
 import os
 import platform
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from state.aio import shielded
-from state.clock import now_ms
-from state.db.database import Database
-from state.db.schema import backfill_state
 from state.errors import IndexDamaged, LeaseHeld, LeaseLost
 
 DEFAULT_LEASE_S: Final = 900.0
-
-_COUNTERS: Final = (
-    *("files_total", "files_done", "files_unreadable", "threads_pruned"),
-    *("threads_total", "threads_done"),
-)
+_OWN_COLUMNS: Final = ("id", "status", "owner", "fence", "lease_expires_at_ms")
+"""Of a job's table; the others tell its progress, and begin anew with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a lease: enough to tell on this host whether it is still alive."""
+    """The process that holds a lease, so that this host can tell whether it is still alive."""
 
     id: str
     host: str
     pid: int
     started: str
-    """When the process began, in the system's own terms: tells a reused pid apart."""
+    """When the process began, in the system's own terms: a pid may be reused."""
 
     @classmethod
     def this_process(cls) -> "Owner":
@@ -80,11 +71,11 @@ class Owner:
 class Lease:
     """A claimed lease; ``renew`` it within ``lease_s`` seconds."""
 
+    job: sa.Table
+    """Its one row is the job."""
     owner: Owner
     fence: int
     lease_s: float
-    job: sa.Table = backfill_state
-    """The table whose one row is the job."""
 
     @property
     def _guard(self) -> sa.ColumnElement[bool]:
@@ -94,9 +85,8 @@ class Lease:
     async def renew(
         self, connection: AsyncConnection, now_ms: int, values: Mapping[str, Any] | None = None
     ) -> None:
-        """Extend the lease and set ``values`` of the job, in the caller's transaction.
-
-        Call it first in each transaction of the job: it is the guard of all that follows.
+        """Extend the lease and set ``values`` of the job, in the caller's transaction, which it
+        guards: call it once in each transaction of the job.
 
         Raises:
             LeaseLost: another worker has claimed since; roll back.
@@ -116,7 +106,7 @@ class Lease:
     async def release(
         self, connection: AsyncConnection, now_ms: int, *, complete: bool, error: str | None = None
     ) -> None:
-        """Give the lease back: the job is complete, or whoever comes next may go on at once.
+        """Give the lease back: the job is complete, or the next worker may go on at once.
 
         Raises:
             LeaseLost: it is no longer ours.
@@ -132,7 +122,7 @@ class Lease:
         )
 
 
-async def job_row(connection: AsyncConnection, job: sa.Table = backfill_state) -> sa.Row[Any]:
+async def job_row(connection: AsyncConnection, job: sa.Table) -> sa.Row[Any]:
     """The one row of a job.
 
     Raises:
@@ -147,17 +137,17 @@ async def job_row(connection: AsyncConnection, job: sa.Table = backfill_state) -
 
 async def claim(
     connection: AsyncConnection,
+    job: sa.Table,
     owner: Owner,
     *,
     lease_s: float,
     now_ms: int,
     restart: bool = False,
-    job: sa.Table = backfill_state,
 ) -> Lease:
     """Take the lease of a job and raise its fence. Call inside a write transaction.
 
     A lease that has expired or whose owner is dead is taken over, and the job goes on from
-    its watermark; with ``restart``, or when the last job is complete, it begins anew.
+    where it is; with ``restart``, or if it was complete, its counters begin anew.
 
     Raises:
         LeaseHeld: the owner may be alive, and its time is not up.
@@ -167,7 +157,12 @@ async def claim(
     good = row.status == "running" and row.lease_expires_at_ms > now_ms
     if good and holder and not holder.is_dead():
         raise LeaseHeld(str(holder), row.lease_expires_at_ms)
-    values: dict[str, Any] = {
+    values: dict[str, Any] = {}
+    if restart or row.status != "running":
+        progress = [column for column in job.c if column.name not in _OWN_COLUMNS]
+        values = {column.name: None if column.nullable else 0 for column in progress}
+        values["started_at_ms"] = now_ms
+    values |= {
         "status": "running",
         "owner": owner.to_json(),
         "fence": row.fence + 1,
@@ -175,21 +170,17 @@ async def claim(
         "updated_at_ms": now_ms,
         "last_error": None,
     }
-    if restart or row.status != "running":
-        begun = {"watermark": None, "started_at_ms": now_ms, "completed_at_ms": None}
-        begun |= dict.fromkeys(_COUNTERS, 0)
-        values |= {name: value for name, value in begun.items() if name in job.c}
     result = await connection.execute(
         sa.update(job).where((job.c.id == 1) & (job.c.fence == row.fence)).values(**values)
     )
-    if result.rowcount != 1:  # cannot be while we hold the write lock; never go on unfenced
+    if result.rowcount != 1:  # impossible under the write lock, but never go on unfenced
         raise LeaseLost(str(owner))
-    return Lease(owner, row.fence + 1, lease_s, job)
+    return Lease(job, owner, row.fence + 1, lease_s)
 
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """This host in this boot: after a reboot no earlier owner is alive, nor confused with one."""
+    """This host in this boot: no owner of before a reboot is alive."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -203,69 +194,3 @@ def _process_start(pid: int) -> str:
     except OSError:
         return ""
     return stat.rpartition(")")[2].split()[19]  # clock ticks since boot, see proc(5)
-
-
-Result = TypeVar("Result")
-
-
-async def run_leased(
-    database: Database,
-    work: Callable[[Lease], Coroutine[Any, Any, Result]],
-    *,
-    lease_s: float,
-    restart: bool = False,
-    job: sa.Table = backfill_state,
-) -> Result:
-    """What ``work`` gives under the lease of a job, which it gives back when that is complete.
-
-    Work that fails or is cancelled has it given back here, so that the next worker goes on at
-    once.
-
-    Raises:
-        LeaseHeld: another worker is at it.
-        LeaseLost: another worker took the job over, because this one was silent for longer
-            than ``lease_s`` seconds.
-    """
-    owner = Owner.this_process()
-    async with database.write() as connection:
-        lease = await claim(
-            connection, owner, lease_s=lease_s, now_ms=now_ms(), restart=restart, job=job
-        )
-    working = asyncio.create_task(work(lease))
-    heartbeat = asyncio.create_task(_heartbeat(database, lease))
-    try:
-        await asyncio.wait({working, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            await heartbeat  # it ends only by an error, and then the work must too
-        return await working
-    except BaseException as error:
-        await _end(working, heartbeat)
-        if not isinstance(error, LeaseLost):
-            _, cancelled = await shielded(_give_back(database, lease, error))
-            if cancelled:
-                raise asyncio.CancelledError from error
-        raise
-    finally:
-        await _end(working, heartbeat)
-
-
-async def _end(*tasks: "asyncio.Task[Any]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _heartbeat(database: Database, lease: Lease) -> None:
-    """Renew the lease while a slow batch runs; ends only when it is lost."""
-    while True:
-        await asyncio.sleep(lease.lease_s / 3)
-        async with database.write() as connection:
-            await lease.renew(connection, now_ms())
-
-
-async def _give_back(database: Database, lease: Lease, error: BaseException) -> None:
-    """Let the next worker go on at once."""
-    reason = None if isinstance(error, asyncio.CancelledError) else str(error)
-    with contextlib.suppress(LeaseLost):  # then there is nothing to give back
-        async with database.write() as connection:
-            await lease.release(connection, now_ms(), complete=False, error=reason)

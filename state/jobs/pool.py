@@ -18,38 +18,39 @@ from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.worker import extract_many, start_worker
 from state.workers import Workers
 
-POOL_FROM_FILES: Final = 1000
-"""From so many files on, starting processes costs less than it saves (measured)."""
+_POOL_FROM_FILES: Final = 1000
+_POOL_FROM_BYTES: Final = 50_000_000
+"""From so many files on, or bytes to parse, starting processes costs less than it saves."""
 _TASK_FILES: Final = 50
 _MOST_THREADS: Final = 2
-Item = TypeVar("Item")
 _LEAST_BYTES: Final = 2 * 2**30
-"""Of address space, which threads and allocators reserve generously: for a process with workers."""
+"""The address space that a process with workers needs: threads and allocators reserve it."""
 _log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def worker_pool() -> Executor | None:
-    """Processes that read, one for each core up to eight; None where there is one core, or too
-    little memory is allowed for more than one process."""
+    """One process for each core, at most eight; None where there is one core, or where too little
+    memory is allowed."""
     workers = min(os.cpu_count() or 1, 8)
     if workers == 1:
         return None
     allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
     if allowed != resource.RLIM_INFINITY and allowed < _LEAST_BYTES:
-        # Threads of the pool that cannot start would be waited for.
-        _tell_once("ulimit -v leaves no memory for worker processes: this goes on without them")
+        # The pool would wait for threads that cannot start.
+        _warn_once("ulimit -v leaves no memory for worker processes: this goes on without them")
         return None
-    return _Workers(workers)
+    return _ProcessPool(workers)
 
 
 @cache
-def _tell_once(text: str) -> None:
+def _warn_once(text: str) -> None:
     _log.warning("%s", text)
 
 
-class _Workers(Executor):
-    """Worker processes; what one of them was to do is done here if it ends before its time."""
+class _ProcessPool(Executor):
+    """Worker processes. The work of one that dies is done in this process."""
 
     def __init__(self, workers: int) -> None:
         # "spawn": a fork would copy the database's threads in whatever state they are.
@@ -88,26 +89,26 @@ class _Workers(Executor):
         work: Callable[..., Result],
         arguments: tuple[Any, ...],
     ) -> None:
-        _tell_once(f"worker processes cannot be used ({why}): this goes on without them")
+        _warn_once(f"worker processes cannot be used ({why}): this goes on without them")
         try:
             outcome.set_result(work(*arguments))
-        except Exception as error:  # noqa: BLE001 - whoever waits for it has it raised
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
-class Extractor:
-    """Extracts files; ``async with`` it. Processes start when :meth:`prepare` asks for them."""
+class ReadPool:
+    """Reads files beside the event loop; ``async with`` it. Processes start when :meth:`prepare`
+    finds enough to read."""
 
-    def __init__(self, home: Path, longest: int | None = LONGEST_TEXT) -> None:
+    def __init__(self, home: Path) -> None:
         self._home = str(home)
-        self._longest = longest
         self._pool: Executor | None = None
         self._threads = Workers(_MOST_THREADS)
 
-    async def __aenter__(self) -> "Extractor":
+    async def __aenter__(self) -> "ReadPool":
         return self
 
     async def __aexit__(
@@ -119,23 +120,27 @@ class Extractor:
         if self._pool is not None:
             self._pool.shutdown(wait=error is None, cancel_futures=True)
 
-    def prepare(self, files: int) -> None:
-        """Start processes if there are enough files to make it worth while."""
-        if self._pool is None and files >= POOL_FROM_FILES:
+    def prepare(self, *, files: int = 0, size: int = 0) -> None:
+        """Start processes if so many files, or so many bytes, make it worth while."""
+        if self._pool is None and (files >= _POOL_FROM_FILES or size >= _POOL_FROM_BYTES):
             self._pool = worker_pool()
 
     async def extract(
-        self, paths: Sequence[str], earlier: Mapping[str, EarlierMetadata]
+        self,
+        paths: Sequence[str],
+        earlier: Mapping[str, EarlierMetadata],
+        *,
+        longest: int | None = LONGEST_TEXT,
     ) -> list[Extracted | Unusable]:
-        """The outcomes of ``paths``, in their order."""
+        """The metadata of the files at ``paths``, in their order."""
         items = [(path, earlier.get(path)) for path in paths]
-        return await self.each(partial(extract_many, longest=self._longest), items)
+        return await self.map(partial(extract_many, longest=longest), items)
 
-    async def each(
+    async def map(
         self, work: Callable[[str, Sequence[Item]], list[Result]], items: Sequence[Item]
     ) -> list[Result]:
-        """What ``work`` gives for the home and some items at a time, in their order; it and they
-        must be fit for another process."""
+        """What ``work`` gives for the home and a part of ``items`` at a time, in their order. It
+        and they can be pickled."""
         if self._pool is None:
             return await self._threads.run(partial(work, self._home, items))
         loop = asyncio.get_running_loop()
@@ -143,4 +148,4 @@ class Extractor:
             loop.run_in_executor(self._pool, work, self._home, items[start : start + _TASK_FILES])
             for start in range(0, len(items), _TASK_FILES)
         ]
-        return [outcome for done in await asyncio.gather(*tasks) for outcome in done]
+        return [result for done in await asyncio.gather(*tasks) for result in done]

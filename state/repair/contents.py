@@ -16,7 +16,7 @@ from rollout.search.documents import Messages, digests, read_digest
 from state.checks import database as dbcheck
 from state.checks.findings import ERROR, Finding, Kind
 from state.fulltext.store import VERSION, hex_of
-from state.jobs.pool import Extractor
+from state.jobs.pool import ReadPool
 from state.turns.checkpoint import reduce_again
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
@@ -43,12 +43,12 @@ class DeepContents:
         self._workers = Workers(1)
 
     async def compare(
-        self, extractor: Extractor, outcomes: Iterable[Extracted | Unusable]
+        self, pool: ReadPool, outcomes: Iterable[Extracted | Unusable]
     ) -> AsyncIterator[Finding]:
         """What is kept of the threads of some files, and is not what their files give."""
         files = [file for file in outcomes if isinstance(file, Extracted)]
         kept = {file.path: digest for file in files if (digest := self._digest(file))}
-        said = await self._messages(extractor, [*kept])
+        said = await self._messages(pool, [*kept])
         for file in files:
             found = said.get(file.path)
             unchanged = found and found.stamp in (None, file.stamp)
@@ -76,9 +76,9 @@ class DeepContents:
         ).fetchone()
         return str(found[0]) if found else None
 
-    async def _messages(self, extractor: Extractor, paths: Sequence[str]) -> dict[str, Messages]:
+    async def _messages(self, pool: ReadPool, paths: Sequence[str]) -> dict[str, Messages]:
         found: dict[str, Messages] = {}
-        for read in await extractor.each(digests, paths):
+        for read in await pool.map(digests, paths):
             if isinstance(read, str):
                 self._know_files()
                 read = await self._workers.run(partial(read_digest, self._home, read, self._find))

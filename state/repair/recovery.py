@@ -16,7 +16,7 @@ from state.checks.database import mistyped_sql
 from state.db.connect import connect
 from state.db.location import INDEX_NAME, journal_path
 from state.db.lock import lock_path, locked
-from state.db.schema import metadata
+from state.db.schema import backfill_state, metadata
 from state.db.snapshot import snapshot
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.jobs.lease import job_row
@@ -60,7 +60,7 @@ async def _probe(index: Path) -> None:
         first = told.scalar()
         if first != "ok":
             raise IndexDamaged(index, str(first))
-        await job_row(connection)
+        await job_row(connection, backfill_state)
         for table in metadata.sorted_tables:
             rows = await connection.stream(sa.select(table))  # all: a text may be no UTF-8
             async for _ in rows.partitions(1000):

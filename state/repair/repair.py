@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import stat_file
+from rollout.metadata.extract import Extracted, Unusable
 from state.checks import verify
 from state.checks.verify import Depth
 from state.db.connect import connect
@@ -23,7 +24,8 @@ from state.db.sql import among, forget_inputs
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.fulltext.indexer import fill_fulltext
-from state.jobs.pool import Extractor
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.jobs.progress import Report
 from state.repair.backup import back_up_index
 from state.repair.plan import Plan
@@ -36,7 +38,8 @@ from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import newest_settings
 from state.userdata.store import all_settings, put_settings, write_user_data
 
-_BATCH_THREADS: Final = 100
+_BATCH: Final = 100
+"""Threads and files in one transaction."""
 _TRIES: Final = 5
 
 
@@ -170,24 +173,27 @@ async def _read_again(database: Database, home: Path, plan: Plan) -> None:
     async with database.read() as connection:
         ids, loose = await _concerned(connection, plan)
     context = load_context(home)
-    async with Extractor(home) as extractor:
-        for start in range(0, max(len(ids), len(loose)), _BATCH_THREADS):
-            batch = ids[start : start + _BATCH_THREADS]
-            others = loose[start : start + _BATCH_THREADS]
+    async with ReadPool(home) as pool:
+
+        async def read(batch: Sequence[str]) -> tuple[set[str], list[Extracted | Unusable]]:
             async with database.read() as connection:
-                paths = list({*await _files_of(connection, batch), *others})
+                paths = await _files_of(connection, batch) | loose.intersection(batch)
             there = [path for path in paths if stat_file(home, path) is not None]
-            outcomes = await extractor.extract(there, {})
-            async with database.write() as connection:
-                await rows.delete(connection, batch)
-                await connection.execute(
-                    sa.delete(rollout_files).where(among(rollout_files.c.path, paths))
-                )
-                stored = await store_files(connection, outcomes, context)
-            await reread(database.write, extractor, stored, context)
+            return paths, await pool.extract(there, {})
+
+        concerned = [*sorted(ids), *sorted(loose)]
+        async with ordered_map(read, concerned, batch=_BATCH, ahead=2) as batches:
+            async for batch, (paths, outcomes) in batches:
+                async with database.write() as connection:
+                    await rows.delete(connection, batch)
+                    await connection.execute(
+                        sa.delete(rollout_files).where(among(rollout_files.c.path, paths))
+                    )
+                    stored = await store_files(connection, outcomes, context)
+                await reread(database.write, pool, stored, context)
 
 
-async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[list[str], list[str]]:
+async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[set[str], set[str]]:
     """All threads that a plan is about, and files that belong to none of them."""
     held = sa.select(rollout_files.c.path, rollout_files.c.thread_id).where(
         among(rollout_files.c.path, plan.paths)
@@ -197,8 +203,7 @@ async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[list[str]
     )
     owners = [*await connection.execute(held), *await connection.execute(shown)]
     ids = plan.threads | {thread_id for _, thread_id in owners if thread_id}
-    owned = {path for path, thread_id in owners if thread_id}
-    return sorted(ids), sorted(plan.paths - owned)
+    return ids, plan.paths - {path for path, thread_id in owners if thread_id}
 
 
 async def _files_of(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:

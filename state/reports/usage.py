@@ -1,6 +1,5 @@
 """What the rollout files of a home take, by what they belong to."""
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from rollout.metadata.model import SEEN_BARE_META
 from state.clock import now_ms
 from state.db.location import shown_folders
 from state.db.steps import Steps
-from state.jobs.pool import worker_pool
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
@@ -40,8 +40,8 @@ _KEYS: Final = {
 """What a file ``f`` counts for, and its thread ``t``, in SQL."""
 DIMENSIONS: Final = tuple(_KEYS)
 _FROM: Final = "FROM rollout_files f LEFT JOIN threads t ON t.id = f.thread_id"
-_POOL_FROM_BYTES: Final = 200_000_000
 _TASK_FILES: Final = 50
+_TASKS_AHEAD: Final = 16
 
 
 @dataclass(slots=True)
@@ -164,28 +164,24 @@ async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
         )
         files: Sequence[Any] = rows.all()
     counts = JobProgress(total=len(files))
-    home = str(index.home)
-    tasks = [files[at : at + _TASK_FILES] for at in range(0, len(files), _TASK_FILES)]
-    pool = worker_pool() if sum(file.size_bytes for file in files) >= _POOL_FROM_BYTES else None
     found = Images()
-    loop = asyncio.get_running_loop()
-    try:
-        work: list[asyncio.Future[list[ImageShare]]] = [
-            loop.run_in_executor(pool, image_shares, home, [file.path for file in task])
-            for task in tasks
-        ]
-        for task, shares in zip(tasks, work, strict=True):
-            for file, share in zip(task, await shares, strict=True):
-                found.content_bytes += share.content_bytes
-                found.by_path[file.path] = share.image_bytes
-                found.by_thread[file.thread_id or ""] += share.image_bytes
-                if share.problem:
-                    found.problems[file.path] = share.problem
-            counts.done += len(task)
-            counts.bytes_done += sum(file.size_bytes for file in task)
-            if report:
-                report(counts)
-    finally:
-        if pool:
-            pool.shutdown(wait=False, cancel_futures=True)
+    async with ReadPool(index.home) as pool:
+        # Nothing is parsed, which takes a quarter of the time.
+        pool.prepare(size=sum(file.size_bytes for file in files) // 4)
+
+        async def read(part: Sequence[Any]) -> list[ImageShare]:
+            return await pool.map(image_shares, [file.path for file in part])
+
+        async with ordered_map(read, files, batch=_TASK_FILES, ahead=_TASKS_AHEAD) as parts:
+            async for part, shares in parts:
+                for file, share in zip(part, shares, strict=True):
+                    found.content_bytes += share.content_bytes
+                    found.by_path[file.path] = share.image_bytes
+                    found.by_thread[file.thread_id or ""] += share.image_bytes
+                    if share.problem:
+                        found.problems[file.path] = share.problem
+                counts.done += len(part)
+                counts.bytes_done += sum(file.size_bytes for file in part)
+                if report:
+                    report(counts)
     return found

@@ -1,14 +1,13 @@
 """Fill the index of a whole home: a leased, fenced, resumable job.
 
-``pending -> running -> complete``. Newest names first, in batches; each batch's rows, ledger
-entries, counters, watermark and renewed lease are one transaction that the fence guards. What
-was committed is never read again: whoever claims next compares the files with the ledger and
-goes on with the rest. At the end rows whose file is gone are pruned.
+``pending -> running -> complete``. Files are read newest name first, in batches. One transaction
+holds a batch's rows, ledger entries and counters, the watermark and the renewed lease. What was
+committed is never read again: the next worker compares the files with the ledger and goes on with
+the rest. At the end rows whose file is gone are deleted.
 """
 
 import itertools
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +15,13 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from rollout.files.scan import FoundFile, check_home, scan_home
-from state.clock import now_ms
+from rollout.files.scan import check_home, scan_home
 from state.db.database import Database
-from state.db.schema import CWD_INDEXES
-from state.jobs.lease import DEFAULT_LEASE_S, Lease, Owner, job_row, run_leased
-from state.jobs.pool import Extractor
+from state.db.schema import CWD_INDEXES, backfill_state
+from state.jobs.lease import DEFAULT_LEASE_S, Owner, job_row
+from state.jobs.pool import ReadPool
 from state.jobs.progress import Report, SyncProgress
+from state.jobs.runner import Job, run_job
 from state.sync.ledger import Changes, compare_with_ledger, watermark
 from state.sync.sync import (
     BATCH_FILES,
@@ -35,7 +34,7 @@ from state.sync.sync import (
     reread,
     tally,
 )
-from state.sync.writer import store_files
+from state.sync.writer import Context, store_files
 
 _FIRST_FILES: Final = 100
 """The first batch is small: the newest threads are there before the home has been walked."""
@@ -70,7 +69,7 @@ class BackfillStatus:
 
 async def backfill_status(connection: AsyncConnection) -> BackfillStatus:
     """How the job stands."""
-    row = await job_row(connection)
+    row = await job_row(connection, backfill_state)
     values = {key: value for key, value in row._mapping.items() if key != "id"}
     return BackfillStatus(**values | {"owner": Owner.parse(row.owner)})
 
@@ -97,35 +96,30 @@ async def backfill(
     """
     check_home(home)
 
-    def work(lease: Lease) -> Coroutine[Any, Any, SyncProgress]:
-        return _Job(database, home, lease, batch_files, force, report).run()
+    def work(job: Job) -> Coroutine[Any, Any, SyncProgress]:
+        return _Backfill(job, home, batch_files, force, report).run()
 
-    return await run_leased(database, work, lease_s=lease_s, restart=force)
+    return await run_job(database, backfill_state, work, lease_s=lease_s, restart=force)
 
 
-class _Job:
+class _Backfill:
     def __init__(
-        self,
-        database: Database,
-        home: Path,
-        lease: Lease,
-        batch_files: int,
-        force: bool,
-        report: Report | None,
+        self, job: Job, home: Path, batch_files: int, force: bool, report: Report | None
     ) -> None:
-        self._database = database
+        self._job = job
+        self._database = job.database
         self._home = home
-        self._lease = lease
         self._batch_files = batch_files
         self._force = force
         self._report = report
         self._counts = SyncProgress()
         self._current = 0
+        self._watermark: str | None = None
 
     async def run(self) -> SyncProgress:
         context = load_context(self._home)
-        async with Extractor(self._home) as extractor:
-            changes = await self._begin(extractor)
+        async with ReadPool(self._home) as pool:
+            changes = await self._begin(pool)
             first = changes is not None
             if changes is None:
                 changes = await find_changes(self._database, self._home, reread=self._force)
@@ -133,31 +127,21 @@ class _Job:
             self._counts.total = self._counts.done + len(changes.to_read)
             unread = len(changes.to_read) + len(changes.ignored)
             self._current = changes.files - unread - self._counts.done
-            extractor.prepare(len(changes.to_read))
+            pool.prepare(files=len(changes.to_read))
             if first and len(changes.to_read) >= _BULK_FILES:
-                async with self._write() as connection:
+                async with self._job.write() as connection:
                     for index in CWD_INDEXES:
                         await connection.execute(DropIndex(index, if_exists=True))
-            async for batch, outcomes in read_batches(
-                self._database, extractor, changes, self._batch_files
-            ):
-                async with self._database.write() as connection:
-                    stored = await store_files(connection, outcomes, context, changes.vanished)
-                    tally(self._counts, stored, batch)
-                    await self._checkpoint(connection, batch)
-                await reread(self._write, extractor, stored, context)
-                self._tell()
-            await finish_changes(self._write, self._home, changes, extractor, self._counts, context)
-        await apply_inputs(self._database, self._home, self._write)
-        async with self._database.write() as connection:
-            await self._lease.renew(connection, now_ms(), self._values())
+            await self._store(pool, changes, context)
+            await finish_changes(self._job.write, self._home, changes, pool, self._counts, context)
+        await apply_inputs(self._database, self._home, self._job.write)
+        async with self._job.write(self._columns) as connection:
             for index in CWD_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
-            await self._lease.release(connection, now_ms(), complete=True)
         self._tell()
         return self._counts
 
-    async def _begin(self, extractor: Extractor) -> Changes | None:
+    async def _begin(self, pool: ReadPool) -> Changes | None:
         """Store the newest few files, walk the rest of the home, and compare it all."""
         if await read_ledger(self._database):
             return None
@@ -166,15 +150,7 @@ class _Job:
             lambda: list(itertools.islice(found, _FIRST_FILES))
         )
         start = compare_with_ledger(first, {})
-        context = load_context(self._home)
-        async for batch, outcomes in read_batches(
-            self._database, extractor, start, self._batch_files
-        ):
-            async with self._database.write() as connection:
-                stored = await store_files(connection, outcomes, context)
-                tally(self._counts, stored, batch)
-                await self._checkpoint(connection, batch)
-            self._tell()
+        await self._store(pool, start, load_context(self._home))
         ledger = await read_ledger(self._database)
         changes = await self._database.workers.run(
             lambda: compare_with_ledger(itertools.chain(first, found), ledger)
@@ -183,21 +159,22 @@ class _Job:
         changes.to_read = [file for file in changes.to_read if file not in done]
         return changes
 
-    @asynccontextmanager
-    async def _write(self) -> AsyncGenerator[AsyncConnection]:
-        """A write transaction that our fence guards: it comes to nothing if the lease is lost."""
-        async with self._database.write() as connection:
-            await self._lease.renew(connection, now_ms())
-            yield connection
+    async def _store(self, pool: ReadPool, changes: Changes, context: Context) -> None:
+        """Read and store files, a batch in one transaction."""
+        async with read_batches(self._database, pool, changes, self._batch_files) as batches:
+            async for batch, outcomes in batches:
+                async with self._job.write(self._columns) as connection:
+                    stored = await store_files(connection, outcomes, context, changes.vanished)
+                    tally(self._counts, stored, batch)
+                    self._watermark = watermark(batch[-1])
+                await reread(self._job.write, pool, stored, context)
+                self._tell()
 
-    async def _checkpoint(self, connection: AsyncConnection, batch: list[FoundFile]) -> None:
-        """The fence's guard of a batch, at its end: if it fails, all of the batch is undone."""
-        mark = watermark(batch[-1])
-        await self._lease.renew(connection, now_ms(), self._values() | {"watermark": mark})
-
-    def _values(self) -> dict[str, Any]:
+    def _columns(self) -> dict[str, Any]:
+        """How far the job is, as the columns of its table."""
         counts = self._counts
-        return {
+        mark = {} if self._watermark is None else {"watermark": self._watermark}
+        return mark | {
             "files_total": max(counts.files, counts.done),
             "files_done": self._current + counts.done,
             "files_unreadable": counts.unreadable,

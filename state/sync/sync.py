@@ -1,8 +1,6 @@
 """Keep the index in step with the files: scan, compare, and read only what changed."""
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,8 @@ from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
 from state.errors import FileUnusable
-from state.jobs.pool import Extractor
+from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ReadPool
 from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
@@ -86,53 +85,44 @@ async def apply_changes(
 ) -> None:
     """Carry out what :func:`find_changes` found."""
     context = load_context(home)
-    async with Extractor(home) as extractor:
-        extractor.prepare(len(changes.to_read))
-        async for batch, outcomes in read_batches(database, extractor, changes, batch_files):
-            async with database.write() as connection:
-                stored = await store_files(connection, outcomes, context, changes.vanished)
-            await reread(database.write, extractor, stored, context)
-            tally(counts, stored, batch)
-            if report:
-                report(counts)
-        await finish_changes(database.write, home, changes, extractor, counts, context)
+    async with ReadPool(home) as pool:
+        pool.prepare(files=len(changes.to_read))
+        async with read_batches(database, pool, changes, batch_files) as batches:
+            async for batch, outcomes in batches:
+                async with database.write() as connection:
+                    stored = await store_files(connection, outcomes, context, changes.vanished)
+                await reread(database.write, pool, stored, context)
+                tally(counts, stored, batch)
+                if report:
+                    report(counts)
+        await finish_changes(database.write, home, changes, pool, counts, context)
     if report:
         report(counts)
 
 
-async def read_batches(
-    database: Database, extractor: Extractor, changes: Changes, batch_files: int
-) -> AsyncGenerator[tuple[list[FoundFile], list[Extracted | Unusable]]]:
+def read_batches(
+    database: Database, pool: ReadPool, changes: Changes, batch_files: int
+) -> AbstractAsyncContextManager[
+    AsyncIterator[tuple[Sequence[FoundFile], list[Extracted | Unusable]]]
+]:
     """The files to read, batch by batch with their outcomes; reading runs ahead of storing."""
 
-    async def read(batch: list[FoundFile]) -> list[Extracted | Unusable]:
+    async def read(batch: Sequence[FoundFile]) -> list[Extracted | Unusable]:
         if changes.afresh:
-            return await extractor.extract([file.path for file in batch], {})
+            return await pool.extract([file.path for file in batch], {})
         known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
         async with database.read() as connection:
             earlier = await rows.earlier_extractions(connection, known)
-        return await extractor.extract([file.path for file in batch], earlier)
+        return await pool.extract([file.path for file in batch], earlier)
 
-    under_way: deque[tuple[list[FoundFile], asyncio.Task[list[Extracted | Unusable]]]] = deque()
-    start = 0
-    try:
-        while under_way or start < len(changes.to_read):
-            while len(under_way) < _BATCHES_AHEAD and start < len(changes.to_read):
-                batch = changes.to_read[start : start + batch_files]
-                under_way.append((batch, asyncio.create_task(read(batch))))
-                start += batch_files
-            batch, task = under_way.popleft()
-            yield batch, await task
-    finally:
-        for _, task in under_way:
-            task.cancel()
+    return ordered_map(read, changes.to_read, batch=batch_files, ahead=_BATCHES_AHEAD)
 
 
 async def finish_changes(
     write: Writer,
     home: Path,
     changes: Changes,
-    extractor: Extractor,
+    pool: ReadPool,
     counts: SyncProgress,
     context: Context,
 ) -> None:
@@ -150,15 +140,13 @@ async def finish_changes(
         async with write() as connection:
             stored = await forget_files(connection, gone)
         counts.dropped += stored.dropped
-        await reread(write, extractor, stored, context)
+        await reread(write, pool, stored, context)
 
 
-async def reread(
-    write: Writer, extractor: Extractor, stored: StoredBatch, context: Context
-) -> None:
+async def reread(write: Writer, pool: ReadPool, stored: StoredBatch, context: Context) -> None:
     """Give threads that lost their file the best of their other ones."""
     if stored.reread:
-        outcomes = await extractor.extract(stored.reread, {})
+        outcomes = await pool.extract(stored.reread, {})
         async with write() as connection:
             await store_files(connection, outcomes, context)
 

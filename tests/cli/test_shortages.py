@@ -13,8 +13,7 @@ from rollout.search.grep import raw_many
 from rollout.search.terms import terms_of
 from state.db.translate import translated
 from state.errors import FileUnusable, IndexNotWritable, OutOfResources
-from state.jobs import pool as extractor
-from state.jobs.pool import worker_pool
+from state.jobs import pool as pools
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
 
 
@@ -79,7 +78,7 @@ def test_without_address_space_there_are_no_workers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (400_000 * 1024, -1))
 
-    assert worker_pool() is None
+    assert pools.worker_pool() is None
 
 
 def _ended_elsewhere(here: int, value: int) -> int:
@@ -92,8 +91,8 @@ def test_what_a_worker_that_ends_was_to_do_is_done_here(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    extractor._tell_once.cache_clear()
-    pool = worker_pool()
+    pools._warn_once.cache_clear()
+    pool = pools.worker_pool()
     assert pool is not None
     with pool:
         futures: list[Future[int]] = [

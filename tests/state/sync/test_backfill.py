@@ -15,6 +15,7 @@ import pytest
 
 from state.clock import now_ms
 from state.db.database import open_database
+from state.db.schema import backfill_state
 from state.errors import LeaseHeld, LeaseLost
 from state.jobs.lease import Owner, claim
 from state.jobs.progress import JobProgress, SyncProgress
@@ -271,13 +272,17 @@ def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
     async def scenario() -> None:
         async with open_database(index_path) as database:
             async with database.write() as connection:
-                mine = await claim(connection, Owner.this_process(), lease_s=900, now_ms=now_ms())
+                mine = await claim(
+                    connection, backfill_state, Owner.this_process(), lease_s=900, now_ms=now_ms()
+                )
             other = Owner.this_process()
             with pytest.raises(LeaseHeld, match=str(os.getpid())):
                 async with database.write() as connection:
-                    await claim(connection, other, lease_s=900, now_ms=now_ms())
+                    await claim(connection, backfill_state, other, lease_s=900, now_ms=now_ms())
             async with database.write() as connection:  # its time is up
-                theirs = await claim(connection, other, lease_s=900, now_ms=now_ms() + 1_000_000)
+                theirs = await claim(
+                    connection, backfill_state, other, lease_s=900, now_ms=now_ms() + 1_000_000
+                )
             assert theirs.fence == mine.fence + 1
             with pytest.raises(LeaseLost):
                 async with database.write() as connection:
@@ -287,7 +292,9 @@ def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
                     await mine.release(connection, now_ms(), complete=True)
             async with database.write() as connection:
                 await theirs.release(connection, now_ms(), complete=False)
-                await claim(connection, Owner.this_process(), lease_s=1, now_ms=now_ms())
+                await claim(
+                    connection, backfill_state, Owner.this_process(), lease_s=1, now_ms=now_ms()
+                )
 
     asyncio.run(scenario())
 
@@ -404,7 +411,7 @@ def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("state.jobs.pool.Extractor.extract", never)
+    monkeypatch.setattr("state.jobs.pool.ReadPool.extract", never)
 
     async def scenario() -> None:
         async with open_database(index_path) as database:

@@ -1,0 +1,108 @@
+"""Run a job under its lease: the one way for every job."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from state.aio import shielded
+from state.clock import now_ms
+from state.db.database import Database
+from state.errors import LeaseLost
+from state.jobs.lease import Lease, Owner, claim
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job under way, which writes only while it holds its lease."""
+
+    database: Database
+    lease: Lease
+
+    @contextlib.asynccontextmanager
+    async def write(
+        self, progress: Callable[[], Mapping[str, Any]] = dict
+    ) -> AsyncGenerator[AsyncConnection]:
+        """A write transaction; at its end the lease is renewed, and the columns of the job are set
+        that ``progress`` gives.
+
+        Raises:
+            LeaseLost: another worker has claimed the job; the transaction is rolled back.
+        """
+        async with self.database.write() as connection:
+            yield connection
+            await self.lease.renew(connection, now_ms(), progress())
+
+
+async def run_job(
+    database: Database,
+    table: sa.Table,
+    work: Callable[[Job], Coroutine[Any, Any, Result]],
+    *,
+    lease_s: float,
+    restart: bool = False,
+) -> Result:
+    """What ``work`` gives under the lease of the job in ``table``, which is complete then.
+
+    If it fails or is cancelled, the next worker may go on at once.
+
+    Raises:
+        LeaseHeld: another worker holds the lease.
+        LeaseLost: another worker took the job over, because this one was silent for longer
+            than ``lease_s`` seconds.
+    """
+    owner = Owner.this_process()
+    async with database.write() as connection:
+        lease = await claim(
+            connection, table, owner, lease_s=lease_s, now_ms=now_ms(), restart=restart
+        )
+    working = asyncio.create_task(_work_to_end(work, Job(database, lease)))
+    heartbeat = asyncio.create_task(_heartbeat(database, lease))
+    try:
+        await asyncio.wait({working, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await heartbeat  # it ends only by an error, and then the work must too
+        return await working
+    except BaseException as error:
+        await _end(working, heartbeat)
+        if not isinstance(error, LeaseLost):
+            _, cancelled = await shielded(_give_back(database, lease, error))
+            if cancelled:
+                raise asyncio.CancelledError from error
+        raise
+    finally:
+        await _end(working, heartbeat)
+
+
+async def _work_to_end(work: Callable[[Job], Coroutine[Any, Any, Result]], job: Job) -> Result:
+    result = await work(job)
+    async with job.database.write() as connection:
+        await job.lease.release(connection, now_ms(), complete=True)
+    return result
+
+
+async def _end(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _heartbeat(database: Database, lease: Lease) -> None:
+    """Renew the lease while a slow batch runs. Ends only when the lease is lost."""
+    while True:
+        await asyncio.sleep(lease.lease_s / 3)
+        async with database.write() as connection:
+            await lease.renew(connection, now_ms())
+
+
+async def _give_back(database: Database, lease: Lease, error: BaseException) -> None:
+    reason = None if isinstance(error, asyncio.CancelledError) else str(error)
+    with contextlib.suppress(LeaseLost):  # then there is nothing to give back
+        async with database.write() as connection:
+            await lease.release(connection, now_ms(), complete=False, error=reason)
