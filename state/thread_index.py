@@ -1,6 +1,5 @@
 """The index of one home, open: pages, threads, and keeping in step. What ``cli`` calls."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,8 +9,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from rollout.files.layout import logical_path, parse_name, parse_uuid
-from rollout.files.scan import INACCESSIBLE, check_home, stat_file
+from rollout.files.layout import parse_uuid
+from rollout.files.scan import check_home, stat_file
 from rollout.metadata.worker import extract_many
 from state.db.database import Database
 from state.db.location import cwd_key, on_network_drive, shown_folder
@@ -19,29 +18,27 @@ from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tool
 from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import (
-    AmbiguousThread,
     IndexBusy,
     LeaseHeld,
     LeaseLost,
     ThreadNotFound,
-    ThreadUnreadable,
 )
 from state.jobs.lease import DEFAULT_LEASE_S
 from state.jobs.progress import Report, SyncProgress
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
-from state.query.rows import Row, rows_steps
+from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
+from state.query.rows import Row, is_fresh, rows_steps
 from state.sync import thread_rows as rows
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
-from state.sync.ledger import Changes, stamp_of
+from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
 from state.sync.writer import forget_files, store_files
-from state.userdata.folders import ALIASES_SQL, moved_to, path_in_home
+from state.userdata.folders import ALIASES_SQL, moved_to
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
-_SHORTEST_PREFIX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,37 +125,20 @@ class ThreadIndex:
                 return row
         looked = False
         for _ in range(_REPAIR_ROUNDS):
-            ids = await self.resolve(reference)
-            if len(ids) > 1:
-                raise AmbiguousThread(reference, ids)
-            row = (await self.rows_of(ids)).get(ids[0]) if ids else None
+            row = await self.database.query(thread_steps(self.home, reference))
             if row is not None and is_fresh(self.home, row):
                 return row
             if row is not None and not await self.refresh([row["rollout_path"]]):
-                found = await self.rows_of(ids)
-                if ids[0] in found:
-                    return found[ids[0]]
-            # Its file may have gone somewhere else just now.
+                fresh = await self.rows_of([row["id"]])
+                if row["id"] in fresh:
+                    return fresh[row["id"]]
+            # Its file may have been moved just now.
             if looked or (await self.backfill_status()).status != "complete":
                 break
             await self.sync()
             looked = row is None
-        raise await self._unreadable(reference) or ThreadNotFound(reference)
-
-    async def _unreadable(self, reference: str) -> ThreadUnreadable | None:
-        """What is wrong with the file that a reference means which is no thread's."""
-        path, prefix = path_in_home(self.home, reference), reference.lower()
-        paths = [] if path is None else [path, logical_path(path), f"{path}.zst"]
-        c = rollout_files.c
-        unread = sa.select(c.path, c.reason, c.reason_offset).where(c.bucket == "unreadable")
-        async with self.database.read() as connection:
-            for file in await connection.execute(unread.order_by(c.path.desc())):
-                name = parse_name(file.path)
-                id_ = (name and name.thread_id) or ""
-                named = len(prefix) >= _SHORTEST_PREFIX and id_.startswith(prefix)
-                if named or file.path in paths:
-                    return ThreadUnreadable(reference, *file)
-        return None
+        unreadable = await self.database.query(unreadable_file_steps(self.home, reference))
+        raise unreadable or ThreadNotFound(reference)
 
     async def details(self, thread_id: str) -> dict[str, Any]:
         """Every column of a thread's row, with its files, its dynamic tools, and where its
@@ -223,16 +203,6 @@ class ThreadIndex:
         except (LeaseHeld, LeaseLost):  # lost: somebody goes on, or made an index anew
             return None
 
-    @asynccontextmanager
-    async def catching_up(self) -> AsyncGenerator["asyncio.Task[SyncProgress | None]"]:
-        """Catch up in the background while a long-lived user of the index goes on at once."""
-        task = asyncio.create_task(self.catch_up())
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
     async def backfill_status(self) -> BackfillStatus:
         """How the backfill job stands."""
         async with self.database.read() as connection:
@@ -295,36 +265,7 @@ class ThreadIndex:
 
     async def resolve(self, reference: str) -> list[str]:
         """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""
-        c = threads.c
-        # SQLite takes no lone surrogates, which stand for bytes of an argument that are no UTF-8.
-        reference = reference.encode("utf-8", "replace").decode()
-        exact = parse_uuid(reference)
-        conditions: list[sa.ColumnElement[bool]] = []
-        if exact:
-            conditions.append(c.id == exact)
-        else:
-            prefix = reference.lower()
-            if len(prefix) >= _SHORTEST_PREFIX and all(
-                letter in "0123456789abcdef-" for letter in prefix
-            ):
-                conditions.append((c.id >= prefix) & (c.id < prefix + "~"))
-            conditions.append(c.name == reference)
-            path = path_in_home(self.home, reference)
-            if path:
-                held = sa.select(rollout_files.c.thread_id).where(
-                    rollout_files.c.path.in_([path, logical_path(path), f"{path}.zst"])
-                )
-                conditions.append(c.id.in_(held))
-        async with self.database.read() as connection:
-            for condition in conditions:
-                ids = list(
-                    await connection.scalars(
-                        sa.select(c.id).where(condition).order_by(c.id).limit(100)
-                    )
-                )
-                if ids:
-                    return ids
-        return []
+        return await self.database.query(resolve_steps(self.home, reference))
 
     async def refresh(self, paths: Sequence[str]) -> bool:
         """Read again, from where it ended, what has changed of the files at ``paths``, relative to
@@ -356,14 +297,6 @@ def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
     """A page, and those of its rows whose files are not as they were."""
     page = yield from page_steps(query)
     return page, [row for row in page.rows if not is_fresh(home, row)]
-
-
-def is_fresh(home: Path, row: Row) -> bool:
-    """Whether the file behind a row is as it was when the row was made."""
-    file = stat_file(home, row["rollout_path"])
-    if file is None:
-        return False
-    return (file.ignored or "").startswith(INACCESSIBLE) or file.stamp == stamp_of(row)
 
 
 @asynccontextmanager

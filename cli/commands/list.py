@@ -61,7 +61,7 @@ def _quickly(
 ) -> Listed | None:
     from state.query.oneshot import Reader
 
-    with Reader.opened(locations.home, locations.index, query, scan=sync) as reader:
+    with Reader.opened(locations.home, locations.index, scan=sync) as reader:
         if reader is None:
             return None
         pages: list[Page] = []

@@ -12,7 +12,6 @@ from cli.remote.context import SERVING
 from cli.terminal import output
 from cli.terminal.text import one_line
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
-from state.query.model import Query
 from state.reports.sql import LARGEST_VALUE, SqlResult, run_sql
 
 _CHUNK_ROWS = 500
@@ -57,7 +56,7 @@ def _make_ready(locations: Locations, sync: bool, stack: ExitStack) -> tuple[Loc
 
     if SERVING.get():
         return locations, ""
-    with Reader.opened(locations.home, locations.index, Query(), scan=sync) as reader:
+    with Reader.opened(locations.home, locations.index, scan=sync) as reader:
         if reader is not None:
             return locations, ""
     from cli.runtime.open_index import catch_up, temporary_copy, with_index

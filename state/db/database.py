@@ -267,10 +267,14 @@ def _migrate(connection: sa.Connection, path: Path) -> bool:
     """Apply what is pending: whether there was anything."""
     if _is_current(connection, path):
         return False  # another process was faster
-    from state.db.migrate import upgrade
+    from alembic import command  # costs more than most commands take
 
+    from migrations import alembic_config
+
+    config = alembic_config()
+    config.attributes["connection"] = connection
     try:
-        upgrade(connection)
+        command.upgrade(config, "head")
     except DBAPIError as error:
         if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_ERROR":
             raise

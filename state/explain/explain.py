@@ -30,10 +30,10 @@ from state.explain.reasons import (
     reasons_in_codex,
 )
 from state.explain.resolve import file_at, ids_without_row, misnamed_file, similar_threads, storable
+from state.query.resolve import path_in_home
 from state.sync.sync import load_context
 from state.sync.writer import bucket_of
 from state.thread_index import ThreadIndex
-from state.userdata.folders import path_in_home
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,14 @@ from state.codex.rows import look_up_in_codex
 from state.db.derived_columns import searchable
 from state.db.schema import rollout_files, threads
 from state.explain.mentions import mentions
+from state.query.resolve import absolute_path, is_id_prefix, path_in_home
 from state.sync.ledger import Changes
 from state.thread_index import ThreadIndex
-from state.userdata.folders import absolute_path, path_in_home
 
 NO_THREAD: Final = ("unreadable", "ignored")
 """The buckets of files that hold no thread."""
 _MOST_SIMILAR: Final = 5
 _MOST_DIFFERING: Final = 2
-_SHORTEST_PREFIX: Final = 4
 _SHORTEST_TEXT: Final = 3
 
 
@@ -69,8 +68,7 @@ async def ids_without_row(
     exact = parse_uuid(reference) or (name.thread_id if name else None)
     prefix = exact or reference.lower()
     ids = {id_ for id_, named in names.items() if named.name == reference}
-    letters = set(prefix) <= set("0123456789abcdef-")
-    if not ids and letters and len(prefix) >= _SHORTEST_PREFIX:
+    if not ids and is_id_prefix(prefix):
         c = rollout_files.c
         unread = sa.select(c.path).where(c.bucket.in_(NO_THREAD))
         async with index.database.read() as connection:

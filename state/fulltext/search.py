@@ -65,7 +65,7 @@ class Search:
         among = self.among
         return Cursor(self.sort_key, among.descending, self.digest, key, thread_id).encode()
 
-    def place(self) -> Cursor | None:
+    def decoded_cursor(self) -> Cursor | None:
         """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
         among = self.among
         if among.cursor is None:
@@ -90,7 +90,7 @@ class Found:
 
 def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
     """The page of hits that ``search`` asks for. ``find`` finds rollouts by their id."""
-    place = search.place()
+    place = search.decoded_cursor()
     pending = {row_id for (row_id,) in (yield (_PENDING_SQL, [MOST_SCANNED + 1]))}
     behind = 0
     if len(pending) > MOST_SCANNED:

@@ -12,8 +12,9 @@ from rollout.search.terms import Matcher
 from state.errors import IndexBusy, StateError
 from state.fulltext.hits import Hit
 from state.fulltext.search import Found, Search, search_steps
+from state.query.rows import is_fresh
 from state.rollout_locator import rollout_locator
-from state.thread_index import ThreadIndex, is_fresh
+from state.thread_index import ThreadIndex
 from state.turns.cache import Closed, TurnIndex
 from state.turns.checkpoint import TurnState
 from state.turns.pages import TooShort

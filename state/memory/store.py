@@ -392,7 +392,7 @@ class MemoryStore:
         Raises:
             InvalidCursor: the query's cursor is not one of this list.
         """
-        place = query.place()
+        place = query.decoded_cursor()
         key = f"{query.sort_key}_ms"
         rows = {row["id"]: row for row in self._selected(query)}
         found = sorted(((row[key], id_) for id_, row in rows.items()), reverse=query.descending)

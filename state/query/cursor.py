@@ -17,7 +17,7 @@ from state.errors import InvalidCursor
 _VERSION: Final = 1
 _LONGEST: Final = 512
 LAST_ID: Final = "\U0010ffff"
-"""Behind every id."""
+"""Sorts after every id."""
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII
 )
@@ -25,9 +25,9 @@ _RFC3339: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list: strictly beyond ``(key_ms, thread_id)`` in its direction.
+    """A position in a list: strictly after ``(key_ms, thread_id)`` in its direction.
 
-    An empty ``thread_id`` stands beyond every thread of that millisecond.
+    An empty ``thread_id`` is after every thread of that millisecond.
     """
 
     sort_key: str
@@ -54,7 +54,7 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
     shown = text if len(text) <= 80 else text[:77] + "..."
     if len(text) > _LONGEST:
         raise InvalidCursor(shown, "too long")
-    if (theirs := _place_of_codex(text, descending)) is not None:
+    if (theirs := _codex_position(text, descending)) is not None:
         return Cursor(sort_key, descending, filters, *theirs)
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
@@ -82,8 +82,8 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
     return cursor
 
 
-def _place_of_codex(text: str, descending: bool) -> tuple[int, str] | None:
-    """The place that a cursor of Codex's means: behind a thread, or behind all of a moment."""
+def _codex_position(text: str, descending: bool) -> tuple[int, str] | None:
+    """The position in a cursor of Codex's: after a thread, or after all threads of a moment."""
     time, bar, given = text.partition("|")
     key_ms = _rfc3339_ms(time)
     if key_ms is None:

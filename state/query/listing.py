@@ -32,8 +32,8 @@ _CANDIDATES: Final = 2000
 
 def page_steps(query: Query) -> "Steps[Page]":
     """The page that ``query`` asks for, from the index alone."""
-    place = query.place()
-    more = yield from key_steps(query, place, query.limit + 1)
+    after = query.decoded_cursor()
+    more = yield from key_steps(query, after, query.limit + 1)
     by_id = yield from rows_steps([id_ for _, id_ in more[: query.limit]])
     return page_of(query, more, by_id)
 
@@ -45,14 +45,14 @@ def page_of(query: Query, more: Sequence[tuple[int, str]], by_id: Mapping[str, R
     if not keys:
         return Page([])
     found = [by_id[id_] for _, id_ in keys if id_ in by_id]
-    place_after = _cursor(query, *keys[-1]) if len(more) > query.limit else None
+    next_cursor = _cursor(query, *keys[-1]) if len(more) > query.limit else None
     # Codex's begins 1 ms before the first entry, so that the opposite list holds it again.
     step = -1 if query.descending else 1
     beyond = LAST_ID if query.descending else ""
     back = _cursor(
         replace(query, descending=not query.descending, cursor=None), keys[0][0] + step, beyond
     )
-    return Page(found, place_after, back)
+    return Page(found, next_cursor, back)
 
 
 def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
@@ -110,20 +110,20 @@ def unreadable_steps() -> "Steps[int]":
 
 
 def key_steps(
-    query: Query, place: Cursor | None, count: int, among: list[int] | None = None
+    query: Query, after: Cursor | None, count: int, among: list[int] | None = None
 ) -> "Steps[list[tuple[int, str]]]":
-    """The first ``count`` (sort key, id) of the list after ``place``; with ``among``, of these
+    """The first ``count`` (sort key, id) of the list after the cursor; with ``among``, of these
     rows alone, which are few."""
     if query.included_ids is not None and among is None:
         named = "SELECT row_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
         among = [row_id for (row_id,) in (yield (named, [_ids(query.included_ids)]))]
     if query.parent_id or query.ancestor_id:
-        return (yield from _lineage_keys(query, place, count, among))
+        return (yield from _lineage_keys(query, after, count, among))
     facets = yield from _facets(query)
     folders = yield from _folders(query)
     if not facets or folders == []:
         return []
-    where, parameters = _row_filter(query, place)
+    where, parameters = _row_filter(query, after)
     if among is not None:
         return (yield from _few_keys(query, facets, folders, among, where, parameters, count))
     if query.search is not None and len(searchable(query.search)) >= 3:
@@ -246,14 +246,14 @@ def _cwd_filter(folders: list[str] | None) -> list[tuple[str, list[str]]]:
     return [("cwd_key = ?", [key]) for key in folders]
 
 
-def _row_filter(query: Query, place: Cursor | None = None) -> tuple[list[str], list[Any]]:
+def _row_filter(query: Query, after: Cursor | None = None) -> tuple[list[str], list[Any]]:
     """Conditions on single rows, with their parameters."""
     where: list[str] = []
     parameters: list[Any] = []
-    if place is not None:
+    if after is not None:
         sign = "<" if query.descending else ">"
         where.append(f"({query.sort_key}_ms, id) {sign} (?, ?)")
-        parameters += [place.key_ms, place.thread_id]
+        parameters += [after.key_ms, after.thread_id]
     if query.included_ids is not None:
         where.append("id IN (SELECT value FROM json_each(?))")
         parameters.append(_ids(query.included_ids))
@@ -311,7 +311,7 @@ def _few_keys(
 
 
 def _lineage_keys(
-    query: Query, place: Cursor | None, count: int, among: list[int] | None
+    query: Query, after: Cursor | None, count: int, among: list[int] | None
 ) -> "Steps[list[tuple[int, str]]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
     start = parse_uuid(query.parent_id or query.ancestor_id)
@@ -323,7 +323,7 @@ def _lineage_keys(
             " SELECT id FROM family WHERE id <> ?"
         )
     values: list[Any] = [start, start] if query.ancestor_id else [start]
-    where, parameters = _row_filter(query, place)
+    where, parameters = _row_filter(query, after)
     folders = yield from _folders(query)
     if folders is not None:
         where.append(f"+cwd_key IN ({','.join('?' * len(folders))})")

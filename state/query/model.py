@@ -97,7 +97,7 @@ class Query:
         ]
         return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
 
-    def place(self) -> Cursor | None:
+    def decoded_cursor(self) -> Cursor | None:
         """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
         if self.cursor is None:
             return None

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rollout.files.scan import check_home, scan_home, stat_file
-from state.db.connect import connect
+from rollout.files.scan import check_home, scan_home
+from state.db.connect import connect, revision_of
 from state.db.location import (
     HEAD,
     INPUTS_KEY,
@@ -21,11 +21,12 @@ from state.db.location import (
     moves_under_way,
 )
 from state.db.steps import run_steps
-from state.errors import SQLITE_ERRORS
+from state.errors import SQLITE_ERRORS, StateError
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
+from state.query.rows import is_fresh
 from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
 
 class Reader:
@@ -38,19 +39,15 @@ class Reader:
 
     @classmethod
     @contextmanager
-    def opened(
-        cls, home: Path, index: Path, query: Query, *, scan: bool = True
-    ) -> Iterator["Reader | None"]:
+    def opened(cls, home: Path, index: Path, *, scan: bool = True) -> Iterator["Reader | None"]:
         """A reader of one state of the index; None if the index cannot answer as it stands.
 
         With ``scan`` the files are compared with it first.
 
         Raises:
             HomeNotFound: there is no home.
-            InvalidCursor: the query's cursor is not one of this list.
         """
         check_home(home)
-        query.place()
         if moves_under_way(index):
             yield None  # the long way finishes what was cut off
             return
@@ -62,21 +59,18 @@ class Reader:
         with closing(connection):
             try:
                 connection.execute("BEGIN")  # one state of the index for all that follows
-                usable = _is_usable(connection) and (
+                usable = _is_usable(connection, index) and (
                     not scan or _is_in_step(connection, home, index)
                 )
-            except SQLITE_ERRORS:
+            except (*SQLITE_ERRORS, StateError):
                 usable = False
             yield cls(connection, home, scanned=scan) if usable else None
 
     def page(self, query: Query) -> Page | None:
         """The page; None if a file of it is not as the index has it."""
         page = run_steps(page_steps(query), self._connection)
-        if not self._scanned:
-            for row in page.rows:
-                file = stat_file(self._home, row["rollout_path"])
-                if file is None or file.stamp != stamp_of(row):
-                    return None
+        if not self._scanned and not all(is_fresh(self._home, row) for row in page.rows):
+            return None
         return page
 
     def hidden(self, query: Query) -> Hidden:
@@ -92,10 +86,11 @@ class Reader:
         return run_steps(short_id_steps(ids), self._connection)
 
 
-def _is_usable(connection: sqlite3.Connection) -> bool:
-    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+def _is_usable(connection: sqlite3.Connection, index: Path) -> bool:
+    if revision_of(index, connection.execute) != HEAD:
+        return False
     status = connection.execute("SELECT status FROM backfill_state").fetchone()
-    return bool(revision == (HEAD,) and status == ("complete",))
+    return bool(status == ("complete",))
 
 
 def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool:

@@ -1,13 +1,16 @@
-"""Rows of threads by their keys."""
+"""Rows of threads by their ids, and whether they are still true to their files."""
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from rollout.files.scan import INACCESSIBLE, stat_file
 from state.db.steps import Steps
 from state.errors import MalformedRow
+from state.sync.ledger import stamp_of
 
 COLUMNS: Final = (
     "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
@@ -37,6 +40,14 @@ _TEXT: Final = (str, type(None))
 
 
 Row = dict[str, Any]
+
+
+def is_fresh(home: Path, row: Row) -> bool:
+    """Whether the file of a row is as it was when the row was written, or cannot be looked at."""
+    file = stat_file(home, row["rollout_path"])
+    if file is None:
+        return False
+    return (file.ignored or "").startswith(INACCESSIBLE) or file.stamp == stamp_of(row)
 
 
 def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":

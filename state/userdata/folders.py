@@ -7,7 +7,6 @@ Standard library only; the quick path of lists runs through here.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from state.db.location import clean_folder, cwd_key
@@ -71,20 +70,3 @@ def _below(folder: str, above: str) -> str | None:
 
 def _joined(folder: str, rest: str) -> str:
     return (folder.rstrip("/") + rest) or folder
-
-
-def absolute_path(reference: str) -> Path:
-    """The absolute path; as it is where the current folder has been removed."""
-    try:
-        return Path(reference).absolute()
-    except FileNotFoundError:
-        return Path(reference)
-
-
-def path_in_home(home: Path, reference: str) -> str | None:
-    """A path as the index has it: relative to the home, if it leads there."""
-    for root in (home, home.resolve()):
-        for path in (absolute_path(reference), home / reference):
-            if path.is_relative_to(root):
-                return path.relative_to(root).as_posix()
-    return None

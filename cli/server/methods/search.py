@@ -79,7 +79,7 @@ def _wanted(call: Call, params: ThreadSearchParams) -> Search:
         attached=params.include_attached_threads,
     )
     wanted = Search((term,), among)
-    wanted.place()
+    wanted.decoded_cursor()
     return wanted
 
 

@@ -63,7 +63,6 @@ async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
         excluded_ids=tuple(map(bare_uuid, params.excluded_thread_ids or ())),
         included_ids=None if named is None else tuple(map(bare_uuid, named)),
     )
-    query.place()
     if params.section_id is not None:
         return _page_json([], Page([]), complete=True)
     store = await call.store()

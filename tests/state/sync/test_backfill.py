@@ -466,15 +466,17 @@ def test_a_long_lived_user_answers_while_it_catches_up_in_the_background(
 ) -> None:
     async def scenario() -> None:
         async with open_index(corpus_home, index_path) as index:
-            async with index.catching_up() as task:
-                assert (await index.page(Query())).rows == []  # at once, before anything is there
-                counts = await task
-                assert counts is not None
-                assert counts.done == 198
-                assert len((await index.page(Query())).rows) == 25
-            async with index.catching_up() as task:
-                pass  # ended before it is done: cancelled, and nothing is left running
-            assert task.done()
+            task = asyncio.create_task(index.catch_up())
+            assert (await index.page(Query())).rows == []  # at once, before anything is there
+            counts = await task
+            assert counts is not None
+            assert counts.done == 198
+            assert len((await index.page(Query())).rows) == 25
+            task = asyncio.create_task(index.catch_up())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
             assert (await index.backfill_status()).status == "complete"
 
     asyncio.run(scenario())

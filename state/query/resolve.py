@@ -1,0 +1,94 @@
+"""Which threads a reference means: an id, a unique prefix of one, a name or a path."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rollout.files.layout import COMPRESSED_SUFFIX, logical_path, parse_name, parse_uuid
+from state.db.steps import Steps
+from state.errors import AmbiguousThread, ThreadUnreadable
+from state.query.rows import Row, rows_steps
+
+SHORTEST_PREFIX: Final = 4
+_MOST: Final = 100
+_ID_LETTERS: Final = frozenset("0123456789abcdef-")
+
+
+def is_id_prefix(text: str) -> bool:
+    """Whether ids are looked for that begin with ``text``, which is in lower case."""
+    return len(text) >= SHORTEST_PREFIX and _ID_LETTERS.issuperset(text)
+
+
+def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":
+    """The ids of the threads that ``reference`` may mean, at most 100."""
+    # SQLite takes no lone surrogates, which stand for bytes of an argument that are not UTF-8.
+    reference = reference.encode("utf-8", "replace").decode()
+    conditions: list[tuple[str, Sequence[str]]] = []
+    if exact := parse_uuid(reference):
+        conditions.append(("id = ?", [exact]))
+    else:
+        if is_id_prefix(prefix := reference.lower()):
+            conditions.append(("id >= ? AND id < ?", [prefix, f"{prefix}~"]))
+        conditions.append(("name = ?", [reference]))
+        if paths := _paths(home, reference):
+            held = "SELECT thread_id FROM rollout_files WHERE path IN (?, ?, ?)"
+            conditions.append((f"id IN ({held})", paths))
+    for condition, parameters in conditions:
+        sql = f"SELECT id FROM threads WHERE {condition} ORDER BY id LIMIT {_MOST}"
+        if rows := (yield (sql, parameters)):
+            return [id_ for (id_,) in rows]
+    return []
+
+
+def thread_steps(home: Path, reference: str) -> "Steps[Row | None]":
+    """The row of the one thread that ``reference`` means; None if there is none.
+
+    Raises:
+        AmbiguousThread: more than one thread fits.
+    """
+    ids = yield from resolve_steps(home, reference)
+    if len(ids) > 1:
+        raise AmbiguousThread(reference, ids)
+    rows = yield from rows_steps(ids)
+    return rows[ids[0]] if ids else None
+
+
+def unreadable_file_steps(home: Path, reference: str) -> "Steps[ThreadUnreadable | None]":
+    """What is wrong with the file that ``reference`` means and that holds no thread."""
+    paths, prefix = _paths(home, reference), reference.lower()
+    rows = yield (
+        "SELECT path, reason, reason_offset FROM rollout_files WHERE bucket = 'unreadable'"
+        " ORDER BY path DESC",
+        [],
+    )
+    for path, reason, offset in rows:
+        name = parse_name(path)
+        named = (
+            len(prefix) >= SHORTEST_PREFIX and name and (name.thread_id or "").startswith(prefix)
+        )
+        if named or path in paths:
+            return ThreadUnreadable(reference, path, reason, offset)
+    return None
+
+
+def path_in_home(home: Path, reference: str) -> str | None:
+    """A path as the index has it: relative to the home, if it leads there."""
+    for root in (home, home.resolve()):
+        for path in (absolute_path(reference), home / reference):
+            if path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
+    return None
+
+
+def absolute_path(reference: str) -> Path:
+    """The absolute path; ``reference`` itself where the current folder has been removed."""
+    try:
+        return Path(reference).absolute()
+    except FileNotFoundError:
+        return Path(reference)
+
+
+def _paths(home: Path, reference: str) -> list[str]:
+    """The paths that the file at ``reference`` may have, compressed or not."""
+    path = path_in_home(home, reference)
+    return [path, logical_path(path), f"{path}{COMPRESSED_SUFFIX}"] if path else []
