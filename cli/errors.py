@@ -309,8 +309,8 @@ def outcome(error: RolloutError | StateError) -> Outcome:
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             found = _OUTCOMES[kind]
-            if kind is InvalidQuery and isinstance(error, InvalidQuery) and error.asked_by:
-                return replace(found, hint=f"see threadkeep {error.asked_by} --help")
+            if kind is InvalidQuery and (notes := getattr(error, "__notes__", None)):
+                return replace(found, hint=notes[-1])  # of the command that was called
             return found
     return Outcome(DAMAGED, "error", "threadkeep status shows how the index stands")
 

@@ -263,9 +263,6 @@ class CursorNotInHistory(InvalidCursor):
 class InvalidQuery(StateError):
     """Filters that contradict each other or have no meaning."""
 
-    asked_by: str | None = None
-    """The command that they were given to, if it was one."""
-
 
 class EmptySearch(InvalidQuery):
     """A search without anything to look for."""

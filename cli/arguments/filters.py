@@ -97,7 +97,7 @@ def _taking(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., Any
             try:
                 return command(**values, **{name: made})
             except InvalidQuery as error:
-                error.asked_by = command.__name__.rstrip("_")
+                error.add_note(f"see threadkeep {command.__name__.rstrip('_')} --help")
                 raise
 
         parameters: list[inspect.Parameter] = []
