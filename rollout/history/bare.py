@@ -10,7 +10,7 @@ from rollout.history.item_refs import Place, key_of
 from rollout.history.turn import COMPLETED, Turn
 from rollout.items.parts import agent_message
 from rollout.jsonl.parse import Item
-from rollout.schema.payloads import NOT_FROM_USERS
+from rollout.schema.kinds import is_typed
 from rollout.schema.strict import Fields
 
 BARE: Final = "bare"
@@ -69,7 +69,7 @@ def starts_turn(payload: Fields) -> bool:
     """Whether a response item is a message that a user has typed."""
     if payload.get("type") != "message" or payload.get("role") != "user":
         return False
-    return not message_text(payload).lstrip().startswith(NOT_FROM_USERS)
+    return is_typed(message_text(payload))
 
 
 def message_text(payload: Fields) -> str:

@@ -1,17 +1,15 @@
 """Turns of legacy threads, with Codex's ids
 (docs/rollout-format.md#turns-of-legacy-threads)."""
 
-import re
 from collections.abc import Iterable
+from re import Pattern
 from typing import Any, Final
 
 from rollout.history.item_refs import Place, key_of
 from rollout.history.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
-from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.line_events import (
     ABORTED,
     ITEM,
-    RESPONSE_KINDS,
     ROLLED_BACK,
     STARTED,
     Read,
@@ -21,34 +19,40 @@ from rollout.items.line_events import (
 from rollout.items.paginated import BUILDS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 from rollout.jsonl.parse import Item
+from rollout.schema.kinds import (
+    PLAIN,
+    TOKEN_COUNT,
+    Kept,
+    Level,
+    Reader,
+    any_of,
+    is_legacy_item,
+    kept_as,
+    line_pattern,
+    passed_by,
+    payload_type,
+)
 from rollout.schema.strict import Fields
 
-_PASSED_RESPONSES: Final = "|".join(kind for kind in RESPONSE_KINDS if kind != "message")
+_KEPT: Final = (Kept.ALWAYS, Kept.LEGACY)
 
 
-def skip_pattern(roles: str) -> "re.Pattern[bytes]":
+def skip_pattern(roles: str) -> Pattern[bytes]:
     """Matches lines that begin no turn and are no item, messages in these roles among them."""
-    return re.compile(
-        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
-        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,19},)?"type":"(?:'
-        rb'response_item","payload":\{"type":"(?:(?:' + _PASSED_RESPONSES.encode() + rb')"'
-        rb'|message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:' + roles.encode() + rb')")'
-        rb'|(?:world_state|token_usage_record)"'
-        rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{)'
-        rb")(?P<counted>)"
-    )
+    responses = any_of(*passed_by(Reader.LEGACY, Level.RESPONSE, *_KEPT))
+    message = rf'message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:{roles})"'
+    lines = any_of(*passed_by(Reader.LEGACY, Level.LINE, *_KEPT))
+    response = payload_type("response_item", f"(?:{responses}|{message})")
+    return line_pattern(f"(?:{response}|{lines}|{TOKEN_COUNT})(?P<counted>)", PLAIN)
 
 
 # A message of a user may be the prompt of a hook.
 _SKIP: Final = skip_pattern("assistant|developer|system")
 _COUNTED: Final = frozenset(
-    {
-        *("session_meta", "turn_context", "response_item", "compacted", "world_state"),
-        *("token_usage_record", "dynamic_tools_updated", "inter_agent_communication"),
-        *("inter_agent_communication_metadata", "retained_context", "security_risk_score"),
-        *("token_count", "thread_goal_updated", "thread_settings_applied", ROLLED_BACK),
-        *EVENT_BUILDS,
-    }
+    name
+    for level in (Level.LINE, Level.EVENT)
+    for name, kept in kept_as(level).items()
+    if kept in _KEPT
 )
 _EMPTY_IF: Final = {"agent_message": "message", "agent_reasoning": "text"} | {
     "agent_reasoning_raw_content": "text"
@@ -276,26 +280,13 @@ def _counts(read: Read) -> bool:
     today, and does not count it."""
     kind = read.kind
     if kind == ITEM:
-        return _is_legacy_item(read.payload["item"])
+        return is_legacy_item(read.payload["item"])
     if kind == "sub_agent_activity":
         return bool(read.payload["kind"] != "completed")
-    return kind in _COUNTED or read.turn is not None
+    return kind in _COUNTED
 
 
 def _is_told_twice(item: Any) -> bool:
     """Whether an item that cannot be read is of a type that events tell of, too."""
     kind = item.get("type") if isinstance(item, dict) else None
-    return kind in BUILDS and kind != "Extension" and not _is_legacy_item(item)
-
-
-def _is_legacy_item(item: Any) -> bool:
-    """Whether an ``item_completed`` of a legacy thread is an item of it: others tell again what
-    an event has told."""
-    match item:
-        case {"type": "Plan" | "FunctionCallOutput"}:
-            return True
-        case {"type": "Extension", "kind": "clock.sleep"}:
-            return True
-        case {"type": "SubAgentActivity", "kind": "completed"}:
-            return True
-    return False
+    return kind in BUILDS and kind != "Extension" and not is_legacy_item(item)

@@ -5,7 +5,6 @@ Two passes, and no more in memory than a line and where something was taken back
 to begin, the other gives the items.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,23 +20,16 @@ from rollout.history.turn import Turn
 from rollout.items.line_events import ROLLED_BACK, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, Needs, open_rollout
+from rollout.schema.kinds import Level, Reader, any_of, is_typed, line_pattern, read_by
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 
 _KEPT_CHARACTERS: Final = 80_000
 """Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""
-_NOT_FROM_USERS: Final = ("<environment_context>", "<user_instructions>", "# AGENTS.md instruct")
-
-
-def _all_but(kinds: str) -> "re.Pattern[bytes]":
-    return re.compile(
-        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":(?P<counted>\d{1,19}),)?"type":"(?!%s)[a-z_]+",'
-        % kinds.encode()
-    )
 
 
 class _Items:
-    skip = _all_but("compacted|response_item")
+    skip = line_pattern(f'(?!{any_of(*read_by(Reader.CONTEXT, Level.LINE))})[a-z_]+",')
 
 
 class _At(NamedTuple):
@@ -100,7 +92,7 @@ class _LegacyPast(LegacyForkPoints):
 class _PaginatedPast(PaginatedReducer):
     """Finds the past of a paginated thread."""
 
-    skip = paginated_skip("world_state|token_usage_record|realtime_item")
+    skip = paginated_skip(Reader.PAGINATED | Reader.CONTEXT)
 
     def __init__(self) -> None:
         super().__init__()
@@ -231,4 +223,4 @@ def _from_user(item: Fields) -> str | None:
     parts = content if isinstance(content, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
     said = "".join(text for text in texts if isinstance(text, str))
-    return None if said.startswith(_NOT_FROM_USERS) else said
+    return said if is_typed(said) else None

@@ -1,7 +1,7 @@
 """Turns of paginated threads (docs/rollout-format.md#turns-of-paginated-threads)."""
 
-import re
 from collections.abc import Iterable
+from re import Pattern
 from typing import Final
 
 from rollout.history.item_refs import Place, key_of
@@ -9,28 +9,37 @@ from rollout.history.turn import COMPLETED, FAILED, INTERRUPTED, Turn
 from rollout.items.line_events import (
     ABORTED,
     ITEM,
-    RESPONSE_KINDS,
     STARTED,
     TurnEvent,
     parse_event,
 )
 from rollout.items.thread_item import UNKNOWN, has_times, unknown_item
 from rollout.jsonl.parse import Item
+from rollout.schema.kinds import (
+    NUMBERED,
+    TOKEN_COUNT,
+    Kept,
+    Level,
+    Reader,
+    any_of,
+    line_pattern,
+    passed_by,
+    payload_type,
+)
 from rollout.schema.strict import U64, Fields
 
 
-def paginated_skip(kinds: str) -> "re.Pattern[bytes]":
-    """Matches lines that begin or end no turn and are no item, those of these kinds among them."""
-    return re.compile(
-        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
-        rb'\{"timestamp":"[^{]{24}","ordinal":(?P<counted>\d{1,19}),"type":"(?:'
-        rb'response_item","payload":\{"type":"(?:' + "|".join(RESPONSE_KINDS).encode() + rb')"'
-        rb"|(?:" + kinds.encode() + rb')"'
-        rb'|event_msg","payload":\{"type":"token_count","info":(?:null|\{))'
-    )
+def paginated_skip(readers: Reader) -> Pattern[bytes]:
+    """Matches lines that begin or end no turn and are no item, and into which no other of the
+    ``readers`` looks."""
+    kept = Kept.ALWAYS, Kept.PAGINATED
+    responses = any_of(*passed_by(Reader.PAGINATED, Level.RESPONSE, *kept))
+    lines = any_of(*passed_by(readers, Level.LINE, *kept))
+    types = f"{payload_type('response_item', responses)}|{lines}|{TOKEN_COUNT}"
+    return line_pattern(types, NUMBERED)
 
 
-_SKIP: Final = paginated_skip("world_state|token_usage_record|compacted|realtime_item")
+_SKIP: Final = paginated_skip(Reader.PAGINATED)
 
 
 class PaginatedReducer:

@@ -9,7 +9,6 @@ alone. What is made of them here are no items of Codex: its answers do not have 
 its beginning and end; in whatever order they stand, and whichever of them there are.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +18,16 @@ from rollout.history.item_reader import LineFile
 from rollout.items.line_events import STARTED, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader
+from rollout.schema.kinds import (
+    PLAIN,
+    Level,
+    Reader,
+    any_of,
+    line_pattern,
+    passed_by,
+    payload_type,
+    read_by,
+)
 from rollout.schema.strict import Fields, Unfit, duration_ms
 
 TOOL_CALL: Final = "toolCall"
@@ -45,20 +54,18 @@ _ENDS: Final = {f"{name}_end": tool for name, tool in _EVENT_TOOLS.items()} | {
     "dynamic_tool_call_response": "",
     "view_image_tool_call": "view_image",
 }
-_STAMP: Final = rb'\{"timestamp":"[^{]{24}",(?:"ordinal":\d{1,19},)?"type":"(?:'
-_TOLD: Final = "|".join((*_BEGINS, *_ENDS)).encode()
 
 
 class _Talk:
     """Passes over lines that are neither calls, outputs nor the beginning of a turn."""
 
-    skip = re.compile(
-        _STAMP + rb'response_item","payload":\{"type":"'
-        rb"(?:message|reasoning|ghost_snapshot|agent_message|additional_tools|\w*compaction\w*)\""
-        rb'|event_msg","payload":\{"type":"(?!(?:task_started|turn_started|user_message|'
-        + _TOLD
-        + rb')")[a-z_]+"'
-        rb'|(?:turn_context|world_state|token_usage_record|session_meta|compacted)")'
+    skip = line_pattern(
+        any_of(*passed_by(Reader.CALLS, Level.LINE))
+        + "|"
+        + payload_type("response_item", any_of(*passed_by(Reader.CALLS, Level.RESPONSE)))
+        + "|"
+        + payload_type("event_msg", f'(?!{any_of(*read_by(Reader.CALLS, Level.EVENT))})[a-z_]+"'),
+        PLAIN,
     )
 
 

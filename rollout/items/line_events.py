@@ -1,13 +1,14 @@
 """Which lines Codex 0.171 reads, and what it reads in them: the turns of a legacy thread depend on
 how many these are (docs/rollout-format.md#turns-of-legacy-threads)."""
 
-import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.thread_item import completed_item, event_item, turn_error
 from rollout.jsonl.parse import Item
+from rollout.schema.kinds import Level, known
+from rollout.schema.modes import MODES
 from rollout.schema.strict import (
     U64,
     Fields,
@@ -29,31 +30,10 @@ ABORTED: Final = "turn_aborted"
 ROLLED_BACK: Final = "thread_rolled_back"
 ITEM: Final = "item_completed"
 
-_OUTER: Final = frozenset(
-    {
-        *("session_meta", "turn_context", "event_msg", "response_item", "compacted", "world_state"),
-        *("token_usage_record", "dynamic_tools_updated", "inter_agent_communication"),
-        *("inter_agent_communication_metadata", "retained_context", "security_risk_score"),
-        "realtime_item",
-    }
-)
-_EVENT: Final = re.compile(
-    r"token_count|thread_(?:goal_updated|settings_applied|queue_changed)|item_started|agent_\w+"
-    r"|(?:patch_apply|mcp_tool_call|web_search|image_generation|exec_command|exec_approval"
-    r"|dynamic_tool_call|elicitation|realtime_conversation|auth_recovery|guardian|environment"
-    r"|mcp_startup|raw_response|hook|collab|request|model)_\w+|error|warning"
-    r"|turn_moderation_metadata|safety_buffering|session_configured|terminal_interaction"
-    r"|view_image_tool_call|apply_patch_approval_request|deprecation_notice|stream_error|turn_diff"
-    r"|plan_update|shutdown_complete|\w+_delta"
-)
-RESPONSE_KINDS: Final = (
-    *("message", "agent_message", "reasoning", "local_shell_call", "function_call"),
-    *("function_call_output", "tool_search_call", "tool_search_output", "custom_tool_call"),
-    *("custom_tool_call_output", "web_search_call", "image_generation_call", "compaction"),
-    *("compaction_summary", "context_compaction", "additional_tools", "configuration_update"),
-)
-_RESPONSES: Final = frozenset(RESPONSE_KINDS)
-_HISTORY_MODES: Final = same("legacy", "paginated")
+_LINES: Final = known(Level.LINE)
+_EVENTS: Final = known(Level.EVENT)
+RESPONSES: Final = known(Level.RESPONSE)
+_HISTORY_MODES: Final = same(*MODES)
 _SOURCE_OBJECTS: Final = ("custom", "subagent", "internal")
 _APPROVALS: Final = same("untrusted", "on-failure", "on-request", "never")
 _SANDBOXES: Final = same("danger-full-access", "read-only", "external-sandbox", "workspace-write")
@@ -93,7 +73,7 @@ def parse_event(line: Item) -> Read | None:
     here than their patterns do: a line counts the same whether it was skipped or not.
     """
     kind, payload = line.get("type"), line.get("payload")
-    if not isinstance(kind, str) or kind not in _OUTER or not isinstance(payload, dict):
+    if not isinstance(kind, str) or kind not in _LINES or not isinstance(payload, dict):
         return None
     if not isinstance(line.get("timestamp"), str):
         return None
@@ -104,7 +84,7 @@ def parse_event(line: Item) -> Read | None:
             return _event(payload)
         if kind == "response_item":
             # Also one that has a ghost_snapshot in it counts for nothing.
-            return Read(kind, payload) if text(payload.get("type")) in _RESPONSES else None
+            return Read(kind, payload) if text(payload.get("type")) in RESPONSES else None
         if check := _CHECKS.get(kind):
             check(payload)
     except Unfit:
@@ -133,7 +113,7 @@ def _event(payload: Fields) -> Read | None:
     if kind == ROLLED_BACK:
         integer(payload.get("num_turns"), (0, 2**32 - 1))
         return Read(kind, payload)
-    return Read(kind, payload) if _EVENT.fullmatch(kind) else None
+    return Read(kind, payload) if kind in _EVENTS else None
 
 
 def _started(payload: Fields) -> TurnEvent:

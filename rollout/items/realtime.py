@@ -1,7 +1,6 @@
 """What was said and done in the voice sessions of a paginated thread: its ``realtime_item`` lines,
 in the shape of Codex's answers (measured on 0.171)."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
+from rollout.schema.kinds import NUMBERED, Level, Reader, any_of, line_pattern, read_by
 from rollout.schema.strict import (
     U64,
     Fields,
@@ -56,10 +56,7 @@ class Sessions:
 class _Needs:
     """Passes over all other lines, and counts them."""
 
-    skip = re.compile(
-        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
-        rb'\{"timestamp":"[^{]{24}","ordinal":(?P<counted>\d{1,19}),"type":"(?!realtime_item")'
-    )
+    skip = line_pattern(f"(?!{any_of(*read_by(Reader.REALTIME, Level.LINE))})", NUMBERED)
 
 
 _NEEDS: Final = _Needs()

@@ -11,8 +11,14 @@ from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import ResumePoint
-from rollout.metadata.model import LONGEST_TEXT, SEEN_META, ThreadMetadata, ToolMetadata
-from rollout.metadata.reducer import MetadataReducer, initial_metadata
+from rollout.metadata.model import (
+    LONGEST_TEXT,
+    SEEN_META,
+    ThreadMetadata,
+    ToolMetadata,
+    initial_metadata,
+)
+from rollout.metadata.reducer import MetadataReducer
 from rollout.metadata.version import EXTRACTOR_VERSION
 
 

@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+from rollout.files.layout import RolloutName, name_time_ms
+from rollout.jsonl.parse import compact_json
+from rollout.schema.permissions import READ_ONLY
 from rollout.schema.session_source import source_object
 
 NEVER_MS: Final = -(2**63)
 """When a turn started in a thread without any."""
-
-
 LONGEST_TEXT: Final = 4096
 """Characters kept of a text unless told otherwise; the whole text is in the file."""
-
-
-SEEN_META: Final = 1  # a session_meta was folded
-
-
+SEEN_META: Final = 1  # a session_meta was read
 SEEN_PROVIDER: Final = 2  # the provider was named
-
-
 SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare era
+SEEN_START: Final = 8  # the start of a turn was read
+SEEN_PROMPT: Final = 16  # a user_message was read: turns begin with those where no start is told
+BEGINS_ELSEWHERE: Final = 32
+"""No message is in this file: what the thread begins with is in another one. A reducer never sets
+it; see :mod:`state.sync.openings`."""
+_DEFAULT_POLICY: Final = compact_json(READ_ONLY) or ""
 
 
 @dataclass(slots=True)
@@ -68,14 +69,12 @@ class ThreadMetadata:
     flags: int = 0
 
     def __reduce__(self) -> tuple[type["ThreadMetadata"], tuple[Any, ...]]:
-        return ThreadMetadata, metadata_values(self)  # facts cross processes by the thousand
+        return ThreadMetadata, metadata_values(self)  # they cross processes by the thousand
 
 
 METADATA_NAMES: Final = tuple(field.name for field in dataclasses.fields(ThreadMetadata))
-
-
 metadata_values: Final = attrgetter(*METADATA_NAMES)
-"""The facts as a tuple, in the order of ``METADATA_NAMES``."""
+"""The values as a tuple, in the order of ``METADATA_NAMES``."""
 
 
 class ToolMetadata(NamedTuple):
@@ -89,11 +88,19 @@ class ToolMetadata(NamedTuple):
 
 
 def complete_metadata(facts: ThreadMetadata) -> ThreadMetadata:
-    """The facts as a row shows them; the fold itself goes on from these, too."""
+    """The metadata as a row shows it; a later pass goes on from this, too."""
     # A fork may have copied turns of earlier times; without turns it is the creation.
     if facts.recency_at_ms < facts.created_at_ms:
         facts = dataclasses.replace(facts, recency_at_ms=facts.created_at_ms)
     value = source_object(facts.source)
     if value and value.get("subagent") == {"other": "guardian"}:
         return dataclasses.replace(facts, title="Guardian review", preview="Approval review")
+    return facts
+
+
+def initial_metadata(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
+    """The metadata before any line: what the file name gives."""
+    facts = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
+    facts.created_at_ms = name_time_ms(name.started_at or "") or 0
+    facts.session_id = facts.id or None
     return facts

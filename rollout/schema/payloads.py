@@ -5,18 +5,9 @@ in one era is required in the next. :func:`read_payload` drops a field of the wr
 keeps the others: Codex loses the whole line then.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-NOT_FROM_USERS: Final = (
-    "<environment_context>",
-    "<user_instructions>",
-    "<permissions instructions>",
-    "<turn_aborted>",
-    "# AGENTS.md instructions",
-)
-"""How texts begin that a program sends in a user's name."""
 
 
 class Lenient(BaseModel):

@@ -2,7 +2,6 @@
 ended."""
 
 import os
-import re
 import threading
 from collections.abc import Iterable
 from functools import cache
@@ -16,26 +15,37 @@ from rollout.history.bare import BARE
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
 from rollout.history.thread import ThreadTurns, outline, reduce_parts, with_talk
-from rollout.items.line_events import ROLLED_BACK, parse_event
+from rollout.items.line_events import ITEM, ROLLED_BACK, parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import ResumePoint
+from rollout.schema.kinds import (
+    Level,
+    Reader,
+    any_of,
+    line_pattern,
+    passed_by,
+    payload_type,
+    read_by,
+)
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from rollout.search.messages import Message, _is_message, history_messages, said_in
+
+_EVENTS: Final = read_by(Reader.MESSAGES, Level.EVENT)
+_TYPES: Final = read_by(Reader.MESSAGES, Level.ITEM)
 
 
 class _Messages:
     """Passes over lines that are no message and decide on none, by their first bytes."""
 
-    skip = re.compile(
-        # Whatever the 24 characters are, no object begins in them: the type is that of the line.
-        rb'\{"timestamp":"[^{]{24}",(?:"ordinal":(?P<counted>\d{1,19}),)?"type":"(?:'
-        rb"response_item|turn_context|world_state|compacted|token_usage_record|realtime_item"
-        rb'|event_msg","payload":\{"type":"(?!'
-        rb'user_message"|agent_message"|item_completed"|thread_rolled_back")[a-z_]{1,60}'
-        rb')"(?!,"call_id":"item-)'
+    skip = line_pattern(
+        "(?:"
+        + any_of(*passed_by(Reader.MESSAGES, Level.LINE))
+        + "|"
+        + payload_type("event_msg", f'(?!{any_of(*_EVENTS)})[a-z_]{{1,60}}"')
+        + ')(?!,"call_id":"item-)'
     )
 
 
@@ -275,7 +285,7 @@ class _Reading:
         kind = payload.get("type") if isinstance(payload, dict) else None
         if line.get("type") != "event_msg":
             return
-        if kind not in _EVENTS:
+        if kind == ITEM or kind not in _EVENTS:
             if _has_made_up_id(payload):
                 self._note_odd()
             return
@@ -337,12 +347,6 @@ def _stat(full: Path, stream: RolloutStream) -> os.stat_result:
 
 def _key(turn_id: str, item_id: str | None) -> int:
     return key_of(f"{turn_id}\0{item_id}")
-
-
-_EVENTS: Final = ("user_message", "agent_message", ROLLED_BACK)
-
-
-_TYPES: Final = ("UserMessage", "AgentMessage")
 
 
 _MOST: Final = 2**63

@@ -5,7 +5,6 @@ It is the latest one of the thread's own with other values in it, so that it cha
 and fields that we do not know stay in it, which Codex drops.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from rollout.files.layout import parse_uuid
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import records
 from rollout.jsonl.parse import Item
+from rollout.schema.kinds import lines_without
 from rollout.writing.appender import RolloutAppender, plain_file
 
 
 class _Metas:
     """Passes over all lines but those that may be a ``session_meta``."""
 
-    skip = re.compile(rb'(?!.{0,300}"session_meta")')
+    skip = lines_without("session_meta")
 
 
 def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, Any]) -> Path:

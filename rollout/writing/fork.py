@@ -4,7 +4,6 @@ A legacy fork copies the lines of its source, byte for byte. A paginated one hol
 it names the file and the byte up to which its history is another thread's.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from rollout.history.turn import Turn
 from rollout.items.line_events import ABORTED
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import open_rollout
+from rollout.schema.kinds import lines_without
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.writing.appender import encoded, timestamp
 from rollout.writing.new_thread import NewThread, first_line, new_id
@@ -45,7 +45,7 @@ class Cut(NamedTuple):
 class _Settings:
     """Passes over all lines but those about settings."""
 
-    skip = re.compile(rb'(?!.{0,300}"thread_settings_applied")')
+    skip = lines_without(_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,42 +5,19 @@ An item is a line without its ``timestamp`` and ``ordinal``: ``{"type": …, "pa
 that this version does not know are written as they are: what they are worth is not for us to say.
 """
 
-import re
-from typing import Any, Final
+from typing import Final
 
 from rollout.jsonl.parse import Item
+from rollout.schema.kinds import Kept, Level, is_legacy_item, kept_as
 from rollout.schema.modes import PAGINATED
 
 LONGEST_OUTPUT: Final = 10_000
 """Bytes kept of a command's output in an extended ``exec_command_end``."""
 
-_ALWAYS: Final = frozenset(
-    {
-        *("task_started", "turn_started", "task_complete", "turn_complete", "turn_aborted"),
-        *("token_count", "thread_goal_updated", "thread_rolled_back", "thread_settings_applied"),
-    }
-)
-_LEGACY: Final = _ALWAYS | {
-    *("user_message", "agent_message", "agent_reasoning", "agent_reasoning_raw_content"),
-    *("entered_review_mode", "exited_review_mode", "patch_apply_end", "mcp_tool_call_end"),
-    *("web_search_end", "image_generation_end", "context_compacted", "sub_agent_activity"),
-    *("thread_name_updated", "undo_completed"),
-}
-_EXTENDED: Final = _LEGACY | {
-    *("error", "guardian_assessment", "exec_command_end", "view_image_tool_call"),
-    *("dynamic_tool_call_request", "dynamic_tool_call_response"),
-}
-_TRANSIENT: Final = re.compile(
-    r"(?:.*_(?:begin|delta|request|requests)|error|warning|guardian_\w+|auth_recovery_\w+"
-    r"|realtime_conversation_\w+|model_(?:reroute|verification)|turn_moderation_metadata"
-    r"|safety_buffering|session_configured|environment_\w+|thread_queue_changed|mcp_startup_\w+"
-    r"|exec_command_end|terminal_interaction|view_image_tool_call|request_\w+|dynamic_tool_call_\w+"
-    r"|elicitation_\w+|deprecation_notice|stream_error|patch_apply_\w+|turn_diff|plan_update"
-    r"|shutdown_complete|raw_response_\w+|item_started|hook_\w+|agent_reasoning_section_break"
-    r"|collab_\w+|undo_\w+|background_event)"
-)
-"""Events that are never written, where no rule above says that they are."""
-_LEGACY_ITEMS: Final = frozenset({"FunctionCallOutput", "Plan"})
+_LINES: Final = kept_as(Level.LINE)
+_EVENTS: Final = kept_as(Level.EVENT)
+_NEVER_KEPT: Final = ("_begin", "_delta", "_request", "_requests")
+"""How the names of events end that Codex never writes, unknown ones too."""
 
 
 def persisted(item: Item, mode: str, *, extended: bool = False) -> Item | None:
@@ -48,26 +25,24 @@ def persisted(item: Item, mode: str, *, extended: bool = False) -> Item | None:
 
     ``extended`` is the older level of a legacy thread that keeps commands and tool calls too.
     """
-    kind = item.get("type")
-    if kind == "realtime_item":
-        return item if mode == PAGINATED else None
-    payload = item.get("payload")
+    kind, payload = item.get("type"), item.get("payload")
     if kind != "event_msg" or not isinstance(payload, dict):
-        return item
+        alone = _LINES.get(str(kind)) is Kept.PAGINATED
+        return None if alone and mode != PAGINATED else item
     event = str(payload.get("type"))
     if event == "item_completed":
-        return item if mode == PAGINATED or _is_legacy_item(payload.get("item")) else None
-    if event in _ALWAYS:
-        return item
-    if mode == PAGINATED:
-        return None if event in _LEGACY or _TRANSIENT.fullmatch(event) else item
-    if event == "sub_agent_activity":
-        return None if payload.get("kind") == "completed" else item
-    if event in _LEGACY:
-        return item
-    if extended and (event in _EXTENDED or re.fullmatch(r"collab_\w+_end", event)):
-        return _shortened(item) if event == "exec_command_end" else item
-    return None if _TRANSIENT.fullmatch(event) else item
+        return item if mode == PAGINATED or is_legacy_item(payload.get("item")) else None
+    match _EVENTS.get(event):
+        case Kept.ALWAYS:
+            return item
+        case Kept.LEGACY:
+            ended = event == "sub_agent_activity" and payload.get("kind") == "completed"
+            return None if mode == PAGINATED or ended else item
+        case Kept.EXTENDED if extended and mode != PAGINATED:
+            return _shortened(item) if event == "exec_command_end" else item
+        case None:
+            return None if event.endswith(_NEVER_KEPT) else item
+    return None
 
 
 def fault_of(item: object) -> str | None:
@@ -93,17 +68,6 @@ def begins_history(item: Item) -> bool:
         return True
     completed = payload.get("item") if payload.get("type") == "item_completed" else None
     return isinstance(completed, dict) and completed.get("type") == "UserMessage"
-
-
-def _is_legacy_item(item: Any) -> bool:
-    match item:
-        case {"type": "Extension", "kind": "clock.sleep"}:
-            return True
-        case {"type": "SubAgentActivity", "kind": "completed"}:
-            return True
-        case {"type": str(kind)}:
-            return kind in _LEGACY_ITEMS
-    return False
 
 
 def _shortened(item: Item) -> Item:

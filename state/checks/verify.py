@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from rollout.files.scan import FoundFile, check_home, scan_home
 from rollout.metadata.extract import Extracted, Unusable
-from rollout.metadata.model import ToolMetadata
-from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
 from state.checks import database as dbcheck
 from state.checks import model
 from state.checks.database import check_copy, copied

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.location import HEAD
 
 __all__ = ["HEAD", "metadata"]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from rollout.files.layout import precedence, thread_id_in_name
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable, extract_file
-from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.model import BEGINS_ELSEWHERE
 from rollout.metadata.session_index import ThreadName
 from state.db.schema import rollout_files, threads
 from state.explain.reasons import BOTH, HERE, Picker, Reason

@@ -26,8 +26,8 @@ from rollout.jsonl.reader import LineReader, MemoryRollout, open_rollout
 from rollout.jsonl.resume import ResumePoint
 from rollout.jsonl.sources import MemorySource, RolloutSource, session_meta
 from rollout.metadata.extract import Extracted
-from rollout.metadata.model import LONGEST_TEXT
-from rollout.metadata.reducer import BEGINS_ELSEWHERE, MetadataReducer, initial_metadata
+from rollout.metadata.model import BEGINS_ELSEWHERE, LONGEST_TEXT, initial_metadata
+from rollout.metadata.reducer import MetadataReducer
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.session_source import thread_spawn
 from rollout.schema.strict import Fields

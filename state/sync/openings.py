@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import best_file, parse_name, parse_uuid, precedence
-from rollout.metadata.reducer import BEGINS_ELSEWHERE
+from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import Facet
 from state.db.steps import Steps
 from state.sync.thread_rows import forget_titles, search_text, write_titles

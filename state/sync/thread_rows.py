@@ -13,6 +13,7 @@ from rollout.jsonl.parse import BadLine
 from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.extract import EarlierMetadata, Extracted
 from rollout.metadata.model import (
+    BEGINS_ELSEWHERE,
     LONGEST_TEXT,
     METADATA_NAMES,
     SEEN_PROVIDER,
@@ -20,7 +21,6 @@ from rollout.metadata.model import (
     complete_metadata,
     metadata_values,
 )
-from rollout.metadata.reducer import BEGINS_ELSEWHERE
 from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn

@@ -19,7 +19,8 @@ from rollout.files.layout import parse_name
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, Needs, open_rollout
 from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
-from rollout.metadata.reducer import MetadataReducer, initial_metadata
+from rollout.metadata.model import initial_metadata
+from rollout.metadata.reducer import MetadataReducer
 from tests import FIXTURES
 
 CORPUS: Final = FIXTURES / "corpus" / "home"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cli.server.protocol.messages import RpcError, invalid_request
 from cli.server.protocol.serde_wording import describe
-from rollout.items.line_events import RESPONSE_KINDS
+from rollout.items.line_events import RESPONSES
 from rollout.jsonl.parse import Item
 
 _TEXT: Final = "a string"
@@ -50,7 +50,7 @@ def response_lines(items: Sequence[Any]) -> list[Item]:
         if fault := _fault(given) if wrapped is None else _wrapped_fault(wrapped):
             raise _invalid(f"items[{number}] is not a valid response item: {fault}")
         item = given if wrapped is None else wrapped["item"]
-        if item["type"] in RESPONSE_KINDS:
+        if item["type"] in RESPONSES:
             line: Item = {"type": "response_item", "payload": item}
             if wrapped is not None:
                 kept = _RETENTIONS[wrapped["retention"]]
@@ -111,7 +111,7 @@ def _fault_of_item(item: Any) -> str | None:
         return "missing field `type`"
     if not isinstance(kind, str):
         return f"invalid type: {_vaguely(kind)}, expected variant identifier"
-    if kind not in RESPONSE_KINDS:
+    if kind not in RESPONSES:
         return None
     if fault := _misfit(item, _NEEDED.get(kind, {})):
         return fault

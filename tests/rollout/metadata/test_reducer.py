@@ -19,9 +19,10 @@ from rollout.metadata.model import (
     ThreadMetadata,
     ToolMetadata,
     complete_metadata,
+    initial_metadata,
     metadata_values,
 )
-from rollout.metadata.reducer import MetadataReducer, initial_metadata
+from rollout.metadata.reducer import MetadataReducer
 from rollout.schema.times import time_ms
 from tests.samples import strategies
 from tests.samples.rollouts import (

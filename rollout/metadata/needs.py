@@ -1,0 +1,69 @@
+"""Which lines a metadata reducer still needs, by their first bytes
+(docs/rollout-format.md#what-can-be-skipped)."""
+
+import re
+from functools import cache
+from typing import Final, NamedTuple
+
+from rollout.schema.kinds import (
+    PROMPTS_BY_PROGRAMS,
+    Level,
+    Reader,
+    any_of,
+    line_pattern,
+    passed_by,
+    payload_type,
+    read_by,
+)
+
+
+class Needs(NamedTuple):
+    """What a reducer still needs of a file, beside what it always does."""
+
+    prompts: bool = True
+    """Messages of users, or of an agent."""
+    preview: bool = True
+    fallback: bool = True
+    """What response items say, in a file that may have nothing else."""
+    starts: bool = True
+    """``user_message`` events, as long as nothing else tells where turns start."""
+    numbered: bool = False
+    """Lines without an ordinal, in a paginated file."""
+
+    def skip_pattern(self) -> re.Pattern[bytes]:
+        """Matches lines that change nothing, and sets ``token_count`` lines apart; must never be
+        wrong about that, and need not find them all."""
+        return _skip_pattern(self)
+
+
+_LINES: Final = passed_by(Reader.METADATA, Level.LINE)
+_EVENTS: Final = passed_by(Reader.METADATA, Level.EVENT)
+_ITEMS: Final = any_of(*read_by(Reader.METADATA, Level.ITEM))
+_ITEM_START: Final = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
+_MESSAGE: Final = (
+    r'message",(?:"id":"[^"\\]*",)?"role":"(?:(?!user"|assistant")[a-z]+"'
+    rf'|user","content":\[\{{"type":"input_text","text":"(?:{PROMPTS_BY_PROGRAMS}))'
+)
+
+
+@cache
+def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
+    lines, events, items = _LINES, _EVENTS, ""
+    response = ""
+    if needs.fallback:
+        responses = f'(?!{any_of(*read_by(Reader.METADATA, Level.RESPONSE))})[a-z_]+"'
+        response = "|" + payload_type("response_item", f"(?:{responses}|{_MESSAGE})")
+    else:
+        lines += ("response_item",)
+    if needs.prompts:
+        # The whole name is asked for, as the lookahead alone is content with an end inside of it.
+        items = rf'|{_ITEM_START}(?!{_ITEMS})[A-Za-z]+"'
+    else:
+        events += ("agent_message", "item_completed")
+        events += () if needs.starts else ("user_message",)
+    if not needs.preview:
+        events += ("thread_goal_updated",)
+    tokens = r'token_count",(?:"info":null|("info":\{))'
+    event = payload_type("event_msg", f"(?:{tokens}|{any_of(*events)}{items})")
+    ordinal = r'(?:"ordinal":(?P<counted>\d{1,18}),)' + "?" * (not needs.numbered)
+    return line_pattern(f"{any_of(*lines)},{response}|{event}", ordinal)

@@ -1,0 +1,73 @@
+"""Values of the metadata, from the payloads of lines."""
+
+from typing import Any
+
+from rollout.files.text import storable_text
+from rollout.jsonl.parse import compact_json
+from rollout.metadata.model import LONGEST_TEXT, ToolMetadata
+from rollout.schema import payloads as models
+from rollout.schema.modes import LEGACY
+from rollout.schema.payloads import read_payload
+from rollout.schema.times import time_ms
+
+
+def prompt_text(message: models.ResponseMessage | None) -> str | None:
+    """The text of a message in a user's name; None if it is none."""
+    if message is None or message.role != "user":
+        return None
+    parts = message.content or []
+    return "".join(part.text or "" for part in parts if part.type == "input_text").strip()
+
+
+def answer_text(message: models.ResponseMessage | None) -> str | None:
+    """The text of an agent's message; None if it is none."""
+    if message is None or message.role != "assistant":
+        return None
+    parts = message.content or []
+    return "".join(part.text or "" for part in parts).strip()
+
+
+def line_time_ms(line: dict[str, Any]) -> int | None:
+    at = line.get("timestamp")
+    return time_ms(at) if isinstance(at, str) else None
+
+
+def history_mode(meta: models.SessionMeta) -> str:
+    if "history_mode" not in meta.model_fields_set:
+        return LEGACY
+    mode = meta.history_mode
+    return text_of(mode if isinstance(mode, str) else compact_json(mode) or "unreadable")
+
+
+def tools_of(entries: list[Any] | tuple[()], namespace: str | None = None) -> "list[ToolMetadata]":
+    found = []
+    for entry in entries:
+        tool = read_payload(models.DynamicTool, entry)
+        if tool is None or not tool.name:
+            continue
+        if tool.tools is not None:
+            found += tools_of(tool.tools, tool.name)
+            continue
+        found.append(
+            ToolMetadata(
+                optional_text(tool.namespace or namespace),
+                text_of(tool.name),
+                text_of(tool.description),
+                compact_json(tool.input_schema) or "null",
+                bool(tool.defer_loading),
+            )
+        )
+    return found
+
+
+def folder_of(text: str) -> str:
+    return text_of(text.rstrip("/") or text[:1])
+
+
+def text_of(value: str | None, longest: int | None = LONGEST_TEXT) -> str:
+    """``value`` in that length, so that it can be stored."""
+    return storable_text(value[:longest]) if value else ""
+
+
+def optional_text(value: object) -> str | None:
+    return text_of(value) if isinstance(value, str) else None
