@@ -148,8 +148,7 @@ async def set_git_info(
     """
     given = checked_git(changes)
     row = await index.thread(reference)
-    facts = {GIT_FIELDS[field][0]: value for field, value in given.items()}
-    git = git_with(row, given)
+    facts, git = git_change(row, given)
     _check_mode(row)
     if dry_run:
         return Changed(row["id"]), git
@@ -208,11 +207,14 @@ def checked_git(changes: Mapping[str, str | None]) -> dict[str, str | None]:
     return given
 
 
-def git_with(row: Row, given: Mapping[str, str | None]) -> dict[str, str]:
-    """All git facts of a thread once these are set, by the names that rollouts have: a
-    ``session_meta`` with git replaces all of it."""
+def git_change(
+    row: Row, given: Mapping[str, str | None]
+) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The columns that a change sets, and all git facts of the thread after it, by the names that
+    rollouts have: a ``session_meta`` with git replaces all of it."""
+    columns = {GIT_FIELDS[field][0]: value for field, value in given.items()}
     wanted = _git_of(row) | {GIT_FIELDS[field][1]: value for field, value in given.items()}
-    return {name: value for name, value in wanted.items() if value is not None}
+    return columns, {name: value for name, value in wanted.items() if value is not None}
 
 
 def repeated_meta(details: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The index kept in step with threads that are being written, behind their writers."""
+"""Keep the index up to date, in the background, with threads that are being written."""
 
 import asyncio
 from typing import Final
@@ -7,37 +7,37 @@ from state.errors import StateError
 from state.thread_index import ThreadIndex
 
 PAUSE_S: Final = 0.25
-"""Between two updates, in seconds: what is written meanwhile is one of them."""
+"""Seconds between two updates: what is written meanwhile is in the second."""
 
 
 class IndexFollower:
-    """Reads again, in the background, the files that it is told of. Made in a running event loop.
+    """Reads files into the index after each change. Make it in a running event loop.
 
-    What an index that is locked or broken does not take is offered again with the next file, and
-    when somebody asks; at last, sync finds it.
+    If the index is locked or broken, the files are tried again with the next change and when
+    somebody asks; at the latest, sync finds them.
     """
 
     def __init__(self, index: ThreadIndex) -> None:
         self._index = index
         self._behind: set[str] = set()
-        self._told = asyncio.Event()
+        self._notified = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.error: StateError | None = None
-        """Why the index is behind; None when it is not known to be."""
+        """Why the index is behind; None if it is not known to be."""
         self._task = asyncio.create_task(self._follow_for_ever(), name="index follower")
 
     def changed(self, path: str) -> None:
-        """The file at ``path``, relative to the home, has grown."""
+        """Note that the file at ``path``, relative to the home, has changed."""
         self._behind.add(path)
-        self._told.set()
+        self._notified.set()
 
     async def catch_up(self) -> None:
-        """Have the index in step now, as far as it lets us: see :attr:`error`."""
+        """Update the index now, if it can be written: see :attr:`error`."""
         async with self._one_at_a_time:
             if not self._behind:
                 return
             paths = sorted(self._behind)
-            self._behind.clear()  # what grows from now on is told anew
+            self._behind.clear()  # a change from now on is noted again
             try:
                 await self._index.refresh(paths)
             except StateError as error:
@@ -50,13 +50,13 @@ class IndexFollower:
                 self.error = None
 
     async def close(self) -> None:
-        """Catch up, if the index took what it was given last, and end."""
+        """End, after catching up if the last update succeeded."""
         await self.give_up()
         if self.error is None:
             await self.catch_up()
 
     async def give_up(self) -> None:
-        """End, whatever the index does not have yet."""
+        """End, even if the index is behind."""
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -65,7 +65,7 @@ class IndexFollower:
 
     async def _follow_for_ever(self) -> None:
         while True:
-            await self._told.wait()
+            await self._notified.wait()
             await asyncio.sleep(PAUSE_S)
-            self._told.clear()
+            self._notified.clear()
             await self.catch_up()

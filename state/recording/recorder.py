@@ -1,8 +1,9 @@
-"""The one live writer of a thread: takes items at once, writes them in order behind the caller.
+"""The one live writer of a thread: takes items at once, and writes them in order in the
+background.
 
-Nothing is on disk until the thread's first message from a user, or until :meth:`persist`; then
-the ``session_meta`` comes first and after it what had waited. What cannot be
-written is kept and tried again with the next items and at each flush.
+A new thread gets its file with its first message from a user, or by
+:meth:`RolloutRecorder.persist`: the ``session_meta`` first, then the items so far. Items that
+cannot be written are kept, and tried again with the next ones and at each flush.
 """
 
 import asyncio
@@ -19,67 +20,60 @@ from rollout.writing.amend import amended_meta
 from rollout.writing.appender import RolloutAppender, encoded
 from rollout.writing.retention import begins_history, persisted
 from state.errors import RecorderClosed, RecorderFailed
+from state.recording.resume import OpenedThread
 from state.workers import Workers
 
 MOST_WAITING: Final = 20_000
-"""Items that may wait for the disk before :meth:`RolloutRecorder.append` waits too."""
+"""Lines that may be unwritten before :meth:`RolloutRecorder.append` waits for the disk."""
 
 
 class RolloutRecorder:
-    """Writes one thread. Made by :class:`state.thread_store.ThreadStore`, in a running event
-    loop."""
+    """Writes one thread. Make it in a running event loop."""
 
     def __init__(
         self,
-        thread_id: str,
-        mode: str,
+        thread: OpenedThread,
+        path: Path,
         lock: WriterLock,
-        appender: RolloutAppender,
-        source: MemorySource | FileSource,
         workers: Workers,
-        *,
-        began_at: int = 0,
+        written: Callable[[], None],
         late: "asyncio.Task[dict[str, Any]] | None" = None,
-        extended: bool = False,
-        history: RolloutSource | None = None,
-        written: Callable[[], None] | None = None,
     ) -> None:
-        """A thread that has its file comes with a :class:`FileSource`, a new one with its
-        ``session_meta`` in memory, and ``late``, which gives what that lacks until it is written,
-        such as ``git``. ``began_at`` is how many bytes its file had. ``history`` is what the
-        thread holds if that is more than ``source``: it begins in other files. ``written`` is
-        called after each burst that reached the file."""
-        self.thread_id = thread_id
-        self.mode = mode
-        self.began_at = began_at
-        """How many bytes the file had when this began: what comes later was recorded here."""
-        self._source = source
+        """``written`` is called after each write that reached the file at ``path``. ``late`` gives
+        fields for the ``session_meta`` of a new thread, such as ``git``; they are awaited when the
+        file is made."""
+        self.thread_id = thread.thread_id
+        self.mode = thread.mode
+        self.began_at = thread.size
+        self._source = thread.source
         self._workers = workers
-        self._history = history
+        self._history = thread.history
         self._lock: WriterLock | None = lock
-        self._appender = appender
         self._late = late
-        self._extended = extended
+        self._extended = thread.extended
         self._written = written
         self._lines: list[bytes] = []
-        """What waits for the writer."""
+        """Lines that the writer has not taken yet."""
         self._barriers: list[tuple[asyncio.Future[None], bool]] = []
         self._amending = asyncio.Lock()
         self._work = asyncio.Event()
         self._drained = asyncio.Event()
-        self._begun = self._wanted = isinstance(source, FileSource)
-        """Whether lines are made of items, and whether the thread is to have a file."""
-        self._writer = asyncio.create_task(self._write_for_ever(), name=f"writer of {thread_id}")
+        self._begun = self._wanted = isinstance(thread.source, FileSource)
+        """Whether items become lines, and whether the thread is to have a file."""
+        self._appender = RolloutAppender(
+            path, new=not self._begun, next_ordinal=thread.next_ordinal
+        )
+        self._writer = asyncio.create_task(self._keep_writing(), name=f"writer of {path.name}")
         self._writer.add_done_callback(self._ended)
 
     @property
     def path(self) -> Path:
-        """Where the rollout is, or will be."""
+        """The path of the file, which may not exist yet."""
         return self._appender.path
 
     @property
     def source(self) -> RolloutSource:
-        """What the thread holds: what is in its files, or what waits while it has none."""
+        """All that the thread holds: in its files, or in memory while it has none."""
         return self._history or self._source
 
     @property
@@ -88,21 +82,15 @@ class RolloutRecorder:
         return self._writer.done()
 
     async def append(self, items: Sequence[Item]) -> None:
-        """Take items, in order; returns before they are written. Those that a thread of this mode
-        does not keep are passed over.
-
-        Waits for the disk only when very many items wait for it.
+        """Take items, in order, and return before they are written. Items that a thread of this
+        mode does not keep are skipped. Waits only when very many items are not written yet.
 
         Raises:
             NotAppendable: an item is no JSON; none is taken.
             RecorderClosed: it is closed.
         """
         self._check_open()
-        kept = [
-            kept
-            for item in items
-            if (kept := persisted(item, self.mode, extended=self._extended)) is not None
-        ]
+        kept = kept_items(items, self.mode, extended=self._extended)
         if not kept:
             return
         if not self._begun:
@@ -121,22 +109,22 @@ class RolloutRecorder:
             await self._drained.wait()
 
     async def persist(self) -> None:
-        """Have the thread's file on disk, with all items so far.
+        """Make the thread's file, with all items so far.
 
         Raises:
             RecorderClosed: it is closed.
-            RecorderFailed: it cannot be written now; everything waits.
+            RecorderFailed: it cannot be written now; all items are kept.
         """
         self._wanted = True
         await self.flush()
 
     async def flush(self, *, durable: bool = False) -> None:
-        """Return when all items so far are with the operating system, or on the disk. The items
-        of a thread that is to have no file yet go on waiting.
+        """Return when all items so far are with the operating system, or on the disk. A thread
+        without a file does not get one.
 
         Raises:
             RecorderClosed: it is closed.
-            RecorderFailed: they cannot be written now; they wait, in order.
+            RecorderFailed: they cannot be written now; they are kept, in order.
         """
         self._check_open()
         if not self._wanted:
@@ -147,16 +135,16 @@ class RolloutRecorder:
         await barrier
 
     async def amend(self, changes: Mapping[str, object]) -> None:
-        """Say something new about a legacy thread, in one more ``session_meta``; on the disk
-        when this returns.
+        """Append one more ``session_meta`` with ``changes`` to a legacy thread
+        (docs/rollout-format.md#lines-outside-turns); it is on the disk when this returns.
 
         Raises:
-            DamagedCompression, OSError: the file cannot be read; nothing was said.
+            DamagedCompression, OSError: the file cannot be read; nothing was appended.
             NotAppendable: it has no ``session_meta`` of this thread.
             RecorderClosed: it is closed.
-            RecorderFailed: it cannot be written now; it waits.
+            RecorderFailed: the line cannot be written now; it is kept.
         """
-        async with self._amending:  # each goes on from the one before
+        async with self._amending:  # each change builds on the one before
             await self.persist()
             line = await self._workers.finish(
                 partial(amended_meta, self.path, self.thread_id, changes)
@@ -165,11 +153,11 @@ class RolloutRecorder:
             await self.flush(durable=True)
 
     async def hand_over(self) -> WriterLock:
-        """Flush and end, as :meth:`close` does, but keep the lock, for the caller to release.
+        """Flush and end, as :meth:`close` does, but leave the lock to the caller.
 
         Raises:
             RecorderClosed: it is closed.
-            RecorderFailed: items cannot be written. The recorder is still open, and has the lock.
+            RecorderFailed: items cannot be written. The recorder stays open, and keeps the lock.
         """
         await self.flush()
         while self._lines:
@@ -181,10 +169,10 @@ class RolloutRecorder:
         return lock
 
     async def close(self) -> None:
-        """Flush, and let others write the thread. Again: does nothing.
+        """Flush, and let others write the thread. A second call does nothing.
 
         Raises:
-            RecorderFailed: items cannot be written. The recorder is still open: close it again, or
+            RecorderFailed: items cannot be written. The recorder stays open: close it again, or
                 discard it.
         """
         while not self.closed:
@@ -195,7 +183,7 @@ class RolloutRecorder:
             self._writer.result()
 
     async def discard(self) -> None:
-        """Let others write the thread; what was not written is given up."""
+        """Let others write the thread; items that are not written yet are dropped."""
         self._writer.cancel()
         await asyncio.wait({self._writer, self._late} if self._late else {self._writer})
 
@@ -207,7 +195,7 @@ class RolloutRecorder:
         if isinstance(self._source, MemorySource):
             self._source.append(items)
 
-    async def _write_for_ever(self) -> None:
+    async def _keep_writing(self) -> None:
         while True:
             await self._work.wait()
             self._work.clear()
@@ -225,7 +213,7 @@ class RolloutRecorder:
             self._drained.set()
 
     async def _begin(self) -> None:
-        """Have the first line made, and those of what waits behind it."""
+        """Make lines of the ``session_meta`` and of the items that follow it."""
         if self._late:
             self._source.enrich(**await self._late)
         self._lines = self._appender.encode([item for _, item in self._source.items()])
@@ -236,12 +224,11 @@ class RolloutRecorder:
         try:
             await self._workers.finish(partial(self._appender.write, lines, durable=durable))
         finally:
-            wrote = self._follow()
-            if wrote and self._written is not None:
+            if self._follow():
                 self._written()
 
     def _follow(self) -> bool:
-        """Keep the source in step with the file; whether there is more in that now."""
+        """Update the source from the file. Gives whether the file has grown."""
         taken = self._appender.taken()
         if taken.ends and isinstance(self._source, MemorySource):
             self._source = FileSource(self.path, new=True)  # so that items take no memory
@@ -250,7 +237,7 @@ class RolloutRecorder:
         return bool(taken.ends)
 
     def _ended(self, writer: "asyncio.Task[None]") -> None:
-        """Whatever ends the writer, nobody waits for it and no lock stays behind."""
+        """However the writer ends: release the lock, and wake everybody who waits."""
         if self._lock:
             self._lock.release()
         if self._late:
@@ -262,13 +249,19 @@ class RolloutRecorder:
         self._drained.set()
 
 
+def kept_items(items: Sequence[Item], mode: str, *, extended: bool) -> list[Item]:
+    """The items that a thread of this mode keeps, in the form that it keeps."""
+    found = (persisted(item, mode, extended=extended) for item in items)
+    return [item for item in found if item is not None]
+
+
 LiveRecorders = Mapping[str, RolloutRecorder]
-"""The recorders of this process, by their threads."""
+"""The recorders of this process, by thread id."""
 NO_RECORDERS: Final[LiveRecorders] = {}
 
 
 def _settle(barrier: "asyncio.Future[None]", error: BaseException | None) -> None:
-    if barrier.done():  # whoever waited has been cancelled
+    if barrier.done():  # its caller was cancelled
         return
     if error is None:
         barrier.set_result(None)

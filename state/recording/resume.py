@@ -1,40 +1,54 @@
-"""A stored thread made ready to be gone on with."""
+"""Open a thread to record it, or to read all that it holds."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rollout.errors import NotAppendable, RolloutError
-from rollout.files.layout import logical_path, parse_uuid, precedence, thread_id_in_name
-from rollout.files.scan import FoundFile, scan_home
-from rollout.history.segments import Find, SplicedSource, history_parts, source_meta
-from rollout.jsonl.sources import FileSource, RolloutSource, session_meta
+from rollout.errors import NotAppendable
+from rollout.files.layout import logical_path, parse_uuid
+from rollout.history.segments import Find, SplicedSource, history_parts
+from rollout.jsonl.sources import FileSource, MemorySource, RolloutSource, session_meta
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
-from rollout.writing.appender import last_ordinal, plain_file
+from rollout.writing.appender import last_ordinal, plain_file, timestamp
+from rollout.writing.new_thread import NewThread, first_line
 from state.errors import UnsupportedHistory
 
 
-class Resumable(NamedTuple):
-    """What it takes to go on with a thread."""
+class OpenedThread(NamedTuple):
+    """A thread that can be recorded."""
 
-    source: FileSource
-    """Its own file, a plain one."""
-    history: RolloutSource
-    """All that it holds; goes on with ``source``."""
+    thread_id: str
     mode: str
+    source: FileSource | MemorySource
+    """Its own file, a plain one; its items in memory, while it has no file."""
     next_ordinal: int | None
-    size: int
-    """How many bytes it has."""
+    """None in a legacy thread."""
+    history: RolloutSource | None = None
+    """All that a stored thread holds, which ends with ``source``."""
+    size: int = 0
+    """Of its own file, in bytes."""
+    extended: bool = False
+
+    def close(self) -> None:
+        (self.history or self.source).close()
 
 
-def resumable(path: Path, thread_id: str, find: Find) -> Resumable:
-    """The thread in the file at ``path``, ready to go on. Refusing changes nothing.
+def new_thread(thread: NewThread) -> OpenedThread:
+    """A thread that has no file yet."""
+    ordinal = (
+        thread.forked_from_ordinal_exclusive or 0 if thread.history_mode == PAGINATED else None
+    )
+    meta = MemorySource([first_line(thread, timestamp(), None)])
+    return OpenedThread(thread.id, thread.history_mode, meta, ordinal, extended=thread.extended)
+
+
+def stored_thread(path: Path, thread_id: str, find: Find) -> OpenedThread:
+    """The thread in the file at ``path``, ready to be continued. A refusal changes nothing.
 
     Raises:
         DamagedCompression: a file of its history is compressed, and damaged.
-        HistoryIncomplete: a file that its history begins in is not here.
-        NotAppendable: it is not this thread's, or nothing can follow what it holds.
-        OSError: it cannot be read, or not be made a plain one.
+        HistoryIncomplete: its history begins in a file that is missing.
+        NotAppendable: it is another thread's, or nothing can follow what it holds.
+        OSError: it cannot be read, or not be made a plain file.
         UnsupportedHistory: it is written in an unknown way.
     """
     source = FileSource(path)
@@ -48,74 +62,58 @@ def resumable(path: Path, thread_id: str, find: Find) -> Resumable:
         mode = payload.get("history_mode", LEGACY)
         if mode not in MODES:
             raise UnsupportedHistory(thread_id, mode)
-        ordinal = _next_ordinal(source) if mode == PAGINATED else None
-        history = _whole(source, path, find)
+        ordinal = next_ordinal(source, mode, path)
+        history = _with_beginning(source, path, find)
         if logical_path(path.name) == path.name:
-            return Resumable(source, history, mode, ordinal, path.stat().st_size)
+            return OpenedThread(thread_id, mode, source, ordinal, history, path.stat().st_size)
         plain = plain_file(path)
     except BaseException:
         source.close()
         raise
     history.close()
     source = FileSource(plain)
-    return Resumable(source, _whole(source, plain, find), mode, ordinal, plain.stat().st_size)
+    history = _with_beginning(source, plain, find)
+    return OpenedThread(thread_id, mode, source, ordinal, history, plain.stat().st_size)
+
+
+def next_ordinal(source: RolloutSource, mode: str, path: Path) -> int | None:
+    """The ordinal of the next line; None in a legacy thread.
+
+    Raises:
+        NotAppendable: the last line has none.
+    """
+    if mode != PAGINATED:
+        return None
+    try:
+        last = last_ordinal(source)
+    except LookupError as error:
+        raise NotAppendable(path, str(error)) from error
+    return 0 if last is None else last + 1
 
 
 def stored_history(path: Path, find: Find) -> RolloutSource:
-    """What the thread in the file at ``path`` holds, in whichever files that is.
+    """All that the thread in the file at ``path`` holds, in whichever files that is.
 
     Raises:
         DamagedCompression: a file of its history is compressed, and damaged.
-        HistoryIncomplete: a file that its history begins in is not here.
+        HistoryIncomplete: its history begins in a file that is missing.
         OSError: one cannot be read.
     """
     source = FileSource(path)
     try:
-        return _whole(source, path, find)
+        return _with_beginning(source, path, find)
     except BaseException:
         source.close()
         raise
 
 
-def _whole(source: FileSource, path: Path, find: Find) -> RolloutSource:
+def begins_elsewhere(source: RolloutSource) -> bool:
+    """Whether the history of a thread begins in another one."""
     meta = session_meta(source)
-    if meta is None or meta["payload"].get("history_base") is None:
+    return meta is not None and meta["payload"].get("history_base") is not None
+
+
+def _with_beginning(source: FileSource, path: Path, find: Find) -> RolloutSource:
+    if not begins_elsewhere(source):
         return source
     return SplicedSource.of_files(history_parts(path, find), source)
-
-
-def _next_ordinal(source: FileSource) -> int:
-    try:
-        last = last_ordinal(source)
-    except LookupError as error:
-        raise NotAppendable(source.path, str(error)) from error
-    return 0 if last is None else last + 1
-
-
-def named_files(home: Path, thread_id: str) -> list[FoundFile]:
-    """The files that a thread has by their names."""
-    return [
-        file
-        for file in scan_home(home)
-        # Looking for the text first spares most names the parsing.
-        if thread_id in file.path
-        and file.ignored is None
-        and thread_id_in_name(file.path) == thread_id
-    ]
-
-
-def thread_file(home: Path, thread_id: str, files: Iterable[FoundFile]) -> str | None:
-    """The file that is a thread's among ``files``: the first in rank whose beginning tells that it
-    is; the first in rank if none does."""
-    ranks = {precedence(file.path, file.stamp.size, thread_id) for file in files}
-    ranked = [rank.path for rank in sorted(ranks, reverse=True)]
-    if len(ranked) > 1:
-        ranked = [path for path in ranked if _is_of(home / path, thread_id)] or ranked
-    return ranked[0] if ranked else None
-
-
-def _is_of(path: Path, thread_id: str) -> bool:
-    try:
-        return parse_uuid(source_meta(path).get("id")) == thread_id
-    except (OSError, RolloutError):
-        return False

@@ -296,12 +296,6 @@ def _turn(values: Sequence[Any]) -> Turn:
     )
 
 
-def path_steps(thread_id: str) -> Steps[str | None]:
-    """Where a thread has its file, relative to the home, as the index has it."""
-    rows = yield "SELECT rollout_path FROM threads WHERE id = ?", [thread_id]
-    return str(rows[0][0]) if rows else None
-
-
 def known_steps() -> Steps[dict[str, FileStamp]]:
     """The stamps of the own files of all stored threads, as they were."""
     rows = yield f"SELECT thread_id, files FROM turn_checkpoints WHERE version = {VERSION}", []

@@ -59,5 +59,5 @@ def test_the_example_of_a_test_writes_nothing(tmp_path: Path) -> None:
 
 def test_every_method_of_the_store_is_described() -> None:
     told = set(re.findall(r"`(\w+)[(`]", PAGE.read_text("utf-8")))
-    methods = {name for name in vars(ThreadStore) if not name.startswith("_")}
+    methods = {name for name in dir(ThreadStore) if not name.startswith("_")}
     assert methods - {"close"} <= told

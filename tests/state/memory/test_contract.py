@@ -107,10 +107,10 @@ async def questions(store: Store, id_: str) -> list[list[str]]:
 
 def test_both_have_the_same_methods() -> None:
     def of(store: type) -> dict[str, str]:
-        public = {name: each for name, each in vars(store).items() if not name.startswith("_")}
         return {
             name: "property" if isinstance(each, property) else str(inspect.signature(each))
-            for name, each in public.items()
+            for name, each in inspect.getmembers(store)
+            if not name.startswith("_")
         }
 
     files, memory = of(ThreadStore), of(MemoryStore)
