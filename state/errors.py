@@ -1,78 +1,53 @@
-"""What can go wrong with the index.
-
-StateError
-├ IndexTooNew(path, found, known)
-├ IndexDamaged(path, reason)
-├ IndexUnavailable(path, reason)
-│ ├ IndexNotWritable(path, reason)
-│ └ NotAnIndex(path, reason)
-├ IndexMissing(path)
-├ IndexBusy(path, waited_s)
-├ LeaseHeld(owner, expires_at_ms)
-├ LeaseLost(owner)
-├ PlanOutdated(named, needed)
-├ NoBackup(path)
-├ RecorderClosed(thread_id)
-├ RecorderFailed(path, cause)
-├ CodexUnusable(path, reason)
-├ CodexSchemaUnknown(path, migrations, differences)
-├ CodexLocked(path)
-├ CodexInUse(path, holders)
-├ CodexChanged(path)
-├ CodexChangedSince(path, backup)
-├ NoCodexBackup(path)
-├ ThreadExists(thread_id)
-├ InvalidCursor(cursor, reason)
-├ InvalidQuery(reason)
-│ └ NothingToFind()
-├ InvalidFolder(reason)
-├ FolderUnknown(path)
-├ InvalidSql(reason)
-├ AliasCycle(old, new)
-├ AliasNotFound(old)
-├ BadDump(line, offset, reason)
-├ DumpTooNew(found, known)
-├ FileUnusable(path, reason)
-├ SystemRefuses(reason)
-├ ThreadArchived(thread_id)
-├ UnsupportedHistory(thread_id, mode)
-├ InvalidName(reason)
-├ InvalidChange(reason)
-├ NotResumable(reason)
-├ AlreadyArchived(thread_id)
-├ NotArchived(thread_id)
-├ DependedOn(thread_id, other_id, how)
-├ TargetExists(thread_id, path, rivals)
-└ ThreadNotFound(reference)
-  ├ ThreadUnreadable(reference, path, reason, offset)
-  └ AmbiguousThread(reference, ids)
-"""
+"""What can go wrong with the index, with threads in it and with Codex's database: one class for
+each, with its fields. ``cli/errors.py`` gives each its exit status and next step."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What Python raises for an error of SQLite: the second where the message itself, which may quote
-a damaged database, is no UTF-8."""
-
-
-class MalformedRow(sqlite3.DatabaseError):
-    """A row of the index that is not as it was written: SQLite holds it for sound. It becomes
-    :class:`IndexDamaged` where SQLite's own errors do."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is malformed")
+a damaged database, is not UTF-8."""
 
 
 class StateError(Exception):
     """Base of all errors about the index."""
 
 
+class PathError(StateError):
+    """Base of errors about one file, which need no other field."""
+
+    text: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(self.text.format(path))
+
+
+class ThreadError(StateError):
+    """Base of errors about one thread, which need no other field."""
+
+    text: ClassVar[str]
+
+    def __init__(self, thread_id: str) -> None:
+        self.thread_id = thread_id
+        super().__init__(self.text.format(thread_id))
+
+
+class ReasonError(StateError):
+    """Base of errors that have one reason."""
+
+    text: ClassVar[str] = "{}"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(self.text.format(reason))
+
+
 class IndexTooNew(StateError):
-    """The index was made by a newer threadkeep; it is refused, not guessed at."""
+    """A newer threadkeep made the index; it is refused, not guessed at."""
 
     def __init__(self, path: Path, found: str, known: str) -> None:
         self.path, self.found, self.known = path, found, known
@@ -82,7 +57,7 @@ class IndexTooNew(StateError):
 
 
 class IndexDamaged(StateError):
-    """The file is no usable SQLite database; it holds nothing that cannot be rebuilt."""
+    """The file is not a usable index; everything in it can be rebuilt."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -90,7 +65,7 @@ class IndexDamaged(StateError):
 
 
 class IndexUnavailable(StateError):
-    """The index cannot be opened or written at its place."""
+    """The index cannot be opened or written where it is."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -102,15 +77,13 @@ class IndexNotWritable(IndexUnavailable):
 
 
 class NotAnIndex(IndexUnavailable):
-    """A database of another program lies where the index should be; it is left alone."""
+    """Another program's database lies where the index should be; it is left alone."""
 
 
-class IndexMissing(StateError):
-    """There is no index at the place, and the command makes none."""
+class IndexMissing(PathError):
+    """There is no index, and the command does not create one."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(f"there is no index at {path}")
+    text = "there is no index at {}"
 
 
 class IndexBusy(StateError):
@@ -126,15 +99,15 @@ class LeaseHeld(StateError):
 
     def __init__(self, owner: str, expires_at_ms: int) -> None:
         self.owner, self.expires_at_ms = owner, expires_at_ms
-        super().__init__(f"a backfill is under way: {owner}")
+        super().__init__(f"a backfill is already running: {owner}")
 
 
 class LeaseLost(StateError):
-    """The backfill lease went to another worker; nothing of ours was written since."""
+    """The backfill lease went to another worker; we have written nothing since."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
-        super().__init__(f"the backfill lease of {owner} was taken over by another worker")
+        super().__init__(f"another worker took over the backfill lease of {owner}")
 
 
 class PlanOutdated(StateError):
@@ -142,36 +115,15 @@ class PlanOutdated(StateError):
 
     def __init__(self, named: str | None, needed: str) -> None:
         self.named, self.needed = named, needed
-        if named is None:
-            super().__init__("the index changes all the time: other processes are writing to it")
-        else:
-            super().__init__(f"plan {named} is out of date: what is needed now is plan {needed}")
+        outdated = f"plan {named} is out of date: the current plan is {needed}"
+        changing = "the index keeps changing: other processes are writing to it"
+        super().__init__(changing if named is None else outdated)
 
 
-class NoBackup(StateError):
+class NoBackup(PathError):
     """There is no backup of the index to go back to."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(f"there is no backup of {path}")
-
-
-class RecorderClosed(StateError):
-    """A thread is not being recorded any more."""
-
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
-        super().__init__(f"the recorder of thread {thread_id} is closed")
-
-
-class RecorderFailed(StateError):
-    """Items of a thread cannot be written now; they are kept, and tried again."""
-
-    def __init__(self, path: Path, cause: Exception) -> None:
-        self.path = path
-        self.cause = cause
-        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
-        super().__init__(f"{path} cannot be written, what waits is kept: {reason}")
+    text = "there is no backup of {}"
 
 
 class CodexUnusable(StateError):
@@ -183,42 +135,36 @@ class CodexUnusable(StateError):
 
 
 class CodexSchemaUnknown(StateError):
-    """The tables of Codex's database are not as they are known; it is left alone."""
+    """The tables of Codex's database are not the known ones; it is left alone."""
 
     def __init__(self, path: Path, migrations: Collection[int], differences: Sequence[str]) -> None:
         self.path, self.migrations, self.differences = path, migrations, differences
         last = max(migrations, default=0)
         super().__init__(
-            f"Codex's database {path} (migration {last}) is not as this threadkeep knows it:"
-            f" {differences[0]}; nothing was changed in it"
+            f"this threadkeep does not know the schema of Codex's database {path}"
+            f" (migration {last}): {differences[0]}; nothing was changed in it"
         )
 
 
-class CodexLocked(StateError):
-    """Another process is writing Codex's database, and goes on for too long."""
+class CodexLocked(PathError):
+    """Another process has been writing Codex's database for too long."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(
-            f"Codex's database {path} is locked by another process; nothing was changed in it"
-        )
+    text = "Codex's database {} is locked by another process; nothing was changed in it"
 
 
 class CodexInUse(StateError):
     """Other processes have Codex's database open; it is left alone."""
 
-    def __init__(self, path: Path, holders: Sequence[str]) -> None:
-        self.path, self.holders = path, holders
-        who = ", ".join(holders) or "a process that cannot be named"
+    def __init__(self, path: Path, processes: Sequence[str]) -> None:
+        self.path, self.processes = path, processes
+        who = ", ".join(processes) or "an unknown process"
         super().__init__(f"Codex's database {path} is in use by {who}; nothing was changed")
 
 
-class CodexChanged(StateError):
-    """Codex's database is no longer as it was when the fix was planned; nothing was done."""
+class CodexChanged(PathError):
+    """Codex's database has changed since the fix was planned; nothing was done."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(f"Codex's database {path} has changed meanwhile; nothing was changed")
+    text = "Codex's database {} has changed since the fix was planned; nothing was changed"
 
 
 class CodexChangedSince(StateError):
@@ -227,25 +173,15 @@ class CodexChangedSince(StateError):
     def __init__(self, path: Path, backup: Path) -> None:
         self.path, self.backup = path, backup
         super().__init__(
-            f"Codex's database {path} has changed since the fix, which going back would lose;"
-            f" as it was before the fix, it lies at {backup}"
+            f"Codex's database {path} has changed since the fix, and undoing the fix would lose"
+            f" that; the copy from before the fix is {backup}"
         )
 
 
-class NoCodexBackup(StateError):
+class NoCodexBackup(PathError):
     """There is no backup of Codex's database to go back to."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(f"there is no backup of Codex's database {path}")
-
-
-class ThreadExists(StateError):
-    """A new thread was to have the id of one that there is."""
-
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
-        super().__init__(f"there is a thread {thread_id} already")
+    text = "there is no backup of Codex's database {}"
 
 
 class InvalidCursor(StateError):
@@ -257,7 +193,7 @@ class InvalidCursor(StateError):
 
 
 class CursorNotInHistory(InvalidCursor):
-    """A cursor to a place that the history of its thread does not have."""
+    """A cursor to a position that the history of its thread does not have."""
 
 
 class InvalidQuery(StateError):
@@ -268,46 +204,44 @@ class EmptySearch(InvalidQuery):
     """A search without anything to look for."""
 
     def __init__(self) -> None:
-        super().__init__("there is nothing to look for: no letter, no digit and no symbol")
+        super().__init__("there is nothing to search for: no letter, no digit and no symbol")
 
 
 class ItemNotFound(InvalidQuery):
-    """The item that a page is to begin behind is none of the turn's."""
+    """The item after which a page is to begin is not in the turn."""
 
     def __init__(self, turn_id: str, item_id: str) -> None:
         self.turn_id, self.item_id = turn_id, item_id
         super().__init__(f"turn {turn_id!r} has no item {item_id!r}")
 
 
-class InvalidSql(StateError):
+class InvalidSql(ReasonError):
     """A query that SQLite refuses, or that would do more than read."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"the query fails: {reason}")
+    text = "the query failed: {}"
 
 
 class InvalidFolder(StateError):
-    """A text that can be the name of no folder."""
+    """A text that cannot be the path of a folder."""
 
 
 class HomeFolderUnknown(StateError):
-    """A path begins with ``~``, and nobody knows where that is."""
+    """A path begins with ``~``, which cannot be resolved."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         why = "HOME is not set, and the system does not know the user"
         if not str(path).startswith("~/") and str(path) != "~":
             why = "there is no such user"
-        super().__init__(f"nobody knows where {path} is: {why}")
+        super().__init__(f"{path} cannot be resolved: {why}")
 
 
 class AliasCycle(StateError):
-    """A folder cannot have moved to where an alias says that it came from."""
+    """A folder cannot have moved to where it came from."""
 
     def __init__(self, old: str, new: str) -> None:
         self.old, self.new = old, new
-        super().__init__(f"{old} cannot have moved to {new}: that one leads to it already")
+        super().__init__(f"{old} cannot have moved to {new}: {new} already leads to it")
 
 
 class AliasNotFound(StateError):
@@ -315,11 +249,11 @@ class AliasNotFound(StateError):
 
     def __init__(self, old: str) -> None:
         self.old = old
-        super().__init__(f"no alias says that {old} has moved")
+        super().__init__(f"{old} has no alias")
 
 
 class BadDump(StateError):
-    """A line of a dump that cannot be used; nothing of the dump was."""
+    """A line of a dump cannot be used; nothing was restored."""
 
     def __init__(self, line: int, offset: int, reason: str) -> None:
         self.line, self.offset, self.reason = line, offset, reason
@@ -327,7 +261,7 @@ class BadDump(StateError):
 
 
 class DumpTooNew(StateError):
-    """A newer threadkeep made the dump; nothing of it was used."""
+    """A newer threadkeep made the dump; nothing was restored."""
 
     def __init__(self, found: int, known: int) -> None:
         self.found, self.known = found, known
@@ -342,20 +276,37 @@ class FileUnusable(StateError):
         super().__init__(f"the file {path} cannot be used: {reason}")
 
 
-class OutOfResources(StateError):
-    """The system has no more of something: of memory, of descriptors, of room on a disk."""
+class OutOfResources(ReasonError):
+    """The system has no more of something: memory, descriptors, disk space."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"the system refuses: {reason}")
+    text = "the system refuses: {}"
 
 
-class ThreadArchived(StateError):
-    """A thread cannot be changed in this way while it is archived."""
+class RecorderClosed(ThreadError):
+    """A thread is no longer recorded."""
 
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
-        super().__init__(f"thread {thread_id} is archived")
+    text = "the recorder of thread {} is closed"
+
+
+class RecorderFailed(StateError):
+    """Items of a thread cannot be written now; they are kept, and tried again."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        self.path, self.cause = path, cause
+        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+        super().__init__(f"{path} cannot be written; its new items are kept: {reason}")
+
+
+class ThreadExists(ThreadError):
+    """A new thread was given the id of an existing one."""
+
+    text = "thread {} already exists"
+
+
+class ThreadArchived(ThreadError):
+    """An archived thread cannot be changed in this way."""
+
+    text = "thread {} is archived"
 
 
 class UnsupportedHistory(StateError):
@@ -363,43 +314,33 @@ class UnsupportedHistory(StateError):
 
     def __init__(self, thread_id: str, mode: object) -> None:
         self.thread_id, self.mode = thread_id, mode
-        super().__init__(f"thread {thread_id} has the history mode {mode!r}, which is not known")
+        super().__init__(f"thread {thread_id} has the unknown history mode {mode!r}")
 
 
-class InvalidName(StateError):
+class InvalidName(ReasonError):
     """A name that no thread can have."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"the thread name {reason}")
+    text = "the thread name {}"
 
 
 class InvalidChange(StateError):
-    """A change that says nothing, or what cannot be said."""
+    """A change that changes nothing, or that cannot be stored."""
 
 
-class NotResumable(StateError):
+class NotResumable(ReasonError):
     """A thread cannot be resumed here."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+
+class AlreadyArchived(ThreadError):
+    """A thread to be archived already is."""
+
+    text = "thread {} is already archived"
 
 
-class AlreadyArchived(StateError):
-    """A thread that is to be archived is."""
+class NotArchived(ThreadError):
+    """A thread to be taken out of the archive is not in it."""
 
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
-        super().__init__(f"thread {thread_id} is archived already")
-
-
-class NotArchived(StateError):
-    """A thread that is to be taken out of the archive is not there."""
-
-    def __init__(self, thread_id: str) -> None:
-        self.thread_id = thread_id
-        super().__init__(f"thread {thread_id} is not archived")
+    text = "thread {} is not archived"
 
 
 class HasDependents(StateError):
@@ -415,7 +356,7 @@ class TargetExists(StateError):
 
     def __init__(self, thread_id: str, path: Path, rivals: Sequence[str] = ()) -> None:
         self.thread_id, self.path, self.rivals = thread_id, path, rivals
-        why = f"there is a file already at {path}"
+        why = f"there is already a file at {path}"
         if rivals:
             why = f"{' and '.join(rivals)} would both become {path}"
         super().__init__(f"thread {thread_id} cannot be moved: {why}")
@@ -426,35 +367,31 @@ class ThreadNotFound(StateError):
 
     def __init__(self, reference: str, close: Sequence[str] = ()) -> None:
         self.reference, self.close = reference, tuple(close)
-        similar = f"; close to it: {', '.join(close)}" if close else ""
-        super().__init__(f"no thread is called {reference!r}, by id, prefix, name or path{similar}")
+        similar = f"; similar: {', '.join(close)}" if close else ""
+        super().__init__(f"no thread has {reference!r} as its id, prefix, name or path{similar}")
 
 
 class ThreadUnreadable(ThreadNotFound):
-    """There is a file of this id or path, of which no thread can be made."""
+    """No thread can be read from the file of this id or path."""
 
     def __init__(self, reference: str, path: str, reason: str, offset: int) -> None:
         self.reference, self.close = reference, ()
         self.path, self.reason, self.offset = path, reason, offset
-        StateError.__init__(self, f"nothing can be read of {path}: {reason} (at byte {offset})")
+        StateError.__init__(self, f"nothing can be read from {path}: {reason} (at byte {offset})")
 
 
 class AmbiguousThread(ThreadNotFound):
-    """More than one thread fits the reference."""
+    """More than one thread matches the reference."""
 
     def __init__(self, reference: str, ids: list[str]) -> None:
         self.reference, self.ids = reference, ids
         shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
-        StateError.__init__(self, f"{reference!r} fits {len(ids)} threads: {shown}")
+        StateError.__init__(self, f"{reference!r} matches {len(ids)} threads: {shown}")
 
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Tell in one way that a file below ``path`` cannot be read or written.
-
-    Raises:
-        FileUnusable: the system did not let us.
-    """
+    """Raise :class:`FileUnusable` for the system's errors about ``path`` or a file below it."""
     try:
         yield
     except OSError as error:

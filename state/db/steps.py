@@ -8,6 +8,16 @@ from typing import Any, TypeVar
 from rollout.files.cancellation import check_cancelled
 
 Result = TypeVar("Result")
+
+
+class MalformedRow(sqlite3.DatabaseError):
+    """A row of the index is not as it was written, though SQLite finds it sound. It becomes
+    :class:`state.errors.IndexDamaged` where SQLite's own errors do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is malformed")
+
+
 Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
 
 

@@ -15,8 +15,8 @@ from rollout.search.extract import read_spoken
 from rollout.search.messages import Message, read_messages
 from rollout.search.normalize import fold
 from rollout.search.terms import Matcher, Term
-from state.db.steps import Steps
-from state.errors import MalformedRow, OutOfResources
+from state.db.steps import MalformedRow, Steps
+from state.errors import OutOfResources
 from state.fulltext.candidates import match_of
 from state.query.rows import Row, rows_steps
 

@@ -19,8 +19,7 @@ from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.location import spellings
-from state.db.steps import Steps
-from state.errors import MalformedRow
+from state.db.steps import MalformedRow, Steps
 from state.query.cursor import LAST_ID, Cursor
 from state.query.model import Hidden, Page, Query
 from state.query.rows import Row, rows_steps

@@ -8,8 +8,7 @@ from typing import Any, Final
 import orjson
 
 from rollout.files.scan import INACCESSIBLE, stat_file
-from state.db.steps import Steps
-from state.errors import MalformedRow
+from state.db.steps import MalformedRow, Steps
 from state.sync.ledger import stamp_of
 
 COLUMNS: Final = (

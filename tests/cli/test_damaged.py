@@ -215,7 +215,7 @@ def test_a_file_of_which_nothing_can_be_read_is_told_as_such(tmp_path: Path) -> 
     name = f"{FOLDER}/{path.name}"
     for reference in thread_id(7), thread_id(7).upper(), str(path), name, name[:-4]:
         ran = cli.run("show", reference, status=7)
-        assert f"nothing can be read of {name}: " in ran.err
+        assert f"nothing can be read from {name}: " in ran.err
         assert "threadkeep explain" in ran.err
     error = cli.run("export", thread_id(7), "--json", "-o", str(tmp_path / "x"), status=7).json
     assert error["error"]["kind"] == "thread_unreadable"

@@ -64,7 +64,7 @@ def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
     assert ran.json["error"] | {"hint": ""} == {
         "code": 3,
         "kind": "thread_not_found",
-        "message": "no thread is called 'nobody', by id, prefix, name or path",
+        "message": "no thread has 'nobody' as its id, prefix, name or path",
         "hint": "",
         "retryable": False,
     }
@@ -148,7 +148,7 @@ def test_wrong_usage_has_status_2_and_names_the_help(corpus: Cli, arguments: lis
 def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:
     references = ("", thread_id(1), "sessions/none.jsonl", "%" * 999)
     for ran in corpus.run_each([("show", "--", name) for name in references], status=3):
-        is_told(ran, "no thread is called", "threadkeep list --all --all-sources")
+        is_told(ran, "no thread has", "threadkeep list --all --all-sources")
 
 
 def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> None:
@@ -239,7 +239,11 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     asyncio.run(make())
     hold_the_lease(small.index, 900)
     who = f"pid {os.getpid()} on "
-    is_told(small.run("backfill", status=5), f"a backfill is under way: {who}", "threadkeep status")
+    is_told(
+        small.run("backfill", status=5),
+        f"a backfill is already running: {who}",
+        "threadkeep status",
+    )
     refused = small.run("backfill", "--json", status=5).json["error"]
     assert (refused["kind"], refused["retryable"]) == ("lease_held", True)
     job = small.run("status", "--json").json["backfill"]

@@ -107,7 +107,7 @@ def test_what_a_worker_that_ends_was_to_do_is_done_here(
 def test_a_folder_that_nobody_knows_is_one_clear_line(tmp_path: Path, options: list[str]) -> None:
     ran = Inside(tmp_path, tmp_path).run(*options, "list", status=2)
 
-    assert ran.err.startswith("threadkeep: nobody knows where ~nobody-")
+    assert ran.err.startswith("threadkeep: ~nobody-x/y cannot be resolved: there is no such user")
     assert "--home (CODEX_HOME) and --db (THREADKEEP_DB)" in ran.err
 
 

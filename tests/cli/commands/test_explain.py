@@ -24,7 +24,7 @@ def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
     assert (told["listed"], told["listedInCodex"]) == (True, False)
     assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
     ran = corpus.run("explain", "nobody at all", status=3)
-    assert "no thread is called" in ran.err
+    assert "no thread has" in ran.err
     elsewhere = corpus.base / "sqlite"
     elsewhere.mkdir()
     codex_database(elsewhere)

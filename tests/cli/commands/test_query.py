@@ -121,7 +121,7 @@ def test_what_fails_on_the_way_is_told_at_the_end_of_the_document(corpus: Cli) -
     assert told["error"]["kind"] == "invalid_sql"
     ran = corpus.run("query", sql, status=2)
     assert len(ran.lines) == 1001
-    assert ran.err.startswith("threadkeep: the query fails: integer overflow")
+    assert ran.err.startswith("threadkeep: the query failed: integer overflow")
 
 
 def test_a_reader_that_has_enough_ends_an_endless_answer(corpus: Cli) -> None:

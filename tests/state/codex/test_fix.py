@@ -257,7 +257,7 @@ def test_a_holder_that_cannot_be_seen_is_noticed_by_its_lock(codex: Codex) -> No
     with closing(sqlite3.connect(codex.path)) as ourselves:  # whom no list of others names
         ourselves.execute("SELECT 1 FROM threads").fetchone()
         with (
-            pytest.raises(CodexInUse, match="a process that cannot be named"),
+            pytest.raises(CodexInUse, match="an unknown process"),
             codex_backup.exclusively_open(codex.path),
         ):
             pytest.fail("it was held")

@@ -167,7 +167,7 @@ def test_it_waits_for_the_backfill_of_another_process(cli: Cli) -> None:
     held = json.dumps({"id": "x", "host": "another", "pid": 1, "started": "1"})
     lease(cli, "status = 'running', owner = ?, lease_expires_at_ms = ?", held, 2**53)
     with watching(cli, ready=False) as watch:
-        watch.until_said("a backfill is under way: pid 1 on another")
+        watch.until_said("a backfill is already running: pid 1 on another")
         assert not any("Watching" in line for line in watch.said)
         lease(cli, "lease_expires_at_ms = 0")
         watch.until_said("Watching 3 threads")
