@@ -93,7 +93,7 @@ def verify(
     """Find what is wrong with the index and the files. Writes nothing. Exit status 1 if there
     is anything to mend."""
     from cli.commands import verify as command
-    from state.checks.verify import Depth
+    from state.repair.verify import Depth
 
     depth = None
     if deep or sample is not None or after is not None:

@@ -13,9 +13,9 @@ from typer.models import CommandInfo
 
 from cli import errors
 from cli.app import app
-from state.checks import verify
 from state.codex.compare import KINDS
 from state.db.schema import metadata
+from state.repair import verify
 from state.thread_index import open_index
 from tests import ROOT
 from tests.state.codex.databases import Codex

@@ -75,7 +75,6 @@ cli.__main__          -> cli.main
 """A room may import the rooms to the right of its arrow, what these may import, and no other."""
 
 STILL_TO_MEND = {
-    ("state.checks", "state.repair"),
     ("state.sync", "state.codex"),
 }
 

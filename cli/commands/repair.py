@@ -13,10 +13,10 @@ from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
 from rollout.files.scan import check_home
 from state.checks.findings import Findings
-from state.checks.verify import Depth, verify
 from state.repair.backup import backups, restore_backup
 from state.repair.plan import Plan
 from state.repair.repair import make_plan, repair
+from state.repair.verify import Depth, verify
 
 
 def show(locations: Locations, *, deep: bool, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from cli.terminal import findings as report
 from cli.terminal import output
 from cli.terminal.progress import progress
 from state.checks.findings import Findings
-from state.checks.verify import Depth, verify
+from state.repair.verify import Depth, verify
 
 
 def share_of(text: str) -> float:

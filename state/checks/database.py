@@ -7,7 +7,7 @@ import itertools
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import cache
 from typing import Final
 
@@ -84,7 +84,7 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
         sqlite3.Error: it cannot be read for another reason than damage.
     """
     try:
-        with copied(connection) as copy:
+        with closing(copy_of(connection)) as copy:
             yield from check_copy(copy)
     except SQLITE_ERRORS as error:
         if not _is_damage(error):
@@ -92,9 +92,8 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield damaged(str(error))
 
 
-@contextmanager
-def copied(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """A copy of a database, for :func:`check_copy`, in whatever thread.
+def copy_of(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy of a database, for :func:`check_copy`, for use in any thread; close it.
 
     A copy is checked because FTS5 takes the request to check itself for a write, and SQLite
     leaves out the CHECK constraints over a read-only connection (3.40, measured).
@@ -103,9 +102,13 @@ def copied(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         sqlite3.Error: it cannot be read.
     """
     # SQLite's own temporary database: in memory, then in a file that has no name.
-    with closing(sqlite3.connect("", check_same_thread=False)) as copy:
+    copy = sqlite3.connect("", check_same_thread=False)
+    try:
         connection.backup(copy)
-        yield copy
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:

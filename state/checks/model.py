@@ -8,8 +8,7 @@ from typing import Any, Final
 from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
 
 _REPAIR: Final = "threadkeep repair"
-
-
+REPAIR_DEEP: Final = "threadkeep repair --deep"
 _SYNC: Final = "threadkeep sync"
 
 

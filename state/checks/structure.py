@@ -1,6 +1,6 @@
 """What an index says, checked against the files' names, sizes and times, and against itself.
 
-No rollout is read here: that is :mod:`state.checks.verify`'s deep check.
+No rollout is read here: that is :mod:`state.checks.metadata`.
 """
 
 import sqlite3

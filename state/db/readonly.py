@@ -34,8 +34,8 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to one state of a database of ours. Where it cannot be read in place, because
-    WAL needs a writable folder, a snapshot is read.
+    """A connection to one state of a database of ours, for one thread at a time. Where it cannot be
+    read in place, because WAL needs a writable folder, a snapshot is read.
 
     Raises:
         OSError: it cannot be read.
@@ -43,7 +43,7 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(closing(connect(path, "ro")))
+            connection = stack.enter_context(closing(connect(path, "ro", any_thread=True)))
             connection.execute("BEGIN")
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:

@@ -26,7 +26,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
         uri = _stable_uri(path, Path(folder))
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
+        with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as connection:
             connection.execute("PRAGMA query_only = ON")
             yield connection
 

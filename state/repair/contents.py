@@ -1,6 +1,6 @@
 """Check what the index keeps of the messages and turns of threads against what the files say.
 
-Part of the deep check of :mod:`state.checks.verify`. Reading goes on where it ended as long as a
+Part of the deep check of :mod:`state.repair.verify`. Reading goes on where it ended as long as a
 sample of what was read is as it was (:mod:`rollout.jsonl.resume`); here every byte is read again.
 """
 
@@ -15,13 +15,13 @@ from rollout.metadata.extract import Extracted, Unusable
 from rollout.search.documents import Messages, digests, read_digest
 from state.checks import database as dbcheck
 from state.checks.findings import ERROR, Finding, Kind
+from state.checks.model import REPAIR_DEEP
 from state.fulltext.store import VERSION, hex_of
 from state.jobs.pool import ReadPool
 from state.turns.checkpoint import reduce_again
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
 
-REPAIR_DEEP: Final = "threadkeep repair --deep"
 KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}
 
 # What is pending, or was made by an earlier version, is read again before it is used.

@@ -1,4 +1,4 @@
-"""Mend what :mod:`state.checks.verify` finds in an index: a plan first, then, on request, the work.
+"""Mend what :mod:`state.repair.verify` finds in an index: a plan first, then, on request, the work.
 
 Every mend is one of few: build the index anew, read files again, catch up with the files, set
 facts, rebuild a search. Rollouts are read, never written.
@@ -15,8 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import stat_file
 from rollout.metadata.extract import Extracted, Unusable
-from state.checks import verify
-from state.checks.verify import Depth
 from state.db.connect import connect
 from state.db.database import Database
 from state.db.schema import path_aliases, rollout_files, threads, user_data
@@ -30,6 +28,7 @@ from state.jobs.progress import Report
 from state.repair.backup import back_up_index
 from state.repair.plan import Plan
 from state.repair.reindex import reindex
+from state.repair.verify import Depth, verify
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context, reread
 from state.sync.writer import store_files
@@ -49,11 +48,11 @@ async def make_plan(
     """What would mend what verifying finds. Writes nothing.
 
     Raises:
-        HomeNotFound, IndexTooNew, NotAnIndex: as :func:`state.checks.verify.verify`.
+        HomeNotFound, IndexTooNew, NotAnIndex: as :func:`state.repair.verify.verify`.
     """
     plan = Plan()
     depth = Depth() if deep else None
-    await verify.verify(home, index, plan.add, depth=depth, report=report)
+    await verify(home, index, plan.add, depth=depth, report=report)
     return plan
 
 

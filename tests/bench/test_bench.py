@@ -16,11 +16,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from state.checks.findings import Findings
-from state.checks.verify import Depth, verify
 from state.db.database import Database, open_database
 from state.db.steps import run_steps
 from state.query.listing import page_steps
 from state.query.model import Query
+from state.repair.verify import Depth, verify
 from state.sync.sync import sync
 from state.thread_index import open_index
 from tests.state.query.test_listing import FILTERS, fill

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from state.checks.findings import Finding, Findings
-from state.checks.verify import Depth, verify
 from state.query.model import Query
 from state.repair.plan import Plan
 from state.repair.repair import make_plan, repair
+from state.repair.verify import Depth, verify
 from state.thread_index import open_index
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from state.checks.findings import Finding
-from state.checks.verify import Depth, verify
 from state.query.model import Query
+from state.repair.verify import Depth, verify
 from state.sync.openings import update_openings
 from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write

@@ -1,0 +1,133 @@
+"""Check what the index has of files against their metadata, read anew.
+
+This is part of the deep check: every column of a row is compared with what the file gives.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from rollout.files.scan import FoundFile
+from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
+from state.checks.findings import ERROR, Finding, Kind
+from state.checks.model import REPAIR_DEEP, column_differs
+from state.checks.user_data import indexed_user_data, inputs_are_settled, wanted_names
+from state.db.steps import run_steps
+from state.sync.home_config import default_provider
+from state.sync.openings import opening_steps, show_opening
+from state.sync.thread_rows import thread_row
+from state.userdata.model import values_of_columns
+
+KINDS: Final = {
+    code: Kind(code, ERROR, REPAIR_DEEP) for code in ("outcome_differs", "tools_differ")
+}
+
+
+class MetadataCheck:
+    """Compares what files give with what one state of the index says of them."""
+
+    def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
+        self._connection = connection
+        self._provider = default_provider(home)
+        self._overrides = values_of_columns(indexed_user_data(connection))
+        self._openings: dict[str, str] = {}
+        self._names: dict[str, str] | None = None
+        """None while the index is behind them or they cannot be read: that has been told."""
+        with suppress(OSError):
+            if inputs_are_settled(connection, home):
+                self._names = wanted_names(connection, home)
+
+    def compare(
+        self, files: Sequence[FoundFile], outcomes: Sequence[Extracted | Unusable]
+    ) -> list[Finding]:
+        """What the index says of files, and reading them does not."""
+        pairs = zip(files, outcomes, strict=True)
+        return [finding for file, outcome in pairs for finding in self._compare(file, outcome)]
+
+    def _compare(self, file: FoundFile, outcome: Extracted | Unusable) -> Iterator[Finding]:
+        if outcome.stamp != file.stamp:
+            return  # changed meanwhile
+        entry = self._connection.execute(
+            "SELECT * FROM rollout_files WHERE path = ?", [file.path]
+        ).fetchone()
+        yield from _compare_entry(entry, outcome)
+        if isinstance(outcome, Unusable) or entry["thread_id"] != outcome.metadata.id:
+            return
+        row = self._connection.execute(
+            "SELECT * FROM threads WHERE id = ?", [outcome.metadata.id]
+        ).fetchone()
+        if row is None or row["rollout_path"] != file.path:
+            return  # another file is the thread's, or the structural check has told
+        thread_id = outcome.metadata.id
+        set_here = self._overrides.get(thread_id)
+        if self._names is None:
+            expected = thread_row(outcome, row["name"], row["model_provider"], set_here)
+        else:
+            expected = thread_row(outcome, self._names.get(thread_id), self._provider, set_here)
+        if expected["flags"] & BEGINS_ELSEWHERE:
+            steps = opening_steps(thread_id, expected, self._openings)
+            show_opening(expected, run_steps(steps, self._connection))
+        for column, value in expected.items():
+            if row[column] != value:
+                finding = column_differs(thread_id, file.path, column, row[column], value)
+                yield replace(finding, mend=REPAIR_DEEP)
+        yield from self._compare_tools(outcome)
+
+    def _compare_tools(self, outcome: Extracted) -> Iterator[Finding]:
+        stored = self._connection.execute(
+            "SELECT namespace, name, description, input_schema, defer_loading"
+            " FROM thread_dynamic_tools WHERE thread_id = ? ORDER BY position",
+            [outcome.metadata.id],
+        )
+        held = [ToolMetadata(row[0], row[1], row[2], row[3], bool(row[4])) for row in stored]
+        if held != (outcome.tools or []):
+            yield Finding(
+                KINDS["tools_differ"],
+                "The dynamic tools are not those of the file.",
+                outcome.metadata.id,
+                outcome.path,
+                measured=_names_of(held),
+                expected=_names_of(outcome.tools or []),
+            )
+
+
+def _names_of(tools: Sequence[ToolMetadata]) -> str:
+    return ", ".join(tool.name for tool in tools) or "none"
+
+
+def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterator[Finding]:
+    """The ledger says of a file what reading it gives."""
+    if isinstance(outcome, Unusable):
+        expected: dict[str, Any] = {
+            "bucket": "unreadable",
+            "thread_id": None,
+            "reason": outcome.reason,
+            "reason_offset": outcome.offset,
+        }
+    else:
+        bad = outcome.first_bad
+        expected = {
+            "thread_id": outcome.metadata.id,
+            "bad_lines": outcome.bad_lines,
+            "left_out": outcome.left_out,
+            "left_out_at": outcome.left_out_at,
+            "opening": None if entry["bucket"] == "indexed" else outcome.metadata.preview,
+            "reason": bad.reason if bad else None,
+            "reason_offset": bad.offset if bad else None,
+        }
+        if entry["bucket"] == "unreadable":
+            expected |= {"bucket": "indexed", "opening": None}
+    for column, value in expected.items():
+        if entry[column] != value:
+            yield Finding(
+                KINDS["outcome_differs"],
+                f"The ledger's {column} is not what reading the file gives.",
+                entry["thread_id"],
+                entry["path"],
+                measured=None if entry[column] is None else str(entry[column]),
+                expected=None if value is None else str(value),
+            )
