@@ -16,9 +16,9 @@ from cli.terminal.text import one_line, plural
 from state.checks.findings import Finding, Findings
 from state.codex.backup import restore_latest_copy
 from state.codex.check import CodexCheck, check_codex
-from state.codex.database import codex_database
 from state.codex.fix import FixPlan, check_schema
 from state.codex.fix import fix as carry_out
+from state.codex_db.database import codex_database
 from state.thread_index import ThreadIndex
 
 

@@ -1,1 +1,1 @@
-"""Codex's own database: read, compared, fixed and told of changes."""
+"""Codex's own database compared with the index, and fixed."""

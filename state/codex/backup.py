@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from state.codex.database import quick_check, writable
 from state.codex.processes import processes_using
+from state.codex_db.database import quick_check, writable
 from state.db.connect import connect
 from state.errors import CodexChangedSince, CodexInUse, CodexUnusable, NoCodexBackup
 

@@ -10,9 +10,9 @@ from rollout.files.layout import is_archived, logical_path, misplacement, parse_
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from rollout.schema.modes import MODES, PAGINATED
 from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
-from state.codex.database import CodexState, CodexThread
 from state.codex.index_side import FileLookup, IndexedThread, IndexSide, absolute, file_exists
-from state.codex.tables import MEASURED
+from state.codex_db.database import CodexState, CodexThread
+from state.codex_db.tables import MEASURED
 
 _FIX: Final = "threadkeep codex-check --fix"
 KINDS: Final = {

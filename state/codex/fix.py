@@ -1,7 +1,7 @@
 """Fix Codex's own database, where that is safe.
 
 It is written in one transaction, after a verified copy of it, only while no other process has it
-open and only if its tables are the ones we know (:mod:`state.codex.tables`).
+open and only if its tables are the ones we know (:mod:`state.codex_db.tables`).
 """
 
 import sqlite3
@@ -19,10 +19,10 @@ from state.codex.backup import (
     remove_old_copies,
 )
 from state.codex.compare import compare_with_index
-from state.codex.database import CodexState, quick_check, read_codex
 from state.codex.index_side import IndexSide, file_exists
 from state.codex.rows import NewRow, read_rows
-from state.codex.tables import THREAD_COLUMNS
+from state.codex_db.database import CodexState, quick_check, read_codex
+from state.codex_db.tables import THREAD_COLUMNS
 from state.errors import CodexChanged, CodexSchemaUnknown, CodexUnusable
 
 _INSERT: Final = (

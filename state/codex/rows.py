@@ -11,9 +11,9 @@ from typing import Any
 
 from rollout.metadata.extract import Extracted
 from rollout.schema.session_source import thread_spawn
-from state.codex.database import has_database
 from state.codex.index_side import IndexSide, absolute
-from state.codex.tables import THREAD_COLUMNS
+from state.codex_db.database import has_database
+from state.codex_db.tables import THREAD_COLUMNS
 from state.db.snapshot import snapshot
 from state.errors import CodexUnusable
 from state.jobs.ordered_map import ordered_map

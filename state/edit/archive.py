@@ -30,8 +30,8 @@ from rollout.files.move import (
 )
 from rollout.files.writer_lock import WriterLock
 from state.aio import shielded
-from state.codex.database import codex_database
-from state.codex.notify import CodexError, codex_refusal
+from state.codex_db.database import codex_database
+from state.codex_db.notify import CodexError, codex_refusal
 from state.edit.lineage import (
     Dependency,
     LineageNode,

@@ -20,8 +20,8 @@ from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta
 from state.aio import finished
 from state.clock import now_ms
-from state.codex.database import codex_database
-from state.codex.notify import CodexError, notify_codex
+from state.codex_db.database import codex_database
+from state.codex_db.notify import CodexError, notify_codex
 from state.edit.git import without_credentials
 from state.edit.refresh import refresh_file, refresh_names
 from state.errors import (

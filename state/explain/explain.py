@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from rollout.files.layout import ROOTS, logical_path, parse_name, thread_id_in_name
 from rollout.files.scan import stat_file
 from rollout.metadata.extract import Unusable, extract_file
-from state.codex.database import codex_database
 from state.codex.rows import CodexLookup, look_up_in_codex
+from state.codex_db.database import codex_database
 from state.db.schema import rollout_files
 from state.errors import AmbiguousThread, ThreadNotFound
 from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file

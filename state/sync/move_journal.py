@@ -2,7 +2,7 @@
 
 ``<index>.moves/<uuid>.json`` says what goes where, until files and rows are as it says. Whoever
 opens the index next finishes what a killed process left: a thread is always in one place, and
-Codex's own database (:mod:`state.codex.notify`) says where.
+Codex's own database (:mod:`state.codex_db.notify`) says where.
 ``<index>.moves.lock`` is held by whoever moves; a file in the folder that nobody is at is left.
 """
 
@@ -25,7 +25,7 @@ from rollout.files.scan import stat_file
 from rollout.files.writer_lock import WriterLock
 from rollout.metadata.session_index import remove_names
 from state.clock import now_ms
-from state.codex.notify import CODEX_ERRORS, CodexError, codex_transaction
+from state.codex_db.notify import CODEX_ERRORS, CodexError, codex_transaction
 from state.db.database import Database
 from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked

@@ -15,7 +15,7 @@ import pytest
 from rollout.files.layout import parse_uuid
 from state.checks.findings import Finding
 from state.codex.check import CodexCheck, check_codex
-from state.codex.tables import differences
+from state.codex_db.tables import differences
 from state.thread_index import open_index
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.state.checks.test_faults_index import damaged_pages

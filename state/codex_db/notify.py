@@ -16,7 +16,7 @@ from typing import Final
 from rollout.files.layout import is_archived, logical_path, precedence
 from rollout.files.move import Move, MoveGroup
 from rollout.files.scan import stat_file
-from state.codex.database import check_writable, has_database, translated, writable
+from state.codex_db.database import check_writable, has_database, translated, writable
 from state.db.snapshot import snapshot
 from state.errors import CodexLocked, CodexSchemaUnknown, CodexUnusable
 from state.userdata.model import USER_SET_COLUMNS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from state.codex.tables import MEASURED, differences
+from state.codex_db.tables import MEASURED, differences
 from state.db.connect import connect
 from state.errors import (
     SQLITE_ERRORS,

@@ -1,0 +1,1 @@
+"""Codex's own database: its tables, reading it, and notifying it of changes."""
