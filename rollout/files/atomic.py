@@ -1,4 +1,4 @@
-"""A new file that is there wholly or not at all, and never in the place of another one."""
+"""Writes that are on the disk when they return: new files, files in the place of others, lines."""
 
 import errno
 import os
@@ -13,12 +13,12 @@ _NOT_HERE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errn
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """A file to write into, that is on the disk at ``target`` when the ``with`` ends without an
-    error. Its folder is made when need be. Where the system knows files without a name a kill
-    leaves nothing behind, else a file ``.NAME.new`` that the next try writes over.
+    """A new file to write into, which is on the disk at ``target`` when the ``with`` ends without
+    an error. Its folder is made if there is none. Where the system knows files without a name, a
+    kill leaves nothing behind; elsewhere it leaves ``.NAME.new``, which the next try overwrites.
 
     Raises:
-        FileExistsError: something lies there already; it stays.
+        FileExistsError: something is there already; it stays.
         OSError: it cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,6 +39,47 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
     finally:
         os.close(folder)
         fresh.unlink(missing_ok=True)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file, on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written; part of it may be there.
+    """
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put new content in the place of a file, in one step, with the same permissions.
+
+    Raises:
+        OSError: it cannot be done; the file is as it was.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    write_synced(fresh, data)
+    fresh.chmod(path.stat().st_mode & 0o777)
+    fresh.replace(path)
+
+
+def append_lines(path: Path, lines: bytes, mode: int = 0o644) -> None:
+    """Append whole lines to a file, on the disk when this returns. A torn last line is ended
+    first, so that only it is lost. ``mode``: of the file if there is none yet.
+
+    Raises:
+        OSError: they cannot all be written; what was is a torn line.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
+    with open(descriptor, "r+b", buffering=0) as file:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        rest = memoryview(b"\n" * torn + lines)
+        while rest:  # an unbuffered write may take a part, on a disk that is nearly full
+            rest = rest[file.write(rest) :]
+        os.fsync(descriptor)
 
 
 def _unnamed(folder: Path) -> int | None:

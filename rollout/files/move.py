@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rollout.files.atomic import write_synced
 from rollout.files.layout import ARCHIVED, SESSIONS, parse_name
 
 TRASH: Final = ".threadkeep-trash"
@@ -204,11 +205,7 @@ def _write_manifest(home: Path, group: MoveGroup) -> None:
         "threads": group.thread_ids,
         "files": [{"thread_id": move.thread_id, "path": move.source} for move in group.moves],
     }
-    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_synced(folder / MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
 
 
 def _emptied(home: Path, group: MoveGroup) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from rollout.errors import HomeNotFound
 from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import ROOTS
 from rollout.files.stamp import NO_STAMP, FileStamp
+from rollout.files.text import is_storable, printable_path
 
 INACCESSIBLE: Final = "cannot be looked at"
 """How the reason begins where a file or folder is there, but the system tells no more of it: a
@@ -92,8 +93,8 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
     for entry in entries:
         name = entry.name
         path = f"{relative}/{name}"
-        if not (path.isascii() or _storable(path)):
-            yield FoundFile(_printable(path), NO_STAMP, "name is not valid UTF-8")
+        if not (path.isascii() or is_storable(path)):
+            yield FoundFile(printable_path(path), NO_STAMP, "name is not valid UTF-8")
         elif entry.is_file(follow_symlinks=False):
             try:
                 info = entry.stat(follow_symlinks=False)
@@ -132,15 +133,3 @@ def _special(entry: "os.DirEntry[str]") -> str:
     except OSError as error:
         return f"a symbolic link that leads nowhere: {error.strerror}"
     return "a symbolic link, which is not followed"
-
-
-def _storable(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _printable(path: str) -> str:
-    return os.fsencode(path).decode(errors="replace")

@@ -47,11 +47,8 @@ class WriterLock:
         with _coordinated(folder, thread_id, _PATIENCE_S):
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = _holder(descriptor)
-                os.close(descriptor)
-                raise WriterActive(thread_id, holder) from None
+                if not try_lock(descriptor):
+                    raise WriterActive(thread_id, _holder(descriptor))
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -79,19 +76,28 @@ class WriterLock:
         self.release()
 
 
+def try_lock(descriptor: int) -> bool:
+    """Take an exclusive lock on an open file, unless somebody else has it.
+
+    Raises:
+        OSError: the file system knows no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def _coordinated(folder: Path, thread_id: str, patience_s: float) -> Iterator[None]:
     descriptor = os.open(folder / _COORDINATION, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         until = time.monotonic() + patience_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise WriterActive(thread_id, _holder(descriptor)) from None
-                time.sleep(0.002)
+        while not try_lock(descriptor):
+            if time.monotonic() > until:
+                raise WriterActive(thread_id, _holder(descriptor))
+            time.sleep(0.002)
         yield
     finally:
         os.close(descriptor)

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from rollout.files.text import storable_text
+
 
 class Line(NamedTuple):
     """One line without its newline; ``offset`` is in bytes from the start of the content."""
@@ -111,7 +113,7 @@ def _parse_leniently(data: bytes | bytearray) -> Any:
         return orjson.loads(data)
     except ValueError:
         text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-        return _storable(_LENIENT.decode(text))
+        return storable(_LENIENT.decode(text))
 
 
 def _number(text: str) -> int | float | None:
@@ -133,14 +135,14 @@ _LENIENT: Final = json.JSONDecoder(
 )
 
 
-def _storable(value: Any) -> Any:
-    """``value`` without lone surrogates, which neither SQLite nor pydantic takes."""
+def storable(value: Any) -> Any:
+    """``value`` with all its texts as :func:`rollout.files.text.storable_text` makes them."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        return storable_text(value)
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     return value
 
 

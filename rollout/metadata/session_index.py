@@ -1,18 +1,19 @@
 """Names that users gave: ``session_index.jsonl`` (docs/rollout-format.md#names)."""
 
 import fcntl
-import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import orjson
 
+from rollout.files.atomic import append_lines, replace_file
 from rollout.files.layout import parse_uuid
+from rollout.files.text import storable_text
 from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader
+from rollout.schema.times import time_ms
 
 NAMES_FILE: Final = "session_index.jsonl"
 
@@ -46,39 +47,23 @@ def read_names(home: Path) -> dict[str, ThreadName]:
                 continue
             thread_id, name = parse_uuid(value.get("id")), value.get("thread_name")
             if thread_id and isinstance(name, str) and name.strip():
-                whole = name.strip().encode("utf-8", "replace").decode()
-                names[thread_id] = ThreadName(whole, _time_ms(value.get("updated_at")))
+                at = value.get("updated_at")
+                set_at_ms = (isinstance(at, str) and time_ms(at)) or 0
+                names[thread_id] = ThreadName(storable_text(name.strip()), set_at_ms)
     return names
 
 
-def _time_ms(text: object) -> int:
-    try:
-        time = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return 0
-    if time is None:
-        return 0
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 def append_name(home: Path, thread_id: str, name: str) -> None:
-    """Give a thread a name, as Codex does: a line behind the others, under the same lock, on the
-    disk when this returns. A torn last line is ended first, which costs only itself then.
+    """Give a thread a name, as Codex does: one more line, written under the same lock. Codex does
+    not end a torn last line first; this does.
 
     Raises:
-        OSError: it cannot be written; what was is passed over as a torn line.
+        OSError: it cannot be written; what was is skipped as a torn line.
     """
     line = orjson.dumps({"id": thread_id, "thread_name": name, "updated_at": _now()}) + b"\n"
     with (home / f"{NAMES_FILE}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        descriptor = os.open(home / NAMES_FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        with open(descriptor, "r+b", buffering=0) as file:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            rest = memoryview(b"\n" * torn + line)
-            while rest:  # an unbuffered write may take a part, on a disk that is nearly full
-                rest = rest[file.write(rest) :]
-            os.fsync(descriptor)
+        append_lines(home / NAMES_FILE, line)
 
 
 def _now() -> str:
@@ -88,9 +73,9 @@ def _now() -> str:
 
 
 def remove_names(home: Path, thread_ids: Sequence[str]) -> None:
-    """Take the lines of threads out of ``session_index.jsonl``, as Codex does when it deletes
-    one: under the same lock, into a new file that takes the place of the old one. All other
-    lines stay, in their order, also those that cannot be read.
+    """Remove the lines of threads from ``session_index.jsonl``, as Codex does when it deletes one:
+    under the same lock, by a new file in the place of the old one. All other lines stay, in their
+    order, unreadable ones too.
 
     Raises:
         OSError: it cannot be done; the file is as it was.
@@ -105,13 +90,7 @@ def remove_names(home: Path, thread_ids: Sequence[str]) -> None:
         kept = [line for line in lines if _named(line) not in forgotten]
         if len(kept) == len(lines):
             return
-        fresh = names.with_name(f".{NAMES_FILE}.new")
-        with fresh.open("wb") as file:
-            file.writelines(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.chmod(names.stat().st_mode & 0o777)
-        fresh.replace(names)
+        replace_file(names, b"".join(kept))
 
 
 def _named(line: bytes) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from rollout.files.layout import SESSIONS, parse_uuid
+from rollout.files.text import is_storable
 from rollout.jsonl.parse import Item
 from rollout.schema.modes import MODES, PAGINATED
 
@@ -31,10 +32,8 @@ def rollout_path(thread_id: str, at: datetime, rollout_id: str | None = None) ->
 
 
 def _checked_text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("not all of it is text") from error
+    if not is_storable(text):
+        raise ValueError("not all of it is text")
     return text
 
 

@@ -7,7 +7,6 @@ it, never before.
 """
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import AsyncGenerator
@@ -15,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from rollout.files.writer_lock import try_lock
 from state.errors import IndexBusy, IndexNotWritable
 
 _PATIENCE_S: Final = 10.0
@@ -46,14 +46,10 @@ async def locked(index: Path, patience_s: float = _PATIENCE_S) -> AsyncGenerator
     descriptor = _open(index)
     try:
         until = time.monotonic() + patience_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise IndexBusy(index, patience_s) from None
-                await asyncio.sleep(0.01)
+        while not try_lock(descriptor):
+            if time.monotonic() >= until:
+                raise IndexBusy(index, patience_s)
+            await asyncio.sleep(0.01)
         yield
     finally:
         os.close(descriptor)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from rollout.files.text import storable_text
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.session_index import append_name
 from rollout.schema.modes import LEGACY, MODES
@@ -170,7 +171,7 @@ def checked_name(name: str) -> str:
     Raises:
         InvalidName: it is blank, or no text.
     """
-    if _storable(name) != name:
+    if storable_text(name) != name:
         raise InvalidName("must be text, which it is not all")
     name = name.strip()
     if not name:
@@ -200,7 +201,7 @@ def checked_git(changes: Mapping[str, str | None]) -> dict[str, str | None]:
         if field not in GIT_FIELDS:
             raise InvalidChange(f"git info has {', '.join(GIT_FIELDS)}, not {field}")
         if value is not None:
-            value = without_credentials(_storable(value).strip())[:LONGEST_TEXT]
+            value = without_credentials(storable_text(value).strip())[:LONGEST_TEXT]
             if not value:
                 raise InvalidChange(f"git {field} must not be empty")
         given[field] = value
@@ -296,7 +297,3 @@ async def _set_facts(index: ThreadIndex, thread_id: str, values: Mapping[str, st
         facts = [UserValue(thread_id, key, value or "", now) for key, value in values.items()]
         append_settings(database.path, facts)
         await put_settings(connection, facts)
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

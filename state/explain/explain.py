@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from rollout.files.layout import ROOTS, logical_path, parse_name, thread_id_in_name
 from rollout.files.scan import stat_file
+from rollout.files.text import printable_path
 from rollout.metadata.extract import Unusable, extract_file
 from state.codex.rows import CodexLookup, look_up_in_codex
 from state.codex_db.database import codex_database
@@ -29,7 +30,7 @@ from state.explain.reasons import (
     reasons_here,
     reasons_in_codex,
 )
-from state.explain.resolve import file_at, ids_without_row, misnamed_file, similar_threads, storable
+from state.explain.resolve import file_at, ids_without_row, misnamed_file, similar_threads
 from state.query.resolve import path_in_home
 from state.sync.sync import load_context
 from state.sync.writer import bucket_of
@@ -99,14 +100,14 @@ async def explain(
     database = codex_database(home, sqlite_home)
     context = ExplainContext(index, changes, loaded.names, database, picker)
     path = file_at(home, reference)
-    reference = storable(reference)
+    reference = printable_path(reference)
     ids = await index.resolve(reference)
     if not ids and (named := thread_id_in_name(reference)):
         ids = await index.resolve(named)
     if path is not None and (parse_name(Path(path).name) or not ids):
         return await _explain_file(context, path)
     folder = None if ids else path_in_home(home, reference)
-    if folder and (why := await _why_ignored(context, storable(folder))):
+    if folder and (why := await _why_ignored(context, printable_path(folder))):
         return _no_thread(folder, "ignored", f"it is not a rollout: {why}")
     ids = ids or await ids_without_row(index, changes, context.names, database, reference)
     if len(ids) > 1:
@@ -120,7 +121,7 @@ async def explain(
 
 async def _explain_file(context: ExplainContext, path: str) -> Explanation:
     home = context.index.home
-    shown = storable(path)
+    shown = printable_path(path)
     ignored = await _why_ignored(context, shown)
     inside = path.startswith(tuple(f"{root}/" for root in ROOTS))
     if not ignored and not inside:

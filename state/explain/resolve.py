@@ -33,11 +33,6 @@ _MOST_DIFFERING: Final = 2
 _SHORTEST_TEXT: Final = 3
 
 
-def storable(text: str) -> str:
-    """``text`` as the index stores it: bytes that are not UTF-8 are replaced."""
-    return os.fsencode(text).decode(errors="replace")
-
-
 def file_at(home: Path, reference: str) -> str | None:
     """The file at a path, relative to the home if it is in it or a link leads there."""
     for base in (str(absolute_path(reference)), f"{home}/{reference}"):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import COMPRESSED_SUFFIX, logical_path, parse_name, parse_uuid
+from rollout.files.text import storable_text
 from state.db.steps import Steps
 from state.errors import AmbiguousThread, ThreadUnreadable
 from state.query.rows import Row, rows_steps
@@ -21,8 +22,7 @@ def is_id_prefix(text: str) -> bool:
 
 def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":
     """The ids of the threads that ``reference`` may mean, at most 100."""
-    # SQLite takes no lone surrogates, which stand for bytes of an argument that are not UTF-8.
-    reference = reference.encode("utf-8", "replace").decode()
+    reference = storable_text(reference)
     conditions: list[tuple[str, Sequence[str]]] = []
     if exact := parse_uuid(reference):
         conditions.append(("id = ?", [exact]))

@@ -19,6 +19,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from rollout.errors import WriterActive
+from rollout.files.atomic import write_synced
 from rollout.files.layout import ROOTS
 from rollout.files.move import Move, MoveGroup, move_group, purge, sync_folder, undo_group
 from rollout.files.scan import stat_file
@@ -265,10 +266,7 @@ def _put_down(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Path)
     }
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(fresh, json.dumps(value).encode())
         fresh.rename(entry)
         sync_folder(folder)
     except OSError as error:

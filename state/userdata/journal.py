@@ -1,12 +1,12 @@
 """The journal of user data: a file that only grows, so that no reindex loses what was set."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from rollout.files.atomic import append_lines
 from rollout.files.layout import parse_uuid
 from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader
@@ -46,15 +46,7 @@ def append_settings(index: Path, facts: Iterable[Setting]) -> None:
     """
     path = journal_path(index)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        with open(descriptor, "r+b", buffering=0) as file:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            text = "\n" * torn + "".join(f"{setting_line(fact)}\n" for fact in facts)
-            rest = memoryview(text.encode())
-            while rest:  # an unbuffered write may take a part, on a disk that is nearly full
-                rest = rest[file.write(rest) :]
-            os.fsync(descriptor)
+        append_lines(path, "".join(f"{setting_line(fact)}\n" for fact in facts).encode(), 0o600)
     except OSError as error:
         raise FileUnusable(path, error.strerror or str(error)) from error
 

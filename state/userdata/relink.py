@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollout.files.text import is_storable
 from state.clock import now_ms
 from state.db.database import Database
 from state.db.location import absolute_folder, cwd_key
@@ -86,10 +87,8 @@ async def _count_below(connection: AsyncConnection, key: str) -> int:
 
 
 def _folder(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidFolder(f"{text!r} is not UTF-8") from None
+    if not is_storable(text):
+        raise InvalidFolder(f"{text!r} is not UTF-8")
     if not text.strip() or "\0" in text:
         raise InvalidFolder(f"{text!r} is no folder")
     return absolute_folder(text)

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import orjson
 
+from rollout.jsonl.parse import storable
+
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 UNSUPPORTED: Final = -32601
@@ -87,15 +89,4 @@ def _line(message: Message) -> bytes:
     try:
         return orjson.dumps(message) + b"\n"
     except TypeError:
-        return orjson.dumps(_clean(message)) + b"\n"
-
-
-def _clean(value: Any) -> Any:
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case dict():
-            return {_clean(key): _clean(each) for key, each in value.items()}
-        case list():
-            return [_clean(each) for each in value]
-    return value
+        return orjson.dumps(storable(message)) + b"\n"
