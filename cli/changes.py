@@ -68,7 +68,7 @@ def fork(
 def archive(context: typer.Context, *, chosen: Selection) -> None:
     """Move threads, and what they have spawned, into the archive."""
     from cli.commands import archive as command
-    from state.edit.archive import Action
+    from state.edit.move_plan import Action
 
     raise typer.Exit(command.run(locations(context), Action.ARCHIVE, chosen))
 
@@ -78,7 +78,7 @@ def archive(context: typer.Context, *, chosen: Selection) -> None:
 def unarchive(context: typer.Context, *, chosen: Selection) -> None:
     """Take threads, and what they have spawned, out of the archive."""
     from cli.commands import archive as command
-    from state.edit.archive import Action
+    from state.edit.move_plan import Action
 
     raise typer.Exit(command.run(locations(context), Action.UNARCHIVE, chosen, archived=True))
 
@@ -96,7 +96,7 @@ def delete(
 ) -> None:
     """Move threads, and what they have spawned, into the trash of the home."""
     from cli.commands import archive as command
-    from state.edit.archive import Action
+    from state.edit.move_plan import Action
 
     action = Action.PURGE if purge else Action.DELETE
     raise typer.Exit(command.run(locations(context), action, chosen, archived=archived))

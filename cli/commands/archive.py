@@ -24,7 +24,8 @@ from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
 from rollout.files.move import MoveGroup
-from state.edit.archive import Action, Outcome, move_threads
+from state.edit.archive import move_threads
+from state.edit.move_plan import Action, Outcome
 from state.query.thread_json import display_name, display_text
 from state.thread_index import ThreadIndex
 

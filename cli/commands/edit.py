@@ -39,7 +39,7 @@ def run_rename(locations: Locations, reference: str, name: str | None, chosen: S
             pairs[reference],
             locations.sqlite_home,
             dry_run=chosen.dry_run,
-            settle=False,
+            refresh=False,
         )
         if not chosen.as_json:
             output.say(f"{id_} {word} {one_line(kept)} now.")
@@ -121,7 +121,7 @@ def run_fork(
             last_turn=last_turn,
             before_turn=before_turn,
             dry_run=chosen.dry_run,
-            settle=False,
+            refresh=False,
         )
         if chosen.dry_run:
             facts = {"forkId": None, "path": None, "name": fork.name}

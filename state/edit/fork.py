@@ -1,4 +1,4 @@
-"""Make a new thread that begins as another one did: its file, its name, its row."""
+"""Make a new thread that begins as another one: its file, its name, its row."""
 
 import os
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Forked:
     """Relative to the home."""
     name: str | None
     indexed: bool
-    """False if the index was busy: the next command that looks at the files has it."""
+    """False if the index was busy: the next sync adds the fork."""
 
 
 async def fork_thread(
@@ -50,29 +50,30 @@ async def fork_thread(
     cwd: str | None = None,
     thread_source: str | None = None,
     dry_run: bool = False,
-    settle: bool = True,
+    refresh: bool = True,
 ) -> Forked:
     """Fork the thread that ``reference`` means: all of it, or through ``last_turn``, or up to
-    ``before_turn``. ``source`` is who forks, as in a ``session_meta``;
-    ``cwd`` and ``thread_source`` go there as well, in place of the source's folder and of nothing.
+    ``before_turn`` (docs/rollout-format.md#forks-and-reverts). ``source`` is who forks, as in a
+    ``session_meta``; ``cwd`` and ``thread_source`` go there too, in place of the source's folder
+    and of nothing.
 
-    With ``dry_run`` it is only checked whether that can be; without ``settle`` the caller has the
-    index follow the fork's name.
+    ``dry_run`` only checks whether that can be done. Without ``refresh`` the caller updates the
+    index from the fork's name.
 
-    The fork has the source's name. A paginated one, which holds no message of its own yet, else
-    has the source's beginning for its name, as lists could show nothing of it.
+    The fork has the source's name. A paginated fork of a nameless thread is named after the
+    source's beginning: it has no message of its own yet that a list could show.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
         DamagedCompression: the source is compressed, and damaged.
         FileUnusable: the home cannot be read or written.
-        HistoryIncomplete: its history is not all there.
+        HistoryIncomplete: a part of its history is missing.
         ThreadArchived: it is archived.
         ThreadNotFound: there is no such thread.
         TurnNotFound: its history has no such turn.
         TurnUnfinished: the last turn has not ended.
-        UnsupportedHistory: this version does not know the form of its history.
-        ValueError: both cuts are named.
+        UnsupportedHistory: this version does not know its history mode.
+        ValueError: both turns are given.
     """
     cut = fork_point(last_turn, before_turn)
     row = await index.thread(reference)
@@ -101,22 +102,22 @@ async def fork_thread(
                 try:
                     append_name(index.home, thread.id, name)
                 except OSError:
-                    (index.home / made).unlink()  # nobody has seen it: what is refused leaves none
+                    (index.home / made).unlink()  # a refused fork leaves no file
                     raise
 
     with file_errors(index.home):
         await index.database.workers.run(write)
     indexed = dry_run or await refresh_file(index, made)
-    if settle and name is not None and not dry_run:
+    if refresh and name is not None and not dry_run:
         indexed = await refresh_names(index) and indexed
     return Forked(thread.id, row["id"], made, name, indexed)
 
 
 def fork_point(last_turn: str | None, before_turn: str | None) -> Cut:
-    """How much a fork begins with.
+    """Where a fork leaves its source.
 
     Raises:
-        ValueError: both are named.
+        ValueError: both turns are given.
     """
     if last_turn is not None and before_turn is not None:
         raise ValueError("a fork ends at one turn")
@@ -124,25 +125,24 @@ def fork_point(last_turn: str | None, before_turn: str | None) -> Cut:
 
 
 def plan_at_folder(path: Path, thread: NewThread, cut: Cut, find: Find, cwd: str | None) -> Fork:
-    """What the fork is to hold (:func:`rollout.writing.fork.plan_fork`), with its settings those of
-    ``cwd`` if a folder is given."""
+    """The fork's lines (:func:`rollout.writing.fork.plan_fork`), with ``cwd`` in its settings if
+    that is given."""
     fork = plan_fork(path, thread, cut, find)
     if cwd is None:
         return fork
-    return replace(fork, lines=tuple(_elsewhere(line, cwd) for line in fork.lines))
+    return replace(fork, lines=tuple(_at_folder(line, cwd) for line in fork.lines))
 
 
 def name_of_fork(row: Row) -> str | None:
-    """What a fork of the thread is called: as that is, or a paginated one by its beginning."""
+    """The name of a fork: the thread's, or if a paginated one has none, its beginning."""
     name = display_name(row)
     if name is None and row["history_mode"] == PAGINATED:
         name = " ".join(display_text(row).split())[:_LONGEST_LABEL].strip() or None
     return name
 
 
-def _elsewhere(line: Item, cwd: str) -> Item:
-    """A line with this folder, if it tells of settings: they would put the fork where its source
-    is."""
+def _at_folder(line: Item, cwd: str) -> Item:
+    """A line of settings with ``cwd`` in place of the source's folder; others as they are."""
     settings = line["payload"].get("thread_settings")
     if not isinstance(settings, dict):
         return line
@@ -162,8 +162,7 @@ def settings_of_fork(
     thread_source: str | None,
     cwd: str | None,
 ) -> NewThread:
-    """What a fork has of its source, all of whose columns are in ``row``: where it works, and
-    what its model was told."""
+    """The first line of a fork, from the columns and the ``session_meta`` of its source."""
     instructions, tools = meta.get("base_instructions"), meta.get("dynamic_tools")
     return NewThread(
         cwd=row["cwd"] if cwd is None else cwd,

@@ -1,4 +1,4 @@
-"""What git says of a folder, for a thread's first line; credentials never get into it."""
+"""The git facts of a folder, for a thread's first line, without credentials."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ _QUESTIONS: Final = {
 
 
 async def git_facts(folder: str | Path) -> dict[str, str] | None:
-    """Commit, branch and origin of the repository that ``folder`` lies in, as far as git tells
-    within five seconds; None where there is no repository, no git, or no such folder."""
+    """Commit, branch and origin of the repository that ``folder`` is in, if git gives them within
+    five seconds; None if there is no repository, no git, or no such folder."""
     place = Path(folder)
     if not any(os.path.exists(above / ".git") for above in (place, *place.parents)):
-        return None  # starting git costs more than looking
+        return None  # looking is cheaper than starting git
     answers = await asyncio.gather(*(_ask(folder, *words) for words in _QUESTIONS.values()))
     found = {name: answer for name, answer in zip(_QUESTIONS, answers, strict=True) if answer}
     if "repository_url" in found:
@@ -28,8 +28,8 @@ async def git_facts(folder: str | Path) -> dict[str, str] | None:
 
 
 def without_credentials(url: str) -> str:
-    """``url`` without the user and password in it; a form that is no URL stays as it is, such as
-    ``git@host:path``, where the user says nothing."""
+    """``url`` without user and password. ``git@host:path``, which is no URL, stays as it is: its
+    user is no secret."""
     if "://" not in url:
         return url
     try:
@@ -41,7 +41,7 @@ def without_credentials(url: str) -> str:
     if "@" not in parts.netloc:
         return url
     if parts.scheme in ("ssh", "git+ssh") and parts.password is None:
-        return url  # a login name, which the address does not work without
+        return url  # the address does not work without its login name
     if ":" in host:
         host = f"[{host}]"
     return urlunsplit((parts.scheme, f"{host}{port}", *parts[2:]))

@@ -1,4 +1,4 @@
-"""What goes with a thread when its files are moved, and who cannot do without it."""
+"""Which threads go with a thread when its files are moved, and which depend on it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,21 +21,21 @@ from state.thread_index import ThreadIndex
 
 @dataclass(slots=True)
 class LineageNode:
-    """What the index has of a thread."""
+    """A thread in the index."""
 
     archived: bool
     created_at_ms: int
     files: list[str] = field(default_factory=list)
-    """All of them, also those that cannot be read and only have its id in their name."""
+    """All of its files, also unreadable ones that have its id in their name."""
     spawned: list[str] = field(default_factory=list)
 
 
 async def read_threads(
     connection: AsyncConnection, thread_ids: Sequence[str]
 ) -> dict[str, LineageNode]:
-    """Threads with all that they have spawned, as far as they are here."""
+    """Threads with all that they have spawned, if they are in the index."""
     edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
-    # UNION, not UNION ALL: lineage in damaged files may go in circles.
+    # UNION, not UNION ALL: the lineage in damaged files may have circles.
     every = await connection.exec_driver_sql(
         "WITH RECURSIVE kin (id) AS (SELECT value FROM json_each(?) UNION SELECT e.child_thread_id"
         " FROM kin k JOIN thread_spawn_edges e ON e.parent_thread_id = k.id) SELECT id FROM kin",
@@ -64,8 +64,8 @@ async def read_threads(
 
 
 def with_descendants(thread_id: str, known: dict[str, LineageNode]) -> list[str]:
-    """A thread and what it has spawned, itself first and the deepest last. Lineage in damaged
-    files may go in circles."""
+    """A thread and what it has spawned, the deepest last. The lineage in damaged files may have
+    circles."""
     members = {thread_id: None}
     waiting = [thread_id]
     for id_ in waiting:
@@ -76,13 +76,14 @@ def with_descendants(thread_id: str, known: dict[str, LineageNode]) -> list[str]
 
 
 def file_ids(move: Move) -> set[str]:
-    """By what others may mean the file: its own id, as ``history_base`` does, or the thread's."""
+    """The ids that a dependency on the file may name: its own, as in ``history_base``, or the
+    thread's."""
     name = parse_name(move.source)
     return {move.thread_id} | ({name.rollout_id} if name and name.rollout_id else set())
 
 
 class Dependency(NamedTuple):
-    """A thread cannot do without another, or without a file of it."""
+    """A thread depends on another one, or on a file of it."""
 
     thread_id: str
     what: str
@@ -90,8 +91,8 @@ class Dependency(NamedTuple):
 
 
 async def dependencies(index: ThreadIndex) -> list[Dependency]:
-    """What threads need: where their history begins, and what they are attached to. All their
-    files count: one that a revert has left behind goes on from somewhere too."""
+    """The threads and files that threads depend on: where their history begins, and what they are
+    attached to. All their files count, also those that a revert has left behind."""
     c, f = threads.c, rollout_files.c
     base, side = c.history_base, c.attached_thread_parent_id
     async with index.database.read() as connection:
@@ -114,7 +115,7 @@ async def dependencies(index: ThreadIndex) -> list[Dependency]:
 
 
 async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> list[str]:
-    """Threads in such an order that each comes after those that cannot do without it."""
+    """The threads in such an order that each comes after those that depend on it."""
     async with index.database.read() as connection:
         known = await read_threads(connection, thread_ids)
     asked = dict.fromkeys(thread_ids)
@@ -122,19 +123,19 @@ async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> lis
     for id_ in asked:
         for path in known[id_].files if id_ in known else ():
             owners |= dict.fromkeys(file_ids(Move(id_, path, path)), id_)
-    needing: defaultdict[str, list[str]] = defaultdict(list)
-    for need in await dependencies(index):
-        if need.thread_id in asked and (holder := owners.get(need.what)):
-            needing[holder].append(need.thread_id)
+    dependents: defaultdict[str, list[str]] = defaultdict(list)
+    for each in await dependencies(index):
+        if each.thread_id in asked and (owner := owners.get(each.what)):
+            dependents[owner].append(each.thread_id)
     ordered: dict[str, None] = {}
     seen: set[str] = set()
     for start in asked:
         waiting = [start]
-        while waiting:  # a stack of its own: chains may be longer than Python's
+        while waiting:  # no recursion: chains may be deeper than Python's stack
             id_ = waiting[-1]
             if id_ in seen or id_ in ordered:
                 ordered[waiting.pop()] = None
             else:
                 seen.add(id_)
-                waiting += [other for other in needing[id_] if other not in seen]
+                waiting += [other for other in dependents[id_] if other not in seen]
     return list(ordered)

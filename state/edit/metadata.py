@@ -1,11 +1,11 @@
-"""Change what a thread is called and a few facts about it: check, then the file, then the row.
+"""Change the name, git facts or memory mode of a thread: check, then the file, then the row.
 
-Where a fact is kept is the thread's matter: names in the home's
-``session_index.jsonl``; git and memory mode of a legacy thread in its rollout, of a paginated one
-in the journal beside the index. Codex's own database is told too, as Codex looks there first; where
-that fails, the change stands all the same and says so. A change that has begun is finished, even
-if its caller is cancelled: else Codex would not hear of it. ``sqlite_home`` is what
-``CODEX_SQLITE_HOME`` names, ``live`` has the recorders of this process, by their threads.
+Names are kept in the home's ``session_index.jsonl``; git facts and memory mode of a legacy thread
+in its rollout, of a paginated one in the journal beside the index
+(docs/rollout-format.md#lines-outside-turns). Codex's own database is notified too, as Codex looks
+there first; if that fails, the change stands and carries the error. A change that has begun is
+finished even if its caller is cancelled: else Codex would not be notified. ``sqlite_home`` is the
+value of ``CODEX_SQLITE_HOME``; ``live`` has the recorders of this process, by thread id.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ GIT_FIELDS: Final = {
     "branch": ("git_branch", "branch"),
     "origin": ("git_origin_url", "repository_url"),
 }
-"""What can be set: its column and key of a fact, and its name in a rollout."""
+"""The git facts that can be set: for each its column, and its name in a rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Changed:
 
     thread_id: str
     indexed: bool = True
-    """False if the index was busy: the next command that looks at the files has it."""
+    """False if the index was busy: the next sync updates it."""
     codex_error: CodexError | None = None
-    """Why Codex itself was not told, and goes on with what it had."""
+    """Why Codex was not notified, and keeps what it has."""
 
 
 async def set_name(
@@ -67,10 +67,10 @@ async def set_name(
     sqlite_home: Path | None = None,
     *,
     dry_run: bool = False,
-    settle: bool = True,
+    refresh: bool = True,
 ) -> tuple[Changed, str]:
-    """Name a thread; gives the name as it is kept, without blanks around it. With ``dry_run`` it
-    is only checked whether it can be so; without ``settle`` the caller has the index follow.
+    """Name a thread. Gives the name as it is kept, without blanks around it. ``dry_run`` only
+    checks the name and the thread; without ``refresh`` the caller updates the index.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
@@ -85,7 +85,7 @@ async def set_name(
         raise ThreadArchived(row["id"])
     if dry_run:
         return Changed(row["id"]), name
-    return await finished(_set_name(index, row["id"], name, sqlite_home, settle=settle)), name
+    return await finished(_set_name(index, row["id"], name, sqlite_home, refresh=refresh)), name
 
 
 async def set_memory_mode(
@@ -97,20 +97,20 @@ async def set_memory_mode(
     dry_run: bool = False,
     live: LiveRecorders = NO_RECORDERS,
 ) -> Changed:
-    """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. With ``dry_run``
-    it is only checked whether that can be said.
+    """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. ``dry_run`` only
+    checks that.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
         FileUnusable: the rollout or the journal cannot be written.
         IndexBusy: another process holds the index; nothing was changed.
         InvalidChange: there is no such mode.
-        NotAppendable: the rollout has nothing that could be changed.
+        NotAppendable: the rollout has no ``session_meta`` of the thread.
         ThreadArchived: the thread is archived.
         ThreadNotFound: there is no such thread.
-        UnsupportedHistory: this version does not know the form of its history.
-        RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
-        WriterActive: it is a legacy thread, and open in another program.
+        UnsupportedHistory: this version does not know its history mode.
+        RecorderFailed: it is a live legacy thread that cannot be written now.
+        WriterActive: it is a legacy thread that is open in another program.
     """
     check_memory_mode(mode)
     row = await index.thread(reference)
@@ -132,20 +132,20 @@ async def set_git_info(
     dry_run: bool = False,
     live: LiveRecorders = NO_RECORDERS,
 ) -> tuple[Changed, dict[str, str]]:
-    """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None takes one out, what is
-    not named stays. Credentials in a URL are left out. Gives all of them, see :func:`git_info`;
-    with ``dry_run`` as they would be.
+    """Set git facts of a thread, by the names of :data:`GIT_FIELDS`; None removes one, the others
+    stay. Credentials in a URL are removed. Gives all git facts as :func:`git_info` does; with
+    ``dry_run`` as they would be.
 
     Raises:
         AmbiguousThread: more than one thread is meant.
         FileUnusable: the rollout or the journal cannot be written.
         IndexBusy: another process holds the index; nothing was changed.
-        InvalidChange: nothing is changed, or something is to be set to nothing.
-        NotAppendable: the rollout has nothing that could be changed.
+        InvalidChange: nothing is to be set, or something to an empty text.
+        NotAppendable: the rollout has no ``session_meta`` of the thread.
         ThreadNotFound: there is no such thread.
-        UnsupportedHistory: this version does not know the form of its history.
-        RecorderFailed: it is a legacy thread that is live here, and cannot be written now.
-        WriterActive: it is a legacy thread, and open in another program.
+        UnsupportedHistory: this version does not know its history mode.
+        RecorderFailed: it is a live legacy thread that cannot be written now.
+        WriterActive: it is a legacy thread that is open in another program.
     """
     given = checked_git(changes)
     row = await index.thread(reference)
@@ -157,7 +157,7 @@ async def set_git_info(
 
 
 async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
-    """What is known of a thread's repository, by the names that rollouts have.
+    """The git facts of a thread, by the names that rollouts have.
 
     Raises:
         AmbiguousThread, ThreadNotFound: see :meth:`state.thread_index.ThreadIndex.thread`.
@@ -169,10 +169,10 @@ def checked_name(name: str) -> str:
     """A name as it is kept, without blanks around it.
 
     Raises:
-        InvalidName: it is blank, or no text.
+        InvalidName: it is blank, or not text.
     """
     if storable_text(name) != name:
-        raise InvalidName("must be text, which it is not all")
+        raise InvalidName("must be text; a part of it is not")
     name = name.strip()
     if not name:
         raise InvalidName("must not be empty")
@@ -185,14 +185,14 @@ def check_memory_mode(mode: str) -> None:
         InvalidChange: there is no such mode.
     """
     if mode not in MEMORY_MODES:
-        raise InvalidChange(f"the memory mode is one of {', '.join(MEMORY_MODES)}")
+        raise InvalidChange(f"the memory mode is {' or '.join(MEMORY_MODES)}")
 
 
 def checked_git(changes: Mapping[str, str | None]) -> dict[str, str | None]:
     """Git facts as they are kept, by the names of :data:`GIT_FIELDS`.
 
     Raises:
-        InvalidChange: nothing is changed, or something is to be set to nothing.
+        InvalidChange: nothing is to be set, or something to an empty text.
     """
     if not changes:
         raise InvalidChange("git info must include at least one field")
@@ -219,13 +219,13 @@ def git_change(
 
 
 def repeated_meta(details: Mapping[str, Any]) -> dict[str, str]:
-    """What a ``session_meta`` must say besides, of all columns of a thread's row: what holds now,
-    as a later line goes before."""
-    held = {"cwd": details["cwd"]}
+    """The present facts that a new ``session_meta`` must repeat, from all columns of the thread's
+    row: a later line overrides an earlier one."""
+    repeated = {"cwd": details["cwd"]}
     provider = written_provider(details)
     if provider is not None:
-        held["model_provider"] = provider
-    return held
+        repeated["model_provider"] = provider
+    return repeated
 
 
 def _git_of(row: Row) -> dict[str, str | None]:
@@ -238,12 +238,12 @@ def _check_mode(row: Row) -> None:
 
 
 async def _set_name(
-    index: ThreadIndex, thread_id: str, name: str, sqlite_home: Path | None, *, settle: bool
+    index: ThreadIndex, thread_id: str, name: str, sqlite_home: Path | None, *, refresh: bool
 ) -> Changed:
     with file_errors(index.home):
         await index.database.workers.finish(partial(append_name, index.home, thread_id, name))
-    indexed = await refresh_names(index) if settle else True
-    return await _told(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
+    indexed = await refresh_names(index) if refresh else True
+    return await _notify(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
 
 
 async def _change(
@@ -255,15 +255,15 @@ async def _change(
     sqlite_home: Path | None,
 ) -> Changed:
     if row["history_mode"] == LEGACY:
-        held = repeated_meta(await index.details(row["id"]))
-        changed = await _append(index, row, {**held, **payload}, live.get(row["id"]))
+        repeated = repeated_meta(await index.details(row["id"]))
+        changed = await _append(index, row, {**repeated, **payload}, live.get(row["id"]))
     else:
         await _set_facts(index, row["id"], facts)
         changed = Changed(row["id"])
-    return await _told(index, changed, facts, sqlite_home)
+    return await _notify(index, changed, facts, sqlite_home)
 
 
-async def _told(
+async def _notify(
     index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
     def tell() -> CodexError | None:

@@ -1,4 +1,4 @@
-"""What every change of the home has in common: its errors, and the index that follows it."""
+"""Update the index after a change of the home."""
 
 from rollout.files.scan import stat_file
 from state.errors import IndexBusy
@@ -7,9 +7,9 @@ from state.thread_index import ThreadIndex
 
 
 async def refresh_file(index: ThreadIndex, path: str, before: str | None = None) -> bool:
-    """Have the row of the rollout at ``path``, relative to the home, follow it: False if another
-    process held the index for too long, so that the next sync has to. ``before`` is where it
-    was until now, if not there."""
+    """Update the row of the rollout at ``path``, relative to the home. Gives False if another
+    process held the index for too long: then the next sync does it. ``before`` is the path until
+    now, if it has changed."""
     gone = [before] if before and stat_file(index.home, before) is None else []
     try:
         await index.refresh([path, *gone])
@@ -19,7 +19,8 @@ async def refresh_file(index: ThreadIndex, path: str, before: str | None = None)
 
 
 async def refresh_names(index: ThreadIndex) -> bool:
-    """Have the rows follow ``session_index.jsonl``: False if the index was held for too long."""
+    """Update the rows from ``session_index.jsonl``. Gives False if the index was held for too
+    long."""
     try:
         await apply_inputs(index.database, index.home)
     except IndexBusy:

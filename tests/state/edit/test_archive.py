@@ -16,7 +16,8 @@ from rollout.errors import RolloutError, WriterActive
 from rollout.files.move import Move, MoveGroup, move_file, move_group, undo_group
 from rollout.files.writer_lock import WriterLock
 from state.db.location import moves_folder, moves_under_way
-from state.edit.archive import Action, archive, delete, move_threads, unarchive
+from state.edit.archive import archive, delete, move_threads, unarchive
+from state.edit.move_plan import Action
 from state.errors import (
     AlreadyArchived,
     CodexLocked,
