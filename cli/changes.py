@@ -14,7 +14,7 @@ from cli.arguments.options import (
     YesOption,
     locations,
 )
-from state.db.location import check_current_folder
+from state.userdata.folders import check_current_folder
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -17,7 +17,8 @@ from cli.arguments.options import (
     locations,
 )
 from rollout.errors import without_expansion_limit
-from state.db.location import check_current_folder, journal_path
+from state.db.location import journal_path
+from state.userdata.folders import check_current_folder
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -13,7 +13,7 @@ from rollout.files.layout import parse_uuid
 from rollout.files.scan import check_home, stat_file
 from rollout.metadata.worker import extract_many
 from state.db.database import Database
-from state.db.location import cwd_key, on_network_drive, shown_folder
+from state.db.location import on_network_drive
 from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
 from state.db.steps import Steps
 from state.db.translate import translated
@@ -35,7 +35,7 @@ from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
 from state.sync.writer import forget_files, store_files
-from state.userdata.folders import ALIASES_SQL, moved_to
+from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20

@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.db.location import check_current_folder, index_path
+from state.db.location import index_path
+from state.userdata.folders import check_current_folder
 
 
 @dataclass(frozen=True, slots=True)

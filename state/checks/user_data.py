@@ -13,9 +13,10 @@ from rollout.metadata.session_index import NAMES_FILE, ThreadName, read_names
 from state.checks.findings import Finding
 from state.checks.model import KINDS, IndexState, column_differs
 from state.db.connect import connect
-from state.db.location import INPUTS_KEY, cwd_key, journal_path
+from state.db.location import INPUTS_KEY, journal_path
 from state.errors import SQLITE_ERRORS
 from state.sync.home_config import home_inputs
+from state.userdata.folders import cwd_key
 from state.userdata.journal import read_settings
 from state.userdata.model import FolderAlias, Setting, UserValue, chosen_names, newest_settings
 from state.userdata.store import newer_names

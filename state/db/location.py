@@ -1,25 +1,21 @@
-"""Where things lie: the index of a home, the home's few settings that matter to it.
-
-Standard library only; the quick path of one-shot commands runs through here.
-"""
+"""Where the index of a home lies, and the files beside it. Standard library only."""
 
 import hashlib
 import os
-import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+REVISIONS: Final = tuple(f"v{number:04}" for number in range(1, 11))
+"""Every released revision of the schema, oldest first."""
+HEAD: Final = REVISIONS[-1]
+"""Newest revision in ``migrations``; a test keeps the two equal."""
 INDEX_NAME: Final = "index.sqlite3"
 INPUTS_KEY: Final = "home_inputs"
-"""In ``index_meta``: the files that names and the default provider were last settled by."""
+"""In ``index_meta``: the state of the files that names and the default provider were read from."""
 JOURNAL_KEY: Final = "facts_journal"
-"""In ``index_meta``: the journal of what users set that the index last followed."""
+"""In ``index_meta``: the state of the user-data journal that was last applied."""
 NO_JOURNAL: Final = "-"
 
-Value = TypeVar("Value")
 _NETWORK_TYPES: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
 )
@@ -37,13 +33,13 @@ def index_path(home: Path, state_dir: Path) -> Path:
 
 
 def moves_folder(index: Path) -> Path:
-    """Where the moves stand that are under way at an index: see :mod:`state.sync.move_journal`."""
+    """Where the journal of moves under way lies: see :mod:`state.sync.move_journal`."""
     return index.with_name(f"{index.name}.moves")
 
 
 def moves_under_way(index: Path) -> bool:
-    """Whether files are being moved, or were when a process was killed. Costs one look at a
-    folder that usually is not there."""
+    """Whether files are being moved, or were when a process was killed. It costs one look at a
+    folder that usually does not exist."""
     try:
         with os.scandir(moves_folder(index)) as found:
             return any(entry.name.endswith(".json") for entry in found)
@@ -52,129 +48,19 @@ def moves_under_way(index: Path) -> bool:
 
 
 def journal_path(index: Path) -> Path:
-    """Where the journal of the index at ``index`` lies: its own, as indexes of other homes may lie
-    in the same folder."""
+    """Where the user-data journal of an index lies. Each has its own, as indexes of other homes may
+    lie in the same folder."""
     name = index.name
     return index.with_name("facts.jsonl" if name == INDEX_NAME else f"{name}.facts.jsonl")
 
 
 def journal_state(index: Path) -> str:
-    """Identity of the journal: as long as it is the same, what users set is too."""
+    """Changes whenever the user-data journal does."""
     try:
         info = journal_path(index).stat()
     except OSError:
         return NO_JOURNAL
     return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
-
-
-@lru_cache(maxsize=4096)
-def clean_folder(folder: str) -> str:
-    """A folder without what its spelling may have more or less of: trailing and doubled slashes,
-    ``.`` and ``..``. The disk is not asked.
-
-    Windows paths lose ``\\\\?\\`` and get ``/``, but for the two backslashes of a network share;
-    backslashes and colons in other paths are letters.
-    """
-    if not folder:
-        return ""
-    verbatim = _VERBATIM.match(folder)
-    rest = folder[verbatim.end() :] if verbatim else folder
-    if verbatim and verbatim["share"]:
-        rest = f"\\\\{rest}"
-    if _DRIVE.match(rest):
-        below = rest[2:].replace("\\", "/")
-        return f"{rest[0].upper()}:{_normal('/' + below)}"
-    if verbatim and not verbatim["share"]:
-        return f"\\\\?{_normal('/' + rest.replace(_BACKSLASH, '/'))}"
-    if rest.startswith("\\\\"):
-        return f"\\\\{_normal('/' + rest[2:].replace(_BACKSLASH, '/'))[1:]}"
-    return _normal(rest)
-
-
-_BACKSLASH: Final = "\\"
-_DRIVE: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
-_VERBATIM: Final = re.compile(
-    r"(?:\\\\[?.][\\/]|\\\?\?\\|//[?.]/(?=UNC/|[A-Za-z]:))(?P<share>UNC[\\/])?", re.IGNORECASE
-)
-
-
-def _normal(path: str) -> str:
-    path = os.path.normpath(path)
-    return path[1:] if path.startswith("//") else path
-
-
-def is_windows(clean: str) -> bool:
-    """Whether a folder as :func:`clean_folder` gives it is a Windows one."""
-    return clean.startswith("\\\\") or bool(_DRIVE.match(clean))
-
-
-def shown_folder(folder: str) -> str:
-    """A folder cleaned, for people: Windows ones with their backslashes."""
-    clean = clean_folder(folder)
-    return clean.replace("/", "\\") if is_windows(clean) else clean
-
-
-@lru_cache(maxsize=4096)
-def cwd_key(cwd: str) -> str:
-    """The form in which two spellings of one folder are equal: cleaned, and without the case of a
-    Windows path."""
-    clean = clean_folder(cwd)
-    return clean.lower() if is_windows(clean) else clean
-
-
-def shown_folders(by_key: Mapping[str, Value], folders: Iterable[str]) -> dict[str, Value]:
-    """Values by the keys of folders, by a spelling of each instead, the first of ``folders`` in
-    order of text."""
-    shown: dict[str, str] = {}
-    for folder in set(folders):
-        key, name = cwd_key(folder), shown_folder(folder)
-        shown[key] = min(shown.get(key, name), name)
-    return {shown.get(key, key): value for key, value in by_key.items()}
-
-
-def spellings(folder: str) -> list[str]:
-    """The folders that one given on a command line or by a client may stand for, cleaned: from the
-    root as it is spelled, and where links lead.
-
-    Raises:
-        InvalidFolder: it is relative, and the current folder has been removed.
-    """
-    whole = absolute_folder(folder)
-    found = [clean_folder(whole)]
-    if not is_windows(found[0]):
-        with suppress(OSError, ValueError):  # as a link that is not ours to read
-            found.append(clean_folder(os.path.realpath(whole)))
-        if folder.startswith("//"):  # as a share of Windows may be spelled
-            found.append(clean_folder(f"\\\\{folder[2:]}"))
-    return found
-
-
-def absolute_folder(folder: str) -> str:
-    """A folder as given on a command line, from the root; a Windows path is left as it is.
-
-    Raises:
-        InvalidFolder: it is relative, and the current folder has been removed.
-    """
-    if is_windows(clean_folder(folder)):
-        return folder
-    check_current_folder(folder)
-    return os.path.abspath(folder)
-
-
-def check_current_folder(path: Path | str) -> None:
-    """See that a path means something.
-
-    Raises:
-        InvalidFolder: it is relative, and the current folder has been removed.
-    """
-    if not os.path.isabs(path):
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            from state.errors import InvalidFolder  # not on the quickest path, which comes here
-
-            told = f"{str(path)!r} is relative, and the current folder has been removed"
-            raise InvalidFolder(told) from None
 
 
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
@@ -197,26 +83,3 @@ def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> 
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]
     return kind in _NETWORK_TYPES
-
-
-REVISIONS: Final = (
-    "v0001",
-    "v0002",
-    "v0003",
-    "v0004",
-    "v0005",
-    "v0006",
-    "v0007",
-    "v0008",
-    "v0009",
-    "v0010",
-)
-
-
-"""Every released revision, oldest first."""
-
-
-HEAD: Final = REVISIONS[-1]
-
-
-"""Newest revision in ``migrations``; a test keeps the two equal."""

@@ -18,9 +18,9 @@ from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.session_source import INTERACTIVE_KINDS
 from state.codex.rows import CodexLookup, CodexRow
 from state.db.derived_columns import Facet
-from state.db.location import cwd_key, spellings
 from state.query.rows import Row
 from state.sync.writer import bucket_of
+from state.userdata.folders import cwd_key, spellings
 
 HERE: Final = "here"
 CODEX: Final = "codex"

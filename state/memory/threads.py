@@ -10,7 +10,6 @@ from rollout.jsonl.sources import MemorySource, RolloutSource
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from rollout.schema.session_source import thread_spawn
 from state.db.derived_columns import Facet, searchable
-from state.db.location import cwd_key, spellings
 from state.edit.lineage import LineageNode, with_descendants
 from state.errors import HasDependents, ThreadNotFound
 from state.memory.thread import MemoryThread
@@ -19,6 +18,7 @@ from state.query.model import Page, Query
 from state.query.rows import COLUMNS, Row
 from state.recording.resume import begins_elsewhere
 from state.sync.openings import base_id, show_opening
+from state.userdata.folders import cwd_key, spellings
 
 
 class MemoryThreads(dict[str, MemoryThread]):

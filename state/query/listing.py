@@ -18,12 +18,11 @@ from typing import Any, Final
 from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
-from state.db.location import spellings
 from state.db.steps import MalformedRow, Steps
 from state.query.cursor import LAST_ID, Cursor
 from state.query.model import Hidden, Page, Query
 from state.query.rows import Row, rows_steps
-from state.userdata.folders import ALIASES_SQL, origins
+from state.userdata.folders import ALIASES_SQL, origins, spellings
 
 _BRANCHES: Final = 100  # SQLite takes 500 terms in one compound SELECT
 _CANDIDATES: Final = 2000

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rollout.history.count import TurnCount, turn_counts
-from state.db.location import cwd_key, shown_folders
 from state.jobs.ordered_map import ordered_map
 from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
+from state.userdata.folders import cwd_key, shown_folders
 
 _TASK_FILES: Final = 50
 _TASKS_AHEAD: Final = 16

@@ -10,13 +10,13 @@ from rollout.metadata.codex_picker import HISTORY_MODES
 from rollout.metadata.image_share import ImageShare, image_shares
 from rollout.metadata.model import SEEN_BARE_META
 from state.clock import now_ms
-from state.db.location import shown_folders
 from state.db.steps import Steps
 from state.jobs.ordered_map import ordered_map
 from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
+from state.userdata.folders import shown_folders
 
 NO_THREAD: Final = "(no thread)"
 _DAY_MS: Final = 86_400_000

@@ -25,7 +25,6 @@ from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
 from state.db.derived_columns import Facet, searchable
-from state.db.location import cwd_key
 from state.db.schema import (
     fulltext_pending,
     fulltext_threads,
@@ -36,6 +35,7 @@ from state.db.schema import (
     turn_checkpoints,
 )
 from state.db.sql import among, execute_many
+from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
 _GENERATED: Final = {column.name for column in threads.c if column.computed is not None}

@@ -1,17 +1,22 @@
-"""Folders that have moved: which ones a folder's threads may be recorded under, and where a
-folder is now.
+"""Folders: how they are spelled, which ones a folder's threads may be recorded under, and where a
+folder is now that has moved.
 
-Folders are cleaned (:func:`state.db.location.clean_folder`) and compared by their keys, so that
-what follows a Windows folder keeps its case. An alias of a folder holds for all that is below it.
-Standard library only; the quick path of lists runs through here.
+Folders are cleaned and compared by their keys, so that what follows a Windows folder keeps its
+case. An alias of a folder holds for everything below it. Standard library only; the quick path of
+lists runs through here.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, TypeVar
 
-from state.db.location import clean_folder, cwd_key
-from state.errors import InvalidQuery
+from state.errors import InvalidFolder, InvalidQuery
 
+Value = TypeVar("Value")
 ALIASES_SQL: Final = "SELECT old, new FROM path_aliases WHERE new IS NOT NULL"
 
 MOST_FOLDERS: Final = 1000
@@ -70,3 +75,111 @@ def _below(folder: str, above: str) -> str | None:
 
 def _joined(folder: str, rest: str) -> str:
     return (folder.rstrip("/") + rest) or folder
+
+
+@lru_cache(maxsize=4096)
+def clean_folder(folder: str) -> str:
+    """A folder without what its spelling may have more or less of: trailing and doubled slashes,
+    ``.`` and ``..``. The disk is not asked.
+
+    Windows paths lose ``\\\\?\\`` and get ``/``, but for the two backslashes of a network share;
+    backslashes and colons in other paths are letters.
+    """
+    if not folder:
+        return ""
+    verbatim = _VERBATIM.match(folder)
+    rest = folder[verbatim.end() :] if verbatim else folder
+    if verbatim and verbatim["share"]:
+        rest = f"\\\\{rest}"
+    if _DRIVE.match(rest):
+        below = rest[2:].replace("\\", "/")
+        return f"{rest[0].upper()}:{_normal('/' + below)}"
+    if verbatim and not verbatim["share"]:
+        return f"\\\\?{_normal('/' + rest.replace(_BACKSLASH, '/'))}"
+    if rest.startswith("\\\\"):
+        return f"\\\\{_normal('/' + rest[2:].replace(_BACKSLASH, '/'))[1:]}"
+    return _normal(rest)
+
+
+_BACKSLASH: Final = "\\"
+_DRIVE: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+_VERBATIM: Final = re.compile(
+    r"(?:\\\\[?.][\\/]|\\\?\?\\|//[?.]/(?=UNC/|[A-Za-z]:))(?P<share>UNC[\\/])?", re.IGNORECASE
+)
+
+
+def _normal(path: str) -> str:
+    path = os.path.normpath(path)
+    return path[1:] if path.startswith("//") else path
+
+
+def is_windows(clean: str) -> bool:
+    """Whether a folder as :func:`clean_folder` gives it is a Windows one."""
+    return clean.startswith("\\\\") or bool(_DRIVE.match(clean))
+
+
+def shown_folder(folder: str) -> str:
+    """A folder cleaned, for people: Windows ones with their backslashes."""
+    clean = clean_folder(folder)
+    return clean.replace("/", "\\") if is_windows(clean) else clean
+
+
+@lru_cache(maxsize=4096)
+def cwd_key(cwd: str) -> str:
+    """The form in which two spellings of one folder are equal: cleaned, and without the case of a
+    Windows path."""
+    clean = clean_folder(cwd)
+    return clean.lower() if is_windows(clean) else clean
+
+
+def shown_folders(by_key: Mapping[str, Value], folders: Iterable[str]) -> dict[str, Value]:
+    """Values by the keys of folders, by a spelling of each instead, the first of ``folders`` in
+    order of text."""
+    shown: dict[str, str] = {}
+    for folder in set(folders):
+        key, name = cwd_key(folder), shown_folder(folder)
+        shown[key] = min(shown.get(key, name), name)
+    return {shown.get(key, key): value for key, value in by_key.items()}
+
+
+def spellings(folder: str) -> list[str]:
+    """The folders that one given on a command line or by a client may stand for, cleaned: from the
+    root as it is spelled, and where links lead.
+
+    Raises:
+        InvalidFolder: it is relative, and the current folder has been removed.
+    """
+    whole = absolute_folder(folder)
+    found = [clean_folder(whole)]
+    if not is_windows(found[0]):
+        with suppress(OSError, ValueError):  # as a link that is not ours to read
+            found.append(clean_folder(os.path.realpath(whole)))
+        if folder.startswith("//"):  # as a share of Windows may be spelled
+            found.append(clean_folder(f"\\\\{folder[2:]}"))
+    return found
+
+
+def absolute_folder(folder: str) -> str:
+    """A folder as given on a command line, from the root; a Windows path is left as it is.
+
+    Raises:
+        InvalidFolder: it is relative, and the current folder has been removed.
+    """
+    if is_windows(clean_folder(folder)):
+        return folder
+    check_current_folder(folder)
+    return os.path.abspath(folder)
+
+
+def check_current_folder(path: Path | str) -> None:
+    """See that a path means something.
+
+    Raises:
+        InvalidFolder: it is relative, and the current folder has been removed.
+    """
+    if not os.path.isabs(path):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            told = f"{str(path)!r} is relative, and the current folder has been removed"
+            raise InvalidFolder(told) from None

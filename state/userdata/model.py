@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout.metadata.session_index import ThreadName
-from state.db.location import cwd_key
+from state.userdata.folders import cwd_key
 
 USER_SET_COLUMNS: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
 """Columns that users set for paginated threads, whose rollouts never say so again

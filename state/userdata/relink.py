@@ -6,10 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.text import is_storable
 from state.clock import now_ms
 from state.db.database import Database
-from state.db.location import absolute_folder, cwd_key
 from state.db.schema import threads
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder
-from state.userdata.folders import origins
+from state.userdata.folders import absolute_folder, cwd_key, origins
 from state.userdata.journal import append_settings
 from state.userdata.model import LATEST_MS, FolderAlias
 from state.userdata.store import all_aliases, put_settings, write_user_data

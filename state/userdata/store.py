@@ -22,10 +22,11 @@ from rollout.metadata.session_index import ThreadName
 from rollout.schema.modes import PAGINATED
 from state.db.connect import BUSY_TIMEOUT_S
 from state.db.database import Database, open_database
-from state.db.location import JOURNAL_KEY, NO_JOURNAL, cwd_key, journal_state
+from state.db.location import JOURNAL_KEY, NO_JOURNAL, journal_state
 from state.db.lock import locked
 from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_data
 from state.db.sql import among, forget_inputs, set_meta
+from state.userdata.folders import cwd_key
 from state.userdata.journal import read_settings
 from state.userdata.model import USER_SET_COLUMNS, FolderAlias, Setting, UserValue
 

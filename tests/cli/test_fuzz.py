@@ -20,13 +20,14 @@ from cli import errors
 from cli.app import app
 from rollout.errors import RolloutError
 from rollout.metadata.session_index import NAMES_FILE, read_names
-from state.db.location import cwd_key, journal_path
+from state.db.location import journal_path
 from state.errors import BadDump, DumpTooNew, InvalidCursor, InvalidSql, StateError
 from state.query.cursor import Cursor, decode
 from state.repair.dump import dump_lines, read_dump, restore
 from state.reports.sql import run_sql
 from state.sync.home_config import default_provider
 from state.thread_index import open_index
+from state.userdata.folders import cwd_key
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import FolderAlias, Setting, UserValue, newest_settings
 from tests.samples.homes import thread_id, write

@@ -21,12 +21,12 @@ from rollout.errors import TurnNotFound
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.writing.new_thread import NewThread, new_id
-from state.db.location import absolute_folder
 from state.errors import ThreadNotFound
 from state.query.rows import COLUMNS, Row
 from state.query.thread_json import thread_json
 from state.sync.home_config import default_provider
 from state.thread_store import ThreadStore
+from state.userdata.folders import absolute_folder
 
 
 def _register_draft(call: Call, draft: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, RpcError, 
 from cli.server.protocol.serde_wording import bare_uuid, invalid_uuid
 from rollout.files.layout import parse_uuid
 from state.aio import finished
-from state.db.location import absolute_folder
 from state.edit.metadata import Changed
 from state.errors import HasDependents, NotArchived
 from state.explain.explain import explain
 from state.query.model import MOST_EXCLUDED, MOST_INCLUDED, Page, Query
+from state.userdata.folders import absolute_folder
 
 Result = TypeVar("Result")
 _NEWEST_TIMEOUT_S: Final = 0.5

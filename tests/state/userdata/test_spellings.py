@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.db.location import clean_folder, cwd_key, shown_folder
 from state.thread_index import open_index
-from state.userdata.folders import moved_to, origins
+from state.userdata.folders import clean_folder, cwd_key, moved_to, origins, shown_folder
 from state.userdata.relink import aliases
 from tests import FIXTURES
 from tests.samples.homes import encoded, lines, thread_id, write
