@@ -1,4 +1,4 @@
-"""Work that is not broken off in its middle."""
+"""Run work to its end although the caller is cancelled."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,9 +9,8 @@ Result = TypeVar("Result")
 
 
 async def shielded(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
-    """What ``work`` gives when it has come to its end, and whether the caller was cancelled
-    meanwhile, once or more often, which is then for the caller to heed. Errors of ``work`` are
-    raised."""
+    """The result of ``work``, and whether the caller was cancelled meanwhile, which the caller must
+    then act on. Errors of ``work`` are raised."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task), False
@@ -21,8 +20,8 @@ async def shielded(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
 
 
 async def finished(work: Coroutine[Any, Any, Result]) -> Result:
-    """What ``work`` gives. A caller that is cancelled meanwhile is so when it has come to its
-    end."""
+    """The result of ``work``. A caller that is cancelled meanwhile is cancelled once it has
+    ended."""
     result, cancelled = await shielded(work)
     if cancelled:
         raise asyncio.CancelledError
@@ -30,7 +29,7 @@ async def finished(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def wait_until_done(work: "asyncio.Future[Any]") -> None:
-    """Wait until ``work`` has come to its end, however often the caller is cancelled meanwhile."""
+    """Wait until ``work`` has ended, however often the caller is cancelled meanwhile."""
     while not work.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait({work})

@@ -1,4 +1,4 @@
-"""The time, as the index keeps it."""
+"""The time in the index's unit."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Where the files are that the histories of others begin in."""
+"""Find the rollout in which the history of another one begins."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +13,8 @@ from state.thread_index import ThreadIndex
 
 
 def rollout_locator(index: ThreadIndex) -> Find:
-    """What finds a file by its rollout id, for who works in a thread: the best of those that have
-    it in their names. It is one that the index knows, as looking through a large home takes long,
-    or else any that is there."""
+    """A function that finds a file by its rollout id; call it in a thread. It prefers files that
+    the index knows, as scanning a large home takes long, and of several takes the best."""
 
     def find(rollout_id: str) -> Path | None:
         with suppress(StateError):  # a broken index hides no file

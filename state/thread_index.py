@@ -1,4 +1,4 @@
-"""The index of one home, open: pages, threads, and keeping in step. What ``cli`` calls."""
+"""The read model: pages of threads, single threads, and keeping the index up to date."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -43,19 +43,19 @@ _REPAIR_ROUNDS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How an index stands."""
+    """The condition of an index."""
 
     threads: int
     archived: int
     buckets: dict[str, int]
     """Files by bucket; their sum is the number of files."""
     damaged: int
-    """Indexed files with lines that could not be read."""
+    """Indexed files with unreadable lines."""
     left_out: int
-    """Files with lines that are in no turn, because their ordinals were taken."""
+    """Files with lines that are in no turn, because an earlier line has their ordinal."""
     backfill: BackfillStatus
     fulltext_pending: int
-    """Threads that were changed since what was said in them was indexed for searches."""
+    """Threads that changed since they were added to the full-text index."""
     index_bytes: int
 
 
@@ -67,13 +67,13 @@ class ThreadIndex:
         self.database = database
         self._far = on_network_drive(home) or on_network_drive(database.path.parent)
         self.unfinished: list[str] = []
-        """Why moves of files that were cut off could not be finished when this was opened."""
+        """Why moves that a killed process left half done could not be finished on opening."""
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for, true to the files as they are now.
 
-        Rows whose file is gone are dropped and the page is filled up again; rows whose file
-        has changed are read again before they are shown, in their place.
+        Rows whose file is gone are dropped and the page is filled up again; rows whose file has
+        changed are read again, and stay where they are in the page.
 
         Raises:
             InvalidCursor: the query's cursor is not one of this list.
@@ -89,7 +89,7 @@ class ThreadIndex:
             try:
                 gone = await self.refresh([row["rollout_path"] for row in stale])
             except IndexBusy:
-                # What is shown is true all the same; the index follows when it is free.
+                # These rows are true all the same; the index is updated when it is free.
                 held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
                 return replace(page, rows=held)
             if not gone:
@@ -104,20 +104,20 @@ class ThreadIndex:
     async def hidden(
         self, query: Query, *, since_ms: int | None = None, until_ms: int | None = None
     ) -> Hidden:
-        """What the defaults keep out of the list that ``query`` asks for, of threads created in
-        that time."""
+        """What the defaults keep out of the list of ``query``, of threads created in that time."""
         return await self.database.query(hidden_steps(query, since_ms, until_ms))
 
     async def is_empty(self) -> bool:
-        """Whether there is nothing at all, whatever is asked for."""
+        """Whether the index has neither threads nor unreadable files."""
         return not await self.database.query(any_steps())
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.
 
         Raises:
-            AmbiguousThread: more than one thread fits.
-            ThreadNotFound: none does; or it has a file, of which nothing can be read.
+            AmbiguousThread: more than one thread matches.
+            ThreadUnreadable: nothing can be read from its file.
+            ThreadNotFound: none does.
         """
         if exact := parse_uuid(reference):
             row = (self.database.inline(rows_steps([exact])) or {}).get(exact)
@@ -169,7 +169,7 @@ class ThreadIndex:
             }
 
     async def sync(self, report: Report | None = None, *, reread: bool = False) -> SyncProgress:
-        """Catch up with the files; see :func:`state.sync.sync.sync`."""
+        """Apply changes of the files; see :func:`state.sync.sync.sync`."""
         check_home(self.home)
         return await sync(self.database, self.home, report=report, reread=reread)
 
@@ -192,24 +192,24 @@ class ThreadIndex:
         )
 
     async def catch_up(self, report: Report | None = None) -> SyncProgress | None:
-        """Bring the index in step by whatever it takes: the backfill until it is complete,
-        then syncs. None if another process is at the backfill: the index fills meanwhile."""
+        """Bring the index up to date: by the backfill until that is complete, then by syncs. None
+        if another process runs the backfill, which fills the index meanwhile."""
         async with self.database.read() as connection:
             job = await backfill_status(connection)
         if job.status == "complete":
             return await self.sync(report)
         try:
             return await self.backfill(report)
-        except (LeaseHeld, LeaseLost):  # lost: somebody goes on, or made an index anew
+        except (LeaseHeld, LeaseLost):  # lost: another process goes on, or has rebuilt the index
             return None
 
     async def backfill_status(self) -> BackfillStatus:
-        """How the backfill job stands."""
+        """The state of the backfill job."""
         async with self.database.read() as connection:
             return await backfill_status(connection)
 
     async def status(self) -> Status:
-        """Counts, buckets and the job."""
+        """The condition of the index: counts, buckets, the backfill job."""
         c = rollout_files.c
         async with self.database.read() as connection:
             counted = sa.select(threads.c.archived, sa.func.count()).group_by(threads.c.archived)
@@ -236,17 +236,17 @@ class ThreadIndex:
         )
 
     async def pending(self) -> Changes:
-        """What the index is behind the files by; changes nothing."""
+        """What the next sync will do; changes nothing."""
         return await find_changes(self.database, self.home)
 
     async def follows_names(self) -> bool:
-        """Whether it has the names of ``session_index.jsonl`` and the default provider of
+        """Whether the index has the names of ``session_index.jsonl`` and the default provider of
         ``config.toml`` as they are now."""
         return (await settled_inputs(self.database, self.home))[1]
 
     async def problems(self, limit: int) -> list[dict[str, Any]]:
-        """Files that are unreadable or damaged, or have lines that are in no turn, newest name
-        first, at most ``limit``."""
+        """At most ``limit`` files that are unreadable or damaged, or have lines that are in no
+        turn, newest name first."""
         c = rollout_files.c
         damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines
         told = c.reason.is_not(None) & (c.bucket != "ignored")
@@ -268,8 +268,8 @@ class ThreadIndex:
         return await self.database.query(resolve_steps(self.home, reference))
 
     async def refresh(self, paths: Sequence[str]) -> bool:
-        """Read again, from where it ended, what has changed of the files at ``paths``, relative to
-        the home, and forget those that are gone: whether any was.
+        """Read on in the files at ``paths``, relative to the home, and forget those that are gone:
+        whether any was.
 
         Raises:
             IndexBusy: another process kept the write lock.
@@ -294,20 +294,20 @@ class ThreadIndex:
 
 
 def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
-    """A page, and those of its rows whose files are not as they were."""
+    """A page, and those of its rows whose files have changed."""
     page = yield from page_steps(query)
     return page, [row for row in page.rows if not is_fresh(home, row)]
 
 
 @asynccontextmanager
 async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
-    """The index of ``home`` at ``path``, made when need be, closed on the way out. Moves of files
-    that a killed process left half done are finished first.
+    """The index of ``home`` at ``path``, created if needed, closed on the way out. Moves that a
+    killed process left half done are finished first.
 
     Raises:
-        IndexTooNew: it was made by a newer threadkeep.
-        IndexDamaged: the file is no usable database.
-        IndexUnavailable: its place cannot be used.
+        IndexTooNew: a newer threadkeep made it.
+        IndexDamaged: the file is not a usable database.
+        IndexUnavailable: the path cannot be used.
     """
     with translated(path):
         async with open_with_user_data(path) as database:

@@ -1,4 +1,4 @@
-"""Work in threads: so much of it at a time, and none that nobody waits for any more."""
+"""Run work in threads: a limited number at a time, and none that nobody waits for."""
 
 import asyncio
 import threading
@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """A thread for each piece of work, which ends with it; so many at a time. Use it in one event
-    loop."""
+    """Runs each piece of work in a thread of its own, at most so many at a time. Use it in one
+    event loop."""
 
     def __init__(self, most: int) -> None:
         self._free = asyncio.Semaphore(most)
@@ -24,12 +24,12 @@ class Workers:
     async def run(
         self, work: Callable[[], Result], *, stopped: Callable[[], None] | None = None
     ) -> Result:
-        """What ``work`` gives, done in a thread. If the caller is cancelled, work that waits does
-        not begin, and other work is told so, by :mod:`rollout.files.cancellation` and by
-        ``stopped``, and waited for: nothing goes on that nobody knows of."""
+        """The result of ``work``, run in a thread. If the caller is cancelled, waiting work does
+        not begin; work that runs is cancelled, through :mod:`rollout.files.cancellation` and
+        ``stopped``, and waited for: nothing goes on unnoticed."""
         stop = threading.Event()
         async with self._free:
-            done = _begun(work, stop)
+            done = _started(work, stop)
             try:
                 return await asyncio.shield(done)
             except asyncio.CancelledError:
@@ -37,16 +37,16 @@ class Workers:
                 if stopped is not None:
                     stopped()
                 await wait_until_done(done)
-                done.exception()  # it was not wanted
+                done.exception()  # retrieved, or asyncio would log it
                 raise
 
     async def finish(
         self, work: Callable[[], Result], *, undo: Callable[[Result], None] | None = None
     ) -> Result:
-        """As :meth:`run`, for work that is not to be left half done: it is waited for when the
-        caller is cancelled, and then undone."""
+        """As :meth:`run`, for work that must not stay half done: if the caller is cancelled, the
+        work is waited for and then undone."""
         async with self._free:
-            done = _begun(work, threading.Event())
+            done = _started(work, threading.Event())
             try:
                 return await asyncio.shield(done)
             except asyncio.CancelledError:
@@ -56,8 +56,8 @@ class Workers:
                 raise
 
 
-def _begun(work: Callable[[], Result], stop: threading.Event) -> "asyncio.Future[Result]":
-    """What becomes of ``work`` in a thread of its own."""
+def _started(work: Callable[[], Result], stop: threading.Event) -> "asyncio.Future[Result]":
+    """Start ``work`` in a thread of its own."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
     context = copy_context()

@@ -1,4 +1,4 @@
-"""Columns that are derived from others: the facet of a row and its text for title searches."""
+"""Columns derived from others: the facet of a row, and its text for title searches."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -35,15 +35,15 @@ class Facet(NamedTuple):
 
 
 def searchable(text: str) -> str:
-    """The form in which titles are searched: without case and accents, as messages are."""
+    """``text`` in the form that title searches compare: without case and accents."""
     from rollout.search.normalize import fold  # lists without a search do not need it
 
     return fold(text)
 
 
 def trigrams(term: str) -> str:
-    """An FTS5 expression that is true wherever ``term`` occurs: by trigrams that together cover
-    it. More of them would cost more than they exclude."""
+    """An FTS5 expression that matches wherever ``term`` occurs: the fewest trigrams that cover it.
+    More of them would cost more than they exclude."""
     text = searchable(term)
     starts = (*range(0, len(text) - 3, 3), len(text) - 3)
     pieces = dict.fromkeys(text[start : start + 3] for start in starts)

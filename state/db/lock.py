@@ -1,9 +1,9 @@
-"""The lock file beside an index: it tells that the index is one of ours, and keeps apart what must
-not happen at once to all that belongs to it.
+"""The lock file beside an index. Its existence shows that the index is ours, and its lock
+serialises work on more than the database.
 
-It is taken to put a damaged index aside, to put a new one in the place of the old one, and to
-change what users set, which is in the journal and in the index. SQLite's own lock is taken after
-it, never before.
+It is held while a damaged index is set aside, while a new index replaces the old one, and while
+user data changes in both the journal and the index. SQLite's own lock is taken after it, never
+before.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ _PATIENCE_S: Final = 10.0
 
 
 def lock_path(index: Path) -> Path:
-    """Where the lock file of an index lies."""
+    """The lock file of an index."""
     return index.with_name(f"{index.name}.lock")
 
 
 def mark_index(index: Path) -> None:
-    """Make the lock file, if it is not there.
+    """Create the lock file if it does not exist.
 
     Raises:
-        IndexNotWritable: it cannot be made.
+        IndexNotWritable: it cannot be created.
     """
     if not lock_path(index).exists():
         os.close(_open(index))

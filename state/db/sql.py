@@ -1,4 +1,4 @@
-"""SQL that several rooms need: many values at once, and the metadata of the index."""
+"""SQL for many values at once, and for the metadata of the index."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -16,7 +16,7 @@ from state.db.schema import index_meta
 
 
 async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
-    """Remember values about the index as a whole, by their keys."""
+    """Store values about the index as a whole, by their keys."""
     entry = insert(index_meta)
     await connection.execute(
         entry.on_conflict_do_update(
@@ -27,17 +27,15 @@ async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> No
 
 
 async def forget_inputs(connection: AsyncConnection) -> None:
-    """Have the next sync look at names and the default provider again."""
+    """Make the next sync read names and the default provider again."""
     await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
 
 
 async def execute_many(
     connection: AsyncConnection, statement: Insert, values: Sequence[Mapping[str, Any]]
 ) -> None:
-    """``statement`` for each of ``values``, at a third of the cost of ``execute`` (measured).
-
-    Values must need no conversion: numbers and texts do not.
-    """
+    """Run ``statement`` for each of ``values``, at a third of the cost of ``execute`` (measured).
+    Values must be numbers or texts, which need no conversion."""
     sql, names = _compiled(statement)
     pick = itemgetter(*names)
     await connection.exec_driver_sql(sql, [pick(value) for value in values])
@@ -50,7 +48,7 @@ def _compiled(statement: Insert) -> tuple[str, tuple[str, ...]]:
 
 
 def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
-    """``column IN values`` with one parameter, however many values: SQLite takes few, and
-    SQLAlchemy spends a millisecond on writing out two hundred (measured)."""
+    """``column IN values`` with one parameter for any number of values: SQLite takes few, and
+    SQLAlchemy needs a millisecond to write out two hundred (measured)."""
     listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
     return column.in_(sa.select(listed.c.value))

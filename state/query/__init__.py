@@ -1,1 +1,1 @@
-"""Lists, cursors, facets, references to threads and reads of one process."""
+"""Read the index: lists, cursors, facets, references to threads, one-shot reads."""

@@ -1,12 +1,9 @@
 """A page of threads: keyset order, composable filters, every combination from an index.
 
-Each thread has a *facet*: archived, empty, source kind and provider in one value. All but the
-cwd and the title filter only choose facets, of which a home has a few dozen. A page is the
-merge of the first rows of each facet, read in order from an index on (facet, sort key, id),
-or on (cwd, facet, sort key, id); so it costs the same at any size of home.
-
-Sans-IO: these functions are generators that yield ``(sql, parameters)`` and are sent the
-rows. :func:`run` drives one over a plain connection, :mod:`state.thread_index` over an async one.
+Each thread has a *facet*: archived, empty, attached, source kind and provider in one value. All
+filters but those by folder, title and id only choose facets, of which a home has a few dozen. A
+page is the merge of the first rows of each facet, read in order from an index on (facet, sort key,
+id), or on (cwd, facet, sort key, id); so it costs the same at any size of home.
 """
 
 import itertools
@@ -29,7 +26,12 @@ _CANDIDATES: Final = 2000
 
 
 def page_steps(query: Query) -> "Steps[Page]":
-    """The page that ``query`` asks for, from the index alone."""
+    """The page that ``query`` asks for, from the index alone.
+
+    Raises:
+        InvalidCursor: the query's cursor is not one of this list.
+        InvalidQuery: too many moved folders lead to one of its folders.
+    """
     after = query.decoded_cursor()
     more = yield from key_steps(query, after, query.limit + 1)
     by_id = yield from rows_steps([id_ for _, id_ in more[: query.limit]])
@@ -37,14 +39,14 @@ def page_steps(query: Query) -> "Steps[Page]":
 
 
 def page_of(query: Query, more: Sequence[tuple[int, str]], by_id: Mapping[str, Row]) -> Page:
-    """The page that begins with the first of ``more``, (sort key, id) in the order of the list:
-    one more than the query's limit, if there are."""
+    """The page of the rows with the keys ``more``, (sort key, id) in the order of the list: one key
+    more than the query's limit shows that there is a next page."""
     keys = more[: query.limit]
     if not keys:
         return Page([])
     found = [by_id[id_] for _, id_ in keys if id_ in by_id]
     next_cursor = _cursor(query, *keys[-1]) if len(more) > query.limit else None
-    # Codex's begins 1 ms before the first entry, so that the opposite list holds it again.
+    # As Codex's, it begins 1 ms before the first entry: the opposite list has that one again.
     step = -1 if query.descending else 1
     beyond = LAST_ID if query.descending else ""
     back = _cursor(
@@ -60,8 +62,8 @@ def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
 def hidden_steps(
     query: Query, since_ms: int | None = None, until_ms: int | None = None
 ) -> "Steps[Hidden]":
-    """What the defaults hide from ``query``: threads that differ from it in that one respect, of
-    those created from ``since_ms`` on and before ``until_ms``."""
+    """What the defaults hide from ``query``: threads that differ from it in that one respect, and
+    were created from ``since_ms`` on and before ``until_ms``."""
     counted: dict[str, int] = {}
     where, parameters = _row_filter(query)
     for sign, moment in ((">=", since_ms), ("<", until_ms)):
@@ -83,7 +85,7 @@ def hidden_steps(
             continue
         wanted_source = _source_fits(query, facet)
         if facet.archived != query.archived:
-            # Asking for the archive is a choice; what is active is not hidden then.
+            # Asking for the archive is a choice: active threads are not hidden then.
             archived += count if wanted_source and not query.archived and not facet.empty else 0
         elif facet.empty and not _shows_empty(query):
             empty += count
@@ -96,13 +98,13 @@ def hidden_steps(
 
 
 def any_steps() -> "Steps[bool]":
-    """Whether there is anything at all: a thread, or a file of which none could be made."""
+    """Whether there is anything at all: a thread, or an unreadable file."""
     rows = yield ("SELECT EXISTS (SELECT 1 FROM threads)", [])
     return bool(rows[0][0] or (yield from unreadable_steps()))
 
 
 def unreadable_steps() -> "Steps[int]":
-    """How many files there are of which no thread could be made."""
+    """How many unreadable files there are."""
     rows = yield ("SELECT count(*) FROM rollout_files WHERE bucket = 'unreadable'", [])
     return int(rows[0][0])
 
@@ -141,7 +143,7 @@ def key_steps(
 
 def _branch(query: Query, by_cwd: bool, conditions: list[str]) -> str:
     key = f"{query.sort_key}_ms"
-    # SQLite finds the index on cwd by itself; while a first backfill runs, there is none.
+    # SQLite picks the index on cwd by itself; during a first backfill there is none.
     hint = "" if by_cwd else f" INDEXED BY ix_threads_facet_{query.sort_key}"
     return (
         f"SELECT {key} AS k, id FROM threads{hint}"
@@ -154,7 +156,7 @@ def _merged(
 ) -> "Steps[list[tuple[int, str]]]":
     """The first ``count`` rows of all branches together.
 
-    Each gives its fair share first, and is asked for more only if it may hold more of them.
+    Each branch is read for its fair share first, and again only if it may have more of them.
     """
     share = min(count, 2 * count // len(branches) + 8)
     asked = dict.fromkeys(range(len(branches)), share)
@@ -193,7 +195,7 @@ def _merge(query: Query, found: Iterable[tuple[int, str]], count: int) -> list[t
 
 
 def _facets(query: Query) -> "Steps[list[str]]":
-    """The facets of this index that fit the query, found by hopping from one to the next."""
+    """The facets in this index that match the query, found by skipping from one to the next."""
     rows = yield (
         "WITH RECURSIVE hop(value) AS (SELECT min(facet) FROM threads UNION ALL"
         " SELECT (SELECT min(facet) FROM threads WHERE facet > value) FROM hop"
@@ -204,7 +206,7 @@ def _facets(query: Query) -> "Steps[list[str]]":
 
 
 def fits(query: Query, facet: Facet) -> bool:
-    """Whether a list shows threads of this facet."""
+    """Whether the list of ``query`` shows threads of this facet."""
     return (
         facet.archived == query.archived
         and (not facet.empty or _shows_empty(query))
@@ -230,7 +232,7 @@ def _source_fits(query: Query, facet: Facet) -> bool:
 
 
 def _folders(query: Query) -> "Steps[list[str] | None]":
-    """The keys of the query's folders, and of those that moved there; None for any folder."""
+    """The keys of the query's folders and of those that moved there; None for any folder."""
     if query.cwds is None:
         return None
     aliases = dict((yield (ALIASES_SQL, [])))
@@ -238,7 +240,7 @@ def _folders(query: Query) -> "Steps[list[str] | None]":
 
 
 def _cwd_filter(folders: list[str] | None) -> list[tuple[str, list[str]]]:
-    """Alternatives, each a condition with its parameters; none if nothing can match."""
+    """Alternative conditions, each with its parameters; none if nothing can match."""
     if folders is None:
         return [("1", [])]
     return [("cwd_key = ?", [key]) for key in folders]
@@ -269,11 +271,8 @@ def _ids(given: Iterable[str]) -> str:
 
 
 def _title_candidates(term: str) -> "Steps[list[int] | None]":
-    """The rows that may hold ``term``; None if they are too many to be looked at one by one.
-
-    Three letters here and there of the term must occur, which the title index knows. A frequent
-    term is found faster by walking the list in its order.
-    """
+    """The rows that may contain ``term``, by the trigrams of the title index; None if they are too
+    many: a frequent term is found faster by walking the list in its order."""
     rows = yield (
         "SELECT rowid FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?",
         [trigrams(term), _CANDIDATES + 1],

@@ -48,9 +48,9 @@ class Query:
     ancestor_id: str | None = None
     excluded_ids: tuple[str, ...] = ()
     included_ids: tuple[str, ...] | None = None
-    """None for any; of an empty tuple nothing is one, as in Codex. All other filters hold, too."""
+    """None for any; an empty tuple matches nothing, as in Codex. All other filters apply, too."""
     attached: bool = False
-    """Whether side threads that belong to another one are listed."""
+    """Whether to list side threads that belong to another one."""
 
     def __post_init__(self) -> None:
         """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit."""
@@ -81,7 +81,7 @@ class Query:
 
     @property
     def filters(self) -> str:
-        """Digest of all filters: a cursor is good for the same ones only."""
+        """Digest of all filters; a cursor is only valid for the same ones."""
         value = [
             self.archived,
             sorted(self.source_kinds),
@@ -121,7 +121,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """How many threads the defaults kept out of a list, by reason."""
+    """How many threads the defaults keep out of a list, by reason."""
 
     archived: int = 0
     source: int = 0
@@ -129,7 +129,7 @@ class Hidden:
     attached: int = 0
     """Side threads that belong to another one."""
     unreadable: int = 0
-    """Files of which no thread could be made."""
+    """Unreadable files."""
 
     @property
     def total(self) -> int:
@@ -142,7 +142,7 @@ def _check_id(given: str) -> None:
 
 
 def _is_text(text: str) -> bool:
-    """Whether SQLite takes ``text``: bytes of a command line that are not UTF-8 are none."""
+    """Whether SQLite can store ``text``, which it cannot if an argument was not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
-"""The quick path of one-shot reads: standard library only, and it never writes.
+"""One-shot reads of a command, without SQLAlchemy and without writing.
 
-Importing SQLAlchemy alone takes longer than a whole list may. So a command first asks here: if
-the index is current and a scan finds nothing new, the answer comes from a plain connection, by
-the same queries as everywhere. Otherwise there is no reader, and the command takes the long way.
+Importing SQLAlchemy alone takes longer than a whole list may. So a command tries this first: if
+the index is current and a scan finds nothing new, a plain connection gives the result, by the same
+queries as everywhere. Otherwise there is no reader, and the command opens the index.
 """
 
 import sqlite3
@@ -30,7 +30,7 @@ from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
 
 class Reader:
-    """Reads an index that needs no catching up. Make one with :meth:`opened`."""
+    """Reads an index that is up to date. Make one with :meth:`opened`."""
 
     def __init__(self, connection: sqlite3.Connection, home: Path, *, scanned: bool) -> None:
         self._connection = connection
@@ -40,21 +40,20 @@ class Reader:
     @classmethod
     @contextmanager
     def opened(cls, home: Path, index: Path, *, scan: bool = True) -> Iterator["Reader | None"]:
-        """A reader of one state of the index; None if the index cannot answer as it stands.
-
-        With ``scan`` the files are compared with it first.
+        """A reader of one state of the index; None if the index is not up to date, which with
+        ``scan`` a comparison with the files decides.
 
         Raises:
             HomeNotFound: there is no home.
         """
         check_home(home)
         if moves_under_way(index):
-            yield None  # the long way finishes what was cut off
+            yield None  # opening the index finishes these moves
             return
         try:
             connection = connect(index, "ro", wait_s=1.0)
         except SQLITE_ERRORS:
-            yield None  # the long way tells what is wrong, and mends it where it can
+            yield None  # opening the index reports what is wrong, or repairs it
             return
         with closing(connection):
             try:
@@ -67,18 +66,18 @@ class Reader:
             yield cls(connection, home, scanned=scan) if usable else None
 
     def page(self, query: Query) -> Page | None:
-        """The page; None if a file of it is not as the index has it."""
+        """The page; None if a file of it has changed since it was indexed."""
         page = run_steps(page_steps(query), self._connection)
         if not self._scanned and not all(is_fresh(self._home, row) for row in page.rows):
             return None
         return page
 
     def hidden(self, query: Query) -> Hidden:
-        """What the defaults keep out of the list."""
+        """What the defaults keep out of the list of ``query``."""
         return run_steps(hidden_steps(query), self._connection)
 
     def is_empty(self) -> bool:
-        """Whether there is nothing at all, whatever is asked for."""
+        """Whether the index has neither threads nor unreadable files."""
         return not run_steps(any_steps(), self._connection)
 
     def short_ids(self, ids: Sequence[str]) -> dict[str, str]:

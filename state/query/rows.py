@@ -18,7 +18,7 @@ COLUMNS: Final = (
     "git_origin_url, cli_version, agent_nickname, agent_role, history_mode, session_id, "
     "forked_from_id, parent_thread_id, attached_thread_parent_id, size_bytes, mtime_ns, inode"
 )
-"""What a list needs of a row."""
+"""The columns that a list needs."""
 
 
 _COLUMN_NAMES: Final = tuple(COLUMNS.split(", "))
@@ -50,7 +50,7 @@ def is_fresh(home: Path, row: Row) -> bool:
 
 
 def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
-    """The rows of those threads that the index has, by id."""
+    """The rows of the threads that the index has, by id."""
     asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
     rows = yield asked, [orjson.dumps(ids).decode()]
     if not all(_is_fit(tuple(map(type, row))) for row in rows):
@@ -60,6 +60,6 @@ def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
 
 @cache
 def _is_fit(types: tuple[type, ...]) -> bool:
-    """Whether values of these types can be a row's; rows have few combinations of them."""
+    """Whether values of these types can be a row's; few combinations of types occur."""
     named = zip(_COLUMN_NAMES, types, strict=True)
     return all(type_ in (_NUMBER if name in _NUMBERS else _TEXT) for name, type_ in named)

@@ -1,1 +1,2 @@
-"""What users set: names, folders and git facts. The journal comes first, rows second."""
+"""User data: the names, git values and moved folders that users set. It is written to its journal
+first and to the index second."""

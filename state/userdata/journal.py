@@ -23,7 +23,7 @@ def setting_line(setting: Setting) -> str:
 
 
 def parse_setting(value: object) -> Setting | None:
-    """The setting in an object of the journal; None if it holds none that this version knows."""
+    """The setting in an object of the journal; None if this version knows no such setting."""
     match value:
         case {"v": version, "value": str() | None as setting, "set_at_ms": int(set_at_ms)} if (
             version == _VERSION and not isinstance(set_at_ms, bool) and abs(set_at_ms) <= LATEST_MS
@@ -38,25 +38,28 @@ def parse_setting(value: object) -> Setting | None:
     return None
 
 
-def append_settings(index: Path, facts: Iterable[Setting]) -> None:
-    """Write facts to the journal, on disk when this returns. Do this before :func:`put_settings`.
+def append_settings(index: Path, settings: Iterable[Setting]) -> None:
+    """Append to the journal; the lines are on disk when this returns. Call this before
+    :func:`state.userdata.store.put_settings`.
 
     Raises:
-        FileUnusable: they could not be written; what was is passed over as a torn line.
+        FileUnusable: it failed; a line that was partly written is ignored later.
     """
     path = journal_path(index)
     try:
-        append_lines(path, "".join(f"{setting_line(fact)}\n" for fact in facts).encode(), 0o600)
+        append_lines(
+            path, "".join(f"{setting_line(setting)}\n" for setting in settings).encode(), 0o600
+        )
     except OSError as error:
         raise FileUnusable(path, error.strerror or str(error)) from error
 
 
 def read_settings(index: Path) -> list[Setting]:
-    """The latest fact of each subject in the journal; lines that cannot be read are passed
-    over. Empty where there is no journal.
+    """The latest setting of each subject in the journal, without lines that cannot be read.
+    Empty where there is no journal.
 
     Raises:
-        FileUnusable: it is there and cannot be read.
+        FileUnusable: it exists and cannot be read.
     """
     latest: dict[tuple[str, str], Setting] = {}
     path = journal_path(index)

@@ -8,13 +8,9 @@ from rollout.metadata.session_index import ThreadName
 from state.userdata.folders import cwd_key
 
 USER_SET_COLUMNS: Final = ("memory_mode", "git_sha", "git_branch", "git_origin_url")
-"""Columns that users set for paginated threads, whose rollouts never say so again
-(docs/rollout-format.md#lines-outside-turns): keys of facts, an empty value stands for null."""
-
-
+"""Columns that users set for paginated threads, whose rollouts never have them again
+(docs/rollout-format.md#lines-outside-turns): keys of values; an empty value stands for null."""
 NAME: Final = "name"
-
-
 LATEST_MS: Final = 2**63 - 1
 """The latest time that a column holds."""
 
@@ -30,7 +26,7 @@ class UserValue:
 
     @property
     def subject(self) -> tuple[str, str]:
-        """What it is about: of two facts with the same subject one counts."""
+        """What it is about: of two settings of one subject, one counts."""
         return (self.thread_id, self.key)
 
 
@@ -44,7 +40,7 @@ class FolderAlias:
 
     @property
     def subject(self) -> tuple[str, str]:
-        """What it is about; no thread's, as no id is empty."""
+        """What it is about; never a thread's subject, as no id is empty."""
         return ("", cwd_key(self.alias))
 
 
@@ -52,7 +48,7 @@ Setting = UserValue | FolderAlias
 
 
 def newest_settings(settings: Iterable[Setting]) -> dict[tuple[str, str], Setting]:
-    """The newest setting of each subject; the last one of those of one time."""
+    """The newest setting of each subject; of settings with the same time the last one."""
     found: dict[tuple[str, str], Setting] = {}
     for setting in settings:
         known = found.get(setting.subject)
@@ -61,22 +57,22 @@ def newest_settings(settings: Iterable[Setting]) -> dict[tuple[str, str], Settin
     return found
 
 
-def chosen_names(written: Mapping[str, ThreadName], facts: Iterable[UserValue]) -> dict[str, str]:
-    """The name of each thread: of what files and a fact say the newer one, and the fact where
-    they are of one time. Facts about other things count for nothing."""
+def chosen_names(written: Mapping[str, ThreadName], values: Iterable[UserValue]) -> dict[str, str]:
+    """The name of each thread: the newer one of those that files have and users set; of two with
+    the same time, the user's. Values of other keys are ignored."""
     names = {thread_id: named.name for thread_id, named in written.items()}
-    for fact in facts:
-        if fact.key == NAME and fact.value is not None:
-            rival = written.get(fact.thread_id)
-            if rival is None or fact.set_at_ms >= rival.set_at_ms:
-                names[fact.thread_id] = fact.value
+    for given in values:
+        if given.key == NAME and given.value is not None:
+            rival = written.get(given.thread_id)
+            if rival is None or given.set_at_ms >= rival.set_at_ms:
+                names[given.thread_id] = given.value
     return names
 
 
-def values_of_columns(facts: Iterable[UserValue]) -> dict[str, dict[str, str]]:
-    """What :func:`state.sync.thread_rows.thread_row` takes, by thread."""
+def values_of_columns(values: Iterable[UserValue]) -> dict[str, dict[str, str]]:
+    """The values of :data:`USER_SET_COLUMNS`, by thread and column."""
     found: dict[str, dict[str, str]] = {}
-    for fact in facts:
-        if fact.key in USER_SET_COLUMNS and fact.value is not None:
-            found.setdefault(fact.thread_id, {})[fact.key] = fact.value
+    for given in values:
+        if given.key in USER_SET_COLUMNS and given.value is not None:
+            found.setdefault(given.thread_id, {})[given.key] = given.value
     return found

@@ -1,4 +1,4 @@
-"""Folders that have moved, as users tell it: path aliases. Rollouts stay as they are."""
+"""Record that a folder has moved, or take that back. Rollouts stay as they are."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,19 +15,19 @@ from state.userdata.store import all_aliases, put_settings, write_user_data
 
 
 async def aliases(database: Database) -> list[FolderAlias]:
-    """The aliases that hold, by their old folder."""
+    """The aliases in force, ordered by their old folder."""
     async with database.read() as connection:
         return [alias for alias in await all_aliases(connection) if alias.value is not None]
 
 
 async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, int]:
-    """Say that ``old`` and all below it is at ``new`` now: the alias, and how many threads are
-    recorded there.
+    """Record that ``old`` and everything below it is at ``new`` now. Gives the alias, and how many
+    threads have run there.
 
     Raises:
         AliasCycle: ``new`` leads to ``old`` already.
         FileUnusable: the journal cannot be written.
-        InvalidFolder: one of them is no path.
+        InvalidFolder: one of them is not a path.
     """
     old, new = _folder(old), _folder(new)
     async with write_user_data(database) as connection:
@@ -44,12 +44,12 @@ async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, i
 
 
 async def unlink(database: Database, old: str) -> FolderAlias:
-    """Take the alias of ``old`` back: what it was.
+    """Take back the alias of ``old``, and give it.
 
     Raises:
         AliasNotFound: there is none.
         FileUnusable: the journal cannot be written.
-        InvalidFolder: it is no path.
+        InvalidFolder: it is not a path.
     """
     old = _folder(old)
     async with write_user_data(database) as connection:
@@ -89,5 +89,5 @@ def _folder(text: str) -> str:
     if not is_storable(text):
         raise InvalidFolder(f"{text!r} is not UTF-8")
     if not text.strip() or "\0" in text:
-        raise InvalidFolder(f"{text!r} is no folder")
+        raise InvalidFolder(f"{text!r} is not a folder")
     return absolute_folder(text)

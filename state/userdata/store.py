@@ -1,10 +1,10 @@
-"""What users set and rollouts do not hold: in the index, and first in a journal beside it.
+"""User data, which rollouts do not hold: in the index, and first in a journal beside it.
 
 The journal ``facts.jsonl`` is append-only, one JSON object a line, of two kinds:
 ``{"v":1,"thread_id":…,"key":…,"value":…,"set_at_ms":…}`` for a thread, and
 ``{"v":1,"alias":…,"value":…,"set_at_ms":…}`` for a folder that moved. The last line for a
-thread and key, or for a folder, wins. It outlives the database, so facts survive a lost index;
-a null value takes a fact back.
+thread and key, or for a folder, wins. It outlives the database, so user data survives a lost index.
+A null value takes a setting back.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -67,15 +67,15 @@ async def write_user_data(database: Database) -> AsyncGenerator[AsyncConnection]
 
 
 async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
-    """Whether the index has all of the journal, as far as the journal's identity tells."""
+    """Whether the index has applied the journal in its present state."""
     c = index_meta.c
     held = await connection.scalar(sa.select(c.value).where(c.key == JOURNAL_KEY))
     return bool((held or NO_JOURNAL) == journal_state(index))
 
 
 async def follow_journal(connection: AsyncConnection, index: Path) -> None:
-    """Put what the journal has and the index may lack; the next sync settles names. Hold the
-    index's lock.
+    """Apply what the journal has and the index may lack; the next sync updates names. Call this
+    with the index's lock held.
 
     Raises:
         FileUnusable: the journal cannot be read.
@@ -88,43 +88,34 @@ async def follow_journal(connection: AsyncConnection, index: Path) -> None:
 
 
 async def note_journal(connection: AsyncConnection, index: Path) -> None:
-    """Remember that the index has all of the journal as it is now."""
+    """Record that the index has applied the journal in its present state."""
     await set_meta(connection, {JOURNAL_KEY: journal_state(index)})
 
 
-async def put_settings(connection: AsyncConnection, facts: Sequence[Setting]) -> None:
-    """Set facts in the index, and what of rows they decide besides names. A fact that is older
-    than the one there changes nothing."""
-    await _put(
-        connection,
-        user_data,
-        ("thread_id", "key"),
-        [asdict(fact) for fact in facts if isinstance(fact, UserValue)],
-    )
-    await _put(
-        connection,
-        path_aliases,
-        ("old_key",),
-        [
-            {
-                "old_key": cwd_key(fact.alias),
-                "old": fact.alias,
-                "new": fact.value,
-                "new_key": None if fact.value is None else cwd_key(fact.value),
-                "set_at_ms": fact.set_at_ms,
-            }
-            for fact in facts
-            if isinstance(fact, FolderAlias)
-        ],
-    )
+async def put_settings(connection: AsyncConnection, settings: Sequence[Setting]) -> None:
+    """Store settings in the index, and update the columns of rows that they decide, but for names.
+    A setting older than the stored one changes nothing."""
+    values = [given for given in settings if isinstance(given, UserValue)]
+    aliases = [
+        {
+            "old_key": cwd_key(given.alias),
+            "old": given.alias,
+            "new": given.value,
+            "new_key": None if given.value is None else cwd_key(given.value),
+            "set_at_ms": given.set_at_ms,
+        }
+        for given in settings
+        if isinstance(given, FolderAlias)
+    ]
+    await _put(connection, user_data, ("thread_id", "key"), [asdict(given) for given in values])
+    await _put(connection, path_aliases, ("old_key",), aliases)
     for key in USER_SET_COLUMNS:
-        ids = [fact.thread_id for fact in facts if isinstance(fact, UserValue) and fact.key == key]
-        if ids:
+        if ids := [given.thread_id for given in values if given.key == key]:
             await _override(connection, key, ids)
 
 
 async def _override(connection: AsyncConnection, key: str, ids: Sequence[str]) -> None:
-    """Have a column of rows follow the facts about it."""
+    """Update a column of rows to what users set."""
     c, u = threads.c, user_data.c
     ours = (u.thread_id == c.id) & (u.key == key)
     given = sa.select(u.value).where(ours, u.value.is_not(None))
@@ -165,7 +156,7 @@ async def _put(
 
 
 async def all_settings(connection: AsyncConnection) -> list[Setting]:
-    """Every fact in the index."""
+    """Every setting in the index."""
     found: list[Setting] = [
         UserValue(**row._mapping) for row in await connection.execute(sa.select(user_data))
     ]
@@ -175,33 +166,33 @@ async def all_settings(connection: AsyncConnection) -> list[Setting]:
 async def values_of_threads(
     connection: AsyncConnection, thread_ids: Sequence[str]
 ) -> list[UserValue]:
-    """What users set for threads, also what they took back."""
+    """What users set for threads, including what they took back."""
     which = among(user_data.c.thread_id, thread_ids)
     found = await connection.execute(sa.select(user_data).where(which))
     return [UserValue(**row._mapping) for row in found]
 
 
 async def all_aliases(connection: AsyncConnection) -> list[FolderAlias]:
-    """Every alias in the index, also those that were taken back."""
+    """Every alias in the index, including those that were taken back."""
     c = path_aliases.c
     rows = await connection.execute(sa.select(c.old, c.new, c.set_at_ms).order_by(c.old_key))
     return [FolderAlias(*row) for row in rows]
 
 
-def recorded_name(facts: ThreadMetadata) -> ThreadName | None:
-    """The name that a rollout itself tells, by a ``thread_name_updated`` event; None without."""
-    if facts.rollout_name is None:
+def recorded_name(metadata: ThreadMetadata) -> ThreadName | None:
+    """The name in a rollout itself, from a ``thread_name_updated`` event; None without one."""
+    if metadata.rollout_name is None:
         return None
-    return ThreadName(facts.rollout_name, facts.rollout_name_ms)
+    return ThreadName(metadata.rollout_name, metadata.rollout_name_ms)
 
 
 def newer_names(
-    written: Mapping[str, ThreadName], told: Mapping[str, ThreadName]
+    written: Mapping[str, ThreadName], recorded: Mapping[str, ThreadName]
 ) -> dict[str, ThreadName]:
-    """Of the names that the home's file has and that rollouts tell the newer ones; the home's file
-    counts where it does not say when."""
+    """The newer name of each thread, from ``session_index.jsonl`` or from its rollout; the former
+    where it has no time."""
     names = dict(written)
-    for thread_id, name in told.items():
+    for thread_id, name in recorded.items():
         rival = written.get(thread_id)
         if rival is None or 0 < rival.set_at_ms < name.set_at_ms:
             names[thread_id] = name
@@ -211,7 +202,7 @@ def newer_names(
 async def recorded_names(
     connection: AsyncConnection, thread_ids: Sequence[str] | None = None
 ) -> dict[str, ThreadName]:
-    """The names that rollouts tell, of some threads or of all."""
+    """The names in the rollouts of some threads or of all."""
     c = threads.c
     asked = sa.select(c.id, c.rollout_name, c.rollout_name_ms).where(c.rollout_name.is_not(None))
     if thread_ids is not None:
