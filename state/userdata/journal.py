@@ -46,10 +46,9 @@ def append_settings(index: Path, settings: Iterable[Setting]) -> None:
         FileUnusable: it failed; a line that was partly written is ignored later.
     """
     path = journal_path(index)
+    lines = "".join(f"{setting_line(setting)}\n" for setting in settings)
     try:
-        append_lines(
-            path, "".join(f"{setting_line(setting)}\n" for setting in settings).encode(), 0o600
-        )
+        append_lines(path, lines.encode(), 0o600)
     except OSError as error:
         raise FileUnusable(path, error.strerror or str(error)) from error
 
