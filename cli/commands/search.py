@@ -16,13 +16,12 @@ from cli.terminal import damage, output
 from cli.terminal.progress import progress
 from cli.terminal.text import age, iso, one_line, one_line_marked, plural
 from rollout.errors import Damage
-from state.fulltext.hits import Hit
+from state.fulltext.hits import Hit, Passage, passages
 from state.fulltext.search import Found, Search
 from state.query.model import LARGEST_PAGE, Hidden
 from state.query.thread_json import thread_json
 
 if TYPE_CHECKING:
-    from state.fulltext.service import Place
     from state.thread_index import ThreadIndex
 
 HITS_SHOWN = 3
@@ -37,7 +36,7 @@ class Searched:
     """What a search command found."""
 
     found: Found
-    places: list[list["Place"]]
+    passages: list[list[Passage]]
     short_ids: dict[str, str]
     notes: list[str]
     damage: list[Damage] = field(default_factory=list)
@@ -100,11 +99,10 @@ async def _raw(
 ) -> Searched:
     from cli.runtime.open_index import catch_up
     from state.fulltext.grep import raw_search
-    from state.fulltext.service import Place
 
     notes = [await catch_up(index)] if sync else []
     hits: list[Hit] = []
-    where: list[list[Place]] = []
+    where: list[list[Passage]] = []
     cut: list[Damage] = []
     unread: list[str] = []
     with progress("reading") as report:
@@ -122,8 +120,8 @@ async def _raw(
                 if len(hits) == count:
                     notes.append("There are more: --limit N shows them.")
                     break
-                hits.append(Hit(row, [], [], raw.matches, ()))
-                where.append([Place(each.kind, each.snippet) for each in raw.hits])
+                hits.append(Hit(row, [], [], raw.matches))
+                where.append([Passage(each.kind, each.snippet) for each in raw.hits])
     if unread:
         notes.append(_UNREAD.format(plural(len(unread), "thread")))
     hidden = await index.hidden(search.among)
@@ -137,9 +135,7 @@ async def _work(
     index: "ThreadIndex", search: Search, count: int, sync: bool, wants_ids: bool
 ) -> Searched:
     from cli.runtime.open_index import catch_up, catch_up_fulltext
-    from state.fulltext.service import places
-    from state.fulltext.service import search as look
-    from state.turns.cache import TurnIndex
+    from state.fulltext.search import search as look
 
     notes = []
     if sync:
@@ -163,11 +159,7 @@ async def _work(
         )
     if unread := {path for page in pages for path in page.unreadable}:
         notes.append(_UNREAD.format(plural(len(unread), "thread")))
-    turns = TurnIndex(index)
-    try:
-        where = [await places(turns, index.home, search, hit) for hit in hits]
-    finally:
-        await turns.close()
+    where = [passages(hit, search.terms) for hit in hits]
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
     hidden = await index.hidden(search.among)
     notes = [note for note in notes if note]
@@ -183,7 +175,7 @@ def _document(searched: Searched, locations: Locations) -> dict[str, Any]:
                 "matches": hit.matches,
                 "hits": [_place_json(place) for place in where],
             }
-            for hit, where in zip(found.hits, searched.places, strict=True)
+            for hit, where in zip(found.hits, searched.passages, strict=True)
         ],
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
@@ -193,7 +185,7 @@ def _document(searched: Searched, locations: Locations) -> dict[str, Any]:
     }
 
 
-def _place_json(place: "Place") -> dict[str, Any]:
+def _place_json(place: Passage) -> dict[str, Any]:
     return {
         "kind": place.kind,
         "turnId": place.turn_id,
@@ -209,7 +201,7 @@ def _time(hit: Hit, search: Search) -> int:
 
 def _lines(searched: Searched, search: Search) -> Iterator[str]:
     """For pipes: one message a line, tab-separated."""
-    for hit, where in zip(searched.found.hits, searched.places, strict=True):
+    for hit, where in zip(searched.found.hits, searched.passages, strict=True):
         for place in where:
             values = (
                 hit.row["id"],
@@ -233,7 +225,7 @@ def _blocks(searched: Searched, search: Search) -> None:
     home = os.path.expanduser("~")
     now_ms = time.time_ns() // 1_000_000
     blocks: list[Text] = []
-    for hit, where in zip(searched.found.hits, searched.places, strict=True):
+    for hit, where in zip(searched.found.hits, searched.passages, strict=True):
         head = Text(one_line(label(hit.row)), style="bold", no_wrap=True)
         head.truncate(max(output.width() - 50, 20), overflow="ellipsis")
         about = [age(_time(hit, search), now_ms), folder(hit.row["cwd"], home)]
@@ -250,7 +242,7 @@ def _blocks(searched: Searched, search: Search) -> None:
     output.texts(blocks)
 
 
-def _marked(place: "Place") -> Any:
+def _marked(place: Passage) -> Any:
     from rich.text import Text
 
     line = Text(f"  {_WHO.get(place.kind, place.kind):>5}  ", style="dim")

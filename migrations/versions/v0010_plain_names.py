@@ -1,4 +1,4 @@
-"""Name tables, columns and triggers by the usual words of full-text search and checkpoints.
+"""Name tables, columns and triggers by the usual words, and add what searches need of messages.
 
 Tables are made anew and filled from the old ones, as their constraints have the old names, too.
 """
@@ -56,7 +56,7 @@ STATEMENTS = (
         inode INTEGER NOT NULL,
         end_offset INTEGER NOT NULL,
         guard TEXT NOT NULL,
-        highest INTEGER NOT NULL,
+        state TEXT NOT NULL,
         header TEXT NOT NULL,
         header_digest TEXT NOT NULL,
         version INTEGER NOT NULL,
@@ -68,7 +68,9 @@ STATEMENTS = (
     """,
     """
     INSERT INTO fulltext_threads SELECT
-    row_id, files, mode, inode, end_offset, guard, highest, head, called, version, digest
+    row_id, files, mode, inode, end_offset, guard, json_object('highest', highest), head, called,
+    -- The lines of paginated threads have the ids that version 7 keeps beside messages of others.
+    CASE WHEN version = 6 AND mode = 'paginated' THEN 7 ELSE version END, digest
     FROM said_threads
     """,
     "DROP TABLE said_threads",
@@ -78,11 +80,15 @@ STATEMENTS = (
         row_id INTEGER NOT NULL,
         locations BLOB NOT NULL,
         item_keys BLOB NOT NULL,
+        item_ids TEXT DEFAULT '' NOT NULL,
         CONSTRAINT fk_fulltext_documents_row_id FOREIGN KEY(row_id)
             REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
-    "INSERT INTO fulltext_documents SELECT doc_id, row_id, places, item_keys FROM said_docs",
+    """
+    INSERT INTO fulltext_documents
+    SELECT doc_id, row_id, places, item_keys, '' FROM said_docs
+    """,
     # A number is never given again, not that of a document which is gone either.
     "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'",
     """

@@ -212,29 +212,50 @@ def reduce_file(
         DamagedCompression: the file is damaged, and no ``damage`` given.
         OSError: it cannot be read.
     """
-    reader = LineReader()
     with open_rollout(path, damage) as stream:
         pass_to(stream, path, offset)
         if pause:
             stream = _Pausing(stream, pause)
         if end is not None:
             stream = _Ending(stream, end - offset)
-        for line in reader.lines(stream, offset, fold):
-            if reader.passed:
-                fold.pass_over(reader.passed, reader.highest)
-                reader.passed = 0
-            if not isinstance(line, Line) or not (line.ended or torn):
-                continue
-            item = parse_line(line)
-            if item is None or isinstance(item, BadLine):
-                continue
-            ordinal = item.get("ordinal")
-            number = ordinal if isinstance(ordinal, int) else 0
-            if end_ordinal is not None and number >= end_ordinal:
-                break
-            before = Place(file, line.offset, number)
-            fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
-        fold.pass_over(reader.passed, reader.highest)
+        return reduce_stream(
+            stream,
+            fold,
+            LineReader(),
+            file=file,
+            offset=offset,
+            end_ordinal=end_ordinal,
+            torn=torn,
+        )
+
+
+def reduce_stream(
+    stream: RolloutStream,
+    fold: TurnReducer,
+    reader: LineReader,
+    *,
+    file: int = 0,
+    offset: int = 0,
+    end_ordinal: int | None = None,
+    torn: bool = True,
+) -> int:
+    """As :func:`reduce_file`, for an open file that is at ``offset``."""
+    for line in reader.lines(stream, offset, fold):
+        if reader.passed:
+            fold.pass_over(reader.passed, reader.highest)
+            reader.passed = 0
+        if not isinstance(line, Line) or not (line.ended or torn):
+            continue
+        item = parse_line(line)
+        if item is None or isinstance(item, BadLine):
+            continue
+        ordinal = item.get("ordinal")
+        number = ordinal if isinstance(ordinal, int) else 0
+        if end_ordinal is not None and number >= end_ordinal:
+            break
+        before = Place(file, line.offset, number)
+        fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
+    fold.pass_over(reader.passed, reader.highest)
     return reader.end_offset
 
 

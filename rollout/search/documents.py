@@ -1,21 +1,22 @@
-"""What was said in a thread as documents of some text each, for an index of their letters."""
+"""The messages of a thread as documents for the full-text index."""
 
+import json
 import sys
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rollout.errors import HistoryUnknown
+from rollout.errors import SHORTAGES, HistoryUnknown
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
-from rollout.search.extract import EarlierMessages, Spoken, read_spoken
-from rollout.search.messages import Message, digest_of, sum_of
+from rollout.search.extract import EarlierMessages, ThreadMessages, read_thread_messages
+from rollout.search.messages import Location, Message, digest_of, sum_of
 from rollout.search.normalize import fold, letters
 
-DOC_LETTERS: Final = 8192
-"""A document ends when it has so many. In larger ones each trigram is kept fewer times, but more
-text has to be read to find one (measured: docs/benchmarks.md)."""
+DOCUMENT_LENGTH: Final = 8192
+"""A document ends when it has so many characters. In larger ones each trigram is kept fewer times,
+but more text has to be read to find one (measured: docs/benchmarks.md)."""
 _FILE_SHIFT: Final = 48
 _OFFSET: Final = (1 << _FILE_SHIFT) - 1
 
@@ -26,38 +27,44 @@ class Thread(NamedTuple):
     row_id: int
     path: str
     stamp: FileStamp
-    head: str
-    """What it is called, see :func:`head_of`."""
+    header: str
+    """See :func:`header_of`."""
 
 
-class Doc(NamedTuple):
-    """A document."""
+class Document(NamedTuple):
+    """Some messages of a thread, or its header."""
 
-    letters: str
-    places: bytes
-    """Where its messages are, see :func:`places_of`; empty for the head of a thread."""
+    text: str
+    """Normalized."""
+    locations: bytes
+    """Where its messages are, see :func:`locations_of`; empty for the header of a thread."""
     keys: bytes
+    item_ids: str
+    """JSON: of each turn its id and those of its messages. Empty in paginated threads, where the
+    lines have them."""
 
 
 class Documents(NamedTuple):
-    """What a thread came to."""
+    """The documents of a thread."""
 
     thread: Thread
-    spoken: Spoken | None
-    """Without the messages; None if the thread has none that can be shown."""
-    head: str
-    """What the thread is called and no message says; of no meaning if messages were added."""
-    docs: list[Doc]
+    read: ThreadMessages | None
+    """Without the messages; None if the thread has no history that can be shown."""
+    header: str
+    """What of the header is in no message; of no meaning if messages were added."""
+    documents: list[Document]
     digest: int = 0
     """Of all messages, see :func:`rollout.search.messages.digest_of`."""
+    problem: str = ""
+    """Why the thread has nothing but its header here; empty otherwise."""
 
 
 class BaseNeeded(Exception):
     """The history begins in another file, which is not to be found here."""
 
 
-def head_of(name: str | None, title: str, preview: str) -> str:
-    """What a thread is called: its name, title and preview, with a NUL between them."""
+def header_of(name: str | None, title: str, preview: str) -> str:
+    """The header text of a thread: its name, title and preview, with a NUL between them."""
     parts = (part.replace("\0", " ") for part in (name, title, preview) if part)
     return "\0".join(dict.fromkeys(parts))
 
@@ -65,19 +72,26 @@ def head_of(name: str | None, title: str, preview: str) -> str:
 def read_documents(
     home: Path, thread: Thread, earlier: EarlierMessages | None, find: Find
 ) -> Documents:
-    """The documents of a thread, or those that were added since ``earlier``."""
+    """The documents of a thread, or those that were added since ``earlier``. A thread whose file
+    cannot be read has its header alone, and is found by that.
+
+    Raises:
+        OSError: the system lacks memory, file descriptors or the like.
+    """
     try:
-        spoken = read_spoken(home, thread.path, find, earlier)
-    except (HistoryUnknown, OSError):
-        # Whatever ails the file, sync and verify tell; the thread is found by its name.
-        return Documents(thread, None, thread.head, _docs((), thread.head))
-    messages, spoken = spoken.messages, spoken._replace(messages=[])
+        read = read_thread_messages(home, thread.path, find, earlier)
+    except (HistoryUnknown, OSError) as error:
+        if isinstance(error, OSError) and error.errno in SHORTAGES:
+            raise
+        only_header = _documents((), thread.header)
+        return Documents(thread, None, thread.header, only_header, problem=str(error))
+    messages, read = read.messages, read._replace(messages=[])
     digest = digest_of(messages)
-    if spoken.added and earlier is not None:
+    if read.added and earlier is not None:
         digest = sum_of(earlier.digest, digest)
-        return Documents(thread, spoken, "", _docs(messages, ""), digest)
-    head = _besides(thread.head, messages)
-    return Documents(thread, spoken, head, _docs(messages, head), digest)
+        return Documents(thread, read, "", _documents(messages, ""), digest)
+    header = _beside(thread.header, messages)
+    return Documents(thread, read, header, _documents(messages, header), digest)
 
 
 def read_many(
@@ -119,26 +133,26 @@ def digests(home: str, paths: Sequence[str]) -> list[Messages | str]:
 def read_digest(home: Path, path: str, find: Find) -> Messages:
     """The messages of the thread whose file is at ``path``, relative to the home."""
     try:
-        spoken = read_spoken(home, path, find)
+        read = read_thread_messages(home, path, find)
     except (HistoryUnknown, OSError):
         return Messages(path, None, 0)
-    return Messages(path, spoken.resume.stamp, digest_of(spoken.messages))
+    return Messages(path, read.resume.stamp, digest_of(read.messages))
 
 
 def _not_here(rollout_id: str) -> Path | None:
     raise BaseNeeded(rollout_id)
 
 
-def _besides(head: str, messages: Sequence[Message]) -> str:
-    """What of the head is not in a message: titles and previews usually are."""
+def _beside(header: str, messages: Sequence[Message]) -> str:
+    """What of the header is in no message: titles and previews usually are in one."""
     return "\0".join(
-        part for part in head.split("\0") if not any(part in said.text for said in messages)
+        part for part in header.split("\0") if not any(part in each.text for each in messages)
     )
 
 
-def _docs(messages: Sequence[Message], head: str) -> list[Doc]:
-    """The first one, if there is a head, has that alone."""
-    docs = [Doc(letters(fold(head)), b"", b"")] if head else []
+def _documents(messages: Sequence[Message], header: str) -> list[Document]:
+    """The first one, if there is a header, has that alone."""
+    found = [Document(letters(fold(header)), b"", b"", "")] if header else []
     group: list[Message] = []
     texts: list[str] = []
     size = 0
@@ -147,18 +161,27 @@ def _docs(messages: Sequence[Message], head: str) -> list[Doc]:
         group.append(message)
         texts.append(text)
         size += len(text)
-        if size >= DOC_LETTERS:
-            docs.append(_doc(texts, group))
+        if size >= DOCUMENT_LENGTH:
+            found.append(_document(texts, group))
             group, texts, size = [], [], 0
     if group:
-        docs.append(_doc(texts, group))
-    return docs
+        found.append(_document(texts, group))
+    return found
 
 
-def _doc(texts: Sequence[str], messages: Sequence[Message]) -> Doc:
-    places = array("Q", (message.file << _FILE_SHIFT | message.offset for message in messages))
+def _document(texts: Sequence[str], messages: Sequence[Message]) -> Document:
+    locations = array("Q", (message.file << _FILE_SHIFT | message.offset for message in messages))
     keys = array("Q", (message.key for message in messages if message.key))
-    return Doc("".join(texts), _bytes(places), _bytes(keys))
+    return Document("".join(texts), _bytes(locations), _bytes(keys), "" if keys else _ids(messages))
+
+
+def _ids(messages: Sequence[Message]) -> str:
+    turns: list[list[str]] = []
+    for message in messages:
+        if not turns or turns[-1][0] != message.turn_id:
+            turns.append([message.turn_id])
+        turns[-1].append(message.item_id)
+    return json.dumps(turns, separators=(",", ":"))
 
 
 def _bytes(words: "array[int]") -> bytes:
@@ -176,6 +199,14 @@ def words_of(data: bytes) -> "array[int]":
     return words
 
 
-def places_of(data: bytes) -> list[tuple[int, int]]:
-    """The file and offset of each message of a document."""
-    return [(word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data)]
+def locations_of(data: bytes, item_ids: str) -> list[Location]:
+    """The locations of the messages of a document.
+
+    Raises:
+        ValueError: they are not as they were written.
+    """
+    places = [(word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data)]
+    if not item_ids:
+        return [Location(*place) for place in places]
+    ids = [(turn_id, id_) for turn_id, *rest in json.loads(item_ids) for id_ in rest]
+    return [Location(*place, *ids) for place, ids in zip(places, ids, strict=True)]

@@ -1,21 +1,31 @@
-"""Read the messages of a rollout that the full-text index holds, whole or from where a pass
-ended."""
+"""Read the messages of a thread for the full-text index, whole or from where a pass ended.
+
+Lines that are no message and decide on none are passed over. Where other lines matter, such as the
+earlier file of a reverted thread or an item that takes the place of another, all turns are rebuilt.
+What belongs to another thread, where this one's history begins, is indexed with that thread.
+"""
 
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
 from rollout.files.stamp import FileStamp
-from rollout.history.bare import BARE
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
-from rollout.history.thread import ThreadTurns, outline, reduce_parts, with_talk
-from rollout.items.line_events import ITEM, ROLLED_BACK, parse_event
+from rollout.history.thread import (
+    ThreadTurns,
+    outline,
+    reduce_parts,
+    reduce_stream,
+    with_talk,
+)
+from rollout.items.line_events import parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
@@ -31,7 +41,8 @@ from rollout.schema.kinds import (
 )
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from rollout.search.messages import Message, _is_message, history_messages, said_in
+from rollout.search.legacy_messages import LegacyMessages, NeedsWholeFile
+from rollout.search.messages import Message, history_messages, is_message, item_text
 
 _EVENTS: Final = read_by(Reader.MESSAGES, Level.EVENT)
 _TYPES: Final = read_by(Reader.MESSAGES, Level.ITEM)
@@ -45,7 +56,7 @@ class _Messages:
         + any_of(*passed_by(Reader.MESSAGES, Level.LINE))
         + "|"
         + payload_type("event_msg", f'(?!{any_of(*_EVENTS)})[a-z_]{{1,60}}"')
-        + ')(?!,"call_id":"item-)'
+        + ")"
     )
 
 
@@ -62,8 +73,8 @@ def _reader() -> LineReader:
     return _reader_of(threading.get_ident())
 
 
-class Spoken(NamedTuple):
-    """What was said in the files of a thread, and how to go on when they have grown."""
+class ThreadMessages(NamedTuple):
+    """The messages in the files of a thread, and how to go on when they have grown."""
 
     path: str
     """The thread's file, relative to the home."""
@@ -71,33 +82,29 @@ class Spoken(NamedTuple):
     """Of the thread's own file."""
     mode: str
     files: tuple[str, ...]
-    """All files that it is in, relative to the home, the thread's own last."""
+    """All files of the thread, relative to the home, its own last."""
     messages: list[Message]
-    highest: int
-    """The highest ordinal so far."""
+    state: Fields
+    """What a later pass needs to go on, besides ``resume``: JSON."""
     added: bool = False
-    """Whether these are only the messages after those of an earlier time."""
+    """Whether these are only the messages behind those of an earlier pass."""
 
 
 class EarlierMessages(NamedTuple):
-    """How far a file was read at an earlier time."""
+    """How far a file was read by an earlier pass."""
 
     resume: ResumePoint
     mode: str
     files: tuple[str, ...]
-    highest: int
+    state: Fields
     keys: frozenset[int]
     digest: int
     """Of the messages."""
 
 
-class _Odd(Exception):
-    """Messages alone do not tell what is shown."""
-
-
-def read_spoken(
+def read_thread_messages(
     home: Path, path: str, find: Find, earlier: EarlierMessages | None = None
-) -> Spoken:
+) -> ThreadMessages:
     """The messages of the thread whose file is at ``path``, relative to the home, as far as it
     reads; those after ``earlier`` alone, if the file has only grown since and nothing before them
     has changed.
@@ -108,10 +115,8 @@ def read_spoken(
     """
     full = home / path
     if earlier is not None and earlier.resume.guard:
-        try:
+        with suppress(NeedsWholeFile):
             return _read_on(full, path, earlier)
-        except _Odd:
-            pass
     try:
         meta = source_meta(full)
     except (DamagedCompression, HistoryIncomplete):  # as files of the first versions
@@ -119,14 +124,13 @@ def read_spoken(
     mode = meta.get("history_mode", LEGACY)
     plain = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
     if plain and (meta.get("history_base") is None or not _may_have_earlier(full)):
-        try:
-            spoken = _read(full, path, mode, _inherited(meta) if mode == PAGINATED else -1)
-        except _Odd:
-            pass
-        else:
-            if spoken.messages or mode != LEGACY:
-                return spoken
-            # Response items may say what no event does.
+        with suppress(NeedsWholeFile), open_rollout(full, []) as stream:
+            stamp = _stamp(full, stream)
+            if mode == LEGACY:
+                return _legacy(stream, path, stamp)
+            lines = _PaginatedLines(0, _inherited(meta))
+            lines.take(stream)
+            return lines.done(stream, path, stamp, (path,))
     return _rebuilt(home, path, find)
 
 
@@ -159,49 +163,73 @@ def _own(path: Path, find: Find) -> Find:
     return found
 
 
-def _read_on(full: Path, path: str, earlier: EarlierMessages) -> Spoken:
+def _read_on(full: Path, path: str, earlier: EarlierMessages) -> ThreadMessages:
     with open_rollout(full) as stream:
-        info = os.fstat(stream.fileno())
-        start = earlier.resume.end
-        if not earlier.resume.holds(stream, FileStamp.of(info)):
-            raise _Odd
-        stream.seek(start)
-        reading = _Reading(earlier.mode, len(earlier.files) - 1, earlier.highest, earlier.keys)
-        reading.take(stream, start)
-        return reading.done(path, info, stream, earlier.files, added=True)
+        stamp = FileStamp.of(os.fstat(stream.fileno()))
+        if not earlier.resume.holds(stream, stamp):
+            raise NeedsWholeFile
+        stream.seek(earlier.resume.end)
+        if earlier.mode == LEGACY:
+            return _legacy(stream, path, stamp, earlier)
+        highest = earlier.state.get("highest")
+        if not isinstance(highest, int):
+            raise NeedsWholeFile
+        lines = _PaginatedLines(len(earlier.files) - 1, highest, earlier.keys)
+        lines.take(stream, earlier.resume.end)
+        return lines.done(stream, path, stamp, earlier.files, added=True)
 
 
-def _read(full: Path, path: str, mode: str, highest: int) -> Spoken:
-    with open_rollout(full, []) as stream:
-        info = _stat(full, stream)
-        reading = _Reading(mode, 0, highest, ())
-        reading.take(stream)
-        return reading.done(path, info, stream, (path,))
+def _legacy(
+    stream: RolloutStream, path: str, stamp: FileStamp, earlier: EarlierMessages | None = None
+) -> ThreadMessages:
+    """Raises :class:`NeedsWholeFile` if there is no turn: response items may say what no event
+    does."""
+    reducer = LegacyMessages(None if earlier is None else earlier.state)
+    start = 0 if earlier is None else earlier.resume.end
+    end = reduce_stream(stream, reducer, _reader(), offset=start)
+    if earlier is None and not reducer.turns:
+        raise NeedsWholeFile
+    goes_on = not reducer.is_torn(end) and not reducer.has_ids
+    resume = _resume_point(stream, path, stamp, end, goes_on=goes_on)
+    read = ThreadMessages(path, resume, LEGACY, (path,), reducer.messages(), reducer.state())
+    return read._replace(added=earlier is not None)
 
 
-def _rebuilt(home: Path, path: str, find: Find) -> Spoken:
+def _rebuilt(home: Path, path: str, find: Find) -> ThreadMessages:
     full = home / path
     with open_rollout(full, []) as stream:
-        info = _stat(full, stream)  # before it is read: what is written meanwhile is seen later
+        stamp = _stamp(full, stream)  # before it is read: what is written meanwhile is seen later
     known = outline(full, _own(full, find))
-    fold = known.new_reducer()
+    reducer = known.new_reducer()
     if known.mode == PAGINATED:
-        fold.pass_over(0, _inherited(source_meta(known.parts[0].path)))
-    reduce_parts(known.parts, fold, [])
-    strays = [*fold.strays.values()]
-    told = ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing)
-    history = with_talk(told)
+        reducer.pass_over(0, _inherited(source_meta(known.parts[0].path)))
+    reduce_parts(known.parts, reducer, [])
+    strays = [*reducer.strays.values()]
+    all_turns = ThreadTurns(known.mode, known.parts, reducer.turns, strays, known.missing)
+    history = with_talk(all_turns)
     own = own_files(history, full)
     messages = [
-        Message(own[anchor.file], anchor.offsets[0], said_in(item), _key(turn.id, item["id"]))
-        for turn, anchor, item in history_messages(history)
-        if anchor.file in own and said_in(item)
+        Message(
+            own[ref.file],
+            ref.offsets[0],
+            text,
+            item["type"],
+            turn.id,
+            item["id"],
+            _key(turn.id, item["id"]) if history.mode == PAGINATED else 0,
+        )
+        for turn, ref, item in history_messages(history)
+        if ref.file in own and (text := item_text(item))
     ]
     files = tuple(os.path.relpath(history.parts[number].path, home) for number in own)
+    if history.mode != PAGINATED:
+        # What is added may be a session_meta or the first turn, which changes all.
+        resume = ResumePoint(stamp, 0, "")
+        return ThreadMessages(path, resume, history.mode, files, messages, {})
     with open_rollout(full, []) as stream:
-        reading = _Reading(history.mode, len(files) - 1, -1, (), odd=True)
-        reading.take(stream)
-        return reading.done(path, info, stream, files)._replace(messages=messages)
+        lines = _PaginatedLines(len(files) - 1, -1, odd=True)
+        lines.take(stream)
+        return lines.done(stream, path, stamp, files)._replace(messages=messages)
 
 
 def own_files(history: ThreadTurns, path: Path) -> dict[int, int]:
@@ -217,51 +245,47 @@ def own_files(history: ThreadTurns, path: Path) -> dict[int, int]:
     return own
 
 
-class _Reading:
-    """Reads messages from lines, and notices when they alone do not tell what is shown."""
+class _PaginatedLines:
+    """Reads messages from the lines of a paginated thread, and notices when they alone do not tell
+    what is shown."""
 
     def __init__(
-        self, mode: str, file: int, highest: int, keys: Iterable[int], *, odd: bool = False
+        self, file: int, highest: int, keys: Iterable[int] = (), *, odd: bool = False
     ) -> None:
         """``odd``: it is known already that they do not."""
-        self._mode = mode
         self._file = file
-        self._odd = odd
+        self._highest = highest
         self._keys = set(keys)
+        self._odd = odd
         self._torn = False
-        self._replaceable = False
         self._end = 0
-        self.highest = highest
-        self.messages: list[Message] = []
+        self._messages: list[Message] = []
 
     def take(self, stream: RolloutStream, offset: int = 0) -> None:
         """Read the rest of a file.
 
         Raises:
-            _Odd: messages alone do not tell.
+            NeedsWholeFile: messages alone do not tell.
         """
         reader = _reader()
         for line in reader.lines(stream, offset, _MESSAGES):
-            self.highest = max(self.highest, reader.highest)
+            self._highest = max(self._highest, reader.highest)
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine):
                 continue
             self._torn = not line.ended
-            if self._mode == PAGINATED:
-                self._paginated(item, line.offset)
-            else:
-                self._legacy(item, line.offset)
-        self.highest = max(self.highest, reader.highest)
+            self._take(item, line.offset)
+        self._highest = max(self._highest, reader.highest)
         self._end = reader.end_offset
 
-    def _paginated(self, line: Item, offset: int) -> None:
+    def _take(self, line: Item, offset: int) -> None:
         ordinal = line.get("ordinal")
         if not isinstance(ordinal, int) or isinstance(ordinal, bool):
             return
-        if not self.highest < ordinal < _MOST:
+        if not self._highest < ordinal < _MOST:
             self._note_odd()
             return
-        self.highest = ordinal
+        self._highest = ordinal
         match line.get("payload"):
             case {"type": "item_completed", "turn_id": str(turn_id), "item": {"id": str(id_)}}:
                 pass
@@ -276,73 +300,42 @@ class _Reading:
         key = _key(turn_id, f"?{id_}" if read is None else id_)
         if key in self._keys:
             self._note_odd()
-        if item is not None and _is_message(item):
+        if item is not None and is_message(item):
             self._keys.add(key)
-            self._add(item, offset, key)
-
-    def _legacy(self, line: Item, offset: int) -> None:
-        payload = line.get("payload")
-        kind = payload.get("type") if isinstance(payload, dict) else None
-        if line.get("type") != "event_msg":
-            return
-        if kind == ITEM or kind not in _EVENTS:
-            if _has_made_up_id(payload):
-                self._note_odd()
-            return
-        if kind == ROLLED_BACK:
-            self._note_odd()
-            return
-        read = parse_event(line)
-        item = unknown_item(line["payload"]) if read is None else read.item
-        if item is None:
-            return
-        if read is not None and item["id"] is not None:
-            self._replaceable = True  # by any item of this id
-            self._note_odd()
-        self._add(item, offset)
-
-    def _add(self, item: Fields, offset: int, key: int = 0) -> None:
-        text = said_in(item)
-        if text:
-            self.messages.append(Message(self._file, offset, text, key))
+            if text := item_text(item):
+                kind = item["type"]
+                self._messages.append(Message(self._file, offset, text, kind, turn_id, id_, key))
 
     def _note_odd(self) -> None:
         if not self._odd:
-            raise _Odd
+            raise NeedsWholeFile
 
     def done(
         self,
-        path: str,
-        info: os.stat_result,
         stream: RolloutStream,
+        path: str,
+        stamp: FileStamp,
         files: tuple[str, ...],
         *,
         added: bool = False,
-    ) -> Spoken:
+    ) -> ThreadMessages:
         """What was read of the file at ``path``, which is still open."""
-        # What is added to a bare one may be a session_meta, which changes all.
-        plain = self._mode != BARE and not path.endswith(COMPRESSED_SUFFIX)
-        goes_on = plain and not self._torn and not self._replaceable
-        stamp = FileStamp.of(info)
-        resume = (
-            ResumePoint.at(stream, stamp, self._end)
-            if goes_on
-            else ResumePoint(stamp, self._end, "")
-        )
-        return Spoken(path, resume, self._mode, files, self.messages, self.highest, added)
+        resume = _resume_point(stream, path, stamp, self._end, goes_on=not self._torn)
+        state = {"highest": self._highest}
+        return ThreadMessages(path, resume, PAGINATED, files, self._messages, state, added)
 
 
-def _has_made_up_id(payload: Any) -> bool:
-    """Whether an item has an id such as messages are given: it takes their place then."""
-    if not isinstance(payload, dict):
-        return False
-    item = payload.get("item")
-    ids = (payload.get("call_id"), item.get("id") if isinstance(item, dict) else None)
-    return any(isinstance(id_, str) and id_.startswith("item-") for id_ in ids)
+def _resume_point(
+    stream: RolloutStream, path: str, stamp: FileStamp, end: int, *, goes_on: bool
+) -> ResumePoint:
+    if goes_on and not path.endswith(COMPRESSED_SUFFIX):
+        return ResumePoint.at(stream, stamp, end)
+    return ResumePoint(stamp, end, "")
 
 
-def _stat(full: Path, stream: RolloutStream) -> os.stat_result:
-    return os.stat(full) if full.name.endswith(COMPRESSED_SUFFIX) else os.fstat(stream.fileno())
+def _stamp(full: Path, stream: RolloutStream) -> FileStamp:
+    packed = full.name.endswith(COMPRESSED_SUFFIX)
+    return FileStamp.of(os.stat(full) if packed else os.fstat(stream.fileno()))
 
 
 def _key(turn_id: str, item_id: str | None) -> int:

@@ -1,10 +1,4 @@
-"""What users and agents said in a thread: the messages that its history shows, and where they are.
-
-Most rollouts tell by their messages alone which ones are shown: :func:`read_spoken` passes over
-all other lines. Where something else matters too, such as a rollback or a history that begins in
-another file, all turns are rebuilt (:mod:`rollout.history.thread`). What is in a base that is
-another thread's is said there; what is in an earlier file of the same thread is said here.
-"""
+"""The messages of users and agents that the history of a thread shows, and where they are."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -31,8 +25,25 @@ class Message(NamedTuple):
     offset: int
     """Of its line, in bytes of the file's content."""
     text: str
+    kind: str
+    """One of :data:`MESSAGES`."""
+    turn_id: str
+    """Id of its turn, as ``thread/turns/list`` gives it."""
+    item_id: str
+    """Its own, as the items of that turn have it; empty if neither is known, of a legacy thread
+    that an earlier version of this program has indexed."""
     key: int = 0
-    """Of its turn and id, where another line may take its place."""
+    """Of its turn and id, in paginated threads: a later line with the same one replaces it."""
+
+
+class Location(NamedTuple):
+    """Where a message is."""
+
+    file: int
+    offset: int
+    turn_id: str = ""
+    item_id: str = ""
+    """Empty, with that of its turn, if the line itself has both."""
 
 
 def digest_of(messages: Iterable[Message]) -> int:
@@ -50,7 +61,7 @@ def sum_of(*digests: int) -> int:
     return sum(digests) & _DIGEST_MASK
 
 
-def said_in(item: Fields) -> str:
+def item_text(item: Fields) -> str:
     """The text of a message."""
     if item["type"] == "agentMessage":
         return str(item["text"])
@@ -70,35 +81,37 @@ def history_messages(
             ):
                 continue
             item = reader.item(anchor)
-            if item is not None and _is_message(item):
+            if item is not None and is_message(item):
                 yield turn, anchor, item
 
 
-def _is_message(item: Fields) -> bool:
+def is_message(item: Fields) -> bool:
+    """Whether an item is a message whose text could be read."""
     return item["type"] in MESSAGES and has_words(item)
 
 
 def read_messages(
-    home: Path, files: Sequence[str], places: Iterable[tuple[int, int]]
+    home: Path, files: Sequence[str], locations: Iterable[Location]
 ) -> Iterator[Message]:
-    """The messages at places, each a file's number and an offset; without those that are not
-    there any more.
+    """The messages at these locations; without those that are not there any more.
 
     Raises:
         OSError: a file cannot be read.
     """
     opened: dict[int, LineFile] = {}
     try:
-        for number, offset in places:
-            if number not in opened:
-                opened[number] = LineFile(home / files[number])
-            line = opened[number].read(offset)
+        for file, offset, turn_id, item_id in locations:
+            if file not in opened:
+                opened[file] = LineFile(home / files[file])
+            line = opened[file].read(offset)
             item = None if line is None else _message_in(line, offset)
-            if item is not None:
-                yield Message(number, offset, said_in(item))
+            if line is not None and item is not None:
+                if not item_id and line["type"] == "event_msg":
+                    turn_id, item_id = line["payload"].get("turn_id") or "", item["id"] or ""
+                yield Message(file, offset, item_text(item), item["type"], turn_id, item_id)
     finally:
-        for file in opened.values():
-            file.close()
+        for open_file in opened.values():
+            open_file.close()
 
 
 def _message_in(line: Item, offset: int) -> Fields | None:
@@ -107,7 +120,7 @@ def _message_in(line: Item, offset: int) -> Fields | None:
         item = item_of([line])
     if item is None and (payload := bare_payload(line)):
         item = bare_item(payload, offset)
-    return item if item is not None and _is_message(item) else None
+    return item if item is not None and is_message(item) else None
 
 
 _DIGEST_BYTES: Final = 16

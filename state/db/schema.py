@@ -207,7 +207,7 @@ fulltext_threads: Final = sa.Table(
     _number("inode"),
     _number("end_offset"),
     _text("guard"),
-    _number("highest"),
+    _text("state"),
     _text("header"),
     _text("header_digest"),
     _number("version"),
@@ -222,6 +222,7 @@ fulltext_documents: Final = sa.Table(
     _row_id(primary_key=False),
     sa.Column("locations", sa.LargeBinary, nullable=False),
     sa.Column("item_keys", sa.LargeBinary, nullable=False),
+    _text("item_ids", ""),
     sqlite_autoincrement=True,
 )
 sa.Index("ix_fulltext_documents_row_id", fulltext_documents.c.row_id)

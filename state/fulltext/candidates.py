@@ -1,8 +1,8 @@
-"""Which threads may hold what is looked for, by their trigrams, and in the order of a list."""
+"""Which threads may match a search, by their trigrams, and in the order of a list."""
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -22,9 +22,17 @@ _FETCH_US: Final = 1.5
 _USUAL_HITS: Final = 25
 
 
+class ThreadKey(NamedTuple):
+    """A thread in a list."""
+
+    sort_key: int
+    id: str
+    row_id: int
+
+
 def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
     """The rows of threads that may hold all terms; None if that may be almost any."""
-    docs = (yield ("SELECT max(document_id) FROM fulltext_documents", []))[0][0] or 0
+    documents = (yield ("SELECT max(document_id) FROM fulltext_documents", []))[0][0] or 0
     rows: set[int] | None = None
     counted: list[tuple[int, str]] = []
     for term in terms:
@@ -38,13 +46,13 @@ def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
     # How many of the threads that are walked by match, if terms have nothing to do with each other.
     # In whole numbers: the share of many terms is too small for others.
     matching = math.prod(max(count, 1) for count, _ in counted)
-    among = max(docs, 1) ** len(counted)
+    among = max(documents, 1) ** len(counted)
     for count, match in sorted(counted):
-        walked = min(_USUAL_HITS * among // matching, docs if rows is None else len(rows))
+        walked = min(_USUAL_HITS * among // matching, documents if rows is None else len(rows))
         if count * _FETCH_US > walked * _READ_US:
             break
         matching //= max(count, 1)
-        among //= max(docs, 1)
+        among //= max(documents, 1)
         holding = yield (
             "SELECT row_id FROM fulltext_documents WHERE document_id IN"
             " (SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH ?)",
@@ -69,11 +77,11 @@ class KeysetWalk:
         self._place = place
         self._rows = rows
         self._few = sorted(rows) if rows is not None and len(rows) <= _FEW else None
-        self._ahead: list[tuple[int, str, int]] = []
+        self._ahead: list[ThreadKey] = []
         self._done = False
 
-    def more(self, count: int) -> Steps[list[tuple[int, str, int]]]:
-        """The next few as (sort key, id, row); none at the end."""
+    def more(self, count: int) -> Steps[list[ThreadKey]]:
+        """The next few; none at the end."""
         while not self._ahead and not self._done:
             size = _FEW if self._few is not None else LARGEST_PAGE
             keys = yield from key_steps(self._query, self._place, size, self._few)
@@ -90,7 +98,7 @@ class KeysetWalk:
             )
             row_ids = dict(found)
             self._ahead = [
-                (key, id_, row_ids[id_])
+                ThreadKey(key, id_, row_ids[id_])
                 for key, id_ in keys
                 if id_ in row_ids and (self._rows is None or row_ids[id_] in self._rows)
             ]

@@ -1,7 +1,8 @@
-"""What threads hold of what is looked for, by reading the messages that may."""
+"""What threads hold of the terms that are searched for, by reading the messages that may match."""
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,17 +11,20 @@ import orjson
 
 from rollout.errors import SHORTAGES, RolloutError
 from rollout.history.segments import Find
-from rollout.search.documents import head_of, places_of
-from rollout.search.extract import read_spoken
-from rollout.search.messages import Message, read_messages
+from rollout.search.documents import header_of, locations_of
+from rollout.search.extract import read_thread_messages
+from rollout.search.messages import Location, Message, read_messages
 from rollout.search.normalize import fold
+from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
 from state.db.steps import MalformedRow, Steps
 from state.errors import OutOfResources
-from state.fulltext.candidates import match_of
+from state.fulltext.candidates import ThreadKey, match_of
 from state.query.rows import Row, rows_steps
 
-_MANY_DOCS: Final = 4
+_MANY_DOCUMENTS: Final = 4
+"""Of a thread with more of them, those that may match are looked up first."""
+_log = logging.getLogger("threadkeep.fulltext")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +32,78 @@ class Hit:
     """A thread that matches."""
 
     row: Row
-    head: list[str]
+    header: list[str]
     """What of its name, title and preview matches."""
     messages: list[Message]
     """The first messages that match."""
     matches: int
     """How many do; if one hit is asked for, how many were seen."""
-    files: tuple[str, ...]
-    """The files that the messages are in, relative to the home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A match in a thread."""
+
+    kind: str
+    """``userMessage``, ``agentMessage``, or ``name`` for its name, title or preview."""
+    snippet: Snippet
+    turn_id: str | None = None
+    item_id: str | None = None
+
+
+def passages(hit: Hit, terms: Sequence[Term]) -> list[Passage]:
+    """Where the terms are in a thread."""
+    matcher = Matcher(terms)
+    found = [Passage("name", snippet(part, matcher)) for part in hit.header]
+    for message in hit.messages:
+        # Neither is known where an earlier version of this program has indexed the thread.
+        ids = (message.turn_id, message.item_id) if message.item_id else (None, None)
+        found.append(Passage(message.kind, snippet(message.text, matcher), *ids))
+    return found
+
+
+_DocumentRow = tuple[int, bytes, str]
+"""The number of a document, and where its messages are, as :func:`locations_of` reads it."""
 
 
 @dataclass(slots=True)
-class _Said:
-    """What the index knows of a thread."""
+class _Indexed:
+    """What the index holds of a thread."""
 
     files: tuple[str, ...]
-    head: list[str]
-    docs: list[tuple[int, bytes]] = field(default_factory=list)
+    header: list[str]
+    documents: list[_DocumentRow] = field(default_factory=list)
+    """Those that may match."""
+    locations: list[Location] = field(default_factory=list)
+    """Of the messages in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A thread that may match."""
+
+    sort_key: int
+    row: Row
+    indexed: _Indexed | None
+    """None if its file has to be read as a whole."""
+
+
+def _locations(indexed: _Indexed) -> list[Location]:
+    try:
+        found = [
+            location
+            for _, data, item_ids in indexed.documents
+            for location in locations_of(data, item_ids)
+        ]
+    except (ValueError, TypeError):
+        raise MalformedRow("a row of fulltext_documents") from None
+    if any(location.file >= len(indexed.files) for location in found):
+        raise MalformedRow("a row of fulltext_documents")
+    return found
 
 
 class HitReader:
-    """Looks into threads."""
+    """Looks into threads: first into the index, then, when that is closed, into the files."""
 
     def __init__(
         self,
@@ -71,101 +126,104 @@ class HitReader:
         self.unreadable: set[str] = set()
         """Files that are there and could not be read."""
 
-    def at(self, keys: Sequence[tuple[int, str, int]], most: int) -> Steps[list[tuple[int, Hit]]]:
-        """The hits among threads, at most so many, in their order, each with its sort key."""
-        said = yield from self._known([row_id for _, _, row_id in keys])
-        rows = yield from rows_steps([id_ for _, id_, _ in keys])
-        found: list[tuple[int, Hit]] = []
-        for key, id_, row_id in keys:
-            if len(found) == most:
-                break
-            row = rows.get(id_)
-            known = said.get(row_id)
-            if row is None:
+    def candidate_steps(self, keys: Sequence[ThreadKey]) -> Steps[list[Candidate]]:
+        """These threads with what the index holds of them."""
+        indexed = yield from self._indexed_steps([key.row_id for key in keys])
+        rows = yield from rows_steps([key.id for key in keys])
+        found: list[Candidate] = []
+        for key in keys:
+            if (row := rows.get(key.id)) is None:
                 continue
-            if row_id in self._pending or known is None:
-                hit = self._scanned(row)
-            else:
-                if len(known.docs) > _MANY_DOCS:
-                    known.docs = yield from self._holding(known.docs)
-                hit = self._hit(row, known.head, known.files, self._messages(known))
-            if hit is not None:
-                found.append((key, hit))
+            known = None if key.row_id in self._pending else indexed.get(key.row_id)
+            if known is not None:
+                if len(known.documents) > _MANY_DOCUMENTS:
+                    known.documents = yield from self._matching_steps(known.documents)
+                known.locations = _locations(known)
+            found.append(Candidate(key.sort_key, row, known))
         return found
 
-    def _known(self, row_ids: Sequence[int]) -> Steps[dict[int, _Said]]:
+    def read(self, candidates: Sequence[Candidate], most: int) -> list[tuple[int, Hit]]:
+        """The hits among threads, at most so many, in their order, each with its sort key.
+
+        Raises:
+            OutOfResources: the system lacks memory, file descriptors or the like.
+        """
+        found: list[tuple[int, Hit]] = []
+        for candidate in candidates:
+            if len(found) == most:
+                break
+            if candidate.indexed is None:
+                hit = self._read_whole(candidate.row)
+            else:
+                files, locations = candidate.indexed.files, candidate.indexed.locations
+                messages = read_messages(self._home, files, locations)
+                hit = self._hit(candidate.row, candidate.indexed.header, messages)
+            if hit is not None:
+                found.append((candidate.sort_key, hit))
+        return found
+
+    def _indexed_steps(self, row_ids: Sequence[int]) -> Steps[dict[int, _Indexed]]:
         listed = orjson.dumps(row_ids).decode()
         among = "row_id IN (SELECT value FROM json_each(?))"
         threads = yield (
             f"SELECT row_id, files, header FROM fulltext_threads WHERE {among}",
             [listed],
         )
-        docs = yield (
-            f"SELECT row_id, document_id, locations FROM fulltext_documents WHERE {among}"
-            " ORDER BY document_id",
+        documents = yield (
+            "SELECT row_id, document_id, locations, item_ids FROM fulltext_documents"
+            f" WHERE {among} ORDER BY document_id",
             [listed],
         )
         try:
-            said = {
-                row_id: _Said(tuple(orjson.loads(files)), head.split("\0") if head else [])
-                for row_id, files, head in threads
+            found = {
+                row_id: _Indexed(tuple(orjson.loads(files)), header.split("\0") if header else [])
+                for row_id, files, header in threads
             }
         except (ValueError, TypeError, AttributeError):
             raise MalformedRow("a row of fulltext_threads") from None
-        for row_id, document_id, places in docs:
-            if row_id in said:
-                said[row_id].docs.append((document_id, places))
-        return said
+        for row_id, *document in documents:
+            if row_id in found:
+                found[row_id].documents.append(tuple(document))
+        return found
 
-    def _holding(self, docs: Sequence[tuple[int, bytes]]) -> Steps[list[tuple[int, bytes]]]:
+    def _matching_steps(self, documents: list[_DocumentRow]) -> Steps[list[_DocumentRow]]:
         """The documents of one thread that may hold some of the terms."""
-        holding: set[int] = set()
+        matching: set[int] = set()
         for term in self._terms:
             match = match_of(term)
             if not match:
-                return list(docs)
+                return documents
             rows = yield (
                 "SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH ?"
                 " AND rowid BETWEEN ? AND ?",
-                [match, docs[0][0], docs[-1][0]],
+                [match, documents[0][0], documents[-1][0]],
             )
-            holding.update(document_id for (document_id,) in rows)
-        return [doc for doc in docs if doc[0] in holding]
+            matching.update(document_id for (document_id,) in rows)
+        return [document for document in documents if document[0] in matching]
 
-    def _messages(self, said: _Said) -> Iterator[Message]:
-        try:
-            places = [place for _, data in said.docs for place in places_of(data)]
-        except (ValueError, TypeError):
-            raise MalformedRow("a row of fulltext_documents") from None
-        if any(file >= len(said.files) for file, _ in places):
-            raise MalformedRow("a row of fulltext_documents")
-        return read_messages(self._home, said.files, places)
-
-    def _scanned(self, row: Row) -> Hit | None:
+    def _read_whole(self, row: Row) -> Hit | None:
         """What a thread that is not indexed yet has in its file."""
         preview = row["preview"] or row["fallback_preview"]
-        head = head_of(row["name"], row["title"], preview).split("\0")
+        header = header_of(row["name"], row["title"], preview).split("\0")
         try:
-            spoken = read_spoken(self._home, row["rollout_path"], self._find)
+            read = read_thread_messages(self._home, row["rollout_path"], self._find)
         except (RolloutError, OSError) as error:
             self._note(row, error)
-            return self._hit(row, head, (), ())
+            return self._hit(row, header, ())
         # A title that is in a message is that message, as in the index.
-        head = [part for part in head if not any(part in each.text for each in spoken.messages)]
-        return self._hit(row, head, spoken.files, spoken.messages)
+        header = [part for part in header if not any(part in each.text for each in read.messages)]
+        return self._hit(row, header, read.messages)
 
-    def _hit(
-        self, row: Row, head: Sequence[str], files: tuple[str, ...], messages: Iterable[Message]
-    ) -> Hit | None:
+    def _hit(self, row: Row, header: Sequence[str], messages: Iterable[Message]) -> Hit | None:
         matcher, missing = self._matcher, set(range(len(self._terms)))
         most = self._most_hits
-        called: list[str] = []
-        for part in head:
+        named: list[str] = []
+        for part in header:
             if part and (seen := matcher.found_in(fold(part))):
                 missing -= seen
-                called.append(part)
+                named.append(part)
         kept: list[Message] = []
-        matches = len(called)
+        matches = len(named)
         try:
             for message in messages:
                 seen = matcher.found_in(fold(message.text))
@@ -177,14 +235,14 @@ class HitReader:
                 missing -= seen
                 if not missing and most == 1 and not self._count:
                     break
-        except (RolloutError, OSError) as error:  # what it has said there counts no more
+        except (RolloutError, OSError) as error:  # what was read before counts all the same
             self._note(row, error)
-        if missing:
-            return None
-        return Hit(row, called, kept, matches, files)
+        return None if missing else Hit(row, named, kept, matches)
 
     def _note(self, row: Row, error: RolloutError | OSError) -> None:
+        """Remember a file that could not be searched; one that has gone is noticed elsewhere."""
         if isinstance(error, OSError) and error.errno in SHORTAGES:
             raise OutOfResources(os.strerror(error.errno)) from error
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             self.unreadable.add(row["rollout_path"])
+        _log.info("%s was not searched: %s", row["rollout_path"], error)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
-from rollout.search.documents import Documents, Thread, head_of, read_documents, read_many
+from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
 from state.db.schema import (
     fulltext_documents,
@@ -29,7 +29,7 @@ from state.db.schema import (
 )
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
-from state.fulltext.store import VERSION, earlier_readings, store_documents
+from state.fulltext.store import VERSION, earlier_passes, store_documents
 from state.jobs.lease import DEFAULT_LEASE_S, job_row
 from state.jobs.ordered_map import ordered_map
 from state.jobs.pool import ReadPool
@@ -60,7 +60,7 @@ class FulltextStatus:
     threads: int
     """Of which everything is known that was said."""
     pending: int
-    docs: int
+    documents: int
 
 
 async def fulltext_status(index: ThreadIndex) -> FulltextStatus:
@@ -155,7 +155,7 @@ class _Filling:
         )
         async with self._index.database.read() as connection:
             return [
-                Thread(row[0], row[1], FileStamp(*row[2:5]), head_of(*row[5:]))
+                Thread(row[0], row[1], FileStamp(*row[2:5]), header_of(*row[5:]))
                 for row in await connection.execute(asked)
             ]
 
@@ -176,7 +176,7 @@ class _Filling:
 
     async def _documents(self, pool: ReadPool, batch: Sequence[Thread]) -> list[Documents]:
         async with self._index.database.read() as connection:
-            earlier = await earlier_readings(connection, batch)
+            earlier = await earlier_passes(connection, batch)
         items = [(thread, earlier.get(thread.row_id)) for thread in batch]
         pool.prepare(
             size=sum(

@@ -1,14 +1,13 @@
-"""Search what was said: threads whose messages and names hold all terms, each with its hits.
+"""Search messages and headers: the threads that hold all terms, each with its hits.
 
-The trigrams of the terms give candidates, and the messages are read from the files to decide, which
-the snippets need anyway. Threads come in the order of a list, so that of a common term only as many
-are read as a page takes. Sans-IO as to the index, as :mod:`state.query.listing` is; the files are
-read in between.
+The trigrams of the terms give candidates, and their messages are read from the files to decide,
+which the snippets need anyway. Threads come in the order of a list, so that of a common term only
+as many are read as a page takes. No transaction is open while files are read.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import orjson
@@ -16,11 +15,14 @@ import orjson
 from rollout.history.segments import Find
 from rollout.search.terms import Term
 from state.db.steps import Steps
-from state.errors import EmptySearch, InvalidQuery
-from state.fulltext.candidates import CHUNK, KeysetWalk, candidate_steps
-from state.fulltext.hits import Hit, HitReader
+from state.errors import EmptySearch, IndexBusy, InvalidQuery
+from state.fulltext.candidates import KeysetWalk, candidate_steps
+from state.fulltext.hits import Candidate, Hit, HitReader
 from state.query.cursor import Cursor, decode
 from state.query.model import Query
+from state.query.rows import is_fresh
+from state.rollout_locator import rollout_locator
+from state.thread_index import ThreadIndex
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
@@ -30,6 +32,7 @@ MOST_RANKED: Final = 500
 """So many threads, the newest ones that match, are compared by their matches."""
 MOST_SCANNED: Final = 64
 """So many threads that are not indexed yet are looked through by reading them."""
+_ROUNDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +91,63 @@ class Found:
     """Files that are there, and may hold what is looked for, and could not be read."""
 
 
-def search_steps(home: Path, search: Search, find: Find) -> Steps[Found]:
-    """The page of hits that ``search`` asks for. ``find`` finds rollouts by their id."""
-    place = search.decoded_cursor()
+async def search(index: ThreadIndex, wanted: Search) -> Found:
+    """The page of hits that ``wanted`` asks for. Threads whose files have gone are not among them,
+    and those whose files have changed are looked at again.
+
+    Raises:
+        InvalidCursor: the cursor is not one of this search.
+    """
+    find = rollout_locator(index)
+    for _ in range(_ROUNDS):
+        found = await _searched(index, wanted, find)
+        stale = [hit.row for hit in found.hits if not is_fresh(index.home, hit.row)]
+        if not stale:
+            break
+        try:
+            await index.refresh([row["rollout_path"] for row in stale])
+        except IndexBusy:
+            break  # what is shown was read from the files just now
+    return found
+
+
+async def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
+    cursor = search.decoded_cursor()
+    database = index.database
+    rows, pending, behind = await database.query(_start_steps(search))
+    reader = HitReader(
+        index.home, search.terms, search.most_hits, find, pending, count=search.ranked
+    )
+    most = MOST_RANKED if search.ranked else search.among.limit + 1
+    walk = KeysetWalk(search.among, None if search.ranked else cursor, rows)
+    found: list[tuple[int, Hit]] = []
+    while len(found) < most:
+        left = most - len(found)
+        candidates = await database.query(_next_steps(walk, reader, left))
+        if candidates is None:
+            break
+        found += await database.workers.run(partial(reader.read, candidates, left))
+    if search.ranked:
+        found = _ranked(search, found, cursor)
+    return replace(_page(search, found, behind), unreadable=frozenset(reader.unreadable))
+
+
+def _start_steps(search: Search) -> Steps[tuple[set[int] | None, set[int], int]]:
+    """The rows that may match, None for almost any; rows that are not indexed yet and are read
+    from their files; and how many of those there are, if they are too many for that."""
     pending = {row_id for (row_id,) in (yield (_PENDING_SQL, [MOST_SCANNED + 1]))}
     behind = 0
     if len(pending) > MOST_SCANNED:
         behind = (yield ("SELECT count(*) FROM fulltext_pending", []))[0][0]
         pending = set()
     rows = yield from candidate_steps(search.terms)
-    if rows is not None:
-        rows |= pending
-    looking = HitReader(home, search.terms, search.most_hits, find, pending, count=search.ranked)
-    if search.ranked:
-        page = yield from _ranked(search, looking, rows, place, behind)
-        return replace(page, unreadable=frozenset(looking.unreadable))
-    limit = search.among.limit
-    found: list[tuple[int, Hit]] = []
-    walk = KeysetWalk(search.among, place, rows)
-    while len(found) <= limit:
-        chunk = yield from walk.more(limit + 1 - len(found))
-        if not chunk:
-            break
-        found += yield from looking.at(chunk, limit + 1 - len(found))
-    return replace(_page(search, found, behind), unreadable=frozenset(looking.unreadable))
+    return None if rows is None else rows | pending, pending, behind
+
+
+def _next_steps(walk: KeysetWalk, reader: HitReader, count: int) -> Steps[list[Candidate] | None]:
+    """The next candidates; None at the end."""
+    keys = yield from walk.more(count)
+    return (yield from reader.candidate_steps(keys)) if keys else None
 
 
 _PENDING_SQL: Final = "SELECT row_id FROM fulltext_pending LIMIT ?"
@@ -132,25 +168,16 @@ def _page(search: Search, found: list[tuple[int, Hit]], behind: int) -> Found:
 
 
 def _ranked(
-    search: Search,
-    looking: HitReader,
-    rows: set[int] | None,
-    place: Cursor | None,
-    behind: int,
-) -> Steps[Found]:
-    """The page of hits by their number of matches, of the newest threads that match."""
-    walk = KeysetWalk(search.among, None, rows)
-    found: list[tuple[int, Hit]] = []
-    while len(found) < MOST_RANKED and (chunk := (yield from walk.more(CHUNK))):
-        found += yield from looking.at(chunk, MOST_RANKED - len(found))
+    search: Search, found: list[tuple[int, Hit]], cursor: Cursor | None
+) -> list[tuple[int, Hit]]:
+    """The hits of a page, and one more, by the number of their matches."""
     descending = search.among.descending
     order = sorted(
         ((hit.matches, hit.row["id"], hit) for _, hit in found),
         key=lambda entry: entry[:2],
         reverse=descending,
     )
-    if place is not None:
-        at = (place.key_ms, place.thread_id)
+    if cursor is not None:
+        at = (cursor.key_ms, cursor.thread_id)
         order = [each for each in order if (each[:2] < at) == descending and each[:2] != at]
-    limit = search.among.limit
-    return _page(search, [(matches, hit) for matches, _, hit in order[: limit + 1]], behind)
+    return [(matches, hit) for matches, _, hit in order[: search.among.limit + 1]]

@@ -6,6 +6,7 @@ document that is gone from ``fulltext_documents`` is ignored, and the next rebui
 trigrams.
 """
 
+import json
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
@@ -22,55 +23,51 @@ from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
 from state.db.sql import among, execute_many
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Of the rules by which documents are made; those of another one are made afresh."""
 
 
-async def earlier_readings(
+async def earlier_passes(
     connection: AsyncConnection, threads: Sequence[Thread]
 ) -> dict[int, EarlierMessages]:
-    """How far threads were read before, by row, where reading may go on: not where the rows are
-    not as they were written."""
-    ids = [thread.row_id for thread in threads]
-    heads = {thread.row_id: (thread.head, thread.path) for thread in threads}
+    """Where the last pass over threads ended, by row, where a later one may go on: not where the
+    rows are not as they were written."""
+    known = {thread.row_id: thread for thread in threads}
     keys: dict[int, set[int]] = {}
     c = fulltext_documents.c
     for row_id, data in await connection.execute(
         sa.select(c.row_id, c.item_keys).where(
-            among(c.row_id, ids), sa.func.length(c.item_keys) > 0
+            among(c.row_id, known), sa.func.length(c.item_keys) > 0
         )
     ):
         try:
             keys.setdefault(row_id, set()).update(words_of(data))
         except ValueError:
-            heads.pop(row_id, None)
+            known.pop(row_id, None)
     found: dict[int, EarlierMessages] = {}
-    asked = sa.select(fulltext_threads).where(among(fulltext_threads.c.row_id, ids))
+    asked = sa.select(fulltext_threads).where(among(fulltext_threads.c.row_id, known))
     for row in await connection.execute(asked):
-        if row.row_id not in heads:
+        thread = known.get(row.row_id)
+        if thread is None or not row.guard or row.version != VERSION:
             continue
         try:
             files, digest = tuple(orjson.loads(row.files)), int(row.digest, 16)
+            state = orjson.loads(row.state)
         except ValueError:
             continue
-        head, path = heads[row.row_id]
         # Another name, or a file that was moved: what little is read anew is not worth a rule.
-        if (
-            row.guard
-            and row.version == VERSION
-            and row.header_digest == _digest(head)
-            and files[-1] == path
-        ):
-            known = frozenset(keys.get(row.row_id, ()))
+        same = row.header_digest == _digest(thread.header) and files[-1] == thread.path
+        if same and isinstance(state, dict):
             # The table has no size and time: whatever is not shorter may have grown.
             stamp = FileStamp(row.end_offset - 1, 0, row.inode)
             resume = ResumePoint(stamp, row.end_offset, row.guard)
-            found[row.row_id] = EarlierMessages(resume, row.mode, files, row.highest, known, digest)
+            item_keys = frozenset(keys.get(row.row_id, ()))
+            found[row.row_id] = EarlierMessages(resume, row.mode, files, state, item_keys, digest)
     return found
 
 
 async def store_documents(connection: AsyncConnection, read: Sequence[Documents]) -> None:
-    """Store what was said in threads, in the caller's transaction. Threads that were changed or
+    """Store the documents of threads in the caller's transaction. Threads that were changed or
     dropped since their rows were read stay pending, or are left out."""
     c = threads.c
     ids = [each.thread.row_id for each in read]
@@ -88,29 +85,30 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     )
     number = last.scalar() or 0
     texts: list[tuple[int, str]] = []
-    places: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for each in read:
-        for doc in each.docs:
+        for document in each.documents:
             number += 1
-            texts.append((number, doc.letters))
-            places.append(
+            texts.append((number, document.text))
+            rows.append(
                 {
                     "document_id": number,
                     "row_id": each.thread.row_id,
-                    "locations": doc.places,
-                    "item_keys": doc.keys,
+                    "locations": document.locations,
+                    "item_keys": document.keys,
+                    "item_ids": document.item_ids,
                 }
             )
     if texts:
         await connection.exec_driver_sql(
             "INSERT INTO fulltext_trigrams (rowid, letters) VALUES (?, ?)", texts
         )
-        await execute_many(connection, _INSERT_DOC, places)
-    states = [_state(each) for each in read]
+        await execute_many(connection, _INSERT_DOCUMENT, rows)
+    rows = [_thread_row(each) for each in read]
     for added in (False, True):
-        some = [state for state, each in zip(states, read, strict=True) if _added(each) == added]
+        some = [row for row, each in zip(rows, read, strict=True) if _added(each) == added]
         if some:
-            await execute_many(connection, _GO_ON if added else _UPSERT_THREAD, some)
+            await execute_many(connection, _UPDATE_GROWN if added else _UPSERT_THREAD, some)
     settled = [
         thread.row_id
         for thread in (each.thread for each in read)
@@ -121,7 +119,7 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     )
 
 
-_INSERT_DOC: Final = insert(fulltext_documents).values(
+_INSERT_DOCUMENT: Final = insert(fulltext_documents).values(
     {column.name: None for column in fulltext_documents.c}
 )
 _THREAD: Final = insert(fulltext_threads).values(
@@ -137,7 +135,7 @@ _UPSERT_THREAD: Final = _THREAD.on_conflict_do_update(
 )
 
 
-_GO_ON: Final = _THREAD.on_conflict_do_update(
+_UPDATE_GROWN: Final = _THREAD.on_conflict_do_update(
     index_elements=[fulltext_threads.c.row_id],
     set_={
         column.name: _THREAD.excluded[column.name]
@@ -145,7 +143,7 @@ _GO_ON: Final = _THREAD.on_conflict_do_update(
         if column.name not in ("row_id", "header")
     },
 )
-"""Where messages were added, what else the thread is called has not changed."""
+"""Where messages were added, the header has not changed."""
 
 
 def hex_of(digest: int) -> str:
@@ -154,25 +152,26 @@ def hex_of(digest: int) -> str:
 
 
 def _added(each: Documents) -> bool:
-    return each.spoken is not None and each.spoken.added
+    return each.read is not None and each.read.added
 
 
-def _digest(head: str) -> str:
-    return blake2b(head.encode(), digest_size=8).hexdigest()
+def _digest(header: str) -> str:
+    return blake2b(header.encode(), digest_size=8).hexdigest()
 
 
-def _state(each: Documents) -> dict[str, Any]:
-    thread, said = each.thread, each.spoken
-    state: dict[str, Any] = {"row_id": thread.row_id, "header": each.head, "version": VERSION}
-    state |= {"header_digest": _digest(thread.head), "digest": hex_of(each.digest)}
-    if said is None:
-        nothing = {"inode": thread.stamp.inode, "end_offset": 0, "guard": "", "highest": -1}
-        return state | nothing | {"files": orjson.dumps([thread.path]).decode(), "mode": ""}
-    return state | {
-        "files": orjson.dumps(said.files).decode(),
-        "mode": said.mode,
-        "inode": said.resume.stamp.inode,
-        "end_offset": said.resume.end,
-        "guard": said.resume.guard,
-        "highest": said.highest,
+def _thread_row(each: Documents) -> dict[str, Any]:
+    thread, read = each.thread, each.read
+    resume = ResumePoint(thread.stamp, 0, "") if read is None else read.resume
+    return {
+        "row_id": thread.row_id,
+        "files": orjson.dumps([thread.path] if read is None else read.files).decode(),
+        "mode": "" if read is None else read.mode,
+        "inode": resume.stamp.inode,
+        "end_offset": resume.end,
+        "guard": resume.guard,
+        "state": "{}" if read is None else json.dumps(read.state),
+        "header": each.header,
+        "header_digest": _digest(thread.header),
+        "version": VERSION,
+        "digest": hex_of(each.digest),
     }

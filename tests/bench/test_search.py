@@ -13,9 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from rollout.search.terms import terms_of
 from state.db.database import Database
 from state.fulltext.indexer import fill_fulltext
-from state.fulltext.search import Found, Search, search_steps
+from state.fulltext.search import Found, Search, search
 from state.query.model import Query
-from state.thread_index import open_index
+from state.thread_index import ThreadIndex, open_index
 from tests.bench.test_bench import Loop
 
 COMMON, RARE, ABSENT = "reply", '"#1234"', "nobodysaidthat"
@@ -33,7 +33,7 @@ def searched(many_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     asyncio.run(fill())
     with closing(sqlite3.connect(path)) as connection:
         pages = connection.execute(
-            "SELECT name, sum(pgsize) FROM dbstat WHERE name LIKE '%said%' GROUP BY name"
+            "SELECT name, sum(pgsize) FROM dbstat WHERE name LIKE '%fulltext%' GROUP BY name"
         )
         sizes = dict(pages) if pages else {}
         (read,) = connection.execute("SELECT sum(size_bytes) FROM threads").fetchone()
@@ -47,7 +47,7 @@ def searched(many_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def _search(database: Database, home: Path, query: str, **fields: Any) -> Any:
     among = Query(sort_key="updated_at", all_sources=True)
     wanted = Search(tuple(terms_of(query)), among, **fields)
-    return database.query(search_steps(home, wanted, lambda _: None))
+    return search(ThreadIndex(home, database), wanted)
 
 
 @pytest.mark.parametrize("query", [COMMON, RARE, ABSENT, "cache retry", "re*"])

@@ -134,7 +134,7 @@ def said(index: Path) -> list[dict[str, Any]]:
     found = 'SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH \'"pro" AND "omp"\''
     return rows(
         index,
-        "SELECT t.id, files, header, highest, end_offset, "
+        "SELECT t.id, files, header, state, end_offset, "
         "hex(group_concat(locations, '')) AS places,"
         f" max(document_id IN ({found})) AS found FROM threads t"
         " JOIN fulltext_threads USING (row_id)"

@@ -13,13 +13,12 @@ from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, RpcError, 
 from rollout.errors import HistoryUnknown
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
-from rollout.search.messages import history_messages, said_in
+from rollout.search.messages import history_messages, item_text
 from rollout.search.normalize import plain
 from rollout.search.snippet import cut, snippet
 from rollout.search.terms import Matcher, Term
 from state.errors import InvalidCursor, ThreadNotFound
-from state.fulltext.search import Search
-from state.fulltext.service import search
+from state.fulltext.search import Search, search
 from state.query.model import Query
 from state.turns.answers import Told
 from state.turns.pages import TooShort
@@ -136,7 +135,7 @@ async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
     matcher = Matcher(wanted.terms)
     data = []
     for hit in found.hits:
-        text = hit.messages[0].text if hit.messages else hit.head[0]
+        text = hit.messages[0].text if hit.messages else hit.header[0]
         thread = call.thread_json(store, hit.row)
         data.append({"thread": thread, "snippet": snippet(text, matcher).text})
     return {
@@ -240,7 +239,7 @@ class _Occurrences:
         for turn, anchor, item in history_messages(history):
             if anchor.ordinal < first or anchor.kind == UNKNOWN:
                 continue  # of which no other answer tells
-            flat = " ".join(plain(said_in(item)).split())
+            flat = " ".join(plain(item_text(item)).split())
             for index, span in enumerate(self._matcher.spans(flat)):
                 if anchor.ordinal == first and index < skipped:
                     continue

@@ -16,7 +16,7 @@ from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.paginated import BUILDS
 from rollout.items.thread_item import turn_error
 from rollout.schema.modes import LEGACY, PAGINATED
-from rollout.search.extract import read_spoken
+from rollout.search.extract import read_thread_messages
 from tests.samples.histories import first_line, numbered, spell
 from tests.samples.item_shapes import DISPLAYS, EVENTS, ITEMS, ODD, item, variants
 from tests.samples.rollouts import THREAD_ID, TURN_ID, agent, envelope, event, user
@@ -69,7 +69,8 @@ def shown(path: Path) -> str:
 def said(path: Path) -> list[str]:
     """All that a search looks through."""
     return [
-        message.text for message in read_spoken(path.parent, path.name, lambda _: None).messages
+        message.text
+        for message in read_thread_messages(path.parent, path.name, lambda _: None).messages
     ]
 
 

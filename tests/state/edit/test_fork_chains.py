@@ -8,7 +8,7 @@ import pytest
 from rollout.history.model_context import context_items
 from rollout.history.thread import open_history
 from rollout.schema.modes import PAGINATED
-from rollout.search.extract import read_spoken
+from rollout.search.extract import read_thread_messages
 from rollout.writing.fork import Cut, plan_fork
 from rollout.writing.new_thread import NewThread
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
@@ -81,7 +81,7 @@ def test_what_a_fork_said_is_read_from_its_own_file_alone(chain: list[Path]) -> 
 
     home = chain[0].parents[4]
     for path in (chain[1], chain[-1]):
-        spoken = read_spoken(home, path.relative_to(home).as_posix(), find)
+        spoken = read_thread_messages(home, path.relative_to(home).as_posix(), find)
         assert [message.text for message in spoken.messages] == [f"prompt {chain.index(path) + 1}"]
     assert asked == []
 
@@ -96,7 +96,7 @@ def test_a_reverted_fork_has_the_messages_of_its_own_files(tmp_path: Path) -> No
     own = [meta, event(meta["timestamp"], "item_completed", **facts)]
     segment.write_bytes(encoded([{"ordinal": 7 + at, **line} for at, line in enumerate(own)]))
     by_id = {thread_id(1): first, thread_id(2): fork}
-    spoken = read_spoken(tmp_path, segment.relative_to(tmp_path).as_posix(), by_id.get)
+    spoken = read_thread_messages(tmp_path, segment.relative_to(tmp_path).as_posix(), by_id.get)
     assert [message.text for message in spoken.messages] == ["prompt 2", "anew"]
     assert [Path(path).name for path in spoken.files] == [fork.name, segment.name]
 

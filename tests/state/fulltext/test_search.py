@@ -16,17 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.files.layout import parse_name
-from rollout.history.thread import open_history
-from rollout.search.messages import history_messages, said_in
+from rollout.history.thread import open_history, with_talk
+from rollout.search.messages import history_messages, item_text
 from rollout.search.normalize import fold, letters
 from rollout.search.terms import Matcher, Term, terms_of
 from state.errors import InvalidCursor, InvalidQuery
+from state.fulltext.hits import passages
 from state.fulltext.indexer import caught_up_fulltext, fill_fulltext, fulltext_status
-from state.fulltext.search import MOST_SCANNED, Found, Search
-from state.fulltext.service import places, search
+from state.fulltext.search import MOST_SCANNED, Found, Search, search
 from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
-from state.turns.cache import TurnIndex
 from tests.samples.homes import encoded, event, lines, thread_id, write
 
 Result = TypeVar("Result")
@@ -91,7 +90,7 @@ async def scanned(index: ThreadIndex, terms: Sequence[Term]) -> set[str]:
     for row in page.rows:
         passages = [row["name"] or "", row["title"], row["preview"] or row["fallback_preview"]]
         history = open_history(index.home / row["rollout_path"], lambda _: None)
-        passages += [said_in(item) for _, _, item in history_messages(history)]
+        passages += [item_text(item) for _, _, item in history_messages(history)]
         seen = set().union(*(matcher.found_in(fold(text)) for text in passages))
         if len(seen) == len(matcher.terms):
             found.add(row["id"])
@@ -202,7 +201,7 @@ def test_a_long_thread_is_searched_by_its_documents(home: Path, index_path: Path
 
     async def do(index: ThreadIndex) -> None:
         await fill_fulltext(index)
-        assert (await fulltext_status(index)).docs > 10
+        assert (await fulltext_status(index)).documents > 10
         found = await search(index, wanted("word3 word57", most_hits=5))
         (hit,) = found.hits
         assert (hit.matches, len(hit.messages)) == (2, 2)
@@ -273,15 +272,22 @@ def test_a_hit_names_its_turn_and_item(
         asked = wanted("take 2", literal=True, most_hits=20)
         found = await search(index, asked)
         assert len(found.hits) > 30
-        turns = TurnIndex(index)
+        files = {parse_name(f.name).rollout_id: f for f in corpus_home.rglob("rollout-*")}  # type: ignore[union-attr]
         for hit in found.hits:
-            shown = await places(turns, index.home, asked, hit)
-            assert len(shown) == len(hit.messages) + len(hit.head)
+            shown = passages(hit, asked.terms)
+            assert len(shown) == len(hit.messages) + len(hit.header)
+            history = with_talk(open_history(corpus_home / hit.row["rollout_path"], files.get))
+            known = {
+                (turn.id, item["id"]): (item["type"], item_text(item))
+                for turn, _, item in history_messages(history)
+            }
+            for message in hit.messages:
+                said = (message.kind, message.text)
+                assert known[message.turn_id, message.item_id] == said
             for each in shown:
                 start, end = each.snippet.spans[0]
                 assert each.snippet.text[start:end] == "take 2"
                 assert (each.kind == "name") == (each.turn_id is None)
-        await turns.close()
 
     work(corpus_home, path, do)
 
@@ -305,7 +311,7 @@ def test_what_was_reverted_is_not_found_and_what_was_kept_is(
         for row in reverted:
             history = open_history(corpus_home / row["rollout_path"], files.get)
             for _, _, item in history_messages(history):
-                found = await search(index, wanted(said_in(item), literal=True))
+                found = await search(index, wanted(item_text(item), literal=True))
                 assert row["id"] in ids(found)
 
     work(corpus_home, path, do)
