@@ -1,10 +1,9 @@
-"""What codex-check finds in a database that the real Codex made, and what it leaves alone."""
+"""What codex-check finds of rows and files, on databases that the real Codex made."""
 
 import asyncio
 import shlex
 import shutil
 import sqlite3
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -14,47 +13,22 @@ import pytest
 
 from rollout.files.layout import parse_uuid
 from state.checks.findings import Finding
-from state.codex.check import CodexCheck, check_codex
-from state.codex_db.tables import differences
+from state.codex.check import check_codex
 from state.thread_index import open_index
 from tests.samples.homes import encoded, lines, thread_id, write
-from tests.state.checks.test_faults_index import damaged_pages
-from tests.state.codex.databases import STATE, STATE_OF_64, Codex
+from tests.state.codex.checked import (
+    ARCHIVED,
+    GENUINE,
+    PLAIN,
+    added,
+    check,
+    codes,
+    path_of,
+)
+from tests.state.codex.databases import Codex
 
 NAMED = "01a1d607-9997-7032-98e4-f60da81873bf"  # paginated, and named in session_index.jsonl
 LEGACY = "019c5903-6b45-7472-9cf9-cd56e01d16a4"  # legacy, and named there
-ARCHIVED = "01a1d639-8b8a-7212-aaa1-899e2340b2f2"
-COMPRESSED = "01a0f755-f3b1-74e1-8403-837e20a2c2a8"
-PLAIN = "01a1cfc0-26a7-78c0-8044-08e9dd6e19a1"
-GENUINE = Counter({"codex_name_differs": 6, "codex_cannot_have": 1})
-"""A backfill loses the names of paginated threads, and has no threads of the first versions."""
-
-
-def check(home: Path, index: Path, database: Path) -> tuple[CodexCheck, list[Finding]]:
-    """Compare; the index is brought in step first."""
-    found: list[Finding] = []
-
-    async def work() -> CodexCheck:
-        async with open_index(home, index) as opened:
-            await opened.catch_up()
-            return await check_codex(opened, database, found.append)
-
-    return asyncio.run(work()), found
-
-
-@pytest.fixture
-def codex(corpus_home: Path, tmp_path: Path) -> Codex:
-    """The genuine database of the corpus home."""
-    return Codex.of(corpus_home, tmp_path)
-
-
-def codes(found: list[Finding]) -> Counter[str]:
-    return Counter(finding.kind.code for finding in found)
-
-
-def added(found: list[Finding]) -> list[Finding]:
-    """The findings that the genuine database does not have."""
-    return [finding for finding in found if finding.kind.code not in GENUINE]
 
 
 def test_a_genuine_database_has_only_lost_names_and_nothing_is_written(
@@ -80,11 +54,6 @@ def test_what_codex_has_not_moved_out_of_its_wal_counts(
         _, found = check(corpus_home, corpus_index, codex.path)
         assert sorted(codex.path.parent.iterdir()) == beside
     assert [finding.thread_id for finding in added(found)] == [PLAIN]
-
-
-def path_of(home: Path, thread: str) -> str:
-    """The newest file of a thread of the corpus, absolute."""
-    return str(max(home.resolve().rglob(f"rollout-*{thread}*"), key=lambda path: path.name))
 
 
 CHANGES: dict[str, tuple[list[Any], str, str, str | None, str | None]] = {
@@ -308,276 +277,3 @@ def test_a_thread_that_codex_cannot_read_is_missing_with_the_reason(
     _, found = check(home, tmp_path / "index.sqlite3", codex.path)
     assert codes(found) == {"codex_row_missing": 1, "codex_cannot_have": 1}
     assert found[0].thread_id == thread_id(1)
-
-
-BACKFILLS: dict[str, tuple[list[Any], Counter[str]]] = {
-    "running, and nobody there": (
-        ["UPDATE backfill_state SET status = 'running', updated_at = ?", int(time.time())],
-        Counter(codex_backfill_stuck=1),
-    ),
-    "running since yesterday": (
-        ["UPDATE backfill_state SET status = 'running', updated_at = 5"],
-        Counter(codex_backfill_stuck=1),
-    ),
-    "a status that Codex does not know": (
-        ["UPDATE backfill_state SET status = 'zzz'"],
-        Counter(codex_backfill_stuck=1),
-    ),
-    "never begun": (["DELETE FROM backfill_state"], Counter(codex_backfill_pending=1)),
-    "before this file": (
-        [
-            "UPDATE backfill_state SET status = 'pending', last_watermark = 'sessions/2026/11/12'",
-            "DELETE FROM threads WHERE id = ?",
-            PLAIN,
-        ],
-        Counter(codex_backfill_pending=1),
-    ),
-    "past this file": (
-        [
-            "UPDATE backfill_state SET status = 'pending', last_watermark = 'sessions/2026/11/13'",
-            "DELETE FROM threads WHERE id = ?",
-            PLAIN,
-        ],
-        Counter(codex_backfill_pending=1, codex_row_missing=1),
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BACKFILLS)
-def test_a_backfill_that_is_not_complete(
-    corpus_home: Path, corpus_index: Path, codex: Codex, case: str
-) -> None:
-    statements, expected = BACKFILLS[case]
-    codex.change(*statements)
-    _, found = check(corpus_home, corpus_index, codex.path)
-    assert codes(added(found)) == expected
-
-
-def test_a_backfill_is_running_while_somebody_has_the_database_open(
-    corpus_home: Path, corpus_index: Path, codex: Codex
-) -> None:
-    codex.change("UPDATE backfill_state SET status = 'running', updated_at = 5")
-    with codex.open_elsewhere():
-        _, found = check(corpus_home, corpus_index, codex.path)
-    assert [finding.kind.code for finding in added(found)] == ["codex_backfill_running"]
-
-
-SCHEMAS: dict[str, tuple[list[Any], list[str]]] = {
-    "with another column": (
-        ["ALTER TABLE threads ADD COLUMN news TEXT"],
-        ["codex_schema_unknown"],
-    ),
-    "of an older Codex": (
-        [
-            "DELETE FROM _sqlx_migrations WHERE version > 40",
-            "UPDATE threads SET name = NULL",
-            "ALTER TABLE threads DROP COLUMN creator_user_id",
-        ],
-        ["codex_schema_unknown"],
-    ),
-    "half migrated": (
-        ["UPDATE _sqlx_migrations SET success = 0 WHERE version = 62"],
-        ["codex_migration_unfinished"],
-    ),
-    "without a list of migrations": (
-        ["DROP TABLE _sqlx_migrations"],
-        ["codex_schema_unknown"],
-    ),
-    "without paths": (
-        ["ALTER TABLE threads RENAME COLUMN rollout_path TO elsewhere"],
-        ["codex_not_comparable"],
-    ),
-    "without threads": (["DROP TABLE threads"], ["codex_not_comparable"]),
-}
-
-
-@pytest.mark.parametrize("case", SCHEMAS)
-def test_a_schema_that_is_not_known_is_told(
-    corpus_home: Path, corpus_index: Path, codex: Codex, case: str
-) -> None:
-    statements, expected = SCHEMAS[case]
-    codex.change(*statements)
-    checked, found = check(corpus_home, corpus_index, codex.path)
-    assert [finding.kind.code for finding in added(found)] == expected
-    assert checked.state is None or not checked.state.known
-    assert ("codex_name_differs" in codes(found)) == (checked.state is not None)
-
-
-@pytest.mark.parametrize("versions", [[63], [63, 64, 65], [99]])
-def test_migrations_beyond_our_tables_are_told_and_are_no_matter(
-    home: Path, index_path: Path, tmp_path: Path, versions: list[int]
-) -> None:
-    codex = Codex.empty(tmp_path, STATE)
-    for version in versions:
-        codex.change(
-            "INSERT INTO _sqlx_migrations VALUES (?, 'x', '', 1, x'00', 1)",
-            version,
-            f"CREATE TABLE news_{version} (id TEXT REFERENCES threads(id) ON DELETE CASCADE)",
-            f"CREATE INDEX news_of_{version} ON threads(archived, id) WHERE name IS NOT NULL",
-        )
-    checked, (finding,) = check(home, index_path, codex.path)
-    assert (finding.kind.code, finding.kind.severity) == ("codex_migrations_unknown", "note")
-    assert finding.measured == f"{62 + len(versions)} migrations up to {versions[-1]}"
-    assert checked.state
-    assert checked.state.known
-
-
-@pytest.mark.parametrize("state", [STATE, STATE_OF_64], ids=["0.169", "0.171"])
-def test_the_databases_of_the_measured_versions_are_known(
-    home: Path, index_path: Path, tmp_path: Path, state: bytes
-) -> None:
-    checked, found = check(home, index_path, Codex.empty(tmp_path, state).path)
-    assert found == []
-    assert checked.state
-    assert checked.state.known
-    assert len(checked.state.migrations) in (62, 64)
-
-
-ALIKE: dict[str, list[str]] = {
-    "a table made anew, in another order and layout": [
-        'CREATE TABLE "new" (status text NOT  NULL, -- open or closed\n'
-        '"child_thread_id" TEXT NOT NULL PRIMARY KEY, /* one */ [parent_thread_id] TEXT NOT NULL)',
-        "DROP TABLE thread_spawn_edges",
-        "ALTER TABLE new RENAME TO thread_spawn_edges",
-    ],
-    "a trigger for what we do not write": [
-        "CREATE TRIGGER news AFTER UPDATE OF tokens_used, model ON threads"
-        " BEGIN DELETE FROM threads; END"
-    ],
-    "a trigger of another table": [
-        "CREATE TRIGGER news AFTER INSERT ON projects BEGIN DELETE FROM threads; END"
-    ],
-    "an index": ["CREATE INDEX news ON threads(name COLLATE NOCASE)"],
-    "a unique index of another table": ["CREATE UNIQUE INDEX news ON projects(name)"],
-    "a view": ["CREATE VIEW news AS SELECT id FROM threads"],
-}
-DIFFERENT: dict[str, tuple[list[str], str]] = {
-    "a column more": (
-        ["ALTER TABLE backfill_state ADD COLUMN owner TEXT"],
-        "backfill_state has OWNER TEXT",
-    ),
-    "a column less": (
-        ["ALTER TABLE threads DROP COLUMN creator_user_id"],
-        "threads lacks CREATOR_USER_ID TEXT",
-    ),
-    "another name": (
-        ["ALTER TABLE threads RENAME COLUMN archived_at TO archived_at_s"],
-        "threads has ARCHIVED_AT_S INTEGER",
-    ),
-    "another type": (
-        [
-            "CREATE TABLE new (parent_thread_id TEXT NOT NULL,"
-            " child_thread_id BLOB NOT NULL PRIMARY KEY, status TEXT NOT NULL)",
-            "DROP TABLE thread_spawn_edges",
-            "ALTER TABLE new RENAME TO thread_spawn_edges",
-        ],
-        "thread_spawn_edges has CHILD_THREAD_ID BLOB NOT NULL PRIMARY KEY",
-    ),
-    "a check": (
-        [
-            "CREATE TABLE new (id INTEGER PRIMARY KEY CHECK (id = 1), status TEXT NOT NULL CHECK"
-            " (status IN ('Pending')), last_watermark TEXT, last_success_at INTEGER,"
-            " updated_at INTEGER NOT NULL)",
-            "DROP TABLE backfill_state",
-            "ALTER TABLE new RENAME TO backfill_state",
-        ],
-        "backfill_state has STATUS TEXT NOT NULL CHECK ( STATUS IN ( 'Pending' ) )",
-    ),
-    "a strict table": (
-        [
-            "CREATE TABLE new (parent_thread_id TEXT NOT NULL,"
-            " child_thread_id TEXT NOT NULL PRIMARY KEY, status TEXT NOT NULL) STRICT",
-            "DROP TABLE thread_spawn_edges",
-            "ALTER TABLE new RENAME TO thread_spawn_edges",
-        ],
-        "thread_spawn_edges has STRICT",
-    ),
-    "no table": (["DROP TABLE thread_read_receipts"], "there is no table thread_read_receipts"),
-    "a view in its place": (
-        [
-            "DROP TABLE thread_spawn_edges",
-            "CREATE VIEW thread_spawn_edges AS SELECT id AS parent_thread_id FROM threads",
-        ],
-        "there is no table thread_spawn_edges",
-    ),
-    "a trigger for a column of ours": (
-        [
-            "CREATE TRIGGER news AFTER UPDATE OF model, archived ON threads"
-            " BEGIN DELETE FROM projects; END"
-        ],
-        "an unknown trigger: CREATE TRIGGER NEWS",
-    ),
-    "a trigger for every update": (
-        ["CREATE TRIGGER news BEFORE UPDATE ON Threads BEGIN SELECT 1; END"],
-        "an unknown trigger: CREATE TRIGGER NEWS",
-    ),
-    "a trigger for deletes": (
-        ["CREATE TRIGGER news BEFORE DELETE ON thread_spawn_edges BEGIN SELECT 1; END"],
-        "an unknown trigger: CREATE TRIGGER NEWS",
-    ),
-    "a trigger less": (
-        ["DROP TRIGGER threads_recency_at_after_insert"],
-        "a trigger is missing: CREATE TRIGGER THREADS_RECENCY_AT_AFTER_INSERT",
-    ),
-    "a unique index": (
-        ["CREATE UNIQUE INDEX news ON threads(rollout_path)"],
-        "an unknown unique index: CREATE UNIQUE INDEX NEWS",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", ALIKE)
-def test_what_changes_nothing_for_us_is_no_difference(tmp_path: Path, case: str) -> None:
-    assert differences_after(tmp_path, ALIKE[case]) == []
-
-
-@pytest.mark.parametrize("case", DIFFERENT)
-def test_whatever_changes_what_we_write_is_a_difference(tmp_path: Path, case: str) -> None:
-    statements, expected = DIFFERENT[case]
-    assert differences_after(tmp_path, statements)[0].startswith(expected)
-
-
-def differences_after(folder: Path, statements: list[str]) -> list[str]:
-    codex = Codex.empty(folder)
-    codex.change(*statements)
-    with closing(sqlite3.connect(codex.path)) as connection:
-        return differences(connection)
-
-
-def test_values_that_codex_never_writes_are_put_up_with(
-    corpus_home: Path, corpus_index: Path, codex: Codex
-) -> None:
-    codex.change(
-        "UPDATE threads SET title = x'ff00', first_user_message = CAST(x'ff41' AS TEXT)",
-        "UPDATE backfill_state SET updated_at = 'soon', last_watermark = x'ff'",
-    )
-    _, found = check(corpus_home, corpus_index, codex.path)
-    assert codes(found).keys() >= GENUINE.keys()
-
-
-def test_no_database_is_nothing_wrong(home: Path, tmp_path: Path) -> None:
-    for path in (tmp_path / "none.sqlite", tmp_path / "empty.sqlite"):
-        if path.stem == "empty":
-            path.touch()
-        _, found = check(home, tmp_path / "index.sqlite3", path)
-        assert codes(found) == {"codex_no_database": 1}
-
-
-def test_a_database_that_is_none(home: Path, tmp_path: Path) -> None:
-    codex = Codex.of(home, tmp_path)
-    damaged_pages(codex.path)
-    garbage = tmp_path / "garbage.sqlite"
-    garbage.write_bytes(b"not a database" * 999)
-    for path in (codex.path, garbage):
-        before = path.read_bytes()
-        checked, found = check(home, tmp_path / "index.sqlite3", path)
-        assert codes(found) == {"codex_damaged": 1}
-        assert found[0].kind.mend == "codex app-server"
-        assert checked.state is None
-        assert path.read_bytes() == before
-
-
-def test_a_folder_in_its_place(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "state_5.sqlite").mkdir()
-    _, found = check(home, tmp_path / "index.sqlite3", tmp_path / "state_5.sqlite")
-    assert codes(found) == {"codex_unreadable": 1}

@@ -14,8 +14,8 @@ import pytest
 from tests.codex import codex_app
 from tests.conftest import copy_corpus
 from tests.samples.homes import write
+from tests.state.codex.checked import ARCHIVED, GENUINE, PLAIN, path_of
 from tests.state.codex.databases import Codex
-from tests.state.codex.test_check import ARCHIVED, GENUINE, PLAIN, path_of
 from tests.support.command import COMMAND, Cli, Inside, plain_user
 
 __all__ = ["plain_user"]

@@ -26,8 +26,8 @@ from state.errors import (
 )
 from state.thread_index import open_index
 from tests.samples.homes import thread_id, write
+from tests.state.codex.checked import ARCHIVED, COMPRESSED, PLAIN, codes, path_of
 from tests.state.codex.databases import Codex
-from tests.state.codex.test_check import ARCHIVED, COMPRESSED, PLAIN, codes, path_of
 from tests.state.query.test_gold import MODE_ERA, is_mode_era
 
 LONG = "019a34fd-3239-7940-a544-ce9f95231f32"  # begins with 200,000 characters

@@ -2,17 +2,13 @@
 
 import asyncio
 import inspect
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from rollout.errors import NotAppendable, RolloutError, TurnNotFound, WriterActive
+from rollout.errors import NotAppendable, TurnNotFound, WriterActive
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.errors import (
     AlreadyArchived,
@@ -22,36 +18,22 @@ from state.errors import (
     InvalidName,
     NotArchived,
     RecorderClosed,
-    StateError,
     ThreadArchived,
     ThreadExists,
     ThreadNotFound,
 )
-from state.memory.store import MemoryStore, open_memory_store
+from state.memory.store import MemoryStore
 from state.query.model import Query
-from state.thread_store import ThreadStore, open_store
+from state.thread_store import ThreadStore
 from state.turns.pages import ItemQuery, PageQuery
 from tests.samples.homes import thread_id
 from tests.samples.talk import event, message, new_thread, said, turn
+from tests.state.memory.stores import Store, child_of, opened, questions, turn_id
 
-Store = ThreadStore | MemoryStore
 Using = Callable[[Store], Awaitable[Any]]
 Use = Callable[[Using], Any]
 KINDS = ("files", "memory")
 ONLY_OF_FILES = {"index", "home", "turns", "move_to"}
-
-
-@asynccontextmanager
-async def opened(kind: str, folder: Path) -> AsyncIterator[Store]:
-    """A store of a kind, which is empty."""
-    if kind == "memory":
-        async with open_memory_store() as memory:
-            yield memory
-        return
-    (folder / "home").mkdir()
-    async with open_store(folder / "home", folder / "index.sqlite3") as files:
-        await files.index.catch_up()
-        yield files
 
 
 @pytest.fixture(params=KINDS)
@@ -68,11 +50,6 @@ def use(request: pytest.FixtureRequest, tmp_path: Path) -> Use:
     return used
 
 
-def turn_id(number: int) -> str:
-    """The id of a turn of ``talk``."""
-    return f"01a14000-0000-7000-8000-{number:012x}"
-
-
 async def begun(store: Store, mode: str = PAGINATED, turns: int = 1, **fields: Any) -> str:
     """A live thread of some turns."""
     id_ = await store.create_thread(new_thread(mode, **fields))
@@ -83,26 +60,9 @@ async def begun(store: Store, mode: str = PAGINATED, turns: int = 1, **fields: A
     return id_
 
 
-def child_of(parent: str) -> dict[str, Any]:
-    """The source of a thread that another one has spawned."""
-    return {"subagent": {"thread_spawn": {"parent_thread_id": parent, "depth": 1}}}
-
-
 async def listed(store: Store, **query: Any) -> list[str]:
     """The ids of a list."""
     return [row["id"] for row in (await store.list_threads(Query(**query))).rows]
-
-
-async def questions(store: Store, id_: str) -> list[list[str]]:
-    """What users said and agents answered in each turn."""
-    turns = await store.with_turns(id_, lambda told: told.all_turns())
-    return [
-        [
-            item["text"] if item["type"] == "agentMessage" else item["content"][0]["text"]
-            for item in each["items"]
-        ]
-        for each in turns
-    ]
 
 
 def test_both_have_the_same_methods() -> None:
@@ -399,123 +359,3 @@ def test_a_closed_store_does_nothing_more(use: Use) -> None:
             await stores[0].create_thread(new_thread())
 
     asyncio.run(late())
-
-
-STEPS = st.tuples(
-    st.sampled_from(
-        [
-            *("create", "create", "turn", "turn", "turn", "end", "resume", "fork", "fork through"),
-            *("archive", "unarchive", "delete", "name", "git", "memory", "spawn", "roll back"),
-        ]
-    ),
-    st.integers(0, 5),
-    st.sampled_from(MODES),
-)
-
-
-class Run:
-    """Does steps with a store, and keeps what is to be the same of every store."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.ids: list[str] = []
-        self.turns = 0
-
-    async def step(self, name: str, at: int, mode: str) -> object:
-        """What came of a step."""
-        store = self.store
-        if name == "create" or not self.ids:
-            id_ = thread_id(len(self.ids))
-            self.ids.append(await store.create_thread(new_thread(mode, id=id_)))
-            return None
-        id_ = self.ids[at % len(self.ids)]
-        match name:
-            case "turn" | "roll back":
-                row_mode = await self.mode(id_)
-                self.turns += 1
-                items = turn(row_mode, id_, self.turns, f"question {self.turns}", "answer")
-                rolled = [event("thread_rolled_back", num_turns=1)]
-                await store.append_items(id_, items if name == "turn" else rolled)
-                await store.flush_thread(id_)
-            case "end":
-                await store.shutdown_thread(id_)
-            case "resume":
-                return len(await store.resume_thread(id_))
-            case "fork" | "fork through":
-                through = None if name == "fork" else turn_id(max(self.turns, 1))
-                self.ids.append(await store.fork_thread(id_, last_turn=through))
-            case "archive":
-                return self.numbers(await store.archive_thread(id_))
-            case "unarchive":
-                return self.numbers(await store.unarchive_thread(id_))
-            case "delete":
-                return self.numbers(await store.delete_thread(id_))
-            case "name":
-                await store.set_thread_name(id_, f"name {at}")
-            case "git":
-                await store.update_thread_metadata(id_, {"branch": f"b{at}", "sha": None})
-            case "memory":
-                await store.set_memory_mode(id_, "disabled")
-            case "spawn":
-                made = thread_id(len(self.ids))
-                fields = {"id": made, "source": child_of(id_), "parent_thread_id": id_}
-                self.ids.append(await store.create_thread(new_thread(mode, **fields)))
-        return None
-
-    async def mode(self, id_: str) -> str:
-        """The history mode of a live thread."""
-        history = await self.store.load_history(id_)
-        return next(
-            str(item["payload"]["history_mode"])
-            for _, item in history.items()
-            if item["type"] == "session_meta"
-        )
-
-    def numbers(self, ids: list[str]) -> list[int]:
-        """Ids as numbers, as those of forks differ."""
-        return [self.ids.index(id_) for id_ in ids]
-
-    async def outcome(self) -> list[Any]:
-        """What the store holds."""
-        found: list[Any] = [self.numbers(self.store.live)]
-        for archived in (False, True):
-            rows = (await self.store.list_threads(Query(archived=archived, all_sources=True))).rows
-            found.append(sorted(self.numbers([row["id"] for row in rows])))
-        for id_ in self.ids:
-            try:
-                row = await self.store.read_thread(id_)
-            except ThreadNotFound:
-                found.append(None)
-                continue
-            told = {key: row[key] for key in row if key not in UNEQUAL}
-            told["forked_from_id"] = self.numbers(
-                [row["forked_from_id"]] if row["forked_from_id"] else []
-            )
-            history = [item["type"] for _, item in (await self.store.load_history(id_)).items()]
-            context = [item["role"] for item in await self.store.with_context(id_, list)]
-            found.append((told, history, context, await questions(self.store, id_)))
-        return found
-
-
-UNEQUAL = {
-    *("id", "session_id", "rollout_path", "forked_from_id", "parent_thread_id", "source"),
-    *("created_at_ms", "updated_at_ms", "recency_at_ms", "size_bytes", "mtime_ns", "inode"),
-}
-
-
-@given(st.lists(STEPS, max_size=15))
-@settings(max_examples=25, deadline=None)
-def test_both_come_to_the_same(steps: list[tuple[str, int, str]]) -> None:
-    async def outcome(kind: str) -> list[Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            async with opened(kind, Path(folder)) as store:
-                run = Run(store)
-                came: list[Any] = []
-                for step in steps:
-                    try:
-                        came.append(await run.step(*step))
-                    except (StateError, RolloutError) as error:
-                        came.append(type(error))
-                return [came, await run.outcome()]
-
-    assert asyncio.run(outcome("memory")) == asyncio.run(outcome("files"))

@@ -1,10 +1,7 @@
 """Threads recorded through the store: what is in their files, and when."""
 
 import asyncio
-import json
-import sqlite3
-import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,70 +9,21 @@ from typing import Any
 import pytest
 import zstandard
 
-from rollout.errors import DamagedCompression, HomeNotFound, NotAppendable, WriterActive
+from rollout.errors import DamagedCompression, NotAppendable, WriterActive
 from rollout.files.layout import parse_name
 from rollout.files.writer_lock import LOCKS, WriterLock
-from rollout.jsonl.parse import Item
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
-from state.edit.git import without_credentials
 from state.errors import (
-    FileUnusable,
-    IndexDamaged,
     RecorderClosed,
-    RecorderFailed,
-    StateError,
     ThreadArchived,
     ThreadExists,
     ThreadNotFound,
     UnsupportedHistory,
 )
-from state.query.model import Query
-from state.thread_store import ThreadStore, open_store
-from tests.rollout.writing.test_appender import no_file_beyond
+from state.thread_store import ThreadStore
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.samples.talk import event, message, new_thread, said, turn
-
-Using = Callable[[ThreadStore], Awaitable[Any]]
-Use = Callable[[Using], Any]
-
-
-@pytest.fixture
-def use(home: Path, index_path: Path) -> Use:
-    """Does something with a store of the home, which is closed after it."""
-
-    def used(work: Using) -> Any:
-        async def opened() -> Any:
-            async with open_store(home, index_path) as store:
-                return await work(store)
-
-        return asyncio.run(opened())
-
-    return used
-
-
-def rollouts(home: Path) -> dict[str, bytes]:
-    """Every file below the rollout folders, with its content."""
-    files = [
-        file for root in ("sessions", "archived_sessions") for file in (home / root).rglob("*")
-    ]
-    return {str(file.relative_to(home)): file.read_bytes() for file in files if file.is_file()}
-
-
-def held(home: Path) -> list[dict[str, Any]]:
-    """The lines of the one rollout of a home, all of which must be whole."""
-    (content,) = rollouts(home).values()
-    assert content.endswith(b"\n")
-    return [json.loads(line) for line in content.splitlines()]
-
-
-def numbered(first: int, count: int) -> list[Item]:
-    """Items that every mode keeps."""
-    return [{"type": "response_item", "payload": {"n": n}} for n in range(first, first + count)]
-
-
-def numbers(items: list[dict[str, Any]]) -> list[int]:
-    """The numbers of such items."""
-    return [item["payload"]["n"] for item in items if "n" in item["payload"]]
+from tests.state.recording.recorded import Use, held, numbered, numbers, rollouts
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -350,18 +298,6 @@ def test_a_thread_that_no_reader_could_use_is_not_begun() -> None:
             new_thread(**fields)
 
 
-def test_a_home_that_is_not_there_or_cannot_take_locks(tmp_path: Path, index_path: Path) -> None:
-    async def work(home: Path) -> None:
-        async with open_store(home, index_path) as store:
-            await store.create_thread(new_thread())
-
-    with pytest.raises(HomeNotFound):
-        asyncio.run(work(tmp_path / "nowhere"))
-    (tmp_path / LOCKS).write_text("")
-    with pytest.raises(FileUnusable, match=LOCKS):
-        asyncio.run(work(tmp_path))
-
-
 def test_many_writers_of_one_thread_keep_their_order(home: Path, use: Use) -> None:
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())
@@ -382,230 +318,3 @@ def test_many_writers_of_one_thread_keep_their_order(home: Path, use: Use) -> No
     for first in range(0, 2000, 100):
         mine = [n for n in numbers(found) if first <= n < first + 100]
         assert mine == sorted(mine)
-
-
-def test_an_item_that_is_no_json_is_refused_and_the_others_with_it(home: Path, use: Use) -> None:
-    async def work(store: ThreadStore) -> None:
-        id_ = await store.create_thread(new_thread())
-        bad: Item = {"type": "response_item", "payload": {"n": {1, 2}}}
-        for _ in range(2):
-            with pytest.raises(NotAppendable):
-                await store.append_items(id_, [*numbered(0, 1), bad])
-            await store.persist_thread(id_)
-        await store.append_items(id_, numbered(5, 1))
-
-    use(work)
-    assert numbers(held(home)) == [5]
-
-
-def test_a_full_disk_keeps_what_waits_and_writing_goes_on(home: Path, use: Use) -> None:
-    async def work(store: ThreadStore) -> None:
-        id_ = await store.create_thread(new_thread())
-        await store.append_items(id_, numbered(0, 5))
-        await store.persist_thread(id_)
-        (path,) = rollouts(home)
-        with no_file_beyond((home / path).stat().st_size + 150):
-            for first in (5, 10):
-                await store.append_items(id_, numbered(first, 5))
-                with pytest.raises(RecorderFailed, match="File too large"):
-                    await store.flush_thread(id_)
-            with pytest.raises(RecorderFailed):
-                await store.shutdown_thread(id_)
-            assert store.live == [id_]
-        await store.append_items(id_, numbered(15, 5))
-        await store.flush_thread(id_)
-        assert numbers(held(home)) == list(range(20))
-        assert numbers([item for _, item in (await store.load_history(id_)).items()]) == list(
-            range(20)
-        )
-
-    use(work)
-    assert [line["ordinal"] for line in held(home)] == list(range(21))
-
-
-def test_what_cannot_be_written_at_the_end_is_told_and_holds_nobody_up(
-    home: Path, index_path: Path
-) -> None:
-    async def work() -> None:
-        async with open_store(home, index_path) as store:
-            ids = [await store.create_thread(new_thread()) for _ in range(3)]
-            for id_ in ids:
-                await store.persist_thread(id_)
-                await store.append_items(id_, numbered(0, 5))
-                await store.flush_thread(id_)
-            (home / next(path for path in rollouts(home) if ids[1] in path)).unlink()
-            for id_ in ids:
-                await store.append_items(id_, numbered(5, 5))
-
-    with pytest.raises(RecorderFailed, match="moved or removed"):
-        asyncio.run(work())
-    assert [content.count(b'"n"') for content in rollouts(home).values()] == [10, 10]
-    assert [file.name for file in (home / LOCKS).iterdir()] == [".coordination.lock"]
-
-
-def test_cancelling_writes_what_waits_and_frees_the_thread(home: Path, index_path: Path) -> None:
-    async def work(begun: asyncio.Event) -> None:
-        async with open_store(home, index_path) as store:
-            id_ = await store.create_thread(new_thread(id=thread_id(1)))
-            await store.persist_thread(id_)
-            await store.append_items(id_, numbered(0, 50))
-            begun.set()
-            await asyncio.Event().wait()
-
-    async def cancelled() -> None:
-        begun = asyncio.Event()
-        task = asyncio.create_task(work(begun))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(cancelled())
-    assert numbers(held(home)) == list(range(50))
-    WriterLock.acquire(home, thread_id(1)).release()
-
-
-def test_cancelling_a_resume_leaves_no_lock(home: Path, use: Use) -> None:
-    write(home, 1)
-
-    async def work(store: ThreadStore) -> None:
-        for turns in range(12):  # of the loop, so that it is met at every place
-            task = asyncio.create_task(store.resume_thread(thread_id(1)))
-            for _ in range(turns):
-                await asyncio.sleep(0.001)
-            task.cancel()
-            await asyncio.wait({task})
-            if task.cancelled():
-                assert store.live == []
-            else:
-                await store.discard_thread(thread_id(1))
-            WriterLock.acquire(home, thread_id(1)).release()
-
-    use(work)
-
-
-def test_lines_that_codex_adds_to_a_live_legacy_thread_are_seen(home: Path, use: Use) -> None:
-    path = write(home, 1)
-
-    async def work(store: ThreadStore) -> None:
-        source = await store.resume_thread(thread_id(1))
-        await store.append_items(thread_id(1), numbered(0, 2))
-        await store.flush_thread(thread_id(1))
-        with path.open("ab") as file:  # thread/memoryMode/set
-            file.write(encoded(lines(1, memory_mode="disabled")[:1]))
-        await store.append_items(thread_id(1), numbered(2, 2))
-        await store.flush_thread(thread_id(1))
-        kinds = [item["type"] for _, item in source.items()]
-        assert kinds[-5:] == ["response_item"] * 2 + ["session_meta"] + ["response_item"] * 2
-
-    use(work)
-    assert numbers(held(home)) == [0, 1, 2, 3]
-
-
-def test_git_facts_come_without_credentials(tmp_path: Path, home: Path, use: Use) -> None:
-    place = tmp_path / "project"
-    place.mkdir()
-    git = ["git", "-C", str(place), "-c", "user.name=a", "-c", "user.email=a@example.invalid"]
-    subprocess.run([*git, "init", "-q", "-b", "work"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    url = "https://me:secret@example.invalid/demo.git"
-    subprocess.run([*git, "remote", "add", "origin", url], check=True)
-    below = place / "deep" / "down"
-    below.mkdir(parents=True)
-
-    async def work(store: ThreadStore) -> None:
-        id_ = await store.create_thread(new_thread(cwd=str(below)))
-        await store.persist_thread(id_)
-
-    use(work)
-    facts = held(home)[0]["payload"]["git"]
-    assert facts.pop("commit_hash").isalnum()
-    assert facts == {"branch": "work", "repository_url": "https://example.invalid/demo.git"}
-
-
-@pytest.mark.parametrize(
-    ("url", "kept"),
-    [
-        ("https://token@github.com/a/b", "https://github.com/a/b"),
-        ("https://u:p@[::1]:8443/a?b", "https://[::1]:8443/a?b"),
-        ("http://u:p%40q@host/a", "http://host/a"),
-        ("ssh://git@host:22/a", "ssh://git@host:22/a"),
-        ("ssh://git:secret@host/a", "ssh://host/a"),
-        ("git@github.com:a/b.git", "git@github.com:a/b.git"),
-        ("https://u:secret@host:port/a", "host:port/a"),
-        ("/srv/a@b.git", "/srv/a@b.git"),
-        ("https://host/a@b", "https://host/a@b"),
-    ],
-)
-def test_urls_without_credentials(url: str, kept: str) -> None:
-    assert without_credentials(url) == kept
-
-
-def test_the_index_follows_by_itself_and_answers_truly_when_asked(home: Path, use: Use) -> None:
-    async def work(store: ThreadStore) -> None:
-        id_ = await store.create_thread(new_thread(LEGACY))
-        with pytest.raises(ThreadNotFound):
-            await store.read_thread(id_)
-        await store.append_items(id_, turn(LEGACY, id_, 1, "hello", "hi"))
-        await store.flush_thread(id_)
-        assert (await store.read_thread(id_))["preview"] == "hello"
-        (row,) = (await store.list_threads(Query())).rows
-        assert row["id"] == id_
-        usage = {"total_token_usage": {"total_tokens": 77}}
-        await store.append_items(id_, [event("token_count", info=usage)])
-        while True:  # until the index has it, though nobody asks the store
-            async with store.index.database.read() as connection:
-                found = await connection.exec_driver_sql("SELECT tokens_used FROM threads")
-                if found.scalar() == 77:
-                    break
-            await asyncio.sleep(0.02)
-        assert store.index_error is None
-
-    use(work)
-
-
-def test_a_locked_index_holds_no_writer_up(home: Path, index_path: Path, use: Use) -> None:
-    async def work(store: ThreadStore) -> str:
-        with closing(sqlite3.connect(index_path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            id_ = await store.create_thread(new_thread(LEGACY))
-            await store.append_items(id_, turn(LEGACY, id_, 1, "hello", "hi"))
-            await store.flush_thread(id_)
-            await store.shutdown_thread(id_)
-            assert len(held(home)) == 7
-            await store.resume_thread(id_)
-            other.execute("ROLLBACK")
-        assert (await store.read_thread(id_))["preview"] == "hello"
-        return id_
-
-    use(work)
-
-
-def test_a_broken_index_fails_no_writer_and_is_told(home: Path, index_path: Path, use: Use) -> None:
-    async def work(store: ThreadStore) -> None:
-        with closing(sqlite3.connect(index_path)) as other:
-            other.execute("ALTER TABLE threads RENAME TO gone")
-        id_ = await store.create_thread(new_thread())
-        await store.append_items(id_, turn(PAGINATED, id_, 1, "hello", "hi"))
-        await store.shutdown_thread(id_)
-        await store.resume_thread(id_)
-        with pytest.raises(StateError):
-            await store.list_threads(Query())
-        assert isinstance(store.index_error, IndexDamaged)
-        await store.append_items(id_, numbered(0, 3))
-        await store.flush_thread(id_)
-
-    use(work)
-    assert numbers(held(home)) == [0, 1, 2]
-
-
-def test_many_threads_may_be_live(home: Path, use: Use) -> None:
-    async def work(store: ThreadStore) -> None:
-        ids = [await store.create_thread(new_thread()) for _ in range(60)]
-        for id_ in ids:
-            await store.append_items(id_, turn(PAGINATED, id_, 1, "q", "a"))
-        await asyncio.gather(*(store.flush_thread(id_) for id_ in ids))
-        assert store.live == ids
-
-    use(work)
-    assert len(rollouts(home)) == 60

@@ -32,10 +32,8 @@ from state.userdata.model import UserValue, newest_settings
 from tests.rollout.writing.test_appender import no_file_beyond
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.samples.talk import new_thread, turn
-from tests.state.recording.test_recording import Use, held, numbered, numbers, rollouts, use
+from tests.state.recording.recorded import Use, held, numbered, numbers, rollouts
 from tests.support.checks import codes, verified
-
-__all__ = ["use"]
 
 
 async def begun(store: ThreadStore, mode: str = PAGINATED, **fields: Any) -> str:
