@@ -23,10 +23,11 @@ from rollout.jsonl.sources import RolloutSource
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from rollout.writing.new_thread import NewThread, rollout_path
-from state.edit.archive import archive, delete, unarchive
+from state.edit.archive import move_thread
 from state.edit.fork import fork_thread
 from state.edit.git import git_facts
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
+from state.edit.move_plan import Action
 from state.errors import RecorderClosed, StateError, ThreadArchived, ThreadExists, file_errors
 from state.query.model import Page, Query
 from state.query.rows import Row
@@ -217,28 +218,18 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
 
     async def archive_thread(self, thread_id: str) -> list[str]:
         """Move a thread and what it has spawned into the archive; live ones are shut down, if
-        nothing else stands in the way. Gives the ids of all that were moved.
-
-        Raises: see :func:`state.edit.archive.archive`.
-        """
-        thread_id = await self._settle(thread_id)
-        with self._lent_recorders() as live:
-            return await archive(self.index, thread_id, live, self._sqlite_home)
+        nothing else stands in the way. Gives the ids of all that were moved: see
+        :func:`state.edit.archive.move_thread`, as for the next two."""
+        return await self._move(thread_id, Action.ARCHIVE)
 
     async def unarchive_thread(self, thread_id: str) -> list[str]:
-        """Take a thread and what it has spawned out of the archive: see
-        :func:`state.edit.archive.unarchive`."""
-        return await unarchive(self.index, await self._settle(thread_id), self._sqlite_home)
+        """Take a thread and what it has spawned out of the archive."""
+        return await self._move(thread_id, Action.UNARCHIVE)
 
     async def delete_thread(self, thread_id: str, *, purge: bool = False) -> list[str]:
         """Move a thread and what it has spawned into the trash, or ``purge`` them; live ones are
-        shut down, if nothing else stands in the way. Gives the ids of all.
-
-        Raises: see :func:`state.edit.archive.delete`.
-        """
-        thread_id = await self._settle(thread_id)
-        with self._lent_recorders() as live:
-            return await delete(self.index, thread_id, live, self._sqlite_home, purge=purge)
+        shut down, if nothing else stands in the way."""
+        return await self._move(thread_id, Action.PURGE if purge else Action.DELETE)
 
     async def check_unwritten(self, thread_id: str) -> None:
         """Return if nobody else is writing a thread.
@@ -337,6 +328,13 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         for recorder in self._open_recorders().values():
             self._follower.changed(recorder.path.relative_to(self.home).as_posix())
         await old.give_up()
+
+    async def _move(self, thread_id: str, action: Action) -> list[str]:
+        thread_id = await self._settle(thread_id)
+        with self._lent_recorders() as live:
+            return await move_thread(
+                self.index, thread_id, action, live=live, sqlite_home=self._sqlite_home
+            )
 
     async def _settle(self, thread_id: str) -> str:
         """Write all of a live thread to its file, and any thread to the index. Gives its id."""

@@ -32,68 +32,29 @@ _BATCH_THREADS: Final = 100
 """Threads that are checked, locked and moved at a time, besides their descendants."""
 
 
-async def archive(
+async def move_thread(
     index: ThreadIndex,
     thread_id: str,
+    action: Action,
+    *,
     live: LiveRecorders = NO_RECORDERS,
     sqlite_home: Path | None = None,
 ) -> list[str]:
-    """Move all files of a thread, and of what it has spawned, into the archive, with their names
-    and content. Gives the ids of the threads that were moved.
+    """Do ``action`` with all files of a thread and of what it has spawned. Gives the ids of the
+    threads that were moved. Files keep their names and content; out of the archive they go into
+    the folders of the days in their names, and their mtime becomes the present time, as in Codex.
 
     Raises, and nothing is moved:
-        AlreadyArchived: it is in the archive.
+        AlreadyArchived, NotArchived: the thread is where it should go.
         CodexLocked, CodexSchemaUnknown, CodexUnusable: Codex cannot be notified.
         FileUnusable: a file cannot be moved.
+        HasDependents: a thread that is not deleted is attached to a deleted one, or its history
+            begins there.
         TargetExists: another file is in the place of one.
         ThreadNotFound: no thread has this id.
         RecorderFailed: it is live here and cannot be written now.
         WriterActive: somebody else is writing it, or a thread that it has spawned.
     """
-    return await _one(index, Action.ARCHIVE, thread_id, live, sqlite_home)
-
-
-async def unarchive(
-    index: ThreadIndex, thread_id: str, sqlite_home: Path | None = None
-) -> list[str]:
-    """Move all files of a thread, and of what it has spawned, out of the archive, into the folders
-    of the days in their names. As in Codex, their mtime is the present time then.
-
-    Raises:
-        NotArchived: it is not in the archive.
-        CodexLocked, CodexSchemaUnknown, CodexUnusable, FileUnusable, TargetExists,
-        ThreadNotFound, WriterActive: see :func:`archive`.
-    """
-    return await _one(index, Action.UNARCHIVE, thread_id, NO_RECORDERS, sqlite_home)
-
-
-async def delete(
-    index: ThreadIndex,
-    thread_id: str,
-    live: LiveRecorders = NO_RECORDERS,
-    sqlite_home: Path | None = None,
-    *,
-    purge: bool = False,
-) -> list[str]:
-    """Move all files of a thread, and of what it has spawned, into the trash folder of the home;
-    with ``purge`` remove them for good, with their names and user data.
-
-    Raises:
-        HasDependents: a thread that would stay is attached to it, or its history begins in it.
-        CodexLocked, CodexSchemaUnknown, CodexUnusable, FileUnusable, RecorderFailed,
-        ThreadNotFound, WriterActive: see :func:`archive`.
-    """
-    action = Action.PURGE if purge else Action.DELETE
-    return await _one(index, action, thread_id, live, sqlite_home)
-
-
-async def _one(
-    index: ThreadIndex,
-    action: Action,
-    thread_id: str,
-    live: LiveRecorders,
-    sqlite_home: Path | None,
-) -> list[str]:
     (outcome,) = await move_threads(index, action, [thread_id], sqlite_home, live=live)
     if outcome.error:
         raise outcome.error

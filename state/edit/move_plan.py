@@ -35,8 +35,9 @@ class Action(StrEnum):
     ARCHIVE = "archive"
     UNARCHIVE = "unarchive"
     DELETE = "delete"
-    """Into the trash."""
+    """Into the trash folder of the home."""
     PURGE = "purge"
+    """For good, with names and user data."""
 
     @property
     def deletes(self) -> bool:

@@ -28,9 +28,10 @@ from typing import Any, Final
 from cli.arguments.locations import Locations
 from cli.runtime.open_index import catch_up, with_index
 from state.db.steps import Steps
-from state.edit.archive import archive, delete, unarchive
+from state.edit.archive import move_thread
 from state.edit.fork import fork_thread
 from state.edit.metadata import set_git_info, set_memory_mode, set_name
+from state.edit.move_plan import Action
 from state.fulltext.indexer import fill_fulltext
 from state.repair.backup import restore_backup
 from state.repair.dump import read_dump, restore
@@ -73,19 +74,19 @@ CHANGED: Final = thread_id(3)
 
 
 async def _archive(index: ThreadIndex) -> None:
-    await archive(index, MOVED)
+    await move_thread(index, MOVED, Action.ARCHIVE)
 
 
 async def _unarchive(index: ThreadIndex) -> None:
-    await unarchive(index, MOVED)
+    await move_thread(index, MOVED, Action.UNARCHIVE)
 
 
 async def _delete(index: ThreadIndex) -> None:
-    await delete(index, MOVED)
+    await move_thread(index, MOVED, Action.DELETE)
 
 
 async def _purge(index: ThreadIndex) -> None:
-    await delete(index, MOVED, purge=True)
+    await move_thread(index, MOVED, Action.PURGE)
 
 
 async def _fork(index: ThreadIndex) -> None:

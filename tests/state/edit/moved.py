@@ -10,6 +10,8 @@ import pytest
 
 from rollout.errors import RolloutError
 from state.db.location import moves_under_way
+from state.edit.archive import move_thread
+from state.edit.move_plan import Action
 from state.errors import (
     StateError,
 )
@@ -81,3 +83,10 @@ def _locked(codex: Codex) -> Callable[[], object]:
 def _newer(codex: Codex) -> Callable[[], object]:
     codex.change("ALTER TABLE threads RENAME COLUMN archived TO shelved")
     return lambda: None
+
+
+def move(
+    number: int, action: Action, **options: Any
+) -> Callable[[ThreadIndex], Awaitable[list[str]]]:
+    """Moves a thread of a home."""
+    return lambda index: move_thread(index, thread_id(number), action, **options)

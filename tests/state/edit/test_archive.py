@@ -13,7 +13,7 @@ from rollout.errors import WriterActive
 from rollout.files.move import Move, MoveGroup
 from rollout.files.writer_lock import WriterLock
 from state.db.location import moves_under_way
-from state.edit.archive import archive, delete, move_threads, unarchive
+from state.edit.archive import move_thread, move_threads
 from state.edit.move_plan import Action
 from state.errors import (
     AlreadyArchived,
@@ -27,7 +27,7 @@ from state.errors import (
 from state.sync.move_journal import move_all
 from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, file_name, lines, thread_id, write
-from tests.state.edit.moved import assert_in_step, refused, spawned_by, tree, with_index
+from tests.state.edit.moved import assert_in_step, move, refused, spawned_by, tree, with_index
 from tests.support.checks import synced
 
 
@@ -47,8 +47,8 @@ def test_all_files_of_a_thread_go_to_the_archive_and_back(home: Path, index_path
     synced(home, index_path)
 
     async def work(index: ThreadIndex) -> None:
-        assert await archive(index, thread_id(1)) == [thread_id(1)]
-        assert await archive(index, thread_id(2)) == [thread_id(2)]
+        assert await move_thread(index, thread_id(1), Action.ARCHIVE) == [thread_id(1)]
+        assert await move_thread(index, thread_id(2), Action.ARCHIVE) == [thread_id(2)]
 
     with_index(home, index_path, work)
     after = tree(home)
@@ -60,8 +60,8 @@ def test_all_files_of_a_thread_go_to_the_archive_and_back(home: Path, index_path
     inodes = {path.name: path.stat().st_ino for path in home.rglob("rollout-*")}
 
     async def back(index: ThreadIndex) -> None:
-        await unarchive(index, thread_id(1))
-        await unarchive(index, thread_id(2))
+        await move_thread(index, thread_id(1), Action.UNARCHIVE)
+        await move_thread(index, thread_id(2), Action.UNARCHIVE)
 
     with_index(home, index_path, back)
     assert tree(home) == before
@@ -80,12 +80,12 @@ def test_what_a_thread_has_spawned_goes_along_and_a_review_does_not(
     write(home, 4, encoded(lines(4, source={"subagent": "review"}, parent_thread_id=thread_id(1))))
     write(home, 5, encoded(lines(5, source=spawned_by(1))), archived=True)
     synced(home, index_path)
-    moved = with_index(home, index_path, lambda index: archive(index, thread_id(1)))
+    moved = with_index(home, index_path, move(1, Action.ARCHIVE))
     assert moved == [thread_id(3), thread_id(2), thread_id(1)]
     assert names(path for path in tree(home) if path.startswith("sessions/")) == [file_name(4)]
-    moved = with_index(home, index_path, lambda index: unarchive(index, thread_id(1)))
+    moved = with_index(home, index_path, move(1, Action.UNARCHIVE))
     assert set(moved) == {thread_id(number) for number in (1, 2, 3, 5)}
-    moved = with_index(home, index_path, lambda index: delete(index, thread_id(2)))
+    moved = with_index(home, index_path, move(2, Action.DELETE))
     assert moved == [thread_id(3), thread_id(2)]
     assert_in_step(home, index_path)
 
@@ -94,7 +94,7 @@ def test_lineage_that_goes_in_a_circle_comes_to_an_end(home: Path, index_path: P
     write(home, 1, encoded(lines(1, source=spawned_by(2))))
     write(home, 2, encoded(lines(2, source=spawned_by(1))))
     synced(home, index_path)
-    moved = with_index(home, index_path, lambda index: archive(index, thread_id(1)))
+    moved = with_index(home, index_path, move(1, Action.ARCHIVE))
     assert moved == [thread_id(2), thread_id(1)]
 
 
@@ -105,17 +105,17 @@ def test_a_file_whose_name_has_no_time_goes_back_to_the_day_of_its_thread(
     file = home / "archived_sessions" / f"rollout-some-{thread_id(1)}.jsonl"
     file.write_bytes(encoded(lines(1)))
     synced(home, index_path)
-    with_index(home, index_path, lambda index: unarchive(index, thread_id(1)))
+    with_index(home, index_path, move(1, Action.UNARCHIVE))
     assert list(tree(home)) == [f"sessions/2026/05/28/{file.name}"]
 
 
 @pytest.mark.parametrize(
     ("work", "error"),
     [
-        (lambda index: archive(index, thread_id(9)), ThreadNotFound),
-        (lambda index: archive(index, thread_id(2)), AlreadyArchived),
-        (lambda index: unarchive(index, thread_id(1)), NotArchived),
-        (lambda index: archive(index, thread_id(3)), TargetExists),
+        (move(9, Action.ARCHIVE), ThreadNotFound),
+        (move(2, Action.ARCHIVE), AlreadyArchived),
+        (move(1, Action.UNARCHIVE), NotArchived),
+        (move(3, Action.ARCHIVE), TargetExists),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -136,9 +136,14 @@ def test_two_files_of_one_name_are_not_put_over_each_other(home: Path, index_pat
     copy = home / "sessions/2026/05/29" / file.name
     copy.parent.mkdir()
     copy.write_bytes(file.read_bytes())
-    told = refused(home, index_path, lambda index: archive(index, thread_id(1)), TargetExists)
+    told = refused(
+        home,
+        index_path,
+        move(1, Action.ARCHIVE),
+        TargetExists,
+    )
     assert str(home / "archived_sessions" / file.name) in str(told)
-    with_index(home, index_path, lambda index: delete(index, thread_id(1)))
+    with_index(home, index_path, move(1, Action.DELETE))
     assert len(tree(home)) == 2, "the trash keeps them apart"
 
 
@@ -168,10 +173,20 @@ def test_a_thread_that_others_depend_on_is_not_deleted(home: Path, index_path: P
     base = {"thread_id": thread_id(1), "end_ordinal_exclusive": 1, "end_byte_offset": 10}
     write(home, 1)
     write(home, 2, encoded(lines(2, history_mode="paginated", history_base=base)))
-    told = refused(home, index_path, lambda index: delete(index, thread_id(1)), HasDependents)
+    told = refused(
+        home,
+        index_path,
+        move(1, Action.DELETE),
+        HasDependents,
+    )
     assert isinstance(told, HasDependents)
     assert told.other_id == thread_id(2)
-    refused(home, index_path, lambda index: delete(index, thread_id(1), purge=True), HasDependents)
+    refused(
+        home,
+        index_path,
+        move(1, Action.PURGE),
+        HasDependents,
+    )
 
     async def both(index: ThreadIndex) -> list[str]:
         outcomes = await move_threads(index, Action.DELETE, [thread_id(1), thread_id(2)])
@@ -188,7 +203,12 @@ def test_a_fork_of_a_part_that_was_reverted_is_found_too(home: Path, index_path:
     write(home, 1, segment=1)
     write(home, 2, encoded(lines(2, history_mode="paginated", history_base=base)))
     write(home, 2, encoded(lines(2, history_mode="paginated")), segment=2)
-    told = refused(home, index_path, lambda index: delete(index, thread_id(1)), HasDependents)
+    told = refused(
+        home,
+        index_path,
+        move(1, Action.DELETE),
+        HasDependents,
+    )
     assert isinstance(told, HasDependents)
     assert told.other_id == thread_id(2)
 
@@ -216,7 +236,7 @@ def test_the_trash_has_what_it_takes_to_put_a_thread_back(home: Path, index_path
     write(home, 1, segment=1)
     synced(home, index_path)
     before = tree(home)
-    with_index(home, index_path, lambda index: delete(index, thread_id(1)))
+    with_index(home, index_path, move(1, Action.DELETE))
     (folder,) = (home / ".threadkeep-trash").iterdir()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["thread_id"] == thread_id(1)
@@ -232,7 +252,12 @@ def test_a_file_that_cannot_be_moved_leaves_all_as_it_was(home: Path, index_path
     write(home, 1)
     write(home, 2)
     (home / "archived_sessions").write_bytes(b"a file where the folder should be")
-    told = refused(home, index_path, lambda index: archive(index, thread_id(1)), FileUnusable)
+    told = refused(
+        home,
+        index_path,
+        move(1, Action.ARCHIVE),
+        FileUnusable,
+    )
     assert "archived_sessions" in str(told)
 
 

@@ -8,7 +8,8 @@ import pytest
 import zstandard
 
 from state.db.location import moves_under_way
-from state.edit.archive import archive, delete, unarchive
+from state.edit.archive import move_thread
+from state.edit.move_plan import Action
 from state.errors import (
     CodexLocked,
     CodexSchemaUnknown,
@@ -19,7 +20,15 @@ from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.state.checks.test_faults_index import damaged_pages
 from tests.state.codex.databases import STATE, STATE_OF_64, Codex
-from tests.state.edit.moved import _locked, _newer, assert_in_step, refused, spawned_by, with_index
+from tests.state.edit.moved import (
+    _locked,
+    _newer,
+    assert_in_step,
+    move,
+    refused,
+    spawned_by,
+    with_index,
+)
 
 
 @pytest.mark.parametrize("state", [STATE, STATE_OF_64], ids=["0.169", "0.171"])
@@ -44,7 +53,7 @@ def test_codex_s_own_database_follows(
 
     async def all_archived(index: ThreadIndex) -> None:
         for number in (1, 3, 4):
-            await archive(index, thread_id(number), sqlite_home=tmp_path)
+            await move_thread(index, thread_id(number), Action.ARCHIVE, sqlite_home=tmp_path)
 
     with_index(home, index_path, all_archived)
     after = codex.threads()
@@ -60,7 +69,7 @@ def test_codex_s_own_database_follows(
         }
 
     async def one_unarchived(index: ThreadIndex) -> None:
-        await unarchive(index, thread_id(1), sqlite_home=tmp_path)
+        await move_thread(index, thread_id(1), Action.UNARCHIVE, sqlite_home=tmp_path)
 
     with_index(home, index_path, one_unarchived)
     for number, path in ((1, files[1]), (2, files[2])):
@@ -70,8 +79,8 @@ def test_codex_s_own_database_follows(
         assert row == before[thread_id(number)] | {"archived_at": None} | times
 
     async def all_deleted(index: ThreadIndex) -> None:
-        await delete(index, thread_id(1), sqlite_home=tmp_path)
-        await delete(index, thread_id(3), sqlite_home=tmp_path, purge=True)
+        await move_thread(index, thread_id(1), Action.DELETE, sqlite_home=tmp_path)
+        await move_thread(index, thread_id(3), Action.PURGE, sqlite_home=tmp_path)
 
     codex.change("INSERT INTO thread_read_receipts VALUES (?, NULL, 'r', NULL)", thread_id(2))
     with_index(home, index_path, all_deleted)
@@ -97,7 +106,7 @@ def test_what_codex_has_read_out_of_a_thread_goes_with_it(
     Codex.empty(tmp_path)
 
     def purge(index: ThreadIndex) -> Awaitable[object]:
-        return delete(index, thread_id(1), sqlite_home=tmp_path, purge=True)
+        return move_thread(index, thread_id(1), Action.PURGE, sqlite_home=tmp_path)
 
     undo = _locked(history)
     try:
@@ -111,7 +120,7 @@ def test_what_codex_has_read_out_of_a_thread_goes_with_it(
     refused(
         home,
         index_path,
-        lambda index: delete(index, thread_id(2), sqlite_home=tmp_path),
+        move(2, Action.DELETE, sqlite_home=tmp_path),
         CodexUnusable,
     )
 
@@ -124,11 +133,11 @@ def test_a_row_that_names_a_file_elsewhere_names_the_right_one_then(
     for named in (str(other), "/gone/x.jsonl", ""):
         codex.change("DELETE FROM threads")
         codex.insert(thread_id(1), Path("x"), rollout_path=named)
-        with_index(home, index_path, lambda index: archive(index, thread_id(1)))
+        with_index(home, index_path, move(1, Action.ARCHIVE))
         (row,) = codex.threads().values()
         expected = f"{home.resolve()}/archived_sessions/{file.name}"
         assert (row["rollout_path"], row["archived"]) == (expected, 1)
-        with_index(home, index_path, lambda index: unarchive(index, thread_id(1)))
+        with_index(home, index_path, move(1, Action.UNARCHIVE))
 
 
 def _damaged(codex: Codex) -> Callable[[], object]:
@@ -164,10 +173,10 @@ def test_nothing_is_moved_when_codex_cannot_be_told(
     codex.insert(thread_id(2), shelved, archived=1)
     undo = spoil(codex)
     changes: list[Callable[[ThreadIndex], Awaitable[object]]] = [
-        lambda index: archive(index, thread_id(1), sqlite_home=tmp_path),
-        lambda index: unarchive(index, thread_id(2), sqlite_home=tmp_path),
-        lambda index: delete(index, thread_id(1), sqlite_home=tmp_path),
-        lambda index: delete(index, thread_id(2), sqlite_home=tmp_path, purge=True),
+        move(1, Action.ARCHIVE, sqlite_home=tmp_path),
+        move(2, Action.UNARCHIVE, sqlite_home=tmp_path),
+        move(1, Action.DELETE, sqlite_home=tmp_path),
+        move(2, Action.PURGE, sqlite_home=tmp_path),
     ]
     try:
         for change in changes:
@@ -181,7 +190,7 @@ def test_nothing_is_moved_when_codex_cannot_be_told(
 def test_a_database_that_is_empty_or_not_there_needs_nothing(home: Path, index_path: Path) -> None:
     write(home, 1)
     (home / "state_5.sqlite").touch()  # Codex makes a new one of it
-    with_index(home, index_path, lambda index: archive(index, thread_id(1)))
+    with_index(home, index_path, move(1, Action.ARCHIVE))
     (home / "state_5.sqlite").unlink()
-    with_index(home, index_path, lambda index: unarchive(index, thread_id(1)))
+    with_index(home, index_path, move(1, Action.UNARCHIVE))
     assert not (home / "state_5.sqlite").exists()

@@ -9,7 +9,8 @@ import pytest
 from rollout.files.move import Move, MoveGroup, move_file, move_group, undo_group
 from rollout.files.writer_lock import WriterLock
 from state.db.location import moves_folder, moves_under_way
-from state.edit.archive import archive
+from state.edit.archive import move_thread
+from state.edit.move_plan import Action
 from state.errors import (
     CodexLocked,
 )
@@ -103,7 +104,7 @@ def test_an_entry_of_the_journal_that_cannot_be_used_is_told_and_stops_nothing(
     (folder / "a.json").write_text("{")
 
     async def work(index: ThreadIndex) -> list[str]:
-        assert await archive(index, thread_id(1)) == [thread_id(1)]
+        assert await move_thread(index, thread_id(1), Action.ARCHIVE) == [thread_id(1)]
         return index.unfinished
 
     (problem,) = with_index(home, index_path, work)
