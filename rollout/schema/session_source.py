@@ -4,7 +4,7 @@ Facts: docs/rollout-format.md#sources, measured on Codex 0.169.
 """
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import orjson
 
@@ -12,7 +12,7 @@ from rollout.jsonl.parse import compact_json
 
 PLAIN: Final = frozenset({"cli", "vscode", "exec", "mcp", "unknown"})
 
-SOURCE_KINDS: Final = (
+SourceKind = Literal[
     "cli",
     "vscode",
     "exec",
@@ -23,8 +23,9 @@ SOURCE_KINDS: Final = (
     "subAgentThreadSpawn",
     "subAgentOther",
     "unknown",
-)
+]
 """What ``thread/list`` takes as ``sourceKinds``."""
+SOURCE_KINDS: Final[tuple[str, ...]] = get_args(SourceKind)
 
 INTERACTIVE_KINDS: Final = frozenset({"cli", "vscode", "custom:atlas", "custom:chatgpt"})
 """What is listed when no kinds are named."""

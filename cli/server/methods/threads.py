@@ -64,6 +64,7 @@ async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
         included_ids=None if named is None else tuple(map(bare_uuid, named)),
     )
     if params.section_id is not None:
+        query.decoded_cursor()  # Codex refuses a bad cursor first
         return _page_json([], Page([]), complete=True)
     store = await call.store()
     supervisor = await call.session.service.supervisor()

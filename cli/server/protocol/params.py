@@ -7,21 +7,11 @@ from pydantic.alias_generators import to_camel
 
 from cli.server.protocol.messages import Request, invalid_request
 from cli.server.protocol.serde_wording import invalid_params
+from rollout.schema import session_source
 
 U32 = Annotated[int, Field(ge=0, lt=2**32)]
 SourceKind = Annotated[
-    Literal[
-        "cli",
-        "vscode",
-        "exec",
-        "appServer",
-        "subAgent",
-        "subAgentReview",
-        "subAgentCompact",
-        "subAgentThreadSpawn",
-        "subAgentOther",
-        "unknown",
-    ],
+    session_source.SourceKind,
     BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
 ]
 

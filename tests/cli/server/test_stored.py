@@ -107,6 +107,7 @@ def test_lists_are_paged_and_filtered_as_those_of_the_command(cli: Cli, client: 
         ("thread/list", {"sortKey": "x"}, -32600, "Invalid request: "),
         ("thread/list", {"sortKey": "section_position"}, -32600, "section-position sorting"),
         ("thread/list", {"cursor": "x"}, -32600, "invalid cursor: x"),
+        ("thread/list", {"cursor": "x", "sectionId": "s"}, -32600, "invalid cursor: x"),
         ("thread/list", {"cursor": ""}, -32600, "invalid cursor: "),
         ("thread/list", {"originators": ["x"]}, -32602, "originator filtering"),
         ("thread/list", {"excludedThreadIds": ["x"]}, -32602, "invalid excluded thread id: "),
