@@ -141,8 +141,8 @@ class CodexSchemaUnknown(StateError):
         self.path, self.migrations, self.differences = path, migrations, differences
         last = max(migrations, default=0)
         super().__init__(
-            f"this threadkeep does not know the schema of Codex's database {path}"
-            f" (migration {last}): {differences[0]}; nothing was changed in it"
+            f"Codex's database {path} (migration {last}) has a schema that this threadkeep does not"
+            f" know: {differences[0]}; nothing was changed in it"
         )
 
 

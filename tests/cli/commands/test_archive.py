@@ -186,7 +186,7 @@ def test_what_codex_cannot_be_told_of_is_refused_before_anything_is_moved(cli: C
     ):
         ran = cli.run(*command, status=4)
         assert ran.out == ""
-        assert "): threads has NEWS TEXT; nothing was changed in it" in ran.err
+        assert "does not know: threads has NEWS TEXT; nothing was changed in it" in ran.err
         assert "or let Codex do it (codex archive, unarchive, delete" in ran.err
         (told, *_) = cli.run(*command, "--json", status=4).json["threads"]
         assert (told["done"], told["error"]["kind"]) == (False, "codex_schema_unknown")
