@@ -33,7 +33,7 @@ from state.sync import thread_rows as rows
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
-from state.sync.sync import BATCH_FILES, find_changes, load_context, settled_inputs, sync
+from state.sync.sync import BATCH_FILES, find_changes, follows_inputs, load_context, sync
 from state.sync.writer import forget_files, store_files
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 from state.userdata.store import open_with_user_data
@@ -242,7 +242,7 @@ class ThreadIndex:
     async def follows_names(self) -> bool:
         """Whether the index has the names of ``session_index.jsonl`` and the default provider of
         ``config.toml`` as they are now."""
-        return (await settled_inputs(self.database, self.home))[1]
+        return await follows_inputs(self.database, self.home)
 
     async def problems(self, limit: int) -> list[dict[str, Any]]:
         """At most ``limit`` files that are unreadable or damaged, or have lines that are in no

@@ -71,22 +71,22 @@ class _Watch:
     def __init__(self, locations: Locations, as_json: bool) -> None:
         self._places = locations
         self._as_json = as_json
-        self._sightings = SeenThreads()
+        self._seen = SeenThreads()
 
     async def work(self, index: ThreadIndex) -> int:
         """Watch one open index. Gives the exit status."""
-        watcher = Watcher(index, self._sightings, trouble=_tell_trouble)
-        news = self._sightings.changes()
+        watcher = Watcher(index, self._seen, on_trouble=_tell_trouble)
+        changes = self._seen.changes()
         return await _first(
-            index, watcher.run(), self._tell(index, watcher, news), _until_nobody_reads()
+            index, watcher.run(), self._tell(index, watcher, changes), _until_nobody_reads()
         )
 
-    async def _tell(self, index: ThreadIndex, watcher: Watcher, news: ChangeFeed) -> int:
+    async def _tell(self, index: ThreadIndex, watcher: Watcher, changes: ChangeFeed) -> int:
         await watcher.ready.wait()
         how = f" every few seconds: {watcher.why_polling}" if watcher.why_polling else ""
-        count = plural(len(self._sightings.known), "thread")
+        count = plural(len(self._seen.known), "thread")
         output.say(f"Watching {count} of {self._places.home}{how}. Ctrl-C ends it.")
-        async for change in news:
+        async for change in changes:
             text = _document(change) if self._as_json else await _line(index, change)
             # Not to stand still in the middle of a line: what changes meanwhile becomes one.
             await _until_stdout_is(select.POLLOUT | _GONE)

@@ -1,6 +1,7 @@
 """Reading many files in another process. Imports little: each process pays for it."""
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extra
 from rollout.metadata.model import LONGEST_TEXT
 
 Item = tuple[str, EarlierMetadata | None]
+_log = logging.getLogger("threadkeep.read")
 
 
 def extract_many(
@@ -31,6 +33,7 @@ def _extract(
     try:
         return extract_file(home, path, earlier, reader, longest)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the other files
+        _log.exception("cannot read %s", path)
         found = stat_file(Path(home), path)
         reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"
         return Unusable(path, found.stamp if found else NO_STAMP, reason, retry=True)

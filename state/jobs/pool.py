@@ -25,7 +25,7 @@ _TASK_FILES: Final = 50
 _MOST_THREADS: Final = 2
 _LEAST_BYTES: Final = 2 * 2**30
 """The address space that a process with workers needs: threads and allocators reserve it."""
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("threadkeep.jobs")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -39,13 +39,14 @@ def worker_pool() -> Executor | None:
     allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
     if allowed != resource.RLIM_INFINITY and allowed < _LEAST_BYTES:
         # The pool would wait for threads that cannot start.
-        _warn_once("ulimit -v leaves no memory for worker processes: this goes on without them")
+        warn_once("ulimit -v leaves no memory for worker processes: this goes on without them")
         return None
     return _ProcessPool(workers)
 
 
 @cache
-def _warn_once(text: str) -> None:
+def warn_once(text: str) -> None:
+    """Log a warning, the first time in this process."""
     _log.warning("%s", text)
 
 
@@ -89,7 +90,7 @@ class _ProcessPool(Executor):
         work: Callable[..., Result],
         arguments: tuple[Any, ...],
     ) -> None:
-        _warn_once(f"worker processes cannot be used ({why}): this goes on without them")
+        warn_once(f"worker processes cannot be used ({why}): this goes on without them")
         try:
             outcome.set_result(work(*arguments))
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for

@@ -1,4 +1,4 @@
-"""What of a home's configuration the rows of threads depend on."""
+"""The configuration of a home that the rows of threads depend on."""
 
 from pathlib import Path
 from typing import Final
@@ -8,10 +8,8 @@ DEFAULT_PROVIDER: Final = "openai"
 
 
 def home_inputs(home: Path) -> str:
-    """Identity of the files of a home, rollouts apart, that rows depend on.
-
-    As long as it is the same, names and the default provider are too.
-    """
+    """The identity of the files, besides rollouts, that rows depend on. While it stays the same,
+    so do the names and the default provider."""
     parts = []
     for name in ("session_index.jsonl", "config.toml"):
         try:
@@ -24,12 +22,12 @@ def home_inputs(home: Path) -> str:
 
 
 def default_provider(home: Path) -> str:
-    """The provider that a thread without one counts for: ``config.toml``'s ``model_provider``."""
+    """The provider of a thread that names none: ``model_provider`` in ``config.toml``."""
     import tomllib
 
     try:
         with (home / "config.toml").open("rb") as file:
             provider = tomllib.load(file).get("model_provider")
-    except (OSError, ValueError, RecursionError):  # the last: thousands of brackets
+    except (OSError, ValueError, RecursionError):  # the last for thousands of brackets
         return DEFAULT_PROVIDER
     return provider if isinstance(provider, str) and provider else DEFAULT_PROVIDER

@@ -1,4 +1,4 @@
-"""The ledger of files, and what a scan of the home differs from it in."""
+"""The ledger of files, and how a scan of the home differs from it."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -25,19 +25,19 @@ Ledger = dict[str, tuple[Any, ...]]
 
 @dataclass(slots=True)
 class Changes:
-    """What must be done so that the index is in step with the files."""
+    """What the index has to catch up with."""
 
     to_read: list[FoundFile] = field(default_factory=list)
     """New and changed files, newest name first."""
     ignored: list[FoundFile] = field(default_factory=list)
-    """New or changed entries that are no rollouts: only the ledger is told."""
+    """New or changed entries that are no rollouts: they go into the ledger alone."""
     vanished: list[str] = field(default_factory=list)
     moved_from: dict[str, str] = field(default_factory=dict)
-    """For a file in ``to_read`` that was known under another path: that path."""
+    """The earlier paths of files in ``to_read`` that were moved."""
     files: int = 0
-    """How many entries the scan saw."""
+    """Entries that the scan found."""
     afresh: bool = False
-    """Whether files are read as a whole, also those that have only grown."""
+    """Whether files are read whole, also those that have only grown."""
 
     def __bool__(self) -> bool:
         return bool(self.to_read or self.ignored or self.vanished)
@@ -46,9 +46,9 @@ class Changes:
 def compare_with_ledger(
     scanned: Iterable[FoundFile], ledger: Ledger, *, reread: bool = False
 ) -> Changes:
-    """Compare a scan with the ledger, in one pass, which uses the ledger up.
+    """Compare a scan with the ledger, from which it takes what it meets.
 
-    With ``reread`` every rollout is to be read, as a whole.
+    With ``reread`` every rollout is read whole.
     """
     known = ledger
     changes = Changes(afresh=reread)
@@ -69,7 +69,7 @@ def compare_with_ledger(
             changes.to_read.append(file)
         elif reread or before[:3] != stamp or before[3] or before[4] != EXTRACTOR_VERSION:
             changes.to_read.append(file)
-    # What lies in a folder that cannot be listed now has not vanished.
+    # Files in a folder that cannot be listed now have not vanished.
     gone = {path: row for path, row in known.items() if not any(path.startswith(f) for f in hidden)}
     changes.vanished = list(gone)
     if gone and added:
@@ -83,10 +83,10 @@ def compare_with_ledger(
 
 
 def newest_first(file: FoundFile) -> tuple[str, str]:
-    """Sort key by the time in the name; both folders together, so that they are merged."""
+    """Sort key: the time in the name, across both folders."""
     return (file.path.rsplit("/", 1)[-1], file.path)
 
 
 def watermark(file: FoundFile) -> str:
-    """How far a job that goes newest first has come, as text."""
+    """The mark of a job that goes newest first and has done ``file``."""
     return " ".join(newest_first(file))

@@ -1,9 +1,10 @@
-"""Moves that are under way, put down beside the index before the first file is touched.
+"""A write-ahead journal of moves, beside the index.
 
-``<index>.moves/<uuid>.json`` says what goes where, until files and rows are as it says. Whoever
-opens the index next finishes what a killed process left: a thread is always in one place, and
-Codex's own database (:mod:`state.codex_db.notify`) says where.
-``<index>.moves.lock`` is held by whoever moves; a file in the folder that nobody is at is left.
+``<index>.moves/<uuid>.json`` says which files go where. It is written before the first file is
+moved, and removed when files and rows are as it says. The next process that opens the index
+finishes the moves of one that was killed, so that a thread is always in one place, and Codex's own
+database (:mod:`state.codex_db.notify`) says where. The process that moves holds
+``<index>.moves.lock``.
 """
 
 import json
@@ -19,9 +20,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from rollout.errors import WriterActive
-from rollout.files.atomic import write_synced
+from rollout.files.atomic import atomic_file
 from rollout.files.layout import ROOTS
-from rollout.files.move import Move, MoveGroup, move_group, purge, sync_folder, undo_group
+from rollout.files.move import Move, MoveGroup, move_group, purge, undo_group
 from rollout.files.scan import stat_file
 from rollout.files.writer_lock import WriterLock
 from rollout.metadata.session_index import remove_names
@@ -45,13 +46,13 @@ _VERSION: Final = 1
 
 @asynccontextmanager
 async def exclusive_moves(database: Database, home: Path) -> AsyncGenerator[None]:
-    """Be the only one who moves files by this index; what was left is finished first.
+    """Hold the lock of the moves of an index. Earlier moves that were cut off are finished first.
 
     Raises:
-        CodexLocked: Codex cannot be told yet of earlier moves, which would be made again after
-            these.
-        IndexBusy: another process is at it for 10 seconds.
-        IndexNotWritable: the lock file cannot be made.
+        CodexLocked: Codex cannot be notified yet of earlier moves, which would be made again
+            after these.
+        IndexBusy: another process has held the lock for 10 seconds.
+        IndexNotWritable: the lock file cannot be created.
     """
     async with locked(moves_folder(database.path)):
         _, waiting = await _finish(database, home)
@@ -61,10 +62,8 @@ async def exclusive_moves(database: Database, home: Path) -> AsyncGenerator[None
 
 
 async def finish_moves(database: Database, home: Path) -> list[str]:
-    """Finish the moves of processes that were killed: why some could not be.
-
-    Quick where there are none. Those of a process that is alive are its own.
-    """
+    """Finish the moves of processes that were killed: why some of them cannot be finished. Moves of
+    a running process are left to it."""
     if not moves_under_way(database.path):
         return []
     try:
@@ -78,27 +77,27 @@ async def finish_moves(database: Database, home: Path) -> list[str]:
 async def move_all(
     database: Database, home: Path, groups: Sequence[MoveGroup], codex: Path
 ) -> dict[str, StateError]:
-    """Move the files of groups, then have the rows follow, in the database of Codex at ``codex``
-    and in the index: what went wrong, by a group's thread.
+    """Move the files of groups, and update the rows in Codex's database at ``codex`` and in the
+    index: the errors, by a group's thread.
 
-    A group that goes wrong is as it was before; the others are moved. If Codex cannot be told,
-    none is. The caller holds the locks, and does not cancel this: it would be finished only with
-    the next index that is opened.
+    A group that fails stays as it was; the others are moved. If Codex cannot be notified, none is.
+    The caller holds the locks, and does not cancel this: only the next process that opens the index
+    would finish it.
 
     Raises:
         FileUnusable: the journal cannot be written; nothing was moved.
     """
     workers = database.workers
-    entry = await workers.finish(partial(_put_down, database.path, home, groups, codex))
-    moved = await workers.finish(partial(_move, home, groups, codex))
-    await _settle(database, home, groups, moved)
+    entry = await workers.finish(partial(_write_entry, database.path, home, groups, codex))
+    moved = await workers.finish(partial(_move, home, groups, codex, undo=True))
+    await _update_index(database, home, groups, moved)
     if not moved.left:
-        await workers.finish(partial(_strike, entry))
+        await workers.finish(partial(_remove_entry, entry))
     return moved.failed
 
 
 async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocked | None]:
-    """Why some moves could not be finished, and why some of them wait for Codex's database."""
+    """Why some moves cannot be finished, and why others wait for Codex's database."""
     folder = moves_folder(database.path)
     problems = []
     waiting = None
@@ -115,20 +114,20 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
             except (OSError, WriterActive) as error:
                 problems.append(str(error))
                 continue
-            moved = await database.workers.finish(partial(_move_again, home, groups, codex))
-            await _settle(database, home, groups, moved)
+            moved = await database.workers.finish(partial(_move, home, groups, codex, undo=False))
+            await _update_index(database, home, groups, moved)
         problems += moved.left
         if moved.codex_error:
             problems.append(
-                f"the files are in their places, but Codex was not told: {moved.codex_error};"
-                " threadkeep codex-check finds what is left to mend"
+                f"the files were moved, but Codex was not notified: {moved.codex_error};"
+                " threadkeep codex-check shows what is left to fix"
             )
         if isinstance(moved.codex_error, CodexLocked):
             waiting = moved.codex_error
         elif not moved.left:
-            _strike(entry)
+            _remove_entry(entry)
     for unwritten in folder.glob("*.new"):
-        unwritten.unlink()  # its process was killed before anything was moved
+        unwritten.unlink()  # the process was killed before it moved anything
     with suppress(OSError):
         folder.rmdir()
     return problems, waiting
@@ -136,55 +135,44 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
 
 @dataclass(slots=True)
 class _Moved:
-    """What became of groups."""
+    """The outcome of groups."""
 
     failed: dict[str, StateError] = field(default_factory=dict)
-    """What went wrong, by a group's thread."""
+    """Errors, by a group's thread."""
     left: list[str] = field(default_factory=list)
-    """What could not even be undone."""
+    """Errors of moves that could not be undone either."""
     codex_error: CodexError | None = None
-    """Why Codex does not know of what was moved."""
+    """Why Codex was not notified."""
 
     def done(self, groups: Sequence[MoveGroup]) -> list[MoveGroup]:
-        """Those that went well."""
+        """The groups that were moved."""
         return [group for group in groups if group.thread_id not in self.failed]
 
 
-async def _settle(
+async def _update_index(
     database: Database, home: Path, groups: Sequence[MoveGroup], moved: _Moved
 ) -> None:
-    """Have the index follow."""
     await _follow(database, home, [move for group in groups for move in group.moves])
-    purged = [group for group in moved.done(groups) if group.purge]
-    await _forget_facts(database, [id_ for group in purged for id_ in group.thread_ids])
+    if ids := [id_ for group in moved.done(groups) if group.purge for id_ in group.thread_ids]:
+        await _clear_user_data(database, ids)
 
 
-def _move(home: Path, groups: Sequence[MoveGroup], codex: Path) -> _Moved:
-    """Move the files and tell Codex, or leave all as it was."""
+def _move(home: Path, groups: Sequence[MoveGroup], codex: Path | None, *, undo: bool) -> _Moved:
+    """Move the files and notify Codex. If it cannot be notified, the moves are undone, unless they
+    were cut off before: then it may have been notified already."""
     moved = _Moved()
     try:
         with codex_transaction(codex) as rows:
             _carry_out(home, groups, moved)
             rows.follow(home, moved.done(groups))
     except CODEX_ERRORS as error:
-        for group in moved.done(groups):
-            moved.failed[group.thread_id] = error
-            _take_back(home, group, moved)
-    _purge(home, groups, moved)
-    return moved
-
-
-def _move_again(home: Path, groups: Sequence[MoveGroup], codex: Path | None) -> _Moved:
-    """Finish what was cut off. Its files are moved even if Codex cannot be told: it may have been
-    told already."""
-    moved = _Moved()
-    try:
-        with codex_transaction(codex) as rows:
+        if undo:
+            for group in moved.done(groups):
+                moved.failed[group.thread_id] = error
+                _take_back(home, group, moved)
+        else:
+            moved = _Moved(codex_error=error)
             _carry_out(home, groups, moved)
-            rows.follow(home, moved.done(groups))
-    except CODEX_ERRORS as error:
-        moved = _Moved(codex_error=error)
-        _carry_out(home, groups, moved)
     _purge(home, groups, moved)
     return moved
 
@@ -221,7 +209,7 @@ def _unusable(home: Path, error: OSError) -> FileUnusable:
 
 
 async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None:
-    """Have the index follow, as a sync of just these paths does."""
+    """Update the index, as a sync of just these paths does."""
     changes = Changes()
     for path in {path for move in moves for path in (move.source, move.target)}:
         if path.split("/", 1)[0] not in ROOTS:
@@ -237,27 +225,23 @@ async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None
     await apply_changes(database, home, changes, SyncProgress())
 
 
-async def _forget_facts(database: Database, thread_ids: Sequence[str]) -> None:
-    """Take back what users set for threads that are no more."""
-    if not thread_ids:
-        return
+async def _clear_user_data(database: Database, thread_ids: Sequence[str]) -> None:
+    """Clear the user data of deleted threads."""
     c = user_data.c
     known = sa.select(c.thread_id, c.key).where(
         among(c.thread_id, thread_ids), c.value.is_not(None)
     )
     async with write_user_data(database) as connection:
         held = list(await connection.execute(known))
-        facts = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
-        if facts:
-            append_settings(database.path, facts)
-            await put_settings(connection, facts)
+        cleared = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
+        if cleared:
+            append_settings(database.path, cleared)
+            await put_settings(connection, cleared)
 
 
-def _put_down(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Path) -> Path:
-    """Write an entry, on the disk when this returns: where it is."""
-    folder = moves_folder(index)
-    entry = folder / f"{uuid.uuid4()}.json"
-    fresh = entry.with_suffix(".new")
+def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Path) -> Path:
+    """Write an entry, which is on the disk when this returns."""
+    entry = moves_folder(index) / f"{uuid.uuid4()}.json"
     value = {
         "v": _VERSION,
         "home": str(home.resolve()),
@@ -265,18 +249,20 @@ def _put_down(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Path)
         "groups": [asdict(group) for group in groups],
     }
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_synced(fresh, json.dumps(value).encode())
-        fresh.rename(entry)
-        sync_folder(folder)
+        entry.parent.mkdir(mode=0o700, exist_ok=True)
+        with atomic_file(entry) as file:
+            file.write(json.dumps(value).encode())
     except OSError as error:
-        raise FileUnusable(fresh, error.strerror or str(error)) from error
+        raise FileUnusable(entry, error.strerror or str(error)) from error
     return entry
 
 
 def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
-    """The groups of an entry, and Codex's database; older entries name none. Raises
-    :class:`FileUnusable`, also if they are of another home."""
+    """The groups of an entry, and Codex's database, which older entries do not name.
+
+    Raises:
+        FileUnusable: it cannot be read, or is of another home.
+    """
     try:
         value = json.loads(entry.read_bytes())
         if value["v"] != _VERSION or value["home"] != str(home.resolve()):
@@ -292,8 +278,8 @@ def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
         raise FileUnusable(entry, "it is damaged") from error
 
 
-def _strike(entry: Path) -> None:
-    """Take an entry out, and the folder if nothing else is in it."""
+def _remove_entry(entry: Path) -> None:
+    """Remove an entry, and the folder if it is empty then."""
     entry.unlink()
     with suppress(OSError):
         entry.parent.rmdir()

@@ -1,9 +1,9 @@
-"""What a thread begins with whose own file has no message: a thread that was reverted to nothing,
-or a fork that has not gone on. It is what the file has that its history begins in.
+"""The opening of a thread, its first message, where its own file has none: after a revert to
+nothing, or in a fork that has not gone on. Then the opening is that of the file in which the
+history of the thread begins.
 
-The ledger keeps the first message of files that a revert left behind; of all others the row of
-their thread has it. Sans-IO, as :mod:`state.query.listing` is: the same for whoever stores rows
-and for whoever verifies them.
+The ledger keeps the opening of files that a revert left behind; the row of a thread has that of its
+own file. A read as steps, so that the same rule serves storing and verifying.
 """
 
 from collections import defaultdict
@@ -29,17 +29,20 @@ NAMED_SQL: Final = (
     "SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id = ?",
     "SELECT path, size_bytes, thread_id FROM rollout_files WHERE instr(path, ?)",
 )
-"""Where the file may be that has a rollout id in its name. Most have the id of their thread; the
-others are looked for in all names."""
+"""How to find the file with a rollout id in its name. Most have the id of their thread; the others
+are looked for in all names."""
 
 
 def opening_steps(
     thread_id: str, row: Mapping[str, Any], known: dict[str, str] | None = None
 ) -> "Steps[str]":
-    """The first message that the thread with this row shows: its own, else that of its newest file
-    that a revert left behind, else what the file begins with that its history begins in. Empty if
-    none of these is here. ``known`` are the answers so far, by path and by rollout id, and gets
-    those that are found on the way: of a chain of forks each file is looked at once."""
+    """The opening of the thread with this row: its own first message, else that of the newest file
+    that a revert left behind, else that of the file in which its history begins. Empty if none is
+    here.
+
+    ``known`` holds the openings found so far, by path and by rollout id, and gets those found on
+    the way, so that each file of a chain of forks is looked at once.
+    """
     known = {} if known is None else known
     path, size = row["rollout_path"], row["size_bytes"]
     passed: dict[str, None] = {}
@@ -75,7 +78,7 @@ def opening_steps(
 
 
 def _named_steps(rollout_id: str) -> "Steps[tuple[str, int, str] | None]":
-    """The file with this rollout id: its path, its size, and whose it is."""
+    """The file with this rollout id: its path, its size and its thread."""
     for sql in NAMED_SQL:
         files = {row[0]: row for row in (yield sql, [rollout_id]) if row[2] is not None}
         if best := best_file([row[:2] for row in files.values()], rollout_id):
@@ -101,9 +104,8 @@ def ids_in(paths: Iterable[str]) -> set[str]:
     return {name.rollout_id for name in names if name and name.rollout_id}
 
 
-async def update_openings(connection: AsyncConnection, touched: set[str]) -> None:
-    """Have rows show what their threads begin with, if that may have changed with threads or files
-    of these ids."""
+async def update_openings(connection: AsyncConnection, changed_ids: set[str]) -> None:
+    """Update the rows whose openings may depend on threads or files of the ids ``changed_ids``."""
     names: dict[str, set[str]] = {}
     dependents: defaultdict[str | None, list[str]] = defaultdict(list)
     reverted: set[str] = set()
@@ -116,13 +118,13 @@ async def update_openings(connection: AsyncConnection, touched: set[str]) -> Non
         if bucket == "segment":
             reverted.add(id_)
     known: dict[str, str] = {}
-    settled: set[str] = set()
-    while touched:
-        concerned = touched & names.keys()
-        concerned.update(id_ for what in touched for id_ in dependents.get(what, ()))
-        concerned -= settled
-        settled |= concerned
-        # What one of several files of a thread begins with may change where the thread's does not.
+    visited: set[str] = set()
+    while changed_ids:
+        concerned = changed_ids & names.keys()
+        concerned.update(id_ for what in changed_ids for id_ in dependents.get(what, ()))
+        concerned -= visited
+        visited |= concerned
+        # The opening of one of several files may change where that of the thread does not.
         changed = concerned & reverted
         asked = (orjson.dumps(sorted(concerned)).decode(),)
         for found in (await connection.exec_driver_sql(_SHOWN, asked)).fetchall():
@@ -131,7 +133,7 @@ async def update_openings(connection: AsyncConnection, touched: set[str]) -> Non
             if opening != shown["preview"]:
                 await _show(connection, shown, opening)
                 changed.add(shown["id"])
-        touched = {name for id_ in changed for name in names[id_]}
+        changed_ids = {name for id_ in changed for name in names[id_]}
 
 
 _WAITING: Final = (
@@ -140,7 +142,7 @@ _WAITING: Final = (
     " UNION SELECT t.id, t.history_base, f.path, f.bucket FROM rollout_files f"
     " JOIN threads t ON t.id = f.thread_id WHERE f.bucket = 'segment'"
 )
-"""Threads that show what others begin with, and those that lead from one to the other."""
+"""Threads that show the opening of another file, and those on the way to it."""
 _SHOWN: Final = (
     "SELECT id, row_id, name, title, fallback_preview, search_text, facet,"
     f" {', '.join(_FIELDS)} FROM threads WHERE flags & {BEGINS_ELSEWHERE}"
@@ -159,7 +161,7 @@ async def _show(connection: AsyncConnection, row: dict[str, Any], opening: str) 
 
 
 def show_opening(row: dict[str, Any], opening: str) -> None:
-    """Have a row show what its thread begins with in another file, and all that follows from it."""
+    """Set the opening in a row, with all columns that follow from it."""
     shown = opening or row["fallback_preview"]
     facet = Facet.decode(row["facet"])._replace(empty=not shown and row["name"] is None)
     row["preview"], row["facet"] = opening, facet.encode()

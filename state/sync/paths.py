@@ -1,4 +1,4 @@
-"""Bring the index in step with a few files of which somebody has told that they were touched."""
+"""Bring the index in step with a few paths that have changed."""
 
 import os
 from collections.abc import Collection
@@ -18,7 +18,7 @@ from state.sync.ledger import Ledger, compare_with_ledger
 from state.sync.sync import apply_changes
 
 MOST_PATHS: Final = 100
-"""From so many on, looking at all files costs no more."""
+"""From so many paths on, a scan of the home costs no more."""
 _c = rollout_files.c
 _LEDGER_COLUMNS: Final = (
     _c.path,
@@ -33,9 +33,8 @@ _LEDGER_COLUMNS: Final = (
 
 
 async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> set[str] | None:
-    """Read what has changed of the files at ``paths``, relative to the home, and give the ids of
-    the threads that they belong to. None where only a look at everything tells what has happened;
-    nothing was done then.
+    """Read what has changed at ``paths``, relative to the home: the ids of the threads concerned.
+    None, with nothing done, where only a scan can tell what has happened.
 
     Raises:
         IndexBusy: another process kept the write lock.
@@ -56,7 +55,7 @@ async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> 
                 found.append(file)
     names = {_name(file.path) for file in found}
     if not all(_name(path) in names for path in gone):
-        return None  # it may be somewhere else now, and whoever moved it may have told the index
+        return None  # it may have been moved, and the index may know that already
     known, before = await _ledger(database, [*gone, *(file.path for file in found)])
     changes = compare_with_ledger(found, known)
     if changes:
@@ -66,22 +65,22 @@ async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> 
 
 
 def _kind(home: Path, path: str) -> str:
-    """What an event at ``path`` is about: a ``rollout`` that is there or was, ``nothing`` that
-    matters, or else ``anything``: a folder with all that is in it, a name, a setting."""
+    """What an event at ``path`` concerns: a ``rollout`` that is there or was, ``nothing`` that
+    matters, or ``anything``, such as all of a folder, a name or a setting."""
     root, _, rest = path.partition("/")
     folder, name = os.path.split(rest)
     if root not in ROOTS or not name:
         return "anything"
     base = os.path.realpath(home / root)
     if os.path.realpath(os.path.join(base, folder)) != os.path.join(base, folder).rstrip("/"):
-        return "nothing"  # behind a symbolic link, which a scan does not follow
+        return "nothing"  # behind a symbolic link, which no scan follows
     try:
         info = (home / path).lstat()
     except OSError:
         return "rollout" if parse_name(name) else "anything"  # it may have been a folder
     if not S_ISREG(info.st_mode):
         return "anything"
-    # Other files concern only the ledger, and the next look at everything notes them.
+    # Other files only go into the ledger, with the next scan.
     return "rollout" if parse_name(name) else "nothing"
 
 
@@ -90,7 +89,7 @@ def _name(path: str) -> str:
 
 
 async def _ledger(database: Database, paths: Collection[str]) -> tuple[Ledger, set[str]]:
-    """The ledger of some paths, and the ids of the threads that it has for them."""
+    """The ledger of ``paths``, and the ids of their threads."""
     known: Ledger = {}
     ids: set[str] = set()
     async with database.read() as connection:

@@ -1,7 +1,7 @@
-"""Keep the index in step with the files: scan, compare, and read only what changed."""
+"""Bring the index in step with the files: scan, compare, and read only what has changed."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
 from state.errors import FileUnusable
 from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
+from state.jobs.pool import ReadPool, warn_once
 from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
@@ -35,7 +35,7 @@ _HOME: Final = "home"
 
 
 Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-"""Opens a write transaction; a job's own is guarded by its fence."""
+"""Opens a write transaction; that of a job is guarded by its fence."""
 
 
 async def sync(
@@ -46,9 +46,9 @@ async def sync(
     report: Report | None = None,
     reread: bool = False,
 ) -> SyncProgress:
-    """Bring the index in step with ``home``: one transaction a batch, newest names first.
+    """Bring the index in step with ``home``, one transaction a batch, newest names first.
 
-    Safe beside any other sync or backfill: what is stored depends on the files alone.
+    It is safe beside any other sync or backfill, because what is stored depends on the files alone.
     """
     changes = await find_changes(database, home, reread=reread)
     counts = SyncProgress(files=changes.files, total=len(changes.to_read))
@@ -60,7 +60,7 @@ async def sync(
 
 
 async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
-    """What a scan of ``home`` differs in from the ledger."""
+    """How a scan of ``home`` differs from the ledger."""
     ledger = await read_ledger(database)
     return await database.workers.run(
         lambda: compare_with_ledger(scan_home(home), ledger, reread=reread)
@@ -83,7 +83,7 @@ async def apply_changes(
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
 ) -> None:
-    """Carry out what :func:`find_changes` found."""
+    """Store the changes that :func:`find_changes` found."""
     context = load_context(home)
     async with ReadPool(home) as pool:
         pool.prepare(files=len(changes.to_read))
@@ -105,7 +105,7 @@ def read_batches(
 ) -> AbstractAsyncContextManager[
     AsyncIterator[tuple[Sequence[FoundFile], list[Extracted | Unusable]]]
 ]:
-    """The files to read, batch by batch with their outcomes; reading runs ahead of storing."""
+    """The files to read with their outcomes, in batches that are read ahead."""
 
     async def read(batch: Sequence[FoundFile]) -> list[Extracted | Unusable]:
         if changes.afresh:
@@ -126,10 +126,7 @@ async def finish_changes(
     counts: SyncProgress,
     context: Context,
 ) -> None:
-    """Note what was ignored, and forget files that are gone.
-
-    Those are looked at once more: they may be back under their name.
-    """
+    """Put ignored entries into the ledger, and forget vanished files that have not come back."""
     for start in range(0, len(changes.ignored), BATCH_FILES):
         some = changes.ignored[start : start + BATCH_FILES]
         async with write() as connection:
@@ -144,7 +141,7 @@ async def finish_changes(
 
 
 async def reread(write: Writer, pool: ReadPool, stored: StoredBatch, context: Context) -> None:
-    """Give threads that lost their file the best of their other ones."""
+    """Give threads that lost their own file the best of their others."""
     if stored.reread:
         outcomes = await pool.extract(stored.reread, {})
         async with write() as connection:
@@ -160,51 +157,50 @@ def tally(counts: SyncProgress, stored: StoredBatch, batch: Sequence[FoundFile])
 
 
 def load_context(home: Path) -> Context:
-    """What rows of ``home`` depend on besides the rollouts, as it is now."""
+    """What rows depend on besides their rollouts, as it is now."""
     inputs = home_inputs(home)
     try:
         names = read_names(home)
     except OSError:
-        names = {}  # unreadable now; home_inputs changes when it can be read again
+        names = {}  # home_inputs changes when it can be read again
     return Context(names, default_provider(home), now_ms(), inputs)
 
 
 async def apply_journal(database: Database) -> None:
-    """Have the index follow the journal of what users set, which a killed process may have left
-    ahead of it."""
+    """Have the index follow the journal of user data, which a killed process may have left ahead
+    of it. If the journal cannot be read, the index keeps the user data that it has."""
     async with database.read() as connection:
         followed = await follows_journal(connection, database.path)
     if followed:
         return
-    with suppress(FileUnusable):  # what users set stays as it was; verify tells
+    try:
         async with write_user_data(database):
             pass  # it follows first of all
+    except FileUnusable as error:
+        warn_once(f"user data may be out of date: {error}")
 
 
-async def settled_inputs(database: Database, home: Path) -> tuple[str, bool]:
-    """What names and the default provider come from, as it is now, and whether the index
-    follows it."""
+async def follows_inputs(database: Database, home: Path) -> bool:
+    """Whether the index has the names and the default provider that the home has now."""
     inputs = await database.workers.run(partial(home_inputs, home))
     async with database.read() as connection:
         c = index_meta.c
         held = await connection.scalar(sa.select(c.value).where(c.key == INPUTS_KEY))
-    return inputs, held == inputs
+    return bool(held == inputs)
 
 
 async def apply_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
-    """Follow changes of ``session_index.jsonl`` and ``config.toml``: names, default provider."""
-    write = write or database.write
-    _, settled = await settled_inputs(database, home)
-    if settled:
+    """Apply changes of ``session_index.jsonl`` and ``config.toml``: names and default provider."""
+    if await follows_inputs(database, home):
         return
-    async with write() as connection:
-        # Not before: whoever gives a name meanwhile must not have it replaced by an older one.
+    async with (write or database.write)() as connection:
+        # Read under the lock: a name that is given meanwhile is not replaced by an older one.
         context = load_context(home)
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
         set_here = await connection.execute(sa.select(user_data).where(user_data.c.key == NAME))
-        facts = [UserValue(**row._mapping) for row in set_here]
+        names_set = [UserValue(**row._mapping) for row in set_here]
         wanted: dict[str, str | None] = dict.fromkeys(named)
         names = newer_names(context.names, await recorded_names(connection))
-        await rows.rename(connection, wanted | chosen_names(names, facts))
+        await rows.rename(connection, wanted | chosen_names(names, names_set))
         await rows.set_default_provider(connection, context.default_provider)
         await set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})

@@ -1,4 +1,4 @@
-"""Rows of ``threads`` from extracted facts, and writing them."""
+"""Make rows of ``threads`` from extracted metadata, and write them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -101,8 +101,8 @@ def thread_row(
 
 
 def _begins_elsewhere(path: str, facts: ThreadMetadata) -> bool:
-    """Whether a thread may show messages without having any in its file: after a revert, or as a
-    fork. What a side thread or a spawned one begins with is not its own."""
+    """Whether a thread without messages in its file may show those of another: after a revert, or
+    as a fork. A side thread or a spawned one does not own the beginning of its history."""
     if facts.preview or facts.attached_thread_parent_id or thread_spawn(facts.source) is not None:
         return False
     name = parse_name(path)
@@ -111,13 +111,13 @@ def _begins_elsewhere(path: str, facts: ThreadMetadata) -> bool:
 
 
 def search_text(name: str | None, title: str, preview: str) -> str:
-    """What a title search looks through: name, title and preview, each once, folded."""
+    """The text of a title search: name, title and preview, each once, case-folded."""
     parts = dict.fromkeys(part for part in (name, title, preview) if part)
     return searchable("\n".join(parts))[:LONGEST_TEXT]
 
 
 async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What a write must know of the rows that are there, by thread id."""
+    """The columns of existing rows that a write needs, by thread id."""
     c = threads.c
     columns = (
         *(c.id, c.row_id, c.rollout_path, c.size_bytes, c.history_mode, c.search_text),
@@ -132,9 +132,9 @@ async def upsert(
     files: Sequence[tuple[Extracted, dict[str, Any]]],
     before: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write rows with their tools, edges and title index; one row a thread, each once.
+    """Write rows, each thread once, with their tools, edges and titles.
 
-    ``before`` is what :func:`existing` gave for them.
+    ``before`` are the rows that :func:`existing` gave for them.
     """
     if not files:
         return
@@ -143,11 +143,11 @@ async def upsert(
         for _, row in files
         if row["id"] in before and before[row["id"]]["history_mode"] != row["history_mode"]
     ]
-    # Such a file was rewritten (Codex's migrate-rollouts does): a new row, with its own mode.
+    # Such a file was rewritten, as Codex's migrate-rollouts does: it gets a new row.
     await delete(connection, replaced)
     kept = {id_: row for id_, row in before.items() if id_ not in set(replaced)}
     values = [row for _, row in files]
-    # Numbered here: the title index needs the number, and we hold the write lock.
+    # Numbered here, under the write lock, because the title index needs the number.
     last = await connection.scalar(sa.select(sa.func.max(threads.c.row_id))) or 0
     for number, row in enumerate(values, last + 1):
         row["row_id"] = kept[row["id"]]["row_id"] if row["id"] in kept else number
@@ -177,8 +177,8 @@ async def _write_tools(
     files: Sequence[tuple[Extracted, dict[str, Any]]],
     before: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Tools of whole extractions. A thread that has some keeps them, unless its file was
-    replaced by another one: then the old ones are deleted, as no update is allowed."""
+    """Write the tools of files that were read whole. Earlier ones are deleted first, as no update
+    is allowed."""
     wholly = [file for file, _ in files if file.tools is not None]
     known = [file.metadata.id for file in wholly if file.metadata.id in before]
     if known:
@@ -203,7 +203,7 @@ async def _write_tools(
 
 
 async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
-    """Delete rows with all that hangs on them: how many there were."""
+    """Delete rows with all that depends on them: how many there were."""
     if not ids:
         return 0
     found = await existing(connection, ids)
@@ -216,7 +216,7 @@ async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
 
 
 async def invalidate_readings(connection: AsyncConnection, ids: Sequence[str]) -> None:
-    """Have the messages and turns of threads read as a whole again, whatever is known of them."""
+    """Have the messages and turns of threads read whole again."""
     if not ids:
         return
     await connection.execute(
@@ -234,7 +234,7 @@ async def invalidate_readings(connection: AsyncConnection, ids: Sequence[str]) -
 
 
 async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -> None:
-    """Set the names of threads that are there, and what depends on them."""
+    """Set the names of existing rows, and the columns that depend on them."""
     c = threads.c
     found = await connection.execute(sa.select(threads).where(among(c.id, names)))
     changed = [dict(row._mapping) for row in found if row.name != names[row.id]]
@@ -250,13 +250,13 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
 
 
 def written_provider(row: Mapping[str, Any]) -> str | None:
-    """The provider that a thread's rollout names, of all columns of its row; None if it names
-    none, so that the row shows the default one."""
+    """The provider that a thread's rollout names; None if it names none, and the row has the
+    default."""
     return row["model_provider"] if row["flags"] & SEEN_PROVIDER else None
 
 
 async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
-    """Let threads whose rollout names no provider count for ``provider``."""
+    """Set the provider of threads whose rollout names none."""
     c = threads.c
     unnamed = (c.flags.op("&")(SEEN_PROVIDER) == 0) & (c.model_provider != provider)
     facets = await connection.scalars(sa.select(c.facet).where(unnamed).distinct())
@@ -270,7 +270,7 @@ async def set_default_provider(connection: AsyncConnection, provider: str) -> No
 
 
 async def forget_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Take rows out of the title index, which must be told what it had indexed."""
+    """Take rows out of the title index, which needs the text that it had indexed."""
     if rows:
         await connection.execute(
             sa.text(
@@ -282,9 +282,9 @@ async def forget_titles(connection: AsyncConnection, rows: Sequence[Mapping[str,
 
 
 async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put rows into the title index, by their ``row_id`` and ``search_text``."""
-    # Written here and not by a trigger: that costs five times as much (measured, FTS5 writes
-    # its hash out at the end of each statement that fires one).
+    """Put rows into the title index."""
+    # Not by a trigger, which costs five times as much (measured): FTS5 flushes at the end of each
+    # statement that fires one.
     if rows:
         await connection.exec_driver_sql(
             "INSERT INTO thread_titles (rowid, search_text) VALUES (?, ?)",
@@ -295,10 +295,10 @@ async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, 
 async def earlier_extractions(
     connection: AsyncConnection, paths: Mapping[str, str]
 ) -> dict[str, EarlierMetadata]:
-    """Where the last pass over files ended, by their path now, so that it can go on there.
+    """What the last pass over files gave, by path, so that the next one can go on there.
 
-    ``paths`` maps each path to the one under which the ledger knows the file: another one
-    if the file was moved.
+    ``paths`` maps each path to the one that the ledger has, which is another if the file was
+    moved.
     """
     wanted = {old: new for new, old in paths.items()}
     found: dict[str, EarlierMetadata] = {}

@@ -1,4 +1,4 @@
-"""Store what was read from files: rows, ledger and which file a thread has, together.
+"""Store what was read from files: rows, the ledger, and which file is a thread's own.
 
 Everything here runs inside the caller's transaction.
 """
@@ -43,30 +43,30 @@ _UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What rows depend on besides their files."""
+    """What rows depend on besides their rollouts."""
 
     names: Mapping[str, ThreadName]
-    """As the home's file has them."""
+    """From ``session_index.jsonl``."""
     default_provider: str
     now_ms: int
     inputs: str
-    """Identity of the files that names and provider were read from, taken before."""
+    """The identity of the files that names and provider come from, taken before they were read."""
 
 
 @dataclass(slots=True)
 class StoredBatch:
-    """What a batch came to."""
+    """The outcome of a batch."""
 
     indexed: int = 0
     unreadable: int = 0
     dropped: int = 0
     reread: list[str] = field(default_factory=list)
-    """Other files of threads that lost their file here: they must be read again."""
+    """Other files of threads that lost their own file here: they must be read again."""
 
 
 async def invalidate_inputs(connection: AsyncConnection, inputs: str) -> None:
-    """Have names and the default provider looked at again if the index follows other files than
-    ``inputs``: rows stored by them may be behind what another process has settled since."""
+    """Have names and the default provider applied again unless the index follows ``inputs``: the
+    rows stored here may be behind what another process has applied since."""
     c = index_meta.c
     await connection.execute(sa.delete(index_meta).where(c.key == INPUTS_KEY, c.value != inputs))
 
@@ -77,10 +77,10 @@ async def store_files(
     context: Context,
     vanished: Sequence[str] = (),
 ) -> StoredBatch:
-    """Store what reading some files gave; ``vanished`` are paths known to be gone by now.
+    """Store the outcomes of some files; ``vanished`` are paths known to be gone.
 
-    A thread keeps one row, of its file of highest precedence; its other files are only in
-    the ledger, as segments or duplicates of it.
+    A thread has one row, from its file of highest precedence. Its other files are in the ledger
+    alone, as segments or duplicates.
     """
     stored = StoredBatch()
     gone = set(vanished)
@@ -125,7 +125,7 @@ async def store_files(
             entry["opening"] = None  # the row has it
     if entries:
         await execute_many(connection, _UPSERT_ENTRY, entries)
-    await _settle(connection, [file.metadata.id for file in read])
+    await _assign_buckets(connection, [file.metadata.id for file in read])
     if read or owners:
         touched = {*owners, *now_hold.values(), *ids_in(paths)}
         await update_openings(connection, touched)
@@ -143,9 +143,8 @@ def _read_anew(
     winners: Mapping[str, Extracted],
     before: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """Threads of which a file was read as a whole again, because more than its end has changed or
-    because somebody asked for it, or another of their files was read: who has read their messages
-    and turns may have read what is not there any more."""
+    """Threads of which a file was read whole again, or another file was read: what the index has of
+    their messages and turns may not be there any more."""
     return [
         file.metadata.id
         for file in read
@@ -156,7 +155,7 @@ def _read_anew(
 
 
 async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> StoredBatch:
-    """Take vanished files out of the index: ledger entries, and rows of threads left without."""
+    """Delete the ledger entries of vanished files, and the rows of threads that showed them."""
     c = rollout_files.c
     stored = StoredBatch()
     owners, holders = await _owners(connection, paths)
@@ -164,7 +163,7 @@ async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Sto
     stored.dropped = await rows.delete(connection, orphaned)
     await connection.execute(sa.delete(rollout_files).where(among(c.path, paths)))
     stored.reread = await _other_files(connection, orphaned)
-    await _settle(connection, list(owners))
+    await _assign_buckets(connection, list(owners))
     await update_openings(connection, {*owners, *ids_in(paths)})
     return stored
 
@@ -174,7 +173,7 @@ async def _keep_openings(
     winners: Mapping[str, Extracted],
     before: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Where a thread's file is another one now, keep what the earlier one begins with."""
+    """Where another file is a thread's own now, keep the opening of the earlier one."""
     for thread_id, file in winners.items():
         old = before.get(thread_id)
         if old is None or old["rollout_path"] == file.path:
@@ -192,7 +191,7 @@ async def _keep_openings(
 async def _owners(
     connection: AsyncConnection, paths: Sequence[str]
 ) -> tuple[set[str], dict[str, str]]:
-    """The threads that files were of so far, and of those whose row shows such a file the path."""
+    """The threads that the ledger has for files, and the thread of each file that a row shows."""
     f, c = rollout_files.c, threads.c
     asked = (
         sa.select(f.path, f.thread_id, c.id)
@@ -216,8 +215,8 @@ async def _better_files(
     winners: Mapping[str, Extracted],
     before: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """Files that take the place of a thread's own one, which ranks lower than the one before: it
-    was archived, say, or is a copy that has got smaller."""
+    """Files that outrank a thread's own file, where that ranks lower than before: because it was
+    archived, say, or is a copy that has become smaller."""
     lower = {
         id_: rank
         for id_, file in winners.items()
@@ -239,12 +238,9 @@ def _rank(row: Mapping[str, Any]) -> Precedence:
     return precedence(row["rollout_path"], row["size_bytes"], row["id"])
 
 
-async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:
-    """Put each file of a thread that has several into its bucket.
-
-    The bucket depends only on the file and on the thread's file, never on the order in which
-    they were found.
-    """
+async def _assign_buckets(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:
+    """Put each file of a thread that has several into its bucket, which depends only on the file
+    and on the thread's own file."""
     c = rollout_files.c
     several = (
         sa.select(c.thread_id)
@@ -264,7 +260,7 @@ async def _settle(connection: AsyncConnection, thread_ids: Sequence[str]) -> Non
 
 
 def bucket_of(path: str, thread_file: str) -> str:
-    """The bucket of a readable file whose thread has ``thread_file`` for its file."""
+    """The bucket of a readable file whose thread shows ``thread_file``."""
     if path == thread_file:
         return "indexed"
     mine = parse_name(path)

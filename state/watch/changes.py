@@ -1,8 +1,7 @@
-"""What has become of threads since somebody last looked: found by comparing, told one by one.
+"""Changes of threads: found by comparing what the index has with what was seen last.
 
-Who listens holds, for each thread that has changed, only how it was when it was last told of. So
-changes that come faster than they are read become one, and what is held is never more than there
-are threads.
+A feed keeps for each changed thread only its state at the last change that was read. Changes that
+come faster than they are read become one, and a feed is never larger than the number of threads.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ ChangeKind = Literal["appeared", "changed", "archived", "unarchived", "vanished"
 
 
 class SeenThread(NamedTuple):
-    """What a change of a thread is told by."""
+    """The columns of a thread that are compared."""
 
     archived: int
     updated_at_ms: int
@@ -32,17 +31,17 @@ _SEEN_SQL: Final = f"SELECT id, {', '.join(SeenThread._fields)} FROM threads"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has become of one thread."""
+    """A change of one thread."""
 
     kind: ChangeKind
     thread_id: str
     seen: SeenThread
-    """How it is now; for one that has vanished, how it was last."""
+    """Its state now; its last state if it has vanished."""
 
 
 def change_of(thread_id: str, before: SeenThread | None, now: SeenThread | None) -> Change | None:
-    """The change that leads from ``before`` to ``now``; None if there is none. A thread that was
-    archived and changed otherwise too counts as archived."""
+    """The change from ``before`` to ``now``; None if there is none. A thread that was archived and
+    changed in another way counts as archived."""
     if now is None:
         return None if before is None else Change("vanished", thread_id, before)
     if before is None:
@@ -55,7 +54,8 @@ def change_of(thread_id: str, before: SeenThread | None, now: SeenThread | None)
 def difference_steps(
     known: Mapping[str, SeenThread], ids: Sequence[str] | None
 ) -> "Steps[dict[str, SeenThread | None]]":
-    """How threads are in the index that are not as ``known``: those of ``ids``, or all of them."""
+    """The threads that are not as ``known``, of ``ids`` or of all: their state in the index, None
+    for those that are not there."""
     if ids is None:
         rows = yield _SEEN_SQL, []
         looked_at = set(known)
@@ -71,25 +71,25 @@ def difference_steps(
 
 
 class ChangeFeed:
-    """The changes of threads, as an asynchronous iterator without an end."""
+    """The changes of threads, an asynchronous iterator that never ends."""
 
     def __init__(self, known: Mapping[str, SeenThread]) -> None:
-        self._known = known  # how threads are; whoever makes this keeps it up to date
+        self._known = known  # SeenThreads keeps it up to date
         self._before: dict[str, SeenThread | None] = {}
-        self._told = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def note(self, thread_id: str, before: SeenThread | None) -> None:
-        """A thread is not as it was ``before``."""
+        """Note that a thread is no longer as it was ``before``."""
         self._before.setdefault(thread_id, before)
-        self._told.set()
+        self._changed.set()
 
     def __aiter__(self) -> "ChangeFeed":
         return self
 
     async def __anext__(self) -> Change:
         while (change := self.next()) is None:
-            self._told.clear()
-            await self._told.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return change
 
     def next(self) -> Change | None:
@@ -104,39 +104,39 @@ class ChangeFeed:
 
 
 class SeenThreads:
-    """How the threads were seen last, and who wants to know when that changes. Outlives the index
-    that is looked at, should it have to be opened again."""
+    """The last seen state of all threads, and the feeds of its changes. It outlives an index that
+    has to be opened again."""
 
     def __init__(self) -> None:
         self._known: dict[str, SeenThread] = {}
-        self._compares = False
-        self._news: weakref.WeakSet[ChangeFeed] = weakref.WeakSet()
+        self._filled = False
+        self._feeds: weakref.WeakSet[ChangeFeed] = weakref.WeakSet()
 
     @property
     def known(self) -> Mapping[str, SeenThread]:
-        """How the threads are, by id."""
+        """The state of each thread, by id."""
         return self._known
 
     def changes(self) -> ChangeFeed:
-        """What changes from now on. Who does not read gets fewer changes later, not more."""
-        news = ChangeFeed(self._known)
-        self._news.add(news)
-        return news
+        """The changes from now on."""
+        feed = ChangeFeed(self._known)
+        self._feeds.add(feed)
+        return feed
 
     def note(self, others: Mapping[str, SeenThread | None]) -> None:
-        """How threads are that are not as they were; None for those that are gone. The first time
-        all are, which is no change of any."""
+        """Note the state of threads that have changed, None for those that are gone. The first call
+        fills this, and is no change."""
         for thread_id, now in others.items():
             before = self._known.pop(thread_id, None)
             if now is not None:
                 self._known[thread_id] = now
-            for news in self._news if self._compares else ():
-                news.note(thread_id, before)
-        self._compares = True
+            for feed in self._feeds if self._filled else ():
+                feed.note(thread_id, before)
+        self._filled = True
 
 
-def change_json(change: "Change") -> dict[str, Any]:
-    """A change of a thread; its times are in milliseconds."""
+def change_json(change: Change) -> dict[str, Any]:
+    """A change as JSON, with times in milliseconds."""
     seen = change.seen
     return {
         "kind": change.kind,

@@ -1,9 +1,9 @@
-"""What is touched in a home, as the system tells: hints where to look, never what to believe.
+"""Paths of a home that may have changed, from file events: hints where to look, and no more.
 
-The rollout folders are watched with the system's own means. The few other things that matter, the
-home's names and settings and whether the folders themselves are there, are looked at several
-times a second: a home that Codex works in is full of files that change all the time and concern
-nobody here. Where the system cannot watch, everything counts as touched every few seconds.
+The system watches the rollout folders. Several times a second the few other things are polled that
+matter: the home's names and settings, and whether the folders are there. The home itself is not
+watched, because Codex writes other files in it all the time. Where the system cannot watch a
+folder, everything counts as changed every few seconds.
 """
 
 import asyncio
@@ -21,58 +21,58 @@ from state.db.location import on_network_drive
 from state.sync.home_config import home_inputs
 
 STEP_MS: Final = 100
-"""Files that were touched are told of when nothing more was for so long ..."""
+"""Changed paths are reported when there were no more for so long ..."""
 DEBOUNCE_MS: Final = 200
-"""... or after so long, if there is no end to it."""
-GLANCE_S: Final = 0.25
-"""Between two looks at the home itself, in seconds."""
+"""... or at the latest after so long."""
+HOME_POLL_S: Final = 0.25
+"""Between two polls of the home itself, in seconds."""
 POLL_S: Final = 2.0
-"""Between two looks at everything where nothing can be watched, in seconds."""
+"""Between two scans where nothing can be watched, in seconds."""
 SAFETY_S: Final = 60.0
-"""Between two looks at everything all the same, for what no system tells, in seconds."""
+"""Between two scans even so, for changes that no event reports, in seconds."""
 _TRY_AGAIN_S: Final = 30.0
 
 OnChange = Callable[[Collection[str] | None], None]
-"""Is given paths relative to the home; None where anything may have been touched."""
-_Places = dict[Path, tuple[int, int]]
+"""Is called with changed paths relative to the home; None if anything may have changed."""
+_Folders = dict[Path, tuple[int, int]]
 
 
 class FileEvents:
-    """Calls ``touched`` whenever something of ``home`` may have changed."""
+    """Calls ``on_change`` whenever something in ``home`` may have changed."""
 
-    def __init__(self, home: Path, touched: OnChange) -> None:
+    def __init__(self, home: Path, on_change: OnChange) -> None:
         self._home = home
-        self._touched = touched
+        self._on_change = on_change
         self.why_polling: str | None = None
-        """Why nothing can be watched; None while it can."""
+        """Why the folders cannot be watched; None while they are."""
 
     async def follow(self) -> None:
-        """Watch until cancelled. Folders may appear, go and be replaced meanwhile."""
+        """Watch until cancelled, also while folders appear, vanish or are replaced."""
         while True:
-            places = _places(self._home)
-            self.why_polling = _unwatchable(self._home, places) or await self._watch(places)
+            folders = _folders(self._home)
+            self.why_polling = _unwatchable(self._home, folders) or await self._watch(folders)
             again_at = time.monotonic() + _TRY_AGAIN_S
             while self.why_polling and time.monotonic() < again_at:
-                self._touched(None)
+                self._on_change(None)
                 await asyncio.sleep(POLL_S)
-                if _places(self._home) != places:
+                if _folders(self._home) != folders:
                     break
 
-    async def _watch(self, places: _Places) -> str | None:
-        """Watch the folders of ``places`` until they are others: None then, or why they cannot be
+    async def _watch(self, folders: _Folders) -> str | None:
+        """Watch the rollout folders until ``folders`` are others: None then, or why they cannot be
         watched."""
-        roots = [place for place in places if place != self._home]
+        roots = [folder for folder in folders if folder != self._home]
         stop = asyncio.Event()
-        tasks = [asyncio.create_task(self._glance(places, stop), name="glances at the home")]
+        tasks = [asyncio.create_task(self._poll_home(folders, stop), name="polls of the home")]
         if roots:
             tasks.append(asyncio.create_task(self._forward(roots, stop), name="file events"))
         try:
-            # Tasks begin before this goes on, and the watches stand when the first one waits: what
-            # is touched from now on is told, what was touched before is found by looking.
+            # Both tasks run to their first wait here, and the watches stand by then: a later change
+            # is an event, and the scan that this asks for finds an earlier one.
             await asyncio.sleep(0)
             if not any(task.done() for task in tasks):
                 self.why_polling = None
-            self._touched(None)
+            self._on_change(None)
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -80,7 +80,7 @@ class FileEvents:
             self.why_polling = str(error) or type(error).__name__
             return self.why_polling
         finally:
-            stop.set()  # not cancelled: a thread of the watch would be left behind
+            stop.set()  # not cancelled, which would leave a thread of the watch behind
             await asyncio.gather(*tasks, return_exceptions=True)
         return None
 
@@ -93,42 +93,42 @@ class FileEvents:
             stop_event=stop,
             ignore_permission_denied=True,
         ):
-            self._touched({os.path.relpath(path, self._home) for _, path in events})
+            self._on_change({os.path.relpath(path, self._home) for _, path in events})
             if any(kind == Change.deleted and Path(path) in roots for kind, path in events):
-                return  # its watch went with it; another of its name may have its very inode
+                return  # its watch is gone; a new folder of its name may have the same inode
 
-    async def _glance(self, places: _Places, stop: asyncio.Event) -> None:
+    async def _poll_home(self, folders: _Folders, stop: asyncio.Event) -> None:
         inputs = home_inputs(self._home)
         all_at = time.monotonic() + SAFETY_S
-        while not stop.is_set() and _places(self._home) == places:
+        while not stop.is_set() and _folders(self._home) == folders:
             now = home_inputs(self._home)
             if now != inputs:
                 inputs = now
-                self._touched([NAMES_FILE])
+                self._on_change([NAMES_FILE])
             if time.monotonic() >= all_at:
                 all_at = time.monotonic() + SAFETY_S
-                self._touched(None)
-            await asyncio.sleep(GLANCE_S)
+                self._on_change(None)
+            await asyncio.sleep(HOME_POLL_S)
 
 
-def _places(home: Path) -> _Places:
-    """The home and its rollout folders, as far as they are there, each with its identity: a folder
-    of the same name that is another one has to be watched anew."""
+def _folders(home: Path) -> _Folders:
+    """The home and its rollout folders that are there, each with its device and inode: another
+    folder of the same name has to be watched anew."""
     found = {}
-    for place in (home, *(home / root for root in ROOTS)):
+    for folder in (home, *(home / root for root in ROOTS)):
         try:
-            info = place.stat()
+            info = folder.stat()
         except OSError:
             continue
-        if place.is_dir():
-            found[place] = (info.st_dev, info.st_ino)
+        if folder.is_dir():
+            found[folder] = (info.st_dev, info.st_ino)
     return found
 
 
-def _unwatchable(home: Path, places: _Places) -> str | None:
-    if home not in places:
+def _unwatchable(home: Path, folders: _Folders) -> str | None:
+    if home not in folders:
         return f"{home} is not there"
-    for place in places:
-        if on_network_drive(place):
-            return f"{place} is on a network drive"
+    for folder in folders:
+        if on_network_drive(folder):
+            return f"{folder} is on a network drive"
     return None

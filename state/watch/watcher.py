@@ -1,8 +1,8 @@
-"""An index kept fresh while others write, and what changes told to whoever wants to know.
+"""Keep an index in step while others write, and note the changes of its threads.
 
-File events only say where to look; what a row says comes from the files, and what has changed is
-found by comparing the index with what it was. So it does not matter who brought the index in step:
-this, another watcher, or the command that archived a thread.
+File events only say where to look. Rows come from the files, and changes are found by comparing
+the index with what was seen last. So it does not matter who updated the index: this watcher,
+another one, or the command that archived a thread.
 """
 
 import asyncio
@@ -27,60 +27,60 @@ from state.watch.changes import SeenThreads, difference_steps
 from state.watch.fs_events import FileEvents
 
 AGAIN_S: Final = 1.0
-"""After so many seconds what could not be done is tried again."""
+"""Between a failure and the next try, in seconds."""
 _PASSING: Final = (
     IndexBusy,
     IndexUnavailable,
     LeaseHeld,
     LeaseLost,
     HomeNotFound,
-    BrokenExecutor,  # a process that read files for us was killed
+    BrokenExecutor,  # a worker process was killed
     OSError,
 )
 
-Trouble = Callable[[Exception | None], None]
-"""Is given why the index is behind, whenever that is another reason; None when it is in step."""
+OnTrouble = Callable[[Exception | None], None]
+"""Is called with the reason why the index is behind, each time it changes; None when in step."""
 
 
 class Watcher:
-    """Keeps an open index in step with its home, within a second of a write by anybody, and notes
-    in ``sightings`` what changes, also since an earlier watcher noted it there."""
+    """Keeps an open index in step with its home, within a second of each write, and notes in
+    ``seen`` what changes, also since an earlier watcher used it."""
 
     def __init__(
-        self, index: ThreadIndex, sightings: SeenThreads, *, trouble: Trouble | None = None
+        self, index: ThreadIndex, seen: SeenThreads, *, on_trouble: OnTrouble | None = None
     ) -> None:
         self._index = index
-        self._sightings = sightings
-        self._tell_trouble = trouble
+        self._seen = seen
+        self._on_trouble = on_trouble
         self._trouble: Exception | None = None
-        self._touched: set[str] = set()
+        self._paths: set[str] = set()
         self._everything = False
         self._wake = asyncio.Event()
-        self._events = FileEvents(index.home, self._touch)
+        self._events = FileEvents(index.home, self._note_paths)
         self._file = _identity(index.database.path)
         self.ready = asyncio.Event()
-        """Set when the index has caught up for the first time: every later change is told."""
+        """Set when the index has caught up for the first time: every later change is noted."""
 
     @property
     def why_polling(self) -> str | None:
-        """Why files cannot be watched and are looked at every few seconds; None if they can."""
+        """Why files are polled and not watched; None if they are watched."""
         return self._events.why_polling
 
     async def run(self) -> None:
-        """Catch up, by a backfill if need be, and keep the index in step until cancelled.
+        """Catch up, with a backfill if necessary, and keep the index in step until cancelled.
 
-        An index that is locked, a backfill by somebody else, a home or disk that is away do not
-        end it: it says so to ``trouble`` and tries again.
+        A locked index, a backfill by another process, or a home that is not there do not end it:
+        it reports them to ``on_trouble`` and tries again.
 
         Raises:
-            IndexDamaged: the index is no usable database any more, or was emptied.
+            IndexDamaged: the index is no longer a usable database, or was emptied.
             IndexMissing: the file was removed or replaced; open the index again.
             IndexTooNew, NotAnIndex: it belongs to another program now.
         """
         tasks = [
-            asyncio.create_task(self._events.follow(), name="watch of the files"),
-            asyncio.create_task(self._look_for_ever(), name="watch of the index"),
-            asyncio.create_task(self._check_for_ever(), name="watch of its file"),
+            asyncio.create_task(self._events.follow(), name="file events"),
+            asyncio.create_task(self._update_for_ever(), name="index updates"),
+            asyncio.create_task(self._check_for_ever(), name="checks of the index file"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -91,22 +91,22 @@ class Watcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _touch(self, paths: Collection[str] | None) -> None:
-        if paths is None or len(self._touched) + len(paths) > MOST_PATHS:
+    def _note_paths(self, paths: Collection[str] | None) -> None:
+        if paths is None or len(self._paths) + len(paths) > MOST_PATHS:
             self._everything = True
-            self._touched.clear()
+            self._paths.clear()
         elif not self._everything:
-            self._touched.update(paths)
+            self._paths.update(paths)
         self._wake.set()
 
-    async def _look_for_ever(self) -> None:
+    async def _update_for_ever(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            paths = None if self._everything else self._touched
-            self._everything, self._touched = False, set()
+            paths = None if self._everything else self._paths
+            self._everything, self._paths = False, set()
             try:
-                await self._look(paths)
+                await self._update(paths)
             except NotAnIndex:
                 raise
             except _PASSING as error:
@@ -114,14 +114,14 @@ class Watcher:
                 if task and task.cancelling():  # a cancelled write may end by another error
                     raise asyncio.CancelledError from error
                 self._note_trouble(error)
-                self._touch(paths)
+                self._note_paths(paths)
                 await asyncio.sleep(AGAIN_S)
             else:
                 self._note_trouble(None)
                 self.ready.set()
 
     async def _check_for_ever(self) -> None:
-        """Notice a lost file also when nothing happens in the home."""
+        """Notice a lost index also when nothing happens in the home."""
         while True:
             self._check_file()
             await asyncio.sleep(AGAIN_S)
@@ -135,12 +135,12 @@ class Watcher:
             raise IndexDamaged(path, "it is empty")
 
     def _note_trouble(self, error: Exception | None) -> None:
-        if str(error) != str(self._trouble) and self._tell_trouble:
-            self._tell_trouble(error)
+        if str(error) != str(self._trouble) and self._on_trouble:
+            self._on_trouble(error)
         self._trouble = error
 
-    async def _look(self, paths: set[str] | None) -> None:
-        """Bring the index in step as to ``paths``, or everything, and tell what that changes."""
+    async def _update(self, paths: set[str] | None) -> None:
+        """Bring the index in step with ``paths``, or with everything, and note what changes."""
         index = self._index
         self._check_file()
         ids = None
@@ -150,10 +150,10 @@ class Watcher:
             if not self.ready.is_set():
                 job = await index.backfill_status()
                 raise LeaseHeld(str(job.owner), job.lease_expires_at_ms)
-            await index.sync()  # beside a backfill of somebody else's, whatever takes that so long
+            await index.sync()  # another process's backfill takes long
         listed = None if ids is None else sorted(ids)
-        known = self._sightings.known
-        self._sightings.note(await index.database.query(difference_steps(known, listed)))
+        known = self._seen.known
+        self._seen.note(await index.database.query(difference_steps(known, listed)))
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

@@ -91,7 +91,7 @@ def test_what_a_worker_that_ends_was_to_do_is_done_here(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    pools._warn_once.cache_clear()
+    pools.warn_once.cache_clear()
     pool = pools.worker_pool()
     assert pool is not None
     with pool:

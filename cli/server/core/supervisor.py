@@ -96,7 +96,7 @@ class Supervisor:
         except StateError as error:
             _log.warning("%s", error)
         self.newest_indexed.set()
-        watcher = Watcher(index, self.seen_threads, trouble=_log_trouble)
+        watcher = Watcher(index, self.seen_threads, on_trouble=_log_trouble)
         running = asyncio.create_task(watcher.run())
         ready = asyncio.create_task(watcher.ready.wait())
         filling: asyncio.Task[None] | None = None

@@ -463,7 +463,10 @@ def test_a_clock_jump_is_no_obstacle(home: Path, index_path: Path, seconds: int)
 
 
 def test_a_fault_of_ours_with_one_file_is_a_finding(
-    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path,
+    index_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     write(home, 1)
     write(home, 2)
@@ -478,6 +481,8 @@ def test_a_fault_of_ours_with_one_file_is_a_finding(
     assert sync(home, index_path).unreadable == 1
     [entry] = rows(index_path, "SELECT reason FROM rollout_files WHERE bucket = 'unreadable'")
     assert "ZeroDivisionError: oops" in entry["reason"]
+    assert "Traceback" in caplog.text
+    caplog.clear()
     monkeypatch.undo()
     assert sync(home, index_path).unreadable == 0
     assert len(rows(index_path, "SELECT * FROM threads")) == 2
