@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Of what tells nothing of the file that was to be opened: the system has no more for any."""
+"""The system has run out of descriptors or memory: it says nothing about the file itself."""
 EXPANDS: Final = "expands beyond"
 """How the reason of :class:`ExpandsTooFar` begins."""
 _SHOWN_TURNS: Final = 5
@@ -36,7 +36,7 @@ class RolloutError(Exception):
 
 
 class HomeNotFound(RolloutError):
-    """There is no Codex home at the place that was named."""
+    """There is no Codex home at ``path``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,7 +64,7 @@ class DamagedCompression(RolloutError):
 
 
 class ExpandsTooFar(DamagedCompression):
-    """A small compressed file has no end: reading stops at ``offset`` of its content."""
+    """A small compressed file expands without end: reading stops at ``offset`` of its content."""
 
     def __init__(self, offset: int) -> None:
         self.reason = f"{EXPANDS} {offset:,} bytes, which no real rollout of its size does"
@@ -82,43 +82,45 @@ class NotAppendable(RolloutError):
 
 
 class HistoryIncomplete(RolloutError):
-    """The history of a thread is not all there."""
+    """Part of a thread's history is missing."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"the history of {path.name} is not all there: {reason}")
+        super().__init__(f"the history of {path.name} is incomplete: {reason}")
 
 
 class HistoryUnknown(RolloutError):
-    """A thread has a history mode that this version does not know, and does not guess at."""
+    """A thread has a history mode that this version does not know."""
 
     def __init__(self, path: Path, mode: object) -> None:
         self.path = path
         self.mode = mode
-        super().__init__(f"{path.name} has the history mode {mode!r}, which is not known here")
+        super().__init__(f"{path.name} has the unknown history mode {mode!r}")
 
 
 class TurnNotFound(RolloutError):
-    """A thread's history has no turn of this id, but those of ``turn_ids``."""
+    """A thread has no turn with this id, only those of ``turn_ids``."""
 
     def __init__(self, turn_id: str, turn_ids: Sequence[str]) -> None:
         self.turn_id, self.turn_ids = turn_id, turn_ids
         last = ", ".join(turn_ids[-_SHOWN_TURNS:])
-        there = f"the last of its {len(turn_ids)}: {last}" if turn_ids else "it has none"
-        super().__init__(f"turn {turn_id!r} is not in the thread's history ({there})")
+        there = f"the last of its {len(turn_ids)} turns: {last}" if turn_ids else "it has no turns"
+        super().__init__(f"the thread has no turn {turn_id!r} ({there})")
 
 
 class AmbiguousTurn(RolloutError):
-    """The ids of ``count`` turns of a thread begin with what is to name one."""
+    """The ids of ``count`` turns of a thread begin with ``turn_id``."""
 
     def __init__(self, turn_id: str, count: int) -> None:
         self.turn_id, self.count = turn_id, count
-        super().__init__(f"turn {turn_id!r} is ambiguous: the ids of {count:,} turns begin so")
+        super().__init__(
+            f"turn {turn_id!r} is ambiguous: {count:,} turns have ids that begin with it"
+        )
 
 
 class TurnUnfinished(RolloutError):
-    """A turn that is to be the last of a fork has not ended."""
+    """A fork cannot end with a turn that has not ended."""
 
     def __init__(self, turn_id: str) -> None:
         self.turn_id = turn_id
@@ -126,7 +128,7 @@ class TurnUnfinished(RolloutError):
 
 
 class WriterActive(RolloutError):
-    """Somebody else is the live writer of a thread."""
+    """Another writer has the thread open."""
 
     def __init__(self, thread_id: str, holder: str | None) -> None:
         self.thread_id = thread_id
@@ -137,14 +139,12 @@ class WriterActive(RolloutError):
 
 
 READ_ALL: Final[ContextVar[bool]] = ContextVar("READ_ALL", default=False)
-
-
-"""Whether somebody asked for all of a compressed rollout, however far it expands."""
+"""Whether compressed rollouts are read to their end, however far they expand."""
 
 
 @contextmanager
 def without_expansion_limit(wanted: bool) -> Iterator[None]:
-    """Read all of each compressed rollout meanwhile, if that is ``wanted``."""
+    """If ``wanted``, read compressed rollouts to their end inside the ``with``."""
     before = READ_ALL.set(wanted)
     try:
         yield
@@ -153,11 +153,11 @@ def without_expansion_limit(wanted: bool) -> Iterator[None]:
 
 
 class Damage(NamedTuple):
-    """Where the content of a compressed rollout breaks off: nothing behind it can be read."""
+    """Where the content of a compressed rollout breaks off: nothing after it can be read."""
 
     path: Path
     offset: int
     """How much content came before it, in bytes."""
     reason: str
     endless: bool = False
-    """Whether that is only because it expands too far: :func:`without_expansion_limit` reads on."""
+    """Whether it only expands too far: :func:`without_expansion_limit` reads on."""

@@ -54,7 +54,7 @@ def run(
         _tell(found, dimensions, limit, with_threads=not by)
     if found.away and not as_json:
         what = plural(found.away, "path")
-        output.say(f"Hidden: {what} that cannot be looked at (threadkeep verify).")
+        output.say(f"Hidden: {what} that cannot be accessed (threadkeep verify).")
     problems = found.images.problems if found.images else {}
     for path, problem in problems.items():
         output.say(one_line(f"{path}: {problem}"))

@@ -1,4 +1,4 @@
-"""Where rollout files lie and what their names say (docs/rollout-format.md#files-and-folders).
+"""Where rollout files are and what their names say (docs/rollout-format.md#files-and-folders).
 
 A *logical* path ends in ``.jsonl``; the file on disk may be that or its compressed form
 ``.jsonl.zst``. Both are one rollout. Paths are kept relative to the home, with ``/``.
@@ -31,10 +31,10 @@ _NAME_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)-(\d\d)-(\d\d)")
 
 @dataclass(frozen=True, slots=True)
 class RolloutName:
-    """What a file name tells. Parts that cannot be read are None; the file still counts."""
+    """What a file name says. Parts that cannot be read are None; the file still counts."""
 
     started_at: str | None
-    """``YYYY-MM-DDThh-mm-ss``, local time of the machine that wrote it."""
+    """``YYYY-MM-DDThh-mm-ss`` in the local time of the machine that wrote it."""
     thread_id: str | None
     rollout_id: str | None
     """Names the physical file: differs from ``thread_id`` only after a revert."""
@@ -69,8 +69,8 @@ def parse_name(path: str) -> RolloutName | None:
     thread_id = parse_uuid(first)
     rollout_id = parse_uuid(second) if separator else thread_id
     if thread_id is None or rollout_id is None:
-        # Not the regular form: take whatever UUID stands at the end, as older parsers did, or
-        # those where they belong, which other programs leave there when they copy a file.
+        # Not the regular form: take the UUID at the end, as older parsers did, or those in their
+        # usual place, which other programs keep when they copy a file.
         thread_id = rollout_id = parse_uuid(body[-36:])
         copied = _COPIED_IDS.match(ids)
         if thread_id is None and copied:
@@ -97,21 +97,21 @@ def logical_path(path: str) -> str:
 
 
 def is_archived(path: str) -> bool:
-    """Whether a path relative to the home lies in the archive: nothing else says so."""
+    """Whether a path, relative to the home, is in the archive: nothing else says so."""
     return path.startswith(ARCHIVED + "/")
 
 
 def misplacement(path: str) -> str | None:
-    """Why Codex's scan never comes to ``path``, which is relative to the home; None if it does.
+    """Why Codex's scan never finds ``path``, which is relative to the home; None if it does.
 
-    It goes through folders of three numbers below ``sessions/`` and the archive itself, and
-    wants the time and the id in the name (docs/rollout-format.md#what-codex-lists).
+    It visits folders of three numbers below ``sessions/`` and the archive itself, and expects the
+    time and the id in the name (docs/rollout-format.md#what-codex-lists).
     """
     if not (_DATE_FOLDERS.fullmatch(path) or _IN_ARCHIVE.fullmatch(path)):
-        return "it does not lie in sessions/YYYY/MM/DD or directly in archived_sessions"
+        return "it is neither in sessions/YYYY/MM/DD nor directly in archived_sessions"
     name = parse_name(path)
     if name is None or name.started_at is None:
-        return "its name has no time in it"
+        return "its name does not contain a time"
     ids = path.rsplit("/", 1)[-1].removesuffix(COMPRESSED_SUFFIX)[
         len("rollout-") + 20 : -len(".jsonl")
     ]
@@ -121,19 +121,18 @@ def misplacement(path: str) -> str | None:
 
 
 class Precedence(NamedTuple):
-    """Sort key among the physical files of one thread: the greatest is the thread's file."""
+    """Sort key of the physical files of one thread: the greatest is the thread's file."""
 
     regular: bool
-    """Named and placed as Codex does, after this thread. Copies that other programs leave beside
-    a file (``.sync-conflict-…``, `` (1)``) are not, and Codex's lists never show them."""
+    """Named after this thread and placed as Codex does. Copies that other programs leave beside a
+    file (``.sync-conflict-…``, `` (1)``) are not; Codex never lists them."""
     size: int
-    """Of irregular ones that with more in it counts; 0 for regular ones."""
+    """The larger irregular file counts; 0 for regular ones."""
     active: bool
     name: str
-    """A later one beats an earlier one, so the newest segment of a reverted thread
-    wins."""
+    """A later one beats an earlier one: the newest segment of a reverted thread wins."""
     own_day: bool
-    """Of two of one name, the one in the folder of the day that the name tells."""
+    """Of two files with one name, the one in the folder of the day in the name wins."""
     logical: str
     plain: bool
     """Plain beats compressed."""
@@ -145,12 +144,12 @@ class Precedence(NamedTuple):
 
 
 def precedence(path: str, size: int, thread_id: str) -> Precedence:
-    """How the file at ``path``, of ``size`` bytes, ranks among those of a thread."""
+    """The rank of the file at ``path``, of ``size`` bytes, among those of a thread."""
     logical = logical_path(path)
     name = logical.rsplit("/", 1)[-1]
-    told = parse_name(name)
-    regular = bool(told and told.thread_id == thread_id and misplacement(path) is None)
-    day = ((told and told.started_at) or "")[:10].replace("-", "/")
+    parsed = parse_name(name)
+    regular = bool(parsed and parsed.thread_id == thread_id and misplacement(path) is None)
+    day = ((parsed and parsed.started_at) or "")[:10].replace("-", "/")
     return Precedence(
         regular,
         0 if regular else size,
@@ -163,7 +162,7 @@ def precedence(path: str, size: int, thread_id: str) -> Precedence:
 
 
 def best_file(files: Iterable[tuple[str, int]], rollout_id: str) -> str | None:
-    """Which of some files, paths with sizes, is that of the rollout with this id; None if none."""
+    """The file of the rollout with this id among some paths with their sizes; None if none is."""
     ranked = [
         precedence(path, size, name.thread_id)
         for path, size in files

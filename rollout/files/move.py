@@ -1,8 +1,8 @@
-"""Move the files of threads: into the archive, out of it, and into the trash.
+"""Moves the files of threads into the archive, out of it and into the trash.
 
-Content and names stay as they are, and nothing is ever overwritten. What is to be moved is put
-down first, as :class:`MoveGroup`; carrying one out begins with what is there, so that it can be
-done again after it was cut off at any step.
+Contents and names stay the same, and nothing is ever overwritten. A :class:`MoveGroup` is written
+down before it is carried out. Moving it looks at what is done already, so that it can be repeated
+after it was interrupted at any step.
 """
 
 import errno
@@ -36,20 +36,20 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class MoveGroup:
-    """What is moved wholly or not at all: the files of a thread and of those that go with it."""
+    """Files that are moved all or not at all: those of a thread and of the threads below it."""
 
     thread_id: str
     moves: tuple[Move, ...]
     touch_ns: int | None = None
-    """The mtime that the files get, if they get one."""
+    """The new mtime of the files, if they get one."""
     trash: str | None = None
-    """The folder of this delete, relative to the home."""
+    """The trash folder of this delete, relative to the home."""
     purge: bool = False
     """Whether that folder is removed in the end."""
 
     @property
     def thread_ids(self) -> list[str]:
-        """Every thread that it moves files of, in order."""
+        """The threads whose files it moves, in order."""
         return list(dict.fromkeys(move.thread_id for move in self.moves))
 
 
@@ -59,8 +59,8 @@ def archive_path(path: str) -> str:
 
 
 def session_path(path: str, created_at_ms: int) -> str:
-    """Where an archived file goes back to: the day in its name, or of ``created_at_ms`` (UTC)
-    if there is none."""
+    """Where an archived file goes back to: the folder of the day in its name, or of
+    ``created_at_ms`` (UTC) if its name has none."""
     file = path.rsplit("/", 1)[-1]
     name = parse_name(file)
     if name and name.started_at:
@@ -71,7 +71,7 @@ def session_path(path: str, created_at_ms: int) -> str:
 
 
 def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str:
-    """A folder for a delete that is not there yet, relative to the home."""
+    """A new folder for a delete, relative to the home."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder, number = f"{TRASH}/{stamp}-{thread_id}", 1
     while folder in taken or os.path.lexists(home / folder):
@@ -84,7 +84,7 @@ def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
     """The first target that is taken, by a file or by another move; None if all are free.
 
     Raises:
-        OSError: a target cannot be looked at.
+        OSError: a target cannot be accessed.
     """
     targets = set[str]()
     for move in moves:
@@ -95,10 +95,10 @@ def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
 
 
 def move_group(home: Path, group: MoveGroup) -> None:
-    """Move what a group says, as far as that is not done. A file that is gone stays gone.
+    """Move the files of a group that are not moved yet. A file that is gone stays gone.
 
     Raises:
-        OSError: something cannot be moved; :func:`undo_group` undoes the rest.
+        OSError: a file cannot be moved; :func:`undo_group` moves the others back.
     """
     if group.trash:
         _write_manifest(home, group)
@@ -113,10 +113,10 @@ def move_group(home: Path, group: MoveGroup) -> None:
 
 
 def purge(home: Path, group: MoveGroup) -> None:
-    """Remove for good what a group has moved into the trash.
+    """Delete for good what a group has moved into the trash.
 
     Raises:
-        OSError: it cannot all be removed; what is left lies in the trash.
+        OSError: some of it cannot be deleted and stays in the trash.
     """
     if group.trash and os.path.lexists(home / group.trash):
         shutil.rmtree(home / group.trash)
@@ -125,10 +125,10 @@ def purge(home: Path, group: MoveGroup) -> None:
 
 
 def undo_group(home: Path, group: MoveGroup) -> None:
-    """Move back what a group has moved.
+    """Move the files of a group back.
 
     Raises:
-        OSError: something cannot be moved back.
+        OSError: a file cannot be moved back.
     """
     for move in reversed(group.moves):
         source, target = home / move.source, home / move.target
@@ -142,11 +142,11 @@ def undo_group(home: Path, group: MoveGroup) -> None:
 
 
 def move_file(source: Path, target: Path) -> None:
-    """Move a file to a place where there is none. A kill in the middle leaves it under both
-    names; moving it again ends that.
+    """Move a file to a path where there is none. A kill in the middle leaves it under both names
+    until it is moved again.
 
     Raises:
-        FileExistsError: there is another file.
+        FileExistsError: another file is there.
         OSError: it cannot be moved.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ def move_file(source: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk. One that is gone needs nothing.
+    """Write the names in a folder to the disk, if the folder exists.
 
     Raises:
         OSError: that fails.
@@ -182,7 +182,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _other_file(source: Path, target: Path) -> bool:
-    """Whether there is something at ``target`` that is not the file at ``source`` itself."""
+    """Whether ``target`` exists and is not the file at ``source``."""
     try:
         there = target.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -194,7 +194,7 @@ def _other_file(source: Path, target: Path) -> bool:
 
 
 def _write_manifest(home: Path, group: MoveGroup) -> None:
-    """What lies in a folder of the trash, for people and for programs."""
+    """Write a list of what is in a folder of the trash, for people and programs."""
     folder = home / str(group.trash)
     if not any(os.path.lexists(home / move.source) for move in group.moves):
         return  # all is moved; a purge may have removed the folder
@@ -209,7 +209,7 @@ def _write_manifest(home: Path, group: MoveGroup) -> None:
 
 
 def _emptied(home: Path, group: MoveGroup) -> Iterator[Path]:
-    """Folders that were made for a group, innermost first."""
+    """The folders that were made for a group, innermost first."""
     if not group.trash:
         return
     for folder, _, _ in os.walk(home / group.trash, topdown=False):

@@ -12,16 +12,16 @@ from rollout.files.layout import ROOTS
 from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.files.text import is_storable, printable_path
 
-INACCESSIBLE: Final = "cannot be looked at"
-"""How the reason begins where a file or folder is there, but the system tells no more of it: a
-drive that is away, a folder without permission. What is below has not vanished."""
+INACCESSIBLE: Final = "cannot be accessed"
+"""How the reason begins if a file or folder exists but cannot be inspected: an unmounted drive, a
+folder without permission. What is below it has not vanished."""
 
 
 class FoundFile(NamedTuple):
     """One directory entry under the rollout folders.
 
-    ``path`` is relative to the home. ``ignored`` tells why it is no rollout; None for a
-    regular file with a rollout's name.
+    ``path`` is relative to the home. ``ignored`` says why it is no rollout; None for a regular
+    file with a rollout's name.
     """
 
     path: str
@@ -41,9 +41,9 @@ def check_home(home: Path) -> None:
 def scan_home(home: Path) -> Iterator[FoundFile]:
     """Everything under ``sessions/`` and ``archived_sessions/``, newest name first.
 
-    Lazy: the newest files are there before the rest has been looked at. Symbolic links are
-    not followed below the two roots, because they may loop or leave the home. A folder that
-    cannot be listed is given as one entry with its reason, so that it is accounted for.
+    Lazy: the newest files come before the rest has been visited. Symbolic links below the two
+    roots are not followed, as they may loop or leave the home. A folder that cannot be listed is
+    one entry with its reason.
     """
     for root in ROOTS:
         yield from _walk(f"{home}/{root}", root)
@@ -62,7 +62,7 @@ def stat_file(home: Path, path: str) -> FoundFile | None:
 
 
 def _walk(root: str, relative: str) -> Iterator[FoundFile]:
-    # Its own stack: folders may be nested deeper than Python's.
+    # A stack of its own: folders may be nested deeper than Python calls can be.
     open_folders = [_entries(root, relative)]
     while open_folders:
         for found in open_folders[-1]:
@@ -99,7 +99,7 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
             try:
                 info = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # gone since it was listed, which is what a next scan would find
+                continue  # gone since it was listed
             except OSError as error:
                 yield FoundFile(path, NO_STAMP, f"{INACCESSIBLE}: {error.strerror}")
                 continue
@@ -121,7 +121,7 @@ def _by_name(entry: "os.DirEntry[str]") -> str:
 
 
 def _is_rollout(name: str) -> bool:
-    # The cheap form of parse_name(name) is not None; this runs once for every file.
+    # A cheap form of parse_name, as it runs once for every file.
     return name.startswith("rollout-") and name.endswith((".jsonl", ".jsonl.zst"))
 
 

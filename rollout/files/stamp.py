@@ -23,4 +23,4 @@ class FileStamp(NamedTuple):
 
 
 NO_STAMP: Final = FileStamp(0, 0, 0)
-"""Of what cannot be looked at."""
+"""Of what cannot be accessed."""

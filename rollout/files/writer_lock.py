@@ -1,4 +1,4 @@
-"""The lock of a thread's one live writer, the same that Codex takes
+"""The lock of a thread's only live writer, the same that Codex takes
 (docs/rollout-format.md#writer-lock).
 
 ``thread-writer-locks/<thread id>.lock`` is locked with ``flock`` for as long as the thread is
@@ -24,7 +24,7 @@ _SHORT_PATIENCE_S: Final = 0.05
 
 
 class WriterLock:
-    """Held from :meth:`acquire` to :meth:`release`, or to the end of the process."""
+    """Held from :meth:`acquire` until :meth:`release` or the end of the process."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -32,12 +32,12 @@ class WriterLock:
 
     @classmethod
     def acquire(cls, home: Path, thread_id: str) -> "WriterLock":
-        """Become the one writer of a thread.
+        """Become the only writer of a thread.
 
         Raises:
             OSError: the home cannot be written.
-            ValueError: it is no id of a thread, in lower case, so no name of a file either.
-            WriterActive: somebody else is, in this process or another.
+            ValueError: ``thread_id`` is no lower-case thread id, so no file name either.
+            WriterActive: there is one already, in this process or another.
         """
         if parse_uuid(thread_id) is None or parse_uuid(thread_id) != thread_id:
             raise ValueError(f"no thread id: {thread_id!r}")
@@ -55,12 +55,12 @@ class WriterLock:
         return cls(path, descriptor)
 
     def release(self) -> None:
-        """Let others write the thread. Again: does nothing."""
+        """Let others write the thread. A second call does nothing."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
         try:
-            # A file that stays behind means nothing: the lock is what counts.
+            # A file that stays behind does no harm: only the lock counts.
             with (
                 suppress(OSError, WriterActive),
                 _coordinated(self._path.parent, self._path.stem, _SHORT_PATIENCE_S),
@@ -104,8 +104,7 @@ def _coordinated(folder: Path, thread_id: str, patience_s: float) -> Iterator[No
 
 
 def _holder(descriptor: int) -> str | None:
-    """Who holds a lock on the open file: ``pid 4711 (codex)``; None where the system does not
-    tell (no ``/proc/locks``)."""
+    """Who holds a lock on the open file: ``pid 4711 (codex)``; None without ``/proc/locks``."""
     info = os.fstat(descriptor)
     place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
     try:

@@ -1,5 +1,4 @@
-"""A line of a rollout to an object, leniently: what is wrong with a line is data, not an
-exception."""
+"""Parses a line of a rollout leniently: what is wrong with a line is data, not an exception."""
 
 import json
 import math
@@ -20,35 +19,38 @@ class Line(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that cannot be used, with its place and what is wrong with it."""
+    """A line that cannot be used, where it begins, and why."""
 
     offset: int
     reason: str
     ended: bool = True
 
 
-_BLANK: Final = b" \t\r\n\0"
-
-
 Item = dict[str, Any]
 
-
+BLANK: Final = b" \t\r\n\0"
 _LONG_TEXT: Final = 2**20
-
-
 _MOST_VALUES: Final = 2 * 2**20
-"""What a line may hold of them: 128 MB of ``{"a":1},`` are 6 GB of objects."""
-
-
-_DATA_URL = re.compile(rb'"(data:[a-zA-Z0-9.+/;=_-]{1,200},)[^"\\]{1024,}"')
+"""The most values that a line may hold: 128 MB of ``{"a":1},`` are 6 GB of objects."""
+_LONGEST_INTEGER: Final = 20
+_DATA_URL: Final = re.compile(rb'"(data:[a-zA-Z0-9.+/;=_-]{1,200},)[^"\\]{1024,}"')
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_JSON_KINDS: Final[dict[type, str]] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    list: "array",
+    type(None): "null",
+}
 
 
 def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine | None:
-    """The JSON object in a line; None when it is blank (white space and NULs only). ``images``:
-    also the inline ones of very long lines.
+    """The JSON object in a line; None if it is blank (white space and NULs only). ``images``: keep
+    the inline images of very long lines, too.
 
-    More lenient than Codex: a byte order mark, NULs around the object and bytes that are not
-    UTF-8 are put up with. Never raises for bad content.
+    More lenient than Codex: it accepts a byte order mark, NULs around the object and bytes that
+    are not UTF-8. Never raises for bad content.
     """
     data: bytes | bytearray = line.data
     if not data:
@@ -60,11 +62,11 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
             pass
         else:
             return value if isinstance(value, dict) else _no_object(line, value)
-    data = data.strip(_BLANK)
+    data = data.strip(BLANK)
     if not data:
         return None
     if len(data) >= _LONG_TEXT and not images:
-        # An inline image is the usual reason for such a line and never needed whole.
+        # The usual reason for such a line is an inline image, which nobody needs.
         data = _DATA_URL.sub(rb'"\1"', data)
     if _values(data) > _MOST_VALUES:
         return BadLine(line.offset, f"more than {_MOST_VALUES:,} values")
@@ -78,11 +80,11 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
 
 
 def _values(data: bytes | bytearray) -> int:
-    """About how many values are in a JSON text; no more than it takes to have too many."""
+    """About how many values a JSON text has, counted until they are too many."""
     count = _count_marks(data)
     if count <= _MOST_VALUES:
         return count
-    # They may be within strings, as of a tool that gave JSON.
+    # The marks may be inside strings, such as the JSON output of a tool.
     bare, strings = _STRING.subn(b"", data, _MOST_VALUES)
     return max(strings, _count_marks(bare))
 
@@ -91,21 +93,8 @@ def _count_marks(data: bytes | bytearray) -> int:
     return 0 if len(data) < _MOST_VALUES else sum(map(data.count, (b",", b"[", b"{")))
 
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-
-
 def _no_object(line: Line, value: object) -> BadLine:
     return BadLine(line.offset, f"a JSON {_JSON_KINDS[type(value)]}, not an object")
-
-
-_JSON_KINDS: Final[dict[type, str]] = {
-    str: "string",
-    int: "number",
-    float: "number",
-    bool: "boolean",
-    list: "array",
-    type(None): "null",
-}
 
 
 def _parse_leniently(data: bytes | bytearray) -> Any:
@@ -117,17 +106,14 @@ def _parse_leniently(data: bytes | bytearray) -> Any:
 
 
 def _number(text: str) -> int | float | None:
-    """A number as the usual parser gives it: an integer of up to 64 bits, else a float. None for
-    what nobody can count or print: ``NaN``, ``Infinity`` and what is beyond all floats."""
+    """A number as orjson gives it: an integer of up to 64 bits, else a float. None for ``NaN``,
+    ``Infinity`` and what is too large for a float."""
     if len(text) <= _LONGEST_INTEGER and text.lstrip("-").isdigit():
         whole = int(text)
         if -(2**63) <= whole < 2**64:
             return whole
     value = float(text)
     return value if math.isfinite(value) else None
-
-
-_LONGEST_INTEGER: Final = 20
 
 
 _LENIENT: Final = json.JSONDecoder(
@@ -147,10 +133,10 @@ def storable(value: Any) -> Any:
 
 
 def compact_json(value: object) -> str | None:
-    """``value`` as Codex would write it; None if it is nested too deeply to be written."""
+    """``value`` as Codex writes it; None if it is nested too deeply."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # an integer over 64 bits, or deeper than orjson goes
+    except TypeError:  # an integer over 64 bits, or too deep for orjson
         try:
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         except RecursionError:

@@ -1,11 +1,11 @@
 """Bytes to lines, in bounded memory.
 
 A rollout is JSON Lines, but its files may hold anything: torn tails, NULs, lines of 100 MB.
-:class:`LineReader` gives whole lines with their byte offsets. A caller that can tell from a
-line's first bytes that it does not need it passes ``needs``: such a line is passed over
-without an object being made, however long it is.
+:class:`LineReader` gives whole lines with their byte offsets. A caller that can tell by a line's
+first bytes that it does not need the line passes ``needs``: the line is skipped without making an
+object of it, however long it is.
 
-*torn*: the last line of a file when it has no newline. It is given with ``ended=False``.
+*torn*: the last line of a file if it has no newline. It is given with ``ended=False``.
 """
 
 import errno
@@ -22,27 +22,27 @@ from typing import Final, Protocol
 from rollout.errors import Damage
 from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.jsonl.parse import _BLANK, BadLine, Line
+from rollout.jsonl.parse import BLANK, BadLine, Line
 
 HEAD_BYTES: Final = 512
-"""A line is judged when this much of it is known, or all of it."""
+"""So many bytes of a line, or all of it, are read before it is skipped or given."""
 LONGEST_LINE: Final = 128 * 2**20
-"""A line beyond this many bytes is not kept, only reported: memory stays bounded."""
+"""A longer line is not kept, only reported, so that memory stays bounded."""
 _BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
 
 
 class Needs(Protocol):
-    """What a reader of lines does not need, told by the first bytes of a line."""
+    """Which lines a caller does not need, by their first bytes."""
 
     skip: "re.Pattern[bytes]"
-    """Matches at the start of a needless line. If the last group that took part has a name, the
-    line is counted, and group 1 is its ordinal, or empty: see :attr:`LineReader.passed`. If that
-    group has none, the line is not needless but only the latest of its kind count: see
-    :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
+    """Matches the beginning of a line that is skipped. If the last group that took part has a
+    name, the line is counted, and group 1 is its ordinal, or empty: see
+    :attr:`LineReader.passed`. If that group has no name, only the latest lines of the kind count:
+    see :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
 
 
 class RolloutStream(Protocol):
-    """What is asked of a file: the unbuffered ``readinto``, and to begin again."""
+    """What a rollout is read by: unbuffered ``readinto``, and starting again."""
 
     def readinto(self, buffer: memoryview, /) -> int | None: ...
 
@@ -52,35 +52,35 @@ class RolloutStream(Protocol):
 
 
 class MemoryRollout(PosixPath):
-    """A rollout whose content is in memory: a path where no file is. It is read as a file is, by
-    :func:`open_rollout` and by what calls that."""
+    """A rollout whose content is in memory: a path without a file, which :func:`open_rollout` and
+    its callers read like a file."""
 
     content: bytearray
 
     @classmethod
     def named(cls, path: str) -> "MemoryRollout":
-        """An empty one. Its name says whose it is, as that of a file does."""
+        """An empty one, under the name that a file of this thread would have."""
         made = cls(path)
         made.content = bytearray()
         return made
 
 
 class LineReader:
-    """Reads lines through one buffer; use it for many files, but for one at a time."""
+    """Reads lines through one buffer. Use it for many files, one at a time."""
 
     end_offset: int
-    """Where the last newline read so far ends."""
+    """Just after the last newline so far."""
     latest: "deque[Line]"
-    """The last few lines that the pattern of the needs set apart; ``latest_seen`` counts all."""
+    """The last few lines that ``needs`` set apart; ``latest_seen`` counts all of them."""
     latest_seen: int
     passed: int
-    """How many lines were passed over and counted; whoever looks may set it to 0."""
+    """How many lines were skipped and counted; the caller may reset it."""
     highest: int
-    """The highest ordinal of these lines, -1 if none had one; whoever takes the others raises it
-    to theirs."""
+    """The highest ordinal of the skipped lines, -1 if none had one; the caller raises it to those
+    of the lines it takes."""
     behind: int
-    """How many of these lines had an ordinal that was not above ``highest``, and where the first
-    of them is; whoever looks may reset it."""
+    """How many of the skipped lines had an ordinal that was not above ``highest``, and where the
+    first of them is; the caller may reset it."""
     behind_at: int
 
     def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
@@ -97,8 +97,8 @@ class LineReader:
         """The lines of ``stream``, whose first byte is at ``offset`` of the content; ``highest``
         is the highest ordinal before it.
 
-        ``needs.skip`` is looked up anew after each line that was given. A line that it matches is
-        given all the same if it does not end as an object does.
+        ``needs.skip`` is read again after each line that was given. A line that it matches is
+        given all the same if it does not end like an object.
         """
         buffer, view = self._buffer, memoryview(self._buffer)
         size = len(buffer)
@@ -136,7 +136,7 @@ class LineReader:
                     if needs:
                         match = needs.skip.match
                 elif (found := match(buffer, start, newline)) is None or (
-                    buffer[newline - 1] != _CLOSING  # torn, which whoever parses it finds
+                    buffer[newline - 1] != _CLOSING  # torn: parsing it tells
                 ):
                     yield Line(base + start, bytes(view[start:newline]))
                     if needs:
@@ -165,13 +165,13 @@ class LineReader:
                         unusable = f"line longer than {LONGEST_LINE} bytes"
                 base, have = base + have, 0
             elif have == size:
-                # One line fills the buffer: keep it apart if it is needed, else let it pass.
-                # Leading blanks count for nothing, however many NULs a crash has left.
+                # One line fills the buffer: keep it if it is needed, else skip it. Leading blanks
+                # do not count, however many NULs a crash has left.
                 found = match(buffer, 0, end)
                 if found is not None and (found.lastgroup or not found.lastindex):
                     dropping = True
                     counted = bytes(found[1]) if found.lastgroup else None
-                elif front := buffer.lstrip(_BLANK):
+                elif front := buffer.lstrip(BLANK):
                     if front.removeprefix(_BYTE_ORDER_MARK).startswith(b"{"):
                         long_line = bytearray(buffer)
                     else:
@@ -199,39 +199,37 @@ class LineReader:
             self.behind += 1
 
 
-_NOTHING = re.compile(rb"(?!)")
+_NOTHING: Final = re.compile(rb"(?!)")
 _CLOSING: Final = ord("}")
-
-
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 @contextmanager
 def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterator[RolloutStream]:
-    """The content of a rollout as a byte stream, decompressed when its name ends in ``.zst``.
+    """The content of a rollout as a byte stream, decompressed if its name ends in ``.zst``.
 
-    Several zstd frames in one file are read as one content. Whoever only shows what there is
-    gives a list for the ``damage``: where that begins the content ends, and it is noted there.
-    Whoever writes gives none, and reading raises :class:`rollout.errors.DamagedCompression`.
+    Several zstd frames are one content. Readers that show what there is pass a list for the
+    ``damage``: the content ends where it begins, and it is added to the list. Writers pass none,
+    and reading raises :class:`rollout.errors.DamagedCompression`.
 
     Raises:
-        OSError: the file cannot be opened, or is not a regular one: a pipe that took the name
-            of a rollout would be waited for.
+        OSError: the file cannot be opened, or is not a regular one: opening a pipe with the name
+            of a rollout would wait for ever.
     """
     if isinstance(path, MemoryRollout):
         yield BytesIO(path.content)
         return
-    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+    with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         if not str(path).endswith(COMPRESSED_SUFFIX):
             yield file
             return
-        # Only compressed rollouts pay for it.
+        # Imported here, so that only compressed rollouts pay for it.
         from rollout.jsonl.zstd import TolerantZstdContent, ZstdContent
 
         yield ZstdContent(file) if damage is None else TolerantZstdContent(file, Path(path), damage)

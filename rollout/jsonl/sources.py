@@ -1,8 +1,8 @@
-"""One ordered view of a rollout, for those who replay it and for the one who writes it.
+"""One ordered view of a rollout, for its readers and for its writer.
 
-Items are counted from 0 by their lines, so that a line that cannot be read keeps its number and
-is passed over. :class:`MemorySource` holds items; :class:`FileSource` knows where each line of a
-file begins (eight bytes a line) and reads what it is asked for.
+Items are numbered from 0 by their lines: a line that cannot be read keeps its number and is
+skipped. :class:`MemorySource` holds items; :class:`FileSource` knows where each line of a file
+begins (eight bytes a line) and reads what it is asked for.
 """
 
 import os
@@ -25,19 +25,19 @@ class RolloutSource(Protocol):
     """What a rollout holds, in order."""
 
     def __len__(self) -> int:
-        """How many places there are: items have indexes below this."""
+        """The number of lines: items have indexes below it."""
         ...
 
     def items(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
-        """Items with their indexes from ``start``, inclusive, to ``end``, exclusive, in order."""
+        """Items with their indexes, from ``start`` up to, but not including, ``end``."""
         ...
 
     def backwards(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
-        """The same ones, the last first."""
+        """The same items, the last first."""
         ...
 
-    def enrich(self, **facts: object) -> None:
-        """Set fields in the payload of the first ``session_meta``, as all see it from now on.
+    def enrich(self, **fields: object) -> None:
+        """Set fields in the payload of the first ``session_meta``, for all who read it from now on.
 
         Raises:
             LookupError: there is none.
@@ -45,12 +45,12 @@ class RolloutSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what it holds; it is not read after that."""
+        """Release what it holds; it cannot be read any more."""
         ...
 
 
 def session_meta(source: RolloutSource) -> Item | None:
-    """The first ``session_meta`` of a rollout, which decides identity."""
+    """The first ``session_meta`` of a rollout, which identifies the thread."""
     return next((item for _, item in source.items() if _is_meta(item)), None)
 
 
@@ -71,28 +71,28 @@ class MemorySource:
         for index in reversed(range(*_range(start, end, len(self)))):
             yield index, self._items[index]
 
-    def enrich(self, **facts: object) -> None:
+    def enrich(self, **fields: object) -> None:
         for index, item in enumerate(self._items):
             if _is_meta(item):
-                self._items[index] = _enriched(item, facts)
+                self._items[index] = _enriched(item, fields)
                 return
         raise LookupError("no session_meta")
 
     def append(self, items: Sequence[Item]) -> None:
-        """Hold these too, after the others."""
+        """Add items after the others."""
         self._items.extend(items)
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Does nothing: it holds only memory."""
 
 
 class FileSource:
     """A rollout in a file. Close it, or use it in a ``with``. A plain file is open only while it
-    is read: a process may have a thousand of these, and not as many descriptors."""
+    is read, as a process may have more of these than descriptors."""
 
     def __init__(self, path: Path, *, new: bool = False) -> None:
-        """Look through the file for its lines; none is parsed. ``new``: its writer has just made
-        it, and tells by :meth:`append` what is in it.
+        """Find the lines of the file without parsing them. ``new``: its writer has just made it,
+        and says by :meth:`append` what is in it.
 
         Raises:
             DamagedCompression: it is compressed, and damaged.
@@ -100,7 +100,7 @@ class FileSource:
         """
         self.path = path
         self._plain: BinaryIO | None = None
-        self._facts: dict[str, object] = {}
+        self._enriched: dict[str, object] = {}
         self._meta_index: int | None = None
         if path.name.endswith(COMPRESSED_SUFFIX):
             self._plain = _decompressed(path)
@@ -146,19 +146,19 @@ class FileSource:
                 after = at
 
     def lines_before(self, offset: int) -> int:
-        """How many lines end at ``offset`` of the content, in bytes, or before it."""
+        """How many lines end at byte ``offset`` of the content or before it."""
         return bisect_right(self._bounds, offset) - 1 if offset >= 0 else 0
 
-    def enrich(self, **facts: object) -> None:
+    def enrich(self, **fields: object) -> None:
         if self._meta_index is None:
             self._meta_index = next((at for at, item in self.items() if _is_meta(item)), None)
         if self._meta_index is None:
             raise LookupError("no session_meta")
-        self._facts |= facts
+        self._enriched |= fields
 
     def append(self, start: int, ends: Sequence[int]) -> None:
-        """Follow the writer: lines lie in the file now that begin at ``start`` and end each at
-        one of ``ends``, in bytes. What lies before them and is new is looked for."""
+        """Follow the writer: the file has new lines from byte ``start``, which end at ``ends``.
+        If there is anything new before them, it is found."""
         if start != self._bounds[-1]:
             whole = self._bounds[:-1]  # the last line may have ended since
             base = whole.pop() if whole else 0
@@ -183,20 +183,20 @@ class FileSource:
     ) -> Iterator[tuple[int, Item]]:
         base, size = bounds[start], bounds[end] - bounds[start]
         if size > LONGEST_LINE:
-            return  # one line, beyond what is kept of any
+            return  # one line that is too long to be kept
         data = os.pread(descriptor, size, base)
         for index in range(start, end):
             line = data[bounds[index] - base : bounds[index + 1] - base]
             item = parse_line(Line(bounds[index], line))
             if item is None or isinstance(item, BadLine):
                 continue
-            if self._facts and index == self._meta_index:
-                item = _enriched(item, self._facts)
+            if self._enriched and index == self._meta_index:
+                item = _enriched(item, self._enriched)
             yield index, item
 
 
 def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]":
-    """Where each line between ``start`` and ``end`` begins, and where the last one ends."""
+    """Where each line from ``start`` to ``end`` begins, and where the last one ends."""
     end = os.fstat(descriptor).st_size if end is None else end
     buffer = bytearray(_WINDOW_BYTES)
     view = memoryview(buffer)
@@ -214,8 +214,7 @@ def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]"
 
 
 def _decompressed(path: Path) -> BinaryIO:
-    """The plain content in a file without a name, as only the front of it could be read
-    otherwise."""
+    """The plain content in a file without a name: a compressed one is read only from the front."""
     with open_rollout(path) as stream:
         plain = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
         try:
@@ -244,5 +243,5 @@ def _range(start: int, end: int | None, length: int) -> tuple[int, int]:
     return start, length if end is None else min(end, length)
 
 
-def _enriched(item: Item, facts: dict[str, object]) -> Item:
-    return {**item, "payload": {**item["payload"], **facts}}
+def _enriched(item: Item, fields: dict[str, object]) -> Item:
+    return {**item, "payload": {**item["payload"], **fields}}

@@ -1,7 +1,7 @@
 """The content of a ``.jsonl.zst`` rollout as a byte stream.
 
 A few kilobytes can expand to terabytes, and a frame can ask for gigabytes of memory. Both are
-bounded, the one by what is usual, the other by what no real rollout comes near.
+limited to what no real rollout comes near.
 """
 
 from pathlib import Path
@@ -12,33 +12,32 @@ import zstandard
 from rollout.errors import READ_ALL, Damage, DamagedCompression, ExpandsTooFar
 
 _FEED_BYTES: Final = 2048
-"""Compressed bytes taken at a time: a hostile file can make 64 MB of so many, not more."""
+"""Compressed bytes taken at a time: a hostile file can expand them to 64 MB, not more."""
 _WINDOW_BYTES: Final = 128 * 2**20
-"""The most that a frame may have us remember of what it gave, which is the library's own limit:
-what ``zstd`` makes without ``--long=28`` and up stays below it."""
+"""The largest window of a frame, which is the library's own limit: ``zstd`` stays below it without
+``--long=28`` and up."""
 
 
 class Limits(NamedTuple):
-    """How far a file may expand: so far in any case, and further by its compressed bytes."""
+    """How far a file may expand: so far in any case, and further with its compressed bytes."""
 
     free_bytes: int = 128 * 2**20
     bytes_for_one: int = 1500
-    """What each compressed byte may add to that. Rollouts shrink to a fifth or a hundredth, one of
-    nothing but long outputs of ``yes`` to a 1,400th; a bomb, to a five or thirty thousandth."""
+    """What each compressed byte may add. Rollouts shrink to a fifth or a hundredth, one of nothing
+    but long outputs of ``yes`` to a 1,400th; a bomb, to a five or thirty thousandth."""
     free_lines: int = 2**16
-    """A line is work, however short it is."""
+    """Every line is work, however short it is."""
     lines_for_one: int = 2
-    """How many lines each compressed byte may add. A line of a rollout takes thirty bytes, as it
-    has a time and an id of its own, and one that has a time only takes one to five; a thousand
-    lines of a bomb take ten."""
+    """How many lines each compressed byte may add. A line with a time and an id takes thirty
+    compressed bytes, one with a time only one to five; a thousand lines of a bomb take ten."""
 
 
 _USUAL: Final = Limits()
 
 
 class ZstdContent:
-    """Decompresses one or several zstd frames; says so when the last one is cut short, or when
-    they expand too far."""
+    """Decompresses one or several zstd frames; raises if the last one is cut short, or if they
+    expand too far."""
 
     def __init__(self, file: BinaryIO, limits: Limits = _USUAL) -> None:
         self._file = file
@@ -48,7 +47,7 @@ class ZstdContent:
         self.seek(0)
 
     def seek(self, offset: int, /) -> int:
-        """Go back to the beginning, the only place it can go to."""
+        """Go back to the beginning, the only possible ``offset``."""
         if offset:
             raise ValueError("a compressed rollout is read from its beginning")
         self._file.seek(0)
@@ -61,15 +60,15 @@ class ZstdContent:
         return 0
 
     def fileno(self) -> int:
-        """Descriptor of the compressed file."""
+        """The descriptor of the compressed file."""
         return self._file.fileno()
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill ``buffer`` as far as there is content; 0 at its end.
 
         Raises:
-            DamagedCompression: garbage, or the end of the file inside a frame.
-            ExpandsTooFar: there is far more of it than so few bytes can mean.
+            DamagedCompression: garbage, or a frame that is cut short.
+            ExpandsTooFar: it is far larger than so few compressed bytes can be.
         """
         if self._bounded and (self._bytes_left < 0 or self._lines_left < 0):
             raise ExpandsTooFar(self._given)
@@ -105,7 +104,7 @@ class ZstdContent:
 
 
 class TolerantZstdContent(ZstdContent):
-    """As far as it reads: damage is noted, and the content ends there."""
+    """Ends where the content is damaged, and notes the damage."""
 
     def __init__(self, file: BinaryIO, path: Path, damage: list[Damage]) -> None:
         super().__init__(file)
@@ -113,7 +112,7 @@ class TolerantZstdContent(ZstdContent):
         self._damage = damage
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill ``buffer`` as far as there is content; 0 at its end, and where it is damaged."""
+        """Fill ``buffer`` as far as there is content; 0 at its end or where it is damaged."""
         try:
             return super().readinto(buffer)
         except DamagedCompression as error:

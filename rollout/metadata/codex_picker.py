@@ -1,8 +1,8 @@
-"""What Codex 0.169's picker sees of one rollout file.
+"""What the picker of Codex 0.169 and 0.171 sees of one rollout file.
 
-Its scan of the folders reads only the head of each file and is strict about it: the first 10
-records for the ``session_meta``, then up to 200 more for a message.
-Blank lines are no records, unreadable lines are. All bounds here are measured on 0.169.
+It reads only the head of each file and is strict about it: the first 10 records for the
+``session_meta``, then up to 200 more for a message. Blank lines are no records, unreadable lines
+are. The bounds were measured on 0.169; 0.171 lists the same threads.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.metadata.model import SEEN_BARE_META, SEEN_META, ThreadMetadata
 from rollout.metadata.reducer import MetadataReducer
+from rollout.schema.modes import MODES
 from rollout.schema.payloads import SessionMeta
 from rollout.schema.session_source import source_kind, stored_source
 
@@ -33,8 +34,7 @@ UNKNOWN_HISTORY_MODE: Final = "unknown_history_mode"
 BEYOND_SCAN_DEPTH: Final = "beyond_scan_depth"
 EMPTY_PREVIEW: Final = "empty_preview"
 
-HISTORY_MODES: Final = ("legacy", "paginated")
-_BLANK: Final = b" \t\r\n"
+_WHITE: Final = b" \t\r\n"
 _REQUIRED: Final = ("id", "timestamp", "cwd", "originator", "cli_version")
 _GOAL_KEYS: Final = frozenset(
     ("threadId", "objective", "status", "tokensUsed", "timeUsedSeconds", "createdAt", "updatedAt")
@@ -52,16 +52,16 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class HeadMeta:
-    """What the scan takes from the ``session_meta``; its filters go by these."""
+    """What the scan takes from the ``session_meta`` and filters by."""
 
     thread_id: str
     kind: str
-    """Source kind, see :func:`rollout.schema.session_source.source_kind`."""
+    """See :func:`rollout.schema.session_source.source_kind`."""
     provider: str | None
     """None if the file names none: it counts for the default one."""
     cwd: str
     attached: bool
-    """A side thread: no list shows it."""
+    """Whether it is a side thread, which no list shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class Head:
 def read_head(path: Path | str) -> Head:
     """What Codex's scan sees of the file at ``path``, plain or compressed.
 
-    Where it finds no message, the file is searched on to its end for the first one: memory
-    stays bounded by the longest line that may hold one. Never raises for what is in a file.
+    If it finds no message, the whole file is searched for the first one; memory is bounded by the
+    longest line that may hold one. Never raises for what is in a file.
     """
     try:
         with open_rollout(path) as stream:
@@ -96,19 +96,19 @@ def _read(stream: RolloutStream) -> Head:
         damage = Obstacle(UNREADABLE, error.reason, error.offset)
     obstacles: list[Obstacle] = [found for found in (damage, scan.broken) if found]
     if not scan.records and not obstacles:
-        return Head(None, (Obstacle(UNREADABLE, "nothing is in it", 0),))
+        return Head(None, (Obstacle(UNREADABLE, "it is empty", 0),))
     if not (scan.meta and scan.has_preview) and not scan.broken:
-        first = _first_facts(stream)
+        first = _first_places(stream)
         if scan.meta is None:
             obstacles.append(scan.why_no_meta(first))
         if first.message_offset is None:
-            text = "there is no user message and no goal in the file"
+            text = "the file has no user message and no goal"
             obstacles.append(Obstacle(EMPTY_PREVIEW, text))
         elif scan.records >= SCAN_RECORDS:
             text = f"the first message is not among the {SCAN_RECORDS} records that Codex reads"
             obstacles.append(Obstacle(BEYOND_SCAN_DEPTH, text, first.message_offset))
         elif scan.meta:
-            text = "the first message stands in a line that Codex cannot read"
+            text = "the first message is in a line that Codex cannot read"
             obstacles.append(Obstacle(UNREADABLE_LINE, text, first.message_offset))
     return Head(scan.meta, tuple(obstacles))
 
@@ -120,7 +120,7 @@ class _Scan:
         self.records = 0
         self.meta: HeadMeta | None = None
         self.broken: Obstacle | None = None
-        """What ended the scan of this file."""
+        """What ended the scan of the file."""
         self._trouble: Obstacle | None = None
         self._prompts = MetadataReducer(ThreadMetadata(id=""))
 
@@ -129,9 +129,9 @@ class _Scan:
         return bool(self._prompts.metadata.preview)
 
     def take(self, line: Line | BadLine) -> bool:
-        """Look at one line; False when the scan goes no further."""
+        """Look at one line; False if the scan ends there."""
         if isinstance(line, Line):
-            if not line.data.strip(_BLANK):
+            if not line.data.strip(_WHITE):
                 return True
             try:
                 line.data.decode()
@@ -166,7 +166,7 @@ class _Scan:
             self._trouble = Obstacle(UNREADABLE_LINE, problem, offset)
             return
         mode = payload.get("history_mode", "legacy")
-        if mode not in HISTORY_MODES:
+        if mode not in MODES:
             text = f"history_mode is {orjson.dumps(mode).decode()}, which Codex does not know"
             self.broken = Obstacle(UNKNOWN_HISTORY_MODE, text, offset)
         meta = SessionMeta.model_validate(payload)
@@ -210,7 +210,7 @@ def _envelope(line: Line) -> dict[str, Any] | str:
 
 
 def _is_whole(payload: dict[str, Any]) -> bool:
-    """Whether an event has what Codex requires of it; the fold is content with less."""
+    """Whether an event has all that Codex requires; the reducer requires less."""
     if payload.get("type") == "thread_goal_updated":
         goal = payload.get("goal")
         return "threadId" in payload and isinstance(goal, dict) and goal.keys() >= _GOAL_KEYS
@@ -223,7 +223,7 @@ def _is_whole(payload: dict[str, Any]) -> bool:
 
 
 def _meta_problem(payload: dict[str, Any]) -> str | None:
-    """What makes Codex drop a session_meta."""
+    """Why Codex drops a session_meta, if it does."""
     missing = [key for key in _REQUIRED if payload.get(key) is None]
     if missing:
         return f"a session_meta without {', '.join(missing)}"
@@ -243,27 +243,27 @@ def _meta_problem(payload: dict[str, Any]) -> str | None:
 
 @dataclass(slots=True)
 class _First:
-    """Where in the whole file, read leniently, the first things of interest stand."""
+    """Where the first meta and the first message of the whole file are, read leniently."""
 
     flags: int = 0
     meta_offset: int | None = None
     message_offset: int | None = None
 
 
-def _first_facts(stream: RolloutStream) -> _First:
+def _first_places(stream: RolloutStream) -> _First:
     stream.seek(0)
     first = _First()
-    fold = MetadataReducer(ThreadMetadata(id=""))
+    reducer = MetadataReducer(ThreadMetadata(id=""))
     try:
-        for line in LineReader().lines(stream, 0, fold):
-            fold.apply(line)
-            if first.meta_offset is None and fold.metadata.flags & SEEN_META:
+        for line in LineReader().lines(stream, 0, reducer):
+            reducer.apply(line)
+            if first.meta_offset is None and reducer.metadata.flags & SEEN_META:
                 first.meta_offset = line.offset
-            if first.message_offset is None and fold.metadata.preview:
+            if first.message_offset is None and reducer.metadata.preview:
                 first.message_offset = line.offset
             if first.meta_offset is not None and first.message_offset is not None:
                 break
     except DamagedCompression:
-        pass  # what came before it counts; the damage has been told
-    first.flags = fold.metadata.flags
+        pass  # what came before it counts; the damage is an obstacle already
+    first.flags = reducer.metadata.flags
     return first

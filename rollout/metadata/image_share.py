@@ -1,7 +1,7 @@
-"""How much of a rollout is images: data URLs, and PNG and JPEG in base64 by itself, as image
-generation and tools give them (docs/rollout-format.md#response_item).
+"""How much of a rollout is images: data URLs, and bare PNG and JPEG in base64, as image generation
+and tools give them (docs/rollout-format.md#response_item).
 
-No JSON is parsed: what is looked for is unmistakable in the bytes, wherever in a line it stands.
+No JSON is parsed: images are unmistakable in the bytes, wherever in a line they are.
 """
 
 import re
@@ -15,7 +15,7 @@ from rollout.jsonl.reader import RolloutStream, open_rollout
 _BUFFER_BYTES: Final = 2**20
 _URL: Final = b"data:image/"
 _URL_HEAD = re.compile(rb"data:image/[\w.+-]{1,32}(?:;[\w=.+-]{1,32})?;base64,")
-# How base64 of PNG and JPEG begins, in a string of its own. Each one more costs a third more time.
+# How a string of PNG or JPEG in base64 begins. Each further format costs a third more time.
 _BARE: Final = (b'"iVBORw0KGgo', b'"/9j/')
 _BARE_HEAD = re.compile(rb'"[A-Za-z0-9+/]{64}')
 _LONGEST_HEAD: Final = 128
@@ -23,12 +23,12 @@ _ENDS: Final = (b'"', b"\\", b"\n")
 
 
 class ImageShare(NamedTuple):
-    """What of a file is images, in bytes of its uncompressed content."""
+    """How much of a file is images, in bytes of its uncompressed content."""
 
     content_bytes: int
-    """As far as it could be read."""
+    """All that could be read."""
     image_bytes: int
-    """Encoded, as they stand in the file, with the heads of data URLs."""
+    """As they are in the file: encoded, with the heads of data URLs."""
     images: int
     problem: str | None = None
     """Why the file could not be read to its end."""
@@ -39,8 +39,8 @@ def image_shares(
 ) -> list[ImageShare]:
     """The shares of several files below ``home``, in their order.
 
-    One pass through one buffer, which bounds the memory. Never raises for what is in a file,
-    nor when it cannot be read.
+    One pass through one buffer, which bounds the memory. Never raises for what is in a file, nor
+    if it cannot be read.
     """
     buffer = bytearray(buffer_bytes)
     return [_image_share(f"{home}/{path}", buffer) for path in paths]
@@ -60,7 +60,7 @@ def _image_share(path: str, buffer: bytearray) -> ImageShare:
 
 
 class _Count:
-    """Counts images in a stream; what was counted stays when reading it fails."""
+    """Counts images in a stream; the counts stay if reading it fails."""
 
     def __init__(self, buffer: bytearray) -> None:
         self.content_bytes = self.images = self.image_bytes = 0
@@ -103,7 +103,7 @@ class _Count:
             place = self._buffer.find(needle, place + 1, end)
 
     def _to_end(self, start: int, end: int) -> int:
-        """Count the image bytes from ``start``, and tell where the string or the buffer ends."""
+        """Count the image bytes from ``start``; where the string or the buffer ends."""
         for mark in _ENDS:
             place = self._buffer.find(mark, start, end)
             end = place if place >= 0 else end

@@ -27,7 +27,7 @@ _DEFAULT_POLICY: Final = compact_json(READ_ONLY) or ""
 
 @dataclass(slots=True)
 class ThreadMetadata:
-    """What the lines of one rollout say about its thread; columns of ``threads`` by name."""
+    """What the lines of one rollout say about its thread; named as the columns of ``threads``."""
 
     id: str
     created_at_ms: int = 0
@@ -62,10 +62,10 @@ class ThreadMetadata:
     attached_thread_parent_id: str | None = None
     history_base: str | None = None
     rollout_name: str | None = None
-    """The name that the file tells, and when it says so."""
+    """The name in the file, and when it was set."""
     rollout_name_ms: int = 0
     next_ordinal: int = 0
-    """The least that a line may have that follows: one above all before."""
+    """The lowest that the next line may have: one above all before."""
     flags: int = 0
 
     def __reduce__(self) -> tuple[type["ThreadMetadata"], tuple[Any, ...]]:
@@ -87,20 +87,20 @@ class ToolMetadata(NamedTuple):
     defer_loading: bool
 
 
-def complete_metadata(facts: ThreadMetadata) -> ThreadMetadata:
+def complete_metadata(metadata: ThreadMetadata) -> ThreadMetadata:
     """The metadata as a row shows it; a later pass goes on from this, too."""
-    # A fork may have copied turns of earlier times; without turns it is the creation.
-    if facts.recency_at_ms < facts.created_at_ms:
-        facts = dataclasses.replace(facts, recency_at_ms=facts.created_at_ms)
-    value = source_object(facts.source)
+    # A fork may have copied earlier turns; without turns it is the creation.
+    if metadata.recency_at_ms < metadata.created_at_ms:
+        metadata = dataclasses.replace(metadata, recency_at_ms=metadata.created_at_ms)
+    value = source_object(metadata.source)
     if value and value.get("subagent") == {"other": "guardian"}:
-        return dataclasses.replace(facts, title="Guardian review", preview="Approval review")
-    return facts
+        return dataclasses.replace(metadata, title="Guardian review", preview="Approval review")
+    return metadata
 
 
 def initial_metadata(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
     """The metadata before any line: what the file name gives."""
-    facts = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
-    facts.created_at_ms = name_time_ms(name.started_at or "") or 0
-    facts.session_id = facts.id or None
-    return facts
+    metadata = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
+    metadata.created_at_ms = name_time_ms(name.started_at or "") or 0
+    metadata.session_id = metadata.id or None
+    return metadata

@@ -1,17 +1,13 @@
-"""From lines to the facts about a thread: ``apply`` the lines in order.
+"""Reduces the lines of a rollout to the metadata of its thread.
 
-The rules are those of docs/rollout-format.md#metadata; where Codex's reader is stricter than
-it need be, the fact is kept. ``skip`` matches the first bytes of lines that change nothing
-(docs/rollout-format.md#what-can-be-skipped). It must never be wrong about that, and need not find
-them all.
-
-Every rule is *first wins*, *last wins* or *greatest wins*, so applying a line twice in a row
-changes nothing, and a fold can go on from the facts of a stored row.
+The rules are in docs/rollout-format.md#metadata; where Codex is stricter than it need be, the
+value is kept. Every rule is *first wins*, *last wins* or *greatest wins*: taking a line twice in a
+row changes nothing, and a pass can go on from the values of a stored row.
 """
 
 from collections.abc import Sequence
 from re import Pattern
-from typing import Any
+from typing import Any, Final
 
 from rollout.files.layout import parse_uuid
 from rollout.jsonl.parse import BadLine, Line, compact_json, parse_line
@@ -44,44 +40,44 @@ from rollout.schema.permissions import permission_profile
 from rollout.schema.session_source import stored_source, thread_spawn
 from rollout.schema.times import time_ms
 
-_REQUEST_MARKER = "## My request for Codex:"
-_MAX_INTEGER = 2**63 - 1
+_REQUEST_MARKER: Final = "## My request for Codex:"
+_MAX_INTEGER: Final = 2**63 - 1
 
 
 class MetadataReducer:
-    """Folds the lines of one rollout into :class:`ThreadMetadata`.
+    """Reduces the lines of one rollout, in order, to :class:`ThreadMetadata`.
 
-    With the ``metadata`` of an earlier pass it goes on where that one ended. Of prompts, sources
-    and
-    policies, which have no limit in the file, ``longest`` characters are kept; None keeps all.
+    With the ``metadata`` of an earlier pass it goes on where that one ended. ``longest`` is how
+    many characters of prompts, sources and policies are kept, which have no limit in the file;
+    None keeps all.
     """
 
     skip: Pattern[bytes]
-    """Matches the beginnings of lines for which :meth:`apply` has no use."""
+    """Matches the beginnings of lines that :meth:`apply` does not need."""
 
     def __init__(self, metadata: ThreadMetadata, longest: int | None = LONGEST_TEXT) -> None:
         self.metadata = metadata
         self._longest = longest
         self.tools: list[ToolMetadata] | None = None
-        """Dynamic tools, if this fold saw the session_meta that gives them."""
+        """Dynamic tools, if this pass read the session_meta that has them."""
         self.bad_lines = 0
         self.first_bad: BadLine | None = None
         self.usable_lines = 0
         self.left_out = 0
-        """Lines of a paginated file whose ordinal does not follow: they are in no turn."""
+        """Lines of a paginated file that are in no turn, as their ordinal does not follow."""
         self.left_out_at: int | None = None
         """Where the first of them is."""
-        self._tokens_at = -1  # where the last usable token_count applied line by line stands
+        self._tokens_at = -1  # where the last usable token_count is that was applied by itself
         self._note_needs()
 
     def _note_needs(self) -> None:
-        facts = self.metadata
-        self._needs_prompt = not (facts.title and facts.first_user_message)
-        self._needs_preview = not facts.preview
-        self._needs_agent = not facts.preview and not facts.fallback_preview
-        self._needs_starts = not facts.flags & SEEN_START
-        paginated = facts.history_mode == PAGINATED
-        # Response items are shown, and so are a preview, only where the history is legacy.
+        metadata = self.metadata
+        self._needs_prompt = not (metadata.title and metadata.first_user_message)
+        self._needs_preview = not metadata.preview
+        self._needs_agent = not metadata.preview and not metadata.fallback_preview
+        self._needs_starts = not metadata.flags & SEEN_START
+        paginated = metadata.history_mode == PAGINATED
+        # Only the preview of a legacy thread may come from response items.
         self._needs_responses = self._needs_agent and not paginated
         self.skip = Needs(
             prompts=self._needs_prompt or self._needs_agent,
@@ -92,7 +88,7 @@ class MetadataReducer:
         ).skip_pattern()
 
     def apply(self, line: Line | BadLine) -> bool:
-        """Fold one line; False if it is blank or unreadable."""
+        """Take one line; False if it is blank or unreadable."""
         if isinstance(line, Line):
             value = parse_line(line)
             if value is None:
@@ -112,16 +108,16 @@ class MetadataReducer:
         return False
 
     def pass_over(self, highest: int, behind: int, behind_at: int) -> None:
-        """Note the ordinals of lines that were passed over: the ``highest`` so far, and how many
-        were ``behind`` others, the first of them at ``behind_at``."""
+        """Note the ordinals of skipped lines: the ``highest`` so far, and how many were ``behind``
+        others, the first of them at ``behind_at``."""
         self.metadata.next_ordinal = max(self.metadata.next_ordinal, highest + 1)
         if behind:
             self._leave_out(behind, behind_at)
 
     def _number(self, ordinal: object, offset: int) -> None:
-        facts = self.metadata
-        if type(ordinal) is int and facts.next_ordinal <= ordinal < _MAX_INTEGER:
-            facts.next_ordinal = ordinal + 1
+        metadata = self.metadata
+        if type(ordinal) is int and metadata.next_ordinal <= ordinal < _MAX_INTEGER:
+            metadata.next_ordinal = ordinal + 1
         else:
             self._leave_out(1, offset)
 
@@ -132,10 +128,10 @@ class MetadataReducer:
                 self.left_out_at = offset
 
     def apply_latest(self, lines: Sequence[Line], seen: int) -> bool:
-        """Fold the latest ``token_count`` lines, which the reader set apart out of ``seen``.
+        """Take the latest ``token_count`` lines, which the reader set apart out of ``seen``.
 
-        Only the last usable one counts, so the others need no parsing. False: none of those
-        kept was usable, so all lines must be applied.
+        Only the last usable one counts, so that the others need no parsing. False: none of
+        ``lines`` was usable, so all lines must be applied.
         """
         self.usable_lines += bool(lines)
         for line in reversed(lines):
@@ -177,26 +173,25 @@ class MetadataReducer:
         return None
 
     def _turn(self, kind: object, line: dict[str, Any]) -> None:
-        """Note when a turn starts: with an event that says so since 0.101, before that with the
-        user's message, and where there is neither, with its settings. Never earlier than one
-        that was noted, as for Codex."""
-        facts = self.metadata
+        """Note when a turn starts: since 0.101 an event says so; before that it starts with the
+        user's message, and without one with its settings. As for Codex, never earlier than the
+        one before."""
+        metadata = self.metadata
         if kind in ("task_started", "turn_started"):
             self._starts(line)
             if self._needs_starts:
-                facts.flags |= SEEN_START
+                metadata.flags |= SEEN_START
                 self._note_needs()
         elif kind == "user_message" and self._needs_starts:
             if not isinstance(line["payload"].get("message"), str):
                 return
-            facts.flags |= SEEN_PROMPT
+            metadata.flags |= SEEN_PROMPT
             self._starts(line)
         elif kind == "thread_name_updated":
             self._name(line)
 
     def _starts(self, line: dict[str, Any]) -> None:
-        at = line_time_ms(line)
-        if at is not None:
+        if (at := line_time_ms(line)) is not None:
             self.metadata.recency_at_ms = max(self.metadata.recency_at_ms, at)
 
     def _name(self, line: dict[str, Any]) -> None:
@@ -210,59 +205,59 @@ class MetadataReducer:
         self.metadata.rollout_name_ms = line_time_ms(line) or 0
 
     def _session_meta(self, meta: models.SessionMeta) -> None:
-        facts = self.metadata
+        metadata = self.metadata
         if meta.memory_mode is not None:
-            facts.memory_mode = text_of(meta.memory_mode)  # of any id, the last one
+            metadata.memory_mode = text_of(meta.memory_mode)  # of any id, the last one
         thread_id = parse_uuid(meta.id)
-        if not facts.flags & SEEN_META:
-            facts.flags |= SEEN_META
-            facts.id = thread_id or facts.id
+        if not metadata.flags & SEEN_META:
+            metadata.flags |= SEEN_META
+            metadata.id = thread_id or metadata.id
             created = time_ms(meta.timestamp)
             if created is not None:
-                facts.created_at_ms = created
-            facts.originator = optional_text(meta.originator)
-            facts.history_mode = history_mode(meta)
+                metadata.created_at_ms = created
+            metadata.originator = optional_text(meta.originator)
+            metadata.history_mode = history_mode(meta)
             self._note_needs()
-            facts.session_id = parse_uuid(meta.session_id) or facts.id
-            facts.forked_from_id = parse_uuid(meta.forked_from_id)
+            metadata.session_id = parse_uuid(meta.session_id) or metadata.id
+            metadata.forked_from_id = parse_uuid(meta.forked_from_id)
             if meta.history_base is not None:
-                facts.history_base = compact_json(meta.history_base)
+                metadata.history_base = compact_json(meta.history_base)
             if meta.attached_thread:
-                facts.attached_thread_parent_id = facts.forked_from_id
+                metadata.attached_thread_parent_id = metadata.forked_from_id
             self.tools = list(tools_of(meta.dynamic_tools or ()))
-        elif thread_id != facts.id:
+        elif thread_id != metadata.id:
             return  # copied by a fork
-        facts.source = text_of(stored_source(meta.source), self._longest)
-        spawn = thread_spawn(facts.source) or {}
-        facts.parent_thread_id = parse_uuid(meta.parent_thread_id) or parse_uuid(
+        metadata.source = text_of(stored_source(meta.source), self._longest)
+        spawn = thread_spawn(metadata.source) or {}
+        metadata.parent_thread_id = parse_uuid(meta.parent_thread_id) or parse_uuid(
             spawn.get("parent_thread_id")
         )
-        facts.thread_source = optional_text(meta.thread_source)
-        facts.agent_nickname = optional_text(meta.agent_nickname or spawn.get("agent_nickname"))
-        facts.agent_role = optional_text(
+        metadata.thread_source = optional_text(meta.thread_source)
+        metadata.agent_nickname = optional_text(meta.agent_nickname or spawn.get("agent_nickname"))
+        metadata.agent_role = optional_text(
             meta.agent_role or meta.agent_type or spawn.get("agent_role")
         )
-        facts.agent_path = optional_text(meta.agent_path or spawn.get("agent_path"))
+        metadata.agent_path = optional_text(meta.agent_path or spawn.get("agent_path"))
         if meta.model_provider:
-            facts.model_provider = text_of(meta.model_provider)
-            facts.flags |= SEEN_PROVIDER
+            metadata.model_provider = text_of(meta.model_provider)
+            metadata.flags |= SEEN_PROVIDER
         if meta.cli_version is not None:
-            facts.cli_version = text_of(meta.cli_version)
+            metadata.cli_version = text_of(meta.cli_version)
         if meta.cwd:
-            facts.cwd = folder_of(meta.cwd)
+            metadata.cwd = folder_of(meta.cwd)
         if meta.git is not None:
-            facts.git_sha = optional_text(meta.git.commit_hash)
-            facts.git_branch = optional_text(meta.git.branch)
-            facts.git_origin_url = optional_text(meta.git.repository_url)
+            metadata.git_sha = optional_text(meta.git.commit_hash)
+            metadata.git_branch = optional_text(meta.git.branch)
+            metadata.git_origin_url = optional_text(meta.git.repository_url)
 
     def _turn_context(self, turn: models.TurnContext) -> None:
-        facts = self.metadata
-        if turn.cwd and not facts.cwd:
-            facts.cwd = folder_of(turn.cwd)
+        metadata = self.metadata
+        if turn.cwd and not metadata.cwd:
+            metadata.cwd = folder_of(turn.cwd)
         if turn.model is not None:
-            facts.model = optional_text(turn.model)
-        facts.reasoning_effort = optional_text(turn.effort)
-        self._policies(turn, turn.cwd or facts.cwd)
+            metadata.model = optional_text(turn.model)
+        metadata.reasoning_effort = optional_text(turn.effort)
+        self._policies(turn, turn.cwd or metadata.cwd)
 
     def _policies(self, line: models.TurnContext | models.ThreadSettings, cwd: str) -> None:
         if line.approval_policy is not None:
@@ -322,19 +317,19 @@ class MetadataReducer:
             self._agent_message(text)
 
     def _user_message(self, message: str, *, pictures: bool, sound: bool) -> None:
-        facts = self.metadata
+        metadata = self.metadata
         marker = message.find(_REQUEST_MARKER)
         if marker >= 0:
             message = message[marker + len(_REQUEST_MARKER) :]
         text = text_of(message.strip(), self._longest)
         shown = text or ("[Image]" if pictures else "")
         if shown:
-            facts.first_user_message = facts.first_user_message or shown
-            facts.preview = facts.preview or shown
-            facts.fallback_preview = ""
-            facts.title = facts.title or text
+            metadata.first_user_message = metadata.first_user_message or shown
+            metadata.preview = metadata.preview or shown
+            metadata.fallback_preview = ""
+            metadata.title = metadata.title or text
         elif sound and self._needs_agent:
-            facts.fallback_preview = "[Attachment]"
+            metadata.fallback_preview = "[Attachment]"
         self._note_needs()
 
     def _agent_message(self, message: object) -> None:
@@ -343,16 +338,16 @@ class MetadataReducer:
             self._note_needs()
 
     def _settings(self, settings: models.ThreadSettings) -> None:
-        facts = self.metadata
+        metadata = self.metadata
         if settings.cwd:
-            facts.cwd = folder_of(settings.cwd)
+            metadata.cwd = folder_of(settings.cwd)
         if settings.model is not None:
-            facts.model = optional_text(settings.model)
+            metadata.model = optional_text(settings.model)
         if settings.model_provider_id:
-            facts.model_provider = text_of(settings.model_provider_id)
-            facts.flags |= SEEN_PROVIDER
-        facts.reasoning_effort = optional_text(settings.reasoning_effort)
-        self._policies(settings, facts.cwd)
+            metadata.model_provider = text_of(settings.model_provider_id)
+            metadata.flags |= SEEN_PROVIDER
+        metadata.reasoning_effort = optional_text(settings.reasoning_effort)
+        self._policies(settings, metadata.cwd)
 
     def _token_count(self, payload: dict[str, Any]) -> bool:
         info = read_payload(models.TokenInfo, payload.get("info"))
@@ -380,11 +375,9 @@ class MetadataReducer:
         return None
 
     def _prompt(self, message: models.ResponseMessage | None) -> None:
-        """A message that may have no event: what is shown if none follows."""
+        """Show a message that may have no event, unless one follows."""
         text = prompt_text(message) if message and message.role == "user" else answer_text(message)
-        if message is None or message.type != "message" or text is None:
-            return
-        if not is_typed(text):
+        if message is None or message.type != "message" or text is None or not is_typed(text):
             return
         if not text and any(part.type == "input_image" for part in message.content or ()):
             text = "[Image]"
@@ -397,7 +390,7 @@ class MetadataReducer:
         if message is None or text is None:
             return
         if text.startswith("<environment_context>"):
-            # The only place where such a file tells its folder.
+            # The only place where such a file has its folder.
             folder = text.partition("<cwd>")[2].partition("</cwd>")[0].strip()
             self.metadata.cwd = self.metadata.cwd or folder_of(folder)
         elif is_typed(text):

@@ -1,4 +1,4 @@
-"""Names that users gave: ``session_index.jsonl`` (docs/rollout-format.md#names)."""
+"""The names that users gave: ``session_index.jsonl`` (docs/rollout-format.md#names)."""
 
 import fcntl
 import time
@@ -19,18 +19,18 @@ NAMES_FILE: Final = "session_index.jsonl"
 
 
 class ThreadName(NamedTuple):
-    """A name that a thread was given."""
+    """The name of a thread."""
 
     name: str
     set_at_ms: int
-    """0 where the line does not say."""
+    """0 if the line does not say."""
 
 
 def read_names(home: Path) -> dict[str, ThreadName]:
-    """The latest name of each thread id; empty when there is no such file.
+    """The latest name of each thread id; empty if there is no such file.
 
-    The last line in file order wins, whatever its ``updated_at``. A blank name counts as
-    none given, so it leaves an earlier one. Unreadable lines are passed over.
+    The last line wins, whatever its ``updated_at``. A blank name is none: an earlier one stays.
+    Unreadable lines are skipped.
 
     Raises:
         OSError: the file is there and cannot be read.

@@ -1,7 +1,7 @@
-"""The extractor's version. Apart from the extractor, so that asking is cheap."""
+"""The version of the extractor, in a module of its own so that importing it is cheap."""
 
 from typing import Final
 
 EXTRACTOR_VERSION: Final = 5
-"""Raise it when a change in this room changes the facts of any file: rows of another version
-are extracted afresh."""
+"""Raise it when a change in this package changes the metadata of any file: rows of another version
+are extracted again."""

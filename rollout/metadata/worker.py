@@ -1,4 +1,4 @@
-"""Reading many files in another process. Imports little: each process pays for it."""
+"""Extracts many files in another process. It imports little, as each process pays for that."""
 
 import gc
 import logging
@@ -32,7 +32,7 @@ def _extract(
 ) -> Extracted | Unusable:
     try:
         return extract_file(home, path, earlier, reader, longest)
-    except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the other files
+    except Exception as error:  # noqa: BLE001  # a bug of ours must not cost the other files
         _log.exception("cannot read %s", path)
         found = stat_file(Path(home), path)
         reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"
@@ -40,11 +40,11 @@ def _extract(
 
 
 def start_worker() -> None:
-    """Set up a worker process; run by the pool in each of them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
+    """Set up a worker process; the pool runs it in each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # what a worker makes has no cycles, and it does not live long
-    os.nice(5)  # the process that stores what we read is the narrow place
+    gc.disable()  # its objects have no cycles, and it does not live long
+    os.nice(5)  # the process that stores the results is the bottleneck
 
 
 def _end_with_parent() -> None:

@@ -3,10 +3,6 @@
 from typing import Final
 
 LEGACY: Final = "legacy"
-
-
 PAGINATED: Final = "paginated"
-
-
 MODES: Final = (LEGACY, PAGINATED)
 """The history modes that can be written."""

@@ -1,8 +1,8 @@
-"""Lenient pydantic models of the lines that the index needs (docs/rollout-format.md#lines).
+"""Lenient pydantic models of the payloads that the index needs (docs/rollout-format.md#lines).
 
-Unknown fields are kept in ``model_extra``; every field is optional, because what is missing
-in one era is required in the next. :func:`read_payload` drops a field of the wrong type and
-keeps the others: Codex loses the whole line then.
+Unknown fields are kept in ``model_extra``; every field is optional, as one era requires what
+another lacks. :func:`read_payload` drops a field of the wrong type and keeps the others, where
+Codex drops the whole line.
 """
 
 from typing import Any, TypeVar
@@ -47,7 +47,7 @@ class SessionMeta(Lenient):
     parent_thread_id: str | None = None
     attached_thread: bool | None = None
     history_mode: Any = None
-    """Any value: an unknown one is kept and marked, never taken for legacy."""
+    """Any value: an unknown one is kept, never taken for legacy."""
     history_base: dict[str, Any] | None = None
     dynamic_tools: list[Any] | None = None
 
@@ -93,7 +93,7 @@ class ContentPart(Lenient):
 
 
 class TurnItem(Lenient):
-    """``item`` of ``item_completed``: only what previews are made of."""
+    """``item`` of ``item_completed``: only what previews need."""
 
     type: str = ""
     content: list[ContentPart] | None = None
@@ -113,7 +113,7 @@ class Goal(Lenient):
 
 
 class TokenUsage(Lenient):
-    """``info.total_token_usage`` of ``token_count``; damaged files hold floats and strings."""
+    """``info.total_token_usage`` of ``token_count``; damaged files have floats and strings."""
 
     total_tokens: int | float | None = None
 
@@ -128,7 +128,6 @@ class ResponseMessage(Lenient):
     """A response item that is a ``message``, or a bare line of the first era."""
 
     type: str = ""
-
     role: str = ""
     content: list[ContentPart] | None = None
 
@@ -149,10 +148,8 @@ Model = TypeVar("Model", bound=Lenient)
 
 
 def read_payload(model: type[Model], payload: object) -> Model | None:
-    """``payload`` as a ``model``, without the fields, at any depth, whose type is wrong.
-
-    None when it is no object at all.
-    """
+    """``payload`` as a ``model``, without the fields, at any depth, whose type is wrong; None if it
+    is no object."""
     if not isinstance(payload, dict):
         return None
     try:
@@ -165,7 +162,7 @@ def read_payload(model: type[Model], payload: object) -> Model | None:
 
 
 def _without(value: Any, place: tuple[int | str, ...]) -> Any:
-    """A copy of ``value`` without what stands at ``place``, as far as that leads."""
+    """A copy of ``value`` without what is at ``place``, as far as that path exists."""
     if not place:
         return value
     first, rest = place[0], place[1:]

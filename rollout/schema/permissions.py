@@ -15,11 +15,11 @@ READ_ONLY: dict[str, Any] = {
     "file_system": {"type": "restricted", "entries": [_ROOT_READ]},
     "network": "restricted",
 }
-"""What holds before any turn has said otherwise."""
+"""The profile until a turn sets another one."""
 
 
 def permission_profile(policy: dict[str, Any], cwd: str) -> dict[str, Any] | None:
-    """The permission profile that an old ``sandbox_policy`` stands for; None if unknown."""
+    """The permission profile that an old ``sandbox_policy`` means; None if it is unknown."""
     kind = policy.get("type", policy.get("mode"))
     if kind == "danger-full-access":
         return {"type": "disabled"}

@@ -1,4 +1,4 @@
-"""Where a thread came from: ``session_meta.source`` as stored, and as the API's source kinds.
+"""Who began a thread: ``session_meta.source`` as it is stored, and as the API's source kinds.
 
 Facts: docs/rollout-format.md#sources, measured on Codex 0.169.
 """
@@ -28,7 +28,7 @@ SourceKind = Literal[
 SOURCE_KINDS: Final[tuple[str, ...]] = get_args(SourceKind)
 
 INTERACTIVE_KINDS: Final = frozenset({"cli", "vscode", "custom:atlas", "custom:chatgpt"})
-"""What is listed when no kinds are named."""
+"""The kinds that are listed if none are named."""
 
 _SUBAGENT_KINDS: Final = {
     "subAgent",
@@ -42,8 +42,8 @@ _SUBAGENT_KINDS: Final = {
 def stored_source(value: str | dict[str, Any] | None) -> str:
     """``source`` as Codex's ``threads.source`` has it: a plain word or compact JSON.
 
-    Absent means ``vscode``; a word from another version becomes ``unknown``. An object that
-    Codex does not know makes its reader drop the line; here it is kept as it is.
+    Absent means ``vscode``; an unknown word becomes ``unknown``. Codex drops a line with an
+    unknown object; here it is kept.
     """
     if value is None:
         return "vscode"

@@ -13,8 +13,9 @@ from rollout.files.layout import (
     misplacement,
     parse_name,
 )
-from rollout.metadata.codex_picker import HISTORY_MODES, HeadMeta, read_head
+from rollout.metadata.codex_picker import HeadMeta, read_head
 from rollout.metadata.model import SEEN_BARE_META
+from rollout.schema.modes import MODES
 from rollout.schema.session_source import INTERACTIVE_KINDS
 from state.codex.rows import CodexLookup, CodexRow
 from state.db.derived_columns import Facet
@@ -84,7 +85,7 @@ def reasons_here(row: Row) -> list[Reason]:
     if facet.empty:
         evidence = "it has no message, goal, answer or attachment, and no name"
         hidden("empty_preview", evidence)
-    if row["history_mode"] not in HISTORY_MODES:
+    if row["history_mode"] not in MODES:
         evidence = f"its history_mode is {row['history_mode']!r}: the list shows it with a mark"
         found.append(Reason("unknown_history_mode", HERE, False, evidence, path))
     return found
@@ -158,7 +159,7 @@ def reasons_by_database(
     if row is None:
         evidence = "Codex's own database has no row for it: Codex's searches do not find it"
         bare = thread["flags"] & SEEN_BARE_META
-        if bare or thread["history_mode"] not in HISTORY_MODES:
+        if bare or thread["history_mode"] not in MODES:
             return [noted("codex_cannot_have", f"{evidence}. It cannot have one", None)]
         return [noted("codex_row_missing", evidence)]
     own = thread["rollout_path"]

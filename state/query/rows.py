@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 
 def is_fresh(home: Path, row: Row) -> bool:
-    """Whether the file of a row is as it was when the row was written, or cannot be looked at."""
+    """Whether the file of a row is as it was when the row was written, or cannot be accessed."""
     file = stat_file(home, row["rollout_path"])
     if file is None:
         return False

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rollout.files.scan import INACCESSIBLE
-from rollout.metadata.codex_picker import HISTORY_MODES
 from rollout.metadata.image_share import ImageShare, image_shares
 from rollout.metadata.model import SEEN_BARE_META
+from rollout.schema.modes import MODES
 from state.clock import now_ms
 from state.db.steps import Steps
 from state.jobs.ordered_map import ordered_map
@@ -22,7 +22,7 @@ NO_THREAD: Final = "(no thread)"
 _DAY_MS: Final = 86_400_000
 _AGES: Final = (("day", 1), ("week", 7), ("month", 30), ("quarter", 91), ("year", 365))
 _OLDER: Final = "older"
-_MODES: Final = ", ".join(f"'{mode}'" for mode in HISTORY_MODES)
+_MODES: Final = ", ".join(f"'{mode}'" for mode in MODES)
 _AGE_CASES: Final = " ".join(f"WHEN f.mtime_ns > ? THEN '{name}'" for name, _ in _AGES)
 _KEYS: Final = {
     "project": f"coalesce(t.cwd_key, '{NO_THREAD}')",
@@ -93,7 +93,7 @@ class Usage:
     images: Images | None
     """None if the files were not read."""
     away: int = 0
-    """Files and folders that cannot be looked at: what they take is not known."""
+    """Files and folders that cannot be accessed: what they take is not known."""
 
 
 async def usage(

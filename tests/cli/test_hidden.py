@@ -82,7 +82,7 @@ def test_du_counts_all_and_tells_what_it_cannot_see(
     away.chmod(0)
     try:
         ran = cli.run("du", prefix=plain_user)
-        assert "Hidden: 1 path that cannot be looked at (threadkeep verify)." in ran.err
+        assert "Hidden: 1 path that cannot be accessed (threadkeep verify)." in ran.err
         assert cli.run("du", "--json", prefix=plain_user).json["hidden"] == {"away": 1}
     finally:
         away.chmod(0o700)

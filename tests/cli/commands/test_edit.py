@@ -89,7 +89,7 @@ def test_a_fork_is_listed_at_once(cli: Cli) -> None:
     assert Path(told["path"]).is_file()
     assert told["forkId"] in told["path"]
     ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
-    assert "turn 'rollout-9' is not in the thread's history (the last of its" in ran.err
+    assert "the thread has no turn 'rollout-9' (the last of its" in ran.err
     cli.run("fork", id_, "--through-turn", "", status=3)
     assert "is archived" in cli.run("fork", thread_id(3), status=2).err
     cli.run("fork", id_, "--through-turn", "a", "--before-turn", "b", status=2)

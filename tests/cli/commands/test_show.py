@@ -151,7 +151,7 @@ def test_a_turn_that_is_not_there_is_told_with_those_that_are(cli: Cli, name: st
 def test_a_beginning_that_several_turns_have_is_told_as_such(cli: Cli, name: str) -> None:
     save(cli.home, [*turn(1), *turn(2)])
     ran = cli.run("show", THREAD_ID, f"--turn={name}", status=2)
-    assert f"turn {name!r} is ambiguous: the ids of 2 turns begin so" in ran.err
+    assert f"turn {name!r} is ambiguous: 2 turns have ids that begin with it" in ran.err
     assert "--turn=-1" in ran.err
 
 

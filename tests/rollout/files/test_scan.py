@@ -136,7 +136,7 @@ def test_a_root_that_links_to_itself_is_accounted_for(tmp_path: Path) -> None:
     (tmp_path / "sessions").symlink_to("sessions")
     path = write_rollout(tmp_path, b"", rollout_path(archived=True))
     reasons = scanned(tmp_path)
-    assert (reasons.pop("sessions") or "").startswith("cannot be looked at: ")
+    assert (reasons.pop("sessions") or "").startswith("cannot be accessed: ")
     assert reasons == {path: None}
 
 
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path: Path)
     hidden.parent.chmod(0)
     found = run_unprivileged(tmp_path, "[(f.path, f.ignored) for f in scan_home(Path('.'))]")
     assert found == [
-        ["sessions/2026/10/16", "cannot be looked at: Permission denied"],
+        ["sessions/2026/10/16", "cannot be accessed: Permission denied"],
         [path, None],
     ]
 

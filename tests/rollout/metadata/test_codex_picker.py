@@ -220,7 +220,7 @@ def test_files_that_give_nothing(tmp_path: Path) -> None:
     for data in (b"", b"\n \n"):
         write_rollout(tmp_path, data, "rollout-x.jsonl")
         (found,) = read_head(tmp_path / "rollout-x.jsonl").obstacles
-        assert found == Obstacle("unreadable", "nothing is in it", 0)
+        assert found == Obstacle("unreadable", "it is empty", 0)
     (found,) = read_head(tmp_path / "nowhere.jsonl").obstacles
     assert found.text == "cannot be read: No such file or directory"
     (tmp_path / "rollout-x.jsonl.zst").write_bytes(b"garbage")
@@ -247,10 +247,10 @@ def test_a_compressed_file_is_read_as_a_plain_one(tmp_path: Path) -> None:
         (f"sessions/2026/1/2/rollout-2026-10-15T07-00-00-{THREAD_ID.upper()}.jsonl.zst", None),
         (f"sessions/1/1/1/rollout-2026-10-15T07-00-00-{THREAD_ID}_{FOREIGN_ID}.jsonl", None),
         (f"archived_sessions/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", None),
-        (f"sessions/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", "does not lie in"),
-        (f"sessions/a/b/c/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", "does not lie in"),
-        (f"archived_sessions/1/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", "does not lie in"),
-        (f"sessions/1/1/1/rollout-2026-10-15T07:00:00-{THREAD_ID}.jsonl", "no time"),
+        (f"sessions/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", "is neither in"),
+        (f"sessions/a/b/c/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", "is neither in"),
+        (f"archived_sessions/1/rollout-2026-10-15T07-00-00-{THREAD_ID}.jsonl", "is neither in"),
+        (f"sessions/1/1/1/rollout-2026-10-15T07:00:00-{THREAD_ID}.jsonl", "contain a time"),
         ("sessions/1/1/1/rollout-2026-10-15T07-00-00-backup.jsonl", "thread id"),
         (f"sessions/1/1/1/rollout-2026-10-15T07-00-00-copy-{THREAD_ID}.jsonl", "thread id"),
     ],
