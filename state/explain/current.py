@@ -54,7 +54,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     """The thread from its row if that is up to date, else from its files."""
     index, changes = context.index, context.changes
     entries, row, facts = await _stored(index, thread_id)
-    gone = [path for path in entries if path in set(changes.vanished)]
+    gone = sorted({*entries} & {*changes.vanished})
     new = {
         file.path: file
         for file in changes.to_read
@@ -69,10 +69,8 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     for path, file in new.items():
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
     if row is not None and not new and not gone:
-        told = (
-            ThreadName(row["rollout_name"], row["rollout_name_ms"]) if row["rollout_name"] else None
-        )
-        name = _name(context, thread_id, facts, told)
+        recorded = row["rollout_name"] and ThreadName(row["rollout_name"], row["rollout_name_ms"])
+        name = _name(context, thread_id, facts, recorded or None)
         unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
         readable = [path for path in paths if path not in unreadable]
         notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
@@ -80,15 +78,15 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     outcomes = await index.database.workers.run(
         lambda: [extract_file(index.home, path) for path in paths]
     )
-    held = [o for o in outcomes if isinstance(o, Extracted) and o.metadata.id == thread_id]
-    if not held:
+    extracted = [o for o in outcomes if isinstance(o, Extracted) and o.metadata.id == thread_id]
+    if not extracted:
         notes += [unreadable_file(file) for file in outcomes if isinstance(file, Unusable)]
         notes += [
             Reason("ignored", BOTH, True, f"it is not a rollout: {why}", path)
             for path, why in no_rollouts.items()
         ]
         return CurrentThread(thread_id, None, [], notes, gone)
-    own = max(held, key=lambda file: precedence(file.path, file.stamp.size, thread_id))
+    own = max(extracted, key=lambda file: precedence(file.path, file.stamp.size, thread_id))
     if own.first_bad:
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
@@ -97,13 +95,13 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     row = thread_row(own, name, context.picker.provider, overrides)
     if row["flags"] & BEGINS_ELSEWHERE:
         show_opening(row, await index.database.query(opening_steps(thread_id, row)))
-    return CurrentThread(thread_id, row, [file.path for file in held], notes, gone)
+    return CurrentThread(thread_id, row, [file.path for file in extracted], notes, gone)
 
 
 def _name(
-    context: ExplainContext, thread_id: str, facts: Sequence[UserValue], told: ThreadName | None
+    context: ExplainContext, thread_id: str, facts: Sequence[UserValue], recorded: ThreadName | None
 ) -> str | None:
-    names = newer_names(context.names, {thread_id: told} if told else {})
+    names = newer_names(context.names, {thread_id: recorded} if recorded else {})
     return chosen_names(names, facts).get(thread_id)
 
 
