@@ -1,0 +1,67 @@
+"""Reading rollouts in several ways: all lines or those that are needed, at once or in parts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import settings
+
+from rollout.jsonl.parse import BadLine
+from rollout.jsonl.reader import LineReader
+from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
+from rollout.metadata.model import (
+    ThreadMetadata,
+)
+from rollout.metadata.reducer import MetadataReducer
+from tests.samples.rollouts import (
+    RolloutLine,
+    extracted,
+    fold_lines,
+    write_rollout,
+)
+
+CASES = settings(max_examples=200)
+
+
+def metadata_of(*lines: RolloutLine) -> ThreadMetadata:
+    return fold_lines(*lines).metadata
+
+
+def skipped(home: Path, data: bytes, buffer_bytes: int = 2**18) -> Extracted | Unusable:
+    """What the extractor gives, which parses only what it must."""
+    path = write_rollout(home, data)
+    return extract_file(home, path, None, LineReader(buffer_bytes))
+
+
+def agree(found: Extracted | Unusable, fold: MetadataReducer) -> None:
+    """Assert that skipping and parsing everything tell the same."""
+    if isinstance(found, Unusable):
+        assert not fold.usable_lines or not fold.metadata.id
+    else:
+        facts = found.metadata
+        torn = found.resume.end < found.stamp.size
+        if fold.bad_lines or torn:  # a line that is passed over is not looked at to its end
+            facts = replace(facts, next_ordinal=fold.metadata.next_ordinal)
+        else:
+            assert (found.left_out, found.left_out_at) == (fold.left_out, fold.left_out_at)
+        assert facts == fold.metadata
+        assert found.tools == (fold.tools or [])
+
+
+TOOLS = [{"name": "look", "description": "d", "inputSchema": {}}]
+
+
+def earlier_of(found: Extracted) -> EarlierMetadata:
+    """What a row keeps of a pass; the facts are copied because a fold changes them."""
+    return EarlierMetadata(replace(found.metadata), found.resume, found.bad_lines, found.first_bad)
+
+
+def go_on(home: Path, found: Extracted, reader: LineReader | None = None) -> Extracted:
+    return extracted(home, found.path, earlier_of(found), reader)
+
+
+Told = tuple[ThreadMetadata, int, BadLine | None, int]
+
+
+def told(found: Extracted) -> Told:
+    """All that must not depend on how often the file was looked at."""
+    return found.metadata, found.bad_lines, found.first_bad, found.resume.end
