@@ -163,6 +163,7 @@ STATEMENTS = (
     """,
     'INSERT INTO user_data SELECT thread_id, "key", value, set_at_ms FROM user_facts',
     "DROP TABLE user_facts",
+    """UPDATE index_meta SET "key" = 'user_data_journal' WHERE "key" = 'facts_journal'""",
     """
     CREATE TRIGGER new_threads_are_pending AFTER INSERT ON threads
     BEGIN INSERT INTO fulltext_pending SELECT new.row_id

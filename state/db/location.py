@@ -12,7 +12,7 @@ HEAD: Final = REVISIONS[-1]
 INDEX_NAME: Final = "index.sqlite3"
 INPUTS_KEY: Final = "home_inputs"
 """In ``index_meta``: the state of the files that names and the default provider were read from."""
-JOURNAL_KEY: Final = "facts_journal"
+JOURNAL_KEY: Final = "user_data_journal"
 """In ``index_meta``: the state of the user-data journal that was last applied."""
 NO_JOURNAL: Final = "-"
 
