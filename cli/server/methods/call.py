@@ -46,7 +46,7 @@ class Call:
         """The id of a thread as it is written.
 
         Raises:
-            Fault: it is none.
+            RpcError: it is none.
         """
         found = parse_uuid(bare_uuid(text))
         if found is None:

@@ -31,7 +31,7 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
     client would wait for it any more.
 
     Raises:
-        Fault: it is better run by itself, whatever the reason: it would tell that properly.
+        RpcError: it is better run by itself, whatever the reason: it would tell that properly.
     """
     if not is_served(params.args):
         raise invalid_request("this command is not run by a server", "not_served")

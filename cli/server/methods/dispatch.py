@@ -21,7 +21,7 @@ async def dispatch(
     """The result of a request; ``after`` gets what is to be done when it has been sent.
 
     Raises:
-        Fault: it has none.
+        RpcError: it has none.
     """
     method = METHODS.get(request.method)
     if method is None and request.method not in OF_CODEX:

@@ -2,7 +2,7 @@
 
 import json
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -22,22 +22,7 @@ _AS_ASKED: Final[Fields] = {"cursor": None, "page_size": 0, "snapshot_end": None
 """What a cursor does not belong to."""
 
 
-class ThreadRealtimeListParams(p.ThreadParams):
-    """``thread/realtime/list``."""
-
-    session_id: str | None = None
-    from_observed_at_ms: int | None = None
-    to_observed_at_ms: int | None = None
-    order: Literal["observedAt", "position"] | None = None
-    after_position: _U64 | None = None
-    event_id: str | None = None
-    cursor: str | None = None
-    limit: p.U32 | None = None
-    snapshot_end: _U64 | None = None
-    required_through_position: _U64 | None = None
-
-
-async def realtime_list(call: Call, params: ThreadRealtimeListParams) -> Fields:
+async def realtime_list(call: Call, params: p.ThreadRealtimeListParams) -> Fields:
     """A page of them, of paginated threads that have a file; nothing of others."""
     store = await call.store()
     thread_id = call.id(params.thread_id)
@@ -62,7 +47,7 @@ async def realtime_list(call: Call, params: ThreadRealtimeListParams) -> Fields:
 
 
 def _page(
-    sessions: Sessions, params: ThreadRealtimeListParams, thread_id: str, limit: int
+    sessions: Sessions, params: p.ThreadRealtimeListParams, thread_id: str, limit: int
 ) -> Fields:
     query = _query(params, thread_id)
     end, after = params.snapshot_end, None
@@ -103,7 +88,7 @@ def _time(event: Event) -> int:
     return event.observed_at_ms
 
 
-def _fits(event: Event, params: ThreadRealtimeListParams, end: int) -> bool:
+def _fits(event: Event, params: p.ThreadRealtimeListParams, end: int) -> bool:
     at = event.observed_at_ms
     if at is None or event.position >= end:
         return False
@@ -116,7 +101,7 @@ def _fits(event: Event, params: ThreadRealtimeListParams, end: int) -> bool:
     )
 
 
-def _query(params: ThreadRealtimeListParams, thread_id: str) -> Fields:
+def _query(params: p.ThreadRealtimeListParams, thread_id: str) -> Fields:
     """What a cursor belongs to, as Codex writes it down there."""
     return {
         "thread_id": thread_id,

@@ -9,12 +9,7 @@ from cli.server.methods import search as searches
 from cli.server.methods.call import Call
 from cli.server.methods.changes import ChangesParams, changes
 from cli.server.methods.command import Command, command
-from cli.server.methods.realtime import ThreadRealtimeListParams, realtime_list
-from cli.server.methods.search import (
-    ThreadSearchCancelParams,
-    ThreadSearchOccurrencesParams,
-    ThreadSearchParams,
-)
+from cli.server.methods.realtime import realtime_list
 from cli.server.methods.unsupported import OF_CODEX
 from cli.server.protocol import params as p
 
@@ -47,20 +42,20 @@ METHODS: Final[dict[str, Method]] = {
         experimental_fields=("deferOutput.commandExecution", "deferOutput.mcpToolCall"),
     ),
     "thread/items/read": Method(p.ThreadItemsReadParams, turns.items_read, experimental=True),
-    "thread/search": Method(ThreadSearchParams, searches.thread_search, experimental=True),
+    "thread/search": Method(p.ThreadSearchParams, searches.thread_search, experimental=True),
     "thread/search/stream": Method(
-        ThreadSearchParams, searches.thread_search_stream, experimental=True
+        p.ThreadSearchParams, searches.thread_search_stream, experimental=True
     ),
     "thread/search/cancel": Method(
-        ThreadSearchCancelParams, searches.cancel_search, experimental=True
+        p.ThreadSearchCancelParams, searches.cancel_search, experimental=True
     ),
     "thread/search/stream/cancel": Method(
-        ThreadSearchCancelParams, searches.cancel_search, experimental=True
+        p.ThreadSearchCancelParams, searches.cancel_search, experimental=True
     ),
     "thread/searchOccurrences": Method(
-        ThreadSearchOccurrencesParams, searches.search_occurrences, experimental=True
+        p.ThreadSearchOccurrencesParams, searches.search_occurrences, experimental=True
     ),
-    "thread/realtime/list": Method(ThreadRealtimeListParams, realtime_list, experimental=True),
+    "thread/realtime/list": Method(p.ThreadRealtimeListParams, realtime_list, experimental=True),
     "thread/loaded/list": Method(p.ThreadLoadedListParams, threads.loaded_list),
     "thread/start": Method(
         p.ThreadStartParams, live_threads.thread_start, experimental_fields=("historyMode",)

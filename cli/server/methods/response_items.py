@@ -40,7 +40,7 @@ def response_lines(items: Sequence[Any]) -> list[Item]:
     them. Items of unknown types are taken and make none, as with Codex.
 
     Raises:
-        Fault: there is nothing, or one of them is no response item.
+        RpcError: there is nothing, or one of them is no response item.
     """
     if not items:
         raise _invalid("items must not be empty")

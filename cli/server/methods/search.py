@@ -5,7 +5,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from cli.server.methods.call import Call
 from cli.server.protocol import params as p
@@ -30,34 +30,6 @@ _GROWTH: Final = 4
 """A piece of a streamed page has so many times as many threads as the one before it."""
 
 
-class ThreadSearchParams(p.Params):
-    """``thread/search``."""
-
-    search_term: str
-    cursor: str | None = None
-    limit: p.U32 | None = None
-    sort_key: Literal["created_at", "updated_at", "recency_at"] | None = None
-    sort_direction: Literal["asc", "desc"] | None = None
-    source_kinds: list[p.SourceKind] | None = None
-    archived: bool | None = None
-    include_attached_threads: bool = False
-    current_account_only: bool = False
-
-
-class ThreadSearchCancelParams(p.Params):
-    """``thread/search/cancel``, ``thread/search/stream/cancel``."""
-
-    request_id: int | str
-
-
-class ThreadSearchOccurrencesParams(p.ThreadParams):
-    """``thread/searchOccurrences``."""
-
-    search_term: str
-    cursor: str | None = None
-    limit: p.U32 | None = None
-
-
 def _term(call: Call, text: str) -> Term:
     term = Term.of(text)
     if term is None:
@@ -66,7 +38,7 @@ def _term(call: Call, text: str) -> Term:
     return term
 
 
-def _wanted(call: Call, params: ThreadSearchParams) -> Search:
+def _wanted(call: Call, params: p.ThreadSearchParams) -> Search:
     term = _term(call, params.search_term)
     among = Query(
         sort_key=params.sort_key or "created_at",
@@ -82,12 +54,12 @@ def _wanted(call: Call, params: ThreadSearchParams) -> Search:
     return wanted
 
 
-async def thread_search(call: Call, params: ThreadSearchParams) -> dict[str, Any]:
+async def thread_search(call: Call, params: p.ThreadSearchParams) -> dict[str, Any]:
     wanted = _wanted(call, params)
     return await _cancellable(call, _searched(call, wanted))
 
 
-async def thread_search_stream(call: Call, params: ThreadSearchParams) -> dict[str, Any]:
+async def thread_search_stream(call: Call, params: p.ThreadSearchParams) -> dict[str, Any]:
     """As ``thread/search``, and what is found before the answer is told as it is found."""
     if len(params.search_term.encode("utf-8", "replace")) > _LONGEST_TERM:
         text = f"{call.method} searchTerm exceeds {_LONGEST_TERM} UTF-8 bytes"
@@ -162,7 +134,7 @@ async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) ->
     return task.result()
 
 
-async def cancel_search(call: Call, params: ThreadSearchCancelParams) -> dict[str, Any]:
+async def cancel_search(call: Call, params: p.ThreadSearchCancelParams) -> dict[str, Any]:
     """End a search of this client; one that is unknown, or has ended, is none to be ended."""
     task = call.session.searches.get((call.method.removesuffix("/cancel"), params.request_id))
     if task is not None:
@@ -170,7 +142,7 @@ async def cancel_search(call: Call, params: ThreadSearchCancelParams) -> dict[st
     return {}
 
 
-async def search_occurrences(call: Call, params: ThreadSearchOccurrencesParams) -> dict[str, Any]:
+async def search_occurrences(call: Call, params: p.ThreadSearchOccurrencesParams) -> dict[str, Any]:
     thread_id = call.id(params.thread_id)
     term = _term(call, params.search_term)
     start = _start(params, thread_id)
@@ -201,7 +173,7 @@ def _compact(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _start(params: ThreadSearchOccurrencesParams, thread_id: str) -> tuple[int, int]:
+def _start(params: p.ThreadSearchOccurrencesParams, thread_id: str) -> tuple[int, int]:
     """The message and occurrence that the cursor goes on with."""
     if params.cursor is None:
         return -1, 0

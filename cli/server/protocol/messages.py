@@ -14,14 +14,14 @@ UNSUPPORTED: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL: Final = -32603
 OVERLOADED: Final = -32001
-"""Ours, from the range that JSON-RPC leaves to servers: try again later."""
+"""Our own, from the range that JSON-RPC leaves to servers: try again later."""
 
 Id = str | int
 Message = dict[str, Any]
 
 
 class RpcError(Exception):
-    """What a request is answered with instead of a result."""
+    """A request is answered with this error instead of a result."""
 
     def __init__(
         self, code: int, message: str, kind: str, *, retryable: bool = False, hint: str = ""
@@ -32,24 +32,24 @@ class RpcError(Exception):
 
 
 def invalid_request(message: str, kind: str = "invalid_request") -> RpcError:
-    """A request that makes no sense here: Codex answers all of them with one code."""
+    """The error of a request that cannot be carried out: Codex has one code for most of them."""
     return RpcError(INVALID_REQUEST, message, kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, or a notification if it has no id."""
+    """A request of a client."""
 
     method: str
     params: Any
-    id: Id | None
+    id: Id
 
 
 def parse(line: bytes) -> Request | None:
-    """The request in a line; None if it is an answer, of which we expect none.
+    """Parse a line; None for a notification or an answer: neither needs anything done.
 
     Raises:
-        Fault: it is no JSON, or no message.
+        RpcError: the line is not JSON, or not a message.
     """
     try:
         value = orjson.loads(line)
@@ -64,18 +64,18 @@ def parse(line: bytes) -> Request | None:
         raise invalid_request("Invalid request: a message has a method")
     if id_ is not None and (isinstance(id_, bool) or not isinstance(id_, str | int)):
         raise invalid_request("Invalid request: an id is a string or an integer")
-    return Request(method, value.get("params"), id_)
+    return None if id_ is None else Request(method, value.get("params"), id_)
 
 
 def result(id_: Id, value: Any) -> bytes:
-    """The line of an answer."""
+    """The line of an answer with a result."""
     return _line({"id": id_, "result": value})
 
 
-def failure(id_: Id | None, fault: RpcError) -> bytes:
-    """The line of an answer that is an error; of what was no message the id is null."""
-    error = {"code": fault.code, "message": str(fault), "data": fault.data}
-    return _line({"id": id_, "error": error})
+def failure(id_: Id | None, error: RpcError) -> bytes:
+    """The line of an answer with an error; the id is None if the message could not be read."""
+    fields = {"code": error.code, "message": str(error), "data": error.data}
+    return _line({"id": id_, "error": fields})
 
 
 def notification(method: str, params: Message) -> bytes:
@@ -85,7 +85,7 @@ def notification(method: str, params: Message) -> bytes:
 
 
 def _line(message: Message) -> bytes:
-    # Texts of rollouts may hold what no UTF-8 has; every other character stays.
+    # Texts of rollouts may hold lone surrogates, which UTF-8 cannot encode.
     try:
         return orjson.dumps(message) + b"\n"
     except TypeError:

@@ -1,8 +1,14 @@
-"""Parameters of the methods, by their names in the protocol; unknown fields are ignored."""
+"""The parameters of the methods, named as in Codex's schemas; unknown fields are ignored."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 from cli.server.protocol.messages import Request, invalid_request
@@ -10,14 +16,39 @@ from cli.server.protocol.serde_wording import invalid_params
 from rollout.schema import session_source
 
 U32 = Annotated[int, Field(ge=0, lt=2**32)]
+U64 = Annotated[int, Field(ge=0, lt=2**64)]
 SourceKind = Annotated[
     session_source.SourceKind,
     BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
 ]
 
+IGNORED: Final = {
+    "ClientInfo": "title",
+    "ThreadListParams": """
+        attachedToThreadId currentAccountOnly includeAttachedThreads useStateDbOnly
+    """,
+    "ThreadSearchParams": "currentAccountOnly",
+    "ThreadStartParams": """
+        allowProviderModelFallback config daybreakEnabled developerInstructions environments
+        experimentalRawEvents mockExperimentalField multiAgentMode permissions personality
+        projectId runtimeWorkspaceRoots selectedCapabilityRoots serviceName sessionStartSource
+    """,
+    "ThreadResumeParams": """
+        config developerInstructions permissions personality runtimeWorkspaceRoots
+    """,
+    "ThreadForkParams": """
+        attachToSource config deferGoalContinuation developerInstructions
+        experimentalDisablePredictionMcp experimentalPredictionMode permissions
+        runtimeWorkspaceRoots
+    """,
+}
+"""Codex's parameters that are accepted and have no effect here, by the type that has them."""
+_NO_SEQUENCE: Final = ("InitializeCapabilities", "ThreadMetadataGitInfoUpdateParams")
+"""Types for which Codex accepts no sequence."""
+
 
 class Params(BaseModel):
-    """Base: camelCase names, no conversion of types."""
+    """Base class: camelCase names, no conversion of types."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, strict=True, extra="ignore", frozen=True
@@ -28,29 +59,36 @@ ParamsType = TypeVar("ParamsType", bound=Params)
 
 
 def parse_params(request: Request, kind: type[ParamsType]) -> ParamsType:
-    """The parameters of a request.
+    """Validate the parameters of a request.
 
     Raises:
-        Fault: they are none of that kind.
+        RpcError: they are invalid.
     """
     if request.params is None:
         raise invalid_request("Invalid request: missing field `params`", "invalid_params")
     try:
         return kind.model_validate(request.params)
     except ValidationError as error:
-        raise invalid_request(invalid_params(error), "invalid_params") from None
+        raise invalid_request(invalid_params(error, _length), "invalid_params") from None
+
+
+def _length(name: str) -> int:
+    """How many fields Codex has in a type; 0 if it accepts no sequence for it."""
+    kind = globals().get(name)
+    if kind is None or name in _NO_SEQUENCE:
+        return 0
+    return len(kind.model_fields) + len(IGNORED.get(name, "").split())
 
 
 class ClientInfo(Params):
-    """Who asks."""
+    """The client's program."""
 
     name: str
-    title: str | None = None
     version: str
 
 
 class InitializeCapabilities(Params):
-    """What the client wants to be served."""
+    """What the client supports and wants."""
 
     experimental_api: bool = False
     opt_out_notification_methods: list[str] | None = None
@@ -75,7 +113,6 @@ class ThreadListParams(Params):
     archived: bool | None = None
     cwd: str | list[str] | None = None
     search_term: str | None = None
-    use_state_db_only: bool = False
     excluded_thread_ids: list[str] | None = None
     included_thread_ids: list[str] | None = None
     originators: list[str] | None = None
@@ -86,7 +123,7 @@ class ThreadListParams(Params):
 
 
 class ThreadParams(Params):
-    """Methods that name a thread."""
+    """Parameters of a method that names a thread."""
 
     thread_id: str
 
@@ -114,7 +151,7 @@ class ThreadReadParams(ThreadParams):
 
 
 class ThreadResumeInitialTurnsPageParams(Params):
-    """Which turns: ``initialTurnsPage`` of ``thread/resume``."""
+    """A page of turns: ``initialTurnsPage`` of ``thread/resume``."""
 
     limit: U32 | None = None
     sort_direction: Literal["asc", "desc"] | None = None
@@ -129,14 +166,14 @@ class ThreadTurnsListParams(ThreadResumeInitialTurnsPageParams):
 
 
 class ThreadItemsCursorAnchor(Params):
-    """An item of a turn, to begin a page behind."""
+    """The item after which a page begins."""
 
     type: Literal["item"]
     item_id: str
 
 
 class ThreadItemOutputDeferral(Params):
-    """Which outputs of a turn's items are left out."""
+    """The kinds of output that are left out."""
 
     command_execution: bool | None = None
     mcp_tool_call: bool | None = None
@@ -159,6 +196,48 @@ class ThreadItemsReadParams(ThreadParams):
     item_ids: list[str]
 
 
+class ThreadSearchParams(Params):
+    """``thread/search``."""
+
+    search_term: str
+    cursor: str | None = None
+    limit: U32 | None = None
+    sort_key: Literal["created_at", "updated_at", "recency_at"] | None = None
+    sort_direction: Literal["asc", "desc"] | None = None
+    source_kinds: list[SourceKind] | None = None
+    archived: bool | None = None
+    include_attached_threads: bool = False
+
+
+class ThreadSearchCancelParams(Params):
+    """``thread/search/cancel``, ``thread/search/stream/cancel``."""
+
+    request_id: int | str
+
+
+class ThreadSearchOccurrencesParams(ThreadParams):
+    """``thread/searchOccurrences``."""
+
+    search_term: str
+    cursor: str | None = None
+    limit: U32 | None = None
+
+
+class ThreadRealtimeListParams(ThreadParams):
+    """``thread/realtime/list``."""
+
+    session_id: str | None = None
+    from_observed_at_ms: int | None = None
+    to_observed_at_ms: int | None = None
+    order: Literal["observedAt", "position"] | None = None
+    after_position: U64 | None = None
+    event_id: str | None = None
+    cursor: str | None = None
+    limit: U32 | None = None
+    snapshot_end: U64 | None = None
+    required_through_position: U64 | None = None
+
+
 class ThreadLoadedListParams(Params):
     """``thread/loaded/list``."""
 
@@ -167,7 +246,7 @@ class ThreadLoadedListParams(Params):
 
 
 class ModelSettings(Params):
-    """What is said of a model when a thread is started, resumed or forked: given back, not used."""
+    """Settings with which a thread is started, resumed or forked: sent back, not used."""
 
     approval_policy: Any = None
     approvals_reviewer: str | None = None
@@ -177,7 +256,6 @@ class ModelSettings(Params):
     service_tier: str | None = None
     cwd: str | None = None
     base_instructions: str | None = None
-    exclude_turns: bool = False
 
 
 class ThreadStartParams(ModelSettings):
@@ -196,6 +274,7 @@ class ThreadResumeParams(ModelSettings):
     path: str | None = None
     history: list[Any] | None = None
     initial_turns_page: ThreadResumeInitialTurnsPageParams | None = None
+    exclude_turns: bool = False
 
 
 class ThreadForkParams(ModelSettings):
@@ -206,6 +285,7 @@ class ThreadForkParams(ModelSettings):
     last_turn_id: str | None = None
     before_turn_id: str | None = None
     ephemeral: bool = False
+    exclude_turns: bool = False
     thread_source: str | None = None
 
 
@@ -216,7 +296,7 @@ class ThreadSetNameParams(ThreadParams):
 
 
 class ThreadMetadataGitInfoUpdateParams(Params):
-    """The git facts to change: what is not named stays, null takes one out."""
+    """The git values to change: those not named stay, null removes one."""
 
     sha: str | None = None
     branch: str | None = None

@@ -1,5 +1,6 @@
-"""What is wrong with the parameters of a request, in the words that Codex uses."""
+"""Texts of Codex's (serde's) errors for parameters that are invalid."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -14,64 +15,36 @@ _EXPECTED: Final = {
     "dict_type": "a map",
 }
 _LONG: Final = ("afterPosition", "snapshotEnd", "requiredThroughPosition")
-"""Numbers of 64 bits."""
-_FIELDS: Final = {
-    "InitializeParams": 2,
-    "ClientInfo": 3,
-    "InitializeCapabilities": 0,
-    "ThreadListParams": 20,
-    "ThreadReadParams": 2,
-    "ThreadSearchParams": 9,
-    "ThreadRealtimeListParams": 11,
-    "ThreadSearchCancelParams": 1,
-    "ThreadSearchOccurrencesParams": 4,
-    "ThreadLoadedListParams": 2,
-    "ThreadStartParams": 27,
-    "ThreadResumeParams": 18,
-    "ThreadForkParams": 23,
-    "ThreadSetNameParams": 2,
-    "ThreadMetadataGitInfoUpdateParams": 0,
-    "ThreadMetadataUpdateParams": 4,
-    "ThreadMemoryModeSetParams": 2,
-    "ThreadArchiveParams": 1,
-    "ThreadUnarchiveParams": 1,
-    "ThreadDeleteParams": 1,
-    "ThreadUnsubscribeParams": 1,
-    "ThreadResumeInitialTurnsPageParams": 3,
-    "ThreadTurnsListParams": 5,
-    "ThreadItemsListParams": 6,
-    "ThreadItemsReadParams": 3,
-    "ThreadItemOutputDeferral": 2,
-    "ThreadInjectItemsParams": 2,
-}
-"""How many fields Codex has in the types of :mod:`cli.server.protocol.params` (0: not known). It
-accepts a sequence of that length for an object."""
+"""Names of 64-bit numbers."""
+Length = Callable[[str], int]
+"""How many fields a type of Codex's has, by its name: Codex accepts a sequence of that length for
+an object of the type. 0 if it does not."""
 
 
-def invalid_params(error: ValidationError) -> str:
-    """The first thing that is wrong."""
-    return f"Invalid request: {_text(error.errors()[0])}"
+def invalid_params(error: ValidationError, length: Length) -> str:
+    """The text for the first error of several."""
+    return f"Invalid request: {_text(error.errors()[0], length)}"
 
 
 def bare_uuid(text: str) -> str:
-    """A UUID without what it may be written with."""
+    """A UUID without the prefix or braces it may have."""
     return text.removeprefix("urn:uuid:").removeprefix("{").removesuffix("}")
 
 
 def invalid_uuid(text: str) -> str:
     """Why a text is no UUID."""
     allowed = "an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-]"
-    for place, letter in enumerate(text, 1):
+    for position, letter in enumerate(text, 1):
         if letter not in "0123456789abcdefABCDEF-":
-            return f"invalid character: expected {allowed}, found `{letter}` at {place}"
+            return f"invalid character: expected {allowed}, found `{letter}` at {position}"
     length = len(text.replace("-", ""))
     return f"invalid length: expected length 32 for simple format, found {length}"
 
 
-def _text(error: ErrorDetails) -> str:
+def _text(error: ErrorDetails, length: Length) -> str:
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     name = str(error["loc"][-1]) if error["loc"] else ""
-    if error["loc"][:2] == ("cursor", "str"):  # or else it would be an anchor
+    if error["loc"][:2] == ("cursor", "str"):  # tried before the anchor
         return "data did not match any variant of untagged enum ThreadItemsListCursor"
     if error["loc"][:1] == ("requestId",) and kind != "missing":
         return "data did not match any variant of untagged enum RequestId"
@@ -86,15 +59,15 @@ def _text(error: ErrorDetails) -> str:
         known = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "`").split(", ")
         return f"unknown variant `{given}`, expected {_choice(known)}"
     if kind in ("model_type", "model_attributes_type"):
-        return _no_struct(given, str(context.get("class_name")))
-    # The first of two things that it may be
+        name = str(context.get("class_name"))
+        return _no_struct(given, name, length(name))
+    # The first of the two types that it may have
     if error["loc"] == ("cwd", "str"):
         return "data did not match any variant of untagged enum ThreadListCwdFilter"
     return f"invalid type: {describe(given)}, expected {_EXPECTED.get(kind, error['msg'])}"
 
 
-def _no_struct(given: Any, name: str) -> str:
-    fields = _FIELDS.get(name, 0)
+def _no_struct(given: Any, name: str, fields: int) -> str:
     if isinstance(given, list) and fields:
         elements = f"{fields} element{'s' * (fields > 1)}"
         return f"invalid length {len(given)}, expected struct {name} with {elements}"
@@ -106,7 +79,7 @@ def _choice(known: list[str]) -> str:
 
 
 def describe(value: Any) -> str:
-    """A JSON value as Codex's errors name it."""
+    """A JSON value as serde's errors name it."""
     match value:
         case None:
             return "null"
