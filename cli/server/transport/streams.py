@@ -1,16 +1,13 @@
-"""How lines come from clients and go to them: standard input and output, and sockets."""
+"""Clients on standard input and output, and on sockets."""
 
 import asyncio
-import fcntl
 import os
 import select
-import socket
-import stat
 import sys
-import termios
-from array import array
+import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Final
 
 from cli.server.core.service import Service
@@ -18,33 +15,26 @@ from cli.server.protocol.messages import PARSE_ERROR, RpcError, failure
 from cli.server.transport.session import Session, Write
 
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
-"""Bytes of one message."""
+"""The longest message of a client, in bytes."""
 _CHUNK_BYTES: Final = 64 * 1024
 
 
 async def serve_stdio(service: Service) -> None:
     """Serve the one client on standard input and output, until the input ends.
 
-    From now on file descriptor 1 leads to standard error: nothing that is printed can get between
+    From then on file descriptor 1 leads to standard error, so that nothing printed can get between
     the messages.
     """
     outgoing = os.dup(1)
     os.dup2(2, 1)
-    put = _without_waiting(outgoing)
-
-    async def write(data: bytes) -> None:
-        rest = put(memoryview(data))
-        while rest:
-            await _writable(outgoing)
-            rest = put(rest)
-
+    write = _thread_writer(outgoing)
     await Session(service, write, gone(outgoing)).serve(_lines(_input(0), write))
 
 
 async def serve_socket(
     service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Serve a client on a socket, until either side ends it."""
+    """Serve a client on a socket, until either side closes it."""
 
     async def write(data: bytes) -> None:
         writer.write(data)
@@ -57,7 +47,7 @@ async def serve_socket(
 
     left = gone(writer.get_extra_info("socket").fileno())
 
-    def is_gone() -> bool:  # once the writer is closed the descriptor may be another client's
+    def is_gone() -> bool:  # after closing, the descriptor may belong to another client
         return writer.is_closing() or left()
 
     try:
@@ -69,16 +59,16 @@ async def serve_socket(
 
 
 def gone(descriptor: int, *, ends: bool = False) -> Callable[[], bool]:
-    """Gives what tells whether nobody can read any more what is written to a descriptor. ``ends``:
-    a client that sends no more reads no more, either."""
+    """A function that tells whether the other side of a descriptor is closed for reading. With
+    ``ends`` a client that sends no more counts as one that reads no more."""
     poll = select.poll()
-    # Errors and the end of both sides are always told; only Linux tells that of the other one.
+    # POLLERR and POLLHUP are always reported; only Linux has POLLRDHUP.
     poll.register(descriptor, select.POLLRDHUP if ends and sys.platform == "linux" else 0)
     return lambda: bool(poll.poll(0))
 
 
 async def _lines(chunks: AsyncIterable[bytes], write: Write) -> AsyncGenerator[bytes]:
-    """The lines in what comes. One that is too long is refused, and passed over."""
+    """Split chunks into lines. One that is too long is refused and skipped."""
     rest = bytearray()
     dropping = False
     async for chunk in chunks:
@@ -100,8 +90,7 @@ async def _lines(chunks: AsyncIterable[bytes], write: Write) -> AsyncGenerator[b
 
 
 async def _input(descriptor: int) -> AsyncGenerator[bytes]:
-    """What comes on a descriptor, as it comes. It is read when there is something only: it may be
-    shared with others, whom it must go on blocking."""
+    """Read a descriptor when it has data: it stays blocking, as it may be shared."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
 
@@ -112,7 +101,7 @@ async def _input(descriptor: int) -> AsyncGenerator[bytes]:
     while True:
         try:
             loop.add_reader(descriptor, note)
-        except PermissionError:  # a file: there is always something, or its end
+        except PermissionError:  # a file: it can always be read
             await asyncio.sleep(0)
         else:
             try:
@@ -126,60 +115,40 @@ async def _input(descriptor: int) -> AsyncGenerator[bytes]:
         yield chunk
 
 
-async def _writable(descriptor: int) -> None:
-    """Wait until something can be written to a descriptor."""
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(descriptor)
+def _thread_writer(descriptor: int) -> Write:
+    """A function that writes to a descriptor in a thread of its own.
 
-
-def _without_waiting(descriptor: int) -> Callable[[memoryview], memoryview]:
-    """Gives a function that writes as much as nobody has to wait for, and returns the rest.
-
-    The descriptor stays blocking, as it may be shared.
+    The descriptor stays blocking, as it may be shared. A client that does not read blocks the
+    thread alone, and a daemon thread does not hold up the end of the process.
     """
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISSOCK(mode):
-        client = socket.socket(fileno=os.dup(descriptor))
+    loop = asyncio.get_running_loop()
+    queue: SimpleQueue[tuple[bytes, asyncio.Future[None]]] = SimpleQueue()
 
-        def send(data: memoryview) -> memoryview:
-            with suppress(BlockingIOError):
-                while data:
-                    data = data[client.send(data, socket.MSG_DONTWAIT) :]
-            return data
+    def settle(written: asyncio.Future[None], error: OSError | None) -> None:
+        if written.done():  # cancelled
+            return
+        if error is None:
+            written.set_result(None)
+        else:
+            written.set_exception(error)
 
-        return send
-    if not stat.S_ISFIFO(mode):  # a file, or a terminal: nobody who would be waited for long
+    def work() -> None:
+        while True:
+            data, written = queue.get()
+            rest, failed = memoryview(data), None
+            try:
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            except OSError as error:
+                failed = error
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(settle, written, failed)
 
-        def write(data: memoryview) -> memoryview:
-            return data[os.write(descriptor, data) :]
+    threading.Thread(target=work, daemon=True).start()
 
-        return write
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    # Only Linux tells; elsewhere what POSIX promises has to do.
-    whole = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 0
+    async def write(data: bytes) -> None:
+        written: asyncio.Future[None] = loop.create_future()
+        queue.put((data, written))
+        await written
 
-    def room() -> int:
-        """How many bytes can be written for sure: an empty pipe takes all that it holds, another
-        one this much if it takes anything."""
-        if whole and not _unread(descriptor):
-            return whole
-        return select.PIPE_BUF if poll.poll(0) else 0
-
-    def put(data: memoryview) -> memoryview:
-        while data and (free := room()):
-            data = data[os.write(descriptor, data[:free]) :]
-        return data
-
-    return put
-
-
-def _unread(pipe: int) -> int:
-    count = array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, count)
-    return count[0]
+    return write

@@ -1,4 +1,4 @@
-"""Clients on websockets: a message a frame."""
+"""Clients on WebSockets: one message a frame."""
 
 import ipaddress
 import os
@@ -21,34 +21,34 @@ from cli.server.transport.streams import MAX_MESSAGE_BYTES, gone
 from cli.terminal import output
 
 _PATIENCE_S: Final = 2.0
-"""For a client that does not shake hands, or does not answer our good-bye."""
+"""How long to wait for a client's opening and closing handshake, in seconds."""
 _TOKEN: Final = "THREADKEEP_TOKEN"
 
 
 def check_address(host: str) -> None:
-    """Refuse to listen where anybody can come by, unless a token is set.
+    """Refuse to listen on an address that others can reach, unless a token is set.
 
     Raises:
-        typer.BadParameter: it is no loopback address.
+        typer.BadParameter: it is not a loopback address.
     """
     if not os.environ.get(_TOKEN) and not _is_loopback(host):
-        raise typer.BadParameter(f"anybody could come by {host}: set {_TOKEN}, or use 127.0.0.1")
+        raise typer.BadParameter(f"others can reach {host}: set {_TOKEN}, or use 127.0.0.1")
 
 
 async def serve_websockets(service: Service, host: str, port: int) -> None:
     """Serve until cancelled.
 
     Raises:
-        OSError: nobody can listen there.
+        OSError: the address cannot be used.
     """
     token = os.environ.get(_TOKEN)
 
     def admitted(connection: ServerConnection, request: Request) -> Response | None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         given = given if scheme.lower() == "bearer" else ""
-        # A page in a browser may open a socket to this machine; it says so.
+        # Pages in a browser can connect to this machine; they send their origin.
         if request.headers.get("Origin") and not token:
-            return connection.respond(HTTPStatus.FORBIDDEN, "not from a browser\n")
+            return connection.respond(HTTPStatus.FORBIDDEN, "a page in a browser needs a token\n")
         if token and not secrets.compare_digest(given.encode(), token.encode()):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong\n")
         return None
