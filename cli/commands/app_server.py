@@ -155,7 +155,7 @@ async def _until_ended(locations: Locations, program: Program, serve: Serve, end
     def signalled(number: int, _frame: object) -> None:
         if ended.is_set():
             end.force()
-        end.begin(signal.Signals(number).name, service.sessions, _GRACE_S)
+        end.begin(signal.Signals(number).name, service.connections, _GRACE_S)
         loop.call_soon_threadsafe(ended.set)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -165,7 +165,7 @@ async def _until_ended(locations: Locations, program: Program, serve: Serve, end
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if not end.begun:
-            end.begin("end of input", service.sessions, _LONG_GRACE_S)
+            end.begin("end of input", service.connections, _LONG_GRACE_S)
         waiting.cancel()
         serving.cancel()
         await asyncio.wait({serving})

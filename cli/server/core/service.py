@@ -1,14 +1,15 @@
-"""What all clients of one app-server share: the store, who has which thread, who is told what."""
+"""What the clients of an app-server share: the store, the live threads and the notifications."""
 
 import asyncio
 import importlib
 import logging
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from cli.arguments.locations import Locations
+from cli.server.core.client import Client
 from rollout.errors import RolloutError
 from state.errors import RecorderClosed, StateError
 from state.workers import Workers
@@ -18,18 +19,16 @@ if TYPE_CHECKING:
     from state.thread_store import ThreadStore
 
 _UNUSED_S: Final = 60.0
-"""How long a thread stays live that no client has, in seconds."""
+"""How long a thread stays live that no client uses, in seconds."""
 _MOST_COMMANDS: Final = 4
 _log = logging.getLogger("threadkeep.server")
 
 Program = Callable[[list[str]], int]
 """Runs a command for somebody else: gives its exit status."""
-Notify = Callable[[str, dict[str, Any]], None]
-"""Tells one client of something; never waits."""
 
 
 class Service:
-    """Made in a running event loop; :meth:`running` has it work."""
+    """Create it in a running event loop; it works inside :meth:`running`."""
 
     def __init__(self, locations: Locations, program: Program) -> None:
         self.locations = locations
@@ -38,14 +37,14 @@ class Service:
         self._supervisor: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
         self.commands = Workers(_MOST_COMMANDS)
         """For commands that are run for others."""
-        self.sessions = 0
-        """How many clients there are."""
-        self._clients: set[Notify] = set()
-        self._users: defaultdict[str, set[Notify]] = defaultdict(set)
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections = 0
         self.drafts: dict[str, dict[str, Any]] = {}
-        """Threads that have been started and have no file yet, as clients see them."""
+        """Threads that are started and have no file yet, as clients see them."""
+        self._clients: set[Client] = set()
+        self._users: dict[str, set[Client]] = {}
+        """The clients that use each live thread."""
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def store(self) -> "ThreadStore":
         """The store, once it is open.
@@ -55,34 +54,42 @@ class Service:
         """
         return await asyncio.shield(self._store)
 
-    def lock_for(self, thread_id: str) -> asyncio.Lock:
-        """Held by whoever changes a thread, one after the other in the order of their asking."""
-        return self._locks[thread_id]
+    async def supervisor(self) -> "Supervisor":
+        """The supervisor, once its module is loaded."""
+        return await asyncio.shield(self._supervisor)
 
-    def add_client(self, client: Notify) -> None:
-        """Tell this client, too, from now on."""
+    def lock_for(self, thread_id: str) -> asyncio.Lock:
+        """The lock to hold while a thread is changed; it lives as long as somebody holds it or
+        waits for it."""
+        lock = self._locks.get(thread_id)
+        if lock is None:
+            lock = self._locks[thread_id] = asyncio.Lock()
+        return lock
+
+    def add_client(self, client: Client) -> None:
+        """Notify this client from now on."""
         self._clients.add(client)
 
-    async def remove_client(self, client: Notify) -> None:
-        """Tell this client no more, and shut down the threads that only it had."""
+    async def remove_client(self, client: Client) -> None:
+        """Notify this client no more, and shut down the threads that nobody else uses."""
         self._clients.discard(client)
-        for thread_id in [id_ for id_, held in self._users.items() if client in held]:
-            self._users[thread_id].discard(client)
-            if not self._users[thread_id]:
-                await self._shut_down(thread_id)
+        for thread_id, users in [*self._users.items()]:
+            if client in users:
+                users.discard(client)
+                await self._shut_down_if_unused(thread_id)
 
-    def mark_in_use(self, thread_id: str, client: Notify) -> None:
-        """This client has a live thread."""
-        self._users[thread_id].add(client)
+    def mark_in_use(self, thread_id: str, client: Client) -> None:
+        """Note that a client uses a live thread."""
+        self._users.setdefault(thread_id, set()).add(client)
 
-    def release(self, thread_id: str, client: Notify) -> bool:
-        """This client wants to hear no more of a live thread: whether it had it. The thread is
-        shut down a minute later if nobody has it then, as in Codex."""
-        held = self._users[thread_id]
-        if client not in held:
+    def release(self, thread_id: str, client: Client) -> bool:
+        """Note that a client no longer uses a live thread, and return whether it did. As in Codex,
+        the thread is shut down a minute later, if nobody uses it then."""
+        users = self._users.get(thread_id, set())
+        if client not in users:
             return False
-        held.discard(client)
-        if not held:
+        users.discard(client)
+        if not users:
             loop = asyncio.get_running_loop()
             loop.call_later(_UNUSED_S, lambda: self._spawn(self._shut_down_if_unused(thread_id)))
         return True
@@ -92,24 +99,22 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _shut_down_if_unused(self, thread_id: str) -> None:
-        if not self._users.get(thread_id):
-            await self._shut_down(thread_id)
-
     def notify_all(self, method: str, **params: Any) -> None:
-        """Tell every client."""
+        """Send a notification to every client."""
         for client in list(self._clients):
-            client(method, params)
+            client.notify(method, params)
 
     def thread_unloaded(self, thread_id: str) -> None:
-        """A thread is live no more; tell every client, if it was."""
+        """Note that a thread is not live any more, and notify every client if it was."""
         self.drafts.pop(thread_id, None)
         if self._users.pop(thread_id, None) is not None:
             status = {"type": "notLoaded"}
             self.notify_all("thread/status/changed", threadId=thread_id, status=status)
 
-    async def _shut_down(self, thread_id: str) -> None:
+    async def _shut_down_if_unused(self, thread_id: str) -> None:
         async with self.lock_for(thread_id):
+            if self._users.get(thread_id):
+                return
             store = await self.store()
             if thread_id in store.live:
                 try:
@@ -122,20 +127,20 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Service"]:
-        """Open the store behind the caller, keep its index fresh, and close it on the way out."""
-        task = asyncio.create_task(self._work())
+        """Open the store in the background, keep its index fresh, and close it at the end."""
+        task = asyncio.create_task(self._run())
         try:
             yield self
         finally:
-            await asyncio.wait({self._store})  # opening is not broken off in its middle
+            await asyncio.wait({self._store})  # opening is not interrupted
             task.cancel()
             await asyncio.wait({task})
             if not task.cancelled():
                 task.result()
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         try:
-            # Here and not above, in a thread: whoever says hello need not wait for all of that.
+            # Imported here, in a thread: ``initialize`` is answered before all of it is loaded.
             await asyncio.to_thread(importlib.import_module, "cli.server.core.supervisor")
             from cli.server.core.supervisor import Supervisor
 
@@ -148,11 +153,7 @@ class Service:
             for awaited in (self._supervisor, self._store):
                 if not awaited.done():
                     awaited.set_exception(error)
-                    awaited.exception()  # whoever asks is told; nobody may ever do so
+                    awaited.exception()  # nobody may ever ask for it
             if not isinstance(error, StateError | RolloutError):
                 raise
             _log.error("%s", error)
-
-    async def supervisor(self) -> "Supervisor":
-        """Who keeps the store open; its methods can be used from now on."""
-        return await asyncio.shield(self._supervisor)

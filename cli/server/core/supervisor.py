@@ -1,4 +1,4 @@
-"""Keeps the store of an app-server open and its index fresh, whatever becomes of the index."""
+"""Keeps the store of an app-server open and its index fresh, and opens a lost index again."""
 
 import asyncio
 import itertools
@@ -18,13 +18,13 @@ from state.turns.cache import TurnIndex
 from state.watch.changes import SeenThreads
 from state.watch.watcher import AGAIN_S, Watcher
 
-_FIRST_FILES: Final = 50
-_FILL_AGAIN_S: Final = 60.0
+_NEWEST_FILES: Final = 50
+_INDEX_TURNS_EVERY_S: Final = 60.0
 _log = logging.getLogger("threadkeep.server")
 
 
 class Supervisor:
-    """Made in a running event loop; :meth:`run` has it work."""
+    """Create it in a running event loop; it works inside :meth:`run`."""
 
     def __init__(self, locations: Locations, opened: Callable[[ThreadStore], None]) -> None:
         self._locations = locations
@@ -32,43 +32,41 @@ class Supervisor:
         self._lost: asyncio.Future[StateError] = asyncio.Future()
         self.seen_threads = SeenThreads()
         self.newest_indexed = asyncio.Event()
-        """Set once the index has the newest threads."""
+        """Set when the index has the newest threads."""
         self.complete = False
-        """Whether the index has been filled; from then on it only catches up."""
+        """Whether the index has all threads; from then on it only catches up."""
 
     def note_lost(self, error: StateError) -> None:
-        """Somebody met this error: open the index again if it says that the index is gone."""
+        """Open the index again if this error, which a request met, says that the index is gone."""
         if isinstance(error, IndexDamaged | IndexMissing) and not self._lost.done():
             self._lost.set_result(error)
 
     async def run(self) -> None:
-        """Open the store, hand it over, and keep its index fresh until cancelled; then close it.
+        """Open the store, pass it on, and keep its index fresh until cancelled; then close it.
 
         Raises:
-            RolloutError, StateError: it cannot be opened.
+            RolloutError, StateError: the store cannot be opened.
         """
         check_home(self._locations.home)
-        index, held = await self._open()
+        index, opened = await self._open()
         store = ThreadStore(index, self._locations.sqlite_home)
         try:
             self._opened(store)
             while True:
                 self._lost = asyncio.Future()
                 error = _detached(await self._keep_fresh(index, store.turns))
-                _log.warning("%s; it is opened again", error)
-                await held.aclose()  # first: as long as it is open, nobody else gets to the file
-                index, held = await self._open_again(error)
+                _log.warning("%s; the index is opened again", error)
+                await opened.aclose()  # first, as an open index locks its file
+                index, opened = await self._open_again(error)
                 await store.move_to(index)
         finally:
             await store.close()
-            await held.aclose()
+            await opened.aclose()
 
     async def _open(self, damage: IndexDamaged | None = None) -> tuple[ThreadIndex, AsyncExitStack]:
         path = self._locations.index
-        if damage is not None:
-            aside = await recover(path, damage)
-            if aside is not None:
-                _log.warning("%s; it was put aside as %s", damage, aside)
+        if damage is not None and (aside := await recover(path, damage)) is not None:
+            _log.warning("%s; the damaged index is kept as %s", damage, aside)
         async with AsyncExitStack() as stack:
             try:
                 index = await stack.enter_async_context(open_index(self._locations.home, path))
@@ -89,7 +87,7 @@ class Supervisor:
                 await asyncio.sleep(AGAIN_S)
 
     async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
-        """Gives why the index is of no use any more, when it is not."""
+        """Return the error that makes the index unusable, when there is one."""
         try:
             if (await index.backfill_status()).status != "complete":
                 await _index_newest(index)
@@ -97,60 +95,58 @@ class Supervisor:
             _log.warning("%s", error)
         self.newest_indexed.set()
         watcher = Watcher(index, self.seen_threads, on_trouble=_log_trouble)
-        running = asyncio.create_task(watcher.run())
-        ready = asyncio.create_task(watcher.ready.wait())
-        filling: asyncio.Task[None] | None = None
-        searched = asyncio.create_task(keep_fulltext(index, watcher.ready))
+        watching = asyncio.create_task(watcher.run())
+        searchable = asyncio.create_task(keep_fulltext(index, watcher.ready))
+        tasks = [watching, searchable, asyncio.create_task(watcher.ready.wait())]
         try:
-            ends: set[asyncio.Future[Any]] = {running, searched, self._lost}
-            await asyncio.wait({ready, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {watching, searchable, self._lost}
+            await asyncio.wait({*ends, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             self.complete = watcher.ready.is_set()
-            filling = asyncio.create_task(_index_turns(turns))
+            tasks.append(asyncio.create_task(_index_turns(turns)))
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done():
                 return self._lost.result()
-            await (running if running.done() else searched)  # which only end by an error
+            await (watching if watching.done() else searchable)  # which end only by an error
             raise RuntimeError("the watcher has ended")
         except StateError as error:
             return error
         finally:
             self.complete = False
-            tasks = [*filter(None, (running, ready, searched, filling))]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _detached(error: StateError) -> StateError:
-    """An error without its history: that holds on to tasks, these to what they were at when they
-    were cancelled, and that to locks of the file that is to be opened again."""
+    """The error without its traceback, which keeps cancelled tasks alive and with them locks on the
+    file that has to be opened again."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
 
 
 async def _index_turns(turns: TurnIndex) -> None:
-    """Have the turns of long threads indexed before anybody asks for them."""
+    """Index the turns of long threads before anybody asks for them, again and again."""
     while True:
         try:
             await turns.fill()
         except StateError as error:
-            _log.warning("turns are not indexed: %s", error)
-        await asyncio.sleep(_FILL_AGAIN_S)
+            _log.warning("cannot index turns: %s", error)
+        await asyncio.sleep(_INDEX_TURNS_EVERY_S)
 
 
 def _log_trouble(error: Exception | None) -> None:
     if error is None:
-        _log.info("the index is in step")
+        _log.info("the index is up to date")
     else:
         _log.warning("the index is behind: %s", error)
 
 
 async def _index_newest(index: ThreadIndex) -> None:
-    """Have the newest threads in an index that is being made, before the backfill has even found
-    all files: they are in the folders that are looked at first."""
+    """Index the newest threads of a new index at once, before the backfill has found all files.
+    Folders are scanned newest first."""
 
-    def newest_indexed() -> list[str]:
+    def newest() -> list[str]:
         files = (file.path for file in scan_home(index.home) if file.ignored is None)
-        return list(itertools.islice(files, _FIRST_FILES))
+        return list(itertools.islice(files, _NEWEST_FILES))
 
-    await index.refresh(await index.database.workers.run(newest_indexed))
+    await index.refresh(await index.database.workers.run(newest))

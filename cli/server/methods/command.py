@@ -38,7 +38,7 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
     if params.program != identity():
         raise invalid_request("the server is another program", "not_served")
     store = await call.store()
-    service = call.session.service
+    service = call.service
     supervisor = await service.supervisor()
     if not supervisor.complete:
         raise RpcError(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)

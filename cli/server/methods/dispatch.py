@@ -1,24 +1,23 @@
-"""From a request to the method that answers it."""
+"""Passes a request to the method that answers it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cli.server.core.client import Client
+from cli.server.core.service import Service
 from cli.server.methods.call import Call
 from cli.server.methods.registry import METHODS, OF_CODEX, Method
 from cli.server.protocol.errors import rpc_error
-from cli.server.protocol.messages import UNSUPPORTED, Id, Request, RpcError, invalid_request
+from cli.server.protocol.messages import UNSUPPORTED, Request, RpcError, invalid_request
 from cli.server.protocol.params import parse_params
 from rollout.errors import RolloutError
 from state.errors import StateError
 
-if TYPE_CHECKING:
-    from cli.server.core.client import Client
-
 
 async def dispatch(
-    session: "Client", request: Request, request_id: Id, after: list[Callable[[], None]]
+    service: Service, client: Client, request: Request, notifications: list[Callable[[], None]]
 ) -> Any:
-    """The result of a request; ``after`` gets what is to be done when it has been sent.
+    """The result of a request; ``notifications`` gets what is to be sent after it.
 
     Raises:
         RpcError: it has none.
@@ -26,21 +25,22 @@ async def dispatch(
     method = METHODS.get(request.method)
     if method is None and request.method not in OF_CODEX:
         raise _unknown(request.method)
-    if session.info is None:
+    if client.info is None:
         raise invalid_request("Not initialized", "not_initialized")
     if method is None:
         text = f"{request.method} is not supported: threadkeep keeps threads, and runs no model"
         raise RpcError(UNSUPPORTED, text, "unsupported_method")
-    if method.experimental and not session.experimental:
+    if method.experimental and not client.experimental:
         raise _experimental(request.method)
     params = parse_params(request, method.params)
-    if not session.experimental:
+    if not client.experimental:
         _check_fields(request, method)
+    call = Call(service, client, request.method, request.id, notifications)
     try:
-        return await method.work(Call(session, request.method, request_id, after), params)
+        return await method.work(call, params)
     except (StateError, RolloutError) as error:
         if isinstance(error, StateError):
-            (await session.service.supervisor()).note_lost(error)
+            (await service.supervisor()).note_lost(error)
         thread_id = str(getattr(params, "thread_id", ""))
         raise rpc_error(error, request.method, thread_id) from error
 

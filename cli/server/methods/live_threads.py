@@ -31,8 +31,8 @@ from state.userdata.folders import absolute_folder
 
 def _register_draft(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
     """Have a thread live that has no file, and tell of it."""
-    call.session.service.drafts[draft["id"]] = draft
-    call.session.service.mark_in_use(draft["id"], call.session.notify)
+    call.service.drafts[draft["id"]] = draft
+    call.service.mark_in_use(draft["id"], call.client)
     call.notify_all("thread/started", thread=draft)
     return draft
 
@@ -61,7 +61,7 @@ def _draft(new: NewThread, store: ThreadStore, *, ephemeral: bool) -> dict[str, 
 
 async def thread_start(call: Call, params: p.ThreadStartParams) -> dict[str, Any]:
     store = await call.store()
-    client = call.session.info
+    client = call.client.info
     folder = absolute_folder(params.cwd or ".")
     instructions = params.base_instructions
     try:
@@ -143,13 +143,13 @@ async def thread_resume(call: Call, params: p.ThreadResumeParams) -> dict[str, A
         raise ThreadNotFound(thread_id)
     if call.draft(thread_id) and not params.exclude_turns:
         raise no_turns_yet()
-    async with call.session.service.lock_for(thread_id):
+    async with call.service.lock_for(thread_id):
         if thread_id not in store.live:
             (await store.resume_thread(thread_id)).close()
             status = {"type": "idle"}
-            service = call.session.service
+            service = call.service
             service.notify_all("thread/status/changed", threadId=thread_id, status=status)
-        call.session.service.mark_in_use(thread_id, call.session.notify)
+        call.service.mark_in_use(thread_id, call.client)
     thread = await call.thread(store, thread_id)
     turns = await resumed_turns(call, thread, params)
     if not params.exclude_turns:
@@ -176,7 +176,7 @@ async def thread_fork(call: Call, params: p.ThreadForkParams) -> dict[str, Any]:
     if whole and (await call.thread(store, source))["historyMode"] != LEGACY:
         text = "ephemeral paginated thread/fork requires `excludeTurns: true`"
         raise invalid_request(text)
-    async with call.session.service.lock_for(source):
+    async with call.service.lock_for(source):
         try:
             fork = await store.fork_thread(
                 source,
@@ -201,9 +201,9 @@ async def thread_fork(call: Call, params: p.ThreadForkParams) -> dict[str, Any]:
             turns = (await with_all_turns(call, shown))["turns"]
             copy = {**copy, "turns": _forked_turns(turns, params)}
         return _live_result(copy, params, approval)
-    async with call.session.service.lock_for(fork):
+    async with call.service.lock_for(fork):
         (await store.resume_thread(fork)).close()
-        call.session.service.mark_in_use(fork, call.session.notify)
+        call.service.mark_in_use(fork, call.client)
     thread = await call.thread(store, fork)
     call.notify_all("thread/started", thread=thread)
     if not params.exclude_turns:
@@ -253,14 +253,14 @@ async def thread_unsubscribe(call: Call, params: p.ThreadUnsubscribeParams) -> d
     thread_id = call.id(params.thread_id)
     if thread_id not in call.loaded_ids(store):
         return {"status": "notLoaded"}
-    release = call.session.service.release(thread_id, call.session.notify)
+    release = call.service.release(thread_id, call.client)
     return {"status": "unsubscribed" if release else "notSubscribed"}
 
 
 async def inject_items(call: Call, params: p.ThreadInjectItemsParams) -> dict[str, Any]:
     store = await call.store()
     thread_id = call.id(params.thread_id)
-    async with call.session.service.lock_for(thread_id):
+    async with call.service.lock_for(thread_id):
         if thread_id not in call.loaded_ids(store):
             text = f"thread not found: {thread_id}"
             how = "only a live thread takes items: thread/resume makes it live"

@@ -73,7 +73,7 @@ async def thread_search_stream(call: Call, params: p.ThreadSearchParams) -> dict
 
     def partial(data: list[dict[str, Any]]) -> None:
         told = {"requestId": call.request_id, "data": data}
-        call.session.notify("thread/search/partial", told)
+        call.client.notify("thread/search/partial", told)
 
     return await _cancellable(call, _streamed(call, wanted, partial))
 
@@ -102,7 +102,7 @@ async def _streamed(
 
 async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
     store = await call.store()
-    supervisor = await call.session.service.supervisor()
+    supervisor = await call.service.supervisor()
     found = await search(store.index, wanted)
     matcher = Matcher(wanted.terms)
     data = []
@@ -120,7 +120,7 @@ async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
 
 async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     """The result of a search, unless its client cancels it."""
-    searches, key = call.session.searches, (call.method, call.request_id)
+    searches, key = call.client.searches, (call.method, call.request_id)
     task = searches[key] = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
@@ -136,7 +136,7 @@ async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) ->
 
 async def cancel_search(call: Call, params: p.ThreadSearchCancelParams) -> dict[str, Any]:
     """End a search of this client; one that is unknown, or has ended, is none to be ended."""
-    task = call.session.searches.get((call.method.removesuffix("/cancel"), params.request_id))
+    task = call.client.searches.get((call.method.removesuffix("/cancel"), params.request_id))
     if task is not None:
         task.cancel()
     return {}

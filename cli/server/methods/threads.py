@@ -67,7 +67,7 @@ async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
         query.decoded_cursor()  # Codex refuses a bad cursor first
         return _page_json([], Page([]), complete=True)
     store = await call.store()
-    supervisor = await call.session.service.supervisor()
+    supervisor = await call.service.supervisor()
     with suppress(TimeoutError):
         async with asyncio.timeout(_NEWEST_TIMEOUT_S):
             await supervisor.newest_indexed.wait()
@@ -145,7 +145,7 @@ async def _change(
 ) -> Result:
     """What a change gives. Once it has begun it is made, and told to all other clients, even if
     its own one leaves meanwhile."""
-    async with call.session.service.lock_for(thread_id):
+    async with call.service.lock_for(thread_id):
         return await finished(change())
 
 
@@ -258,7 +258,7 @@ async def thread_delete(call: Call, params: p.ThreadDeleteParams) -> dict[str, A
 
 def _notify_gone(call: Call, method: str, moved: list[str]) -> None:
     for id_ in moved:
-        call.session.service.thread_unloaded(id_)
+        call.service.thread_unloaded(id_)
         call.notify_all(method, threadId=id_)
 
 
@@ -284,5 +284,5 @@ async def status(call: Call, _: p.Params) -> dict[str, Any]:
 
 async def explain_thread(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store = await call.store()
-    places = call.session.service.locations
+    places = call.service.locations
     return document(await explain(store.index, params.thread_id, sqlite_home=places.sqlite_home))

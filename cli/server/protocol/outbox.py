@@ -1,27 +1,27 @@
-"""What waits for a client to read it: bounded by messages and by bytes."""
+"""The messages that wait until a client reads them, bounded by number and by bytes."""
 
 import asyncio
 from typing import Final
 
 MAX_WAITING: Final = 1_000
-"""Messages. After that a client gets no notification, and nothing more is done for it."""
+"""Messages. Above this a client gets no notifications, and its requests wait."""
 MAX_BYTES: Final = 4 * 2**20
-"""Bytes: the same. One message is taken whatever its length."""
+"""The same in bytes. A single message may be longer."""
 
 
 class Outbox:
-    """Messages in the order in which they go out."""
+    """Messages in the order in which they are sent."""
 
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
-        self._bytes = 0  # of those that are being sent, too
-        self._room, self._some, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._bytes = 0  # including those that are being sent
+        self._room, self._filled, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._room.set()
         self._idle.set()
 
     @property
     def full(self) -> bool:
-        """Whether the client has to read first."""
+        """Whether the client has to read before more is added."""
         return not self._room.is_set()
 
     async def room(self) -> None:
@@ -34,29 +34,29 @@ class Outbox:
         self.add(message)
 
     def add(self, message: bytes) -> None:
-        """Add a message whether there is room or not."""
+        """Add a message at once."""
         self._waiting.append(message)
         self._bytes += len(message)
-        self._some.set()
+        self._filled.set()
         self._idle.clear()
         if len(self._waiting) >= MAX_WAITING or self._bytes >= MAX_BYTES:
             self._room.clear()
 
     async def take(self) -> bytes:
-        """All that waits, when something does; :meth:`sent` is to be called next."""
-        await self._some.wait()
-        self._some.clear()
+        """Wait for messages and take them all; call :meth:`sent` once they are sent."""
+        await self._filled.wait()
+        self._filled.clear()
         taken, self._waiting = b"".join(self._waiting), []
         return taken
 
     def sent(self, count: int) -> None:
-        """So many bytes that were taken are with the client."""
+        """Note that ``count`` of the bytes taken have been sent."""
         self._bytes -= count
         if len(self._waiting) < MAX_WAITING and self._bytes < MAX_BYTES:
             self._room.set()
         if not self._waiting:
             self._idle.set()
 
-    async def emptied(self) -> None:
-        """Wait until all is with the client."""
+    async def drained(self) -> None:
+        """Wait until everything has been sent."""
         await self._idle.wait()

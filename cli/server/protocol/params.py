@@ -22,6 +22,21 @@ SourceKind = Annotated[
     BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
 ]
 
+CHANGES: Final = frozenset(
+    {
+        "thread/resume",
+        "thread/fork",
+        "thread/inject_items",
+        "thread/name/set",
+        "thread/metadata/update",
+        "thread/memoryMode/set",
+        "thread/archive",
+        "thread/unarchive",
+        "thread/delete",
+    }
+)
+"""Methods that change a thread, or make it live. Those of one client for one thread are carried out
+in the order in which they come."""
 IGNORED: Final = {
     "ClientInfo": "title",
     "ThreadListParams": """

@@ -1,4 +1,4 @@
-"""One client: its handshake, its requests, what it is told."""
+"""A connection: the handshake, the requests and the answers of one client."""
 
 import asyncio
 import logging
@@ -6,8 +6,8 @@ import os
 import platform
 from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from cli import __version__
 from cli.server.core.client import Client
@@ -15,7 +15,6 @@ from cli.server.core.service import Service
 from cli.server.protocol.messages import (
     INTERNAL,
     OVERLOADED,
-    Id,
     Request,
     RpcError,
     failure,
@@ -23,37 +22,45 @@ from cli.server.protocol.messages import (
     parse,
     result,
 )
-from cli.server.protocol.params import InitializeParams, parse_params
+from cli.server.protocol.outbox import Outbox
+from cli.server.protocol.params import CHANGES, InitializeParams, parse_params
 from state.aio import finished
 
 MAX_IN_FLIGHT: Final = 256
-"""Requests of one client that are not answered yet; more are refused for now."""
+"""Unanswered requests of one client; more are refused for now."""
 _MAX_CONCURRENT: Final = 32
-"""Of them, those that are worked on at a time."""
+"""Requests of one client that are worked on at a time."""
 _TIMEOUT_S: Final = 300.0
-"""How long a request is worked on, in seconds."""
 _POLL_S: Final = 0.1
-"""Between two looks whether a client is gone that sends no more, in seconds."""
+"""How often to look whether a client has disconnected that sends no more, in seconds."""
+_CODEX_VERSION: Final = "0.171.0"
+"""The version of Codex that clients read in ``userAgent`` to see what they may ask for: the newest
+that was measured. All that it has for stored threads is served here."""
 _log = logging.getLogger("threadkeep.server")
 
 Write = Callable[[bytes], Awaitable[None]]
+Task = asyncio.Task[None]
 
 
-class Session(Client):
-    """Serves one client over whatever gives its lines and takes ours."""
+class Session:
+    """Serves one client over any transport that gives its lines and takes ours."""
 
     def __init__(self, service: Service, write: Write, is_gone: Callable[[], bool]) -> None:
-        """``is_gone``: whether nobody can read any more what is written."""
-        super().__init__(service)
+        """``is_gone`` tells whether nobody can read any more what is written."""
+        self._service = service
         self._write = write
         self._is_gone = is_gone
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._outbox = Outbox()
+        self._client = Client(self._outbox)
+        self._tasks: set[Task] = set()
+        self._changes: WeakValueDictionary[str, Task] = WeakValueDictionary()
+        """The latest request that changes a thread, by the id it names."""
         self._working = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def serve(self, lines: AsyncIterable[bytes]) -> None:
-        """Answer until there are no more lines and everything is answered, or the client is
-        gone: what it has asked for ends then, and its live threads are shut down."""
-        self.service.sessions += 1
+        """Answer until there are no more lines and everything is answered, or until the client is
+        gone. Then its requests are cancelled, and the threads that only it used are shut down."""
+        self._service.connections += 1
         writer = asyncio.create_task(self._write_forever())
         serving = asyncio.create_task(self._serve(lines))
         try:
@@ -61,10 +68,10 @@ class Session(Client):
         finally:
             await finished(self._end(serving, writer))
 
-    async def _end(self, *tasks: "asyncio.Task[None]") -> None:
-        await _cancel_all(*tasks, *self._tasks, *filter(None, (self.subscription,)))
-        self.service.sessions -= 1
-        await self.service.remove_client(self.notify)
+    async def _end(self, *tasks: Task) -> None:
+        await _cancel_all(*tasks, *self._tasks, *filter(None, (self._client.subscription,)))
+        self._service.connections -= 1
+        await self._service.remove_client(self._client)
 
     async def _serve(self, lines: AsyncIterable[bytes]) -> None:
         await self._read(lines)
@@ -81,106 +88,109 @@ class Session(Client):
                 continue
             try:
                 request = parse(line)
-            except RpcError as fault:
-                await self._outgoing.put(failure(None, fault))
+            except RpcError as error:
+                await self._outbox.put(failure(None, error))
                 continue
-            if request is None or request.id is None:
-                continue  # an answer, or a notification: ``initialized`` needs nothing
+            if request is None:
+                continue
             if len(self._tasks) >= MAX_IN_FLIGHT:
                 text = "too many requests are in flight: ask again when some are answered"
                 refused = RpcError(OVERLOADED, text, "overloaded", retryable=True)
-                await self._outgoing.put(failure(request.id, refused))
+                await self._outbox.put(failure(request.id, refused))
                 continue
-            task = asyncio.create_task(self._answer(request, request.id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            await asyncio.sleep(0)  # has it begin, so that changes are made in order
+            self._begin(request)
+            await asyncio.sleep(0)  # what can be answered at once is not in flight any more
+
+    def _begin(self, request: Request) -> None:
+        thread_id = _changed_thread(request)
+        task = asyncio.create_task(self._answer(request, self._changes.get(thread_id)))
+        if thread_id:
+            self._changes[thread_id] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _until_gone(self) -> None:
-        while not self._is_gone():  # noqa: ASYNC110 - nothing tells
+        while not self._is_gone():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(_POLL_S)
 
     async def _answer_all(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self._outgoing.emptied()
+        await self._outbox.drained()
 
-    async def _answer(self, request: Request, id_: Id) -> None:
-        after: list[Callable[[], None]] = []
+    async def _answer(self, request: Request, earlier: Task | None) -> None:
+        """Answer a request; one that changes a thread waits for the ``earlier`` one that does."""
+        notifications: list[Callable[[], None]] = []
         limit = asyncio.timeout(_TIMEOUT_S)
-        ends_another = request.method.endswith("/cancel")  # which it is not to wait for
+        cancels = request.method.endswith("/cancel")  # must not wait for what it cancels
         try:
-            async with nullcontext() if ends_another else self._working:
-                await self._outgoing.room()  # what nobody reads is not worked out
+            if earlier is not None:
+                await asyncio.wait({earlier})
+            async with nullcontext() if cancels else self._working:
+                await self._outbox.room()  # no work for a client that does not read
                 if self._is_gone():
                     return
                 async with limit:
-                    value = await self._result(request, id_, after)
-        except RpcError as fault:
-            await self._outgoing.put(failure(id_, fault))
-        except Exception as error:  # noqa: BLE001 - one that fails ends nobody's session
-            await self._outgoing.put(failure(id_, _unexpected(request.method, error, limit)))
+                    value = await self._result(request, notifications)
+        except RpcError as error:
+            await self._outbox.put(failure(request.id, error))
+        except Exception as error:  # noqa: BLE001 - a failed request must not end the session
+            await self._outbox.put(failure(request.id, _unexpected(request.method, error, limit)))
         else:
-            await self._outgoing.put(result(id_, value))
-        finally:  # what was done is told, even if the client has left or the rest has failed
-            for tell in after:
-                tell()
+            await self._outbox.put(result(request.id, value))
+        finally:  # others are notified even if the client has left or the rest has failed
+            for notify in notifications:
+                notify()
 
-    async def _result(self, request: Request, id_: Id, after: list[Callable[[], None]]) -> Any:
+    async def _result(self, request: Request, notifications: list[Callable[[], None]]) -> Any:
         if request.method == "initialize":
             return self._initialize(request)
-        await self.service.supervisor()
+        await self._service.supervisor()
         from cli.server.methods.dispatch import dispatch
 
-        return await dispatch(self, request, id_, after)
+        return await dispatch(self._service, self._client, request, notifications)
 
     def _initialize(self, request: Request) -> dict[str, Any]:
-        if self.info is not None:
+        if self._client.info is not None:
             raise invalid_request("Already initialized", "already_initialized")
-        client = parse_params(request, InitializeParams)
-        self.info = client
-        self.service.add_client(self.notify)
-        return initialize_result(client, self.service.locations.home)
+        info = self._client.info = parse_params(request, InitializeParams)
+        self._service.add_client(self._client)
+        system = platform.system()
+        codex = f"{info.client_info.name}/{_CODEX_VERSION} ({system}; {platform.machine()})"
+        return {
+            "userAgent": f"{codex} threadkeep/{__version__}",
+            "codexHome": str(self._service.locations.home),
+            "platformFamily": "windows" if os.name == "nt" else "unix",
+            "platformOs": {"Darwin": "macos"}.get(system, system.lower()),
+        }
 
     async def _write_forever(self) -> None:
         while True:
-            taken = await self._outgoing.take()
+            taken = await self._outbox.take()
             await self._write(taken)
-            self._outgoing.sent(len(taken))
+            self._outbox.sent(len(taken))
+
+
+def _changed_thread(request: Request) -> str:
+    """The id that a request to change a thread names; empty if it is another request."""
+    if request.method not in CHANGES or not isinstance(request.params, dict):
+        return ""
+    thread_id = request.params.get("threadId")
+    return thread_id if isinstance(thread_id, str) else ""
 
 
 def _unexpected(method: str, error: Exception, limit: asyncio.Timeout) -> RpcError:
-    """What a request is answered with that failed in a way that nobody has foreseen."""
+    """The answer to a request that failed by an unexpected error or by its time limit."""
     if isinstance(error, TimeoutError) and limit.expired():
-        _log.warning("%s was given up after %d s", method, _TIMEOUT_S)
-        text = f"{method} did not end within {_TIMEOUT_S:.0f} seconds and was given up"
+        _log.warning("%s was cancelled after %d s", method, _TIMEOUT_S)
+        text = f"{method} did not end within {_TIMEOUT_S:.0f} seconds and was cancelled"
         how = "ask for less at a time: smaller pages, without turns"
         return RpcError(INTERNAL, text, "timed_out", retryable=True, hint=how)
     _log.error("%s failed", method, exc_info=error)
     return RpcError(INTERNAL, f"{method} failed: see the log", "internal")
 
 
-async def _cancel_all(*tasks: "asyncio.Future[Any]") -> None:
+async def _cancel_all(*tasks: Task) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-_CODEX_VERSION: Final = "0.171.0"
-
-
-"""The version of Codex whose protocol this is. It is the newest that was measured: clients read it
-to see what they may ask for, and all that this one has for stored threads is here, while what it
-took away (an action in ``moderation``) no client can have asked for."""
-
-
-def initialize_result(client: InitializeParams, home: Path) -> dict[str, Any]:
-    """The answer to ``initialize``."""
-    # Clients read a version of Codex here, and ask accordingly.
-    who = f"{client.client_info.name}/{_CODEX_VERSION} ({platform.system()}; {platform.machine()})"
-    return {
-        "userAgent": f"{who} threadkeep/{__version__}",
-        "codexHome": str(home),
-        "platformFamily": "windows" if os.name == "nt" else "unix",
-        "platformOs": {"Darwin": "macos"}.get(platform.system(), platform.system().lower()),
-    }

@@ -168,13 +168,13 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
                 here.append(connected())  # its descriptor there may be the same
                 await answered(here[-1])
             until = time.monotonic() + 20
-            while service.sessions > len(here):
+            while service.connections > len(here):
                 assert time.monotonic() < until
                 await asyncio.sleep(0.1)
             for client in here:
                 client.close()
             server.close()
-            while service.sessions:  # noqa: ASYNC110 - nothing tells
+            while service.connections:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.1)
 
     asyncio.run(work())

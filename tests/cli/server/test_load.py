@@ -140,3 +140,23 @@ def test_killed_in_the_middle_of_changes_it_loses_nothing(cli: Cli) -> None:
         names = [path.name for path in cli.home.rglob("rollout-*.jsonl")]
         assert len(names) == len(set(names))
         assert {thread_id(n) for n in range(COUNT)} <= {name[28:64] for name in names}
+
+
+def test_changes_of_a_thread_are_made_in_the_order_in_which_they_are_sent(cli: Cli) -> None:
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "more"}]}
+    named = {"threadId": thread_id(1)}
+    [path] = cli.home.rglob(f"*{thread_id(1)}.jsonl")
+    with Server(cli) as server:
+        client = server.client.begin()
+        client.call("thread/list")
+        sent = [client.ask("thread/resume", **named, path=str(path), excludeTurns=True)]
+        sent.append(client.ask("thread/inject_items", **named, items=[item]))
+        sent += [client.ask("thread/name/set", **named, name=f"name {n}") for n in range(40)]
+        answered = []
+        while len(answered) < len(sent):
+            message = client.next()
+            if "id" in message:
+                assert "result" in message, message
+                answered.append(message["id"])
+        assert answered == sent
+        assert client.call("thread/read", **named)["thread"]["name"] == "name 39"
