@@ -152,7 +152,7 @@ def test_changes_of_a_thread_are_made_in_the_order_in_which_they_are_sent(cli: C
         sent = [client.ask("thread/resume", **named, path=str(path), excludeTurns=True)]
         sent.append(client.ask("thread/inject_items", **named, items=[item]))
         sent += [client.ask("thread/name/set", **named, name=f"name {n}") for n in range(40)]
-        answered = []
+        answered: list[int] = []
         while len(answered) < len(sent):
             message = client.next()
             if "id" in message:
