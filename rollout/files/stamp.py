@@ -21,6 +21,10 @@ class FileStamp(NamedTuple):
         mtime_ns = min(max(info.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)
         return cls(info.st_size, mtime_ns, info.st_ino & _MAX_INTEGER)
 
+    def __str__(self) -> str:
+        """As it is stored where only equality counts."""
+        return f"{self.size}:{self.mtime_ns}:{self.inode}"
+
 
 NO_STAMP: Final = FileStamp(0, 0, 0)
 """Of what cannot be accessed."""

@@ -1,9 +1,11 @@
-"""Where the index of a home lies, and the files beside it. Standard library only."""
+"""Where the index of a home lies, and the files beside it. It imports little."""
 
 import hashlib
 import os
 from pathlib import Path
 from typing import Final
+
+from rollout.files.stamp import FileStamp
 
 REVISIONS: Final = tuple(f"v{number:04}" for number in range(1, 11))
 """Every released revision of the schema, oldest first."""
@@ -57,10 +59,9 @@ def journal_path(index: Path) -> Path:
 def journal_state(index: Path) -> str:
     """Changes whenever the user-data journal does."""
     try:
-        info = journal_path(index).stat()
+        return str(FileStamp.of(journal_path(index).stat()))
     except OSError:
         return NO_JOURNAL
-    return f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
 
 
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:

@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from rollout.files.stamp import FileStamp
+
 _TRIES: Final = 5
 
 
@@ -55,12 +57,5 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _identity(path: Path) -> list[tuple[int, int, int] | None]:
-    found: list[tuple[int, int, int] | None] = []
-    for file in (path, _wal(path)):
-        if file.exists():
-            info = file.stat()
-            found.append((info.st_size, info.st_mtime_ns, info.st_ino))
-        else:
-            found.append(None)
-    return found
+def _identity(path: Path) -> list[FileStamp | None]:
+    return [FileStamp.of(file.stat()) if file.exists() else None for file in (path, _wal(path))]

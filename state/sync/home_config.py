@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from rollout.files.stamp import FileStamp
+
 DEFAULT_PROVIDER: Final = "openai"
 """What Codex uses when ``config.toml`` names no ``model_provider``."""
 
@@ -13,11 +15,9 @@ def home_inputs(home: Path) -> str:
     parts = []
     for name in ("session_index.jsonl", "config.toml"):
         try:
-            info = (home / name).stat()
+            parts.append(str(FileStamp.of((home / name).stat())))
         except OSError:
             parts.append("-")
-        else:
-            parts.append(f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}")
     return " ".join(parts)
 
 
