@@ -3,6 +3,7 @@
 
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,17 +72,18 @@ def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None)
 
 
 def _first_times(ours: IndexSide, ids: Iterable[str]) -> dict[str, int]:
-    """For a thread of several files when the first was last written: that is the recency which
-    Codex's backfill gives it, as it goes by path and later files do not change it."""
+    """For each thread of several files, when the first was last written. Codex's backfill takes
+    that for its recency: it goes by path, and later files do not change the recency."""
     wanted = set(ids)
-    first: dict[str, str] = {}
-    several = set()
+    paths: defaultdict[str, list[str]] = defaultdict(list)
     for path, file in ours.files.items():
         if file.thread_id in wanted:
-            if file.thread_id in first:
-                several.add(file.thread_id)
-            first[file.thread_id] = min(path, first.get(file.thread_id, path))
-    return {thread_id: ours.files[first[thread_id]].mtime_ns // 1_000_000 for thread_id in several}
+            paths[file.thread_id].append(path)
+    return {
+        thread_id: ours.files[min(found)].mtime_ns // 1_000_000
+        for thread_id, found in paths.items()
+        if len(found) > 1
+    }
 
 
 def _canonical(cwd: str) -> str:

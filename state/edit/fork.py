@@ -32,7 +32,6 @@ class Forked:
     """A fork that was made."""
 
     thread_id: str
-    source_id: str
     path: str
     """Relative to the home."""
     name: str | None
@@ -110,7 +109,7 @@ async def fork_thread(
     indexed = dry_run or await refresh_file(index, made)
     if refresh and name is not None and not dry_run:
         indexed = await refresh_names(index) and indexed
-    return Forked(thread.id, row["id"], made, name, indexed)
+    return Forked(thread.id, made, name, indexed)
 
 
 def fork_point(last_turn: str | None, before_turn: str | None) -> Cut:

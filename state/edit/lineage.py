@@ -63,13 +63,13 @@ async def read_threads(
     return found
 
 
-def with_descendants(thread_id: str, known: dict[str, LineageNode]) -> list[str]:
+def with_descendants(thread_id: str, nodes: dict[str, LineageNode]) -> list[str]:
     """A thread and what it has spawned, the deepest last. The lineage in damaged files may have
     circles."""
     members = {thread_id: None}
     waiting = [thread_id]
     for id_ in waiting:
-        new = [child for child in known[id_].spawned if child in known and child not in members]
+        new = [child for child in nodes[id_].spawned if child in nodes and child not in members]
         members |= dict.fromkeys(new)
         waiting += new
     return waiting
@@ -117,11 +117,11 @@ async def dependencies(index: ThreadIndex) -> list[Dependency]:
 async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> list[str]:
     """The threads in such an order that each comes after those that depend on it."""
     async with index.database.read() as connection:
-        known = await read_threads(connection, thread_ids)
+        nodes = await read_threads(connection, thread_ids)
     asked = dict.fromkeys(thread_ids)
     owners = {id_: id_ for id_ in asked}
     for id_ in asked:
-        for path in known[id_].files if id_ in known else ():
+        for path in nodes[id_].files if id_ in nodes else ():
             owners |= dict.fromkeys(file_ids(Move(id_, path, path)), id_)
     dependents: defaultdict[str, list[str]] = defaultdict(list)
     for each in await dependencies(index):

@@ -249,7 +249,7 @@ async def _set_name(
 async def _change(
     index: ThreadIndex,
     row: Row,
-    facts: Mapping[str, str | None],
+    values: Mapping[str, str | None],
     payload: Mapping[str, Any],
     live: LiveRecorders,
     sqlite_home: Path | None,
@@ -258,18 +258,18 @@ async def _change(
         repeated = repeated_meta(await index.details(row["id"]))
         changed = await _append(index, row, {**repeated, **payload}, live.get(row["id"]))
     else:
-        await _set_facts(index, row["id"], facts)
+        await _set_user_data(index, row["id"], values)
         changed = Changed(row["id"])
-    return await _notify(index, changed, facts, sqlite_home)
+    return await _notify(index, changed, values, sqlite_home)
 
 
 async def _notify(
-    index: ThreadIndex, changed: Changed, facts: Mapping[str, str | None], sqlite_home: Path | None
+    index: ThreadIndex, changed: Changed, values: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
-    def tell() -> CodexError | None:
-        return notify_codex(codex_database(index.home, sqlite_home), changed.thread_id, facts)
+    def work() -> CodexError | None:
+        return notify_codex(codex_database(index.home, sqlite_home), changed.thread_id, values)
 
-    return replace(changed, codex_error=await index.database.workers.finish(tell))
+    return replace(changed, codex_error=await index.database.workers.finish(work))
 
 
 async def _append(
@@ -288,12 +288,14 @@ async def _append(
     return Changed(row["id"], indexed)
 
 
-async def _set_facts(index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]) -> None:
+async def _set_user_data(
+    index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]
+) -> None:
     database = index.database
     async with write_user_data(database) as connection:
         known: Sequence[UserValue] = await values_of_threads(connection, [thread_id])
         # Newer than what it replaces, even if the clock was set back.
-        now = max(now_ms(), *(fact.set_at_ms + 1 for fact in known), 0)
-        facts = [UserValue(thread_id, key, value or "", now) for key, value in values.items()]
-        append_settings(database.path, facts)
-        await put_settings(connection, facts)
+        now = max(now_ms(), *(each.set_at_ms + 1 for each in known), 0)
+        new = [UserValue(thread_id, key, value or "", now) for key, value in values.items()]
+        append_settings(database.path, new)
+        await put_settings(connection, new)

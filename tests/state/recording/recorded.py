@@ -20,7 +20,7 @@ def rollouts(home: Path) -> dict[str, bytes]:
     return {str(file.relative_to(home)): file.read_bytes() for file in files if file.is_file()}
 
 
-def held(home: Path) -> list[dict[str, Any]]:
+def recorded_lines(home: Path) -> list[dict[str, Any]]:
     """The lines of the one rollout of a home, all of which must be whole."""
     (content,) = rollouts(home).values()
     assert content.endswith(b"\n")

@@ -16,7 +16,7 @@ from state.thread_store import ThreadStore, open_store
 from tests.rollout.writing.test_appender import no_file_beyond
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.samples.talk import new_thread
-from tests.state.recording.recorded import Use, held, numbered, numbers, rollouts
+from tests.state.recording.recorded import Use, numbered, numbers, recorded_lines, rollouts
 
 
 def test_a_home_that_is_not_there_or_cannot_take_locks(tmp_path: Path, index_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_an_item_that_is_no_json_is_refused_and_the_others_with_it(home: Path, u
         await store.append_items(id_, numbered(5, 1))
 
     use(work)
-    assert numbers(held(home)) == [5]
+    assert numbers(recorded_lines(home)) == [5]
 
 
 def test_a_full_disk_keeps_what_waits_and_writing_goes_on(home: Path, use: Use) -> None:
@@ -61,13 +61,13 @@ def test_a_full_disk_keeps_what_waits_and_writing_goes_on(home: Path, use: Use) 
             assert store.live == [id_]
         await store.append_items(id_, numbered(15, 5))
         await store.flush_thread(id_)
-        assert numbers(held(home)) == list(range(20))
+        assert numbers(recorded_lines(home)) == list(range(20))
         assert numbers([item for _, item in (await store.load_history(id_)).items()]) == list(
             range(20)
         )
 
     use(work)
-    assert [line["ordinal"] for line in held(home)] == list(range(21))
+    assert [line["ordinal"] for line in recorded_lines(home)] == list(range(21))
 
 
 def test_what_cannot_be_written_at_the_end_is_told_and_holds_nobody_up(
@@ -108,7 +108,7 @@ def test_cancelling_writes_what_waits_and_frees_the_thread(home: Path, index_pat
             await task
 
     asyncio.run(cancelled())
-    assert numbers(held(home)) == list(range(50))
+    assert numbers(recorded_lines(home)) == list(range(50))
     WriterLock.acquire(home, thread_id(1)).release()
 
 
@@ -146,4 +146,4 @@ def test_lines_that_codex_adds_to_a_live_legacy_thread_are_seen(home: Path, use:
         assert kinds[-5:] == ["response_item"] * 2 + ["session_meta"] + ["response_item"] * 2
 
     use(work)
-    assert numbers(held(home)) == [0, 1, 2, 3]
+    assert numbers(recorded_lines(home)) == [0, 1, 2, 3]

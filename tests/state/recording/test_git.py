@@ -8,7 +8,7 @@ import pytest
 from state.edit.git import without_credentials
 from state.thread_store import ThreadStore
 from tests.samples.talk import new_thread
-from tests.state.recording.recorded import Use, held
+from tests.state.recording.recorded import Use, recorded_lines
 
 
 def test_git_facts_come_without_credentials(tmp_path: Path, home: Path, use: Use) -> None:
@@ -27,7 +27,7 @@ def test_git_facts_come_without_credentials(tmp_path: Path, home: Path, use: Use
         await store.persist_thread(id_)
 
     use(work)
-    facts = held(home)[0]["payload"]["git"]
+    facts = recorded_lines(home)[0]["payload"]["git"]
     assert facts.pop("commit_hash").isalnum()
     assert facts == {"branch": "work", "repository_url": "https://example.invalid/demo.git"}
 

@@ -16,7 +16,7 @@ from state.errors import (
 from state.query.model import Query
 from state.thread_store import ThreadStore
 from tests.samples.talk import event, new_thread, turn
-from tests.state.recording.recorded import Use, held, numbered, numbers, rollouts
+from tests.state.recording.recorded import Use, numbered, numbers, recorded_lines, rollouts
 
 
 def test_the_index_follows_by_itself_and_answers_truly_when_asked(home: Path, use: Use) -> None:
@@ -50,7 +50,7 @@ def test_a_locked_index_holds_no_writer_up(home: Path, index_path: Path, use: Us
             await store.append_items(id_, turn(LEGACY, id_, 1, "hello", "hi"))
             await store.flush_thread(id_)
             await store.shutdown_thread(id_)
-            assert len(held(home)) == 7
+            assert len(recorded_lines(home)) == 7
             await store.resume_thread(id_)
             other.execute("ROLLBACK")
         assert (await store.read_thread(id_))["preview"] == "hello"
@@ -74,7 +74,7 @@ def test_a_broken_index_fails_no_writer_and_is_told(home: Path, index_path: Path
         await store.flush_thread(id_)
 
     use(work)
-    assert numbers(held(home)) == [0, 1, 2]
+    assert numbers(recorded_lines(home)) == [0, 1, 2]
 
 
 def test_many_threads_may_be_live(home: Path, use: Use) -> None:

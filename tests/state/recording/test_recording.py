@@ -23,7 +23,7 @@ from state.errors import (
 from state.thread_store import ThreadStore
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.samples.talk import event, message, new_thread, said, turn
-from tests.state.recording.recorded import Use, held, numbered, numbers, rollouts
+from tests.state.recording.recorded import Use, numbered, numbers, recorded_lines, rollouts
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -70,7 +70,7 @@ def test_the_file_appears_with_the_first_message_of_a_user(mode: str, home: Path
         ]
         await store.append_items(id_, [said(mode, id_, "t", "hi")])
         await store.flush_thread(id_)
-        assert len(held(home)) == 4
+        assert len(recorded_lines(home)) == 4
         await store.append_items(id_, numbered(0, 3))
         await store.flush_thread(id_, durable=True)
         assert numbers([item for _, item in (await store.load_history(id_)).items()]) == [0, 1, 2]
@@ -78,7 +78,7 @@ def test_the_file_appears_with_the_first_message_of_a_user(mode: str, home: Path
         return id_
 
     id_ = use(work)
-    found = held(home)
+    found = recorded_lines(home)
     meta = found[0]["payload"]
     assert (meta["id"], meta["session_id"], meta["history_mode"]) == (id_, id_, mode)
     assert (meta["source"], meta["base_instructions"]) == ("exec", {"text": "be"})
@@ -133,7 +133,7 @@ def test_a_thread_may_be_closed_by_several_and_be_live_again(home: Path, use: Us
             assert store.live == []
 
     use(work)
-    assert numbers(held(home)) == [0, 1, 2, 3, 4]
+    assert numbers(recorded_lines(home)) == [0, 1, 2, 3, 4]
 
 
 def test_persisting_makes_the_file_without_a_message(home: Path, use: Use) -> None:
@@ -141,7 +141,7 @@ def test_persisting_makes_the_file_without_a_message(home: Path, use: Use) -> No
         id_ = await store.create_thread(new_thread())
         await store.append_items(id_, numbered(0, 2))
         await store.persist_thread(id_)
-        assert numbers(held(home)) == [0, 1]
+        assert numbers(recorded_lines(home)) == [0, 1]
         await store.discard_thread(id_)
 
     use(work)
@@ -196,7 +196,7 @@ def test_a_compressed_thread_is_made_plain_before_it_is_written(home: Path, use:
     use(work)
     assert list(rollouts(home)) == [str(plain.relative_to(home))]
     assert plain.read_bytes().startswith(content)
-    assert numbers(held(home)) == [0]
+    assert numbers(recorded_lines(home)) == [0]
 
 
 def test_the_newest_segment_is_written_whatever_the_index_knows(home: Path, use: Use) -> None:
@@ -312,7 +312,7 @@ def test_many_writers_of_one_thread_keep_their_order(home: Path, use: Use) -> No
         await asyncio.gather(*(one(first) for first in range(0, 2000, 100)))
 
     use(work)
-    found = held(home)
+    found = recorded_lines(home)
     assert [line["ordinal"] for line in found] == list(range(2001))
     assert sorted(numbers(found)) == list(range(2000))
     for first in range(0, 2000, 100):

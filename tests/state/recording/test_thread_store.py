@@ -32,7 +32,7 @@ from state.userdata.model import UserValue, newest_settings
 from tests.rollout.writing.test_appender import no_file_beyond
 from tests.samples.homes import encoded, lines, thread_id, write
 from tests.samples.talk import new_thread, turn
-from tests.state.recording.recorded import Use, held, numbered, numbers, rollouts
+from tests.state.recording.recorded import Use, numbered, numbers, recorded_lines, rollouts
 from tests.support.checks import codes, verified
 
 
@@ -78,11 +78,11 @@ def test_what_is_set_of_a_live_thread_is_so_and_it_goes_on(
         assert store.live == [id_]
 
     use(work)
-    assert numbers(held(home)) == list(range(6))
-    metas = [line for line in held(home) if line["type"] == "session_meta"]
+    assert numbers(recorded_lines(home)) == list(range(6))
+    metas = [line for line in recorded_lines(home) if line["type"] == "session_meta"]
     if mode == PAGINATED:
         assert len(metas) == 1
-        assert [line["ordinal"] for line in held(home)] == list(range(13))
+        assert [line["ordinal"] for line in recorded_lines(home)] == list(range(13))
         facts = newest_settings(read_settings(index_path)).values()
         assert {fact.key for fact in facts if isinstance(fact, UserValue)} == {
             *("memory_mode", "git_sha", "git_branch", "git_origin_url")
@@ -296,7 +296,7 @@ def test_an_id_may_be_spelt_as_codex_takes_it(home: Path, use: Use) -> None:
         assert (await store.read_thread(loud))["name"] == "quiet"
 
     use(work)
-    assert numbers(held(home)) == [0]
+    assert numbers(recorded_lines(home)) == [0]
 
 
 @pytest.mark.parametrize(
@@ -315,8 +315,8 @@ def test_what_is_no_item_is_refused_with_all_beside_it(item: Any, home: Path, us
         await store.append_items(id_, numbered(5, 1))
 
     use(work)
-    assert numbers(held(home)) == [5]
-    assert len(held(home)) == 8
+    assert numbers(recorded_lines(home)) == [5]
+    assert len(recorded_lines(home)) == 8
 
 
 def test_a_closed_store_does_nothing_more(home: Path, use: Use) -> None:
