@@ -1,6 +1,6 @@
-"""Check the index database itself: its pages, its schema, and the searches beside the rows.
+"""Check the index database itself: its pages, its schema, and its two search indexes.
 
-Whether rows say what the files say is another question.
+:mod:`state.checks.structure` compares its rows with the files.
 """
 
 import itertools
@@ -33,30 +33,30 @@ _OBJECTS: Final = (
     r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'thread\_titles\_%' ESCAPE '\'"
     r" AND name NOT LIKE 'fulltext\_trigrams\_%' ESCAPE '\'"
 )
-_NEVER_SEARCHED: Final = (
+_UNKNOWN: Final = (
     "SELECT count(*) FROM threads WHERE row_id NOT IN (SELECT row_id FROM fulltext_threads)"
     " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
-_NEVER_FOUND: Final = (
+_WITHOUT_DOCUMENTS: Final = (
     "SELECT count(*) FROM fulltext_threads s JOIN threads t USING (row_id)"
-    # Whatever a thread is called is in its head, or in a message: one of its documents has it.
+    # The name of a thread is in its header or in a message, so one of its documents has it.
     " WHERE (s.header <> '' OR t.name <> '' OR t.title <> '' OR t.preview <> '')"
     " AND row_id NOT IN (SELECT row_id FROM fulltext_documents)"
     " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
-_BAD_PLACES: Final = (
+_BAD_LOCATIONS: Final = (
     "SELECT count(*) FROM fulltext_documents WHERE length(locations) % 8 OR length(item_keys) % 8"
 )
 _BAD_FILES: Final = "SELECT count(*) FROM fulltext_threads WHERE NOT json_valid(files)"
-_NOTHING_TO_SEARCH: Final = (
+_WITHOUT_WORDS: Final = (
     "SELECT count(*) FROM fulltext_documents WHERE NOT EXISTS (SELECT 1 FROM temp.fulltext_words)"
 )
-_SAID_CHECKS: Final = (
-    (_NEVER_SEARCHED, "knows nothing of some threads, and does not mean to look", "threads"),
-    (_NEVER_FOUND, "lacks what was said in some threads", "threads"),
-    (_BAD_PLACES, "does not know where some messages are", "documents"),
+_FULLTEXT_CHECKS: Final = (
+    (_UNKNOWN, "neither has some threads nor is about to read them", "threads"),
+    (_WITHOUT_DOCUMENTS, "lacks the messages of some threads", "threads"),
+    (_BAD_LOCATIONS, "does not know where some messages are", "documents"),
     (_BAD_FILES, "does not know which files some threads are in", "threads"),
-    (_NOTHING_TO_SEARCH, "has lost all its words", "documents"),
+    (_WITHOUT_WORDS, "has lost all its words", "documents"),
 )
 _UNFINISHED: Final = "SELECT 1 FROM backfill_state WHERE status <> 'complete'"
 
@@ -64,8 +64,8 @@ Objects = dict[str, str]
 
 
 def mistyped_sql(table: sa.Table) -> str:
-    """Counts the rows of a table that have a value of another type than its column is for, which
-    SQLite lets pass."""
+    """Counts the rows of a table with a value of another type than its column's, which SQLite
+    accepts."""
     kinds = ((sa.Integer, "integer"), (sa.LargeBinary, "blob"), (sa.Text, "text"))
     checks = []
     for column in table.columns:
@@ -78,7 +78,7 @@ def mistyped_sql(table: sa.Table) -> str:
 def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
     """What is wrong with the database of an open index. Writes nothing to it.
 
-    Takes as long as reading the whole database, and as much room in the temporary folder.
+    It takes as long as reading the whole database, and as much space in the temporary folder.
 
     Raises:
         sqlite3.Error: it cannot be read for another reason than damage.
@@ -93,10 +93,10 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def copy_of(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """A copy of a database, for :func:`check_copy`, for use in any thread; close it.
+    """A copy of a database for :func:`check_copy`, to be used in any thread and to be closed.
 
-    A copy is checked because FTS5 takes the request to check itself for a write, and SQLite
-    leaves out the CHECK constraints over a read-only connection (3.40, measured).
+    A copy is checked because FTS5 treats the request to check itself as a write, and SQLite skips
+    CHECK constraints over a read-only connection (seen in 3.40).
 
     Raises:
         sqlite3.Error: it cannot be read.
@@ -112,23 +112,23 @@ def copy_of(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
-    """What is wrong with a database. Writes to it, but leaves it as it was.
+    """What is wrong with a database. It writes to it, but leaves it as it was.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
     broken = False
-    for finding in itertools.chain(_damaged_pages(copy), _unmendable_searches(copy)):
+    for finding in itertools.chain(_damaged_pages(copy), _broken_searches(copy)):
         broken = True
         yield finding
     if not broken:  # the other checks would only meet the same damage
-        told = list(_schema_differences(copy))
-        yield from told
-        if not told:  # all tables and columns are there
+        differences = list(_schema_differences(copy))
+        yield from differences
+        if not differences:  # all tables and columns are there
             yield from _mistyped(copy)
         yield from _broken_references(copy)
         yield from _title_differences(copy)
-        yield from _said_differences(copy)
+        yield from _fulltext_differences(copy)
 
 
 def _is_damage(error: Exception) -> bool:
@@ -153,7 +153,7 @@ def _broken_references(connection: sqlite3.Connection) -> Iterator[Finding]:
     for table, row_id, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield Finding(
             KINDS["foreign_key_broken"],
-            "A row refers to one that is not there.",
+            "A row refers to a row that does not exist.",
             measured=f"row {row_id} of {table}",
             expected=f"a row of {parent}",
         )
@@ -174,14 +174,14 @@ def _schema_differences(connection: sqlite3.Connection) -> Iterator[Finding]:
     expected = dict(_declared())
     there = _read_objects(connection.execute(_OBJECTS))
     if "table backfill_state" in there and connection.execute(_UNFINISHED).fetchone():
-        for index in CWD_INDEXES:  # a first backfill does without them until its end
+        for index in CWD_INDEXES:  # a first backfill creates them at its end
             name = f"index {index.name}"
             there.setdefault(name, expected[name])
     for name in sorted(expected.keys() | there.keys()):
         if expected.get(name) != there.get(name):
             yield Finding(
                 kind,
-                f"The {name} is not as this version made it.",
+                f"The {name} is not as this version creates it.",
                 measured=there.get(name),
                 expected=expected.get(name),
             )
@@ -202,8 +202,8 @@ def _read_objects(rows: Iterator[tuple[str, str, str]] | sqlite3.Cursor) -> Obje
 
 
 def _meaning(kind: str, sql: str) -> str:
-    """The SQL of an object without how it happens to be written; columns and constraints of a
-    table in an order of their own, as ``ALTER TABLE`` puts new ones last."""
+    """The SQL of an object without accidents of writing. The columns and constraints of a table are
+    sorted, as ``ALTER TABLE`` puts new ones last."""
     flat = re.sub(r'[\s"`]+', " ", sql).replace("( ", "(").replace(" )", ")")
     flat = flat.replace(" ,", ",").strip().lower()
     if kind != "table" or flat.startswith("create virtual"):
@@ -227,41 +227,40 @@ def _mistyped(copy: sqlite3.Connection) -> Iterator[Finding]:
 
 def _title_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
     if reason := _search_fault(copy, "thread_titles", 1):
-        message = "The title search does not hold what the threads are called."
+        message = "The title index does not match the titles of the threads."
         yield Finding(KINDS["title_index_differs"], message, measured=reason)
 
 
-def _said_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
+def _fulltext_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
     kind = KINDS["search_index_differs"]
     if reason := _search_fault(copy, "fulltext_trigrams", 0):
-        yield Finding(kind, "The full-text search is damaged.", measured=reason)
+        yield Finding(kind, "The full-text index is damaged.", measured=reason)
         return
     try:
         copy.execute(
             "CREATE VIRTUAL TABLE temp.fulltext_words"
             " USING fts5vocab(main, fulltext_trigrams, 'row')"
         )
-        found = [copy.execute(sql).fetchone()[0] for sql, _, _ in _SAID_CHECKS]
+        found = [copy.execute(sql).fetchone()[0] for sql, _, _ in _FULLTEXT_CHECKS]
         copy.execute("DROP TABLE temp.fulltext_words")
     except sqlite3.OperationalError:
-        return  # a table is missing, which has been told
-    for count, (_, message, what) in zip(found, _SAID_CHECKS, strict=True):
+        return  # a table is missing, which was reported
+    for count, (_, message, what) in zip(found, _FULLTEXT_CHECKS, strict=True):
         if count:
             yield Finding(
                 kind,
-                f"The full-text search {message}.",
+                f"The full-text index {message}.",
                 measured=f"{count} {what}",
                 expected="none",
             )
 
 
 _SEARCHES: Final = {"thread_titles": "rebuild", "fulltext_trigrams": "delete-all"}
-"""What each is begun anew with."""
+"""The FTS5 command that empties or rebuilds each."""
 
 
-def _unmendable_searches(copy: sqlite3.Connection) -> Iterator[Finding]:
-    """Searches whose own tables are so damaged that FTS5 can neither begin them anew nor drop
-    them."""
+def _broken_searches(copy: sqlite3.Connection) -> Iterator[Finding]:
+    """Search indexes whose tables are so damaged that FTS5 can neither rebuild nor drop them."""
     for table, begin in _SEARCHES.items():
         if _search_fault(copy, table, 0) is None:
             continue
@@ -276,13 +275,13 @@ def _unmendable_searches(copy: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _search_fault(copy: sqlite3.Connection, table: str, rank: int) -> str | None:
-    """What FTS5 finds wrong with a table; with ``rank`` 1 also beside the rows it was made of."""
+    """What FTS5 finds wrong with a table; with ``rank`` 1 it also compares it with its rows."""
     if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone():
         return None
     try:
         copy.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', ?)", [rank])
     except SQLITE_ERRORS as error:
-        # One of its own tables may be missing, which is no damage to SQLite.
+        # A missing table of its own is no damage to SQLite.
         if not _is_damage(error) and getattr(error, "sqlite_errorname", "") != "SQLITE_ERROR":
             raise
         return str(error)

@@ -1,15 +1,15 @@
-"""Findings: what a check saw, each with its place and the command that mends it."""
+"""Findings of a check, each with its place and the command that repairs it."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 ERROR: Final = "error"
-"""The index says something that is not so, and will go on saying it until it is mended."""
+"""The index says something that is not so, until it is repaired."""
 WARNING: Final = "warning"
-"""A file has something wrong with it, or the index is behind the files."""
+"""A file is faulty, or the index is behind the files."""
 NOTE: Final = "note"
-"""Worth knowing and nothing wrong: a parent that is elsewhere, a second copy of a file."""
+"""Nothing is wrong, but it is worth knowing: a parent that is not here, a second copy."""
 SEVERITIES: Final = (ERROR, WARNING, NOTE)
 
 KEPT_FINDINGS: Final = 100
@@ -18,7 +18,7 @@ KEPT_FINDINGS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. ``mend`` is the command that mends it; None if nothing can or need."""
+    """A kind of finding. ``mend`` is the command that repairs it; None if there is none."""
 
     code: str
     severity: str
@@ -27,7 +27,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check saw."""
+    """One finding."""
 
     kind: Kind
     message: str
@@ -44,7 +44,7 @@ class Finding:
 
 
 class Findings:
-    """What a check found: every finding counted, at most ``keep`` kept, the gravest first."""
+    """The findings of a check: all are counted, at most ``keep`` are kept, the gravest first."""
 
     def __init__(self, keep: int = KEPT_FINDINGS) -> None:
         self._keep = keep
@@ -62,7 +62,7 @@ class Findings:
 
     @property
     def kept(self) -> list[Finding]:
-        """The findings that there is room for: notes never crowd out errors."""
+        """The findings that are kept: notes never crowd out errors."""
         return [found for severity in SEVERITIES for found in self._kept[severity]][: self._keep]
 
     @property
@@ -76,5 +76,5 @@ class Findings:
 
     @property
     def clean(self) -> bool:
-        """Whether there is nothing to mend: notes do not count."""
+        """Whether there is nothing to repair: notes do not count."""
         return not (self.by_severity[ERROR] or self.by_severity[WARNING])

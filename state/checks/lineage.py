@@ -15,7 +15,7 @@ def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
     thread_id, path = row["id"], row["rollout_path"]
     parent, source = row["parent_thread_id"], row["forked_from_id"]
     if parent and parent not in index.threads:
-        message = f"Its parent {parent} is not here."
+        message = f"The parent {parent} is not here."
         yield Finding(KINDS["parent_elsewhere"], message, thread_id, path)
     if row["history_base"]:
         try:
@@ -24,7 +24,9 @@ def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
             base = None
         base_id = parse_uuid(base.get("thread_id")) if isinstance(base, dict) else None
         if base_id is None or base_id not in index.rollout_ids:
-            message = f"Its history begins in {base_id or 'a thread without an id'}, not here."
+            message = (
+                f"The history begins in {base_id or 'a thread without an id'}, which is not here."
+            )
             yield Finding(KINDS["base_elsewhere"], message, thread_id, path)
     elif source and source not in index.threads:
         message = f"It was forked from {source}, which is not here."
@@ -32,7 +34,7 @@ def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
 
 
 def edge_findings(index: IndexState) -> Iterator[Finding]:
-    """One edge for each spawned thread, and none else."""
+    """There is one edge for each spawned thread, and no other."""
     found = index.connection.execute(
         "SELECT child_thread_id, parent_thread_id FROM thread_spawn_edges"
     )
@@ -46,7 +48,7 @@ def edge_findings(index: IndexState) -> Iterator[Finding]:
         if edges.get(child) != expected.get(child):
             yield Finding(
                 KINDS["edge_differs"],
-                "The parent of this thread is not the one that its row names.",
+                "The edge of this thread does not match the parent in its row.",
                 thread_id=child,
                 measured=edges.get(child),
                 expected=expected.get(child),

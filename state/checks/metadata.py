@@ -1,7 +1,4 @@
-"""Check what the index has of files against their metadata, read anew.
-
-This is part of the deep check: every column of a row is compared with what the file gives.
-"""
+"""Compare rows and ledger with the metadata of files that are read again: a deep check."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -15,7 +12,7 @@ from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
 from state.checks.findings import ERROR, Finding, Kind
 from state.checks.model import REPAIR_DEEP, column_differs
-from state.checks.user_data import indexed_user_data, inputs_are_settled, wanted_names
+from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
 from state.sync.home_config import default_provider
 from state.sync.openings import opening_steps, show_opening
@@ -28,7 +25,7 @@ KINDS: Final = {
 
 
 class MetadataCheck:
-    """Compares what files give with what one state of the index says of them."""
+    """Compares files with one state of the index."""
 
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
@@ -36,21 +33,21 @@ class MetadataCheck:
         self._overrides = values_of_columns(indexed_user_data(connection))
         self._openings: dict[str, str] = {}
         self._names: dict[str, str] | None = None
-        """None while the index is behind them or they cannot be read: that has been told."""
+        """None if they cannot be read or the index is behind them, which is reported elsewhere."""
         with suppress(OSError):
-            if inputs_are_settled(connection, home):
+            if follows_inputs_now(connection, home):
                 self._names = wanted_names(connection, home)
 
     def compare(
         self, files: Sequence[FoundFile], outcomes: Sequence[Extracted | Unusable]
     ) -> list[Finding]:
-        """What the index says of files, and reading them does not."""
+        """Where the index does not match the outcomes of reading files."""
         pairs = zip(files, outcomes, strict=True)
         return [finding for file, outcome in pairs for finding in self._compare(file, outcome)]
 
     def _compare(self, file: FoundFile, outcome: Extracted | Unusable) -> Iterator[Finding]:
         if outcome.stamp != file.stamp:
-            return  # changed meanwhile
+            return  # changed since the scan
         entry = self._connection.execute(
             "SELECT * FROM rollout_files WHERE path = ?", [file.path]
         ).fetchone()
@@ -61,7 +58,7 @@ class MetadataCheck:
             "SELECT * FROM threads WHERE id = ?", [outcome.metadata.id]
         ).fetchone()
         if row is None or row["rollout_path"] != file.path:
-            return  # another file is the thread's, or the structural check has told
+            return  # the thread shows another file, or has no row, which is reported elsewhere
         thread_id = outcome.metadata.id
         set_here = self._overrides.get(thread_id)
         if self._names is None:
@@ -87,7 +84,7 @@ class MetadataCheck:
         if held != (outcome.tools or []):
             yield Finding(
                 KINDS["tools_differ"],
-                "The dynamic tools are not those of the file.",
+                "The dynamic tools do not match the file.",
                 outcome.metadata.id,
                 outcome.path,
                 measured=_names_of(held),
@@ -100,7 +97,7 @@ def _names_of(tools: Sequence[ToolMetadata]) -> str:
 
 
 def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterator[Finding]:
-    """The ledger says of a file what reading it gives."""
+    """Where the ledger does not match the outcome of reading a file."""
     if isinstance(outcome, Unusable):
         expected: dict[str, Any] = {
             "bucket": "unreadable",
@@ -125,7 +122,7 @@ def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterato
         if entry[column] != value:
             yield Finding(
                 KINDS["outcome_differs"],
-                f"The ledger's {column} is not what reading the file gives.",
+                f"The ledger's {column} does not match the file.",
                 entry["thread_id"],
                 entry["path"],
                 measured=None if entry[column] is None else str(entry[column]),

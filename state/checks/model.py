@@ -1,4 +1,4 @@
-"""The kinds of findings about the structure of an index, and what all checks share."""
+"""The kinds of findings about the rows of an index, and what their checks share."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ KINDS: Final = {
         Kind("wrong_bucket", ERROR, _REPAIR),
         Kind("column_differs", ERROR, _REPAIR),
         Kind("edge_differs", ERROR, _REPAIR),
-        Kind("fact_not_indexed", ERROR, _REPAIR),
-        Kind("fact_not_in_journal", ERROR, _REPAIR),
+        Kind("user_data_not_indexed", ERROR, _REPAIR),
+        Kind("user_data_not_in_journal", ERROR, _REPAIR),
         Kind("duplicate", NOTE, None),
         Kind("parent_elsewhere", NOTE, None),
         Kind("fork_elsewhere", NOTE, None),
@@ -56,10 +56,10 @@ class IndexState:
 
 
 def column_differs(thread_id: str, path: str, column: str, measured: Any, expected: Any) -> Finding:
-    """The finding that a column of a row is not what the files give."""
+    """The finding that a column of a row does not match the files."""
     return Finding(
         KINDS["column_differs"],
-        f"Column {column} is not what the files give.",
+        f"Column {column} does not match the files.",
         thread_id,
         path,
         measured=None if measured is None else str(measured),

@@ -1,4 +1,4 @@
-"""What an index says, checked against the files' names, sizes and times, and against itself.
+"""Check the rows of an index against the names, sizes and times of the files, and each other.
 
 No rollout is read here: that is :mod:`state.checks.metadata`.
 """
@@ -59,7 +59,7 @@ def _job(index: IndexState) -> Iterator[Finding]:
 
 
 def _scan(index: IndexState) -> Iterator[Finding]:
-    """Files and ledger. What has changed since the last sync is not the index's fault."""
+    """Compare files and ledger. Changes since the last sync are not the index's fault."""
     ledger = {row[0]: tuple(row)[1:] for row in index.connection.execute(LEDGER_SQL)}
     found = list(scan_home(index.home))
     changes = compare_with_ledger(found, ledger)
@@ -70,13 +70,13 @@ def _scan(index: IndexState) -> Iterator[Finding]:
         held = index.files.get(file.path)
         if held is None:
             moved = changes.moved_from.get(file.path)
-            message = f"Moved from {moved}." if moved else "A file that the index does not know."
+            message = f"Moved from {moved}." if moved else "The index does not have this file."
             yield Finding(KINDS["not_indexed"], message, path=file.path)
         else:
             retried = stamp_of(held) == file.stamp
             yield Finding(
                 KINDS["out_of_date"],
-                "It is tried again at each sync." if retried else "Changed since it was read.",
+                "Each sync tries to read it again." if retried else "Changed since it was read.",
                 thread_id=held["thread_id"],
                 path=file.path,
                 measured=f"{held['size_bytes']} bytes, mtime {held['mtime_ns']} ns",
@@ -88,25 +88,25 @@ def _scan(index: IndexState) -> Iterator[Finding]:
 
 
 def _files(index: IndexState) -> Iterator[Finding]:
-    """Each file is in the right bucket, and what it could not give is told."""
+    """Each file is in the right bucket; what of it cannot be read is reported."""
     for path, file in index.files.items():
         bucket, thread_id = file["bucket"], file["thread_id"]
         if bucket == "unreadable":
-            yield _about(KINDS["unreadable"], f"No thread: {file['reason']}.", file)
+            yield _about(KINDS["unreadable"], f"The file gives no thread: {file['reason']}.", file)
             continue
         if bucket == "ignored":
             continue
         if file["bad_lines"]:
             count = file["bad_lines"]
             lines = "1 line" if count == 1 else f"{count} lines"
-            message = f"{lines} could not be read, the first: {file['reason']}."
+            message = f"{lines} cannot be read, the first: {file['reason']}."
             yield _about(KINDS["damaged_lines"], message, file)
         if file["left_out"]:
             count = file["left_out"]
             lines = "1 line is" if count == 1 else f"{count} lines are"
             message = (
-                f"{lines} in no turn, as Codex leaves them out: their ordinals do not follow,"
-                " as when a second program writes; threadkeep search --raw reads them."
+                f"{lines} in no turn, because Codex skips lines whose ordinals do not follow, as"
+                " when a second program writes the file; threadkeep search --raw reads them."
             )
             left_out = _about(KINDS["lines_left_out"], message, file)
             yield replace(left_out, offset=file["left_out_at"])
@@ -116,10 +116,10 @@ def _files(index: IndexState) -> Iterator[Finding]:
             continue
         right = bucket_of(path, thread["rollout_path"])
         if bucket != right:
-            message = "The file stands in the wrong bucket."
+            message = "The file is in the wrong bucket."
             yield _about(KINDS["wrong_bucket"], message, file, bucket, right)
         elif bucket == "duplicate":
-            message = f"Another copy of {thread['rollout_path']}; that one is shown."
+            message = f"Another copy of {thread['rollout_path']}, which is the one shown."
             yield _about(KINDS["duplicate"], message, file)
 
 
@@ -142,7 +142,7 @@ def _about(
 
 
 def _threads(index: IndexState) -> Iterator[Finding]:
-    """Each row shows its thread's best file, as the ledger has it."""
+    """Each row shows the best file of its thread, as the ledger has it."""
     best: dict[str, Precedence] = {}
     for path, file in index.files.items():
         if thread_id := file["thread_id"]:
@@ -152,12 +152,12 @@ def _threads(index: IndexState) -> Iterator[Finding]:
         path = row["rollout_path"]
         shown = index.files.get(path)
         if shown is None or shown["thread_id"] != thread_id:
-            message = "The row shows a file that the index does not know as this thread's."
+            message = "The row shows a file that is not this thread's in the ledger."
             yield Finding(KINDS["row_without_file"], message, thread_id, path)
             continue
         right = best[thread_id].path
         if right != path:
-            message = "The row shows another file than the one that counts."
+            message = "The row does not show the best file of its thread."
             yield Finding(
                 KINDS["wrong_file"],
                 message,

@@ -22,15 +22,15 @@ from state.userdata.model import FolderAlias, Setting, UserValue, chosen_names, 
 from state.userdata.store import newer_names
 
 
-def inputs_are_settled(connection: sqlite3.Connection, home: Path) -> bool:
-    """Whether the index follows the names and the default provider as they are now."""
+def follows_inputs_now(connection: sqlite3.Connection, home: Path) -> bool:
+    """Whether the index has the names and the default provider of the home as they are now."""
     wanted = "SELECT value FROM index_meta WHERE key = ?"
     held = connection.execute(wanted, [INPUTS_KEY]).fetchone()
     return held is not None and held[0] == home_inputs(home)
 
 
 def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
-    """The name that each thread should have, see :func:`state.userdata.model.chosen_names`.
+    """The name that each thread should have: see :func:`state.userdata.model.chosen_names`.
 
     Raises:
         OSError: the home's names cannot be read.
@@ -43,20 +43,20 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
 
 
 def indexed_user_data(connection: sqlite3.Connection) -> Iterator[UserValue]:
-    """What users set for threads, as the index has it."""
+    """The user data of threads in the index."""
     for row in connection.execute("SELECT thread_id, key, value, set_at_ms FROM user_data"):
         yield UserValue(*row)
 
 
 def name_findings(index: IndexState) -> Iterator[Finding]:
-    if not inputs_are_settled(index.connection, index.home):
+    if not follows_inputs_now(index.connection, index.home):
         message = "session_index.jsonl or config.toml has changed since the last sync."
         yield Finding(KINDS["names_out_of_date"], message)
         return
     try:
         names = wanted_names(index.connection, index.home)
     except OSError as error:
-        message = f"Names cannot be read: {error.strerror}."
+        message = f"The names cannot be read: {error.strerror}."
         yield Finding(KINDS["cannot_look"], message, path=NAMES_FILE)
         return
     yield from _bad_lines(index.home / NAMES_FILE, NAMES_FILE, "names_line")
@@ -71,7 +71,7 @@ _MOMENT_S: Final = 0.2
 
 
 def user_data_findings(index: IndexState) -> Iterator[Finding]:
-    """What users set stands in the journal and in the index alike."""
+    """The journal and the index have the same user data."""
     journal = journal_path(index.path)
     yield from _bad_lines(journal, str(journal), "journal_line")
     found = _unequal(index.path, index.connection)
@@ -79,14 +79,14 @@ def user_data_findings(index: IndexState) -> Iterator[Finding]:
         found = _still_unequal(index.path, found)
     for in_journal, in_index in found:
         if in_journal and (in_index is None or in_index.set_at_ms <= in_journal.set_at_ms):
-            yield _lacking("fact_not_indexed", "in the index", in_journal, in_index)
+            yield _lacking("user_data_not_indexed", "in the index", in_journal, in_index)
         elif in_index:
-            place = f"in {journal}: a lost index would lose it"
-            yield _lacking("fact_not_in_journal", place, in_index, in_journal)
+            place = f"in {journal}, so it would be lost with the index"
+            yield _lacking("user_data_not_in_journal", place, in_index, in_journal)
 
 
 _Pair = tuple[Setting | None, Setting | None]
-"""What the journal says and what the index says about one thing."""
+"""What the journal and the index have for one key."""
 
 
 def _unequal(path: Path, connection: sqlite3.Connection) -> list[_Pair]:
@@ -97,7 +97,7 @@ def _unequal(path: Path, connection: sqlite3.Connection) -> list[_Pair]:
 
 
 def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
-    """Those that are so a moment later: a fact is in the journal before it is in the index."""
+    """The pairs that still differ a moment later: the journal is written before the index."""
     time.sleep(_MOMENT_S)
     try:
         with closing(connect(path, "ro")) as connection:
@@ -114,7 +114,7 @@ def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
         alias = FolderAlias(*row[:3])
         new_key = None if alias.value is None else cwd_key(alias.value)
         if (row["old_key"], row["new_key"]) == (cwd_key(alias.alias), new_key):
-            yield alias  # with other keys it is as good as not there: lists look by them
+            yield alias  # lists look for the keys, so an alias with others does not count
 
 
 def _lacking(code: str, place: str, fact: Setting, instead: Setting | None) -> Finding:
@@ -123,7 +123,7 @@ def _lacking(code: str, place: str, fact: Setting, instead: Setting | None) -> F
     )
     return Finding(
         KINDS[code],
-        f"What was set for {about} is not {place}.",
+        f"The value of {about} is not {place}.",
         thread_id=thread_id,
         measured=instead.value if instead else None,
         expected=fact.value,
@@ -144,5 +144,5 @@ def _bad_lines(path: Path, name: str, code: str) -> Iterator[Finding]:
                 continue
             else:
                 reason = "not an object"
-            message = f"A line that cannot be read: {reason}."
+            message = f"The line cannot be read: {reason}."
             yield Finding(KINDS[code], message, None, name, line.offset)

@@ -1,4 +1,4 @@
-"""Backups of an index beside it, and the way back to the newest one."""
+"""Back up an index beside itself, and restore the newest backup."""
 
 import glob
 from contextlib import closing
@@ -20,11 +20,11 @@ from state.userdata.store import put_settings
 _KEPT_BACKUPS: Final = 3
 
 
-def back_up_index(index: Path, *, whole: bool = True) -> Path | None:
-    """Copy an index beside itself, by SQLite's backup: where the copy is; None if there is no
-    index. The newest few are kept.
+def back_up_index(index: Path, *, check: bool = True) -> Path | None:
+    """Copy an index beside itself, with SQLite's backup: the path of the copy, None if there is no
+    index. The newest few backups are kept.
 
-    ``whole`` has the copy checked.
+    ``check`` has the copy checked.
 
     Raises:
         IndexDamaged: it is damaged.
@@ -32,10 +32,10 @@ def back_up_index(index: Path, *, whole: bool = True) -> Path | None:
     """
     if not index.exists():
         return None
-    # In UTC, to the microsecond: whoever backs up holds the write lock, so no two are equal.
+    # In UTC, to the microsecond: a backup holds the write lock, so no two are equal.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = index.with_name(f"{index.name}.backup-{stamp}")
-    unfinished = index.with_name(f"{index.name}.backup-unfinished")  # until it is whole
+    unfinished = index.with_name(f"{index.name}.backup-unfinished")  # until it is complete
     try:
         _remove(unfinished)
         with (
@@ -46,9 +46,9 @@ def back_up_index(index: Path, *, whole: bool = True) -> Path | None:
             source.backup(copy)
             # The copy must not need a -wal of its own.
             copy.execute("PRAGMA journal_mode = DELETE")
-            told = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if whole and told != "ok":
-                raise IndexDamaged(index, str(told))
+            result = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if check and result != "ok":
+                raise IndexDamaged(index, str(result))
         unfinished.chmod(0o600)
         unfinished.rename(target)
     except BaseException:
@@ -70,9 +70,8 @@ def backups(index: Path) -> list[Path]:
 
 
 async def restore_backup(index: Path) -> Path:
-    """Put the newest backup in the place of the index, in one SQLite transaction, and remove it.
-
-    What users set since stays set. Gives the path that the backup had.
+    """Replace the index by its newest backup, in one SQLite transaction, and delete the backup: the
+    path that it had. User data that was set since then is kept.
 
     Raises:
         IndexDamaged: the backup is.
@@ -90,6 +89,6 @@ async def restore_backup(index: Path) -> Path:
             swap_in(found[0], index)
         async with open_database(index) as database, database.write() as connection:
             await put_settings(connection, read_settings(index))
-            await forget_inputs(connection)  # so that names are set anew
+            await forget_inputs(connection)  # so that names are applied again
         found[0].unlink()
     return found[0]

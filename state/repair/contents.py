@@ -1,7 +1,7 @@
-"""Check what the index keeps of the messages and turns of threads against what the files say.
+"""Compare the messages and turns in the index with the files: a deep check.
 
-Part of the deep check of :mod:`state.repair.verify`. Reading goes on where it ended as long as a
-sample of what was read is as it was (:mod:`rollout.jsonl.resume`); here every byte is read again.
+The index reads on where it ended if a sample of the earlier part is unchanged
+(:mod:`rollout.jsonl.resume`); here every byte is read again.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ from state.workers import Workers
 
 KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}
 
-# What is pending, or was made by an earlier version, is read again before it is used.
+# Threads that are pending, or that an earlier version read, are read again before they are used.
 _KNOWN_SQL: Final = (
     "SELECT s.digest FROM threads t JOIN fulltext_threads s USING (row_id)"
     " WHERE t.id = ? AND t.rollout_path = ? AND s.version = ?"
@@ -33,8 +33,8 @@ _KNOWN_SQL: Final = (
 _SHOWN_SQL: Final = "SELECT 1 FROM threads WHERE id = ? AND rollout_path = ?"
 
 
-class DeepContents:
-    """Compares the messages and turns that one state of the index has with those of the files."""
+class ContentCheck:
+    """Compares messages and turns in one state of the index with the files."""
 
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
@@ -45,17 +45,17 @@ class DeepContents:
     async def compare(
         self, pool: ReadPool, outcomes: Iterable[Extracted | Unusable]
     ) -> AsyncIterator[Finding]:
-        """What is kept of the threads of some files, and is not what their files give."""
+        """Where the index does not match the threads of some files."""
         files = [file for file in outcomes if isinstance(file, Extracted)]
         kept = {file.path: digest for file in files if (digest := self._digest(file))}
-        said = await self._messages(pool, [*kept])
+        messages = await self._messages(pool, [*kept])
         for file in files:
-            found = said.get(file.path)
+            found = messages.get(file.path)
             unchanged = found and found.stamp in (None, file.stamp)
             if found and unchanged and hex_of(found.digest) != kept[file.path]:
                 yield Finding(
                     dbcheck.KINDS["search_index_differs"],
-                    "The full-text search has other messages of a thread than its files.",
+                    "The full-text index of a thread does not match the messages in its files.",
                     file.metadata.id,
                     file.path,
                     mend=REPAIR_DEEP,
@@ -63,14 +63,14 @@ class DeepContents:
             if not await self._has_turns(file):
                 yield Finding(
                     KINDS["turns_differ"],
-                    "The turns that are kept of a thread are not those of its files.",
+                    "The stored turns of a thread do not match its files.",
                     file.metadata.id,
                     file.path,
                 )
 
     def _digest(self, file: Extracted) -> str | None:
-        """Of the messages that the full-text search has of a thread; None if it has none for sure,
-        or if the thread is shown by another file."""
+        """The digest of a thread's messages in the full-text index; None if it has none that is up
+        to date, or if the thread shows another file."""
         found = self._connection.execute(
             _KNOWN_SQL, [file.metadata.id, file.path, VERSION]
         ).fetchone()
@@ -94,7 +94,7 @@ class DeepContents:
         return self._home / best if best else None
 
     async def _has_turns(self, file: Extracted) -> bool:
-        """Whether the turns that are kept of a thread, if any, are those of its files."""
+        """Whether the stored turns of a thread, if any, match its files."""
         thread_id = file.metadata.id
         if self._connection.execute(_SHOWN_SQL, [thread_id, file.path]).fetchone() is None:
             return True
@@ -105,7 +105,7 @@ class DeepContents:
         try:
             fold = await self._workers.run(partial(reduce_again, known, seen))
         except OSError:
-            return True  # it has gone meanwhile
+            return True  # it is gone
         return fold.dump() == state and has_rows_of(self._connection, thread_id, fold)
 
 

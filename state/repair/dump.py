@@ -1,7 +1,7 @@
-"""What users set, as text that can be kept, compared and merged: ``dump`` and ``restore``.
+"""Dump user data as text that can be kept, compared and merged, and restore it.
 
-A dump is a line that names the format and its version, and the facts in an order of their
-own, each a line as in the journal (:mod:`state.userdata.store`).
+The first line of a dump names the format and its version. The other lines are sorted, and each is
+as in the journal (:mod:`state.userdata.store`).
 """
 
 import json
@@ -42,23 +42,23 @@ from state.userdata.store import (
 
 FORMAT: Final = "threadkeep-facts"
 VERSION: Final = 1
-BATCH_FACTS: Final = 200
-"""Facts in one transaction."""
+BATCH_SETTINGS: Final = 200
+"""Settings in one transaction."""
 
 
 @dataclass(slots=True)
 class Restored:
-    """What a restore came to, in facts."""
+    """The outcome of a restore, in settings."""
 
     set: int = 0
     equal: int = 0
-    """Of the same time as the one that is there, which stays."""
+    """As old as the present ones, which stay."""
     older: int = 0
 
 
 async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
-    """What users set, from the index at ``path`` as far as it can be read and from the journal
-    beside it; and whether the index is damaged. Makes no index.
+    """The user data in the index at ``path``, as far as it can be read, and in the journal beside
+    it; and whether the index is damaged. Does not create an index.
 
     Raises:
         IndexTooNew: the index belongs to a newer threadkeep.
@@ -74,18 +74,18 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
 
 
 def dump_lines(facts: Iterable[Setting]) -> Iterator[str]:
-    """A dump of ``facts``, of several about one subject the newest; lines without newlines."""
+    """The lines of a dump, with the newest setting of each subject."""
     yield json.dumps({"format": FORMAT, "version": VERSION})
     for _, setting in sorted(newest_settings(facts).items()):
         yield setting_line(setting)
 
 
 def read_dump(stream: RolloutStream) -> list[Setting]:
-    """The facts of a dump.
+    """The settings of a dump.
 
     Raises:
-        BadDump: a line is no fact, or the dump does not begin as one.
-        DumpTooNew: a newer threadkeep made it.
+        BadDump: a line is no setting, or the dump does not begin as one.
+        DumpTooNew: a newer threadkeep wrote it.
     """
     found: list[Setting] = []
     begun = False
@@ -99,7 +99,7 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
             continue
         setting = parse_setting(value)
         if setting is None:
-            raise BadDump(number, line.offset, "no fact that this version knows")
+            raise BadDump(number, line.offset, "it is no setting that this version knows")
         found.append(setting)
     if not begun:
         raise BadDump(1, 0, "it is empty, not a dump")
@@ -107,7 +107,7 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
 
 
 def _value(number: int, line: Line | BadLine) -> Any:
-    """The JSON value of a line. No leniency: what is restored is kept for ever."""
+    """The JSON value of a line, parsed strictly, because what is restored stays."""
     if isinstance(line, BadLine):
         raise BadDump(number, line.offset, line.reason)
     try:
@@ -128,10 +128,10 @@ def _check_header(number: int, offset: int, value: Any) -> None:
 
 
 async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> Restored:
-    """Merge facts with those that are there; the newer one of two counts.
+    """Merge settings with those that are present; the newer one of two counts.
 
-    In batches, each in the journal first; what a crash has left there alone gets into the index
-    too. Restored names are in the rows when this returns.
+    They go into the journal first, in batches, and what a crash has left in the journal alone goes
+    into the index as well. The rows have the restored names when this returns.
 
     Raises:
         FileUnusable: the journal cannot be read or written.
@@ -140,8 +140,8 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
     context = load_context(home)
     names = context.names
     journal = newest_settings(read_settings(database.path))
-    for start in range(0, len(facts), BATCH_FACTS):
-        batch = facts[start : start + BATCH_FACTS]
+    for start in range(0, len(facts), BATCH_SETTINGS):
+        batch = facts[start : start + BATCH_SETTINGS]
         async with write_user_data(database) as connection:
             indexed = newest_settings(await _facts_about(connection, batch))
             fresh: list[Setting] = []
@@ -173,7 +173,7 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
 
 
 async def _facts_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
-    """The facts in the index about the subjects of ``batch``, and perhaps others."""
+    """The settings in the index of the subjects of ``batch``, and perhaps of others."""
     ids = {fact.thread_id for fact in batch if isinstance(fact, UserValue)}
     found: list[Setting] = [*await values_of_threads(connection, list(ids))]
     if any(isinstance(fact, FolderAlias) for fact in batch):

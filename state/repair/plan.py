@@ -1,4 +1,4 @@
-"""What would mend the findings about an index: a plan, before anything is done."""
+"""The plan of a repair, made from findings before anything is changed."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -18,29 +18,29 @@ _CATCH_UP: Final = (
     "file_gone",
     "names_out_of_date",
 )
-_FACTS: Final = ("fact_not_indexed", "fact_not_in_journal")
+_USER_DATA: Final = ("user_data_not_indexed", "user_data_not_in_journal")
 _TITLES: Final = "title_index_differs"
-_SAID: Final = "search_index_differs"
+_FULLTEXT: Final = "search_index_differs"
 
 
 @dataclass(slots=True)
 class Plan:
-    """What would mend the findings that were given to it."""
+    """What would repair the findings that were added to it."""
 
     rebuild: str | None = None
-    """Why the index must be built anew; everything else is then needless."""
+    """Why the index must be rebuilt, which makes all else needless."""
     threads: set[str] = field(default_factory=set)
     """Threads whose rows and files are read again."""
     paths: set[str] = field(default_factory=set)
     """Files that are read again."""
     titles: bool = False
-    said: bool = False
-    """Whether what was said in all threads is indexed anew."""
-    facts: bool = False
+    fulltext: bool = False
+    """Whether the full-text index is rebuilt."""
+    user_data: bool = False
     catch_up: set[str] = field(default_factory=set)
-    """Kinds of findings that catching up with the files mends."""
+    """Codes of findings that a sync repairs."""
     stays: int = 0
-    """Findings that no command can mend: damage in the files themselves."""
+    """Findings that no command repairs: damage in the files themselves."""
 
     def add(self, finding: Finding) -> None:
         """Plan for a finding."""
@@ -49,12 +49,12 @@ class Plan:
             self.rebuild = self.rebuild or finding.measured or finding.message
         elif code in _CATCH_UP:
             self.catch_up.add(code)
-        elif code in _FACTS:
-            self.facts = True
+        elif code in _USER_DATA:
+            self.user_data = True
         elif code == _TITLES:
             self.titles = True
-        elif code == _SAID:
-            self.said = True
+        elif code == _FULLTEXT:
+            self.fulltext = True
         elif finding.kind.mend is None:
             self.stays += finding.kind.severity != NOTE
         else:
@@ -72,35 +72,35 @@ class Plan:
             sorted(self.threads),
             sorted(self.paths),
             self.titles,
-            self.said,
-            self.facts,
+            self.fulltext,
+            self.user_data,
             sorted(self.catch_up),
         ]
 
     @property
     def steps(self) -> list[str]:
-        """What would be done, in words, in order."""
+        """The steps in order, in words."""
         if self.rebuild:
-            return [f"build the index anew from the files ({self.rebuild})"]
+            return [f"rebuild the index from the files ({self.rebuild})"]
         found = []
-        if self.facts:
-            found.append("set what users set both in the index and in facts.jsonl")
+        if self.user_data:
+            found.append("write the newest user data to both the index and facts.jsonl")
         if self.threads or self.paths:
             parts = ((len(self.threads), "thread"), (len(self.paths), "file"))
             whose = " and ".join(
                 f"{count:,} {word}{'s' * (count != 1)}" for count, word in parts if count
             )
-            found.append(f"read again what belongs to {whose}, and write their rows anew")
+            found.append(f"read {whose} again, and rewrite their rows")
         if self.titles:
-            found.append("build the title search anew")
-        if self.said:
-            found.append("index anew what was said in all threads")
+            found.append("rebuild the title index")
+        if self.fulltext:
+            found.append("rebuild the full-text index")
         if self.catch_up:
-            found.append("catch up with the files (threadkeep sync does that too)")
+            found.append("bring the index up to date with the files, as threadkeep sync does")
         return found
 
     @property
     def id(self) -> str:
-        """Names the plan: the same findings give the same one."""
+        """An id of the plan, the same for the same findings."""
         value = [self.rebuild, *self._parts]
         return hashlib.blake2b(orjson.dumps(value), digest_size=4).hexdigest()

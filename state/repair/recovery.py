@@ -1,7 +1,7 @@
-"""A damaged index: put it aside, so that the next one is built from the files.
+"""Set a damaged index aside, so that a new one is built from the files.
 
-Only a file that we made is moved, which its lock file ``index.sqlite3.lock`` tells: a wrong
-``--db`` must not cost somebody a file. Nothing is deleted.
+Only a file of ours is moved, one with a lock file ``index.sqlite3.lock``: a wrong ``--db`` must not
+cost somebody a file. Nothing is deleted.
 """
 
 import shutil
@@ -26,16 +26,14 @@ SIDECARS: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
 
 _PATIENCE_S: Final = 2.0
-"""So long a writer is waited for that has a damaged index, in seconds."""
+"""How long to wait for a writer of a damaged index, in seconds."""
 
 
 async def recover(index: Path, damage: IndexDamaged) -> Path | None:
-    """Put a damaged index of ours aside: where it is now.
-
-    None if it turns out to be whole, because another process has been faster.
+    """Set a damaged index of ours aside: its new path; None if another process has recovered it.
 
     Raises:
-        IndexDamaged: ``damage`` again, if nothing tells that the file is an index of ours.
+        IndexDamaged: ``damage`` again, if nothing shows that the file is an index of ours.
         IndexBusy: another process has been recovering it for too long.
         IndexNotWritable: it cannot be moved.
     """
@@ -45,7 +43,7 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
         try:
             await _probe(index)
         except (IndexBusy, IndexDamaged):
-            # A connection of ours that met the damage may hold a lock that nothing ends.
+            # A connection of ours that met the damage may hold a lock for ever.
             return set_aside(index)
         return None
 
@@ -56,13 +54,12 @@ async def _probe(index: Path) -> None:
         open_with_user_data(index, patience_s=_PATIENCE_S) as database,
         database.write() as connection,
     ):
-        told = await connection.exec_driver_sql("PRAGMA integrity_check(1)")
-        first = told.scalar()
+        first = (await connection.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
         if first != "ok":
             raise IndexDamaged(index, str(first))
         await job_row(connection, backfill_state)
         for table in metadata.sorted_tables:
-            rows = await connection.stream(sa.select(table))  # all: a text may be no UTF-8
+            rows = await connection.stream(sa.select(table))  # every value: a text may be no UTF-8
             async for _ in rows.partitions(1000):
                 pass
             if (await connection.exec_driver_sql(mistyped_sql(table))).scalar():
@@ -74,7 +71,7 @@ async def _probe(index: Path) -> None:
 
 
 def set_aside(index: Path) -> Path:
-    """Move a database that is none out of the way, with its sidecars.
+    """Move a damaged database out of the way, with its sidecars.
 
     Raises:
         IndexNotWritable: it cannot be moved.
@@ -95,14 +92,14 @@ def set_aside(index: Path) -> Path:
 
 
 def copy_index(index: Path, folder: Path) -> Path:
-    """A copy of an index in ``folder``, for work that is thrown away; an empty place there if
-    it cannot be read. What users set is copied too."""
+    """The path of a copy of an index in ``folder``, with its journal of user data, for work whose
+    result is thrown away. If the index cannot be read, there is no file at the path."""
     target = folder / INDEX_NAME
     try:
         with snapshot(index) as source, closing(connect(target)) as connection:
             source.backup(connection)
     except (OSError, sqlite3.Error):
-        target.unlink(missing_ok=True)  # what is built from the files is as good
+        target.unlink(missing_ok=True)  # an index built from the files does as well
     with suppress(OSError):
         shutil.copyfile(journal_path(index), journal_path(target))
     return target

@@ -1,7 +1,7 @@
-"""Start again from nothing: a fresh index beside the old one, swapped in when it is whole.
+"""Rebuild an index beside the old one, and swap it in when it is complete.
 
-Readers keep the old one until the very moment of the swap, which is one SQLite transaction
-(its backup API copies the pages). What users set is carried over.
+Readers keep the old one until the swap, which is one SQLite transaction (its backup API copies the
+pages). User data is carried over.
 """
 
 import glob
@@ -35,14 +35,14 @@ async def reindex(
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
 ) -> tuple[SyncProgress, Path | None]:
-    """Build the index of ``home`` anew and put it in the place of the one at ``path``.
+    """Rebuild the index of ``home``, and replace the one at ``path``.
 
-    Gives the counts, and where a damaged old index was put aside, if it was.
+    Gives the progress, and the path to which a damaged old index was set aside, if it was.
 
     Raises:
         HomeNotFound: there is nothing to build from; the old index stays.
         IndexTooNew: the old index belongs to a newer threadkeep; it stays.
-        NotAnIndex: another program's database lies there; it stays.
+        NotAnIndex: the file is another program's database; it stays.
     """
     fresh = path.with_name(f"{path.name}.new-{os.getpid()}")
     _remove_leftovers(path)
@@ -57,9 +57,7 @@ async def reindex(
         async with locked(path):
             async with open_database(fresh) as database:
                 async with database.write() as connection:
-                    await put_settings(
-                        connection, read_settings(path)
-                    )  # set while we were building
+                    await put_settings(connection, read_settings(path))  # set during the backfill
                     await forget_inputs(connection)
                 await apply_inputs(database, home)
             aside = set_aside(path) if damaged else None
@@ -76,7 +74,7 @@ def _remove(database: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what a reindex that was killed has left behind; one under way changes its files."""
+    """Delete the files that a killed reindex has left; one under way changes its files."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.new-*"):
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _ABANDONED_S:
@@ -84,10 +82,10 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def swap_in(fresh: Path, path: Path) -> None:
-    """Put the database ``fresh`` in the place of the index at ``path``, in one transaction.
+    """Replace the index at ``path`` by the database ``fresh``, in one transaction.
 
     Raises:
-        sqlite3.Error: it cannot be done; the index is as it was.
+        sqlite3.Error: it fails; the index is as it was.
     """
     with (
         closing(connect(fresh)) as source,
@@ -99,7 +97,7 @@ def swap_in(fresh: Path, path: Path) -> None:
             held = 0
             if target.execute(known, [job]).fetchone():
                 held = target.execute(f"SELECT max(fence) FROM {job}").fetchone()[0] or 0
-            # A worker at the old index must find its lease lost, whatever number it holds.
+            # A worker of the old index must find its lease lost, whatever its fence.
             source.execute(f"UPDATE {job} SET fence = fence + ?", (held + 1,))
         source.backup(target)
     path.chmod(0o600)

@@ -1,7 +1,7 @@
-"""Mend what :mod:`state.repair.verify` finds in an index: a plan first, then, on request, the work.
+"""Repair what :mod:`state.repair.verify` finds in an index: first the plan, then the work.
 
-Every mend is one of few: build the index anew, read files again, catch up with the files, set
-facts, rebuild a search. Rollouts are read, never written.
+A repair rebuilds the index, reads files again, syncs, levels user data, or rebuilds a search index.
+It never writes rollouts.
 """
 
 import sqlite3
@@ -45,7 +45,7 @@ _TRIES: Final = 5
 async def make_plan(
     home: Path, index: Path, *, deep: bool = False, report: Report | None = None
 ) -> Plan:
-    """What would mend what verifying finds. Writes nothing.
+    """The plan that would repair what :func:`verify` finds. Writes nothing.
 
     Raises:
         HomeNotFound, IndexTooNew, NotAnIndex: as :func:`state.repair.verify.verify`.
@@ -64,16 +64,16 @@ async def repair(
     plan_id: str | None = None,
     report: Report | None = None,
 ) -> tuple[Plan, Path | None]:
-    """Verify, and mend what can be mended. Gives the plan that was carried out, and where the
-    index as it was before lies now: None if there was none, or nothing to do.
+    """Verify, and repair what can be repaired. Gives the plan that was carried out, and the path of
+    the index as it was before: None if there was no index, or nothing to do.
 
     Raises:
-        PlanOutdated: another plan than ``plan_id`` is needed now, or the index changed between
-            the plan and the first write, again and again. Nothing was changed.
+        PlanOutdated: another plan than ``plan_id`` is needed now, or the index changed again and
+            again between the plan and the first write. Nothing was changed.
     """
     plan = Plan()
     for _ in range(_TRIES):
-        with _Watch(index) as watch:
+        with _ChangeDetector(index) as detector:
             plan = await make_plan(home, index, deep=deep, report=report)
             if plan_id is not None and plan.id != plan_id:
                 break
@@ -81,11 +81,11 @@ async def repair(
                 return plan, None
             unchanged, kept = True, None
             try:
-                with watch.still() as unchanged:
+                with detector.locked() as unchanged:
                     if unchanged:
-                        kept = back_up_index(index, whole=not plan.rebuild)
+                        kept = back_up_index(index, check=not plan.rebuild)
             except IndexDamaged:
-                pass  # no database that could be copied: reindexing puts it aside
+                pass  # it cannot be copied: reindex sets it aside
             if not unchanged:
                 continue
         if plan.rebuild:
@@ -96,14 +96,14 @@ async def repair(
     raise PlanOutdated(plan_id, plan.id)
 
 
-class _Watch:
+class _ChangeDetector:
     """Notices whether an index has changed since this was made."""
 
     def __init__(self, index: Path) -> None:
         self._index = index
         self._connection: sqlite3.Connection | None = None
 
-    def __enter__(self) -> "_Watch":
+    def __enter__(self) -> "_ChangeDetector":
         if self._index.exists():
             self._connection = connect(self._index)
             self._version = self._data_version()
@@ -114,8 +114,8 @@ class _Watch:
             self._connection.close()
 
     @contextmanager
-    def still(self) -> Iterator[bool]:
-        """Whether it has not changed; nobody can change it inside."""
+    def locked(self) -> Iterator[bool]:
+        """Whether it has not changed. Nobody can change it inside the block."""
         with translated(self._index):
             if self._connection is None:
                 yield not self._index.exists()
@@ -132,17 +132,17 @@ class _Watch:
         try:
             return self._connection.execute("PRAGMA data_version").fetchone()
         except SQLITE_ERRORS:
-            return None  # no database at all: what verifying finds says so
+            return None  # no database at all, which verify reports
 
 
 async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None) -> None:
     async with open_index(home, index) as opened:
         database = opened.database
-        if plan.facts:
+        if plan.user_data:
             async with write_user_data(database) as connection:
-                await _level_facts(connection, index)
+                await _level_user_data(connection, index)
         if plan.titles or plan.threads or plan.paths:
-            # First: taking a row out of the title search fails where the search lacks it.
+            # First, because a row that the title index lacks cannot be taken out of it.
             async with database.write() as connection:
                 await connection.exec_driver_sql(
                     "INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')"
@@ -150,14 +150,14 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
         if plan.threads or plan.paths:
             await _read_again(database, home, plan)
         async with database.write() as connection:
-            await forget_inputs(connection)  # so that names are set anew
+            await forget_inputs(connection)  # so that names are applied again
         await opened.catch_up(report)
-        if plan.said:
+        if plan.fulltext:
             await fill_fulltext(opened, report, afresh=True)
 
 
-async def _level_facts(connection: AsyncConnection, index: Path) -> None:
-    """Have the journal and the index hold the same: of each fact the newest."""
+async def _level_user_data(connection: AsyncConnection, index: Path) -> None:
+    """Write the newest value of each key to both the journal and the index."""
     written = newest_settings(read_settings(index))
     facts = newest_settings([*await all_settings(connection), *written.values()])
     lacking = [fact for subject, fact in facts.items() if written.get(subject) != fact]
@@ -168,7 +168,7 @@ async def _level_facts(connection: AsyncConnection, index: Path) -> None:
 
 
 async def _read_again(database: Database, home: Path, plan: Plan) -> None:
-    """Write the rows and ledger entries of threads and files anew, from the files."""
+    """Rewrite the rows and ledger entries of threads and files, from the files."""
     async with database.read() as connection:
         ids, loose = await _concerned(connection, plan)
     context = load_context(home)
@@ -193,7 +193,7 @@ async def _read_again(database: Database, home: Path, plan: Plan) -> None:
 
 
 async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[set[str], set[str]]:
-    """All threads that a plan is about, and files that belong to none of them."""
+    """The threads of a plan, and its files that belong to none of them."""
     held = sa.select(rollout_files.c.path, rollout_files.c.thread_id).where(
         among(rollout_files.c.path, plan.paths)
     )

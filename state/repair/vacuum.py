@@ -1,4 +1,4 @@
-"""Make the index as small as it can be."""
+"""Make an index as small as possible."""
 
 from contextlib import closing
 from pathlib import Path
@@ -9,9 +9,9 @@ from state.errors import IndexMissing
 
 
 def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
-    """Rewrite the index at ``path`` without unused room: its bytes before and after.
+    """Rewrite the index at ``path`` without unused space: its bytes before and after.
 
-    Meanwhile it takes as much room again beside it, and nobody else can write.
+    That takes as much space again beside it, and nobody else can write meanwhile.
 
     Raises:
         IndexBusy: another process kept the lock for longer than ``wait_s`` seconds.
@@ -28,7 +28,7 @@ def vacuum(path: Path, *, wait_s: float = BUSY_TIMEOUT_S) -> tuple[int, int]:
                 connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
             connection.execute("VACUUM")
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if busy:  # a reader is at the old pages; they go with the next checkpoint
+            if busy:  # a reader uses the old pages; the next checkpoint removes them
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return before, _bytes(path)
 

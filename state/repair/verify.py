@@ -24,7 +24,7 @@ from state.jobs.ordered_map import ordered_map
 from state.jobs.pool import ReadPool
 from state.jobs.progress import JobProgress, Report
 from state.repair import contents
-from state.repair.contents import DeepContents
+from state.repair.contents import ContentCheck
 from state.sync.ledger import newest_first, stamp_of, watermark
 from state.workers import Workers
 
@@ -74,7 +74,7 @@ async def _check_deep(
     connection: sqlite3.Connection,
 ) -> None:
     connection.row_factory = sqlite3.Row
-    rows, content = MetadataCheck(connection, home), DeepContents(connection, home)
+    rows, content = MetadataCheck(connection, home), ContentCheck(connection, home)
     workers = Workers(1)
     files = await workers.run(partial(_files_to_read, connection, home, depth))
     counts = JobProgress(total=len(files))

@@ -1,4 +1,4 @@
-"""Plain connections to an index that is there, and questions in SQL that can only read."""
+"""SQL statements that only read an index."""
 
 import sqlite3
 from collections.abc import Generator, Iterator
@@ -16,17 +16,17 @@ from state.errors import (
 )
 
 LARGEST_VALUE: Final = 64 * 2**20
-"""The largest text or blob that a question may make, in bytes."""
+"""The largest text or blob that a statement may produce, in bytes."""
 
 _PRAGMAS: Final = frozenset(
     {
         *("table_info", "table_xinfo", "table_list", "foreign_key_list"),
         *("index_info", "index_xinfo", "index_list"),
-        "data_version",  # FTS5 asks for it
+        "data_version",  # FTS5 uses it
     }
 )
 _ALLOWED: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
-# A virtual table can only be met first where making tables is allowed.
+# The first use of a virtual table needs the right to create tables.
 _VIRTUAL_TABLES: Final = (
     *("thread_titles", "json_each('')", "json_tree('')"),
     *("pragma_table_info('')", "pragma_table_list", "pragma_index_list('')"),
@@ -36,7 +36,7 @@ _REFUSED: Final = ("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_TOOBIG", "SQLITE_MISMA
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """What a question gives: the names of the columns, and the rows as they come."""
+    """The names of the columns, and the rows as they come."""
 
     columns: list[str]
     rows: Iterator[tuple[Any, ...]]
@@ -44,13 +44,13 @@ class SqlResult:
 
 @contextmanager
 def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlResult]:
-    """The answer of the index at ``path`` to one statement that only reads, with no text or blob
-    beyond so many bytes.
+    """The result of one statement that only reads the index at ``path``, with no text or blob
+    larger than ``largest``.
 
-    Rows are read as they are taken: what fails then is raised then.
+    Rows are read as they are taken, and errors of reading them are raised then.
 
     Raises:
-        InvalidSql: it is no such statement, or SQLite refuses it.
+        InvalidSql: the statement does more than read, or SQLite refuses it.
         StateError: the index cannot be read; see :func:`open_read_only`.
         KeyboardInterrupt: also in the middle of a long statement.
         Cancelled: nobody waits for it any more, also in the middle of a long statement.
@@ -67,9 +67,9 @@ def run_sql(path: Path, sql: str, largest: int = LARGEST_VALUE) -> Iterator[SqlR
         try:
             cursor = connection.execute(sql)
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-            raise _told(path, error) from error
+            raise _translated(path, error) from error
         if cursor.description is None:
-            raise InvalidSql("there is no statement in it")
+            raise InvalidSql("it contains no statement")
         with closing(_rows(path, cursor)) as rows:
             yield SqlResult([column[0] for column in cursor.description], rows)
 
@@ -80,10 +80,10 @@ def _rows(path: Path, cursor: sqlite3.Cursor) -> Generator[tuple[Any, ...]]:
             check_cancelled()
             yield row
     except SQLITE_ERRORS as error:
-        raise _told(path, error) from error
+        raise _translated(path, error) from error
 
 
-def _told(path: Path, error: Exception) -> BaseException:
+def _translated(path: Path, error: Exception) -> BaseException:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name == "SQLITE_INTERRUPT":
         return Cancelled() if is_cancelled() else KeyboardInterrupt()

@@ -1,5 +1,4 @@
-"""How many threads there are, how many turns they have, and what tokens they took: by day and so
-on, over what ``list`` gives."""
+"""Count threads, turns and tokens, by day and other dimensions, of the threads of a list."""
 
 import time
 from collections import defaultdict
@@ -22,14 +21,14 @@ _TASKS_AHEAD: Final = 16
 
 @dataclass(slots=True)
 class Tally:
-    """Threads, their turns (None if these were not counted), and their tokens."""
+    """Threads, their turns (None if not counted) and their tokens."""
 
     threads: int = 0
     turns: int | None = None
     tokens: int = 0
 
     def add(self, turns: int | None, tokens: int) -> None:
-        """Count one more thread."""
+        """Add a thread."""
         self.threads += 1
         self.tokens += tokens
         if turns is not None:
@@ -38,11 +37,11 @@ class Tally:
 
 @dataclass(slots=True)
 class Statistics:
-    """What was counted. The tallies of every dimension add up to the total."""
+    """Tallies, of which those of each dimension add up to the total."""
 
     total: Tally = field(default_factory=Tally)
     by: dict[str, dict[str, Tally]] = field(default_factory=dict)
-    """By dimension and key: times in order, others with most tokens first."""
+    """By dimension and key: times in order, other keys with most tokens first."""
     problems: dict[str, str] = field(default_factory=dict)
     """Files whose turns could not be counted, and why."""
 
@@ -72,8 +71,8 @@ async def statistics(
     turns: bool = False,
     report: Report | None = None,
 ) -> Statistics:
-    """Count the threads that ``query`` lists and that were created from ``since_ms`` on and before
-    ``until_ms``. ``turns`` has all their rollouts read."""
+    """Count the threads of ``query`` that were created from ``since_ms`` on, before ``until_ms``.
+    ``turns`` has their rollouts read."""
     rows = await _rows(index, query, since_ms, until_ms)
     counts = await _turns(index, rows, report) if turns else None
     found = Statistics()
@@ -102,8 +101,7 @@ async def statistics(
 async def _rows(
     index: ThreadIndex, query: Query, since_ms: int | None, until_ms: int | None
 ) -> list[Row]:
-    """The rows of all pages, the newest first: no page is asked for that is older than all that is
-    looked for."""
+    """The rows of all pages that are not too old, the newest first."""
     query = replace(query, sort_key="created_at", descending=True, limit=LARGEST_PAGE, cursor=None)
     found: list[Row] = []
     while True:
@@ -120,7 +118,7 @@ async def _rows(
 
 
 async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None) -> list[TurnCount]:
-    """The turns of each row's file, counted in processes where that is worth their start."""
+    """The turns of each row's file."""
     counts = JobProgress(total=len(rows))
     found: list[TurnCount] = []
     async with ReadPool(index.home) as pool:

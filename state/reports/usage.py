@@ -1,4 +1,4 @@
-"""What the rollout files of a home take, by what they belong to."""
+"""The disk usage of the rollout files of a home, by project and other dimensions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ _KEYS: Final = {
     "place": "CASE WHEN f.path LIKE 'archived_sessions/%' THEN 'archived' ELSE 'active' END",
     "bucket": "f.bucket",
 }
-"""What a file ``f`` counts for, and its thread ``t``, in SQL."""
+"""The key of a file ``f`` and its thread ``t`` in each dimension, in SQL."""
 DIMENSIONS: Final = tuple(_KEYS)
 _FROM: Final = "FROM rollout_files f LEFT JOIN threads t ON t.id = f.thread_id"
 _TASK_FILES: Final = 50
@@ -46,14 +46,14 @@ _TASKS_AHEAD: Final = 16
 
 @dataclass(slots=True)
 class Amount:
-    """Files, their bytes on disk, and of their content the bytes in images, if it was read."""
+    """Files, their bytes on disk, and the bytes of images in their content, if it was read."""
 
     files: int = 0
     bytes: int = 0
     image_bytes: int = 0
 
     def add(self, files: int, size: int, image_bytes: int) -> None:
-        """Count some more files."""
+        """Add files."""
         self.files += files
         self.bytes += size
         self.image_bytes += image_bytes
@@ -69,12 +69,12 @@ class ThreadUsage:
 
 @dataclass(slots=True)
 class Images:
-    """What reading all rollouts for their images gave."""
+    """The images in all rollouts."""
 
     content_bytes: int = 0
-    """Of all files, uncompressed."""
+    """Uncompressed, of all files."""
     by_path: dict[str, int] = field(default_factory=dict)
-    """Bytes in images."""
+    """Bytes of images."""
     by_thread: Counter[str] = field(default_factory=Counter)
     problems: dict[str, str] = field(default_factory=dict)
     """Files that could not be read to their end, and why."""
@@ -82,7 +82,7 @@ class Images:
 
 @dataclass(slots=True)
 class Usage:
-    """What a home takes. The amounts of every dimension add up to the total."""
+    """The usage of a home. The amounts of each dimension add up to the total."""
 
     total: Amount
     threads: int
@@ -93,14 +93,14 @@ class Usage:
     images: Images | None
     """None if the files were not read."""
     away: int = 0
-    """Files and folders that cannot be accessed: what they take is not known."""
+    """Files and folders that cannot be accessed, whose usage is not known."""
 
 
 async def usage(
     index: ThreadIndex, most: int, *, images: bool = False, report: Report | None = None
 ) -> Usage:
-    """What the files that ``index`` knows take, with the ``most`` biggest threads. ``images``
-    has all of them read."""
+    """The disk usage of the files in ``index``, with the ``most`` biggest threads. ``images`` has
+    all files read."""
     shares = await _read_images(index, report) if images else None
     return await index.database.query(_usage_steps(now_ms(), most, shares))
 
@@ -154,10 +154,7 @@ def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadUsage]]
 
 
 async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
-    """The bytes in images of every rollout, in processes where that is worth their start.
-
-    What is no rollout is not opened: it may be a pipe, which would never end.
-    """
+    """The images of every rollout. Other files are not opened: a pipe would never end."""
     async with index.database.read() as connection:
         rows = await connection.exec_driver_sql(
             "SELECT path, thread_id, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"

@@ -1,9 +1,15 @@
-"""Comparing indexes by what they mean."""
+"""Using indexes from a test, and comparing them by what they mean."""
 
+import asyncio
 import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from state.jobs.progress import SyncProgress
+from state.thread_index import ThreadIndex, open_index
 
 _VOLATILE = {
     "threads": {"row_id"},  # order of insertion
@@ -35,3 +41,27 @@ def rows(index: Path, sql: str, *parameters: Any) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(index)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(sql, parameters)]
+
+
+def in_index(home: Path, index: Path, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:
+    """What ``work`` gives with the index open."""
+
+    async def opened() -> Any:
+        async with open_index(home, index) as found:
+            return await work(found)
+
+    return asyncio.run(opened())
+
+
+def sync(home: Path, index: Path) -> SyncProgress:
+    """Bring the index in step."""
+    counts: SyncProgress = in_index(home, index, lambda opened: opened.sync())
+    return counts
+
+
+def fresh_meaning(home: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a fresh index of a home means."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fresh.sqlite3"
+        in_index(home, path, lambda opened: opened.backfill())
+        return meaning(path)

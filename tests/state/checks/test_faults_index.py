@@ -298,7 +298,7 @@ def test_a_wrecked_index_is_found_and_built_anew(what: str, home: Path, index_pa
     name = UserValue(thread_id(4), "name", "mine", BASE_MS)
     synced(home, index_path)
     append_settings(index_path, [name])
-    assert codes(verified(home, index_path)) == {"fact_not_indexed": 1}
+    assert codes(verified(home, index_path)) == {"user_data_not_indexed": 1}
     repaired(home, index_path)
     before = meaning(index_path)
     wreck, code = WRECKS[what]
@@ -315,7 +315,7 @@ def test_a_fact_that_is_only_in_the_index_gets_into_the_journal(
 ) -> None:
     synced(home, index_path)
     sql(f"INSERT INTO user_data VALUES ({ONE}, 'name', 'mine', 5)")(index_path)
-    assert set(codes(verified(home, index_path))) == {"fact_not_in_journal", "column_differs"}
+    assert set(codes(verified(home, index_path))) == {"user_data_not_in_journal", "column_differs"}
     repaired(home, index_path)
     assert codes(verified(home, index_path)) == {}
     assert "mine" in journal_path(index_path).read_text()

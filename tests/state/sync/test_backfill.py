@@ -14,14 +14,8 @@ from pathlib import Path
 import pytest
 
 from state.clock import now_ms
-from state.db.database import open_database
-from state.db.schema import backfill_state
-from state.errors import LeaseHeld, LeaseLost
-from state.jobs.lease import Owner, claim
 from state.jobs.progress import JobProgress, SyncProgress
 from state.query.model import Query
-from state.sync.backfill import backfill
-from state.sync.sync import find_changes
 from state.thread_index import open_index
 from tests.conftest import copy_corpus
 from tests.samples.homes import thread_id, write
@@ -266,55 +260,6 @@ def test_of_many_workers_one_works_and_the_index_is_right(
     assert meaning(index) == undisturbed
 
 
-def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
-    index_path: Path,
-) -> None:
-    async def scenario() -> None:
-        async with open_database(index_path) as database:
-            async with database.write() as connection:
-                mine = await claim(
-                    connection, backfill_state, Owner.this_process(), lease_s=900, now_ms=now_ms()
-                )
-            other = Owner.this_process()
-            with pytest.raises(LeaseHeld, match=str(os.getpid())):
-                async with database.write() as connection:
-                    await claim(connection, backfill_state, other, lease_s=900, now_ms=now_ms())
-            async with database.write() as connection:  # its time is up
-                theirs = await claim(
-                    connection, backfill_state, other, lease_s=900, now_ms=now_ms() + 1_000_000
-                )
-            assert theirs.fence == mine.fence + 1
-            with pytest.raises(LeaseLost):
-                async with database.write() as connection:
-                    await mine.renew(connection, now_ms())
-            with pytest.raises(LeaseLost):
-                async with database.write() as connection:
-                    await mine.release(connection, now_ms(), complete=True)
-            async with database.write() as connection:
-                await theirs.release(connection, now_ms(), complete=False)
-                await claim(
-                    connection, backfill_state, Owner.this_process(), lease_s=1, now_ms=now_ms()
-                )
-
-    asyncio.run(scenario())
-
-
-def test_a_dead_owner_is_told_from_a_living_one_and_from_a_reused_pid() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    me = Owner.this_process()
-    assert not me.is_dead()
-    living = Owner("x", me.host, child.pid, _started(child.pid))
-    assert not living.is_dead()
-    assert Owner("x", me.host, child.pid, "1").is_dead(), "another process had that pid"
-    assert not Owner("x", "elsewhere/boot", child.pid, "1").is_dead(), "who can tell from here"
-    child.communicate(b"\n")
-    assert living.is_dead()
-
-
-def _started(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-
-
 def test_a_cancelled_backfill_gives_its_lease_back(corpus_home: Path, index_path: Path) -> None:
     async def scenario() -> None:
         async with open_index(corpus_home, index_path) as index:
@@ -360,76 +305,6 @@ def test_the_newest_threads_are_there_with_the_first_batch(
 
     asyncio.run(scenario())
     assert len(seen) == 5
-
-
-def test_the_heartbeat_keeps_a_lease_that_a_slow_batch_would_lose(
-    corpus_home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One batch takes three times as long as the lease lasts."""
-    import state.sync.backfill as job
-
-    async def scenario() -> None:
-        async with open_database(index_path) as database:
-            slow = asyncio.Event()
-            read = find_changes
-
-            async def find(*args: object, **options: object) -> object:
-                await asyncio.wait_for(slow.wait(), 30)
-                return await read(*args, **options)  # type: ignore[arg-type]
-
-            monkeypatch.setattr("state.sync.backfill.find_changes", find)
-            async with database.write() as connection:  # so that the slow path is taken
-                await connection.exec_driver_sql(
-                    "INSERT INTO rollout_files (path, bucket, size_bytes, mtime_ns, inode,"
-                    " extractor_version, first_seen_ms, last_seen_ms)"
-                    " VALUES ('sessions/gone', 'ignored', 1, 1, 1, 1, 1, 1)"
-                )
-            task = asyncio.create_task(backfill(database, corpus_home, lease_s=0.3))
-            first = 0
-            async with asyncio.timeout(30):
-                while True:
-                    async with database.read() as connection:
-                        status = await job.backfill_status(connection)
-                    first = first or status.lease_expires_at_ms
-                    if first and status.lease_expires_at_ms > first + 900:
-                        break
-                    await asyncio.sleep(0.02)
-            with pytest.raises(LeaseHeld):
-                await backfill(database, corpus_home)
-            slow.set()
-            assert (await task).done == 198
-
-    asyncio.run(scenario())
-
-
-def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(
-    corpus_home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import state.sync.backfill as job
-
-    async def never(*_: object, **__: object) -> object:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    monkeypatch.setattr("state.jobs.pool.ReadPool.extract", never)
-
-    async def scenario() -> None:
-        async with open_database(index_path) as database:
-            task = asyncio.create_task(backfill(database, corpus_home, lease_s=0.3))
-            await asyncio.sleep(0)
-            async with asyncio.timeout(30):
-                while True:
-                    async with database.write() as connection:
-                        status = await job.backfill_status(connection)
-                        if status.status == "running":
-                            await connection.exec_driver_sql(
-                                "UPDATE backfill_state SET fence = fence + 1"
-                            )
-                            break
-                with pytest.raises(LeaseLost):
-                    await task
-
-    asyncio.run(scenario())
 
 
 def test_force_reads_every_file_again(corpus_home: Path, index_path: Path) -> None:

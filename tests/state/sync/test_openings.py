@@ -11,8 +11,7 @@ from state.repair.verify import Depth, verify
 from state.sync.openings import update_openings
 from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
-from tests.state.sync.test_sync import fresh_meaning, in_index, sync
-from tests.support.indexes import meaning, rows
+from tests.support.indexes import fresh_meaning, in_index, meaning, rows, sync
 
 LATER = "2026-05-28T21:00:00.000Z"
 

@@ -1,11 +1,9 @@
 """The index follows the files, reads only what changed, and never differs from a fresh one."""
 
-import asyncio
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout.metadata.extract import extract_file
-from state.jobs.progress import SyncProgress
-from state.query.model import Query
 from state.sync.sync import load_context
 from state.sync.writer import store_files
-from state.thread_index import ThreadIndex, open_index
+from state.thread_index import ThreadIndex
 from tests.samples import homes
-from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
-from tests.support.indexes import meaning, rows
-
-
-def in_index(home: Path, index: Path, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:
-    async def opened() -> Any:
-        async with open_index(home, index) as found:
-            return await work(found)
-
-    return asyncio.run(opened())
-
-
-def sync(home: Path, index: Path) -> SyncProgress:
-    counts: SyncProgress = in_index(home, index, lambda opened: opened.sync())
-    return counts
-
-
-def fresh_meaning(home: Path) -> dict[str, list[dict[str, Any]]]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fresh.sqlite3"
-        in_index(home, path, lambda opened: opened.backfill())
-        return meaning(path)
+from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.support.indexes import fresh_meaning, in_index, meaning, rows, sync
 
 
 def read_bytes() -> int:
@@ -269,76 +245,6 @@ def test_a_failed_file_is_tried_again_when_it_changes(home: Path, index_path: Pa
     ) == [{"attempts": 2}]
 
 
-def test_the_newest_segment_is_the_thread_and_the_others_are_accounted_for(
-    home: Path, index_path: Path
-) -> None:
-    write(home, 1, encoded(lines(1, "at first")))
-    write(home, 1, encoded(lines(1, "reverted")), segment=1)
-    newest = write(home, 1, encoded(lines(1, "again")), segment=2)
-    shutil.copy(home / "sessions/2026/05/28" / file_name(1), write(home, 1, archived=True))
-    sync(home, index_path)
-    [row] = rows(index_path, "SELECT title FROM threads")
-    assert row["title"] == "again"
-    buckets = rows(index_path, "SELECT bucket FROM rollout_files ORDER BY bucket")
-    assert [entry["bucket"] for entry in buckets] == ["indexed", "segment", "segment", "segment"]
-    newest.unlink()
-    sync(home, index_path)
-    [row] = rows(index_path, "SELECT title FROM threads")
-    assert row["title"] == "reverted"
-
-
-def test_where_the_newest_segment_alone_is_archived_the_one_before_is_the_thread(
-    home: Path, index_path: Path
-) -> None:
-    write(home, 1, encoded(lines(1, "at first")))
-    newest = write(home, 1, encoded(lines(1, "reverted")), segment=1)
-    sync(home, index_path)
-    (home / "archived_sessions").mkdir()
-    newest.rename(home / "archived_sessions" / newest.name)
-    sync(home, index_path)
-    assert rows(index_path, "SELECT title FROM threads") == [{"title": "at first"}]
-    assert meaning(index_path) == fresh_meaning(home)
-
-
-def test_an_unreadable_newest_segment_leaves_the_thread_to_the_one_before(
-    home: Path, index_path: Path
-) -> None:
-    write(home, 1, encoded(lines(1, "at first")))
-    write(home, 1, b"\0\0\0", segment=1)
-    sync(home, index_path)
-    [row] = rows(index_path, "SELECT title FROM threads")
-    assert row["title"] == "at first"
-
-
-def test_a_compressed_rollout_is_the_same_thread(home: Path, index_path: Path) -> None:
-    path = write(home, 1, encoded(lines(1, "squeezed")))
-    sync(home, index_path)
-    before = rows(index_path, "SELECT id, title, updated_at_ms FROM threads")
-    packed = path.with_name(path.name + ".zst")
-    packed.write_bytes(zstandard.compress(path.read_bytes()))
-    os.utime(packed, ns=(path.stat().st_mtime_ns,) * 2)
-    sync(home, index_path)  # both are there for a moment: plain wins
-    assert rows(index_path, "SELECT rollout_path FROM threads")[0]["rollout_path"].endswith("jsonl")
-    path.unlink()
-    sync(home, index_path)
-    assert rows(index_path, "SELECT id, title, updated_at_ms FROM threads") == before
-    assert rows(index_path, "SELECT rollout_path FROM threads")[0]["rollout_path"].endswith("zst")
-
-
-def test_a_migrated_rollout_changes_its_history_mode(home: Path, index_path: Path) -> None:
-    """Codex rewrites legacy files in place as paginated; the mode of a row never changes, so
-    the row is another one."""
-    tools = [{"type": "function", "name": "old", "description": "d", "inputSchema": {}}]
-    path = write(home, 1, encoded(lines(1, history_mode="legacy", dynamic_tools=tools)))
-    sync(home, index_path)
-    path.unlink()
-    tools[0]["name"] = "new"
-    write(home, 1, encoded(lines(1, history_mode="paginated", dynamic_tools=tools)), mtime_ms=5)
-    sync(home, index_path)
-    assert rows(index_path, "SELECT history_mode FROM threads") == [{"history_mode": "paginated"}]
-    assert rows(index_path, "SELECT name FROM thread_dynamic_tools") == [{"name": "new"}]
-
-
 def test_a_row_from_an_older_extractor_is_read_again(home: Path, index_path: Path) -> None:
     write(home, 1)
     sync(home, index_path)
@@ -398,57 +304,6 @@ def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path:
     away = FoundFile("sessions/2026", NO_STAMP, f"{INACCESSIBLE}: Input/output error")
     assert compare_with_ledger([away], {path: (1, 2, 3, 0, 1, None)}).vanished == []
     assert compare_with_ledger([], {path: (1, 2, 3, 0, 1, None)}).vanished == [path]
-
-
-def test_a_page_drops_rows_whose_file_is_gone_and_is_filled_up_again(
-    home: Path, index_path: Path
-) -> None:
-    paths = [write(home, number) for number in range(30)]
-
-    async def scenario(index: ThreadIndex) -> list[str]:
-        await index.sync()
-        for path in paths[20:]:
-            path.unlink()
-        page = await index.page(Query(limit=10))
-        assert page.next_cursor
-        return [row["id"] for row in page.rows]
-
-    ids = in_index(home, index_path, scenario)
-    assert ids == [thread_id(number) for number in range(19, 9, -1)]
-    assert len(rows(index_path, "SELECT * FROM threads")) == 20
-
-
-def test_a_page_shows_a_changed_thread_as_it_is_now(home: Path, index_path: Path) -> None:
-    paths = [write(home, number) for number in range(3)]
-
-    async def scenario(index: ThreadIndex) -> list[tuple[str, int]]:
-        await index.sync()
-        usage = {"total_token_usage": {"total_tokens": 999}}
-        with paths[1].open("ab") as file:
-            file.write(encoded([event("2026-05-28T21:00:00.000Z", "token_count", info=usage)]))
-        page = await index.page(Query(limit=10))
-        return [(row["id"], row["tokens_used"]) for row in page.rows]
-
-    assert in_index(home, index_path, scenario) == [
-        (thread_id(2), 102),
-        (thread_id(1), 999),
-        (thread_id(0), 100),
-    ]
-
-
-@pytest.mark.parametrize("limit", [1, 3])
-def test_reading_moves_no_sort_key(home: Path, index_path: Path, limit: int) -> None:
-    for number in range(9):
-        write(home, number, mtime_ms=homes.BASE_MS)  # all of one moment
-    sync(home, index_path)
-    before = meaning(index_path)
-
-    async def scenario(index: ThreadIndex) -> None:
-        for key in ("created_at", "updated_at", "recency_at"):
-            await index.page(Query(sort_key=key, limit=limit))
-
-    in_index(home, index_path, scenario)
-    assert meaning(index_path) == before
 
 
 @pytest.mark.parametrize("seconds", [-2_177_452_800, 13_569_465_600, 0])

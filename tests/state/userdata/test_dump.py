@@ -14,7 +14,7 @@ from state.db.location import journal_path
 from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
 from state.query.model import Query
 from state.repair.dump import (
-    BATCH_FACTS,
+    BATCH_SETTINGS,
     Restored,
     dump_lines,
     known_user_data,
@@ -96,16 +96,16 @@ def test_a_dump_read_again_is_the_same(index_path: Path) -> None:
         (b'{"format": "threadkeep-facts"}\n', 1, 0, "a dump begins with"),
         (b'{"format": "threadkeep-facts", "version": true}\n', 1, 0, "a dump begins with"),
         (b"\x00\xff garbage", 1, 0, "not valid JSON"),
-        (HEADER + b'{"v": 1}\n', 2, len(HEADER), "no fact that this version knows"),
-        (HEADER + b"5\n", 2, len(HEADER), "no fact that this version knows"),
-        (HEADER + b"null\n", 2, len(HEADER), "no fact that this version knows"),
+        (HEADER + b'{"v": 1}\n', 2, len(HEADER), "no setting that this version knows"),
+        (HEADER + b"5\n", 2, len(HEADER), "no setting that this version knows"),
+        (HEADER + b"null\n", 2, len(HEADER), "no setting that this version knows"),
         (HEADER + b'{"torn": "', 2, len(HEADER), "not valid JSON"),
-        (HEADER + b"\n \n{}\n", 4, len(HEADER) + 3, "no fact that this version knows"),
+        (HEADER + b"\n \n{}\n", 4, len(HEADER) + 3, "no setting that this version knows"),
         (
             HEADER + b'{"v": 1, "thread_id": "x", "key": "name", "value": "", "set_at_ms": 1}\n',
             2,
             len(HEADER),
-            "no fact that this version knows",
+            "no setting that this version knows",
         ),
         (
             HEADER + b'{"v": 1, "alias": "/a", "value": "\\ud800", "set_at_ms": 1}\n',
@@ -117,7 +117,7 @@ def test_a_dump_read_again_is_the_same(index_path: Path) -> None:
             HEADER + b'{"v": 1, "alias": "/a", "value": "/b", "set_at_ms": 9223372036854775808}\n',
             2,
             len(HEADER),
-            "no fact that this version knows",
+            "no setting that this version knows",
         ),
     ],
 )
@@ -195,18 +195,18 @@ def test_facts_wait_for_threads_that_are_not_indexed_yet(home: Path, index_path:
 
 
 def test_many_facts_go_in_batches_and_each_once(home: Path, index_path: Path) -> None:
-    for number in (1, 2 * BATCH_FACTS):
+    for number in (1, 2 * BATCH_SETTINGS):
         write(home, number)
     synced(home, index_path)
     many: list[Setting] = [
         UserValue(thread_id(number), "name", f"name {number}", number)
-        for number in range(1, 2 * BATCH_FACTS + 2)
+        for number in range(1, 2 * BATCH_SETTINGS + 2)
     ]
     many.append(MOVED)
     assert restored(home, index_path, many) == Restored(set=len(many))
     assert len(journal_path(index_path).read_bytes().splitlines()) == len(many)
     assert names(home, index_path) == {
-        thread_id(number): f"name {number}" for number in (1, 2 * BATCH_FACTS)
+        thread_id(number): f"name {number}" for number in (1, 2 * BATCH_SETTINGS)
     }
     assert restored(home, index_path, many) == Restored(equal=len(many))
 

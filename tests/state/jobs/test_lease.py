@@ -1,0 +1,154 @@
+"""One worker at a time has the lease of a job, and only its writes count."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from state.clock import now_ms
+from state.db.database import Database, open_database
+from state.db.schema import backfill_state, fulltext_state
+from state.errors import LeaseHeld, LeaseLost
+from state.jobs.lease import Owner, claim, job_row
+from state.jobs.runner import Job, run_job
+from tests.support.watching import PATIENCE_S
+
+JOBS = [backfill_state, fulltext_state]
+
+
+def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
+    index_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            async with database.write() as connection:
+                mine = await claim(
+                    connection, backfill_state, Owner.this_process(), lease_s=900, now_ms=now_ms()
+                )
+            other = Owner.this_process()
+            with pytest.raises(LeaseHeld, match=str(os.getpid())):
+                async with database.write() as connection:
+                    await claim(connection, backfill_state, other, lease_s=900, now_ms=now_ms())
+            async with database.write() as connection:  # its time is up
+                theirs = await claim(
+                    connection, backfill_state, other, lease_s=900, now_ms=now_ms() + 1_000_000
+                )
+            assert theirs.fence == mine.fence + 1
+            with pytest.raises(LeaseLost):
+                async with database.write() as connection:
+                    await mine.renew(connection, now_ms())
+            with pytest.raises(LeaseLost):
+                async with database.write() as connection:
+                    await mine.release(connection, now_ms(), complete=True)
+            async with database.write() as connection:
+                await theirs.release(connection, now_ms(), complete=False)
+                await claim(
+                    connection, backfill_state, Owner.this_process(), lease_s=1, now_ms=now_ms()
+                )
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_owner_is_told_from_a_living_one_and_from_a_reused_pid() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    me = Owner.this_process()
+    assert not me.is_dead()
+    living = Owner("x", me.host, child.pid, _started(child.pid))
+    assert not living.is_dead()
+    assert Owner("x", me.host, child.pid, "1").is_dead(), "another process had that pid"
+    assert not Owner("x", "elsewhere/boot", child.pid, "1").is_dead(), "who can tell from here"
+    child.communicate(b"\n")
+    assert living.is_dead()
+
+
+def _started(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+@pytest.mark.parametrize("table", JOBS, ids=str)
+def test_a_job_that_begins_anew_begins_to_count_anew(index_path: Path, table: sa.Table) -> None:
+    counters = [column.name for column in table.c if column.name.startswith(("files", "threads"))]
+
+    async def work(job: Job) -> None:
+        async with job.write(lambda: dict.fromkeys(counters, 7)):
+            pass
+
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            await run_job(database, table, work, lease_s=900)
+            done = await row_of(database, table)
+            assert {done._mapping[name] for name in counters} == {7}
+            assert (done.status, done.owner, done.lease_expires_at_ms) == ("complete", None, 0)
+            async with database.write() as connection:
+                await claim(connection, table, Owner.this_process(), lease_s=1, now_ms=now_ms())
+            begun = await row_of(database, table)
+            assert {begun._mapping[name] for name in counters} == {0}
+            assert (begun.status, begun.completed_at_ms) == ("running", None)
+            assert begun.fence == done.fence + 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("table", JOBS, ids=str)
+def test_the_heartbeat_keeps_a_lease_that_slow_work_would_lose(
+    index_path: Path, table: sa.Table
+) -> None:
+    """The work takes at least three times as long as the lease lasts."""
+    slow = asyncio.Event()
+
+    async def work(_: Job) -> str:
+        await slow.wait()
+        return "done"
+
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            task = asyncio.create_task(run_job(database, table, work, lease_s=0.3))
+            first = 0
+            async with asyncio.timeout(PATIENCE_S):
+                while not first or (expires := await expiry(database, table)) <= first + 900:
+                    first = first or await expiry(database, table)
+                    await asyncio.sleep(0.02)
+            assert expires > first
+            with pytest.raises(LeaseHeld):
+                await run_job(database, table, work, lease_s=900)
+            slow.set()
+            assert await task == "done"
+            assert (await row_of(database, table)).status == "complete"
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(index_path: Path) -> None:
+    working = asyncio.Event()
+
+    async def work(_: Job) -> None:
+        working.set()
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        async with open_database(index_path) as database:
+            task = asyncio.create_task(run_job(database, backfill_state, work, lease_s=0.3))
+            async with asyncio.timeout(PATIENCE_S):
+                await working.wait()
+                async with database.write() as connection:
+                    await connection.exec_driver_sql("UPDATE backfill_state SET fence = fence + 1")
+                with pytest.raises(LeaseLost):
+                    await task
+
+    asyncio.run(scenario())
+
+
+async def row_of(database: Database, table: sa.Table) -> "sa.Row[tuple[object, ...]]":
+    """The job as the database has it."""
+    async with database.read() as connection:
+        return await job_row(connection, table)
+
+
+async def expiry(database: Database, table: sa.Table) -> int:
+    """When the lease of the job expires."""
+    expires: int = (await row_of(database, table)).lease_expires_at_ms
+    return expires
