@@ -19,8 +19,8 @@ from rollout.history.thread import pass_to, reduce_file, reduce_parts
 from rollout.history.turn import Turn
 from rollout.items.line_events import ROLLED_BACK, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
-from rollout.jsonl.reader import LineReader, Needs, open_rollout
-from rollout.schema.kinds import Level, Reader, any_of, is_typed, line_pattern, read_by
+from rollout.jsonl.reader import LineFilter, LineReader, Skipping, open_rollout
+from rollout.schema.kinds import Level, Reader, is_typed, line_pattern, none_of, read_by
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 
@@ -28,8 +28,10 @@ _KEPT_CHARACTERS: Final = 80_000
 """Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""
 
 
-class _Items:
-    skip = line_pattern(f'(?!{any_of(*read_by(Reader.CONTEXT, Level.LINE))})[a-z_]+",')
+_RESPONSES: Final = Skipping(
+    line_pattern(none_of(*read_by(Reader.CONTEXT, Level.LINE)) + '[a-z_]+",')
+)
+"""All but response items and compactions."""
 
 
 class _At(NamedTuple):
@@ -155,7 +157,7 @@ class _Context:
             yield from self._responses()
             return
         last = self._past.compactions[-1]
-        payload = next(item["payload"] for _, item in self.lines(_Items(), last))
+        payload = next(item["payload"] for _, item in self.lines(_RESPONSES, last))
         history = payload.get("replacement_history")
         if history is None:
             yield from self._users_before(last)
@@ -167,7 +169,7 @@ class _Context:
 
     def _responses(self, start: _At | None = None, end: _At | None = None) -> Iterator[Fields]:
         spans = deque(self._past.taken_back)
-        for at, item in self.lines(_Items(), start):
+        for at, item in self.lines(_RESPONSES, start):
             if at == end:
                 return
             while spans and spans[0][1] <= at:
@@ -187,7 +189,7 @@ class _Context:
                 size -= kept.popleft()[0]
         yield from (item for _, item in kept)
 
-    def lines(self, needs: Needs, start: _At | None = None) -> Iterator[tuple[_At, Item]]:
+    def lines(self, needs: LineFilter, start: _At | None = None) -> Iterator[tuple[_At, Item]]:
         """The lines that count from ``start`` on, in order, but for needless ones."""
         start = start or _At(0, 0)
         highest = -1

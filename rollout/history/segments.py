@@ -9,7 +9,7 @@ from typing import Any
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.files.layout import parse_name, parse_uuid
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
-from rollout.jsonl.reader import LineReader, Needs, open_rollout
+from rollout.jsonl.reader import LineFilter, LineReader, open_rollout
 from rollout.jsonl.sources import FileSource, RolloutSource
 
 Find = Callable[[str], Path | None]
@@ -104,7 +104,7 @@ def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete |
         path = found
 
 
-def records(path: Path, needs: Needs | None = None) -> Iterator[tuple[Item, int, int]]:
+def records(path: Path, needs: LineFilter | None = None) -> Iterator[tuple[Item, int, int]]:
     """Lines that can be read, each with the bytes where it begins and where the next one does."""
     with open_rollout(path) as stream:
         for line in LineReader().lines(stream, 0, needs):

@@ -17,13 +17,14 @@ from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
 from rollout.items.line_events import STARTED, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
-from rollout.jsonl.reader import LineReader
+from rollout.jsonl.reader import LineReader, Skipping
 from rollout.schema.kinds import (
     PLAIN,
     Level,
     Reader,
     any_of,
     line_pattern,
+    none_of,
     passed_by,
     payload_type,
     read_by,
@@ -56,17 +57,17 @@ _ENDS: Final = {f"{name}_end": tool for name, tool in _EVENT_TOOLS.items()} | {
 }
 
 
-class _Talk:
-    """Passes over lines that are neither calls, outputs nor the beginning of a turn."""
-
-    skip = line_pattern(
+_CALLS: Final = Skipping(
+    line_pattern(
         any_of(*passed_by(Reader.CALLS, Level.LINE))
         + "|"
         + payload_type("response_item", any_of(*passed_by(Reader.CALLS, Level.RESPONSE)))
         + "|"
-        + payload_type("event_msg", f'(?!{any_of(*read_by(Reader.CALLS, Level.EVENT))})[a-z_]+"'),
+        + payload_type("event_msg", none_of(*read_by(Reader.CALLS, Level.EVENT)) + '[a-z_]+"'),
         PLAIN,
     )
+)
+"""All but calls, outputs and the beginning of a turn."""
 
 
 @dataclass(slots=True)
@@ -158,7 +159,7 @@ def calls_between(
     ``end_ordinal``. With ``own`` they end before a turn begins: what follows until ``end`` was
     taken back; it tells whether a message of a user at an offset belongs to this turn."""
     found = _Records()
-    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, _Talk()):
+    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, _CALLS):
         item = _parsed(line)
         if item is None:
             continue

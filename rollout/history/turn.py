@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from rollout.history.item_refs import Anchors, Place
 from rollout.jsonl.parse import Item
-from rollout.jsonl.reader import Needs
+from rollout.jsonl.reader import LineFilter
 from rollout.schema.strict import Fields
 
 COMPLETED: Final = "completed"
@@ -69,7 +69,7 @@ class Turn:
         )
 
 
-class TurnReducer(Needs, Protocol):
+class TurnReducer(LineFilter, Protocol):
     """Finds turns, line by line. It can be the ``needs`` of a
     :class:`rollout.jsonl.reader.LineReader`, which passes over the lines that it has no use for
     and counts them."""

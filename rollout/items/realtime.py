@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
-from rollout.jsonl.reader import LineReader, open_rollout
-from rollout.schema.kinds import NUMBERED, Level, Reader, any_of, line_pattern, read_by
+from rollout.jsonl.reader import LineReader, Skipping, open_rollout
+from rollout.schema.kinds import NUMBERED, Level, Reader, line_pattern, none_of, read_by
 from rollout.schema.strict import (
     U64,
     Fields,
@@ -53,13 +53,7 @@ class Sessions:
     """The first position that no line has yet."""
 
 
-class _Needs:
-    """Passes over all other lines, and counts them."""
-
-    skip = line_pattern(f"(?!{any_of(*read_by(Reader.REALTIME, Level.LINE))})", NUMBERED)
-
-
-_NEEDS: Final = _Needs()
+_REALTIME: Final = Skipping(line_pattern(none_of(*read_by(Reader.REALTIME, Level.LINE)), NUMBERED))
 
 
 def read_sessions(path: Path) -> Sessions:
@@ -72,7 +66,7 @@ def read_sessions(path: Path) -> Sessions:
     highest = -1
     with open_rollout(path, []) as stream:
         reader = LineReader()
-        for line in reader.lines(stream, needs=_NEEDS):
+        for line in reader.lines(stream, needs=_REALTIME):
             highest = max(highest, reader.highest)
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine):

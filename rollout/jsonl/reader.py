@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PosixPath
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from rollout.errors import Damage
 from rollout.files.cancellation import check_cancelled
@@ -31,14 +31,21 @@ LONGEST_LINE: Final = 128 * 2**20
 _BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
 
 
-class Needs(Protocol):
+class LineFilter(Protocol):
     """Which lines a caller does not need, by their first bytes."""
 
-    skip: "re.Pattern[bytes]"
-    """Matches the beginning of a line that is skipped. If the last group that took part has a
-    name, the line is counted, and group 1 is its ordinal, or empty: see
-    :attr:`LineReader.passed`. If that group has no name, only the latest lines of the kind count:
-    see :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
+    @property
+    def skip(self) -> re.Pattern[bytes]:
+        """Matches the beginning of a line that is skipped. If the last group that took part has a
+        name, the line is counted, and group 1 is its ordinal, or empty: see
+        :attr:`LineReader.passed`. If that group has no name, only the latest lines of the kind
+        count: see :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
+
+
+class Skipping(NamedTuple):
+    """Skips the lines that a pattern matches."""
+
+    skip: re.Pattern[bytes]
 
 
 class RolloutStream(Protocol):
@@ -90,7 +97,7 @@ class LineReader:
         self,
         stream: RolloutStream,
         offset: int = 0,
-        needs: Needs | None = None,
+        needs: LineFilter | None = None,
         *,
         highest: int = -1,
     ) -> Iterator[Line | BadLine]:

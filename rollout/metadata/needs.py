@@ -11,6 +11,7 @@ from rollout.schema.kinds import (
     Reader,
     any_of,
     line_pattern,
+    none_of,
     passed_by,
     payload_type,
     read_by,
@@ -38,7 +39,7 @@ class Needs(NamedTuple):
 
 _LINES: Final = passed_by(Reader.METADATA, Level.LINE)
 _EVENTS: Final = passed_by(Reader.METADATA, Level.EVENT)
-_ITEMS: Final = any_of(*read_by(Reader.METADATA, Level.ITEM))
+_OTHER_ITEM: Final = none_of(*read_by(Reader.METADATA, Level.ITEM))
 _ITEM_START: Final = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
 _MESSAGE: Final = (
     r'message",(?:"id":"[^"\\]*",)?"role":"(?:(?!user"|assistant")[a-z]+"'
@@ -51,13 +52,13 @@ def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
     lines, events, items = _LINES, _EVENTS, ""
     response = ""
     if needs.fallback:
-        responses = f'(?!{any_of(*read_by(Reader.METADATA, Level.RESPONSE))})[a-z_]+"'
+        responses = none_of(*read_by(Reader.METADATA, Level.RESPONSE)) + '[a-z_]+"'
         response = "|" + payload_type("response_item", f"(?:{responses}|{_MESSAGE})")
     else:
         lines += ("response_item",)
     if needs.prompts:
         # The whole name is asked for, as the lookahead alone is content with an end inside of it.
-        items = rf'|{_ITEM_START}(?!{_ITEMS})[A-Za-z]+"'
+        items = rf'|{_ITEM_START}{_OTHER_ITEM}[A-Za-z]+"'
     else:
         events += ("agent_message", "item_completed")
         events += () if needs.starts else ("user_message",)

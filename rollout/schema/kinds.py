@@ -287,7 +287,7 @@ def is_typed(text: str) -> bool:
     return not text.lstrip().startswith(_BY_PROGRAMS)
 
 
-# -- patterns of lines, see rollout.jsonl.reader.Needs ----------------------------------------
+# -- patterns of lines, see rollout.jsonl.reader.LineFilter -----------------------------------
 
 COUNTED: Final = r'(?:"ordinal":(?P<counted>\d{1,19}),)?'
 """An ordinal, if there is one: the reader keeps the highest."""
@@ -310,6 +310,12 @@ def line_pattern(types: str, ordinal: str = COUNTED) -> re.Pattern[bytes]:
 def any_of(*names: str) -> str:
     """A pattern of the rest of a string that is one of some names, and of its closing quote."""
     return rf'(?:{"|".join(names)})"'
+
+
+def none_of(*names: str) -> str:
+    """A pattern that matches, without taking any of it, where the rest of a string is not one of
+    some names."""
+    return f"(?!{any_of(*names)})"
 
 
 def payload_type(line: str, types: str) -> str:

@@ -28,13 +28,14 @@ from rollout.history.thread import (
 from rollout.items.line_events import parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
-from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
+from rollout.jsonl.reader import LineReader, RolloutStream, Skipping, open_rollout
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema.kinds import (
     Level,
     Reader,
     any_of,
     line_pattern,
+    none_of,
     passed_by,
     payload_type,
     read_by,
@@ -48,19 +49,16 @@ _EVENTS: Final = read_by(Reader.MESSAGES, Level.EVENT)
 _TYPES: Final = read_by(Reader.MESSAGES, Level.ITEM)
 
 
-class _Messages:
-    """Passes over lines that are no message and decide on none, by their first bytes."""
-
-    skip = line_pattern(
+_MESSAGES: Final = Skipping(
+    line_pattern(
         "(?:"
         + any_of(*passed_by(Reader.MESSAGES, Level.LINE))
         + "|"
-        + payload_type("event_msg", f'(?!{any_of(*_EVENTS)})[a-z_]{{1,60}}"')
+        + payload_type("event_msg", none_of(*_EVENTS) + '[a-z_]{1,60}"')
         + ")"
     )
-
-
-_MESSAGES: Final = _Messages()
+)
+"""All but messages and what decides on them."""
 
 
 @cache

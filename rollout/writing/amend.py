@@ -14,14 +14,9 @@ from rollout.files.layout import parse_uuid
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import records
 from rollout.jsonl.parse import Item
+from rollout.jsonl.reader import Skipping
 from rollout.schema.kinds import lines_without
 from rollout.writing.appender import RolloutAppender, plain_file
-
-
-class _Metas:
-    """Passes over all lines but those that may be a ``session_meta``."""
-
-    skip = lines_without("session_meta")
 
 
 def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, Any]) -> Path:
@@ -58,7 +53,7 @@ def amended_meta(path: Path, thread_id: str, changes: Mapping[str, Any]) -> Item
 
 def _latest_meta(path: Path, thread_id: str) -> dict[str, Any] | None:
     latest: dict[str, Any] | None = None
-    for item, _, _ in records(path, _Metas()):
+    for item, _, _ in records(path, Skipping(lines_without("session_meta"))):
         payload = item.get("payload")
         if item.get("type") != "session_meta" or not isinstance(payload, dict):
             continue

@@ -18,7 +18,7 @@ from rollout.history.segments import Find, Part, history_parts, records
 from rollout.history.turn import Turn
 from rollout.items.line_events import ABORTED
 from rollout.jsonl.parse import Item
-from rollout.jsonl.reader import open_rollout
+from rollout.jsonl.reader import Skipping, open_rollout
 from rollout.schema.kinds import lines_without
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.writing.appender import encoded, timestamp
@@ -40,12 +40,6 @@ class Cut(NamedTuple):
     """The id of the last turn."""
     before: str | None = None
     """The id of the first turn that is left out."""
-
-
-class _Settings:
-    """Passes over all lines but those about settings."""
-
-    skip = lines_without(_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +156,7 @@ def _settings(parts: list[Part], place: Place) -> tuple[Item, ...]:
     """The settings that hold at ``place``, as far as its history says."""
     for number in range(place.file, -1, -1):
         held: Item | None = None
-        for item, _, after in records(parts[number].path, _Settings()):
+        for item, _, after in records(parts[number].path, Skipping(lines_without(_SETTINGS))):
             if number == place.file and after > place.offset:
                 break
             payload = item.get("payload")

@@ -17,7 +17,7 @@ import zstandard
 
 from rollout.files.layout import parse_name
 from rollout.jsonl.parse import BadLine, Line
-from rollout.jsonl.reader import LineReader, Needs, open_rollout
+from rollout.jsonl.reader import LineFilter, LineReader, open_rollout
 from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
 from rollout.metadata.model import initial_metadata
 from rollout.metadata.reducer import MetadataReducer
@@ -167,7 +167,7 @@ def append(home: Path, path: str, data: bytes) -> None:
 
 
 def read_lines(
-    data: bytes, buffer_bytes: int = 4096, needs: Needs | None = None
+    data: bytes, buffer_bytes: int = 4096, needs: LineFilter | None = None
 ) -> list[Line | BadLine]:
     """All that a reader with so small a buffer gives for ``data``."""
     return list(LineReader(buffer_bytes).lines(MemoryStream(data), needs=needs))

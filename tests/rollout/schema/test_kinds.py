@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rollout.history.legacy import LegacyReducer
-from rollout.history.model_context import _Items
+from rollout.history.model_context import _RESPONSES
 from rollout.history.paginated import PaginatedReducer
-from rollout.history.tool_calls import _BEGINS, _ENDS, _Talk
+from rollout.history.tool_calls import _BEGINS, _CALLS, _ENDS
 from rollout.items import realtime
 from rollout.items.legacy import EVENT_BUILDS
 from rollout.items.paginated import BUILDS
@@ -20,7 +20,7 @@ from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.metadata.needs import Needs
 from rollout.schema.kinds import KINDS, Kept, Kind, Level, Reader, known, read_by
-from rollout.search.extract import _Messages
+from rollout.search.extract import _MESSAGES
 from tests.codex.codex_app import CONFIG, call
 from tests.samples.rollouts import CORPUS, THREAD_ID, corpus_rollouts, meta, write_rollout
 
@@ -29,10 +29,10 @@ PATTERNS = {
     Reader.METADATA: Needs(numbered=False).skip_pattern(),
     Reader.LEGACY: LegacyReducer.skip,
     Reader.PAGINATED: PaginatedReducer.skip,
-    Reader.MESSAGES: _Messages.skip,
-    Reader.CONTEXT: _Items.skip,
-    Reader.CALLS: _Talk.skip,
-    Reader.REALTIME: realtime._Needs.skip,
+    Reader.MESSAGES: _MESSAGES.skip,
+    Reader.CONTEXT: _RESPONSES.skip,
+    Reader.CALLS: _CALLS.skip,
+    Reader.REALTIME: realtime._REALTIME.skip,
 }
 MODES = {
     Reader.LEGACY: (Kept.ALWAYS, Kept.LEGACY),
