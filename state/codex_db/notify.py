@@ -16,6 +16,7 @@ from typing import Final
 from rollout.files.layout import is_archived, logical_path, precedence
 from rollout.files.move import Move, MoveGroup
 from rollout.files.scan import stat_file
+from rollout.schema.modes import LEGACY, PAGINATED
 from state.codex_db.database import check_writable, has_database, translated, writable
 from state.db.snapshot import snapshot
 from state.errors import CodexLocked, CodexSchemaUnknown, CodexUnusable
@@ -25,7 +26,7 @@ CodexError = CodexLocked | CodexSchemaUnknown | CodexUnusable
 """Why Codex could not be notified."""
 CODEX_ERRORS: Final = (CodexLocked, CodexSchemaUnknown, CodexUnusable)
 
-_NAME_COLUMNS: Final = {"paginated": "name", "legacy": "title"}
+_NAME_COLUMNS: Final = {PAGINATED: "name", LEGACY: "title"}
 """The column of a name, by history mode."""
 _HISTORY_FILE: Final = "thread_history_1.sqlite"
 _HISTORY_TABLES: Final = ("thread_turns", "thread_items", "thread_history_projection_state")

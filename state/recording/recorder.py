@@ -209,7 +209,7 @@ class RolloutRecorder:
                 failure = RecorderFailed(self.path, error)
             del self._barriers[: len(barriers)]
             for barrier, _ in barriers:
-                _settle(barrier, failure)
+                _release(barrier, failure)
             self._drained.set()
 
     async def _begin(self) -> None:
@@ -244,7 +244,7 @@ class RolloutRecorder:
             self._late.cancel()
         error = None if writer.cancelled() else writer.exception()
         for barrier, _ in self._barriers:
-            _settle(barrier, error or RecorderClosed(self.thread_id))
+            _release(barrier, error or RecorderClosed(self.thread_id))
         self._barriers.clear()
         self._drained.set()
 
@@ -260,7 +260,7 @@ LiveRecorders = Mapping[str, RolloutRecorder]
 NO_RECORDERS: Final[LiveRecorders] = {}
 
 
-def _settle(barrier: "asyncio.Future[None]", error: BaseException | None) -> None:
+def _release(barrier: "asyncio.Future[None]", error: BaseException | None) -> None:
     if barrier.done():  # its caller was cancelled
         return
     if error is None:
