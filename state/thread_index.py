@@ -29,11 +29,11 @@ from state.query.listing import any_steps, hidden_steps, page_steps, short_id_st
 from state.query.model import Hidden, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, is_fresh, rows_steps
-from state.sync import thread_rows as rows
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, follows_inputs, load_context, sync
+from state.sync.thread_rows import earlier_extractions
 from state.sync.writer import forget_files, store_files
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 from state.userdata.store import open_with_user_data
@@ -90,8 +90,8 @@ class ThreadIndex:
                 gone = await self.refresh([row["rollout_path"] for row in stale])
             except IndexBusy:
                 # These rows are true all the same; the index is updated when it is free.
-                held = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
-                return replace(page, rows=held)
+                rows = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
+                return replace(page, rows=rows)
             if not gone:
                 fresh = await self.rows_of([row["id"] for row in page.rows])
                 return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
@@ -160,10 +160,10 @@ class ThreadIndex:
                 .order_by(t.position)
             )
             known = [tuple(row) for row in await connection.exec_driver_sql(ALIASES_SQL)]
-            place = moved_to(row.cwd, dict(known))
+            folder = moved_to(row.cwd, dict(known))
             return {
                 **row._mapping,
-                "moved_to": shown_folder(place) if cwd_key(place) != row.cwd_key else None,
+                "moved_to": shown_folder(folder) if cwd_key(folder) != row.cwd_key else None,
                 "files": [dict(file._mapping) for file in files],
                 "tools": [dict(tool._mapping) for tool in tools],
             }
@@ -194,9 +194,7 @@ class ThreadIndex:
     async def catch_up(self, report: Report | None = None) -> SyncProgress | None:
         """Bring the index up to date: by the backfill until that is complete, then by syncs. None
         if another process runs the backfill, which fills the index meanwhile."""
-        async with self.database.read() as connection:
-            job = await backfill_status(connection)
-        if job.status == "complete":
+        if (await self.backfill_status()).status == "complete":
             return await self.sync(report)
         try:
             return await self.backfill(report)
@@ -249,10 +247,10 @@ class ThreadIndex:
         turn, newest name first."""
         c = rollout_files.c
         damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines
-        told = c.reason.is_not(None) & (c.bucket != "ignored")
+        has_reason = c.reason.is_not(None) & (c.bucket != "ignored")
         found = (
             sa.select(*damage, c.left_out, c.left_out_at)
-            .where((c.bucket == "unreadable") | told | (c.left_out > 0))
+            .where((c.bucket == "unreadable") | has_reason | (c.left_out > 0))
             .order_by(c.path.desc())
             .limit(limit)
         )
@@ -278,7 +276,7 @@ class ThreadIndex:
         changed = [path for path in paths if path not in gone]
         context = load_context(self.home)
         async with self.database.read() as connection:
-            earlier = await rows.earlier_extractions(connection, {path: path for path in changed})
+            earlier = await earlier_extractions(connection, {path: path for path in changed})
         items = [(path, earlier.get(path)) for path in changed]
         reading = self.database.workers
         outcomes = await reading.run(partial(extract_many, str(self.home), items))

@@ -63,19 +63,19 @@ def _started(work: Callable[[], Result], stop: threading.Event) -> "asyncio.Futu
     context = copy_context()
     context.run(STOP.set, stop)
 
-    def settle(setter: Callable[[Any], None], value: Any) -> None:
+    def report(setter: Callable[[Any], None], value: Any) -> None:
         with suppress(RuntimeError):  # the loop was closed: nobody is left
             loop.call_soon_threadsafe(setter, value)
 
-    def do() -> None:
+    def run() -> None:
         try:
             result = context.run(work)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            settle(done.set_exception, error)
+            report(done.set_exception, error)
         else:
-            settle(done.set_result, result)
+            report(done.set_result, result)
 
     # threading.Thread would hold up the loop until the thread has begun, and the end of the
     # process until it has ended.
-    start_new_thread(do, ())
+    start_new_thread(run, ())
     return done

@@ -38,9 +38,9 @@ _SHORT_PATIENCE_MS: Final = 100
 INLINE_S: Final = 0.005
 """How long an inline read may block the event loop, in seconds."""
 _INLINE_OPERATIONS: Final = 1_000
-"""Between two looks at the clock, in instructions of SQLite's: some 20 microseconds."""
+"""How often an inline read looks at the clock, in SQLite's instructions: every 20 microseconds."""
 _READER_OPERATIONS: Final = 100_000
-"""Between two looks whether a result is still wanted: some milliseconds."""
+"""How often a reader looks whether it is cancelled: every few milliseconds."""
 _MOST_READERS: Final = 4
 _MOST_WORKERS: Final = 6
 """Threads at a time. Waiting work costs nothing; each more would want another core."""
@@ -104,8 +104,8 @@ class Database:
                 yield connection
 
     def stop_waiting(self) -> None:
-        """Wait for other writers only briefly from now on: a caller that has waited in vain once,
-        and goes on with what there is, should not wait again."""
+        """Wait for other writers only briefly from now on: a caller that has waited once, and goes
+        on with what there is, should not wait again."""
         self._waits = False
 
     async def query(self, steps: Steps[Result]) -> Result:
@@ -213,7 +213,7 @@ async def open_database(
 
     Raises:
         IndexTooNew: its schema is from a newer program.
-        IndexDamaged: the file is no usable database.
+        IndexDamaged: the file is not a usable database.
         NotAnIndex: it is a database of another program.
         IndexNotWritable: it or its folder cannot be written.
         IndexUnavailable: the path cannot be used.
@@ -240,7 +240,7 @@ def _engine(path: Path, patience_s: float) -> AsyncEngine:
         connect_args={"timeout": patience_s, "cached_statements": 256},
         pool_size=1,
         max_overflow=_MOST_CONNECTIONS - 1,
-        pool_timeout=None,  # whoever waits too long is cancelled
+        pool_timeout=None,  # callers have their own timeouts
     )
     pragmas = (
         f"journal_mode = {journal_mode(path)}",
@@ -312,5 +312,5 @@ def _on_invalidate(
     connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None
 ) -> None:
     # A cancelled statement has SQLAlchemy close its connection. As long as a traceback holds the
-    # cursor, SQLite only seems to do so, and keeps the write lock: the next writer waits in vain.
+    # cursor, SQLite only seems to do so and keeps the write lock: the next writer would wait.
     connection.rollback()

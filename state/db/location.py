@@ -67,7 +67,7 @@ def journal_state(index: Path) -> str:
 def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     """Whether ``folder`` lies on a network file system, where SQLite's WAL corrupts.
 
-    False where the system does not tell (no ``/proc``).
+    False where the system does not say (no ``/proc``).
     """
     try:
         lines = mounts.read_text(errors="replace").splitlines()

@@ -18,7 +18,7 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         IndexMissing: there is none.
-        StateError: it cannot be read, or is no index; see :func:`state.db.connect.revision_of`.
+        StateError: it cannot be read, or is not an index; see :func:`state.db.connect.revision_of`.
     """
     if not path.exists():
         raise IndexMissing(path)
@@ -39,7 +39,7 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         OSError: it cannot be read.
-        sqlite3.Error: it is no database, or another process kept the lock for too long.
+        sqlite3.Error: it is not a database, or another process kept the lock for too long.
     """
     with ExitStack() as stack:
         try:

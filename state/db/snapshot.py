@@ -24,7 +24,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         OSError: it cannot be read, or it kept changing while it was copied.
-        sqlite3.Error: it is no database.
+        sqlite3.Error: it is not a database.
     """
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
         uri = _stable_uri(path, Path(folder))

@@ -71,10 +71,10 @@ def _or_cancelled(translation: StateError, error: BaseException) -> BaseExceptio
 def _release_cursors(error: BaseException) -> None:
     """Drop the cursors that a traceback holds. Until then SQLite only seems to close their
     connection and keeps its lock: an error that is stored somewhere would block a rebuild."""
-    held: BaseException | None = error
-    while held is not None:
-        traceback.clear_frames(held.__traceback__)
-        held = held.__cause__ or held.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__
 
 
 _LACKING: Final = (

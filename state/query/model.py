@@ -61,7 +61,7 @@ class Query:
         for kind in self.source_kinds:
             if kind not in SOURCE_KINDS:
                 raise InvalidQuery(
-                    f"unknown source kind {kind!r}: use some of {', '.join(SOURCE_KINDS)}"
+                    f"unknown source kind {kind!r}: use one or more of {', '.join(SOURCE_KINDS)}"
                 )
         if self.parent_id and self.ancestor_id:
             raise InvalidQuery("parent and ancestor cannot be combined")

@@ -93,10 +93,10 @@ def _is_usable(connection: sqlite3.Connection, index: Path) -> bool:
 
 
 def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool:
-    held = dict(connection.execute("SELECT key, value FROM index_meta"))
-    if held.get(INPUTS_KEY) != home_inputs(home):
+    meta = dict(connection.execute("SELECT key, value FROM index_meta"))
+    if meta.get(INPUTS_KEY) != home_inputs(home):
         return False
-    if held.get(JOURNAL_KEY, NO_JOURNAL) != journal_state(index):
+    if meta.get(JOURNAL_KEY, NO_JOURNAL) != journal_state(index):
         return False
     ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
     return not compare_with_ledger(scan_home(home), ledger)

@@ -31,8 +31,8 @@ def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":
             conditions.append(("id >= ? AND id < ?", [prefix, f"{prefix}~"]))
         conditions.append(("name = ?", [reference]))
         if paths := _paths(home, reference):
-            held = "SELECT thread_id FROM rollout_files WHERE path IN (?, ?, ?)"
-            conditions.append((f"id IN ({held})", paths))
+            in_file = "SELECT thread_id FROM rollout_files WHERE path IN (?, ?, ?)"
+            conditions.append((f"id IN ({in_file})", paths))
     for condition, parameters in conditions:
         sql = f"SELECT id FROM threads WHERE {condition} ORDER BY id LIMIT {_MOST}"
         if rows := (yield (sql, parameters)):

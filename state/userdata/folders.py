@@ -181,5 +181,6 @@ def check_current_folder(path: Path | str) -> None:
         try:
             os.getcwd()
         except FileNotFoundError:
-            told = f"{str(path)!r} is relative, and the current folder has been removed"
-            raise InvalidFolder(told) from None
+            raise InvalidFolder(
+                f"{str(path)!r} is relative, and the current folder has been removed"
+            ) from None

@@ -69,8 +69,8 @@ async def write_user_data(database: Database) -> AsyncGenerator[AsyncConnection]
 async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
     """Whether the index has applied the journal in its present state."""
     c = index_meta.c
-    held = await connection.scalar(sa.select(c.value).where(c.key == JOURNAL_KEY))
-    return bool((held or NO_JOURNAL) == journal_state(index))
+    applied = await connection.scalar(sa.select(c.value).where(c.key == JOURNAL_KEY))
+    return bool((applied or NO_JOURNAL) == journal_state(index))
 
 
 async def follow_journal(connection: AsyncConnection, index: Path) -> None:

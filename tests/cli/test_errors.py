@@ -95,7 +95,7 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
         (["--cursor", "WzldCg"], "from another version of threadkeep"),
         (["--cursor", "A" * 9999], "too long"),
         (["--sort", "size"], "unknown sort key 'size': use one of created_at, updated_at"),
-        (["--source", "nobody"], "unknown source kind 'nobody': use some of cli, vscode"),
+        (["--source", "nobody"], "unknown source kind 'nobody': use one or more of cli, vscode"),
         (["--parent", "zz"], "invalid thread id: zz"),
         (["--exclude", "zz"], "invalid thread id: zz"),
         (
