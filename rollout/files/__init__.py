@@ -1,1 +1,1 @@
-"""Where rollouts lie: names, scan, stamps, locks, moves and atomic writes."""
+"""Where rollouts are: names, scan, stamps, locks, moves and atomic writes."""

@@ -1,4 +1,4 @@
-"""What tells one state of a file from another: size, modification time and inode."""
+"""What distinguishes one state of a file from another: size, modification time and inode."""
 
 import os
 from typing import Final, NamedTuple

@@ -34,7 +34,7 @@ class ResumePoint(NamedTuple):
 
     def may_have_grown_to(self, now: FileStamp) -> bool:
         """Whether a file with the stamp ``now`` may be the same one, as it was or with more lines
-        behind the old ones. Only its content tells for sure."""
+        after the old ones. Only its content says for sure."""
         grown = now.inode == self.stamp.inode and now.size > self.stamp.size
         return (grown or now == self.stamp) and now.size >= self.end
 

@@ -1,1 +1,1 @@
-"""From lines to the facts of a row; the session index; the rules of Codex's picker."""
+"""From lines to the metadata of a row; the session index; what Codex's picker sees."""

@@ -13,12 +13,12 @@ from rollout.schema.session_source import source_object
 NEVER_MS: Final = -(2**63)
 """When a turn started in a thread without any."""
 LONGEST_TEXT: Final = 4096
-"""Characters kept of a text unless told otherwise; the whole text is in the file."""
+"""The default number of characters kept of a text; the whole text is in the file."""
 SEEN_META: Final = 1  # a session_meta was read
 SEEN_PROVIDER: Final = 2  # the provider was named
 SEEN_BARE_META: Final = 4  # the metadata had no envelope: a file of the bare era
 SEEN_START: Final = 8  # the start of a turn was read
-SEEN_PROMPT: Final = 16  # a user_message was read: turns begin with those where no start is told
+SEEN_PROMPT: Final = 16  # a user_message was read: without starts, turns begin with those
 BEGINS_ELSEWHERE: Final = 32
 """No message is in this file: what the thread begins with is in another one. A reducer never sets
 it; see :mod:`state.sync.openings`."""

@@ -27,7 +27,7 @@ class Needs(NamedTuple):
     fallback: bool = True
     """What response items say, in a file that may have nothing else."""
     starts: bool = True
-    """``user_message`` events, as long as nothing else tells where turns start."""
+    """``user_message`` events, as long as no event says where turns start."""
     numbered: bool = False
     """Lines without an ordinal, in a paginated file."""
 

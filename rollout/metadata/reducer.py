@@ -67,7 +67,7 @@ class MetadataReducer:
         """Lines of a paginated file that are in no turn, as their ordinal does not follow."""
         self.left_out_at: int | None = None
         """Where the first of them is."""
-        self._tokens_at = -1  # where the last usable token_count is that was applied by itself
+        self._tokens_at = -1  # where the last usable token_count is that apply() took
         self._note_needs()
 
     def _note_needs(self) -> None:

@@ -50,5 +50,5 @@ def start_worker() -> None:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()  # a parent that was killed cannot tell us to stop
+        parent.join()  # a parent that was killed cannot stop us
         os._exit(1)

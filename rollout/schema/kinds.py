@@ -37,7 +37,7 @@ class Reader(Flag):
     """Who looks into lines of a kind; everybody else passes over them."""
 
     METADATA = auto()
-    """:mod:`rollout.metadata`: the facts of a row."""
+    """:mod:`rollout.metadata`: the metadata of a row."""
     ITEMS = auto()
     """:mod:`rollout.items`: what a client is shown."""
     LEGACY = auto()
@@ -260,8 +260,8 @@ _LEGACY_ITEMS: Final = frozenset(
 
 
 def is_legacy_item(item: Any) -> bool:
-    """Whether a legacy thread keeps an ``item_completed`` with this item: of most others an event
-    has told already."""
+    """Whether a legacy thread keeps an ``item_completed`` with this item: it has events for most
+    others."""
     match item:
         case {"type": "Extension", "kind": "clock.sleep"}:
             return True
@@ -327,7 +327,7 @@ PROMPTS_BY_PROGRAMS: Final = "|".join(map(re.escape, _BY_PROGRAMS))
 """A pattern of how texts begin that no user has typed."""
 
 TOKEN_COUNT: Final = payload_type("event_msg", r'token_count","info":(?:null|\{)')
-"""A pattern, for :func:`line_pattern`, of lines that tell the tokens used."""
+"""A pattern, for :func:`line_pattern`, of lines with the tokens used."""
 
 
 def lines_without(kind: str) -> re.Pattern[bytes]:

@@ -1,7 +1,7 @@
 """Sandbox policies of older rollouts as the permission profiles that Codex stores today.
 
 Measured on Codex 0.169, which converts a ``sandbox_policy`` when a line has no
-``permission_profile``. Up to 0.57 the kind stands under ``mode`` instead of ``type``; Codex
+``permission_profile``. Up to 0.57 the kind is under ``mode`` instead of ``type``; Codex
 cannot read those lines, we can.
 """
 

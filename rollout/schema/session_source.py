@@ -1,6 +1,6 @@
 """Who began a thread: ``session_meta.source`` as it is stored, and as the API's source kinds.
 
-Facts: docs/rollout-format.md#sources, measured on Codex 0.169.
+The facts are in docs/rollout-format.md#sources, measured on Codex 0.169.
 """
 
 from functools import lru_cache
@@ -79,7 +79,7 @@ def source_kind(source: str) -> str:
 
 
 def kinds_selected(names: list[str]) -> frozenset[str]:
-    """The stored kinds that the API's ``sourceKinds`` select; ``subAgent`` stands for them all."""
+    """The stored kinds that the API's ``sourceKinds`` select; ``subAgent`` means all its kinds."""
     if not names:
         return INTERACTIVE_KINDS
     chosen = set(names)
@@ -112,7 +112,7 @@ def source_object(source: str) -> dict[str, Any] | None:
 
 
 def thread_spawn(source: str | dict[str, Any] | None) -> dict[str, Any] | None:
-    """The ``thread_spawn`` facts inside a source; None if it is not a spawned thread's."""
+    """The ``thread_spawn`` in a source; None if the thread was not spawned."""
     value = source_object(source) if isinstance(source, str) else source
     subagent = value.get("subagent") if value else None
     spawn = subagent.get("thread_spawn") if isinstance(subagent, dict) else None

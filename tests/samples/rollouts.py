@@ -1,4 +1,4 @@
-"""Small builders of rollout lines and files, and the plain way to fold them.
+"""Small builders of rollout lines and files, and the plain way to reducer them.
 
 A line is a dict in the key order that Codex writes; :func:`encode` spells it as Codex does.
 Bytes stand for themselves wherever a line is taken, so that damage can be written down.
@@ -189,25 +189,25 @@ class MemoryStream:
         raise AssertionError("these bytes are not in a file")
 
 
-def fold_lines(*lines: RolloutLine, name: str = "") -> MetadataReducer:
-    """The fold of these lines, every one of them parsed: the definition of what is right."""
+def reduce_lines(*lines: RolloutLine, name: str = "") -> MetadataReducer:
+    """The reducer of these lines, every one of them parsed: the definition of what is right."""
     parsed = parse_name(name or rollout_name())
     assert parsed is not None
-    fold = MetadataReducer(initial_metadata(parsed))
+    reducer = MetadataReducer(initial_metadata(parsed))
     for line in read_lines(content(*lines), 2**20):
-        fold.apply(line)
-    return fold
+        reducer.apply(line)
+    return reducer
 
 
 def reduce_file(file: Path) -> MetadataReducer:
-    """The fold of a whole file, every line parsed; a damaged end of compression ends it."""
+    """The reducer of a whole file, every line parsed; a damaged end of compression ends it."""
     name = parse_name(file.name)
     assert name is not None
-    fold = MetadataReducer(initial_metadata(name))
+    reducer = MetadataReducer(initial_metadata(name))
     with open_rollout(file) as stream:
         for line in LineReader().lines(stream):
-            fold.apply(line)
-    return fold
+            reducer.apply(line)
+    return reducer
 
 
 def extracted(

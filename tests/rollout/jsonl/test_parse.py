@@ -64,13 +64,13 @@ def test_white_space_and_nuls_are_blank(data: bytes) -> None:
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
     ],
 )
-def test_what_is_no_object_is_told_with_its_reason(data: bytes, reason: str) -> None:
+def test_what_is_no_object_is_reported_with_its_reason(data: bytes, reason: str) -> None:
     found = parsed(data)
     assert isinstance(found, str)
     assert found.startswith(reason)
 
 
-def test_a_bad_line_is_told_with_its_place() -> None:
+def test_a_bad_line_is_reported_with_its_place() -> None:
     assert parse_line(Line(77, b"[]")) == BadLine(77, "a JSON array, not an object")
 
 

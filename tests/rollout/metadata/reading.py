@@ -8,22 +8,15 @@ from hypothesis import settings
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
-from rollout.metadata.model import (
-    ThreadMetadata,
-)
+from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.reducer import MetadataReducer
-from tests.samples.rollouts import (
-    RolloutLine,
-    extracted,
-    fold_lines,
-    write_rollout,
-)
+from tests.samples.rollouts import RolloutLine, extracted, reduce_lines, write_rollout
 
 CASES = settings(max_examples=200)
 
 
 def metadata_of(*lines: RolloutLine) -> ThreadMetadata:
-    return fold_lines(*lines).metadata
+    return reduce_lines(*lines).metadata
 
 
 def skipped(home: Path, data: bytes, buffer_bytes: int = 2**18) -> Extracted | Unusable:
@@ -32,26 +25,26 @@ def skipped(home: Path, data: bytes, buffer_bytes: int = 2**18) -> Extracted | U
     return extract_file(home, path, None, LineReader(buffer_bytes))
 
 
-def agree(found: Extracted | Unusable, fold: MetadataReducer) -> None:
+def agree(found: Extracted | Unusable, reducer: MetadataReducer) -> None:
     """Assert that skipping and parsing everything tell the same."""
     if isinstance(found, Unusable):
-        assert not fold.usable_lines or not fold.metadata.id
+        assert not reducer.usable_lines or not reducer.metadata.id
     else:
-        facts = found.metadata
+        metadata = found.metadata
         torn = found.resume.end < found.stamp.size
-        if fold.bad_lines or torn:  # a line that is passed over is not looked at to its end
-            facts = replace(facts, next_ordinal=fold.metadata.next_ordinal)
+        if reducer.bad_lines or torn:  # a line that is passed over is not looked at to its end
+            metadata = replace(metadata, next_ordinal=reducer.metadata.next_ordinal)
         else:
-            assert (found.left_out, found.left_out_at) == (fold.left_out, fold.left_out_at)
-        assert facts == fold.metadata
-        assert found.tools == (fold.tools or [])
+            assert (found.left_out, found.left_out_at) == (reducer.left_out, reducer.left_out_at)
+        assert metadata == reducer.metadata
+        assert found.tools == (reducer.tools or [])
 
 
 TOOLS = [{"name": "look", "description": "d", "inputSchema": {}}]
 
 
 def earlier_of(found: Extracted) -> EarlierMetadata:
-    """What a row keeps of a pass; the facts are copied because a fold changes them."""
+    """What a row keeps of a pass; the metadata is copied because a reducer changes them."""
     return EarlierMetadata(replace(found.metadata), found.resume, found.bad_lines, found.first_bad)
 
 

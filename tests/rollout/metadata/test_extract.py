@@ -25,9 +25,9 @@ from tests.samples.rollouts import (
     corpus_rollouts,
     encode,
     extracted,
-    fold_lines,
     goal,
     meta,
+    reduce_lines,
     response,
     rollout_name,
     rollout_path,
@@ -40,7 +40,7 @@ from tests.samples.rollouts import (
 
 
 def grown(home: Path, chunks: list[bytes], buffer_bytes: int = 2**18) -> None:
-    """Let a file grow chunk by chunk and assert that it is known each time as if read afresh."""
+    """Let a file grow chunk by chunk and assert that it is known each time as if read anew."""
     path = write_rollout(home, b"")
     reader = LineReader(buffer_bytes)
     earlier: EarlierMetadata | None = None
@@ -135,14 +135,14 @@ def test_a_file_that_grows_is_known_as_if_read_once(tmp_path: Path, chunks: list
     grown(tmp_path, chunks)
 
 
-def test_what_is_told_of_a_file_is_that_of_its_stat(tmp_path: Path) -> None:
+def test_the_stamp_of_a_file_is_that_of_its_stat(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, [meta(), user("a")])
     info = (tmp_path / path).stat()
     found = extracted(tmp_path, path)
     assert (found.path, found.extractor) == (path, EXTRACTOR_VERSION)
     assert found.stamp == (info.st_size, info.st_mtime_ns, info.st_ino)
     assert found.resume.end == info.st_size
-    assert found.metadata == fold_lines(meta(), user("a")).metadata
+    assert found.metadata == reduce_lines(meta(), user("a")).metadata
     assert (found.bad_lines, found.first_bad) == (0, None)
 
 
@@ -156,7 +156,7 @@ def test_extracting_writes_nothing(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / path).parent.iterdir()] == [rollout_name()]
 
 
-def test_only_the_lines_after_the_old_end_are_folded(tmp_path: Path) -> None:
+def test_only_the_lines_after_the_old_end_are_read(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, [meta(dynamic_tools=TOOLS), user("a")])
     first = extracted(tmp_path, path)
     append(tmp_path, path, content(tokens(5)))
@@ -173,12 +173,12 @@ def test_a_file_that_did_not_change_gives_the_same_again(tmp_path: Path) -> None
     assert second.resume == first.resume
 
 
-def test_a_torn_last_line_is_not_folded_until_it_ends(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_not_read_until_it_ends(tmp_path: Path) -> None:
     whole, line = content(meta()), content(user("a"))
     for cut in range(1, len(line) - 1):
         path = write_rollout(tmp_path, whole + line[:cut])
         first = extracted(tmp_path, path)
-        assert first.metadata == fold_lines(meta()).metadata
+        assert first.metadata == reduce_lines(meta()).metadata
         assert (first.resume.end, first.bad_lines) == (len(whole), 0)
         append(tmp_path, path, line[cut:])
         second = go_on(tmp_path, first)
@@ -235,7 +235,7 @@ def test_a_file_that_was_rewritten_in_place_is_read_afresh(tmp_path: Path, growt
 
 
 @pytest.mark.parametrize("place", [0, -1])
-def test_a_change_at_either_end_of_the_folded_part_is_noticed(tmp_path: Path, place: int) -> None:
+def test_a_change_at_either_end_of_the_old_part_is_noticed(tmp_path: Path, place: int) -> None:
     """As migration to another history mode makes it, or a truncation with other lines after."""
     lines = [meta(), *[response("x" * 300)] * 50, user("aaaa")]
     path = write_rollout(tmp_path, lines)
@@ -298,7 +298,7 @@ def test_of_a_grown_file_of_30_mb_only_the_tail_is_read(tmp_path: Path) -> None:
 LINES = [meta(dynamic_tools=TOOLS), turn(), *[response("x" * 200)] * 900, user("a"), tokens(5)]
 
 
-def test_a_compressed_file_gives_the_facts_of_the_plain_one(tmp_path: Path) -> None:
+def test_a_compressed_file_gives_the_metadata_of_the_plain_one(tmp_path: Path) -> None:
     plain = extracted(tmp_path, write_rollout(tmp_path, LINES))
     found = extracted(tmp_path, write_rollout(tmp_path, LINES, rollout_path() + ".zst"))
     assert told(found) == told(plain)

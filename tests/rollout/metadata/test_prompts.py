@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from rollout.metadata.model import (
-    LONGEST_TEXT,
-)
+from rollout.metadata.model import LONGEST_TEXT
 from tests.rollout.metadata.reading import agree, metadata_of, skipped
 from tests.samples import strategies
 from tests.samples.rollouts import (
@@ -18,10 +16,10 @@ from tests.samples.rollouts import (
     encode,
     envelope,
     event,
-    fold_lines,
     goal,
     item,
     meta,
+    reduce_lines,
     response,
     text_part,
     user,
@@ -31,8 +29,8 @@ MARKED = "# Context from my IDE\n## My request for Codex:\n rename it \n"
 
 
 def prompts(*lines: RolloutLine) -> tuple[str, str, str]:
-    facts = metadata_of(meta(), *lines)
-    return facts.first_user_message, facts.title, facts.preview
+    found = metadata_of(meta(), *lines)
+    return found.first_user_message, found.title, found.preview
 
 
 def as_item(message: str, **pictures: object) -> dict[str, Any]:
@@ -96,8 +94,8 @@ def test_a_rollback_undoes_nothing_here() -> None:
 
 def test_without_a_prompt_the_first_message_of_the_agent_is_the_fallback() -> None:
     for said in (agent, lambda text: item("AgentMessage", {"type": "Text", "text": text})):
-        facts = metadata_of(meta(), said(" "), said(" first "), said("second"))
-        assert (facts.fallback_preview, facts.preview) == ("first", "")
+        found = metadata_of(meta(), said(" "), said(" first "), said("second"))
+        assert (found.fallback_preview, found.preview) == ("first", "")
 
 
 @pytest.mark.parametrize(
@@ -111,13 +109,13 @@ def test_without_a_prompt_the_first_message_of_the_agent_is_the_fallback() -> No
     ],
 )
 def test_without_a_text_an_attachment_is_the_fallback(line: dict[str, Any]) -> None:
-    facts = metadata_of(meta(), line, agent("later"))
-    assert (facts.fallback_preview, facts.preview) == ("[Attachment]", "")
+    found = metadata_of(meta(), line, agent("later"))
+    assert (found.fallback_preview, found.preview) == ("[Attachment]", "")
 
 
 def test_a_text_is_cut_to_what_is_kept_of_it() -> None:
-    facts = metadata_of(meta(), user("ä" * (LONGEST_TEXT + 5)))
-    assert facts.preview == facts.title == facts.first_user_message == "ä" * LONGEST_TEXT
+    found = metadata_of(meta(), user("ä" * (LONGEST_TEXT + 5)))
+    assert found.preview == found.title == found.first_user_message == "ä" * LONGEST_TEXT
 
 
 @pytest.mark.parametrize(
@@ -156,7 +154,7 @@ def bare(text: str, role: str = "user") -> dict[str, Any]:
 
 
 def test_a_rollout_of_the_bare_era_is_read() -> None:
-    fold = fold_lines(
+    reducer = reduce_lines(
         BARE_META,
         {"record_type": "state"},
         bare("<user_instructions>\nbe kind</user_instructions>"),
@@ -165,11 +163,11 @@ def test_a_rollout_of_the_bare_era_is_read() -> None:
         bare("count the files"),
         bare("again"),
     )
-    facts = fold.metadata
-    assert (facts.id, facts.created_at_ms) == (FOREIGN_ID, 1_754_816_400_123)
-    assert (facts.git_sha, facts.git_branch, facts.cwd) == ("abc", "main", "/old/home")
-    assert (facts.title, facts.preview) == ("count the files", "count the files")
-    assert (facts.source, facts.history_mode, fold.bad_lines) == ("vscode", "legacy", 0)
+    found = reducer.metadata
+    assert (found.id, found.created_at_ms) == (FOREIGN_ID, 1_754_816_400_123)
+    assert (found.git_sha, found.git_branch, found.cwd) == ("abc", "main", "/old/home")
+    assert (found.title, found.preview) == ("count the files", "count the files")
+    assert (found.source, found.history_mode, reducer.bad_lines) == ("vscode", "legacy", 0)
 
 
 def test_a_picture_of_the_bare_era_is_shown() -> None:
@@ -178,8 +176,8 @@ def test_a_picture_of_the_bare_era_is_shown() -> None:
 
 
 def test_bare_lines_among_enveloped_ones_are_bad() -> None:
-    fold = fold_lines(meta(), BARE_META, bare("x"), {"record_type": "state"})
-    assert (fold.metadata, fold.bad_lines) == (metadata_of(meta()), 3)
+    reducer = reduce_lines(meta(), BARE_META, bare("x"), {"record_type": "state"})
+    assert (reducer.metadata, reducer.bad_lines) == (metadata_of(meta()), 3)
 
 
 def prompt(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
@@ -218,11 +216,11 @@ def typed(text: str) -> dict[str, Any]:
 def test_prompts_of_response_items_stand_in_where_no_event_has_one(
     tmp_path: Path, lines: list[dict[str, Any]], shown: tuple[str, str]
 ) -> None:
-    fold = fold_lines(meta(), *lines)
-    assert (fold.metadata.preview, fold.metadata.fallback_preview) == shown
-    agree(skipped(tmp_path, content(meta(), *lines)), fold)
+    reducer = reduce_lines(meta(), *lines)
+    assert (reducer.metadata.preview, reducer.metadata.fallback_preview) == shown
+    agree(skipped(tmp_path, content(meta(), *lines)), reducer)
 
 
 def test_response_items_of_a_paginated_thread_are_not_shown() -> None:
-    facts = metadata_of(meta(history_mode="paginated"), prompt(typed("do it")))
-    assert (facts.preview, facts.fallback_preview) == ("", "")
+    found = metadata_of(meta(history_mode="paginated"), prompt(typed("do it")))
+    assert (found.preview, found.fallback_preview) == ("", "")

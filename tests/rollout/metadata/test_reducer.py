@@ -10,11 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.jsonl.parse import BadLine, Line
-from rollout.metadata.model import (
-    LONGEST_TEXT,
-    complete_metadata,
-    metadata_values,
-)
+from rollout.metadata.model import LONGEST_TEXT, complete_metadata, metadata_values
 from rollout.metadata.reducer import MetadataReducer
 from rollout.schema.times import time_ms
 from tests.rollout.metadata.reading import CASES, agree, metadata_of, skipped
@@ -30,9 +26,9 @@ from tests.samples.rollouts import (
     envelope,
     event,
     extracted,
-    fold_lines,
     goal,
     meta,
+    reduce_lines,
     response,
     rollout_name,
     settings_applied,
@@ -55,40 +51,42 @@ from tests.samples.rollouts import (
         (envelope("event_msg", []), "event_msg without a payload object"),
     ],
 )
-def test_the_first_bad_line_is_told_with_place_and_reason(line: RolloutLine, reason: str) -> None:
-    fold = fold_lines(b"", line, line, meta())
-    assert fold.bad_lines == 2
-    assert fold.first_bad is not None
-    assert fold.first_bad.offset == 1
-    assert fold.first_bad.reason.startswith(reason)
-    assert (fold.usable_lines, fold.metadata) == (1, metadata_of(meta()))
+def test_the_first_bad_line_is_reported_with_place_and_reason(
+    line: RolloutLine, reason: str
+) -> None:
+    reducer = reduce_lines(b"", line, line, meta())
+    assert reducer.bad_lines == 2
+    assert reducer.first_bad is not None
+    assert reducer.first_bad.offset == 1
+    assert reducer.first_bad.reason.startswith(reason)
+    assert (reducer.usable_lines, reducer.metadata) == (1, metadata_of(meta()))
 
 
 @pytest.mark.parametrize(
     "line", [envelope("of_the_future", None), event("of_the_future"), response("x"), event("")]
 )
 def test_unknown_and_needless_lines_are_usable(line: dict[str, Any]) -> None:
-    fold = fold_lines(line)
-    assert (fold.usable_lines, fold.bad_lines) == (1, 0)
+    reducer = reduce_lines(line)
+    assert (reducer.usable_lines, reducer.bad_lines) == (1, 0)
 
 
 @pytest.mark.parametrize("blank", [b"", b" \t", b"\0\0\0", b"\r"])
 def test_a_blank_line_is_neither_usable_nor_bad(blank: bytes) -> None:
-    fold = fold_lines(blank)
-    assert (fold.usable_lines, fold.bad_lines) == (0, 0)
+    reducer = reduce_lines(blank)
+    assert (reducer.usable_lines, reducer.bad_lines) == (0, 0)
 
 
 def test_a_bad_line_from_the_reader_is_counted() -> None:
-    fold = fold_lines(meta())
-    assert not fold.apply(BadLine(9, "too long"))
-    assert (fold.bad_lines, fold.first_bad) == (1, BadLine(9, "too long"))
+    reducer = reduce_lines(meta())
+    assert not reducer.apply(BadLine(9, "too long"))
+    assert (reducer.bad_lines, reducer.first_bad) == (1, BadLine(9, "too long"))
 
 
 @CASES
 @given(st.lists(strategies.lines, max_size=8), st.integers(0, 8))
-def test_a_fold_goes_on_from_the_facts_of_an_earlier_one(pieces: list[bytes], cut: int) -> None:
+def test_a_pass_goes_on_from_the_metadata_of_an_earlier_one(pieces: list[bytes], cut: int) -> None:
     lines = [b"", *pieces]
-    first = fold_lines(*lines[:cut])
+    first = reduce_lines(*lines[:cut])
     second = MetadataReducer(replace(first.metadata))
     for line in lines[cut:]:
         second.apply(Line(0, line))
@@ -103,14 +101,14 @@ def test_a_line_applied_twice_in_a_row_changes_nothing(lines: list[bytes]) -> No
 
 @CASES
 @given(st.lists(strategies.lines, max_size=5))
-def test_facts_come_through_a_pickle(lines: list[bytes]) -> None:
-    facts = metadata_of(*lines)
-    assert pickle.loads(pickle.dumps(facts)) == facts
+def test_metadata_comes_through_a_pickle(lines: list[bytes]) -> None:
+    found = metadata_of(*lines)
+    assert pickle.loads(pickle.dumps(found)) == found
 
 
 @CASES
 @given(st.lists(strategies.lines, max_size=6))
-def test_facts_are_of_the_kind_that_a_database_takes(lines: list[bytes]) -> None:
+def test_metadata_is_of_the_kind_that_a_database_takes(lines: list[bytes]) -> None:
     for value in metadata_values(metadata_of(*lines)):
         if isinstance(value, str):
             assert len(value.encode()) <= 4 * LONGEST_TEXT
@@ -131,8 +129,8 @@ def at(line: dict[str, Any], seconds: int) -> dict[str, Any]:
 
 def recency(*lines: RolloutLine) -> int:
     """Seconds after the creation when the last turn started, as the row shows it."""
-    facts = complete_metadata(metadata_of(meta(), *lines))
-    return (facts.recency_at_ms - facts.created_at_ms) // 1000
+    found = complete_metadata(metadata_of(meta(), *lines))
+    return (found.recency_at_ms - found.created_at_ms) // 1000
 
 
 STARTED = event("task_started", turn_id=TURN_ID)
@@ -160,16 +158,16 @@ def test_recency_is_when_the_last_turn_started(
     tmp_path: Path, lines: list[dict[str, Any]], seconds: int
 ) -> None:
     assert recency(*lines) == seconds
-    agree(skipped(tmp_path, content(meta(), *lines)), fold_lines(meta(), *lines))
+    agree(skipped(tmp_path, content(meta(), *lines)), reduce_lines(meta(), *lines))
 
 
-def test_a_fold_that_goes_on_knows_the_same_recency() -> None:
+def test_a_pass_that_goes_on_knows_the_same_recency() -> None:
     lines = [meta(), at(user("a"), 2), at(STARTED, 40), at(user("b"), 50)]
     first = complete_metadata(metadata_of(*lines[:2]))
-    fold = MetadataReducer(first)
+    reducer = MetadataReducer(first)
     for number, line in enumerate(lines[2:]):
-        fold.apply(Line(number, encode(line)))
-    assert complete_metadata(fold.metadata) == complete_metadata(metadata_of(*lines))
+        reducer.apply(Line(number, encode(line)))
+    assert complete_metadata(reducer.metadata) == complete_metadata(metadata_of(*lines))
 
 
 def named(name: object, thread_id: object = THREAD_ID) -> dict[str, Any]:
@@ -187,7 +185,9 @@ def named(name: object, thread_id: object = THREAD_ID) -> dict[str, Any]:
         ([], None),
     ],
 )
-def test_the_latest_name_in_the_file_is_told(lines: list[dict[str, Any]], name: str | None) -> None:
-    facts = metadata_of(meta(), *lines)
-    assert facts.rollout_name == name
-    assert facts.rollout_name_ms == (0 if name is None else time_ms(lines[0]["timestamp"]))
+def test_the_latest_name_in_the_file_is_reported(
+    lines: list[dict[str, Any]], name: str | None
+) -> None:
+    found = metadata_of(meta(), *lines)
+    assert found.rollout_name == name
+    assert found.rollout_name_ms == (0 if name is None else time_ms(lines[0]["timestamp"]))

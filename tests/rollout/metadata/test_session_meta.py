@@ -8,11 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.files.layout import parse_name
-from rollout.metadata.model import (
-    ToolMetadata,
-    complete_metadata,
-    initial_metadata,
-)
+from rollout.metadata.model import ToolMetadata, complete_metadata, initial_metadata
 from rollout.schema.times import time_ms
 from tests.rollout.metadata.reading import CASES, metadata_of
 from tests.samples.rollouts import (
@@ -20,16 +16,16 @@ from tests.samples.rollouts import (
     THREAD_ID,
     TURN_ID,
     RolloutLine,
-    fold_lines,
     meta,
+    reduce_lines,
     turn,
     user,
 )
 
 
 def test_the_first_session_meta_gives_the_identity() -> None:
-    facts = metadata_of(meta(FOREIGN_ID))
-    assert (facts.id, facts.session_id) == (FOREIGN_ID, FOREIGN_ID)
+    found = metadata_of(meta(FOREIGN_ID))
+    assert (found.id, found.session_id) == (FOREIGN_ID, FOREIGN_ID)
 
 
 def test_an_id_is_stored_in_its_canonical_spelling() -> None:
@@ -38,25 +34,25 @@ def test_an_id_is_stored_in_its_canonical_spelling() -> None:
 
 @pytest.mark.parametrize("thread_id", [None, 5, "", "no id", [FOREIGN_ID]])
 def test_without_a_readable_id_the_name_gives_the_identity(thread_id: object) -> None:
-    facts = metadata_of(meta(thread_id))
-    assert facts.id == THREAD_ID
-    assert facts.cwd == "/work/demo"
+    found = metadata_of(meta(thread_id))
+    assert found.id == THREAD_ID
+    assert found.cwd == "/work/demo"
 
 
 def test_without_a_session_meta_the_name_gives_identity_and_time() -> None:
-    facts = metadata_of(turn(), user("a"))
-    assert (facts.id, facts.session_id, facts.created_at_ms) == (
+    found = metadata_of(turn(), user("a"))
+    assert (found.id, found.session_id, found.created_at_ms) == (
         THREAD_ID,
         THREAD_ID,
         1_792_047_600_000,
     )
-    assert (facts.source, facts.originator, facts.model_provider) == ("vscode", None, None)
-    assert (facts.cli_version, facts.preview, facts.cwd) == ("", "a", "/work/demo")
+    assert (found.source, found.originator, found.model_provider) == ("vscode", None, None)
+    assert (found.cli_version, found.preview, found.cwd) == ("", "a", "/work/demo")
 
 
 def test_a_session_meta_counts_wherever_it_stands() -> None:
-    facts = metadata_of(user("a"), b"garbage", meta(FOREIGN_ID, source="exec"))
-    assert (facts.id, facts.source, facts.preview) == (FOREIGN_ID, "exec", "a")
+    found = metadata_of(user("a"), b"garbage", meta(FOREIGN_ID, source="exec"))
+    assert (found.id, found.source, found.preview) == (FOREIGN_ID, "exec", "a")
 
 
 FIRST_WINS = {
@@ -95,20 +91,20 @@ def test_a_later_own_session_meta_does_not_change_what_the_first_decided(field: 
 @pytest.mark.parametrize("field", LAST_WINS)
 def test_a_later_own_session_meta_overrides(field: str) -> None:
     column, value, expected = LAST_WINS[field]
-    facts = metadata_of(meta(), meta(**{field: value}))
-    assert getattr(facts, column) == expected
+    found = metadata_of(meta(), meta(**{field: value}))
+    assert getattr(found, column) == expected
     original = metadata_of(meta())
     setattr(original, column, expected)
-    assert facts == original
+    assert found == original
 
 
 @pytest.mark.parametrize("field", [*FIRST_WINS, *LAST_WINS, "git", "dynamic_tools"])
 def test_a_foreign_session_meta_changes_nothing_but_the_memory_mode(field: str) -> None:
     value = (FIRST_WINS.get(field) or LAST_WINS.get(field) or ("", {"branch": "x"}))[1]
-    fold = fold_lines(meta(), meta(FOREIGN_ID, **{field: value}))
+    reducer = reduce_lines(meta(), meta(FOREIGN_ID, **{field: value}))
     expected = "disabled" if field == "memory_mode" else "enabled"
-    assert fold.metadata == replace(metadata_of(meta()), memory_mode=expected)
-    assert fold.tools == []
+    assert reducer.metadata == replace(metadata_of(meta()), memory_mode=expected)
+    assert reducer.tools == []
 
 
 def test_a_session_meta_with_an_unreadable_id_is_foreign() -> None:
@@ -141,8 +137,8 @@ def test_what_a_later_own_session_meta_leaves_out_is_reset_or_kept(
 
 def test_git_is_replaced_whole_or_left() -> None:
     def git(*lines: RolloutLine) -> tuple[str | None, str | None, str | None]:
-        facts = metadata_of(*lines)
-        return facts.git_sha, facts.git_branch, facts.git_origin_url
+        found = metadata_of(*lines)
+        return found.git_sha, found.git_branch, found.git_origin_url
 
     whole = meta(git={"commit_hash": "abc", "branch": "main", "repository_url": "u"})
     assert git(whole) == ("abc", "main", "u")
@@ -209,8 +205,8 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 def test_a_name_without_a_time_leaves_the_beginning_of_1970() -> None:
     name = parse_name("rollout-x.jsonl")
     assert name is not None
-    facts = initial_metadata(name)
-    assert (facts.id, facts.created_at_ms, facts.session_id) == ("", 0, None)
+    found = initial_metadata(name)
+    assert (found.id, found.created_at_ms, found.session_id) == ("", 0, None)
 
 
 @pytest.mark.parametrize(
@@ -257,10 +253,10 @@ def test_a_spawned_thread_takes_its_lineage_from_its_source() -> None:
         "agent_path": "/root/n",
     }
     source = {"subagent": {"thread_spawn": spawn}}
-    facts = metadata_of(meta(source=source))
-    assert (facts.parent_thread_id, facts.agent_nickname) == (FOREIGN_ID, "n")
-    assert (facts.agent_role, facts.agent_path) == ("r", "/root/n")
-    assert json.loads(facts.source)["subagent"]["thread_spawn"]["depth"] == 1
+    found = metadata_of(meta(source=source))
+    assert (found.parent_thread_id, found.agent_nickname) == (FOREIGN_ID, "n")
+    assert (found.agent_role, found.agent_path) == ("r", "/root/n")
+    assert json.loads(found.source)["subagent"]["thread_spawn"]["depth"] == 1
     overlaid = metadata_of(meta(source=source, agent_role="own", parent_thread_id=TURN_ID))
     assert (overlaid.agent_role, overlaid.parent_thread_id) == ("own", TURN_ID)
 
@@ -281,18 +277,18 @@ def test_a_source_is_stored_as_a_word_or_compact_json(source: object, expected: 
 
 
 def test_a_guardian_has_its_own_title_and_preview_wherever_it_is_shown() -> None:
-    facts = metadata_of(meta(source={"subagent": {"other": "guardian"}}), user("a"))
-    assert (facts.title, facts.preview) == ("a", "a")
-    shown = complete_metadata(facts)
+    found = metadata_of(meta(source={"subagent": {"other": "guardian"}}), user("a"))
+    assert (found.title, found.preview) == ("a", "a")
+    shown = complete_metadata(found)
     assert (shown.title, shown.preview) == ("Guardian review", "Approval review")
     assert shown.first_user_message == "a"
-    assert facts.title == "a"
+    assert found.title == "a"
 
 
 @pytest.mark.parametrize("source", ["cli", {"subagent": {"other": "x"}}, {"custom": "guardian"}])
 def test_other_threads_are_shown_as_they_are(source: object) -> None:
-    facts = metadata_of(meta(source=source), user("a"))
-    assert complete_metadata(facts) == facts
+    found = metadata_of(meta(source=source), user("a"))
+    assert complete_metadata(found) == found
 
 
 def test_dynamic_tools_are_those_of_the_first_session_meta() -> None:
@@ -303,14 +299,14 @@ def test_dynamic_tools_are_those_of_the_first_session_meta() -> None:
         "inputSchema": {"b": 1, "a": 2},
         "deferLoading": True,
     }
-    fold = fold_lines(meta(dynamic_tools=[tool]), meta(dynamic_tools=[{"name": "later"}]))
-    assert fold.tools == [ToolMetadata(None, "look", "d", '{"b":1,"a":2}', True)]
+    reducer = reduce_lines(meta(dynamic_tools=[tool]), meta(dynamic_tools=[{"name": "later"}]))
+    assert reducer.tools == [ToolMetadata(None, "look", "d", '{"b":1,"a":2}', True)]
 
 
 def test_a_namespace_gives_its_name_to_the_tools_in_it() -> None:
     space = {"type": "namespace", "name": "space", "tools": [{"name": "a"}, {"name": "b"}]}
-    fold = fold_lines(meta(dynamic_tools=[space, {"name": "c", "namespace": "own"}]))
-    assert [(tool.namespace, tool.name) for tool in fold.tools or []] == [
+    reducer = reduce_lines(meta(dynamic_tools=[space, {"name": "c", "namespace": "own"}]))
+    assert [(tool.namespace, tool.name) for tool in reducer.tools or []] == [
         ("space", "a"),
         ("space", "b"),
         ("own", "c"),
@@ -319,5 +315,5 @@ def test_a_namespace_gives_its_name_to_the_tools_in_it() -> None:
 
 def test_tools_that_cannot_be_read_leave_the_others() -> None:
     tools = [5, {}, {"name": ""}, {"name": 5}, {"name": "a", "description": 5}, "x"]
-    fold = fold_lines(meta(dynamic_tools=tools))
-    assert fold.tools == [ToolMetadata(None, "a", "", "null", False)]
+    reducer = reduce_lines(meta(dynamic_tools=tools))
+    assert reducer.tools == [ToolMetadata(None, "a", "", "null", False)]

@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 
 from tests.rollout.metadata.reading import metadata_of
-from tests.samples.rollouts import (
-    FOREIGN_ID,
-    envelope,
-    event,
-    meta,
-    settings_applied,
-    tokens,
-    turn,
-)
+from tests.samples.rollouts import FOREIGN_ID, envelope, event, meta, settings_applied, tokens, turn
 
 
 def test_the_last_turn_sets_model_effort_approval_and_sandbox() -> None:
@@ -25,15 +17,15 @@ def test_the_last_turn_sets_model_effort_approval_and_sandbox() -> None:
         approval_policy="untrusted",
         permission_profile={"type": "managed"},
     )
-    facts = metadata_of(meta(), first, last)
-    assert (facts.model, facts.reasoning_effort) == ("b", "low")
-    assert (facts.approval_mode, facts.sandbox_policy) == ("untrusted", '{"type":"managed"}')
+    found = metadata_of(meta(), first, last)
+    assert (found.model, found.reasoning_effort) == ("b", "low")
+    assert (found.approval_mode, found.sandbox_policy) == ("untrusted", '{"type":"managed"}')
 
 
 def test_without_a_turn_the_defaults_hold() -> None:
-    facts = metadata_of(meta())
-    assert (facts.model, facts.reasoning_effort, facts.approval_mode) == (None, None, "on-request")
-    assert json.loads(facts.sandbox_policy)["type"] == "managed"
+    found = metadata_of(meta())
+    assert (found.model, found.reasoning_effort, found.approval_mode) == (None, None, "on-request")
+    assert json.loads(found.sandbox_policy)["type"] == "managed"
 
 
 def test_a_turn_without_effort_resets_it() -> None:
@@ -62,10 +54,10 @@ def test_settings_override_the_turn_until_the_next_one() -> None:
         approval_policy="untrusted",
         permission_profile={"type": "managed"},
     )
-    facts = metadata_of(meta(), turn(), applied)
-    assert (facts.cwd, facts.model, facts.model_provider) == ("/settings", "s", "p")
-    assert (facts.reasoning_effort, facts.approval_mode) == ("low", "untrusted")
-    assert facts.sandbox_policy == '{"type":"managed"}'
+    found = metadata_of(meta(), turn(), applied)
+    assert (found.cwd, found.model, found.model_provider) == ("/settings", "s", "p")
+    assert (found.reasoning_effort, found.approval_mode) == ("low", "untrusted")
+    assert found.sandbox_policy == '{"type":"managed"}'
     later = metadata_of(meta(), turn(), applied, turn(cwd="/turn"))
     assert (later.cwd, later.model, later.model_provider) == ("/settings", "gpt-5.2-codex", "p")
     assert later.approval_mode == "never"
@@ -113,8 +105,8 @@ def test_an_old_sandbox_policy_becomes_a_permission_profile(key: str) -> None:
 
 def test_an_unknown_sandbox_policy_leaves_what_was() -> None:
     unknown = turn(permission_profile=None, sandbox_policy={"type": "of the future"}, model="m")
-    facts = metadata_of(meta(), turn(), unknown)
-    assert (facts.sandbox_policy, facts.model) == ('{"type":"disabled"}', "m")
+    found = metadata_of(meta(), turn(), unknown)
+    assert (found.sandbox_policy, found.model) == ('{"type":"disabled"}', "m")
 
 
 def test_a_permission_profile_beats_an_old_policy_beside_it() -> None:

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from rollout.jsonl.reader import HEAD_BYTES
 from rollout.metadata.extract import Extracted, extract_file
-from rollout.metadata.model import (
-    metadata_values,
-)
+from rollout.metadata.model import metadata_values
 from tests.rollout.metadata.reading import CASES, agree, metadata_of, skipped
 from tests.samples import strategies
 from tests.samples.rollouts import (
@@ -26,11 +24,11 @@ from tests.samples.rollouts import (
     corpus_rollouts,
     encode,
     event,
-    fold_lines,
     goal,
     item,
     meta,
     reduce_file,
+    reduce_lines,
     response,
     rollout_path,
     settings_applied,
@@ -82,7 +80,7 @@ def test_skipping_tells_the_same_as_parsing_every_line(
     ],
 )
 def test_skipping_tells_the_same_as_parsing(tmp_path: Path, lines: list[RolloutLine]) -> None:
-    agree(skipped(tmp_path, content(meta(), *lines)), fold_lines(meta(), *lines))
+    agree(skipped(tmp_path, content(meta(), *lines)), reduce_lines(meta(), *lines))
 
 
 def test_an_unended_token_count_is_later_than_those_before_it(tmp_path: Path) -> None:
@@ -120,13 +118,13 @@ def test_a_file_of_nothing_but_needless_lines_still_is_a_thread(tmp_path: Path) 
 def test_a_bare_line_after_a_skipped_one_is_no_session_meta(tmp_path: Path) -> None:
     bare = {"id": FOREIGN_ID, "timestamp": "2025-08-10T09:00:00.123Z"}
     lines = [response("x"), bare, turn()]
-    agree(skipped(tmp_path, content(*lines)), fold_lines(*lines))
+    agree(skipped(tmp_path, content(*lines)), reduce_lines(*lines))
 
 
 @CASES
 @given(strategies.lines, st.binary(max_size=200))
-def test_no_line_makes_a_fold_fail(first: bytes, second: bytes) -> None:
-    fold_lines(first, second)
+def test_no_line_makes_a_reducer_fail(first: bytes, second: bytes) -> None:
+    reduce_lines(first, second)
 
 
 @pytest.mark.parametrize(
@@ -151,13 +149,13 @@ def test_no_line_makes_a_fold_fail(first: bytes, second: bytes) -> None:
         agent("\ud800"),
     ],
 )
-def test_a_lone_surrogate_anywhere_gives_facts_that_a_database_takes(
+def test_a_lone_surrogate_anywhere_gives_metadata_that_a_database_takes(
     line: dict[str, Any],
 ) -> None:
-    fold = fold_lines(meta(), line) if line["type"] != "session_meta" else fold_lines(line)
-    for value in metadata_values(fold.metadata):
+    reducer = reduce_lines(meta(), line) if line["type"] != "session_meta" else reduce_lines(line)
+    for value in metadata_values(reducer.metadata):
         str(value).encode()
-    for tool in fold.tools or []:
+    for tool in reducer.tools or []:
         repr(tool).encode()
 
 
@@ -173,12 +171,12 @@ def test_a_deeply_nested_field_does_not_cost_the_thread(field: str, depth: int) 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "NaN", "Infinity", "9" * 5000])
 def test_a_number_beyond_all_bounds_does_not_cost_the_thread(number: str) -> None:
-    fold = fold_lines(
+    reducer = reduce_lines(
         encode(meta(history_mode="HERE")).replace(b'"HERE"', b'{"a":%s}' % number.encode()),
         encode(tokens("HERE")).replace(b'"HERE"', number.encode()),
     )
-    assert fold.metadata.id == THREAD_ID
-    assert 0 <= fold.metadata.tokens_used < 2**63
+    assert reducer.metadata.id == THREAD_ID
+    assert 0 <= reducer.metadata.tokens_used < 2**63
 
 
 def numbered(*ordinals: int | None) -> list[dict[str, Any]]:
@@ -210,8 +208,8 @@ def test_lines_whose_ordinals_do_not_follow_are_counted(
     tmp_path: Path, ordinals: list[int | None], left_out: int, buffer_bytes: int
 ) -> None:
     lines = numbered(*ordinals)
-    fold = fold_lines(*lines)
-    assert fold.left_out == left_out
-    agree(skipped(tmp_path, content(*lines), buffer_bytes), fold)
+    reducer = reduce_lines(*lines)
+    assert reducer.left_out == left_out
+    agree(skipped(tmp_path, content(*lines), buffer_bytes), reducer)
     legacy = [meta(), *lines[1:]]
-    assert fold_lines(*legacy).left_out == 0
+    assert reduce_lines(*legacy).left_out == 0

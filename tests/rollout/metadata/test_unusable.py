@@ -15,8 +15,8 @@ from tests.samples.rollouts import (
     content,
     encode,
     extracted,
-    fold_lines,
     meta,
+    reduce_lines,
     response,
     rollout_path,
     run_unprivileged,
@@ -102,7 +102,7 @@ def test_windows_line_ends_make_no_difference(tmp_path: Path) -> None:
     lines = [meta(), user("a"), tokens(5)]
     data = content(*lines).replace(b"\n", b"\r\n")
     found = extracted(tmp_path, write_rollout(tmp_path, data))
-    assert (found.metadata, found.bad_lines) == (fold_lines(*lines).metadata, 0)
+    assert (found.metadata, found.bad_lines) == (reduce_lines(*lines).metadata, 0)
 
 
 def test_a_file_that_has_gone_is_tried_again(tmp_path: Path) -> None:

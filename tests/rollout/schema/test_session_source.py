@@ -81,7 +81,7 @@ def test_a_spawned_source_is_stored_with_all_its_known_keys_and_no_other() -> No
 
 
 @pytest.mark.parametrize("value", ["cli", None, {"subagent": "review"}, {"subagent": 5}, {}, ""])
-def test_only_a_spawned_thread_has_spawn_facts(value: str | dict[str, Any] | None) -> None:
+def test_only_a_spawned_thread_has_a_spawn(value: str | dict[str, Any] | None) -> None:
     assert thread_spawn(value) is None
 
 
