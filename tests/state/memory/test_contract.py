@@ -346,7 +346,7 @@ def test_what_is_no_thread_is_not_found(id_: Any, use: Use) -> None:
     use(work)
 
 
-def test_a_closed_store_does_nothing_more(use: Use) -> None:
+def test_a_closed_store_does_nothing_more(use: Use, tmp_path: Path) -> None:
     stores: list[Store] = []
 
     async def work(store: Store) -> None:
@@ -357,5 +357,8 @@ def test_a_closed_store_does_nothing_more(use: Use) -> None:
     async def late() -> None:
         with pytest.raises(RuntimeError, match="closed"):
             await stores[0].create_thread(new_thread())
+        with pytest.raises(RuntimeError, match="closed"):
+            await stores[0].set_thread_name(thread_id(1), "x")
 
     asyncio.run(late())
+    assert not [*tmp_path.rglob("*-*.lock")]
