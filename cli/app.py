@@ -128,9 +128,9 @@ def search(
     matter. Exit status 1 if there are none."""
     from cli.commands import search as command
     from rollout.search.terms import Term, terms_of
+    from state.db.derived_columns import SORT_KEYS
     from state.errors import InvalidQuery
     from state.fulltext.search import MATCHES, Search
-    from state.query.model import SORT_KEYS
 
     text = " ".join(terms)
     term = Term.of(text)

@@ -1,7 +1,10 @@
-"""Columns derived from others: the facet of a row, and its text for title searches."""
+"""Columns to list and search by: sort keys, the facet of a row, its text for title searches."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
+"""Columns of seconds; in milliseconds each has ``_ms`` at its end."""
 
 
 class Facet(NamedTuple):

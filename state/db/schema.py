@@ -10,6 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from rollout.metadata.model import BEGINS_ELSEWHERE
+from state.db.derived_columns import SORT_KEYS
 from state.db.location import HEAD
 
 __all__ = ["HEAD", "metadata"]
@@ -114,7 +115,6 @@ threads: Final = sa.Table(
     sa.CheckConstraint("tokens_used >= 0", name="tokens"),
     sqlite_autoincrement=False,
 )
-SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
 for _key in SORT_KEYS:
     sa.Index(f"ix_threads_facet_{_key}", threads.c.facet, threads.c[f"{_key}_ms"], threads.c.id)
 CWD_INDEXES: Final = [

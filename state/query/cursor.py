@@ -8,10 +8,10 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from rollout.files.layout import name_time_ms, parse_uuid
+from rollout.schema.times import time_ms
 from state.errors import InvalidCursor
 
 _VERSION: Final = 1
@@ -19,7 +19,7 @@ _LONGEST: Final = 512
 LAST_ID: Final = "\U0010ffff"
 """Sorts after every id."""
 _RFC3339: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d:\d\d))", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 
 
@@ -85,24 +85,10 @@ def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Curso
 def _codex_position(text: str, descending: bool) -> tuple[int, str] | None:
     """The position in a cursor of Codex's: after a thread, or after all threads of a moment."""
     time, bar, given = text.partition("|")
-    key_ms = _rfc3339_ms(time)
-    if key_ms is None:
-        key_ms = name_time_ms(time)
+    key_ms = time_ms(time) if _RFC3339.fullmatch(time) else name_time_ms(time)
     if key_ms is None:
         return None
     if not bar:
         return key_ms, "" if descending else LAST_ID
     thread_id = parse_uuid(given)
     return None if thread_id is None else (key_ms, thread_id)
-
-
-def _rfc3339_ms(text: str) -> int | None:
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        return None
-    day, hours, fraction, offset = match.groups()
-    try:
-        seconds = datetime.fromisoformat(f"{day}T{hours}{offset or '+00:00'}").timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return int(seconds) * 1000 + int((fraction or "0")[:3].ljust(3, "0"))

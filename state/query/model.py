@@ -7,22 +7,14 @@ from typing import Final
 
 from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import SOURCE_KINDS
+from state.db.derived_columns import SORT_KEYS
 from state.errors import InvalidQuery
 from state.query.cursor import Cursor, decode
 from state.query.rows import Row
 
-MOST_INCLUDED: Final = 100
-
-
-SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
-
-
 DEFAULT_LIMIT: Final = 25
-
-
 LARGEST_PAGE: Final = 100
-
-
+MOST_INCLUDED: Final = 100
 MOST_EXCLUDED: Final = 100
 
 
@@ -66,10 +58,10 @@ class Query:
         if self.parent_id and self.ancestor_id:
             raise InvalidQuery("parent and ancestor cannot be combined")
         included = self.included_ids or ()
-        for given in filter(None, (self.parent_id, self.ancestor_id)):
-            _check_id(given)
-        for given in (*self.excluded_ids, *included):
-            _check_id(given)
+        kin = filter(None, (self.parent_id, self.ancestor_id))
+        for given in (*kin, *self.excluded_ids, *included):
+            if parse_uuid(given) is None:
+                raise InvalidQuery(f"invalid thread id: {given}")
         if len(self.excluded_ids) > MOST_EXCLUDED:
             raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
         if len(included) > MOST_INCLUDED:
@@ -134,11 +126,6 @@ class Hidden:
     @property
     def total(self) -> int:
         return self.archived + self.source + self.empty + self.attached + self.unreadable
-
-
-def _check_id(given: str) -> None:
-    if parse_uuid(given) is None:
-        raise InvalidQuery(f"invalid thread id: {given}")
 
 
 def _is_text(text: str) -> bool:

@@ -19,25 +19,15 @@ COLUMNS: Final = (
     "forked_from_id, parent_thread_id, attached_thread_parent_id, size_bytes, mtime_ns, inode"
 )
 """The columns that a list needs."""
-
-
 _COLUMN_NAMES: Final = tuple(COLUMNS.split(", "))
-
-
 _NUMBERS: Final = frozenset(
     {
         *("created_at_ms", "updated_at_ms", "recency_at_ms", "tokens_used", "archived"),
         *("size_bytes", "mtime_ns", "inode"),
     }
 )
-
-
 _NUMBER: Final = (int,)
-
-
 _TEXT: Final = (str, type(None))
-
-
 Row = dict[str, Any]
 
 

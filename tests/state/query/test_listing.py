@@ -23,11 +23,11 @@ from rollout.schema.session_source import (
     source_kind,
 )
 from state.db.database import open_database
-from state.db.derived_columns import Facet, searchable
+from state.db.derived_columns import SORT_KEYS, Facet, searchable
 from state.db.steps import run_steps
 from state.errors import InvalidCursor
 from state.query.listing import hidden_steps, page_steps
-from state.query.model import SORT_KEYS, Page, Query
+from state.query.model import Page, Query
 from state.query.rows import Row
 from tests.samples.homes import thread_id
 

@@ -36,16 +36,16 @@ HEADER = b'{"format": "threadkeep-facts", "version": 1}\n'
 
 def dumped(path: Path) -> bytes:
     """The dump of an index."""
-    facts, _ = asyncio.run(known_user_data(path))
-    return "".join(f"{line}\n" for line in dump_lines(facts)).encode()
+    given, _ = asyncio.run(known_user_data(path))
+    return "".join(f"{line}\n" for line in dump_lines(given)).encode()
 
 
-def restored(home: Path, path: Path, facts: Sequence[Setting]) -> Restored:
+def restored(home: Path, path: Path, given: Sequence[Setting]) -> Restored:
     """Restore into an index, which is made when need be."""
 
     async def work() -> Restored:
         async with open_index(home, path) as index:
-            return await restore(index.database, home, facts)
+            return await restore(index.database, home, given)
 
     return asyncio.run(work())
 
@@ -63,25 +63,25 @@ def names(home: Path, path: Path) -> dict[str, str | None]:
 
 
 def test_a_dump_names_its_format_and_is_in_an_order_of_its_own() -> None:
-    facts: list[Setting] = [UNNAMED, NAMED, UserValue(thread_id(1), "name", "before", 49), MOVED]
-    lines = list(dump_lines(facts))
+    given: list[Setting] = [UNNAMED, NAMED, UserValue(thread_id(1), "name", "before", 49), MOVED]
+    lines = list(dump_lines(given))
     assert lines[0] + "\n" == HEADER.decode()
     assert [json.loads(line) for line in lines[1:]] == [
         {"v": 1, "alias": "/work/old", "value": "/srv/new", "set_at_ms": 60},
         {"v": 1, "thread_id": thread_id(1), "key": "name", "value": "mine", "set_at_ms": 50},
         {"v": 1, "thread_id": thread_id(2), "key": "name", "value": None, "set_at_ms": 70},
     ]
-    assert list(dump_lines(reversed(facts))) == lines
+    assert list(dump_lines(reversed(given))) == lines
 
 
 def test_a_dump_read_again_is_the_same(index_path: Path) -> None:
     text = UserValue(thread_id(3), "name", 'a "b"\n\u2028 ✓ \U0001f680', -5)
-    facts: list[Setting] = [NAMED, MOVED, UNNAMED, text]
-    lines = list(dump_lines(facts))
+    given: list[Setting] = [NAMED, MOVED, UNNAMED, text]
+    lines = list(dump_lines(given))
     assert len(lines) == 5
     found = read_dump(io.BytesIO("\n".join(lines).encode()))
     assert list(dump_lines(found)) == lines
-    assert set(found) == set(facts)
+    assert set(found) == set(given)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_restoring_twice_is_restoring_once(home: Path, index_path: Path) -> None
     assert verified(home, index_path).kept == []
 
 
-def test_the_newer_of_two_facts_counts(home: Path, index_path: Path) -> None:
+def test_the_newer_of_two_settings_counts(home: Path, index_path: Path) -> None:
     write(home, 1)
     synced(home, index_path)
     restored(home, index_path, [NAMED, MOVED])
@@ -186,7 +186,7 @@ def test_a_name_that_is_taken_back_gives_way_to_the_one_of_the_home(
     assert verified(home, index_path).kept == []
 
 
-def test_facts_wait_for_threads_that_are_not_indexed_yet(home: Path, index_path: Path) -> None:
+def test_settings_wait_for_threads_that_are_not_indexed_yet(home: Path, index_path: Path) -> None:
     restored(home, index_path, [NAMED, UserValue(thread_id(2), "colour", "blue", 1)])
     synced(home, index_path)
     write(home, 1)
@@ -194,7 +194,7 @@ def test_facts_wait_for_threads_that_are_not_indexed_yet(home: Path, index_path:
     assert b"blue" in dumped(index_path)
 
 
-def test_many_facts_go_in_batches_and_each_once(home: Path, index_path: Path) -> None:
+def test_many_settings_go_in_batches_and_each_once(home: Path, index_path: Path) -> None:
     for number in (1, 2 * BATCH_SETTINGS):
         write(home, number)
     synced(home, index_path)
@@ -252,9 +252,9 @@ def test_a_dump_of_a_damaged_index_is_what_the_journal_holds(home: Path, index_p
     restored(home, index_path, [NAMED, MOVED])
     whole = dumped(index_path)
     index_path.write_bytes(b"no database " * 1000)
-    facts, damaged = asyncio.run(known_user_data(index_path))
+    given, damaged = asyncio.run(known_user_data(index_path))
     assert damaged
-    assert set(facts) == {NAMED, MOVED}
+    assert set(given) == {NAMED, MOVED}
     assert dumped(index_path) == whole
     assert index_path.read_bytes() == b"no database " * 1000
 
