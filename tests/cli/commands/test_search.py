@@ -317,7 +317,7 @@ def test_raw_reads_what_tools_said(cli: Cli) -> None:
 def test_what_can_be_searched_for_is_told(cli: Cli) -> None:
     for words in (['""'], ["!!!"], ["!!!", "--raw"], [" ", "--literal"]):
         ran = cli.run("search", *words, status=2)
-        assert "nothing to look for" in ran.err
+        assert "nothing to search for" in ran.err
         assert "word*" in ran.err
         assert "--literal" in ran.err
     refused = cli.run("search", "?", "--json", status=2).json["error"]
