@@ -38,7 +38,7 @@ from state.recording.resume import OpenedThread, new_thread, stored_history, sto
 from state.recording.thread_files import current_path, ensure_indexed, indexed_path, path_steps
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex, open_index
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from state.turns.cache import Closed, TurnIndex
 from state.workers import Workers
 
@@ -272,10 +272,10 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         path = self.home / row["rollout_path"]
         return (await self._read(path, outline, rollout_locator(self.index))).mode == BARE
 
-    async def with_turns(self, thread_id: str, work: Callable[[Told], Result]) -> Result:
+    async def with_turns(self, thread_id: str, work: Callable[[TurnAnswers], Result]) -> Result:
         """The result of ``work`` on the present turns of a thread that has a file, also of an
-        archived one: most often of a method of :class:`state.turns.answers.Told`. It runs in a
-        worker thread, maybe more than once.
+        archived one: most often of a method of :class:`state.turns.answers.TurnAnswers`. It runs
+        in a worker thread, maybe more than once.
 
         Raises:
             HistoryUnknown: the turns cannot be read.
@@ -293,7 +293,9 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         while True:
             turns = self.turns
             try:
-                return await turns.ask(thread_id, path, lambda folded: work(Told(folded, since)))
+                return await turns.ask(
+                    thread_id, path, lambda state: work(TurnAnswers(state, since))
+                )
             except Closed:
                 if self.turns is turns:
                     raise RuntimeError("this store is closed") from None

@@ -1,4 +1,5 @@
-"""Name tables, columns and triggers by the usual words, and add what searches need of messages.
+"""Name tables, columns and triggers by the usual words, keep what searches need of messages, and
+put where all passes over files ended into one table.
 
 Tables are made anew and filled from the old ones, as their constraints have the old names, too.
 """
@@ -12,7 +13,45 @@ STATEMENTS = (
     "DROP TRIGGER said_by_new_threads",
     "DROP TRIGGER said_by_changed_threads",
     "DROP VIEW v_facts",
-    "ALTER TABLE threads RENAME COLUMN folded_bytes TO read_bytes",
+    """
+    CREATE TABLE resume_points (
+        row_id INTEGER NOT NULL,
+        pass TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL,
+        guard TEXT NOT NULL,
+        CONSTRAINT pk_resume_points PRIMARY KEY (row_id, pass, part),
+        CONSTRAINT fk_resume_points_row_id FOREIGN KEY(row_id)
+            REFERENCES threads (row_id) ON DELETE CASCADE,
+        CONSTRAINT ck_resume_points_pass CHECK (pass IN ('metadata', 'fulltext', 'turns'))
+    ) WITHOUT ROWID
+    """,
+    """
+    INSERT INTO resume_points
+    SELECT row_id, 'metadata', 0, size_bytes, mtime_ns, inode, folded_bytes, guard FROM threads
+    """,
+    # The size and time of what was read are those of the row, if it has not changed since. Else
+    # the file may have grown if it is not shorter than what was read.
+    """
+    INSERT INTO resume_points SELECT
+    row_id, 'fulltext', 0, iif(p.row_id IS NULL, t.size_bytes, s.end_offset - 1),
+    iif(p.row_id IS NULL, t.mtime_ns, 0), s.inode, s.end_offset, s.guard
+    FROM said_threads s JOIN threads t USING (row_id) LEFT JOIN said_pending p USING (row_id)
+    """,
+    # What is not as it was written is left out, and its turns are found anew.
+    """
+    INSERT OR IGNORE INTO resume_points SELECT
+    t.row_id, 'turns', f."key", f.value ->> 'size', f.value ->> 'mtime_ns', f.value ->> 'inode',
+    f.value ->> 'end', f.value ->> 'guard'
+    FROM turn_folds c JOIN threads t ON t.id = c.thread_id,
+    json_each(iif(json_valid(c.files), c.files, '[]')) f
+    WHERE json_type(f.value) = 'object'
+    """,
+    "ALTER TABLE threads DROP COLUMN folded_bytes",
+    "ALTER TABLE threads DROP COLUMN guard",
     "ALTER TABLE threads RENAME COLUMN fold_flags TO flags",
     """
     CREATE TABLE fulltext_state (
@@ -53,9 +92,6 @@ STATEMENTS = (
         row_id INTEGER NOT NULL,
         files TEXT NOT NULL,
         mode TEXT NOT NULL,
-        inode INTEGER NOT NULL,
-        end_offset INTEGER NOT NULL,
-        guard TEXT NOT NULL,
         state TEXT NOT NULL,
         header TEXT NOT NULL,
         header_digest TEXT NOT NULL,
@@ -68,7 +104,7 @@ STATEMENTS = (
     """,
     """
     INSERT INTO fulltext_threads SELECT
-    row_id, files, mode, inode, end_offset, guard, json_object('highest', highest), head, called,
+    row_id, files, mode, json_object('highest', highest), head, called,
     -- The lines of paginated threads have the ids that version 7 keeps beside messages of others.
     CASE WHEN version = 6 AND mode = 'paginated' THEN 7 ELSE version END, digest
     FROM said_threads

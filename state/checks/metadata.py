@@ -16,6 +16,7 @@ from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted
 from state.db.steps import run_steps
 from state.sync.home_config import default_provider
 from state.sync.openings import opening_steps, show_opening
+from state.sync.resume_points import COLUMNS, METADATA, point_of
 from state.sync.thread_rows import thread_row
 from state.userdata.model import values_of_columns
 
@@ -72,6 +73,15 @@ class MetadataCheck:
             if row[column] != value:
                 finding = column_differs(thread_id, file.path, column, row[column], value)
                 yield replace(finding, mend=REPAIR_DEEP)
+        stored = self._connection.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM resume_points"
+            " WHERE row_id = ? AND pass = ? AND part = 0",
+            [row["row_id"], METADATA],
+        ).fetchone()
+        if stored is None or point_of(tuple(stored)) != outcome.resume:
+            held = None if stored is None else tuple(stored)
+            finding = column_differs(thread_id, file.path, "resume_points", held, outcome.resume)
+            yield replace(finding, mend=REPAIR_DEEP)
         yield from self._compare_tools(outcome)
 
     def _compare_tools(self, outcome: Extracted) -> Iterator[Finding]:

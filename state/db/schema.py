@@ -103,8 +103,6 @@ threads: Final = sa.Table(
     _number("size_bytes"),
     _number("mtime_ns"),
     _number("inode"),
-    _number("read_bytes"),
-    _text("guard"),
     _number("flags"),
     _number("extractor_version"),
     # Not generated: SQLite lets no index cover a query that reads a generated column.
@@ -196,6 +194,21 @@ def _row_id(*, primary_key: bool) -> "sa.Column[int]":
     return sa.Column("row_id", sa.Integer, thread, primary_key=primary_key, nullable=False)
 
 
+resume_points: Final = sa.Table(
+    "resume_points",
+    metadata,
+    _row_id(primary_key=True),
+    sa.Column("pass", sa.Text, primary_key=True, nullable=False),
+    sa.Column("part", sa.Integer, primary_key=True, nullable=False),
+    _number("size_bytes"),
+    _number("mtime_ns"),
+    _number("inode"),
+    _number("end_offset"),
+    _text("guard"),
+    sa.CheckConstraint("pass IN ('metadata', 'fulltext', 'turns')", name="pass"),
+    sqlite_with_rowid=False,
+)
+
 fulltext_pending: Final = sa.Table("fulltext_pending", metadata, _row_id(primary_key=True))
 
 fulltext_threads: Final = sa.Table(
@@ -204,9 +217,6 @@ fulltext_threads: Final = sa.Table(
     _row_id(primary_key=True),
     _text("files"),
     _text("mode"),
-    _number("inode"),
-    _number("end_offset"),
-    _text("guard"),
     _text("state"),
     _text("header"),
     _text("header_digest"),

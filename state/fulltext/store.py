@@ -22,6 +22,7 @@ from rollout.search.documents import Documents, Thread, words_of
 from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
 from state.db.sql import among, execute_many
+from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
 VERSION: Final = 7
 """Of the rules by which documents are made; those of another one are made afresh."""
@@ -44,11 +45,13 @@ async def earlier_passes(
             keys.setdefault(row_id, set()).update(words_of(data))
         except ValueError:
             known.pop(row_id, None)
+    points = await load_resume_points(connection, FULLTEXT, known)
     found: dict[int, EarlierMessages] = {}
     asked = sa.select(fulltext_threads).where(among(fulltext_threads.c.row_id, known))
     for row in await connection.execute(asked):
         thread = known.get(row.row_id)
-        if thread is None or not row.guard or row.version != VERSION:
+        resume = points.get(row.row_id)
+        if thread is None or resume is None or not resume.guard or row.version != VERSION:
             continue
         try:
             files, digest = tuple(orjson.loads(row.files)), int(row.digest, 16)
@@ -58,9 +61,6 @@ async def earlier_passes(
         # Another name, or a file that was moved: what little is read anew is not worth a rule.
         same = row.header_digest == _digest(thread.header) and files[-1] == thread.path
         if same and isinstance(state, dict):
-            # The table has no size and time: whatever is not shorter may have grown.
-            stamp = FileStamp(row.end_offset - 1, 0, row.inode)
-            resume = ResumePoint(stamp, row.end_offset, row.guard)
             item_keys = frozenset(keys.get(row.row_id, ()))
             found[row.row_id] = EarlierMessages(resume, row.mode, files, state, item_keys, digest)
     return found
@@ -109,6 +109,8 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
         some = [row for row, each in zip(rows, read, strict=True) if _added(each) == added]
         if some:
             await execute_many(connection, _UPDATE_GROWN if added else _UPSERT_THREAD, some)
+    points = [(each.thread.row_id, 0, _resume_point(each)) for each in read]
+    await put_resume_points(connection, FULLTEXT, points)
     settled = [
         thread.row_id
         for thread in (each.thread for each in read)
@@ -159,16 +161,16 @@ def _digest(header: str) -> str:
     return blake2b(header.encode(), digest_size=8).hexdigest()
 
 
+def _resume_point(each: Documents) -> ResumePoint:
+    return ResumePoint(each.thread.stamp, 0, "") if each.read is None else each.read.resume
+
+
 def _thread_row(each: Documents) -> dict[str, Any]:
     thread, read = each.thread, each.read
-    resume = ResumePoint(thread.stamp, 0, "") if read is None else read.resume
     return {
         "row_id": thread.row_id,
         "files": orjson.dumps([thread.path] if read is None else read.files).decode(),
         "mode": "" if read is None else read.mode,
-        "inode": resume.stamp.inode,
-        "end_offset": resume.end,
-        "guard": resume.guard,
         "state": "{}" if read is None else json.dumps(read.state),
         "header": each.header,
         "header_digest": _digest(thread.header),

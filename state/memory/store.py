@@ -41,7 +41,7 @@ from state.query.model import Page, Query
 from state.query.rows import Row
 from state.recording.open_threads import OpenThreads
 from state.recording.resume import OpenedThread, new_thread, next_ordinal
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from state.turns.checkpoint import TurnState
 from state.workers import Workers
 
@@ -188,7 +188,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         """Whether the items of a thread are listed apart from its turns."""
         return bool((await self.read_thread(thread_id))["history_mode"] != LEGACY)
 
-    async def with_turns(self, thread_id: str, work: Callable[[Told], Result]) -> Result:
+    async def with_turns(self, thread_id: str, work: Callable[[TurnAnswers], Result]) -> Result:
         """The result of ``work`` on the present turns of a stored thread."""
         thread = self._threads[self._id(thread_id)]
         recorder = self._open_recorder(thread.id)
@@ -198,7 +198,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
             reducer = known.new_reducer()
             reduce_parts(known.parts, reducer)
             since = recorder.began_at if recorder else None
-            return work(Told(TurnState(known, [], reducer), since))
+            return work(TurnAnswers(TurnState(known, [], reducer), since))
 
         return await self._workers.run(answer)
 

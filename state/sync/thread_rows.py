@@ -8,9 +8,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import is_archived, parse_name
-from rollout.files.stamp import FileStamp
 from rollout.jsonl.parse import BadLine
-from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.extract import EarlierMetadata, Extracted
 from rollout.metadata.model import (
     BEGINS_ELSEWHERE,
@@ -27,7 +25,6 @@ from rollout.schema.session_source import source_kind, thread_spawn
 from state.db.derived_columns import Facet, searchable
 from state.db.schema import (
     fulltext_pending,
-    fulltext_threads,
     rollout_files,
     thread_dynamic_tools,
     thread_spawn_edges,
@@ -35,6 +32,14 @@ from state.db.schema import (
     turn_checkpoints,
 )
 from state.db.sql import among, execute_many
+from state.sync.resume_points import (
+    FULLTEXT,
+    METADATA,
+    TURNS,
+    forget_resume_points,
+    load_resume_points,
+    put_resume_points,
+)
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
@@ -88,8 +93,6 @@ def thread_row(
         "size_bytes": file.stamp.size,
         "mtime_ns": file.stamp.mtime_ns,
         "inode": file.stamp.inode,
-        "read_bytes": file.resume.end,
-        "guard": file.resume.guard,
         "extractor_version": file.extractor,
     }
     if overrides and facts.history_mode == PAGINATED:
@@ -152,6 +155,8 @@ async def upsert(
     for number, row in enumerate(values, last + 1):
         row["row_id"] = kept[row["id"]]["row_id"] if row["id"] in kept else number
     await execute_many(connection, _UPSERT, values)
+    points = [(row["row_id"], 0, file.resume) for file, row in files]
+    await put_resume_points(connection, METADATA, points)
     await _write_tools(connection, files, kept)
     edges = [edge for file, _ in files if (edge := _edge(file.metadata))]
     if edges:
@@ -223,14 +228,13 @@ async def invalidate_readings(connection: AsyncConnection, ids: Sequence[str]) -
         sa.delete(turn_checkpoints).where(among(turn_checkpoints.c.thread_id, ids))
     )
     row_ids = sa.select(threads.c.row_id).where(among(threads.c.id, ids))
+    await forget_resume_points(connection, (FULLTEXT, TURNS), row_ids)
     pending = sa.select(fulltext_pending.c.row_id)
     await connection.execute(
         sa.insert(fulltext_pending).from_select(
             ["row_id"], row_ids.where(threads.c.row_id.not_in(pending))
         )
     )
-    doubted = sa.update(fulltext_threads).where(fulltext_threads.c.row_id.in_(row_ids))
-    await connection.execute(doubted.values(guard=""))
 
 
 async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -> None:
@@ -307,9 +311,12 @@ async def earlier_extractions(
         threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at)
     ).join(rollout_files, rollout_files.c.path == threads.c.rollout_path)
     condition = among(rollout_files.c.path, wanted) & (rollout_files.c.thread_id == threads.c.id)
-    for row in await connection.execute(joined.where(condition)):
+    known = (await connection.execute(joined.where(condition))).all()
+    points = await load_resume_points(connection, METADATA, [row.row_id for row in known])
+    for row in known:
         values = row._mapping
-        if row.extractor_version != EXTRACTOR_VERSION or not row.guard:
+        resume = points.get(row.row_id)
+        if row.extractor_version != EXTRACTOR_VERSION or resume is None or not resume.guard:
             continue
         facts = ThreadMetadata(**{name: values[name] for name in METADATA_NAMES})
         if not facts.flags & SEEN_PROVIDER:
@@ -318,9 +325,6 @@ async def earlier_extractions(
             facts.preview = ""  # the row shows that of another file
             facts.flags &= ~BEGINS_ELSEWHERE
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
-        resume = ResumePoint(
-            FileStamp(row.size_bytes, row.mtime_ns, row.inode), row.read_bytes, row.guard
-        )
         path = wanted[row.rollout_path]
         left_out = row.left_out, row.left_out_at
         found[path] = EarlierMetadata(facts, resume, row.bad_lines, bad, *left_out)

@@ -20,11 +20,11 @@ from state.turns.pages import (
     PageOf,
     PageQuery,
     TooShort,
-    item_place,
+    item_end_cursor,
     items_of,
     page_of_items,
     page_of_turns,
-    turn_place,
+    turn_end_cursor,
 )
 
 DEFAULT_VIEW: Final[View] = "summary"
@@ -32,17 +32,17 @@ DEFAULT_VIEW: Final[View] = "summary"
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Outputs that are left out of a turn's items, to be asked for one by one."""
+    """Outputs to leave out of the items of a turn; a client asks for them one by one."""
 
     commands: bool = False
     tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The turns of a thread for those who are to be told of them."""
+class TurnAnswers:
+    """Answers about the turns of a thread."""
 
-    folded: TurnState
+    state: TurnState
     live_from: int | None = None
     """Where its file ended when it was made live here: a turn that has begun since and has no
     end is running. None if it is not live."""
@@ -53,16 +53,16 @@ class Told:
         Raises:
             InvalidCursor: the cursor is none of this thread's turns.
         """
-        page = page_of_turns(self.folded, query)
-        with self.folded.history.reader() as reader:
+        page = page_of_turns(self.state, query)
+        with self.state.history.reader() as reader:
             return _page(page, [self._turn(reader, turn, view) for turn in page.entries])
 
     def all_turns(self) -> list[Fields]:
         """``turns`` of ``thread/read``: all of them with all their items, the oldest first."""
-        if self.folded.partial:
+        if self.state.partial:
             raise TooShort
-        with self.folded.history.reader() as reader:
-            return [self._turn(reader, turn, "full") for turn in self.folded.turns]
+        with self.state.history.reader() as reader:
+            return [self._turn(reader, turn, "full") for turn in self.state.turns]
 
     def items(self, query: ItemQuery, deferred: Deferred | None = None) -> Fields:
         """The result of ``thread/items/list``.
@@ -73,7 +73,7 @@ class Told:
             InvalidCursor: the cursor is none of this thread's items.
         """
         self._check_paginated()
-        page = page_of_items(self.folded, query)
+        page = page_of_items(self.state, query)
         of_turn = deferred if query.turn_id is not None else None
         return _page(page, self._entries(page.entries, of_turn))
 
@@ -84,21 +84,21 @@ class Told:
             InvalidQuery: it is a legacy thread.
         """
         self._check_paginated()
-        return {"data": self._entries(items_of(self.folded, turn_id, item_ids))}
+        return {"data": self._entries(items_of(self.state, turn_id, item_ids))}
 
-    def places(self, thread_id: str) -> Fields:
-        """Cursors at the end of a thread, for what comes before it; null of a legacy one."""
+    def end_cursors(self, thread_id: str) -> Fields:
+        """Cursors at the end of a thread, for what comes before it; null for a legacy one."""
         return {
-            "turnsBackwardsCursor": turn_place(self.folded, thread_id),
-            "itemsBackwardsCursor": item_place(self.folded, thread_id),
+            "turnsBackwardsCursor": turn_end_cursor(self.state, thread_id),
+            "itemsBackwardsCursor": item_end_cursor(self.state, thread_id),
         }
 
     def _check_paginated(self) -> None:
-        if self.folded.known.mode == LEGACY:
+        if self.state.outline.mode == LEGACY:
             raise InvalidQuery("a legacy thread has its items in its turns alone")
 
     def _turn(self, reader: ItemReader, turn: Turn, view: View) -> Fields:
-        last = len(self.folded.known.parts) - 1
+        last = len(self.state.outline.parts) - 1
         start = turn.start
         since = self.live_from
         live = since is not None and start.file == last and start.offset >= since
@@ -106,7 +106,7 @@ class Told:
 
     def _entries(self, items: Sequence[ItemAt], deferred: Deferred | None = None) -> list[Fields]:
         found = []
-        with self.folded.history.reader() as reader:
+        with self.state.history.reader() as reader:
             for turn, anchor in items:
                 item = reader.item(anchor)
                 if item is not None:
@@ -126,7 +126,7 @@ def _page(page: PageOf[Any], data: list[Fields]) -> Fields:
 
 
 def _defer(item: Fields, deferred: Deferred) -> bool:
-    """Leave the output of an item out, if it is one of those: whether it was."""
+    """Leave the output of an item out, if it is of such a kind: whether it was."""
     if item.get("status") != "completed":
         return False
     match item:

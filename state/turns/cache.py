@@ -1,24 +1,22 @@
-"""The turn index: who asks for turns gets those that the files have now, without waiting for more
-than that takes.
+"""The turns of threads as their files are now, for who asks for them.
 
-What was found of a thread is kept in memory for the last few threads, and in the index for long
-ones; lines that were added since are all that is looked at (:mod:`state.turns.checkpoint`). A long
-paginated thread that was never looked at is answered from its end, as long as that will do, while
-all of it is folded in the background. Whatever is not known is found: no history is empty that is
-not.
+The turns of the last few threads are kept in memory, and those of long threads in the index; of a
+file that has grown, only the new lines are read (:mod:`state.turns.checkpoint`). A request for a
+long paginated thread that was never read is answered from its end, if that suffices, while all of
+it is read in the background.
 """
 
 import asyncio
 import logging
 import threading
-import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from sqlalchemy.exc import DBAPIError
 
@@ -26,8 +24,9 @@ from rollout.errors import RolloutError
 from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
-from rollout.history.thread import Outline, ThreadTurns, outline
+from rollout.history.thread import ThreadTurns, outline
 from state.aio import wait_until_done
+from state.db.steps import Steps
 from state.errors import StateError, file_errors
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
@@ -35,9 +34,10 @@ from state.turns.checkpoint import Pause, TurnState, moved, reduce_anew, tail_st
 from state.turns.pages import TooShort
 from state.turns.store import (
     SMALLEST_BYTES,
+    Rows,
     dumped,
-    known_steps,
     load_steps,
+    own_stamp_steps,
     some_steps,
     store,
     worth_storing,
@@ -47,29 +47,30 @@ from state.workers import Workers
 _KEPT: Final = 8
 """Threads whose turns are kept in memory: of a gigabyte they take some ten megabytes."""
 _AT_ONCE_BYTES: Final = 4 * 2**20
-"""A history that is no longer is folded for the first who asks."""
+"""A history that is no longer is read as a whole for the first request."""
 FILLED_BYTES: Final = 2**20
-"""Longer threads are folded before anybody asks."""
-_WAIT_S: Final = 0.005
+"""Longer threads are read before anybody asks."""
+_PAUSE_S: Final = 0.05
+"""How often a read that gives way to requests looks whether it is still wanted, in seconds."""
 _MOST_BUILDS: Final = 4
 _log = logging.getLogger("threadkeep.turns")
 Result = TypeVar("Result")
 
 
 class Closed(Exception):
-    """This index of turns was closed: another one has taken its place, or nothing."""
+    """This turn index was closed; another one may have taken its place."""
 
 
 @dataclass(eq=False)
 class _Build:
-    """A long history that is being folded, once for all who wait for it."""
+    """A long history that is being read, once for all requests that wait for it."""
 
     wanted: bool = False
-    """Whether somebody has asked for these turns, and may do so again."""
+    """Whether a request was for these turns, and another one may be."""
     waiting: int = 0
-    """How many wait for them."""
+    """How many requests wait for them."""
     anyway: bool = False
-    """Whether it goes on when nobody waits."""
+    """Whether it goes on when none waits."""
     task: "asyncio.Task[TurnState]" = field(init=False)
 
 
@@ -77,8 +78,8 @@ class _Build:
 class _Answer(Generic[Result]):
     """What came of an attempt."""
 
-    folded: TurnState | None
-    """What turns are known now."""
+    state: TurnState | None
+    """The turns that are known now."""
     result: Result | None = None
     done: bool = False
 
@@ -89,11 +90,14 @@ class TurnIndex:
     def __init__(self, index: ThreadIndex) -> None:
         self._index = index
         self._kept: OrderedDict[str, TurnState] = OrderedDict()
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._builds: dict[str, _Build] = {}
         self._building = Workers(_MOST_BUILDS)  # of their own: they give way to whoever asks
         self._storing: set[asyncio.Task[None]] = set()
         self._asking = 0
+        self._idle = threading.Event()
+        """Set while no request is being answered."""
+        self._idle.set()
         self._closed = threading.Event()
 
     async def ask(
@@ -113,24 +117,39 @@ class TurnIndex:
             FileUnusable: a file of the history cannot be read.
             HistoryUnknown: it is written in an unknown way.
         """
-        self._asking += 1
-        try:
-            async with self._locks[thread_id]:
-                known = await self._known(thread_id, path)
+        with self._answering():
+            async with self._lock(thread_id):
+                earlier = self._kept.get(thread_id) or await self._stored(thread_id, path)
                 find = rollout_locator(self._index)
-                answer = await self._in_thread(partial(_attempt, known, path, find, work, whole))
-                if answer.folded is not None:
-                    await self._keep(thread_id, answer.folded)
+                answer = await self._in_thread(partial(_attempt, earlier, path, find, work, whole))
+                if answer.state is not None:
+                    await self._keep(thread_id, answer.state)
                 if answer.done:
-                    if answer.folded is not None and answer.folded.partial:
+                    if answer.state is not None and answer.state.partial:
                         build = self._build(thread_id, path)
                         build.wanted = build.anyway = True
                     return answer.result  # type: ignore[return-value]
+        state = await self._built(self._build(thread_id, path))
+        async with self._lock(thread_id):
+            return await self._in_thread(lambda _: work(state.with_torn_line()))
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        self._asking += 1
+        self._idle.clear()
+        try:
+            yield
         finally:
             self._asking -= 1
-        folded = await self._built(self._build(thread_id, path))
-        async with self._locks[thread_id]:
-            return await self._in_thread(lambda _: work(folded.with_torn_line()))
+            if not self._asking:
+                self._idle.set()
+
+    def _lock(self, thread_id: str) -> asyncio.Lock:
+        """Held by whoever changes the state of a thread; it lasts as long as somebody uses it."""
+        lock = self._locks.get(thread_id)
+        if lock is None:
+            lock = self._locks[thread_id] = asyncio.Lock()
+        return lock
 
     async def some(
         self, thread_id: str, path: Path, choose: Callable[[Sequence[str]], Sequence[int]]
@@ -148,8 +167,8 @@ class TurnIndex:
         return None
 
     async def fill(self) -> None:
-        """Fold the long threads that are not indexed, or have grown by much, the newest first;
-        whoever asks for turns goes before. Cancel it at any time.
+        """Read the long threads that are not in the index, or have grown by much, the newest first.
+        Requests go before it. Cancel it at any time.
 
         Raises:
             StateError: the index cannot be read.
@@ -170,9 +189,6 @@ class TurnIndex:
         await asyncio.gather(*builds, *self._storing, return_exceptions=True)
         self._kept.clear()
 
-    async def _known(self, thread_id: str, path: Path) -> TurnState | None:
-        return self._kept.get(thread_id) or await self._stored(thread_id, path)
-
     async def _stored(self, thread_id: str, path: Path) -> TurnState | None:
         if _size(path) < SMALLEST_BYTES:
             return None
@@ -180,42 +196,42 @@ class TurnIndex:
             return await self._index.database.query(load_steps(thread_id, self._index.home))
         return None
 
-    async def _keep(self, thread_id: str, folded: TurnState, *, wanted: bool = True) -> None:
-        if folded.known.missing is not None:
+    async def _keep(self, thread_id: str, state: TurnState, *, wanted: bool = True) -> None:
+        if state.outline.missing is not None:
             return  # what is missing may come back
         if wanted:
-            self._kept[thread_id] = folded
+            self._kept[thread_id] = state
             self._kept.move_to_end(thread_id)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        if worth_storing(folded):
-            folded.stored_bytes = sum(seen.resume.end for seen in folded.seen)
+        if worth_storing(state):
+            state.stored_bytes = state.read_bytes
             rows = await self._index.database.workers.run(
-                partial(dumped, thread_id, folded, self._index.home)
+                partial(dumped, thread_id, state, self._index.home)
             )
             if rows is not None:
                 task = asyncio.create_task(self._store(thread_id, rows))
                 self._storing.add(task)
                 task.add_done_callback(self._storing.discard)
 
-    async def _store(self, thread_id: str, rows: Any) -> None:
+    async def _store(self, thread_id: str, rows: Rows) -> None:
         try:
             await store(self._index.database, rows)
         except (StateError, DBAPIError) as error:
-            # Nothing is lost but time, and whoever keeps the index in step tells of it.
+            # Nothing is lost but time, and whatever keeps the index in step reports it.
             _log.info("the turns of %s are not indexed: %s", thread_id, error)
 
     def _build(self, thread_id: str, path: Path) -> _Build:
         build = self._builds.get(thread_id)
         if build is None:
             build = self._builds[thread_id] = _Build()
-            work = self._fold(build, thread_id, path)
+            work = self._read(build, thread_id, path)
             build.task = asyncio.create_task(work, name=f"turns of {thread_id}")
             build.task.add_done_callback(partial(self._ended, thread_id, build))
         return build
 
     async def _built(self, build: _Build) -> TurnState:
-        """What a build gives. When the last of those who wait is cancelled it ends."""
+        """What a build gives. It ends when the last request that waits for it is cancelled."""
         build.wanted = True
         build.waiting += 1
         try:
@@ -233,88 +249,83 @@ class TurnIndex:
         if self._builds.get(thread_id) is build:
             del self._builds[thread_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Whoever waits for it is told; for nobody it is no more than this.
-            _log.debug("the turns of %s were not found: %s", thread_id, error)
+            # It is raised where somebody waits for it; otherwise it is no more than this.
+            _log.debug("the turns of %s were not read: %s", thread_id, error)
 
-    async def _fold(self, build: _Build, thread_id: str, path: Path) -> TurnState:
+    async def _read(self, build: _Build, thread_id: str, path: Path) -> TurnState:
         stored = await self._stored(thread_id, path)
 
         def pause() -> None:
-            while not build.waiting and self._asking and not self._closed.is_set():
+            while not (build.waiting or self._closed.is_set() or self._idle.wait(_PAUSE_S)):
                 check_cancelled()
-                time.sleep(_WAIT_S)
             self._check()
 
-        work = partial(_whole, stored, path, rollout_locator(self._index), pause)
-        folded = await self._building.run(work)
-        async with self._locks[thread_id]:
-            await self._keep(thread_id, folded, wanted=build.wanted)
-        return folded
+        work = partial(_read_all, stored, path, rollout_locator(self._index), pause)
+        state = await self._building.run(work)
+        async with self._lock(thread_id):
+            await self._keep(thread_id, state, wanted=build.wanted)
+        return state
 
     async def _in_thread(self, work: Callable[[Pause], Result]) -> Result:
-        """What ``work`` gives, done in a thread; when the caller is cancelled it ends soon."""
+        """What ``work`` gives, done in a thread; it ends soon when the caller is cancelled."""
         return await self._index.database.workers.run(partial(work, self._check))
 
     def _check(self) -> None:
-        """Have a thread end that works for nobody."""
+        """End a thread whose work nobody waits for."""
         check_cancelled()
         if self._closed.is_set():
             raise Closed
 
 
 def _attempt(
-    known: TurnState | None,
+    earlier: TurnState | None,
     path: Path,
     find: Find,
     work: Callable[[TurnState], Result],
     whole: bool,
     pause: Pause,
 ) -> _Answer[Result]:
-    """Try to answer without folding a long history."""
+    """Try to answer without reading all of a long history."""
     with file_errors(path):
-        if known is not None:
-            known = moved(known, path)
-            if known.follow(pause):
+        if earlier is not None:
+            earlier = moved(earlier, path)
+            if earlier.follow(pause):
                 with suppress(TooShort):
-                    return _Answer(known, work(known.with_torn_line()), done=True)
+                    return _Answer(earlier, work(earlier.with_torn_line()), done=True)
         plan = outline(path, find)
-        if _whole_size(plan) <= _AT_ONCE_BYTES:
-            folded = reduce_anew(plan, pause)
-            return _Answer(folded, work(folded.with_torn_line()), done=True)
-        for last in () if whole else tail_states(plan, known, pause):
+        if sum(part.path.stat().st_size for part in plan.parts) <= _AT_ONCE_BYTES:
+            state = reduce_anew(plan, pause)
+            return _Answer(state, work(state.with_torn_line()), done=True)
+        for last in () if whole else tail_states(plan, earlier, pause):
             with suppress(TooShort):
                 return _Answer(last, work(last), done=True)
     return _Answer(None)
 
 
-def _whole(known: TurnState | None, path: Path, find: Find, pause: Pause) -> TurnState:
+def _read_all(earlier: TurnState | None, path: Path, find: Find, pause: Pause) -> TurnState:
     with file_errors(path):
-        if known is not None:
-            known = moved(known, path)
-            if known.follow(pause):
-                return known
+        if earlier is not None:
+            earlier = moved(earlier, path)
+            if earlier.follow(pause):
+                return earlier
         return reduce_anew(outline(path, find), pause)
-
-
-def _whole_size(plan: Outline) -> int:
-    return sum(part.path.stat().st_size for part in plan.parts)
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        return 0  # what is wrong with it is told when it is read
+        return 0  # what is wrong with it is reported when it is read
 
 
-def _long_steps() -> Any:
+def _long_steps() -> Steps[list[tuple[str, str]]]:
     """Ids and paths of the long threads that are not stored as they are, the newest first."""
     rows = yield (
         "SELECT id, rollout_path, size_bytes, mtime_ns, inode FROM threads WHERE size_bytes >= ?"
         " ORDER BY recency_at_ms DESC",
         [FILLED_BYTES],
     )
-    stored = yield from known_steps()
+    stored = yield from own_stamp_steps()
     found = []
     for id_, path, *stamp in rows:
         before, now = stored.get(id_), FileStamp(*stamp)

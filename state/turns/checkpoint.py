@@ -1,14 +1,13 @@
 """The turns of one thread as its files were at some moment, and whether they still are.
 
-What was found in the first bytes of a file stays true as long as only lines are added behind
-them: see :mod:`rollout.jsonl.resume`. A file as it was has nothing new; one that has only grown
-has new lines to look at. Any other one (rewritten in its place, shrunk or replaced) is folded anew.
+What was found in the first bytes of a file stays true as long as only lines are added behind them:
+see :mod:`rollout.jsonl.resume`. Of a file that has only grown, the new lines alone are reduced. Any
+other change (a file that was rewritten in place, shrunk or replaced) means to reduce all anew.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -31,16 +30,15 @@ from rollout.schema.strict import Fields
 Pause = Callable[[], None]
 
 _TAILS: Final = (2 * 2**20, 16 * 2**20, 128 * 2**20)
-"""How much of a history's end is looked at for its last turns before all of it is, in bytes."""
+"""How much of the end of a history is read for its last turns before all of it is, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One file of a history as it was folded."""
+class ReadFile:
+    """One file of a history, and how far it was reduced."""
 
     part: Part
     resume: ResumePoint
-    """Without a guard if the file is compressed."""
 
     def is_same(self) -> bool:
         """Whether the file is as it was."""
@@ -65,17 +63,17 @@ class Seen:
 class TurnState:
     """The turns of a thread. Its files may have more lines by now: see :meth:`follow`."""
 
-    known: Outline
-    seen: list[Seen]
-    fold: AnyReducer
+    outline: Outline
+    files: list[ReadFile]
+    reducer: AnyReducer
     tail_bytes: int = 0
-    """How many of the last bytes were folded, if not all."""
+    """How many of the last bytes were read, if not all."""
     tail_item: Anchor | None = None
     """The last item of a partial one."""
     stored_bytes: int = 0
-    """How many bytes of its own file were folded when it was stored."""
+    """How many bytes of all files had been read when it was stored."""
     damage: list[Damage] = field(default_factory=list)
-    """Where files break off. Such a fold is not stored: nothing tells of it there."""
+    """Where files break off. Such a state is not stored, as rows have no room for it."""
     _spans: list[tuple[int, int, Turn]] | None = field(default=None, repr=False)
 
     @property
@@ -85,160 +83,158 @@ class TurnState:
 
     @property
     def turns(self) -> list[Turn]:
-        return self.fold.turns
+        return self.reducer.turns
 
     @property
-    def own(self) -> Seen:
-        """The thread's own file."""
-        return self.seen[-1]
+    def strays(self) -> list[Turn]:
+        return [*self.reducer.strays.values()]
 
-    @cached_property
+    @property
+    def own(self) -> ReadFile:
+        """The thread's own file."""
+        return self.files[-1]
+
+    @property
+    def read_bytes(self) -> int:
+        return sum(file.resume.end for file in self.files)
+
+    @property
     def history(self) -> ThreadTurns:
         """What reads the items."""
-        strays = [*self.fold.strays.values()]
-        known = self.known
+        outline = self.outline
         return ThreadTurns(
-            known.mode, known.parts, self.fold.turns, strays, known.missing, self.damage
+            outline.mode, outline.parts, self.turns, self.strays, outline.missing, self.damage
         )
 
     def is_same(self) -> bool:
         """Whether all files are as they were."""
-        return all(seen.is_same() for seen in self.seen)
+        return all(file.is_same() for file in self.files)
 
     def follow(self, pause: Pause | None = None) -> bool:
-        """Have the lines that were added: whether nothing else has changed.
+        """Add the turns of new lines: whether nothing else has changed.
 
         Raises:
             OSError: a file cannot be read.
         """
-        if not all(seen.is_same() or seen.has_grown() for seen in self.seen[:-1]):
+        if not all(file.is_same() or file.has_grown() for file in self.files[:-1]):
             return False
         if self.own.is_same():
             return True
         if self.partial or not self.own.has_grown():
             return False
-        if self.known.mode == BARE:
+        if self.outline.mode == BARE:
             return False  # what was added may be a session_meta, which changes all
-        self._forget_derived()
-        number = len(self.seen) - 1
-        self.seen[-1] = _fold_one(
-            self.known, number, self.fold, self.own.resume.end, pause, self.damage
-        )
-        return True
-
-    def _forget_derived(self) -> None:
         self._spans = None
-        self.__dict__.pop("history", None)
+        number = len(self.files) - 1
+        start = self.own.resume.end
+        self.files[-1] = _reduce(self.outline, number, self.reducer, start, pause, self.damage)
+        return True
 
     def spans(self) -> list[tuple[int, int, Turn]]:
         """The ordinals of the first and the last item of all turns that have any, and strays; in
         the order of the first."""
         if self._spans is None:
-            every = [*self.fold.turns, *self.fold.strays.values()]
-            found = [(turn.items.ordinals(), turn) for turn in every]
+            found = [(turn.items.ordinals(), turn) for turn in (*self.turns, *self.strays)]
             spans = [(all_[0], all_[-1], turn) for all_, turn in found if len(all_)]
             self._spans = sorted(spans, key=lambda span: span[0])
         return self._spans
 
     def with_torn_line(self) -> "TurnState":
-        """With what a last line says that has no newline yet: it counts if it can be read, as for
-        Codex, but may still be written, so that nothing goes on from there."""
+        """With a last line that has no newline yet: it counts if it can be read, as for Codex, but
+        may still be written, so that no later pass goes on from there."""
         own = self.own
         if self.partial or not _has_torn_line(own):
             return self
-        fold = _copy(self.fold, self.known.mode)
-        reduce_part(own.part, len(self.seen) - 1, fold, offset=own.resume.end)
-        return TurnState(self.known, self.seen, fold, damage=self.damage)
+        reducer = _copy(self.reducer, self.outline.mode)
+        reduce_part(own.part, len(self.files) - 1, reducer, offset=own.resume.end)
+        return TurnState(self.outline, self.files, reducer, damage=self.damage)
 
 
-def settled(seen: Sequence[Seen]) -> bool:
+def is_current(files: Sequence[ReadFile]) -> bool:
     """Whether what was found in these files is all that they hold now."""
-    *others, own = seen
-    known = all(one.is_same() or one.has_grown() for one in others)
-    return known and own.is_same() and not _has_torn_line(own)
+    *others, own = files
+    followed = all(file.is_same() or file.has_grown() for file in others)
+    return followed and own.is_same() and not _has_torn_line(own)
 
 
-def _has_torn_line(own: Seen) -> bool:
+def _has_torn_line(own: ReadFile) -> bool:
     """Whether a thread's own file ends with a line that can be read and has no newline."""
-    return (
-        own.part.end_ordinal is None
-        and own.resume.stamp.size > own.resume.end
-        and _readable_tail(own)
-    )
+    more = own.resume.stamp.size > own.resume.end
+    return own.part.end_ordinal is None and more and _readable_tail(own)
 
 
-def _readable_tail(own: Seen) -> bool:
+def _readable_tail(own: ReadFile) -> bool:
     if own.part.path.name.endswith(COMPRESSED_SUFFIX):
-        return False  # it was folded with all others
+        return False  # it was read with all others
     with own.part.path.open("rb") as file:
         file.seek(own.resume.end)
         line = Line(own.resume.end, file.readline())
     return not isinstance(parse_line(line), BadLine | None)
 
 
-def _copy(fold: AnyReducer, mode: str) -> AnyReducer:
-    turns = [Turn.load(turn.dump()) for turn in fold.turns]
-    strays = [Turn.load(turn.dump()) for turn in fold.strays.values()]
-    return resumed(mode, fold.dump(), turns, strays)
+def _copy(reducer: AnyReducer, mode: str) -> AnyReducer:
+    turns = [Turn.load(turn.dump()) for turn in reducer.turns]
+    strays = [Turn.load(turn.dump()) for turn in reducer.strays.values()]
+    return resumed(mode, reducer.dump(), turns, strays)
 
 
 def resumed(mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Turn]) -> AnyReducer:
-    """A fold that goes on from where its ``dump`` was taken."""
+    """A reducer that goes on from where its ``dump`` was taken."""
     if mode == BARE:
         return BareReducer(state, turns)
     kind = LegacyReducer if mode == LEGACY else PaginatedReducer
     return kind(state, turns, strays)
 
 
-def reduce_anew(known: Outline, pause: Pause | None = None) -> TurnState:
-    """Fold all lines of a history.
+def reduce_anew(outline: Outline, pause: Pause | None = None) -> TurnState:
+    """Reduce all lines of a history.
 
     Raises:
         OSError: a file cannot be read.
     """
-    fold = known.new_reducer()
+    reducer = outline.new_reducer()
     damage: list[Damage] = []
-    numbers = range(len(known.parts))
-    seen = [_fold_one(known, number, fold, 0, pause, damage) for number in numbers]
-    return TurnState(known, seen, fold, damage=damage)
+    numbers = range(len(outline.parts))
+    files = [_reduce(outline, number, reducer, 0, pause, damage) for number in numbers]
+    return TurnState(outline, files, reducer, damage=damage)
 
 
-def _fold_one(
-    known: Outline,
+def _reduce(
+    outline: Outline,
     number: int,
-    fold: AnyReducer,
-    offset: int,
+    reducer: AnyReducer,
+    start: int,
     pause: Pause | None,
     damage: list[Damage],
-) -> Seen:
-    part = known.parts[number]
-    # Before: what is written meanwhile counts as written later, and is looked at again.
+) -> ReadFile:
+    part = outline.parts[number]
+    # Before: what is written meanwhile counts as written later, and is read then.
     stamp = FileStamp.of(os.stat(part.path))
-    finished = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
-    end = reduce_part(part, number, fold, offset=offset, torn=finished, pause=pause, damage=damage)
-    if finished:
-        return Seen(part, ResumePoint(stamp, end, ""))
+    packed = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
+    end = reduce_part(part, number, reducer, offset=start, torn=packed, pause=pause, damage=damage)
+    if packed:
+        return ReadFile(part, ResumePoint(stamp, end, ""))
     with part.path.open("rb", buffering=0) as file:
-        return Seen(part, ResumePoint.at(file, stamp, end))
+        return ReadFile(part, ResumePoint.at(file, stamp, end))
 
 
-def reduce_again(known: Outline, seen: Sequence[Seen]) -> AnyReducer:
-    """Fold a history as far as these files were folded before.
+def reduce_again(outline: Outline, files: Sequence[ReadFile]) -> AnyReducer:
+    """Reduce a history as far as these files were reduced before.
 
     Raises:
         OSError: a file cannot be read.
     """
-    fold = known.new_reducer()
-    for number, one in enumerate(seen):
-        finished = one.part.path.name.endswith(COMPRESSED_SUFFIX)
-        own = one.part.end_ordinal is None and not finished  # of the others no more lines count
-        end = one.resume.end if own else None
-        reduce_part(one.part, number, fold, end=end, torn=finished, damage=[])
-    return fold
+    reducer = outline.new_reducer()
+    for number, file in enumerate(files):
+        packed = file.part.path.name.endswith(COMPRESSED_SUFFIX)
+        own = file.part.end_ordinal is None and not packed  # of the others no more lines count
+        end = file.resume.end if own else None
+        reduce_part(file.part, number, reducer, end=end, torn=packed, damage=[])
+    return reducer
 
 
 def tail_states(
-    known: Outline, before: TurnState | None = None, pause: Pause | None = None
+    outline: Outline, before: TurnState | None = None, pause: Pause | None = None
 ) -> Iterator[TurnState]:
     """The last turns of a history alone, each time more of them and more than there were
     ``before``, as long as that is worth while.
@@ -246,29 +242,29 @@ def tail_states(
     Raises:
         OSError: a file cannot be read.
     """
-    infos = [os.stat(part.path) for part in known.parts]
-    whole = sum(info.st_size for info in infos)
+    stamps = [FileStamp.of(os.stat(part.path)) for part in outline.parts]
+    whole = sum(stamp.size for stamp in stamps)
     least = before.tail_bytes if before is not None and before.is_same() else 0
     for size in _TAILS:
         if size <= least or size * 4 >= whole:
             continue
-        last = tail(known, size, pause)
+        last = tail(outline, size, pause)
         if last is None:
             return
-        seen = [
-            Seen(part, ResumePoint(FileStamp.of(info), 0, ""))
-            for part, info in zip(known.parts, infos, strict=True)
+        files = [
+            ReadFile(part, ResumePoint(stamp, 0, ""))
+            for part, stamp in zip(outline.parts, stamps, strict=True)
         ]
-        fold = PaginatedReducer(turns=last.turns, shown_from=known.shown_from)
-        yield TurnState(known, seen, fold, tail_bytes=size, tail_item=last.last_item)
+        reducer = PaginatedReducer(turns=last.turns, shown_from=outline.shown_from)
+        yield TurnState(outline, files, reducer, tail_bytes=size, tail_item=last.last_item)
 
 
-def moved(folded: TurnState, path: Path) -> TurnState:
+def moved(state: TurnState, path: Path) -> TurnState:
     """The same, if the thread's own file is at ``path`` by now."""
-    last = folded.known.parts[-1]
+    last = state.outline.parts[-1]
     if last.path == path:
-        return folded
+        return state
     part = replace(last, path=path)
-    known = replace(folded.known, parts=[*folded.known.parts[:-1], part])
-    seen = [*folded.seen[:-1], replace(folded.own, part=part)]
-    return replace(folded, known=known, seen=seen, _spans=None)
+    outline = replace(state.outline, parts=[*state.outline.parts[:-1], part])
+    files = [*state.files[:-1], replace(state.own, part=part)]
+    return replace(state, outline=outline, files=files, _spans=None)

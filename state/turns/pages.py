@@ -30,7 +30,7 @@ Entry = TypeVar("Entry")
 
 
 class TooShort(Exception):
-    """The turns that are asked for are not among the last ones, which alone are known."""
+    """The turns asked for are not among the last ones, and only those are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,28 @@ class PageQuery:
         return min(max(self.limit, 1), MOST)
 
 
-def page_of_turns(folded: TurnState, query: PageQuery) -> PageOf[Turn]:
+def page_of_turns(state: TurnState, query: PageQuery) -> PageOf[Turn]:
     """A page of a thread's turns.
 
     Raises:
         InvalidCursor: the cursor is none of this thread's turns.
-        TooShort: the fold does not reach so far.
+        TooShort: the state does not reach so far.
     """
-    turns = folded.turns
-    if folded.known.mode != PAGINATED:
+    turns = state.turns
+    if state.outline.mode != PAGINATED:
         start, stop = _legacy_range(turns, query)
     else:
-        start, stop = _ordinal_range(folded, query)
+        start, stop = _ordinal_range(state, query)
     wanted = query.count
     if query.descending:
-        if folded.partial and stop - start <= wanted:
+        if state.partial and stop - start <= wanted:
             raise TooShort
         found = turns[max(stop - wanted, start) : stop][::-1]
     else:
         found = turns[start : min(start + wanted, stop)]
     if not found:
         return PageOf([])
-    make = _legacy_cursor if folded.known.mode != PAGINATED else _turn_cursor
+    make = _legacy_cursor if state.outline.mode != PAGINATED else _turn_cursor
     further = make(query.thread_id, found[-1], False) if stop - start > wanted else None
     return PageOf(found, further, make(query.thread_id, found[0], True))
 
@@ -103,16 +103,16 @@ def _parsed_legacy(text: str) -> tuple[str, bool]:
     raise InvalidCursor(text, _MALFORMED)
 
 
-def _ordinal_range(folded: TurnState, query: PageQuery) -> tuple[int, int]:
-    turns = folded.turns
+def _ordinal_range(state: TurnState, query: PageQuery) -> tuple[int, int]:
+    turns = state.turns
     if query.cursor is None:
-        if folded.partial and not query.descending:
+        if state.partial and not query.descending:
             raise TooShort
         return 0, len(turns)
     place, anchor = _parsed(query, _TURNS)
-    if folded.partial and (not turns or place < turns[0].start.ordinal):
+    if state.partial and (not turns or place < turns[0].start.ordinal):
         raise TooShort
-    _check_lineage(folded, query, place)
+    _check_lineage(state, query, place)
     # From the cursor on in the list's direction, itself included if it says so.
     if query.descending == anchor:
         at = bisect_right(turns, place, key=_ordinal_of)
@@ -125,9 +125,9 @@ def _ordinal_of(turn: Turn) -> int:
     return turn.start.ordinal
 
 
-def _check_lineage(folded: TurnState, query: PageQuery, place: int) -> None:
+def _check_lineage(state: TurnState, query: PageQuery, place: int) -> None:
     """The first line of each file is no place in the history."""
-    parts = folded.known.parts
+    parts = state.outline.parts
     if place in [0, *(part.end_ordinal for part in parts)]:
         raise CursorNotInHistory(query.cursor or "", _OUTSIDE)
 
@@ -188,16 +188,16 @@ class ItemQuery(PageQuery):
     descending: bool = False
 
 
-def page_of_items(folded: TurnState, query: ItemQuery) -> PageOf[ItemAt]:
+def page_of_items(state: TurnState, query: ItemQuery) -> PageOf[ItemAt]:
     """A page of a paginated thread's items, or of one turn's.
 
     Raises:
         InvalidCursor: the cursor is none of this thread's items.
-        TooShort: the fold does not reach so far.
+        TooShort: the state does not reach so far.
     """
-    if folded.partial:
+    if state.partial:
         raise TooShort
-    spans = folded.spans()
+    spans = state.spans()
     if query.turn_id is not None:
         spans = [span for span in spans if span[2].id == query.turn_id]
     sign = -1 if query.descending else 1
@@ -210,7 +210,7 @@ def page_of_items(folded: TurnState, query: ItemQuery) -> PageOf[ItemAt]:
         start = turn.items.ordinals()[record] + sign
     elif query.cursor is not None:
         place, anchor = _parsed(query, _ITEMS)
-        _check_lineage(folded, query, place)
+        _check_lineage(state, query, place)
         start = place if anchor else place + sign
     found = []
     for entry in _in_order(spans, sign, start):
@@ -273,37 +273,37 @@ def _records(turn: Turn, sign: int, start: int | None) -> Iterator[tuple[int, in
     return ((-ordinals[record], record) for record in range(at - 1, -1, -1))
 
 
-def items_of(folded: TurnState, turn_id: str, item_ids: Sequence[str]) -> list[ItemAt]:
+def items_of(state: TurnState, turn_id: str, item_ids: Sequence[str]) -> list[ItemAt]:
     """Some items of a paginated thread's turn, in its order; those that are not there are left
     out.
 
     Raises:
-        TooShort: the fold does not reach so far.
+        TooShort: the state does not reach so far.
     """
-    turn = next((turn for _, _, turn in folded.spans() if turn.id == turn_id), None)
+    turn = next((turn for _, _, turn in state.spans() if turn.id == turn_id), None)
     if turn is None:
-        if folded.partial:
+        if state.partial:
             raise TooShort
         return []
     found = {turn.items.find(key_of(item_id)) for item_id in item_ids} - {-1}
     return [(turn, turn.items.at(record)) for record in sorted(found)]
 
 
-def turn_place(folded: TurnState, thread_id: str) -> str | None:
+def turn_end_cursor(state: TurnState, thread_id: str) -> str | None:
     """A cursor at the last turn of a paginated thread, for what comes before it."""
-    if folded.known.mode != PAGINATED or not folded.turns:
+    if state.outline.mode != PAGINATED or not state.turns:
         return None
-    return _turn_cursor(thread_id, folded.turns[-1], True)
+    return _turn_cursor(thread_id, state.turns[-1], True)
 
 
-def item_place(folded: TurnState, thread_id: str) -> str | None:
+def item_end_cursor(state: TurnState, thread_id: str) -> str | None:
     """A cursor at the last item of a paginated thread, for what comes before it."""
-    if folded.known.mode != PAGINATED:
+    if state.outline.mode != PAGINATED:
         return None
-    if folded.partial:
-        if folded.tail_item is None:
+    if state.partial:
+        if state.tail_item is None:
             raise TooShort
-        return _cursor(thread_id, folded.tail_item.ordinal, _ITEMS, True)
-    for _, anchor in _in_order(folded.spans(), -1, None):
+        return _cursor(thread_id, state.tail_item.ordinal, _ITEMS, True)
+    for _, anchor in _in_order(state.spans(), -1, None):
         return _cursor(thread_id, anchor.ordinal, _ITEMS, True)
     return None

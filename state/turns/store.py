@@ -1,7 +1,7 @@
-"""The turn index as rows: what of a long thread is kept, so that nobody has to fold it again.
+"""Checkpoints of the turns of long threads, as rows: later passes reduce only what was added.
 
-A fold is stored in one transaction, and only says what some files held once: whoever loads it
-looks whether they still do. So it does not matter who stores last, or who is killed meanwhile.
+A checkpoint is stored in one transaction and says what some files held at one time. Whoever loads
+it checks whether they still do, so it does not matter who stores last or is killed meanwhile.
 """
 
 import itertools
@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final, NamedTuple, overload
 
 import sqlalchemy as sa
 
@@ -26,14 +26,21 @@ from rollout.schema.strict import Fields
 from state.db.database import Database
 from state.db.schema import threads, turn_checkpoints, turns
 from state.db.steps import Steps
-from state.turns.checkpoint import Seen, TurnState, resumed, settled
+from state.sync.resume_points import (
+    COLUMNS,
+    TURNS,
+    forget_resume_points,
+    point_of,
+    put_resume_points,
+)
+from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
 
 VERSION: Final = 2
-"""Of the folds. One that is not of this version is as good as none: raise it when turns or their
-anchors are found otherwise, or :data:`rollout.items.thread_item.KINDS` changes but for its end."""
+"""Of checkpoints; those of another one are not used. Raise it when turns or their items are found
+otherwise, or :data:`rollout.items.thread_item.KINDS` changes but for its end."""
 
 SMALLEST_BYTES: Final = 256 * 1024
-"""Threads with less than that are folded within a few milliseconds each time."""
+"""Threads with less are reduced within a few milliseconds each time."""
 _GREATEST: Final = 2**63 - 1
 _UNFIT: Final = (KeyError, TypeError, ValueError)
 """What rows raise that are not as they were written."""
@@ -48,54 +55,71 @@ _STRAY: Final = _COLUMNS.index("stray")
 _LOAD_TURNS: Final = f"{_SELECT_TURNS} ORDER BY position"
 _LOAD_SOME: Final = f"{_SELECT_TURNS} AND position BETWEEN ? AND ? ORDER BY position"
 _LOAD_IDS: Final = "SELECT id, stray FROM turns WHERE thread_id = ? ORDER BY position"
-_LOAD_FOLD: Final = (
+_LOAD_CHECKPOINT: Final = (
     "SELECT version, files, mode, state, turns FROM turn_checkpoints WHERE thread_id = ?"
 )
-Rows = tuple[dict[str, Any], list[tuple[Any, ...]]]
+_LOAD_POINTS: Final = (
+    f"SELECT {', '.join(COLUMNS)} FROM resume_points WHERE pass = '{TURNS}'"
+    " AND row_id = (SELECT row_id FROM threads WHERE id = ?) ORDER BY part"
+)
+_OWN_STAMPS: Final = (
+    "SELECT c.thread_id, max(r.part), r.size_bytes, r.mtime_ns, r.inode FROM turn_checkpoints c"
+    f" JOIN threads t ON t.id = c.thread_id JOIN resume_points r ON r.pass = '{TURNS}'"
+    f" AND r.row_id = t.row_id WHERE c.version = {VERSION} GROUP BY c.thread_id"
+)
 
 
-def worth_storing(folded: TurnState) -> bool:
-    """Whether it took long enough to find since it was stored."""
-    if folded.partial or folded.damage or folded.known.missing is not None:
+class Rows(NamedTuple):
+    """A checkpoint as rows."""
+
+    head: dict[str, Any]
+    """Of ``turn_checkpoints``."""
+    points: list[ResumePoint]
+    """Of each file of the history."""
+    turns: list[tuple[Any, ...]]
+
+
+def worth_storing(state: TurnState) -> bool:
+    """Whether reading what was added since it was stored took long enough."""
+    if state.partial or state.damage or state.outline.missing is not None:
         return False
-    news = sum(seen.resume.end for seen in folded.seen) - folded.stored_bytes
-    whole = news + folded.stored_bytes
-    return whole >= SMALLEST_BYTES and news >= max(whole // 16, SMALLEST_BYTES)
+    whole = state.read_bytes
+    return whole >= SMALLEST_BYTES and whole - state.stored_bytes >= max(
+        whole // 16, SMALLEST_BYTES
+    )
 
 
-def dumped(thread_id: str, folded: TurnState, home: Path) -> Rows | None:
-    """The rows of a fold; None if it has a number that SQLite cannot hold."""
-    fold = folded.fold
+def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
+    """The rows of a checkpoint; None if it has a number that SQLite cannot hold."""
+    every = [*state.turns, *state.strays]
+    if any(turn.start.ordinal > _GREATEST for turn in every):
+        return None
     head = {
         "thread_id": thread_id,
         "version": VERSION,
-        "files": json.dumps([_seen_row(seen, home) for seen in folded.seen]),
-        "mode": folded.known.mode,
-        "state": json.dumps(fold.dump()),
-        "turns": len(fold.turns) + len(fold.strays),
+        "files": json.dumps([_file(file.part, home) for file in state.files]),
+        "mode": state.outline.mode,
+        "state": json.dumps(state.reducer.dump()),
+        "turns": len(every),
     }
-    if any(turn.start.ordinal > _GREATEST for turn in (*fold.turns, *fold.strays.values())):
-        return None
-    return head, [*_turn_rows(thread_id, fold)]
+    points = [file.resume for file in state.files]
+    return Rows(head, points, [*_turn_rows(thread_id, state.reducer)])
 
 
-def _turn_rows(thread_id: str, fold: AnyReducer) -> Iterator[tuple[Any, ...]]:
-    every = [(turn, 0) for turn in fold.turns] + [(turn, 1) for turn in fold.strays.values()]
+def _turn_rows(thread_id: str, reducer: AnyReducer) -> Iterator[tuple[Any, ...]]:
+    every = [(turn, 0) for turn in reducer.turns]
+    every += [(turn, 1) for turn in reducer.strays.values()]
     for at, (turn, stray) in enumerate(every):
         yield _turn_row(thread_id, at, turn, stray)
 
 
-def _seen_row(seen: Seen, home: Path) -> dict[str, Any]:
-    part = seen.part
+def _file(part: Part, home: Path) -> dict[str, Any]:
     inside = part.path.is_relative_to(home)
     return {
         "path": str(part.path.relative_to(home) if inside else part.path),
         "rollout_id": part.rollout_id,
         "end_ordinal": part.end_ordinal,
         "end_offset": part.end_offset,
-        **seen.resume.stamp._asdict(),
-        "end": seen.resume.end,
-        "guard": seen.resume.guard,
     }
 
 
@@ -124,67 +148,73 @@ def _turn_row(thread_id: str, position: int, turn: Turn, stray: int) -> tuple[An
 
 
 async def store(database: Database, rows: Rows) -> None:
-    """Have the rows of a fold in the place of those that its thread had, if the thread is still
-    there.
+    """Replace the checkpoint of a thread, if the thread is still there.
 
     Raises:
         StateError: the index cannot be written.
     """
-    head, found = rows
-    thread_id = head["thread_id"]
+    thread_id = rows.head["thread_id"]
     async with database.write() as connection:
-        there = sa.select(threads.c.id).where(threads.c.id == thread_id)
-        if await connection.scalar(there) is None:
+        there = sa.select(threads.c.row_id).where(threads.c.id == thread_id)
+        row_id = await connection.scalar(there)
+        if row_id is None:
             return
         await connection.execute(
             sa.delete(turn_checkpoints).where(turn_checkpoints.c.thread_id == thread_id)
         )
-        await connection.execute(sa.insert(turn_checkpoints), head)
-        if found:
-            await connection.exec_driver_sql(INSERT_TURNS, found)
+        await forget_resume_points(connection, [TURNS], sa.select(sa.literal(row_id)))
+        await connection.execute(sa.insert(turn_checkpoints), rows.head)
+        points = [(row_id, part, point) for part, point in enumerate(rows.points)]
+        await put_resume_points(connection, TURNS, points)
+        if rows.turns:
+            await connection.exec_driver_sql(INSERT_TURNS, rows.turns)
 
 
 def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
-    """The fold that is stored for a thread; None if there is none of this version, or its rows
-    are not as they were written."""
-    heads = yield _LOAD_FOLD, [thread_id]
+    """The checkpoint of a thread; None if there is none of this version, or its rows are not as
+    they were written."""
+    heads = yield _LOAD_CHECKPOINT, [thread_id]
     if not heads:
         return None
     version, files, mode, state, count = heads[0]
+    points = yield _LOAD_POINTS, [thread_id]
     rows = yield _LOAD_TURNS, [thread_id]
     if version != VERSION or len(rows) != count:
         return None
     try:
-        seen = [_seen(row, home) for row in json.loads(files)]
-        return _folded(mode, json.loads(state), seen, rows) if seen else None
+        read = _files(files, points, home)
+        return _loaded(mode, json.loads(state), read, rows) if read else None
     except _UNFIT as error:
-        _log.warning("the index has no use for its turns of %s: %s", thread_id, error)
+        _log.warning(
+            "the stored turns of %s are damaged and will be read anew: %s", thread_id, error
+        )
         return None
 
 
 def stored_outline(
     connection: sqlite3.Connection, thread_id: str, home: Path
-) -> tuple[Outline, list[Seen], Fields] | None:
-    """What a stored fold was made of, and its state; None if there is none that would be used."""
-    heads = connection.execute(_LOAD_FOLD, [thread_id]).fetchall()
+) -> tuple[Outline, list[ReadFile], Fields] | None:
+    """What a checkpoint was made of, and its state; None if there is none that would be used."""
+    heads = connection.execute(_LOAD_CHECKPOINT, [thread_id]).fetchall()
     if not heads or heads[0][0] != VERSION:
         return None
-    _, files, mode, held, _ = heads[0]
+    _, files, mode, dump, _ = heads[0]
     try:
-        state = json.loads(held)
-        seen = [_seen(row, home) for row in json.loads(files)]
-        known = _outline(mode, state, seen)
+        state = json.loads(dump)
+        points = connection.execute(_LOAD_POINTS, [thread_id]).fetchall()
+        read = _files(files, points, home)
+        outline = _outline(mode, state, read)
     except _UNFIT:
         return None
-    used = seen and all(one.is_same() or one.has_grown() for one in seen)
-    return (known, seen, state) if used else None
+    used = read and all(file.is_same() or file.has_grown() for file in read)
+    return (outline, read, state) if used else None
 
 
-def has_rows_of(connection: sqlite3.Connection, thread_id: str, fold: AnyReducer) -> bool:
-    """Whether the rows that are stored for a thread are those of a fold."""
+def has_rows_of(connection: sqlite3.Connection, thread_id: str, reducer: AnyReducer) -> bool:
+    """Whether the rows that are stored for a thread are those of a reducer."""
     rows = connection.execute(_LOAD_TURNS, [thread_id])
     stored = (tuple(row) for row in rows)  # one by one: a thread may have very many
-    given = (row[1:] for row in _turn_rows(thread_id, fold))
+    given = (row[1:] for row in _turn_rows(thread_id, reducer))
     return all(one == other for one, other in itertools.zip_longest(stored, given))
 
 
@@ -211,19 +241,20 @@ class SomeTurns(Sequence[Turn]):
 def some_steps(
     thread_id: str, path: Path, home: Path, choose: Callable[[Sequence[str]], Sequence[int]]
 ) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
-    """Those turns of a stored fold for which ``choose``, called with the ids of all, gives the
+    """Those turns of a checkpoint for which ``choose``, called with the ids of all, gives the
     places, each with the one behind it; and these places. None if the files, of which the
     thread's own is at ``path``, are not as they were; or if there is no turn, or all are chosen.
     """
-    heads = yield _LOAD_FOLD, [thread_id]
+    heads = yield _LOAD_CHECKPOINT, [thread_id]
     if not heads or heads[0][0] != VERSION:
         return None
     _, files, mode, _, count = heads[0]
+    points = yield _LOAD_POINTS, [thread_id]
     try:
-        seen = [_seen(row, home) for row in json.loads(files)]
+        read = _files(files, points, home)
     except _UNFIT:
         return None  # whoever asks for all of them is told
-    if not seen or seen[-1].part.path != path or not settled(seen):
+    if not read or read[-1].part.path != path or not is_current(read):
         return None
     rows = yield _LOAD_IDS, [thread_id]
     ids = [id_ for id_, stray in rows if not stray]
@@ -237,31 +268,34 @@ def some_steps(
         here = SomeTurns(len(ids), {row[0]: _turn(row) for row in found})
     except _UNFIT:
         return None
-    return ThreadTurns(mode, [one.part for one in seen], here, [], None), places
+    return ThreadTurns(mode, [file.part for file in read], here, [], None), places
 
 
-def _folded(mode: str, state: Fields, seen: list[Seen], rows: list[tuple[Any, ...]]) -> TurnState:
+def _loaded(
+    mode: str, dump: Fields, files: list[ReadFile], rows: list[tuple[Any, ...]]
+) -> TurnState:
     kept: list[Turn] = []
     strays: list[Turn] = []
     for row in rows:
         (strays if row[_STRAY] else kept).append(_turn(row))
-    known = _outline(mode, state, seen)
-    fold = resumed(mode, state, kept, strays)
-    return TurnState(known, seen, fold, stored_bytes=sum(one.resume.end for one in seen))
+    state = TurnState(_outline(mode, dump, files), files, resumed(mode, dump, kept, strays))
+    state.stored_bytes = state.read_bytes
+    return state
 
 
-def _outline(mode: str, state: Fields, seen: Sequence[Seen]) -> Outline:
-    shown_from = int(state["shown_from"]) if mode == PAGINATED else 0
-    return Outline(mode, [one.part for one in seen], None, shown_from)
+def _outline(mode: str, dump: Fields, files: Sequence[ReadFile]) -> Outline:
+    shown_from = int(dump["shown_from"]) if mode == PAGINATED else 0
+    return Outline(mode, [file.part for file in files], None, shown_from)
 
 
-def _seen(row: dict[str, Any], home: Path) -> Seen:
-    part = Part(home / row["path"], row["rollout_id"], row["end_ordinal"], row["end_offset"])
-    return Seen(part, ResumePoint(_stamp(row), row["end"], row["guard"]))
-
-
-def _stamp(row: dict[str, Any]) -> FileStamp:
-    return FileStamp(row["size"], row["mtime_ns"], row["inode"])
+def _files(files: str, points: Sequence[Sequence[Any]], home: Path) -> list[ReadFile]:
+    return [
+        ReadFile(
+            Part(home / row["path"], row["rollout_id"], row["end_ordinal"], row["end_offset"]),
+            point_of(tuple(point)),
+        )
+        for row, point in zip(json.loads(files), points, strict=True)
+    ]
 
 
 @cache
@@ -296,8 +330,7 @@ def _turn(values: Sequence[Any]) -> Turn:
     )
 
 
-def known_steps() -> Steps[dict[str, FileStamp]]:
+def own_stamp_steps() -> Steps[dict[str, FileStamp]]:
     """The stamps of the own files of all stored threads, as they were."""
-    rows = yield f"SELECT thread_id, files FROM turn_checkpoints WHERE version = {VERSION}", []
-    own = {thread_id: json.loads(files)[-1] for thread_id, files in rows}
-    return {id_: _stamp(seen) for id_, seen in own.items()}
+    rows = yield _OWN_STAMPS, []
+    return {id_: FileStamp(*stamp) for id_, _, *stamp in rows}

@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from state.thread_store import ThreadStore, open_store
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from state.turns.pages import ItemQuery, PageQuery
 from tests.bench.conftest import BIG_MB
 from tests.bench.long import write_long
@@ -44,7 +44,7 @@ class Store:
         self.store: ThreadStore = self._runner.run(self._context.__aenter__())
         self._runner.run(self.store.index.sync())
 
-    def ask(self, number: int, work: Callable[[Told], Fields]) -> Fields:
+    def ask(self, number: int, work: Callable[[TurnAnswers], Fields]) -> Fields:
         return self._runner.run(self.store.with_turns(thread_id(number), work))
 
     def close(self) -> None:
@@ -69,9 +69,9 @@ def opened(long_home: Path, tmp_path: Path) -> Iterator[Callable[[], Store]]:
         store.close()
 
 
-def turns(number: int, *, view: Any = "summary", **query: Any) -> Callable[[Told], Fields]:
+def turns(number: int, *, view: Any = "summary", **query: Any) -> Callable[[TurnAnswers], Fields]:
     asked = PageQuery(thread_id(number), **query)
-    return partial(Told.turns, query=asked, view=view)
+    return partial(TurnAnswers.turns, query=asked, view=view)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -120,9 +120,9 @@ def test_a_page_of_items_of_a_long_thread(
 ) -> None:
     store = opened()
     number = LONG[PAGINATED]
-    first = store.ask(number, partial(Told.items, query=ItemQuery(thread_id(number))))
+    first = store.ask(number, partial(TurnAnswers.items, query=ItemQuery(thread_id(number))))
     query = ItemQuery(thread_id(number), first["nextCursor"])
-    page = benchmark(lambda: store.ask(number, partial(Told.items, query=query)))
+    page = benchmark(lambda: store.ask(number, partial(TurnAnswers.items, query=query)))
     assert len(page["data"]) == 25
 
 

@@ -40,7 +40,7 @@ from state.repair.repair import repair
 from state.repair.vacuum import vacuum
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from tests import ROOT
 from tests.samples.homes import thread_id
 
@@ -121,7 +121,7 @@ async def _turns(index: ThreadIndex) -> None:
     """Ask for the turns of all threads, and have the long ones stored."""
     store = ThreadStore(index)
     for id_ in await store.index.database.query(_ids()):
-        await store.with_turns(id_, Told.all_turns)
+        await store.with_turns(id_, TurnAnswers.all_turns)
     await store.close()
 
 

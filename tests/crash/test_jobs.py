@@ -134,10 +134,10 @@ def said(index: Path) -> list[dict[str, Any]]:
     found = 'SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH \'"pro" AND "omp"\''
     return rows(
         index,
-        "SELECT t.id, files, header, state, end_offset, "
-        "hex(group_concat(locations, '')) AS places,"
+        "SELECT t.id, files, header, state, end_offset, hex(group_concat(locations, '')) AS places,"
         f" max(document_id IN ({found})) AS found FROM threads t"
         " JOIN fulltext_threads USING (row_id)"
+        " JOIN resume_points r ON r.row_id = t.row_id AND r.pass = 'fulltext'"
         " LEFT JOIN (SELECT * FROM fulltext_documents ORDER BY document_id) USING (row_id)"
         " GROUP BY t.id ORDER BY t.id",
     )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from state.thread_store import ThreadStore, open_store
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from state.turns.pages import PageQuery
 from tests.samples.histories import numbered, spell, turns_in
 from tests.samples.homes import file_name, thread_id
@@ -106,7 +106,7 @@ async def paged(
     while True:
         query = PageQuery(thread_id(number), cursor, limit, descending=descending)
         page = await store.with_turns(
-            thread_id(number), partial(Told.turns, query=query, view="full")
+            thread_id(number), partial(TurnAnswers.turns, query=query, view="full")
         )
         found += page["data"]
         cursor = page["nextCursor"]

@@ -31,6 +31,14 @@ def meaning(index: Path) -> dict[str, list[dict[str, Any]]]:
                 for column in volatile:
                     del row[column]
             found[table] = sorted(rows, key=repr)
+        found["resume_points"] = [
+            dict(row)
+            for row in connection.execute(
+                "SELECT id, r.size_bytes, r.mtime_ns, r.inode, end_offset, guard"
+                " FROM resume_points r JOIN threads USING (row_id)"
+                " WHERE pass = 'metadata' ORDER BY id"
+            )
+        ]
         # The title index finds each row by its text, and nothing else.
         connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('integrity-check')")
         return found

@@ -20,7 +20,7 @@ from rollout.search.terms import Matcher, Term
 from state.errors import InvalidCursor, ThreadNotFound
 from state.fulltext.search import Search, search
 from state.query.model import Query
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from state.turns.pages import TooShort
 
 _OCCURRENCES = 50
@@ -201,12 +201,12 @@ class _Occurrences:
         self._start = start
         self._limit = limit
 
-    def within(self, told: Told) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+    def within(self, answers: TurnAnswers) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
         """The occurrences, and where the next page begins."""
-        if told.folded.partial:
+        if answers.state.partial:
             raise TooShort  # they are given from the thread's beginning
         found: list[dict[str, Any]] = []
-        history = told.folded.history
+        history = answers.state.history
         first, skipped = self._start
         for turn, anchor, item in history_messages(history):
             if anchor.ordinal < first or anchor.kind == UNKNOWN:

@@ -98,7 +98,7 @@ async def resumed_turns(call: Call, thread: dict[str, Any], params: p.ThreadResu
     if call.draft(thread_id):
         return {"initialTurnsPage": None, **places}
     if thread["historyMode"] != LEGACY:  # of which a long one would be folded for nothing
-        places = await store.with_turns(thread_id, lambda told: told.places(thread_id))
+        places = await store.with_turns(thread_id, lambda answers: answers.end_cursors(thread_id))
     if page is None:
         return {"initialTurnsPage": None, **places}
     query, view = _query(thread_id, page), page.items_view or DEFAULT_VIEW

@@ -187,3 +187,55 @@ def test_two_processes_may_make_one_index_at_once(index_path: Path) -> None:
     command = [sys.executable, "-c", program, str(index_path)]
     running = [subprocess.Popen(command) for _ in range(4)]
     assert [process.wait(60) for process in running] == [0] * 4
+
+
+def test_plain_names_lose_nothing(index_path: Path) -> None:
+    """v0010 moves rows into tables of other names; nothing has to be read again for it."""
+    index_path.parent.mkdir()
+    shutil.copy(FIXTURES / "indexes" / "v0009.sqlite3", index_path)
+    file = '{"path": "p", "size": 9, "mtime_ns": 8, "inode": 7, "end": 6, "guard": "g"}'
+    with closing(sqlite3.connect(index_path)) as old, old:
+        (row, id_), (other, other_id) = old.execute("SELECT row_id, id FROM threads LIMIT 2")
+        before = old.execute(
+            "SELECT row_id, size_bytes, mtime_ns, inode, folded_bytes, guard FROM threads"
+        ).fetchall()
+        old.execute("DELETE FROM said_pending WHERE row_id = ?", [row])
+        for number, version in ((row, 6), (other, 5)):
+            old.execute(
+                "INSERT INTO said_threads VALUES"
+                " (?, '[]', 'paginated', 1, 2, 'x', 3, 'h', 'c', ?, 'd')",
+                [number, version],
+            )
+        old.execute(
+            "INSERT INTO said_docs VALUES (8, ?, x'00', x'01'), (9, ?, x'', x'')", [row] * 2
+        )
+        old.execute("DELETE FROM said_docs WHERE doc_id = 9")
+        old.execute("INSERT INTO said_trigrams (rowid, letters) VALUES (8, 'words')")
+        old.execute("INSERT INTO user_facts VALUES ('t', 'name', 'mine', 5)")
+        for thread, files in ((id_, f"[{file}]"), (other_id, "[{]")):
+            old.execute(
+                "INSERT INTO turn_folds VALUES (?, 2, ?, 'legacy', '{}', 0)", [thread, files]
+            )
+
+    async def migrated() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(migrated())
+    with closing(sqlite3.connect(index_path)) as new:
+        points = "SELECT row_id, size_bytes, mtime_ns, inode, end_offset, guard FROM resume_points"
+        assert new.execute(f"{points} WHERE pass = 'metadata'").fetchall() == before
+        fulltext = new.execute(f"{points} WHERE pass = 'fulltext' ORDER BY row_id").fetchall()
+        (as_now,) = [found[:3] for found in before if found[0] == row]
+        assert sorted(fulltext) == sorted([(*as_now, 1, 2, "x"), (other, 1, 0, 1, 2, "x")])
+        turns = new.execute(f"{points} WHERE pass = 'turns'").fetchall()
+        assert turns == [(row, 9, 8, 7, 6, "g")]
+        held = new.execute("SELECT row_id, state, version FROM fulltext_threads").fetchall()
+        assert sorted(held) == sorted([(row, '{"highest":3}', 7), (other, '{"highest":3}', 5)])
+        documents = new.execute("SELECT * FROM fulltext_documents").fetchall()
+        assert documents == [(8, row, b"\x00", b"\x01", "")]
+        matching = "SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH 'ord'"
+        assert new.execute(matching).fetchall() == [(8,)]
+        last = "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
+        assert new.execute(last).fetchall() == [(9,)]
+        assert new.execute("SELECT * FROM user_data").fetchall() == [("t", "name", "mine", 5)]

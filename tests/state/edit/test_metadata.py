@@ -188,7 +188,7 @@ def test_a_legacy_line_changes_nothing_else(home: Path, index_path: Path) -> Non
     worked(home, index_path, lambda index: set_memory_mode(index, THREAD_ID, "disabled"))
     row = row_of(home, index_path)
     changed = {name for name in row if row[name] != before[name]}
-    derived = {"updated_at_ms", "recency_at_ms", "size_bytes", "mtime_ns", "read_bytes", "guard"}
+    derived = {"updated_at_ms", "recency_at_ms", "size_bytes", "mtime_ns"}
     derived |= {"updated_at", "recency_at"}
     assert changed - derived == {"memory_mode", "files"}
     added = json.loads(file.read_bytes().splitlines()[-1])

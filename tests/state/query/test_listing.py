@@ -64,7 +64,7 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
             *("id", "rollout_path", "created_at_ms", "updated_at_ms", "recency_at_ms"),
             *("source", "source_kind", "model_provider", "cwd", "cwd_key", "title", "preview"),
             *("search_text", "sandbox_policy", "approval_mode", "archived", "history_mode"),
-            *("size_bytes", "mtime_ns", "inode", "read_bytes", "guard", "flags"),
+            *("size_bytes", "mtime_ns", "inode", "flags"),
             *("extractor_version", "attached_thread_parent_id", "facet"),
         ]
         rows = []
@@ -85,7 +85,7 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
                     *(thread_id(number), f"sessions/{number}", *times),
                     *(source, source_kind(source), provider, cwd, cwd),
                     *(preview, preview, searchable(preview), "{}", "never", archived, "legacy"),
-                    *(1, 1, 1, 1, "", 0, 1, attached, facet.encode()),
+                    *(1, 1, 1, 0, 1, attached, facet.encode()),
                 )
             )
         marks = ",".join("?" * len(columns))

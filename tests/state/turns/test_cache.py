@@ -28,10 +28,10 @@ from rollout.history.thread import Outline, open_history, outline
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from state.db.ddl import create_schema
-from state.db.schema import metadata
+from state.db.schema import metadata, threads
 from state.db.steps import run_steps
 from state.thread_store import ThreadStore
-from state.turns.answers import Told
+from state.turns.answers import TurnAnswers
 from state.turns.checkpoint import Pause, TurnState, reduce_anew, tail_states
 from state.turns.pages import ItemQuery, PageQuery
 from state.turns.store import INSERT_TURNS, dumped, load_steps, worth_storing
@@ -68,19 +68,26 @@ def blank() -> Iterator[sa.Engine]:
     engine = sa.create_engine("sqlite://")
     with engine.begin() as connection:
         create_schema(connection)
+        needed = [c for c in threads.c if not c.nullable and c.server_default is None]
+        row = {c.name: "" if isinstance(c.type, sa.Text) else 1 for c in needed}
+        connection.execute(sa.insert(threads), row | {"id": "t", "facet": "010||"})
     yield engine
     engine.dispose()
 
 
-def stored_and_loaded(folded: TurnState, home: Path, blank: sa.Engine) -> TurnState:
+def stored_and_loaded(found: TurnState, home: Path, blank: sa.Engine) -> TurnState:
     """The same, by way of a database."""
-    found = dumped("t", folded, home)
-    assert found
+    made = dumped("t", found, home)
+    assert made
     with blank.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        connection.execute(sa.insert(metadata.tables["turn_checkpoints"]), found[0])
-        if found[1]:
-            connection.exec_driver_sql(INSERT_TURNS, found[1])
+        connection.execute(sa.insert(metadata.tables["turn_checkpoints"]), made.head)
+        for part, (stamp, end, guard) in enumerate(made.points):
+            values = (1, "turns", part, *stamp, end, guard)
+            connection.exec_driver_sql(
+                "INSERT INTO resume_points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
+            )
+        if made.turns:
+            connection.exec_driver_sql(INSERT_TURNS, made.turns)
         plain = connection.connection.driver_connection
         assert isinstance(plain, sqlite3.Connection)
         loaded = run_steps(load_steps("t", home), plain)
@@ -99,19 +106,19 @@ def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
     cuts = data.draw(st.lists(st.integers(first, len(whole)), max_size=4).map(sorted))
     path = tmp_path / "rollout-2026-05-28T20-00-00-01a14000-0000-7000-8000-000000000001.jsonl"
     path.write_bytes(whole[:first])
-    folded = reduce_anew(outline(path, nobody))
+    found = reduce_anew(outline(path, nobody))
     for cut in [*cuts, len(whole)]:
         with path.open("ab") as file:
             file.write(whole[path.stat().st_size : cut])
-        assert folded.follow()
-        torn = folded.with_torn_line()
-        assert shown(path, torn.fold, mode, unknown=True) == turns_in(path, mode, unknown=True)
-        folded = stored_and_loaded(folded, tmp_path, blank)
+        assert found.follow()
+        torn = found.with_torn_line()
+        assert shown(path, torn.reducer, mode, unknown=True) == turns_in(path, mode, unknown=True)
+        found = stored_and_loaded(found, tmp_path, blank)
     once = reduce_anew(outline(path, nobody))
-    assert folded.fold.turns == once.fold.turns
-    assert folded.fold.strays == once.fold.strays
-    assert folded.fold.dump() == once.fold.dump()
-    assert folded.seen == once.seen
+    assert found.reducer.turns == once.reducer.turns
+    assert found.reducer.strays == once.reducer.strays
+    assert found.reducer.dump() == once.reducer.dump()
+    assert found.files == once.files
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -122,7 +129,7 @@ def test_a_long_thread_is_stored_and_then_only_followed(
     in_store(home, index_path, lambda store: all_turns(store, 1))
     assert len(rows(index_path, "SELECT * FROM turns")) == LONG
     add(path, turn_lines(1, mode, 3, first=LONG), mode)
-    monkeypatch.setattr(state.turns.cache, "fold_anew", None)
+    monkeypatch.setattr(state.turns.cache, "reduce_anew", None)
     assert in_store(home, index_path, lambda store: all_turns(store, 1)) == truth(path, mode)
     assert len(rows(index_path, "SELECT * FROM turns")) == LONG  # not worth a new row yet
     add(path, turn_lines(1, mode, LONG, first=LONG + 3), mode)
@@ -271,7 +278,7 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
             tails.append(last)
             yield last
 
-    monkeypatch.setattr(state.turns.cache, "fold_tails", counted)
+    monkeypatch.setattr(state.turns.cache, "tail_states", counted)
     # Nothing else is to help.
     monkeypatch.setattr(state.turns.cache.TurnIndex, "_keep", lambda *_, **__: asyncio.sleep(0))
     right = truth(path, PAGINATED)
@@ -304,7 +311,7 @@ def test_items_are_listed_in_order_both_ways_and_within_turns(home: Path, index_
         cursor: str | None = None
         while True:
             query = ItemQuery(thread_id(1), cursor, limit, **options)
-            page = await store.with_turns(thread_id(1), partial(Told.items, query=query))
+            page = await store.with_turns(thread_id(1), partial(TurnAnswers.items, query=query))
             found += page["data"]
             if (cursor := page["nextCursor"]) is None:
                 return found
@@ -419,7 +426,7 @@ def test_a_long_fold_holds_up_nobody_and_ends_at_once(
                 time.sleep(0.001)
         return reduce_anew(plan, pause)
 
-    monkeypatch.setattr(state.turns.cache, "fold_anew", endless)
+    monkeypatch.setattr(state.turns.cache, "reduce_anew", endless)
 
     async def work(store: ThreadStore) -> float:
         await store.index.sync()
@@ -476,7 +483,7 @@ def test_a_page_asks_for_no_more_than_a_page(home: Path, index_path: Path) -> No
 
     async def work(store: ThreadStore) -> Any:
         query = PageQuery(thread_id(1), limit=2)
-        return await store.with_turns(thread_id(1), partial(Told.turns, query=query))
+        return await store.with_turns(thread_id(1), partial(TurnAnswers.turns, query=query))
 
     page = in_store(home, index_path, work)
     assert [turn["id"] for turn in page["data"]] == ["turn 4", "turn 3"]

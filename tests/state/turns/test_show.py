@@ -144,7 +144,7 @@ def test_the_last_turns_of_a_long_thread_are_all_that_is_looked_at(
         return real(values)
 
     monkeypatch.setattr(state.turns.store, "_turn", counted)
-    monkeypatch.setattr(state.turns.cache, "fold_anew", None)
+    monkeypatch.setattr(state.turns.cache, "reduce_anew", None)
     assert cli.run(*words).out == first
     assert "question 41" in cli.run("show", thread_id(1), "--turn", "turn 41").out
     assert "no such turn" in cli.run("show", thread_id(1), "--turn", "no such turn", status=3).err
