@@ -25,7 +25,7 @@ from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
 from rollout.files.move import MoveGroup
 from state.edit.archive import move_threads
-from state.edit.move_plan import Action, Outcome
+from state.edit.move_plan import Action, MoveOutcome
 from state.query.thread_json import display_name, display_text
 from state.thread_index import ThreadIndex
 
@@ -49,7 +49,7 @@ _SHOWN: Final = 20
 class _Result:
     """What became of what was chosen."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[MoveOutcome] = field(default_factory=list)
     not_found: list[Entry] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
@@ -97,7 +97,7 @@ def run(locations: Locations, action: Action, chosen: Selection, *, archived: bo
     return status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
 
 
-async def _labels(index: ThreadIndex, outcomes: Sequence[Outcome]) -> dict[str, str]:
+async def _labels(index: ThreadIndex, outcomes: Sequence[MoveOutcome]) -> dict[str, str]:
     ids = [id_ for o in outcomes if o.group for id_ in o.group.thread_ids]
     found = await index.rows_of(ids)
     return {id_: display_name(row) or display_text(row) for id_, row in found.items()}

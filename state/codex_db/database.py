@@ -110,7 +110,7 @@ def has_database(database: Path) -> bool:
 
 
 @contextmanager
-def translated(
+def codex_errors(
     database: Path, busy: Callable[[Path], CodexInUse | CodexLocked] = CodexLocked
 ) -> Iterator[None]:
     """Raises errors of SQLite as ours: ``busy`` if another process holds the database for too
@@ -129,10 +129,13 @@ def writable(
 ) -> Iterator[sqlite3.Connection]:
     """A connection to a database that exists; the caller begins and ends its transactions.
 
-    Raises: see :func:`translated`.
+    Raises: see :func:`codex_errors`.
     """
     # rw does not create a database that is gone
-    with translated(database, busy), closing(connect(database, "rw", wait_s=_PATIENCE_S)) as opened:
+    with (
+        codex_errors(database, busy),
+        closing(connect(database, "rw", wait_s=_PATIENCE_S)) as opened,
+    ):
         yield opened
 
 

@@ -17,7 +17,7 @@ from rollout.files.layout import is_archived, logical_path, precedence
 from rollout.files.move import Move, MoveGroup
 from rollout.files.scan import stat_file
 from rollout.schema.modes import LEGACY, PAGINATED
-from state.codex_db.database import check_writable, has_database, translated, writable
+from state.codex_db.database import check_writable, codex_errors, has_database, writable
 from state.db.snapshot import snapshot
 from state.errors import CodexLocked, CodexSchemaUnknown, CodexUnusable
 from state.userdata.model import USER_SET_COLUMNS
@@ -144,7 +144,7 @@ def codex_refusal(database: Path, *, dry_run: bool) -> CodexError | None:
             with codex_transaction(database):
                 pass
         elif has_database(database):
-            with translated(database), snapshot(database) as connection:
+            with codex_errors(database), snapshot(database) as connection:
                 check_writable(connection, database)
     except CODEX_ERRORS as error:
         return error

@@ -21,7 +21,7 @@ from state.aio import shielded
 from state.codex_db.database import codex_database
 from state.codex_db.notify import CodexError, codex_refusal
 from state.edit.lineage import dependencies, dependents_first, read_threads
-from state.edit.move_plan import Action, MovePlan, Outcome
+from state.edit.move_plan import Action, MoveOutcome, MovePlan
 from state.errors import FileUnusable, RecorderClosed, RecorderFailed, file_errors
 from state.jobs.progress import JobProgress, Report
 from state.recording.recorder import NO_RECORDERS, LiveRecorders
@@ -70,8 +70,8 @@ async def move_threads(
     dry_run: bool = False,
     live: LiveRecorders = NO_RECORDERS,
     report: Report | None = None,
-    outcomes: list[Outcome] | None = None,
-) -> list[Outcome]:
+    outcomes: list[MoveOutcome] | None = None,
+) -> list[MoveOutcome]:
     """Do ``action`` with each thread. Gives the outcomes in the order of the ids; if the caller is
     cancelled, ``outcomes`` has those so far.
 
@@ -155,7 +155,7 @@ class _Mover:
         return cancelled
 
     async def _end_recorders(
-        self, going: Sequence[tuple[Outcome, MoveGroup]], locked: set[str], locks: ExitStack
+        self, going: Sequence[tuple[MoveOutcome, MoveGroup]], locked: set[str], locks: ExitStack
     ) -> bool:
         """Take over the locks of threads that are recorded here. Gives whether there were any."""
         found = [(o, id_) for o, group in going for id_ in group.thread_ids if id_ in self._live]
@@ -171,7 +171,7 @@ class _Mover:
 
 def _lock(
     home: Path,
-    going: Sequence[tuple[Outcome, MoveGroup]],
+    going: Sequence[tuple[MoveOutcome, MoveGroup]],
     locked: set[str],
     ours: set[str],
     locks: ExitStack,

@@ -46,7 +46,7 @@ class Action(StrEnum):
 
 
 @dataclass(slots=True)
-class Outcome:
+class MoveOutcome:
     """The result for one thread that was asked for."""
 
     thread_id: str
@@ -64,13 +64,13 @@ class MovePlan:
     ) -> None:
         """``moved`` are the threads that earlier batches have moved."""
         self.action = action
-        self.outcomes = [Outcome(id_) for id_ in thread_ids]
+        self.outcomes = [MoveOutcome(id_) for id_ in thread_ids]
         self._home = home
         self._moved = moved
         self._trash: set[str] = set()
 
     @property
-    def going(self) -> list[tuple[Outcome, MoveGroup]]:
+    def going(self) -> list[tuple[MoveOutcome, MoveGroup]]:
         """The outcomes without an error, with what is moved for them."""
         return [(o, o.group) for o in self.outcomes if o.group and not o.error]
 
