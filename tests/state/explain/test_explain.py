@@ -209,6 +209,8 @@ def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> 
     assert sorted(entry.name for entry in home.iterdir()) == before
     (home / "state_5.sqlite").write_bytes(b"garbage" * 1000)
     assert "codex_unreadable" in notes(explained(home, index_path))
+    (home / "state_5.sqlite").write_bytes(b"")  # Codex takes it for none
+    assert notes(explained(home, index_path)) == set()
 
 
 def test_what_the_index_is_behind_by_is_told(home: Path, index_path: Path) -> None:
