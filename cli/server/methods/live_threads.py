@@ -1,4 +1,4 @@
-"""Methods that make threads live, and what can be done with live ones only."""
+"""Methods that make threads live, or need a live one."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ from state.userdata.folders import absolute_folder
 
 
 def _register_draft(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
-    """Have a thread live that has no file, and tell of it."""
+    """Keep a live thread that has no file, and notify all clients of it."""
     call.service.drafts[draft["id"]] = draft
     call.service.mark_in_use(draft["id"], call.client)
     call.notify_all("thread/started", thread=draft)
@@ -38,7 +38,7 @@ def _register_draft(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
 
 
 def _draft(new: NewThread, store: ThreadStore, *, ephemeral: bool) -> dict[str, Any]:
-    """A thread that has no file yet, and so no row, as clients see it."""
+    """A thread without a file, and so without a row, as clients see it."""
     now_ms = time.time_ns() // 1_000_000
     row: Row = dict.fromkeys(COLUMNS.split(", "))
     row |= {name: now_ms for name in row if name.endswith("_at_ms")}
@@ -80,7 +80,7 @@ async def thread_start(call: Call, params: p.ThreadStartParams) -> dict[str, Any
         raise invalid_request(f"Invalid request: {why}", "invalid_params") from error
     if not params.ephemeral:
         await store.create_thread(new)
-    # No file is made before something is said in it, so no row either.
+    # The file, and with it the row, is created with the first item.
     return _live_result(
         _register_draft(call, _draft(new, store, ephemeral=bool(params.ephemeral))), params
     )
@@ -89,7 +89,7 @@ async def thread_start(call: Call, params: p.ThreadStartParams) -> dict[str, Any
 async def _target(
     call: Call, store: ThreadStore, params: p.ThreadResumeParams | p.ThreadForkParams
 ) -> str:
-    """The thread that is to be resumed or forked: that of ``path``, if one is given."""
+    """The id of the thread to resume or fork: that of ``path``, if it is given."""
     thread_id = call.id(params.thread_id)
     if not params.path:
         return thread_id
@@ -113,7 +113,7 @@ async def _target(
 
 
 def _no_file(asked: Path) -> str:
-    """Why a path that a client named leads to no file, plain or compressed; empty if it does."""
+    """Why a path from a client is not a file, plain or compressed; empty if it is."""
     try:
         return "path is a directory" if stat.S_ISDIR(os.stat(asked).st_mode) else ""
     except ValueError as error:  # a NUL in it
@@ -126,7 +126,7 @@ def _no_file(asked: Path) -> str:
 
 
 def _index_paths(path: Path, home: Path) -> tuple[str, ...]:
-    """How the index may have the path that an answer had."""
+    """The paths that the index may have for a file of this home."""
     if not path.is_relative_to(home):
         return ()
     inside = path.relative_to(home).as_posix()
@@ -158,7 +158,7 @@ async def thread_resume(call: Call, params: p.ThreadResumeParams) -> dict[str, A
 
 
 async def _approval(call: Call, store: ThreadStore, thread_id: str) -> Any:
-    """When the latest turn asked for approval: a word, or an object of them."""
+    """The approval policy of the latest turn: a word or an object."""
     if call.draft(thread_id):
         return None
     policy = (await store.index.details(thread_id))["approval_mode"]
@@ -212,7 +212,7 @@ async def thread_fork(call: Call, params: p.ThreadForkParams) -> dict[str, Any]:
 
 
 def _forked_turns(turns: list[dict[str, Any]], params: p.ThreadForkParams) -> list[dict[str, Any]]:
-    """The turns that a fork has."""
+    """The turns that a fork keeps."""
     ids = [turn["id"] for turn in turns]
     if params.before_turn_id is not None:
         return turns[: ids.index(params.before_turn_id)]
@@ -222,7 +222,7 @@ def _forked_turns(turns: list[dict[str, Any]], params: p.ThreadForkParams) -> li
 
 
 def _ephemeral_fork(source: dict[str, Any], params: p.ThreadForkParams) -> dict[str, Any]:
-    """A thread that begins as another one did, and has no file."""
+    """A thread that begins as another one and has no file."""
     fork_id = new_id()
     now = int(time.time())
     return {
@@ -267,7 +267,7 @@ async def inject_items(call: Call, params: p.ThreadInjectItemsParams) -> dict[st
             raise RpcError(INVALID_REQUEST, text, "thread_not_found", hint=how)
         items = response_lines(params.items)
         if call.is_ephemeral(thread_id):
-            return {}  # nothing that is served could show them
+            return {}  # no method would show them
         await store.append_items(thread_id, items)
         await store.persist_thread(thread_id)
         await store.flush_thread(thread_id)
@@ -277,8 +277,8 @@ async def inject_items(call: Call, params: p.ThreadInjectItemsParams) -> dict[st
 def _live_result(
     thread: dict[str, Any], params: p.ModelSettings, approval: Any = None
 ) -> dict[str, Any]:
-    """The answer to what makes a thread live. What is said of a model is given back as it came:
-    nothing here runs one. ``approval`` is when the thread has last asked for it."""
+    """The answer of the methods that make a thread live. Settings of the model are sent back: no
+    model runs here. ``approval`` is the approval policy of its latest turn."""
     folder = params.cwd or thread["cwd"]
     return {
         "thread": thread,

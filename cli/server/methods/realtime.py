@@ -1,4 +1,4 @@
-"""``thread/realtime/list``: what was said and done in the voice sessions of a thread."""
+"""``thread/realtime/list``: the events of the voice sessions of a thread."""
 
 import json
 from functools import partial
@@ -19,11 +19,11 @@ _U64 = Annotated[int, Field(ge=0, lt=2**64)]
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 500
 _AS_ASKED: Final[Fields] = {"cursor": None, "page_size": 0, "snapshot_end": None}
-"""What a cursor does not belong to."""
+"""Fields of a cursor's query that Codex leaves empty."""
 
 
 async def realtime_list(call: Call, params: p.ThreadRealtimeListParams) -> Fields:
-    """A page of them, of paginated threads that have a file; nothing of others."""
+    """A page of events of a paginated thread with a file; other threads are "unsupported"."""
     store = await call.store()
     thread_id = call.id(params.thread_id)
     limit = _DEFAULT_PAGE if params.limit is None else params.limit
@@ -102,7 +102,7 @@ def _fits(event: Event, params: p.ThreadRealtimeListParams, end: int) -> bool:
 
 
 def _query(params: p.ThreadRealtimeListParams, thread_id: str) -> Fields:
-    """What a cursor belongs to, as Codex writes it down there."""
+    """The query as Codex writes it into a cursor."""
     return {
         "thread_id": thread_id,
         "session_id": params.session_id,

@@ -1,4 +1,4 @@
-"""The methods that are served, each with its parameters."""
+"""The table of the methods that are served."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Work = Callable[[Call, Any], Awaitable[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method."""
+    """A method: its parameters, and what answers it."""
 
     params: type[p.Params]
     work: Work

@@ -1,17 +1,22 @@
-"""Response items that a client injects: whether they are what Codex takes for such, in its words,
-as a line that Codex could not read would be lost to it; and the lines that they make."""
+"""Validates the response items that a client injects, and makes lines of them.
+
+Codex drops a line that it cannot read, so what it refuses is refused here, in its words. There are
+no models of pydantic for them: serde reports the first wrong field in the order of the input, and
+only then the first missing one in the order of the type.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cli.server.protocol.messages import RpcError, invalid_request
-from cli.server.protocol.serde_wording import describe
+from cli.server.protocol.serde_wording import describe, unknown_variant
 from rollout.items.line_events import RESPONSES
 from rollout.jsonl.parse import Item
 
 _TEXT: Final = "a string"
 _LIST: Final = "a sequence"
 _ANY: Final = ""
+_TYPES: Final = {_TEXT: str, _LIST: list, _ANY: object}
 _NEEDED: Final[Mapping[str, Mapping[str, str]]] = {
     "message": {"role": _TEXT, "content": _LIST},
     "reasoning": {"summary": _LIST},
@@ -29,26 +34,30 @@ _NEEDED: Final[Mapping[str, Mapping[str, str]]] = {
     "additional_tools": {"role": _ANY, "tools": _ANY},
     "configuration_update": {"reasoning": _ANY},
 }
-"""What items of a type must have, in the order in which Codex misses it, and of which JSON type."""
+"""The fields that a type of item needs, in Codex's order, each with its JSON type."""
+_PARTS: Final = {
+    "content": ("ContentItem", ("input_text", "input_image", "input_audio", "output_text")),
+    "summary": ("ReasoningItemReasoningSummary", ("summary_text",)),
+}
+"""The type of the parts in a list, and its variants."""
 _RETENTIONS: Final = {"default": False, "always": True}
-"""Whether an item outlives a compaction: how a client says it, and how a line does."""
-_PARTS: Final = ("input_text", "input_image", "input_audio", "output_text")
+"""Whether an item outlives a compaction: as a client says it, and as a line does."""
 
 
 def response_lines(items: Sequence[Any]) -> list[Item]:
-    """The lines of what is to be injected: response items, or such with a ``retention`` around
-    them. Items of unknown types are taken and make none, as with Codex.
+    """The lines for items to inject: response items, or objects of an ``item`` and its
+    ``retention``. Items of unknown types are accepted and make no line, as in Codex.
 
     Raises:
-        RpcError: there is nothing, or one of them is no response item.
+        RpcError: there are none, or one of them is not a response item.
     """
     if not items:
-        raise _invalid("items must not be empty")
+        raise invalid_request("items must not be empty", "invalid_params")
     lines: list[Item] = []
     for number, given in enumerate(items):
         wrapped = _wrapped(given)
         if fault := _fault(given) if wrapped is None else _wrapped_fault(wrapped):
-            raise _invalid(f"items[{number}] is not a valid response item: {fault}")
+            raise _invalid(number, fault)
         item = given if wrapped is None else wrapped["item"]
         if item["type"] in RESPONSES:
             line: Item = {"type": "response_item", "payload": item}
@@ -59,66 +68,64 @@ def response_lines(items: Sequence[Any]) -> list[Item]:
     return lines
 
 
+def _invalid(number: int, fault: str) -> RpcError:
+    text = f"items[{number}] is not a valid response item: {fault}"
+    return invalid_request(text, "invalid_params")
+
+
 def _wrapped(given: Any) -> Mapping[str, Any] | None:
-    """An item with what is said of it; None if it stands for itself."""
+    """An item with its retention; None if it has none."""
     if isinstance(given, list) and len(given) == 2:
         return {"item": given[0], "retention": given[1]}
     return given if isinstance(given, dict) and "type" not in given else None
 
 
 def _wrapped_fault(wrapped: Mapping[str, Any]) -> str | None:
+    checks = {"item": _item_fault, "retention": _retention_fault}
     for name, value in wrapped.items():
-        if fault := {"item": _fault_of_item, "retention": _retention_fault}.get(name, _fine)(value):
+        if name in checks and (fault := checks[name](value)):
             return fault
-    missing = next((name for name in ("item", "retention") if name not in wrapped), None)
-    return missing and f"missing field `{missing}`"
+    return _missing(wrapped, checks)
 
 
-def _fine(_: Any) -> str | None:
-    return None
+def _missing(given: Mapping[str, Any], needed: Mapping[str, Any]) -> str | None:
+    return next((f"missing field `{name}`" for name in needed if name not in given), None)
 
 
 def _retention_fault(value: Any) -> str | None:
-    if isinstance(value, str):
-        known = " or ".join(f"`{name}`" for name in _RETENTIONS)
-        return None if value in _RETENTIONS else f"unknown variant `{value}`, expected {known}"
-    return f"invalid type: {_vaguely(value)}, expected string or map"
+    if not isinstance(value, str):
+        return f"invalid type: {_buffered(value)}, expected string or map"
+    return None if value in _RETENTIONS else unknown_variant(value, [*_RETENTIONS])
 
 
-def _vaguely(value: Any) -> str:
-    """As Codex names a value that it has put aside for a while."""
+def _buffered(value: Any) -> str:
+    """A value as serde names it when it has buffered it."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return "number" if number else describe(value)
-
-
-def _invalid(text: str) -> RpcError:
-    return invalid_request(text, "invalid_params")
 
 
 def _fault(given: Any) -> str | None:
     if isinstance(given, list):
         return f"invalid length {len(given)}, expected struct WrappedItem with 2 elements"
     if not isinstance(given, dict):
-        return f"invalid type: {_vaguely(given)}, expected struct WrappedItem"
-    return _fault_of_item(given)
+        return f"invalid type: {_buffered(given)}, expected struct WrappedItem"
+    return _item_fault(given)
 
 
-def _fault_of_item(item: Any) -> str | None:
+def _item_fault(item: Any) -> str | None:
     if not isinstance(item, dict):
         return _untagged(item, "ResponseItem")
     kind = item.get("type")
     if "type" not in item:
         return "missing field `type`"
     if not isinstance(kind, str):
-        return f"invalid type: {_vaguely(kind)}, expected variant identifier"
+        return f"invalid type: {_buffered(kind)}, expected variant identifier"
     if kind not in RESPONSES:
         return None
     if fault := _misfit(item, _NEEDED.get(kind, {})):
         return fault
-    if kind == "message":
-        return _part_fault(item["content"])
-    if kind == "reasoning":
-        return _summary_fault(item["summary"])
+    if kind in ("message", "reasoning"):
+        return _part_fault(item, "content" if kind == "message" else "summary")
     if kind == "configuration_update" and not isinstance(item["reasoning"], dict):
         given = describe(item["reasoning"])
         return f"invalid type: {given}, expected struct ConfigurationReasoning"
@@ -127,44 +134,29 @@ def _fault_of_item(item: Any) -> str | None:
 
 def _misfit(item: Mapping[str, Any], needed: Mapping[str, str]) -> str | None:
     for name, value in item.items():
-        if name == "id" and value is not None and not isinstance(value, str):
-            return f"invalid type: {describe(value)}, expected {_TEXT}"
-        if (needed.get(name) == _TEXT and not isinstance(value, str)) or (
-            needed.get(name) == _LIST and not isinstance(value, list)
-        ):
-            return f"invalid type: {describe(value)}, expected {needed[name]}"
-    missing = next((name for name in needed if name not in item), None)
-    return missing and f"missing field `{missing}`"
+        expected = needed.get(name, _ANY)
+        if name == "id" and value is not None:
+            expected = _TEXT
+        if not isinstance(value, _TYPES[expected]):
+            return f"invalid type: {describe(value)}, expected {expected}"
+    return _missing(item, needed)
 
 
-def _summary_fault(parts: Sequence[Any]) -> str | None:
-    for part in parts:
+def _part_fault(item: Mapping[str, Any], field: str) -> str | None:
+    enum, variants = _PARTS[field]
+    for part in item[field]:
         if not isinstance(part, dict):
-            return _untagged(part, "ReasoningItemReasoningSummary")
+            return _untagged(part, enum)
         if "type" not in part:
             return "missing field `type`"
-        if part["type"] != "summary_text":
-            return f"unknown variant `{part['type']}`, expected `summary_text`"
-        if fault := _misfit(part, {"text": _TEXT}):
-            return fault
-    return None
-
-
-def _part_fault(parts: Sequence[Any]) -> str | None:
-    for part in parts:
-        if not isinstance(part, dict):
-            return _untagged(part, "ContentItem")
-        if "type" not in part:
-            return "missing field `type`"
-        if part["type"] not in _PARTS:
-            known = ", ".join(f"`{name}`" for name in _PARTS)
-            return f"unknown variant `{part['type']}`, expected one of {known}"
+        if part["type"] not in variants:
+            return unknown_variant(part["type"], variants)
         if part["type"].endswith("_text") and (fault := _misfit(part, {"text": _TEXT})):
             return fault
     return None
 
 
-def _untagged(value: Any, of: str) -> str:
+def _untagged(value: Any, enum: str) -> str:
     if isinstance(value, list):
         return "missing field `type`"
-    return f"invalid type: {describe(value)}, expected internally tagged enum {of}"
+    return f"invalid type: {describe(value)}, expected internally tagged enum {enum}"

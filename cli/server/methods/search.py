@@ -1,5 +1,4 @@
-"""Methods that look for what was said: ``thread/search`` and its stream, how to cancel them, and
-``thread/searchOccurrences``."""
+"""``thread/search``, its stream and their cancelling, and ``thread/searchOccurrences``."""
 
 import asyncio
 import json
@@ -27,7 +26,7 @@ _OCCURRENCES = 50
 _MOST_OCCURRENCES = 1000
 _LONGEST_TERM: Final = 65_536
 _GROWTH: Final = 4
-"""A piece of a streamed page has so many times as many threads as the one before it."""
+"""How many times longer each piece of a streamed page is than the one before."""
 
 
 def _term(call: Call, text: str) -> Term:
@@ -38,9 +37,9 @@ def _term(call: Call, text: str) -> Term:
     return term
 
 
-def _wanted(call: Call, params: p.ThreadSearchParams) -> Search:
+def _search_of(call: Call, params: p.ThreadSearchParams) -> Search:
     term = _term(call, params.search_term)
-    among = Query(
+    threads = Query(
         sort_key=params.sort_key or "created_at",
         descending=params.sort_direction != "asc",
         limit=25 if params.limit is None else params.limit,
@@ -49,44 +48,43 @@ def _wanted(call: Call, params: p.ThreadSearchParams) -> Search:
         source_kinds=tuple(params.source_kinds or ()),
         attached=params.include_attached_threads,
     )
-    wanted = Search((term,), among)
-    wanted.decoded_cursor()
-    return wanted
+    query = Search((term,), threads)
+    query.decoded_cursor()  # refuses a bad one
+    return query
 
 
 async def thread_search(call: Call, params: p.ThreadSearchParams) -> dict[str, Any]:
-    wanted = _wanted(call, params)
-    return await _cancellable(call, _searched(call, wanted))
+    query = _search_of(call, params)
+    return await _cancellable(call, _searched(call, query))
 
 
 async def thread_search_stream(call: Call, params: p.ThreadSearchParams) -> dict[str, Any]:
-    """As ``thread/search``, and what is found before the answer is told as it is found."""
+    """As ``thread/search``, with notifications of the threads found before the answer."""
     if len(params.search_term.encode("utf-8", "replace")) > _LONGEST_TERM:
         text = f"{call.method} searchTerm exceeds {_LONGEST_TERM} UTF-8 bytes"
         raise RpcError(INVALID_PARAMS, text, "invalid_params")
     try:
-        wanted = _wanted(call, params)
+        query = _search_of(call, params)
     except InvalidCursor as error:
         raise RpcError(
             INVALID_PARAMS, f"invalid cursor: {error.cursor}", "invalid_cursor"
         ) from None
 
     def partial(data: list[dict[str, Any]]) -> None:
-        told = {"requestId": call.request_id, "data": data}
-        call.client.notify("thread/search/partial", told)
+        call.client.notify("thread/search/partial", {"requestId": call.request_id, "data": data})
 
-    return await _cancellable(call, _streamed(call, wanted, partial))
+    return await _cancellable(call, _streamed(call, query, partial))
 
 
 async def _streamed(
-    call: Call, wanted: Search, partial: Callable[[list[dict[str, Any]]], None]
+    call: Call, query: Search, partial: Callable[[list[dict[str, Any]]], None]
 ) -> dict[str, Any]:
-    """The page in pieces, of which the first are small, so that something is there soon."""
-    left, piece, cursor = wanted.among.limit, 1, wanted.among.cursor
+    """Search for the page in pieces, small ones first, so that the first threads come soon."""
+    left, piece, cursor = query.among.limit, 1, query.among.cursor
     whole: dict[str, Any] = {}
     while left and (not whole or cursor is not None):
-        among = replace(wanted.among, limit=min(piece, left), cursor=cursor)
-        found = await _searched(call, replace(wanted, among=among))
+        threads = replace(query.among, limit=min(piece, left), cursor=cursor)
+        found = await _searched(call, replace(query, among=threads))
         left, piece = left - len(found["data"]), piece * _GROWTH
         cursor = found["nextCursor"]
         if not whole:
@@ -100,11 +98,11 @@ async def _streamed(
     return whole
 
 
-async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
+async def _searched(call: Call, query: Search) -> dict[str, Any]:
     store = await call.store()
     supervisor = await call.service.supervisor()
-    found = await search(store.index, wanted)
-    matcher = Matcher(wanted.terms)
+    found = await search(store.index, query)
+    matcher = Matcher(query.terms)
     data = []
     for hit in found.hits:
         text = hit.messages[0].text if hit.messages else hit.header[0]
@@ -119,12 +117,12 @@ async def _searched(call: Call, wanted: Search) -> dict[str, Any]:
 
 
 async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    """The result of a search, unless its client cancels it."""
+    """Wait for a search that its client can cancel."""
     searches, key = call.client.searches, (call.method, call.request_id)
     task = searches[key] = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
-    finally:  # whoever waits for it may be cancelled, too: then what it has open is closed first
+    finally:  # the caller may be cancelled, too: let the search close what it has open
         if searches.get(key) is task:
             del searches[key]
         task.cancel()
@@ -135,7 +133,7 @@ async def _cancellable(call: Call, work: Coroutine[Any, Any, dict[str, Any]]) ->
 
 
 async def cancel_search(call: Call, params: p.ThreadSearchCancelParams) -> dict[str, Any]:
-    """End a search of this client; one that is unknown, or has ended, is none to be ended."""
+    """Cancel a search of this client. One that is unknown or has ended is ignored."""
     task = call.client.searches.get((call.method.removesuffix("/cancel"), params.request_id))
     if task is not None:
         task.cancel()
@@ -156,16 +154,19 @@ async def search_occurrences(call: Call, params: p.ThreadSearchOccurrencesParams
         raise unsupported
     limit = _OCCURRENCES if params.limit is None else params.limit
     limit = min(max(limit, 1), _MOST_OCCURRENCES)
-    look = _Occurrences(thread_id, term, start, limit)
+    matcher = Matcher([term])
     try:
-        data, following = await store.with_turns(thread_id, look.within)
+        data, following = await store.with_turns(
+            thread_id, lambda answers: _occurrences(answers, matcher, thread_id, start, limit)
+        )
     except HistoryUnknown:
         return {"data": [], "nextCursor": None}
     cursor = None
     if following is not None:
+        ordinal, index = following
         fields = {"threadId": thread_id, "searchTerm": params.search_term}
-        places = {"nextRolloutOrdinal": following[0], "nextOccurrenceIndex": following[1]}
-        cursor = _compact(fields | places)
+        position = {"nextRolloutOrdinal": ordinal, "nextOccurrenceIndex": index}
+        cursor = _compact(fields | position)
     return {"data": data, "nextCursor": cursor}
 
 
@@ -174,7 +175,7 @@ def _compact(value: dict[str, Any]) -> str:
 
 
 def _start(params: p.ThreadSearchOccurrencesParams, thread_id: str) -> tuple[int, int]:
-    """The message and occurrence that the cursor goes on with."""
+    """The message and the occurrence at which the cursor's page begins."""
     if params.cursor is None:
         return -1, 0
     try:
@@ -192,52 +193,44 @@ def _start(params: p.ThreadSearchOccurrencesParams, thread_id: str) -> tuple[int
     raise invalid_request(f"invalid cursor: {params.cursor}", "invalid_cursor")
 
 
-class _Occurrences:
-    """A page of occurrences in one thread."""
-
-    def __init__(self, thread_id: str, term: Term, start: tuple[int, int], limit: int) -> None:
-        self._thread_id = thread_id
-        self._matcher = Matcher([term])
-        self._start = start
-        self._limit = limit
-
-    def within(self, answers: TurnAnswers) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
-        """The occurrences, and where the next page begins."""
-        if answers.state.partial:
-            raise TooShort  # they are given from the thread's beginning
-        found: list[dict[str, Any]] = []
-        history = answers.state.history
-        first, skipped = self._start
-        for turn, anchor, item in history_messages(history):
-            if anchor.ordinal < first or anchor.kind == UNKNOWN:
-                continue  # of which no other answer tells
-            flat = " ".join(plain(item_text(item)).split())
-            for index, span in enumerate(self._matcher.spans(flat)):
-                if anchor.ordinal == first and index < skipped:
-                    continue
-                if len(found) == self._limit:
-                    return found, (anchor.ordinal, index)
-                shown = cut(flat, span, [span])
-                start, end = shown.spans[0]
-                turn_cursor = {
-                    "requestedThreadId": self._thread_id,
-                    "rolloutOrdinal": turn.start.ordinal,
-                    "includeAnchor": True,
-                    "scope": {"kind": "turns"},
+def _occurrences(
+    answers: TurnAnswers, matcher: Matcher, thread_id: str, start: tuple[int, int], limit: int
+) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+    """A page of the occurrences in a thread, and where the next page begins."""
+    if answers.state.partial:
+        raise TooShort  # they are counted from the beginning of the thread
+    found: list[dict[str, Any]] = []
+    first, skipped = start
+    for turn, anchor, item in history_messages(answers.state.history):
+        if anchor.ordinal < first or anchor.kind == UNKNOWN:
+            continue  # other methods do not show unknown items
+        text = " ".join(plain(item_text(item)).split())
+        for index, span in enumerate(matcher.spans(text)):
+            if anchor.ordinal == first and index < skipped:
+                continue
+            if len(found) == limit:
+                return found, (anchor.ordinal, index)
+            shown = cut(text, span, [span])
+            begin, end = shown.spans[0]
+            turn_cursor = {
+                "requestedThreadId": thread_id,
+                "rolloutOrdinal": turn.start.ordinal,
+                "includeAnchor": True,
+                "scope": {"kind": "turns"},
+            }
+            found.append(
+                {
+                    "turnId": turn.id,
+                    "itemId": item["id"],
+                    "snippet": shown.text,
+                    "snippetMatchRange": {
+                        "start": _units(shown.text[:begin]),
+                        "end": _units(shown.text[:end]),
+                    },
+                    "turnCursor": _compact(turn_cursor),
                 }
-                found.append(
-                    {
-                        "turnId": turn.id,
-                        "itemId": item["id"],
-                        "snippet": shown.text,
-                        "snippetMatchRange": {
-                            "start": _units(shown.text[:start]),
-                            "end": _units(shown.text[:end]),
-                        },
-                        "turnCursor": _compact(turn_cursor),
-                    }
-                )
-        return found, None
+            )
+    return found, None
 
 
 def _units(text: str) -> int:

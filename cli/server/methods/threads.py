@@ -22,7 +22,7 @@ from state.userdata.folders import absolute_folder
 
 Result = TypeVar("Result")
 _NEWEST_TIMEOUT_S: Final = 0.5
-"""How long a list waits for the first threads of an index that is being made, in seconds."""
+"""How long a list waits for the first threads of a new index, in seconds."""
 
 
 async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
@@ -46,7 +46,7 @@ async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
             raise invalid_request(text, "invalid_thread_id")
     if params.sort_key == "section_position":
         raise invalid_request("section-position sorting requires a section filter")
-    named = params.included_thread_ids
+    included = params.included_thread_ids
     folders = [params.cwd] if isinstance(params.cwd, str) else params.cwd
     query = Query(
         sort_key=params.sort_key or "created_at",
@@ -61,10 +61,10 @@ async def thread_list(call: Call, params: p.ThreadListParams) -> dict[str, Any]:
         parent_id=params.parent_thread_id,
         ancestor_id=params.ancestor_thread_id,
         excluded_ids=tuple(map(bare_uuid, params.excluded_thread_ids or ())),
-        included_ids=None if named is None else tuple(map(bare_uuid, named)),
+        included_ids=None if included is None else tuple(map(bare_uuid, included)),
     )
     if params.section_id is not None:
-        query.decoded_cursor()  # Codex refuses a bad cursor first
+        query.decoded_cursor()  # Codex refuses a bad cursor before an unknown section
         return _page_json([], Page([]), complete=True)
     store = await call.store()
     supervisor = await call.service.supervisor()
@@ -90,7 +90,7 @@ def _check_ids(what: str, given: Sequence[str], most: int) -> None:
 def _page_json(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dict[str, Any]:
     return {
         "data": data,
-        "readStates": None,  # what was read is in Codex's database alone
+        "readStates": None,  # only Codex's database has them
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
         "complete": complete,
@@ -143,15 +143,15 @@ async def name_set(call: Call, params: p.ThreadSetNameParams) -> dict[str, Any]:
 async def _change(
     call: Call, thread_id: str, change: Callable[[], Coroutine[Any, Any, Result]]
 ) -> Result:
-    """What a change gives. Once it has begun it is made, and told to all other clients, even if
-    its own one leaves meanwhile."""
+    """Make a change. Once begun it is finished, and the other clients are notified of it, even if
+    its own client leaves meanwhile."""
     async with call.service.lock_for(thread_id):
         return await finished(change())
 
 
 def _with_warning(call: Call, changed: Changed) -> dict[str, Any]:
-    """What the answer to a change has: nothing, unless Codex was not told of it. Then it says so,
-    and every client is warned in Codex's own way."""
+    """The answer to a change: empty, unless Codex's database could not be updated. Then it tells
+    why, and every client gets a ``warning``."""
     if changed.codex_error is None:
         return {}
     error = error_document(changed.codex_error)["error"]
@@ -212,9 +212,8 @@ async def thread_archive(call: Call, params: p.ThreadArchiveParams) -> dict[str,
 
     async def change() -> dict[str, Any]:
         moved = await store.archive_thread(thread_id)
-        _notify_gone(
-            call, "thread/archived", moved[::-1]
-        )  # spawned threads come last, but went first
+        # Spawned threads come last in the list, but are archived first.
+        _notify_gone(call, "thread/archived", moved[::-1])
         return {}
 
     return await _change(call, thread_id, change)
@@ -228,7 +227,7 @@ async def thread_unarchive(call: Call, params: p.ThreadUnarchiveParams) -> dict[
         try:
             moved = await store.unarchive_thread(thread_id)
         except NotArchived:
-            await store.check_unwritten(thread_id)  # of the two, Codex says this
+            await store.check_unwritten(thread_id)  # the error that Codex gives first
             raise
         for id_ in moved[::-1]:
             call.notify_all("thread/unarchived", threadId=id_)
@@ -248,7 +247,7 @@ async def thread_delete(call: Call, params: p.ThreadDeleteParams) -> dict[str, A
         try:
             moved = await store.delete_thread(thread_id)
         except HasDependents:
-            await store.check_unwritten(thread_id)  # of the two, Codex says this
+            await store.check_unwritten(thread_id)  # the error that Codex gives first
             raise
         _notify_gone(call, "thread/deleted", moved)
         return {}
@@ -284,5 +283,5 @@ async def status(call: Call, _: p.Params) -> dict[str, Any]:
 
 async def explain_thread(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store = await call.store()
-    places = call.service.locations
-    return document(await explain(store.index, params.thread_id, sqlite_home=places.sqlite_home))
+    sqlite_home = call.service.locations.sqlite_home
+    return document(await explain(store.index, params.thread_id, sqlite_home=sqlite_home))

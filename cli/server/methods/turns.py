@@ -1,4 +1,4 @@
-"""Methods that give the turns and items of threads."""
+"""Methods that return the turns and items of threads."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def turns_list(call: Call, params: p.ThreadTurnsListParams) -> Fields:
         raise invalid_request(f"thread {thread_id} is not materialized yet; {why}")
     query = _query(thread_id, params, params.cursor)
     view = params.items_view or DEFAULT_VIEW
-    return await store.with_turns(thread_id, lambda told: told.turns(query, view))
+    return await store.with_turns(thread_id, lambda answers: answers.turns(query, view))
 
 
 def _query(
@@ -53,9 +53,9 @@ async def items_list(call: Call, params: p.ThreadItemsListParams) -> Fields:
         turn_id=params.turn_id,
         item_id=anchor.item_id if anchor else None,
     )
-    left_out = params.defer_output or p.ThreadItemOutputDeferral()
-    deferred = Deferred(bool(left_out.command_execution), bool(left_out.mcp_tool_call))
-    return await store.with_turns(thread_id, lambda told: told.items(query, deferred))
+    deferral = params.defer_output or p.ThreadItemOutputDeferral()
+    deferred = Deferred(bool(deferral.command_execution), bool(deferral.mcp_tool_call))
+    return await store.with_turns(thread_id, lambda answers: answers.items(query, deferred))
 
 
 async def items_read(call: Call, params: p.ThreadItemsReadParams) -> Fields:
@@ -65,12 +65,12 @@ async def items_read(call: Call, params: p.ThreadItemsReadParams) -> Fields:
     store = await call.store()
     turn_id, ids = params.turn_id, params.item_ids
     thread_id = call.id(params.thread_id)
-    return await store.with_turns(thread_id, lambda told: told.some_items(turn_id, ids))
+    return await store.with_turns(thread_id, lambda answers: answers.some_items(turn_id, ids))
 
 
 async def _check_items(call: Call, given: str) -> None:
-    """Refuse threads whose items are not listed: legacy ones that Codex knows, and those without a
-    file."""
+    """Refuse threads whose items Codex does not list: legacy ones that it knows, and those without
+    a file."""
     store = await call.store()
     thread_id = call.id(given)
     if call.draft(thread_id) or not await store.lists_items(thread_id):
@@ -78,32 +78,32 @@ async def _check_items(call: Call, given: str) -> None:
 
 
 def no_turns_yet() -> RpcError:
-    """All turns are asked for of a paginated thread that has no file."""
+    """The error for all turns of a paginated thread without a file."""
     return RpcError(UNSUPPORTED, "list_turns is not supported yet", "unsupported_method")
 
 
 async def with_all_turns(call: Call, thread: dict[str, Any]) -> dict[str, Any]:
     """A thread as clients see it, with all its turns."""
     store = await call.store()
-    turns = await store.with_turns(thread["id"], lambda told: told.all_turns())
+    turns = await store.with_turns(thread["id"], lambda answers: answers.all_turns())
     return {**thread, "turns": turns}
 
 
 async def resumed_turns(call: Call, thread: dict[str, Any], params: p.ThreadResumeParams) -> Fields:
-    """What ``thread/resume`` tells of turns."""
+    """The keys about turns in the answer to ``thread/resume``."""
     store = await call.store()
     page = params.initial_turns_page
     thread_id = thread["id"]
-    places: Fields = dict.fromkeys(_PLACES)
+    cursors: Fields = dict.fromkeys(_CURSORS)
     if call.draft(thread_id):
-        return {"initialTurnsPage": None, **places}
-    if thread["historyMode"] != LEGACY:  # of which a long one would be folded for nothing
-        places = await store.with_turns(thread_id, lambda answers: answers.end_cursors(thread_id))
+        return {"initialTurnsPage": None, **cursors}
+    if thread["historyMode"] != LEGACY:  # a legacy one has none, and may be long to read
+        cursors = await store.with_turns(thread_id, lambda answers: answers.end_cursors(thread_id))
     if page is None:
-        return {"initialTurnsPage": None, **places}
+        return {"initialTurnsPage": None, **cursors}
     query, view = _query(thread_id, page), page.items_view or DEFAULT_VIEW
-    first = await store.with_turns(thread_id, lambda told: told.turns(query, view))
-    return {"initialTurnsPage": first, **places}
+    first = await store.with_turns(thread_id, lambda answers: answers.turns(query, view))
+    return {"initialTurnsPage": first, **cursors}
 
 
-_PLACES = ("turnsBackwardsCursor", "itemsBackwardsCursor")
+_CURSORS = ("turnsBackwardsCursor", "itemsBackwardsCursor")

@@ -1,4 +1,4 @@
-"""Our errors as Codex words them, with what a program can rely on (docs/protocol.md#errors)."""
+"""Our errors in Codex's words, with the keys for programs (docs/protocol.md#errors)."""
 
 from typing import Final
 
@@ -27,20 +27,20 @@ from state.errors import (
     ThreadNotFound,
 )
 
-_READS: Final = ("thread/read", "thread/turns/list", "thread/unsubscribe")
-_OF_ITEMS: Final = ("thread/items/list", "thread/items/read")
-_SETS: Final = {
+_LOADED_METHODS: Final = ("thread/read", "thread/turns/list", "thread/unsubscribe")
+_ITEM_METHODS: Final = ("thread/items/list", "thread/items/read")
+_SETTERS: Final = {
     "thread/memoryMode/set": "set thread memory mode",
     "thread/metadata/update": "update thread metadata",
 }
-_ASK_TO_UNARCHIVE: Final = ("thread/resume", "thread/fork")
+_UNARCHIVE_FIRST: Final = ("thread/resume", "thread/fork")
 _CURSOR_HINT: Final = "start without a cursor, or repeat the params it came from"
-_OWN_FAULT: Final = (InvalidChange, InvalidFolder, InvalidQuery)
-"""What the client can mend by asking otherwise."""
+_CLIENT_ERRORS: Final = (InvalidChange, InvalidFolder, InvalidQuery)
+"""Errors that another request would avoid."""
 
 
 def rpc_error(error: StateError | RolloutError, method: str, thread_id: str) -> RpcError:
-    """What a request is answered with that failed with ``error``."""
+    """The answer to a request that failed with ``error``."""
     found = outcome(error)
     code, text = _text(error, method, thread_id)
     hint = _CURSOR_HINT if isinstance(error, InvalidCursor) else found.hint
@@ -49,21 +49,21 @@ def rpc_error(error: StateError | RolloutError, method: str, thread_id: str) -> 
 
 def _text(error: StateError | RolloutError, method: str, thread_id: str) -> tuple[int, str]:
     match error:
-        case ThreadNotFound() if method in _OF_ITEMS:
+        case ThreadNotFound() if method in _ITEM_METHODS:
             return UNSUPPORTED, f"{method} is not supported yet"
-        case ThreadNotFound() if method in _READS:
+        case ThreadNotFound() if method in _LOADED_METHODS:
             return INVALID_REQUEST, f"thread not loaded: {thread_id}"
         case NotArchived():
             return INVALID_REQUEST, f"no archived rollout found for thread id {thread_id}"
         case ThreadNotFound() if method == "thread/unarchive":
             return INVALID_REQUEST, f"no archived rollout found for thread id {thread_id}"
-        case ThreadArchived() if method in _ASK_TO_UNARCHIVE:
+        case ThreadArchived() if method in _UNARCHIVE_FIRST:
             how = f"Run `codex unarchive {thread_id}` to unarchive it first."
             return INVALID_REQUEST, f"session {thread_id} is archived. {how}"
         case ThreadNotFound() | ThreadArchived() | AlreadyArchived():
             return INVALID_REQUEST, f"no rollout found for thread id {thread_id}"
-        case WriterActive() if method in _SETS:
-            what = _SETS[method]
+        case WriterActive() if method in _SETTERS:
+            what = _SETTERS[method]
             why = f"thread-store conflict: thread {thread_id} already has an active writer"
             how = f"Fatal error: failed to update thread metadata {thread_id}: {why}"
             return INTERNAL, f"failed to {what}: {how}"
@@ -83,6 +83,6 @@ def _text(error: StateError | RolloutError, method: str, thread_id: str) -> tupl
             return INVALID_REQUEST, f"invalid cursor: {error.cursor}"
         case TurnNotFound():
             return INVALID_REQUEST, f"turn not found: {error.turn_id}"
-    if isinstance(error, _OWN_FAULT):
+    if isinstance(error, _CLIENT_ERRORS):
         return INVALID_REQUEST, str(error)
     return INTERNAL, str(error)

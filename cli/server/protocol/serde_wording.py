@@ -1,6 +1,6 @@
 """Texts of Codex's (serde's) errors for parameters that are invalid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -56,8 +56,8 @@ def _text(error: ErrorDetails, length: Length) -> str:
     if kind == "literal_error":
         if not isinstance(given, str):
             return f"invalid type: {describe(given)}, expected string or map"
-        known = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "`").split(", ")
-        return f"unknown variant `{given}`, expected {_choice(known)}"
+        known = str(context.get("expected", "")).replace(" or ", ", ").replace("'", "").split(", ")
+        return unknown_variant(given, known)
     if kind in ("model_type", "model_attributes_type"):
         name = str(context.get("class_name"))
         return _no_struct(given, name, length(name))
@@ -74,8 +74,11 @@ def _no_struct(given: Any, name: str, fields: int) -> str:
     return f"invalid type: {describe(given)}, expected struct {name}"
 
 
-def _choice(known: list[str]) -> str:
-    return " or ".join(known) if len(known) == 2 else f"one of {', '.join(known)}"
+def unknown_variant(given: Any, variants: Sequence[str]) -> str:
+    """The text for a value that is none of the variants of an enum."""
+    known = [f"`{name}`" for name in variants]
+    expected = f"one of {', '.join(known)}" if len(known) > 2 else " or ".join(known)
+    return f"unknown variant `{given}`, expected {expected}"
 
 
 def describe(value: Any) -> str:
