@@ -4,7 +4,8 @@ meant to be there. Each is told in docs/differences.md, under the words of its `
 from typing import Any, Final
 
 from tests.protocol.compare import ABSENT, Difference
-from tests.protocol.known import KNOWN, Known
+from tests.protocol.known import KNOWN
+from tests.protocol.known_class import Known
 
 _THREAD: Final = r"result\.(?:data\[\]\.)?(?:thread\.)?"
 _FORKED: Final = r".*\b(?:run|forks|agents) .*"

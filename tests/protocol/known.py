@@ -3,88 +3,26 @@
 Each is told in docs/differences.md, under the words of its :attr:`Known.told`.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from tests.codex.codex_app import RECORDED
 from tests.protocol.compare import ABSENT, Difference, report
-
-Matcher = Callable[[Any], bool]
-
-
-def _anything(_: Any) -> bool:
-    return True
-
-
-def _is(*values: Any) -> Matcher:
-    return lambda found: any(found == value and type(found) is type(value) for value in values)
-
-
-def _error(code: int, words: str) -> Matcher:
-    def matches(said: Any) -> bool:
-        if not isinstance(said, dict) or not isinstance(said.get("error"), dict):
-            return False
-        return said["error"]["code"] == code and words in said["error"]["message"]
-
-    return matches
-
-
-def _result(said: Any) -> bool:
-    return isinstance(said, dict) and isinstance(said.get("result"), dict)
-
-
-def _text(pattern: str) -> Matcher:
-    return lambda found: isinstance(found, str) and bool(re.fullmatch(pattern, found))
-
-
-def _number(found: Any) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool)
-
-
-def _names(*methods: str) -> Matcher:
-    return _is(list(methods))
-
-
-@dataclass(frozen=True)
-class Known:
-    """A class of differences. ``method``, ``path`` and ``steps`` are patterns of the whole text;
-    in a path the numbers of items count as ``[]``."""
-
-    told: str
-    """What docs/differences.md says of it, in the first column."""
-    method: str
-    kind: str
-    path: str = ""
-    expected: Matcher = field(default=_anything)
-    found: Matcher = field(default=_anything)
-    steps: str = ".*"
-
-    def matches(self, one: Difference) -> bool:
-        """Whether ``one`` is of this class."""
-        path = re.sub(r"\[\d+\]", "[]", one.path)
-        return (
-            re.fullmatch(self.method, one.method) is not None
-            and one.kind == self.kind
-            and re.fullmatch(self.path, path) is not None
-            and re.fullmatch(self.steps, one.step) is not None
-            and self.expected(one.expected)
-            and self.found(one.found)
-        )
-
-    def __str__(self) -> str:
-        return f"{self.told}: {self.method} {self.kind} {self.path} in {self.steps}"
-
-
-_ID: Final = r"[0-9a-f-]{36}|<[a-z0-9 ]+>"
-_LIST: Final = "thread/list"
-_THREAD: Final = r"(?:result|thread/started\.params)\.thread\."
-_OF_A_THREAD: Final = r"result\.data\[\]\."
-_BEGINS: Final = "thread/(?:start|resume|fork)"
-_MADE_HERE: Final = ".*(?:new|bare|ephemeral|deaf).*"
-_NOW: Final = _is("<now>")
-_NULL: Final = _is(None)
+from tests.protocol.known_class import (
+    BEGINS,
+    LIST,
+    MADE_HERE,
+    NULL,
+    THREAD,
+    Known,
+    error,
+    is_methods,
+    is_number,
+    is_one_of,
+    is_result,
+    text,
+)
+from tests.protocol.known_lists import LISTS
 
 KNOWN: Final = (
     # Messages
@@ -92,9 +30,9 @@ KNOWN: Final = (
         "lines that are no message",
         r"\(line\)",
         "outcome",
-        expected=_is({"nothing": None}),
+        expected=is_one_of({"nothing": None}),
         found=lambda said: (
-            _error(-32700, "Parse error: ")(said) or _error(-32600, "Invalid request: ")(said)
+            error(-32700, "Parse error: ")(said) or error(-32600, "Invalid request: ")(said)
         ),
     ),
     Known(
@@ -102,17 +40,17 @@ KNOWN: Final = (
         "thread/nothing",
         "message",
         r"error\.message",
-        _text("Invalid request: unknown variant `thread/nothing`, expected one of `initialize`.*"),
-        _text("Invalid request: unknown variant `thread/nothing`, expected one of `initialize`.*"),
+        text("Invalid request: unknown variant `thread/nothing`, expected one of `initialize`.*"),
+        text("Invalid request: unknown variant `thread/nothing`, expected one of `initialize`.*"),
     ),
     # What we do not know of threads
     Known(
         "`readStates`, `readState`",
-        _LIST,
+        LIST,
         "result",
         r"result\.readStates",
         lambda found: isinstance(found, dict),
-        _NULL,
+        NULL,
     ),
     Known(
         "`readStates`, `readState`",
@@ -120,7 +58,7 @@ KNOWN: Final = (
         "result",
         r"result\.readState",
         lambda found: isinstance(found, dict) and found["firstUnread"] is None,
-        _NULL,
+        NULL,
     ),
     Known(
         "`environments`, `canAcceptDirectInput`",
@@ -128,39 +66,39 @@ KNOWN: Final = (
         "result",
         r"result\.thread\.environments",
         lambda found: isinstance(found, list),
-        _NULL,
+        NULL,
     ),
     Known(
         "`environments`, `canAcceptDirectInput`",
-        _BEGINS,
+        BEGINS,
         "params",
         r"thread/started\.params\.thread\.environments",
         lambda found: isinstance(found, list),
-        _NULL,
+        NULL,
     ),
     Known(
         "`environments`, `canAcceptDirectInput`",
         r"thread/.*",
         "result",
         r"result\.thread\.canAcceptDirectInput",
-        _is(True),
-        _NULL,
+        is_one_of(True),
+        NULL,
     ),
     Known(
         "`environments`, `canAcceptDirectInput`",
-        _BEGINS,
+        BEGINS,
         "params",
         r"thread/started\.params\.thread\.canAcceptDirectInput",
-        _is(True),
-        _NULL,
+        is_one_of(True),
+        NULL,
     ),
     Known(
         "`daybreakEnabled`",
         "thread/.*",
         "result",
         r"result\.thread\.daybreakEnabled",
-        _is(True),
-        _NULL,
+        is_one_of(True),
+        NULL,
         "(?:legacy|paginated|compressed|ephemeral).*",
     ),
     Known(
@@ -168,15 +106,15 @@ KNOWN: Final = (
         "thread/fork",
         "params",
         r"thread/started\.params\.thread\.daybreakEnabled",
-        _is(True),
-        _NULL,
+        is_one_of(True),
+        NULL,
     ),
     Known(
         "`daybreakEnabled`",
         "thread/metadata/update",
         "outcome",
-        expected=_result,
-        found=_error(-32601, "daybreakEnabled is not supported"),
+        expected=is_result,
+        found=error(-32601, "daybreakEnabled is not supported"),
         steps=".*: metadata daybreak",
     ),
     # What a model is told
@@ -186,23 +124,23 @@ KNOWN: Final = (
             method,
             kind,
             path,
-            _is("gpt-5-codex", "m"),
-            _is(None, ""),
-            _MADE_HERE,
+            is_one_of("gpt-5-codex", "m"),
+            is_one_of(None, ""),
+            MADE_HERE,
         )
         for method, kind, path in (
             ("thread/.*", "result", r"result\.thread\.model"),
-            (_BEGINS, "params", r"thread/started\.params\.thread\.model"),
-            (_BEGINS, "result", r"result\.model"),
+            (BEGINS, "params", r"thread/started\.params\.thread\.model"),
+            (BEGINS, "result", r"result\.model"),
         )
     ),
     Known(
         "`activePermissionProfile`, `collaborationMode`",
-        _BEGINS,
+        BEGINS,
         "result",
         r"result\.activePermissionProfile",
-        _is({"id": ":read-only", "extends": None}),
-        _NULL,
+        is_one_of({"id": ":read-only", "extends": None}),
+        NULL,
     ),
     Known(
         "`activePermissionProfile`, `collaborationMode`",
@@ -210,22 +148,22 @@ KNOWN: Final = (
         "result",
         r"result\.collaborationMode",
         lambda found: isinstance(found, dict),
-        _is(ABSENT),
+        is_one_of(ABSENT),
     ),
     Known(
         "`modelProvider`",
-        _BEGINS,
+        BEGINS,
         "outcome",
-        expected=_error(-32600, "rovider"),
-        found=_result,
+        expected=error(-32600, "rovider"),
+        found=is_result,
         steps="thread/(?:start|resume of legacy) with modelProvider=nobody",
     ),
     Known(
         "`modelProvider`",
-        _BEGINS,
+        BEGINS,
         "notifications",
-        expected=_names(),
-        found=_is(["thread/started"], ["thread/status/changed"]),
+        expected=is_methods(),
+        found=is_one_of(["thread/started"], ["thread/status/changed"]),
         steps="thread/(?:start|resume of legacy) with modelProvider=nobody",
     ),
     Known(
@@ -233,18 +171,18 @@ KNOWN: Final = (
         "thread/.*",
         "result",
         r"result\.thread\.cliVersion",
-        _is(RECORDED),
+        is_one_of(RECORDED),
         lambda found: found != RECORDED,
-        _MADE_HERE + "|.*(?:fork|unarchive).*",
+        MADE_HERE + "|.*(?:fork|unarchive).*",
     ),
     Known(
         "`cliVersion`",
-        _BEGINS,
+        BEGINS,
         "params",
         r"thread/started\.params\.thread\.cliVersion",
-        _is(RECORDED),
+        is_one_of(RECORDED),
         lambda found: found != RECORDED,
-        _MADE_HERE + "|.*fork.*",
+        MADE_HERE + "|.*fork.*",
     ),
     # Turns
     *(
@@ -258,8 +196,8 @@ KNOWN: Final = (
             "read (?:compressed|archived|fork) with turns|thread/(?:turns|items)/list of archived",
         )
         for path, expected, found in (
-            (r"result\.(?:thread\.turns|data)\.length", _is(0), _number),
-            (r"result\.backwardsCursor", _NULL, _text(r"\{.*\}")),
+            (r"result\.(?:thread\.turns|data)\.length", is_one_of(0), is_number),
+            (r"result\.backwardsCursor", NULL, text(r"\{.*\}")),
         )
     ),
     Known(
@@ -269,182 +207,17 @@ KNOWN: Final = (
         expected=lambda found: (
             "thread/goal/cleared" in found or "thread/tokenUsage/updated" in found
         ),
-        found=_is([], ["thread/status/changed"], ["thread/started"]),
+        found=is_one_of([], ["thread/status/changed"], ["thread/started"]),
     ),
-    # Lists
-    Known(
-        "`complete`",
-        f"{_LIST}|thread/search/stream",
-        "result",
-        r"result\.complete",
-        _is(ABSENT),
-        _is(True, False),
-    ),
-    Known(
-        "cursors",
-        _LIST,
-        "result",
-        r"result\.(?:next|backwards)Cursor",
-        lambda found: found is None or _text(r"\d{4}-[^|]*Z(?:\|[0-9a-f-]{36})?")(found),
-        _text(r"[A-Za-z0-9_-]{40,}"),
-    ),
-    Known(
-        "`created_at` order",
-        _LIST,
-        "result",
-        r"result\.data\.length",
-        _is(0),
-        _is(1),
-        "scan: back",
-    ),
-    Known(
-        "title search",
-        _LIST,
-        "result",
-        r"result\.data\.length",
-        _is(0),
-        _is(1),
-        "list: a term",
-    ),
-    Known(
-        "`recency_at`",
-        ".*",
-        "result",
-        r"result\.(?:thread|data\[\])\.recencyAt",
-        _number,
-        _number,
-    ),
-    Known("`recency_at`", _LIST, "result", _OF_A_THREAD + ".*", steps="list: by recency"),
-    *(
-        Known(
-            "a legacy thread whose prompts are only response items",
-            ".*",
-            kind,
-            _THREAD + "preview",
-            _is(""),
-            _is("an item from outside"),
-        )
-        for kind in ("result", "params")
-    ),
-    Known(
-        "files of 0.8 to 0.29 (no envelope)",
-        _LIST,
-        "result",
-        _OF_A_THREAD + ".*",
-        steps="list: oldest first",
-    ),
-    Known(
-        "a thread with no prompt but an agent's message or an attachment",
-        _LIST,
-        "result",
-        _OF_A_THREAD + ".*",
-        steps="list: spawned",
-    ),
-    Known(
-        "a thread with no prompt but an agent's message or an attachment",
-        "thread/(?:list|read)",
-        "result",
-        rf"(?:{_OF_A_THREAD}|result\.thread\.)preview",
-        _is(""),
-        _text("Reply 347 .*"),
-        "list: (?:children|descendants)|read spawned",
-    ),
-    Known(
-        "a thread that has a name and no prompt",
-        _LIST,
-        "result",
-        _OF_A_THREAD + ".*",
-        steps="new (?:legacy|paginated): list after changes",
-    ),
-    Known(
-        "`forkedFromId`, `parentThreadId`, `threadSource`, `sessionId` in lists",
-        _LIST,
-        "result",
-        _OF_A_THREAD + "forkedFromId",
-        _NULL,
-        _text(_ID),
-    ),
-    Known(
-        "`forkedFromId`, `parentThreadId`, `threadSource`, `sessionId` in lists",
-        _LIST,
-        "result",
-        _OF_A_THREAD + "threadSource",
-        _NULL,
-        _is("user", "subagent"),
-    ),
-    Known(
-        "`forkedFromId`, `parentThreadId`, `threadSource`, `sessionId` in lists",
-        "thread/(?:list|read)",
-        "result",
-        rf"(?:{_OF_A_THREAD}|result\.thread\.)sessionId",
-        _text(_ID),
-        _text(_ID),
-        "list: (?:children|descendants)|read spawned",
-    ),
-    # Rows
-    Known(
-        "names of paginated threads",
-        "thread/(?:read|resume)",
-        "result",
-        r"result\.thread\.name",
-        _NULL,
-        _text("Named once: .*"),
-        "(?:read|read resumed|resume) paginated(?: with turns)?",
-    ),
-    Known(
-        "names of paginated threads",
-        _LIST,
-        "result",
-        _OF_A_THREAD + "name",
-        _NULL,
-        _text("Named once: .*"),
-        "list: (?:one of )?two by (?:their|its) ids?",
-    ),
-    Known(
-        "`updatedAt`",
-        "thread/(?:read|resume|metadata/update|unarchive)",
-        "result",
-        r"result\.thread\.updatedAt",
-        _number,
-        _NOW,
-        "(?:(?:read resumed|resume) )?(?:legacy|paginated|compressed|archived|spawn).*"
-        "|resume with turns.*",
-    ),
-    Known(
-        "`updatedAt`",
-        "thread/(?:read|resume)",
-        "result",
-        r"result\.thread\.updatedAt",
-        _is(1794883638),
-        _is(1794884405),
-        "two legacy: .*",
-    ),
-    Known(
-        "resuming a legacy thread",
-        "thread/resume",
-        "result",
-        r"result\.thread\.name",
-        _NULL,
-        _is("named"),
-        "new legacy: resume",
-    ),
-    Known(
-        "resuming a legacy thread",
-        "thread/resume",
-        "result",
-        r"result\.thread\.gitInfo",
-        lambda found: isinstance(found, dict),
-        _NULL,
-        "legacy: resume.*",
-    ),
+    *LISTS,
     # Forks
     Known(
         "`preview` of a paginated fork",
         "thread/(?:fork|read)",
         "result",
         r"result\.thread\.preview",
-        _text(".+"),
-        _is(""),
+        text(".+"),
+        is_one_of(""),
         ".*fork.*",
     ),
     Known(
@@ -452,17 +225,17 @@ KNOWN: Final = (
         "thread/fork",
         "params",
         r"thread/started\.params\.thread\.preview",
-        _text(".+"),
-        _is(""),
+        text(".+"),
+        is_one_of(""),
     ),
     *(
         Known(
             "name of a paginated fork without one",
             "thread/(?:fork|read)",
             kind,
-            _THREAD + "name",
-            _NULL,
-            _text("Why does the import .*|Summarize open TODOs .*"),
+            THREAD + "name",
+            NULL,
+            text("Why does the import .*|Summarize open TODOs .*"),
             "two paginated: .*|fork with turns|read the fork",
         )
         for kind in ("result", "params")
@@ -472,16 +245,16 @@ KNOWN: Final = (
         "a deletion that is refused",
         "thread/delete",
         "notifications",
-        expected=_names("thread/status/changed"),
-        found=_names(),
+        expected=is_methods("thread/status/changed"),
+        found=is_methods(),
         steps="new paginated: delete with a fork",
     ),
     Known(
         "a deletion that is refused",
         "thread/archive",
         "notifications",
-        expected=_names("thread/archived"),
-        found=_names("thread/status/changed", "thread/archived"),
+        expected=is_methods("thread/archived"),
+        found=is_methods("thread/status/changed", "thread/archived"),
         steps="new paginated: archive",
     ),
     Known(

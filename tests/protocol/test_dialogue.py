@@ -3,19 +3,41 @@
 
 import os
 import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
 
 import pytest
 
 from tests import ROOT
-from tests.protocol.aside import aside
 from tests.protocol.compare import Difference, differences
-from tests.protocol.dialogue import dialogue
-from tests.protocol.known import KNOWN, Known, unknown, unseen
+from tests.protocol.dialogue import Step, dialogue
+from tests.protocol.known import KNOWN, unknown, unseen
+from tests.protocol.known_class import Known
 from tests.protocol.record import SCRIPTS, golden, sample_home
+from tests.protocol.sample import EXPERIMENTAL
 from tests.support.command import COMMAND
 
 SERVER = (*COMMAND, "app-server", "--listen", "stdio://")
+SERVED_HERE: Final = (
+    "thread/start with modelProvider=nobody",
+    "thread/resume of legacy with modelProvider=nobody",
+)
+"""Steps that Codex refuses. Here they are served, and their live threads would show in later
+answers."""
 Told = dict[str, list[Difference]]
+
+
+def aside(script: Iterable[Step]) -> Iterator[Step]:
+    """The steps in order, those of :data:`SERVED_HERE` each by a client of its own."""
+    for step in script:
+        if step.name not in SERVED_HERE:
+            yield step
+            continue
+        at = f"aside: {step.name}"
+        yield Step(f"greeting of {at}", at, "initialize", EXPERIMENTAL)
+        yield replace(step, at=at)
+        yield Step(f"end of {at}", at, ends=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """The schemas of the app-server protocol, and what the check of a message says."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from cli.server.methods.registry import METHODS
+from cli.server.protocol.params import IGNORED
 from tests.codex.codex_app import RECORDED, is_recorded
 from tests.protocol import schemas
 from tests.protocol.schemas import DoesNotConform, conforms, known
@@ -49,7 +52,24 @@ def test_every_reference_of_the_fixture_leads_somewhere() -> None:
     assert len(text) < 300_000
 
 
-@pytest.mark.skipif(not is_recorded(), reason=f"needs a real Codex {RECORDED}")
+needs_codex = pytest.mark.skipif(not is_recorded(), reason=f"needs a real Codex {RECORDED}")
+
+
+@needs_codex
 def test_the_fixture_is_what_codex_gives(tmp_path: Path) -> None:
     schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path, "--experimental")
     assert schemas.text(schemas.cut(tmp_path)) == schemas.SCHEMA.read_text("utf-8")
+
+
+@needs_codex
+def test_every_parameter_of_codex_is_read_or_listed_as_ignored(tmp_path: Path) -> None:
+    schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path, "--experimental")
+    for method in METHODS.values():
+        name = method.params.__name__
+        found = next(tmp_path.rglob(f"{name}.json"), None)
+        if found is None:
+            continue  # a method of ours
+        theirs = set(json.loads(found.read_text("utf-8")).get("properties", {}))
+        ours = {field.alias for field in method.params.model_fields.values()}
+        assert ours | set(IGNORED.get(name, "").split()) == theirs, name
+        assert not ours & set(IGNORED.get(name, "").split()), name

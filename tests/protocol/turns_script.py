@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.protocol.dialogue import Step
-from tests.protocol.script import (
+from tests.protocol.sample import (
     ARCHIVED_LEGACY,
     ARCHIVED_PAGINATED,
     CLIENT,

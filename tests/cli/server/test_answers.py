@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import copy_corpus
-from tests.protocol.script import ITEM, LEGACY, PAGINATED, UNKNOWN
+from tests.protocol.sample import ITEM, LEGACY, PAGINATED, UNKNOWN
 from tests.support.app_client import Client, Server, soon
 from tests.support.checks import synced
 from tests.support.command import Cli

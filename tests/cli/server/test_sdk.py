@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import copy_corpus
-from tests.protocol.script import LEGACY, PAGINATED, UNKNOWN
+from tests.protocol.sample import LEGACY, PAGINATED, UNKNOWN
 from tests.support.command import COMMAND
 
 # The clients leave it to Python to close their pipes.
