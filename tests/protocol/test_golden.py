@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cli.server.methods.registry import METHODS, OF_CODEX
+from cli.server.methods.registry import METHODS
+from cli.server.methods.unsupported import OF_CODEX
 from tests.codex import codex_app
 from tests.conftest import CORPUS
 from tests.protocol.compare import FOREIGN, differences, report

@@ -6,7 +6,8 @@ from typing import Any
 from cli.server.core.client import Client
 from cli.server.core.service import Service
 from cli.server.methods.call import Call
-from cli.server.methods.registry import METHODS, OF_CODEX, Method
+from cli.server.methods.registry import METHODS, Method
+from cli.server.methods.unsupported import OF_CODEX
 from cli.server.protocol.errors import rpc_error
 from cli.server.protocol.messages import UNSUPPORTED, Request, RpcError, invalid_request
 from cli.server.protocol.params import parse_params

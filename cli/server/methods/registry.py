@@ -10,10 +10,7 @@ from cli.server.methods.call import Call
 from cli.server.methods.changes import ChangesParams, changes
 from cli.server.methods.command import Command, command
 from cli.server.methods.realtime import realtime_list
-from cli.server.methods.unsupported import OF_CODEX
 from cli.server.protocol import params as p
-
-__all__ = ["METHODS", "OF_CODEX", "Method"]
 
 Work = Callable[[Call, Any], Awaitable[dict[str, Any]]]
 
