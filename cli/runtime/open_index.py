@@ -86,7 +86,7 @@ async def catch_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
     be found, if so."""
     if SERVING.get() is not None:
         return ""  # somebody does so
-    from state.fulltext.indexer import caught_up_fulltext, fulltext_status
+    from state.fulltext.indexer import caught_up_fulltext, pending_threads
 
     try:
         with progress("indexing what was said", "threads") as report:
@@ -95,9 +95,9 @@ async def catch_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
     except IndexBusy as busy:
         index.database.stop_waiting()
         return f"Not all may be found: {busy}."
-    status = await fulltext_status(index)
+    pending = await pending_threads(index)
     return (
-        f"Another process is indexing what was said: {status.pending:,} threads are left,"
+        f"Another process is indexing what was said: {pending:,} threads are left,"
         " and not all may be found yet."
     )
 

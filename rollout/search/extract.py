@@ -149,7 +149,7 @@ def _inherited(meta: Fields) -> int:
 
 
 def _own(path: Path, find: Find) -> Find:
-    """What finds the files of the same thread alone, as what others hold is said there: a chain
+    """Finds the files of the same thread alone; the messages of others are indexed there: a chain
     of forks would be read from its beginning for each of them."""
     name = parse_name(path.name)
 

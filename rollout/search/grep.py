@@ -1,4 +1,4 @@
-"""Look for terms in all that rollouts hold: output of tools, what only a model was told, and what
+"""Look for terms in all that rollouts hold: output of tools, what only a model got, and what
 was taken back. Nothing is indexed for it; every line is read."""
 
 from collections.abc import Iterator, Sequence

@@ -4,11 +4,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from state.db.schema import (
-    metadata,
-)
+from state.db.schema import metadata
 
-# No OR IGNORE: an upsert imposes its own way with conflicts on what its triggers do.
+# No OR IGNORE: an upsert forces its own conflict clause on the statements of its triggers.
 _NOTE_PENDING: Final = (
     "INSERT INTO fulltext_pending SELECT new.row_id"
     " WHERE NOT EXISTS (SELECT 1 FROM fulltext_pending WHERE row_id = new.row_id)"
@@ -31,11 +29,12 @@ TRIGGERS_AND_SEARCH: Final = (
     " IS NOT"
     " (new.rollout_path, new.size_bytes, new.mtime_ns, new.inode, new.name, new.title, new.preview)"
     f" BEGIN {_NOTE_PENDING}; END",
+    # The column has the name that it was made with: FTS5 renames no column.
     "CREATE VIRTUAL TABLE fulltext_trigrams USING fts5(letters, content='', columnsize=0,"
     " tokenize='trigram case_sensitive 1', detail='none')",
     "INSERT INTO fulltext_state (id) VALUES (1)",
 )
-"""What ``metadata`` cannot say. The migrations have their own copy, as they must."""
+"""What ``metadata`` cannot declare. The migrations have copies of their own."""
 
 
 def _iso(column: str, per_second: int, name: str) -> str:
@@ -70,7 +69,7 @@ VIEWS: Final = (
     f"CREATE VIEW v_aliases AS SELECT old, new, {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms"
     " FROM path_aliases WHERE new IS NOT NULL",
 )
-"""For people who ask in SQL: plain names, times as text. ``docs/schema.md`` describes them."""
+"""For people who query in SQL: plain names, times as text; see ``docs/schema.md``."""
 
 
 def create_schema(connection: sa.Connection) -> None:

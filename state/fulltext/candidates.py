@@ -13,12 +13,12 @@ from state.query.listing import key_steps
 from state.query.model import LARGEST_PAGE, Query
 
 CHUNK: Final = 32
-"""At most so many threads are looked into at once."""
+"""How many threads are read at once, at most."""
 _FEW: Final = 500
-"""Rows that are looked up one by one; of more, the list is walked in its order."""
+"""So many rows are looked up one by one; of more, the list is walked in its order."""
 _READ_US: Final = 100.0
 _FETCH_US: Final = 1.5
-"""What reading a thread costs, and fetching a candidate, in microseconds (measured)."""
+"""What it costs to read a thread and to fetch a candidate, in microseconds (measured)."""
 _USUAL_HITS: Final = 25
 
 
@@ -43,7 +43,7 @@ def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
                 [match],
             )
             counted.append((answer[0][0], match))
-    # How many of the threads that are walked by match, if terms have nothing to do with each other.
+    # How many threads of the walked ones match, if the terms are independent of each other.
     # In whole numbers: the share of many terms is too small for others.
     matching = math.prod(max(count, 1) for count, _ in counted)
     among = max(documents, 1) ** len(counted)
@@ -64,7 +64,7 @@ def candidate_steps(terms: Sequence[Term]) -> Steps[set[int] | None]:
 
 
 def match_of(term: Term) -> str:
-    """An FTS5 expression that is true wherever a term occurs; empty if there is none."""
+    """An FTS5 expression that matches wherever a term occurs; empty if there is none."""
     pieces = (piece.replace('"', '""') for piece in term.trigrams())
     return " AND ".join(f'"{piece}"' for piece in pieces)
 

@@ -1,4 +1,4 @@
-"""Look for terms in all that the rollouts of a list of threads hold, in parallel processes."""
+"""Search the raw lines of the rollouts of a list of threads, in parallel processes."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
@@ -29,9 +29,8 @@ async def raw_search(
     unreadable: list[str],
     report: Report | None = None,
 ) -> AsyncGenerator[tuple[Row, RawHits]]:
-    """The threads of a list whose rollouts hold all terms, in the order of the list. In ``damage``
-    is noted where those that were looked into break off, and in ``unreadable`` which ones cannot
-    be read."""
+    """The threads of a list whose rollouts hold all terms, in the order of the list. ``damage``
+    gets the places where rollouts break off, and ``unreadable`` those that cannot be read."""
     rows: list[Row] = []
     cursor = among.cursor
     while True:

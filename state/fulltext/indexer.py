@@ -1,4 +1,4 @@
-"""Fill the full-text search: a leased, fenced, resumable job, after the metadata.
+"""Fill the full-text index: a leased, fenced, resumable job, after the metadata.
 
 Triggers put each thread that is new or changed into ``fulltext_pending``. The job reads the
 messages of these threads, the most recently updated first, and stores them in batches. Each batch
@@ -7,10 +7,10 @@ only grown is read from where the last pass ended.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -38,13 +38,13 @@ from state.jobs.runner import Job, run_job
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 
+_log = logging.getLogger("threadkeep.fulltext")
+
 BATCH_THREADS: Final = 200
 """Threads in one transaction."""
 _BATCHES_AHEAD: Final = 3
 _WASTE: Final = 10_000
-"""So many documents that count no more are worth a rebuild, if they are as many as the others."""
-
-
+"""So many deleted documents are worth a rebuild, if they are as many as the others."""
 _OUTDATED: Final = sa.select(fulltext_threads.c.row_id).where(
     fulltext_threads.c.version != VERSION,
     fulltext_threads.c.row_id.not_in(sa.select(fulltext_pending.c.row_id)),
@@ -52,26 +52,14 @@ _OUTDATED: Final = sa.select(fulltext_threads.c.row_id).where(
 """Threads whose documents an earlier version of this program made."""
 
 
-@dataclass(frozen=True, slots=True)
-class FulltextStatus:
-    """How far the full-text search is."""
-
-    status: str
-    threads: int
-    """Of which everything is known that was said."""
-    pending: int
-    documents: int
-
-
-async def fulltext_status(index: ThreadIndex) -> FulltextStatus:
-    """How far the full-text search is."""
+async def pending_threads(index: ThreadIndex) -> int:
+    """How many threads are new or have changed since their messages were indexed."""
     async with index.database.read() as connection:
-        job = await job_row(connection, fulltext_state)
-        counts = [
-            await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-            for table in (fulltext_threads, fulltext_pending, fulltext_documents)
-        ]
-    return FulltextStatus(job.status, *counts)
+        return await _count(connection, fulltext_pending)
+
+
+async def _count(connection: AsyncConnection, table: sa.Table) -> int:
+    return await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
 
 async def fill_fulltext(
@@ -85,11 +73,11 @@ async def fill_fulltext(
     """Run the job to its end, from wherever the last worker left it, or ``afresh``.
 
     Raises:
-        LeaseHeld: another worker is at it.
+        LeaseHeld: another worker has the job.
         LeaseLost: another worker took the job over.
     """
     async with index.database.read() as connection:
-        count = await connection.scalar(sa.select(sa.func.count()).select_from(fulltext_pending))
+        count = await _count(connection, fulltext_pending)
         outdated = await connection.scalar(_OUTDATED.limit(1))
         job = await job_row(connection, fulltext_state)
     if not count and outdated is None and job.status == "complete" and not afresh:
@@ -104,7 +92,7 @@ async def fill_fulltext(
 async def caught_up_fulltext(
     index: ThreadIndex, report: Report | None = None, *, afresh: bool = False
 ) -> bool:
-    """Have the search know everything: False if another worker is at it, which may take long."""
+    """Fill the full-text index: False if another worker is filling it, which may take long."""
     with suppress(LeaseHeld, LeaseLost):
         await fill_fulltext(index, report, afresh=afresh)
         return True
@@ -112,6 +100,8 @@ async def caught_up_fulltext(
 
 
 class _Filling:
+    """One run of the job."""
+
     def __init__(
         self, index: ThreadIndex, job: Job, batch_threads: int, report: Report | None
     ) -> None:
@@ -128,7 +118,7 @@ class _Filling:
                 await _forget(connection)
             await connection.execute(sa.insert(fulltext_pending).from_select(["row_id"], _OUTDATED))
         async with ReadPool(self._index.home) as pool:
-            # What is changed meanwhile is pending again; what stays so unchanged is left to others.
+            # What changes meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)
                 self._counts.total += len(wanted)
@@ -183,12 +173,16 @@ class _Filling:
                 thread.stamp.size - (before.resume.end if before else 0) for thread, before in items
             )
         )
-        return [
-            each if isinstance(each, Documents) else await self._with_base(*each)
+        read = [
+            each if isinstance(each, Documents) else await self._with_other_files(*each)
             for each in await pool.map(read_many, items)
         ]
+        for each in read:
+            if each.problem:
+                _log.info("of %s only the header is indexed: %s", each.thread.path, each.problem)
+        return read
 
-    async def _with_base(self, thread: Thread, earlier: EarlierMessages | None) -> Documents:
+    async def _with_other_files(self, thread: Thread, earlier: EarlierMessages | None) -> Documents:
         find = rollout_locator(self._index)
         return await self._index.database.workers.run(
             partial(read_documents, self._index.home, thread, earlier, find)
@@ -196,8 +190,8 @@ class _Filling:
 
 
 async def _is_wasteful(connection: AsyncConnection) -> bool:
-    """Whether most of what the index holds counts no more."""
-    live = await connection.scalar(sa.select(sa.func.count()).select_from(fulltext_documents)) or 0
+    """Whether most documents of the index have been deleted."""
+    live = await _count(connection, fulltext_documents)
     given = await connection.exec_driver_sql(
         "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
     )
@@ -206,7 +200,7 @@ async def _is_wasteful(connection: AsyncConnection) -> bool:
 
 
 async def _forget(connection: AsyncConnection) -> None:
-    """Have everything that was said read again, in the transaction of whoever has the lease."""
+    """Have all messages read again, in the transaction of the lease's holder."""
     await connection.execute(sa.delete(fulltext_documents))
     await connection.execute(sa.delete(fulltext_threads))
     await connection.exec_driver_sql(
@@ -221,35 +215,37 @@ async def _forget(connection: AsyncConnection) -> None:
 
 
 LOOK_S: Final = 0.5
+"""How often new and changed threads are looked for, in seconds."""
+_BUSY: Final = (IndexBusy, LeaseHeld, LeaseLost)
+_PASSING: Final = (*_BUSY, IndexUnavailable, BrokenExecutor, OSError)
+"""What may end a run of the job and passes: what is pending stays so, for the next run."""
 
 
-"""So often it is looked whether threads are new or changed, in seconds."""
-
-
-_PASSING: Final = (IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost, BrokenExecutor, OSError)
-
-
-def _waiting_steps() -> Steps[bool]:
-    pending = yield ("SELECT 1 FROM fulltext_pending LIMIT 1", [])
-    return bool(pending)
+def _any_pending_steps() -> Steps[bool]:
+    return bool((yield ("SELECT 1 FROM fulltext_pending LIMIT 1", [])))
 
 
 async def keep_fulltext(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
-    """Fill the search once the index is ``ready``, and again whenever it changes, until cancelled.
+    """Fill the full-text index once the index is ``ready``, and again whenever it changes, until
+    cancelled.
 
     Raises:
         IndexDamaged: the index is no usable database any more.
     """
     await ready.wait()
+    problem = ""
     while True:
         try:
             # Most looks find nothing, in a few microseconds.
-            waiting = index.database.inline(_waiting_steps())
-            if waiting is not False:
+            if index.database.inline(_any_pending_steps()) is not False:
                 await fill_fulltext(index)
+            problem = ""
         except _PASSING as error:
             task = asyncio.current_task()
             if task and task.cancelling():  # a cancelled write may end by another error
                 raise asyncio.CancelledError from error
-            # Whatever it is, it passes: what is pending stays so.
+            if str(error) != problem:  # not twice a second
+                problem = str(error)
+                level = logging.DEBUG if isinstance(error, _BUSY) else logging.WARNING
+                _log.log(level, "the full-text index is behind, and filled later: %s", error)
         await asyncio.sleep(LOOK_S)

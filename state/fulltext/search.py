@@ -27,30 +27,30 @@ from state.thread_index import ThreadIndex
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
 MOST_TERMS: Final = 64
-"""Each is counted in the index, and looked for in each message."""
+"""Each is counted in the index, and searched for in each message."""
 MOST_RANKED: Final = 500
-"""So many threads, the newest ones that match, are compared by their matches."""
+"""So many of the newest threads that match are ranked by their matches."""
 MOST_SCANNED: Final = 64
-"""So many threads that are not indexed yet are looked through by reading them."""
+"""So many threads that are not indexed yet are searched by reading their files."""
 _ROUNDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for, and among which threads, in which order."""
+    """What to search for, in which threads and in which order."""
 
     terms: tuple[Term, ...]
     among: Query
     ranked: bool = False
     most_hits: int = 1
-    """So many hits are given of each thread."""
+    """How many messages of each thread are given."""
 
     def __post_init__(self) -> None:
         """Raise :class:`InvalidQuery` for no terms, or too many of them."""
         if not self.terms:
             raise EmptySearch
         if len(self.terms) > MOST_TERMS:
-            raise InvalidQuery(f"at most {MOST_TERMS} terms can be looked for at once")
+            raise InvalidQuery(f"at most {MOST_TERMS} terms can be searched for at once")
 
     @property
     def sort_key(self) -> str:
@@ -58,10 +58,10 @@ class Search:
 
     @property
     def digest(self) -> str:
-        """Digest of everything that decides what is found: a cursor is good for the same only."""
+        """Digest of all that decides what is found; a cursor is valid for the same digest."""
         terms = [(term.pieces, term.begins, term.ends) for term in self.terms]
-        told = orjson.dumps([self.among.filters, terms])
-        return hashlib.blake2b(told, digest_size=6).hexdigest()
+        decisive = orjson.dumps([self.among.filters, terms])
+        return hashlib.blake2b(decisive, digest_size=6).hexdigest()
 
     def cursor(self, key: int, thread_id: str) -> str:
         """The cursor behind a thread."""
@@ -86,9 +86,9 @@ class Found:
     next_cursor: str | None = None
     backwards_cursor: str | None = None
     pending: int = 0
-    """Threads that were not looked through, as they are not indexed yet."""
+    """Threads that were not searched, because they are not indexed yet."""
     unreadable: frozenset[str] = frozenset()
-    """Files that are there, and may hold what is looked for, and could not be read."""
+    """Files that exist and may match, but could not be read."""
 
 
 async def search(index: ThreadIndex, wanted: Search) -> Found:

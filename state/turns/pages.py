@@ -1,8 +1,8 @@
 """Pages of turns and items, in Codex's order and with its cursors
 (docs/rollout-format.md#turns-and-items-in-answers).
 
-A cursor of a paginated thread is a place among the ordinals of its lines, whether there is
-anything or not; that of a legacy one is a turn. Both are told by their JSON text.
+A cursor of a paginated thread is an ordinal, whether a line has it or not; that of a legacy thread
+names a turn. Both are JSON text.
 """
 
 import heapq

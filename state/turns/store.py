@@ -253,7 +253,7 @@ def some_steps(
     try:
         read = _files(files, points, home)
     except _UNFIT:
-        return None  # whoever asks for all of them is told
+        return None  # a request for all turns logs it
     if not read or read[-1].part.path != path or not is_current(read):
         return None
     rows = yield _LOAD_IDS, [thread_id]
