@@ -1,22 +1,16 @@
 """A row in the shape of the app-server's ``Thread``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rollout.files.layout import logical_path
 from rollout.schema.session_source import api_source
 from state.query.rows import Row
 
-if TYPE_CHECKING:
-    pass
-
 
 def display_name(row: Row) -> str | None:
-    """The name that clients show, by the one rule used everywhere.
-
-    What the user set; for a legacy thread else its title, where that is not simply the first
-    message (a first message that is only a picture).
-    """
+    """The name that clients show: what the user set; else, for a legacy thread, its title, unless
+    that is just the first message."""
     if row["name"] is not None:
         return str(row["name"])
     title = row["title"]
@@ -26,7 +20,7 @@ def display_name(row: Row) -> str | None:
 
 
 def display_text(row: Row) -> str:
-    """What a list shows for a thread: its preview, or what stands in for it."""
+    """The text that a list shows for a thread: its preview, or the fallback."""
     return str(row["preview"] or row["fallback_preview"])
 
 
