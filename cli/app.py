@@ -1,42 +1,125 @@
-"""Commands joined together; ``main`` turns our errors into one line and an exit status.
-
-Commands import what they need in their bodies: help and completion must stay quick.
-"""
+"""The table of commands. A command's module is imported when it is called, and no other is."""
 
 import errno
 import io
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 
-from cli import __version__, changes, reads, upkeep
-from cli.arguments.filters import Filters, takes_filters
+from cli import __version__
+from cli.arguments.command import Command, lighten
 from cli.arguments.locations import locations_of
-from cli.arguments.options import (
-    ArchivedOption,
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    ThreadArgument,
-    locations,
-)
-from cli.commands import db
+from cli.arguments.options import DatabaseOption, HomeOption
 
 if TYPE_CHECKING:
     from rollout.errors import RolloutError
     from state.errors import StateError
 
+GROUPS: Final[dict[str, dict[str, str]]] = {
+    "Find and read": {
+        "list": "List threads, the most recently used first.",
+        "search": "Search the messages and names of threads.",
+        "show": "Show the turns of a thread: messages, commands, patches.",
+        "export": "Save threads as Markdown, HTML, JSON or raw lines.",
+        "resume": "Print the command that continues a thread in Codex.",
+        "explain": "Explain why a thread is listed or not, here and in Codex.",
+        "stats": "Count threads, turns and tokens by day, project, model.",
+        "query": "Run a read-only SQL query on the index.",
+    },
+    "Change": {
+        "rename": "Name a thread, here and in Codex.",
+        "fork": "Create a thread that starts as a copy of another.",
+        "archive": "Archive threads, and the threads they spawned.",
+        "unarchive": "Restore threads from the archive.",
+        "delete": "Move threads to the trash of the home.",
+        "git-info": "Show or set the git commit, branch and origin.",
+        "memory": "Set whether Codex may make memories of threads.",
+        "relink": "Record that a project folder has moved.",
+        "dump": "Save names and relinked folders as lines of text.",
+        "restore": "Merge a dump with what is set here.",
+    },
+    "Index": {
+        "sync": "Catch up with added, changed, moved and removed files.",
+        "backfill": "Fill the index from all rollout files.",
+        "reindex": "Build a new index, then replace the old one.",
+        "watch": "Keep the index up to date, and print what changes.",
+        "db": "Locate, check or compact the index file.",
+    },
+    "Health": {
+        "status": "Show the state of the index.",
+        "verify": "Find problems in the index and the files.",
+        "repair": "Plan and apply repairs of what verify finds.",
+        "codex-check": "Compare the files with Codex's own database.",
+        "du": "Show disk usage of rollout files.",
+    },
+    "Serve": {
+        "app-server": "Serve threads over Codex's app-server protocol.",
+    },
+}
+"""Each command with its line of help. Its module is ``cli.commands.<name>``."""
+HELP: Final = {name: line for group in GROUPS.values() for name, line in group.items()}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in HELP:
+            raise KeyError(name)
+        declared = import_module(f"cli.commands.{name.replace('-', '_')}").command
+        if isinstance(declared, typer.Typer):
+            return typer.main.get_command(declared)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name, cls=Command)(declared)
+        return typer.main.get_command(single)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(HELP)
+
+    def __len__(self) -> int:
+        return len(HELP)
+
+
+class _Table(TyperGroup):
+    """Lists the commands without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": None})
+        self.commands = _Commands()  # type: ignore[assignment]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return lighten(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*HELP]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, HELP))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in HELP if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=HELP[name]) for name in names]
+        return found + super(TyperGroup, self).shell_complete(ctx, incomplete)
+
+
 app = typer.Typer(
     name="threadkeep",
+    cls=_Table,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Keep, list and find Codex threads: the rollout files are the truth, an index beside"
-    " them makes them fast.",
+    help="Keep, list and find Codex threads. The rollout files are the truth; an index beside"
+    " them makes them fast to find.",
 )
 
 
@@ -60,150 +143,6 @@ def common(
     context.obj = locations_of(home, database)
 
 
-@app.command("list")
-@takes_filters
-def list_(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="How many threads at most.")] = 25,
-    all_pages: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    sort: Annotated[
-        str,
-        typer.Option(help="recency_at (when it was last used), updated_at or created_at."),
-    ] = "recency_at",
-    ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
-    archived: ArchivedOption = False,
-    *,
-    filters: Filters,
-    sync: Annotated[
-        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
-    ] = True,
-    as_json: JsonOption = False,
-) -> None:
-    """List threads, the one that was used last first. Exit status 1 if there are none."""
-    from cli.commands import list as command
-
-    query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
-    count = None if all_pages else limit
-    status = command.run(locations(context), query, count, sync=sync, as_json=as_json)
-    raise typer.Exit(status)
-
-
-@app.command()
-@takes_filters
-def search(
-    context: typer.Context,
-    terms: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TERM...",
-            help='Words, beginnings of words (word*) and "phrases", all of which a thread must'
-            " have.",
-        ),
-    ],
-    literal: Annotated[
-        bool, typer.Option("--literal", help="The terms are one text, inside words as well.")
-    ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many threads at most.")] = 10,
-    sort: Annotated[
-        str, typer.Option(help="recency_at, updated_at, created_at, or matches: the most first.")
-    ] = "recency_at",
-    ascending: Annotated[bool, typer.Option("--asc", help="The other way round.")] = False,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
-    archived: ArchivedOption = False,
-    *,
-    filters: Filters,
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw", help="Read all rollouts, whole: output of tools and what was taken back, too."
-        ),
-    ] = False,
-    sync: Annotated[
-        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
-    ] = True,
-    as_json: JsonOption = False,
-) -> None:
-    """Find threads by what was said in them, and what they are called. Case and accents do not
-    matter. Exit status 1 if there are none."""
-    from cli.commands import search as command
-    from rollout.search.terms import Term, terms_of
-    from state.db.derived_columns import SORT_KEYS
-    from state.errors import InvalidQuery
-    from state.fulltext.search import MATCHES, Search
-
-    text = " ".join(terms)
-    term = Term.of(text)
-    wanted = ((term,) if term else ()) if literal else tuple(terms_of(text))
-    ranked = sort == MATCHES
-    if not ranked and sort not in SORT_KEYS:
-        keys = ", ".join((*SORT_KEYS, MATCHES))
-        raise InvalidQuery(f"unknown sort key {sort!r}: use one of {keys}")
-    among = filters.query(
-        sort_key="recency_at" if ranked else sort,
-        descending=not ascending,
-        cursor=cursor,
-        archived=archived,
-    )
-    found = Search(wanted, among, ranked, most_hits=command.HITS_KEPT)
-    run = command.run_raw if raw else command.run
-    status = run(locations(context), found, limit, sync=sync, as_json=as_json)
-    raise typer.Exit(status)
-
-
-@app.command()
-def explain(
-    context: typer.Context,
-    thread: ThreadArgument,
-    cwd: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder that Codex's picker is opened in. [default: the current one]",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell why a thread is listed or not, here and in Codex's picker."""
-    from cli.commands import explain as command
-
-    raise typer.Exit(command.run(locations(context), thread, cwd, as_json=as_json))
-
-
-@app.command()
-def resume(
-    context: typer.Context,
-    thread: ThreadArgument,
-    execute: Annotated[bool, typer.Option("--exec", help="Do it.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Print the command that goes on with a thread in Codex, in its folder; --exec runs it."""
-    from cli.commands import resume as command
-
-    if execute and as_json:
-        raise typer.BadParameter("--exec and --json exclude each other")
-    raise typer.Exit(command.run(locations(context), thread, execute=execute, as_json=as_json))
-
-
-@app.command()
-def query(
-    context: typer.Context,
-    sql: Annotated[str, typer.Argument(help="One statement that reads; - takes it from stdin.")],
-    sync: Annotated[
-        bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
-    ] = True,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the index in SQL, read-only. docs/schema.md describes its views."""
-    from cli.commands import query as command
-
-    raise typer.Exit(command.run(locations(context), sql, sync=sync, as_json=as_json))
-
-
-for group in (reads.app, changes.app, upkeep.app, db.app):
-    app.add_typer(group)
-
-
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit status."""
     from rollout.errors import RolloutError
@@ -215,40 +154,40 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):  # a locale without the letters costs no table
+        if isinstance(stream, io.TextIOWrapper):  # the locale may lack some characters
             stream.reconfigure(errors="replace")
-    _spare_memory()
+    _limit_memory()
     try:
         app()
     except (RolloutError, StateError) as error:
-        sys.exit(_tell(error))
-    except OSError as error:  # a file that vanished under us, a disk that went away
+        sys.exit(_report(error))
+    except OSError as error:  # a file that vanished, a disk that was removed
         reason = error.strerror or str(error)
         if error.filename is None or error.errno in (errno.EMFILE, errno.ENFILE):
-            sys.exit(_tell(OutOfResources(reason)))
-        sys.exit(_tell(FileUnusable(Path(str(error.filename)), reason)))
+            sys.exit(_report(OutOfResources(reason)))
+        sys.exit(_report(FileUnusable(Path(str(error.filename)), reason)))
     except MemoryError:
-        sys.exit(_tell(OutOfResources(os.strerror(errno.ENOMEM))))
+        sys.exit(_report(OutOfResources(os.strerror(errno.ENOMEM))))
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
             raise
-        sys.exit(_tell(OutOfResources(str(error))))
+        sys.exit(_report(OutOfResources(str(error))))
     except BaseException as error:
-        # asyncio gives an interrupt as the one or, now and then, as the other; it is not imported
-        # here, where the quick path goes without it.
+        # asyncio raises either of two on an interrupt. It is not imported here: quick commands
+        # run without it.
         if not isinstance(error, KeyboardInterrupt) and type(error).__name__ != "CancelledError":
             raise
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
 
 
-def _spare_memory() -> None:
-    """Where little address space is allowed (``ulimit -v``), have threads reserve little of it:
-    else each takes 8 MB for its stack, and 64 MB for what it allocates."""
+def _limit_memory() -> None:
+    """Where address space is short (``ulimit -v``), let threads reserve little of it: otherwise
+    each takes 8 MB for its stack, and 64 MB for what it allocates."""
     import resource
 
     allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if allowed == resource.RLIM_INFINITY or allowed > _MUCH_MEMORY:
+    if allowed == resource.RLIM_INFINITY or allowed > _PLENTY_OF_MEMORY:
         return
     import ctypes
     import threading
@@ -258,19 +197,21 @@ def _spare_memory() -> None:
         ctypes.CDLL(None).mallopt(_ARENAS, 1)
 
 
-_MUCH_MEMORY: Final = 2 * 2**30
+_PLENTY_OF_MEMORY: Final = 2 * 2**30
 _SMALL_STACK: Final = 2 * 2**20
 _ARENAS: Final = -8  # M_ARENA_MAX
 
 
-def _tell(error: "RolloutError | StateError") -> int:
+def _report(error: "RolloutError | StateError") -> int:
+    """Print an error as JSON or as one line with a hint. Returns the exit status."""
     from cli.errors import document, outcome
     from cli.terminal.output import data, say
     from cli.terminal.text import one_line
 
-    found = outcome(error)
+    command = next((word for word in sys.argv[1:] if word in HELP), None)
+    found = outcome(error, command)
     if "--json" in sys.argv:
-        data(document(error))
+        data(document(error, command))
     else:
         say(f"threadkeep: {one_line(str(error))}\n  {found.hint}", "error")
     return found.status

@@ -1,4 +1,4 @@
-"""Our errors: each with its exit status and the next thing to do. The one table of both."""
+"""The one table of our errors: exit status, kind, and a hint with the next thing to do."""
 
 import errno
 import os
@@ -80,7 +80,7 @@ DAMAGED: Final = 7
 INTERRUPTED: Final = 130
 
 NOT_INDEXED: Final = (
-    "The index is held by another process: the change is made, and lists show it a little later."
+    "Another process has locked the index. The change is made, and lists show it a little later."
 )
 
 
@@ -92,15 +92,15 @@ class RedactorMissing(StateError):
 
 
 class NoRegularFile(StateError):
-    """What is to be written over is no file: ``what`` is there."""
+    """A file is to be replaced, and something else is there: ``what``."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path} is {what}, which no file is put in the place of")
+        super().__init__(f"{path} is {what}, which is not replaced by a file")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an error comes to on the command line."""
+    """How the command line reports an error."""
 
     status: int
     kind: str
@@ -110,19 +110,19 @@ class Outcome:
 
 _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     HomeNotFound: Outcome(NOT_FOUND, "home_not_found", "name the folder with --home or CODEX_HOME"),
-    AmbiguousThread: Outcome(USAGE, "ambiguous_thread", "give more letters of the id"),
+    AmbiguousThread: Outcome(USAGE, "ambiguous_thread", "give more characters of the id"),
     ThreadNotFound: Outcome(
         NOT_FOUND,
         "thread_not_found",
-        "threadkeep list --all --all-sources shows what there is (add --archived for the archive)",
+        "threadkeep list --all --all-sources shows all threads (add --archived for the archive)",
     ),
     ThreadUnreadable: Outcome(
-        DAMAGED, "thread_unreadable", "threadkeep explain tells what is wrong with it"
+        DAMAGED, "thread_unreadable", "threadkeep explain shows what is wrong with it"
     ),
     InvalidCursor: Outcome(
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
     ),
-    InvalidQuery: Outcome(USAGE, "invalid_query", "ask otherwise: the message tells what is wrong"),
+    InvalidQuery: Outcome(USAGE, "invalid_query", "correct what the message names"),
     EmptySearch: Outcome(
         USAGE,
         "nothing_to_find",
@@ -134,62 +134,68 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     HomeFolderUnknown: Outcome(
         USAGE,
         "folder_unknown",
-        "set HOME, or name both places: --home (CODEX_HOME) and --db (THREADKEEP_DB)",
+        "set HOME, or give both --home (CODEX_HOME) and --db (THREADKEEP_DB)",
     ),
-    InvalidFolder: Outcome(USAGE, "invalid_folder", "name the folder from the root: /work/demo"),
+    InvalidFolder: Outcome(USAGE, "invalid_folder", "give an absolute path, such as /home/me/demo"),
     AliasCycle: Outcome(
-        USAGE, "alias_cycle", "threadkeep relink shows the aliases, --remove takes one back"
+        USAGE, "alias_cycle", "threadkeep relink shows the moved folders, --remove forgets one"
     ),
-    AliasNotFound: Outcome(NOT_FOUND, "alias_not_found", "threadkeep relink shows the aliases"),
-    BadDump: Outcome(USAGE, "bad_dump", "mend or remove that line, then restore again"),
+    AliasNotFound: Outcome(
+        NOT_FOUND, "alias_not_found", "threadkeep relink shows the moved folders"
+    ),
+    BadDump: Outcome(USAGE, "bad_dump", "correct or remove that line, then restore again"),
     DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
-    OutOfResources: Outcome(DAMAGED, "system_refuses", "allow it more, then try again", True),
+    OutOfResources: Outcome(DAMAGED, "system_refuses", "raise the limit, then try again", True),
     FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
     ThreadArchived: Outcome(
-        USAGE, "thread_archived", "threadkeep unarchive takes it out of the archive"
+        USAGE, "thread_archived", "threadkeep unarchive restores it from the archive"
     ),
     UnsupportedHistory: Outcome(
-        TOO_NEW, "unsupported_history", "update threadkeep; reading and listing go on working"
+        TOO_NEW, "unsupported_history", "update threadkeep; reading and listing still work"
     ),
     InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
     InvalidChange: Outcome(
         USAGE,
         "invalid_change",
-        "threadkeep git-info --clear-sha, --clear-branch and --clear-origin take one out",
+        "threadkeep git-info --clear-sha, --clear-branch or --clear-origin removes a value",
     ),
     NotResumable: Outcome(
         NOT_FOUND,
         "not_resumable",
-        "threadkeep relink OLD NEW says where a folder is now; without --exec a command is printed"
-        " that asks for one; codex has to be on PATH",
+        "threadkeep relink OLD NEW records where a folder is now; without --exec, a command is"
+        " printed that asks for one; codex must be on PATH",
     ),
     TurnNotFound: Outcome(
-        NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD tells them"
+        NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD lists them"
     ),
     AmbiguousTurn: Outcome(
-        USAGE, "ambiguous_turn", "give more letters of its id, or its number: --turn 1, --turn=-1"
+        USAGE,
+        "ambiguous_turn",
+        "give more characters of its id, or its number: --turn 1, --turn=-1",
     ),
     TurnUnfinished: Outcome(
         USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
     ),
     NotAppendable: Outcome(
-        DAMAGED, "not_appendable", "threadkeep explain tells what is wrong with its file"
+        DAMAGED, "not_appendable", "threadkeep explain shows what is wrong with its file"
     ),
     HistoryIncomplete: Outcome(
-        DAMAGED, "history_incomplete", "threadkeep explain tells what is wrong with it"
+        DAMAGED, "history_incomplete", "threadkeep explain shows what is wrong with it"
     ),
     HistoryUnknown: Outcome(
-        TOO_NEW, "history_unknown", "update threadkeep; show --meta tells what is known of it"
+        TOO_NEW, "history_unknown", "update threadkeep; show --meta shows its metadata"
     ),
     DamagedCompression: Outcome(
-        DAMAGED, "damaged_compression", "threadkeep explain tells what is wrong with it"
+        DAMAGED, "damaged_compression", "threadkeep explain shows what is wrong with it"
     ),
     AlreadyArchived: Outcome(
-        USAGE, "already_archived", "threadkeep unarchive takes it out of the archive"
+        USAGE, "already_archived", "threadkeep unarchive restores it from the archive"
     ),
-    NotArchived: Outcome(USAGE, "not_archived", "threadkeep list --archived shows what is"),
+    NotArchived: Outcome(
+        USAGE, "not_archived", "threadkeep list --archived shows the archived threads"
+    ),
     HasDependents: Outcome(
-        USAGE, "depended_on", "delete that one too, in the same command, or archive this one"
+        USAGE, "depended_on", "delete that thread too, in the same command, or archive this one"
     ),
     TargetExists: Outcome(
         DAMAGED,
@@ -205,35 +211,35 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     IndexDamaged: Outcome(
         DAMAGED,
         "index_damaged",
-        "threadkeep reindex builds it anew from the rollouts, which are untouched",
+        "threadkeep reindex builds a new one from the rollouts, which are untouched",
     ),
     IndexUnavailable: Outcome(
-        DAMAGED, "index_unavailable", "name a writable place with --db or THREADKEEP_DB"
+        DAMAGED, "index_unavailable", "name a writable file with --db or THREADKEEP_DB"
     ),
     IndexMissing: Outcome(NOT_FOUND, "index_missing", "threadkeep backfill makes one"),
     IndexNotWritable: Outcome(
-        DAMAGED, "index_not_writable", "make its place writable, or name another one with --db"
+        DAMAGED, "index_not_writable", "make its folder writable, or name another file with --db"
     ),
     NotAnIndex: Outcome(
-        DAMAGED, "not_an_index", "name another file with --db; this one is left as it is"
+        DAMAGED, "not_an_index", "name another file with --db; this one stays as it is"
     ),
     IndexBusy: Outcome(BUSY, "index_busy", "try again in a moment", retryable=True),
-    LeaseHeld: Outcome(BUSY, "lease_held", "threadkeep status shows how far it is", retryable=True),
+    LeaseHeld: Outcome(BUSY, "lease_held", "threadkeep status shows its progress", retryable=True),
     LeaseLost: Outcome(BUSY, "lease_lost", "the other worker finishes the job", retryable=True),
     PlanOutdated: Outcome(
-        BUSY, "plan_outdated", "threadkeep repair shows the plan as it is now", retryable=True
+        BUSY, "plan_outdated", "threadkeep repair shows the current plan", retryable=True
     ),
     NoBackup: Outcome(
-        NOT_FOUND, "no_backup", "threadkeep repair --apply makes one each time it changes something"
+        NOT_FOUND, "no_backup", "threadkeep repair --apply makes one before each change"
     ),
     CodexUnusable: Outcome(
-        DAMAGED, "codex_unusable", "threadkeep codex-check tells more, and what Codex does then"
+        DAMAGED, "codex_unusable", "threadkeep codex-check shows more, and what Codex does then"
     ),
     CodexSchemaUnknown: Outcome(
         TOO_NEW,
         "codex_schema_unknown",
         "update threadkeep, or Codex if it is older than 0.169, or let Codex do it (codex archive,"
-        " unarchive, delete; /rename); threadkeep codex-check tells more",
+        " unarchive, delete; /rename); threadkeep codex-check shows more",
     ),
     CodexLocked: Outcome(
         BUSY, "codex_locked", "run the same command again in a moment", retryable=True
@@ -242,13 +248,13 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
         BUSY, "codex_in_use", "end these programs, then run the same command again", retryable=True
     ),
     CodexChanged: Outcome(
-        BUSY, "codex_changed", "threadkeep codex-check shows how it is now", retryable=True
+        BUSY, "codex_changed", "threadkeep codex-check shows its current state", retryable=True
     ),
     CodexChangedSince: Outcome(
-        BUSY, "codex_changed_since", "threadkeep codex-check shows what there is left to mend"
+        BUSY, "codex_changed_since", "threadkeep codex-check shows what is left to repair"
     ),
     NoCodexBackup: Outcome(
-        NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before it changes it"
+        NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before each change"
     ),
     ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
     RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
@@ -257,7 +263,10 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     ),
     RedactorMissing: Outcome(USAGE, "redactor_missing", "pip install 'threadkeep[redact]'"),
     RecorderFailed: Outcome(
-        DAMAGED, "recorder_failed", "make room, or its place writable, and flush again", True
+        DAMAGED,
+        "recorder_failed",
+        "free some space, or make its folder writable, then flush again",
+        True,
     ),
 }
 
@@ -268,7 +277,7 @@ _SHORTAGES: Final = (
         Outcome(
             DAMAGED,
             "disk_full",
-            "make room on its disk (df tells how much there is), then run the same command again",
+            "free some space on its disk (see df), then run the same command again",
             retryable=True,
         ),
     ),
@@ -299,8 +308,9 @@ _SHORTAGES: Final = (
 _FOR_WANT: Final = (FileUnusable, IndexUnavailable, CodexUnusable, RecorderFailed, OutOfResources)
 
 
-def outcome(error: RolloutError | StateError) -> Outcome:
-    """What ``error`` comes to: that of the nearest class in the table."""
+def outcome(error: RolloutError | StateError, command: str | None = None) -> Outcome:
+    """What ``error`` comes to: that of the nearest class in the table. ``command`` is the one that
+    failed, if the hint may name it."""
     if isinstance(error, _FOR_WANT):
         text = str(error)
         for wants, found in _SHORTAGES:
@@ -309,14 +319,14 @@ def outcome(error: RolloutError | StateError) -> Outcome:
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             found = _OUTCOMES[kind]
-            if kind is InvalidQuery and (notes := getattr(error, "__notes__", None)):
-                return replace(found, hint=notes[-1])  # of the command that was called
+            if kind is InvalidQuery and command:
+                return replace(found, hint=f"see threadkeep {command} --help")
             return found
-    return Outcome(DAMAGED, "error", "threadkeep status shows how the index stands")
+    return Outcome(DAMAGED, "error", "threadkeep status shows the state of the index")
 
 
-def document(error: RolloutError | StateError) -> dict[str, Any]:
+def document(error: RolloutError | StateError, command: str | None = None) -> dict[str, Any]:
     """The JSON document of an error."""
-    found = outcome(error)
-    told = {"kind": found.kind, "message": str(error), "hint": found.hint}
-    return {"error": {"code": found.status, **told, "retryable": found.retryable}}
+    found = outcome(error, command)
+    fields = {"kind": found.kind, "message": str(error), "hint": found.hint}
+    return {"error": {"code": found.status, **fields, "retryable": found.retryable}}

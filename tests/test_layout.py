@@ -1,8 +1,6 @@
 """Who may import whom: package by package, and room by room within each."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -60,16 +58,13 @@ cli.terminal          -> cli.errors
 cli.redact            -> cli.errors
 cli.render            -> cli.terminal
 cli.remote            -> cli.arguments cli.terminal
-cli.runtime           -> cli.arguments cli.terminal cli.remote
+cli.runtime           -> cli.arguments cli.render cli.remote
 cli.server.protocol   -> cli.errors
 cli.server.core       -> cli.server.protocol cli.arguments
 cli.server.methods    -> cli.server.core cli.render cli.remote
 cli.server.transport  -> cli.server.methods
 cli.commands          -> cli.runtime cli.redact cli.render cli.server.transport
-cli.changes           -> cli.commands
-cli.reads             -> cli.commands
-cli.upkeep            -> cli.commands
-cli.app               -> cli.changes cli.reads cli.upkeep
+cli.app               -> cli.commands
 cli.main              -> cli.app
 cli.__main__          -> cli.main
 """
@@ -165,14 +160,3 @@ def test_only_cli_prints_exits_and_reads_the_environment() -> None:
                 if isinstance(node, ast.Attribute):
                     place = f"{ast.unparse(node.value)}.{node.attr}"
                     assert place not in ("os.environ", "os.getenv", "sys.exit", "sys.argv"), path
-
-
-def test_the_quick_path_loads_no_library_that_is_slow_to_load() -> None:
-    heavy = {"sqlalchemy", "aiosqlite", "alembic", "pydantic", "zstandard", "rich", "asyncio"}
-    program = (
-        "import sys, cli.app, cli.commands.list, state.query.oneshot; print(*sorted(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
-    )
-    assert not heavy & set(done.stdout.split())

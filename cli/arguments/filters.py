@@ -1,4 +1,4 @@
-"""Options that many commands share: the filters of ``list``, and what a change is to work on."""
+"""Options that many commands share: the filters of ``list``, and the threads to work on."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -15,19 +15,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The filters of ``list``, as they were given."""
+    """The filters of ``list``; the fields are its options."""
 
-    source: list[str] | None = None
-    all_sources: bool = False
-    provider: list[str] | None = None
-    cwd: list[str] | None = None
-    search: str | None = None
-    parent: str | None = None
-    ancestor: str | None = None
-    exclude: list[str] | None = None
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Only this source: cli, vscode, exec, appServer, subAgent, subAgentReview,"
+            " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable.",
+        ),
+    ] = None
+    all_sources: Annotated[
+        bool,
+        typer.Option(
+            "--all-sources", help="Include threads that no user started, and side threads."
+        ),
+    ] = False
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this model provider. Repeatable."),
+    ] = None
+    cwd: Annotated[
+        list[str] | None, typer.Option(metavar="DIR", help="Only this folder. Repeatable.")
+    ] = None
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only threads with this text in name, title or preview."),
+    ] = None
+    parent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only threads that this one spawned.")
+    ] = None
+    ancestor: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only threads that this one spawned, at any depth."),
+    ] = None
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Leave out this thread. Repeatable.")
+    ] = None
 
     def query(self, **more: Any) -> "Query":
-        """A query of ``list`` with these filters and ``more`` fields."""
+        """A query with these filters and ``more`` fields."""
         from state.errors import InvalidFolder
         from state.query.model import Query
 
@@ -51,7 +78,7 @@ _NO_FILTERS: Final = Filters()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a command is to work on, and how."""
+    """The threads to work on, and how."""
 
     references: Sequence[str]
     filters: Filters = _NO_FILTERS
@@ -60,104 +87,58 @@ class Selection:
     as_json: bool = False
 
     def query(self, *, archived: bool) -> "Query | None":
-        """The threads that the filters choose; None if threads are named.
+        """The query for the threads that the filters select; None if threads are named.
 
         Raises:
-            typer.BadParameter: it is not clear which are meant.
+            typer.BadParameter: it is not clear which threads are meant.
         """
         filters = self.filters
-        named = (filters.source, filters.provider, filters.cwd, filters.search)
-        chooses = any((*named, filters.parent, filters.ancestor))
-        if not chooses and (filters.all_sources or filters.exclude):
-            raise typer.BadParameter("--all-sources and --exclude go with another filter")
-        if chooses == bool(self.references):
+        values = (filters.source, filters.provider, filters.cwd, filters.search)
+        selects = any((*values, filters.parent, filters.ancestor))
+        if not selects and (filters.all_sources or filters.exclude):
+            raise typer.BadParameter("--all-sources and --exclude need another filter")
+        if selects == bool(self.references):
             raise typer.BadParameter(
-                "name threads, or choose them with --cwd, --search and so on, not both"
+                "name threads, or select them with --cwd, --search and so on, not both"
             )
-        if not chooses:
+        if not selects:
             return None
         from state.query.model import LARGEST_PAGE
 
         return filters.query(archived=archived, sort_key="updated_at", limit=LARGEST_PAGE)
 
 
-def _taking(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that gives a command the options of ``maker`` where it has its parameter
-    ``name``, and as that what ``maker`` makes of them.
+def _expands(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator that replaces a command's parameter ``name`` by the parameters of ``maker``, and
+    passes what ``maker`` returns for them.
 
-    Typer knows no groups of options: it reads them from a signature, which is made here.
+    Typer reads options from a signature and has no groups of them, so the signature is composed.
     """
     inner = inspect.signature(maker).parameters
 
-    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
-        def called(**values: Any) -> Any:
-            from state.errors import InvalidQuery
-
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        def expanded(**values: Any) -> Any:
             made = maker(**{key: values.pop(key) for key in inner})
-            try:
-                return command(**values, **{name: made})
-            except InvalidQuery as error:
-                error.add_note(f"see threadkeep {command.__name__.rstrip('_')} --help")
-                raise
+            return command(**values, **{name: made})
 
         parameters: list[inspect.Parameter] = []
         for key, parameter in inspect.signature(command).parameters.items():
             parameters += inner.values() if key == name else [parameter]
-        named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-        called.__name__, called.__doc__ = command.__name__, command.__doc__
-        called.__annotations__ = {each.name: each.annotation for each in named}
-        called.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
-        return called
+        keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+        expanded.__name__, expanded.__doc__ = command.__name__, command.__doc__
+        expanded.__annotations__ = {each.name: each.annotation for each in keywords}
+        expanded.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+        return expanded
 
-    return decorated
-
-
-def _filters(
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this source kind: cli, vscode, exec, appServer, subAgent, subAgentReview,"
-            " subAgentCompact, subAgentThreadSpawn, subAgentOther, unknown. Repeatable.",
-        ),
-    ] = None,
-    all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Also what was not started by hand.")
-    ] = False,
-    provider: Annotated[
-        list[str] | None, typer.Option(help="Only this model provider. Repeatable.")
-    ] = None,
-    cwd: Annotated[
-        list[str] | None, typer.Option(help="Only threads of this folder. Repeatable.")
-    ] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Only threads whose name or beginning holds this text.")
-    ] = None,
-    parent: Annotated[str | None, typer.Option(help="Only children of this thread id.")] = None,
-    ancestor: Annotated[
-        str | None, typer.Option(help="Only descendants of this thread id.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out this thread id. Repeatable.")
-    ] = None,
-) -> Filters:
-    return Filters(
-        source=source,
-        all_sources=all_sources,
-        provider=provider,
-        cwd=cwd,
-        search=search,
-        parent=parent,
-        ancestor=ancestor,
-        exclude=exclude,
-    )
+    return decorate
 
 
-takes_filters: Final = _taking("filters", _filters)
+takes_filters: Final = _expands("filters", Filters)
 """Gives a command the filters of ``list``, as ``filters``."""
 
 
 @takes_filters
-def _chosen(
+def _selection(
     threads: AnyThreadsArgument = None,
     *,
     filters: Filters,
@@ -170,5 +151,5 @@ def _chosen(
     )
 
 
-takes_selection: Final = _taking("chosen", _chosen)
-"""Gives a command what it is to work on, as ``chosen``: threads that are named, or the filters."""
+takes_selection: Final = _expands("selection", _selection)
+"""Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.db.location import index_path
-from state.userdata.folders import check_current_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class Locations:
     """Where Codex's own database lies, if not in the home: ``CODEX_SQLITE_HOME``."""
 
 
-def locations_of(home: Path | None, database: Path | None) -> Locations:
+def locations_of(home: str | None, database: str | None) -> Locations:
     """The locations that options and environment name.
 
     Raises:
@@ -27,18 +26,16 @@ def locations_of(home: Path | None, database: Path | None) -> Locations:
     """
     if os.environ.get("HOME") == "":
         del os.environ["HOME"]  # it names no folder: what the system knows of the user counts
-    home = _absolute(home or Path("~/.codex"))
-    if database is None:
+    codex_home = _absolute(Path("~/.codex" if home is None else home))
+    if database is not None:
+        index = _absolute(Path(database))
+    else:
         state = os.environ.get("XDG_STATE_HOME", "")
         # The XDG specification has relative values ignored.
         folder = Path(state) if os.path.isabs(state) else _absolute(Path("~/.local/state"))
-        database = index_path(home, folder)
+        index = index_path(codex_home, folder)
     sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
-    return Locations(
-        home,
-        _absolute(database),
-        _absolute(Path(sqlite_home)) if sqlite_home else None,
-    )
+    return Locations(codex_home, index, _absolute(Path(sqlite_home)) if sqlite_home else None)
 
 
 def _absolute(path: Path) -> Path:
@@ -48,5 +45,8 @@ def _absolute(path: Path) -> Path:
         from state.errors import HomeFolderUnknown
 
         raise HomeFolderUnknown(path) from None
-    check_current_folder(path)
+    if not path.is_absolute():
+        from state.userdata.folders import check_current_folder
+
+        check_current_folder(path)
     return path.absolute()

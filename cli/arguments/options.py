@@ -1,4 +1,4 @@
-"""Options that commands share, and the locations they lead to."""
+"""Options that commands share."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,22 +8,24 @@ import typer
 from cli.arguments.locations import Locations
 
 HomeOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--home",
+        metavar="DIR",
         envvar="CODEX_HOME",
         show_envvar=True,
-        help="The Codex home whose threads to keep. [default: ~/.codex]",
+        help="The Codex home. [default: ~/.codex]",
         show_default=False,
     ),
 ]
 DatabaseOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--db",
+        metavar="FILE",
         envvar="THREADKEEP_DB",
         show_envvar=True,
-        help="The index file. [default: in the user's state folder, one for each home]",
+        help="The index file. [default: one for each home, in the user's state folder]",
         show_default=False,
     ),
 ]
@@ -35,18 +37,29 @@ LogLevelOption = Annotated[
         "--log-level",
         metavar="LEVELS",
         envvar="THREADKEEP_LOG",
-        help="What is logged: error, warn, info, debug or off, also of single targets:"
+        help="What to log: error, warn, info, debug or off, also for single targets:"
         " warn,threadkeep.server=debug.",
         show_default=False,
     ),
 ]
 LogFileOption = Annotated[
     Path | None,
-    typer.Option("--log-file", help="Log to this file as well; it and four older ones are kept."),
+    typer.Option(
+        "--log-file",
+        metavar="FILE",
+        help="Log to this file, too. It and four older ones are kept.",
+    ),
 ]
 
-LimitOption = Annotated[
-    int, typer.Option("--limit", min=1, help="How many findings to show; all are counted.")
+FindingsLimitOption = Annotated[
+    int,
+    typer.Option("--limit", metavar="N", min=1, help="Findings to show. All are counted."),
+]
+SyncOption = Annotated[
+    bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
+]
+CursorOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Continue where a page ended.")
 ]
 
 ThreadArgument = Annotated[
@@ -58,21 +71,21 @@ ThreadArgument = Annotated[
     ),
 ]
 ArchivedOption = Annotated[
-    bool, typer.Option("--archived", help="The archived threads, and only those.")
+    bool, typer.Option("--archived", help="Use the archived threads instead of the others.")
 ]
 _THREADS: Final = typer.Argument(
     metavar="THREAD...",
-    help="Ids, unique prefixes of some, names or paths; - takes ids from stdin, one a line.",
+    help="Ids, unique prefixes of ids, names or paths; - reads ids from stdin, one a line.",
     show_default=False,
 )
 ThreadsArgument = Annotated[list[str], _THREADS]
 AnyThreadsArgument = Annotated[list[str] | None, _THREADS]
 ForceOption = Annotated[
     bool,
-    typer.Option("--force", help="Read a compressed rollout to its end, however far it expands."),
+    typer.Option("--force", help="Read a compressed rollout to its end, however large it gets."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
 def locations(context: typer.Context) -> Locations:

@@ -1,4 +1,4 @@
-"""``threadkeep app-server``: Codex's app-server protocol for stored threads."""
+"""``threadkeep app-server``."""
 
 import asyncio
 import errno
@@ -15,13 +15,15 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
+from cli.arguments.options import LogFileOption, LogLevelOption, locations
 from cli.remote.client import socket_path
+from cli.runtime import logs
 from cli.server.core.service import Program, Service
 from cli.server.transport.streams import serve_socket, serve_stdio
 from cli.terminal import output
@@ -30,62 +32,82 @@ from rollout.files.scan import check_home
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _GLANCE_S: Final = 1.0
 _GRACE_S: Final = 1.5
-"""How long a server that is told to end may take, in seconds."""
+"""Seconds that a server may take to end after a signal."""
 _LONG_GRACE_S: Final = 30.0
-"""The same where its input has ended: what was asked for is done, and only has to be written."""
+"""The same where its input has ended: the answers only have to be written."""
 _MOMENT_S: Final = 0.2
 _DESCRIPTORS: Final = 8192
 _WAITING: Final = 1024
-"""Clients that may wait to be let in; more are refused by the system."""
+"""Clients that may wait for a connection. The system refuses more."""
 _AT_ONCE: Final = 16
-"""Clients that are let in before what the others want is seen to: a crowd that comes and leaves is
-let in no faster than it is seen off."""
+"""Connections accepted before other work gets its turn, so that many short-lived clients are
+accepted no faster than they are served."""
 _log = logging.getLogger("threadkeep.server")
 Serve = Callable[[Service], Coroutine[Any, Any, None]]
 
 
-def run(locations: Locations, program: Program, serve: Serve) -> int:
-    """Serve until the input ends, or until a signal. Gives the exit status."""
-    check_home(locations.home)
+def command(
+    context: typer.Context,
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="stdio://, unix://PATH or ws://127.0.0.1:PORT. unix:// alone is where list, show"
+            " --meta, search and query look for a server.",
+        ),
+    ] = "stdio://",
+    log_level: LogLevelOption = None,
+    log_file: LogFileOption = None,
+) -> int:
+    """Serve threads over Codex's app-server protocol, until the input ends."""
+    here, root = locations(context), context.find_root().command
+    options = ["--home", str(here.home), "--db", str(here.index)]
+
+    def program(args: list[str]) -> int:
+        return int(root.main([*options, *args], "threadkeep", standalone_mode=False) or 0)
+
+    serve = _server_of(listen, here)
+    logs.begin(log_level, log_file, waits=False)
+    check_home(here.home)
     _have_descriptors()
     end = _End()
     try:
-        asyncio.run(_until_ended(locations, program, serve, end))
-    except typer.BadParameter:  # it has not begun
+        asyncio.run(_until_ended(here, program, serve, end))
+    except typer.BadParameter:  # it has not started
         raise
     except BaseException as error:
-        end.tell(error=error)
+        end.log(error=error)
         raise
     finally:
         import multiprocessing
 
         for child in multiprocessing.active_children():  # they only read
             child.terminate()
-        end.came()
-    end.tell()
-    gc.freeze()  # Python would look through all that is left, which takes longer than all this
+        end.done()
+    end.log()
+    gc.freeze()  # or Python collects all that is left, which takes longer than all of this
     return errors.OK
 
 
 def _have_descriptors() -> None:
-    """Have as many descriptors as the system gives for the asking: each client takes one."""
+    """Raise the limit of open files as far as the system allows: each client needs one."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
     if usual != resource.RLIM_INFINITY and usual < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def server_of(listen: str, locations: Locations) -> Serve:
-    """What serves clients at a place.
+def _server_of(listen: str, here: Locations) -> Serve:
+    """What serves clients at an address.
 
     Raises:
-        typer.BadParameter: it is no place.
+        typer.BadParameter: it is no address.
     """
     kind, _, place = listen.partition("://")
     if kind == "stdio" and not place:
         return serve_stdio
     if kind == "unix":
-        return partial(_serve_unix, path=Path(place or socket_path(locations.index)))
+        return partial(_serve_unix, path=Path(place or socket_path(here.index)))
     if kind == "ws":
         host, _, port = place.rpartition(":")
         if port.isdecimal() and int(port) < 2**16:
@@ -97,12 +119,12 @@ def server_of(listen: str, locations: Locations) -> Serve:
 
 
 class _End:
-    """How a server ends: with one record, and soon."""
+    """How a server ends: soon, and with one record in the log."""
 
     def __init__(self) -> None:
         self._reason = ""
         self._connections = 0
-        self._told = threading.Lock()
+        self._logged = threading.Lock()
         self._timer: threading.Timer | None = None
 
     @property
@@ -110,47 +132,46 @@ class _End:
         return bool(self._reason)
 
     def begin(self, reason: str, connections: int, patience_s: float) -> None:
-        """End by yourself; after so many seconds this does it."""
-        self.came()
+        """Let the server end by itself; after ``patience_s`` it is ended."""
+        self.done()
         self._reason, self._connections = reason, connections
         self._timer = threading.Timer(patience_s, self.force)
         self._timer.daemon = True
         self._timer.start()
 
-    def came(self) -> None:
-        """All has ended by itself."""
+    def done(self) -> None:
+        """The server has ended by itself."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def tell(self, *, forced: bool = False, error: BaseException | None = None) -> None:
+    def log(self, *, forced: bool = False, error: BaseException | None = None) -> None:
         """Log it, once."""
-        if not self._told.acquire(blocking=False):
+        if not self._logged.acquire(blocking=False):
             return
         reason = f"error: {error!r}" if error else self._reason
         level = logging.ERROR if error else logging.WARNING if forced else logging.INFO
         fields = {"reason": reason, "connections": self._connections, "forced": forced}
-        how = "; what was not done is given up" if forced else ""
+        how = "; unfinished work was given up" if forced else ""
         text = "ended by %s with %d connections left%s"
         _log.log(level, text, reason, self._connections, how, extra={"fields": fields})
 
     def force(self) -> None:
-        """End now, whatever goes on: as by a kill, after which nothing is lost that anybody was
-        told is done."""
-        telling = threading.Thread(target=self._tell_forced, daemon=True)
-        telling.start()
-        telling.join(_MOMENT_S)  # nobody may read the log
+        """End now, as by a kill: nothing is lost that a client was told is done."""
+        logging_ = threading.Thread(target=self._log_forced, daemon=True)
+        logging_.start()
+        logging_.join(_MOMENT_S)  # maybe nobody reads the log
         os._exit(errors.OK)
 
-    def _tell_forced(self) -> None:
-        self.tell(forced=True)
+    def _log_forced(self) -> None:
+        self.log(forced=True)
         for handler in logging.getLogger().handlers:
             handler.flush()
 
 
-async def _until_ended(locations: Locations, program: Program, serve: Serve, end: _End) -> None:
+async def _until_ended(here: Locations, program: Program, serve: Serve, end: _End) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    service = Service(locations, program)
+    service = Service(here, program)
 
     def signalled(number: int, _frame: object) -> None:
         if ended.is_set():
@@ -175,15 +196,15 @@ async def _until_ended(locations: Locations, program: Program, serve: Serve, end
 
 async def _serve_unix(service: Service, path: Path) -> None:
     if len(os.fsencode(path)) > _LONGEST_PATH:
-        text = f"a socket's path has {_LONGEST_PATH} bytes at most: name another than {path}"
+        text = f"a socket's path may have {_LONGEST_PATH} bytes at most: shorten {path}"
         raise typer.BadParameter(text)
     usual = path == Path(socket_path(service.locations.index))
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
-            raise typer.BadParameter(f"{path} is there, and no socket: name another place")
+            raise typer.BadParameter(f"{path} exists and is no socket: name another path")
         if await _answers(path):
-            raise typer.BadParameter(f"a server listens on {path} already")
-        path.unlink()  # of one that was killed
+            raise typer.BadParameter(f"a server already listens on {path}")
+        path.unlink()  # left by a server that was killed
     clients: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -196,7 +217,7 @@ async def _serve_unix(service: Service, path: Path) -> None:
             if usual:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             await _listen(path, connected)
-            _log.warning("%s was removed; it is made again", path)
+            _log.warning("%s was removed; creating it again", path)
     finally:
         for client in clients:
             client.cancel()
@@ -212,22 +233,22 @@ async def _listen(path: Path, connected: Callable[..., None]) -> None:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise typer.BadParameter(f"a server listens on {path} already") from None
+            raise typer.BadParameter(f"a server already listens on {path}") from None
         if error.errno == errno.ENOENT:
-            text = f"there is no folder {path.parent} for a socket"
+            text = f"there is no folder {path.parent} for the socket"
             raise typer.BadParameter(text) from None
         raise
     finally:
         os.umask(mask)
     server = await asyncio.start_unix_server(connected, sock=listening, backlog=_AT_ONCE)
-    listening.listen(_WAITING)  # asyncio has one number for both
+    listening.listen(_WAITING)  # asyncio takes one number for both
     ours = path.stat().st_ino
     output.say(f"Listening on unix://{path}")
     try:
-        while path.exists():  # noqa: ASYNC110 - nothing tells when it goes
+        while path.exists():  # noqa: ASYNC110 - nothing notifies of its removal
             await asyncio.sleep(_GLANCE_S)
     finally:
-        server.close()  # not waited for: clients that are there stay
+        server.close()  # not awaited: connected clients stay
         with suppress(FileNotFoundError):
             if path.stat().st_ino == ours:
                 path.unlink()

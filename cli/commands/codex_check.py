@@ -1,74 +1,112 @@
-"""``threadkeep codex-check``: compare Codex's own database with the files; mend it, or go back."""
+"""``threadkeep codex-check``."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.runtime.open_index import catch_up_and_report, read_index, with_index
-from cli.terminal import findings as report
-from cli.terminal import output
+from cli.arguments.options import FindingsLimitOption, JsonOption, locations
+from cli.terminal import findings, output
 from cli.terminal.text import one_line, plural
-from state.checks.findings import Finding, Findings
-from state.codex.backup import restore_latest_copy
-from state.codex.check import CodexCheck, check_codex
-from state.codex.fix import FixPlan, check_schema
-from state.codex.fix import fix as carry_out
-from state.codex_db.database import codex_database
-from state.thread_index import ThreadIndex
+from state.checks.findings import KEPT_FINDINGS, Finding, Findings
+
+if TYPE_CHECKING:
+    from state.codex.check import CodexCheck
+    from state.codex.fix import FixPlan
+    from state.thread_index import ThreadIndex
 
 
-def check(locations: Locations, *, limit: int, as_json: bool) -> int:
-    """Compare. Gives the exit status: 1 if there is something to mend."""
+def command(
+    context: typer.Context,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair what is safe in Codex's database.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Restore Codex's database from before the last --fix.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --fix or --undo: do not ask for confirmation.")
+    ] = False,
+    limit: FindingsLimitOption = KEPT_FINDINGS,
+    as_json: JsonOption = False,
+) -> int:
+    """Compare the files with Codex's own database. Writes nothing without --fix or --undo. The exit
+    status is 1 if anything is left to repair."""
+    here = locations(context)
+    if fix and undo:
+        raise typer.BadParameter("--fix and --undo exclude each other")
+    if yes and not (fix or undo):
+        raise typer.BadParameter("--yes needs --fix or --undo")
+    if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
+        raise typer.BadParameter("this changes Codex's database and nobody can be asked: add --yes")
+    if undo:
+        return _undo(here, ask=not yes, as_json=as_json)
+    if fix:
+        return _fix(here, ask=not yes, limit=limit, as_json=as_json)
+    return _check(here, limit=limit, as_json=as_json)
+
+
+def _check(here: Locations, *, limit: int, as_json: bool) -> int:
+    from cli.runtime.open_index import read_index
+    from state.codex.fix import FixPlan
+    from state.codex_db.database import codex_database
+
     began = time.monotonic()
-    database = codex_database(locations.home, locations.sqlite_home)
+    database = codex_database(here.home, here.sqlite_home)
     found, mends = Findings(keep=limit), FixPlan()
 
-    async def work(index: ThreadIndex) -> CodexCheck:
+    async def work(index: "ThreadIndex") -> "CodexCheck":
         return await _compared(index, database, found, mends)
 
-    checked = read_index(locations, work)
+    checked = read_index(here, work)
     elapsed = time.monotonic() - began
     if as_json:
         output.data(_document(database, found, checked) | {"seconds": round(elapsed, 3)})
-        return report.status(found)
-    report.tell(found, "--limit N shows more")
-    output.say(f"{report.summary(found)} ({elapsed:.2f} s)")
+        return findings.status(found)
+    findings.report(found, "--limit N shows more")
+    output.say(f"{findings.summary(found)} ({elapsed:.2f} s)")
     if checked.state is not None:
         rows = plural(len(checked.state.threads), "row")
         output.say(f"{one_line(str(database))}: {rows}.")
         if mends and checked.state.known:
-            output.say("When no Codex runs: threadkeep codex-check --fix")
-    return report.status(found)
+            output.say("To repair it, end Codex, then run: threadkeep codex-check --fix")
+    return findings.status(found)
 
 
-def fix(locations: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
-    """Show what would be mended, ask, and mend it. Gives the exit status: 1 if findings stay."""
-    database = codex_database(locations.home, locations.sqlite_home)
+def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
+    """Show what would be repaired, ask, and repair it."""
+    from cli.runtime.open_index import with_index
+    from state.codex.check import check_codex
+    from state.codex.fix import FixPlan, check_schema
+    from state.codex.fix import fix as apply_fix
+    from state.codex_db.database import codex_database
+
+    database = codex_database(here.home, here.sqlite_home)
     found, left, mends = Findings(keep=limit), Findings(keep=limit), FixPlan()
 
-    async def work(index: ThreadIndex) -> tuple[CodexCheck, Path | None, int]:
+    async def work(index: "ThreadIndex") -> "tuple[CodexCheck, Path | None, int]":
         checked = await _compared(index, database, found, mends)
         if not mends or checked.state is None:
             return checked, None, 0
         check_schema(checked.state, database)
         if not as_json:
-            _tell(database, mends)
-        if ask and not typer.confirm("Do that?", err=True):
+            _print(database, mends)
+        if ask and not typer.confirm("Continue?", err=True):
             return checked, None, 0
-        backup, inserted = await carry_out(
-            index.home, checked.ours, checked.state, database, mends, locations.index.parent
+        backup, inserted = await apply_fix(
+            index.home, checked.ours, checked.state, database, mends, here.index.parent
         )
         if not as_json:  # before anything else can be interrupted
-            output.say(f"Done. As it was before, it lies at {one_line(str(backup))}")
-            output.say("Take it back: threadkeep codex-check --undo")
+            output.say(f"Done. Backup: {one_line(str(backup))}")
+            output.say("To undo it: threadkeep codex-check --undo")
         return await check_codex(index, database, left.add), backup, inserted
 
-    checked, backup, inserted = with_index(locations, work)
+    checked, backup, inserted = with_index(here, work)
     if backup is None:
         left = found
     if as_json:
@@ -81,39 +119,44 @@ def fix(locations: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     elif backup:
         if inserted < len(mends.insert):
             lacking = plural(len(mends.insert) - inserted, "file")
-            output.say(f"{lacking} changed meanwhile and gave no row: run it again.")
-        output.say(f"What is left: {report.summary(left)}")
+            output.say(f"{lacking} changed meanwhile and were not inserted: run it again.")
+        output.say(f"Left: {findings.summary(left)}")
         if not left.clean:
-            output.say("threadkeep codex-check tells more.")
+            output.say("threadkeep codex-check shows the details.")
     elif mends:
         output.say("Nothing was changed.")
     elif left.clean:
-        output.line("Nothing to mend.")
+        output.line("Nothing to repair.")
     else:
-        output.line("Nothing that --fix mends. threadkeep codex-check tells what there is.")
-        output.say(report.summary(left))
-    return report.status(left)
+        output.line("Nothing that --fix repairs. threadkeep codex-check shows the findings.")
+        output.say(findings.summary(left))
+    return findings.status(left)
 
 
-def take_back(locations: Locations, *, ask: bool, as_json: bool) -> int:
-    """Put the newest backup back. Gives the exit status."""
-    database = codex_database(locations.home, locations.sqlite_home)
+def _undo(here: Locations, *, ask: bool, as_json: bool) -> int:
+    from state.codex.backup import restore_latest_copy
+    from state.codex_db.database import codex_database
+
+    database = codex_database(here.home, here.sqlite_home)
     if ask:
-        output.say(f"{one_line(str(database))} becomes what it was before the last --fix.")
-        if not typer.confirm("Do that?", err=True):
+        output.say(f"This restores {one_line(str(database))} from before the last --fix.")
+        if not typer.confirm("Continue?", err=True):
             output.say("Nothing was changed.")
             return errors.OK
-    restored = restore_latest_copy(locations.index.parent, database)
+    restored = restore_latest_copy(here.index.parent, database)
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:
-        output.say(f"Codex's database is again what {one_line(restored.name)} was.")
+        output.say(f"Codex's database was restored from {one_line(restored.name)}.")
     return errors.OK
 
 
 async def _compared(
-    index: ThreadIndex, database: Path, found: Findings, mends: FixPlan
-) -> CodexCheck:
+    index: "ThreadIndex", database: Path, found: Findings, mends: "FixPlan"
+) -> "CodexCheck":
+    from cli.runtime.open_index import catch_up_and_report
+    from state.codex.check import check_codex
+
     await catch_up_and_report(index)
     return await check_codex(index, database, _both(found.add, mends.add))
 
@@ -128,9 +171,9 @@ def _both(
     return add
 
 
-def _document(database: Path, found: Findings, checked: CodexCheck) -> dict[str, Any]:
+def _document(database: Path, found: Findings, checked: "CodexCheck") -> dict[str, Any]:
     state = checked.state
-    return report.document("codex-check", found) | {
+    return findings.document("codex-check", found) | {
         "database": str(database),
         "rows": len(state.threads) if state else None,
         "migration": max(state.migrations, default=None) if state else None,
@@ -138,7 +181,7 @@ def _document(database: Path, found: Findings, checked: CodexCheck) -> dict[str,
     }
 
 
-def _plan(mends: FixPlan) -> dict[str, Any]:
+def _plan(mends: "FixPlan") -> dict[str, Any]:
     return {
         "insert": len(mends.insert),
         "correctPath": len(mends.paths),
@@ -147,7 +190,7 @@ def _plan(mends: FixPlan) -> dict[str, Any]:
     }
 
 
-def _tell(database: Path, mends: FixPlan) -> None:
+def _print(database: Path, mends: "FixPlan") -> None:
     output.line(f"In {one_line(str(database))}:")
     for count, what in (
         (len(mends.insert), "insert {} that Codex lacks"),
@@ -157,4 +200,4 @@ def _tell(database: Path, mends: FixPlan) -> None:
         if count:
             output.line(f"- {what.format(plural(count, 'row'))}")
     if mends.release:
-        output.line("- set its backfill back to pending, so that Codex goes on with it at once")
+        output.line("- set its backfill back to pending, so that Codex continues it at once")

@@ -1,34 +1,35 @@
-"""``threadkeep db``: the index file itself. No command here needs the home."""
+"""``threadkeep db``: the index file itself. These commands need no home."""
 
 import typer
 
+from cli import errors
+from cli.arguments.command import Command
 from cli.arguments.options import JsonOption, locations
+from cli.terminal import findings, output
 
-app = typer.Typer(
+command = typer.Typer(
     name="db",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The index file itself: where it lies, whether it is sound, how large it is.",
+    add_completion=False,
+    help="Locate, check or compact the index file.",
 )
 
 
-@app.command()
-def path(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Print where the index lies, whether it is there or not."""
-    from cli.terminal import output
-
+@command.command(cls=Command)
+def path(context: typer.Context, as_json: JsonOption = False) -> int:
+    """Print where the index is, whether it exists or not."""
     index = str(locations(context).index)
     if as_json:
         output.data({"version": 1, "index": index})
     else:
         output.line(index)
+    return errors.OK
 
 
-@app.command()
-def check(context: typer.Context, as_json: JsonOption = False) -> None:
+@command.command(cls=Command)
+def check(context: typer.Context, as_json: JsonOption = False) -> int:
     """Check the index file: damage, schema, references, title search. Writes nothing."""
-    from cli.terminal import findings as report
-    from cli.terminal import output
     from state.checks.database import check_database
     from state.checks.findings import Findings
     from state.db.readonly import open_read_only
@@ -39,17 +40,16 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
         for finding in check_database(connection):
             found.add(finding)
     if as_json:
-        output.data({**report.document("db check", found), "index": str(index)})
+        output.data({**findings.document("db check", found), "index": str(index)})
     else:
-        report.tell(found, "they are of the kinds counted here")
-        output.say(report.summary(found))
-    raise typer.Exit(report.status(found))
+        findings.report(found, "the counts below include them")
+        output.say(findings.summary(found))
+    return findings.status(found)
 
 
-@app.command()
-def vacuum(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Make the index file as small as it can be."""
-    from cli.terminal import output
+@command.command(cls=Command)
+def vacuum(context: typer.Context, as_json: JsonOption = False) -> int:
+    """Compact the index file."""
     from state.repair.vacuum import vacuum
 
     index = locations(context).index
@@ -58,4 +58,5 @@ def vacuum(context: typer.Context, as_json: JsonOption = False) -> None:
         counts = {"bytesBefore": before, "bytesAfter": after}
         output.data({"version": 1, "index": str(index), **counts})
     else:
-        output.say(f"The index had {before:,} bytes and has {after:,} now.")
+        output.say(f"The index had {before:,} bytes and now has {after:,}.")
+    return errors.OK

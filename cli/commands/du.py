@@ -1,19 +1,22 @@
-"""``threadkeep du``: what the rollout files take."""
+"""``threadkeep du``."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli import errors
-from cli.arguments.locations import Locations
+from cli.arguments.options import JsonOption, locations
 from cli.render.labels import label
-from cli.runtime.open_index import catch_up, read_index
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, one_line, plural
-from state.reports.usage import Amount, ThreadUsage, Usage, usage
-from state.thread_index import ThreadIndex
+
+if TYPE_CHECKING:
+    from state.reports.usage import Amount, ThreadUsage, Usage
+    from state.thread_index import ThreadIndex
 
 
 class Dimension(StrEnum):
@@ -30,38 +33,61 @@ class Dimension(StrEnum):
     BUCKET = "bucket"
 
 
-def run(
-    locations: Locations, by: Sequence[Dimension], limit: int, *, images: bool, as_json: bool
+def command(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="project, source, age, era, provider, model, form, place or bucket. Repeatable."
+            " [default: all]",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of each table.")] = 10,
+    images: Annotated[
+        bool, typer.Option("--images", help="Read every file to measure its images.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> int:
-    """Tell what the files take. Gives the exit status."""
+    """Show disk usage of rollout files by project, source, age and more, and the biggest
+    threads."""
+    from cli.runtime.open_index import catch_up, read_index
+    from state.reports.usage import usage
 
-    async def work(index: ThreadIndex) -> tuple[Usage, str]:
+    try:
+        dimensions = [Dimension(name) for name in by or Dimension]
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; use one of {', '.join(Dimension)}") from None
+
+    async def work(index: "ThreadIndex") -> "tuple[Usage, str]":
         note = await catch_up(index)
         with progress("images") as report:
             return await usage(index, limit, images=images, report=report), note
 
     try:
-        found, note = read_index(locations, work)
+        found, note = read_index(locations(context), work)
     except KeyboardInterrupt:
         output.say("Interrupted. Nothing was changed.")
         return errors.INTERRUPTED
     if note:
         output.say(note)
-    dimensions = by or [*Dimension]
     if as_json:
         output.data(_document(found, dimensions, limit, complete=not note))
     else:
-        _tell(found, dimensions, limit, with_threads=not by)
+        _print(found, dimensions, limit, with_threads=not by)
     if found.away and not as_json:
-        what = plural(found.away, "path")
-        output.say(f"Hidden: {what} that cannot be accessed (threadkeep verify).")
+        output.say(
+            f"Hidden: {plural(found.away, 'path')} that cannot be accessed (threadkeep verify)."
+        )
     problems = found.images.problems if found.images else {}
     for path, problem in problems.items():
         output.say(one_line(f"{path}: {problem}"))
     return errors.SOME_UNREADABLE if problems else errors.OK
 
 
-def _tell(found: Usage, dimensions: Sequence[Dimension], limit: int, *, with_threads: bool) -> None:
+def _print(
+    found: "Usage", dimensions: Sequence[Dimension], limit: int, *, with_threads: bool
+) -> None:
     images = found.images is not None
     threads = f"of {plural(found.threads, 'thread')}"
     total = found.total
@@ -74,14 +100,14 @@ def _tell(found: Usage, dimensions: Sequence[Dimension], limit: int, *, with_thr
         )
     for dimension in dimensions:
         output.line()
-        _tell_groups(dimension, found.by[dimension], total, limit, images=images)
+        _print_groups(dimension, found.by[dimension], total, limit, images=images)
     if with_threads:
         output.line()
-        _tell_threads(found.biggest, total, images=images)
+        _print_threads(found.biggest, total, images=images)
 
 
-def _tell_groups(
-    title: str, groups: Mapping[str, Amount], total: Amount, limit: int, *, images: bool
+def _print_groups(
+    title: str, groups: "Mapping[str, Amount]", total: "Amount", limit: int, *, images: bool
 ) -> None:
     output.line(_row("bytes", "share", "files", title, "images" if images else ""))
     for key, used in islice(groups.items(), limit):
@@ -92,14 +118,14 @@ def _tell_groups(
         output.line(_amount_row(rest, total, f"… {count:,} more", images=images))
 
 
-def _tell_threads(found: Sequence[ThreadUsage], total: Amount, *, images: bool) -> None:
+def _print_threads(found: "Sequence[ThreadUsage]", total: "Amount", *, images: bool) -> None:
     output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
     for thread in found:
         what = f"{thread.row['id']}  {one_line(label(thread.row))[:60]}"
         output.line(_amount_row(thread.amount, total, what, images=images))
 
 
-def _amount_row(used: Amount, total: Amount, what: str, *, images: bool) -> str:
+def _amount_row(used: "Amount", total: "Amount", what: str, *, images: bool) -> str:
     shown = amount(used.image_bytes) if images else ""
     share = _percent(used.bytes, total.bytes)
     return _row(amount(used.bytes), share, f"{used.files:,}", what, shown)
@@ -114,7 +140,9 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "0.0%"
 
 
-def _rest(groups: Mapping[str, Amount], limit: int) -> Amount:
+def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
+    from state.reports.usage import Amount
+
     rest = Amount()
     for used in islice(groups.values(), limit, None):
         rest.files += used.files
@@ -124,11 +152,11 @@ def _rest(groups: Mapping[str, Amount], limit: int) -> Amount:
 
 
 def _document(
-    found: Usage, dimensions: Sequence[Dimension], limit: int, *, complete: bool
+    found: "Usage", dimensions: Sequence[Dimension], limit: int, *, complete: bool
 ) -> dict[str, Any]:
     read = found.images
 
-    def entry(amount: Amount) -> dict[str, Any]:
+    def entry(amount: "Amount") -> dict[str, Any]:
         shown = amount.image_bytes if read else None
         return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown}
 

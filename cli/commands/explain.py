@@ -1,46 +1,63 @@
-"""``threadkeep explain``: why a thread is listed or not, here and in Codex's picker."""
+"""``threadkeep explain``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cli import errors
-from cli.arguments.locations import Locations
-from cli.render.explanation import document
-from cli.runtime.open_index import read_index
+from cli.arguments.options import JsonOption, ThreadArgument, locations
 from cli.terminal import output
 from cli.terminal.text import one_line
-from state.explain.explain import explain
-from state.explain.reasons import Reason
+
+if TYPE_CHECKING:
+    from state.explain.reasons import Reason
 
 
-def run(locations: Locations, reference: str, cwd: Path | None, *, as_json: bool) -> int:
-    """Explain one thread or file; ``cwd`` is the current folder if not given. Gives the exit
-    status."""
-    folder = str(cwd) if cwd else _here()
+def command(
+    context: typer.Context,
+    thread: ThreadArgument,
+    cwd: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder that Codex's picker opens in. [default: the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Explain why a thread is listed or not, here and in Codex's picker."""
+    from cli.render.explanation import document
+    from cli.runtime.open_index import read_index
+    from state.explain.explain import explain
+
+    here = locations(context)
+    folder = str(Path(cwd)) if cwd is not None else _current_folder()
     found = read_index(
-        locations,
-        lambda index: explain(index, reference, cwd=folder, sqlite_home=locations.sqlite_home),
+        here, lambda index: explain(index, thread, cwd=folder, sqlite_home=here.sqlite_home)
     )
     if as_json:
         output.data(document(found))
-    else:
-        output.line(one_line(found.verdict))
-        for name, value in (("thread", found.thread_id), ("file", found.path)):
-            if value:
-                output.line(f"{name:<6} {one_line(value)}")
-        for reason in found.reasons:
-            _tell(reason, found.path)
+        return errors.OK
+    output.line(one_line(found.verdict))
+    for name, value in (("thread", found.thread_id), ("file", found.path)):
+        if value:
+            output.line(f"{name:<6} {one_line(value)}")
+    for reason in found.reasons:
+        _print(reason, found.path)
     return errors.OK
 
 
-def _here() -> str | None:
+def _current_folder() -> str | None:
     try:
         return str(Path.cwd())
     except FileNotFoundError:
-        output.say("The current folder has been removed: every folder counts.")
+        output.say("The current folder has been removed, so threads of every folder count.")
         return None
 
 
-def _tell(reason: Reason, path: str | None) -> None:
+def _print(reason: "Reason", path: str | None) -> None:
     mark = "hides" if reason.hides else "note"
     place = "" if reason.path in (path, None) else one_line(reason.path or "")
     if reason.offset is not None:

@@ -1,35 +1,32 @@
-"""``threadkeep export``: threads as files for people and programs, each by itself."""
+"""``threadkeep export``."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
+from cli.arguments.options import ForceOption, JsonOption, ThreadsArgument, locations
 from cli.errors import outcome
-from cli.render.html import page
-from cli.render.json_document import document
-from cli.render.markdown import markdown
-from cli.render.reading import Reading, TurnSelection, opened
-from cli.runtime.open_index import catch_up_and_report, read_index
 from cli.terminal import damage, output
-from cli.terminal.save_file import saved
 from cli.terminal.text import one_line
-from rollout.errors import RolloutError
-from rollout.history.segments import raw_lines
-from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.errors import RolloutError, without_expansion_limit
 from state.errors import StateError, file_errors
-from state.query.rows import Row
-from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
     from cli.redact.redactor import Redactor
+    from cli.render.reading import Reading
+    from state.query.rows import Row
+    from state.thread_index import ThreadIndex
 
 
 class Kind(StrEnum):
-    """What a thread is written as."""
+    """The format of an export."""
 
     MARKDOWN = "md"
     HTML = "html"
@@ -37,8 +34,67 @@ class Kind(StrEnum):
     JSONL = "jsonl"
 
 
-def run(
-    locations: Locations,
+def command(
+    context: typer.Context,
+    threads: ThreadsArgument,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="KIND",
+            help="md, html, json or jsonl. [default: by the ending of --output, else md]",
+            show_default=False,
+        ),
+    ] = None,
+    output_path: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A file, or a folder for files named by ids (FOLDER/ is created). - is stdout.",
+        ),
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option("--redact", help="Remove secrets, e-mails, home folders and user names."),
+    ] = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Save threads as files that need nothing else: Markdown, HTML, JSON or raw lines."""
+    from cli.runtime.target import check_target
+
+    target = None if output_path in (None, "-") else Path(output_path or "")
+    kinds = [each.value for each in Kind]
+    chosen = kind or (target.suffix[1:] if target and target.suffix[1:] in kinds else "md")
+    if chosen not in kinds:
+        raise typer.BadParameter(f"--format must be one of {', '.join(kinds)}")
+    threads = [*dict.fromkeys(threads)]
+    folder = target is not None and (target.is_dir() or str(output_path).endswith(os.sep))
+    if target is not None and folder and target.exists() and not target.is_dir():
+        raise typer.BadParameter(f"{target} is not a folder")
+    if (len(threads) > 1 or threads == ["-"]) and not folder:
+        raise typer.BadParameter("several threads need a folder: --output FOLDER/")
+    if as_json and target is None:
+        raise typer.BadParameter("--json reports the files of --output: name a file or folder")
+    check_target(locations(context), target, folder=folder)
+    if threads == ["-"]:
+        threads = [line.strip() for line in sys.stdin if line.strip()]
+    with without_expansion_limit(force):
+        return _export(
+            locations(context),
+            threads,
+            Kind(chosen),
+            target,
+            folder=folder,
+            redact=redact,
+            as_json=as_json,
+        )
+
+
+def _export(
+    here: Locations,
     references: Sequence[str],
     kind: Kind,
     target: Path | None,
@@ -47,10 +103,11 @@ def run(
     redact: bool,
     as_json: bool,
 ) -> int:
-    """Write threads, each once, to files of the ``folder`` that ``target`` is, or one to the file
-    that it is, or to stdout. Gives the exit status."""
-    if list(references) == ["-"]:
-        references = [line.strip() for line in sys.stdin if line.strip()]
+    """Write each thread once, into the folder or file ``target`` or to stdout. Returns the exit
+    status."""
+    from cli.runtime.open_index import catch_up_and_report, read_index
+    from cli.terminal.save_file import saved
+
     redactor: Redactor | None = None
     if redact:
         from cli.redact import redactor as module
@@ -59,7 +116,7 @@ def run(
     written: dict[str, dict[str, Any]] = {}
     failed: list[tuple[str, RolloutError | StateError]] = []
 
-    async def work(index: ThreadIndex) -> Reading | None:
+    async def work(index: "ThreadIndex") -> "Reading | None":
         await catch_up_and_report(index)
         for reference in references:
             try:
@@ -73,23 +130,23 @@ def run(
                 path = _inside(target, f"{id_}.{kind}") if folder else target
                 with reading:
                     size = await saved(path, _content(reading, kind, redactor))
-                cut = damage.document(reading.dialogue.damage, locations.home)
+                cut = damage.document(reading.dialogue.damage, here.home)
                 written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
                 if not as_json:
                     output.line(str(path))
-                damage.tell(reading.dialogue.damage, locations.home, id_)
+                damage.report(reading.dialogue.damage, here.home, id_)
             except (RolloutError, StateError) as error:
                 if len(references) == 1:
                     raise
                 failed.append((reference, error))
         return None
 
-    reading = read_index(locations, work)
+    reading = read_index(here, work)
     if reading is not None:
         with reading:
             for piece in _content(reading, kind, redactor):
                 output.write(_for_stdout(piece, kind))
-        damage.tell(reading.dialogue.damage, locations.home, reading.row["id"])
+        damage.report(reading.dialogue.damage, here.home, reading.row["id"])
     if as_json:
         output.data(_document([*written.values()], failed, redactor))
     for reference, error in failed:
@@ -108,20 +165,27 @@ def _for_stdout(piece: bytes, kind: Kind) -> bytes:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A place in a folder, which is made if it is not there."""
+    """A path in a folder, which is created if needed."""
     with file_errors(folder):
         folder.mkdir(exist_ok=True)
     return folder / name
 
 
-async def _opened(index: ThreadIndex, row: Row, redactor: "Redactor | None") -> Reading:
+async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None") -> "Reading":
+    from cli.render.reading import TurnSelection, open_reading
+
     if redactor is None:
-        return await opened(index, row, TurnSelection(), images=True)
+        return await open_reading(index, row, TurnSelection(), images=True)
     redactor.look_at(row["cwd"], str(index.home))
-    return await opened(index, row, TurnSelection(), images=True, cleaned=redactor.value)
+    return await open_reading(index, row, TurnSelection(), images=True, cleaned=redactor.value)
 
 
-def _content(reading: Reading, kind: Kind, redactor: "Redactor | None") -> Iterator[bytes]:
+def _content(reading: "Reading", kind: Kind, redactor: "Redactor | None") -> Iterator[bytes]:
+    from cli.render.html import page
+    from cli.render.json_document import document
+    from cli.render.markdown import markdown
+    from rollout.history.segments import raw_lines
+
     if kind is Kind.JSONL:
         lines = raw_lines(reading.dialogue.parts)
         yield from lines if redactor is None else _redacted(lines, redactor)
@@ -132,13 +196,13 @@ def _content(reading: Reading, kind: Kind, redactor: "Redactor | None") -> Itera
 
 
 def _redacted(lines: Iterable[bytes], redactor: "Redactor") -> Iterator[bytes]:
-    from rollout.jsonl.parse import compact_json
+    from rollout.jsonl.parse import BadLine, Line, compact_json, parse_line
 
     for raw in lines:
         item = parse_line(Line(0, raw.rstrip(b"\n")), images=True)
         if item is None:
             continue
-        if isinstance(item, BadLine):  # what is no JSON is a text all the same
+        if isinstance(item, BadLine):  # text that is not JSON is redacted, too
             yield redactor.text(raw.decode("utf-8", "replace")).encode("utf-8", "replace")
             continue
         spelled = compact_json(redactor.value(item))

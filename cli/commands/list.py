@@ -1,14 +1,19 @@
-"""``threadkeep list``: what threads there are."""
+"""``threadkeep list``."""
 
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli import errors
+from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
-from cli.remote.context import SERVING
+from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
 from cli.render.labels import folder, label
 from cli.terminal import output
+from cli.terminal.delegated import DELEGATED
+from cli.terminal.hidden import no_threads, report_hidden
 from cli.terminal.text import age, amount, iso, one_line
 from state.errors import SQLITE_ERRORS
 from state.query.model import LARGEST_PAGE, Hidden, Page, Query
@@ -26,42 +31,66 @@ class Listed:
     page: Page
     hidden: Hidden
     short_ids: dict[str, str]
-    nothing: bool
-    """Whether there is no thread at all, whatever is asked for."""
+    empty: bool
+    """Whether the home has no thread at all."""
     note: str = ""
-    """Why the list may not be whole yet."""
+    """Why the list may be incomplete."""
 
 
-def run(locations: Locations, query: Query, count: int | None, *, sync: bool, as_json: bool) -> int:
-    """List threads: up to ``count``, or all of them. Gives the exit status."""
+@takes_filters
+def command(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Threads to show.")] = 25,
+    all_pages: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", help="recency_at (when it was last used), updated_at or created_at."
+        ),
+    ] = "recency_at",
+    ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,
+    cursor: CursorOption = None,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
+    sync: SyncOption = True,
+    as_json: JsonOption = False,
+) -> int:
+    """List threads, the most recently used first. The exit status is 1 if there are none."""
+    here = locations(context)
+    query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
+    count = None if all_pages else limit
     wants_ids = not as_json and output.on_terminal()
     try:
-        listed = None if SERVING.get() else _quickly(locations, query, count, sync, wants_ids)
+        listed = None if DELEGATED.get() else _quickly(here, query, count, sync, wants_ids)
     except SQLITE_ERRORS:
-        listed = None  # the long way tells what is wrong, and mends it where it can
+        listed = None  # the thorough way reports what is wrong, and repairs it where it can
     if listed is None:
         from cli.runtime.open_index import read_index
 
-        listed = read_index(
-            locations, lambda index: _thoroughly(index, query, count, sync, wants_ids)
-        )
+        listed = read_index(here, lambda index: _thoroughly(index, query, count, sync, wants_ids))
+    page = listed.page
     if as_json:
-        output.data(_document(listed, locations))
-    elif listed.page.rows:
+        output.data(_document(listed, here))
+    elif page.rows:
         (_table if wants_ids else _lines)(listed, query)
     if listed.note:
         output.say(listed.note)
     if not as_json:
-        _tell_more(listed, query)
-    return errors.OK if listed.page.rows else errors.NO_MATCH
+        if not page.rows:
+            output.say(no_threads(empty=listed.empty))
+        report_hidden(listed.hidden)
+        if page.next_cursor:
+            output.say("There are more threads: --limit N or --all shows them.")
+    return errors.OK if page.rows else errors.NO_MATCH
 
 
 def _quickly(
-    locations: Locations, query: Query, count: int | None, sync: bool, wants_ids: bool
+    here: Locations, query: Query, count: int | None, sync: bool, wants_ids: bool
 ) -> Listed | None:
     from state.query.oneshot import Reader
 
-    with Reader.opened(locations.home, locations.index, scan=sync) as reader:
+    with Reader.opened(here.home, here.index, scan=sync) as reader:
         if reader is None:
             return None
         pages: list[Page] = []
@@ -74,8 +103,8 @@ def _quickly(
                 break
         whole = _joined(pages)
         ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-        nothing = not whole.rows and reader.is_empty()
-        return Listed(whole, reader.hidden(query), ids, nothing)
+        empty = not whole.rows and reader.is_empty()
+        return Listed(whole, reader.hidden(query), ids, empty)
 
 
 async def _thoroughly(
@@ -89,8 +118,8 @@ async def _thoroughly(
         pages.append(await index.page(_next(query, pages, count)))
     whole = _joined(pages)
     ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-    nothing = not whole.rows and await index.is_empty()
-    return Listed(whole, await index.hidden(query), ids, nothing, note)
+    empty = not whole.rows and await index.is_empty()
+    return Listed(whole, await index.hidden(query), ids, empty, note)
 
 
 def _next(query: Query, pages: list[Page], count: int | None) -> Query:
@@ -109,46 +138,16 @@ def _joined(pages: list[Page]) -> Page:
     return Page(rows, pages[-1].next_cursor, pages[0].backwards_cursor)
 
 
-def _document(listed: Listed, locations: Locations) -> dict[str, Any]:
+def _document(listed: Listed, here: Locations) -> dict[str, Any]:
     page, hidden = listed.page, listed.hidden
     return {
-        "data": [thread_json(row, locations.home) for row in page.rows],
+        "data": [thread_json(row, here.home) for row in page.rows],
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
         "hidden": asdict(hidden),
         "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
         "complete": not listed.note,
     }
-
-
-def _tell_more(listed: Listed, query: Query) -> None:
-    if not listed.page.rows:
-        output.say(no_threads(nothing=listed.nothing))
-    report_hidden(listed.hidden)
-    if listed.page.next_cursor:
-        output.say("There are more: --limit N or --all shows them.")
-
-
-def no_threads(*, nothing: bool) -> str:
-    """Why no thread is shown: there is none, or none fits."""
-    return "No threads here yet." if nothing else "No threads match."
-
-
-def report_hidden(hidden: Hidden) -> None:
-    """Say what was left out, and what shows it."""
-    parts = [
-        f"{count:,} {what}"
-        for count, what in (
-            (hidden.source, "not interactive (--all-sources)"),
-            (hidden.attached, "attached to another (--all-sources)"),
-            (hidden.archived, "archived (--archived)"),
-            (hidden.empty, "with nothing in them"),
-            (hidden.unreadable, "unreadable (threadkeep status)"),
-        )
-        if count
-    ]
-    if parts:
-        output.say(f"Hidden: {', '.join(parts)}.")
 
 
 def _lines(listed: Listed, query: Query) -> None:

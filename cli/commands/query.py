@@ -1,92 +1,106 @@
-"""``threadkeep query``: questions in SQL that only read, answered row by row."""
+"""``threadkeep query``."""
 
 import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.remote.context import SERVING
+from cli.arguments.options import JsonOption, SyncOption, locations
 from cli.terminal import output
+from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import one_line
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
-from state.reports.sql import LARGEST_VALUE, SqlResult, run_sql
+
+if TYPE_CHECKING:
+    from state.reports.sql import SqlResult
+    from state.thread_index import ThreadIndex
 
 _CHUNK_ROWS = 500
 _CHUNK_SIZE = 2**20
 _LONGEST_SQL = 1_000_000
 _NARROWEST_COLUMN = 8
 _LARGEST_SERVED = 2**20
-"""The largest text in a server, in bytes: SQLite cannot be stopped in the middle of a function."""
+"""The largest text in a server, in bytes: SQLite cannot be stopped within a function."""
 
 
-def run(locations: Locations, sql: str, *, sync: bool, as_json: bool) -> int:
-    """Answer ``sql``. Gives the exit status."""
+def command(
+    context: typer.Context,
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help="One statement that reads; - reads it from stdin.")
+    ],
+    sync: SyncOption = True,
+    as_json: JsonOption = False,
+) -> int:
+    """Run a read-only SQL query on the index. docs/schema.md describes its views."""
+    from state.reports.sql import LARGEST_VALUE, run_sql
+
     if sql == "-":
         sql = sys.stdin.buffer.read(_LONGEST_SQL + 1).decode("utf-8", "replace")
     if len(sql) > _LONGEST_SQL:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
-    largest = _LARGEST_SERVED if SERVING.get() else LARGEST_VALUE
+    largest = _LARGEST_SERVED if DELEGATED.get() else LARGEST_VALUE
     with ExitStack() as stack:
-        here, note = _make_ready(locations, sync, stack)
+        here, note = _make_ready(locations(context), sync, stack)
         try:
-            answer = stack.enter_context(run_sql(here.index, sql, largest))
+            result = stack.enter_context(run_sql(here.index, sql, largest))
         except IndexDamaged as damage:  # deeper than opening the index looks
             from cli.runtime.open_index import put_aside
 
             put_aside(here, damage)
-            here, note = _make_ready(locations, sync, stack)
-            answer = stack.enter_context(run_sql(here.index, sql))
+            here, note = _make_ready(locations(context), sync, stack)
+            result = stack.enter_context(run_sql(here.index, sql))
         if note:
             output.say(note)
         if as_json:
-            return _document(answer, complete=not note)
-        rows = (_table if output.on_terminal() else _lines)(answer)
+            return _document(result, complete=not note)
+        rows = (_table if output.on_terminal() else _lines)(result)
     return errors.OK if rows else errors.NO_MATCH
 
 
-def _make_ready(locations: Locations, sync: bool, stack: ExitStack) -> tuple[Locations, str]:
-    """Bring the index up to date: where to ask it, and why it may not be whole yet, if so.
+def _make_ready(here: Locations, sync: bool, stack: ExitStack) -> tuple[Locations, str]:
+    """Bring the index up to date. Returns where it is, and why it may be incomplete, if so.
 
-    Where it cannot be written that is a copy, which lives as long as ``stack``.
+    Where it cannot be written, that is a copy, which is removed with ``stack``.
     """
     from state.query.oneshot import Reader
 
-    if SERVING.get():
-        return locations, ""
-    with Reader.opened(locations.home, locations.index, scan=sync) as reader:
+    if DELEGATED.get():
+        return here, ""
+    with Reader.opened(here.home, here.index, scan=sync) as reader:
         if reader is not None:
-            return locations, ""
+            return here, ""
     from cli.runtime.open_index import catch_up, temporary_copy, with_index
-    from state.thread_index import ThreadIndex
 
-    async def work(index: ThreadIndex) -> str:
-        # Without catching up, opening it has still brought its schema up to date.
+    async def work(index: "ThreadIndex") -> str:
+        # Without catching up, opening it has still migrated its schema.
         return await catch_up(index) if sync else ""
 
     try:
-        return locations, with_index(locations, work)
+        return here, with_index(here, work)
     except IndexNotWritable as problem:
-        copy = stack.enter_context(temporary_copy(locations, problem))
+        copy = stack.enter_context(temporary_copy(here, problem))
         return copy, with_index(copy, work)
 
 
-def _lines(answer: SqlResult) -> int:
-    output.line("\t".join(one_line(name) for name in answer.columns))
+def _lines(result: "SqlResult") -> int:
+    output.line("\t".join(one_line(name) for name in result.columns))
     count = 0
-    for chunk in _chunks(answer):
+    for chunk in _chunks(result):
         count += len(chunk)
         output.lines("\t".join(_text(value) for value in row) for row in chunk)
     return count
 
 
-def _chunks(answer: SqlResult) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows, so many at a time as are worth a write, and no more than memory is for."""
+def _chunks(result: "SqlResult") -> Iterator[list[tuple[Any, ...]]]:
+    """The rows in chunks that are worth a write, and small in memory."""
     chunk: list[tuple[Any, ...]] = []
     size = 0
-    for row in answer.rows:
+    for row in result.rows:
         chunk.append(row)
         size += sum(len(value) for value in row if isinstance(value, str | bytes))
         if len(chunk) == _CHUNK_ROWS or size > _CHUNK_SIZE:
@@ -104,16 +118,16 @@ def _text(value: Any) -> str:
     return one_line(str(value))
 
 
-def _table(answer: SqlResult) -> int:
-    """Tables of so many rows each, so that the first is there before the last is read; a row
-    of more columns than fit beside each other stands on lines of its own."""
+def _table(result: "SqlResult") -> int:
+    """Print a table for each chunk, so that the first appears before the last is read. Rows with
+    too many columns for the width are printed one value a line."""
     from rich.table import Table
     from rich.text import Text
 
     width_here = output.width()
     count = 0
-    names = [one_line(name) for name in answer.columns]
-    for chunk in _chunks(answer):
+    names = [one_line(name) for name in result.columns]
+    for chunk in _chunks(result):
         count += len(chunk)
         if len(names) * (_NARROWEST_COLUMN + 2) > width_here:
             width = max(map(len, names))
@@ -131,30 +145,30 @@ def _table(answer: SqlResult) -> int:
     return count
 
 
-def _document(answer: SqlResult, *, complete: bool) -> int:
-    """One JSON document, a row a line; what fails on the way is told at its end."""
-    start = {"version": 1, "columns": answer.columns, "complete": complete}
+def _document(result: "SqlResult", *, complete: bool) -> int:
+    """Print one JSON document, a row a line. An error on the way is its last key."""
+    start = {"version": 1, "columns": result.columns, "complete": complete}
     output.line(output.json_text(start)[:-1] + ', "rows": [')
     count = 0
     failed: StateError | None = None
     try:
-        for chunk in _chunks(answer):
+        for chunk in _chunks(result):
             parts = [output.json_text([_json(v) for v in row]) for row in chunk]
             output.line(("," if count else "") + ",\n".join(parts))
             count += len(chunk)
     except StateError as error:
-        if SERVING.get():
-            raise  # whoever asks tries it without a server
+        if DELEGATED.get():
+            raise  # the client then runs it without a server
         failed = error
-    told = errors.document(failed)["error"] if failed else None
-    output.line(f'], "error": {output.json_text(told)}}}')
+    problem = errors.document(failed)["error"] if failed else None
+    output.line(f'], "error": {output.json_text(problem)}}}')
     if failed:
         return errors.outcome(failed).status
     return errors.OK if count else errors.NO_MATCH
 
 
 def _json(value: Any) -> Any:
-    """A value as JSON has it; what JSON has no word for as text."""
+    """A value for JSON; bytes and infinities as text."""
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"
     if isinstance(value, float) and not math.isfinite(value):

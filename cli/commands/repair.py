@@ -1,95 +1,126 @@
-"""``threadkeep repair``: show what would mend the index, do it, or take it back."""
+"""``threadkeep repair``."""
 
 import asyncio
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.terminal import findings as report
-from cli.terminal import output
+from cli.arguments.options import JsonOption, locations
+from cli.terminal import findings, output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
-from rollout.files.scan import check_home
-from state.checks.findings import Findings
-from state.repair.backup import backups, restore_backup
-from state.repair.plan import Plan
-from state.repair.repair import make_plan, repair
-from state.repair.verify import Depth, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from state.repair.plan import Plan
 
 
-def show(locations: Locations, *, deep: bool, as_json: bool) -> int:
-    """Show the plan. Gives the exit status: 1 if there is something to mend."""
+def command(
+    context: typer.Context,
+    apply: Annotated[bool, typer.Option("--apply", help="Do what the plan says.")] = False,
+    plan: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="With --apply: refuse unless this is still the plan."),
+    ] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Restore the index from before the last repair.")
+    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Plan by what verify --deep finds.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Plan repairs of what verify finds; --apply makes them. Rollouts never change. The exit status
+    is 1 if anything is left to repair."""
+    here = locations(context)
+    if undo and (apply or deep or plan):
+        raise typer.BadParameter("--undo excludes all other options")
+    if plan and not apply:
+        raise typer.BadParameter("--plan needs --apply")
+    if undo:
+        return _undo(here, as_json=as_json)
+    if apply:
+        return _apply(here, deep=deep, plan_id=plan, as_json=as_json)
+    return _show(here, deep=deep, as_json=as_json)
 
-    async def work() -> Plan:
+
+def _show(here: Locations, *, deep: bool, as_json: bool) -> int:
+    from state.repair.repair import make_plan
+
+    async def work() -> "Plan":
         with progress("verify") as shown:
-            return await make_plan(locations.home, locations.index, deep=deep, report=shown)
+            return await make_plan(here.home, here.index, deep=deep, report=shown)
 
     plan = asyncio.run(work())
     if as_json:
         output.data({"version": 1, "plan": _document(plan), "applied": False})
     else:
-        _tell(plan)
+        _print(plan)
         if plan:
             more = " --deep" if deep else ""
-            output.say(f"Nothing was changed. Do it: threadkeep repair{more} --apply")
-            output.say(f"The same, and only this plan: add --plan {plan.id}")
+            output.say(f"Nothing was changed. To apply the plan: threadkeep repair{more} --apply")
+            output.say(f"To apply this plan and no other, add --plan {plan.id}")
     return errors.FINDINGS if plan else errors.OK
 
 
-def apply(locations: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -> int:
-    """Mend the index and verify it again. Gives the exit status: 1 if findings stay."""
-    check_home(locations.home)
+def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -> int:
+    from rollout.files.scan import check_home
+    from state.checks.findings import Findings
+    from state.repair.backup import backups
+    from state.repair.repair import repair
+    from state.repair.verify import Depth, verify
+
+    check_home(here.home)
     began = time.monotonic()
     left = Findings()
 
-    async def work() -> tuple[Plan, Path | None]:
+    async def work() -> "tuple[Plan, Path | None]":
         with progress("repair") as shown:
-            done = await repair(
-                locations.home, locations.index, deep=deep, plan_id=plan_id, report=shown
-            )
+            done = await repair(here.home, here.index, deep=deep, plan_id=plan_id, report=shown)
             depth = Depth() if deep else None
-            await verify(locations.home, locations.index, left.add, depth=depth, report=shown)
+            await verify(here.home, here.index, left.add, depth=depth, report=shown)
             return done
 
     try:
         plan, kept = asyncio.run(work())
     except KeyboardInterrupt:
-        output.say("Interrupted. What was done is kept; threadkeep repair --apply goes on.")
+        output.say("Interrupted. What was done is kept; threadkeep repair --apply continues.")
         return errors.INTERRUPTED
     if as_json:
         document: dict[str, Any] = {"version": 1, "plan": _document(plan), "applied": bool(plan)}
         document["before"] = str(kept) if kept else None
-        document["left"] = report.document("verify", left)
+        document["left"] = findings.document("verify", left)
         output.data(document)
-        return report.status(left)
-    _tell(plan)
+        return findings.status(left)
+    _print(plan)
     if kept:
-        output.say(f"The index as it was before: {kept}")
+        output.say(f"Backup of the index: {kept}")
     if plan:
         output.say(f"Done in {time.monotonic() - began:.2f} s.")
-        if kept in backups(locations.index):
-            output.say("Take it back: threadkeep repair --undo")
+        if kept in backups(here.index):
+            output.say("To undo the repair: threadkeep repair --undo")
     if left.clean:
-        output.say("Verified: clean.")
+        output.say("Verified: no problems found.")
     else:
-        output.say(f"What no command can mend: {report.summary(left)}")
-        output.say("threadkeep verify tells more.")
-    return report.status(left)
+        output.say(f"Not repaired: {findings.summary(left)}")
+        output.say("threadkeep verify shows the details.")
+    return findings.status(left)
 
 
-def take_back(locations: Locations, *, as_json: bool) -> int:
-    """Put the newest backup back. Gives the exit status."""
-    restored = asyncio.run(restore_backup(locations.index))
+def _undo(here: Locations, *, as_json: bool) -> int:
+    from state.repair.backup import restore_backup
+
+    restored = asyncio.run(restore_backup(here.index))
     if as_json:
         output.data({"version": 1, "restored": str(restored)})
     else:
-        output.say(f"The index is again what {restored.name} was.")
+        output.say(f"The index was restored from {restored.name}.")
     return errors.OK
 
 
-def _document(plan: Plan) -> dict[str, Any]:
+def _document(plan: "Plan") -> dict[str, Any]:
     return {
         "id": plan.id,
         "steps": plan.steps,
@@ -100,9 +131,9 @@ def _document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _tell(plan: Plan) -> None:
+def _print(plan: "Plan") -> None:
     if not plan:
-        output.line("Nothing to mend.")
+        output.line("Nothing to repair.")
     else:
         output.line(f"plan {plan.id}")
     for number, step in enumerate(plan.steps, 1):
@@ -113,4 +144,4 @@ def _tell(plan: Plan) -> None:
         output.line(f"   … and {len(plan.threads) - 20:,} more")
     if plan.stays:
         count = plural(plan.stays, "finding")
-        output.line(f"{count} in the files themselves stay: nothing changes a rollout.")
+        output.line(f"{count} in the files themselves remain: rollouts are never changed.")

@@ -1,104 +1,152 @@
-"""``threadkeep search``: threads by what was said in them."""
+"""``threadkeep search``."""
 
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import errors
+from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
-from cli.commands.list import report_hidden
+from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
 from cli.render.labels import folder, label
 from cli.terminal import damage, output
+from cli.terminal.hidden import report_hidden
 from cli.terminal.progress import progress
 from cli.terminal.text import age, iso, one_line, one_line_marked, plural
 from rollout.errors import Damage
-from state.fulltext.hits import Hit, Passage, passages
-from state.fulltext.search import Found, Search
+from state.db.derived_columns import SORT_KEYS
+from state.errors import InvalidQuery
 from state.query.model import LARGEST_PAGE, Hidden
 from state.query.thread_json import thread_json
 
 if TYPE_CHECKING:
+    from state.fulltext.hits import Hit, Passage
+    from state.fulltext.search import Found, Search
     from state.thread_index import ThreadIndex
 
-HITS_SHOWN = 3
-"""So many messages of a thread are shown on a terminal ..."""
-HITS_KEPT = 20
-"""... and so many elsewhere."""
-_UNREAD = "{} may hold it too, and could not be read: threadkeep explain tells why."
+_HITS_SHOWN = 3
+"""Messages of a thread that a terminal shows."""
+_HITS_KEPT = 20
+"""Messages of a thread in JSON and pipes."""
+_UNREADABLE = "{} may match too, but cannot be read: threadkeep explain shows why."
+_MORE = "There are more threads: --limit N shows them."
 
 
 @dataclass(slots=True)
 class Searched:
     """What a search command found."""
 
-    found: Found
-    passages: list[list[Passage]]
+    found: "Found"
+    passages: list[list["Passage"]]
     short_ids: dict[str, str]
     notes: list[str]
     damage: list[Damage] = field(default_factory=list)
-    """Where files that were read for it break off."""
+    """Where the files that were read break off."""
     hidden: Hidden = field(default_factory=Hidden)
-    """What was not looked through."""
+    """What was not searched."""
     raw: bool = False
 
     @property
     def complete(self) -> bool:
-        """Whether all that there is was looked through."""
+        """Whether everything was searched."""
         return not (self.notes or self.damage or (self.raw and self.hidden.unreadable))
 
 
-def run(locations: Locations, search: Search, count: int, *, sync: bool, as_json: bool) -> int:
-    """Search, and show up to ``count`` threads. Gives the exit status."""
+@takes_filters
+def command(
+    context: typer.Context,
+    terms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TERM...",
+            help='Words, beginnings of words (word*) and "phrases". A thread must have all.',
+        ),
+    ],
+    literal: Annotated[
+        bool, typer.Option("--literal", help="Find the terms as one text, within words as well.")
+    ] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Threads to show.")] = 10,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", help="recency_at, updated_at, created_at, or matches (most first)."
+        ),
+    ] = "recency_at",
+    ascending: Annotated[bool, typer.Option("--asc", help="Reverse the order.")] = False,
+    cursor: CursorOption = None,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Read all rollouts instead, with tool output and undone turns."),
+    ] = False,
+    sync: SyncOption = True,
+    as_json: JsonOption = False,
+) -> int:
+    """Search the messages and names of threads. Case and accents do not matter. The exit status is
+    1 if nothing is found."""
     from cli.runtime.open_index import read_index
+    from rollout.search.terms import Term, terms_of
+    from state.fulltext.search import MATCHES, Search
 
+    here = locations(context)
+    term = Term.of(" ".join(terms))
+    wanted = ((term,) if term else ()) if literal else tuple(terms_of(" ".join(terms)))
+    ranked = sort == MATCHES
+    if not ranked and sort not in SORT_KEYS:
+        keys = ", ".join((*SORT_KEYS, MATCHES))
+        raise InvalidQuery(f"unknown sort key {sort!r}: use one of {keys}")
+    among = filters.query(
+        sort_key="recency_at" if ranked else sort,
+        descending=not ascending,
+        cursor=cursor,
+        archived=archived,
+    )
+    search = Search(wanted, among, ranked, most_hits=_HITS_KEPT)
+    if raw and (ranked or cursor is not None):
+        raise typer.BadParameter("--raw excludes --sort matches and --cursor")
     wants_ids = not as_json and output.on_terminal()
-    searched = read_index(locations, lambda index: _work(index, search, count, sync, wants_ids))
-    return _shown(searched, locations, search, as_json=as_json, wants_ids=wants_ids)
+    work = _raw if raw else _indexed
+    found = read_index(here, lambda index: work(index, search, limit, sync, wants_ids))
+    if raw:
+        output.say("All rollouts were read for this: --raw uses no index.")
+    return _print(found, here, search, as_json=as_json, on_terminal=wants_ids)
 
 
-def _shown(
-    searched: Searched, locations: Locations, search: Search, *, as_json: bool, wants_ids: bool
+def _print(
+    searched: Searched, here: Locations, search: "Search", *, as_json: bool, on_terminal: bool
 ) -> int:
     if as_json:
-        output.data(_document(searched, locations))
-    elif wants_ids:
+        output.data(_document(searched, here))
+    elif on_terminal:
         _blocks(searched, search)
     else:
         output.lines(_lines(searched, search))
     for note in searched.notes:
         output.say(note)
-    for sentence in damage.sentences(searched.damage, locations.home, "was looked through"):
+    for sentence in damage.sentences(searched.damage, here.home, "was searched"):
         output.say(sentence)
     if not as_json:
         if not searched.found.hits:
-            output.say("Nothing found.")
+            output.say("No threads match.")
         report_hidden(searched.hidden)
         if searched.found.next_cursor:
-            output.say("There are more: --limit N shows them.")
+            output.say(_MORE)
     return errors.OK if searched.found.hits else errors.NO_MATCH
 
 
-def run_raw(locations: Locations, search: Search, count: int, *, sync: bool, as_json: bool) -> int:
-    """Read all rollouts, and show up to ``count`` threads. Gives the exit status."""
-    from cli.runtime.open_index import read_index
-
-    if search.ranked or search.among.cursor is not None:
-        raise typer.BadParameter("--raw goes with neither --sort matches nor --cursor")
-    wants_ids = not as_json and output.on_terminal()
-    searched = read_index(locations, lambda index: _raw(index, search, count, sync, wants_ids))
-    output.say("Rollouts were read as a whole for this: nothing is indexed for --raw.")
-    return _shown(searched, locations, search, as_json=as_json, wants_ids=wants_ids)
-
-
 async def _raw(
-    index: "ThreadIndex", search: Search, count: int, sync: bool, wants_ids: bool
+    index: "ThreadIndex", search: "Search", count: int, sync: bool, wants_ids: bool
 ) -> Searched:
     from cli.runtime.open_index import catch_up
     from state.fulltext.grep import raw_search
+    from state.fulltext.hits import Hit, Passage
+    from state.fulltext.search import Found
 
     notes = [await catch_up(index)] if sync else []
     hits: list[Hit] = []
@@ -118,12 +166,12 @@ async def _raw(
         async with aclosing(found):
             async for row, raw in found:
                 if len(hits) == count:
-                    notes.append("There are more: --limit N shows them.")
+                    notes.append(_MORE)
                     break
                 hits.append(Hit(row, [], [], raw.matches))
                 where.append([Passage(each.kind, each.snippet) for each in raw.hits])
     if unread:
-        notes.append(_UNREAD.format(plural(len(unread), "thread")))
+        notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
     hidden = await index.hidden(search.among)
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
     return Searched(
@@ -131,11 +179,12 @@ async def _raw(
     )
 
 
-async def _work(
-    index: "ThreadIndex", search: Search, count: int, sync: bool, wants_ids: bool
+async def _indexed(
+    index: "ThreadIndex", search: "Search", count: int, sync: bool, wants_ids: bool
 ) -> Searched:
     from cli.runtime.open_index import catch_up, catch_up_fulltext
-    from state.fulltext.search import search as look
+    from state.fulltext.hits import passages
+    from state.fulltext.search import search as search_index
 
     notes = []
     if sync:
@@ -146,7 +195,7 @@ async def _work(
         among = replace(search.among, limit=min(left, LARGEST_PAGE))
         if pages:
             among = replace(among, cursor=pages[-1].next_cursor)
-        pages.append(await look(index, replace(search, among=among)))
+        pages.append(await search_index(index, replace(search, among=among)))
         left -= len(pages[-1].hits)
         if pages[-1].next_cursor is None:
             break
@@ -154,11 +203,11 @@ async def _work(
     found = replace(pages[0], hits=hits, next_cursor=pages[-1].next_cursor)
     if found.pending:
         notes.append(
-            f"{plural(found.pending, 'thread')} could not be looked through yet:"
-            " they are still being indexed."
+            f"The search index is {plural(found.pending, 'thread')} behind:"
+            " not everything may be found."
         )
     if unread := {path for page in pages for path in page.unreadable}:
-        notes.append(_UNREAD.format(plural(len(unread), "thread")))
+        notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
     where = [passages(hit, search.terms) for hit in hits]
     short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
     hidden = await index.hidden(search.among)
@@ -166,14 +215,14 @@ async def _work(
     return Searched(found, where, short, notes, hidden=hidden)
 
 
-def _document(searched: Searched, locations: Locations) -> dict[str, Any]:
+def _document(searched: Searched, here: Locations) -> dict[str, Any]:
     found = searched.found
     return {
         "data": [
             {
-                "thread": thread_json(hit.row, locations.home),
+                "thread": thread_json(hit.row, here.home),
                 "matches": hit.matches,
-                "hits": [_place_json(place) for place in where],
+                "hits": [_passage_json(passage) for passage in where],
             }
             for hit, where in zip(found.hits, searched.passages, strict=True)
         ],
@@ -181,35 +230,35 @@ def _document(searched: Searched, locations: Locations) -> dict[str, Any]:
         "backwardsCursor": found.backwards_cursor,
         "hidden": asdict(searched.hidden),
         "complete": searched.complete,
-        "damage": damage.document(searched.damage, locations.home),
+        "damage": damage.document(searched.damage, here.home),
     }
 
 
-def _place_json(place: Passage) -> dict[str, Any]:
+def _passage_json(passage: "Passage") -> dict[str, Any]:
     return {
-        "kind": place.kind,
-        "turnId": place.turn_id,
-        "itemId": place.item_id,
-        "snippet": place.snippet.text,
-        "ranges": [{"start": start, "end": end} for start, end in place.snippet.spans],
+        "kind": passage.kind,
+        "turnId": passage.turn_id,
+        "itemId": passage.item_id,
+        "snippet": passage.snippet.text,
+        "ranges": [{"start": start, "end": end} for start, end in passage.snippet.spans],
     }
 
 
-def _time(hit: Hit, search: Search) -> int:
+def _time(hit: "Hit", search: "Search") -> int:
     return int(hit.row[f"{search.among.sort_key}_ms"])
 
 
-def _lines(searched: Searched, search: Search) -> Iterator[str]:
+def _lines(searched: Searched, search: "Search") -> Iterator[str]:
     """For pipes: one message a line, tab-separated."""
     for hit, where in zip(searched.found.hits, searched.passages, strict=True):
-        for place in where:
+        for passage in where:
             values = (
                 hit.row["id"],
                 iso(_time(hit, search)),
-                place.kind,
-                place.turn_id or "",
-                place.item_id or "",
-                place.snippet.text,
+                passage.kind,
+                passage.turn_id or "",
+                passage.item_id or "",
+                passage.snippet.text,
             )
             yield "\t".join(one_line(value) for value in values)
 
@@ -217,7 +266,7 @@ def _lines(searched: Searched, search: Search) -> Iterator[str]:
 _WHO = {"userMessage": "you", "agentMessage": "agent", "name": "name"}
 
 
-def _blocks(searched: Searched, search: Search) -> None:
+def _blocks(searched: Searched, search: "Search") -> None:
     import os
 
     from rich.text import Text
@@ -234,18 +283,18 @@ def _blocks(searched: Searched, search: Search) -> None:
         head.append(f"  {'  '.join(part for part in about if part)}  ", style="dim not bold")
         head.append(searched.short_ids[hit.row["id"]], style="cyan not bold")
         blocks.append(head)
-        for place in where[:HITS_SHOWN]:
-            blocks.append(_marked(place))
-        rest = hit.matches - len(where[:HITS_SHOWN])
+        for passage in where[:_HITS_SHOWN]:
+            blocks.append(_marked(passage))
+        rest = hit.matches - len(where[:_HITS_SHOWN])
         if rest > 0:
             blocks.append(Text(f"         and {rest:,} more", style="dim"))
     output.texts(blocks)
 
 
-def _marked(place: Passage) -> Any:
+def _marked(passage: "Passage") -> Any:
     from rich.text import Text
 
-    line = Text(f"  {_WHO.get(place.kind, place.kind):>5}  ", style="dim")
-    for piece, marked in one_line_marked(place.snippet.text, place.snippet.spans):
+    line = Text(f"  {_WHO.get(passage.kind, passage.kind):>5}  ", style="dim")
+    for piece, marked in one_line_marked(passage.snippet.text, passage.snippet.spans):
         line.append(piece, style="not dim bold yellow" if marked else "not dim")
     return line

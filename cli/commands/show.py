@@ -1,73 +1,113 @@
-"""``threadkeep show``: a thread for reading, or what is known of it."""
+"""``threadkeep show``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.runtime.open_index import catch_up_and_report, read_index
+from cli.arguments.options import ForceOption, JsonOption, ThreadArgument, locations
 from cli.terminal import damage, output
 from cli.terminal.text import one_line
-from rollout.errors import READ_ALL
+from rollout.errors import READ_ALL, without_expansion_limit
 from state.query.rows import Row
 from state.query.thread_json import thread_json
-from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading, TurnSelection
+    from state.thread_index import ThreadIndex
 
 
-def run(
-    locations: Locations,
+def command(
+    context: typer.Context,
+    thread: ThreadArgument,
+    turn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TURN", help="Only this turn: its id or its number; -1 is the last turn."
+        ),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the last turns.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
+    meta: Annotated[
+        bool,
+        typer.Option("--meta", help="Show metadata instead of turns: settings, lineage, files."),
+    ] = False,
+    pager: Annotated[
+        bool, typer.Option("--pager/--no-pager", help="Use a pager for more than one screen.")
+    ] = True,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Show the turns of a thread: messages, commands, patches."""
+    from cli.render.reading import TurnSelection
+
+    if turn is not None and last is not None:
+        raise typer.BadParameter("--turn and --last exclude each other")
+    here = locations(context)
+    if meta:
+        if turn is not None or last is not None or full:
+            raise typer.BadParameter("--meta excludes --turn, --last and --full")
+        return _show_metadata(here, thread, as_json=as_json)
+    with without_expansion_limit(force):
+        selection = TurnSelection(turn, last)
+        return _show(here, thread, selection, full=full, pager=pager, as_json=as_json)
+
+
+def _show(
+    here: Locations,
     reference: str,
-    wanted: "TurnSelection",
+    selection: "TurnSelection",
     *,
     full: bool,
-    paged: bool,
+    pager: bool,
     as_json: bool,
 ) -> int:
-    """Show one thread for reading. Gives the exit status."""
     from cli.render.json_document import document
-    from cli.render.reading import opened
+    from cli.render.reading import open_reading
     from cli.render.text import written
+    from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.pager import sink
     from state.turns.cache import TurnIndex
 
-    async def work(index: ThreadIndex) -> "Reading":
+    async def work(index: "ThreadIndex") -> "Reading":
         await catch_up_and_report(index)
         row = await index.thread(reference)
-        index.database.stop_waiting()  # what is found is shown, and kept if that can be at once
+        index.database.stop_waiting()  # what is found is kept only if that needs no waiting
         turns = TurnIndex(index)
         try:
-            kept = None if READ_ALL.get() else turns  # what is kept of it ends earlier
-            return await opened(index, row, wanted, turns=kept)
+            kept = None if READ_ALL.get() else turns  # kept turns end where the limit is
+            return await open_reading(index, row, selection, turns=kept)
         finally:
             await turns.close()
 
-    with read_index(locations, work) as reading:
+    with read_index(here, work) as reading:
         if as_json:
             pieces = document(reading)
         else:
             width = output.width() if output.on_terminal() else None
             pieces = written(reading, full=full, width=width)
-        with sink(paged=paged and not as_json) as put:
+        with sink(paged=pager and not as_json) as put:
             for piece in pieces:
                 put(piece)
-        damage.tell(reading.dialogue.damage, locations.home, reading.row["id"])
+        damage.report(reading.dialogue.damage, here.home, reading.row["id"])
     return errors.OK
 
 
-def run_meta(locations: Locations, reference: str, *, as_json: bool) -> int:
-    """Show what is known of one thread. Gives the exit status."""
+def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     from cli.render.metadata import fields
+    from cli.runtime.open_index import catch_up_and_report, read_index
 
-    async def work(index: ThreadIndex) -> tuple[Row, dict[str, Any]]:
+    async def work(index: "ThreadIndex") -> tuple[Row, dict[str, Any]]:
         await catch_up_and_report(index)
         row = await index.thread(reference)
         return row, await index.details(row["id"])
 
-    row, details = read_index(locations, work)
+    row, details = read_index(here, work)
     if as_json:
-        output.data({"thread": thread_json(row, locations.home), "movedTo": details["moved_to"]})
+        output.data({"thread": thread_json(row, here.home), "movedTo": details["moved_to"]})
     else:
         for name, value in fields(row, details):
             if value:

@@ -1,22 +1,27 @@
-"""``threadkeep stats``: threads, turns and tokens by day, project, model and so on."""
+"""``threadkeep stats``."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from cli import errors
+from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
-from cli.commands.list import no_threads, report_hidden
-from cli.runtime.open_index import catch_up, read_index
+from cli.arguments.options import ArchivedOption, JsonOption, locations
 from cli.terminal import output
+from cli.terminal.hidden import no_threads, report_hidden
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, one_line, plural
-from state.query.model import Hidden, Query
-from state.reports.stats import DIMENSIONS, TIMES, Statistics, Tally, statistics
-from state.thread_index import ThreadIndex
+
+if TYPE_CHECKING:
+    from state.query.model import Hidden
+    from state.reports.stats import Statistics, Tally
+    from state.thread_index import ThreadIndex
 
 USUAL: Final = ("day", "project", "model")
 
@@ -29,15 +34,15 @@ _UNITS: Final = {
     "w": timedelta(weeks=1),
     "y": timedelta(days=365),
 }
-"""Those of :func:`cli.terminal.text.age`, which lists show."""
+"""The units of :func:`cli.terminal.text.age`, which lists show."""
 
 
 def moment(text: str, *, now: datetime | None = None) -> int:
-    """A day (``2026-11-20``), a time, or how long ago (``30m``, ``12h``, ``7d``, ``2w``, ``1y``;
-    from days on it is the beginning of a day), in ms since 1970; days are those of UTC.
+    """The ms since 1970 of a day (``2026-11-20``), a time, or an age (``30m``, ``12h``, ``7d``,
+    ``2w``, ``1y``). Ages of a day or more begin at midnight; days are those of UTC.
 
     Raises:
-        OverflowError: that is before all times.
+        OverflowError: it is before all times.
         ValueError: it is none of these.
     """
     ago = _AGO.fullmatch(text)
@@ -51,48 +56,86 @@ def moment(text: str, *, now: datetime | None = None) -> int:
     return int(found.timestamp() * 1000)
 
 
-def run(
-    locations: Locations,
-    query: Query,
+@takes_filters
+def command(
+    context: typer.Context,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Count by day, month, project, model, provider or source. Repeatable."
+            " [default: day, project, model]",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="Only threads created since: 2026-11-20, a time, 12h, 7d, 2w."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only threads created before.")
+    ] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Count turns, too. This reads every rollout.")
+    ] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of each table.")] = 30,
+    page: Annotated[
+        str | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with charts to this file."),
+    ] = None,
+    archived: ArchivedOption = False,
     *,
-    since_ms: int | None,
-    until_ms: int | None,
-    by: Sequence[str],
-    limit: int,
-    turns: bool,
-    page: Path | None,
-    as_json: bool,
+    filters: Filters,
+    as_json: JsonOption = False,
 ) -> int:
-    """Tell what there is. Gives the exit status."""
+    """Count threads, turns and tokens by day, project and model. The exit status is 1 if there are
+    none."""
+    from cli.runtime.open_index import catch_up, read_index
+    from cli.runtime.target import check_target
+    from state.reports.stats import DIMENSIONS, statistics
 
-    async def work(index: ThreadIndex) -> tuple[Statistics, Hidden, bool, str]:
+    for name in by or ():
+        if name not in DIMENSIONS:
+            raise typer.BadParameter(f"--by must be one of {', '.join(DIMENSIONS)}")
+    limits = {
+        "since_ms": _limit("--since", since),
+        "until_ms": _limit("--until", until),
+    }
+    if page == "-":
+        raise typer.BadParameter("--html writes a page to a file, not to stdout: name a file")
+    here = locations(context)
+    target = None if page is None else Path(page)
+    check_target(here, target)
+    query = filters.query(archived=archived)
+
+    async def work(index: "ThreadIndex") -> "tuple[Statistics, Hidden, bool, str]":
         note = await catch_up(index)
         with progress("turns") as report:
-            found = await statistics(
-                index, query, since_ms=since_ms, until_ms=until_ms, turns=turns, report=report
-            )
-        hidden = await index.hidden(query, since_ms=since_ms, until_ms=until_ms)
-        nothing = not found.total.threads and await index.is_empty()
-        return found, hidden, nothing, note
+            found = await statistics(index, query, **limits, turns=turns, report=report)
+        hidden = await index.hidden(query, **limits)
+        empty = not found.total.threads and await index.is_empty()
+        return found, hidden, empty, note
 
-    found, hidden, nothing, note = read_index(locations, work)
+    found, hidden, empty, note = read_index(here, work)
     if note:
         output.say(note)
-    dimensions = [*dict.fromkeys(by)] or [*USUAL]
-    if page is not None:
-        _save(page, found, dimensions, limit, locations)
+    dimensions = [*dict.fromkeys(by or USUAL)]
+    if target is not None:
+        _save(target, found, dimensions, limit, here)
     if as_json:
         complete = not note and not (turns and hidden.unreadable)
-        told = _document(found, dimensions, limit, complete=complete)
-        output.data({**told, "hidden": asdict(hidden)})
-    elif page is None:
-        _tell(found, dimensions, limit)
+        document = _document(found, dimensions, limit, complete=complete)
+        output.data({**document, "hidden": asdict(hidden)})
+    elif target is None:
+        _print(found, dimensions, limit)
     else:
-        output.line(str(page))
+        output.line(str(target))
     for path, problem in found.problems.items():
         output.say(one_line(f"{path}: {problem}"))
     if not found.total.threads:
-        output.say(no_threads(nothing=nothing))
+        output.say(no_threads(empty=empty))
     if not as_json:
         report_hidden(hidden)
     if not found.total.threads:
@@ -100,23 +143,35 @@ def run(
     return errors.SOME_UNREADABLE if found.problems else errors.OK
 
 
+def _limit(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else moment(text)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{option} must be a day (2026-11-20), a time (2026-11-20T12:00) or an age"
+            " (30m, 12h, 7d, 2w, 1y)"
+        ) from None
+
+
 def _save(
-    page: Path, found: Statistics, dimensions: Sequence[str], limit: int, locations: Locations
+    page: Path, found: "Statistics", dimensions: Sequence[str], limit: int, here: Locations
 ) -> None:
     from cli.render.html_charts import charts
     from cli.terminal.save_file import save
 
-    pieces = charts(found, dimensions, limit, f"Threads of {locations.home}")
+    pieces = charts(found, dimensions, limit, f"Threads of {here.home}")
     save(page, (piece.encode("utf-8", "replace") for piece in pieces))
 
 
-def _cut(dimension: str, groups: Mapping[str, Tally], limit: int) -> dict[str, Tally]:
-    """The last of times, the first of others."""
+def _cut(dimension: str, groups: "Mapping[str, Tally]", limit: int) -> "dict[str, Tally]":
+    """The last groups of times, the first of others."""
+    from state.reports.stats import TIMES
+
     shown = list(groups.items())
     return dict(shown[-limit:] if dimension in TIMES else shown[:limit])
 
 
-def _tell(found: Statistics, dimensions: Sequence[str], limit: int) -> None:
+def _print(found: "Statistics", dimensions: Sequence[str], limit: int) -> None:
     total = found.total
     words = [plural(total.threads, "thread"), f"{total.tokens:,} tokens"]
     if total.turns is not None:
@@ -131,7 +186,7 @@ def _tell(found: Statistics, dimensions: Sequence[str], limit: int) -> None:
             output.line(f"… {len(groups) - len(shown):,} more (--limit)")
 
 
-def _lines(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
+def _lines(dimension: str, groups: "Mapping[str, Tally]", total: "Tally") -> None:
     with_turns = total.turns is not None
     turns = f"{'turns':>7}  " if with_turns else ""
     output.line(f"{'threads':>7}  {turns}{'tokens':>13}  {dimension}")
@@ -141,8 +196,8 @@ def _lines(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
         output.line(f"{tally.threads:>7,}  {turns}{tally.tokens:>13,}  {name}")
 
 
-def _plot(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
-    """A table with a bar for the tokens of each row."""
+def _plot(dimension: str, groups: "Mapping[str, Tally]", total: "Tally") -> None:
+    """Print a table with a bar for the tokens of each row."""
     from rich.bar import Bar
     from rich.table import Table
     from rich.text import Text
@@ -163,9 +218,9 @@ def _plot(dimension: str, groups: Mapping[str, Tally], total: Tally) -> None:
 
 
 def _document(
-    found: Statistics, dimensions: Sequence[str], limit: int, *, complete: bool
+    found: "Statistics", dimensions: Sequence[str], limit: int, *, complete: bool
 ) -> dict[str, Any]:
-    def entry(tally: Tally) -> dict[str, Any]:
+    def entry(tally: "Tally") -> dict[str, Any]:
         return {"threads": tally.threads, "turns": tally.turns, "tokens": tally.tokens}
 
     return {
@@ -184,6 +239,3 @@ def _document(
         },
         "problems": [{"path": path, "reason": why} for path, why in found.problems.items()],
     }
-
-
-__all__ = ["DIMENSIONS", "moment", "run"]

@@ -1,22 +1,29 @@
-"""``threadkeep status``: how the index stands. Writes nothing to it."""
+"""``threadkeep status``."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.runtime.open_index import read_index
+from cli.arguments.options import JsonOption, locations
 from cli.terminal import output
 from cli.terminal.text import amount, iso, one_line, plural
-from state.thread_index import Status, ThreadIndex
+
+if TYPE_CHECKING:
+    from state.thread_index import Status, ThreadIndex
 
 _SHOWN_PROBLEMS = 20
 
 
-def run(locations: Locations, *, as_json: bool) -> int:
-    """Tell how the index stands. Gives the exit status."""
+def command(context: typer.Context, as_json: JsonOption = False) -> int:
+    """Show the state of the index: the backfill, the counts, unreadable files. Writes nothing."""
+    from cli.runtime.open_index import read_index
 
-    async def work(index: ThreadIndex) -> tuple[Status, list[dict[str, Any]], dict[str, Any]]:
+    async def work(
+        index: "ThreadIndex",
+    ) -> "tuple[Status, list[dict[str, Any]], dict[str, Any]]":
         changes = await index.pending()
         oldest = min((file.stamp.mtime_ns for file in changes.to_read), default=None)
         pending = {
@@ -27,19 +34,20 @@ def run(locations: Locations, *, as_json: bool) -> int:
         }
         return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
 
-    status, problems, pending = read_index(locations, work, recovering=False)
+    here = locations(context)
+    status, problems, pending = read_index(here, work, recovering=False)
     cut = len(problems) > _SHOWN_PROBLEMS
     problems = problems[:_SHOWN_PROBLEMS]
     if as_json:
-        output.data(_document(locations, status, problems, pending, cut))
+        output.data(_document(here, status, problems, pending, cut))
     else:
-        _tell(locations, status, problems, pending, cut)
+        _print(here, status, problems, pending, cut)
     return errors.OK
 
 
 def _document(
-    locations: Locations,
-    status: Status,
+    here: Locations,
+    status: "Status",
     problems: list[dict[str, Any]],
     pending: dict[str, Any],
     cut: bool,
@@ -47,8 +55,8 @@ def _document(
     job = status.backfill
     return {
         "version": 1,
-        "home": str(locations.home),
-        "index": str(locations.index),
+        "home": str(here.home),
+        "index": str(here.index),
         "indexBytes": status.index_bytes,
         "threads": status.threads,
         "archived": status.archived,
@@ -88,16 +96,16 @@ def _document(
     }
 
 
-def _tell(
-    locations: Locations,
-    status: Status,
+def _print(
+    here: Locations,
+    status: "Status",
     problems: list[dict[str, Any]],
     pending: dict[str, Any],
     cut: bool,
 ) -> None:
     job = status.backfill
-    output.line(f"home      {locations.home}")
-    output.line(f"index     {locations.index} ({amount(status.index_bytes)}B)")
+    output.line(f"home      {here.home}")
+    output.line(f"index     {here.index} ({amount(status.index_bytes)}B)")
     output.line(f"threads   {status.threads:,}, of them {status.archived:,} archived")
     order = ("indexed", "segment", "duplicate", "unreadable", "ignored")
     buckets = [f"{status.buckets[name]:,} {name}" for name in order if status.buckets.get(name)]
@@ -111,7 +119,7 @@ def _tell(
             parts.append(f"the oldest change of {pending['since']}")
         output.line(f"behind    {', '.join(parts)} (threadkeep sync)")
     else:
-        output.line("behind    nothing: the index is in step with the files")
+        output.line("behind    nothing: the index is up to date with the files")
     if job.status == "complete":
         output.line(f"backfill  complete since {iso(job.completed_at_ms)}")
     elif job.is_being_worked_on(_now_ms()):
@@ -129,12 +137,12 @@ def _tell(
     if job.last_error:
         output.line(f"          last error: {one_line(job.last_error)}")
     for problem in problems:
-        _tell_problem(problem)
+        _print_problem(problem)
     if cut:
         output.line(f"          … and more; these are the newest {_SHOWN_PROBLEMS}")
 
 
-def _tell_problem(problem: dict[str, Any]) -> None:
+def _print_problem(problem: dict[str, Any]) -> None:
     path = one_line(problem["path"])
     if problem["reason"] is not None:
         where = f" at byte {problem['reason_offset']:,}" if problem["reason_offset"] else ""
@@ -146,8 +154,8 @@ def _tell_problem(problem: dict[str, Any]) -> None:
     if problem["left_out"]:
         lines = plural(problem["left_out"], "line")
         where = f"the first at byte {problem['left_out_at']:,}"
-        why = "as a second program wrote them"
-        output.line(f"left out  {path}: {lines} in no turn, {why}; {where}")
+        why = "a second program wrote them"
+        output.line(f"left out  {path}: {lines} in no turn, as {why}; {where}")
 
 
 def _now_ms() -> int:

@@ -1,38 +1,49 @@
-"""``threadkeep verify``: find what is wrong with the index and the files. Writes nothing."""
+"""``threadkeep verify``."""
 
 import asyncio
 import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import errors
-from cli.arguments.locations import Locations
-from cli.terminal import findings as report
-from cli.terminal import output
+from cli.arguments.options import FindingsLimitOption, JsonOption, locations
+from cli.terminal import findings, output
 from cli.terminal.progress import progress
-from state.checks.findings import Findings
-from state.repair.verify import Depth, verify
+from state.checks.findings import KEPT_FINDINGS, Findings
+
+if TYPE_CHECKING:
+    from state.repair.verify import Depth
 
 
-def share_of(text: str) -> float:
-    """The share that ``5%`` or ``0.05`` means, more than 0 and at most 1."""
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise typer.BadParameter(f"{text!r} is no share: give one like 5% or 0.05")
-    return value
+def command(
+    context: typer.Context,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every rollout, and compare it with its row.")
+    ] = False,
+    sample: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Read only a random share, such as 5%.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="MARK", help="Continue an interrupted deep check.")
+    ] = None,
+    limit: FindingsLimitOption = KEPT_FINDINGS,
+    as_json: JsonOption = False,
+) -> int:
+    """Find problems in the index and the files. Writes nothing. The exit status is 1 if there are
+    any."""
+    from state.repair.verify import Depth, verify
 
-
-def run(locations: Locations, depth: Depth | None, *, limit: int, as_json: bool) -> int:
-    """Verify the index. Gives the exit status."""
+    depth = None
+    if deep or sample is not None or after is not None:
+        depth = Depth(_share(sample) if sample is not None else 1.0, after)
+    here = locations(context)
     began = time.monotonic()
     found = Findings(keep=limit)
 
     async def work() -> None:
         with progress("verify") as shown:
-            await verify(locations.home, locations.index, found.add, depth=depth, report=shown)
+            await verify(here.home, here.index, found.add, depth=depth, report=shown)
 
     interrupted = False
     try:
@@ -41,24 +52,35 @@ def run(locations: Locations, depth: Depth | None, *, limit: int, as_json: bool)
         interrupted = True
     elapsed = time.monotonic() - began
     if as_json:
-        document = report.document("verify", found)
+        document = findings.document("verify", found)
         document["deep"] = depth is not None
         document["complete"] = not interrupted
         document["mark"] = depth.mark if depth else None
         document["seconds"] = round(elapsed, 3)
         output.data(document)
     else:
-        report.tell(found, "--limit N shows more")
-        output.say(f"{report.summary(found)} ({elapsed:.2f} s)")
+        findings.report(found, "--limit N shows more")
+        output.say(f"{findings.summary(found)} ({elapsed:.2f} s)")
         if not interrupted and any(each.mend or each.kind.mend for each in found.kept):
-            output.say("threadkeep repair shows what it would mend.")
+            output.say("threadkeep repair shows what it would change.")
     if interrupted:
-        output.say(f"Interrupted. {_how_to_go_on(depth)}")
+        output.say(f"Interrupted. {_how_to_continue(depth)}")
         return errors.INTERRUPTED
-    return report.status(found)
+    return findings.status(found)
 
 
-def _how_to_go_on(depth: Depth | None) -> str:
+def _how_to_continue(depth: "Depth | None") -> str:
     if depth is None or depth.mark is None or depth.share < 1:
-        return "Nothing was changed; run it again."
-    return f"Go on with: threadkeep verify --deep --after '{depth.mark}'"
+        return "Nothing was changed. Run it again."
+    return f"Continue with: threadkeep verify --deep --after '{depth.mark}'"
+
+
+def _share(text: str) -> float:
+    """The share that ``5%`` or ``0.05`` means, more than 0 and at most 1."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise typer.BadParameter(f"{text!r} is no share: give one like 5% or 0.05")
+    return value

@@ -1,4 +1,4 @@
-"""``threadkeep watch``: a line for each thread that changes, as it changes."""
+"""``threadkeep watch``."""
 
 import asyncio
 import logging
@@ -7,26 +7,38 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.runtime.open_index import with_index
+from cli.arguments.options import JsonOption, LogFileOption, LogLevelOption, locations
+from cli.runtime import logs
 from cli.terminal import output
 from cli.terminal.text import one_line, plural
 from state.errors import IndexBusy, IndexMissing
 from state.query.thread_json import display_name, display_text
-from state.thread_index import ThreadIndex
 from state.watch.changes import Change, ChangeFeed, SeenThreads, change_json
-from state.watch.watcher import AGAIN_S, Watcher
+
+if TYPE_CHECKING:
+    from state.thread_index import ThreadIndex
+    from state.watch.watcher import Watcher
 
 _GLANCE_S: Final = 0.25
 _log = logging.getLogger("threadkeep.watch")
 _GONE: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
-def run(locations: Locations, *, as_json: bool) -> int:
-    """Print what changes until a signal, or until nobody reads it. Gives the exit status."""
+def command(
+    context: typer.Context,
+    log_level: LogLevelOption = None,
+    log_file: LogFileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Keep the index up to date, and print a line for each thread that changes, until Ctrl-C."""
+    logs.begin(log_level, log_file)
+    here = locations(context)
     reason = signal.SIGINT.name
 
     def terminated(*_: object) -> None:
@@ -36,75 +48,80 @@ def run(locations: Locations, *, as_json: bool) -> int:
 
     signal.signal(signal.SIGTERM, terminated)
     try:
-        status = _until_ended(locations, as_json)
+        status = _until_ended(here, as_json)
     except Exception as error:
-        _tell_end(f"error: {error!r}", logging.ERROR)
+        _log_end(f"error: {error!r}", logging.ERROR)
         raise
-    _tell_end(reason if status == errors.INTERRUPTED else "nobody reads", logging.INFO)
+    _log_end(reason if status == errors.INTERRUPTED else "nobody reads", logging.INFO)
     return status
 
 
-def _tell_end(reason: str, level: int) -> None:
+def _log_end(reason: str, level: int) -> None:
     _log.log(level, "ended by %s", reason, extra={"fields": {"reason": reason}})
 
 
-def _until_ended(locations: Locations, as_json: bool) -> int:
-    watch = _Watch(locations, as_json)
+def _until_ended(here: Locations, as_json: bool) -> int:
+    from cli.runtime.open_index import with_index
+    from state.watch.watcher import AGAIN_S
+
+    watch = _Watch(here, as_json)
     while True:
         try:
-            return with_index(locations, watch.work)
+            return with_index(here, watch.work)
         except IndexMissing:
-            output.say("The index was removed or replaced; it is opened again.")
+            output.say("The index was removed or replaced. Opening it again.")
         except IndexBusy as busy:
             output.say(f"Not watching yet: {busy}.")
             try:
                 time.sleep(AGAIN_S)
             except KeyboardInterrupt:
                 return errors.INTERRUPTED
-        except (KeyboardInterrupt, asyncio.CancelledError):  # asyncio gives the one or the other
+        except (KeyboardInterrupt, asyncio.CancelledError):  # asyncio raises either
             return errors.INTERRUPTED
 
 
 class _Watch:
-    """What outlives the index that is watched: how the threads were."""
+    """What outlives the index that is watched: the threads as they were last seen."""
 
-    def __init__(self, locations: Locations, as_json: bool) -> None:
-        self._places = locations
+    def __init__(self, here: Locations, as_json: bool) -> None:
+        self._home = here.home
         self._as_json = as_json
         self._seen = SeenThreads()
 
-    async def work(self, index: ThreadIndex) -> int:
-        """Watch one open index. Gives the exit status."""
-        watcher = Watcher(index, self._seen, on_trouble=_tell_trouble)
+    async def work(self, index: "ThreadIndex") -> int:
+        """Watch one open index. Returns the exit status."""
+        from state.watch.watcher import Watcher
+
+        watcher = Watcher(index, self._seen, on_trouble=_report_trouble)
         changes = self._seen.changes()
         return await _first(
-            index, watcher.run(), self._tell(index, watcher, changes), _until_nobody_reads()
+            index, watcher.run(), self._print(index, watcher, changes), _until_nobody_reads()
         )
 
-    async def _tell(self, index: ThreadIndex, watcher: Watcher, changes: ChangeFeed) -> int:
+    async def _print(self, index: "ThreadIndex", watcher: "Watcher", changes: ChangeFeed) -> int:
         await watcher.ready.wait()
         how = f" every few seconds: {watcher.why_polling}" if watcher.why_polling else ""
         count = plural(len(self._seen.known), "thread")
-        output.say(f"Watching {count} of {self._places.home}{how}. Ctrl-C ends it.")
+        output.say(f"Watching {count} of {self._home}{how}. Ctrl-C ends it.")
         async for change in changes:
             text = _document(change) if self._as_json else await _line(index, change)
-            # Not to stand still in the middle of a line: what changes meanwhile becomes one.
+            # Waits between lines, not within one; what changes meanwhile becomes one change.
             await _until_stdout_is(select.POLLOUT | _GONE)
             output.line(text)
         return errors.OK
 
 
-async def _first(index: ThreadIndex, *works: Coroutine[Any, Any, int | None]) -> int:
-    """What the first of ``works`` that ends gives; the others are cancelled."""
+async def _first(index: "ThreadIndex", *works: Coroutine[Any, Any, int | None]) -> int:
+    """The result of the first of ``works`` that ends. The others are cancelled."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        # An error goes before a plain end, which may only be what follows from it.
+        # An error comes before a plain end, which may only follow from it.
         for task in sorted(done, key=lambda task: task.exception() is None):
             return task.result() or errors.OK
         return errors.OK
     finally:
-        # A write that is cut off may hold the lock for a while; nobody should wait for that.
+        # A write that is cut off may hold the lock for a while. Do not wait for it.
         index.database.stop_waiting()
         for task in tasks:
             task.cancel()
@@ -115,15 +132,15 @@ def _document(change: Change) -> str:
     return output.json_text({"version": 1, **change_json(change)})
 
 
-async def _line(index: ThreadIndex, change: Change) -> str:
+async def _line(index: "ThreadIndex", change: Change) -> str:
     row = (await index.rows_of([change.thread_id])).get(change.thread_id)
     shown = (display_name(row) or display_text(row)) if row else change.seen.name
     text = one_line(shown or "")[:200]
     return f"{change.kind:<10}  {change.thread_id}  {text}".rstrip()
 
 
-def _tell_trouble(error: Exception | None) -> None:
-    output.say(f"Behind for now: {error}." if error else "In step again.")
+def _report_trouble(error: Exception | None) -> None:
+    output.say(f"Not up to date: {error}." if error else "Up to date again.")
 
 
 async def _until_nobody_reads() -> int:

@@ -1,9 +1,9 @@
-"""Takes out of a thread what should not be shared: secrets, e-mail addresses, home folders and the
-names of users.
+"""Removes from a thread what should not be shared: secrets, e-mail addresses, home folders and user
+names.
 
-Secrets are found by the patterns of detect-secrets: its tokens of many services, and words such as
-``password`` with a value. What it calls high entropy is left: ids and hashes, which threads are
-full of, are no secrets. No detector finds all.
+Secrets are found by the patterns of detect-secrets: tokens of many services, and words such as
+``password`` with a value. Its search for high entropy is not used: threads are full of ids and
+hashes, which are no secrets. No detector finds everything.
 """
 
 import getpass
@@ -34,7 +34,7 @@ _KEY_BLOCK: Final = re.compile(
     r"(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
     re.DOTALL,
 )
-# Some patterns end within what they find.
+# Some patterns end within the secret.
 _REST: Final = re.compile(r"(\[redacted [^\]\n]{1,40}\])[\w~+/=-][\w.~+/=-]{5,}")
 _WORDS: Final = re.compile(
     r"(?i)api_?-?key|auth_?-?key|service_?-?key|account_?-?key|db_?-?key|database_?-?key"
@@ -42,7 +42,7 @@ _WORDS: Final = re.compile(
     r"|contraseña|contrasena|cookie"
 )
 _ROOTS: Final = re.compile("key|credential|passw|pwd|secret|token|contrase|cookie")
-"""One of these is in each of the words, in small letters."""
+"""Each of the words contains one of these, in lower case."""
 _LONGEST_NAME: Final = 128
 _LONGEST_WORD: Final = 16
 _ASSIGNED: Final = re.compile(
@@ -53,18 +53,18 @@ _ASSIGNED: Final = re.compile(
     re.IGNORECASE,
 )
 _GAP: Final = re.compile(r"(\s{64,})")
-_SURELY_IN_GAP: Final = 32  # blanks: a gap has so many of them behind a multiple of that
+_SURELY_IN_GAP: Final = 32  # blanks: a gap has so many of them at a multiple of that
 _COMMON: Final = frozenset(
     {"root", "user", "users", "home", "admin", "dev", "ubuntu", "runner", "shared", "public", "me"}
 )
-"""Names of users that are words of the language; as parts of paths they are taken out."""
+"""User names that are also words; they are removed from paths only."""
 _SHORTEST_NAME: Final = 3
 _SHORT: Final = 64
 _MOST_SHORT: Final = 10_000
 
 
 class Redactor:
-    """Takes out what should not be shared, and counts it."""
+    """Removes what should not be shared, and counts it."""
 
     def __init__(self) -> None:
         """
@@ -73,23 +73,22 @@ class Redactor:
         """
         self.counts: Counter[str] = Counter()
         self.unseen = 0
-        """Long runs of base64, in which nothing was looked for."""
+        """Long runs of base64, which were not searched."""
         self._patterns = patterns()
         self._names: set[str] = set()
         self._clean: set[str] = set()
-        """Short texts with nothing in them: keys, kinds and words that come again and again."""
+        """Short texts without secrets: keys, types and words that come again and again."""
         self._name_pattern: re.Pattern[str] | None = None
         self._learn(_own_name())
 
     def look_at(self, *folders: str) -> None:
-        """Learn the names of users from folders: of what is learned later, earlier texts have
-        had no use."""
+        """Learn user names from folders. Texts that were cleaned before keep them."""
         for folder in folders:
             for found in _HOME.finditer(folder):
                 self._learn(found["user"])
 
     def value(self, value: Any) -> Any:
-        """A value of JSON without them, in its keys too."""
+        """A JSON value without secrets, in its keys too."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
@@ -99,13 +98,13 @@ class Redactor:
         return value
 
     def _named(self, key: str, value: Any) -> Any:
-        """The value of a key: ``{"password": …}`` is a secret by its name."""
+        """The value of a key. ``{"password": …}`` is a secret by its name."""
         if isinstance(value, str) and len(value) >= 4 and _is_secret_name(key):
             return self._out("secret", "[redacted secret]")
         return self.value(value)
 
     def text(self, text: str) -> str:
-        """A text without them."""
+        """A text without secrets."""
         if len(text) < 4 or text in self._clean:
             return text
         clean = self._text(text)
@@ -135,7 +134,7 @@ class Redactor:
             text = _KEY_BLOCK.sub(self._mark("private key"), text)
         if not _may_have_gap(text):
             return self._plain(text)
-        # Some patterns take for ever over a long run of blanks: no secret stands behind one.
+        # Some patterns take very long on a run of blanks. No secret follows one.
         pieces = _GAP.split(text)
         pieces[::2] = [self._plain(piece) for piece in pieces[::2]]
         return "".join(pieces)
@@ -196,11 +195,11 @@ class Redactor:
         self._name_pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
     def report(self) -> Iterator[str]:
-        """What was taken out, and what was not looked at, in words."""
+        """Sentences on what was removed and what was not searched."""
         found = [f"{count:,} × {kind}" for kind, count in sorted(self.counts.items())]
-        yield f"Redacted: {', '.join(found) or 'nothing was found'}. Look through it all the same."
+        yield f"Redacted: {', '.join(found) or 'nothing'}. Review the result all the same."
         if self.unseen:
-            yield f"Not looked into: {self.unseen:,} images and other runs of base64."
+            yield f"Not searched: {self.unseen:,} images and other runs of base64."
 
 
 def _own_name() -> str:
@@ -217,8 +216,8 @@ def _is_secret_name(key: str) -> bool:
 
 
 def _looks_secret(value: str) -> bool:
-    """Whether what a name such as ``password`` is given may be one: a quoted text, or a word that
-    is none of a language."""
+    """Whether the value of a name such as ``password`` may be a secret: a quoted text, or a word
+    with digits."""
     value = value.lstrip("\\")
     if value[:1] in ('"', "'"):
         return " " not in value.strip("\"' ")
@@ -232,7 +231,7 @@ def _may_have_gap(text: str) -> bool:
 
 
 def _names(text: str, low: str) -> Iterator[int]:
-    """Where a name may begin that is given a value, if it has one of the words in it."""
+    """Where a name may begin that has a value and contains one of the words."""
     hits = (_ROOTS if len(low) == len(text) else _WORDS).finditer(
         low if len(low) == len(text) else text
     )

@@ -1,7 +1,7 @@
-"""Tokens that services mark by a prefix of their own, so that they are known wherever they stand.
+"""Tokens that services mark by a prefix of their own, so that they are recognised anywhere.
 
 The prefixes are facts: those of the rules of gitleaks (as of July 2026) and of the services' own
-documentation. What follows a prefix is at least so long; longer tokens are taken whole.
+documentation. What follows a prefix has at least the given length.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ _BASE64: Final = "[A-Za-z0-9+/_=-]"
 _DOTTED: Final = "[A-Za-z0-9._=-]"
 
 PREFIXED: Final[tuple[tuple[str, str, int, str], ...]] = (
-    # Models and what is around them
+    # Models and services around them
     ("Anyscale", _ALNUM, 20, "esecret_"),
     ("Apify", _ALNUM, 30, "apify_api_"),
     ("Bedrock", _BASE64, 100, "ABSK"),
@@ -101,5 +101,5 @@ PREFIXED: Final[tuple[tuple[str, str, int, str], ...]] = (
     ("1Password", _BASE64, 100, "ops_"),
     ("age", "[A-Z0-9]", 58, "AGE-SECRET-KEY-"),
 )
-"""Whose they are, what they are made of behind the prefix, how many of that there are at least,
-and the prefixes: letters and digits, or something that ends with one of ``_-.~``."""
+"""Service, characters after the prefix, their least number, and the prefixes, which are letters
+and digits or end with one of ``_-.~``."""

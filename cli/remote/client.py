@@ -1,7 +1,7 @@
-"""Asks a server that listens at the home's index to run a command, if one does.
+"""Lets a running server of the home carry out a command, where one answers.
 
-Loading the program takes several times as long as a list does. So what is needed to ask a server
-is all that is loaded here, before it is known that nobody answers.
+Loading the program takes several times as long as a list does. So this module imports only what
+is needed to ask a server.
 """
 
 import os
@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Loads = Callable[[bytes], Any]
-
 SERVED = ("list", "query", "search", "show")
-"""Commands that a server runs for others: those that read, and soon end."""
+"""Commands that a server carries out: those that read, and end soon."""
 PATIENCE_S = 3.0
-"""After so many seconds the server gives a command up, and it is run here."""
+"""After so many seconds the server gives up, and the command runs here."""
 _LONGEST_ANSWER = 2**25
 """In bytes; a server keeps less of a command's output."""
 _USUAL_COLUMNS = 80
@@ -32,8 +30,8 @@ def identity() -> list[int]:
     return [info.st_dev, info.st_ino, info.st_mtime_ns]
 
 
-def asked(words: list[str]) -> int | None:
-    """The exit status of a command that a server has run; None where it is to be run here."""
+def delegate(words: list[str]) -> int | None:
+    """The exit status of a command that a server has carried out; None if it has to run here."""
     if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
         return None
     given: dict[str, str] = {}
@@ -43,38 +41,35 @@ def asked(words: list[str]) -> int | None:
             return None
         given[name] = value or words[1]
         words = words[1:] if value else words[2:]
-    if not is_served(words) or _looks_around(words):
+    if not is_served(words) or _depends_on_more(words):
         return None
     if words[0] == "show" and "--meta" not in words:
         return None  # a thread may be long, and is for a pager
-    from pathlib import Path
-
     from cli.arguments.locations import locations_of
 
     home = given.get("--home") or os.environ.get("CODEX_HOME")
     database = given.get("--db") or os.environ.get("THREADKEEP_DB")
     try:
-        places = locations_of(Path(home) if home else None, Path(database) if database else None)
-    except Exception:  # noqa: BLE001 - which is told by the command itself
+        path = socket_path(locations_of(home or None, database or None).index)
+    except Exception:  # noqa: BLE001 - the command itself reports it
         return None
-    socket = socket_path(places.index)
-    if not os.path.exists(socket):
-        return None
-    return _told(socket, words)
+    answer = _ask(path, words) if os.path.exists(path) else None
+    return None if answer is None else _print(answer)
 
 
 def is_served(words: list[str]) -> bool:
-    """Whether a command is one of those that a server runs for others."""
-    return bool(words) and words[0] in SERVED and "--raw" not in words  # which reads all rollouts
+    """Whether a server carries out a command. It does not read all rollouts."""
+    return bool(words) and words[0] in SERVED and "--raw" not in words
 
 
 def socket_path(index: "os.PathLike[str]") -> str:
-    """Where the server of an index listens, unless it is told to do so elsewhere."""
+    """Where the server of an index listens by default."""
     return f"{os.fspath(index)}.sock"
 
 
-def _looks_around(words: list[str]) -> bool:
-    """Whether a command depends on more than its words: the folder it is called in, or stdin."""
+def _depends_on_more(words: list[str]) -> bool:
+    """Whether a command depends on more than its words: on the current folder or stdin; or asks
+    for all threads or for help."""
     for before, word in zip(words, words[1:], strict=False):  # noqa: RUF007 - no import for it
         value = word.partition("=")[2] if word.startswith("--") else word
         path = before == "--cwd" or "/" in value or value.endswith((".jsonl", ".zst"))
@@ -95,64 +90,64 @@ def _columns() -> int:
         return _USUAL_COLUMNS
 
 
-def _told(path: str, words: list[str]) -> int | None:
+def _ask(path: str, words: list[str]) -> "dict[str, Any] | None":
+    """What a server answers; None if none does, or if it does not carry the command out."""
     import json
     import socket
 
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    asked = {
+    terminal = sys.stdout.isatty()
+    command = {
         "program": identity(),
         "args": words,
         "terminal": terminal,
         "columns": _columns() if terminal else _USUAL_COLUMNS,
         "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
     }
-    requests = b"".join(
-        json.dumps({"id": number, "method": method, "params": params}).encode() + b"\n"
-        for number, method, params in (
-            (1, "initialize", {"clientInfo": _CLIENT}),
-            (2, "threadkeep/command", asked),
-        )
-    )
+    client = {"clientInfo": {"name": "threadkeep-cli", "version": "1"}}
+    requests = [
+        {"id": 1, "method": "initialize", "params": client},
+        {"id": 2, "method": "threadkeep/command", "params": command},
+    ]
     try:
         with socket.socket(socket.AF_UNIX) as server:
-            return _answered(server, path, requests, json.loads)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None  # whatever it is that listens there, it can be done here
+            server.settimeout(PATIENCE_S)
+            server.connect(path)
+            server.sendall("".join(f"{json.dumps(one)}\n" for one in requests).encode())
+            answer = _answer(server, json.loads)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(answer, dict) or answer.keys() != _ANSWER.keys():
+        return None
+    right = all(isinstance(answer[key], kind) for key, kind in _ANSWER.items())
+    return answer if right else None
 
 
-def _answered(server: "socket.socket", path: str, requests: bytes, loads: "Loads") -> int | None:
+_ANSWER = {"status": int, "out": str, "messages": list}
+
+
+def _answer(server: "socket.socket", loads: "Callable[[bytearray], Any]") -> "Any":
+    """The server's answer to the command, whatever else it sends; None if it takes too long."""
     until = time.monotonic() + PATIENCE_S
-    server.settimeout(PATIENCE_S)
-    server.connect(path)
-    server.sendall(requests)
-    pieces = bytearray()
-    while time.monotonic() < until and len(pieces) < _LONGEST_ANSWER:
+    content = bytearray()
+    while time.monotonic() < until and len(content) < _LONGEST_ANSWER:
         piece = server.recv(2**16)
         if not piece:
             return None
-        pieces += piece
+        content += piece
         while b"\n" in piece:
-            line, _, rest = bytes(pieces).partition(b"\n")
+            line, _, content = content.partition(b"\n")
             answer = loads(line)
-            if answer.get("id") == 2:
-                return _printed(answer.get("result"))
-            pieces = bytearray(rest)
-            piece = rest
+            if isinstance(answer, dict) and answer.get("id") == 2:
+                return answer.get("result")
+            piece = bytes(content)
     return None
 
 
-_CLIENT = {"name": "threadkeep-cli", "version": "1"}
-
-
-def _printed(result: "dict[str, Any] | None") -> int | None:
-    if result is None:
-        return None
+def _print(answer: "dict[str, Any]") -> int:
     from cli.terminal import output
 
-    out, said, status = result["out"].encode(), [*map(str, result["said"])], int(result["status"])
-    if out:
-        output.write(out)
-    for text in said:
+    if answer["out"]:
+        output.write(answer["out"].encode())
+    for text in answer["messages"]:
         output.say(text)
-    return status
+    return int(answer["status"])

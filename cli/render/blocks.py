@@ -1,4 +1,4 @@
-"""The parts of a thread that a reader sees: who says or does something, what came of it."""
+"""The blocks of a thread that a reader sees: who says or does something, and its result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Final
 
 from cli.terminal.text import many_lines, one_line
 
-LONGEST_LINE: Final = 2000  # characters of a line that are shown of folded text
+LONGEST_LINE: Final = 2000  # characters of a line that are shown of collapsed text
 
 
 class Role(StrEnum):
-    """Whose part it is."""
+    """Whose block it is."""
 
     USER = "user"
     AGENT = "agent"
@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 class Form(StrEnum):
-    """What kind of text it has."""
+    """The kind of its text."""
 
     PLAIN = "plain"
     MARKDOWN = "markdown"
@@ -32,7 +32,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collapse:
-    """How many lines at the beginning and at the end are shown of a text that is longer."""
+    """How many lines of a long text are shown at its beginning and its end."""
 
     head: int
     tail: int = 0
@@ -47,7 +47,7 @@ COLLAPSED_REASONING: Final = Collapse(1)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image of the thread, or where it is if it is not in it."""
+    """An image of the thread, or a label for one that is not in it."""
 
     url: str
     """A data URL; empty if the image is not in the thread."""
@@ -56,14 +56,14 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One part. Its texts have nothing in them that steers a terminal: see :func:`block`."""
+    """One block. Its texts hold nothing that controls a terminal: see :func:`block`."""
 
     role: Role
     title: str
     text: str = ""
     form: Form = Form.PLAIN
     state: str = ""
-    """What came of it: ``exit 1``, ``failed``, ``1.2 s``."""
+    """Its result: ``exit 1``, ``failed``, ``1.2 s``."""
     failed: bool = False
     command: bool = False
     """Whether the title is a command."""
@@ -71,7 +71,7 @@ class Block:
 
     @property
     def collapse(self) -> Collapse | None:
-        """How it is collapsed, if it is long; None if it is never."""
+        """How it is collapsed if it is long; None if it never is."""
         return COLLAPSED_REASONING if self.role is Role.REASONING else COLLAPSED.get(self.form)
 
 
@@ -86,7 +86,7 @@ def block(
     command: bool = False,
     pictures: tuple[Picture, ...] = (),
 ) -> Block:
-    """A block with texts from a rollout, which may hold anything."""
+    """A block with texts from a rollout, made safe for a terminal."""
     clean: Callable[[str], str] = many_lines if command else one_line
     return Block(
         role,
@@ -101,7 +101,7 @@ def block(
 
 
 def collapsed(shown: Block, *, full: bool) -> tuple[list[str], int, list[str]]:
-    """The lines of a block that are shown, and how many are left out between them."""
+    """The first and last lines of a block that are shown, and the number left out between them."""
     lines = shown.text.split("\n") if shown.text else []
     fold = shown.collapse
     if full or fold is None:

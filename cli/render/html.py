@@ -1,5 +1,4 @@
-"""A thread as one HTML page: no scripts, nothing loaded from anywhere, images only out of the
-thread."""
+"""A thread as one HTML page: without scripts, loading nothing, with images from the thread only."""
 
 import re
 from collections.abc import Iterator
@@ -48,11 +47,11 @@ img { max-width: 100%; height: auto; border-radius: .4rem; }
 a { color: var(--accent); }
 """
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may load for a page: nothing."""
+"""The browser loads nothing for a page."""
 
 
 def page(reading: Reading) -> Iterator[str]:
-    """The HTML of a thread, piece by piece."""
+    """The HTML of a thread, in pieces."""
     title = _text(reading.title)
     yield head(title)
     yield f'<header>\n<h1>{title}</h1>\n<ul class="facts">\n'
@@ -66,7 +65,7 @@ def page(reading: Reading) -> Iterator[str]:
 
 
 def head(title: str, style: str = STYLE) -> str:
-    """The beginning of a page, up to its body; ``title`` is escaped already."""
+    """The beginning of a page, up to its body. ``title`` is escaped already."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8" />\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />\n'
@@ -144,14 +143,14 @@ def _picture(picture: Picture) -> str:
 
 
 def rendered(text: str) -> str:
-    """Markdown as HTML, in which no HTML of its source is left and nothing is loaded."""
+    """Markdown as HTML, without the HTML of its source, loading nothing."""
     if len(text) > _LONGEST_MARKDOWN:
         return f'<div class="plain">{escape(text)}</div>'
     try:
         made = str(_renderer().render(text))
-    except RecursionError:  # lists in lists in lists
+    except RecursionError:  # deeply nested lists
         return f'<div class="plain">{escape(text)}</div>'
-    return printable(made)  # entities can spell what was taken out of the source
+    return printable(made)  # entities can spell what was removed from the source
 
 
 @cache

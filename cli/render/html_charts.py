@@ -1,5 +1,5 @@
-"""Statistics as one HTML page with charts: SVG and CSS that follow the reader's colours, no
-scripts. A chart library would bring its own colours, and loads a script for its hints."""
+"""Statistics as one HTML page with charts: SVG and CSS that follow the reader's colours, without
+scripts. Chart libraries bring their own colours, and scripts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -25,7 +25,7 @@ svg { width: 100%; height: 10rem; display: block; } rect { fill: var(--accent); 
 
 
 def charts(found: Statistics, dimensions: Sequence[str], limit: int, what: str) -> Iterator[str]:
-    """The page, piece by piece; ``what`` says what was counted."""
+    """The page, in pieces; ``what`` says what was counted."""
     title = escape(one_line(what))
     yield head(title, _STYLE)
     total = found.total
@@ -49,7 +49,7 @@ def charts(found: Statistics, dimensions: Sequence[str], limit: int, what: str) 
 
 
 def _columns(groups: Mapping[str, Tally]) -> str:
-    """A column for each time; those without threads have none."""
+    """A column for each time that has threads."""
     shown = dict(islice(groups.items(), max(0, len(groups) - _MOST_COLUMNS), None))
     most = max(tally.tokens for tally in shown.values()) or 1
     parts = []

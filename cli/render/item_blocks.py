@@ -23,13 +23,13 @@ from rollout.history.tool_calls import TOOL_CALL
 from rollout.schema.strict import Fields
 
 _UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
-"""What an item has of which nothing but its type and id could be read."""
+"""The fields of an item of which only type and id could be read."""
 _DIFF_MARKS: Final = {"add": "+", "delete": "-"}
 
 
 def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
-    """What is shown of an item, or of an entry that is no item of Codex; ``call`` is the model's
-    side of an item that does not say all."""
+    """The blocks of an item, or of an entry that is no item of Codex. ``call`` is the model's call
+    behind an item that does not hold everything."""
     if item.keys() == _UNREAD:
         text = readable(item["raw"])
         yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
@@ -72,7 +72,7 @@ def _agent(item: Fields) -> Block:
     phase, delivery = item.get("phase"), item.get("delivery")
     state = "" if phase in (None, "final_answer") else str(phase).replace("_", " ")
     state = ", ".join(filter(None, (state, delivery)))
-    # What it asks is in the text, too, as Codex writes it.
+    # Codex writes the questions into the text, too.
     asked = [each for each in item["questions"] or () if each["title"] not in item["text"]]
     lines = [line for each in asked for line in (each["title"], *_options(each))]
     text = "\n".join(filter(None, (item["text"], *lines)))
@@ -94,12 +94,12 @@ def _plan(item: Fields) -> Block:
 
 def _command(item: Fields, call: Fields | None = None) -> Block:
     milliseconds = item["durationMs"]
-    told = tool_output(call) if call else ToolOutput("")
+    from_call = tool_output(call) if call else ToolOutput("")
     given = ToolOutput(
-        item["aggregatedOutput"] or told.text,
-        told.exit_code if item["exitCode"] is None else item["exitCode"],
-        told.seconds if milliseconds is None else milliseconds / 1000,
-        told.pictures,
+        item["aggregatedOutput"] or from_call.text,
+        from_call.exit_code if item["exitCode"] is None else item["exitCode"],
+        from_call.seconds if milliseconds is None else milliseconds / 1000,
+        from_call.pictures,
     )
     return command(untyped(item["command"]), given, status=item["status"])
 
@@ -127,7 +127,7 @@ def _patch_with(item: Fields, call: Fields) -> list[Block]:
 
 
 def _called_with(item: Fields, call: Fields) -> list[Block]:
-    """What an item says of a call that has more, and the call."""
+    """The block of an item, and those of its call, which holds more."""
     made = _BUILDS[item["type"]](item)
     return [made, *tool_call(call)]
 
@@ -230,7 +230,7 @@ def _note(text: str) -> Callable[[Fields], Block]:
 
 def _hook(item: Fields) -> Block:
     text = "\n".join(str(fragment.get("text")) for fragment in item["fragments"])
-    return block(Role.NOTE, "prompt of a hook", text, Form.OUTPUT)
+    return block(Role.NOTE, "hook prompt", text, Form.OUTPUT)
 
 
 _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
@@ -263,4 +263,4 @@ _WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
     "functionCallOutput": _output_with,
     "subAgentActivity": _called_with,
 }
-"""What is shown of an item with the call that made it."""
+"""How an item is shown together with its call."""

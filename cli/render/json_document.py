@@ -8,8 +8,8 @@ from cli.terminal import damage, output
 
 
 def document(reading: Reading) -> Iterator[str]:
-    """The text of ``{"thread": …, "movedTo": …, "damage": […], "others": […]}``, piece by piece:
-    the app-server's ``ThreadReadResponse`` with turns, and what it leaves out."""
+    """The text of ``{"thread": …, "movedTo": …, "damage": […], "others": […]}``, in pieces: the
+    app-server's ``ThreadReadResponse`` with turns, and what that leaves out."""
     thread = reading.thread()
     del thread["turns"]
     # The last key of a Thread is its turns.

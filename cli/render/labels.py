@@ -6,12 +6,12 @@ from state.query.thread_json import display_name, display_text
 
 
 def label(row: Row) -> str:
-    """What a thread is called in a list: its name, else what it begins with."""
+    """What a list shows for a thread: its name, else its beginning."""
     return display_name(row) or display_text(row)
 
 
 def folder(cwd: str, home: str, width: int = 26) -> str:
-    """A folder for a column: below ``~`` where it is, its end where it is too long."""
+    """A folder for a column: with ``~`` for the home, cut at its start if it is too long."""
     text = one_line(cwd)
     if text == home or text.startswith(home + "/"):
         text = "~" + text[len(home) :]

@@ -1,7 +1,7 @@
-"""A thread as Markdown, one file that stands by itself.
+"""A thread as Markdown, in one file.
 
-What users and tools said is put into code blocks whose fences are longer than any in it. What
-agents said is Markdown already and stays so, as a quotation; so all that is no quotation is ours.
+Texts of users and tools go into code blocks with fences longer than any in them. Texts of agents
+are Markdown already and are quoted. So everything outside quotations is ours.
 """
 
 import re
@@ -19,7 +19,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
 
 
 def markdown(reading: Reading) -> Iterator[str]:
-    """The Markdown of a thread, piece by piece."""
+    """The Markdown of a thread, in pieces."""
     yield f"# {escaped(reading.title)}\n\n"
     for fact in reading.facts():
         yield f"- {escaped(fact)}\n"
@@ -32,7 +32,7 @@ def markdown(reading: Reading) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """A line of text that Markdown shows as it is."""
+    """A line of text, escaped for Markdown."""
     return _SPECIAL.sub(r"\\\1", one_line(text))
 
 

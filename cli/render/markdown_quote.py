@@ -1,5 +1,5 @@
-"""What agents said, which is Markdown, as a quotation: whatever is in it changes nothing of what
-stands around it, looks like no heading of ours, and loads nothing."""
+"""Markdown of agents as a quotation that changes nothing around it, looks like no heading of ours,
+and loads nothing."""
 
 import re
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ _BEHIND: Final = "what-stands-behind"
 _AROUND: Final = ["blockquote_open", "blockquote_close", "paragraph_open", "paragraph_close"]
 _UNWANTED: Final = {"html_block", "html_inline", "image"}
 _CODE: Final = {"fence", "code_block", "code_inline"}
-_DEEPEST: Final = 18  # what is in more than that is no longer looked into
+_DEEPEST: Final = 18  # deeper nesting is not examined
 _IMAGE: Final = re.compile(r"(?<!\\)!\[")
-# Of links and of footnotes, which stay in force to the end of a file; also in lists and quotations.
+# Definitions of links and footnotes, which apply to the whole file; also in lists and quotations.
 _DEFINITION: Final = re.compile(r"^([ \t>*+\-\d.)]*)\[(?=(?:[^\[\]\\]|\\.){1,999}\]:)")
 
 
 def quoted(text: str) -> str | None:
-    """The Markdown ``text`` in a block quote, its images as links and its definitions of references
-    as the text that they are. None where it would not be the same, or has HTML in it."""
+    """The Markdown ``text`` in a block quote, with images as links and definitions as plain text.
+    None if it would not look the same, or has HTML in it."""
     try:
         plain, code = _without_effects(text)
         made = "".join(f"> {line}\n" if line else ">\n" for line in plain.split("\n"))
@@ -40,8 +40,8 @@ def quoted(text: str) -> str | None:
 
 
 def _without_effects(text: str) -> tuple[str, list[str] | None]:
-    """The text without what loads something or stays in force, and the code in it; None where that
-    cannot change."""
+    """The text without images and definitions, and the code in it; None where the code cannot
+    change."""
     if "![" not in text and "]:" not in text and "\t" not in text:
         return text, None
     tokens, _ = _parsed(text)

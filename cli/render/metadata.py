@@ -1,4 +1,4 @@
-"""What is known of a thread: everything but what was said in it."""
+"""The metadata of a thread, for people."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from state.query.thread_json import display_name, display_text
 
 
 def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values, in order; those that are empty are not shown."""
+    """Names and values, in order. Empty values are not shown."""
     git = " ".join(filter(None, (row["git_branch"], (row["git_sha"] or "")[:12])))
     supported = row["history_mode"] in ("legacy", "paginated")
     fields = [

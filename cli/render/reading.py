@@ -1,4 +1,4 @@
-"""A thread that is opened to be read, and the turns of it that are asked for."""
+"""A thread that is opened for reading, and the selected turns of it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,16 +35,16 @@ class TurnSelection:
     """Which turns of a thread."""
 
     turn: str | None = None
-    """The id of one, a unique prefix of it, or its number from 1; negative from the end.
-    What may be a number is one if there is such a turn."""
+    """The id of one, a unique prefix of it, or its number from 1; negative numbers count from the
+    end. Digits are a number if there is such a turn."""
     last: int | None = None
-    """Only so many, from the end."""
+    """Only so many of the last."""
 
     def among(self, ids: Sequence[str]) -> Sequence[int]:
-        """Their places among all, whose ids are ``ids``.
+        """Their positions in ``ids``, which are those of all turns.
 
         Raises:
-            AmbiguousTurn: several ids begin so.
+            AmbiguousTurn: several ids have the prefix.
             TurnNotFound: there is no such turn.
         """
         count = len(ids)
@@ -75,28 +75,28 @@ class ShownTurn:
     """A turn for reading."""
 
     number: int
-    """From 1; 0 for what belongs to no turn."""
+    """From 1; 0 for items outside any turn."""
     id: str
     facts: tuple[str, ...]
-    """When it began, how long it took, how it ended unless that was well."""
+    """When it began, how long it took, and how it ended unless it completed."""
     blocks: Iterator[Block]
-    """To be gone through once, before the next turn."""
+    """To be iterated once, before the next turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A thread that is being read. Use it in a ``with``."""
+    """A thread that is being read. Use it in a ``with`` statement."""
 
     row: Row
     details: dict[str, Any]
     home: Path
     dialogue: Transcript
     numbers: Sequence[int]
-    """The turns that are asked for, by their places among all."""
+    """The positions of the selected turns among all."""
     whole: bool
-    """Whether that is all of them."""
+    """Whether all turns are selected."""
     cleaned: Callable[[Any], Any]
-    """What is made of each value before it is shown."""
+    """Cleans each value before it is shown."""
 
     def __enter__(self) -> "Reading":
         return self
@@ -106,12 +106,12 @@ class Reading:
 
     @property
     def title(self) -> str:
-        """What the thread is called, cut to the length of a heading."""
+        """The label of the thread, cut to the length of a heading."""
         title = one_line(self.cleaned(label(self.row))) or self.row["id"]
         return shortened(title, _LONGEST_TITLE)
 
     def facts(self) -> list[str]:
-        """The thread in a few words."""
+        """The main facts about the thread."""
         row, count = self.row, len(self.dialogue.turns)
         git = self.cleaned(row["git_branch"] or "")
         return [
@@ -130,12 +130,12 @@ class Reading:
         ]
 
     def warnings(self) -> list[str]:
-        """What a reader must know of what is not here."""
+        """What is missing here, for the reader."""
         missing = self.dialogue.missing
-        found = [f"The beginning is not here: {missing}."] if missing else []
+        found = [f"The beginning is missing: {missing}."] if missing else []
         cut = self.dialogue.damage
         found += damage.sentences(cut, self.home)
-        broken = {damage.place(each, self.home) for each in cut}
+        broken = {damage.relative_path(each, self.home) for each in cut}
         # The damage is one of them.
         bad = sum(
             file["bad_lines"] - (file["path"] in broken or _read_on(file))
@@ -146,16 +146,16 @@ class Reading:
             found.append(f"{lines} of its files cannot be read: see threadkeep show --meta.")
         if left_out := sum(file["left_out"] for file in self.details["files"]):
             lines = plural(left_out, "line")
-            found.append(f"{lines} of its files in no turn: see threadkeep show --meta.")
+            found.append(f"{lines} of its files belong to no turn: see threadkeep show --meta.")
         return [one_line(self.cleaned(text)) for text in found]
 
     def thread(self) -> dict[str, Any]:
-        """The thread as the app-server has it, without its turns."""
+        """The thread as the app-server returns it, without its turns."""
         found: dict[str, Any] = self.cleaned(thread_json(self.row, self.home))
         return found
 
     def turns(self) -> Iterator[ShownTurn]:
-        """The turns that are asked for, in order."""
+        """The selected turns, in order."""
         dialogue = self.dialogue
         for at in self.numbers:
             turn = dialogue.turns[at]
@@ -176,12 +176,12 @@ class Reading:
             yield block(Role.NOTE, "interrupted" if ended else "not finished")
 
     def answers(self) -> Iterator[Fields]:
-        """The turns that are asked for as the app-server has them."""
+        """The selected turns as the app-server returns them."""
         for at in self.numbers:
             yield self.cleaned(self.dialogue.answer(at))
 
     def others(self) -> Iterator[dict[str, Any]]:
-        """What is in these turns that the app-server does not have, each with its place."""
+        """The entries of these turns that the app-server leaves out, each with its position."""
         dialogue = self.dialogue
         strays = range(len(dialogue.turns), len(dialogue.turns) + len(dialogue.strays))
         for at in [*self.numbers, *(strays if self.whole else ())]:
@@ -196,14 +196,14 @@ class Reading:
 
 
 def _read_on(file: Mapping[str, Any]) -> bool:
-    """Whether a file breaks off for the index alone, as all of it was asked for."""
+    """Whether a file was read to its end that breaks off in the index."""
     return READ_ALL.get() and EXPANDS in (file["reason"] or "")
 
 
 def _with_calls(
     entries: Iterator[tuple[Fields, bool]],
 ) -> Iterator[tuple[Fields, Fields | None]]:
-    """Entries, each item with the call that stands behind it and tells more of it."""
+    """Entries, each item with the call behind it that holds more."""
     before: Fields | None = None
     for item, _ in entries:
         call = item if item["type"] == TOOL_CALL else None
@@ -225,7 +225,7 @@ def _facts(turn: Turn) -> tuple[str, ...]:
     return tuple(filter(None, (iso(started), duration, status)))
 
 
-async def opened(
+async def open_reading(
     index: ThreadIndex,
     row: Row,
     wanted: TurnSelection,
@@ -234,8 +234,8 @@ async def opened(
     images: bool = False,
     cleaned: Callable[[Any], Any] = lambda value: value,
 ) -> Reading:
-    """Open a thread to be read, as far as it reads; close what this gives. With ``turns`` only what
-    was added to a long thread since somebody asked last is looked at before that.
+    """Open a thread for reading, as far as it can be read; close the result. With ``turns``, only
+    what was added to a long thread since the last time is read first.
 
     Raises:
         AmbiguousTurn: several turns may be the one that is asked for.

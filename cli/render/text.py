@@ -1,4 +1,4 @@
-"""A thread as text: plain for pipes, in colours and set as Markdown on a terminal."""
+"""A thread as text: plain for pipes, coloured and with Markdown rendered for a terminal."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
-from cli.terminal import output
+from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import one_line, plural, printable
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _INDENT: Final = "  "
 _LONGEST_MARKDOWN: Final = 50_000
-"""Characters: setting more of it as Markdown would keep a reader waiting."""
+"""Characters: rendering longer Markdown takes too long."""
 _STYLED: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
-class Style_(Protocol):
-    """Prints the kinds of lines there are."""
+class LineStyle(Protocol):
+    """Prints each kind of line."""
 
     def heading(self, text: str) -> str: ...
     def title(self, shown: Block) -> str: ...
@@ -30,17 +30,19 @@ class Style_(Protocol):
 
 
 def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterator[str]:
-    """The text of a thread, piece by piece; for a terminal of so many columns, if ``width``."""
-    style: Style_ = Plain() if width is None else Terminal(width)
+    """The text of a thread, in pieces; with ``width``, for a terminal of so many columns."""
+    style: LineStyle = Plain() if width is None else Terminal(width)
     yield style.heading(reading.title)
     yield style.aside(" · ".join(reading.facts()))
     for warning in reading.warnings():
         yield style.aside(warning)
     if not reading.dialogue.turns and not reading.dialogue.strays:
-        yield style.aside("Nothing was said in it yet.")
+        yield style.aside("No messages yet.")
     skipped = reading.numbers[0] if reading.numbers else 0
     if not reading.whole and skipped:
-        yield style.aside(f"{plural(skipped, 'turn')} before these: --last N or --turn N.")
+        yield style.aside(
+            f"{plural(skipped, 'turn')} before these: --last N or --turn N shows them."
+        )
     for turn in reading.turns():
         yield "\n"
         yield style.heading(turn_line(turn))
@@ -55,7 +57,7 @@ def turn_line(turn: ShownTurn) -> str:
     return one_line(" · ".join([name, *turn.facts, turn.id]))
 
 
-def _block(style: Style_, shown: Block, *, full: bool) -> Iterator[str]:
+def _block(style: LineStyle, shown: Block, *, full: bool) -> Iterator[str]:
     yield style.title(shown)
     head, hidden, tail = collapsed(shown, full=full)
     if head:
@@ -69,13 +71,13 @@ def _block(style: Style_, shown: Block, *, full: bool) -> Iterator[str]:
 
 
 def block_title(shown: Block) -> str:
-    """The first line of a block: a command as it was typed, and what came of it."""
+    """The first line of a block: a command as it was typed, and its result."""
     title = f"$ {shown.title}" if shown.command else shown.title
     return f"{title}  ({shown.state})" if shown.state else title
 
 
 class Plain:
-    """For pipes: what was said is indented, so that nothing in it looks like a heading."""
+    """For pipes. Texts are indented, so that nothing in them looks like a heading."""
 
     def heading(self, text: str) -> str:
         return f"{text}\n"
@@ -103,14 +105,14 @@ _DIFF: Final = (("+", "green"), ("-", "red"), ("@@", "cyan"), ("***", "cyan"))
 
 
 class Terminal:
-    """For a terminal of some width."""
+    """For a terminal of a width."""
 
     def __init__(self, width: int) -> None:
         from rich.console import Console
 
         self._drawn = StringIO()
-        screen = output.elsewhere.get()
-        environment = os.environ if screen is None else screen.environment
+        client = DELEGATED.get()
+        environment = os.environ if client is None else client.environment
         self._console: Console = Console(
             file=self._drawn,
             force_terminal=True,
@@ -150,13 +152,13 @@ class Terminal:
         from rich.padding import Padding
 
         style = "dim" if dim else "none"
-        # Links are told, not hidden in what a terminal would open.
+        # Links are printed, not hidden behind text.
         shown = Markdown(text, style=style, hyperlinks=False, code_theme="ansi_dark")
         try:
             drawn = self._print(Padding(shown, (0, 0, 0, len(_INDENT))))
-            return re.sub(r" +$", "", drawn, flags=re.MULTILINE)  # it fills lines with blanks
-        except RecursionError:  # lists in lists in lists
-            self._taken()
+            return re.sub(r" +$", "", drawn, flags=re.MULTILINE)  # rich fills lines with blanks
+        except RecursionError:  # deeply nested lists
+            self._drawn_text()
             return self._text("\n".join(_INDENT + line for line in text.split("\n")), "")
 
     def _text(self, text: str, style: "str | Style") -> str:
@@ -166,10 +168,10 @@ class Terminal:
 
     def _print(self, shown: Any) -> str:
         self._console.print(shown, soft_wrap=False)
-        return self._taken()
+        return self._drawn_text()
 
-    def _taken(self) -> str:
-        """What was drawn. Markdown can spell characters that were taken out of its source."""
+    def _drawn_text(self) -> str:
+        """What was drawn. Markdown can spell characters that were removed from its source."""
         drawn = self._drawn.getvalue()
         self._drawn.seek(0)
         self._drawn.truncate()

@@ -1,4 +1,4 @@
-"""Calls of tools as only a model's side tells them: commands, plans, and others."""
+"""Tool calls as the model made them: commands, patches, plans and others."""
 
 import json
 import math
@@ -27,14 +27,14 @@ _MARKS: Final = {"completed": "[x]", "in_progress": "[>]"}
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a tool gave."""
+    """What a tool returned."""
 
     text: str
     exit_code: int | None = None
     seconds: float | None = None
     pictures: tuple[Picture, ...] = ()
     refused: bool = False
-    """Whether it says that it failed, without an exit code."""
+    """Whether it reports a failure without an exit code."""
 
     @property
     def failed(self) -> bool:
@@ -42,7 +42,7 @@ class ToolOutput:
 
 
 def tool_call(call: Fields) -> list[Block]:
-    """A call that no item tells of (:data:`rollout.history.tool_calls.TOOL_CALL`)."""
+    """The blocks of a call that has no item (:data:`rollout.history.tool_calls.TOOL_CALL`)."""
     name = ".".join(filter(None, (call["namespace"], call["name"])))
     arguments = _parsed(call["arguments"])
     given = tool_output(call)
@@ -56,9 +56,9 @@ def tool_call(call: Fields) -> list[Block]:
     title = f"tool {name}{shown_arguments(arguments)}"
     state = "no output" if call["output"] is None else _state(given)
     if not name:
-        title = "output of a call that is not here"
+        title = "output of a missing call"
     elif call["name"] in ("web_search_call", "web_search"):
-        title, state = _web_call(arguments), _state(given)  # what it found is hardly ever kept
+        title, state = _web_call(arguments), _state(given)  # its results are hardly ever kept
     elif call["name"] == "view_image":
         path = arguments.get("path") if isinstance(arguments, dict) else arguments
         title, state = f"looked at the image {path}", _state(given)
@@ -77,7 +77,7 @@ def tool_call(call: Fields) -> list[Block]:
 
 
 def patch(call: Fields, status: str = "") -> list[Block]:
-    """A patch as the model gave it; ``status`` is what its item says became of it."""
+    """A patch as the model gave it, with the ``status`` of its item."""
     given = tool_output(call)
     failed = given.failed or status in ("failed", "declined")
     state = "no output" if call["output"] is None and not status else _state(given)
@@ -89,14 +89,14 @@ def patch(call: Fields, status: str = "") -> list[Block]:
 
 
 def patch_output(given: ToolOutput) -> list[Block]:
-    """What the tool said of a patch, unless it is that all went well."""
+    """The tool's output for a patch, unless it only reports success."""
     if not given.text or (given.text.startswith("Success") and not given.failed):
         return []
-    return [block(Role.TOOL, "output of the patch", given.text, Form.OUTPUT, failed=given.failed)]
+    return [block(Role.TOOL, "patch output", given.text, Form.OUTPUT, failed=given.failed)]
 
 
 def patch_text(arguments: object) -> str:
-    """The patch among the arguments of a call: it may be a command's, or an event's changes."""
+    """The patch in the arguments of a call, which may be a command's, or an event's changes."""
     match arguments:
         case str(text):
             return text
@@ -132,19 +132,19 @@ def _web_call(arguments: object) -> str:
 
 
 def web_title(query: str, action: Fields) -> str:
-    """What was looked for in the web, by a search or by its action."""
+    """What was searched for on the web, by the query or the action."""
     match action:
         case {"type": "openPage" | "open_page", "url": str(url)}:
             return f"web: opened {url}"
         case {"type": "findInPage" | "find_in_page", "pattern": pattern, "url": url}:
-            return f"web: looked for {pattern!r} in {url}"
+            return f"web: searched for {pattern!r} in {url}"
     queries = action.get("queries")
     several = ", ".join(map(str, queries)) if isinstance(queries, list) else ""
     return f"web search: {query or action.get('query') or several}"
 
 
 def command(line: str, given: ToolOutput, *, no_output: bool = False, status: str = "") -> Block:
-    """A command that was run."""
+    """The block of a command."""
     failed = given.failed or status in ("failed", "declined")
     state = "no output" if no_output else ""
     if status and status != "completed" and given.exit_code is None:
@@ -184,7 +184,7 @@ def duration_text(duration_ms: float) -> str:
 
 
 def command_line(arguments: object) -> str | None:
-    """The command among the arguments of a shell's tool, as somebody would type it."""
+    """The command in the arguments of a shell tool, as one would type it."""
     if not isinstance(arguments, dict):
         return None
     names = (name for name in ("command", "cmd", "input") if name in arguments)
@@ -197,7 +197,7 @@ def command_line(arguments: object) -> str | None:
 
 
 def typed(words: list[str]) -> str:
-    """The words of a command, without the shell that it was given to."""
+    """The words of a command without the shell that runs it."""
     match words:
         case [shell, "-lc" | "-c", line] if shell in _SHELL_NAMES:
             return str(line)
@@ -208,7 +208,7 @@ _WRAPPED: Final = re.compile(r"(?:/bin/|/usr/bin/)?(?:bash|sh|zsh) -l?c (?P<line
 
 
 def untyped(line: str) -> str:
-    """The same for a command that is one line already."""
+    """A command line without the shell that runs it."""
     import shlex
 
     if _WRAPPED.fullmatch(line) is None:
@@ -221,8 +221,8 @@ def untyped(line: str) -> str:
 
 
 def tool_output(call: Fields) -> ToolOutput:
-    """What a call was given, of which a shell's output tells more: as JSON, or in lines before
-    it."""
+    """The output of a call. A shell's output also has exit code and time, as JSON or in lines
+    before the text."""
     pictures: list[Picture] = []
     output = call["output"]
     if isinstance(output, str) and output.startswith(("{", "[{")):
@@ -235,7 +235,7 @@ def tool_output(call: Fields) -> ToolOutput:
             output = result
         case {"Err": str(said)}:
             return ToolOutput(said, refused=True)
-    shell = call["name"] in _SHELLS  # what a command prints may look like anything
+    shell = call["name"] in _SHELLS  # a command may print anything
     match output:
         case [{}, *_] if not shell and all(_is_part(part) for part in output):
             return ToolOutput(content_text(output, pictures), pictures=tuple(pictures))
@@ -262,7 +262,7 @@ def tool_output(call: Fields) -> ToolOutput:
 
 
 def _is_part(value: object) -> bool:
-    """Whether a value is a part of what a tool of an MCP server gives."""
+    """Whether a value is a part of an MCP tool's result."""
     match value:
         case {"type": "text", "text": str()} | {"type": "image", "data": str()}:
             return True
@@ -288,7 +288,7 @@ def _number(text: str) -> float | None:
 
 
 def content_text(value: object, pictures: list[Picture]) -> str:
-    """What a tool gave, a text or a list of parts, as text; its images go to ``pictures``."""
+    """The text of a tool's output, a text or a list of parts; its images go to ``pictures``."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -317,13 +317,13 @@ _IMAGE_URL: Final = re.compile(
 
 
 def picture(url: str) -> Picture:
-    """An image by its URL. Only one that is in the thread is shown: nothing is ever loaded."""
+    """An image by its URL. Only an image in the thread is shown: nothing is ever loaded."""
     found = _IMAGE_URL.fullmatch(url)
     if found:
         kind, size = found[1], len(found["data"]) * 3 // 4
         return Picture(url, f"image/{kind}, {size:,} bytes")
     if url.startswith("data:"):
-        return Picture("", f"{url[:40].partition(';')[0]} that is not shown")
+        return Picture("", f"{url[:40].partition(';')[0]}, not shown")
     return Picture("", url[:200])
 
 
@@ -339,7 +339,7 @@ def plan_text(arguments: Fields) -> str:
 
 
 def shown_arguments(arguments: object) -> str:
-    """The arguments of a call behind its name."""
+    """The arguments of a call, to follow its name."""
     if arguments in (None, "", {}):
         return ""
     text = arguments if isinstance(arguments, str) else readable(arguments)

@@ -1,4 +1,5 @@
-"""The same for each of many threads: which they are, what became of each, as lines or as JSON."""
+"""One change applied to each of many threads: which threads, what became of each, and the report
+as lines or JSON."""
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -28,13 +29,13 @@ Error = StateError | RolloutError
 class AppliedChange:
     """A change of one thread that was made, or would be."""
 
-    facts: Mapping[str, Any]
-    """What JSON tells besides."""
+    fields: Mapping[str, Any]
+    """What JSON adds for it."""
     line: str = ""
-    """What is printed, if anything is."""
+    """What is printed, if anything."""
     indexed: bool = True
     codex_error: StateError | None = None
-    """Why Codex itself was not told."""
+    """Why Codex's own database does not have the change."""
 
 
 @dataclass(slots=True)
@@ -44,33 +45,32 @@ class Entry:
     reference: str
     """As it was named; the id where filters found it."""
     thread_id: str | None = None
-    made: AppliedChange | None = None
+    change: AppliedChange | None = None
     error: Error | None = None
 
 
-Act = Callable[[ThreadIndex, str, str], Awaitable[AppliedChange]]
-"""Changes a thread by its id; the last is what it was called in the command."""
+Change = Callable[[ThreadIndex, str, str], Awaitable[AppliedChange]]
+"""Changes a thread by its id; the last argument is how the command line named it."""
 
 
 def run(
     locations: Locations,
     action: str,
-    chosen: Selection,
-    act: Act,
+    selection: Selection,
+    change: Change,
     *,
     archived: bool = False,
     references: Sequence[str] | None = None,
     reads: bool = False,
     after: Callable[[ThreadIndex], Awaitable[bool]] | None = None,
 ) -> int:
-    """Change each thread that was chosen, by itself. Gives the exit status: that of the gravest
-    error, or that Codex was not told of a change. The filters choose among the ``archived``
-    threads or the others; ``references`` are those that were read from stdin, ``reads`` says that
-    nothing is changed at all; ``after`` is done in the end: False if the index was held for too
-    long."""
-    query = chosen.query(archived=archived)
-    asks = not reads and query is not None and needs_confirmation(chosen)
-    references = named(chosen) if references is None else references
+    """Change each selected thread by itself. Returns the exit status: that of the gravest error, or
+    that Codex does not have a change. Filters select among the ``archived`` threads or the others;
+    ``references`` are those that were read from stdin; ``reads`` says that nothing is changed;
+    ``after`` is awaited at the end and returns False if the index stayed locked."""
+    query = selection.query(archived=archived)
+    asks = not reads and query is not None and needs_confirmation(selection)
+    references = named(selection) if references is None else references
 
     async def work(index: ThreadIndex) -> tuple[list[Entry], bool]:
         await catch_up_and_report(index)
@@ -81,39 +81,49 @@ def run(
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
         with progress(action, "threads") as report:
             for count, (entry, thread_id) in enumerate(found, 1):
-                _, interrupted = await shielded(_change(index, entry, thread_id, act))
-                if interrupted:  # what was done by then is told
+                _, interrupted = await shielded(_apply(index, entry, thread_id, change))
+                if interrupted:  # what was done by then is reported
                     break
                 if report and len(found) > 1:
                     report(JobProgress(len(found), count))
-        if after and not chosen.dry_run and not await after(index):
+        if after and not selection.dry_run and not await after(index):
             for entry, _ in found:
-                entry.made = entry.made and replace(entry.made, indexed=False)
-        return [entry for entry in entries if entry.made or entry.error], interrupted
+                entry.change = entry.change and replace(entry.change, indexed=False)
+        return [entry for entry in entries if entry.change or entry.error], interrupted
 
     entries, interrupted = with_index(locations, work)
-    if chosen.as_json:
-        told = [_entry_json(entry, done=not chosen.dry_run) for entry in entries]
-        how = {"dryRun": chosen.dry_run, "interrupted": interrupted}
-        output.data({"version": 1, "action": action, **how, "threads": told})
+    if selection.as_json:
+        output.data(
+            {
+                "version": 1,
+                "action": action,
+                "dryRun": selection.dry_run,
+                "interrupted": interrupted,
+                "threads": [_entry_json(entry, done=not selection.dry_run) for entry in entries],
+            }
+        )
     else:
-        _tell(entries)
+        _print(entries)
     status = status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
-    codex_error = any(entry.made and entry.made.codex_error for entry in entries)
+    codex_error = any(entry.change and entry.change.codex_error for entry in entries)
     return status or (errors.CODEX_NOT_TOLD if codex_error else errors.OK)
 
 
-async def _change(index: ThreadIndex, entry: Entry, thread_id: str, act: Act) -> None:
+async def _apply(index: ThreadIndex, entry: Entry, thread_id: str, change: Change) -> None:
     try:
-        entry.made = await act(index, thread_id, entry.reference)
+        entry.change = await change(index, thread_id, entry.reference)
     except (StateError, RolloutError) as error:
         entry.error = error
 
 
-def needs_confirmation(chosen: Selection) -> bool:
-    """Whether it is to be asked before so much is done; refuses where nobody can be."""
-    asks = not (chosen.yes or chosen.dry_run)
-    if asks and (chosen.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
+def needs_confirmation(selection: Selection) -> bool:
+    """Whether to ask before so much is done.
+
+    Raises:
+        typer.BadParameter: nobody can be asked.
+    """
+    asks = not (selection.yes or selection.dry_run)
+    if asks and (selection.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
         raise typer.BadParameter("this needs --yes where nobody can be asked (or --dry-run)")
     return asks
 
@@ -122,43 +132,42 @@ def _confirmed(action: str, count: int) -> bool:
     return typer.confirm(f"{action}: {plural(count, 'thread')}?", err=True)
 
 
-def _tell(entries: Sequence[Entry]) -> None:
-    made = [entry.made for entry in entries if entry.made]
-    output.lines(each.line for each in made if each.line)
+def _print(entries: Sequence[Entry]) -> None:
+    changes = [entry.change for entry in entries if entry.change]
+    output.lines(change.line for change in changes if change.line)
     report_errors(entry.error for entry in entries)
-    _report_codex_errors(each.codex_error for each in made)
-    if not all(each.indexed for each in made):
+    _report_codex_errors(change.codex_error for change in changes)
+    if not all(change.indexed for change in changes):
         output.say(errors.NOT_INDEXED)
 
 
 def _report_codex_errors(found: Iterable[StateError | None]) -> None:
-    """Say that changes were made, and that Codex was not told of them: each reason once."""
-    for words, hint in dict.fromkeys(
+    """Report that changes were made but are not in Codex's own database, each reason once."""
+    for text, hint in dict.fromkeys(
         (str(error), errors.outcome(error).hint) for error in found if error
     ):
         output.say(
-            "threadkeep: the change is made, but Codex itself was not told, and goes on with what"
-            f" it had: {one_line(words)}\n  {hint}; the change can be made again"
+            "threadkeep: the change is made, but Codex's own database still has the old value:"
+            f" {one_line(text)}\n  {hint}; then make the change again"
         )
 
 
 def report_errors(found: Iterable[Error | None]) -> None:
-    """Say what was refused, and what to do about it."""
+    """Report each error with what to do about it."""
     for error in found:
-        if error is None:
-            continue
-        output.say(f"threadkeep: {one_line(str(error))}\n  {errors.outcome(error).hint}")
+        if error is not None:
+            output.say(f"threadkeep: {one_line(str(error))}\n  {errors.outcome(error).hint}")
 
 
 def status_of(
     results: Sequence[object], found: Iterable[Error | None], *, interrupted: bool
 ) -> int:
-    """The gravest of what was refused; that there was nothing, or that it was interrupted."""
+    """The status of the gravest error, of an interruption, or of no result at all."""
     if interrupted:
-        output.say("Interrupted: the others are as they were.")
+        output.say("Interrupted. The other threads are unchanged.")
         return errors.INTERRUPTED
     if not results:
-        output.say("No thread was chosen: nothing was changed.")
+        output.say("No threads selected. Nothing was changed.")
     return max(
         (errors.outcome(error).status for error in found if error),
         default=errors.OK if results else errors.NO_MATCH,
@@ -167,27 +176,29 @@ def status_of(
 
 def error_json(error: Error | None) -> dict[str, Any] | None:
     """An error in a document about many threads."""
-    told: dict[str, Any] | None = errors.document(error)["error"] if error else None
-    return told
+    if error is None:
+        return None
+    fields: dict[str, Any] = errors.document(error)["error"]
+    return fields
 
 
 def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
-    made = entry.made
+    change = entry.change
     return {
         "id": entry.thread_id,
         "reference": entry.reference,
-        "done": made is not None and done,
-        **(made.facts if made else {}),
-        "indexed": made.indexed if made else None,
-        "codexError": error_json(made.codex_error) if made else None,
+        "done": change is not None and done,
+        **(change.fields if change else {}),
+        "indexed": change.indexed if change else None,
+        "codexError": error_json(change.codex_error) if change else None,
         "error": error_json(entry.error),
     }
 
 
-def named(chosen: Selection) -> list[str]:
-    """What was named; ``-`` stands for the first column of stdin."""
+def named(selection: Selection) -> list[str]:
+    """The named threads; ``-`` stands for the first column of stdin."""
     found: list[str] = []
-    for reference in chosen.references:
+    for reference in selection.references:
         if reference == "-":
             found += (line.split("\t", 1)[0].strip() for line in stdin_lines())
         else:
@@ -202,8 +213,8 @@ def stdin_lines() -> list[str]:
 
 
 async def find(index: ThreadIndex, references: Sequence[str], query: Query | None) -> list[Entry]:
-    """The threads that are named, or that ``query`` finds, each once; what is named and is no
-    thread has its error."""
+    """The threads that are named, or that ``query`` finds, each once. A name without a thread has
+    its error."""
     found: dict[str, Entry] = {}
     for reference in references:
         try:

@@ -1,4 +1,4 @@
-"""The log of commands that run for long: on stderr, as words or as JSON, and in a file."""
+"""The log of long-running commands: on stderr, as text or as JSON, and in a file."""
 
 import json
 import logging
@@ -20,13 +20,13 @@ from cli.terminal import output
 from state.errors import FileUnusable
 
 MOST_BYTES: Final = 10 * 2**20
-"""Of one file; then it is renamed, and a new one begun."""
+"""Size of one file. Then it is renamed, and a new one begun."""
 KEPT_FILES: Final = 4
-"""Renamed files beside it, the newest first: ``FILE.1`` to ``FILE.4``."""
+"""Renamed files, the newest first: ``FILE.1`` to ``FILE.4``."""
 MOST_WAITING: Final = 10_000
-"""Records of a server that nobody has read yet; more are left out."""
-_MOMENT_S: Final = 0.2
-_OURS: Final = "threadkeep"
+"""Unread records of a server. More are dropped."""
+_FLUSH_S: Final = 0.2
+_PROGRAM: Final = "threadkeep"
 _LEVELS: Final = {
     "off": logging.CRITICAL + 10,
     "error": logging.ERROR,
@@ -40,37 +40,38 @@ _NAMES: Final = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
 
 
 def begin(levels: str | None, file: Path | None, *, waits: bool = True) -> None:
-    """Have all that is logged from now on go to stderr, and to ``file`` as well: by ``levels``
-    (see :func:`levels_of`), or else by those in ``RUST_LOG``. ``waits``: for a reader of stderr
-    that is not ready.
+    """Log to stderr from now on, and to ``file`` as well: by ``levels`` (see :func:`levels_of`), or
+    else by those in ``RUST_LOG``. ``waits`` says whether to wait for a slow reader of stderr.
 
     Raises:
         FileUnusable: the file cannot be written.
-        typer.BadParameter: the levels are none.
+        typer.BadParameter: the levels are not valid.
     """
     as_json = os.environ.get("LOG_FORMAT") == "json"
-    wanted = {_OURS: logging.INFO if as_json or file else logging.WARNING} | _wanted(levels)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr) if waits else _Aside()]
+    wanted = {_PROGRAM: logging.INFO if as_json or file else logging.WARNING} | _wanted(levels)
+    handlers: list[logging.Handler] = [
+        logging.StreamHandler(sys.stderr) if waits else _BackgroundHandler()
+    ]
     handlers[0].setFormatter(_JsonLines() if as_json else logging.Formatter(_WORDS))
     if file is not None:
         handlers.append(_opened(file))
         handlers[1].setFormatter(_JsonLines() if as_json else _Dated(f"%(asctime)s {_WORDS}"))
-    logging.raiseExceptions = False  # a log that cannot be written ends nothing
+    logging.raiseExceptions = False  # a log that cannot be written stops nothing
     logging.captureWarnings(True)
     logging.basicConfig(handlers=handlers, level=wanted.pop("", logging.WARNING), force=True)
     for target, level in wanted.items():
         logging.getLogger(target).setLevel(level)
-    if as_json:  # nothing else gets between the objects
+    if as_json:  # nothing else is printed between the objects
         output.redirect_messages(_say)
         sys.excepthook = _note_uncaught
 
 
 def levels_of(text: str) -> dict[str, int]:
-    """The level of each target in directives such as ``info,threadkeep.server=debug``; of all
+    """The level of each target in directives such as ``info,threadkeep.server=debug``, and of all
     others under the empty name. A target without a level logs everything.
 
     Raises:
-        ValueError: a level is not known.
+        ValueError: a level is unknown.
     """
     found: dict[str, int] = {}
     for directive in filter(None, map(str.strip, text.split(","))):
@@ -84,17 +85,17 @@ def levels_of(text: str) -> dict[str, int]:
 
 
 def _wanted(levels: str | None) -> dict[str, int]:
-    """The levels that are asked for. A level for all is one for us, too."""
+    """The requested levels. A level for all is one for us, too."""
     text = levels or os.environ.get("RUST_LOG", "")
     try:
         found = levels_of(text)
     except ValueError as error:
         if not levels:
-            return {}  # the variable is for other programs, too
+            return {}  # other programs use the variable, too
         known = ", ".join(_LEVELS)
-        text = f"{error} has none of the levels {known}"
+        text = f"{error} is none of the levels {known}"
         raise typer.BadParameter(text, param_hint="--log-level, THREADKEEP_LOG") from None
-    return ({_OURS: found[""]} if "" in found else {}) | found
+    return ({_PROGRAM: found[""]} if "" in found else {}) | found
 
 
 _WORDS: Final = "%(levelname)s %(name)s: %(message)s"
@@ -106,7 +107,7 @@ def _time_of(record: logging.LogRecord) -> str:
 
 
 class _Dated(logging.Formatter):
-    """Words with the time before them."""
+    """Text with the time before it."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         return _time_of(record)
@@ -130,15 +131,15 @@ class _JsonLines(logging.Formatter):
         )
 
 
-class _Aside(logging.Handler):
-    """Has another thread write to stderr: it may wait for ever where nobody reads that, as of a
-    server that an editor started. Of the records that are too many then the newest are left out."""
+class _BackgroundHandler(logging.Handler):
+    """Writes to stderr in another thread, which may wait forever where nobody reads it, as where an
+    editor started the server. Of too many records the newest are dropped."""
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting: deque[bytes] = deque()
         self._some = threading.Condition()
-        self._left_out = 0
+        self._dropped = 0
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -147,12 +148,12 @@ class _Aside(logging.Handler):
                 self._waiting.append(self._line(record))
                 self._some.notify_all()
             else:
-                self._left_out += 1
+                self._dropped += 1
 
     def flush(self) -> None:
-        """Wait a moment for all to be read."""
+        """Wait a moment until all is written."""
         with self._some:
-            self._some.wait_for(lambda: not self._waiting, _MOMENT_S)
+            self._some.wait_for(lambda: not self._waiting, _FLUSH_S)
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return f"{self.format(record)}\n".encode(errors="backslashreplace")
@@ -162,22 +163,24 @@ class _Aside(logging.Handler):
             with self._some:
                 self._some.wait_for(lambda: self._waiting)
                 rest = self._waiting[0]
-            with suppress(OSError):  # a log that cannot be written ends nothing
-                while rest:  # not by sys.stderr: no lock is held that the end would wait for
+            with suppress(OSError):  # a log that cannot be written stops nothing
+                while rest:  # not by sys.stderr, whose lock the end of the process would wait for
                     rest = rest[os.write(2, rest) :]
             with self._some:
                 self._waiting.popleft()
-                if self._left_out and not self._waiting:
-                    text = "%d records were left out here: nobody read the log"
-                    lost = (self._left_out,)
-                    told = logging.LogRecord(_OURS, logging.WARNING, __file__, 0, text, lost, None)
-                    self._waiting.append(self._line(told))
-                    self._left_out = 0
+                if self._dropped and not self._waiting:
+                    text = "%d records were dropped here: nobody read the log"
+                    lost = (self._dropped,)
+                    record = logging.LogRecord(
+                        _PROGRAM, logging.WARNING, __file__, 0, text, lost, None
+                    )
+                    self._waiting.append(self._line(record))
+                    self._dropped = 0
                 self._some.notify_all()
 
 
 class _LogFile(RotatingFileHandler):
-    """A bounded file, which its owner alone can read: paths of threads are private."""
+    """A bounded file, readable by its owner only: paths of threads are private."""
 
     def _open(self) -> TextIOWrapper:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -192,10 +195,10 @@ def _opened(file: Path) -> logging.Handler:
 
 
 def _say(text: str, level: str) -> None:
-    logging.getLogger(_OURS).log(_LEVELS[level], "%s", text)
+    logging.getLogger(_PROGRAM).log(_LEVELS[level], "%s", text)
 
 
 def _note_uncaught(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    logging.getLogger(_OURS).critical("%s", error, exc_info=(kind, error, trace))
+    logging.getLogger(_PROGRAM).critical("%s", error, exc_info=(kind, error, trace))

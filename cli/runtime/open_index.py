@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from cli.arguments.locations import Locations
-from cli.remote.context import SERVING
 from cli.terminal import output
+from cli.terminal.delegated import DELEGATED
 from cli.terminal.progress import progress
 from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
@@ -21,24 +21,24 @@ Work = Callable[[ThreadIndex], Awaitable[Result]]
 
 
 def with_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
-    """What ``work`` gives for the index at ``locations``, which is made when need be.
+    """The result of ``work`` on the index, which is created if needed.
 
-    With ``recovering`` a damaged index is put aside first and a new one begun.
+    With ``recovering`` a damaged index is first moved aside, and a new one begun.
 
     Raises:
         HomeNotFound: there is no home.
     """
-    serve = SERVING.get()
-    if serve is not None:
-        result: Result = serve(work)
+    client = DELEGATED.get()
+    if client is not None:
+        result: Result = client.on_index(work)
         return result
-    check_home(locations.home)  # before an index is made for nothing
+    check_home(locations.home)  # before an index is created for nothing
     return asyncio.run(_opened(locations, work, recovering))
 
 
 def read_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
-    """As :func:`with_index`, for work that only has something to tell: where the index cannot
-    be written, it is done on a copy that is thrown away."""
+    """As :func:`with_index`, for work that only reads: where the index cannot be written, it is
+    done on a temporary copy."""
     try:
         return with_index(locations, work, recovering=recovering)
     except IndexNotWritable as problem:
@@ -49,13 +49,13 @@ def read_index(locations: Locations, work: Work[Result], *, recovering: bool = T
 @contextmanager
 def temporary_copy(locations: Locations, problem: IndexNotWritable) -> Iterator[Locations]:
     """Say that the index cannot be written, and give the locations with a copy of it."""
-    output.say(f"{problem}\n  This is from a copy of it, which is thrown away.")
+    output.say(f"{problem}\n  A temporary copy is used.")
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
         yield Locations(locations.home, copy_index(locations.index, Path(folder)))
 
 
 def put_aside(locations: Locations, damage: IndexDamaged) -> None:
-    """Put a damaged index aside, and say so.
+    """Move a damaged index aside, and say so.
 
     Raises:
         IndexDamaged: ``damage`` again, if the file may be no index of ours.
@@ -64,9 +64,10 @@ def put_aside(locations: Locations, damage: IndexDamaged) -> None:
 
 
 async def catch_up(index: ThreadIndex) -> str:
-    """Catch up with the files, with a progress bar: why what is shown may not be whole, if so."""
-    if SERVING.get() is not None:
-        return ""  # somebody watches them
+    """Catch up with the files, with a progress bar. Returns why the result may be incomplete, if
+    it may."""
+    if DELEGATED.get() is not None:
+        return ""  # the server watches the files
     try:
         with progress("indexing") as report:
             if await index.catch_up(report) is not None:
@@ -77,33 +78,30 @@ async def catch_up(index: ThreadIndex) -> str:
     job = await index.backfill_status()
     return (
         f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
-        f" by {job.owner}; this list may not be whole yet."
+        f" by {job.owner}; this list may be incomplete."
     )
 
 
 async def catch_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
-    """Have the full-text search catch up, or begin ``afresh``, with a progress bar: why not all may
-    be found, if so."""
-    if SERVING.get() is not None:
-        return ""  # somebody does so
+    """Have the full-text index catch up, or begin ``afresh``, with a progress bar. Returns why
+    threads may be missing, if they may."""
+    if DELEGATED.get() is not None:
+        return ""  # the server does so
     from state.fulltext.indexer import caught_up_fulltext, pending_threads
 
     try:
-        with progress("indexing what was said", "threads") as report:
+        with progress("indexing messages", "threads") as report:
             if await caught_up_fulltext(index, report, afresh=afresh):
                 return ""
     except IndexBusy as busy:
         index.database.stop_waiting()
-        return f"Not all may be found: {busy}."
+        return f"The search index may be behind: {busy}."
     pending = await pending_threads(index)
-    return (
-        f"Another process is indexing what was said: {pending:,} threads are left,"
-        " and not all may be found yet."
-    )
+    return f"Another process is indexing messages: the search index is {pending:,} threads behind."
 
 
 async def catch_up_and_report(index: ThreadIndex) -> None:
-    """Catch up with the files, and say so if what follows may not be whole."""
+    """Catch up with the files, and say so if what follows may be incomplete."""
     note = await catch_up(index)
     if note:
         output.say(note)
@@ -113,7 +111,7 @@ async def _opened(locations: Locations, work: Work[Result], recovering: bool) ->
     async def attempt() -> Result:
         async with open_index(locations.home, locations.index) as index:
             for problem in index.unfinished:
-                output.say(f"A move of files that was cut off cannot be finished yet: {problem}.")
+                output.say(f"An interrupted move of files cannot be finished yet: {problem}.")
             return await work(index)
 
     try:
@@ -128,4 +126,4 @@ async def _opened(locations: Locations, work: Work[Result], recovering: bool) ->
 async def _put_aside(locations: Locations, damage: IndexDamaged) -> None:
     aside = await recover(locations.index, damage)
     if aside:
-        output.say(f"{damage}.\n  It was put aside as {aside}; a new one is built.")
+        output.say(f"{damage}.\n  It was moved to {aside}; building a new one.")

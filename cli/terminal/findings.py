@@ -9,11 +9,11 @@ from cli.terminal.text import one_line, plural
 from state.checks.findings import NOTE, SEVERITIES, Finding, Findings
 
 _SHOWN_NOTES: Final = 3
-"""Of each kind: what is in order must not bury what is not."""
+"""Of each kind, so that notes do not bury problems."""
 
 
 def document(check: str, found: Findings) -> dict[str, Any]:
-    """The JSON document of a check's findings; callers add what is their own."""
+    """The JSON document of a check's findings. Callers add their own keys."""
     return {
         "version": 1,
         "check": check,
@@ -25,8 +25,8 @@ def document(check: str, found: Findings) -> dict[str, Any]:
     }
 
 
-def tell(found: Findings, more: str) -> None:
-    """Print findings for people. ``more`` tells how to see what the report has no room for."""
+def report(found: Findings, more: str) -> None:
+    """Print findings for people. ``more`` says how to see the rest."""
     notes: Counter[str] = Counter()
     for finding in found.kept:
         if finding.kind.severity == NOTE:
@@ -56,9 +56,9 @@ def tell(found: Findings, more: str) -> None:
 
 
 def summary(found: Findings) -> str:
-    """All findings in one line: how many of each severity and kind."""
+    """All findings in one line: the number of each severity and kind."""
     if not found.total:
-        return "Nothing found."
+        return "No problems found."
     severities = ", ".join(
         plural(found.by_severity[severity], severity)
         for severity in SEVERITIES
@@ -69,7 +69,7 @@ def summary(found: Findings) -> str:
 
 
 def status(found: Findings) -> int:
-    """The exit status of a check: notes are no findings to act on."""
+    """The exit status of a check. Notes need no action."""
     return errors.OK if found.clean else errors.FINDINGS
 
 

@@ -1,17 +1,15 @@
-"""Data to stdout, words to stderr; colours and progress only on a terminal."""
+"""Data on stdout, messages on stderr; colours only on a terminal."""
 
 import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal.text import _UNPRINTED
-from rollout.files.cancellation import check_cancelled
+from cli.terminal.delegated import DELEGATED
+from cli.terminal.text import UNPRINTED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,45 +17,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-_MOST_KEPT = 4 * 2**20
-
-
-class TooMuchOutput(Exception):
-    """More than a server keeps of a command's output."""
-
-
-@dataclass(slots=True)
-class Screen:
-    """Takes what a command prints that a server runs for somebody else."""
-
-    terminal: bool
-    """Whether that is for a terminal."""
-    columns: int
-    environment: Mapping[str, str]
-    """What says how the terminal wants it, such as ``NO_COLOR``."""
-    out: bytearray = field(default_factory=bytearray)
-    said: list[str] = field(default_factory=list)
-
-    def put(self, content: bytes) -> None:
-        """Take some of the output.
-
-        Raises:
-            TooMuchOutput: that would be too much to keep.
-        """
-        check_cancelled()
-        if len(self.out) + len(content) > _MOST_KEPT:
-            raise TooMuchOutput
-        self.out += content
-
-
-elsewhere: ContextVar[Screen | None] = ContextVar("elsewhere", default=None)
-"""Where output goes that is not for this process's own stdout and stderr."""
-
-
 def on_terminal() -> bool:
-    """Whether somebody reads stdout on a terminal."""
-    screen = elsewhere.get()
-    return sys.stdout.isatty() if screen is None else screen.terminal
+    """Whether stdout is a terminal."""
+    client = DELEGATED.get()
+    return sys.stdout.isatty() if client is None else client.terminal
 
 
 def table(shown: "Table") -> None:
@@ -73,27 +36,27 @@ def texts(shown: "Sequence[Text]") -> None:
 def _draw(shown: "Sequence[RenderableType]") -> None:
     from rich.console import Console
 
-    screen = elsewhere.get()
-    if screen is None:
+    client = DELEGATED.get()
+    if client is None:
         Console(highlight=False).print(*shown, sep="\n")
         return
     drawn = StringIO()
     console = Console(
         file=drawn,
-        force_terminal=screen.terminal,
-        width=screen.columns,
-        _environ=screen.environment,
+        force_terminal=client.terminal,
+        width=client.columns,
+        _environ=client.environment,
         highlight=False,
     )
     console.print(*shown, sep="\n")
-    screen.put(drawn.getvalue().encode("utf-8", "replace"))
+    client.write(drawn.getvalue().encode("utf-8", "replace"))
 
 
 def width() -> int:
     """The columns of the terminal."""
-    screen = elsewhere.get()
-    if screen is not None:
-        return screen.columns
+    client = DELEGATED.get()
+    if client is not None:
+        return client.columns
     import shutil
 
     return shutil.get_terminal_size().columns
@@ -110,32 +73,30 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 
 def shown_json(text: str) -> str:
-    """A JSON text for stdout: on a terminal, characters that would steer it are spelled out, which
-    means the same to a parser; what reads a pipe gets them as they are."""
+    """A JSON text for stdout. On a terminal, characters that would control it are escaped, which
+    means the same to a parser; into a pipe they go as they are."""
     if not on_terminal() or (text.isascii() and "\x7f" not in text):
         return text
-    return "".join(map(_spelled, text))
+    return "".join(map(_escaped, text))
 
 
-def _spelled(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in _STEERING:
+def _escaped(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in _CONTROLS:
         return character
     return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Print lines of data to stdout, as UTF-8 whatever the locale.
-
-    Ends the program, quietly, if whoever reads them has had enough.
-    """
+    """Print lines of data to stdout, as UTF-8 whatever the locale. If the reader has closed it, end
+    the program quietly."""
     write("".join(text + "\n" for text in texts).encode("utf-8", "replace"))
 
 
 def write(content: bytes) -> None:
     """Print data to stdout as it is; see :func:`lines`."""
-    screen = elsewhere.get()
-    if screen is not None:
-        screen.put(content)
+    client = DELEGATED.get()
+    if client is not None:
+        client.write(content)
         return
     try:
         sys.stdout.flush()
@@ -155,26 +116,26 @@ def line(text: str = "") -> None:
     lines([text])
 
 
-_sayer: "Callable[[str, str], None] | None" = None
+_receiver: "Callable[[str, str], None] | None" = None
 
 
-def redirect_messages(sayer: "Callable[[str, str], None]") -> None:
-    """From now on give ``sayer`` what :func:`say` is given, and how serious it is."""
-    global _sayer
-    _sayer = sayer
+def redirect_messages(receiver: "Callable[[str, str], None]") -> None:
+    """From now on pass the messages of :func:`say` and their levels to ``receiver``."""
+    global _receiver
+    _receiver = receiver
 
 
 def say(text: str, level: str = "info") -> None:
-    """Print a line about the work to stderr."""
-    screen = elsewhere.get()
-    if screen is not None:
-        screen.said.append(text)
+    """Print a message to stderr."""
+    client = DELEGATED.get()
+    if client is not None:
+        client.messages.append(text)
         return
-    if _sayer is not None:
-        _sayer(text, level)
+    if _receiver is not None:
+        _receiver(text, level)
         return
     print(text, file=sys.stderr, flush=True)
 
 
-_STEERING = _UNPRINTED | {"Zl", "Zp"}
-"""What JSON on a terminal spells out: lines end only where they look it, too."""
+_CONTROLS = UNPRINTED | {"Zl", "Zp"}
+"""What JSON on a terminal escapes: with line separators, so that lines end where they seem to."""

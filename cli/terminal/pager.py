@@ -1,4 +1,8 @@
-"""Shows a long text a screen at a time, as soon as there is more than one screen of it."""
+"""Shows a long text in a pager, as soon as there is more than one screen of it.
+
+The standard library's pager takes the whole text at once: the first screen of a long thread would
+wait for the last, and memory would grow with the thread. It also pages what fits on one screen.
+"""
 
 import os
 import shlex
@@ -10,8 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import IO, Final, Protocol
 
 from cli.terminal import output
+from cli.terminal.delegated import DELEGATED
 
-_ROOM: Final = 2  # lines of a screen that the next prompt takes
+_ROOM: Final = 2  # lines of the screen that the next prompt takes
 _BUFFER: Final = 64 * 1024
 
 
@@ -22,17 +27,14 @@ class Sink(Protocol):
 
 
 class PagerClosed(Exception):
-    """Whoever reads has had enough."""
+    """The reader has quit the pager."""
 
 
 @contextmanager
 def sink(*, paged: bool) -> Iterator[Sink]:
-    """Where a long text goes: into a pager if it is for a terminal, is wanted there and is longer
-    than the screen; else to stdout.
-
-    What is done inside ends quietly when the reader quits the pager.
-    """
-    command = _command() if paged and output.elsewhere.get() is None else None
+    """Where a long text goes: into a pager if stdout is a terminal and the text is longer than its
+    screen; else to stdout. The body ends quietly when the reader quits the pager."""
+    command = _command() if paged and DELEGATED.get() is None else None
     if command is None or not output.on_terminal():
         buffer = _Buffer()
         yield buffer.put
@@ -48,7 +50,7 @@ def sink(*, paged: bool) -> Iterator[Sink]:
 
 
 class _Buffer:
-    """To stdout, in pieces that are worth a write."""
+    """Writes to stdout in large pieces."""
 
     def __init__(self) -> None:
         self._kept: list[str] = []
@@ -112,22 +114,22 @@ class _Pager:
             return None
 
     def close(self) -> None:
-        """Print what was kept, or wait until the reader has read to the end."""
+        """Print what was kept, or wait until the reader quits the pager."""
         if self._process is None:
             output.write("".join(self._kept).encode("utf-8", "replace"))
             return
-        with suppress(BrokenPipeError):  # the reader has quit, and the rest is not wanted
+        with suppress(BrokenPipeError):  # the reader has quit
             self._input.close()
         while True:
             try:
                 self._process.wait()
                 return
             except KeyboardInterrupt:
-                continue  # it is for the pager, which goes on
+                continue  # Ctrl-C is for the pager, which continues
 
 
 def _command() -> list[str] | None:
-    """The words of the user's pager; None if none is wanted, or there is none."""
+    """The words of the pager's command; None if there is none or the user wants none."""
     named = os.environ.get("PAGER")
     if named is None:
         found = shutil.which("less") or shutil.which("more")
@@ -139,5 +141,5 @@ def _command() -> list[str] | None:
     if not words or os.path.basename(words[0]) == "cat":
         return None
     if os.path.basename(words[0]) == "less":
-        words.insert(1, "-R")  # colours are shown, and nothing else of what LESS may say is lost
+        words.insert(1, "-R")  # shows colours, and keeps what LESS sets
     return words

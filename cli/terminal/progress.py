@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cli.terminal.output import elsewhere
+from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import amount
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress(what: str, unit: str = "files") -> Iterator["Report | None"]:
-    """A progress bar with rate and time left on stderr, once there is something to be read;
-    nothing where that is no terminal."""
-    if elsewhere.get() is not None or not sys.stderr.isatty():
+    """A progress bar on stderr, shown once there is something to do; none where stderr is no
+    terminal."""
+    if DELEGATED.get() is not None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

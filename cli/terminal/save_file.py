@@ -1,4 +1,4 @@
-"""Files that commands write for people: whole or not at all, for their owner only."""
+"""Files that commands write for people: complete or not at all, readable by their owner only."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from cli.errors import NoRegularFile
 from state.errors import FileUnusable
 from state.workers import Workers
 
-_MOST_LINKS: Final = 40  # that a system follows
+_MOST_LINKS: Final = 40  # that the system follows
 _NAME_KEPT: Final = 50  # characters of its name for a temporary one, which has 255 bytes at most
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -29,23 +29,22 @@ _KINDS: Final = (
 
 
 def check_replaceable(path: Path) -> None:
-    """See that a file may be put at ``path``: that nothing is there, or a file, or a link to one.
+    """Check that ``path`` is free, or a file, or a link to one.
 
     Raises:
-        NoRegularFile: something else is there, or a link of the system's to what a process has
-            open, which may be a file now.
+        NoRegularFile: something else is there, or a link such as /dev/stdout.
     """
-    if _is_the_systems(path):
-        raise NoRegularFile(path, "a link of the system's")
+    if _is_system_link(path):
+        raise NoRegularFile(path, "a link of the system")
     try:
         mode = path.stat().st_mode
-    except OSError:  # whether it can be written, writing tells
+    except OSError:  # writing it shows whether that is possible
         return
     if not stat.S_ISREG(mode):
         raise NoRegularFile(path, next((name for fits, name in _KINDS if fits(mode)), "special"))
 
 
-def _is_the_systems(path: Path) -> bool:
+def _is_system_link(path: Path) -> bool:
     """Whether it is a link such as /dev/stdout, or leads to one."""
     for _ in range(_MOST_LINKS):
         if not os.path.islink(path):
@@ -58,18 +57,18 @@ def _is_the_systems(path: Path) -> bool:
 
 
 class _Stopped(Exception):
-    """The file is not wanted any more."""
+    """The file is no longer wanted."""
 
 
 @dataclass(slots=True)
 class _Stop:
-    """Whether whoever writes a file is to stop, which is looked at before each piece."""
+    """Whether to stop writing; checked before each piece."""
 
     wanted: bool = False
 
 
 async def saved(path: Path, content: Iterator[bytes]) -> int:
-    """As :func:`save`, in a thread, which soon stops and leaves nothing if this is cancelled."""
+    """As :func:`save`, in a thread. If cancelled, it stops soon and leaves nothing."""
     with _until_terminated() as stop:
 
         def unwanted() -> None:
@@ -79,12 +78,12 @@ async def saved(path: Path, content: Iterator[bytes]) -> int:
 
 
 def save(path: Path, content: Iterator[bytes]) -> int:
-    """Write a file in one step, readable by its owner only: what was said may be private. Gives
-    its size in bytes.
+    """Replace a file in one step, readable by its owner only: messages may be private. Returns its
+    size in bytes.
 
     Raises:
         FileUnusable: it cannot be written; what was there stays.
-        NoRegularFile: what is there is no file.
+        NoRegularFile: something else than a file is there.
     """
     with _until_terminated() as stop:
         return _save(path, content, stop)
@@ -92,7 +91,7 @@ def save(path: Path, content: Iterator[bytes]) -> int:
 
 @contextmanager
 def _until_terminated() -> Iterator[_Stop]:
-    """What SIGTERM sets while a file is written; after that the process ends by it all the same."""
+    """A flag that SIGTERM sets while a file is written; the signal ends the process afterwards."""
     stop = _Stop()
     usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not usual or threading.current_thread() is not threading.main_thread():
@@ -139,7 +138,7 @@ def _save(path: Path, content: Iterator[bytes], stop: _Stop) -> int:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what was left of files for ``path`` by processes that were killed."""
+    """Remove temporary files for ``path`` of processes that were killed."""
     ours = re.compile(rf"\.{re.escape(path.name[:_NAME_KEPT])}\.(\d{{1,9}})-[a-z0-9_]{{8}}")
     for name in os.listdir(path.parent):
         found = ours.fullmatch(name)
@@ -149,7 +148,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _runs(process: int) -> bool:
-    if process == os.getpid():  # of one that had our number, as in containers: we write one file
+    if process == os.getpid():  # left by a process with our number, as happens in containers
         return False
     try:
         os.kill(process, 0)

@@ -9,7 +9,7 @@ from typing import Final
 
 
 def one_line(text: str) -> str:
-    """``text`` safe for a terminal on one line: no escape sequences, no control characters, no
+    """``text`` on one line, safe for a terminal: without escape sequences, control characters and
     runs of blanks."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
@@ -17,8 +17,8 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """A line in at most so many characters, with … where it is cut: never between a letter and
-    what is put on it."""
+    """A line in at most so many characters, with … where it is cut, which is never between a letter
+    and its accent."""
     if len(text) <= most:
         return text
     end = most - 1
@@ -31,14 +31,14 @@ def _printed(text: str) -> str:
     return "".join(
         " " if character.isspace() else character
         for character in text
-        if character.isspace() or unicodedata.category(character) not in _UNPRINTED
+        if character.isspace() or unicodedata.category(character) not in UNPRINTED
     )
 
 
 def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
-    """As :func:`one_line`, in pieces, each with whether it is one of ``spans``, which are in
-    order and apart; blanks between pieces stay."""
-    # As long as it was, so that the spans still fit; sequences go even if a span begins in one.
+    """As :func:`one_line`, in pieces, each with whether it is one of ``spans``, which are in order
+    and do not overlap. Blanks between pieces stay."""
+    # The length stays, so that the spans still fit. Sequences go even if a span begins in one.
     text = _SEQUENCE.sub(lambda found: "\0" * len(found[0]), text)
     end = 0
     for start, stop in spans:
@@ -56,8 +56,8 @@ def _inside(text: str) -> str:
 
 
 def many_lines(text: str) -> str:
-    """``text`` safe for a terminal on the lines that it has: newlines and tabs stay, and escape
-    sequences go with all that belongs to them."""
+    """``text`` on its lines, safe for a terminal: newlines and tabs stay, escape sequences go with
+    all that belongs to them."""
     if not text.isascii() or "\x1b" in text:
         text = _SEQUENCE.sub("", text)
     if "\r" in text:
@@ -66,21 +66,21 @@ def many_lines(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` without single characters that steer a terminal; newlines and tabs stay."""
+    """``text`` without characters that control a terminal; newlines and tabs stay."""
     if text.isascii() and not re.search("[\0-\x08\x0b-\x1f\x7f]", text):
         return text
     unwanted: dict[int, str | None] = {}
     for character in set(text):
         if character in "\u2028\u2029\x85\v\f":
             unwanted[ord(character)] = "\n"
-        elif character not in "\n\t" and unicodedata.category(character) in _UNPRINTED:
+        elif character not in "\n\t" and unicodedata.category(character) in UNPRINTED:
             unwanted[ord(character)] = None
     return text.translate(unwanted) if unwanted else text
 
 
-# Commands of terminals: with parameters, whole or cut off; texts such as titles, to their end; and
-# short ones. Characters of the other spelling are also what is left of letters that were read in
-# the wrong encoding: such a one begins a text only if that has an end.
+# Escape sequences: with parameters, complete or cut off; texts such as titles, up to their end; and
+# short ones. Their 8-bit forms also come from letters decoded in the wrong encoding, so one of them
+# begins a text only if that has an end.
 _SEQUENCE: Final = re.compile(
     r"(?:\x1b\[|\x9b)(?:[0-?]*[ -/]*[@-~]|[0-?]*)"
     r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
@@ -89,9 +89,9 @@ _SEQUENCE: Final = re.compile(
 )
 
 
-# Control, format (writing direction can be turned with those), surrogate, private, unassigned.
-# Joiners within emoji are format characters too; without them an emoji falls into its parts.
-_UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+# Control, format (these can change the writing direction), surrogate, private, unassigned. Joiners
+# in emoji are format characters too; without them an emoji falls apart.
+UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 # Accents and variants, and the modifiers that give emoji their colour.
@@ -99,7 +99,7 @@ _PUT_ON: Final = frozenset({"Mn", "Mc", "Me", "Sk"})
 
 
 def age(then_ms: int, now_ms: int) -> str:
-    """How long ago, in its largest unit: ``now``, ``5m``, ``3h``, ``2d``, ``6w``, ``1y``."""
+    """How long ago, in the largest unit: ``now``, ``5m``, ``3h``, ``2d``, ``6w``, ``1y``."""
     seconds = (now_ms - then_ms) // 1000
     if seconds < 60:
         return "now" if seconds > -60 else "ahead"
@@ -110,26 +110,26 @@ def age(then_ms: int, now_ms: int) -> str:
 
 
 def iso(time_ms: int | None) -> str:
-    """RFC 3339 in UTC, whole seconds; empty for none, and for one that no calendar has."""
+    """RFC 3339 in UTC, in seconds; empty for None and for times outside the calendar."""
     if time_ms is None:
         return ""
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ms // 1000))
-    except (OverflowError, ValueError, OSError):  # a file may say anything
+    except (OverflowError, ValueError, OSError):  # a file may hold any number
         return ""
 
 
 def amount(number: int) -> str:
-    """A number in three digits or so: ``950``, ``6.3k``, ``1.2M``."""
+    """A number in about three digits: ``950``, ``6.3k``, ``1.2M``."""
     for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)):
         if number >= size:
-            value = number / size if number < _MOST_COUNTED else math.inf
+            value = number / size if number < _LARGEST_FLOAT else math.inf
             return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
     return str(number)
 
 
-_MOST_COUNTED: Final = 10**300
-"""Floats end beyond it."""
+_LARGEST_FLOAT: Final = 10**300
+"""Floats end there."""
 
 
 def plural(count: int, noun: str) -> str:

@@ -152,7 +152,7 @@ def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:
 
 
 def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> None:
-    is_told(small.run("show", "019a", status=2), thread_id(1), "give more letters of the id")
+    is_told(small.run("show", "019a", status=2), thread_id(1), "give more characters of the id")
     names = [json.dumps({"id": thread_id(n), "thread_name": "twin"}) + "\n" for n in (0, 1)]
     (small.home / "session_index.jsonl").write_text("".join(names))
     refused = small.run("show", "twin", "--json", status=2).json["error"]
@@ -253,7 +253,7 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     listed = small.run("list", "--json", status=1)
     assert listed.json["complete"] is False
     assert "Indexing: 2 of 7 files so far" in listed.err
-    assert "this list may not be whole yet" in listed.err
+    assert "this list may be incomplete" in listed.err
     hold_the_lease(small.index, -1)
     assert small.run("backfill", "--json").json["read"] == 3
 
@@ -291,7 +291,7 @@ def test_unreadable_files_have_status_6_and_all_else_is_listed(small: Cli) -> No
     assert small.run("backfill", "--json", status=6).json["unreadable"] == 3
     words = small.run("reindex", status=6).err
     assert "3 unreadable" in words
-    assert "threadkeep status tells which files could not be read, and why" in words
+    assert "threadkeep status shows which files cannot be read, and why" in words
     listed = small.run("list", "--json")
     assert len(listed.json["data"]) == 3
     assert listed.json["hidden"]["unreadable"] == 3

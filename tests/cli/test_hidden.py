@@ -26,7 +26,7 @@ def cli(tmp_path: Path) -> Cli:
     return Inside(home, tmp_path)
 
 
-TOLD = "Hidden: 1 not interactive (--all-sources), 1 archived (--archived), 1 with nothing in them,"
+TOLD = "Hidden: 1 not interactive (--all-sources), 1 archived (--archived), 1 without messages,"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_an_interrupted_change_tells_what_was_done(words: list[str], cli: Cli) -
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err.decode()
-    assert "Interrupted: the others are as they were." in err.decode()
+    assert "Interrupted. The other threads are unchanged." in err.decode()
     told = json.loads(out)
     assert told["interrupted"]
     done = {entry["id"] for entry in told["threads"] if entry["done"]}

@@ -161,7 +161,7 @@ def test_of_records_that_nobody_reads_the_newest_are_left_out(
         os.close(usual)
         os.close(writer)
     assert read[1:3] == ["number 0", "number 1"]
-    assert read[3] == "3 records were left out here: nobody read the log"
+    assert read[3] == "3 records were dropped here: nobody read the log"
 
 
 def test_a_server_whose_log_nobody_reads_goes_on(cli: Cli) -> None:

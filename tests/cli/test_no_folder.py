@@ -15,7 +15,7 @@ REMOVED = ("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *COMMAND)
         (("list", "--cwd", "/w"), 0, ""),
         (("list", "--cwd", "."), 2, "'.' is relative, and the current folder has been removed"),
         (("relink", "a", "/b"), 2, "'a' is relative"),
-        (("explain", thread_id(0)), 0, "every folder counts"),
+        (("explain", thread_id(0)), 0, "threads of every folder count"),
         (("resume", thread_id(0)), 0, ""),
         (("export", thread_id(0), "-o", "x.md"), 2, "'x.md' is relative"),
         (("stats", "--html", "x.html"), 2, "'x.html' is relative"),

@@ -31,13 +31,13 @@ def limited(what: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("error", "kind", "hint"),
     [
-        (FileUnusable(Path("/f"), os.strerror(28)), "disk_full", "make room"),
-        (IndexNotWritable(Path("/i"), "database or disk is full"), "disk_full", "make room"),
+        (FileUnusable(Path("/f"), os.strerror(28)), "disk_full", "free some space"),
+        (IndexNotWritable(Path("/i"), "database or disk is full"), "disk_full", "free some space"),
         (FileUnusable(Path("/f"), os.strerror(27)), "file_too_large", "ulimit -f"),
         (FileUnusable(Path("/f"), os.strerror(24)), "too_many_open_files", "ulimit -n"),
         (OutOfResources("can't start new thread"), "too_little_memory", "ulimit -v"),
         (FileUnusable(Path("/f"), os.strerror(13)), "file_unusable", "make it readable"),
-        (IndexNotWritable(Path("/i"), os.strerror(13)), "index_not_writable", "make its place"),
+        (IndexNotWritable(Path("/i"), os.strerror(13)), "index_not_writable", "make its folder"),
     ],
 )
 def test_what_is_lacking_is_named_with_what_to_do(error: Exception, kind: str, hint: str) -> None:

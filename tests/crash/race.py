@@ -30,7 +30,7 @@ MAY_BE_TOLD: Final = {
     "repair": {"plan_outdated"},
 }
 
-_UNDER_WAY = ("Indexing: ", "Another process is indexing what was said: ")
+_UNDER_WAY = ("Indexing: ", "Another process is indexing messages: ")
 """What may be told while somebody else does the work of a job."""
 
 

@@ -1,4 +1,4 @@
-"""Commands that only read, run for who has no time to load the program: see
+"""Commands that only read, run for a client that would take longer to load the program: see
 :mod:`cli.remote.client`."""
 
 import asyncio
@@ -7,11 +7,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from cli.remote.client import PATIENCE_S, identity, is_served
-from cli.remote.context import SERVING
 from cli.server.methods.call import Call
 from cli.server.protocol import params as p
 from cli.server.protocol.messages import OVERLOADED, RpcError, invalid_request
-from cli.terminal import output
+from cli.terminal.delegated import DELEGATED, Delegated
 from rollout.files.cancellation import check_cancelled
 from state.thread_index import ThreadIndex
 
@@ -27,11 +26,10 @@ class Command(p.Params):
 
 
 async def command(call: Call, params: Command) -> dict[str, Any]:
-    """Run a command on the index that is open here. It ends when its client is gone, and when no
-    client would wait for it any more.
+    """Run a command on the open index. It ends when its client is gone or has waited long enough.
 
     Raises:
-        RpcError: it is better run by itself, whatever the reason: it would tell that properly.
+        RpcError: the client should run it, whatever the reason: then it reports that properly.
     """
     if not is_served(params.args):
         raise invalid_request("this command is not run by a server", "not_served")
@@ -41,29 +39,28 @@ async def command(call: Call, params: Command) -> dict[str, Any]:
     service = call.service
     supervisor = await service.supervisor()
     if not supervisor.complete:
-        raise RpcError(OVERLOADED, "the index is not in step yet", "not_served", retryable=True)
+        raise RpcError(OVERLOADED, "the index is not up to date yet", "not_served", retryable=True)
     running = _Running(store.index)
-    screen = output.Screen(params.terminal, params.columns, params.environment)
+    client = Delegated(running.serve, params.terminal, params.columns, params.environment)
 
     def run() -> int:
-        SERVING.set(running.serve)  # in the context of this thread's work only
-        output.elsewhere.set(screen)
+        DELEGATED.set(client)  # for this thread's work only
         return service.program(params.args)
 
     try:
         async with asyncio.timeout(PATIENCE_S):
             status = await service.commands.run(run, stopped=running.stop)
     except (Exception, SystemExit) as error:
-        raise invalid_request(f"it is better run by itself: {error!r}", "not_served") from error
+        raise invalid_request(f"run it without a server: {error!r}", "not_served") from error
     return {
         "status": status,
-        "out": screen.out.decode("utf-8", "replace"),
-        "said": screen.said,
+        "out": client.out.decode("utf-8", "replace"),
+        "messages": client.messages,
     }
 
 
 class _Running:
-    """What a command does on the index, in the event loop, while its thread waits for it."""
+    """Runs a command's work on the index in the event loop, while the command's thread waits."""
 
     def __init__(self, index: ThreadIndex) -> None:
         self._index = index
@@ -71,10 +68,10 @@ class _Running:
         self._works: set[Future[Any]] = set()
 
     def serve(self, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:
-        """What work on the index gives. Called in the command's thread.
+        """The result of work on the index. Called in the command's thread.
 
         Raises:
-            Cancelled: nobody waits for the command any more.
+            Cancelled: the client is gone.
         """
 
         async def done() -> Any:
@@ -91,6 +88,6 @@ class _Running:
             raise
 
     def stop(self) -> None:
-        """Have it all end. Called in the event loop."""
+        """Cancel all work. Called in the event loop."""
         for future in list(self._works):
             future.cancel()

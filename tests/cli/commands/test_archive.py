@@ -90,7 +90,7 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
     assert archived(cli.home) == []
     assert (
         cli.run("archive", "--cwd", "/nobody", "--yes", status=1).err
-        == "No thread was chosen: nothing was changed.\n"
+        == "No threads selected. Nothing was changed.\n"
     )
 
 
@@ -99,7 +99,7 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
     [
         ([], "name threads"),
         ([thread_id(1), "--cwd", "/a"], "name threads"),
-        (["--all-sources", "--yes"], "go with another filter"),
+        (["--all-sources", "--yes"], "need another filter"),
         (["--cwd", "/a"], "needs --yes"),
         (["--cwd", "/a", "--json"], "needs --yes"),
     ],
@@ -216,8 +216,8 @@ def test_a_database_of_codex_that_cannot_be_written(cli: Cli, plain_user: tuple[
         ran = cli.run("archive", thread_id(1), "--json", status=7, env=env, prefix=plain_user)
         assert ran.json["threads"][0]["error"]["kind"] == "codex_unusable"
         ran = cli.run("rename", thread_id(1), "x", status=6, env=env, prefix=plain_user)
-        assert "Codex itself was not told" in ran.err
-        assert "threadkeep codex-check tells more" in ran.err
+        assert "Codex's own database still has the old value" in ran.err
+        assert "threadkeep codex-check shows more" in ran.err
     finally:
         folder.chmod(0o700)
         codex.path.chmod(0o600)

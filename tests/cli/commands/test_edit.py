@@ -142,10 +142,10 @@ def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
 
 def test_names_come_from_stdin(cli: Cli) -> None:
     before = cli.run("list").out
-    assert "on each line" in cli.run("rename", "-", stdin=before, status=2).err
+    assert "each line needs" in cli.run("rename", "-", stdin=before, status=2).err
     text = f"{thread_id(0)}\tone tab\n{thread_id(1)[:8]}\ttwo\n{thread_id(1)}\t two \n"
     ran = cli.run("rename", "-", "--dry-run", stdin=text, status=2)
-    assert "would be called one" in ran.err
+    assert "would be named one" in ran.err
     assert "fits 4 threads" in ran.err
     assert not (cli.home / "session_index.jsonl").exists()
     cli.run("rename", "-", stdin=text, status=2)
@@ -218,7 +218,7 @@ def test_a_change_that_codex_was_not_told_of_is_no_plain_success(
     before = codex.threads()
     codex.change("CREATE TRIGGER news AFTER UPDATE ON threads BEGIN SELECT 1; END")
     ran = cli.run(*change, status=6)
-    assert "the change is made, but Codex itself was not told" in ran.err
+    assert "the change is made, but Codex's own database still has the old value" in ran.err
     assert "an unknown trigger: CREATE TRIGGER NEWS" in ran.err
     assert "or let Codex do it (codex archive, unarchive, delete; /rename)" in ran.err
     (told,) = cli.run(*change, "--json", status=6).json["threads"]

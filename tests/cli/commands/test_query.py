@@ -160,8 +160,8 @@ def test_an_answer_is_given_where_the_index_cannot_be_written(
         for options, count in (([], "4"), (["--no-sync"], "3")):
             ran = small.run("query", *options, COUNT, prefix=plain_user)
             assert ran.lines == ["threads", count]
-            assert "This is from a copy of it, which is thrown away" in ran.err
-        assert small.run("db", "check", prefix=plain_user).err == "Nothing found.\n"
+            assert "A temporary copy is used" in ran.err
+        assert small.run("db", "check", prefix=plain_user).err == "No problems found.\n"
         refused = small.run("db", "vacuum", "--json", status=7, prefix=plain_user).json["error"]
         assert refused["kind"] == "index_not_writable"
 
@@ -177,8 +177,8 @@ def test_damage_that_only_a_statement_meets_is_mended(small: Cli) -> None:
     assert small.run("query", COUNT).lines == ["threads", "3"]
     ran = small.run("query", "SELECT status FROM v_edges", status=1)
     assert ran.lines == ["status"]
-    assert "It was put aside as" in ran.err
-    assert small.run("db", "check").err == "Nothing found.\n"
+    assert "It was moved to" in ran.err
+    assert small.run("db", "check").err == "No problems found.\n"
 
 
 def test_the_path_of_the_index_is_told_and_nothing_else(tmp_path: Path) -> None:
@@ -229,6 +229,6 @@ def test_vacuum_tells_what_it_saved_and_keeps_everything(small: Cli) -> None:
     assert told["bytesAfter"] == small.index.stat().st_size
     size = f"{told['bytesAfter']:,}"
     ran = small.run("db", "vacuum")
-    assert (ran.out, ran.err) == ("", f"The index had {size} bytes and has {size} now.\n")
+    assert (ran.out, ran.err) == ("", f"The index had {size} bytes and now has {size}.\n")
     assert small.ids() == [thread_id(number) for number in (2, 1, 0)]
     assert json.loads(small.run("db", "check", "--json").out)["clean"]

@@ -90,7 +90,7 @@ def test_lines_for_pipes_have_six_columns(cli: Cli) -> None:
 def test_nothing_found_is_told_by_the_status(cli: Cli) -> None:
     ran = cli.run("search", "nobodysaidthat", status=1)
     assert ran.out == ""
-    assert "Nothing found." in ran.err
+    assert "No threads match." in ran.err
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_damaged_search_is_found_and_mended(cli: Cli, damage: str, code: str) 
         (code, "threadkeep repair")
     }
     cli.run("repair", "--apply")
-    assert "Nothing found." in cli.run("verify").err
+    assert "No problems found." in cli.run("verify").err
     assert found(cli, "cafe") == [thread_id(1)]
 
 
@@ -182,7 +182,7 @@ def test_a_damaged_search_is_told(cli: Cli, damage: str, status: int) -> None:
     harm(cli.index, damage)
     ran = cli.run("search", "cafe", status=status)
     assert "is damaged" in ran.err
-    assert ("put aside" if status == 0 else "threadkeep reindex") in ran.err
+    assert ("was moved to" if status == 0 else "threadkeep reindex") in ran.err
     cli.run("reindex")
     assert found(cli, "cafe") == [thread_id(1)]
 
@@ -221,7 +221,7 @@ def test_a_value_of_the_wrong_type_is_damage(
     harm(cli.index, f"UPDATE threads SET {column} = x'00' WHERE id = '{thread_id(1)}'")
     ran = cli.run(*arguments)
     assert ran.out == before
-    assert "put aside" in ran.err
+    assert "was moved to" in ran.err
 
 
 SOME_HIDDEN = {"archived": 1, "source": 1, "empty": 0, "attached": 0, "unreadable": 1}
@@ -248,7 +248,7 @@ def test_what_cannot_be_read_is_told(cli: Cli, plain_user: tuple[str, ...]) -> N
     for options in ((), ("--raw",)):
         ran = cli.run("search", "cafe", *options, "--json", status=1, prefix=plain_user)
         assert ran.json["complete"] is False
-        assert "1 thread may hold it too, and could not be read" in ran.err
+        assert "1 thread may match too, but cannot be read" in ran.err
     ran = cli.run("stats", "--turns", "--json", status=errors.SOME_UNREADABLE, prefix=plain_user)
     assert [problem["path"] for problem in ran.json["problems"]] == [
         str(files[1].relative_to(cli.home))
@@ -292,7 +292,7 @@ def test_documents_of_an_earlier_version_are_made_afresh(cli: Cli) -> None:
         "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')",
     )
     assert found(cli, "cafe") == [thread_id(1)]
-    assert "Nothing found." in cli.run("verify").err
+    assert "No problems found." in cli.run("verify").err
 
 
 def test_a_cursor_goes_on(cli: Cli) -> None:

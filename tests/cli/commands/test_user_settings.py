@@ -76,7 +76,7 @@ def not_writable(index: Path) -> Iterator[None]:
 def test_threads_of_a_folder_that_moved_are_listed_by_its_new_place(small: Cli) -> None:
     ran = small.run("relink", OLD, NEW)
     assert ran.out == ""
-    assert f"{OLD} is at {NEW} now: 2 threads from there" in ran.err
+    assert f"{OLD} is now {NEW}: --cwd with the new folder finds 2 threads" in ran.err
     listed = small.run("list", "--cwd", NEW, "--json").json["data"]
     assert [(thread["id"], thread["cwd"]) for thread in listed] == [(thread_id(0), OLD)]
     assert small.ids("--cwd", f"{NEW}/sub") == [thread_id(1)]
@@ -90,7 +90,7 @@ def test_threads_of_a_folder_that_moved_are_listed_by_its_new_place(small: Cli) 
 
 def test_aliases_are_listed_and_taken_back(small: Cli) -> None:
     ran = small.run("relink")
-    assert (ran.out, "No folder was relinked" in ran.err) == ("", True)
+    assert (ran.out, "No folder is recorded as moved" in ran.err) == ("", True)
     made = small.run("relink", OLD, NEW, "--json").json
     assert made["threads"] == 2
     (told,) = made["aliases"]
@@ -114,7 +114,7 @@ def test_a_circle_is_refused(small: Cli) -> None:
     restored(small.home, small.index, [FolderAlias(OLD, NEW, 5)])
     journal = journal_path(small.index).read_bytes()
     ran = small.run("relink", NEW, OLD, status=2)
-    is_told(ran, f"{NEW} cannot have moved to {OLD}", "threadkeep relink shows the aliases")
+    is_told(ran, f"{NEW} cannot have moved to {OLD}", "threadkeep relink shows the moved folders")
     assert "give OLD and NEW" in small.run("relink", OLD, status=2).err
     assert journal_path(small.index).read_bytes() == journal
 
@@ -140,14 +140,14 @@ def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) 
     assert dump.err == ""
     assert dump.out == dump_of(dump.lines[1], named(1, "mine", 5))
     ran = small.run("dump", "facts.txt")
-    assert (ran.out, ran.err) == ("", "2 facts in facts.txt.\n")
+    assert (ran.out, ran.err) == ("", "2 facts saved in facts.txt.\n")
     file = small.base / "facts.txt"
     assert file.read_text() == dump.out
     assert file.stat().st_mode & 0o777 == 0o600
     other = Inside(
         small.home, small.base, {"THREADKEEP_DB": str(small.base / "other" / "i.sqlite3")}
     )
-    assert "2 facts restored; 0 were there already, 0 are older" in (
+    assert "2 facts restored, 0 unchanged, 0 skipped as older" in (
         other.run("restore", "facts.txt").err
     )
     assert dumped(other.index).decode() == dump.out
@@ -194,7 +194,7 @@ def test_of_a_bad_dump_nothing_is_restored(small: Cli) -> None:
     (small.base / "bad.txt").write_text(torn)
     ran = small.run("restore", "bad.txt", status=2)
     place = torn.rindex("\n") + 1
-    is_told(ran, f"nothing was restored: line 3, at byte {place}: not valid", "mend or remove")
+    is_told(ran, f"nothing was restored: line 3, at byte {place}: not valid", "correct or remove")
     refused = restore_from_stdin(small, dump_of("\0\x1b").encode())
     assert refused.returncode == 2
     error = json.loads(refused.stdout)["error"]
@@ -255,7 +255,7 @@ def test_what_users_set_comes_back_into_the_place_of_a_damaged_index(
     (small.base / "f.txt").write_text(text)
     restored(small.home, small.index, read_dump(io.BytesIO(text.encode())))
     WRECKS[what](small.index)
-    assert "It was put aside as" in small.run(*command).err
+    assert "It was moved to" in small.run(*command).err
     assert set(dumped(small.index).splitlines()) >= set(text.encode().splitlines())
     listed = small.run("list", "--cwd", NEW, "--json").json["data"]
     assert [(thread["id"], thread["name"]) for thread in listed] == [(thread_id(0), "mine")]
@@ -275,7 +275,7 @@ def test_where_the_index_cannot_be_written_facts_are_told_and_not_set(
         listed = small.run("relink", prefix=plain_user)
         assert listed.out.startswith(f"{OLD}\t{NEW}\t")
         for ran in (told, listed):
-            assert "This is from a copy of it, which is thrown away" in ran.err
+            assert "A temporary copy is used" in ran.err
         for command in (
             ("restore", "f.txt"),
             ("relink", f"{OLD}2", NEW),

@@ -108,7 +108,7 @@ def test_commands_give_the_same_with_a_server_and_without(cli: Cli, server: Serv
     for words, (before, given) in zip(READS, with_server, strict=True):
         alone = here.run(*words, status=None)
         assert before == alone, words
-        said = "".join(f"{line}\n" for line in given["said"])
+        said = "".join(f"{line}\n" for line in given["messages"])
         assert Ran(given["status"], given["out"], said) == alone, words
     for words, before in zip(NOT_SERVED, by_itself, strict=True):
         assert before == here.run(*words, stdin="SELECT 1 AS one", status=None), words
@@ -179,7 +179,7 @@ def test_two_servers_do_not_share_a_place_and_a_killed_one_leaves_it(
     with Server(cli, "--listen", "unix://") as second:
         _, log = second.end()
     assert second.process.returncode == 2
-    assert "a server listens on" in log
+    assert "a server already listens on" in log
     server.process.kill()
     server.process.wait()
     with Server(cli, "--listen", "unix://") as third:
@@ -248,7 +248,7 @@ def test_a_socket_that_is_removed_is_made_again(cli: Cli, server: Server) -> Non
     "answer",
     [
         b'{"id":2,"result":{}}\n',
-        b'{"id":2,"result":{"out":5,"said":null,"status":"x"}}\n',
+        b'{"id":2,"result":{"out":5,"messages":null,"status":"x"}}\n',
         b"[]\n",
         b"\xff\n",
         b"x" * 2**26,

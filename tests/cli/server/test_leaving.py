@@ -154,7 +154,7 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
                 said = client.recv(2**16, socket.MSG_PEEK)
 
     async def work() -> None:
-        service = Service(locations_of(cli.home, cli.index), lambda _: 0)
+        service = Service(locations_of(str(cli.home), str(cli.index)), lambda _: 0)
         async with service.running():
             serve = partial(serve_socket, service)
             server = await asyncio.start_unix_server(serve, tmp_path / "socket")

@@ -134,7 +134,7 @@ CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
     ),
     "a patch that failed": (
         [custom("apply_patch", PATCH), gave("verification failed", kind="custom_tool_call_output")],
-        [("patch", "", PATCH), ("output of the patch", "", "verification failed")],
+        [("patch", "", PATCH), ("patch output", "", "verification failed")],
     ),
     "a patch by a command, its item without changes": (
         [
@@ -299,7 +299,7 @@ CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
     ),
     "an output without a call": (
         [gave("left over", "other")],
-        [("output of a call that is not here", "", "left over")],
+        [("output of a missing call", "", "left over")],
     ),
     "an output that a client gave": (
         [item("function_call_output", id="fco", name="k", namespace="agent", output="context")],
@@ -360,7 +360,7 @@ ITEMS: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
             ),
             gave("no such context"),
         ],
-        [("add a", "failed", "+x"), ("output of the patch", "", "no such context")],
+        [("add a", "failed", "+x"), ("patch output", "", "no such context")],
     ),
     "a tool of a client without content": (
         [

@@ -43,7 +43,9 @@ def test_the_report(cli: Cli, codex: Codex) -> None:
     assert ran.lines[4].strip() == "mend: threadkeep codex-check --fix"
     assert "1 error, 6 warnings, 1 note:" in ran.err
     assert "… and 6 findings more: --limit N shows more" in ran.err
-    assert ran.err.endswith("181 rows.\nWhen no Codex runs: threadkeep codex-check --fix\n")
+    assert ran.err.endswith(
+        "181 rows.\nTo repair it, end Codex, then run: threadkeep codex-check --fix\n"
+    )
 
 
 def test_a_report_that_was_cut_says_so(cli: Cli, codex: Codex) -> None:
@@ -77,7 +79,7 @@ def test_the_document(cli: Cli, codex: Codex) -> None:
 
 def test_no_database_is_fine(cli: Cli) -> None:
     assert "Codex has no database here yet" in cli.run("codex-check").out
-    assert cli.run("codex-check", "--fix", "--yes").lines == ["Nothing to mend."]
+    assert cli.run("codex-check", "--fix", "--yes").lines == ["Nothing to repair."]
     error = cli.run("codex-check", "--undo", "--yes", "--json", status=3).json["error"]
     assert error["kind"] == "no_codex_backup"
 
@@ -98,8 +100,8 @@ def test_fix_and_undo(cli: Cli, codex: Codex) -> None:
     before = codex.content()
     mended = cli.run("codex-check", "--fix", "--yes", status=1)  # lost names stay
     assert mended.lines[1:] == ["- insert 1 row that Codex lacks"]
-    assert f"it lies at {cli.index.parent}/codex-state-" in mended.err
-    assert "What is left: 6 warnings, 1 note" in mended.err
+    assert f"Backup: {cli.index.parent}/codex-state-" in mended.err
+    assert "Left: 6 warnings, 1 note" in mended.err
     assert PLAIN in codex.threads()
     back = cli.run("codex-check", "--undo", "--yes", "--json").json
     assert back["restored"].startswith(f"{cli.index.parent}/codex-state-")
@@ -130,8 +132,8 @@ def test_the_document_of_a_fix(cli: Cli, codex: Codex) -> None:
     [
         (["--fix"], "add --yes"),
         (["--fix", "--json"], "add --yes"),
-        (["--fix", "--undo", "--yes"], "--undo goes alone"),
-        (["--yes"], "--yes goes with --fix or --undo"),
+        (["--fix", "--undo", "--yes"], "--fix and --undo exclude each other"),
+        (["--yes"], "--yes needs --fix or --undo"),
     ],
     ids=" ".join,
 )
@@ -159,7 +161,7 @@ def test_a_person_is_asked(cli: Cli, codex: Codex, answer: str, done: bool) -> N
     os.close(theirs)
     assert process.returncode == 1
     assert b"insert 1 row" in out
-    assert b"Do that? [y/N]" in err
+    assert b"Continue? [y/N]" in err
     assert (PLAIN in codex.threads()) == done
     assert (b"Nothing was changed." in err) == (not done)
 

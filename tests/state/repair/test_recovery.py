@@ -71,12 +71,12 @@ def test_a_damaged_index_is_put_aside_and_built_anew_by_the_command_that_meets_i
     wreck = small.index.read_bytes()
     ran = small.run(command, "--json")
     aside = small.index.with_name("index.sqlite3.damaged-1")
-    assert f"It was put aside as {aside}" in ran.err
+    assert f"It was moved to {aside}" in ran.err
     assert "damaged" in ran.err.splitlines()[0]
     if what in ("garbage", "truncated"):
         assert aside.read_bytes() == wreck
     assert ran.json
-    assert "put aside" not in small.run("list").err
+    assert "was moved to" not in small.run("list").err
     is_whole(small)
 
 
@@ -112,14 +112,14 @@ def test_processes_that_meet_one_damaged_index_put_it_aside_once(small: Cli) -> 
     for process in running:
         out, err = process.communicate(timeout=60)
         # While one fills the new index, the others say that theirs may not be whole.
-        assert out.count(b"\n") == len(ALL) or b"may not be whole yet" in err, err
+        assert out.count(b"\n") == len(ALL) or b"may be incomplete" in err, err
         assert process.returncode in (0, 1)
     assert len(list(small.index.parent.glob("*.damaged-*"))) == 1
     is_whole(small)
 
 
 def told_from_a_copy(ran: Ran) -> None:
-    assert "This is from a copy of it, which is thrown away" in ran.err
+    assert "A temporary copy is used" in ran.err
 
 
 def test_a_read_only_index_is_read_true_to_the_files_and_left_as_it_is(
@@ -161,7 +161,7 @@ def test_a_home_can_be_listed_where_no_index_can_be_made(
     assert [thread["id"] for thread in listed.json["data"]] == ALL
     ran = small.run("reindex", status=7, env=env, prefix=plain_user)
     assert "cannot be used: Permission denied" in ran.err
-    assert "make its place writable, or name another one with --db" in ran.err
+    assert "make its folder writable, or name another file with --db" in ran.err
     locked.chmod(0o700)
 
 
@@ -213,9 +213,9 @@ def test_a_list_does_without_the_lock_that_another_process_keeps(small: Cli) -> 
 
 def test_a_missing_column_is_met_by_whoever_needs_it(small: Cli) -> None:
     sql("ALTER TABLE backfill_state DROP COLUMN last_error")(small.index)
-    assert "put aside" in small.run("sync").err
+    assert "was moved to" in small.run("sync").err
     sql("ALTER TABLE threads DROP COLUMN agent_role")(small.index)
-    assert "put aside" in small.run("list").err
+    assert "was moved to" in small.run("list").err
     is_whole(small)
 
 

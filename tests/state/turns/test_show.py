@@ -16,7 +16,7 @@ import state.turns.cache
 import state.turns.checkpoint
 import state.turns.store
 from cli.render.json_document import document
-from cli.render.reading import TurnSelection, opened
+from cli.render.reading import TurnSelection, open_reading
 from cli.render.text import written
 from rollout.errors import RolloutError
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -40,7 +40,7 @@ WANTED = [TurnSelection(), TurnSelection(last=1), TurnSelection(turn="1")]
 async def told(index: ThreadIndex, row: Row, wanted: TurnSelection, turns: TurnIndex | None) -> str:
     """All that is shown of a thread, or why it cannot be."""
     try:
-        with await opened(index, row, wanted, turns=turns) as reading:
+        with await open_reading(index, row, wanted, turns=turns) as reading:
             return "".join([*written(reading, full=True), *document(reading)])
     except (RolloutError, StateError) as error:
         return str(error)
@@ -178,7 +178,7 @@ def test_where_no_index_can_be_written_a_long_thread_is_shown_all_the_same(
     finally:
         cli.index.parent.chmod(0o700)
     assert ran.out == first
-    assert "This is from a copy of it" in ran.err
+    assert "A temporary copy is used" in ran.err
     assert rows(cli.index, "SELECT * FROM turn_checkpoints") == []
 
 

@@ -139,9 +139,9 @@ def test_folders_that_are_moved_and_replaced_are_followed(cli: Cli) -> None:
 def test_a_home_that_is_away_for_a_while_ends_nothing(cli: Cli, tmp_path: Path) -> None:
     with watching(cli) as watch:
         cli.home.rename(tmp_path / "away")
-        watch.until_said("Behind for now")
+        watch.until_said("Not up to date")
         (tmp_path / "away").rename(cli.home)
-        watch.until_said("In step again")
+        watch.until_said("Up to date again")
         append(file_of(cli, 1))
         assert watch.told() == ("changed", thread_id(1))
 
@@ -159,7 +159,7 @@ def test_an_index_that_is_locked_is_waited_for(cli: Cli) -> None:
             ("changed", thread_id(1)),
             ("appeared", thread_id(4)),
         }
-        watch.until_said("In step again")
+        watch.until_said("Up to date again")
 
 
 def test_it_waits_for_the_backfill_of_another_process(cli: Cli) -> None:

@@ -1,0 +1,54 @@
+"""``threadkeep backfill``."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.arguments.options import JsonOption, locations
+from cli.terminal import output
+from cli.terminal.progress import progress
+
+if TYPE_CHECKING:
+    from state.jobs.progress import SyncProgress
+    from state.thread_index import ThreadIndex
+
+
+def command(
+    context: typer.Context,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, max=200, help="Files in one transaction.")
+    ] = 200,
+    lease_seconds: Annotated[
+        float,
+        typer.Option(metavar="N", min=1, help="Replace a worker that is silent for so long."),
+    ] = 900,
+    force: Annotated[bool, typer.Option("--force", help="Read every file again.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Fill the index from all rollout files. Ctrl-C is safe: the next run continues."""
+    from cli.runtime.jobs import interrupted, report
+    from cli.runtime.open_index import catch_up_fulltext, with_index
+
+    began = time.monotonic()
+
+    async def work(index: "ThreadIndex") -> "tuple[SyncProgress, bool]":
+        job = await index.backfill_status()
+        complete = job.status == "complete" and not force
+        with progress("backfill") as shown:
+            if complete:
+                counts = await index.sync(shown)
+            else:
+                counts = await index.backfill(
+                    shown, lease_s=lease_seconds, batch_files=batch_size, force=force
+                )
+        if note := await catch_up_fulltext(index, afresh=force):
+            output.say(note)
+        return counts, complete
+
+    try:
+        counts, was_complete = with_index(locations(context), work)
+    except KeyboardInterrupt:
+        return interrupted("What was read is kept; threadkeep backfill continues from there.")
+    text = "The backfill was complete already; caught up" if was_complete else "Backfill complete"
+    return report("backfill", text, counts, began, as_json=as_json)

@@ -1,0 +1,57 @@
+"""``threadkeep fork``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.arguments.filters import Selection, takes_selection
+from cli.arguments.options import locations
+from cli.terminal import output
+
+if TYPE_CHECKING:
+    from cli.runtime.batch import AppliedChange
+    from state.thread_index import ThreadIndex
+
+
+@takes_selection
+def command(
+    context: typer.Context,
+    through_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The last turn that the fork has.")
+    ] = None,
+    before_turn: Annotated[
+        str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
+    ] = None,
+    *,
+    selection: Selection,
+) -> int:
+    """Create a thread that starts as a copy of another, and print its id."""
+    from cli.runtime import batch
+    from state.edit.fork import fork_thread
+    from state.edit.refresh import refresh_names
+
+    if through_turn is not None and before_turn is not None:
+        raise typer.BadParameter("--through-turn and --before-turn exclude each other")
+    single = len(selection.references) == 1 and "-" not in selection.references
+    if not (through_turn is None and before_turn is None) and not single:
+        raise typer.BadParameter("a turn belongs to one thread: name that thread alone")
+    home = locations(context).home
+
+    async def change(index: "ThreadIndex", id_: str, _: str) -> "AppliedChange":
+        fork = await fork_thread(
+            index,
+            id_,
+            last_turn=through_turn,
+            before_turn=before_turn,
+            dry_run=selection.dry_run,
+            refresh=False,
+        )
+        if selection.dry_run:
+            fields = {"forkId": None, "path": None, "name": fork.name}
+            return batch.AppliedChange(fields, f"{id_}\twould be forked")
+        if not selection.as_json:
+            output.say(f"Forked from {id_}. Continue with: codex resume {fork.thread_id}")
+        fields = {"forkId": fork.thread_id, "path": str(home / fork.path), "name": fork.name}
+        return batch.AppliedChange(fields, fork.thread_id, fork.indexed)
+
+    return batch.run(locations(context), "fork", selection, change, after=refresh_names)

@@ -1,0 +1,92 @@
+"""The table of commands: what it lists, and what a command loads."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.app import GROUPS, HELP
+from cli.commands import __path__ as folder
+from tests.support.command import Cli, Inside, write_rollout
+
+HEAVY = {"sqlalchemy", "aiosqlite", "alembic", "pydantic", "zstandard", "rich", "asyncio"}
+"""Libraries that are slow to load."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A small home with an index."""
+    base = tmp_path_factory.mktemp("table")
+    write_rollout(base / "home", 1)
+    cli = Inside(base / "home", base)
+    cli.run("sync")
+    return cli
+
+
+def loaded_by(cli: Cli, *words: str) -> set[str]:
+    """The modules that a process has loaded when a command ends."""
+    program = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "from cli.main import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, *words],
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--limit", "1"], ["git-info", "--help"]])
+def test_a_command_loads_its_own_module_and_nothing_slow(small: Cli, words: list[str]) -> None:
+    loaded = loaded_by(small, *words)
+    commands = {name for name in loaded if name.startswith("cli.commands.")}
+    own = {f"cli.commands.{words[0].replace('-', '_')}"} if words[0] in HELP else set()
+    assert commands == own
+    assert not HEAVY & loaded
+
+
+def test_each_command_has_a_module_and_each_module_a_command() -> None:
+    modules = {Path(name).stem for name in os.listdir(folder[0]) if name.endswith(".py")}
+    assert modules - {"__init__"} == {name.replace("-", "_") for name in HELP}
+
+
+def test_help_shows_all_commands_in_groups_with_whole_lines(small: Cli) -> None:
+    shown = small.run("--help", env={"COLUMNS": "80"}).out
+    rest = shown
+    for title, commands in GROUPS.items():
+        _, found, rest = rest.partition(f"\n{title}:\n")
+        assert found
+        for name, line in commands.items():
+            assert re.search(rf"(?m)^  {name} +{re.escape(line)}$", rest), name
+    assert "..." not in shown.partition("Find and read:")[2]
+
+
+def test_a_misspelt_command_gets_a_suggestion(small: Cli) -> None:
+    told = small.run("lst", status=2).err
+    assert "No such command 'lst'. Did you mean 'list'?" in told
+
+
+def test_completion_knows_commands_and_options(small: Cli) -> None:
+    def completed(text: str) -> list[str]:
+        asked = {"_THREADKEEP_COMPLETE": "complete_bash", "COMP_WORDS": text}
+        return small.run(env={**asked, "COMP_CWORD": str(text.count(" "))}).lines
+
+    assert completed("threadkeep u") == ["unarchive"]
+    assert completed("threadkeep db v") == ["vacuum"]
+    assert completed("threadkeep verify --s") == ["--sample"]
+    assert len(completed("threadkeep ")) == len(HELP)
+
+
+def test_numbers_are_held_to_their_limits(small: Cli) -> None:
+    for words in (["list", "--limit", "0"], ["backfill", "--batch-size", "201"]):
+        assert "Input should be" in small.run(*words, status=2).err
+    assert "Input should be" in small.run("backfill", "--lease-seconds", "0.5", status=2).err
+    assert "Input should be a valid integer" in small.run("list", "--limit", "x", status=2).err
