@@ -35,7 +35,9 @@ from state.turns.pages import TooShort
 from state.turns.store import (
     SMALLEST_BYTES,
     Rows,
+    checkpoint_steps,
     dumped,
+    is_checkpoint_of,
     load_steps,
     own_stamp_steps,
     some_steps,
@@ -161,9 +163,13 @@ class TurnIndex:
         """
         if _size(path) < SMALLEST_BYTES:
             return None
-        steps = some_steps(thread_id, path, self._index.home, choose)
+        home, database = self._index.home, self._index.database
         with suppress(StateError):  # an index that cannot be read hides no turn
-            return await self._index.database.query(steps)
+            checkpoint = await database.query(checkpoint_steps(thread_id))
+            if checkpoint is not None and await database.workers.run(
+                partial(is_checkpoint_of, checkpoint, path, home)
+            ):
+                return await database.query(some_steps(thread_id, checkpoint, home, choose))
         return None
 
     async def fill(self) -> None:

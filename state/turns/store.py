@@ -238,24 +238,37 @@ class SomeTurns(Sequence[Turn]):
         return self._here[range(self._count)[at]]
 
 
-def some_steps(
-    thread_id: str, path: Path, home: Path, choose: Callable[[Sequence[str]], Sequence[int]]
-) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
-    """Those turns of a checkpoint for which ``choose``, called with the ids of all, gives the
-    places, each with the one behind it; and these places. None if the files, of which the
-    thread's own is at ``path``, are not as they were; or if there is no turn, or all are chosen.
-    """
+def checkpoint_steps(thread_id: str) -> Steps[tuple[Any, ...] | None]:
+    """The checkpoint of a thread as it is stored, without its turns; None if there is none of this
+    version."""
     heads = yield _LOAD_CHECKPOINT, [thread_id]
     if not heads or heads[0][0] != VERSION:
         return None
-    _, files, mode, _, count = heads[0]
     points = yield _LOAD_POINTS, [thread_id]
+    return (*heads[0], *points)
+
+
+def is_checkpoint_of(checkpoint: tuple[Any, ...], path: Path, home: Path) -> bool:
+    """Whether the files are as they were, and the thread's own one is at ``path``."""
     try:
-        read = _files(files, points, home)
-    except _UNFIT:
-        return None  # a request for all turns logs it
-    if not read or read[-1].part.path != path or not is_current(read):
+        read = _files(checkpoint[1], checkpoint[5:], home)
+        return bool(read) and read[-1].part.path == path and is_current(read)
+    except (*_UNFIT, OSError):
+        return False  # a request for all turns logs or raises it
+
+
+def some_steps(
+    thread_id: str,
+    checkpoint: tuple[Any, ...],
+    home: Path,
+    choose: Callable[[Sequence[str]], Sequence[int]],
+) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
+    """Those turns of a checkpoint for which ``choose``, called with the ids of all, gives the
+    places, each with the one behind it; and these places. None if there is no turn, all are
+    chosen, or another checkpoint has been stored meanwhile."""
+    if (yield from checkpoint_steps(thread_id)) != checkpoint:
         return None
+    _, files, mode, _, count = checkpoint[:5]
     rows = yield _LOAD_IDS, [thread_id]
     ids = [id_ for id_, stray in rows if not stray]
     if len(rows) != count or not ids:
@@ -268,7 +281,8 @@ def some_steps(
         here = SomeTurns(len(ids), {row[0]: _turn(row) for row in found})
     except _UNFIT:
         return None
-    return ThreadTurns(mode, [file.part for file in read], here, [], None), places
+    parts = [file.part for file in _files(files, checkpoint[5:], home)]
+    return ThreadTurns(mode, parts, here, [], None), places
 
 
 def _loaded(
