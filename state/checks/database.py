@@ -210,11 +210,11 @@ def _meaning(kind: str, sql: str) -> str:
         return flat
     head, _, body = flat.partition("(")
     parts, depth, start = [], 0, 0
-    for place, letter in enumerate(body):
-        depth += (letter == "(") - (letter == ")")
-        if depth < 0 or (letter == "," and depth == 0):
-            parts.append(body[start:place].strip())
-            start = place + 1
+    for at, character in enumerate(body):
+        depth += (character == "(") - (character == ")")
+        if depth < 0 or (character == "," and depth == 0):
+            parts.append(body[start:at].strip())
+            start = at + 1
     return f"{head}({', '.join(sorted(parts))}){body[start:]}"
 
 

@@ -35,10 +35,10 @@ def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
     Raises:
         OSError: the home's names cannot be read.
     """
-    told = connection.execute(
+    recorded = connection.execute(
         "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name IS NOT NULL"
     )
-    names = newer_names(read_names(home), {row[0]: ThreadName(row[1], row[2]) for row in told})
+    names = newer_names(read_names(home), {row[0]: ThreadName(row[1], row[2]) for row in recorded})
     return chosen_names(names, indexed_user_data(connection))
 
 
@@ -79,10 +79,10 @@ def user_data_findings(index: IndexState) -> Iterator[Finding]:
         found = _still_unequal(index.path, found)
     for in_journal, in_index in found:
         if in_journal and (in_index is None or in_index.set_at_ms <= in_journal.set_at_ms):
-            yield _lacking("user_data_not_indexed", "in the index", in_journal, in_index)
+            yield _missing("user_data_not_indexed", "in the index", in_journal, in_index)
         elif in_index:
             place = f"in {journal}, so it would be lost with the index"
-            yield _lacking("user_data_not_in_journal", place, in_index, in_journal)
+            yield _missing("user_data_not_in_journal", place, in_index, in_journal)
 
 
 _Pair = tuple[Setting | None, Setting | None]
@@ -91,7 +91,7 @@ _Pair = tuple[Setting | None, Setting | None]
 
 def _unequal(path: Path, connection: sqlite3.Connection) -> list[_Pair]:
     written = newest_settings(read_settings(path))
-    stored = newest_settings(_stored_facts(connection))
+    stored = newest_settings(_stored_settings(connection))
     pairs = ((written.get(key), stored.get(key)) for key in sorted(written.keys() | stored.keys()))
     return [pair for pair in pairs if pair[0] != pair[1]]
 
@@ -108,7 +108,7 @@ def _still_unequal(path: Path, found: list[_Pair]) -> list[_Pair]:
     return [pair for pair in found if pair in again]
 
 
-def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
+def _stored_settings(connection: sqlite3.Connection) -> Iterator[Setting]:
     yield from indexed_user_data(connection)
     for row in connection.execute("SELECT old, new, set_at_ms, old_key, new_key FROM path_aliases"):
         alias = FolderAlias(*row[:3])
@@ -117,16 +117,18 @@ def _stored_facts(connection: sqlite3.Connection) -> Iterator[Setting]:
             yield alias  # lists look for the keys, so an alias with others does not count
 
 
-def _lacking(code: str, place: str, fact: Setting, instead: Setting | None) -> Finding:
+def _missing(code: str, place: str, setting: Setting, other: Setting | None) -> Finding:
     thread_id, about = (
-        (fact.thread_id, fact.key) if isinstance(fact, UserValue) else (None, fact.alias)
+        (setting.thread_id, setting.key)
+        if isinstance(setting, UserValue)
+        else (None, setting.alias)
     )
     return Finding(
         KINDS[code],
         f"The value of {about} is not {place}.",
         thread_id=thread_id,
-        measured=instead.value if instead else None,
-        expected=fact.value,
+        measured=other.value if other else None,
+        expected=setting.value,
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 from rollout.errors import Damage
 from rollout.search.grep import Looked, RawHits, raw_many
@@ -14,9 +13,6 @@ from state.jobs.progress import JobProgress, Report
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
-
-_TASK_FILES: Final = 20
-_TASKS_AHEAD: Final = 16
 
 
 async def raw_search(
@@ -47,7 +43,7 @@ async def raw_search(
             paths = [row["rollout_path"] for row in part]
             return await pool.map(partial(raw_many, terms=list(terms), most=most_hits), paths)
 
-        async with ordered_map(look, rows, batch=_TASK_FILES, ahead=_TASKS_AHEAD) as parts:
+        async with ordered_map(look, rows, batch=20) as parts:
             async for part, found in parts:
                 for row, looked in zip(part, found, strict=True):
                     counts.done += 1

@@ -15,8 +15,8 @@ async def ordered_map(
     work: Callable[[Sequence[Item]], Awaitable[Result]],
     items: Sequence[Item],
     *,
-    batch: int,
-    ahead: int,
+    batch: int = 50,
+    ahead: int = 16,
 ) -> AsyncGenerator[AsyncIterator[tuple[Sequence[Item], Result]]]:
     """The items in batches of ``batch``, in order, each batch with what ``work`` gives for it.
 

@@ -1,6 +1,7 @@
 """Back up an index beside itself, and restore the newest backup."""
 
 import glob
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from state.db.lock import locked
 from state.db.sql import forget_inputs
 from state.db.translate import translated
 from state.errors import IndexDamaged, NoBackup
-from state.repair.recovery import SIDECARS
+from state.repair.recovery import remove_database
 from state.repair.reindex import swap_in
 from state.userdata.journal import read_settings
 from state.userdata.store import put_settings
@@ -37,7 +38,7 @@ def back_up_index(index: Path, *, check: bool = True) -> Path | None:
     target = index.with_name(f"{index.name}.backup-{stamp}")
     unfinished = index.with_name(f"{index.name}.backup-unfinished")  # until it is complete
     try:
-        _remove(unfinished)
+        remove_database(unfinished)
         with (
             translated(index, needed_bytes=index.stat().st_size),
             closing(connect(index)) as source,
@@ -46,22 +47,22 @@ def back_up_index(index: Path, *, check: bool = True) -> Path | None:
             source.backup(copy)
             # The copy must not need a -wal of its own.
             copy.execute("PRAGMA journal_mode = DELETE")
-            result = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if check and result != "ok":
-                raise IndexDamaged(index, str(result))
+            if check:
+                _check(index, copy)
         unfinished.chmod(0o600)
         unfinished.rename(target)
     except BaseException:
-        _remove(unfinished)
+        remove_database(unfinished)
         raise
     for old in backups(index)[_KEPT_BACKUPS:]:
         old.unlink()
     return target
 
 
-def _remove(database: Path) -> None:
-    for suffix in ("", *SIDECARS):
-        Path(f"{database}{suffix}").unlink(missing_ok=True)
+def _check(path: Path, connection: sqlite3.Connection) -> None:
+    result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if result != "ok":
+        raise IndexDamaged(path, str(result))
 
 
 def backups(index: Path) -> list[Path]:
@@ -83,9 +84,7 @@ async def restore_backup(index: Path) -> Path:
     async with locked(index):
         with translated(found[0]):
             with closing(connect(found[0])) as backup:
-                told = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if told != "ok":
-                raise IndexDamaged(found[0], str(told))
+                _check(found[0], backup)
             swap_in(found[0], index)
         async with open_database(index) as database, database.write() as connection:
             await put_settings(connection, read_settings(index))

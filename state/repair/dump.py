@@ -73,10 +73,10 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
         return journal, True
 
 
-def dump_lines(facts: Iterable[Setting]) -> Iterator[str]:
+def dump_lines(settings: Iterable[Setting]) -> Iterator[str]:
     """The lines of a dump, with the newest setting of each subject."""
     yield json.dumps({"format": FORMAT, "version": VERSION})
-    for _, setting in sorted(newest_settings(facts).items()):
+    for _, setting in sorted(newest_settings(settings).items()):
         yield setting_line(setting)
 
 
@@ -127,7 +127,7 @@ def _check_header(number: int, offset: int, value: Any) -> None:
             raise BadDump(number, offset, f'a dump begins with {{"format": "{FORMAT}", …}}')
 
 
-async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> Restored:
+async def restore(database: Database, home: Path, settings: Sequence[Setting]) -> Restored:
     """Merge settings with those that are present; the newer one of two counts.
 
     They go into the journal first, in batches, and what a crash has left in the journal alone goes
@@ -138,44 +138,42 @@ async def restore(database: Database, home: Path, facts: Sequence[Setting]) -> R
     """
     counts = Restored()
     context = load_context(home)
-    names = context.names
     journal = newest_settings(read_settings(database.path))
-    for start in range(0, len(facts), BATCH_SETTINGS):
-        batch = facts[start : start + BATCH_SETTINGS]
+    for start in range(0, len(settings), BATCH_SETTINGS):
+        batch = settings[start : start + BATCH_SETTINGS]
         async with write_user_data(database) as connection:
-            indexed = newest_settings(await _facts_about(connection, batch))
+            indexed = newest_settings(await _settings_about(connection, batch))
             fresh: list[Setting] = []
             changed: list[Setting] = []
-            for fact in batch:
-                there = (indexed.get(fact.subject), journal.get(fact.subject))
-                best = newest_settings(known for known in there if known).get(fact.subject)
-                if best is None or fact.set_at_ms > best.set_at_ms:
-                    best = fact
-                    fresh.append(fact)
-                elif fact.set_at_ms == best.set_at_ms:
+            for given in batch:
+                there = (indexed.get(given.subject), journal.get(given.subject))
+                best = newest_settings(known for known in there if known).get(given.subject)
+                if best is None or given.set_at_ms > best.set_at_ms:
+                    best = given
+                    fresh.append(given)
+                elif given.set_at_ms == best.set_at_ms:
                     counts.equal += 1
                 else:
                     counts.older += 1
-                if best != indexed.get(fact.subject):
+                if best != indexed.get(given.subject):
                     changed.append(best)
             if fresh:
                 append_settings(database.path, fresh)
             await put_settings(connection, changed)
-            renamed = [fact for fact in changed if isinstance(fact, UserValue) and fact.key == NAME]
-            told = await recorded_names(connection, [fact.thread_id for fact in renamed])
-            chosen = chosen_names(newer_names(names, told), renamed)
-            await rows.rename(
-                connection, {fact.thread_id: chosen.get(fact.thread_id) for fact in renamed}
-            )
+            named = [one for one in changed if isinstance(one, UserValue) and one.key == NAME]
+            ids = [one.thread_id for one in named]
+            recorded = await recorded_names(connection, ids)
+            chosen = chosen_names(newer_names(context.names, recorded), named)
+            await rows.rename(connection, {id_: chosen.get(id_) for id_ in ids})
             await invalidate_inputs(connection, context.inputs)
         counts.set += len(fresh)
     return counts
 
 
-async def _facts_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
+async def _settings_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
     """The settings in the index of the subjects of ``batch``, and perhaps of others."""
-    ids = {fact.thread_id for fact in batch if isinstance(fact, UserValue)}
+    ids = {setting.thread_id for setting in batch if isinstance(setting, UserValue)}
     found: list[Setting] = [*await values_of_threads(connection, list(ids))]
-    if any(isinstance(fact, FolderAlias) for fact in batch):
+    if any(isinstance(setting, FolderAlias) for setting in batch):
         found += await all_aliases(connection)
     return found

@@ -91,6 +91,12 @@ def set_aside(index: Path) -> Path:
     return aside
 
 
+def remove_database(database: Path) -> None:
+    """Delete a database with all that lies beside it."""
+    for suffix in ("", ".lock", *SIDECARS):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
+
+
 def copy_index(index: Path, folder: Path) -> Path:
     """The path of a copy of an index in ``folder``, with its journal of user data, for work whose
     result is thrown away. If the index cannot be read, there is no file at the path."""

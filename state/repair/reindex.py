@@ -19,7 +19,7 @@ from state.db.translate import translated
 from state.jobs.lease import DEFAULT_LEASE_S
 from state.jobs.progress import Report, SyncProgress
 from state.repair.dump import known_user_data
-from state.repair.recovery import SIDECARS, set_aside
+from state.repair.recovery import remove_database, set_aside
 from state.sync.backfill import backfill
 from state.sync.sync import BATCH_FILES, apply_inputs
 from state.userdata.journal import read_settings
@@ -47,10 +47,10 @@ async def reindex(
     fresh = path.with_name(f"{path.name}.new-{os.getpid()}")
     _remove_leftovers(path)
     try:
-        facts, damaged = await known_user_data(path)
+        settings, damaged = await known_user_data(path)
         async with open_database(fresh) as database:
             async with database.write() as connection:
-                await put_settings(connection, facts)
+                await put_settings(connection, settings)
             counts = await backfill(
                 database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
             )
@@ -65,12 +65,7 @@ async def reindex(
                 swap_in(fresh, path)
         return counts, aside
     finally:
-        _remove(fresh)
-
-
-def _remove(database: Path) -> None:
-    for suffix in ("", ".lock", *SIDECARS):
-        Path(f"{database}{suffix}").unlink(missing_ok=True)
+        remove_database(fresh)
 
 
 def _remove_leftovers(path: Path) -> None:

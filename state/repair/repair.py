@@ -159,12 +159,12 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
 async def _level_user_data(connection: AsyncConnection, index: Path) -> None:
     """Write the newest value of each key to both the journal and the index."""
     written = newest_settings(read_settings(index))
-    facts = newest_settings([*await all_settings(connection), *written.values()])
-    lacking = [fact for subject, fact in facts.items() if written.get(subject) != fact]
+    settings = newest_settings([*await all_settings(connection), *written.values()])
+    lacking = [setting for subject, setting in settings.items() if written.get(subject) != setting]
     append_settings(index, lacking)
     for table in (user_data, path_aliases):
         await connection.execute(sa.delete(table))
-    await put_settings(connection, list(facts.values()))
+    await put_settings(connection, list(settings.values()))
 
 
 async def _read_again(database: Database, home: Path, plan: Plan) -> None:

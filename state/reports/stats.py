@@ -15,9 +15,6 @@ from state.query.rows import Row
 from state.thread_index import ThreadIndex
 from state.userdata.folders import cwd_key, shown_folders
 
-_TASK_FILES: Final = 50
-_TASKS_AHEAD: Final = 16
-
 
 @dataclass(slots=True)
 class Tally:
@@ -77,12 +74,12 @@ async def statistics(
     counts = await _turns(index, rows, report) if turns else None
     found = Statistics()
     tallies: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in DIMENSIONS}
-    for place, row in enumerate(rows):
+    for number, row in enumerate(rows):
         counted = None
         if counts is not None:
-            counted = counts[place].turns
-            if counts[place].problem:
-                found.problems[row["rollout_path"]] = counts[place].problem
+            counted = counts[number].turns
+            if counts[number].problem:
+                found.problems[row["rollout_path"]] = counts[number].problem
         found.total.add(counted, row["tokens_used"])
         for name, key in _KEYS.items():
             tallies[name][key(row)].add(counted, row["tokens_used"])
@@ -128,7 +125,7 @@ async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None)
         async def count(part: Sequence[Row]) -> list[TurnCount]:
             return await pool.map(turn_counts, [row["rollout_path"] for row in part])
 
-        async with ordered_map(count, rows, batch=_TASK_FILES, ahead=_TASKS_AHEAD) as parts:
+        async with ordered_map(count, rows) as parts:
             async for part, turns in parts:
                 found += turns
                 counts.done += len(part)

@@ -40,8 +40,6 @@ _KEYS: Final = {
 """The key of a file ``f`` and its thread ``t`` in each dimension, in SQL."""
 DIMENSIONS: Final = tuple(_KEYS)
 _FROM: Final = "FROM rollout_files f LEFT JOIN threads t ON t.id = f.thread_id"
-_TASK_FILES: Final = 50
-_TASKS_AHEAD: Final = 16
 
 
 @dataclass(slots=True)
@@ -169,7 +167,7 @@ async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
         async def read(part: Sequence[Any]) -> list[ImageShare]:
             return await pool.map(image_shares, [file.path for file in part])
 
-        async with ordered_map(read, files, batch=_TASK_FILES, ahead=_TASKS_AHEAD) as parts:
+        async with ordered_map(read, files) as parts:
             async for part, shares in parts:
                 for file, share in zip(part, shares, strict=True):
                     found.content_bytes += share.content_bytes

@@ -73,9 +73,9 @@ def compare_with_ledger(
     gone = {path: row for path, row in known.items() if not any(path.startswith(f) for f in hidden)}
     changes.vanished = list(gone)
     if gone and added:
-        places = {row[:3]: path for path, row in gone.items()}
+        by_stamp = {row[:3]: path for path, row in gone.items()}
         for file in added:
-            old = places.get(file.stamp)
+            old = by_stamp.get(file.stamp)
             if old is not None:
                 changes.moved_from[file.path] = old
     changes.to_read.sort(key=newest_first, reverse=True)

@@ -75,17 +75,17 @@ def thread_row(
     ``default_provider`` stands in where the rollout names none;
     ``overrides`` is what the user set, by key of :data:`USER_SET_COLUMNS`.
     """
-    facts = file.metadata
-    shown = complete_metadata(facts)
+    metadata = file.metadata
+    shown = complete_metadata(metadata)
     row: dict[str, Any] = dict(zip(METADATA_NAMES, metadata_values(shown), strict=True))
     archived = is_archived(file.path)
     updated_ms = file.stamp.mtime_ns // 1_000_000
     row |= {
         "rollout_path": file.path,
         "updated_at_ms": updated_ms,
-        "source_kind": source_kind(facts.source),
-        "model_provider": facts.model_provider or default_provider,
-        "cwd_key": cwd_key(facts.cwd),
+        "source_kind": source_kind(metadata.source),
+        "model_provider": metadata.model_provider or default_provider,
+        "cwd_key": cwd_key(metadata.cwd),
         "name": name,
         "search_text": search_text(name, shown.title, shown.preview or shown.fallback_preview),
         "archived": int(archived),
@@ -95,22 +95,26 @@ def thread_row(
         "inode": file.stamp.inode,
         "extractor_version": file.extractor,
     }
-    if overrides and facts.history_mode == PAGINATED:
+    if overrides and metadata.history_mode == PAGINATED:
         row |= {key: overrides[key] or None for key in USER_SET_COLUMNS if key in overrides}
-    if _begins_elsewhere(file.path, facts):
+    if _begins_elsewhere(file.path, metadata):
         row["flags"] |= BEGINS_ELSEWHERE
     row["facet"] = Facet.of(row).encode()
     return row
 
 
-def _begins_elsewhere(path: str, facts: ThreadMetadata) -> bool:
+def _begins_elsewhere(path: str, metadata: ThreadMetadata) -> bool:
     """Whether a thread without messages in its file may show those of another: after a revert, or
     as a fork. A side thread or a spawned one does not own the beginning of its history."""
-    if facts.preview or facts.attached_thread_parent_id or thread_spawn(facts.source) is not None:
+    if (
+        metadata.preview
+        or metadata.attached_thread_parent_id
+        or thread_spawn(metadata.source) is not None
+    ):
         return False
     name = parse_name(path)
     reverted = name is not None and name.rollout_id != name.thread_id
-    return facts.history_base is not None or reverted
+    return metadata.history_base is not None or reverted
 
 
 def search_text(name: str | None, title: str, preview: str) -> str:
@@ -170,10 +174,10 @@ def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object
     return before[thread_id]["search_text"] if thread_id in before else None
 
 
-def _edge(facts: ThreadMetadata) -> dict[str, str] | None:
+def _edge(metadata: ThreadMetadata) -> dict[str, str] | None:
     """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none."""
-    if facts.parent_thread_id and thread_spawn(facts.source) is not None:
-        return {"child_thread_id": facts.id, "parent_thread_id": facts.parent_thread_id}
+    if metadata.parent_thread_id and thread_spawn(metadata.source) is not None:
+        return {"child_thread_id": metadata.id, "parent_thread_id": metadata.parent_thread_id}
     return None
 
 
@@ -318,14 +322,14 @@ async def earlier_extractions(
         resume = points.get(row.row_id)
         if row.extractor_version != EXTRACTOR_VERSION or resume is None or not resume.guard:
             continue
-        facts = ThreadMetadata(**{name: values[name] for name in METADATA_NAMES})
-        if not facts.flags & SEEN_PROVIDER:
-            facts.model_provider = None  # the row shows the default of its time
-        if facts.flags & BEGINS_ELSEWHERE:
-            facts.preview = ""  # the row shows that of another file
-            facts.flags &= ~BEGINS_ELSEWHERE
+        metadata = ThreadMetadata(**{name: values[name] for name in METADATA_NAMES})
+        if not metadata.flags & SEEN_PROVIDER:
+            metadata.model_provider = None  # the row shows the default of its time
+        if metadata.flags & BEGINS_ELSEWHERE:
+            metadata.preview = ""  # the row shows that of another file
+            metadata.flags &= ~BEGINS_ELSEWHERE
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
         path = wanted[row.rollout_path]
         left_out = row.left_out, row.left_out_at
-        found[path] = EarlierMetadata(facts, resume, row.bad_lines, bad, *left_out)
+        found[path] = EarlierMetadata(metadata, resume, row.bad_lines, bad, *left_out)
     return found

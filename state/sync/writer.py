@@ -102,11 +102,13 @@ async def store_files(
         if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
             winners[thread_id] = file
     stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
-    facts = await values_of_threads(connection, list(winners))
-    told = {id_: name for id_, file in winners.items() if (name := recorded_name(file.metadata))}
-    written = {id_: context.names[id_] for id_ in winners if id_ in context.names}
-    names = chosen_names(newer_names(written, told), facts)
-    overrides = values_of_columns(facts)
+    values = await values_of_threads(connection, list(winners))
+    recorded = {
+        id_: name for id_, file in winners.items() if (name := recorded_name(file.metadata))
+    }
+    given = {id_: context.names[id_] for id_ in winners if id_ in context.names}
+    names = chosen_names(newer_names(given, recorded), values)
+    overrides = values_of_columns(values)
     provider = context.default_provider
     await rows.upsert(
         connection,

@@ -104,9 +104,9 @@ def test_what_would_do_more_than_read_is_refused(
 @pytest.mark.parametrize(
     ("sql", "reason"),
     [
-        ("", "there is no statement in it"),
-        (" ; ", "there is no statement in it"),
-        ("-- nothing", "there is no statement in it"),
+        ("", "it contains no statement"),
+        (" ; ", "it contains no statement"),
+        ("-- nothing", "it contains no statement"),
         ("SELEC 1", "syntax error"),
         ("SELECT 'open", "unrecognized token"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
