@@ -82,6 +82,22 @@ def append_lines(path: Path, lines: bytes, mode: int = 0o644) -> None:
         os.fsync(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Write the names in a folder to the disk, if the folder exists.
+
+    Raises:
+        OSError: that fails.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _unnamed(folder: Path) -> int | None:
     """A file without a name in ``folder``; None where the system has no such thing."""
     if _UNNAMED is None or not os.path.exists("/proc/self/fd"):

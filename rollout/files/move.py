@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.files.atomic import write_synced
+from rollout.files.atomic import sync_folder, write_synced
 from rollout.files.layout import ARCHIVED, SESSIONS, parse_name
 
 TRASH: Final = ".threadkeep-trash"
@@ -163,22 +163,6 @@ def move_file(source: Path, target: Path) -> None:
         source.rename(target)
         return
     source.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Write the names in a folder to the disk, if the folder exists.
-
-    Raises:
-        OSError: that fails.
-    """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _other_file(source: Path, target: Path) -> bool:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.files.stamp import FileStamp
 from rollout.jsonl.reader import RolloutStream
 
@@ -28,9 +29,13 @@ class ResumePoint(NamedTuple):
     """See :func:`guard_of`; empty where no later pass may go on."""
 
     @classmethod
-    def at(cls, stream: RolloutStream, stamp: FileStamp, end: int) -> "ResumePoint":
-        """The point that a pass over the open plain file has come to."""
-        return cls(stamp, end, guard_of(stream, end))
+    def at(
+        cls, stream: RolloutStream, path: str, stamp: FileStamp, end: int, *, resumable: bool = True
+    ) -> "ResumePoint":
+        """Where a pass over the open file at ``path`` has ended. No pass goes on in a compressed
+        file, nor if it is not ``resumable``."""
+        resumable = resumable and not path.endswith(COMPRESSED_SUFFIX)
+        return cls(stamp, end, guard_of(stream, end) if resumable else "")
 
     def may_have_grown_to(self, now: FileStamp) -> bool:
         """Whether a file with the stamp ``now`` may be the same one, as it was or with more lines

@@ -84,11 +84,11 @@ def extract_file(
     try:
         with open_rollout(full) as stream:
             # Before reading: a line that is written meanwhile makes the next scan look again.
-            info = os.stat(full) if path.endswith(COMPRESSED_SUFFIX) else os.fstat(stream.fileno())
-            stamp = FileStamp.of(info)
+            stamp = FileStamp.of(os.fstat(stream.fileno()))
             try:
                 reader = reader or LineReader()
-                if earlier is not None and _may_go_on(stream, path, stamp, earlier):
+                plain = not path.endswith(COMPRESSED_SUFFIX)
+                if plain and earlier is not None and earlier.resume.holds(stream, stamp):
                     return _continue(stream, path, stamp, earlier, reader, longest)
                 return _extract(stream, path, stamp, reader, longest)
             except UnreadableRollout as error:
@@ -132,11 +132,11 @@ def _extract(
     identified = bool(reducer.metadata.flags & SEEN_META)
     if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
-    resumable = end.resumable and identified and not path.endswith(COMPRESSED_SUFFIX)
+    resumable = end.resumable and identified
     bad_lines = reducer.bad_lines + (end.damage is not None)
     return Extracted(
         path,
-        _resume_point(stream, stamp, end.offset, resumable),
+        ResumePoint.at(stream, path, stamp, end.offset, resumable=resumable),
         reducer.metadata,
         reducer.tools or [],
         bad_lines,
@@ -163,7 +163,7 @@ def _continue(
         return _extract(stream, path, stamp, reader, longest)
     return Extracted(
         path,
-        _resume_point(stream, stamp, end.offset, end.resumable),
+        ResumePoint.at(stream, path, stamp, end.offset, resumable=end.resumable),
         reducer.metadata,
         reducer.tools,
         earlier.bad_lines + reducer.bad_lines,
@@ -227,15 +227,3 @@ def _reduce_torn(reducer: MetadataReducer, line: Line | BadLine, reader: LineRea
     elif line.data.strip(BLANK):
         torn = BadLine(line.offset, "ends in the middle of a line")
     return _End(reader.end_offset, resumable=True, torn=torn)
-
-
-def _may_go_on(
-    stream: RolloutStream, path: str, stamp: FileStamp, earlier: EarlierMetadata
-) -> bool:
-    return not path.endswith(COMPRESSED_SUFFIX) and earlier.resume.holds(stream, stamp)
-
-
-def _resume_point(
-    stream: RolloutStream, stamp: FileStamp, end: int, resumable: bool
-) -> ResumePoint:
-    return ResumePoint.at(stream, stamp, end) if resumable else ResumePoint(stamp, end, "")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import DamagedCompression, HistoryIncomplete
-from rollout.files.layout import COMPRESSED_SUFFIX, parse_name
+from rollout.files.layout import parse_name
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
@@ -123,7 +123,7 @@ def read_thread_messages(
     plain = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
     if plain and (meta.get("history_base") is None or not _may_have_earlier(full)):
         with suppress(NeedsWholeFile), open_rollout(full, []) as stream:
-            stamp = _stamp(full, stream)
+            stamp = FileStamp.of(os.fstat(stream.fileno()))
             if mode == LEGACY:
                 return _legacy(stream, path, stamp)
             lines = _PaginatedLines(0, _inherited(meta))
@@ -188,7 +188,7 @@ def _legacy(
     if earlier is None and not reducer.turns:
         raise NeedsWholeFile
     goes_on = not reducer.is_torn(end) and not reducer.has_ids
-    resume = _resume_point(stream, path, stamp, end, goes_on=goes_on)
+    resume = ResumePoint.at(stream, path, stamp, end, resumable=goes_on)
     read = ThreadMessages(path, resume, LEGACY, (path,), reducer.messages(), reducer.state())
     return read._replace(added=earlier is not None)
 
@@ -196,7 +196,9 @@ def _legacy(
 def _rebuilt(home: Path, path: str, find: Find) -> ThreadMessages:
     full = home / path
     with open_rollout(full, []) as stream:
-        stamp = _stamp(full, stream)  # before it is read: what is written meanwhile is seen later
+        stamp = FileStamp.of(
+            os.fstat(stream.fileno())
+        )  # before it is read: what is written meanwhile is seen later
     known = outline(full, _own(full, find))
     reducer = known.new_reducer()
     if known.mode == PAGINATED:
@@ -318,22 +320,9 @@ class _PaginatedLines:
         added: bool = False,
     ) -> ThreadMessages:
         """What was read of the file at ``path``, which is still open."""
-        resume = _resume_point(stream, path, stamp, self._end, goes_on=not self._torn)
+        resume = ResumePoint.at(stream, path, stamp, self._end, resumable=not self._torn)
         state = {"highest": self._highest}
         return ThreadMessages(path, resume, PAGINATED, files, self._messages, state, added)
-
-
-def _resume_point(
-    stream: RolloutStream, path: str, stamp: FileStamp, end: int, *, goes_on: bool
-) -> ResumePoint:
-    if goes_on and not path.endswith(COMPRESSED_SUFFIX):
-        return ResumePoint.at(stream, stamp, end)
-    return ResumePoint(stamp, end, "")
-
-
-def _stamp(full: Path, stream: RolloutStream) -> FileStamp:
-    packed = full.name.endswith(COMPRESSED_SUFFIX)
-    return FileStamp.of(os.stat(full) if packed else os.fstat(stream.fileno()))
 
 
 def _key(turn_id: str, item_id: str | None) -> int:

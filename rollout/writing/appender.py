@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.errors import NotAppendable
-from rollout.files.atomic import atomic_file
+from rollout.files.atomic import atomic_file, sync_folder
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import open_rollout
@@ -213,11 +213,7 @@ class RolloutAppender:
         if self._named:
             return
         for folder in self.path.parents[:_FOLDERS]:
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(folder)
         self._named = True
 
 

@@ -212,10 +212,8 @@ def _reduce(
     stamp = FileStamp.of(os.stat(part.path))
     packed = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
     end = reduce_part(part, number, reducer, offset=start, torn=packed, pause=pause, damage=damage)
-    if packed:
-        return ReadFile(part, ResumePoint(stamp, end, ""))
     with part.path.open("rb", buffering=0) as file:
-        return ReadFile(part, ResumePoint.at(file, stamp, end))
+        return ReadFile(part, ResumePoint.at(file, part.path.name, stamp, end))
 
 
 def reduce_again(outline: Outline, files: Sequence[ReadFile]) -> AnyReducer:
