@@ -1,9 +1,6 @@
 """A new thread's beginning: its id, the place of its file, its first line
 (docs/rollout-format.md#file-names, docs/rollout-format.md#session_meta)."""
 
-import os
-import time
-import uuid
 from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,10 +16,9 @@ from rollout.schema.modes import MODES, PAGINATED
 
 def new_id() -> str:
     """A UUID of version 7 for this moment."""
-    now = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big") & ((1 << 74) - 1)
-    value = (now & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (random >> 62) << 64
-    return str(uuid.UUID(int=value | 0b10 << 62 | (random & ((1 << 62) - 1))))
+    from uuid_utils.compat import uuid7  # only who makes a thread pays for loading it
+
+    return str(uuid7())
 
 
 def rollout_path(thread_id: str, at: datetime, rollout_id: str | None = None) -> str:
