@@ -1,0 +1,146 @@
+"""``export --redact``."""
+
+import json
+import re
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cli.errors import RedactorMissing
+from cli.redact import secrets
+from cli.redact.redactor import Redactor
+from rollout.jsonl.parse import Line, parse_line
+from tests.cli.commands.test_export import KINDS
+from tests.samples.rollouts import THREAD_ID
+from tests.support.command import Cli, thread_id, write_rollout
+from tests.support.reading import call, cli, corpus, event, save, turn
+
+__all__ = ["cli", "corpus"]
+
+
+SECRETS = [
+    "ghp_" + "aB3dE6gH9" * 4,
+    "AKIAQYLPMN5HFIQR7XYA",
+    "sk-proj-" + "Zx9_Yw8-Vu7" * 4,
+    "xoxb-123456789012-123456789012-abcdefghijklmnopqrstuvwx",
+    "hunter2hunter2",
+]
+
+
+PRIVATE = [*SECRETS, "mia.meier@example.org", "/home/miameier", "miameier", "MIIEpAIBAAKCAQEA"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nx\n-----END RSA PRIVATE KEY-----"
+    text = (
+        f"token {SECRETS[0]} and {SECRETS[1]}\nkey={SECRETS[2]}\n{SECRETS[3]}\n"
+        f'password = "{SECRETS[4]}"\nmail\tMia.Meier@example.org,mia.meier@example.org\n'
+        f"cd /home/miameier/code; ls -l: miameier staff\n{key}"
+    )
+    save(
+        cli.home,
+        turn(
+            1,
+            event("user_message", message=text, images=[]),
+            event("agent_message", message=text),
+            event("agent_reasoning", text=text),
+            *call("shell_command", {"command": text, "workdir": "/home/miameier"}, text),
+            *call(
+                "exec_command",
+                {"cmd": "x", "env": {"API_KEY": SECRETS[4]}},
+                json.dumps({"output": text, "metadata": {"exit_code": 0}}),
+                2,
+            ),
+            event(
+                "patch_apply_end",
+                call_id="p",
+                stdout="",
+                stderr="",
+                success=True,
+                status="completed",
+                turn_id="",
+                changes={"/home/miameier/x": {"type": "add", "content": text}},
+            ),
+        ),
+    )
+    plain = cli.run("export", THREAD_ID, "--format", kind).out
+    assert all(secret in plain for secret in SECRETS)
+    ran = cli.run("export", THREAD_ID, "--format", kind, "--redact")
+    for secret in PRIVATE:
+        assert secret.lower() not in ran.out.lower(), secret
+    assert "question 1" in ran.out
+    assert re.search(r"Redacted: .*\d+ × e-mail", ran.err)
+    assert "home folder" in ran.err
+    for secret in PRIVATE:
+        assert secret not in ran.err
+    if kind == "jsonl":
+        for number, line in enumerate(ran.out.encode().splitlines()):
+            assert isinstance(parse_line(Line(number, line)), dict)
+
+
+@given(
+    st.lists(st.sampled_from(PRIVATE[:4] + PRIVATE[5:7]), min_size=1, max_size=4),
+    st.lists(
+        st.sampled_from([" ", "\n", "\t", '"', "'", ", ", "; ", "<", ">", "(", ")", "|"]),
+        min_size=5,
+        max_size=5,
+    ),
+)
+@settings(max_examples=300)
+def test_secrets_go_wherever_they_stand(secrets: list[str], between: list[str]) -> None:
+    text = between[0]
+    for secret, mark in zip(secrets, between[1:], strict=False):
+        text += secret + mark
+    told = "result: " + json.dumps({"x": [json.dumps({"password": "hunter2hunter2"})]})
+    secrets = [*secrets, SECRETS[4]]
+    for value in (text, json.dumps({"x": [text]}), {"x": [text, told]}, [json.dumps([text])]):
+        clean = json.dumps(Redactor().value(value))
+        assert not [secret for secret in secrets if secret in clean]
+
+
+def test_what_is_no_secret_stays() -> None:
+    for text in (
+        "01a1f8ef-3281-7de0-acfb-004f14c713e3",
+        "commit 4f2a9c1be03d4f2a9c1be03d4f2a9c1be03d4f2a",
+        "max_tokens=100000 token: next(tokens)",
+        "git@github.com:openai/codex.git",
+        "def password(user: str) -> None: ...",
+        "/usr/share/doc and /home",
+    ):
+        assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key" + " " * 300_000 + "=",
+        "a" * 300_000 + "token@",
+        "a.b-" * 80_000 + "password",
+        "token=" * 50_000,
+        "a@" * 100_000,
+        "-----BEGIN PRIVATE KEY-----" * 5_000,
+        "/home/" * 50_000,
+        '{"key":' * 50_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_long_runs_do_not_take_for_ever(text: str) -> None:
+    Redactor().value({"x": text})  # with patterns as they come it was minutes
+
+
+def test_without_its_library_redaction_says_what_to_install(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rollout(cli.home, 1, "hello")
+    monkeypatch.setitem(sys.modules, "detect_secrets.core.plugins.util", None)
+    secrets.patterns.cache_clear()
+    try:
+        ran = cli.run("export", thread_id(1), "--redact", status=2)
+    finally:
+        secrets.patterns.cache_clear()
+    assert ran.out == ""
+    assert "pip install 'threadkeep[redact]'" in ran.err
+    assert "detect-secrets" in str(RedactorMissing())
