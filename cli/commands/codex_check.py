@@ -58,10 +58,10 @@ def _check(here: Locations, *, limit: int, as_json: bool) -> int:
 
     began = time.monotonic()
     database = codex_database(here.home, here.sqlite_home)
-    found, mends = Findings(keep=limit), FixPlan()
+    found, plan = Findings(keep=limit), FixPlan()
 
     async def work(index: "ThreadIndex") -> "CodexCheck":
-        return await _compared(index, database, found, mends)
+        return await _compared(index, database, found, plan)
 
     checked = read_index(here, work)
     elapsed = time.monotonic() - began
@@ -73,7 +73,7 @@ def _check(here: Locations, *, limit: int, as_json: bool) -> int:
     if checked.state is not None:
         rows = plural(len(checked.state.threads), "row")
         output.say(f"{one_line(str(database))}: {rows}.")
-        if mends and checked.state.known:
+        if plan and checked.state.known:
             output.say("To repair it, end Codex, then run: threadkeep codex-check --fix")
     return findings.status(found)
 
@@ -87,19 +87,19 @@ def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     from state.codex_db.database import codex_database
 
     database = codex_database(here.home, here.sqlite_home)
-    found, left, mends = Findings(keep=limit), Findings(keep=limit), FixPlan()
+    found, left, plan = Findings(keep=limit), Findings(keep=limit), FixPlan()
 
     async def work(index: "ThreadIndex") -> "tuple[CodexCheck, Path | None, int]":
-        checked = await _compared(index, database, found, mends)
-        if not mends or checked.state is None:
+        checked = await _compared(index, database, found, plan)
+        if not plan or checked.state is None:
             return checked, None, 0
         check_schema(checked.state, database)
         if not as_json:
-            _print(database, mends)
+            _print(database, plan)
         if ask and not typer.confirm("Continue?", err=True):
             return checked, None, 0
         backup, inserted = await apply_fix(
-            index.home, checked.ours, checked.state, database, mends, here.index.parent
+            index.home, checked.ours, checked.state, database, plan, here.index.parent
         )
         if not as_json:  # before anything else can be interrupted
             output.say(f"Done. Backup: {one_line(str(backup))}")
@@ -110,20 +110,20 @@ def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     if backup is None:
         left = found
     if as_json:
-        document: dict[str, Any] = {"version": 1, "plan": _plan(mends)}
+        document: dict[str, Any] = {"version": 1, "plan": _plan_json(plan)}
         document["applied"] = backup is not None
         document["inserted"] = inserted
         document["before"] = str(backup) if backup else None
         document["left"] = _document(database, left, checked)
         output.data(document)
     elif backup:
-        if inserted < len(mends.insert):
-            lacking = plural(len(mends.insert) - inserted, "file")
+        if inserted < len(plan.insert):
+            lacking = plural(len(plan.insert) - inserted, "file")
             output.say(f"{lacking} changed meanwhile and were not inserted: run it again.")
         output.say(f"Left: {findings.summary(left)}")
         if not left.clean:
             output.say("threadkeep codex-check shows the details.")
-    elif mends:
+    elif plan:
         output.say("Nothing was changed.")
     elif left.clean:
         output.line("Nothing to repair.")
@@ -152,13 +152,13 @@ def _undo(here: Locations, *, ask: bool, as_json: bool) -> int:
 
 
 async def _compared(
-    index: "ThreadIndex", database: Path, found: Findings, mends: "FixPlan"
+    index: "ThreadIndex", database: Path, found: Findings, plan: "FixPlan"
 ) -> "CodexCheck":
     from cli.runtime.open_index import catch_up_and_report
     from state.codex.check import check_codex
 
     await catch_up_and_report(index)
-    return await check_codex(index, database, _both(found.add, mends.add))
+    return await check_codex(index, database, _both(found.add, plan.add))
 
 
 def _both(
@@ -181,23 +181,23 @@ def _document(database: Path, found: Findings, checked: "CodexCheck") -> dict[st
     }
 
 
-def _plan(mends: "FixPlan") -> dict[str, Any]:
+def _plan_json(plan: "FixPlan") -> dict[str, Any]:
     return {
-        "insert": len(mends.insert),
-        "correctPath": len(mends.paths),
-        "correctArchived": len(mends.archived),
-        "releaseBackfill": mends.release,
+        "insert": len(plan.insert),
+        "correctPath": len(plan.paths),
+        "correctArchived": len(plan.archived),
+        "releaseBackfill": plan.release,
     }
 
 
-def _print(database: Path, mends: "FixPlan") -> None:
+def _print(database: Path, plan: "FixPlan") -> None:
     output.line(f"In {one_line(str(database))}:")
     for count, what in (
-        (len(mends.insert), "insert {} that Codex lacks"),
-        (len(mends.paths), "correct the path of {}"),
-        (len(mends.archived), "correct whether {} is archived"),
+        (len(plan.insert), "insert {} that Codex lacks"),
+        (len(plan.paths), "correct the path of {}"),
+        (len(plan.archived), "correct whether {} is archived"),
     ):
         if count:
             output.line(f"- {what.format(plural(count, 'row'))}")
-    if mends.release:
+    if plan.release:
         output.line("- set its backfill back to pending, so that Codex continues it at once")

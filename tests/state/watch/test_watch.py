@@ -207,7 +207,7 @@ def test_an_index_that_is_removed_is_built_again_and_no_change_is_lost(cli: Cli)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{cli.index}{suffix}").unlink(missing_ok=True)
         append(file_of(cli, 1))
-        watch.until_said("opened again")
+        watch.until_said("Opening it again")
         assert watch.told() == ("changed", thread_id(1))
         assert size_in_index(cli, 1) == file_of(cli, 1).stat().st_size
         assert not watch.has_more(0.5)
