@@ -20,6 +20,13 @@ class _LightOption(TyperOption):
 
 
 class _LightArgument(TyperArgument):
+    def get_usage_pieces(self, ctx: Any) -> list[str]:
+        name = self.display_name_raw
+        return [name if self.required else f"[{name}]"]
+
+    def display_type(self, ctx: Any) -> str:
+        return ""  # the name says enough
+
     def process_value(self, ctx: Any, value: Any) -> Any:
         known, plain = _converted(self, value)
         if not known:

@@ -18,7 +18,7 @@ from state.errors import FileUnusable, IndexNotWritable
 def command(
     context: typer.Context,
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="The file. [default: stdout]")
+        str | None, typer.Argument(metavar="FILE", help="The file. [default: stdout]")
     ] = None,
     as_json: JsonOption = False,
 ) -> int:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    old: Annotated[str | None, typer.Argument(help="Where the folder was.")] = None,
-    new: Annotated[str | None, typer.Argument(help="Where it is now.")] = None,
+    old: Annotated[str | None, typer.Argument(metavar="OLD", help="Where the folder was.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="Where it is now.")] = None,
     remove: Annotated[
         str | None, typer.Option(metavar="OLD", help="Forget that this folder has moved.")
     ] = None,

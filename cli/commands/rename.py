@@ -21,6 +21,7 @@ def command(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="NAME",
             help="The new name. With - for the thread, both come from stdin: an id, a tab and a"
             " name on each line.",
             show_default=False,

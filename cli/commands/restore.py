@@ -18,7 +18,7 @@ def command(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", exists=True, dir_okay=False, help="A dump. [default: stdin]"
+            metavar="FILE", exists=True, dir_okay=False, help="A dump. [default: stdin]"
         ),
     ] = None,
     as_json: JsonOption = False,
