@@ -15,7 +15,7 @@ from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
 from rollout.history.tool_calls import TOOL_CALL
-from rollout.history.transcript import Transcript, dialogue_of, open_dialogue
+from rollout.history.transcript import Transcript, open_transcript, transcript_of
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.strict import Fields
 from state.query.rows import Row
@@ -160,8 +160,8 @@ class Reading:
         for at in self.numbers:
             turn = dialogue.turns[at]
             yield ShownTurn(at + 1, turn.id, _facts(turn), self._blocks(at, turn))
-        if self.whole and dialogue.strays:
-            for at, stray in enumerate(dialogue.strays, len(dialogue.turns)):
+        if self.whole and dialogue.orphans:
+            for at, stray in enumerate(dialogue.orphans, len(dialogue.turns)):
                 yield ShownTurn(0, stray.id, (), self._blocks(at, None))
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
@@ -183,8 +183,8 @@ class Reading:
     def others(self) -> Iterator[dict[str, Any]]:
         """The entries of these turns that the app-server leaves out, each with its position."""
         dialogue = self.dialogue
-        strays = range(len(dialogue.turns), len(dialogue.turns) + len(dialogue.strays))
-        for at in [*self.numbers, *(strays if self.whole else ())]:
+        orphans = range(len(dialogue.turns), len(dialogue.turns) + len(dialogue.orphans))
+        for at in [*self.numbers, *(orphans if self.whole else ())]:
             index = 0
             stray = at >= len(dialogue.turns)
             for item, extra in dialogue.entries(at):
@@ -264,10 +264,10 @@ async def _all(
     index: ThreadIndex, thread_id: str, path: Path, turns: TurnIndex | None, images: bool
 ) -> Transcript:
     def made(folded: TurnState) -> Transcript:
-        return dialogue_of(folded.history, images=images)
+        return transcript_of(folded.history, images=images)
 
     if turns is not None:
         return await turns.ask(thread_id, path, made, whole=True)
     return await index.database.workers.run(
-        partial(open_dialogue, path, rollout_locator(index), images=images)
+        partial(open_transcript, path, rollout_locator(index), images=images)
     )

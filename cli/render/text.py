@@ -36,7 +36,7 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
     yield style.aside(" · ".join(reading.facts()))
     for warning in reading.warnings():
         yield style.aside(warning)
-    if not reading.dialogue.turns and not reading.dialogue.strays:
+    if not reading.dialogue.turns and not reading.dialogue.orphans:
         yield style.aside("No messages yet.")
     skipped = reading.numbers[0] if reading.numbers else 0
     if not reading.whole and skipped:

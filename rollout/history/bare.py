@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from rollout.history.item_refs import Place, key_of
+from rollout.history.item_refs import Position, key_of
 from rollout.history.turn import COMPLETED, Turn
 from rollout.items.parts import agent_message
 from rollout.jsonl.parse import Item
@@ -27,7 +27,7 @@ class BareReducer:
     def __init__(self, state: Fields | None = None, turns: Iterable[Turn] = ()) -> None:
         """With what an earlier fold gave by :meth:`dump`, and its turns, it goes on behind it."""
         self.turns = list(turns)
-        self.strays: dict[str, Turn] = {}
+        self.orphans: dict[str, Turn] = {}
         self._index = int((state or {}).get("index", -1))
 
     def dump(self) -> Fields:
@@ -36,7 +36,7 @@ class BareReducer:
     def pass_over(self, count: int, highest: int) -> None:
         self._index += count
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         self._index += 1
         payload = bare_payload(item)
         if payload is None:

@@ -34,9 +34,9 @@ def _count(path: Path) -> TurnCount:
         damage: list[Damage] = []
         if mode == PAGINATED:
             start = (meta or {}).get("subagent_history_start_ordinal")
-            fold = PaginatedReducer(shown_from=start if isinstance(start, int) else 0)
-            reduce_file(path, fold, damage=damage)
-            return TurnCount(len(fold.turns), _told(damage))
+            reducer = PaginatedReducer(shown_from=start if isinstance(start, int) else 0)
+            reduce_file(path, reducer, damage=damage)
+            return TurnCount(len(reducer.turns), _told(damage))
         if mode == LEGACY:
             legacy = LegacyReducer()
             reduce_file(path, legacy, damage=damage)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from rollout.history.item_refs import Place
+from rollout.history.item_refs import Position
 from rollout.history.legacy import LegacyReducer, skip_pattern
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.turn import Turn
@@ -14,11 +14,11 @@ class ForkPoints(Protocol):
 
     turns: list[Turn]
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         """Look at the next line that can be read, and the places on both sides of it."""
         ...
 
-    def behind(self, turn: Turn) -> Place | None:
+    def end_of(self, turn: Turn) -> Position | None:
         """Where a history through ``turn`` ends; None if that is the end of the thread."""
         ...
 
@@ -31,9 +31,9 @@ class LegacyForkPoints(LegacyReducer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._starts: list[Place] = []
+        self._starts: list[Position] = []
         """Of all turns there ever were."""
-        self._prompt: Place | None = None
+        self._prompt: Position | None = None
         """Where the lines began that belong to a user's message that follows them."""
 
     def pass_over(self, count: int, highest: int) -> None:
@@ -41,7 +41,7 @@ class LegacyForkPoints(LegacyReducer):
         if count:
             self._prompt = None
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         count = self._index
         super().take(item, before, after)
         if self._index == count:
@@ -53,7 +53,7 @@ class LegacyForkPoints(LegacyReducer):
         else:
             self._prompt = None
 
-    def behind(self, turn: Turn) -> Place | None:
+    def end_of(self, turn: Turn) -> Position | None:
         return next((start for start in self._starts if start > turn.start), None)
 
     def _open(self, turn: Turn) -> None:
@@ -66,5 +66,5 @@ class LegacyForkPoints(LegacyReducer):
 class PaginatedForkPoints(PaginatedReducer):
     """Cuts of a paginated thread: a turn goes on as long as it has not ended."""
 
-    def behind(self, turn: Turn) -> Place | None:
+    def end_of(self, turn: Turn) -> Position | None:
         return turn.end

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Literal, cast
 from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.bare import BARE, bare_item, bare_payload
-from rollout.history.item_refs import Anchor
+from rollout.history.item_refs import ItemRef
 from rollout.history.turn import IN_PROGRESS, INTERRUPTED, Turn
 from rollout.items.thread_item import UNKNOWN, item_of
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
@@ -161,20 +161,20 @@ class ItemReader:
             file.close()
         self._files.clear()
 
-    def item(self, anchor: Anchor) -> Fields | None:
+    def item(self, ref: ItemRef) -> Fields | None:
         """The item at an anchor; None if its lines are not in the file any more.
 
         Raises:
             OSError: the file cannot be read.
         """
         if self._mode == BARE:
-            said = self.file(anchor.file).read(anchor.offsets[0])
+            said = self.file(ref.file).read(ref.offsets[0])
             payload = said and bare_payload(said)
-            return bare_item(payload, anchor.offsets[0]) if payload else None
-        lines = [line for at in anchor.offsets if (line := self._line(anchor.file, at))]
-        own_id = _made_up_id(anchor)
+            return bare_item(payload, ref.offsets[0]) if payload else None
+        lines = [line for at in ref.offsets if (line := self._line(ref.file, at))]
+        own_id = _made_up_id(ref)
         item = item_of(lines, own_id)
-        if item and anchor.times and (timed := self._line(*anchor.times)):
+        if item and ref.times and (timed := self._line(*ref.times)):
             first = item_of([timed], own_id) or item
             for name in ("startedAtMs", "completedAtMs"):
                 item[name] = item[name] if first[name] is None else first[name]
@@ -201,8 +201,8 @@ class ItemReader:
     def items(self, turn: Turn, *, unknown: bool = False) -> Iterator[Fields]:
         """The items of a turn in order; ``unknown``: also those that Codex does not know, which
         have their content in ``raw``."""
-        for anchor in turn.items:
-            if (unknown or anchor.kind != UNKNOWN) and (item := self.item(anchor)) is not None:
+        for ref in turn.items:
+            if (unknown or ref.kind != UNKNOWN) and (item := self.item(ref)) is not None:
                 yield item
 
     def _summary(self, turn: Turn) -> Iterator[Fields]:
@@ -225,12 +225,12 @@ class ItemReader:
         return turn_answer(turn, items, view, live=live)
 
 
-def _made_up_id(anchor: Anchor) -> str:
+def _made_up_id(ref: ItemRef) -> str:
     """The id of an item that has none."""
-    if anchor.kind == UNKNOWN:
-        return f"at-{anchor.offsets[0]}"
+    if ref.kind == UNKNOWN:
+        return f"at-{ref.offsets[0]}"
     # Codex makes up another id for a hook's prompt each time that it is read.
-    return f"hook-{anchor.ordinal}" if anchor.number is None else f"item-{anchor.number}"
+    return f"hook-{ref.ordinal}" if ref.number is None else f"item-{ref.number}"
 
 
 def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:

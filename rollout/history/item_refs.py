@@ -22,10 +22,10 @@ _GONE: Final = _PART - 1  # ... or did so
 _MOST_NUMBERS: Final = _OFFSET  # a number beyond is the place of another line, from file 1 on
 _MOST_FILES: Final = 254  # in which times are kept: eight bits are left for them
 _FEW: Final = 16  # as many keys are looked through one by one
-_PLACES: Final = {kind: place for place, kind in enumerate(KINDS)}
+_KIND_NUMBERS: Final = {kind: place for place, kind in enumerate(KINDS)}
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Between two lines of a thread. Earlier ones are less."""
 
     file: int
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     """The first ordinal that may stand behind it; 0 in legacy files."""
 
 
-class Anchor(NamedTuple):
+class ItemRef(NamedTuple):
     """One item: where it is, not what is in it."""
 
     kind: str
@@ -53,7 +53,7 @@ class Anchor(NamedTuple):
     """File and offset of the line that the item's times are taken from, if it is another one."""
 
 
-class Anchors:
+class ItemRefs:
     """The anchors of a turn's items, in order."""
 
     __slots__ = ("_count", "_last", "_slots", "_words")
@@ -67,18 +67,18 @@ class Anchors:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Anchor]:
+    def __iter__(self) -> Iterator[ItemRef]:
         words = self._words
         for at in range(0, len(words), _WORDS):
             if words[at + 2] & _KIND < _GONE:
-                yield self._anchor(at)
+                yield self._ref(at)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Anchors) and self._words == other._words
+        return isinstance(other, ItemRefs) and self._words == other._words
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _anchor(self, at: int) -> Anchor:
+    def _ref(self, at: int) -> ItemRef:
         words = self._words
         place, ordinal, number = words[at : at + 3]
         kind, file = KINDS[number & _KIND], place >> _FILE_SHIFT
@@ -89,19 +89,19 @@ class Anchors:
             offsets.append(words[at] & _OFFSET)
             at += _WORDS
         if number <= _MOST_NUMBERS:
-            return Anchor(kind, number or None, ordinal, file, tuple(offsets))
+            return ItemRef(kind, number or None, ordinal, file, tuple(offsets))
         timed = (number >> _FILE_SHIFT) - 1, number & _OFFSET
         times = None if timed == (file, offsets[0]) else timed
-        return Anchor(kind, None, ordinal, file, tuple(offsets), times)
+        return ItemRef(kind, None, ordinal, file, tuple(offsets), times)
 
-    def at(self, record: int) -> Anchor:
+    def at(self, record: int) -> ItemRef:
         """The item that :meth:`add` or :meth:`find` gave this number for."""
-        return self._anchor(record * _WORDS)
+        return self._ref(record * _WORDS)
 
     def add(
         self,
         kind: str,
-        place: Place,
+        position: Position,
         ordinal: int,
         *,
         number: int = 0,
@@ -111,9 +111,9 @@ class Anchors:
         """Put an item behind the others; gives its record. ``key`` is the :func:`key_of` its id,
         if it can be found by that; ``timed``: its line has times."""
         record = len(self._words) // _WORDS
-        number = _times(place) if timed else number
-        where = place.file << _FILE_SHIFT | place.offset
-        self._words.extend((where, ordinal, number << _KIND_SHIFT | _PLACES[kind], key))
+        number = _times(position) if timed else number
+        where = position.file << _FILE_SHIFT | position.offset
+        self._words.extend((where, ordinal, number << _KIND_SHIFT | _KIND_NUMBERS[kind], key))
         if kind != UNKNOWN:
             self._count += 1
             self._last = record
@@ -121,14 +121,14 @@ class Anchors:
             self._note(record, key)
         return record
 
-    def continue_last(self, place: Place, ordinal: int) -> None:
+    def continue_last(self, position: Position, ordinal: int) -> None:
         """The last item that is known goes on in another line; unknown ones may stand behind it."""
         words, at = self._words, len(self._words)
-        while words[at - 2] & _KIND == _PLACES[UNKNOWN]:
+        while words[at - 2] & _KIND == _KIND_NUMBERS[UNKNOWN]:
             at -= _WORDS
         if at < len(words):
             self._slots = None
-        where = place.file << _FILE_SHIFT | place.offset
+        where = position.file << _FILE_SHIFT | position.offset
         words[at:at] = array("Q", (where, ordinal, _PART, 0))
 
     def last_kind(self) -> str | None:
@@ -138,14 +138,14 @@ class Anchors:
         return KINDS[self._words[self._last * _WORDS + 2] & _KIND]
 
     def replace(
-        self, record: int, kind: str, place: Place, *, number: int = 0, timed: bool = False
+        self, record: int, kind: str, position: Position, *, number: int = 0, timed: bool = False
     ) -> None:
         """The item of this record is in another line now. It keeps its position and ordinal, and
         the times that it had."""
         words, at = self._words, record * _WORDS
-        words[at] = place.file << _FILE_SHIFT | place.offset
-        number = number or words[at + 2] >> _KIND_SHIFT or (_times(place) if timed else 0)
-        words[at + 2] = number << _KIND_SHIFT | _PLACES[kind]
+        words[at] = position.file << _FILE_SHIFT | position.offset
+        number = number or words[at + 2] >> _KIND_SHIFT or (_times(position) if timed else 0)
+        words[at + 2] = number << _KIND_SHIFT | _KIND_NUMBERS[kind]
         at += _WORDS
         while at < len(words) and words[at + 2] & _KIND == _PART:
             words[at + 2] = _GONE
@@ -153,13 +153,13 @@ class Anchors:
 
     def first(self, kind: str) -> int:
         """The record of the first item of a kind, -1 if there is none."""
-        words, place = self._words, _PLACES[kind]
+        words, place = self._words, _KIND_NUMBERS[kind]
         starts = range(0, len(words), _WORDS)
         return next((at // _WORDS for at in starts if words[at + 2] & _KIND == place), -1)
 
     def last(self, kind: str) -> int:
         """The record of the last item of a kind, -1 if there is none."""
-        words, place = self._words, _PLACES[kind]
+        words, place = self._words, _KIND_NUMBERS[kind]
         starts = range(len(words) - _WORDS, -1, -_WORDS)
         return next((at // _WORDS for at in starts if words[at + 2] & _KIND == place), -1)
 
@@ -219,24 +219,24 @@ class Anchors:
         return words.tobytes()
 
     @classmethod
-    def load(cls, data: bytes) -> "Anchors":
+    def load(cls, data: bytes) -> "ItemRefs":
         """What :meth:`dump` gave."""
-        anchors = cls()
-        words = anchors._words
+        refs = cls()
+        words = refs._words
         words.frombytes(data)
         if sys.byteorder == "big":
             words.byteswap()
         kinds = words[2::_WORDS]
         # Turns may have a hundred thousand items: most are looked at by none but this.
-        anchors._count = sum(1 for kind in kinds if 0 < kind & _KIND < _GONE)
+        refs._count = sum(1 for kind in kinds if 0 < kind & _KIND < _GONE)
         places = range(len(kinds) - 1, -1, -1)
-        anchors._last = next((at for at in places if 0 < kinds[at] & _KIND < _GONE), -1)
-        return anchors
+        refs._last = next((at for at in places if 0 < kinds[at] & _KIND < _GONE), -1)
+        return refs
 
 
-def _times(place: Place) -> int:
-    file = min(place.file, _MOST_FILES)
-    return file + 1 << _FILE_SHIFT | place.offset
+def _times(position: Position) -> int:
+    file = min(position.file, _MOST_FILES)
+    return file + 1 << _FILE_SHIFT | position.offset
 
 
 def key_of(item_id: str) -> int:

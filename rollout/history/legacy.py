@@ -5,18 +5,18 @@ from collections.abc import Iterable
 from re import Pattern
 from typing import Any, Final
 
-from rollout.history.item_refs import Place, key_of
+from rollout.history.item_refs import Position, key_of
 from rollout.history.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.items.line_events import (
     ABORTED,
     ITEM,
     ROLLED_BACK,
     STARTED,
-    Read,
+    ParsedEvent,
     TurnEvent,
     parse_event,
 )
-from rollout.items.paginated import BUILDS
+from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 from rollout.jsonl.parse import Item
 from rollout.schema.kinds import (
@@ -74,13 +74,13 @@ class LegacyReducer:
         self,
         state: Fields | None = None,
         turns: Iterable[Turn] = (),
-        strays: Iterable[Turn] = (),
+        orphans: Iterable[Turn] = (),
     ) -> None:
-        """With what an earlier fold gave by :meth:`dump`, and its turns and strays, it goes on
+        """With what an earlier fold gave by :meth:`dump`, and its turns and orphans, it goes on
         behind it."""
         state = state or {}
         self.turns = list(turns)
-        self.strays = {turn.id: turn for turn in strays}
+        self.orphans = {turn.id: turn for turn in orphans}
         """What Codex does not read before there is any turn."""
         self._first: dict[str, Turn] = {}
         for turn in self.turns:
@@ -105,7 +105,7 @@ class LegacyReducer:
     def pass_over(self, count: int, highest: int) -> None:
         self._index += count
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         read = parse_event(item)
         if read is None:
             self._unknown(item, before)
@@ -130,7 +130,7 @@ class LegacyReducer:
         elif read.item:
             self._item(read, read.item, before)
 
-    def _turn(self, kind: str, event: TurnEvent, before: Place, after: Place) -> None:
+    def _turn(self, kind: str, event: TurnEvent, before: Position, after: Position) -> None:
         if kind == STARTED[0]:
             turn = Turn(str(event.turn_id), before, True, event.root_id, event.started_at)
             self._open(turn)
@@ -168,7 +168,7 @@ class LegacyReducer:
         self.turns.append(turn)
         self._first.setdefault(turn.id, turn)
 
-    def _open_turn(self, before: Place, turn_id: str | None = None) -> Turn:
+    def _open_turn(self, before: Position, turn_id: str | None = None) -> Turn:
         """The current turn; if there is none, an implicit one is opened."""
         if self._current is None:
             name = f"rollout-{self._index}" if turn_id is None else turn_id
@@ -190,14 +190,14 @@ class LegacyReducer:
             self._first.setdefault(turn.id, turn)
         self._next_number = sum(len(turn.items) for turn in self.turns) + 1
 
-    def _user_message(self, read: Read, before: Place) -> None:
+    def _user_message(self, read: ParsedEvent, before: Position) -> None:
         current = self._current
         if current is not None and not current.explicit and (current.items or not self._compacted):
             self._close()
         assert read.item is not None
         self._put(self._open_turn(before), read.item, before)
 
-    def _item(self, read: Read, item: Fields, before: Place) -> None:
+    def _item(self, read: ParsedEvent, item: Fields, before: Position) -> None:
         kind, payload = read.kind, read.payload
         if kind in _EMPTY_IF and not payload[_EMPTY_IF[kind]]:
             return
@@ -218,7 +218,7 @@ class LegacyReducer:
         if turn is not None:
             self._put(turn, item, before)
 
-    def _put(self, turn: Turn, item: Fields, before: Place) -> None:
+    def _put(self, turn: Turn, item: Fields, before: Position) -> None:
         kind, items = item["type"], turn.items
         if kind == "reasoning" and items.last_kind() == kind:
             items.continue_last(before, self._index)
@@ -245,14 +245,14 @@ class LegacyReducer:
         elif kind == "userMessage" and turn.first_user < 0:
             turn.first_user = record
 
-    def _unknown(self, line: Item, before: Place) -> None:
+    def _unknown(self, line: Item, before: Position) -> None:
         """Keep what Codex cannot read, such as an item of a newer version's type; nothing depends
         on it."""
         payload = line.get("payload")
         if line.get("type") != "event_msg" or not isinstance(payload, dict):
             return
         kind, item = payload.get("type"), payload.get("item")
-        if kind == ITEM and _is_told_twice(item):
+        if kind == ITEM and _has_events(item):
             return
         found = unknown_item(payload)
         if found is None or (kind in _EMPTY_IF and not payload[_EMPTY_IF[str(kind)]]):
@@ -268,14 +268,14 @@ class LegacyReducer:
         if turn.items.find(key) < 0:
             turn.items.add(UNKNOWN, before, self._index + 1, key=key)
 
-    def _last(self, before: Place) -> Turn:
+    def _last(self, before: Position) -> Turn:
         """The current turn, or the last one; a stray if there is none."""
         if self.turns:
             return self.turns[-1]
-        return self.strays.setdefault("", Turn("", before, False, status=COMPLETED))
+        return self.orphans.setdefault("", Turn("", before, False, status=COMPLETED))
 
 
-def _counts(read: Read) -> bool:
+def _counts(read: ParsedEvent) -> bool:
     """Whether a line is one of a legacy thread: Codex passes over what it would not write there
     today, and does not count it."""
     kind = read.kind
@@ -286,7 +286,7 @@ def _counts(read: Read) -> bool:
     return kind in _COUNTED
 
 
-def _is_told_twice(item: Any) -> bool:
+def _has_events(item: Any) -> bool:
     """Whether an item that cannot be read is of a type that events tell of, too."""
     kind = item.get("type") if isinstance(item, dict) else None
-    return kind in BUILDS and kind != "Extension" and not is_legacy_item(item)
+    return kind in ITEM_BUILDERS and kind != "Extension" and not is_legacy_item(item)

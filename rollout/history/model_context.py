@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from rollout.errors import HistoryUnknown
 from rollout.history.fork_points import LegacyForkPoints
-from rollout.history.item_refs import Place
+from rollout.history.item_refs import Position
 from rollout.history.paginated import PaginatedReducer, paginated_skip
 from rollout.history.segments import Find, Part, history_parts, source_meta
 from rollout.history.thread import pass_to, reduce_file, reduce_parts
@@ -28,7 +28,7 @@ _KEPT_CHARACTERS: Final = 80_000
 """Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""
 
 
-_RESPONSES: Final = Skipping(
+CONTEXT_LINES: Final = Skipping(
     line_pattern(none_of(*read_by(Reader.CONTEXT, Level.LINE)) + '[a-z_]+",')
 )
 """All but response items and compactions."""
@@ -79,7 +79,7 @@ class _LegacyPast(LegacyForkPoints):
         super().__init__()
         self.past = _Past()
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         super().take(item, before, after)
         read = parse_event(item)
         at = _At(before.file, before.offset)
@@ -100,7 +100,7 @@ class _PaginatedPast(PaginatedReducer):
         super().__init__()
         self.past = _Past()
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         highest = self._highest
         super().take(item, before, after)
         read = parse_event(item) if self._highest > highest else None
@@ -157,7 +157,7 @@ class _Context:
             yield from self._responses()
             return
         last = self._past.compactions[-1]
-        payload = next(item["payload"] for _, item in self.lines(_RESPONSES, last))
+        payload = next(item["payload"] for _, item in self.lines(CONTEXT_LINES, last))
         history = payload.get("replacement_history")
         if history is None:
             yield from self._users_before(last)
@@ -169,7 +169,7 @@ class _Context:
 
     def _responses(self, start: _At | None = None, end: _At | None = None) -> Iterator[Fields]:
         spans = deque(self._past.taken_back)
-        for at, item in self.lines(_RESPONSES, start):
+        for at, item in self.lines(CONTEXT_LINES, start):
             if at == end:
                 return
             while spans and spans[0][1] <= at:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from re import Pattern
 from typing import Final
 
-from rollout.history.item_refs import Place, key_of
+from rollout.history.item_refs import Position, key_of
 from rollout.history.turn import COMPLETED, FAILED, INTERRUPTED, Turn
 from rollout.items.line_events import (
     ABORTED,
@@ -52,17 +52,17 @@ class PaginatedReducer:
         self,
         state: Fields | None = None,
         turns: Iterable[Turn] = (),
-        strays: Iterable[Turn] = (),
+        orphans: Iterable[Turn] = (),
         *,
         shown_from: int = 0,
     ) -> None:
-        """With what an earlier fold gave by :meth:`dump`, and its turns and strays, it goes on
+        """With what an earlier fold gave by :meth:`dump`, and its turns and orphans, it goes on
         behind it. ``shown_from`` is the ``subagent_history_start_ordinal`` of the thread: what is
         before it is context, and not of its own."""
         state = state or {}
         self.turns = list(turns)
-        self.strays = {turn.id: turn for turn in strays}
-        self._known = {turn.id: turn for turn in self.turns} | self.strays
+        self.orphans = {turn.id: turn for turn in orphans}
+        self._known = {turn.id: turn for turn in self.turns} | self.orphans
         self._highest = int(state.get("highest", -1))
         self._shown_from = int(state.get("shown_from", shown_from))
 
@@ -72,11 +72,11 @@ class PaginatedReducer:
     def pass_over(self, count: int, highest: int) -> None:
         self._highest = max(self._highest, highest)
 
-    def cut(self, end_ordinal: int) -> None:
+    def end_part(self, end_ordinal: int) -> None:
         """The file ends before this ordinal for this history; the next one goes on with it."""
         self._highest = min(self._highest, end_ordinal - 1)
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         ordinal = item.get("ordinal")
         if not isinstance(ordinal, int) or isinstance(ordinal, bool):
             return
@@ -94,7 +94,7 @@ class PaginatedReducer:
         elif read.kind == ITEM and read.item:
             self._item(read.payload["turn_id"], read.item, before, ordinal)
 
-    def _turn(self, kind: str, event: TurnEvent, before: Place, after: Place) -> None:
+    def _turn(self, kind: str, event: TurnEvent, before: Position, after: Position) -> None:
         if event.turn_id is None:
             return  # an end in the form of 2025 names none
         turn = self._known.get(event.turn_id)
@@ -102,8 +102,8 @@ class PaginatedReducer:
         if turn is None:
             turn = self._known[event.turn_id] = Turn(event.turn_id, before, started)
             self._begin(turn, event)
-        elif event.turn_id in self.strays:
-            del self.strays[event.turn_id]
+        elif event.turn_id in self.orphans:
+            del self.orphans[event.turn_id]
             turn.start, turn.explicit = before, started
             self._begin(turn, event)
         if turn.end is not None:
@@ -125,7 +125,7 @@ class PaginatedReducer:
         turn.root_id, turn.started_at = event.root_id, event.started_at
         self.turns.append(turn)
 
-    def _item(self, turn_id: str, item: Fields, before: Place, ordinal: int) -> None:
+    def _item(self, turn_id: str, item: Fields, before: Position, ordinal: int) -> None:
         turn = self._turn_of(turn_id, before)
         key, kind = key_of(item["id"]), item["type"]
         timed = has_times(item)
@@ -137,13 +137,13 @@ class PaginatedReducer:
         if turn.end is None:
             _summarise(turn, record, item)
 
-    def _turn_of(self, turn_id: str, before: Place) -> Turn:
+    def _turn_of(self, turn_id: str, before: Position) -> Turn:
         turn = self._known.get(turn_id)
         if turn is None:
-            turn = self._known[turn_id] = self.strays[turn_id] = Turn(turn_id, before, False)
+            turn = self._known[turn_id] = self.orphans[turn_id] = Turn(turn_id, before, False)
         return turn
 
-    def _unknown(self, line: Item, before: Place, ordinal: int) -> None:
+    def _unknown(self, line: Item, before: Position, ordinal: int) -> None:
         """Keep an item that Codex cannot read, such as one of a newer version's type; nothing
         depends on it."""
         payload = line.get("payload")

@@ -11,7 +11,7 @@ from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, Histor
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.bare import BARE, BareReducer
 from rollout.history.item_reader import ItemReader
-from rollout.history.item_refs import Anchor, Place
+from rollout.history.item_refs import ItemRef, Position
 from rollout.history.legacy import LegacyReducer
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Find, Part, known_parts, source_meta
@@ -33,7 +33,7 @@ class ThreadTurns:
     mode: str
     parts: list[Part]
     turns: Sequence[Turn]
-    strays: list[Turn]
+    orphans: list[Turn]
     """Items of turns that never were, or of none."""
     missing: HistoryIncomplete | None
     """Why the turns that the history begins with are not here, if they are not."""
@@ -44,31 +44,31 @@ class ThreadTurns:
         """Gives the items; use it in a ``with``."""
         return ItemReader([part.path for part in self.parts], self.mode)
 
-    def anchors(self) -> Iterator[tuple[Turn, Anchor]]:
+    def refs(self) -> Iterator[tuple[Turn, ItemRef]]:
         """All items of the thread in the order of their first lines, each with its turn."""
         if self.mode != PAGINATED:
-            every_turn = (*self.strays, *self.turns)
-            yield from ((turn, anchor) for turn in every_turn for anchor in turn.items)
+            every_turn = (*self.orphans, *self.turns)
+            yield from ((turn, ref) for turn in every_turn for ref in turn.items)
             return
-        every = (_by_ordinal(turn) for turn in (*self.turns, *self.strays))
-        for _, _, turn, anchor in heapq.merge(*every, key=lambda entry: entry[:2]):
-            yield turn, anchor
+        every = (_by_ordinal(turn) for turn in (*self.turns, *self.orphans))
+        for _, _, turn, ref in heapq.merge(*every, key=lambda entry: entry[:2]):
+            yield turn, ref
 
     def items(self, reader: ItemReader, *, unknown: bool = False) -> Iterator[Fields]:
         """The entries of ``thread/items/list``, in order; ``unknown``: also items that
         Codex does not know."""
-        for turn, anchor in self.anchors():
-            if anchor.kind == UNKNOWN and not unknown:
+        for turn, ref in self.refs():
+            if ref.kind == UNKNOWN and not unknown:
                 continue
-            item = reader.item(anchor)
+            item = reader.item(ref)
             if item is not None:
                 times = {name: item[name] for name in ("startedAtMs", "completedAtMs")}
                 yield {"turnId": turn.id, "item": item, **times}
 
 
-def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, Anchor]]:
-    for anchor in turn.items:
-        yield anchor.ordinal, turn.id, turn, anchor
+def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, ItemRef]]:
+    for ref in turn.items:
+        yield ref.ordinal, turn.id, turn, ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,14 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
     Raises: see :func:`outline`.
     """
     known = outline(path, find)
-    fold = known.new_reducer()
+    reducer = known.new_reducer()
     damage: list[Damage] = []
-    reduce_parts(known.parts, fold, damage)
-    strays = [*fold.strays.values()]
-    return ThreadTurns(known.mode, known.parts, fold.turns, strays, known.missing, damage)
+    reduce_parts(known.parts, reducer, damage)
+    orphans = [*reducer.orphans.values()]
+    return ThreadTurns(known.mode, known.parts, reducer.turns, orphans, known.missing, damage)
 
 
-def with_talk(history: ThreadTurns) -> ThreadTurns:
+def bare_if_empty(history: ThreadTurns) -> ThreadTurns:
     """A legacy history without turns as one of the first versions: what its response items say
     is all that there is. Any other as it is.
 
@@ -138,17 +138,17 @@ def with_talk(history: ThreadTurns) -> ThreadTurns:
     """
     if history.turns or history.mode != LEGACY:
         return history
-    fold = BareReducer()
-    reduce_file(history.parts[-1].path, fold, damage=[])
-    if history.strays and not fold.turns:
+    reducer = BareReducer()
+    reduce_file(history.parts[-1].path, reducer, damage=[])
+    if history.orphans and not reducer.turns:
         return history
-    return replace(history, mode=BARE, turns=fold.turns, strays=[])
+    return replace(history, mode=BARE, turns=reducer.turns, orphans=[])
 
 
 def reduce_parts(
-    parts: Sequence[Part], fold: TurnReducer, damage: list[Damage] | None = None
+    parts: Sequence[Part], reducer: TurnReducer, damage: list[Damage] | None = None
 ) -> None:
-    """Have ``fold`` look at the lines of a history that count, file by file; of
+    """Have ``reducer`` look at the lines of a history that count, file by file; of
     ``damage`` see :func:`rollout.jsonl.reader.open_rollout`.
 
     Raises:
@@ -156,13 +156,13 @@ def reduce_parts(
         OSError: a file cannot be read.
     """
     for number, part in enumerate(parts):
-        reduce_part(part, number, fold, damage=damage)
+        reduce_part(part, number, reducer, damage=damage)
 
 
 def reduce_part(
     part: Part,
     number: int,
-    fold: TurnReducer,
+    reducer: TurnReducer,
     *,
     offset: int = 0,
     end: int | None = None,
@@ -170,11 +170,11 @@ def reduce_part(
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
-    """Have ``fold`` look at the lines of one file of a history that count: see
+    """Have ``reducer`` look at the lines of one file of a history that count: see
     :func:`reduce_file`."""
     reached = reduce_file(
         part.path,
-        fold,
+        reducer,
         file=number,
         offset=offset,
         end=end,
@@ -183,14 +183,14 @@ def reduce_part(
         pause=pause,
         damage=damage,
     )
-    if part.end_ordinal is not None and isinstance(fold, PaginatedReducer):
-        fold.cut(part.end_ordinal)
+    if part.end_ordinal is not None and isinstance(reducer, PaginatedReducer):
+        reducer.end_part(part.end_ordinal)
     return reached
 
 
 def reduce_file(
     path: Path,
-    fold: TurnReducer,
+    reducer: TurnReducer,
     *,
     file: int = 0,
     offset: int = 0,
@@ -200,7 +200,7 @@ def reduce_file(
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
-    """Have ``fold`` look at the lines of a rollout from ``offset`` on, those before the byte
+    """Have ``reducer`` look at the lines of a rollout from ``offset`` on, those before the byte
     ``end`` and before ``end_ordinal``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
@@ -220,7 +220,7 @@ def reduce_file(
             stream = _Ending(stream, end - offset)
         return reduce_stream(
             stream,
-            fold,
+            reducer,
             LineReader(),
             file=file,
             offset=offset,
@@ -231,7 +231,7 @@ def reduce_file(
 
 def reduce_stream(
     stream: RolloutStream,
-    fold: TurnReducer,
+    reducer: TurnReducer,
     reader: LineReader,
     *,
     file: int = 0,
@@ -240,9 +240,9 @@ def reduce_stream(
     torn: bool = True,
 ) -> int:
     """As :func:`reduce_file`, for an open file that is at ``offset``."""
-    for line in reader.lines(stream, offset, fold):
+    for line in reader.lines(stream, offset, reducer):
         if reader.passed:
-            fold.pass_over(reader.passed, reader.highest)
+            reducer.pass_over(reader.passed, reader.highest)
             reader.passed = 0
         if not isinstance(line, Line) or not (line.ended or torn):
             continue
@@ -253,9 +253,9 @@ def reduce_stream(
         number = ordinal if isinstance(ordinal, int) else 0
         if end_ordinal is not None and number >= end_ordinal:
             break
-        before = Place(file, line.offset, number)
-        fold.take(item, before, Place(file, line.offset + len(line.data) + 1, number + 1))
-    fold.pass_over(reader.passed, reader.highest)
+        before = Position(file, line.offset, number)
+        reducer.take(item, before, Position(file, line.offset + len(line.data) + 1, number + 1))
+    reducer.pass_over(reader.passed, reader.highest)
     return reader.end_offset
 
 

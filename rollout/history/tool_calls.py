@@ -48,16 +48,16 @@ _EVENT_TOOLS: Final = {
     "collab_resume": "resume_agent",
 }
 """The tools whose calls events tell of: ``…_begin`` and ``…_end``."""
-_BEGINS: Final = {f"{name}_begin": tool for name, tool in _EVENT_TOOLS.items()} | {
+BEGIN_TOOLS: Final = {f"{name}_begin": tool for name, tool in _EVENT_TOOLS.items()} | {
     "dynamic_tool_call_request": ""
 }
-_ENDS: Final = {f"{name}_end": tool for name, tool in _EVENT_TOOLS.items()} | {
+END_TOOLS: Final = {f"{name}_end": tool for name, tool in _EVENT_TOOLS.items()} | {
     "dynamic_tool_call_response": "",
     "view_image_tool_call": "view_image",
 }
 
 
-_CALLS: Final = Skipping(
+CALL_LINES: Final = Skipping(
     line_pattern(
         any_of(*passed_by(Reader.CALLS, Level.LINE))
         + "|"
@@ -71,7 +71,7 @@ _CALLS: Final = Skipping(
 
 
 @dataclass(slots=True)
-class Record:
+class CallRecord:
     """Where something was said: a call with what is told of it, or a message."""
 
     offset: int
@@ -85,21 +85,21 @@ class Record:
     ended: int = -1
 
 
-class _Records:
+class _CallRecords:
     """Puts lines that tell of the same call together. One that stands twice is two."""
 
     def __init__(self) -> None:
-        self.found: list[Record] = []
-        self._named: dict[str, list[Record]] = {}
+        self.found: list[CallRecord] = []
+        self._named: dict[str, list[CallRecord]] = {}
 
     def message(self, offset: int) -> None:
-        self.found.append(Record(offset, call=offset))
+        self.found.append(CallRecord(offset, call=offset))
 
     def take(self, offset: int, kind: str, call_id: str) -> bool:
         """Whether a line of this kind tells of a call."""
-        if kind in _BEGINS:
+        if kind in BEGIN_TOOLS:
             self._record(offset, call_id, lambda known: known.begun < 0).begun = offset
-        elif kind in _ENDS:
+        elif kind in END_TOOLS:
             self._record(offset, call_id, lambda known: known.ended < 0).ended = offset
         elif _is_call(kind):
             self._record(offset, call_id, lambda known: known.call < 0).call = offset
@@ -109,18 +109,18 @@ class _Records:
             return False
         return True
 
-    def _output_of(self, offset: int, call_id: str) -> Record:
+    def _output_of(self, offset: int, call_id: str) -> CallRecord:
         known = self._named.get(call_id)
         if known and all(record.outputs for record in known):
             return known[-1]  # what was given twice
         return self._record(offset, call_id, lambda known: not known.outputs)
 
-    def _record(self, offset: int, call_id: str, lacks: Callable[[Record], bool]) -> Record:
+    def _record(self, offset: int, call_id: str, lacks: Callable[[CallRecord], bool]) -> CallRecord:
         """The first record of a call that lacks something, or a new one."""
         for record in self._named.get(call_id, ()):
             if lacks(record):
                 return record
-        record = Record(offset, call_id)
+        record = CallRecord(offset, call_id)
         self.found.append(record)
         if call_id:
             self._named.setdefault(call_id, []).append(record)
@@ -154,12 +154,12 @@ def calls_between(
     *,
     end_ordinal: int | None = None,
     own: Callable[[int], bool] | None = None,
-) -> list[Record]:
+) -> list[CallRecord]:
     """The calls in the lines that begin at ``start`` or after it, before ``end`` and before
     ``end_ordinal``. With ``own`` they end before a turn begins: what follows until ``end`` was
     taken back; it tells whether a message of a user at an offset belongs to this turn."""
-    found = _Records()
-    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, _CALLS):
+    found = _CallRecords()
+    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, CALL_LINES):
         item = _parsed(line)
         if item is None:
             continue
@@ -191,9 +191,9 @@ def _begins(line: Item) -> bool:
     return read is not None and read.kind in (STARTED[0], "user_message")
 
 
-def talk_between(file: LineFile, start: int, end: int | None) -> list[Record]:
+def records_between(file: LineFile, start: int, end: int | None) -> list[CallRecord]:
     """All that was said in a stretch of a rollout that has no events of messages: these too."""
-    found = _Records()
+    found = _CallRecords()
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start):
         told = None if (item := _parsed(line)) is None else _told(item)
         if told is None or found.take(line.offset, told[0], _call_id(told[1])):
@@ -203,7 +203,7 @@ def talk_between(file: LineFile, start: int, end: int | None) -> list[Record]:
     return found.found
 
 
-def entry(file: LineFile, record: Record) -> Fields | None:
+def entry(file: LineFile, record: CallRecord) -> Fields | None:
     """What was said, in the shape of an item, or as a :data:`TOOL_CALL`; None for what is not
     for people."""
     call = _payload(file, record.call)
@@ -288,7 +288,10 @@ def _event_tool(event: Fields) -> object:
     """The tool that events tell of."""
     kind = str(event.get("type"))
     return (
-        _BEGINS.get(kind) or _ENDS.get(kind) or event.get("tool") or _invocation(event).get("tool")
+        BEGIN_TOOLS.get(kind)
+        or END_TOOLS.get(kind)
+        or event.get("tool")
+        or _invocation(event).get("tool")
     )
 
 

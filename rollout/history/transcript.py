@@ -12,8 +12,8 @@ from rollout.history.bare import BARE
 from rollout.history.item_reader import ItemReader, turn_answer
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find
-from rollout.history.thread import ThreadTurns, open_history, with_talk
-from rollout.history.tool_calls import Record, calls_between, entry, talk_between
+from rollout.history.thread import ThreadTurns, bare_if_empty, open_history
+from rollout.history.tool_calls import CallRecord, calls_between, entry, records_between
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
@@ -22,14 +22,14 @@ from rollout.schema.strict import Fields
 
 class Transcript:
     """A thread's turns and what is in them. Use it in a ``with``; make one with
-    :func:`open_dialogue`."""
+    :func:`open_transcript`."""
 
     def __init__(self, history: ThreadTurns, *, images: bool = False) -> None:
         """``images``: also the inline ones of very long lines."""
         self.mode = history.mode
         self.parts = history.parts
         self.turns = history.turns
-        self.strays = history.strays
+        self.orphans = history.orphans
         """Items of turns that never were, or of none."""
         self.missing = history.missing
         """Why the turns that the history begins with are not here, if they are not."""
@@ -45,9 +45,9 @@ class Transcript:
         self._reader.__exit__()
 
     def turn(self, number: int) -> Turn:
-        """The turn with this number, from 0; the strays come behind the others."""
+        """The turn with this number, from 0; the orphans come behind the others."""
         count = len(self.turns)
-        return self.turns[number] if number < count else self.strays[number - count]
+        return self.turns[number] if number < count else self.orphans[number - count]
 
     def entries(self, number: int) -> Iterator[tuple[Fields, bool]]:
         """What is in the turn with this number, in order, and whether it is extra.
@@ -58,7 +58,7 @@ class Transcript:
         turn = self.turn(number)
         if self.mode == BARE:
             file, end = self._reader.file(0), self._end(number)
-            for record in talk_between(file, turn.start.offset, end):
+            for record in records_between(file, turn.start.offset, end):
                 if (found := entry(file, record)) is not None:
                     yield found, found["type"] not in ("userMessage", "agentMessage", "reasoning")
             return
@@ -67,12 +67,12 @@ class Transcript:
         alone = [record for record in records if not self._has_item(turn, record)]
         alone.reverse()
         place = turn.start.file
-        for anchor in turn.items:
-            while alone and anchor.file == place and alone[-1].offset < anchor.offsets[0]:
+        for ref in turn.items:
+            while alone and ref.file == place and alone[-1].offset < ref.offsets[0]:
                 yield from self._call(place, alone.pop())
-            if (item := self._reader.item(anchor)) is None:
+            if (item := self._reader.item(ref)) is None:
                 continue
-            yield item, anchor.kind == UNKNOWN
+            yield item, ref.kind == UNKNOWN
             same = named.get(item["id"])
             if same is not None and _says_less(item, same):
                 yield from self._call(place, same)
@@ -85,7 +85,7 @@ class Transcript:
         behind = self.turns[number + 1 : number + 2]
         return behind[0].start.offset if behind and behind[0].start.file == place else None
 
-    def _records(self, number: int) -> list[Record]:
+    def _records(self, number: int) -> list[CallRecord]:
         """What is told of calls in a turn."""
         if number >= len(self.turns):
             return []
@@ -95,14 +95,14 @@ class Transcript:
         if self.mode == PAGINATED:
             last = self.parts[place].end_ordinal
             return calls_between(file, turn.start.offset, end, end_ordinal=last)
-        messages = {at for anchor in turn.items for at in anchor.offsets}
+        messages = {at for ref in turn.items for at in ref.offsets}
         return calls_between(file, turn.start.offset, end, own=messages.__contains__)
 
-    def _has_item(self, turn: Turn, record: Record) -> bool:
+    def _has_item(self, turn: Turn, record: CallRecord) -> bool:
         ids = (record.call_id, f"?{record.call_id}")  # as known items have it, and unknown ones
         return bool(record.call_id) and any(turn.items.find(key_of(id_)) >= 0 for id_ in ids)
 
-    def _call(self, place: int, record: Record) -> Iterator[tuple[Fields, bool]]:
+    def _call(self, place: int, record: CallRecord) -> Iterator[tuple[Fields, bool]]:
         if (found := entry(self._reader.file(place), record)) is not None:
             yield found, True
 
@@ -112,7 +112,7 @@ class Transcript:
         return turn_answer(self.turns[number], items, "full")
 
 
-def _says_less(item: Fields, record: Record) -> bool:
+def _says_less(item: Fields, record: CallRecord) -> bool:
     """Whether the record of a call may have what its item has not."""
     match item:
         case {"type": "commandExecution", "aggregatedOutput": given, "exitCode": code}:
@@ -130,7 +130,7 @@ def _says_less(item: Fields, record: Record) -> bool:
     return False
 
 
-def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Transcript:
+def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcript:
     """The dialogue of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
     the files that its history begins in.
 
@@ -138,13 +138,13 @@ def open_dialogue(path: Path, find: Find, *, images: bool = False) -> Transcript
         HistoryUnknown: its history mode is not known.
         OSError: a file cannot be read.
     """
-    return dialogue_of(open_history(path, find), images=images)
+    return transcript_of(open_history(path, find), images=images)
 
 
-def dialogue_of(history: ThreadTurns, *, images: bool = False) -> Transcript:
+def transcript_of(history: ThreadTurns, *, images: bool = False) -> Transcript:
     """The dialogue of a thread whose turns are known; its messages are looked for if it has none.
 
     Raises:
         OSError: its file cannot be read.
     """
-    return Transcript(with_talk(history), images=images)
+    return Transcript(bare_if_empty(history), images=images)

@@ -3,14 +3,14 @@ docs/rollout-format.md#turns-of-paginated-threads).
 
 A fold looks at lines in order and keeps what a list of turns needs: their places, states and
 times, and the anchors of their items; contents stay in the file. Its state can be saved at any
-line, and it goes on from there: what it has found by then are its ``turns`` and ``strays``.
+line, and it goes on from there: what it has found by then are its ``turns`` and ``orphans``.
 """
 
 import base64
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from rollout.history.item_refs import Anchors, Place
+from rollout.history.item_refs import ItemRefs, Position
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import LineFilter
 from rollout.schema.strict import Fields
@@ -26,7 +26,7 @@ class Turn:
     """One turn that the thread's history has."""
 
     id: str
-    start: Place
+    start: Position
     explicit: bool
     """Whether its beginning is written down; else the id is made up or it only has an end,
     or items."""
@@ -39,7 +39,7 @@ class Turn:
     for others it was interrupted."""
     error: Fields | None = None
     """As answers have it."""
-    end: Place | None = None
+    end: Position | None = None
     """Behind the line that ends it; None if there is none."""
     first_user: int = -1
     """The record of the first message of a user among its items, -1 if there is none."""
@@ -48,7 +48,7 @@ class Turn:
     marked as the final answer, or when it ended: what comes later is not looked at."""
     last_agent: int = -1
     """That of a message that would be the last word if the turn ended now."""
-    items: Anchors = field(default_factory=Anchors)
+    items: ItemRefs = field(default_factory=ItemRefs)
 
     def dump(self) -> Fields:
         """As JSON, for :meth:`load`."""
@@ -62,9 +62,9 @@ class Turn:
         return cls(
             **{
                 **dumped,
-                "start": Place(*dumped["start"]),
-                "end": None if end is None else Place(*end),
-                "items": Anchors.load(base64.b64decode(dumped["items"])),
+                "start": Position(*dumped["start"]),
+                "end": None if end is None else Position(*end),
+                "items": ItemRefs.load(base64.b64decode(dumped["items"])),
             }
         )
 
@@ -75,10 +75,10 @@ class TurnReducer(LineFilter, Protocol):
     and counts them."""
 
     turns: list[Turn]
-    strays: dict[str, Turn]
+    orphans: dict[str, Turn]
     """Items of turns that never were, by the turn's id; only in paginated threads."""
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         """Look at the next line that is a JSON object, and the places on both sides of it."""
         ...
 
@@ -87,5 +87,5 @@ class TurnReducer(LineFilter, Protocol):
         ...
 
     def dump(self) -> Fields:
-        """What is needed to go on, besides ``turns`` and ``strays``; JSON."""
+        """What is needed to go on, besides ``turns`` and ``orphans``; JSON."""
         ...

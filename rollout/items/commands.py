@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
-from rollout.schema.strict import Fields, Unfit, absent, array, obj, text
+from rollout.schema.strict import Fields, Unfit, array, obj, optional, text
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9+\-./:@\]_]+")
 _SINGLE: Final = re.compile(r"[^'\\^]*")
@@ -108,10 +108,15 @@ def command_action(value: object, cwd: str) -> Fields:
         name = text(action.get("name"))
         return {"type": "read", **said, "name": name, "path": _beneath(cwd, action.get("path"))}
     if kind == "list_files":
-        return {"type": "listFiles", **said, "path": absent(action.get("path"), text)}
+        return {"type": "listFiles", **said, "path": optional(action.get("path"), text)}
     if kind == "search":
-        query = absent(action.get("query"), text)
-        return {"type": "search", **said, "query": query, "path": absent(action.get("path"), text)}
+        query = optional(action.get("query"), text)
+        return {
+            "type": "search",
+            **said,
+            "query": query,
+            "path": optional(action.get("path"), text),
+        }
     if kind == "unknown":
         return {"type": "unknown", **said}
     raise Unfit

@@ -29,7 +29,6 @@ from rollout.items.tools import mcp_call
 from rollout.schema.strict import (
     Fields,
     Unfit,
-    absent,
     array,
     default,
     duration_ms,
@@ -38,6 +37,7 @@ from rollout.schema.strict import (
     member,
     no_value,
     obj,
+    optional,
     text,
     texts,
 )
@@ -49,16 +49,16 @@ def _user_message(event: Fields) -> Fields:
     if not said.strip():
         content = []
     details = default(event, "image_details", _details, [])
-    for place, url in enumerate(absent(event.get("images"), texts) or ()):
+    for place, url in enumerate(optional(event.get("images"), texts) or ()):
         content.append(image_input("url", url, _nth(details, place)))
     local_details = default(event, "local_image_details", _details, [])
     for place, path in enumerate(default(event, "local_images", texts, [])):
         content.append(local_image_input(path, _nth(local_details, place)))
-    for url in absent(event.get("audio"), texts) or ():
+    for url in optional(event.get("audio"), texts) or ():
         content.append({"type": "audio", "url": url})
     for path in default(event, "local_audio", texts, []):
         content.append({"type": "localAudio", "path": path})
-    client = absent(event.get("client_id"), text)
+    client = optional(event.get("client_id"), text)
     return {"type": "userMessage", "id": None, "clientId": client, "content": content}
 
 
@@ -72,7 +72,7 @@ def _nth(values: list[Any], place: int) -> Any:
 
 def _agent_message(event: Fields) -> Fields:
     # A moderator knows the message by an id: it has that, instead of being counted.
-    moderated = absent(event.get("moderation"), lambda value: text(obj(value).get("item_id")))
+    moderated = optional(event.get("moderation"), lambda value: text(obj(value).get("item_id")))
     return agent_message(moderated, text(event.get("message")), event)
 
 
@@ -85,7 +85,7 @@ def _reasoning(event: Fields) -> Fields:
 
 def _mcp_call(event: Fields) -> Fields:
     said = {
-        name: absent(event.get(field), text)
+        name: optional(event.get(field), text)
         for name, field in (
             ("connectorId", "connector_id"),
             ("linkId", "link_id"),
@@ -104,14 +104,14 @@ def _mcp_call(event: Fields) -> Fields:
         error, failed = {"message": text(outcome["Err"])}, True
     else:
         raise Unfit
-    ui = absent(event.get("mcp_app_ui"), app_ui)
+    ui = optional(event.get("mcp_app_ui"), app_ui)
     call_id, call = text(event.get("call_id")), obj(event.get("invocation"))
-    environment = absent(call.get("environment_id"), text)
+    environment = optional(call.get("environment_id"), text)
     return {
         **mcp_call(call_id, call, said, environment, ui),
         "status": "failed" if failed else "completed",
-        "pluginId": absent(event.get("plugin_id"), text),
-        "readOnlyHint": absent(event.get("read_only_hint"), flag),
+        "pluginId": optional(event.get("plugin_id"), text),
+        "readOnlyHint": optional(event.get("read_only_hint"), flag),
         "result": result,
         "error": error,
         "durationMs": duration_ms(event.get("duration")),
@@ -138,11 +138,11 @@ def _image(event: Fields) -> Fields:
         text(event.get("call_id")),
         event,
         picture_made(event),
-        prompt=absent(event.get("revised_prompt"), text),
-        path=absent(event.get("saved_path"), absolute_path),
-        transparent=absent(event.get("transparent_background"), flag),
-        generation=absent(event.get("generation_id"), text),
-        failure=absent(event.get("failure"), picture_failure),
+        prompt=optional(event.get("revised_prompt"), text),
+        path=optional(event.get("saved_path"), absolute_path),
+        transparent=optional(event.get("transparent_background"), flag),
+        generation=optional(event.get("generation_id"), text),
+        failure=optional(event.get("failure"), picture_failure),
         inputs=default(event, "input_images", input_images, []),
     )
 
@@ -155,7 +155,7 @@ def _compaction(event: Fields) -> Fields:
 
 def _entered_review(event: Fields) -> Fields:
     review_target(event.get("target"))
-    hint = absent(event.get("user_facing_hint"), text)
+    hint = optional(event.get("user_facing_hint"), text)
     return {
         "type": "enteredReviewMode",
         "id": _own_id(event),
@@ -169,8 +169,8 @@ def _exited_review(event: Fields) -> Fields:
 
 
 def _own_id(event: Fields) -> str | None:
-    absent(event.get("turn_id"), text)
-    found: str | None = absent(event.get("item_id"), text)
+    optional(event.get("turn_id"), text)
+    found: str | None = optional(event.get("item_id"), text)
     return found
 
 
@@ -185,7 +185,7 @@ def _activity(event: Fields) -> Fields:
 
 RAW_REASONING: Final = "agent_reasoning_raw_content"
 
-EVENT_BUILDS: Final[dict[str, Callable[[Fields], Fields]]] = {
+EVENT_BUILDERS: Final[dict[str, Callable[[Fields], Fields]]] = {
     "user_message": _user_message,
     "agent_message": _agent_message,
     "agent_reasoning": _reasoning,

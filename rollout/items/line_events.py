@@ -4,7 +4,7 @@ how many these are (docs/rollout-format.md#turns-of-legacy-threads)."""
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from rollout.items.legacy import EVENT_BUILDS
+from rollout.items.legacy import EVENT_BUILDERS
 from rollout.items.thread_item import completed_item, event_item, turn_error
 from rollout.jsonl.parse import Item
 from rollout.schema.kinds import Level, known
@@ -13,12 +13,12 @@ from rollout.schema.strict import (
     U64,
     Fields,
     Unfit,
-    absent,
     array,
     default,
     integer,
     member,
     obj,
+    optional,
     same,
     text,
     uuid,
@@ -54,7 +54,7 @@ class TurnEvent(NamedTuple):
     duration_ms: int | None
 
 
-class Read(NamedTuple):
+class ParsedEvent(NamedTuple):
     """A line that Codex reads."""
 
     kind: str
@@ -66,7 +66,7 @@ class Read(NamedTuple):
     """What is said of a turn, if the line begins or ends one."""
 
 
-def parse_event(line: Item) -> Read | None:
+def parse_event(line: Item) -> ParsedEvent | None:
     """What Codex reads in a line; None if it passes over it.
 
     Of lines that folds skip by their first bytes, response items above all, no more is looked at
@@ -84,43 +84,43 @@ def parse_event(line: Item) -> Read | None:
             return _event(payload)
         if kind == "response_item":
             # Also one that has a ghost_snapshot in it counts for nothing.
-            return Read(kind, payload) if text(payload.get("type")) in RESPONSES else None
+            return ParsedEvent(kind, payload) if text(payload.get("type")) in RESPONSES else None
         if check := _CHECKS.get(kind):
             check(payload)
     except Unfit:
         return None
-    return Read(kind, payload)
+    return ParsedEvent(kind, payload)
 
 
-def _event(payload: Fields) -> Read | None:
+def _event(payload: Fields) -> ParsedEvent | None:
     kind = text(payload.get("type"))
-    if kind in EVENT_BUILDS:
+    if kind in EVENT_BUILDERS:
         item = event_item(payload)
-        return None if item is None else Read(kind, payload, item)
+        return None if item is None else ParsedEvent(kind, payload, item)
     if kind == ITEM:
         item = completed_item(payload)
-        return None if item is None else Read(kind, payload, item)
+        return None if item is None else ParsedEvent(kind, payload, item)
     if kind in STARTED:
-        return Read(STARTED[0], payload, turn=_started(payload))
+        return ParsedEvent(STARTED[0], payload, turn=_started(payload))
     if kind in COMPLETE:
         text(payload.get("turn_id"))
-        absent(payload.get("last_agent_message"), text)
-        absent(payload.get("time_to_first_token_ms"), integer)
-        return Read(COMPLETE[0], payload, turn=_turn_event(payload))
+        optional(payload.get("last_agent_message"), text)
+        optional(payload.get("time_to_first_token_ms"), integer)
+        return ParsedEvent(COMPLETE[0], payload, turn=_turn_event(payload))
     if kind == ABORTED:
         member(payload.get("reason"), _REASONS)
-        return Read(kind, payload, turn=_turn_event(payload))
+        return ParsedEvent(kind, payload, turn=_turn_event(payload))
     if kind == ROLLED_BACK:
         integer(payload.get("num_turns"), (0, 2**32 - 1))
-        return Read(kind, payload)
-    return Read(kind, payload) if kind in _EVENTS else None
+        return ParsedEvent(kind, payload)
+    return ParsedEvent(kind, payload) if kind in _EVENTS else None
 
 
 def _started(payload: Fields) -> TurnEvent:
     text(payload.get("turn_id"))
-    absent(payload.get("trace_id"), text)
-    absent(payload.get("model_context_window"), integer)
-    absent(payload.get("turn_attribution"), obj)
+    optional(payload.get("trace_id"), text)
+    optional(payload.get("model_context_window"), integer)
+    optional(payload.get("turn_attribution"), obj)
     default(payload, "collaboration_mode_kind", lambda value: member(value, _MODES), "default")
     begins = {name: payload.get(name) for name in ("turn_id", "root_turn_id", "started_at")}
     return _turn_event(begins)
@@ -128,12 +128,12 @@ def _started(payload: Fields) -> TurnEvent:
 
 def _turn_event(payload: Fields) -> TurnEvent:
     return TurnEvent(
-        absent(payload.get("turn_id"), text),
-        absent(payload.get("root_turn_id"), text),
-        absent(payload.get("error"), turn_error),
-        absent(payload.get("started_at"), integer),
-        absent(payload.get("completed_at"), integer),
-        absent(payload.get("duration_ms"), integer),
+        optional(payload.get("turn_id"), text),
+        optional(payload.get("root_turn_id"), text),
+        optional(payload.get("error"), turn_error),
+        optional(payload.get("started_at"), integer),
+        optional(payload.get("completed_at"), integer),
+        optional(payload.get("duration_ms"), integer),
     )
 
 
@@ -152,9 +152,9 @@ def _turn_context(payload: Fields) -> None:
     if profile is not None:
         member(obj(profile).get("type"), _PROFILES)
     for name in ("turn_id", "effort"):
-        absent(payload.get(name), text)
-    absent(payload.get("collaboration_mode"), obj)
-    absent(payload.get("summary"), lambda value: member(value, _SUMMARIES))
+        optional(payload.get(name), text)
+    optional(payload.get("collaboration_mode"), obj)
+    optional(payload.get("summary"), lambda value: member(value, _SUMMARIES))
 
 
 def _session_meta(payload: Fields) -> None:
@@ -162,12 +162,12 @@ def _session_meta(payload: Fields) -> None:
     for name in ("timestamp", "cwd", "originator", "cli_version"):
         text(payload.get(name))
     for name in ("thread_source", "agent_nickname", "model_provider", "memory_mode"):
-        absent(payload.get(name), text)
+        optional(payload.get(name), text)
     for name in ("git", "base_instructions", "history_base"):
-        absent(payload.get(name), obj)
-    absent(payload.get("dynamic_tools"), array)
-    absent(payload.get("session_id"), uuid)
-    absent(payload.get("subagent_history_start_ordinal"), _ordinal)
+        optional(payload.get(name), obj)
+    optional(payload.get("dynamic_tools"), array)
+    optional(payload.get("session_id"), uuid)
+    optional(payload.get("subagent_history_start_ordinal"), _ordinal)
     default(payload, "history_mode", lambda value: member(value, _HISTORY_MODES), "legacy")
     source = payload.get("source")
     if isinstance(source, dict) and source.keys().isdisjoint(_SOURCE_OBJECTS):
@@ -176,7 +176,7 @@ def _session_meta(payload: Fields) -> None:
 
 def _compacted(payload: Fields) -> None:
     text(payload.get("message"))
-    for each in absent(payload.get("replacement_history"), array) or ():
+    for each in optional(payload.get("replacement_history"), array) or ():
         obj(each)
 
 

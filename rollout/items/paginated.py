@@ -23,13 +23,13 @@ from rollout.schema.strict import (
     U64,
     Fields,
     Unfit,
-    absent,
     array,
     default,
     flag,
     integer,
     member,
     obj,
+    optional,
     same,
     text,
     texts,
@@ -49,7 +49,7 @@ _OUTPUT_PARTS: Final = {
 
 def _user_message(item_id: str, item: Fields) -> Fields:
     content = [user_input(each) for each in array(item.get("content"))]
-    client = absent(item.get("client_id"), text)
+    client = optional(item.get("client_id"), text)
     return {"type": "userMessage", "id": item_id, "clientId": client, "content": content}
 
 
@@ -77,8 +77,8 @@ def activity(item_id: str, item: Fields) -> Fields:
     """What became of an agent that was spawned: an item, or a ``sub_agent_activity``."""
     return {
         "type": "subAgentActivity",
-        "model": absent(item.get("model"), text),
-        "reasoningEffort": absent(item.get("reasoning_effort"), effort),
+        "model": optional(item.get("model"), text),
+        "reasoningEffort": optional(item.get("reasoning_effort"), effort),
         "id": item_id,
         "kind": member(item.get("kind"), ACTIVITY),
         "agentThreadId": uuid(item.get("agent_thread_id")),
@@ -89,7 +89,7 @@ def activity(item_id: str, item: Fields) -> Fields:
 def web_search(item_id: str, item: Fields) -> Fields:
     """A search in the web: an item, or a ``web_search_end``."""
     shown = {"type": "webSearch", "id": item_id, "query": text(item.get("query"))}
-    results = absent(item.get("results"), array)
+    results = optional(item.get("results"), array)
     return {**shown, "action": web_action(item.get("action")), "results": results}
 
 
@@ -102,8 +102,8 @@ def _image_generation(item_id: str, item: Fields) -> Fields:
         item_id,
         item,
         {"result": text(item.get("result"))},
-        prompt=absent(item.get("revised_prompt"), text),
-        path=absent(item.get("saved_path"), absolute_path),
+        prompt=optional(item.get("revised_prompt"), text),
+        path=optional(item.get("saved_path"), absolute_path),
     )
 
 
@@ -154,17 +154,17 @@ def _extension(item_id: str, item: Fields) -> Fields:
             item_id,
             item,
             picture_made(item),
-            prompt=absent(item.get("revisedPrompt"), text),
-            path=absent(item.get("savedPath"), absolute_path),
-            transparent=absent(item.get("transparentBackground"), flag),
-            generation=absent(item.get("generationId"), text),
-            failure=absent(item.get("failure"), picture_failure),
+            prompt=optional(item.get("revisedPrompt"), text),
+            path=optional(item.get("savedPath"), absolute_path),
+            transparent=optional(item.get("transparentBackground"), flag),
+            generation=optional(item.get("generationId"), text),
+            failure=optional(item.get("failure"), picture_failure),
             inputs=default(item, "inputImages", input_images, []),
         )
     if kind == "web.search":
         query = text(item.get("query"))
-        action = absent(item.get("action"), _extension_action)
-        results = absent(item.get("results"), array)
+        action = optional(item.get("action"), _extension_action)
+        results = optional(item.get("results"), array)
         shown = {"type": "webSearch", "id": item_id, "query": query}
         return {**shown, "action": action, "results": results}
     raise Unfit
@@ -185,7 +185,7 @@ def _function_output(item_id: str, item: Fields) -> Fields:
             part = obj(each)
             for name in _OUTPUT_PARTS.get(text(part.get("type")), ("",)):
                 text(part.get(name))
-    namespace = absent(item.get("namespace"), text)
+    namespace = optional(item.get("namespace"), text)
     shown = {"type": "functionCallOutput", "id": item_id, "name": text(item.get("name"))}
     return {**shown, "namespace": namespace, "output": output}
 
@@ -209,7 +209,7 @@ def _compaction(item_id: str, item: Fields) -> Fields:
     return {"type": "contextCompaction", "id": item_id}
 
 
-BUILDS: Final[dict[str, Build]] = {
+ITEM_BUILDERS: Final[dict[str, Build]] = {
     "UserMessage": _user_message,
     "AgentMessage": _agent_message,
     "Plan": _plan,

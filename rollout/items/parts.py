@@ -9,7 +9,6 @@ from rollout.schema.strict import (
     U64,
     Fields,
     Unfit,
-    absent,
     array,
     default,
     flag,
@@ -17,6 +16,7 @@ from rollout.schema.strict import (
     member,
     number,
     obj,
+    optional,
     same,
     text,
     texts,
@@ -70,7 +70,7 @@ def _element(value: object) -> Fields:
     fields = obj(value)
     found = obj(fields.get("byte_range"))
     start, end = integer(found.get("start"), U64), integer(found.get("end"), U64)
-    placeholder = absent(fields.get("placeholder"), text)
+    placeholder = optional(fields.get("placeholder"), text)
     return {"byteRange": {"start": start, "end": end}, "placeholder": placeholder}
 
 
@@ -109,7 +109,7 @@ def _question(value: object) -> Fields:
     fields = obj(value)
     if not fields.keys() <= {"title", "options"}:
         raise Unfit
-    return {"title": text(fields.get("title")), "options": absent(fields.get("options"), texts)}
+    return {"title": text(fields.get("title")), "options": optional(fields.get("options"), texts)}
 
 
 def moderation(value: object) -> Fields:
@@ -118,7 +118,7 @@ def moderation(value: object) -> Fields:
     fields = obj(value)
     moderated = flag(fields.get("moderated"))
     try:
-        display = absent(fields.get("display"), _display)
+        display = optional(fields.get("display"), _display)
     except Unfit:
         display = None
     return {"moderated": moderated, "display": display}
@@ -132,7 +132,7 @@ def _display(value: object) -> Fields:
     }
     if shown["mode"] == "show":
         shown["trustedContacts"] = member(fields.get("trustedContacts"), _TRUSTED_CONTACTS)
-        annotation = absent(fields.get("annotation"), _annotation)
+        annotation = optional(fields.get("annotation"), _annotation)
         return shown | ({} if annotation is None else {"annotation": annotation})
     if shown["mode"] == "hide":
         kind = member(obj(fields.get("replacement")).get("kind"), _REPLACEMENT)
@@ -154,7 +154,7 @@ def _block_reason(value: object) -> Fields:
         return {"kind": "protection", "protectionType": text(reason.get("protectionType"))}
     if reason.get("kind") != "cyber":
         raise Unfit
-    trusted = absent(reason.get("trustedAccess"), flag)
+    trusted = optional(reason.get("trustedAccess"), flag)
     return {"kind": "cyber"} | ({} if trusted is None else {"trustedAccess": trusted})
 
 
@@ -162,13 +162,13 @@ def agent_message(item_id: str | None, said: str, fields: Fields) -> Fields:
     """An agent's message with this text; ``fields`` have the rest."""
     return {
         "type": "agentMessage",
-        "moderation": absent(fields.get("moderation"), moderation),
+        "moderation": optional(fields.get("moderation"), moderation),
         "id": item_id,
         "text": said,
-        "phase": absent(fields.get("phase"), lambda value: member(value, PHASES)),
-        "memoryCitation": absent(fields.get("memory_citation"), memory_citation),
-        "delivery": absent(fields.get("delivery"), lambda value: member(value, _DELIVERY)),
-        "questions": absent(fields.get("questions"), questions),
+        "phase": optional(fields.get("phase"), lambda value: member(value, PHASES)),
+        "memoryCitation": optional(fields.get("memory_citation"), memory_citation),
+        "delivery": optional(fields.get("delivery"), lambda value: member(value, _DELIVERY)),
+        "questions": optional(fields.get("questions"), questions),
     }
 
 
@@ -186,7 +186,7 @@ def _file_change(path: str, change: Fields) -> Fields:
     if kind != "update":
         raise Unfit
     diff = text(change.get("unified_diff"))
-    moved = absent(change.get("move_path"), text)
+    moved = optional(change.get("move_path"), text)
     if moved is not None:
         diff = f"{diff}\n\nMoved to: {moved}"
     return {"path": path, "kind": {"type": "update", "move_path": moved}, "diff": diff}
@@ -199,13 +199,13 @@ def web_action(value: object) -> Fields:
     action = obj(value)
     kind = text(action.get("type"))
     if kind == "search":
-        queries = absent(action.get("queries"), texts)
-        return {"type": "search", "query": absent(action.get("query"), text), "queries": queries}
-    url = absent(action.get("url"), text) if kind in ("open_page", "find_in_page") else None
+        queries = optional(action.get("queries"), texts)
+        return {"type": "search", "query": optional(action.get("query"), text), "queries": queries}
+    url = optional(action.get("url"), text) if kind in ("open_page", "find_in_page") else None
     if kind == "open_page":
         return {"type": "openPage", "url": url}
     if kind == "find_in_page":
-        pattern = absent(action.get("pattern"), text)
+        pattern = optional(action.get("pattern"), text)
         return {"type": "findInPage", "url": url, "pattern": pattern}
     return {"type": "other"}
 
@@ -223,7 +223,7 @@ def picture_failure(value: object) -> Fields:
     return {
         "type": member(failure.get("type"), _FAILURE),
         "limitId": text(failure.get("limitId")),
-        "resetsAt": absent(failure.get("resetsAt"), integer),
+        "resetsAt": optional(failure.get("resetsAt"), integer),
     }
 
 
@@ -249,7 +249,7 @@ def mcp_result(value: object) -> Fields:
     """What a tool of an MCP server gave."""
     fields = obj(value)
     content = array(fields.get("content"))
-    absent(fields.get("isError"), flag)
+    optional(fields.get("isError"), flag)
     structured = fields.get("structuredContent")
     return {"content": content, "structuredContent": structured, "_meta": fields.get("_meta")}
 
@@ -280,7 +280,7 @@ def review_target(value: object) -> None:
         text(target.get("instructions"))
     elif kind == "commit":
         text(target.get("sha"))
-        absent(target.get("title"), text)
+        optional(target.get("title"), text)
     elif kind != "uncommittedChanges":
         raise Unfit
 

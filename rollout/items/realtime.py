@@ -13,11 +13,11 @@ from rollout.schema.strict import (
     U64,
     Fields,
     Unfit,
-    absent,
     camel,
     integer,
     member,
     obj,
+    optional,
     same,
     text,
     texts,
@@ -96,11 +96,11 @@ def _event(line: Item, position: int) -> Event | None:
         return None
     try:
         payload = obj(line.get("payload"))
-        build = _BUILDS.get(text(payload.get("type")))
+        build = _BUILDERS.get(text(payload.get("type")))
         if build is None:
             return None
         own, session = text(payload.get("id")), text(payload.get("realtime_session_id"))
-        at = absent(payload.get("observed_at_ms"), integer)
+        at = optional(payload.get("observed_at_ms"), integer)
         item = {"id": own, "realtimeSessionId": session, "observedAtMs": at, **build(payload)}
     except Unfit:
         return None
@@ -166,7 +166,7 @@ def _input(payload: Fields) -> Fields:
     }
 
 
-_BUILDS: Final[dict[str, Callable[[Fields], Fields]]] = {
+_BUILDERS: Final[dict[str, Callable[[Fields], Fields]]] = {
     "realtime_session_started": _started,
     "frame": _frame,
     "transcript_segment": _segment,

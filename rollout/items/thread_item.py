@@ -9,20 +9,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rollout.items.hooks import MARK, prompt_fragments
-from rollout.items.legacy import EVENT_BUILDS
-from rollout.items.paginated import BUILDS
+from rollout.items.legacy import EVENT_BUILDERS
+from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.parts import user_input
 from rollout.jsonl.parse import Item
 from rollout.schema.strict import (
     U16,
     Fields,
     Unfit,
-    absent,
     camel,
     camel_case,
     integer,
     member,
     obj,
+    optional,
     same,
     text,
     uuid,
@@ -46,7 +46,7 @@ def completed_item(payload: Fields) -> Fields | None:
         uuid(payload.get("thread_id"))
         text(payload.get("turn_id"))
         item = obj(payload.get("item"))
-        build = BUILDS.get(text(item.get("type")))
+        build = ITEM_BUILDERS.get(text(item.get("type")))
         if build is None:
             return None
         return {**build(text(item.get("id")), item), **_times(payload)}
@@ -57,7 +57,7 @@ def completed_item(payload: Fields) -> Fields | None:
 def event_item(payload: Fields) -> Fields | None:
     """The item of an event of a legacy thread; None if Codex does not read the line, or it is
     none. Its id is None if it has no own one."""
-    build = EVENT_BUILDS.get(str(payload.get("type")))
+    build = EVENT_BUILDERS.get(str(payload.get("type")))
     try:
         return None if build is None else {**_NO_TIMES, **build(payload)}
     except Unfit:
@@ -85,7 +85,7 @@ def unknown_item(payload: Fields) -> Fields | None:
     is there besides; None if it is no item, or an event of which not even that much fits."""
     if payload.get("type") != "item_completed":
         kind = str(payload.get("type"))
-        build = EVENT_BUILDS.get(kind)
+        build = EVENT_BUILDERS.get(kind)
         fitting = None if build is None else _fitting(build, _with_words(kind, payload))
         return None if fitting is None else {**_NO_TIMES, **fitting, "raw": payload}
     item: Any = payload.get("item")
@@ -96,14 +96,14 @@ def unknown_item(payload: Fields) -> Fields | None:
             except Unfit:
                 times = dict(_NO_TIMES)
             shown: Fields = {"type": camel_case(kind), "id": item_id}
-            if of_item := BUILDS.get(kind):
+            if of_item := ITEM_BUILDERS.get(kind):
                 words = _with_words(kind, item)
                 shown = _fitting(lambda fields: of_item(item_id, fields), words) or shown
             return {**shown, "raw": item, **times}
     return None
 
 
-def has_words(item: Fields) -> bool:
+def has_text(item: Fields) -> bool:
     """Whether so much of an item could be read that what was said is there."""
     return "raw" not in item or "text" in item or "content" in item
 
@@ -173,8 +173,8 @@ def has_times(item: Fields) -> bool:
 
 def _times(payload: Fields) -> dict[str, int | None]:
     return {
-        "startedAtMs": absent(payload.get("started_at_ms"), integer),
-        "completedAtMs": absent(payload.get("completed_at_ms"), integer),
+        "startedAtMs": optional(payload.get("started_at_ms"), integer),
+        "completedAtMs": optional(payload.get("completed_at_ms"), integer),
     }
 
 
@@ -224,7 +224,7 @@ def turn_error(value: object) -> Fields:
     error = obj(value)
     return {
         "message": text(error.get("message")),
-        "codexErrorInfo": absent(error.get("codex_error_info"), _error_info),
+        "codexErrorInfo": optional(error.get("codex_error_info"), _error_info),
         "additionalDetails": None,
         "misalignment": None,
     }
@@ -237,7 +237,7 @@ def _error_info(value: object) -> str | Fields:
         case dict() if len(value) == 1:
             [(name, fields)] = value.items()
             if name in _HTTP_ERRORS:
-                status = absent(obj(fields).get("http_status_code"), _status_code)
+                status = optional(obj(fields).get("http_status_code"), _status_code)
                 return {_HTTP_ERRORS[name]: {"httpStatusCode": status}}
             if name == _NOT_STEERABLE:
                 kind = member(obj(fields).get("turn_kind"), _TURN_KINDS)

@@ -9,7 +9,6 @@ from rollout.schema.strict import (
     I32,
     Fields,
     Unfit,
-    absent,
     array,
     camel,
     default,
@@ -18,6 +17,7 @@ from rollout.schema.strict import (
     integer,
     member,
     obj,
+    optional,
     same,
     text,
     texts,
@@ -46,33 +46,33 @@ _CONTENT_PARTS: Final = {
 def command(item_id: str, item: Fields) -> Fields:
     """A command that was run."""
     cwd = uri_path(item.get("cwd"))
-    absent(item.get("interaction_input"), text)
-    output = absent(item.get("aggregated_output"), text)
+    optional(item.get("interaction_input"), text)
+    output = optional(item.get("aggregated_output"), text)
     return {
         "type": "commandExecution",
         "id": item_id,
-        "pluginId": absent(item.get("plugin_id"), text),
-        "scriptPath": absent(item.get("script_path"), text),
+        "pluginId": optional(item.get("plugin_id"), text),
+        "scriptPath": optional(item.get("script_path"), text),
         "command": shell_line(texts(item.get("command"))),
         "cwd": cwd,
-        "processId": absent(item.get("process_id"), text),
+        "processId": optional(item.get("process_id"), text),
         "source": member(item.get("source"), _COMMAND_SOURCE),
         "status": member(item.get("status"), _COMMAND_STATUS),
         "commandActions": command_actions(item.get("parsed_cmd"), cwd),
         "aggregatedOutput": output or None,
-        "exitCode": absent(item.get("exit_code"), lambda value: integer(value, I32)),
-        "durationMs": absent(item.get("duration"), duration_ms),
+        "exitCode": optional(item.get("exit_code"), lambda value: integer(value, I32)),
+        "durationMs": optional(item.get("duration"), duration_ms),
     }
 
 
 def file_change(item_id: str, item: Fields) -> Fields:
     """A patch."""
-    absent(item.get("auto_approved"), flag)
-    absent(item.get("stdout"), text)
-    absent(item.get("stderr"), text)
+    optional(item.get("auto_approved"), flag)
+    optional(item.get("stdout"), text)
+    optional(item.get("stderr"), text)
     changes = file_changes(item.get("changes"))
     # A patch that is not finished has no status.
-    status = absent(item.get("status"), lambda value: member(value, PATCH_STATUS)) or "inProgress"
+    status = optional(item.get("status"), lambda value: member(value, PATCH_STATUS)) or "inProgress"
     return {"type": "fileChange", "id": item_id, "changes": changes, "status": status}
 
 
@@ -81,19 +81,19 @@ def mcp_item(item_id: str, item: Fields) -> Fields:
     if "arguments" not in item:
         raise Unfit
     said = {
-        name: absent(item.get(name), text)
+        name: optional(item.get(name), text)
         for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
     }
-    environment = absent(item.get("environmentId"), text)
-    ui = absent(item.get("mcpAppUi"), app_ui)
+    environment = optional(item.get("environmentId"), text)
+    ui = optional(item.get("mcpAppUi"), app_ui)
     return {
         **mcp_call(item_id, item, said, environment, ui),
         "status": member(item.get("status"), _MCP_STATUS),
-        "pluginId": absent(item.get("pluginId"), text),
-        "readOnlyHint": absent(item.get("readOnlyHint"), flag),
-        "result": absent(item.get("result"), mcp_result),
-        "error": absent(item.get("error"), _mcp_error),
-        "durationMs": absent(item.get("duration"), duration_ms),
+        "pluginId": optional(item.get("pluginId"), text),
+        "readOnlyHint": optional(item.get("readOnlyHint"), flag),
+        "result": optional(item.get("result"), mcp_result),
+        "error": optional(item.get("error"), _mcp_error),
+        "durationMs": optional(item.get("duration"), duration_ms),
     }
 
 
@@ -134,17 +134,17 @@ def dynamic_call(item_id: str, item: Fields) -> Fields:
     """A call of a tool that a client has."""
     if "arguments" not in item:
         raise Unfit
-    absent(item.get("error"), text)
+    optional(item.get("error"), text)
     return {
         "type": "dynamicToolCall",
         "id": item_id,
-        "namespace": absent(item.get("namespace"), text),
+        "namespace": optional(item.get("namespace"), text),
         "tool": text(item.get("tool")),
         "arguments": item["arguments"],
         "status": member(item.get("status"), _TOOL_STATUS),
-        "contentItems": absent(item.get("content_items"), _content_items),
-        "success": absent(item.get("success"), flag),
-        "durationMs": absent(item.get("duration"), duration_ms),
+        "contentItems": optional(item.get("content_items"), _content_items),
+        "success": optional(item.get("success"), flag),
+        "durationMs": optional(item.get("duration"), duration_ms),
     }
 
 
@@ -163,8 +163,8 @@ def collab_call(item_id: str, item: Fields) -> Fields:
     for each in default(item, "receiver_agents", array, []):
         agent = obj(each)
         uuid(agent.get("thread_id"))
-        absent(agent.get("agent_nickname"), text)
-        absent(agent.get("agent_role"), text)
+        optional(agent.get("agent_nickname"), text)
+        optional(agent.get("agent_role"), text)
     receivers = [uuid(each) for each in default(item, "receiver_thread_ids", array, [])]
     states = default(item, "agents_states", obj, {})
     return {
@@ -174,9 +174,9 @@ def collab_call(item_id: str, item: Fields) -> Fields:
         "status": member(item.get("status"), _COLLAB_STATUS),
         "senderThreadId": uuid(item.get("sender_thread_id")),
         "receiverThreadIds": receivers,
-        "prompt": absent(item.get("prompt"), text),
-        "model": absent(item.get("model"), text),
-        "reasoningEffort": absent(item.get("reasoning_effort"), effort),
+        "prompt": optional(item.get("prompt"), text),
+        "model": optional(item.get("model"), text),
+        "reasoningEffort": optional(item.get("reasoning_effort"), effort),
         "agentsStates": {uuid(thread): _agent_state(state) for thread, state in states.items()},
     }
 
@@ -186,7 +186,7 @@ def _agent_state(value: object) -> Fields:
         case str(name):
             return {"status": member(name, _AGENT_STATE), "message": None}
         case {"completed": said, **others} if not others:
-            return {"status": "completed", "message": absent(said, text)}
+            return {"status": "completed", "message": optional(said, text)}
         case {"errored": said, **others} if not others:
             return {"status": "errored", "message": text(said)}
     raise Unfit

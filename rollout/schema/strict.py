@@ -80,7 +80,7 @@ def texts(value: object) -> list[str]:
     return [text(each) for each in array(value)]
 
 
-def absent(value: object, read: Callable[[Any], Any]) -> Any:
+def optional(value: object, read: Callable[[Any], Any]) -> Any:
     """What ``read`` makes of a field that may be absent or null."""
     return None if value is None else read(value)
 

@@ -12,7 +12,7 @@ from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
 from rollout.search.extract import EarlierMessages, ThreadMessages, read_thread_messages
 from rollout.search.messages import Location, Message, digest_of, sum_of
-from rollout.search.normalize import fold, letters
+from rollout.search.normalize import casefold, normalize
 
 DOCUMENT_LENGTH: Final = 8192
 """A document ends when it has so many characters. In larger ones each trigram is kept fewer times,
@@ -59,7 +59,7 @@ class Documents(NamedTuple):
     """Why the thread has nothing but its header here; empty otherwise."""
 
 
-class BaseNeeded(Exception):
+class OtherFileNeeded(Exception):
     """The history begins in another file, which is not to be found here."""
 
 
@@ -90,7 +90,7 @@ def read_documents(
     if read.added and earlier is not None:
         digest = sum_of(earlier.digest, digest)
         return Documents(thread, read, "", _documents(messages, ""), digest)
-    header = _beside(thread.header, messages)
+    header = _not_in_messages(thread.header, messages)
     return Documents(thread, read, header, _documents(messages, header), digest)
 
 
@@ -103,12 +103,12 @@ def read_many(
     for item in items:
         try:
             found.append(read_documents(Path(home), *item, _not_here))
-        except BaseNeeded:
+        except OtherFileNeeded:
             found.append(item)
     return found
 
 
-class Messages(NamedTuple):
+class MessageDigest(NamedTuple):
     """What tells the messages of a thread from others."""
 
     path: str
@@ -118,32 +118,32 @@ class Messages(NamedTuple):
     """See :func:`rollout.search.messages.digest_of`."""
 
 
-def digests(home: str, paths: Sequence[str]) -> list[Messages | str]:
+def digests(home: str, paths: Sequence[str]) -> list[MessageDigest | str]:
     """The messages of the threads whose files are at ``paths``, relative to the home, in a process
     of its own; a path itself where another file is needed."""
-    found: list[Messages | str] = []
+    found: list[MessageDigest | str] = []
     for path in paths:
         try:
             found.append(read_digest(Path(home), path, _not_here))
-        except BaseNeeded:
+        except OtherFileNeeded:
             found.append(path)
     return found
 
 
-def read_digest(home: Path, path: str, find: Find) -> Messages:
+def read_digest(home: Path, path: str, find: Find) -> MessageDigest:
     """The messages of the thread whose file is at ``path``, relative to the home."""
     try:
         read = read_thread_messages(home, path, find)
     except (HistoryUnknown, OSError):
-        return Messages(path, None, 0)
-    return Messages(path, read.resume.stamp, digest_of(read.messages))
+        return MessageDigest(path, None, 0)
+    return MessageDigest(path, read.resume.stamp, digest_of(read.messages))
 
 
 def _not_here(rollout_id: str) -> Path | None:
-    raise BaseNeeded(rollout_id)
+    raise OtherFileNeeded(rollout_id)
 
 
-def _beside(header: str, messages: Sequence[Message]) -> str:
+def _not_in_messages(header: str, messages: Sequence[Message]) -> str:
     """What of the header is in no message: titles and previews usually are in one."""
     return "\0".join(
         part for part in header.split("\0") if not any(part in each.text for each in messages)
@@ -152,12 +152,12 @@ def _beside(header: str, messages: Sequence[Message]) -> str:
 
 def _documents(messages: Sequence[Message], header: str) -> list[Document]:
     """The first one, if there is a header, has that alone."""
-    found = [Document(letters(fold(header)), b"", b"", "")] if header else []
+    found = [Document(normalize(casefold(header)), b"", b"", "")] if header else []
     group: list[Message] = []
     texts: list[str] = []
     size = 0
     for message in messages:
-        text = letters(fold(message.text))
+        text = normalize(casefold(message.text))
         group.append(message)
         texts.append(text)
         size += len(text)

@@ -20,10 +20,10 @@ from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
 from rollout.history.thread import (
     ThreadTurns,
+    bare_if_empty,
     outline,
     reduce_parts,
     reduce_stream,
-    with_talk,
 )
 from rollout.items.line_events import parse_event
 from rollout.items.thread_item import unknown_item
@@ -49,7 +49,7 @@ _EVENTS: Final = read_by(Reader.MESSAGES, Level.EVENT)
 _TYPES: Final = read_by(Reader.MESSAGES, Level.ITEM)
 
 
-_MESSAGES: Final = Skipping(
+MESSAGE_LINES: Final = Skipping(
     line_pattern(
         "(?:"
         + any_of(*passed_by(Reader.MESSAGES, Level.LINE))
@@ -118,10 +118,10 @@ def read_thread_messages(
     try:
         meta = source_meta(full)
     except (DamagedCompression, HistoryIncomplete):  # as files of the first versions
-        return _rebuilt(home, path, find)
+        return rebuilt_messages(home, path, find)
     mode = meta.get("history_mode", LEGACY)
-    plain = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
-    if plain and (meta.get("history_base") is None or not _may_have_earlier(full)):
+    simple = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
+    if simple and (meta.get("history_base") is None or not _may_have_earlier(full)):
         with suppress(NeedsWholeFile), open_rollout(full, []) as stream:
             stamp = FileStamp.of(os.fstat(stream.fileno()))
             if mode == LEGACY:
@@ -129,7 +129,7 @@ def read_thread_messages(
             lines = _PaginatedLines(0, _inherited(meta))
             lines.take(stream)
             return lines.done(stream, path, stamp, (path,))
-    return _rebuilt(home, path, find)
+    return rebuilt_messages(home, path, find)
 
 
 def _may_have_earlier(path: Path) -> bool:
@@ -145,7 +145,7 @@ def _inherited(meta: Fields) -> int:
     if meta.get("attached_thread") is True or not isinstance(base, dict):
         return -1
     end = base.get("end_ordinal_exclusive")
-    return end - 1 if isinstance(end, int) and -1 < end < _MOST else -1
+    return end - 1 if isinstance(end, int) and -1 < end < _ORDINAL_LIMIT else -1
 
 
 def _own(path: Path, find: Find) -> Find:
@@ -193,7 +193,7 @@ def _legacy(
     return read._replace(added=earlier is not None)
 
 
-def _rebuilt(home: Path, path: str, find: Find) -> ThreadMessages:
+def rebuilt_messages(home: Path, path: str, find: Find) -> ThreadMessages:
     full = home / path
     with open_rollout(full, []) as stream:
         stamp = FileStamp.of(
@@ -204,9 +204,9 @@ def _rebuilt(home: Path, path: str, find: Find) -> ThreadMessages:
     if known.mode == PAGINATED:
         reducer.pass_over(0, _inherited(source_meta(known.parts[0].path)))
     reduce_parts(known.parts, reducer, [])
-    strays = [*reducer.strays.values()]
-    all_turns = ThreadTurns(known.mode, known.parts, reducer.turns, strays, known.missing)
-    history = with_talk(all_turns)
+    orphans = [*reducer.orphans.values()]
+    all_turns = ThreadTurns(known.mode, known.parts, reducer.turns, orphans, known.missing)
+    history = bare_if_empty(all_turns)
     own = own_files(history, full)
     messages = [
         Message(
@@ -268,7 +268,7 @@ class _PaginatedLines:
             NeedsWholeFile: messages alone do not tell.
         """
         reader = _reader()
-        for line in reader.lines(stream, offset, _MESSAGES):
+        for line in reader.lines(stream, offset, MESSAGE_LINES):
             self._highest = max(self._highest, reader.highest)
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine):
@@ -282,7 +282,7 @@ class _PaginatedLines:
         ordinal = line.get("ordinal")
         if not isinstance(ordinal, int) or isinstance(ordinal, bool):
             return
-        if not self._highest < ordinal < _MOST:
+        if not self._highest < ordinal < _ORDINAL_LIMIT:
             self._note_odd()
             return
         self._highest = ordinal
@@ -329,5 +329,5 @@ def _key(turn_id: str, item_id: str | None) -> int:
     return key_of(f"{turn_id}\0{item_id}")
 
 
-_MOST: Final = 2**63
+_ORDINAL_LIMIT: Final = 2**63
 """SQLite's integers end before it; nobody writes so many lines."""

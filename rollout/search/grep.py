@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rollout.errors import SHORTAGES, Damage
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
-from rollout.search.normalize import fold
+from rollout.search.normalize import casefold
 from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
 
@@ -31,7 +31,7 @@ class RawHits(NamedTuple):
     """Lines that hold some."""
 
 
-class Looked(NamedTuple):
+class RawResult(NamedTuple):
     """What came of looking into a rollout."""
 
     hits: RawHits | None
@@ -42,13 +42,15 @@ class Looked(NamedTuple):
     """Whether it is there, and cannot be read."""
 
 
-def raw_many(home: str, paths: Sequence[str], terms: Sequence[Term], most: int) -> list[Looked]:
+def grep_rollouts(
+    home: str, paths: Sequence[str], terms: Sequence[Term], most: int
+) -> list[RawResult]:
     """What each of some rollouts holds, in a process of its own."""
     matcher = Matcher(terms)
     return [_raw(Path(home) / path, matcher, most) for path in paths]
 
 
-def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
+def _raw(path: Path, matcher: Matcher, most: int) -> RawResult:
     damage: list[Damage] = []
     missing = set(range(len(matcher.terms)))
     hits: list[RawHit] = []
@@ -63,7 +65,7 @@ def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
                 seen: set[int] = set()
                 first = ""
                 for text in _texts(item):
-                    found = matcher.found_in(fold(text))
+                    found = matcher.found_in(casefold(text))
                     if found - seen and not first:
                         first = text
                     seen |= found
@@ -77,7 +79,7 @@ def _raw(path: Path, matcher: Matcher, most: int) -> Looked:
         if error.errno in SHORTAGES:
             raise
         unreadable = not isinstance(error, FileNotFoundError)
-    return Looked(None if missing else RawHits(hits, matches), damage, unreadable)
+    return RawResult(None if missing else RawHits(hits, matches), damage, unreadable)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rollout.history.item_refs import Place
+from rollout.history.item_refs import Position
 from rollout.history.legacy import LegacyReducer
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN, unknown_item
@@ -10,7 +10,7 @@ from rollout.jsonl.parse import Item
 from rollout.schema.strict import Fields
 from rollout.search.messages import Message, is_message, item_text
 
-_BEFORE: Final = Place(0, 0, 0)
+_BEFORE: Final = Position(0, 0, 0)
 """Stands for all lines of an earlier pass; no message of a later one is there."""
 
 
@@ -52,7 +52,7 @@ class LegacyMessages(LegacyReducer):
     def messages(self) -> list[Message]:
         """The messages that the turns have, in order."""
         found = []
-        for turn in (*self.strays.values(), *self.turns):
+        for turn in (*self.orphans.values(), *self.turns):
             for ref in turn.items:
                 offset = ref.offsets[0]
                 if (said := self._texts.get(offset)) is not None:
@@ -62,7 +62,7 @@ class LegacyMessages(LegacyReducer):
                     found.append(Message(0, offset, text, kind, turn.id, item_id))
         return found
 
-    def take(self, item: Item, before: Place, after: Place) -> None:
+    def take(self, item: Item, before: Position, after: Position) -> None:
         self._end = after.offset
         super().take(item, before, after)
 
@@ -77,14 +77,14 @@ class LegacyMessages(LegacyReducer):
             raise NeedsWholeFile
         super()._roll_back(count)
 
-    def _put(self, turn: Turn, item: Fields, before: Place) -> None:
+    def _put(self, turn: Turn, item: Fields, before: Position) -> None:
         # It may take the place of a message that got this id, which an earlier pass has read.
         if self._resumed and item["id"] is not None and item["id"].startswith("item-"):
             raise NeedsWholeFile
         super()._put(turn, item, before)
         self._keep(item, before)
 
-    def _unknown(self, line: Item, before: Place) -> None:
+    def _unknown(self, line: Item, before: Position) -> None:
         super()._unknown(line, before)
         payload = line.get("payload")
         if line.get("type") == "event_msg" and isinstance(payload, dict):
@@ -92,7 +92,7 @@ class LegacyMessages(LegacyReducer):
             if item is not None and self._keep(item, before, readable=False) and self._resumed:
                 raise NeedsWholeFile  # it belongs to the last turn, which may have ended before
 
-    def _keep(self, item: Fields, before: Place, *, readable: bool = True) -> bool:
+    def _keep(self, item: Fields, before: Position, *, readable: bool = True) -> bool:
         if not is_message(item) or not (text := item_text(item)):
             return False
         self._texts[before.offset] = (item["type"], item["id"], text)

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
-from rollout.history.item_refs import Anchor
+from rollout.history.item_refs import ItemRef
 from rollout.history.thread import ThreadTurns
 from rollout.history.turn import Turn
-from rollout.items.thread_item import UNKNOWN, has_words, item_of
+from rollout.items.thread_item import UNKNOWN, has_text, item_of
 from rollout.jsonl.parse import Item
 from rollout.schema.strict import Fields
 
@@ -71,23 +71,23 @@ def item_text(item: Fields) -> str:
 
 def history_messages(
     history: ThreadTurns, wanted: Callable[[int, int], bool] | None = None
-) -> Iterator[tuple[Turn, Anchor, Fields]]:
+) -> Iterator[tuple[Turn, ItemRef, Fields]]:
     """The messages of a history in order, each with its turn and place; only those ``wanted``,
     by file and offset. Those that Codex cannot read are among them."""
     with history.reader() as reader:
-        for turn, anchor in history.anchors():
-            if anchor.kind not in (*MESSAGES, UNKNOWN) or (
-                wanted and not wanted(anchor.file, anchor.offsets[0])
+        for turn, ref in history.refs():
+            if ref.kind not in (*MESSAGES, UNKNOWN) or (
+                wanted and not wanted(ref.file, ref.offsets[0])
             ):
                 continue
-            item = reader.item(anchor)
+            item = reader.item(ref)
             if item is not None and is_message(item):
-                yield turn, anchor, item
+                yield turn, ref, item
 
 
 def is_message(item: Fields) -> bool:
     """Whether an item is a message whose text could be read."""
-    return item["type"] in MESSAGES and has_words(item)
+    return item["type"] in MESSAGES and has_text(item)
 
 
 def read_messages(

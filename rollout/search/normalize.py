@@ -29,8 +29,8 @@ _SIGNS: Final = (
     "\ua9e5-\uaa4d\uaa7b-\uaa7d\uaaeb-\uaaef\uaaf5-\uaaf6\uabe3-\uabea\uabec-\uabed"
 )
 """Vowel signs and the like, with letters between them: parts of words that ``\\w`` lacks."""
-_WORD: Final = rf"(?:[^\W{_SPACED}]|[{_SIGNS}])"
-_IS_WORD: Final = re.compile(_WORD)
+WORD: Final = rf"(?:[^\W{_SPACED}]|[{_SIGNS}])"
+IS_WORD: Final = re.compile(WORD)
 _ACCENTS: Final = frozenset({1, 7, *range(10, 37), 107, 122, *range(200, 241)})
 """Combining classes of accents, points and tone marks: what people leave out. Not of vowel signs
 (0, 84, 91, 103, 118, 129, 130, 132), of marks that join consonants (9), of the voicing of kana (8).
@@ -51,14 +51,14 @@ _BASES: Final = {
     "\u0640": "",  # the stroke that makes Arabic words longer
 }
 """Letters whose names do not tell their base letters."""
-_SEQUENCE: Final = re.compile(
+ESCAPE_SEQUENCE: Final = re.compile(
     r"\x1b(?:\[(?:[0-?]*[ -/]*[@-~]|[0-?]*)|[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|[78=>DEHMNOZc]|[#%(-/][0-~]| [FGLMN])?"
 )
 """A command of a terminal: with parameters, a text to its end, or a short one."""
 
 
-class _Folds(dict[int, str]):
+class _Casefolded(dict[int, str]):
     def __missing__(self, code: int) -> str:
         letter = chr(code)
         if unicodedata.category(letter) == "Cf":
@@ -91,10 +91,10 @@ def _base(letter: str) -> str:
     return letter
 
 
-class _Letters(dict[int, str]):
+class _Normalized(dict[int, str]):
     def __missing__(self, code: int) -> str:
         letter = chr(code)
-        if _IS_WORD.match(letter):
+        if IS_WORD.match(letter):
             shown = letter
         elif _IS_SPACED.match(letter) or (
             code > 0x7F and unicodedata.category(letter)[0] in "LMNS"
@@ -106,22 +106,22 @@ class _Letters(dict[int, str]):
         return shown
 
 
-_FOLDS: Final = _Folds()
-_LETTERS: Final = _Letters()
+CASEFOLDED: Final = _Casefolded()
+NORMALIZED: Final = _Normalized()
 
 
-def plain(text: str) -> str:
+def without_escapes(text: str) -> str:
     """``text`` without commands of terminals, with all that belongs to them."""
-    return _SEQUENCE.sub("", text) if "\x1b" in text else text
+    return ESCAPE_SEQUENCE.sub("", text) if "\x1b" in text else text
 
 
-def fold(text: str) -> str:
+def casefold(text: str) -> str:
     """``text`` without case, accents and what nobody sees. Letter by letter: but for commands of
     terminals, what surrounds one changes nothing."""
-    text = plain(text)
-    return text.lower() if text.isascii() else text.translate(_FOLDS)
+    text = without_escapes(text)
+    return text.lower() if text.isascii() else text.translate(CASEFOLDED)
 
 
-def letters(folded: str) -> str:
+def normalize(casefolded: str) -> str:
     """What an index holds of a folded text, with a blank at both ends."""
-    return f" {' '.join(folded.translate(_LETTERS).split())} "
+    return f" {' '.join(casefolded.translate(NORMALIZED).split())} "

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from rollout.search.normalize import plain
+from rollout.search.normalize import without_escapes
 from rollout.search.terms import Matcher
 
 BEFORE: Final = 49
@@ -20,13 +20,13 @@ class Snippet(NamedTuple):
 
 def snippet(text: str, matcher: Matcher) -> Snippet:
     """The piece of ``text`` around the first match, blanks as one space, dots where it was cut."""
-    flat = " ".join(plain(text).split())
+    flat = " ".join(without_escapes(text).split())
     spans = matcher.spans(flat)
     first = next(spans, (0, 0))
-    return cut(flat, first, [first, *spans])
+    return excerpt(flat, first, [first, *spans])
 
 
-def cut(flat: str, first: tuple[int, int], spans: list[tuple[int, int]]) -> Snippet:
+def excerpt(flat: str, first: tuple[int, int], spans: list[tuple[int, int]]) -> Snippet:
     """The piece of a text without line breaks around ``first``, with those of ``spans`` that are
     in it."""
     start, end = max(first[0] - BEFORE, 0), min(first[1] + AFTER, len(flat))

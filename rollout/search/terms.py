@@ -7,14 +7,14 @@ from itertools import accumulate
 from typing import Final
 
 from rollout.search.normalize import (
-    _FOLDS,
-    _IS_WORD,
-    _LETTERS,
-    _SEQUENCE,
-    _WORD,
-    fold,
-    letters,
-    plain,
+    CASEFOLDED,
+    ESCAPE_SEQUENCE,
+    IS_WORD,
+    NORMALIZED,
+    WORD,
+    casefold,
+    normalize,
+    without_escapes,
 )
 
 _ENOUGH: Final = 8
@@ -45,15 +45,15 @@ class Term:
     @classmethod
     def of(cls, text: str, *, begins: bool = False, ends: bool = False) -> "Term | None":
         """The term for a text; None if it is blank."""
-        pieces = tuple(fold(text).split())
+        pieces = tuple(casefold(text).split())
         return cls(pieces, begins, ends) if pieces else None
 
     @property
     def pattern(self) -> str:
         """A regular expression for folded text."""
         middle = r"\s+".join(map(re.escape, self.pieces))
-        front = rf"(?<!{_WORD})" if self.begins and _IS_WORD.match(self.pieces[0]) else ""
-        back = rf"(?!{_WORD})" if self.ends and _IS_WORD.match(self.pieces[-1][-1]) else ""
+        front = rf"(?<!{WORD})" if self.begins and IS_WORD.match(self.pieces[0]) else ""
+        back = rf"(?!{WORD})" if self.ends and IS_WORD.match(self.pieces[-1][-1]) else ""
         if _OPEN_SYLLABLE.search(self.pieces[-1]):
             back = f"(?!{_REST_OF_SYLLABLE})"
         return front + middle + back
@@ -64,10 +64,10 @@ class Term:
         They cover the term together, and overlap in a short one, which has few to exclude texts
         with (of 20,000 threads 2,804 have those that cover ``file``, and 984 all four).
         """
-        shown = re.sub(" +", " ", " ".join(self.pieces).translate(_LETTERS))
-        if self.begins and _IS_WORD.match(self.pieces[0]):
+        shown = re.sub(" +", " ", " ".join(self.pieces).translate(NORMALIZED))
+        if self.begins and IS_WORD.match(self.pieces[0]):
             shown = " " + shown
-        if self.ends and _IS_WORD.match(self.pieces[-1][-1]):
+        if self.ends and IS_WORD.match(self.pieces[-1][-1]):
             shown += " "
         if len(shown) < 3:
             return []
@@ -84,7 +84,7 @@ def terms_of(query: str) -> list[Term]:
     matches = _QUERY.finditer(query)
     found = [_term(match[2] if match[1] is None else match[1].strip()) for match in matches]
     terms = list(dict.fromkeys(term for term in found if term is not None))
-    return terms if any(letters(piece).strip() for term in terms for piece in term.pieces) else []
+    return terms if any(normalize(piece).strip() for term in terms for piece in term.pieces) else []
 
 
 def _term(text: str) -> Term | None:
@@ -102,32 +102,32 @@ class Matcher:
         self._any = re.compile("|".join(f"(?:{term.pattern})" for term in terms))
         self._needed = [max(term.pieces, key=len) for term in terms]
 
-    def found_in(self, folded: str) -> set[int]:
+    def found_in(self, casefolded: str) -> set[int]:
         """Which of the terms occur in a folded text."""
         return {
             number
             for number, pattern in enumerate(self._each)
-            if self._needed[number] in folded and pattern.search(folded)
+            if self._needed[number] in casefolded and pattern.search(casefolded)
         }
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where terms are in ``text``, as it was written, in order and apart."""
         if "\x1b" in text:
             left, place = list[int](), 0
-            for sequence in _SEQUENCE.finditer(text):
+            for sequence in ESCAPE_SEQUENCE.finditer(text):
                 left += range(place, sequence.start())
                 place = sequence.end()
             left += range(place, len(text))
-            for start, end in self.spans(plain(text)):
+            for start, end in self.spans(without_escapes(text)):
                 yield left[start], left[end - 1] + 1
             return
-        folded = fold(text)
+        casefolded = casefold(text)
         if text.isascii():
-            yield from (match.span() for match in self._any.finditer(folded))
+            yield from (match.span() for match in self._any.finditer(casefolded))
             return
-        starts = [0, *accumulate(len(_FOLDS[ord(letter)]) for letter in text)]
+        starts = [0, *accumulate(len(CASEFOLDED[ord(letter)]) for letter in text)]
         place = 0
-        for match in self._any.finditer(folded):
+        for match in self._any.finditer(casefolded):
             if match.start() < starts[place]:
                 continue  # a second one in what one letter stands for
             while starts[place + 1] <= match.start():

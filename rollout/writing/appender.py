@@ -27,7 +27,7 @@ _FOLDERS: Final = 5
 """Above a rollout: the day, the month, the year, ``sessions`` and the home."""
 
 
-class Taken(NamedTuple):
+class WrittenLines(NamedTuple):
     """What the file has taken: lines that begin at ``start`` and end each at one of ``ends``."""
 
     start: int
@@ -118,12 +118,12 @@ class RolloutAppender:
             self.next_ordinal += len(lines)
         return lines
 
-    def taken(self) -> Taken:
+    def take_written(self) -> WrittenLines:
         """Lines that have become whole since this was last asked."""
-        taken = Taken(self._start, self._ends)
+        written = WrittenLines(self._start, self._ends)
         if self._ends:
             self._start, self._ends = self._ends[-1], []
-        return taken
+        return written
 
     def write(self, lines: Sequence[bytes], *, durable: bool = False) -> None:
         """Put what waits, and then ``lines``, into the file. ``durable`` has it on the disk, not

@@ -13,7 +13,7 @@ from rollout.errors import TurnNotFound, TurnUnfinished
 from rollout.files.atomic import atomic_file
 from rollout.files.cancellation import check_cancelled
 from rollout.history.fork_points import ForkPoints, LegacyForkPoints, PaginatedForkPoints
-from rollout.history.item_refs import Place
+from rollout.history.item_refs import Position
 from rollout.history.segments import Find, Part, history_parts, records
 from rollout.history.turn import Turn
 from rollout.items.line_events import ABORTED
@@ -33,7 +33,7 @@ _ABORTED_TEXT: Final = (
 )
 
 
-class Cut(NamedTuple):
+class ForkPoint(NamedTuple):
     """How much of the source a fork begins with: all, or as far as one of the two says."""
 
     through: str | None = None
@@ -54,7 +54,7 @@ class Fork:
     copied_bytes: int = 0
 
 
-def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
+def plan_fork(path: Path, thread: NewThread, point: ForkPoint, find: Find) -> Fork:
     """What the fork ``thread`` of the rollout at ``path`` is to hold. Its mode says how.
 
     Raises:
@@ -65,64 +65,64 @@ def plan_fork(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
         TurnUnfinished: the turn that is to be the last has not ended.
     """
     if thread.history_mode == LEGACY:
-        return _plan_copy(path, thread, cut)
-    return _plan_reference(path, thread, cut, find)
+        return _plan_copy(path, thread, point)
+    return _plan_reference(path, thread, point, find)
 
 
-def _plan_copy(path: Path, thread: NewThread, cut: Cut) -> Fork:
+def _plan_copy(path: Path, thread: NewThread, point: ForkPoint) -> Fork:
     turns = LegacyForkPoints()
-    end = Place(0, 0, 0)
+    end = Position(0, 0, 0)
     for item, start, after in records(path):
-        end = Place(0, after, 0)
-        turns.take(item, Place(0, start, 0), end)
-    place = _place(turns, cut, end)
-    return Fork(thread, tuple(_interruption(turns, place)), path, place.offset)
+        end = Position(0, after, 0)
+        turns.take(item, Position(0, start, 0), end)
+    position = _position(turns, point, end)
+    return Fork(thread, tuple(_interruption(turns, position)), path, position.offset)
 
 
-def _plan_reference(path: Path, thread: NewThread, cut: Cut, find: Find) -> Fork:
+def _plan_reference(path: Path, thread: NewThread, point: ForkPoint, find: Find) -> Fork:
     parts = history_parts(path, find)
     turns = PaginatedForkPoints()
-    end = Place(0, 0, 0)
+    end = Position(0, 0, 0)
     empty = True
     for item, before, after in _numbered(parts):
         empty = empty and item.get("type") == "session_meta"
         end = after
         turns.take(item, before, after)
-    place = _place(turns, cut, end)
-    if empty or (cut.before is not None and not any(t.start < place for t in turns.turns)):
+    position = _position(turns, point, end)
+    if empty or (point.before is not None and not any(t.start < position for t in turns.turns)):
         # It begins with nothing, so it does not need its source: that can be deleted.
         return Fork(thread, _settings(parts, end), None)
     base = {
-        "thread_id": parts[place.file].rollout_id,
-        "end_ordinal_exclusive": place.ordinal,
-        "end_byte_offset": place.offset,
+        "thread_id": parts[position.file].rollout_id,
+        "end_ordinal_exclusive": position.ordinal,
+        "end_byte_offset": position.offset,
     }
-    thread = replace(thread, history_base=base, forked_from_ordinal_exclusive=place.ordinal)
-    lines = (*_settings(parts, place), *_interruption(turns, place))
+    thread = replace(thread, history_base=base, forked_from_ordinal_exclusive=position.ordinal)
+    lines = (*_settings(parts, position), *_interruption(turns, position))
     return Fork(thread, lines, None)
 
 
-def _place(turns: ForkPoints, cut: Cut, end: Place) -> Place:
-    wanted = cut.before if cut.through is None else cut.through
+def _position(turns: ForkPoints, point: ForkPoint, end: Position) -> Position:
+    wanted = point.before if point.through is None else point.through
     if wanted is None:
         return end
     turn = next((turn for turn in reversed(turns.turns) if turn.id == wanted), None)
     if turn is None:
         raise TurnNotFound(wanted, [turn.id for turn in turns.turns])
-    if cut.before is not None:
+    if point.before is not None:
         return turn.start
     if turn.explicit and turn.end is None:
         raise TurnUnfinished(wanted)
-    return turns.behind(turn) or end
+    return turns.end_of(turn) or end
 
 
-def _interruption(turns: ForkPoints, place: Place) -> Iterator[Item]:
+def _interruption(turns: ForkPoints, position: Position) -> Iterator[Item]:
     """What is said to a turn that is cut off before its end."""
-    inside = [turn for turn in turns.turns if turn.explicit and turn.start < place]
+    inside = [turn for turn in turns.turns if turn.explicit and turn.start < position]
     if not inside:
         return
     last = max(inside, key=_start)
-    if last.end is not None and last.end <= place:
+    if last.end is not None and last.end <= position:
         return
     part = {"type": "input_text", "text": _ABORTED_TEXT}
     message: Item = {"type": "message", "id": f"msg_{new_id()}", "role": "user", "content": [part]}
@@ -134,13 +134,13 @@ def _interruption(turns: ForkPoints, place: Place) -> Iterator[Item]:
     yield {"type": "event_msg", "payload": {"type": ABORTED, **known, "reason": "interrupted"}}
 
 
-def _start(turn: Turn) -> Place:
+def _start(turn: Turn) -> Position:
     return turn.start
 
 
-def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Place, Place]]:
-    """The lines of a paginated history that count, each with its places."""
-    last = Place(0, 0, 0)
+def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Position, Position]]:
+    """The lines of a paginated history that count, each with its positions."""
+    last = Position(0, 0, 0)
     for number, part in enumerate(parts):
         for item, _, after in records(part.path):
             ordinal = item.get("ordinal")
@@ -148,16 +148,16 @@ def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Place, Place]]:
                 continue
             if part.end_ordinal is not None and ordinal >= part.end_ordinal:
                 break
-            before, last = last, Place(number, after, ordinal + 1)
+            before, last = last, Position(number, after, ordinal + 1)
             yield item, before, last
 
 
-def _settings(parts: list[Part], place: Place) -> tuple[Item, ...]:
-    """The settings that hold at ``place``, as far as its history says."""
-    for number in range(place.file, -1, -1):
+def _settings(parts: list[Part], position: Position) -> tuple[Item, ...]:
+    """The settings that hold at ``position``, as far as its history says."""
+    for number in range(position.file, -1, -1):
         held: Item | None = None
         for item, _, after in records(parts[number].path, Skipping(lines_without(_SETTINGS))):
-            if number == place.file and after > place.offset:
+            if number == position.file and after > position.offset:
                 break
             payload = item.get("payload")
             if isinstance(payload, dict) and payload.get("type") == _SETTINGS:

@@ -39,9 +39,9 @@ class Facet(NamedTuple):
 
 def searchable(text: str) -> str:
     """``text`` in the form that title searches compare: without case and accents."""
-    from rollout.search.normalize import fold  # lists without a search do not need it
+    from rollout.search.normalize import casefold  # lists without a search do not need it
 
-    return fold(text)
+    return casefold(text)
 
 
 def trigrams(term: str) -> str:

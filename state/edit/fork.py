@@ -13,7 +13,7 @@ from rollout.history.segments import Find, source_meta
 from rollout.jsonl.parse import Item
 from rollout.metadata.session_index import append_name
 from rollout.schema.modes import MODES, PAGINATED
-from rollout.writing.fork import Cut, Fork, plan_fork, write_fork
+from rollout.writing.fork import Fork, ForkPoint, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.git import git_facts
 from state.edit.refresh import refresh_file, refresh_names
@@ -74,7 +74,7 @@ async def fork_thread(
         UnsupportedHistory: this version does not know its history mode.
         ValueError: both turns are given.
     """
-    cut = fork_point(last_turn, before_turn)
+    point = fork_point(last_turn, before_turn)
     row = await index.thread(reference)
     if row["archived"]:
         raise ThreadArchived(row["id"])
@@ -92,7 +92,7 @@ async def fork_thread(
     find = rollout_locator(index)
 
     def write() -> None:
-        fork = plan_at_folder(path, thread, cut, find, cwd)
+        fork = plan_at_folder(path, thread, point, find, cwd)
         if dry_run:
             return
         with WriterLock.acquire(index.home, thread.id):
@@ -112,7 +112,7 @@ async def fork_thread(
     return Forked(thread.id, made, name, indexed)
 
 
-def fork_point(last_turn: str | None, before_turn: str | None) -> Cut:
+def fork_point(last_turn: str | None, before_turn: str | None) -> ForkPoint:
     """Where a fork leaves its source.
 
     Raises:
@@ -120,13 +120,15 @@ def fork_point(last_turn: str | None, before_turn: str | None) -> Cut:
     """
     if last_turn is not None and before_turn is not None:
         raise ValueError("a fork ends at one turn")
-    return Cut(last_turn, before_turn)
+    return ForkPoint(last_turn, before_turn)
 
 
-def plan_at_folder(path: Path, thread: NewThread, cut: Cut, find: Find, cwd: str | None) -> Fork:
+def plan_at_folder(
+    path: Path, thread: NewThread, point: ForkPoint, find: Find, cwd: str | None
+) -> Fork:
     """The fork's lines (:func:`rollout.writing.fork.plan_fork`), with ``cwd`` in its settings if
     that is given."""
-    fork = plan_fork(path, thread, cut, find)
+    fork = plan_fork(path, thread, point, find)
     if cwd is None:
         return fork
     return replace(fork, lines=tuple(_at_folder(line, cwd) for line in fork.lines))

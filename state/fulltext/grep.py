@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from rollout.errors import Damage
-from rollout.search.grep import Looked, RawHits, raw_many
+from rollout.search.grep import RawHits, RawResult, grep_rollouts
 from rollout.search.terms import Term
 from state.jobs.ordered_map import ordered_map
 from state.jobs.pool import ReadPool
@@ -39,9 +39,9 @@ async def raw_search(
     async with ReadPool(index.home) as pool:
         pool.prepare(size=sum(row["size_bytes"] for row in rows))
 
-        async def look(part: Sequence[Row]) -> list[Looked]:
+        async def look(part: Sequence[Row]) -> list[RawResult]:
             paths = [row["rollout_path"] for row in part]
-            return await pool.map(partial(raw_many, terms=list(terms), most=most_hits), paths)
+            return await pool.map(partial(grep_rollouts, terms=list(terms), most=most_hits), paths)
 
         async with ordered_map(look, rows, batch=20) as parts:
             async for part, found in parts:

@@ -14,7 +14,7 @@ from rollout.history.segments import Find
 from rollout.search.documents import header_of, locations_of
 from rollout.search.extract import read_thread_messages
 from rollout.search.messages import Location, Message, read_messages
-from rollout.search.normalize import fold
+from rollout.search.normalize import casefold
 from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
 from state.db.steps import MalformedRow, Steps
@@ -219,14 +219,14 @@ class HitReader:
         most = self._most_hits
         named: list[str] = []
         for part in header:
-            if part and (seen := matcher.found_in(fold(part))):
+            if part and (seen := matcher.found_in(casefold(part))):
                 missing -= seen
                 named.append(part)
         kept: list[Message] = []
         matches = len(named)
         try:
             for message in messages:
-                seen = matcher.found_in(fold(message.text))
+                seen = matcher.found_in(casefold(message.text))
                 if not seen:
                     continue
                 matches += 1

@@ -229,7 +229,7 @@ class RolloutRecorder:
 
     def _follow(self) -> bool:
         """Update the source from the file. Gives whether the file has grown."""
-        taken = self._appender.taken()
+        taken = self._appender.take_written()
         if taken.ends and isinstance(self._source, MemorySource):
             self._source = FileSource(self.path, new=True)  # so that items take no memory
         if isinstance(self._source, FileSource):

@@ -12,7 +12,7 @@ from typing import Final
 
 from rollout.files.layout import best_file
 from rollout.metadata.extract import Extracted, Unusable
-from rollout.search.documents import Messages, digests, read_digest
+from rollout.search.documents import MessageDigest, digests, read_digest
 from state.checks import database as dbcheck
 from state.checks.findings import ERROR, Finding, Kind
 from state.checks.model import REPAIR_DEEP
@@ -76,8 +76,8 @@ class ContentCheck:
         ).fetchone()
         return str(found[0]) if found else None
 
-    async def _messages(self, pool: ReadPool, paths: Sequence[str]) -> dict[str, Messages]:
-        found: dict[str, Messages] = {}
+    async def _messages(self, pool: ReadPool, paths: Sequence[str]) -> dict[str, MessageDigest]:
+        found: dict[str, MessageDigest] = {}
         for read in await pool.map(digests, paths):
             if isinstance(read, str):
                 self._know_files()

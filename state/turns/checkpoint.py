@@ -15,11 +15,11 @@ from rollout.errors import Damage
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.files.stamp import FileStamp
 from rollout.history.bare import BARE, BareReducer
-from rollout.history.item_refs import Anchor
+from rollout.history.item_refs import ItemRef
+from rollout.history.last_turns import last_turns
 from rollout.history.legacy import LegacyReducer
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
-from rollout.history.tail import tail
 from rollout.history.thread import AnyReducer, Outline, ThreadTurns, reduce_part
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import BadLine, Line, parse_line
@@ -68,7 +68,7 @@ class TurnState:
     reducer: AnyReducer
     tail_bytes: int = 0
     """How many of the last bytes were read, if not all."""
-    tail_item: Anchor | None = None
+    tail_item: ItemRef | None = None
     """The last item of a partial one."""
     stored_bytes: int = 0
     """How many bytes of all files had been read when it was stored."""
@@ -86,8 +86,8 @@ class TurnState:
         return self.reducer.turns
 
     @property
-    def strays(self) -> list[Turn]:
-        return [*self.reducer.strays.values()]
+    def orphans(self) -> list[Turn]:
+        return [*self.reducer.orphans.values()]
 
     @property
     def own(self) -> ReadFile:
@@ -103,7 +103,7 @@ class TurnState:
         """What reads the items."""
         outline = self.outline
         return ThreadTurns(
-            outline.mode, outline.parts, self.turns, self.strays, outline.missing, self.damage
+            outline.mode, outline.parts, self.turns, self.orphans, outline.missing, self.damage
         )
 
     def is_same(self) -> bool:
@@ -131,10 +131,10 @@ class TurnState:
         return True
 
     def spans(self) -> list[tuple[int, int, Turn]]:
-        """The ordinals of the first and the last item of all turns that have any, and strays; in
+        """The ordinals of the first and the last item of all turns that have any, and orphans; in
         the order of the first."""
         if self._spans is None:
-            found = [(turn.items.ordinals(), turn) for turn in (*self.turns, *self.strays)]
+            found = [(turn.items.ordinals(), turn) for turn in (*self.turns, *self.orphans)]
             spans = [(all_[0], all_[-1], turn) for all_, turn in found if len(all_)]
             self._spans = sorted(spans, key=lambda span: span[0])
         return self._spans
@@ -174,16 +174,16 @@ def _readable_tail(own: ReadFile) -> bool:
 
 def _copy(reducer: AnyReducer, mode: str) -> AnyReducer:
     turns = [Turn.load(turn.dump()) for turn in reducer.turns]
-    strays = [Turn.load(turn.dump()) for turn in reducer.strays.values()]
-    return resumed(mode, reducer.dump(), turns, strays)
+    orphans = [Turn.load(turn.dump()) for turn in reducer.orphans.values()]
+    return resumed(mode, reducer.dump(), turns, orphans)
 
 
-def resumed(mode: str, state: Fields, turns: Sequence[Turn], strays: Sequence[Turn]) -> AnyReducer:
+def resumed(mode: str, state: Fields, turns: Sequence[Turn], orphans: Sequence[Turn]) -> AnyReducer:
     """A reducer that goes on from where its ``dump`` was taken."""
     if mode == BARE:
         return BareReducer(state, turns)
     kind = LegacyReducer if mode == LEGACY else PaginatedReducer
-    return kind(state, turns, strays)
+    return kind(state, turns, orphans)
 
 
 def reduce_anew(outline: Outline, pause: Pause | None = None) -> TurnState:
@@ -246,7 +246,7 @@ def tail_states(
     for size in _TAILS:
         if size <= least or size * 4 >= whole:
             continue
-        last = tail(outline, size, pause)
+        last = last_turns(outline, size, pause)
         if last is None:
             return
         files = [

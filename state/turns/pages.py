@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from rollout.history.item_refs import Anchor, key_of
+from rollout.history.item_refs import ItemRef, key_of
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
@@ -175,7 +175,7 @@ def _compact(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-ItemAt = tuple[Turn, Anchor]
+ItemAt = tuple[Turn, ItemRef]
 
 
 @dataclass(frozen=True, slots=True)

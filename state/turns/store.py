@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, overload
 import sqlalchemy as sa
 
 from rollout.files.stamp import FileStamp
-from rollout.history.item_refs import Anchors, Place
+from rollout.history.item_refs import ItemRefs, Position
 from rollout.history.segments import Part
 from rollout.history.thread import AnyReducer, Outline, ThreadTurns
 from rollout.history.turn import Turn
@@ -91,7 +91,7 @@ def worth_storing(state: TurnState) -> bool:
 
 def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
     """The rows of a checkpoint; None if it has a number that SQLite cannot hold."""
-    every = [*state.turns, *state.strays]
+    every = [*state.turns, *state.orphans]
     if any(turn.start.ordinal > _GREATEST for turn in every):
         return None
     head = {
@@ -108,7 +108,7 @@ def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
 
 def _turn_rows(thread_id: str, reducer: AnyReducer) -> Iterator[tuple[Any, ...]]:
     every = [(turn, 0) for turn in reducer.turns]
-    every += [(turn, 1) for turn in reducer.strays.values()]
+    every += [(turn, 1) for turn in reducer.orphans.values()]
     for at, (turn, stray) in enumerate(every):
         yield _turn_row(thread_id, at, turn, stray)
 
@@ -289,10 +289,10 @@ def _loaded(
     mode: str, dump: Fields, files: list[ReadFile], rows: list[tuple[Any, ...]]
 ) -> TurnState:
     kept: list[Turn] = []
-    strays: list[Turn] = []
+    orphans: list[Turn] = []
     for row in rows:
-        (strays if row[_STRAY] else kept).append(_turn(row))
-    state = TurnState(_outline(mode, dump, files), files, resumed(mode, dump, kept, strays))
+        (orphans if row[_STRAY] else kept).append(_turn(row))
+    state = TurnState(_outline(mode, dump, files), files, resumed(mode, dump, kept, orphans))
     state.stored_bytes = state.read_bytes
     return state
 
@@ -328,7 +328,7 @@ def _turn(values: Sequence[Any]) -> Turn:
     end = (row["end_file"], row["end_offset"], row["end_ordinal"])
     return Turn(
         row["id"],
-        Place(row["start_file"], row["start_offset"], row["start_ordinal"]),
+        Position(row["start_file"], row["start_offset"], row["start_ordinal"]),
         bool(row["explicit"]),
         row["root_id"],
         row["started_at"],
@@ -336,11 +336,11 @@ def _turn(values: Sequence[Any]) -> Turn:
         row["duration_ms"],
         row["status"],
         None if row["error"] is None else json.loads(row["error"]),
-        None if end[0] is None else Place(*end),
+        None if end[0] is None else Position(*end),
         row["first_user"],
         row["final_agent"],
         row["last_agent"],
-        Anchors.load(row["item_refs"]),
+        ItemRefs.load(row["item_refs"]),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import outcome
-from rollout.search.grep import raw_many
+from rollout.search.grep import grep_rollouts
 from rollout.search.terms import terms_of
 from state.db.translate import translated
 from state.errors import FileUnusable, IndexNotWritable, OutOfResources
@@ -121,12 +121,12 @@ def test_a_home_that_is_a_loop_of_links_is_none(tmp_path: Path) -> None:
 def test_too_few_descriptors_are_no_fault_of_a_thread(tmp_path: Path) -> None:
     path = write_rollout(tmp_path, 1).relative_to(tmp_path).as_posix()
     terms = list(terms_of("words"))
-    raw_many(str(tmp_path), [path], terms, 1)
+    grep_rollouts(str(tmp_path), [path], terms, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(OSError, match="Too many open files"):
-            raw_many(str(tmp_path), [path], terms, 1)
+            grep_rollouts(str(tmp_path), [path], terms, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

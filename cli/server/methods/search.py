@@ -13,8 +13,8 @@ from rollout.errors import HistoryUnknown
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
 from rollout.search.messages import history_messages, item_text
-from rollout.search.normalize import plain
-from rollout.search.snippet import cut, snippet
+from rollout.search.normalize import without_escapes
+from rollout.search.snippet import excerpt, snippet
 from rollout.search.terms import Matcher, Term
 from state.errors import InvalidCursor, ThreadNotFound
 from state.fulltext.search import Search, search
@@ -204,13 +204,13 @@ def _occurrences(
     for turn, anchor, item in history_messages(answers.state.history):
         if anchor.ordinal < first or anchor.kind == UNKNOWN:
             continue  # other methods do not show unknown items
-        text = " ".join(plain(item_text(item)).split())
+        text = " ".join(without_escapes(item_text(item)).split())
         for index, span in enumerate(matcher.spans(text)):
             if anchor.ordinal == first and index < skipped:
                 continue
             if len(found) == limit:
                 return found, (anchor.ordinal, index)
-            shown = cut(text, span, [span])
+            shown = excerpt(text, span, [span])
             begin, end = shown.spans[0]
             turn_cursor = {
                 "requestedThreadId": thread_id,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rollout.search.normalize import fold
+from rollout.search.normalize import casefold
 from tests.cli.commands.test_list import Thread, corpus, everything, small
 from tests.support.command import Cli, thread_id, write_rollout
 
@@ -84,7 +84,9 @@ def test_cwd_filter_of_the_corpus(corpus: Cli, everything: list[Thread]) -> None
 
 def test_search_filter_of_the_corpus(corpus: Cli, everything: list[Thread]) -> None:
     def holds(text: str) -> Callable[[Thread], bool]:
-        return lambda thread: fold(text) in fold(f"{thread['name'] or ''}\n{thread['preview']}")
+        return lambda thread: (
+            casefold(text) in casefold(f"{thread['name'] or ''}\n{thread['preview']}")
+        )
 
     for text in ("CHANGELOG", "nÄme", "name", "🎉"):
         expected = chosen(everything, holds(text))

@@ -13,7 +13,7 @@ from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.history.bare import BARE
 from rollout.history.thread import open_history
 from rollout.history.tool_calls import TOOL_CALL
-from rollout.history.transcript import open_dialogue
+from rollout.history.transcript import open_transcript
 from tests.samples.histories import first_line, numbered, rollouts_by_id, spell
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import COMMAND, Cli, thread_id, write_rollout
@@ -181,7 +181,7 @@ def test_commands_of_a_legacy_thread_are_beside_what_codex_has(cli: Cli) -> None
     )
     document = cli.run("show", THREAD_ID, "--json").json
     turns = document["thread"]["turns"]
-    with open_dialogue(path, lambda _: None) as dialogue:
+    with open_transcript(path, lambda _: None) as dialogue:
         assert turns == [dialogue.answer(at) for at in range(2)]
     assert [len(each["items"]) for each in turns] == [1, 1]
     assert [(each["turnId"], each["index"]) for each in document["others"]] == [
@@ -246,7 +246,7 @@ def test_files_of_the_first_versions_read_too(corpus: Cli) -> None:
     assert "\n$ echo hello-from-tool && pwd  (exit 0)\n  hello-from-tool\n" in out
     assert "\nuser\n" in out
     path = rollouts_by_id(corpus.home)["eae31d5b-850e-44ad-8bb2-e122a3a07a58"]
-    with open_dialogue(path, lambda _: None) as dialogue:
+    with open_transcript(path, lambda _: None) as dialogue:
         assert dialogue.mode == BARE
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cli.commands.stats import moment
 from rollout.history.count import turn_counts
-from rollout.history.transcript import open_dialogue
+from rollout.history.transcript import open_transcript
 from state.reports.stats import DIMENSIONS
 from tests.cli.commands.test_export import well_formed
 from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
@@ -80,7 +80,7 @@ def test_turns_are_as_many_as_show_has_in_the_threads_own_file(corpus_home: Path
     for path, count in zip(paths, counts, strict=True):
         if count.problem:
             continue
-        with open_dialogue(path, lambda _: None) as dialogue:
+        with open_transcript(path, lambda _: None) as dialogue:
             assert count.turns == len(dialogue.turns), path
             compared += count.turns > 0
     assert compared > 150

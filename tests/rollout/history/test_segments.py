@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollout.errors import HistoryIncomplete, HistoryUnknown
-from rollout.history.item_refs import Anchors, Place, key_of
+from rollout.history.item_refs import ItemRefs, Position, key_of
 from rollout.history.model_context import context_items
 from rollout.history.thread import ThreadTurns, open_history
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -247,20 +247,20 @@ def test_regressed_lines_and_ghosts_are_not_told_to_a_model(home: Path) -> None:
 
 
 def test_items_are_found_among_thousands_by_their_ids() -> None:
-    anchors = Anchors()
+    refs = ItemRefs()
     for number in range(5000):
-        assert anchors.find(key_of(f"id-{number}")) < 0
-        anchors.add("plan", Place(0, number * 10, 0), number, key=key_of(f"id-{number}"))
-    assert [anchors.find(key_of(f"id-{number}")) for number in range(5000)] == [*range(5000)]
-    assert Anchors.load(anchors.dump()) == anchors
-    assert len(anchors.dump()) < 5000 * 48
+        assert refs.find(key_of(f"id-{number}")) < 0
+        refs.add("plan", Position(0, number * 10, 0), number, key=key_of(f"id-{number}"))
+    assert [refs.find(key_of(f"id-{number}")) for number in range(5000)] == [*range(5000)]
+    assert ItemRefs.load(refs.dump()) == refs
+    assert len(refs.dump()) < 5000 * 48
 
 
 def test_anchors_keep_files_places_and_numbers_of_any_size() -> None:
-    anchors = Anchors()
-    place = Place(60_000, 2**47 + 5, 0)
-    anchors.add("reasoning", place, 2**64 - 1, number=2**40)
-    anchors.continue_last(Place(60_000, 2**47 + 9, 0), 7)
-    [anchor] = anchors
-    assert anchor.offsets == (2**47 + 5, 2**47 + 9)
-    assert (anchor.file, anchor.ordinal, anchor.number) == (60_000, 2**64 - 1, 2**40)
+    refs = ItemRefs()
+    place = Position(60_000, 2**47 + 5, 0)
+    refs.add("reasoning", place, 2**64 - 1, number=2**40)
+    refs.continue_last(Position(60_000, 2**47 + 9, 0), 7)
+    [ref] = refs
+    assert ref.offsets == (2**47 + 5, 2**47 + 9)
+    assert (ref.file, ref.ordinal, ref.number) == (60_000, 2**64 - 1, 2**40)

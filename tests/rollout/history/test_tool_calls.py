@@ -9,7 +9,7 @@ import pytest
 
 from cli.render.item_blocks import blocks
 from cli.render.reading import _with_calls
-from rollout.history.transcript import open_dialogue
+from rollout.history.transcript import open_transcript
 from rollout.schema.modes import LEGACY, PAGINATED
 from tests.samples.histories import numbered, spell
 from tests.samples.homes import thread_id
@@ -61,7 +61,7 @@ def lines_of(mode: str, lines: list[Fields]) -> bytes:
 def shown(home: Path, mode: str, *lines: Fields) -> list[tuple[str, str, str]]:
     """Title, state and text of what is shown of these lines; a command's title with ``$``."""
     path = put(home, 1, lines_of(mode, [*lines]))
-    with open_dialogue(path, lambda _: None) as dialogue:
+    with open_transcript(path, lambda _: None) as dialogue:
         (turn,) = range(len(dialogue.turns))
         made = [
             block
@@ -415,7 +415,7 @@ def test_calls_of_another_turn_and_of_what_was_left_out_are_not_told(tmp_path: P
     facts = {"thread_id": thread_id(1), "end_ordinal_exclusive": ordinal}
     fork = head(2, PAGINATED, history_base={**facts, "end_byte_offset": len(base)})
     path = put(tmp_path, 2, spell(numbered([fork], ordinal)))
-    with open_dialogue(path, lambda _: put_path(tmp_path)) as dialogue:
+    with open_transcript(path, lambda _: put_path(tmp_path)) as dialogue:
         made = [entry.get("output") for entry, _ in dialogue.entries(0)]
     assert made == [None, "kept"]
 

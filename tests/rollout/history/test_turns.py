@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.history.item_refs import Place
+from rollout.history.item_refs import Position
 from rollout.history.legacy import LegacyReducer
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.thread import reduce_file
@@ -143,17 +143,17 @@ def written(folder: Path, data: bytes) -> Path:
 
 def plainly(data: bytes, mode: str) -> LegacyReducer | PaginatedReducer:
     """The fold of a rollout that was given every line."""
-    fold = new_reducer(mode)
+    reducer = new_reducer(mode)
     offset = 0
     for raw in data.split(b"\n")[:-1]:
         item = parse_line(Line(offset, raw))
         if isinstance(item, dict):
             ordinal = item.get("ordinal")
             number = ordinal if isinstance(ordinal, int) else 0
-            after = Place(0, offset + len(raw) + 1, number + 1)
-            fold.take(item, Place(0, offset, number), after)
+            after = Position(0, offset + len(raw) + 1, number + 1)
+            reducer.take(item, Position(0, offset, number), after)
         offset += len(raw) + 1
-    return fold
+    return reducer
 
 
 @quickly
@@ -163,10 +163,14 @@ def test_passing_over_lines_is_as_good_as_parsing_them(
 ) -> None:
     mode, lines = rollout
     path = written(tmp_path, spell(lines))
-    fold = new_reducer(mode)
-    reduce_file(path, fold)
+    reducer = new_reducer(mode)
+    reduce_file(path, reducer)
     plain = plainly(path.read_bytes(), mode)
-    assert (fold.turns, fold.strays, fold.dump()) == (plain.turns, plain.strays, plain.dump())
+    assert (reducer.turns, reducer.orphans, reducer.dump()) == (
+        plain.turns,
+        plain.orphans,
+        plain.dump(),
+    )
 
 
 @quickly
@@ -178,24 +182,24 @@ def test_a_fold_that_was_saved_goes_on_as_if_it_had_not_stopped(
     whole = spell(lines)
     at = data.draw(st.integers(0, len(whole)))
     path = written(tmp_path, whole[:at])
-    fold = new_reducer(mode)
-    offset = reduce_file(path, fold, torn=False)
+    reducer = new_reducer(mode)
+    offset = reduce_file(path, reducer, torn=False)
     saved = json.loads(
         json.dumps(
             [
-                fold.dump(),
-                [turn.dump() for turn in fold.turns],
-                [turn.dump() for turn in fold.strays.values()],
+                reducer.dump(),
+                [turn.dump() for turn in reducer.turns],
+                [turn.dump() for turn in reducer.orphans.values()],
             ]
         )
     )
-    turns, strays = ([Turn.load(turn) for turn in dumped] for dumped in saved[1:])
-    later = (LegacyReducer if mode == LEGACY else PaginatedReducer)(saved[0], turns, strays)
+    turns, orphans = ([Turn.load(turn) for turn in dumped] for dumped in saved[1:])
+    later = (LegacyReducer if mode == LEGACY else PaginatedReducer)(saved[0], turns, orphans)
     written(tmp_path, whole)
     reduce_file(path, later, offset=offset, torn=False)
     once = new_reducer(mode)
     reduce_file(path, once, torn=False)
-    assert (later.turns, later.strays, later.dump()) == (once.turns, once.strays, once.dump())
+    assert (later.turns, later.orphans, later.dump()) == (once.turns, once.orphans, once.dump())
 
 
 @quickly
@@ -298,11 +302,13 @@ def test_no_line_makes_a_fold_fail_and_skipping_stays_right(
 ) -> None:
     data = spell([first_line(mode), *spoiled_lines])
     path = written(tmp_path, data if ended else data.rstrip(b"\n"))
-    fold = new_reducer(mode)
-    reduce_file(path, fold)
-    answers = shown(path, fold, mode, unknown=True)
-    assert [len(turn["items"]) for turn in answers] == [len([*turn.items]) for turn in fold.turns]
-    for turn in fold.turns:
+    reducer = new_reducer(mode)
+    reduce_file(path, reducer)
+    answers = shown(path, reducer, mode, unknown=True)
+    assert [len(turn["items"]) for turn in answers] == [
+        len([*turn.items]) for turn in reducer.turns
+    ]
+    for turn in reducer.turns:
         assert Turn.load(json.loads(json.dumps(turn.dump()))) == turn
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.render.item_blocks import blocks
-from rollout.history.transcript import open_dialogue
-from rollout.items.legacy import EVENT_BUILDS
-from rollout.items.paginated import BUILDS
+from rollout.history.transcript import open_transcript
+from rollout.items.legacy import EVENT_BUILDERS
+from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.thread_item import turn_error
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.search.extract import read_thread_messages
@@ -54,8 +54,8 @@ def written(folder: Path, kind: str, *lines: dict[str, Any], begun: bool = True)
 
 
 def entries(path: Path) -> Iterator[tuple[dict[str, Any], bool]]:
-    with open_dialogue(path, lambda _: None) as dialogue:
-        for number in range(len(dialogue.turns) + len(dialogue.strays)):
+    with open_transcript(path, lambda _: None) as dialogue:
+        for number in range(len(dialogue.turns) + len(dialogue.orphans)):
             yield from dialogue.entries(number)
 
 
@@ -75,8 +75,8 @@ def said(path: Path) -> list[str]:
 
 
 def test_every_type_of_item_is_walked_over() -> None:
-    assert {kind.split(" ")[0] for kind in ITEMS} == set(BUILDS)
-    assert set(EVENTS) == set(EVENT_BUILDS)
+    assert {kind.split(" ")[0] for kind in ITEMS} == set(ITEM_BUILDERS)
+    assert set(EVENTS) == set(EVENT_BUILDERS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -89,11 +89,11 @@ def test_a_source_follows_its_writer(
         writer = RolloutAppender(path, new=False, next_ordinal=None)
         for item in more:
             writer.write([encoded(item, "now", None)])
-            source.append(*writer.taken())
+            source.append(*writer.take_written())
             with path.open("ab") as file:  # as Codex does when a memory mode is set
                 file.writelines(line + b"\n" for line in foreign)
         writer.write([encoded({"type": "last"}, "now", None)])
-        source.append(*writer.taken())
+        source.append(*writer.take_written())
         afresh = FileSource(path)
         assert everything(source) == everything(afresh)
         assert len(source) == len(afresh)
@@ -119,7 +119,7 @@ def test_a_source_follows_a_file_from_its_beginning(tmp_path: Path) -> None:
     assert len(source) == 0
     for number in range(3):
         writer.write(writer.encode([{"type": "a", "payload": {"number": number}}] * 2))
-        source.append(*writer.taken())
+        source.append(*writer.take_written())
         assert [item["ordinal"] for _, item in everything(source)] == list(range(2 * number + 2))
 
 

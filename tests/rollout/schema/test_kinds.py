@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from rollout.history.legacy import LegacyReducer
-from rollout.history.model_context import _RESPONSES
+from rollout.history.model_context import CONTEXT_LINES
 from rollout.history.paginated import PaginatedReducer
-from rollout.history.tool_calls import _BEGINS, _CALLS, _ENDS
+from rollout.history.tool_calls import BEGIN_TOOLS, CALL_LINES, END_TOOLS
 from rollout.items import realtime
-from rollout.items.legacy import EVENT_BUILDS
-from rollout.items.paginated import BUILDS
+from rollout.items.legacy import EVENT_BUILDERS
+from rollout.items.paginated import ITEM_BUILDERS
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.metadata.needs import Needs
 from rollout.schema.kinds import KINDS, Kept, Kind, Level, Reader, known, read_by
-from rollout.search.extract import _MESSAGES
+from rollout.search.extract import MESSAGE_LINES
 from tests.codex.codex_app import CONFIG, call
 from tests.samples.rollouts import CORPUS, THREAD_ID, corpus_rollouts, meta, write_rollout
 
@@ -29,9 +29,9 @@ PATTERNS = {
     Reader.METADATA: Needs(numbered=False).skip_pattern(),
     Reader.LEGACY: LegacyReducer.skip,
     Reader.PAGINATED: PaginatedReducer.skip,
-    Reader.MESSAGES: _MESSAGES.skip,
-    Reader.CONTEXT: _RESPONSES.skip,
-    Reader.CALLS: _CALLS.skip,
+    Reader.MESSAGES: MESSAGE_LINES.skip,
+    Reader.CONTEXT: CONTEXT_LINES.skip,
+    Reader.CALLS: CALL_LINES.skip,
     Reader.REALTIME: realtime._REALTIME.skip,
 }
 MODES = {
@@ -93,10 +93,10 @@ def test_every_kind_of_the_corpus_is_in_the_table() -> None:
 
 
 def test_what_makes_items_and_calls_is_in_the_table() -> None:
-    assert set(EVENT_BUILDS) == set(read_by(Reader.ITEMS, Level.EVENT))
-    assert set(BUILDS) == set(read_by(Reader.ITEMS, Level.ITEM)) == known(Level.ITEM)
+    assert set(EVENT_BUILDERS) == set(read_by(Reader.ITEMS, Level.EVENT))
+    assert set(ITEM_BUILDERS) == set(read_by(Reader.ITEMS, Level.ITEM)) == known(Level.ITEM)
     turns = {"task_started", "turn_started", "user_message"}
-    assert set(_BEGINS) | set(_ENDS) | turns == set(read_by(Reader.CALLS, Level.EVENT))
+    assert set(BEGIN_TOOLS) | set(END_TOOLS) | turns == set(read_by(Reader.CALLS, Level.EVENT))
 
 
 @pytest.mark.parametrize("reader", PATTERNS)

@@ -12,8 +12,8 @@ from rollout.schema.modes import PAGINATED
 from rollout.search.extract import (
     EarlierMessages,
     ThreadMessages,
-    _rebuilt,
     read_thread_messages,
+    rebuilt_messages,
 )
 from rollout.search.messages import Location, digest_of, read_messages, sum_of
 from tests.rollout.history.test_turns import quickly, rollouts, with_head
@@ -42,7 +42,7 @@ def going_on(said: ThreadMessages) -> EarlierMessages:
 def test_a_rollout_of_the_corpus_says_what_its_turns_show(path: str) -> None:
     find = rollouts_by_id(CORPUS).get
     try:
-        whole = _rebuilt(CORPUS, path, find)
+        whole = rebuilt_messages(CORPUS, path, find)
     except RolloutError as error:
         with pytest.raises(type(error)):
             read_thread_messages(CORPUS, path, find)
@@ -64,7 +64,7 @@ def test_messages_alone_tell_what_is_shown(
 ) -> None:
     (tmp_path / "r.jsonl").write_bytes(spell(rollout[1]))
     said = read_thread_messages(tmp_path, "r.jsonl", nowhere)
-    assert places(said) == places(_rebuilt(tmp_path, "r.jsonl", nowhere))
+    assert places(said) == places(rebuilt_messages(tmp_path, "r.jsonl", nowhere))
 
 
 @quickly

@@ -119,10 +119,10 @@ def test_a_line_cut_by_a_full_disk_goes_on_where_it_ended(tmp_path: Path) -> Non
         writer.write(lines)
     assert path.read_bytes() == lines[0] + lines[1][:5]
     assert writer.waiting == 2
-    assert writer.taken() == (0, [len(lines[0])])
+    assert writer.take_written() == (0, [len(lines[0])])
     writer.write([], durable=True)
     assert path.read_bytes() == b"".join(lines)
-    assert writer.taken().start == len(lines[0])
+    assert writer.take_written().start == len(lines[0])
 
 
 def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:

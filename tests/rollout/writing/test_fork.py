@@ -11,10 +11,10 @@ import pytest
 from rollout.errors import DamagedCompression, HistoryIncomplete, TurnNotFound, TurnUnfinished
 from rollout.files.scan import scan_home
 from rollout.history.fork_points import LegacyForkPoints, PaginatedForkPoints
-from rollout.history.item_refs import Place
+from rollout.history.item_refs import Position
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
-from rollout.writing.fork import Cut, plan_fork, write_fork
+from rollout.writing.fork import ForkPoint, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread
 from tests.rollout.writing.forked import event, first, two_turns
 from tests.samples.rollouts import (
@@ -70,7 +70,7 @@ def plain(lines: list[Record]) -> list[Record]:
 def turn_ids(lines: list[Record], mode: str) -> list[str]:
     turns = LegacyForkPoints() if mode == "legacy" else PaginatedForkPoints()
     for number, line in enumerate(lines):
-        turns.take(line, Place(0, number, 0), Place(0, number + 1, 0))
+        turns.take(line, Position(0, number, 0), Position(0, number + 1, 0))
     return [turn.id for turn in turns.turns]
 
 
@@ -85,10 +85,10 @@ def new_thread(mode: str, source: str = THREAD_ID) -> NewThread:
     )
 
 
-def forked(home: Path, path: Path, mode: str, **cut: str) -> Path:
+def forked(home: Path, path: Path, mode: str, **point: str) -> Path:
     """A fork of the rollout at ``path``, on the disk."""
     thread = new_thread(mode)
-    fork = plan_fork(path, thread, Cut(**cut), lambda id_: file_of(home, id_))
+    fork = plan_fork(path, thread, ForkPoint(**point), lambda id_: file_of(home, id_))
     target = home / "sessions/2026/11/21" / f"rollout-2026-11-21T00-00-00-{thread.id}.jsonl"
     write_fork(fork, target, None)
     return target
@@ -171,8 +171,8 @@ def test_a_cut_at_a_turn_is_where_codex_cuts(home: Path, paginated: bool) -> Non
     mode = "paginated" if paginated else "legacy"
     # Legacy: where the next turn begins. Paginated: behind the line that ends the turn.
     through, before, none = (
-        lines_of(forked(home, path, mode, **cut))
-        for cut in ({"through": "turn-1"}, {"before": "turn-2"}, {"before": "turn-1"})
+        lines_of(forked(home, path, mode, **point))
+        for point in ({"through": "turn-1"}, {"before": "turn-2"}, {"before": "turn-1"})
     )
     if not paginated:
         assert plain(through)[1:] == plain(before)[1:] == lines[:5]
@@ -272,7 +272,7 @@ def test_a_history_that_leads_back_to_itself_is_refused(home: Path) -> None:
 
 def test_nothing_is_overwritten_and_nothing_left_behind(home: Path) -> None:
     path = home / write_rollout(home, two_turns(paginated=False))
-    fork = plan_fork(path, new_thread("legacy"), Cut(), lambda _: None)
+    fork = plan_fork(path, new_thread("legacy"), ForkPoint(), lambda _: None)
     target = home / "sessions" / "there.jsonl"
     target.write_bytes(b"mine")
     with pytest.raises(FileExistsError):

@@ -22,13 +22,13 @@ from tests.samples.rollouts import (
 )
 
 
-def fork_it(home: Path, index_path: Path, reference: str, **cut: Any) -> tuple[Forked, Any, Any]:
+def fork_it(home: Path, index_path: Path, reference: str, **point: Any) -> tuple[Forked, Any, Any]:
     """A fork, its row, and the row when the index is made anew."""
 
     async def work() -> tuple[Forked, Any, Any]:
         async with open_index(home, index_path) as index:
             await index.sync()
-            fork = await fork_thread(index, reference, **cut)
+            fork = await fork_thread(index, reference, **point)
             row = await index.details(fork.thread_id)
             assert not await index.pending()
         async with open_index(home, index_path.with_name("other.sqlite3")) as index:

@@ -9,7 +9,7 @@ from rollout.history.model_context import context_items
 from rollout.history.thread import open_history
 from rollout.schema.modes import PAGINATED
 from rollout.search.extract import read_thread_messages
-from rollout.writing.fork import Cut, plan_fork
+from rollout.writing.fork import ForkPoint, plan_fork
 from rollout.writing.new_thread import NewThread
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
 from tests.support.command import Cli, Inside
@@ -60,7 +60,7 @@ def test_a_long_chain_is_one_history(chain: list[Path]) -> None:
     assert found == [f"prompt {number}" for number in range(1, LENGTH + 1)]
     assert list(context_items(chain[-1], by_id.get)) == []
     new = NewThread(cwd="/w", originator="t", cli_version="1", history_mode=PAGINATED)
-    fork = plan_fork(chain[-1], new, Cut(), by_id.get)
+    fork = plan_fork(chain[-1], new, ForkPoint(), by_id.get)
     assert fork.thread.history_base is not None
 
 

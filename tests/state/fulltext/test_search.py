@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.files.layout import parse_name
-from rollout.history.thread import open_history, with_talk
+from rollout.history.thread import bare_if_empty, open_history
 from rollout.search.messages import history_messages, item_text
-from rollout.search.normalize import fold, letters
+from rollout.search.normalize import casefold, normalize
 from rollout.search.terms import Matcher, Term, terms_of
 from state.errors import InvalidCursor, InvalidQuery
 from state.fulltext.hits import passages
@@ -92,7 +92,7 @@ async def scanned(index: ThreadIndex, terms: Sequence[Term]) -> set[str]:
         passages = [row["name"] or "", row["title"], row["preview"] or row["fallback_preview"]]
         history = open_history(index.home / row["rollout_path"], lambda _: None)
         passages += [item_text(item) for _, _, item in history_messages(history)]
-        seen = set().union(*(matcher.found_in(fold(text)) for text in passages))
+        seen = set().union(*(matcher.found_in(casefold(text)) for text in passages))
         if len(seen) == len(matcher.terms):
             found.add(row["id"])
     return found
@@ -134,7 +134,7 @@ def test_a_search_finds_what_a_plain_scan_does(
         try:
             searches.append(wanted(query, literal=literal))
         except InvalidQuery:
-            assert not (fold(query) if literal else letters(fold(query))).strip()
+            assert not (casefold(query) if literal else normalize(casefold(query))).strip()
     with place(blank) as (home, path):
         for number, said in enumerate(threads):
             write(home, number, encoded([*lines(number, f"prompt {number}"), *said]))
@@ -277,7 +277,7 @@ def test_a_hit_names_its_turn_and_item(
         for hit in found.hits:
             shown = passages(hit, asked.terms)
             assert len(shown) == len(hit.messages) + len(hit.header)
-            history = with_talk(open_history(corpus_home / hit.row["rollout_path"], files.get))
+            history = bare_if_empty(open_history(corpus_home / hit.row["rollout_path"], files.get))
             known = {
                 (turn.id, item["id"]): (item["type"], item_text(item))
                 for turn, _, item in history_messages(history)

@@ -101,7 +101,7 @@ def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
         found = stored_and_loaded(found, tmp_path, blank)
     once = reduce_anew(outline(path, nobody))
     assert found.reducer.turns == once.reducer.turns
-    assert found.reducer.strays == once.reducer.strays
+    assert found.reducer.orphans == once.reducer.orphans
     assert found.reducer.dump() == once.reducer.dump()
     assert found.files == once.files
 

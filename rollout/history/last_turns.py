@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.item_refs import Anchor
+from rollout.history.item_refs import ItemRef
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
 from rollout.history.thread import Outline, reduce_part
@@ -16,16 +16,18 @@ from rollout.schema.modes import PAGINATED
 _READ_BYTES: Final = 64 * 1024
 
 
-class Tail:
+class LastTurns:
     """The turns that begin behind some line of a history, and nothing that began before."""
 
-    def __init__(self, turns: list[Turn], last_item: Anchor | None) -> None:
+    def __init__(self, turns: list[Turn], last_item: ItemRef | None) -> None:
         self.turns = turns
         self.last_item = last_item
         """The last item of all, whichever turn it is of."""
 
 
-def tail(known: Outline, size: int, pause: Callable[[], None] | None = None) -> Tail | None:
+def last_turns(
+    known: Outline, size: int, pause: Callable[[], None] | None = None
+) -> LastTurns | None:
     """The turns that begin within about the last ``size`` bytes of a history.
 
     None if they cannot be told from these bytes: the thread is not paginated, or a file of it is
@@ -40,19 +42,19 @@ def tail(known: Outline, size: int, pause: Callable[[], None] | None = None) -> 
     place = _begin(known.parts, size)
     if place is None:
         return None
-    fold = PaginatedReducer(shown_from=known.shown_from)
+    reducer = PaginatedReducer(shown_from=known.shown_from)
     first, offset = place
     for number in range(first, len(known.parts)):
-        reduce_part(known.parts[number], number, fold, offset=offset, pause=pause)
+        reduce_part(known.parts[number], number, reducer, offset=offset, pause=pause)
         offset = 0
     whole = 0
-    while whole < len(fold.turns) and not fold.turns[whole].explicit:
+    while whole < len(reducer.turns) and not reducer.turns[whole].explicit:
         whole += 1  # begun before
-    turns = fold.turns[whole:]
+    turns = reducer.turns[whole:]
     if not all(turn.explicit for turn in turns):
         return None
-    every = (anchor for turn in (*fold.turns, *fold.strays.values()) for anchor in turn.items)
-    return Tail(turns, max(every, key=lambda anchor: anchor.ordinal, default=None))
+    every = (ref for turn in (*reducer.turns, *reducer.orphans.values()) for ref in turn.items)
+    return LastTurns(turns, max(every, key=lambda ref: ref.ordinal, default=None))
 
 
 def _begin(parts: Sequence[Part], size: int) -> tuple[int, int] | None:
