@@ -15,7 +15,7 @@ import pytest
 
 from state.jobs.lease import Owner
 from state.thread_index import open_index
-from tests.support.command import Cli, Inside, Ran, plain_user, thread_id, write_rollout
+from tests.support.command import Cli, Inside, Ran, Within, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
 
@@ -314,7 +314,7 @@ def test_a_sync_reads_an_unreadable_file_again_only_when_it_changed(small: Cli) 
 
 
 def test_a_file_without_permission_has_status_6_until_it_can_be_read(
-    small: Cli, plain_user: tuple[str, ...]
+    small: Cli, plain_user: Within
 ) -> None:
     secret = next(small.home.rglob(f"*{thread_id(1)}.jsonl"))
     secret.chmod(0)

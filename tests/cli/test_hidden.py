@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.samples.homes import encoded, lines, write
-from tests.support.command import Cli, Inside
+from tests.support.command import Cli, Inside, Within
 from tests.support.command import plain_user as plain_user
 
 STAMP = "2026-05-28T20:00:09.000Z"
@@ -68,9 +68,7 @@ def test_stats_counts_what_is_hidden_of_its_time(cli: Cli) -> None:
     assert (before["archived"], before["source"]) == (0, 1)
 
 
-def test_du_counts_all_and_tells_what_it_cannot_see(
-    tmp_path: Path, plain_user: tuple[str, ...]
-) -> None:
+def test_du_counts_all_and_tells_what_it_cannot_see(tmp_path: Path, plain_user: Within) -> None:
     cli = Inside(tmp_path / "home", tmp_path)
     write(cli.home, 1)
     write(cli.home, 2, encoded(lines(2, source="exec")))

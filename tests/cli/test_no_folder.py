@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import COMMAND, Cli, thread_id, write_rollout
-
-REMOVED = ("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *COMMAND)
+from tests.support.command import IN_REMOVED_FOLDER, Cli, thread_id, write_rollout
 
 
 @pytest.mark.parametrize(
@@ -32,5 +30,5 @@ def test_no_command_ends_in_a_traceback(
     write_rollout(cli.home, 0, cwd="/w")
     folder = tmp_path / "removed"
     folder.mkdir()
-    ran = cli.run(*arguments, status=status, cwd=folder, prefix=REMOVED)
+    ran = cli.run(*arguments, status=status, cwd=folder, prefix=IN_REMOVED_FOLDER)
     assert told in ran.err

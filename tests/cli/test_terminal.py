@@ -49,10 +49,9 @@ def on_terminal(
     """What the command writes to a terminal of so many columns; with ``words``, stderr too."""
     ours, theirs = pty.openpty()
     size = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
-    process = subprocess.Popen(
-        [*COMMAND, *arguments],
-        env=cli.environment(size | dict(env or {})),
-        cwd=cli.base,
+    process = cli.start(
+        *arguments,
+        env=size | dict(env or {}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs if words else subprocess.DEVNULL,

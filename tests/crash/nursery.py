@@ -1,24 +1,18 @@
-"""Work that dies: a process that has imported everything forks one child for each piece.
+"""Work that dies, in a process of its own.
 
-Run as ``python -m tests.crash.nursery``. It reads one JSON object a line from stdin and answers
-with the exit status, the number of steps and the seconds when the child is gone. A step is
-anything that a kill could come before or after: a commit, a backup, a rename, a removal, a file
-opened for writing.
+A step is anything that a kill could come before or after: a commit, a backup, a rename, a removal,
+a file opened for writing.
 """
 
 import asyncio
-import gc
 import itertools
-import json
 import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -41,8 +35,8 @@ from state.repair.vacuum import vacuum
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
 from state.turns.answers import TurnAnswers
-from tests import ROOT
 from tests.samples.homes import thread_id
+from tests.support.warm import Forked
 
 DUMP: Final = "facts.txt"
 """The dump that ``restore`` takes, in the folder of the index."""
@@ -192,43 +186,17 @@ class _Steps:
         sys.addaudithook(audit)
 
 
-def _child(order: dict[str, Any], report: int) -> int:
-    home, path = Path(order["home"]), Path(order["index"])
-    steps = _Steps(order["fatal"])
+def main() -> None:
+    """Do a piece of work, and say how many steps it took."""
+    work, home, index, fatal, after_s = sys.argv[1:]
+    # The default action of this signal ends a process as kill -9 does: no handler runs.
+    signal.setitimer(signal.ITIMER_REAL, float(after_s))
+    steps = _Steps(int(fatal) if fatal else None)
     steps.watch()
     try:
-        WORKS[order["work"]](home, path)
-    except BaseException:  # noqa: BLE001 - it is told, and this process ends
-        traceback.print_exc()
-        return 1
-    else:
-        return 0
+        WORKS[work](Path(home), Path(index))
     finally:
-        os.write(report, str(steps.done).encode())
-
-
-def _serve() -> None:
-    with tempfile.TemporaryDirectory() as folder:  # so that no child has to import anything
-        Path(folder, "sessions").mkdir()
-        WORKS["sync"](Path(folder), Path(folder, "index.sqlite3"))
-    gc.collect()
-    gc.freeze()  # else each child would copy all of this memory when it collects
-    for line in sys.stdin:
-        order = json.loads(line)
-        inner, outer = os.pipe()
-        pid = os.fork()
-        if not pid:
-            # The default action of this signal ends a process as kill -9 does: no handler runs.
-            signal.setitimer(signal.ITIMER_REAL, order["after_s"])
-            os._exit(_child(order, outer))
-        os.close(outer)
-        began = time.monotonic()
-        _, status = os.waitpid(pid, 0)
-        took = time.monotonic() - began
-        with open(inner, "rb") as pipe:
-            steps = pipe.read().decode()
-        told = [os.waitstatus_to_exitcode(status), int(steps) if steps else None, took]
-        print(json.dumps(told), flush=True)
+        print(steps.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,43 +209,16 @@ class Ended:
     seconds: float
 
 
-class Nursery:
-    """Runs pieces of work in children, one at a time. Use it in a ``with``."""
-
-    def __enter__(self) -> "Nursery":
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.nursery"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def run(
-        self,
-        work: str,
-        home: Path,
-        index: Path,
-        *,
-        fatal: int | None = None,
-        after_s: float = 0.0,
-    ) -> Ended:
-        """Do ``work``; the child dies before its step ``fatal``, or ``after_s`` seconds after its
-        start (0: never)."""
-        assert self._process.stdin
-        assert self._process.stdout
-        places = {"home": str(home), "index": str(index)}
-        order = {"work": work, **places, "fatal": fatal, "after_s": after_s}
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        return Ended(*json.loads(self._process.stdout.readline()))
+def run(
+    work: str, home: Path, index: Path, *, fatal: int | None = None, after_s: float = 0.0
+) -> Ended:
+    """Do ``work`` in another process, which dies before its step ``fatal``, or ``after_s`` seconds
+    after its start (0: never)."""
+    words = (work, str(home), str(index), "" if fatal is None else str(fatal), str(after_s))
+    began = time.monotonic()
+    with Forked(*words, function=f"{__name__}:main", stdout=subprocess.PIPE) as process:
+        told, _ = process.communicate()
+    return Ended(process.returncode, int(told) if told else None, time.monotonic() - began)
 
 
 Die = Callable[[int | None, float], Ended]
@@ -304,7 +245,3 @@ def deaths(name: str, die: Die) -> Iterator[str]:
         after_s = max(chance.uniform(0, whole.seconds), 1e-6)
         die(None, after_s)
         yield f"killed after {after_s:.6f} s, seed {seed}"
-
-
-if __name__ == "__main__":
-    _serve()

@@ -1,7 +1,7 @@
 """One process of a race: one kind of user, again and again until the time is up.
 
-Run as ``python -m tests.crash.race ROLE SECONDS HOME INDEX``. It prints one JSON object: how often
-it did its work, what it was told that nobody may be told, and what it last set.
+Its arguments are ROLE SECONDS HOME INDEX. It prints one JSON object: how often it
+did its work, what it was told that nobody may be told, and what it last set.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -126,6 +127,7 @@ class Racer:
 
 
 def main() -> None:
+    warnings.simplefilter("error", ResourceWarning)
     role, seconds, home, index = sys.argv[1:]
     racer = Racer(role, Path(home), Path(index))
     work: Callable[[], None] = getattr(racer, role)
@@ -141,7 +143,3 @@ def main() -> None:
     json.dump({"role": role, "rounds": rounds, "told": told, "names": racer.names}, sys.stdout)
     sys.stdout.flush()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""Recorders that die: a process that has imported everything forks one child for each.
+"""A recorder that dies, in a process of its own.
 
-Run as ``python -m tests.crash.recording HOME INDEX``. It reads ``RUN SECONDS SEED`` from stdin,
-one a line. The child resumes the home's thread, or makes it, and appends until it is killed; it
-says on stdout how many of its items were acknowledged. When it is gone, ``end`` follows.
+It resumes the home's thread, or makes it, and appends until it is killed; it says on stdout how
+many of its items were acknowledged.
 """
 
 import asyncio
@@ -54,22 +53,6 @@ async def _record(home: Path, index: Path, run: int, seconds: float, seed: int) 
             os.write(1, f"{mode} {number}\n".encode())
 
 
-async def _open(home: Path, index: Path) -> None:
-    async with open_store(home, index):
-        pass
-
-
-def _serve(home: Path, index: Path) -> None:
-    asyncio.run(_open(home, index))  # so that no child has to import anything
-    for line in sys.stdin:
-        run, seconds, seed = line.split()
-        pid = os.fork()
-        if not pid:
-            asyncio.run(_record(home, index, int(run), float(seconds), int(seed)))
-            os._exit(1)
-        os.waitpid(pid, 0)
-        os.write(1, b"end\n")
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), Path(sys.argv[2]))
+def main() -> None:
+    home, index, run, seconds, seed = sys.argv[1:]
+    asyncio.run(_record(Path(home), Path(index), int(run), float(seconds), int(seed)))

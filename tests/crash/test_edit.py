@@ -2,14 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollout.schema.modes import MODES, PAGINATED
-from tests.crash.nursery import CHANGED, Ended, Nursery, deaths
+from tests.crash.nursery import CHANGED, Ended, deaths, run
 from tests.samples.homes import encoded, write
 from tests.samples.talk import turn
 from tests.support.checks import codes, synced, verified
@@ -19,18 +18,11 @@ OLD_NAME = {"id": CHANGED, "thread_name": "old name", "updated_at": "x"}
 GIT = {"commit_hash": "old", "branch": "old"}
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as opened:
-        yield opened
-
-
 class Case:
     """One kind of change, from the same beginning again and again."""
 
-    def __init__(self, work: str, mode: str, folder: Path, nursery: Nursery) -> None:
+    def __init__(self, work: str, mode: str, folder: Path) -> None:
         self.work = work
-        self._nursery = nursery
         self._begin = folder / "begin"
         self.home = folder / "now" / "home"
         self.index = folder / "now" / "index.sqlite3"
@@ -44,7 +36,7 @@ class Case:
         """Do the work from its beginning, and die."""
         shutil.rmtree(self.home.parent, ignore_errors=True)
         shutil.copytree(self._begin, self.home.parent)
-        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
+        return run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
 
     def found(self, moment: str) -> tuple[Any, ...]:
         """What is so now, with what was recorded untouched and all else well."""
@@ -76,10 +68,8 @@ def _lines(mode: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("work", ["fork", "rename", "describe"])
-def test_a_change_that_is_killed_is_made_or_not_made(
-    work: str, mode: str, tmp_path: Path, nursery: Nursery
-) -> None:
-    case = Case(work, mode, tmp_path, nursery)
+def test_a_change_that_is_killed_is_made_or_not_made(work: str, mode: str, tmp_path: Path) -> None:
+    case = Case(work, mode, tmp_path)
     whole, *seen = [case.found(moment) for moment in deaths(f"{work} {mode}", case.die)]
     old = ("old name", "old", "old", "enabled")
     between = {"describe": {("old name", "new", None, "enabled")}}.get(work, set())

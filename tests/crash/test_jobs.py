@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from state.thread_index import open_index
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import FolderAlias, Setting, UserValue, newest_settings
 from tests import FIXTURES
-from tests.crash.nursery import DUMP, Ended, Nursery, deaths
+from tests.crash.nursery import DUMP, Ended, deaths, run
 from tests.samples.homes import BASE_MS, encoded, event, lines, thread_id, write
 from tests.support.checks import codes, repaired, synced, verified
 from tests.support.indexes import meaning, rows
@@ -164,19 +164,12 @@ CASES: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as opened:
-        yield opened
-
-
 class Case:
     """One kind of work, from the same beginning again and again."""
 
-    def __init__(self, name: str, folder: Path, nursery: Nursery) -> None:
+    def __init__(self, name: str, folder: Path) -> None:
         self.work, begin = CASES[name]
         self.home = folder / "home"
-        self._nursery = nursery
         self._begin = folder / "begin"
         self._state = folder / "state"
         self.index = self._state / "index.sqlite3"
@@ -193,7 +186,7 @@ class Case:
         """What is wrong with the files themselves."""
         self.right = meaning(fresh)
         if self.work == "search":
-            assert nursery.run(self.work, self.home, fresh).status == 0
+            assert run(self.work, self.home, fresh).status == 0
             self.said = said(fresh)
             assert any(row["found"] for row in self.said)
 
@@ -201,7 +194,7 @@ class Case:
         """Do the work from its beginning, and die."""
         shutil.rmtree(self._state, ignore_errors=True)
         shutil.copytree(self._begin, self._state)
-        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
+        return run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
 
     def check(self, moment: str) -> None:
         """What users set is there, and all can be made as a fresh index has it."""
@@ -209,10 +202,10 @@ class Case:
         for kept in KEPT:
             assert journal[kept.subject].set_at_ms >= kept.set_at_ms, moment
         if self.work == "restore":
-            again = self._nursery.run(self.work, self.home, self.index)
+            again = run(self.work, self.home, self.index)
             assert again.status == 0, moment
         if self.work == "search":
-            assert self._nursery.run(self.work, self.home, self.index).status == 0, moment
+            assert run(self.work, self.home, self.index).status == 0, moment
             assert said(self.index) == self.said, moment
             assert rows(self.index, "SELECT * FROM fulltext_pending") == [], moment
         if codes(verified(self.home, self.index)) != self.own:
@@ -227,7 +220,7 @@ class Case:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_work_that_is_killed_loses_nothing(name: str, tmp_path: Path, nursery: Nursery) -> None:
-    case = Case(name, tmp_path, nursery)
+def test_work_that_is_killed_loses_nothing(name: str, tmp_path: Path) -> None:
+    case = Case(name, tmp_path)
     for moment in deaths(name, case.die):
         case.check(moment)

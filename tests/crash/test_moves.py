@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from state.db.location import moves_under_way
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import UserValue, newest_settings
-from tests.crash.nursery import MOVED, Ended, Nursery, deaths
+from tests.crash.nursery import MOVED, Ended, deaths, run
 from tests.samples.homes import BASE_MS, encoded, lines, thread_id, write
 from tests.state.codex.databases import Codex
 from tests.support.checks import codes, synced, verified
@@ -21,18 +20,11 @@ OTHER = thread_id(2)
 NAMES = [{"id": id_, "thread_name": f"name of {id_}", "updated_at": "x"} for id_ in (MOVED, OTHER)]
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as opened:
-        yield opened
-
-
 class Case:
     """One kind of move, from the same beginning again and again."""
 
-    def __init__(self, work: str, folder: Path, nursery: Nursery) -> None:
+    def __init__(self, work: str, folder: Path) -> None:
         self.work = work
-        self._nursery = nursery
         self._begin = folder / "begin"
         self.home = folder / "now" / "home"
         self.index = folder / "now" / "index.sqlite3"
@@ -61,7 +53,7 @@ class Case:
         """Do the work from its beginning, and die."""
         shutil.rmtree(self.home.parent, ignore_errors=True)
         shutil.copytree(self._begin, self.home.parent)
-        return self._nursery.run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
+        return run(self.work, self.home, self.index, fatal=fatal, after_s=after_s)
 
     def check(self, moment: str) -> bool:
         """All is in one place, and the index knows where. Gives whether it is the new one."""
@@ -114,10 +106,8 @@ class Case:
 
 
 @pytest.mark.parametrize("work", ["archive", "unarchive", "delete", "purge"])
-def test_a_move_that_is_killed_is_done_or_not_done(
-    work: str, tmp_path: Path, nursery: Nursery
-) -> None:
-    case = Case(work, tmp_path, nursery)
+def test_a_move_that_is_killed_is_done_or_not_done(work: str, tmp_path: Path) -> None:
+    case = Case(work, tmp_path)
     whole, *done = [case.check(moment) for moment in deaths(work, case.die)]
     assert whole
     assert set(done) == {False, True}

@@ -3,18 +3,17 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from state.userdata.journal import read_settings
 from state.userdata.model import UserValue, newest_settings
-from tests import ROOT
 from tests.crash.race import STABLE
 from tests.samples.homes import thread_id, write
 from tests.support.checks import codes, synced, verified
 from tests.support.indexes import meaning, rows
+from tests.support.warm import Forked
 
 ROLES = ("list", "search", "sync", "backfill", "repair", "rename", "name", "codex")
 SECONDS = float(os.environ.get("THREADKEEP_RACE_SECONDS", "3"))
@@ -26,18 +25,9 @@ def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> No
         write(home, number)
     synced(home, index_path)
     racers = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.crash.race",
-                role,
-                str(SECONDS),
-                str(home),
-                str(index_path),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"},
+        Forked(
+            *(role, str(SECONDS), str(home), str(index_path)),
+            function="tests.crash.race:main",
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import random
+import signal
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from rollout.files.writer_lock import WriterLock
 from rollout.jsonl.sources import FileSource
 from rollout.schema.modes import MODES, PAGINATED
 from state.thread_store import open_store
-from tests import ROOT
 from tests.crash.recording import RUNS_A_THREAD, thread
+from tests.support.warm import Forked
 
 RUNS = RUNS_A_THREAD
 """``THREADKEEP_RECORD_RUNS`` has more of them."""
@@ -23,29 +23,27 @@ def test_killed_recorders_lose_double_and_tear_nothing(home: Path, index_path: P
     seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
     chance = random.Random(seed)
     acknowledged: dict[tuple[str, int], int] = {}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.crash.recording", str(home), str(index_path)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
     runs = int(os.environ.get("THREADKEEP_RECORD_RUNS", RUNS))
     longest = 0.12
     run = -1
     while (run := run + 1) < runs or (not_yet(acknowledged) and run < 5 * runs):
         after = chance.uniform(0, longest)
-        print(run, after, chance.randrange(2**32), file=process.stdin, flush=True)
-        while (line := process.stdout.readline()) != "end\n":
+        words = home, index_path, run, after, chance.randrange(2**32)
+        recorder = Forked(
+            *map(str, words),
+            function="tests.crash.recording:main",
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        said, _ = recorder.communicate()
+        assert recorder.returncode == -signal.SIGALRM
+        for line in said.splitlines():
             mode, number = line.split()
             acknowledged[mode, run] = int(number)
         if len(acknowledged) < run // 2 or (run > 5 and not_yet(acknowledged)):
             longest = min(1.5 * longest, 3)  # a slow machine needs longer to come to anything
         for mode in MODES:
             check(home, mode, run, acknowledged)
-    process.communicate()
     assert len(acknowledged) > runs // 4
     assert not not_yet(acknowledged)
 

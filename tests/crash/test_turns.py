@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollout.schema.modes import LEGACY, PAGINATED
-from tests.crash.nursery import Ended, Nursery, deaths
+from tests.crash.nursery import Ended, deaths, run
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import add, all_turns, content, in_store, put, truth, turn_lines
 from tests.support.checks import codes, synced, verified
@@ -31,17 +31,16 @@ def test_turns_of_a_killed_index_are_those_of_the_files(mode: str, tmp_path: Pat
     def die(fatal: int | None, after_s: float) -> Ended:
         shutil.rmtree(state, ignore_errors=True)
         shutil.copytree(begin, state)
-        return nursery.run("turns", home, index, fatal=fatal, after_s=after_s)
+        return run("turns", home, index, fatal=fatal, after_s=after_s)
 
-    with Nursery() as nursery:
-        for moment in deaths(f"turns {mode}", die):
-            counted = "SELECT f.turns, count(t.id) AS found FROM turn_checkpoints f"
-            held = rows(index, f"{counted} JOIN turns t USING (thread_id) GROUP BY thread_id")
-            assert all(row["turns"] == row["found"] for row in held), moment
-            for number, turns in right.items():
-                told = in_store(home, index, partial(all_turns, number=number))
-                assert told == turns, moment
-            assert meaning(index) == whole, moment
-            assert not codes(verified(home, index)), moment
+    for moment in deaths(f"turns {mode}", die):
+        counted = "SELECT f.turns, count(t.id) AS found FROM turn_checkpoints f"
+        held = rows(index, f"{counted} JOIN turns t USING (thread_id) GROUP BY thread_id")
+        assert all(row["turns"] == row["found"] for row in held), moment
+        for number, turns in right.items():
+            told = in_store(home, index, partial(all_turns, number=number))
+            assert told == turns, moment
+        assert meaning(index) == whole, moment
+        assert not codes(verified(home, index)), moment
     stored = rows(index, "SELECT thread_id, turns FROM turn_checkpoints ORDER BY thread_id")
     assert [tuple(row.values()) for row in stored] == [(thread_id(1), 180), (thread_id(2), 90)]

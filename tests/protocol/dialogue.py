@@ -30,6 +30,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.warm import started
+
 Exchange = dict[str, Any]
 ANSWER_WITHIN = 30.0  # seconds
 END_WITHIN = 10.0  # seconds
@@ -66,7 +68,7 @@ class Connection:
     """A server process, and what it says."""
 
     def __init__(self, command: Sequence[str], work: Path, environment: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
+        self._process = started(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,8 +1,6 @@
 """Our server is asked everything that Codex 0.169 was asked for ``protocol/golden.json`` and
 ``protocol/turns.json``, and differs from it in what is known to differ, and in nothing else."""
 
-import os
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -16,7 +14,7 @@ from tests.protocol.known import KNOWN, unknown, unseen
 from tests.protocol.known_class import Known
 from tests.protocol.record import SCRIPTS, golden, sample_home
 from tests.protocol.sample import EXPERIMENTAL
-from tests.support.command import COMMAND
+from tests.support.command import COMMAND, Inside
 
 SERVER = (*COMMAND, "app-server", "--listen", "stdio://")
 SERVED_HERE: Final = (
@@ -49,8 +47,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         home = sample_home(folder / "home")
         index = {"THREADKEEP_DB": str(folder / "index.sqlite3")}
         # Codex has its database filled before it answers, too.
-        filled = {**os.environ, **index, "CODEX_HOME": str(home)}
-        subprocess.run([*COMMAND, "list"], env=filled, check=True, capture_output=True)
+        Inside(home, folder, index).run("list")
         steps = list(aside(script()))
         said = dialogue(SERVER, home, steps, mark="threadkeep/mark", environment=index)
         for method, some in differences(golden(name), said).items():

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from tests.protocol.schemas import conforms
-from tests.support.command import COMMAND, Cli
+from tests.support.command import Cli
 
 CLIENT = {"name": "threadkeep-tests", "version": "1"}
 
@@ -119,10 +119,10 @@ class Server:
     """A server in a process of its own. Use it in a ``with``."""
 
     def __init__(self, cli: Cli, *options: str, env: Mapping[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, "app-server", *options],
-            env=cli.environment(env),
-            cwd=cli.base,
+        self.process = cli.start(
+            "app-server",
+            *options,
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,16 +1,18 @@
 """Runs the command as a person or a script does, in a process of its own; and small homes."""
 
 import contextlib
+import ctypes
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -20,11 +22,8 @@ from cli.main import main
 from rollout.errors import RolloutError
 from state.db.location import index_path
 from state.errors import StateError
-
-_SCRIPT = Path(sys.executable).with_name("threadkeep")
-COMMAND: tuple[str, ...] = (
-    (str(_SCRIPT),) if _SCRIPT.exists() else (sys.executable, "-P", "-m", "cli")
-)
+from tests.support.warm import COMMAND as COMMAND
+from tests.support.warm import Forked, started
 
 THREAD_KEYS = [
     "id",
@@ -119,21 +118,18 @@ class Cli:
         status: int | None = 0,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        prefix: Sequence[str] = COMMAND,
+        prefix: "Sequence[str] | Within" = COMMAND,
         stdin: str = "",
     ) -> Ran:
         """Run it to its end: with exit ``status`` (None: any), and never with a traceback."""
-        environment = self.environment(env)
-        done = subprocess.run(
-            [*prefix, *arguments],
-            env=environment,
-            cwd=cwd or self.base,
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with self.start(*arguments, env=env, cwd=cwd, prefix=prefix, **streams) as process:
+            try:
+                out, err = process.communicate(stdin.encode(), timeout=60)
+            except BaseException:
+                process.kill()
+                raise
+        ran = Ran(process.returncode, out.decode(), err.decode())
         assert "Traceback" not in ran.err, ran.err
         assert status in (None, ran.status), (ran.status, ran.out[:2000], ran.err)
         return ran
@@ -145,11 +141,21 @@ class Cli:
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(lambda one: self.run(*one, status=status, **options), commands))
 
-    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-        """Start it and come back at once."""
-        return subprocess.Popen(
-            [*COMMAND, *arguments], env=self.environment(), cwd=self.base, **options
-        )
+    def start(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        prefix: "Sequence[str] | Within" = COMMAND,
+        **options: Any,
+    ) -> "subprocess.Popen[bytes]":
+        """Start it and come back at once. A process is forked that has the command loaded, unless
+        ``prefix`` names a program to be started with the arguments."""
+        around: dict[str, Any] = {"env": self.environment(env), "cwd": cwd or self.base, **options}
+        if isinstance(prefix, Within):
+            words = (*prefix.words, *arguments)
+            return Forked(*words, function=f"{__name__}:{prefix.function.__name__}", **around)
+        return started([*prefix, *arguments], **around)
 
     def ids(self, *arguments: str, status: int = 0, **options: Any) -> list[str]:
         """The ids that ``list`` gives, in order."""
@@ -167,7 +173,7 @@ class Inside(Cli):
         status: int | None = 0,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        prefix: Sequence[str] = COMMAND,
+        prefix: "Sequence[str] | Within" = COMMAND,
         stdin: str = "",
     ) -> Ran:
         if prefix is not COMMAND:
@@ -266,24 +272,62 @@ def write_rollout(
     return path
 
 
-_WITHOUT_OVERRIDE = (
-    "import ctypes, os, sys\n"
-    "libc = ctypes.CDLL(None, use_errno=True)\n"
-    "for capability in (1, 2):\n"  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    "    if libc.prctl(24, capability, 0, 0, 0): sys.exit('cannot')\n"  # PR_CAPBSET_DROP
-    "os.execv(sys.argv[1], sys.argv[1:])\n"
-)
+@dataclass(frozen=True)
+class Within:
+    """Runs the command in a process that a function of this module has changed before."""
+
+    function: Callable[[], None]
+    words: tuple[str, ...] = ()
+    """What the function takes from the front of the arguments."""
+
+
+def _in_removed_folder() -> None:
+    os.rmdir(os.getcwd())
+    main()
+
+
+def _with_files_of_at_most() -> None:
+    size = int(sys.argv.pop(1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    main()
+
+
+IN_REMOVED_FOLDER: Final = Within(_in_removed_folder)
+"""Runs the command in a folder that is gone."""
+
+
+def with_files_of_at_most(size: int) -> Within:
+    """Runs the command so that no file of it grows beyond ``size`` bytes."""
+    return Within(_with_files_of_at_most, (str(size),))
+
+
+_OVERRIDES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+_CAPABILITIES_3 = 0x20080522
+
+
+def _without_override() -> None:
+    """Give up the right to pass over permissions."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; the same of those over 31
+    if libc.capget(header, sets):
+        sys.exit("cannot")
+    for number in range(3):
+        sets[number] &= ~_OVERRIDES
+    if libc.capset(header, sets):
+        sys.exit("cannot")
+    main()
 
 
 @pytest.fixture
-def plain_user() -> tuple[str, ...]:
+def plain_user(tmp_path: Path) -> Within:
     """What to run the command with, so that permissions hold for it even if we are root."""
     if os.geteuid() != 0:
-        return COMMAND
-    prefix = (sys.executable, "-c", _WITHOUT_OVERRIDE, *COMMAND)
+        return Within(main)
+    plain = Within(_without_override)
     if (
         sys.platform != "linux"
-        or subprocess.run([*prefix, "--version"], check=False, capture_output=True).returncode
+        or Cli(tmp_path, tmp_path).run("--version", status=None, prefix=plain).status
     ):
         pytest.skip("root cannot give up its rights here")
-    return prefix
+    return plain

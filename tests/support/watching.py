@@ -93,10 +93,10 @@ def watching(
 ) -> Iterator[Watching]:
     """A watch of the command's home, ready for changes unless told not to wait; killed on the
     way out if it still runs. There is no traceback, whatever happened to it."""
-    process = subprocess.Popen(
-        [*prefix, *COMMAND, "watch", "--json"],
-        env=cli.environment(env),
-        cwd=cli.base,
+    process = cli.start(
+        *("watch", "--json"),
+        env=env,
+        prefix=(*prefix, *COMMAND),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

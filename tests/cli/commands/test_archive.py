@@ -16,7 +16,7 @@ import pytest
 from rollout.files.writer_lock import WriterLock
 from tests.state.codex.databases import Codex
 from tests.support.checks import codes, verified
-from tests.support.command import Cli, Inside, plain_user, thread_id, write_rollout
+from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
 
@@ -144,9 +144,7 @@ def test_each_thread_has_its_own_answer_and_the_gravest_is_the_status(cli: Cli) 
     assert f"already has an active writer: pid {os.getpid()}" in told
 
 
-def test_nothing_is_changed_in_a_home_that_cannot_be_written(
-    cli: Cli, plain_user: tuple[str, ...]
-) -> None:
+def test_nothing_is_changed_in_a_home_that_cannot_be_written(cli: Cli, plain_user: Within) -> None:
     cli.run("list")
     before = places(cli.home)
     cli.home.chmod(0o555)
@@ -201,7 +199,7 @@ def test_what_codex_cannot_be_told_of_is_refused_before_anything_is_moved(cli: C
     assert codex.content() == held
 
 
-def test_a_database_of_codex_that_cannot_be_written(cli: Cli, plain_user: tuple[str, ...]) -> None:
+def test_a_database_of_codex_that_cannot_be_written(cli: Cli, plain_user: Within) -> None:
     folder = cli.base / "sql"
     folder.mkdir()
     env = {"CODEX_SQLITE_HOME": str(folder)}

@@ -1,13 +1,12 @@
 """``threadkeep explain``."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.state.explain.explained import codex_database
-from tests.support.command import COMMAND, Cli, Inside
+from tests.support.command import IN_REMOVED_FOLDER, Cli, Inside
 
 
 @pytest.fixture
@@ -37,9 +36,7 @@ def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
 def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
     folder = corpus.base / "gone"
     folder.mkdir()
-    program = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
-    prefix = (sys.executable, "-c", program, *COMMAND)
     (id_,) = corpus.ids("--limit", "1")
-    ran = corpus.run("explain", id_, cwd=folder, prefix=prefix)
+    ran = corpus.run("explain", id_, cwd=folder, prefix=IN_REMOVED_FOLDER)
     assert ran.lines[0] == "Listed. In Codex's picker: shown."
     assert "has been removed" in ran.err

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.cli.commands.test_user_settings import not_writable
 from tests.cli.test_errors import is_told
 from tests.state.checks.test_faults_index import garbage, sql
 from tests.support.checks import synced
-from tests.support.command import COMMAND, Cli, Inside, plain_user, thread_id, write_rollout
+from tests.support.command import COMMAND, Cli, Inside, Within, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
 
@@ -131,7 +132,7 @@ def test_a_reader_that_has_enough_ends_an_endless_answer(corpus: Cli) -> None:
 
 def test_an_interrupt_ends_a_statement_in_its_middle(corpus: Cli) -> None:
     stalls = f"SELECT x FROM ({ENDLESS}) WHERE x <= 600"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with corpus.start("query", "--no-sync", stalls, **pipes) as process:
         try:
             assert process.stdout
@@ -153,7 +154,7 @@ def test_an_answer_is_of_the_files_as_they_are(small: Cli) -> None:
 
 
 def test_an_answer_is_given_where_the_index_cannot_be_written(
-    small: Cli, plain_user: tuple[str, ...]
+    small: Cli, plain_user: Within
 ) -> None:
     write_rollout(small.home, 9)
     with not_writable(small.index):

@@ -15,7 +15,7 @@ from state.db.steps import run_steps
 from state.fulltext.candidates import candidate_steps
 from state.fulltext.search import MOST_TERMS
 from tests.samples.homes import encoded, event, lines, thread_id, write
-from tests.support.command import Cli, Inside, plain_user
+from tests.support.command import Cli, Inside, Within, plain_user
 
 __all__ = ["plain_user"]
 
@@ -227,7 +227,7 @@ def test_a_value_of_the_wrong_type_is_damage(
 SOME_HIDDEN = {"archived": 1, "source": 1, "empty": 0, "attached": 0, "unreadable": 1}
 
 
-def test_what_cannot_be_read_is_told(cli: Cli, plain_user: tuple[str, ...]) -> None:
+def test_what_cannot_be_read_is_told(cli: Cli, plain_user: Within) -> None:
     files = {number: next(cli.home.rglob(f"*{thread_id(number)}.jsonl")) for number in (1, 2)}
     files[2].chmod(0)
     cli.run("list", prefix=plain_user)

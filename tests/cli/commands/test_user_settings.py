@@ -17,7 +17,7 @@ from tests.cli.test_errors import is_told
 from tests.state.repair.test_recovery import WRECKS
 from tests.state.userdata.test_dump import dumped, restored
 from tests.support.checks import synced, verified
-from tests.support.command import Cli, Inside, plain_user, thread_id, write_rollout
+from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
 
@@ -263,7 +263,7 @@ def test_what_users_set_comes_back_into_the_place_of_a_damaged_index(
 
 
 def test_where_the_index_cannot_be_written_facts_are_told_and_not_set(
-    small: Cli, plain_user: tuple[str, ...]
+    small: Cli, plain_user: Within
 ) -> None:
     restored(small.home, small.index, [FolderAlias(OLD, NEW, 5)])
     dump = dumped(small.index).decode()

@@ -11,8 +11,8 @@ import pytest
 
 from rollout.errors import WriterActive
 from rollout.files.writer_lock import LOCKS, WriterLock
-from tests import ROOT
 from tests.samples.homes import thread_id
+from tests.support.warm import run_program
 
 ID = thread_id(1)
 HOLD = (
@@ -27,13 +27,8 @@ HOLD = (
 
 def holder(home: Path) -> "subprocess.Popen[str]":
     """Another process that holds the lock until its stdin ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(home), ID],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = run_program(HOLD, str(home), ID, text=True, **pipes)
     assert process.stdout
     assert process.stdout.readline() == "held\n"
     return process

@@ -16,7 +16,7 @@ from tests.conftest import copy_corpus
 from tests.samples.homes import write
 from tests.state.codex.checked import ARCHIVED, GENUINE, PLAIN, path_of
 from tests.state.codex.databases import Codex
-from tests.support.command import COMMAND, Cli, Inside, plain_user
+from tests.support.command import COMMAND, Cli, Inside, Within, plain_user
 
 __all__ = ["plain_user"]
 
@@ -182,7 +182,7 @@ def test_an_unknown_schema_is_refused(cli: Cli, codex: Codex) -> None:
     assert error["kind"] == "codex_schema_unknown"
 
 
-def test_without_permission(cli: Cli, codex: Codex, plain_user: tuple[str, ...]) -> None:
+def test_without_permission(cli: Cli, codex: Codex, plain_user: Within) -> None:
     codex.change("DELETE FROM threads WHERE id = ?", PLAIN)
     codex.path.chmod(0o400)
     codex.path.parent.chmod(0o500)

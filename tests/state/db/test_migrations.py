@@ -21,6 +21,7 @@ from state.query.model import Query
 from state.thread_index import open_index
 from tests import FIXTURES
 from tests.support.describe import describe
+from tests.support.warm import run_program
 
 
 def test_there_is_one_head_and_the_program_knows_every_revision() -> None:
@@ -184,8 +185,7 @@ def test_two_processes_may_make_one_index_at_once(index_path: Path) -> None:
         "    async with open_database(Path(sys.argv[1])): pass\n"
         "asyncio.run(main())"
     )
-    command = [sys.executable, "-c", program, str(index_path)]
-    running = [subprocess.Popen(command) for _ in range(4)]
+    running = [run_program(program, str(index_path)) for _ in range(4)]
     assert [process.wait(60) for process in running] == [0] * 4
 
 

@@ -5,7 +5,6 @@ import os
 import resource
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +17,16 @@ from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
 from state.userdata.store import put_settings
 from tests.state.checks.test_faults_index import damaged_pages, garbage, sql, truncated
-from tests.support.command import COMMAND, Cli, Inside, Ran, plain_user, thread_id, write_rollout
+from tests.support.command import (
+    Cli,
+    Inside,
+    Ran,
+    Within,
+    plain_user,
+    thread_id,
+    with_files_of_at_most,
+    write_rollout,
+)
 
 __all__ = ["plain_user"]
 
@@ -123,7 +131,7 @@ def told_from_a_copy(ran: Ran) -> None:
 
 
 def test_a_read_only_index_is_read_true_to_the_files_and_left_as_it_is(
-    small: Cli, plain_user: tuple[str, ...]
+    small: Cli, plain_user: Within
 ) -> None:
     write_rollout(small.home, 9)
     small.index.chmod(0o400)
@@ -149,9 +157,7 @@ def test_a_read_only_index_is_read_true_to_the_files_and_left_as_it_is(
     assert thread_id(9) in small.ids()
 
 
-def test_a_home_can_be_listed_where_no_index_can_be_made(
-    small: Cli, plain_user: tuple[str, ...]
-) -> None:
+def test_a_home_can_be_listed_where_no_index_can_be_made(small: Cli, plain_user: Within) -> None:
     locked = small.base / "locked"
     locked.mkdir()
     locked.chmod(0o500)
@@ -165,16 +171,6 @@ def test_a_home_can_be_listed_where_no_index_can_be_made(
     locked.chmod(0o700)
 
 
-def with_room_for(size: int) -> tuple[str, ...]:
-    """What to run the command with, so that no file of it grows beyond ``size`` bytes."""
-    program = (
-        "import os, resource, sys\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
-        "os.execv(sys.argv[1], sys.argv[1:])\n"
-    )
-    return (sys.executable, "-c", program, *COMMAND)
-
-
 @pytest.mark.parametrize("size", [40_000, 250_000])
 def test_a_full_disk_in_the_middle_ends_clearly_and_the_work_goes_on_later(
     size: int, small: Cli
@@ -183,7 +179,7 @@ def test_a_full_disk_in_the_middle_ends_clearly_and_the_work_goes_on_later(
     for number in range(3, 200):
         write_rollout(small.home, number)
     for command in (("backfill", "--batch-size", "20"), ("sync",), ("list",), ("reindex",)):
-        ran = small.run(*command, status=7, prefix=with_room_for(size))
+        ran = small.run(*command, status=7, prefix=with_files_of_at_most(size))
         assert "cannot be used" in ran.err
         assert "allow larger files: ulimit -f unlimited" in ran.err
     small.run("sync")

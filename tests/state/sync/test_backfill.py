@@ -6,7 +6,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from state.thread_index import open_index
 from tests.conftest import copy_corpus
 from tests.samples.homes import thread_id, write
 from tests.support.indexes import meaning, rows
+from tests.support.warm import run_program
 
 WORKER = """
 import asyncio, os, sys
@@ -89,18 +89,18 @@ job.store_files = store
 
 def worker(
     home: Path, index: Path, *, batch: int = 20, lease_s: float = 900, setup: str = "", arg: int = 0
-) -> list[str]:
+) -> "subprocess.Popen[str]":
+    """Another process that fills the index."""
+    words = map(str, (home, index, batch, lease_s, arg))
     program = WORKER.replace("{setup}", setup)
-    return [
-        sys.executable,
-        "-c",
-        program,
-        str(home),
-        str(index),
-        str(batch),
-        str(lease_s),
-        str(arg),
-    ]
+    return run_program(program, *words, stdout=subprocess.PIPE, text=True)
+
+
+def said(worker: "subprocess.Popen[str]") -> str:
+    """What a worker says that ends well."""
+    out, _ = worker.communicate(timeout=120)
+    assert worker.returncode == 0
+    return out.strip()
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +115,11 @@ def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
     crashes = 0
     for n in range(0, 100, 3):
         index = tmp_path / f"{n}" / "index.sqlite3"
-        died = subprocess.run(
-            worker(corpus_home, index, batch=40, setup=DIE_AT_COMMIT, arg=n), capture_output=True
-        )
+        died = worker(corpus_home, index, batch=40, setup=DIE_AT_COMMIT, arg=n)
+        died.communicate()
         if died.returncode == 0:
             break
-        assert died.returncode == 9, died.stderr.decode()
+        assert died.returncode == 9
         crashes += 1
         counts = asyncio.run(_resume(corpus_home, index))
         assert meaning(index) == undisturbed, f"killed before commit {n}"
@@ -142,10 +141,9 @@ def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_pat
     )
     for n in (5, 9):
         index = tmp_path / f"{n}.sqlite3"
-        died = subprocess.run(
-            worker(home, index, batch=200, setup=DIE_AT_COMMIT, arg=n), capture_output=True
-        )
-        assert died.returncode == 9, died.stderr.decode()
+        died = worker(home, index, batch=200, setup=DIE_AT_COMMIT, arg=n)
+        died.communicate()
+        assert died.returncode == 9
 
         counts = asyncio.run(_resume(home, index))
         assert counts.done < 1_150
@@ -182,11 +180,10 @@ def test_a_killed_worker_is_replaced_at_once_in_another_process(
     corpus_home: Path, tmp_path: Path
 ) -> None:
     index = tmp_path / "index.sqlite3"
-    subprocess.run(worker(corpus_home, index, setup=DIE_AT_COMMIT, arg=4), capture_output=True)
+    worker(corpus_home, index, setup=DIE_AT_COMMIT, arg=4).communicate()
     assert rows(index, "SELECT status FROM backfill_state") == [{"status": "running"}]
     began = time.monotonic()
-    done = subprocess.run(worker(corpus_home, index), capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("read ")
+    assert said(worker(corpus_home, index)).startswith("read ")
     assert time.monotonic() - began < 60, "it did not wait for the lease of 900 s"
 
 
@@ -195,11 +192,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
 ) -> None:
     """SIGSTOP the holder past its expiry, let another finish, SIGCONT it."""
     index = tmp_path / "index.sqlite3"
-    stopped = subprocess.Popen(
-        worker(corpus_home, index, batch=3, lease_s=1, setup=STOP_AFTER_COMMITS, arg=3),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    stopped = worker(corpus_home, index, batch=3, lease_s=1, setup=STOP_AFTER_COMMITS, arg=3)
     while not _is_stopped(stopped.pid):
         time.sleep(0.02)
     # It stopped inside its write transaction: as for a stopped writer of any kind, SQLite's
@@ -217,8 +210,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     expires = rows(index, "SELECT lease_expires_at_ms AS t FROM backfill_state")[0]["t"]
     while now_ms() <= expires:
         time.sleep(0.05)
-    done = subprocess.run(worker(corpus_home, index), capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("read ")
+    assert said(worker(corpus_home, index)).startswith("read ")
     finished = rows(index, "SELECT * FROM backfill_state")
     complete = meaning(index)
     os.kill(stopped.pid, signal.SIGCONT)
@@ -248,15 +240,11 @@ def test_of_many_workers_one_works_and_the_index_is_right(
     processes: int, corpus_home: Path, tmp_path: Path, undisturbed: object
 ) -> None:
     index = tmp_path / "index.sqlite3"
-    running = [
-        subprocess.Popen(worker(corpus_home, index), stdout=subprocess.PIPE, text=True)
-        for _ in range(processes)
-    ]
-    said = [process.communicate(timeout=120)[0].strip() for process in running]
-    assert all(process.returncode == 0 for process in running)
+    running = [worker(corpus_home, index) for _ in range(processes)]
+    told = [said(process) for process in running]
     # A late one finds the job complete, claims it anew and has nothing to read.
-    assert sum(word.startswith("read") and word != "read 0" for word in said) == 1, said
-    assert set(said) <= {"read 198", "read 0", "LeaseHeld"}
+    assert sum(word.startswith("read") and word != "read 0" for word in told) == 1, told
+    assert set(told) <= {"read 198", "read 0", "LeaseHeld"}
     assert meaning(index) == undisturbed
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from contextlib import closing
@@ -43,6 +42,7 @@ from tests.samples.long_threads import (
 )
 from tests.samples.rollouts import event
 from tests.support.indexes import rows
+from tests.support.warm import run_program
 
 MODES = (LEGACY, PAGINATED)
 LONG = 90  # turns: enough to be stored
@@ -312,8 +312,8 @@ asyncio.run(main())
 
 def test_processes_that_ask_at_once_are_all_told_the_same(home: Path, index_path: Path) -> None:
     path = put(home, 1, content(1, PAGINATED, LONG * 3))
-    command = [sys.executable, "-c", ASK, str(home), str(index_path)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
+    words = ASK, str(home), str(index_path)
+    running = [run_program(*words, stdout=subprocess.PIPE) for _ in range(4)]
     told = [process.communicate(timeout=60)[0] for process in running]
     right = truth(path, PAGINATED)
     assert all(json.loads(one) == right for one in told)

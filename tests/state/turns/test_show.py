@@ -26,7 +26,7 @@ from state.thread_index import ThreadIndex, open_index
 from state.turns.cache import TurnIndex
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import add, content, put, touch_later, turn_lines
-from tests.support.command import Cli, plain_user
+from tests.support.command import Cli, Within, plain_user
 from tests.support.indexes import rows
 from tests.support.reading import cli, corpus
 
@@ -165,7 +165,7 @@ def test_an_index_of_turns_that_is_no_use_hides_no_turn(cli: Cli) -> None:
 
 
 def test_where_no_index_can_be_written_a_long_thread_is_shown_all_the_same(
-    cli: Cli, plain_user: tuple[str, ...]
+    cli: Cli, plain_user: Within
 ) -> None:
     put(cli.home, 1, content(1, PAGINATED, LONG))
     words = ("show", thread_id(1), "--last", "2")
