@@ -18,6 +18,7 @@ from tests.protocol.compare import FOREIGN, differences, report
 from tests.protocol.dialogue import Exchange, Step, dialogue, filled
 from tests.protocol.record import GOLDEN, SCRIPTS, command, golden, sample_home, text
 from tests.protocol.schemas import RESULTS, conforms, known
+from tests.support.each import each
 
 # Answers each request with its params, after a notification that holds the home and a time.
 ECHO = """
@@ -73,12 +74,14 @@ SEARCHES = {"thread/search", "thread/searchOccurrences"}
 """No step of the dialogues: tests/cli/server/test_search.py has what was recorded of them."""
 
 
-@pytest.mark.parametrize("method", sorted(RESULTS.keys() - SEARCHES))
-def test_recorded_results_conform(method: str) -> None:
-    results = [one["result"] for one in of_method(method) if "result" in one]
-    assert results
-    for result in results:
-        conforms(method, filled(result))
+def test_recorded_results_conform() -> None:
+    def conform(method: str) -> None:
+        results = [one["result"] for one in of_method(method) if "result" in one]
+        assert results
+        for result in results:
+            conforms(method, filled(result))
+
+    each(sorted(RESULTS.keys() - SEARCHES), conform)
 
 
 def test_recorded_refusals_conform() -> None:
@@ -173,7 +176,6 @@ def test_differences_are_told_by_method() -> None:
     assert "… and 3 more" in report(told, limit=1)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not codex_app.is_recorded(), reason=f"needs a real Codex {codex_app.RECORDED}")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_codex_says_the_same_again(name: str, tmp_path: Path) -> None:

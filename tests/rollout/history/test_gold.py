@@ -4,6 +4,8 @@ What Codex shows of a paginated thread depends on what it has projected before, 
 by which version. We show what is in the files: that is the fullest of its answers.
 """
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.history.thread import ThreadTurns, open_history
 from tests.samples.histories import recorded, reduced, rollouts_by_id
+from tests.support.each import each
 
 LIVE = {
     # Threads that are whole only in the databases that their writers left, and why.
@@ -35,7 +38,12 @@ def opened(home: Path, path: str) -> ThreadTurns:
     file = home / path
     if not file.exists():
         file = file.with_name(f"{file.name}.zst")  # told by its logical name
-    return open_history(file, rollouts_by_id(home).get)
+    return open_history(file, _finder(home))
+
+
+@cache
+def _finder(home: Path) -> Callable[[str], Path | None]:
+    return rollouts_by_id(home).get
 
 
 def turns_of(history: ThreadTurns, params: dict[str, Any]) -> list[Any]:
@@ -55,23 +63,25 @@ def items_of(history: ThreadTurns) -> list[Any]:
 FULL = {"itemsView": "full", "sortDirection": "asc"}
 
 
-@pytest.mark.parametrize("thread", sorted(recorded()["read"]))
-def test_a_legacy_thread_is_read_as_codex_reads_it(corpus_home: Path, thread: str) -> None:
-    gold = recorded()["read"][thread]
-    assert turns_of(opened(corpus_home, gold["path"]), FULL) == gold["data"]
+def test_legacy_threads_are_read_as_codex_reads_them(corpus_home: Path) -> None:
+    def is_read_so(thread: str) -> None:
+        gold = recorded()["read"][thread]
+        assert turns_of(opened(corpus_home, gold["path"]), FULL) == gold["data"]
+
+    each(sorted(recorded()["read"]), is_read_so)
 
 
-@pytest.mark.parametrize(
-    ("kind", "thread"),
-    [(kind, thread) for kind in ("turns", "turnssummary") for thread in sorted(recorded()[kind])],
-)
-def test_turns_of_a_legacy_thread_are_listed_as_codex_lists_them(
-    corpus_home: Path, kind: str, thread: str
+@pytest.mark.parametrize("kind", ["turns", "turnssummary"])
+def test_turns_of_legacy_threads_are_listed_as_codex_lists_them(
+    corpus_home: Path, kind: str
 ) -> None:
-    answer = recorded()[kind][thread]
-    gold = recorded()["read"][thread]
-    data = gold["data"] if answer["data"] == "read" else answer["data"]
-    assert turns_of(opened(corpus_home, gold["path"]), answer["params"]) == data
+    def is_listed_so(thread: str) -> None:
+        answer = recorded()[kind][thread]
+        gold = recorded()["read"][thread]
+        data = gold["data"] if answer["data"] == "read" else answer["data"]
+        assert turns_of(opened(corpus_home, gold["path"]), answer["params"]) == data
+
+    each(sorted(recorded()[kind]), is_listed_so)
 
 
 def without(value: Any, names: set[str]) -> Any:
@@ -83,18 +93,18 @@ def without(value: Any, names: set[str]) -> Any:
     return value
 
 
-@pytest.mark.parametrize("thread", sorted(recorded()["projected_read"]))
 @pytest.mark.parametrize("kind", ["turns", "items"])
-def test_a_paginated_thread_is_as_codex_has_projected_it(
-    corpus_home: Path, kind: str, thread: str
-) -> None:
-    path = recorded()["projected_read"][thread]["path"]
-    history = opened(corpus_home, path)
-    assert history.missing is None
-    answer = recorded()[f"{'live' if thread in LIVE else 'projected'}_{kind}"][thread]
-    ours = items_of(history) if kind == "items" else turns_of(history, answer["params"])
-    old = OLD_PROJECTIONS.get(thread, set())
-    assert without(ours, old) == without(answer["data"], old)
+def test_paginated_threads_are_as_codex_has_projected_them(corpus_home: Path, kind: str) -> None:
+    def is_projected_so(thread: str) -> None:
+        path = recorded()["projected_read"][thread]["path"]
+        history = opened(corpus_home, path)
+        assert history.missing is None
+        answer = recorded()[f"{'live' if thread in LIVE else 'projected'}_{kind}"][thread]
+        ours = items_of(history) if kind == "items" else turns_of(history, answer["params"])
+        old = OLD_PROJECTIONS.get(thread, set())
+        assert without(ours, old) == without(answer["data"], old)
+
+    each(sorted(recorded()["projected_read"]), is_projected_so)
 
 
 def test_differences_from_projections_are_those_that_are_listed(corpus_home: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.jsonl.parse import BadLine, Line, parse_line
@@ -13,8 +13,9 @@ from tests.samples.rollouts import (
     corpus_rollouts,
     user,
 )
+from tests.support.effort import examples
 
-CASES = settings(max_examples=200)
+CASES = examples(200)
 
 
 PLAIN_CORPUS = [path for path in corpus_rollouts() if path.endswith(".jsonl")]

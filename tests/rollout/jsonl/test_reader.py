@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import rollout.jsonl.reader
@@ -26,8 +26,10 @@ from tests.samples.rollouts import (
     tokens,
     user,
 )
+from tests.support.each import each
+from tests.support.effort import examples
 
-CASES = settings(max_examples=200)
+CASES = examples(200)
 
 
 buffers = st.integers(HEAD_BYTES, 5000)
@@ -365,7 +367,7 @@ def test_garbage_after_a_frame_is_damage_after_its_content(tmp_path: Path) -> No
     assert error.offset == 6
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200), tail=st.binary(max_size=5))
 def test_no_compressed_bytes_fail_but_as_damage(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, cut: int, tail: bytes
@@ -387,11 +389,13 @@ def test_no_compressed_bytes_fail_but_as_damage(
         assert lines == split(data)[: len(lines)]
 
 
-@pytest.mark.parametrize("path", PLAIN_CORPUS[::4])
-def test_the_lines_of_a_real_file_do_not_depend_on_the_buffer(path: str) -> None:
-    data = (CORPUS / path).read_bytes()
-    agree(read_lines(data, 1000), data, 1000)
-    agree(read_lines(data, 2**18), data, 2**18)
+def test_the_lines_of_real_files_do_not_depend_on_the_buffer() -> None:
+    def same_by_any_buffer(path: str) -> None:
+        data = (CORPUS / path).read_bytes()
+        agree(read_lines(data, 1000), data, 1000)
+        agree(read_lines(data, 2**18), data, 2**18)
+
+    each(PLAIN_CORPUS[::4], same_by_any_buffer)
 
 
 def test_a_line_is_judged_by_at_least_its_first_512_bytes() -> None:

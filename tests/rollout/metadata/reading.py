@@ -3,16 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import settings
-
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
 from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.reducer import MetadataReducer
 from tests.samples.rollouts import RolloutLine, extracted, reduce_lines, write_rollout
+from tests.support.effort import examples
 
-CASES = settings(max_examples=200)
+CASES = examples(200)
 
 
 def metadata_of(*lines: RolloutLine) -> ThreadMetadata:

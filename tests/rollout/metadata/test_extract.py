@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollout.jsonl.reader import HEAD_BYTES, LineReader
@@ -37,6 +37,8 @@ from tests.samples.rollouts import (
     user,
     write_rollout,
 )
+from tests.support.each import each
+from tests.support.effort import examples
 
 
 def grown(home: Path, chunks: list[bytes], buffer_bytes: int = 2**18) -> None:
@@ -69,7 +71,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(borders)]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(chunks=chunked(), buffer_bytes=st.integers(HEAD_BYTES, 3000))
 @example(
     chunks=[content(meta()), encode(user("a"))[:50], content(user("a"))[50:]], buffer_bytes=600
@@ -81,11 +83,14 @@ def test_a_file_that_grows_in_any_pieces_is_known_as_if_read_once(
     grown(tmp_path_factory.mktemp("home"), chunks, buffer_bytes)
 
 
-@pytest.mark.parametrize("path", [path for path in corpus_rollouts() if path.endswith("l")][::5])
-def test_a_real_file_that_grows_is_known_as_if_read_once(tmp_path: Path, path: str) -> None:
-    data = (CORPUS / path).read_bytes()
-    step = len(data) // 7 + 1
-    grown(tmp_path, [data[start : start + step] for start in range(0, len(data), step)])
+def test_real_files_that_grow_are_known_as_if_read_once(tmp_path: Path) -> None:
+    def grows(path: str) -> None:
+        data = (CORPUS / path).read_bytes()
+        step = len(data) // 7 + 1
+        home = tmp_path / Path(path).stem
+        grown(home, [data[start : start + step] for start in range(0, len(data), step)])
+
+    each([path for path in corpus_rollouts() if path.endswith("l")][::5], grows)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.files.stamp import NO_STAMP, FileStamp
@@ -26,6 +26,7 @@ from tests.samples.rollouts import (
     user,
     write_rollout,
 )
+from tests.support.effort import examples
 
 DAMAGED = encode(response("x"))[:-3]
 
@@ -148,7 +149,7 @@ def test_a_file_in_a_folder_that_may_not_be_entered_is_tried_again(tmp_path: Pat
     assert "Permission denied" in Unusable(*found).reason
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(data=strategies.rollout_bytes(), named=st.booleans(), compressed=st.booleans())
 def test_no_content_makes_extraction_fail(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, named: bool, compressed: bool

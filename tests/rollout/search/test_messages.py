@@ -19,6 +19,7 @@ from rollout.search.messages import Location, digest_of, read_messages, sum_of
 from tests.rollout.history.test_turns import quickly, rollouts, with_head
 from tests.samples.histories import rollouts_by_id, spell
 from tests.samples.rollouts import CORPUS, corpus_rollouts
+from tests.support.each import each
 
 Fields = dict[str, Any]
 
@@ -38,23 +39,28 @@ def going_on(said: ThreadMessages) -> EarlierMessages:
     return EarlierMessages(said.resume, said.mode, said.files, said.state, keys, digest)
 
 
-@pytest.mark.parametrize("path", corpus_rollouts())
-def test_a_rollout_of_the_corpus_says_what_its_turns_show(path: str) -> None:
+def test_rollouts_of_the_corpus_say_what_their_turns_show() -> None:
     find = rollouts_by_id(CORPUS).get
-    try:
-        whole = rebuilt_messages(CORPUS, path, find)
-    except RolloutError as error:
-        with pytest.raises(type(error)):
-            read_thread_messages(CORPUS, path, find)
-        return
-    said = read_thread_messages(CORPUS, path, find)
-    assert places(said) == places(whole)
-    locations = [
-        Location(*message[:2], *(("", "") if message.key else (message.turn_id, message.item_id)))
-        for message in said.messages
-    ]
-    again = read_messages(CORPUS, said.files, locations)
-    assert [message[:-1] for message in again] == [message[:-1] for message in said.messages]
+
+    def says_what_is_shown(path: str) -> None:
+        try:
+            whole = rebuilt_messages(CORPUS, path, find)
+        except RolloutError as error:
+            with pytest.raises(type(error)):
+                read_thread_messages(CORPUS, path, find)
+            return
+        said = read_thread_messages(CORPUS, path, find)
+        assert places(said) == places(whole)
+        locations = [
+            Location(
+                *message[:2], *(("", "") if message.key else (message.turn_id, message.item_id))
+            )
+            for message in said.messages
+        ]
+        again = read_messages(CORPUS, said.files, locations)
+        assert [message[:-1] for message in again] == [message[:-1] for message in said.messages]
+
+    each(corpus_rollouts(), says_what_is_shown)
 
 
 @quickly

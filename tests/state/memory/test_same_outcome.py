@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.errors import RolloutError
@@ -18,6 +18,7 @@ from state.query.model import Query
 from tests.samples.homes import thread_id
 from tests.samples.talk import event, new_thread, turn
 from tests.state.memory.stores import Store, child_of, opened, questions, turn_id
+from tests.support.effort import examples
 
 STEPS = st.tuples(
     st.sampled_from(
@@ -122,7 +123,7 @@ UNEQUAL = {
 
 
 @given(st.lists(STEPS, max_size=15))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_both_come_to_the_same(steps: list[tuple[str, int, str]]) -> None:
     async def outcome(kind: str) -> list[Any]:
         with tempfile.TemporaryDirectory() as folder:

@@ -16,8 +16,9 @@ from state.errors import InvalidCursor
 from state.query.model import Query
 from state.query.rows import Row
 from state.query.thread_json import thread_json
-from state.thread_index import open_index
+from state.thread_index import ThreadIndex, open_index
 from tests.samples.gold import GOLD_HOME, exchanges, gold, list_names, same_text
+from tests.support.each import each
 
 BARE_ERA = 12  # threads of 0.8 to 0.29, which Codex itself does not list
 PRODUCT_COLUMNS = {
@@ -145,31 +146,45 @@ def query_of(params: dict[str, Any]) -> Query:
     )
 
 
-async def walk(home: Path, index: Path, query: Query, pages: int) -> list[Row]:
-    rows: list[Row] = []
-    async with open_index(home, index) as opened:
-        for _ in range(pages):
-            page = await opened.page(query)
-            rows += page.rows
-            if page.next_cursor is None:
-                break
-            query = replace(query, cursor=page.next_cursor)
+Listed = dict[str, list[Row]]
+
+
+async def walk(index: ThreadIndex, query: Query) -> list[Row]:
+    """All rows of a list, page by page."""
+    page = await index.page(query)
+    rows = list(page.rows)
+    while page.next_cursor is not None:
+        page = await index.page(replace(query, cursor=page.next_cursor))
+        rows += page.rows
     return rows
+
+
+@pytest.fixture(scope="module")
+def listed(corpus_home: Path, corpus_index: Path) -> Listed:
+    """What we list for each recorded request."""
+
+    async def found() -> Listed:
+        async with open_index(corpus_home, corpus_index) as index:
+            asked = {name: query_of(exchanges(name)[0][0]) for name in LISTS}
+            return {name: await walk(index, query) for name, query in asked.items()}
+
+    return asyncio.run(found())
 
 
 LISTS = [name for name in list_names() if name != "list_badcursor.json"]
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_lists_hold_the_threads_that_codex_lists_in_its_order(
-    name: str, corpus_home: Path, corpus_index: Path
-) -> None:
+def test_lists_hold_the_threads_that_codex_lists_in_its_order(listed: Listed) -> None:
+    each(LISTS, lambda name: holds_the_same(name, listed[name]))
+
+
+def holds_the_same(name: str, rows: list[Row]) -> None:
+    """A list's threads are those of Codex's, in its order."""
     recorded = exchanges(name)
     params = recorded[0][0]
     theirs = [thread for _, response in recorded for thread in response["result"]["data"]]
     whole = recorded[-1][1]["result"]["nextCursor"] is None
     by_recency = params.get("sortKey") == "recency_at"  # there by mtime, as after any backfill
-    rows = asyncio.run(walk(corpus_home, corpus_index, query_of(params), 1000))
     # Threads that only we list: of the bare era, and those that begin with an agent's message.
     rows = [row for row in rows if row["preview"] and row["cli_version"]]
     ours = [row["id"] for row in rows]
@@ -201,12 +216,14 @@ def test_lists_hold_the_threads_that_codex_lists_in_its_order(
 KNOWN_BETTER = {"forkedFromId", "parentThreadId", "threadSource", "sessionId", "name"}
 
 
-@pytest.mark.parametrize("name", [name for name in LISTS if "statedbonly" in name])
-def test_listed_threads_have_the_fields_that_codex_gives(
-    name: str, corpus_home: Path, corpus_index: Path
-) -> None:
+def test_listed_threads_have_the_fields_that_codex_gives(listed: Listed, corpus_home: Path) -> None:
+    names = [name for name in LISTS if "statedbonly" in name]
+    each(names, lambda name: has_the_fields(name, listed[name], corpus_home))
+
+
+def has_the_fields(name: str, rows: list[Row], corpus_home: Path) -> None:
+    """The threads of a list are those of Codex's in every field, or known to be better."""
     recorded = exchanges(name)
-    rows = asyncio.run(walk(corpus_home, corpus_index, query_of(recorded[0][0]), 1000))
     ours = {row["id"]: thread_json(row, corpus_home) for row in rows}
     compared = 0
     for _, response in recorded:
@@ -233,6 +250,11 @@ def test_a_cursor_that_is_none_is_refused_with_the_text_of_codex(
 ) -> None:
     [(params, response)] = exchanges("list_badcursor.json")
     query = replace(query_of({}), cursor=params["cursor"])
+
+    async def asked() -> None:
+        async with open_index(corpus_home, corpus_index) as index:
+            await index.page(query)
+
     with pytest.raises(InvalidCursor) as caught:
-        asyncio.run(walk(corpus_home, corpus_index, query, 1))
+        asyncio.run(asked())
     assert str(caught.value).startswith(response["error"]["message"])

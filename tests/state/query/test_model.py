@@ -1,19 +1,20 @@
 """Queries and cursors: what is refused, and what survives being written out."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from state.errors import InvalidCursor, InvalidQuery
 from state.query import cursor
 from state.query.model import Query
 from tests.samples.homes import thread_id
+from tests.support.effort import examples
 
 
 @given(
     text=st.text() | st.binary().map(lambda raw: raw.hex()) | st.from_regex(r"[A-Za-z0-9_-]{1,80}")
 )
-@settings(max_examples=300)
+@examples(300)
 def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
     with pytest.raises(InvalidCursor):
         cursor.decode(text, sort_key="created_at", descending=True, filters="x")
