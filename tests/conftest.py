@@ -14,16 +14,19 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from state.thread_index import open_index
 from tests import FIXTURES, ROOT
+from tests.support.effort import FULL
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples each time, however slow the machine is; to look for others:
-# pytest --hypothesis-profile=random
+# The same examples each time, however slow the machine is; with --full, more of them; to look for
+# others: pytest --hypothesis-profile=random
 _random = hypothesis.settings(deadline=None, suppress_health_check=[*hypothesis.HealthCheck])
+_full = hypothesis.settings(_random, derandomize=True, database=None)
 hypothesis.settings.register_profile("random", _random)
-hypothesis.settings.register_profile("fixed", _random, derandomize=True, database=None)
+hypothesis.settings.register_profile("full", _full)
+hypothesis.settings.register_profile("fixed", _full, max_examples=20)
 hypothesis.settings.load_profile("fixed")
 
 CORPUS = FIXTURES / "corpus"
@@ -87,8 +90,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--full``: also the tests that take minutes."""
-    parser.addoption("--full", action="store_true", help="run the tests marked full, too")
+    """``--full``: everything, where a run takes samples otherwise."""
+    parser.addoption("--full", action="store_true", help="run all cases, and the tests marked full")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the modules of tests, which are imported later, how much they are to try."""
+    if config.getoption("--full"):
+        os.environ[FULL] = "1"
+        if not config.getoption("--hypothesis-profile"):
+            hypothesis.settings.load_profile("full")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -96,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--full"):
         for item in items:
             if item.get_closest_marker("full"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: --full"))
+                item.add_marker(pytest.mark.skip(reason="only with --full"))
     items.sort(
         key=lambda item: LONG.get(str(item.path.relative_to(ROOT / "tests").with_suffix("")), 0),
         reverse=True,

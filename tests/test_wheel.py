@@ -11,7 +11,7 @@ import pytest
 from tests import ROOT
 from tests.support.command import Cli, thread_id, write_rollout
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")

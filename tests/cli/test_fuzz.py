@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -33,10 +33,11 @@ from state.userdata.model import FolderAlias, Setting, UserValue, newest_setting
 from tests.samples.homes import thread_id, write
 from tests.samples.strategies import byte_lines
 from tests.support.checks import synced
+from tests.support.effort import examples
 
 Result = TypeVar("Result")
 
-CASES = settings(max_examples=100)
+CASES = examples(100)
 LIST_OPTIONS = (
     "--cwd --search --cursor --sort --source --provider --parent --ancestor --exclude --limit"
 )
@@ -167,7 +168,7 @@ def test_a_dump_is_read_or_refused_with_its_place(data: bytes) -> None:
             assert set(read_dump(io.BytesIO(again))) == set(found)
 
 
-@settings(parent=CASES, max_examples=25)
+@examples(25)
 @given(batches=st.lists(setting_lists, min_size=1, max_size=3))
 def test_restoring_in_any_order_comes_to_the_newest_and_once(
     batches: list[list[Setting]], home: Path, tmp_path_factory: pytest.TempPathFactory
@@ -209,7 +210,7 @@ cursors = st.one_of(
 )
 
 
-@settings(parent=CASES, max_examples=300)
+@examples(300)
 @given(text=cursors)
 @example(Cursor("updated_at", True, "f", 1, "\ud800").encode())
 def test_a_cursor_is_one_of_ours_or_invalid(text: str) -> None:
@@ -265,7 +266,7 @@ words = st.one_of(
 )
 
 
-@settings(parent=CASES, max_examples=150)
+@examples(150)
 @given(words=words, more=st.lists(st.sampled_from(["--json", "--asc", "--no-sync"]), max_size=1))
 @example(words=["list", "--cwd", "\udcff"], more=["--json"])
 @example(words=["show", "--", "\udcff"], more=[])
@@ -299,7 +300,7 @@ sql = st.one_of(
 )
 
 
-@settings(parent=CASES, max_examples=300)
+@examples(300)
 @given(text=sql)
 def test_no_statement_writes(text: str, home: Path) -> None:
     index = home.with_name("index.sqlite3")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.redact import redactor as redact
@@ -15,6 +15,7 @@ from cli.redact.redactor import Redactor
 from cli.redact.secrets import Need, Pattern, needed, patterns
 from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
+from tests.support.effort import examples
 
 LETTERS = "aB3dE6gH9"
 WORDS = [
@@ -125,7 +126,7 @@ secret = st.one_of([st.from_regex(each.regex, fullmatch=True) for each in patter
 
 
 @given(st.lists(secret | st.sampled_from(WORDS) | st.text(max_size=5), max_size=12))
-@settings(max_examples=100)
+@examples(100)
 def test_made_up_secrets_are_redacted_as_by_the_plain_way(parts: list[str]) -> None:
     text = "".join(parts)
     same([text, {"x": [text, json.dumps({"y": text})]}, text.swapcase()])
@@ -137,7 +138,7 @@ def test_what_a_pattern_matches_has_what_it_needs(pattern: Pattern) -> None:
     assert pattern.need != Need()  # the library has other patterns: tell what they need
 
     @given(st.from_regex(pattern.regex), st.sampled_from(WORDS))
-    @settings(max_examples=20)
+    @examples(20)
     def holds(text: str, word: str) -> None:
         same([text, f"{word} {text} {word}", text.swapcase()])
         redactor = Redactor()

@@ -36,6 +36,7 @@ from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
 from state.turns.answers import TurnAnswers
 from tests.samples.homes import thread_id
+from tests.support.effort import is_full
 from tests.support.warm import Forked
 
 DUMP: Final = "facts.txt"
@@ -221,19 +222,22 @@ def run(
     return Ended(process.returncode, int(told) if told else None, time.monotonic() - began)
 
 
+_KILLED_AT: Final = 6
+"""About so many steps of a piece of work."""
 Die = Callable[[int | None, float], Ended]
 """Does the work from its beginning: the step that it dies before, after how many seconds."""
 
 
 def deaths(name: str, die: Die) -> Iterator[str]:
-    """Have ``die`` work to its end, then die before every fifth step, from one that the day
-    chooses, and at three random moments: says each time when that was.
-    ``THREADKEEP_CRASH_STRIDE``, ``_MOMENTS`` and ``_SEED`` choose others."""
+    """Have ``die`` work to its end, then die before some of its steps, which the day chooses, and
+    at a random moment: says each time when that was. A full run takes every step and more moments;
+    ``THREADKEEP_CRASH_SEED`` is for the day that a run tells when it fails."""
     whole = die(None, 0.0)
     assert whole.status == 0
     yield "not killed"
     seed = int(os.environ.get("THREADKEEP_CRASH_SEED") or date.today().toordinal())
-    stride = int(os.environ.get("THREADKEEP_CRASH_STRIDE", "5"))
+    assert whole.steps
+    stride = 1 if is_full() else max(1, whole.steps // _KILLED_AT)
     for step in itertools.count(seed % stride, stride):
         ended = die(step, 0.0)
         if ended.status == 0:
@@ -241,7 +245,7 @@ def deaths(name: str, die: Die) -> Iterator[str]:
         assert ended.status == 9, f"before step {step}, seed {seed}"
         yield f"killed before step {step}, seed {seed}"
     chance = random.Random(f"{name} {seed}")
-    for _ in range(int(os.environ.get("THREADKEEP_CRASH_MOMENTS", "3"))):
+    for _ in range(3 if is_full() else 1):
         after_s = max(chance.uniform(0, whole.seconds), 1e-6)
         die(None, after_s)
         yield f"killed after {after_s:.6f} s, seed {seed}"

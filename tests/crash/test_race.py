@@ -1,7 +1,6 @@
 """Many processes at one index at once: nobody is told that it is locked, and nothing is lost."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -12,14 +11,19 @@ from state.userdata.model import UserValue, newest_settings
 from tests.crash.race import STABLE
 from tests.samples.homes import thread_id, write
 from tests.support.checks import codes, synced, verified
+from tests.support.effort import is_full
 from tests.support.indexes import meaning, rows
 from tests.support.warm import Forked
 
 ROLES = ("list", "search", "sync", "backfill", "repair", "rename", "name", "codex")
-SECONDS = float(os.environ.get("THREADKEEP_RACE_SECONDS", "3"))
+SECONDS = 20 if is_full() else 1
 
 
-@pytest.mark.parametrize("more", [(), ("reindex",)], ids=["eight", "and a reindex"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param((), marks=pytest.mark.full), ("reindex",)],
+    ids=["eight", "and a reindex"],
+)
 def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> None:
     for number in STABLE:
         write(home, number)

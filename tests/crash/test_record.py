@@ -13,17 +13,15 @@ from rollout.jsonl.sources import FileSource
 from rollout.schema.modes import MODES, PAGINATED
 from state.thread_store import open_store
 from tests.crash.recording import RUNS_A_THREAD, thread
+from tests.support.effort import is_full
 from tests.support.warm import Forked
-
-RUNS = RUNS_A_THREAD
-"""``THREADKEEP_RECORD_RUNS`` has more of them."""
 
 
 def test_killed_recorders_lose_double_and_tear_nothing(home: Path, index_path: Path) -> None:
     seed = int(os.environ.get("THREADKEEP_CRASH_SEED", "1"))
     chance = random.Random(seed)
     acknowledged: dict[tuple[str, int], int] = {}
-    runs = int(os.environ.get("THREADKEEP_RECORD_RUNS", RUNS))
+    runs = RUNS_A_THREAD * (20 if is_full() else 1)
     longest = 0.12
     run = -1
     while (run := run + 1) < runs or (not_yet(acknowledged) and run < 5 * runs):

@@ -306,7 +306,7 @@ def test_damage_is_told_and_does_not_hide_the_rest(cli: Cli) -> None:
     assert "question 2" in out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("options", [["--last", "1"], [], ["--full"], ["--json"]], ids=str)
 def test_a_thread_of_50_mb_takes_no_more_memory_than_a_small_one(
     cli: Cli, options: list[str]

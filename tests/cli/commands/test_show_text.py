@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.render.blocks import Form, Role, block, collapsed
@@ -15,6 +15,7 @@ from rollout.history.tool_calls import TOOL_CALL
 from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
+from tests.support.effort import examples
 from tests.support.reading import NEVER, call, cli, corpus, event, save, turn
 
 __all__ = ["cli", "corpus"]
@@ -45,7 +46,7 @@ def test_nothing_that_was_said_steers_a_terminal(cli: Cli) -> None:
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))
-@settings(max_examples=200)
+@examples(200)
 def test_cleaned_text_has_no_control_character_and_keeps_its_lines(text: str) -> None:
     clean = many_lines(text)
     assert not NEVER.search(clean)

@@ -14,10 +14,11 @@ from cli.server.methods.registry import METHODS
 from tests.support.app_client import Client, Server, ids, soon
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli, thread_id, write_rollout
+from tests.support.effort import is_full
 
 COUNT = 30
 CLIENTS = 50
-HOSTILE = 10_000
+HOSTILE = 10_000 if is_full() else 1_000
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def hostile(chance: random.Random, number: int) -> bytes:
     return json.dumps({"id": number, "method": method, "params": params}).encode()
 
 
-def test_ten_thousand_hostile_requests_are_answered_and_change_nothing(cli: Cli) -> None:
+def test_thousands_of_hostile_requests_are_answered_and_change_nothing(cli: Cli) -> None:
     before = {path: path.read_bytes() for path in cli.home.rglob("*.jsonl")}
     chance = random.Random(1)
     with Server(cli) as server:

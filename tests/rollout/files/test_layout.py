@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.files.layout import (
@@ -18,8 +18,9 @@ from rollout.files.layout import (
     precedence,
 )
 from tests.samples.rollouts import FOREIGN_ID, STARTED, THREAD_ID, rollout_name, rollout_path
+from tests.support.effort import examples
 
-CASES = settings(max_examples=150)
+CASES = examples(150)
 
 
 def parsed(name: str) -> RolloutName:

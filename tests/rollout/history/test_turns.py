@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.history.item_refs import Position
@@ -20,6 +20,7 @@ from rollout.schema.strict import Fields
 from tests.samples.histories import first_line, new_reducer, numbered, shown, spell, turns_in
 from tests.samples.rollouts import THREAD_ID, envelope, event, response, user
 from tests.samples.strategies import lines as any_lines
+from tests.support.effort import examples
 
 MODES = (LEGACY, PAGINATED)
 TURNS = ("A", "B", "C", "rollout-2")
@@ -127,7 +128,7 @@ line_lists = st.lists(st.one_of(starts, ends, aborts, turn_items, events), max_s
 rollouts = st.builds(
     lambda mode, lines: (mode, with_head(mode, lines)), st.sampled_from(MODES), line_lists
 )
-quickly = settings(max_examples=150)
+quickly = examples(150)
 
 
 def with_head(mode: str, lines: list[Fields]) -> list[Fields]:
@@ -291,7 +292,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
     return raw[: draw(st.integers(0, len(raw)))] if draw(st.integers(0, 4)) == 0 else raw
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(
     mode=st.sampled_from(MODES),
     spoiled_lines=st.lists(st.one_of(spoiled(), spoiled(), any_lines), max_size=20),

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.jsonl import resume
@@ -15,6 +15,7 @@ from tests.samples.homes import encoded, thread_id
 from tests.samples.long_threads import add, content, head, put, touch_later, turn_lines
 from tests.samples.rollouts import event, response, user
 from tests.support.command import Inside
+from tests.support.effort import examples
 
 OLD, NEW = b"swordfish", b"blackened"
 SAMPLED = resume._BLOCK_BYTES * resume._MOST_BLOCKS
@@ -169,7 +170,7 @@ def test_a_changed_earlier_file_of_a_thread_is_noticed(cli: Inside) -> None:
     assert (hits(cli, b"question"), hits(cli, b"inquiry.")) == (3, 1)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(1, SAMPLED), st.data())
 def test_every_byte_of_a_small_file_is_looked_at(
     tmp_path_factory: pytest.TempPathFactory, end: int, data: st.DataObject
@@ -183,7 +184,7 @@ def test_every_byte_of_a_small_file_is_looked_at(
     assert guard(path, end) != before
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(SAMPLED + 1, 2**45), st.integers(1, 2**20))
 def test_passes_that_ended_near_each_other_look_at_the_same_places(end: int, more: int) -> None:
     blocks, others = ([start for start, _ in resume._sample(at)] for at in (end, end + more))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.metadata.session_index import NAMES_FILE, read_names
@@ -15,6 +15,7 @@ from tests.samples.rollouts import (
     content,
     run_unprivileged,
 )
+from tests.support.effort import examples
 
 
 def names_of(home: Path, *lines: RolloutLine, tail: bytes = b"") -> dict[str, str]:
@@ -79,7 +80,7 @@ def test_a_name_of_any_length_is_read(tmp_path: Path) -> None:
     }
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(data=st.binary())
 def test_no_content_makes_it_fail(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     home = tmp_path_factory.getbasetemp()

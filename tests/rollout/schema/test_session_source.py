@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.schema.session_source import (
@@ -18,6 +18,7 @@ from rollout.schema.session_source import (
     thread_spawn,
 )
 from tests.samples.rollouts import FOREIGN_ID
+from tests.support.effort import examples
 
 SPAWN: dict[str, Any] = {"parent_thread_id": FOREIGN_ID, "depth": 1}
 SPAWN_STORED = {**SPAWN, "agent_path": None, "agent_nickname": None, "agent_role": None}
@@ -110,7 +111,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 KEYS = st.sampled_from(["subagent", "custom", "internal", "thread_spawn", "other"])
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON, max_size=2), max_size=2))
 def test_any_object_has_a_kind_and_an_api_form(value: dict[str, Any]) -> None:
     stored = stored_source(value)
@@ -118,7 +119,7 @@ def test_any_object_has_a_kind_and_an_api_form(value: dict[str, Any]) -> None:
     json.dumps(api_source(stored))
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.text(max_size=30))
 def test_any_stored_text_has_a_kind_and_an_api_form(stored: str) -> None:
     assert isinstance(source_kind(stored), str)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.files.layout import parse_name
@@ -115,7 +115,7 @@ def place(blank: Path) -> Iterator[tuple[Path, Path]]:
         yield home, Path(shutil.copy(blank, Path(folder) / "i.sqlite3"))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     threads=st.lists(turns, min_size=1, max_size=4),
     more=turns,

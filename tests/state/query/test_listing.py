@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.schema.session_source import (
@@ -30,6 +30,7 @@ from state.query.listing import hidden_steps, page_steps
 from state.query.model import Page, Query
 from state.query.rows import Row
 from tests.samples.homes import thread_id
+from tests.support.effort import examples
 
 PROVIDERS = ["openai", "mock", "ac|me"]
 CWDS = ["/work/a", "/work/b", "/work/c"]
@@ -212,7 +213,7 @@ QUERIES = (
 
 
 @given(query=QUERIES)
-@settings(max_examples=300)
+@examples(300)
 def test_walking_the_pages_gives_each_thread_once_in_order(
     small: sqlite3.Connection, query: Query
 ) -> None:
@@ -222,7 +223,7 @@ def test_walking_the_pages_gives_each_thread_once_in_order(
 
 
 @given(query=QUERIES)
-@settings(max_examples=100)
+@examples(100)
 def test_a_backwards_cursor_leads_back_from_the_first_row(
     small: sqlite3.Connection, query: Query
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -165,7 +164,7 @@ class Home(RuleBasedStateMachine):
         assert sync(self.home, self.index).done == 0
 
 
-Home.TestCase.settings = settings(max_examples=15, stateful_step_count=12)
+Home.TestCase.settings = examples(15, stateful_step_count=12)
 TestHome = Home.TestCase
 
 
