@@ -10,6 +10,7 @@ import pytest
 
 from tests import ROOT
 from tests.support.command import Cli, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 pytestmark = pytest.mark.full
 
@@ -24,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("--no-deps", "--no-build-isolation", "--wheel-dir", str(target), str(ROOT)),
         ],
         check=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     return next(target.glob("threadkeep-*.whl"))
 
@@ -50,7 +51,7 @@ def test_the_installed_wheel_runs_away_from_the_tree(wheel: Path, tmp_path: Path
             *("--no-deps", "--no-index", "--target", str(target), str(wheel)),
         ],
         check=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     write_rollout(tmp_path / "home", 1, "from the wheel")
     cli = Cli(tmp_path / "home", tmp_path)

@@ -13,6 +13,7 @@ import pytest
 from state.db.location import index_path
 from tests.conftest import copy_corpus
 from tests.support.command import COMMAND, THREAD_KEYS, Cli, Inside, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 COMMANDS = (
     "app-server",
@@ -225,7 +226,7 @@ def test_a_closed_pipe_is_quiet(corpus: Cli) -> None:
         os.close(read_end)
         process = corpus.start(*arguments, stdout=write_end, stderr=subprocess.PIPE)
         os.close(write_end)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, (arguments, err.decode())
         assert b"rror" not in err
         assert b"Traceback" not in err

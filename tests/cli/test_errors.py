@@ -16,6 +16,7 @@ import pytest
 from state.jobs.lease import Owner
 from state.thread_index import open_index
 from tests.support.command import Cli, Inside, Ran, Within, plain_user, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
 
@@ -331,7 +332,7 @@ def test_a_disk_error_on_stdout_is_no_traceback(corpus: Cli) -> None:
         pytest.skip("no /dev/full here")
     with open("/dev/full", "wb") as full:
         process = corpus.start("list", "--all", "--json", stdout=full, stderr=subprocess.PIPE)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode not in (0, 1), err.decode()
     assert b"Traceback" not in err
     assert b"No space left" in err
@@ -344,7 +345,7 @@ def test_the_command_needs_no_terminal_nor_input(corpus: Cli) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         start_new_session=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert json.loads(done.stdout)["threads"] == 194

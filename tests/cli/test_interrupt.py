@@ -12,6 +12,7 @@ import pytest
 from tests.samples.rollouts import THREAD_ID
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli, Inside, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 from tests.support.reading import event, save, turn
 
 COUNT = 250
@@ -46,7 +47,7 @@ def test_an_interrupted_change_tells_what_was_done(words: list[str], cli: Cli) -
     while not begun(cli, words[0]) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err.decode()
     assert "Interrupted. The other threads are unchanged." in err.decode()
     told = json.loads(out)
@@ -87,7 +88,7 @@ def test_an_interrupted_export_leaves_nothing(
     target = tmp_path / "out" / "x.md"
     process = started_to_write(made, target, *words)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGTERM)
     assert err.decode() in ("", "Interrupted.\n")
     assert list(target.parent.iterdir()) == []
@@ -99,7 +100,7 @@ def test_what_a_killed_export_left_goes_with_the_next(tmp_path: Path) -> None:
     target = tmp_path / "out" / "x.md"
     first, other = (started_to_write(made, target) for _ in range(2))
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE_S)
     other.send_signal(signal.SIGSTOP)
     try:
         (target.parent / f".x.md.{first.pid}-notes").touch()  # is like one, and is none
@@ -109,7 +110,7 @@ def test_what_a_killed_export_left_goes_with_the_next(tmp_path: Path) -> None:
         assert (target.parent / f".x.md.{first.pid}-notes").exists()
     finally:
         other.kill()
-        other.communicate(timeout=60)
+        other.communicate(timeout=PATIENCE_S)
 
 
 def cli_of_a_long_thread(base: Path) -> Cli:

@@ -16,6 +16,7 @@ from state.userdata.model import UserValue
 from state.userdata.store import put_settings
 from tests.cli.test_commands import small
 from tests.support.command import Cli, Inside, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 __all__ = ["small"]
 
@@ -231,12 +232,12 @@ def test_an_interrupted_backfill_says_how_to_go_on_and_does(tmp_path: Path) -> N
     for number in range(900):
         write_rollout(cli.home, number)
     process = cli.start("backfill", "--batch-size", "1", stdout=-1, stderr=-1)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while files_done(cli.index) < 20 and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (130, b"")
     words = "Interrupted. What was read is kept; threadkeep backfill continues from there.\n"
     assert err.decode() == words

@@ -18,6 +18,7 @@ from cli.terminal import output
 from state.errors import FileUnusable
 from tests.support.app_client import Server, soon
 from tests.support.command import Cli, write_rollout
+from tests.support.effort import PATIENCE_S
 from tests.support.watching import watching
 
 
@@ -170,7 +171,7 @@ def test_a_server_whose_log_nobody_reads_goes_on(cli: Cli) -> None:
         for _ in range(200):
             client.call("thread/list", limit=1)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(PATIENCE_S) == 0
         assert server.process.stderr
         # Nearly what a pipe takes: so there was more.
         assert len(server.process.stderr.read()) > 55_000

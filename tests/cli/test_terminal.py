@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cli.terminal.text import many_lines, one_line, one_line_marked
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
@@ -58,7 +59,7 @@ def on_terminal(
     )
     os.close(theirs)
     written = b""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         ready, _, _ = select.select([ours], [], [], 1)
         try:
@@ -69,7 +70,7 @@ def on_terminal(
             break
         written += chunk
     os.close(ours)
-    assert process.wait(timeout=30) == 0, written
+    assert process.wait(timeout=PATIENCE_S) == 0, written
     text = written.decode()
     assert "Traceback" not in text
     return text
@@ -222,7 +223,12 @@ def test_progress_goes_to_the_terminal_and_never_into_the_data(small: Cli) -> No
     environment = {**small.environment({"TERM": "xterm"})}
     ours, theirs = pty.openpty()
     done = subprocess.run(
-        ["sh", "-c", script], env=environment, cwd=small.base, stderr=theirs, check=True, timeout=60
+        ["sh", "-c", script],
+        env=environment,
+        cwd=small.base,
+        stderr=theirs,
+        check=True,
+        timeout=PATIENCE_S,
     )
     os.close(theirs)
     os.close(ours)

@@ -11,7 +11,7 @@ from state.userdata.model import UserValue, newest_settings
 from tests.crash.race import STABLE
 from tests.samples.homes import thread_id, write
 from tests.support.checks import codes, synced, verified
-from tests.support.effort import is_full
+from tests.support.effort import PATIENCE_S, is_full
 from tests.support.indexes import meaning, rows
 from tests.support.warm import Forked
 
@@ -38,7 +38,7 @@ def test_many_at_once(more: tuple[str, ...], home: Path, index_path: Path) -> No
         )
         for role in (*ROLES, *more)
     ]
-    ended = [racer.communicate(timeout=100) for racer in racers]
+    ended = [racer.communicate(timeout=PATIENCE_S) for racer in racers]
     assert [err for _, err in ended if err] == []
     reports = {report["role"]: report for report in (json.loads(out) for out, _ in ended)}
     assert {role: report["told"] for role, report in reports.items() if report["told"]} == {}

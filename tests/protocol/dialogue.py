@@ -30,11 +30,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.effort import PATIENCE_S
 from tests.support.warm import started
 
 Exchange = dict[str, Any]
-ANSWER_WITHIN = 30.0  # seconds
-END_WITHIN = 10.0  # seconds
+ANSWER_WITHIN = END_WITHIN = PATIENCE_S
 QUIET = 0.25  # seconds without a message after which no more is expected
 NO_PARAMS: Any = object()
 _MARK = "the end of the step"

@@ -12,13 +12,14 @@ from typing import IO, Any
 
 from tests.protocol.schemas import conforms
 from tests.support.command import Cli
+from tests.support.effort import PATIENCE_S
 
 CLIENT = {"name": "threadkeep-tests", "version": "1"}
 
 
 def soon(true: Callable[[], object]) -> None:
     """Wait until it is true, which it must be within a few seconds."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -138,7 +139,7 @@ class Server:
 
     def connect(self, path: Path) -> Client:
         """A client on a socket, which the server may be about to make."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while True:
             connection = socket.socket(socket.AF_UNIX)
             try:
@@ -156,7 +157,7 @@ class Server:
 
     def end(self) -> tuple[bytes, str]:
         """End its input, and wait: what it still said, and its log."""
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
         return out, err.decode()
 
     def __enter__(self) -> "Server":

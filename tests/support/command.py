@@ -22,6 +22,7 @@ from cli.main import main
 from rollout.errors import RolloutError
 from state.db.location import index_path
 from state.errors import StateError
+from tests.support.effort import PATIENCE_S
 from tests.support.warm import COMMAND as COMMAND
 from tests.support.warm import Forked, started
 
@@ -125,7 +126,7 @@ class Cli:
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         with self.start(*arguments, env=env, cwd=cwd, prefix=prefix, **streams) as process:
             try:
-                out, err = process.communicate(stdin.encode(), timeout=60)
+                out, err = process.communicate(stdin.encode(), timeout=PATIENCE_S)
             except BaseException:
                 process.kill()
                 raise

@@ -1,10 +1,14 @@
-"""How much a run tries: samples of the many cases of a kind, or all of them with ``--full``."""
+"""How much a run tries, samples of the cases of a kind or all of them with ``--full``, and how long
+it waits."""
 
 import os
 from typing import Any, Final
 
 from hypothesis import settings
 
+PATIENCE_S: Final = 240.0
+"""How long a test waits for what must come, in seconds; how soon it comes, no test judges. What
+hangs fails by this, a little before pytest ends all of the process."""
 FULL: Final = "THREADKEEP_FULL"
 """In the environment of a full run, also of the processes that it makes."""
 

@@ -16,6 +16,7 @@ from websockets.uri import parse_uri
 from cli.server.methods.registry import METHODS
 from tests.support.app_client import CLIENT, Server
 from tests.support.command import Cli
+from tests.support.effort import PATIENCE_S
 
 REQUESTS = 8
 """Of one client."""
@@ -142,7 +143,7 @@ def leave_stdio(cli: Cli, method: str, params: dict[str, Any]) -> float:
         began = time.monotonic()
         server.process.stdin.close()
         server.process.stdout.close()
-        assert server.process.wait(60) == 0
+        assert server.process.wait(PATIENCE_S) == 0
         took = time.monotonic() - began
         assert server.process.stderr
         server.process.stderr.close()

@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from tests.support.command import COMMAND, Cli
-
-PATIENCE_S = 20.0
-"""How long a test waits for what must come; how soon it comes, it measures."""
+from tests.support.effort import PATIENCE_S
 
 
 class Watching:

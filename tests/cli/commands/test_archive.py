@@ -17,6 +17,7 @@ from rollout.files.writer_lock import WriterLock
 from tests.state.codex.databases import Codex
 from tests.support.checks import codes, verified
 from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
 
@@ -261,7 +262,7 @@ def test_processes_that_move_the_same_threads_leave_each_in_one_place(cli: Cli) 
             cli.start(*one, *everybody, "--json", stdout=subprocess.PIPE) for one in commands
         ]
         for process in started:
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=PATIENCE_S)
             for entry in json.loads(out)["threads"]:
                 if entry["error"]:
                     told[entry["error"]["kind"]] += 1

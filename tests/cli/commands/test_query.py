@@ -15,6 +15,7 @@ from tests.cli.test_errors import is_told
 from tests.state.checks.test_faults_index import garbage, sql
 from tests.support.checks import synced
 from tests.support.command import COMMAND, Cli, Inside, Within, plain_user, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
 
@@ -87,7 +88,7 @@ def test_large_values_do_not_add_up_in_memory(corpus: Cli) -> None:
 
 def test_the_statement_may_come_from_stdin(corpus: Cli) -> None:
     with corpus.start("query", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        out, _ = process.communicate(f"-- with a comment\n{COUNT};\n".encode(), timeout=60)
+        out, _ = process.communicate(f"-- with a comment\n{COUNT};\n".encode(), timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, b"threads\n194\n")
 
 
@@ -139,7 +140,7 @@ def test_an_interrupt_ends_a_statement_in_its_middle(corpus: Cli) -> None:
             for _ in range(501):
                 assert process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()  # else a failure would last for ever
     assert (process.returncode, out, err) == (130, b"", b"")

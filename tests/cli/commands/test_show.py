@@ -17,6 +17,7 @@ from rollout.history.transcript import open_transcript
 from tests.samples.histories import first_line, numbered, rollouts_by_id, spell
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import COMMAND, Cli, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 from tests.support.reading import NEVER, TURN, call, cli, corpus, event, save, turn
 
 __all__ = ["cli", "corpus"]
@@ -281,7 +282,7 @@ def test_a_closed_pipe_ends_it_quietly(cli: Cli) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_fork_reads_with_what_it_begins_with(corpus: Cli) -> None:

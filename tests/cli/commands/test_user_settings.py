@@ -18,6 +18,7 @@ from tests.state.repair.test_recovery import WRECKS
 from tests.state.userdata.test_dump import dumped, restored
 from tests.support.checks import synced, verified
 from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
 
@@ -165,7 +166,7 @@ def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) 
 def restore_from_stdin(cli: Cli, text: bytes) -> "subprocess.CompletedProcess[bytes]":
     """Pipe a dump into the command."""
     with cli.start("restore", "--json", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        out, _ = process.communicate(text, timeout=60)
+        out, _ = process.communicate(text, timeout=PATIENCE_S)
     return subprocess.CompletedProcess([], process.returncode, out)
 
 
@@ -175,7 +176,7 @@ def test_a_dump_into_a_pipe_is_written_to_it(small: Cli) -> None:
     os.mkfifo(pipe)
     reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
     small.run("dump", str(pipe))
-    out, _ = reader.communicate(timeout=60)
+    out, _ = reader.communicate(timeout=PATIENCE_S)
     assert '"alias": "/a"' in out
     assert pipe.is_fifo()
 
@@ -291,6 +292,6 @@ def test_facts_are_set_while_no_other_process_holds_the_lock(small: Cli) -> None
         small.start("relink", f"{OLD}{number}", NEW, stderr=subprocess.DEVNULL)
         for number in range(4)
     ]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(PATIENCE_S) for process in running] == [0] * 4
     assert len(dumped(small.index).splitlines()) == 5
     assert len(journal_path(small.index).read_bytes().splitlines()) == 4

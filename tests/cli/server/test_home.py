@@ -18,6 +18,7 @@ from cli.remote.client import identity, socket_path
 from tests.support.app_client import Client, Server, soon
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli, Inside, Ran, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 COUNT = 6
 MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "more"}]}
@@ -78,7 +79,7 @@ def connect(cli: Cli, server: Server) -> Client:
 
 def stop(server: Server) -> None:
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(PATIENCE_S) == 0
 
 
 def inside(cli: Cli) -> Cli:
@@ -185,7 +186,7 @@ def test_two_servers_do_not_share_a_place_and_a_killed_one_leaves_it(
     with Server(cli, "--listen", "unix://") as third:
         in_step(connect(cli, third))
         third.process.send_signal(signal.SIGTERM)
-        third.process.wait(20)
+        third.process.wait(PATIENCE_S)
     assert not Path(socket_path(cli.index)).exists()
 
 

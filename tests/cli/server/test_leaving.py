@@ -23,6 +23,7 @@ from cli.server.transport.streams import serve_socket
 from tests.support.app_client import CLIENT, Client, Server, soon
 from tests.support.checks import synced
 from tests.support.command import COMMAND, Cli, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 from tests.support.leaving import Figures, crowd, leave_stdio, on_socket, on_websocket, params_of
 
 COUNT = 40
@@ -167,7 +168,7 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
                     await asyncio.sleep(0)
                 here.append(connected())  # its descriptor there may be the same
                 await answered(here[-1])
-            until = time.monotonic() + 20
+            until = time.monotonic() + PATIENCE_S
             while service.connections > len(here):
                 assert time.monotonic() < until
                 await asyncio.sleep(0.1)
@@ -302,7 +303,7 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(cli: Cli) -> None:
             client.ask("thread/list", limit=100)
         time.sleep(0.2)
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(60)
+        server.process.wait(PATIENCE_S)
         assert server.process.stderr
         end = json.loads(server.process.stderr.read().splitlines()[-1])
         assert (end["fields"]["reason"], end["fields"]["connections"]) == ("SIGTERM", 1)

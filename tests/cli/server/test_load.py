@@ -14,7 +14,7 @@ from cli.server.methods.registry import METHODS
 from tests.support.app_client import Client, Server, ids, soon
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli, thread_id, write_rollout
-from tests.support.effort import is_full
+from tests.support.effort import PATIENCE_S, is_full
 
 COUNT = 30
 CLIENTS = 50
@@ -109,7 +109,7 @@ def test_fifty_clients_at_once(cli: Cli) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE_S)
         assert faults == []
 
         def last_names() -> bool:  # of which the index may have an older one for a moment

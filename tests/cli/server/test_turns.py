@@ -18,6 +18,7 @@ from tests.samples.long_threads import add, content, put, truth, turn_lines
 from tests.samples.rollouts import event
 from tests.support.app_client import Client, Server
 from tests.support.command import Cli
+from tests.support.effort import PATIENCE_S
 from tests.support.indexes import rows
 
 MODES = (LEGACY, PAGINATED)
@@ -118,7 +119,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Cli
 @pytest.mark.parametrize("mode", MODES)
 def test_a_long_thread_is_indexed_before_anybody_asks(mode: str, cli: Cli, client: Client) -> None:
     path = put(cli.home, 1, content(1, mode, 300))
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_S
     client.call("thread/list")
     while not client.call("thread/list")["complete"]:
         time.sleep(0.02)

@@ -21,6 +21,7 @@ from state.query.model import Query
 from state.thread_index import open_index
 from tests import FIXTURES
 from tests.support.describe import describe
+from tests.support.effort import PATIENCE_S
 from tests.support.warm import run_program
 
 
@@ -186,7 +187,7 @@ def test_two_processes_may_make_one_index_at_once(index_path: Path) -> None:
         "asyncio.run(main())"
     )
     running = [run_program(program, str(index_path)) for _ in range(4)]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(PATIENCE_S) for process in running] == [0] * 4
 
 
 def test_plain_names_lose_nothing(index_path: Path) -> None:

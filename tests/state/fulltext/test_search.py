@@ -27,6 +27,7 @@ from state.fulltext.search import MOST_SCANNED, Found, Search, search
 from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
 from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.support.effort import examples
 from tests.support.indexes import rows
 
 Result = TypeVar("Result")

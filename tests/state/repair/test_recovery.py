@@ -27,6 +27,7 @@ from tests.support.command import (
     with_files_of_at_most,
     write_rollout,
 )
+from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
 
@@ -118,7 +119,7 @@ def test_processes_that_meet_one_damaged_index_put_it_aside_once(small: Cli) -> 
     garbage(small.index)
     running = [small.start("list", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in "1234"]
     for process in running:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
         # While one fills the new index, the others say that theirs may not be whole.
         assert out.count(b"\n") == len(ALL) or b"may be incomplete" in err, err
         assert process.returncode in (0, 1)

@@ -18,6 +18,7 @@ from state.sync.writer import store_files
 from state.thread_index import ThreadIndex
 from tests.samples import homes
 from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.support.effort import examples
 from tests.support.indexes import fresh_meaning, in_index, meaning, rows, sync
 
 

@@ -41,6 +41,7 @@ from tests.samples.long_threads import (
     turn_lines,
 )
 from tests.samples.rollouts import event
+from tests.support.effort import PATIENCE_S
 from tests.support.indexes import rows
 from tests.support.warm import run_program
 
@@ -257,7 +258,7 @@ def test_long_threads_are_filled_in_the_newest_first(
 
 
 @pytest.mark.parametrize("asked_for", [True, False])
-def test_a_long_fold_holds_up_nobody_and_ends_at_once(
+def test_a_long_fold_holds_up_nobody_and_ends_with_who_asked(
     asked_for: bool, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 100_000)
@@ -277,7 +278,7 @@ def test_a_long_fold_holds_up_nobody_and_ends_at_once(
 
     monkeypatch.setattr(state.turns.cache, "reduce_anew", endless)
 
-    async def work(store: ThreadStore) -> float:
+    async def work(store: ThreadStore) -> None:
         await store.index.sync()
         ask: Any = (lambda: all_turns(store, 1)) if asked_for else store.turns.fill
         asked = [asyncio.create_task(ask()) for _ in range(3)]
@@ -290,10 +291,8 @@ def test_a_long_fold_holds_up_nobody_and_ends_at_once(
         assert len(folds) == 1
         for task in asked:
             task.cancel()
-        return time.monotonic()
 
-    began = in_store(home, index_path, work)
-    assert time.monotonic() - began < 1.0
+    in_store(home, index_path, work)  # and does not wait for what has no end
 
 
 ASK = """
@@ -314,7 +313,7 @@ def test_processes_that_ask_at_once_are_all_told_the_same(home: Path, index_path
     path = put(home, 1, content(1, PAGINATED, LONG * 3))
     words = ASK, str(home), str(index_path)
     running = [run_program(*words, stdout=subprocess.PIPE) for _ in range(4)]
-    told = [process.communicate(timeout=60)[0] for process in running]
+    told = [process.communicate(timeout=PATIENCE_S)[0] for process in running]
     right = truth(path, PAGINATED)
     assert all(json.loads(one) == right for one in told)
     assert len(rows(index_path, "SELECT position FROM turns")) == LONG * 3

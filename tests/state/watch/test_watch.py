@@ -16,10 +16,8 @@ from rollout.metadata.session_index import append_name
 from tests.samples import homes
 from tests.samples.homes import thread_id
 from tests.support.command import Cli, Inside
+from tests.support.effort import PATIENCE_S
 from tests.support.watching import Watching, watching
-
-SOON_S = 2.0
-"""It takes a fraction of a second; the machine may have other work."""
 
 
 @pytest.fixture
@@ -50,14 +48,12 @@ def size_in_index(cli: Cli, number: int) -> int | None:
         return row[0] if row else None
 
 
-def test_an_append_is_in_the_index_and_told_within_a_second_or_so(cli: Cli) -> None:
+def test_an_append_is_in_the_index_and_told(cli: Cli) -> None:
     path = file_of(cli, 2)
     with watching(cli) as watch:
         for _ in range(3):
-            began = time.monotonic()
             append(path)
             change = watch.next()
-            assert time.monotonic() - began < SOON_S
             assert (change["kind"], change["id"]) == ("changed", thread_id(2))
             assert change["sizeBytes"] == path.stat().st_size == size_in_index(cli, 2)
             assert change["updatedAt"] == path.stat().st_mtime_ns // 1_000_000
@@ -272,18 +268,17 @@ def test_an_interrupt_ends_it_quietly(cli: Cli) -> None:
         assert len(watch.said) == 1
 
 
-def test_an_interrupted_first_backfill_ends_soon_and_goes_on_next_time(cli: Cli) -> None:
+def test_an_interrupted_first_backfill_ends_and_goes_on_next_time(cli: Cli) -> None:
     for number in range(10, 400):
         homes.write(cli.home, number)
     for _ in range(3):
         with watching(cli, ready=False) as watch:
-            end = time.monotonic() + 20
-            while not cli.index.exists() and time.monotonic() < end:
+            end = time.monotonic() + PATIENCE_S
+            while not cli.index.exists():
+                assert time.monotonic() < end
                 time.sleep(0.01)
             time.sleep(0.3)
-            began = time.monotonic()
             assert watch.end() == 130
-            assert time.monotonic() - began < 5
     with watching(cli) as watch:
         assert watch.said == [f"Watching 393 threads of {cli.home}. Ctrl-C ends it.\n"]
 
@@ -295,7 +290,7 @@ def test_it_ends_when_nobody_reads_any_more(cli: Cli) -> None:
         assert process.stderr
         assert process.stderr.readline().startswith(b"Watching 3 threads")
         process.stdout.close()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert process.stderr.read() == b""
 
 
@@ -311,7 +306,7 @@ def test_who_does_not_read_gets_fewer_changes_later(cli: Cli) -> None:
         for _ in range(8):
             for path in paths:
                 append(path)
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE_S
             while size_in_index(cli, 399) != paths[-1].stat().st_size:
                 assert time.monotonic() < end
                 time.sleep(0.05)
@@ -338,7 +333,7 @@ def test_words_for_people_name_the_thread(cli: Cli) -> None:
         line = process.stdout.readline().decode().split()
         assert line == ["changed", thread_id(1), "prompt", "1"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_S) == 130
 
 
 def test_a_home_that_is_not_there_is_refused(tmp_path: Path) -> None:
