@@ -1,6 +1,7 @@
 """Homes and indexes that tests share."""
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -112,6 +113,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         key=lambda item: LONG.get(str(item.path.relative_to(ROOT / "tests").with_suffix("")), 0),
         reverse=True,
     )
+
+
+def pytest_collection_finish() -> None:
+    """Take all that is loaded by now out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

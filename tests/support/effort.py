@@ -2,9 +2,13 @@
 it waits."""
 
 import os
-from typing import Any, Final
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Final, TypeVar
 
 from hypothesis import settings
+
+Case = TypeVar("Case")
 
 PATIENCE_S: Final = 240.0
 """How long a test waits for what must come, in seconds; how soon it comes, no test judges. What
@@ -16,6 +20,11 @@ FULL: Final = "THREADKEEP_FULL"
 def is_full() -> bool:
     """Whether this run tries everything."""
     return FULL in os.environ
+
+
+def sample(cases: Iterable[Case]) -> list[Case]:
+    """All cases in a full run; else every fourth, from one that the day chooses."""
+    return [*cases][date.today().toordinal() % 4 :: 4] if not is_full() else [*cases]
 
 
 def examples(number: int, **options: Any) -> settings:

@@ -76,6 +76,7 @@ def test_many_rows_come_all_and_in_order(corpus: Cli) -> None:
     assert [str(row[0]) for row in rows] == wanted
 
 
+@pytest.mark.full
 def test_large_values_do_not_add_up_in_memory(corpus: Cli) -> None:
     limited = "ulimit -v 1000000; exec"
     ran = corpus.run(
