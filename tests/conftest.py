@@ -1,6 +1,7 @@
 """Homes and indexes that tests share."""
 
 import asyncio
+import fcntl
 import gc
 import json
 import os
@@ -122,22 +123,41 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def corpus_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus home, for tests that do not change it."""
-    return copy_corpus(tmp_path_factory.mktemp("corpus") / "home")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the corpus home and a complete index of it: one for all workers, made by the
+    first that needs it. Nobody changes it, or opens the index."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus"
+    folder.mkdir(exist_ok=True)
+
+    async def fill() -> None:
+        async with open_index(copy_corpus(folder / "home"), folder / "making") as index:
+            await index.backfill()
+
+    with (folder / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "index.sqlite3").exists():
+            asyncio.run(fill())
+            (folder / "making").rename(folder / "index.sqlite3")
+    return folder
 
 
 @pytest.fixture(scope="session")
-def corpus_index(corpus_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete index of the corpus home, for tests that do not change it."""
-    path = tmp_path_factory.mktemp("index") / "index.sqlite3"
+def corpus_home(prepared: Path) -> Path:
+    """The corpus home, for tests that do not change it."""
+    return prepared / "home"
 
-    async def fill() -> None:
-        async with open_index(corpus_home, path) as index:
-            await index.backfill()
 
-    asyncio.run(fill())
-    return path
+@pytest.fixture(scope="session")
+def corpus_index(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete index of the corpus home, for tests that do not change what is in the home."""
+    return Path(shutil.copy(prepared / "index.sqlite3", tmp_path_factory.mktemp("index")))
+
+
+@pytest.fixture
+def own_corpus_index(prepared: Path, tmp_path: Path) -> Path:
+    """A complete index of the corpus home, of one test alone."""
+    return Path(shutil.copy(prepared / "index.sqlite3", tmp_path))
 
 
 @pytest.fixture

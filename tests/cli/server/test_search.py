@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import copy_corpus
 from tests.protocol.schemas import conforms
 from tests.samples.gold import GOLD, exchanges
 from tests.samples.homes import encoded, event, lines, thread_id, write
 from tests.support.app_client import Client, Server, soon
-from tests.support.checks import synced
 from tests.support.command import Cli
 
 STAMP = "2026-05-28T20:00:00.000Z"
@@ -61,10 +59,11 @@ OTHER_PLACE = {
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("gold")
-    cli = Cli(copy_corpus(folder / "home"), folder)
-    synced(cli.home, cli.index)
+def client(
+    corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    base = tmp_path_factory.mktemp("gold")
+    cli = Cli(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
     with Server(cli) as server:
         yield in_step(server.client.begin())
 

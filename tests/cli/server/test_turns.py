@@ -10,7 +10,6 @@ import pytest
 
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
-from tests.conftest import copy_corpus
 from tests.rollout.history.test_gold import LIVE, OLD_PROJECTIONS, without
 from tests.samples.histories import recorded, reduced
 from tests.samples.homes import thread_id
@@ -37,10 +36,15 @@ def walked(client: Client, method: str, **params: Any) -> list[Fields]:
             return found
 
 
-def test_the_corpus_has_the_turns_that_codex_gives(tmp_path: Path) -> None:
-    cli = Cli(copy_corpus(tmp_path / "home"), tmp_path)
+@pytest.fixture
+def of_corpus(corpus_home: Path, own_corpus_index: Path, tmp_path: Path) -> Cli:
+    """The command for the corpus."""
+    return Cli(corpus_home, tmp_path, {"THREADKEEP_DB": str(own_corpus_index)})
+
+
+def test_the_corpus_has_the_turns_that_codex_gives(of_corpus: Cli) -> None:
     gold = recorded()
-    with Server(cli, "--listen", "stdio://") as server:
+    with Server(of_corpus, "--listen", "stdio://") as server:
         client = server.client.begin()
         for thread, answer in sample(gold["read"].items()):
             read = client.call("thread/read", threadId=thread, includeTurns=True)
@@ -57,14 +61,13 @@ def test_the_corpus_has_the_turns_that_codex_gives(tmp_path: Path) -> None:
 
 
 def test_items_of_turns_that_overlap_are_listed_in_the_order_of_their_lines(
-    tmp_path: Path,
+    of_corpus: Cli,
 ) -> None:
     """As Codex lists them, while it tells turns one after the other: the turn of a review goes on
     around the one of the reviewer."""
     thread = "01a1d751-fb8a-7e71-b150-26a6d2970f85"
     gold = recorded()["projected_items"][thread]["data"]
-    cli = Cli(copy_corpus(tmp_path / "home"), tmp_path)
-    with Server(cli, "--listen", "stdio://") as server:
+    with Server(of_corpus, "--listen", "stdio://") as server:
         client = server.client.begin()
         for limit in 1, 2, 3, 4, 100:
             asked: dict[str, Any] = {"threadId": thread, "limit": limit}
