@@ -222,7 +222,7 @@ def run(
     return Ended(process.returncode, int(told) if told else None, time.monotonic() - began)
 
 
-_KILLED_AT: Final = 6
+_KILLED_AT: Final = 4
 """About so many steps of a piece of work."""
 Die = Callable[[int | None, float], Ended]
 """Does the work from its beginning: the step that it dies before, after how many seconds."""
@@ -236,8 +236,7 @@ def deaths(name: str, die: Die) -> Iterator[str]:
     assert whole.status == 0
     yield "not killed"
     seed = int(os.environ.get("THREADKEEP_CRASH_SEED") or date.today().toordinal())
-    assert whole.steps
-    stride = 1 if is_full() else max(1, whole.steps // _KILLED_AT)
+    stride = 1 if is_full() else max(1, (whole.steps or 0) // _KILLED_AT)
     for step in itertools.count(seed % stride, stride):
         ended = die(step, 0.0)
         if ended.status == 0:
