@@ -15,7 +15,7 @@ from state.db.schema import backfill_state, fulltext_state
 from state.errors import LeaseHeld, LeaseLost
 from state.jobs.lease import Owner, claim, job_row
 from state.jobs.runner import Job, run_job
-from tests.support.watching import PATIENCE_S
+from tests.support.effort import PATIENCE_S
 
 JOBS = [backfill_state, fulltext_state]
 

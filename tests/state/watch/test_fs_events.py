@@ -6,7 +6,7 @@ from pathlib import Path
 
 from state.watch.fs_events import FileEvents
 from tests.samples import homes
-from tests.support.watching import PATIENCE_S
+from tests.support.effort import PATIENCE_S
 
 
 def test_the_folders_are_watched_when_the_first_scan_is_asked_for(home: Path) -> None:
