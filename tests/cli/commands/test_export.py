@@ -14,6 +14,7 @@ import pytest
 from cli.render.html import POLICY
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import COMMAND, Cli, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 from tests.support.reading import NEVER, call, cli, corpus, save, turn
 
 __all__ = ["cli", "corpus"]
@@ -285,4 +286,4 @@ def test_a_closed_pipe_ends_it_quietly(cli: Cli) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -20,6 +20,7 @@ from tests.cli.commands.test_export import PIECES, well_formed
 from tests.cli.test_terminal import HOSTILE
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
+from tests.support.effort import examples
 from tests.support.reading import NEVER, call, cli, corpus, event, save, turn
 
 __all__ = ["cli", "corpus"]
@@ -149,7 +150,7 @@ def test_a_message_is_quoted_without_what_it_would_do(text: str, quotation: str)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text(max_size=40))
-@settings(max_examples=400)
+@examples(400)
 def test_nothing_in_a_message_is_outside_of_its_quotation(text: str) -> None:
     text = re.sub("[\r\0\f\v\x1c-\x1e\x85\u2028\u2029]", "", text).strip("\n")
     made = quoted(text) or fenced(text, "markdown")
@@ -203,7 +204,7 @@ def test_hostile_texts_give_a_harmless_page(cli: Cli) -> None:
 
 
 @given(st.text(max_size=60) | st.text("<>&\"'`*_[]()!#-=\n |\\:;&#x1b", max_size=60))
-@settings(max_examples=300)
+@examples(300)
 def test_markdown_of_any_text_is_well_formed_in_a_page(text: str) -> None:
     made = rendered(text.encode("utf-8", "replace").decode())
     clean = re.sub("[\ufffe\uffff]", "", made)

@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.errors import RedactorMissing
@@ -15,6 +15,7 @@ from rollout.jsonl.parse import Line, parse_line
 from tests.cli.commands.test_export import KINDS
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli, thread_id, write_rollout
+from tests.support.effort import examples
 from tests.support.reading import call, cli, corpus, event, save, turn
 
 __all__ = ["cli", "corpus"]
@@ -89,7 +90,7 @@ def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
         max_size=5,
     ),
 )
-@settings(max_examples=300)
+@examples(300)
 def test_secrets_go_wherever_they_stand(secrets: list[str], between: list[str]) -> None:
     text = between[0]
     for secret, mark in zip(secrets, between[1:], strict=False):
