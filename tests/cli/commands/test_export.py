@@ -253,7 +253,7 @@ def test_a_line_is_stdout_and_no_file(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "-").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
 def test_50_mb_are_written_in_little_memory(cli: Cli, kind: str, tmp_path: Path) -> None:
     inner: list[dict[str, Any]] = []
