@@ -35,7 +35,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("threadkeep")
     before = (root.handlers[:], root.level, ours.level, logging.raiseExceptions)
     monkeypatch.setattr("sys.excepthook", lambda *_: None)
-    monkeypatch.setattr(output, "_sayer", None)
+    monkeypatch.setattr(output, "_receiver", None)
     for name in ("LOG_FORMAT", "RUST_LOG", "THREADKEEP_LOG"):
         monkeypatch.delenv(name, raising=False)
     yield
