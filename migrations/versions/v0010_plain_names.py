@@ -2,6 +2,7 @@
 put where all passes over files ended into one table.
 
 Tables are made anew and filled from the old ones, as their constraints have the old names, too.
+Rows of threads that are gone, which only another program can have left, are not copied.
 """
 
 from alembic import op
@@ -85,7 +86,7 @@ STATEMENTS = (
             REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
-    "INSERT INTO fulltext_pending SELECT row_id FROM said_pending",
+    "INSERT INTO fulltext_pending SELECT row_id FROM said_pending JOIN threads USING (row_id)",
     "DROP TABLE said_pending",
     """
     CREATE TABLE fulltext_threads (
@@ -104,10 +105,10 @@ STATEMENTS = (
     """,
     """
     INSERT INTO fulltext_threads SELECT
-    row_id, files, mode, json_object('highest', highest), head, called,
+    s.row_id, files, mode, json_object('highest', CAST(highest AS INTEGER)), head, called,
     -- The lines of paginated threads have the ids that version 7 keeps beside messages of others.
     CASE WHEN version = 6 AND mode = 'paginated' THEN 7 ELSE version END, digest
-    FROM said_threads
+    FROM said_threads s JOIN threads USING (row_id)
     """,
     "DROP TABLE said_threads",
     """
@@ -123,7 +124,7 @@ STATEMENTS = (
     """,
     """
     INSERT INTO fulltext_documents
-    SELECT doc_id, row_id, places, item_keys, '' FROM said_docs
+    SELECT doc_id, row_id, places, item_keys, '' FROM said_docs JOIN threads USING (row_id)
     """,
     # A number is never given again, not that of a document which is gone either.
     "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'",
@@ -150,7 +151,7 @@ STATEMENTS = (
     """,
     """
     INSERT INTO turn_checkpoints SELECT thread_id, version, files, mode, state, turns
-    FROM turn_folds
+    FROM turn_folds JOIN threads ON id = thread_id
     """,
     """
     CREATE TABLE turns (
@@ -185,6 +186,7 @@ STATEMENTS = (
     thread_id, position, stray, id, root_id, status, error, started_at, completed_at, duration_ms,
     explicit, start_file, start_offset, start_ordinal, end_file, end_offset, end_ordinal,
     first_user, final_agent, last_agent, anchors FROM old_turns
+    WHERE thread_id IN (SELECT thread_id FROM turn_checkpoints)
     """,
     "DROP TABLE old_turns",
     "DROP TABLE turn_folds",

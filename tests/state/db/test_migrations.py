@@ -240,3 +240,42 @@ def test_plain_names_lose_nothing(index_path: Path) -> None:
         last = "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
         assert new.execute(last).fetchall() == [(9,)]
         assert new.execute("SELECT * FROM user_data").fetchall() == [("t", "name", "mine", 5)]
+
+
+def test_plain_names_leave_out_rows_of_threads_that_are_gone(index_path: Path) -> None:
+    """Only a program that does not check foreign keys can leave such rows behind."""
+    index_path.parent.mkdir()
+    shutil.copy(FIXTURES / "indexes" / "v0009.sqlite3", index_path)
+    with closing(sqlite3.connect(index_path)) as old, old:
+        (thread_id,) = old.execute("SELECT id FROM threads").fetchone()
+        for row, blob in ((-1, 3), (1, b"3")):
+            old.execute(
+                "INSERT INTO said_threads VALUES"
+                " (?, '[]', 'legacy', 1, 2, 'x', ?, 'h', 'c', 6, 'd')",
+                [row, blob],
+            )
+        old.execute("INSERT INTO said_pending VALUES (-1)")
+        old.execute("INSERT INTO said_docs VALUES (8, -1, x'00', x'01')")
+        for thread in (thread_id, "gone"):
+            old.execute("INSERT INTO turn_folds VALUES (?, 2, '[]', 'legacy', '{}', 0)", [thread])
+        for thread in (thread_id, "gone", "no checkpoint"):
+            columns = "thread_id, position, id, status, explicit, start_file, start_offset"
+            old.execute(
+                f"INSERT INTO turns ({columns}, start_ordinal, first_user, final_agent, last_agent,"
+                " anchors) VALUES (?, 0, 't', 'completed', 1, 0, 0, 0, 0, 0, 0, x'')",
+                [thread],
+            )
+
+    async def migrated() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(migrated())
+    with closing(sqlite3.connect(index_path)) as new:
+        assert new.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert new.execute("SELECT row_id, state FROM fulltext_threads").fetchall() == [
+            (1, '{"highest":3}')
+        ]
+        assert new.execute("SELECT * FROM fulltext_documents").fetchall() == []
+        assert new.execute("SELECT thread_id FROM turn_checkpoints").fetchall() == [(thread_id,)]
+        assert new.execute("SELECT thread_id FROM turns").fetchall() == [(thread_id,)]
