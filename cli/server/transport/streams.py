@@ -6,6 +6,7 @@ import select
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Final
@@ -121,34 +122,27 @@ def _thread_writer(descriptor: int) -> Write:
     The descriptor stays blocking, as it may be shared. A client that does not read blocks the
     thread alone, and a daemon thread does not hold up the end of the process.
     """
-    loop = asyncio.get_running_loop()
-    queue: SimpleQueue[tuple[bytes, asyncio.Future[None]]] = SimpleQueue()
-
-    def settle(written: asyncio.Future[None], error: OSError | None) -> None:
-        if written.done():  # cancelled
-            return
-        if error is None:
-            written.set_result(None)
-        else:
-            written.set_exception(error)
+    queue: SimpleQueue[tuple[bytes, Future[None]]] = SimpleQueue()
 
     def work() -> None:
         while True:
             data, written = queue.get()
-            rest, failed = memoryview(data), None
+            if not written.set_running_or_notify_cancel():
+                continue
+            rest = memoryview(data)
             try:
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
             except OSError as error:
-                failed = error
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(settle, written, failed)
+                written.set_exception(error)
+            else:
+                written.set_result(None)
 
     threading.Thread(target=work, daemon=True).start()
 
     async def write(data: bytes) -> None:
-        written: asyncio.Future[None] = loop.create_future()
+        written: Future[None] = Future()
         queue.put((data, written))
-        await written
+        await asyncio.wrap_future(written)
 
     return write
