@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _UNUSED_S: Final = 60.0
 """How long a thread stays live that no client uses, in seconds."""
-_MOST_COMMANDS: Final = 4
+_MAX_COMMANDS: Final = 4
 _log = logging.getLogger("threadkeep.server")
 
 Program = Callable[[list[str]], int]
-"""Runs a command for somebody else: gives its exit status."""
+"""Runs a command line and returns its exit status."""
 
 
 class Service:
@@ -35,8 +35,8 @@ class Service:
         self.program = program
         self._store: asyncio.Future[ThreadStore] = asyncio.get_running_loop().create_future()
         self._supervisor: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
-        self.commands = Workers(_MOST_COMMANDS)
-        """For commands that are run for others."""
+        self.commands = Workers(_MAX_COMMANDS)
+        """For ``threadkeep/command``."""
         self.connections = 0
         self.drafts: dict[str, dict[str, Any]] = {}
         """Threads that are started and have no file yet, as clients see them."""

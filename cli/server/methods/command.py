@@ -15,7 +15,7 @@ from rollout.files.cancellation import check_cancelled
 from state.thread_index import ThreadIndex
 
 
-class Command(p.Params):
+class CommandParams(p.Params):
     """``threadkeep/command``."""
 
     program: list[int]
@@ -25,7 +25,7 @@ class Command(p.Params):
     environment: dict[str, str]
 
 
-async def command(call: Call, params: Command) -> dict[str, Any]:
+async def command(call: Call, params: CommandParams) -> dict[str, Any]:
     """Run a command on the open index. It ends when its client is gone or has waited long enough.
 
     Raises:

@@ -8,7 +8,7 @@ from cli.server.methods import live_threads, threads, turns
 from cli.server.methods import search as searches
 from cli.server.methods.call import Call
 from cli.server.methods.changes import ChangesParams, changes
-from cli.server.methods.command import Command, command
+from cli.server.methods.command import CommandParams, command
 from cli.server.methods.realtime import realtime_list
 from cli.server.protocol import params as p
 
@@ -78,5 +78,5 @@ METHODS: Final[dict[str, Method]] = {
     "threadkeep/status": Method(p.Params, threads.status),
     "threadkeep/explain": Method(p.ThreadParams, threads.explain_thread),
     "threadkeep/changes": Method(ChangesParams, changes),
-    "threadkeep/command": Method(Command, command),
+    "threadkeep/command": Method(CommandParams, command),
 }

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
@@ -17,8 +18,10 @@ import pytest
 
 from cli.arguments.locations import locations_of
 from cli.remote.client import identity
+from cli.server.core.client import Client as Connection
 from cli.server.core.service import Service
 from cli.server.methods.registry import METHODS
+from cli.server.protocol.outbox import Outbox
 from cli.server.transport.streams import serve_socket
 from tests.support.app_client import CLIENT, Client, Server, soon
 from tests.support.checks import synced
@@ -177,6 +180,18 @@ def test_a_client_that_left_is_not_taken_for_the_next_one(cli: Cli, tmp_path: Pa
             server.close()
             while service.connections:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.1)
+
+    asyncio.run(work())
+
+
+def test_the_lock_of_a_thread_lives_as_long_as_it_is_used(cli: Cli) -> None:
+    async def work() -> None:
+        service = Service(locations_of(str(cli.home), str(cli.index)), lambda _: 0)
+        async with service.lock_for("a"):
+            assert service.lock_for("a").locked()
+        unused = weakref.ref(service.lock_for("a"))
+        assert unused() is None
+        assert not service.release("a", Connection(Outbox()))
 
     asyncio.run(work())
 
