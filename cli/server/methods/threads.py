@@ -155,7 +155,7 @@ def _with_warning(call: Call, changed: Changed) -> dict[str, Any]:
     if changed.codex_error is None:
         return {}
     error = error_document(changed.codex_error)["error"]
-    message = f"Codex's database does not have this change: {error['message']}; {error['hint']}"
+    message = f"Codex does not know of this change: {error['message']}; {error['hint']}"
     call.notify_all("warning", threadId=changed.thread_id, message=message)
     return {"codexError": error}
 

@@ -240,7 +240,7 @@ def test_a_client_is_told_that_codex_does_not_know_of_a_change(cli: Cli, client:
         assert (error["kind"], error["code"]) == ("codex_schema_unknown", 4)
         told = client.until("warning")
         assert told["threadId"] == thread_id(1)
-        assert told["message"].startswith("Codex itself was not told of this change: Codex's data")
+        assert told["message"].startswith("Codex does not know of this change: Codex's data")
     assert codex.threads()[thread_id(1)]["title"] == "known"
     assert client.call("thread/read", **the)["thread"]["name"] == "unknown"
     for method in ("thread/archive", "thread/delete"):
