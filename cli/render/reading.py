@@ -165,7 +165,7 @@ class Reading:
                 yield ShownTurn(0, stray.id, (), self._blocks(at, None))
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
-        for item, call in _with_calls(self.dialogue.entries(at)):
+        for item, call in with_calls(self.dialogue.entries(at)):
             yield from blocks(self.cleaned(item), call and self.cleaned(call))
         if turn is None:
             return
@@ -200,7 +200,7 @@ def _read_on(file: Mapping[str, Any]) -> bool:
     return READ_ALL.get() and EXPANDS in (file["reason"] or "")
 
 
-def _with_calls(
+def with_calls(
     entries: Iterator[tuple[Fields, bool]],
 ) -> Iterator[tuple[Fields, Fields | None]]:
     """Entries, each item with the call behind it that holds more."""

@@ -1,98 +1,38 @@
 """Every record of a tool's call, of every version, shows what the tool did."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cli.render.item_blocks import blocks
-from cli.render.reading import _with_calls
 from rollout.history.transcript import open_transcript
 from rollout.schema.modes import LEGACY, PAGINATED
+from tests.rollout.history.tool_lines import (
+    COMMAND_ENDED,
+    FREEFORM,
+    INVOCATION,
+    MAKE,
+    MODES,
+    PATCH,
+    PATCHED,
+    PNG,
+    RAN,
+    SCRIPT,
+    SECONDS,
+    SHELLS,
+    Fields,
+    custom,
+    function,
+    gave,
+    item,
+    lines_of,
+    shown,
+)
 from tests.samples.histories import numbered, spell
 from tests.samples.homes import thread_id
-from tests.samples.long_threads import head, put, said
-from tests.samples.rollouts import envelope, event, user
+from tests.samples.long_threads import head, put
+from tests.samples.rollouts import event
 from tests.support.command import Inside
-
-Fields = dict[str, Any]
-MODES = (LEGACY, PAGINATED)
-PATCH = "*** Begin Patch\n*** Add File: run.sh\n+#!/bin/sh\n*** End Patch"
-SCRIPT = f"apply_patch <<'E'\n{PATCH}\nE"
-PNG = "iVBORw0KGgo="
-RAN = json.dumps({"output": "it ran\n", "metadata": {"exit_code": 3, "duration_seconds": 0.5}})
-FREEFORM = "Exit code: 3\nWall time: 0.5 seconds\nOutput:\nit ran\n"
-SECONDS = {"secs": 0, "nanos": 500_000_000}
-COMMAND_ENDED = {"command": ["bash", "-lc", "make"], "cwd": "/w", "exit_code": 3}
-INVOCATION = {"server": "docs", "tool": "look", "arguments": {"q": "x"}}
-
-
-def item(kind: str, **fields: Any) -> Fields:
-    """A ``response_item``."""
-    return envelope("response_item", {"type": kind, **fields})
-
-
-def function(name: str, arguments: object, call_id: str = "c") -> Fields:
-    spelled = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return item("function_call", name=name, arguments=spelled, call_id=call_id)
-
-
-def custom(name: str, text: str) -> Fields:
-    return item("custom_tool_call", status="completed", call_id="c", name=name, input=text)
-
-
-def gave(output: object, call_id: str = "c", kind: str = "function_call_output") -> Fields:
-    return item(kind, call_id=call_id, output=output)
-
-
-def lines_of(mode: str, lines: list[Fields]) -> bytes:
-    """A thread with one turn of these lines."""
-    asked: Fields = user("do it")
-    if mode == PAGINATED:
-        content = [{"type": "text", "text": "do it"}]
-        asked = said(1, "t", "UserMessage", id="u", content=content)
-    begin = event("task_started", turn_id="t")
-    whole = [head(1, mode), begin, asked, *lines, event("task_complete", turn_id="t")]
-    return spell(numbered(whole) if mode == PAGINATED else whole)
-
-
-def shown(home: Path, mode: str, *lines: Fields) -> list[tuple[str, str, str]]:
-    """Title, state and text of what is shown of these lines; a command's title with ``$``."""
-    path = put(home, 1, lines_of(mode, [*lines]))
-    with open_transcript(path, lambda _: None) as dialogue:
-        (turn,) = range(len(dialogue.turns))
-        made = [
-            block
-            for entry, call in _with_calls(dialogue.entries(turn))
-            if entry["type"] != "userMessage"
-            for block in blocks(entry, call)
-        ]
-    return [
-        (f"$ {block.title}" if block.command else block.title, block.state, block.text)
-        for block in made
-    ]
-
-
-MAKE = [("$ make", "exit 3, 500 ms", "it ran")]
-PATCHED = [("patch", "exit 0", PATCH)]
-SHELLS = {
-    "shell": function("shell", {"command": ["bash", "-lc", "make"]}),
-    "container.exec": function("container.exec", {"command": ["bash", "-lc", "make"]}),
-    "shell_command": function("shell_command", {"command": "make", "workdir": "/w"}),
-    "exec_command": function("exec_command", {"cmd": "make"}),
-    "local_shell": function("local_shell", {"command": ["bash", "-lc", "make"]}),
-    "local_shell_call": item(
-        "local_shell_call",
-        call_id="c",
-        status="completed",
-        action={"type": "exec", "command": ["bash", "-lc", "make"], "timeout_ms": 1},
-    ),
-    "local_shell_call without a call_id": item(
-        "local_shell_call", id="c", action={"type": "exec", "command": ["bash", "-lc", "make"]}
-    ),
-}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -327,83 +267,6 @@ def test_a_record_of_a_tool_shows_what_it_did(name: str, mode: str, tmp_path: Pa
     if mode == PAGINATED and "by a command" in name:
         expected = [("$ " + SCRIPT, "exit 0", "Success. Updated")]  # an event is no item there
     assert shown(tmp_path, mode, *lines) == expected
-
-
-def command_item(**fields: Any) -> Fields:
-    facts = {"command": ["make"], "cwd": "file:///w", "parsed_cmd": [], "source": "agent"}
-    return said(1, "t", "CommandExecution", id="c", **facts, **fields)
-
-
-ITEMS: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
-    "a command that was refused": (
-        [SHELLS["exec_command"], command_item(status="declined"), gave("refused by the user")],
-        [("$ make", "declined", "refused by the user")],
-    ),
-    "a command with all of it": (
-        [
-            SHELLS["exec_command"],
-            command_item(status="failed", aggregated_output="it ran\n", exit_code=3),
-            gave(FREEFORM),
-        ],
-        [("$ make", "exit 3", "it ran")],
-    ),
-    "a patch that failed": (
-        [
-            custom("apply_patch", PATCH),
-            said(
-                1,
-                "t",
-                "FileChange",
-                id="c",
-                changes={"a": {"type": "add", "content": "x"}},
-                status="failed",
-            ),
-            gave("no such context"),
-        ],
-        [("add a", "failed", "+x"), ("patch output", "", "no such context")],
-    ),
-    "a tool of a client without content": (
-        [
-            function("look", {"a": 1}),
-            said(
-                1,
-                "t",
-                "DynamicToolCall",
-                id="c",
-                tool="look",
-                arguments={"a": 1},
-                status="completed",
-            ),
-            gave("seen"),
-        ],
-        [('tool look {"a": 1}', "", "seen")],
-    ),
-    "an output as an item": (
-        [
-            function("look", {"a": 1}),
-            said(1, "t", "FunctionCallOutput", id="c", name="look", output="seen"),
-            gave("seen"),
-        ],
-        [('tool look {"a": 1}', "", "seen")],
-    ),
-    "an output that a client gave, as an item": (
-        [
-            item("function_call_output", id="fco", name="k", namespace="agent", output="context"),
-            said(1, "t", "FunctionCallOutput", id="fco", name="k", output="context"),
-        ],
-        [("tool k", "", "context")],
-    ),
-    "an item of an unknown type": (
-        [function("look", {"a": 1}), said(1, "t", "Novel", id="c", seen=1), gave("seen")],
-        [("novel, unknown to this version", "", '{"type": "Novel", "id": "c", "seen": 1}')],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", ITEMS)
-def test_an_item_shows_what_only_the_model_was_told(name: str, tmp_path: Path) -> None:
-    lines, expected = ITEMS[name]
-    assert shown(tmp_path, PAGINATED, *lines) == expected
 
 
 def test_calls_of_another_turn_and_of_what_was_left_out_are_not_told(tmp_path: Path) -> None:
