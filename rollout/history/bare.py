@@ -1,6 +1,6 @@
 """Threads without a ``session_meta``: those of the first versions (docs/rollout-format.md#versions)
-and such whose first lines are lost. They have response items and no turns of Codex's: a turn is
-made of each message of a user, and items of what was said."""
+and such whose first lines are lost. They have response items and none of Codex's turns: each
+message of a user begins a turn, and messages and reasoning are its items."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ from rollout.schema.kinds import is_typed
 from rollout.schema.strict import Fields
 
 BARE: Final = "bare"
-"""What stands for their history mode."""
-_TALK: Final = ("message", "function_call", "custom_tool_call")
+"""Their history mode here: the files name none."""
+_ANSWERS: Final = ("message", "function_call", "custom_tool_call")
 
 
 class BareReducer:
@@ -25,7 +25,7 @@ class BareReducer:
     skip = re.compile(rb"(?!)")
 
     def __init__(self, state: Fields | None = None, turns: Iterable[Turn] = ()) -> None:
-        """With what an earlier fold gave by :meth:`dump`, and its turns, it goes on behind it."""
+        """Start afresh, or resume from the ``dump`` of an earlier reducer and its turns."""
         self.turns = list(turns)
         self.orphans: dict[str, Turn] = {}
         self._index = int((state or {}).get("index", -1))
@@ -41,19 +41,19 @@ class BareReducer:
         payload = bare_payload(item)
         if payload is None:
             return
-        talks = payload.get("type") in _TALK and payload.get("role") in ("assistant", None)
-        if starts_turn(payload) or (talks and not self.turns):
+        answers = payload.get("type") in _ANSWERS and payload.get("role") in ("assistant", None)
+        if starts_turn(payload) or (answers and not self.turns):
             self.turns.append(Turn(f"rollout-{self._index}", before, False, status=COMPLETED))
         if not self.turns:
             return
-        said = bare_item(payload, before.offset)
-        if said is None:
+        found = bare_item(payload, before.offset)
+        if found is None:
             return
         turn = self.turns[-1]
-        record = turn.items.add(said["type"], before, self._index + 1, key=key_of(said["id"]))
-        if said["type"] == "agentMessage":
+        record = turn.items.add(found["type"], before, self._index + 1, key=key_of(found["id"]))
+        if found["type"] == "agentMessage":
             turn.final_agent = record
-        elif said["type"] == "userMessage" and turn.first_user < 0:
+        elif found["type"] == "userMessage" and turn.first_user < 0:
             turn.first_user = record
 
 
@@ -96,8 +96,8 @@ def bare_item(payload: Fields, offset: int) -> Fields | None:
         return {"type": "userMessage", "id": id_, "clientId": None, "content": content, **times}
     if kind == "reasoning":
         summary = [*_texts(payload.get("summary"))]
-        said = {"type": "reasoning", "id": id_, "summary": summary, "content": []}
-        return {**said, **times} if summary else None
+        item = {"type": "reasoning", "id": id_, "summary": summary, "content": []}
+        return {**item, **times} if summary else None
     return None
 
 

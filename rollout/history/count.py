@@ -36,22 +36,22 @@ def _count(path: Path) -> TurnCount:
             start = (meta or {}).get("subagent_history_start_ordinal")
             reducer = PaginatedReducer(shown_from=start if isinstance(start, int) else 0)
             reduce_file(path, reducer, damage=damage)
-            return TurnCount(len(reducer.turns), _told(damage))
+            return TurnCount(len(reducer.turns), _problem(damage))
         if mode == LEGACY:
             legacy = LegacyReducer()
             reduce_file(path, legacy, damage=damage)
             if legacy.turns:
-                return TurnCount(len(legacy.turns), _told(damage))
+                return TurnCount(len(legacy.turns), _problem(damage))
         elif mode != BARE:
             return TurnCount(0, f"the history mode {mode!r} is not known here")
         bare = BareReducer()
         reduce_file(path, bare, damage=damage)
-        return TurnCount(len(bare.turns), _told(damage))
+        return TurnCount(len(bare.turns), _problem(damage))
     except (RolloutError, OSError) as error:
         return TurnCount(0, str(error))
 
 
-def _told(damage: list[Damage]) -> str:
+def _problem(damage: list[Damage]) -> str:
     return f"{damage[0].reason} (at byte {damage[0].offset:,})" if damage else ""
 
 

@@ -1,4 +1,4 @@
-"""Where a thread can be cut for a fork of it: between its turns."""
+"""Where a fork of a thread can begin: between its turns."""
 
 from typing import Protocol
 
@@ -10,22 +10,22 @@ from rollout.jsonl.parse import Item
 
 
 class ForkPoints(Protocol):
-    """Finds turns, and where what comes behind them begins."""
+    """Finds turns, and where each ends for a fork."""
 
     turns: list[Turn]
 
     def take(self, item: Item, before: Position, after: Position) -> None:
-        """Look at the next line that can be read, and the places on both sides of it."""
+        """Look at the next line that can be read, and the positions on both sides of it."""
         ...
 
     def end_of(self, turn: Turn) -> Position | None:
-        """Where a history through ``turn`` ends; None if that is the end of the thread."""
+        """Where a history that ends with ``turn`` ends; None if that is the end of the thread."""
         ...
 
 
 class LegacyForkPoints(LegacyReducer):
-    """Cuts of a legacy thread: what was sent with a message stands before it, and belongs to the
-    turn that begins with it."""
+    """Fork points of a legacy thread: what was sent with a message stands before it, and belongs
+    to the turn that begins with it."""
 
     skip = skip_pattern("assistant")  # others may be sent with a message
 
@@ -34,7 +34,7 @@ class LegacyForkPoints(LegacyReducer):
         self._starts: list[Position] = []
         """Of all turns there ever were."""
         self._prompt: Position | None = None
-        """Where the lines began that belong to a user's message that follows them."""
+        """Where the lines begin that belong to the user's message behind them."""
 
     def pass_over(self, count: int, highest: int) -> None:
         super().pass_over(count, highest)
@@ -64,7 +64,7 @@ class LegacyForkPoints(LegacyReducer):
 
 
 class PaginatedForkPoints(PaginatedReducer):
-    """Cuts of a paginated thread: a turn goes on as long as it has not ended."""
+    """Fork points of a paginated thread: a turn lasts until its end is written."""
 
     def end_of(self, turn: Turn) -> Position | None:
         return turn.end

@@ -1,5 +1,5 @@
-"""The items of turns, read from the lines that their anchors name, and turns as answers have
-them (docs/rollout-format.md#turns-and-items-in-answers)."""
+"""The items of turns, read from the lines that references name, and turns as responses have them
+(docs/rollout-format.md#turns-and-items-in-answers)."""
 
 import os
 from collections import OrderedDict
@@ -47,7 +47,7 @@ class LineFile:
             self._file = BytesIO(path.content)
         elif path.name.endswith(COMPRESSED_SUFFIX):
             with ExitStack() as opened:
-                # Whoever looked for lines was told of damage.
+                # The pass that found the lines has reported the damage.
                 self._packed = opened.enter_context(open_rollout(path, []))
                 self._file = cast("BinaryIO", TemporaryFile(buffering=0))  # noqa: SIM115
                 self._opened = opened.pop_all()
@@ -162,14 +162,14 @@ class ItemReader:
         self._files.clear()
 
     def item(self, ref: ItemRef) -> Fields | None:
-        """The item at an anchor; None if its lines are not in the file any more.
+        """The item at a reference; None if its lines are not in the file any more.
 
         Raises:
             OSError: the file cannot be read.
         """
         if self._mode == BARE:
-            said = self.file(ref.file).read(ref.offsets[0])
-            payload = said and bare_payload(said)
+            line = self.file(ref.file).read(ref.offsets[0])
+            payload = line and bare_payload(line)
             return bare_item(payload, ref.offsets[0]) if payload else None
         lines = [line for at in ref.offsets if (line := self._line(ref.file, at))]
         own_id = _made_up_id(ref)
@@ -216,7 +216,7 @@ class ItemReader:
     def turn(
         self, turn: Turn, view: View = "full", *, unknown: bool = False, live: bool = False
     ) -> Fields:
-        """A turn as answers have it. ``live``: it is running just now."""
+        """A turn as responses have it. ``live``: the turn is running now."""
         items: list[Fields] = []
         if view == "full":
             items.extend(self.items(turn, unknown=unknown))
@@ -234,7 +234,7 @@ def _made_up_id(ref: ItemRef) -> str:
 
 
 def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:
-    """A turn as answers have it, with these items."""
+    """A turn as responses have it, with these items."""
     unfinished = turn.status == IN_PROGRESS and not live
     return {
         "id": turn.id,

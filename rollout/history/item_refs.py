@@ -1,7 +1,7 @@
-"""Where the items of a turn are: a few words for each, as a thread may have a million of them.
+"""References to the items of a turn, a few words each, as a thread may have a million of them.
 
-An *anchor* says which lines an item is made of; :mod:`rollout.history.item_reader` reads them. A
-history may be in several files, the bases of its own: the first is counted 0.
+An *item reference* names the lines that an item is made of; :mod:`rollout.history.item_reader`
+reads them. A history may be in several files, numbered from 0, the oldest first.
 """
 
 import sys
@@ -12,17 +12,17 @@ from typing import Final, NamedTuple
 
 from rollout.items.thread_item import KINDS, UNKNOWN
 
-_WORDS: Final = 4  # place, ordinal, number and kind, key
-_FILE_SHIFT: Final = 48  # a place is a file and a byte in it
+_WORDS: Final = 4  # position, ordinal, number and kind, key
+_FILE_SHIFT: Final = 48  # a position is a file and a byte in it
 _OFFSET: Final = (1 << _FILE_SHIFT) - 1
 _KIND_SHIFT: Final = 8
 _KIND: Final = (1 << _KIND_SHIFT) - 1
 _PART: Final = _KIND  # the record continues the item before it ...
 _GONE: Final = _PART - 1  # ... or did so
-_MOST_NUMBERS: Final = _OFFSET  # a number beyond is the place of another line, from file 1 on
+_MOST_NUMBERS: Final = _OFFSET  # a larger number is the position of another line, from file 1 on
 _MOST_FILES: Final = 254  # in which times are kept: eight bits are left for them
 _FEW: Final = 16  # as many keys are looked through one by one
-_KIND_NUMBERS: Final = {kind: place for place, kind in enumerate(KINDS)}
+_KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 
 
 class Position(NamedTuple):
@@ -37,7 +37,7 @@ class Position(NamedTuple):
 
 
 class ItemRef(NamedTuple):
-    """One item: where it is, not what is in it."""
+    """Where one item is, without its content."""
 
     kind: str
     """``type`` of the item, or :data:`rollout.items.thread_item.UNKNOWN`."""
@@ -54,7 +54,7 @@ class ItemRef(NamedTuple):
 
 
 class ItemRefs:
-    """The anchors of a turn's items, in order."""
+    """References to the items of a turn, in order."""
 
     __slots__ = ("_count", "_last", "_slots", "_words")
 
@@ -80,10 +80,10 @@ class ItemRefs:
 
     def _ref(self, at: int) -> ItemRef:
         words = self._words
-        place, ordinal, number = words[at : at + 3]
-        kind, file = KINDS[number & _KIND], place >> _FILE_SHIFT
+        position, ordinal, number = words[at : at + 3]
+        kind, file = KINDS[number & _KIND], position >> _FILE_SHIFT
         number >>= _KIND_SHIFT
-        offsets = [place & _OFFSET]
+        offsets = [position & _OFFSET]
         at += _WORDS
         while at < len(words) and words[at + 2] & _KIND == _PART:
             offsets.append(words[at] & _OFFSET)
@@ -108,7 +108,7 @@ class ItemRefs:
         key: int = 0,
         timed: bool = False,
     ) -> int:
-        """Put an item behind the others; gives its record. ``key`` is the :func:`key_of` its id,
+        """Append an item; gives its record. ``key`` is the :func:`key_of` its id,
         if it can be found by that; ``timed``: its line has times."""
         record = len(self._words) // _WORDS
         number = _times(position) if timed else number
@@ -122,7 +122,7 @@ class ItemRefs:
         return record
 
     def continue_last(self, position: Position, ordinal: int) -> None:
-        """The last item that is known goes on in another line; unknown ones may stand behind it."""
+        """Continue the last known item in another line; unknown ones may follow it."""
         words, at = self._words, len(self._words)
         while words[at - 2] & _KIND == _KIND_NUMBERS[UNKNOWN]:
             at -= _WORDS
@@ -153,15 +153,15 @@ class ItemRefs:
 
     def first(self, kind: str) -> int:
         """The record of the first item of a kind, -1 if there is none."""
-        words, place = self._words, _KIND_NUMBERS[kind]
+        words, wanted = self._words, _KIND_NUMBERS[kind]
         starts = range(0, len(words), _WORDS)
-        return next((at // _WORDS for at in starts if words[at + 2] & _KIND == place), -1)
+        return next((at // _WORDS for at in starts if words[at + 2] & _KIND == wanted), -1)
 
     def last(self, kind: str) -> int:
         """The record of the last item of a kind, -1 if there is none."""
-        words, place = self._words, _KIND_NUMBERS[kind]
+        words, wanted = self._words, _KIND_NUMBERS[kind]
         starts = range(len(words) - _WORDS, -1, -_WORDS)
-        return next((at // _WORDS for at in starts if words[at + 2] & _KIND == place), -1)
+        return next((at // _WORDS for at in starts if words[at + 2] & _KIND == wanted), -1)
 
     def find(self, key: int) -> int:
         """The record of the item whose id has this key; -1 if there is none."""
@@ -212,26 +212,36 @@ class ItemRefs:
 
     def dump(self) -> bytes:
         """As bytes, for :meth:`load`."""
-        words = self._words
-        if sys.byteorder == "big":
-            words = array("Q", words)
-            words.byteswap()
-        return words.tobytes()
+        return words_to_bytes(self._words)
 
     @classmethod
     def load(cls, data: bytes) -> "ItemRefs":
         """What :meth:`dump` gave."""
         refs = cls()
-        words = refs._words
-        words.frombytes(data)
-        if sys.byteorder == "big":
-            words.byteswap()
+        words = refs._words = words_of(data)
         kinds = words[2::_WORDS]
         # Turns may have a hundred thousand items: most are looked at by none but this.
         refs._count = sum(1 for kind in kinds if 0 < kind & _KIND < _GONE)
-        places = range(len(kinds) - 1, -1, -1)
-        refs._last = next((at for at in places if 0 < kinds[at] & _KIND < _GONE), -1)
+        records = range(len(kinds) - 1, -1, -1)
+        refs._last = next((at for at in records if 0 < kinds[at] & _KIND < _GONE), -1)
         return refs
+
+
+def words_to_bytes(words: "array[int]") -> bytes:
+    """The numbers as little-endian bytes, for :func:`words_of`."""
+    if sys.byteorder == "big":
+        words = array("Q", words)
+        words.byteswap()
+    return words.tobytes()
+
+
+def words_of(data: bytes) -> "array[int]":
+    """What :func:`words_to_bytes` was given."""
+    words = array("Q")
+    words.frombytes(data)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words
 
 
 def _times(position: Position) -> int:
@@ -240,6 +250,6 @@ def _times(position: Position) -> int:
 
 
 def key_of(item_id: str) -> int:
-    """A number for an id, never 0: two ids of one turn will not have the same in this world."""
+    """A number for an id, never 0: 64 bits of a hash, so that the ids of a turn do not collide."""
     digest = blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1

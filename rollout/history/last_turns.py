@@ -1,5 +1,5 @@
-"""The last turns of a paginated thread without the rest of its files: a fold may begin at any
-line, so that of a gigabyte only the end is read."""
+"""The last turns of a paginated thread without the rest of its files: the reducer can begin at
+any line, so that only the end of a gigabyte is read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class LastTurns:
-    """The turns that begin behind some line of a history, and nothing that began before."""
+    """The turns that begin after some line of a history, without those that began before."""
 
     def __init__(self, turns: list[Turn], last_item: ItemRef | None) -> None:
         self.turns = turns
@@ -30,20 +30,19 @@ def last_turns(
 ) -> LastTurns | None:
     """The turns that begin within about the last ``size`` bytes of a history.
 
-    None if they cannot be told from these bytes: the thread is not paginated, or a file of it is
-    compressed; or a turn there has no beginning that is written down, so that it may have begun
-    anywhere before.
+    None if these bytes do not determine them: the thread is not paginated, a file of it is
+    compressed, or the beginning of a turn is not recorded there.
 
     Raises:
         OSError: a file cannot be read.
     """
     if known.mode != PAGINATED:
         return None
-    place = _begin(known.parts, size)
-    if place is None:
+    start = _begin(known.parts, size)
+    if start is None:
         return None
     reducer = PaginatedReducer(shown_from=known.shown_from)
-    first, offset = place
+    first, offset = start
     for number in range(first, len(known.parts)):
         reduce_part(known.parts[number], number, reducer, offset=offset, pause=pause)
         offset = 0

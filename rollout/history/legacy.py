@@ -76,12 +76,12 @@ class LegacyReducer:
         turns: Iterable[Turn] = (),
         orphans: Iterable[Turn] = (),
     ) -> None:
-        """With what an earlier fold gave by :meth:`dump`, and its turns and orphans, it goes on
-        behind it."""
+        """Start afresh, or resume from the ``dump`` of an earlier reducer, its turns and its
+        orphans."""
         state = state or {}
         self.turns = list(turns)
         self.orphans = {turn.id: turn for turn in orphans}
-        """What Codex does not read before there is any turn."""
+        """Items that Codex cannot read, from before the first turn."""
         self._first: dict[str, Turn] = {}
         for turn in self.turns:
             self._first.setdefault(turn.id, turn)
@@ -269,14 +269,14 @@ class LegacyReducer:
             turn.items.add(UNKNOWN, before, self._index + 1, key=key)
 
     def _last(self, before: Position) -> Turn:
-        """The current turn, or the last one; a stray if there is none."""
+        """The current turn, or the last one; an orphan if there is none."""
         if self.turns:
             return self.turns[-1]
         return self.orphans.setdefault("", Turn("", before, False, status=COMPLETED))
 
 
 def _counts(read: ParsedEvent) -> bool:
-    """Whether a line is one of a legacy thread: Codex passes over what it would not write there
+    """Whether a line is one of a legacy thread: Codex ignores what it would not write there
     today, and does not count it."""
     kind = read.kind
     if kind == ITEM:
@@ -287,6 +287,6 @@ def _counts(read: ParsedEvent) -> bool:
 
 
 def _has_events(item: Any) -> bool:
-    """Whether an item that cannot be read is of a type that events tell of, too."""
+    """Whether an unreadable item is of a type that also has events."""
     kind = item.get("type") if isinstance(item, dict) else None
     return kind in ITEM_BUILDERS and kind != "Extension" and not is_legacy_item(item)

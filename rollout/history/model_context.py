@@ -1,8 +1,8 @@
-"""What a model is shown of a thread when it goes on: the response items since the history was last
-compacted (docs/rollout-format.md#response_item).
+"""What a model is shown of a thread that continues: the response items since the last compaction
+(docs/rollout-format.md#response_item).
 
-Two passes, and no more in memory than a line and where something was taken back: one finds where
-to begin, the other gives the items.
+Two passes, which hold no more than a line and the spans that were rolled back: one finds where to
+begin, the other gives the items.
 """
 
 from collections import deque
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import HistoryUnknown
+from rollout.history.bare import message_text, starts_turn
 from rollout.history.fork_points import LegacyForkPoints
 from rollout.history.item_refs import Position
 from rollout.history.paginated import PaginatedReducer, paginated_skip
@@ -19,8 +20,8 @@ from rollout.history.thread import pass_to, reduce_file, reduce_parts
 from rollout.history.turn import Turn
 from rollout.items.line_events import ROLLED_BACK, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
-from rollout.jsonl.reader import LineFilter, LineReader, Skipping, open_rollout
-from rollout.schema.kinds import Level, Reader, is_typed, line_pattern, none_of, read_by
+from rollout.jsonl.reader import LineReader, Skipping, open_rollout
+from rollout.schema.kinds import Level, Reader, line_pattern, none_of, read_by
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 
@@ -42,34 +43,34 @@ class _At(NamedTuple):
 
 
 class _Past:
-    """What a thread has taken back, and what compacted the rest of it.
+    """The turns that a thread rolled back, and the compactions of the rest.
 
-    For a model only turns count in which a user said something; those of a thread's list are also
-    others, such as one that was opened by a compaction. Paginated threads list also turns that
-    were rolled back, but a model is not told of them.
+    For a model only turns with a user's message count; the list of a thread has others, too, such
+    as one that a compaction opened. Paginated threads also list turns that were rolled back,
+    which a model does not see.
     """
 
     def __init__(self) -> None:
-        self.taken_back: list[tuple[_At, _At]] = []
+        self.rolled_back: list[tuple[_At, _At]] = []
         """From the first, inclusive, to the second, exclusive; in order."""
         self.compactions: list[_At] = []
-        self._asked: list[_At] = []
+        self._user_turns: list[_At] = []
 
-    def user_spoke(self, turn: Turn) -> None:
-        """A user said something in the turn."""
+    def add_user_turn(self, turn: Turn) -> None:
+        """The turn has a user's message."""
         start = _At(turn.start.file, turn.start.offset)
-        if self._asked[-1:] != [start]:
-            self._asked.append(start)
+        if self._user_turns[-1:] != [start]:
+            self._user_turns.append(start)
 
     def roll_back(self, count: int, end: _At) -> None:
         """So many turns were taken back by the line at ``end``."""
-        dropped = self._asked[-count:] if count else []
+        dropped = self._user_turns[-count:] if count else []
         if dropped:
-            del self._asked[-count:]
+            del self._user_turns[-count:]
             start = dropped[0]
             self.compactions = [at for at in self.compactions if at < start]
-            self.taken_back = [span for span in self.taken_back if span[0] < start]
-            self.taken_back.append((start, end))
+            self.rolled_back = [span for span in self.rolled_back if span[0] < start]
+            self.rolled_back.append((start, end))
 
 
 class _LegacyPast(LegacyForkPoints):
@@ -88,7 +89,7 @@ class _LegacyPast(LegacyForkPoints):
         elif read and read.kind == ROLLED_BACK:
             self.past.roll_back(read.payload["num_turns"], at)
         elif read and read.kind == "user_message" and self._current:
-            self.past.user_spoke(self._current)
+            self.past.add_user_turn(self._current)
 
 
 class _PaginatedPast(PaginatedReducer):
@@ -112,7 +113,7 @@ class _PaginatedPast(PaginatedReducer):
         elif read and read.item and read.item["type"] == "userMessage":
             turn = self._known.get(str(read.payload.get("turn_id")))
             if turn:
-                self.past.user_spoke(turn)
+                self.past.add_user_turn(turn)
 
 
 def context_items(path: Path, find: Find) -> Iterator[Fields]:
@@ -152,24 +153,24 @@ class _Context:
         self._mode = mode
 
     def items(self) -> Iterator[Fields]:
-        """What the model is shown."""
+        """The response items that the model is shown."""
         if not self._past.compactions:
             yield from self._responses()
             return
         last = self._past.compactions[-1]
-        payload = next(item["payload"] for _, item in self.lines(CONTEXT_LINES, last))
+        payload = next(item["payload"] for _, item in self._lines(last))
         history = payload.get("replacement_history")
         if history is None:
             yield from self._users_before(last)
-            said = {"type": "input_text", "text": payload["message"]}
-            yield {"type": "message", "role": "user", "content": [said]}
+            part = {"type": "input_text", "text": payload["message"]}
+            yield {"type": "message", "role": "user", "content": [part]}
         else:
             yield from (item for item in history if item.get("type") != "ghost_snapshot")
         yield from self._responses(last)
 
     def _responses(self, start: _At | None = None, end: _At | None = None) -> Iterator[Fields]:
-        spans = deque(self._past.taken_back)
-        for at, item in self.lines(CONTEXT_LINES, start):
+        spans = deque(self._past.rolled_back)
+        for at, item in self._lines(start):
             if at == end:
                 return
             while spans and spans[0][1] <= at:
@@ -182,15 +183,16 @@ class _Context:
         kept: deque[tuple[int, Fields]] = deque()
         size = 0
         for item in self._responses(end=end):
-            if (said := _from_user(item)) is not None:
-                kept.append((len(said), item))
-                size += len(said)
+            if starts_turn(item):
+                length = len(message_text(item))
+                kept.append((length, item))
+                size += length
             while size > _KEPT_CHARACTERS and len(kept) > 1:
                 size -= kept.popleft()[0]
         yield from (item for _, item in kept)
 
-    def lines(self, needs: LineFilter, start: _At | None = None) -> Iterator[tuple[_At, Item]]:
-        """The lines that count from ``start`` on, in order, but for needless ones."""
+    def _lines(self, start: _At | None = None) -> Iterator[tuple[_At, Item]]:
+        """The response items and compactions that count from ``start`` on, in order."""
         start = start or _At(0, 0)
         highest = -1
         for file, part in enumerate(self._parts):
@@ -200,7 +202,7 @@ class _Context:
             offset = start.offset if file == start.file else 0
             with open_rollout(part.path) as stream:
                 pass_to(stream, part.path, offset)
-                for line in reader.lines(stream, offset, needs):
+                for line in reader.lines(stream, offset, CONTEXT_LINES):
                     highest = max(highest, reader.highest)
                     item = parse_line(line) if isinstance(line, Line) else None
                     if item is None or isinstance(item, BadLine) or parse_event(item) is None:
@@ -215,14 +217,3 @@ class _Context:
                     yield _At(file, line.offset), item
             if part.end_ordinal is not None:
                 highest = min(highest, part.end_ordinal - 1)
-
-
-def _from_user(item: Fields) -> str | None:
-    """The text of a message that a user has sent."""
-    content = item.get("content")
-    if item.get("type") != "message" or item.get("role") != "user":
-        return None
-    parts = content if isinstance(content, list) else []
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    said = "".join(text for text in texts if isinstance(text, str))
-    return said if is_typed(said) else None

@@ -56,9 +56,9 @@ class PaginatedReducer:
         *,
         shown_from: int = 0,
     ) -> None:
-        """With what an earlier fold gave by :meth:`dump`, and its turns and orphans, it goes on
-        behind it. ``shown_from`` is the ``subagent_history_start_ordinal`` of the thread: what is
-        before it is context, and not of its own."""
+        """Start afresh, or resume from the ``dump`` of an earlier reducer, its turns and its
+        orphans. ``shown_from`` is the ``subagent_history_start_ordinal`` of the thread: lines
+        before it are context, not its own."""
         state = state or {}
         self.turns = list(turns)
         self.orphans = {turn.id: turn for turn in orphans}
@@ -73,7 +73,7 @@ class PaginatedReducer:
         self._highest = max(self._highest, highest)
 
     def end_part(self, end_ordinal: int) -> None:
-        """The file ends before this ordinal for this history; the next one goes on with it."""
+        """The history leaves this file before this ordinal; the next file continues with it."""
         self._highest = min(self._highest, end_ordinal - 1)
 
     def take(self, item: Item, before: Position, after: Position) -> None:
@@ -158,7 +158,7 @@ class PaginatedReducer:
 
 
 def _summarise(turn: Turn, record: int, item: Fields) -> None:
-    """Have an item of a turn that goes on in mind for its summary."""
+    """Note an item of an open turn for the summary of that turn."""
     kind = item["type"]
     if kind == "userMessage":
         turn.first_user = record if turn.first_user < 0 else min(record, turn.first_user)

@@ -34,7 +34,7 @@ class ThreadTurns:
     parts: list[Part]
     turns: Sequence[Turn]
     orphans: list[Turn]
-    """Items of turns that never were, or of none."""
+    """Items of turns that do not exist, or of none."""
     missing: HistoryIncomplete | None
     """Why the turns that the history begins with are not here, if they are not."""
     damage: list[Damage] = field(default_factory=list)
@@ -73,7 +73,7 @@ def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, ItemRef]]:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What is known of a thread's history before its lines are looked at."""
+    """What is known of a thread's history before its lines are read."""
 
     mode: str
     parts: list[Part]
@@ -82,7 +82,7 @@ class Outline:
     """The first ordinal that is the thread's own to show."""
 
     def new_reducer(self) -> AnyReducer:
-        """A fold that has seen nothing yet."""
+        """A reducer that has seen no line yet."""
         if self.mode == LEGACY:
             return LegacyReducer()
         if self.mode == BARE:
@@ -100,7 +100,7 @@ def outline(path: Path, find: Find) -> Outline:
     """
     try:
         meta = source_meta(path)
-    except (DamagedCompression, HistoryIncomplete):  # what there is is shown all the same
+    except (DamagedCompression, HistoryIncomplete):  # the rest is shown all the same
         return Outline(BARE, [Part(path, "", None, None)], None, 0)
     mode = meta.get("history_mode", LEGACY)
     if mode == LEGACY:
@@ -109,7 +109,7 @@ def outline(path: Path, find: Find) -> Outline:
         raise HistoryUnknown(path, mode)
     parts, missing = known_parts(path, find)
     if meta.get("attached_thread") is True:
-        # What it is attached to is shown there, and only the model is told of it here.
+        # The thread that it is attached to shows the rest; here only the model gets it.
         parts, missing = parts[-1:], None
     start = meta.get("subagent_history_start_ordinal")
     return Outline(mode, parts, missing, start if isinstance(start, int) else 0)
@@ -130,8 +130,8 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
 
 
 def bare_if_empty(history: ThreadTurns) -> ThreadTurns:
-    """A legacy history without turns as one of the first versions: what its response items say
-    is all that there is. Any other as it is.
+    """A legacy history without turns, read as one of the first versions: its response items are
+    all that there is. Any other history is returned unchanged.
 
     Raises:
         OSError: its file cannot be read.
@@ -148,7 +148,7 @@ def bare_if_empty(history: ThreadTurns) -> ThreadTurns:
 def reduce_parts(
     parts: Sequence[Part], reducer: TurnReducer, damage: list[Damage] | None = None
 ) -> None:
-    """Have ``reducer`` look at the lines of a history that count, file by file; of
+    """Feed ``reducer`` the lines of a history that count, file by file; of
     ``damage`` see :func:`rollout.jsonl.reader.open_rollout`.
 
     Raises:
@@ -170,7 +170,7 @@ def reduce_part(
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
-    """Have ``reducer`` look at the lines of one file of a history that count: see
+    """Feed ``reducer`` the lines of one file of a history that count: see
     :func:`reduce_file`."""
     reached = reduce_file(
         part.path,
@@ -200,11 +200,11 @@ def reduce_file(
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
-    """Have ``reducer`` look at the lines of a rollout from ``offset`` on, those before the byte
+    """Feed ``reducer`` the lines of a rollout from ``offset`` on, those before the byte
     ``end`` and before ``end_ordinal``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
-    of the fold says ``torn=False``, for such a line may still be written. ``pause`` is called
+    of the reducer says ``torn=False``, for such a line may still be written. ``pause`` is called
     before each read; what it raises ends the work. Of ``damage`` see
     :func:`rollout.jsonl.reader.open_rollout`.
 
@@ -260,7 +260,7 @@ def reduce_stream(
 
 
 class _Pausing:
-    """A stream that has somebody called before each read."""
+    """A stream that calls a function before each read."""
 
     def __init__(self, stream: RolloutStream, pause: Callable[[], None]) -> None:
         self._stream = stream

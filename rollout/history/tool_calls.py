@@ -1,12 +1,12 @@
-"""What a model and its tools said to each other in a stretch of a rollout, for people to read.
+"""The tool calls and messages in a stretch of a rollout, for people to read.
 
 Legacy threads keep no item of a command: only the call that the model made and the output that it
 was given. Paginated ones keep none of a plan, of a tool that is searched for or of a script. Files
-of the first versions keep nothing else at all, and files of 2025 may tell of a command by events
-alone. What is made of them here are no items of Codex: its answers do not have them.
+of the first versions keep nothing else at all, and files of 2025 may have a command in events
+alone. What is made of them here are no items of Codex: its responses do not have them.
 
-*record*: all that is told of one call: the call itself, the outputs that name it, and the events of
-its beginning and end; in whatever order they stand, and whichever of them there are.
+*record*: all lines about one call: the call itself, the outputs that name it, and the events of its
+beginning and end, in any order; some may be missing.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ _EVENT_TOOLS: Final = {
     "collab_close": "close_agent",
     "collab_resume": "resume_agent",
 }
-"""The tools whose calls events tell of: ``…_begin`` and ``…_end``."""
+"""The tools whose calls have events: ``…_begin`` and ``…_end``."""
 BEGIN_TOOLS: Final = {f"{name}_begin": tool for name, tool in _EVENT_TOOLS.items()} | {
     "dynamic_tool_call_request": ""
 }
@@ -72,7 +72,7 @@ CALL_LINES: Final = Skipping(
 
 @dataclass(slots=True)
 class CallRecord:
-    """Where something was said: a call with what is told of it, or a message."""
+    """Where the lines about a call are, or a message."""
 
     offset: int
     """Of its first line."""
@@ -86,7 +86,7 @@ class CallRecord:
 
 
 class _CallRecords:
-    """Puts lines that tell of the same call together. One that stands twice is two."""
+    """Groups the lines about the same call. A call that stands twice is two."""
 
     def __init__(self) -> None:
         self.found: list[CallRecord] = []
@@ -96,7 +96,7 @@ class _CallRecords:
         self.found.append(CallRecord(offset, call=offset))
 
     def take(self, offset: int, kind: str, call_id: str) -> bool:
-        """Whether a line of this kind tells of a call."""
+        """Add a line about a call; False for a line of another kind."""
         if kind in BEGIN_TOOLS:
             self._record(offset, call_id, lambda known: known.begun < 0).begun = offset
         elif kind in END_TOOLS:
@@ -157,7 +157,7 @@ def calls_between(
 ) -> list[CallRecord]:
     """The calls in the lines that begin at ``start`` or after it, before ``end`` and before
     ``end_ordinal``. With ``own`` they end before a turn begins: what follows until ``end`` was
-    taken back; it tells whether a message of a user at an offset belongs to this turn."""
+    taken back; it says whether a message of a user at an offset belongs to this turn."""
     found = _CallRecords()
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, CALL_LINES):
         item = _parsed(line)
@@ -166,8 +166,8 @@ def calls_between(
         ordinal = item.get("ordinal")
         if end_ordinal is not None and isinstance(ordinal, int) and ordinal >= end_ordinal:
             break
-        told = _told(item)
-        if told is not None and found.take(line.offset, told[0], _call_id(told[1])):
+        payload = _payload_of(item)
+        if payload and found.take(line.offset, payload["type"], _call_id(payload)):
             continue
         if own and line.offset > start and _begins(item) and not own(line.offset):
             break
@@ -179,11 +179,11 @@ def _parsed(line: Line | BadLine) -> Item | None:
     return None if isinstance(item, BadLine) else item
 
 
-def _told(line: Item) -> tuple[str, Fields] | None:
-    """The kind and payload of a line that may tell of a call."""
+def _payload_of(line: Item) -> Fields | None:
+    """The payload of a line that may be about a call: it has a type."""
     payload = line.get("payload") if line.get("type") == "event_msg" else bare_payload(line)
-    kind = payload.get("type") if isinstance(payload, dict) else None
-    return (kind, payload) if isinstance(kind, str) and isinstance(payload, dict) else None
+    found = isinstance(payload, dict) and isinstance(payload.get("type"), str)
+    return payload if found else None
 
 
 def _begins(line: Item) -> bool:
@@ -192,11 +192,12 @@ def _begins(line: Item) -> bool:
 
 
 def records_between(file: LineFile, start: int, end: int | None) -> list[CallRecord]:
-    """All that was said in a stretch of a rollout that has no events of messages: these too."""
+    """The calls and messages in a stretch of a rollout that has no events of messages."""
     found = _CallRecords()
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start):
-        told = None if (item := _parsed(line)) is None else _told(item)
-        if told is None or found.take(line.offset, told[0], _call_id(told[1])):
+        item = _parsed(line)
+        payload = None if item is None else _payload_of(item)
+        if payload is None or found.take(line.offset, payload["type"], _call_id(payload)):
             continue
         if item and bare_payload(item):
             found.message(line.offset)
@@ -204,8 +205,8 @@ def records_between(file: LineFile, start: int, end: int | None) -> list[CallRec
 
 
 def entry(file: LineFile, record: CallRecord) -> Fields | None:
-    """What was said, in the shape of an item, or as a :data:`TOOL_CALL`; None for what is not
-    for people."""
+    """The message as an item, or the call as a :data:`TOOL_CALL`; None for what is not for
+    people."""
     call = _payload(file, record.call)
     kind = str(call.get("type"))
     if call and not _is_call(kind):
@@ -234,8 +235,7 @@ def entry(file: LineFile, record: CallRecord) -> Fields | None:
 
 def _payload(file: LineFile, offset: int) -> Fields:
     line = file.read(offset) if offset >= 0 else None
-    told = None if line is None else _told(line)
-    return {} if told is None else told[1]
+    return (None if line is None else _payload_of(line)) or {}
 
 
 _NO_ARGUMENTS: Final = frozenset(
@@ -275,7 +275,7 @@ _PICTURES: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0l
 
 
 def _picture(call: Fields) -> Any:
-    """The picture that a call holds that made one."""
+    """The picture in a call that made one."""
     result = call.get("result")
     if not isinstance(result, str) or not result:
         return None
@@ -285,7 +285,7 @@ def _picture(call: Fields) -> Any:
 
 
 def _event_tool(event: Fields) -> object:
-    """The tool that events tell of."""
+    """The tool that an event names."""
     kind = str(event.get("type"))
     return (
         BEGIN_TOOLS.get(kind)
@@ -301,7 +301,7 @@ def _invocation(event: Fields) -> Fields:
 
 
 def _event_arguments(event: Fields) -> Any:
-    """What events say of what a tool was to do."""
+    """The arguments of a call, as its events have them."""
     for holder in (_invocation(event), event):
         if "arguments" in holder:
             return holder["arguments"]
@@ -323,8 +323,8 @@ _RESULTS: Final = frozenset(
 
 
 def _event_output(event: Fields) -> Any:
-    """What the event that ended a call says of what came of it, as its output would."""
-    of_agents = str(event.get("type")).startswith("collab_")  # what became of them
+    """The result of a call from its last event, in the shape of an output."""
+    of_agents = str(event.get("type")).startswith("collab_")  # the agents' states
     for name in ("content_items", "result", "results", *("statuses", "status") * of_agents):
         if event.get(name):
             return event[name]
@@ -334,8 +334,8 @@ def _event_output(event: Fields) -> Any:
         text = "\n".join(part for part in streams if isinstance(part, str) and part)
     if not isinstance(text, str):
         return text
-    facts = {"exit_code": event.get("exit_code"), "duration_seconds": _seconds(event)}
-    known = {name: value for name, value in facts.items() if value is not None}
+    metadata = {"exit_code": event.get("exit_code"), "duration_seconds": _seconds(event)}
+    known = {name: value for name, value in metadata.items() if value is not None}
     if known:
         return {"output": text, "metadata": known}
     return text or None

@@ -1,8 +1,8 @@
-"""A thread for reading: its turns, and in each what Codex's answers have and what they leave out.
+"""A thread for reading: its turns with what Codex's responses have and what they leave out.
 
-*extra*: an entry that is no item of Codex's answers: a call of a tool that no item tells of, or of
-which the item behind which it stands does not say all (:mod:`rollout.history.tool_calls`); or an
-item that Codex 0.171 does not read.
+*extra*: an entry that is no item of Codex's responses: a tool call that has no item, or whose item,
+which stands before it, lacks something (:mod:`rollout.history.tool_calls`); or an item that Codex
+0.171 does not read.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Transcript:
         self.parts = history.parts
         self.turns = history.turns
         self.orphans = history.orphans
-        """Items of turns that never were, or of none."""
+        """Items of turns that do not exist, or of none."""
         self.missing = history.missing
         """Why the turns that the history begins with are not here, if they are not."""
         self.damage = history.damage
@@ -45,7 +45,7 @@ class Transcript:
         self._reader.__exit__()
 
     def turn(self, number: int) -> Turn:
-        """The turn with this number, from 0; the orphans come behind the others."""
+        """The turn with this number, from 0; the orphans follow the others."""
         count = len(self.turns)
         return self.turns[number] if number < count else self.orphans[number - count]
 
@@ -66,34 +66,34 @@ class Transcript:
         named = {record.call_id: record for record in records if record.call_id}
         alone = [record for record in records if not self._has_item(turn, record)]
         alone.reverse()
-        place = turn.start.file
+        part = turn.start.file
         for ref in turn.items:
-            while alone and ref.file == place and alone[-1].offset < ref.offsets[0]:
-                yield from self._call(place, alone.pop())
+            while alone and ref.file == part and alone[-1].offset < ref.offsets[0]:
+                yield from self._call(part, alone.pop())
             if (item := self._reader.item(ref)) is None:
                 continue
             yield item, ref.kind == UNKNOWN
             same = named.get(item["id"])
             if same is not None and _says_less(item, same):
-                yield from self._call(place, same)
+                yield from self._call(part, same)
         while alone:
-            yield from self._call(place, alone.pop())
+            yield from self._call(part, alone.pop())
 
     def _end(self, number: int) -> int | None:
-        """Where the turn behind this one begins in the same file."""
-        place = self.turns[number].start.file
-        behind = self.turns[number + 1 : number + 2]
-        return behind[0].start.offset if behind and behind[0].start.file == place else None
+        """Where the next turn begins in the same file."""
+        file = self.turns[number].start.file
+        following = self.turns[number + 1 : number + 2]
+        same = bool(following) and following[0].start.file == file
+        return following[0].start.offset if same else None
 
     def _records(self, number: int) -> list[CallRecord]:
-        """What is told of calls in a turn."""
+        """The records of calls in a turn."""
         if number >= len(self.turns):
             return []
         turn, end = self.turns[number], self._end(number)
-        place = turn.start.file
-        file = self._reader.file(place)
+        file = self._reader.file(turn.start.file)
         if self.mode == PAGINATED:
-            last = self.parts[place].end_ordinal
+            last = self.parts[turn.start.file].end_ordinal
             return calls_between(file, turn.start.offset, end, end_ordinal=last)
         messages = {at for ref in turn.items for at in ref.offsets}
         return calls_between(file, turn.start.offset, end, own=messages.__contains__)
@@ -102,18 +102,18 @@ class Transcript:
         ids = (record.call_id, f"?{record.call_id}")  # as known items have it, and unknown ones
         return bool(record.call_id) and any(turn.items.find(key_of(id_)) >= 0 for id_ in ids)
 
-    def _call(self, place: int, record: CallRecord) -> Iterator[tuple[Fields, bool]]:
-        if (found := entry(self._reader.file(place), record)) is not None:
+    def _call(self, part: int, record: CallRecord) -> Iterator[tuple[Fields, bool]]:
+        if (found := entry(self._reader.file(part), record)) is not None:
             yield found, True
 
     def answer(self, number: int) -> Fields:
-        """The turn with this number as the app-server's answers have it."""
+        """The turn with this number as the app-server's responses have it."""
         items = [item for item, extra in self.entries(number) if not extra]
         return turn_answer(self.turns[number], items, "full")
 
 
 def _says_less(item: Fields, record: CallRecord) -> bool:
-    """Whether the record of a call may have what its item has not."""
+    """Whether the record of a call may have what its item lacks."""
     match item:
         case {"type": "commandExecution", "aggregatedOutput": given, "exitCode": code}:
             return not given and code != 0
@@ -124,14 +124,14 @@ def _says_less(item: Fields, record: CallRecord) -> bool:
         case {"type": "dynamicToolCall", "contentItems": None}:
             return True
         case {"type": "functionCallOutput", "output": _}:
-            return record.call >= 0  # it does not tell what was asked for
+            return record.call >= 0  # it lacks the request
         case {"type": "subAgentActivity", "kind": "started"}:
             return record.call >= 0
     return False
 
 
 def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcript:
-    """The dialogue of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
+    """The transcript of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
     the files that its history begins in.
 
     Raises:
@@ -142,7 +142,7 @@ def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcri
 
 
 def transcript_of(history: ThreadTurns, *, images: bool = False) -> Transcript:
-    """The dialogue of a thread whose turns are known; its messages are looked for if it has none.
+    """The transcript of a thread whose turns are known; without any, they are made of its messages.
 
     Raises:
         OSError: its file cannot be read.

@@ -1,9 +1,9 @@
 """The turns of a thread, found line by line (docs/rollout-format.md#turns-of-legacy-threads and
 docs/rollout-format.md#turns-of-paginated-threads).
 
-A fold looks at lines in order and keeps what a list of turns needs: their places, states and
-times, and the anchors of their items; contents stay in the file. Its state can be saved at any
-line, and it goes on from there: what it has found by then are its ``turns`` and ``orphans``.
+A reducer reads lines in order and keeps what a list of turns needs: their positions, states and
+times, and references to their items; contents stay in the file. Its state can be saved at any
+line and resumed from there: ``turns`` and ``orphans`` hold what it has found so far.
 """
 
 import base64
@@ -35,19 +35,19 @@ class Turn:
     completed_at: int | None = None
     duration_ms: int | None = None
     status: str = IN_PROGRESS
-    """Of a turn without an end it is :data:`IN_PROGRESS`, which only whoever runs it can know:
+    """A turn without an end is :data:`IN_PROGRESS`. Only the process that runs it knows that;
     for others it was interrupted."""
     error: Fields | None = None
-    """As answers have it."""
+    """As responses have it."""
     end: Position | None = None
     """Behind the line that ends it; None if there is none."""
     first_user: int = -1
     """The record of the first message of a user among its items, -1 if there is none."""
     final_agent: int = -1
-    """That of the agent's last word, -1 if there is none. A paginated turn has one that was
-    marked as the final answer, or when it ended: what comes later is not looked at."""
+    """That of the agent's final message, -1 if there is none. In a paginated turn it is the one
+    marked as the final answer, else the last one when the turn ended; later ones do not count."""
     last_agent: int = -1
-    """That of a message that would be the last word if the turn ended now."""
+    """That of the message that would be the final one if the turn ended now."""
     items: ItemRefs = field(default_factory=ItemRefs)
 
     def dump(self) -> Fields:
@@ -71,15 +71,15 @@ class Turn:
 
 class TurnReducer(LineFilter, Protocol):
     """Finds turns, line by line. It can be the ``needs`` of a
-    :class:`rollout.jsonl.reader.LineReader`, which passes over the lines that it has no use for
-    and counts them."""
+    :class:`rollout.jsonl.reader.LineReader`, which skips the lines that it has no use for and
+    counts them."""
 
     turns: list[Turn]
     orphans: dict[str, Turn]
     """Items of turns that never were, by the turn's id; only in paginated threads."""
 
     def take(self, item: Item, before: Position, after: Position) -> None:
-        """Look at the next line that is a JSON object, and the places on both sides of it."""
+        """Look at the next line that is a JSON object, and the positions on both sides of it."""
         ...
 
     def pass_over(self, count: int, highest: int) -> None:

@@ -1,4 +1,4 @@
-"""What a command was, as answers show it: one line of shell, its folder, what it did
+"""A command as responses show it: one line of shell, its folder and its actions
 (docs/rollout-format.md#items; measured on Codex 0.169)."""
 
 import ntpath
@@ -16,7 +16,7 @@ _NUL_INSIDE: Final = "<command included NUL byte>"
 
 
 def shell_line(words: list[str]) -> str:
-    """The words of a command as one line that a shell would take apart into them."""
+    """The words of a command as one line that a shell splits into them again."""
     if any("\0" in word for word in words):
         return _NUL_INSIDE
     return " ".join(_quoted(word) for word in words)
@@ -88,8 +88,8 @@ def _uri_path(uri: str) -> str:
 def _without_dots(path: str) -> str:
     kept: list[str] = []
     parts = path.split("/")[1:]
-    for place, part in enumerate(parts):
-        last = place == len(parts) - 1
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
         if part == "..":
             del kept[-1:]
         if part not in (".", ".."):
@@ -103,22 +103,22 @@ def command_action(value: object, cwd: str) -> Fields:
     """One ``parsed_cmd`` as a CommandAction."""
     action = obj(value)
     kind = action.get("type")
-    said: Fields = {"command": text(action.get("cmd"))}
+    shown: Fields = {"command": text(action.get("cmd"))}
     if kind == "read":
         name = text(action.get("name"))
-        return {"type": "read", **said, "name": name, "path": _beneath(cwd, action.get("path"))}
+        return {"type": "read", **shown, "name": name, "path": _beneath(cwd, action.get("path"))}
     if kind == "list_files":
-        return {"type": "listFiles", **said, "path": optional(action.get("path"), text)}
+        return {"type": "listFiles", **shown, "path": optional(action.get("path"), text)}
     if kind == "search":
         query = optional(action.get("query"), text)
         return {
             "type": "search",
-            **said,
+            **shown,
             "query": query,
             "path": optional(action.get("path"), text),
         }
     if kind == "unknown":
-        return {"type": "unknown", **said}
+        return {"type": "unknown", **shown}
     raise Unfit
 
 

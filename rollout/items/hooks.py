@@ -28,7 +28,7 @@ def fragments(value: object) -> list[Fields]:
 
 
 def prompt_fragments(message: dict[str, Any]) -> list[Fields] | None:
-    """The fragments in a response item; None if it is not, or not all of it, a hook's prompt."""
+    """The fragments in a response item; None unless all of it is a hook's prompt."""
     content = message.get("content")
     if message.get("type") != "message" or message.get("role") != "user" or not content:
         return None
@@ -46,17 +46,17 @@ def _fragment(part: Fields) -> Fields:
     run = _RUN_ID.search(start[2]) if start else None
     if start is None or run is None:
         raise Unfit
-    said, at = "", start.end()
+    prompt, at = "", start.end()
     while piece := _TEXT.match(source, at):
-        said += piece[1] or _unescaped(piece[2] or "")
+        prompt += piece[1] or _unescaped(piece[2] or "")
         at = piece.end()
     # What is in another element inside of it is not read, but it must have an end.
     if re.match(r"</?[^\s<>]", source[at:]) is None or f"</{start[1]}" not in source[at:]:
         raise Unfit
     run_id = _unescaped(run[1] or run[2] or "")
-    if not said.strip() or not run_id.strip():
+    if not prompt.strip() or not run_id.strip():
         raise Unfit
-    return {"text": said, "hookRunId": run_id}
+    return {"text": prompt, "hookRunId": run_id}
 
 
 def _unescaped(source: str) -> str:

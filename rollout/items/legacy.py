@@ -2,7 +2,8 @@
 (docs/rollout-format.md#items-of-legacy-threads; required fields and enumerations
 measured on Codex 0.171).
 
-An item without an id of its own is given ``id`` None here: whoever counts the items has it.
+An item without an id of its own has ``id`` None here; the reducer, which counts the items, gives
+it one.
 """
 
 from collections.abc import Callable
@@ -44,16 +45,16 @@ from rollout.schema.strict import (
 
 
 def _user_message(event: Fields) -> Fields:
-    said = text(event.get("message"))
-    content = [text_input(said, event)]  # read even if it is not shown
-    if not said.strip():
+    message = text(event.get("message"))
+    content = [text_input(message, event)]  # read even if it is not shown
+    if not message.strip():
         content = []
     details = default(event, "image_details", _details, [])
-    for place, url in enumerate(optional(event.get("images"), texts) or ()):
-        content.append(image_input("url", url, _nth(details, place)))
+    for index, url in enumerate(optional(event.get("images"), texts) or ()):
+        content.append(image_input("url", url, _nth(details, index)))
     local_details = default(event, "local_image_details", _details, [])
-    for place, path in enumerate(default(event, "local_images", texts, [])):
-        content.append(local_image_input(path, _nth(local_details, place)))
+    for index, path in enumerate(default(event, "local_images", texts, [])):
+        content.append(local_image_input(path, _nth(local_details, index)))
     for url in optional(event.get("audio"), texts) or ():
         content.append({"type": "audio", "url": url})
     for path in default(event, "local_audio", texts, []):
@@ -66,8 +67,8 @@ def _details(value: object) -> list[str | None]:
     return [image_detail(each) for each in array(value)]
 
 
-def _nth(values: list[Any], place: int) -> Any:
-    return values[place] if place < len(values) else None
+def _nth(values: list[Any], index: int) -> Any:
+    return values[index] if index < len(values) else None
 
 
 def _agent_message(event: Fields) -> Fields:
@@ -77,14 +78,14 @@ def _agent_message(event: Fields) -> Fields:
 
 
 def _reasoning(event: Fields) -> Fields:
-    said = text(event.get("text"))
-    summary = [] if event.get("type") == RAW_REASONING else [said]
-    content = [] if summary else [said]
+    reasoning = text(event.get("text"))
+    summary = [] if event.get("type") == RAW_REASONING else [reasoning]
+    content = [] if summary else [reasoning]
     return {"type": "reasoning", "id": None, "summary": summary, "content": content}
 
 
 def _mcp_call(event: Fields) -> Fields:
-    said = {
+    app = {
         name: optional(event.get(field), text)
         for name, field in (
             ("connectorId", "connector_id"),
@@ -108,7 +109,7 @@ def _mcp_call(event: Fields) -> Fields:
     call_id, call = text(event.get("call_id")), obj(event.get("invocation"))
     environment = optional(call.get("environment_id"), text)
     return {
-        **mcp_call(call_id, call, said, environment, ui),
+        **mcp_call(call_id, call, app, environment, ui),
         "status": "failed" if failed else "completed",
         "pluginId": optional(event.get("plugin_id"), text),
         "readOnlyHint": optional(event.get("read_only_hint"), flag),
@@ -199,4 +200,4 @@ EVENT_BUILDERS: Final[dict[str, Callable[[Fields], Fields]]] = {
     "exited_review_mode": _exited_review,
     "sub_agent_activity": _activity,
 }
-"""What makes a ThreadItem of each event that is one."""
+"""Builds the ThreadItem of each event that is one."""

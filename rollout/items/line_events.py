@@ -1,5 +1,5 @@
 """Which lines Codex 0.171 reads, and what it reads in them: the turns of a legacy thread depend on
-how many these are (docs/rollout-format.md#turns-of-legacy-threads)."""
+their number (docs/rollout-format.md#turns-of-legacy-threads)."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -44,7 +44,7 @@ _REASONS: Final = same("interrupted", "replaced", "review_ended", "budget_limite
 
 
 class TurnEvent(NamedTuple):
-    """What a line says of the beginning or end of a turn."""
+    """The beginning or end of a turn."""
 
     turn_id: str | None
     root_id: str | None
@@ -63,14 +63,14 @@ class ParsedEvent(NamedTuple):
     item: Fields | None = None
     """The item that the line is, if it is one in some mode."""
     turn: TurnEvent | None = None
-    """What is said of a turn, if the line begins or ends one."""
+    """The turn event, if the line begins or ends a turn."""
 
 
 def parse_event(line: Item) -> ParsedEvent | None:
     """What Codex reads in a line; None if it passes over it.
 
-    Of lines that folds skip by their first bytes, response items above all, no more is looked at
-    here than their patterns do: a line counts the same whether it was skipped or not.
+    Reducers skip some lines by their first bytes, response items above all. Of these, only what
+    the patterns see is checked here: a line counts the same whether it was skipped or not.
     """
     kind, payload = line.get("type"), line.get("payload")
     if not isinstance(kind, str) or kind not in _LINES or not isinstance(payload, dict):

@@ -54,13 +54,13 @@ def _user_message(item_id: str, item: Fields) -> Fields:
 
 
 def _agent_message(item_id: str, item: Fields) -> Fields:
-    said = []
+    parts = []
     for each in array(item.get("content")):
         part = obj(each)
         if part.get("type") != "Text":
             raise Unfit
-        said.append(text(part.get("text")))
-    return agent_message(item_id, "".join(said), item)
+        parts.append(text(part.get("text")))
+    return agent_message(item_id, "".join(parts), item)
 
 
 def _plan(item_id: str, item: Fields) -> Fields:
@@ -74,7 +74,7 @@ def _reasoning(item_id: str, item: Fields) -> Fields:
 
 
 def activity(item_id: str, item: Fields) -> Fields:
-    """What became of an agent that was spawned: an item, or a ``sub_agent_activity``."""
+    """The activity of a spawned agent: an item, or a ``sub_agent_activity``."""
     return {
         "type": "subAgentActivity",
         "model": optional(item.get("model"), text),
@@ -87,7 +87,7 @@ def activity(item_id: str, item: Fields) -> Fields:
 
 
 def web_search(item_id: str, item: Fields) -> Fields:
-    """A search in the web: an item, or a ``web_search_end``."""
+    """A web search: an item, or a ``web_search_end``."""
     shown = {"type": "webSearch", "id": item_id, "query": text(item.get("query"))}
     results = optional(item.get("results"), array)
     return {**shown, "action": web_action(item.get("action")), "results": results}
@@ -125,7 +125,7 @@ def picture(
     failure: Fields | None = None,
     inputs: Sequence[Fields] = (),
 ) -> Fields:
-    """A picture that was made, as an item of two kinds or an ``image_generation_end`` tells."""
+    """A generated picture: from an item of two kinds, or from an ``image_generation_end``."""
     shown = {
         "type": "imageGeneration",
         "id": item_id,
@@ -230,4 +230,4 @@ ITEM_BUILDERS: Final[dict[str, Build]] = {
     "ExitedReviewMode": _exited_review,
     "ContextCompaction": _compaction,
 }
-"""What makes a ThreadItem of each type of ``TurnItem``."""
+"""Builds the ThreadItem of each type of ``TurnItem``."""

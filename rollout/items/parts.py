@@ -1,4 +1,4 @@
-"""The parts of items that both history modes share, in the shape of answers
+"""The parts of items that both history modes share, in the shape of responses
 (docs/rollout-format.md#items; measured on Codex 0.169 and 0.171)."""
 
 import re
@@ -60,10 +60,10 @@ def _content(part: Fields, url: str) -> tuple[str, str]:
     return ("url", text(part[url])) if url in part else ("fileId", text(part.get("file_id")))
 
 
-def text_input(said: str, fields: Fields) -> Fields:
+def text_input(message: str, fields: Fields) -> Fields:
     """A text, with the elements that ``fields`` has for it."""
     elements = default(fields, "text_elements", array, [])
-    return {"type": "text", "text": said, "text_elements": [_element(each) for each in elements]}
+    return {"type": "text", "text": message, "text_elements": [_element(each) for each in elements]}
 
 
 def _element(value: object) -> Fields:
@@ -85,12 +85,12 @@ def local_image_input(path: object, detail: object) -> Fields:
 
 
 def image_detail(value: object) -> str | None:
-    """How finely an image is to be looked at."""
+    """The level of detail at which the model looks at an image."""
     return None if value is None else member(value, _DETAIL)
 
 
 def memory_citation(value: object) -> Fields:
-    """Where in its memories an agent has something from: ``rolloutIds`` are ``threadIds``."""
+    """The memories that an agent cites: ``rolloutIds`` are shown as ``threadIds``."""
     fields = obj(value)
     entries = []
     for each in array(fields.get("entries")):
@@ -113,8 +113,8 @@ def _question(value: object) -> Fields:
 
 
 def moderation(value: object) -> Fields:
-    """What a moderator made of an agent's message. ``display`` is null unless it is as 0.171 has
-    it: it reads the form of 0.169, and passes over it."""
+    """The decision of a moderator about an agent's message. ``display`` is null unless it has the
+    form of 0.171, which reads that of 0.169 and ignores it."""
     fields = obj(value)
     moderated = flag(fields.get("moderated"))
     try:
@@ -158,13 +158,13 @@ def _block_reason(value: object) -> Fields:
     return {"kind": "cyber"} | ({} if trusted is None else {"trustedAccess": trusted})
 
 
-def agent_message(item_id: str | None, said: str, fields: Fields) -> Fields:
+def agent_message(item_id: str | None, message: str, fields: Fields) -> Fields:
     """An agent's message with this text; ``fields`` have the rest."""
     return {
         "type": "agentMessage",
         "moderation": optional(fields.get("moderation"), moderation),
         "id": item_id,
-        "text": said,
+        "text": message,
         "phase": optional(fields.get("phase"), lambda value: member(value, PHASES)),
         "memoryCitation": optional(fields.get("memory_citation"), memory_citation),
         "delivery": optional(fields.get("delivery"), lambda value: member(value, _DELIVERY)),
@@ -237,7 +237,7 @@ def _input_image(image: Fields) -> Fields:
 
 
 def effort(value: object) -> str:
-    """How hard a model is to think: a name, which is not empty."""
+    """The reasoning effort of a model: a name, which is not empty."""
     return text(value) or _unfit()
 
 
@@ -246,7 +246,7 @@ def _unfit() -> str:
 
 
 def mcp_result(value: object) -> Fields:
-    """What a tool of an MCP server gave."""
+    """The result of a tool of an MCP server."""
     fields = obj(value)
     content = array(fields.get("content"))
     optional(fields.get("isError"), flag)
@@ -271,7 +271,7 @@ def agent_path(value: object) -> str:
 
 
 def review_target(value: object) -> None:
-    """What was to be reviewed; it must be readable, and is not shown."""
+    """The target of a review; it must be readable, and is not shown."""
     target = obj(value)
     kind = target.get("type")
     if kind == "baseBranch":
@@ -289,36 +289,36 @@ _NO_REVIEW: Final = "Reviewer failed to output a response."
 
 
 def review_text(value: object) -> str:
-    """What a reviewer found, in words."""
+    """The findings of a reviewer, as text."""
     if value is None:
         return _NO_REVIEW
     output = obj(value)
     findings = [_finding(each) for each in array(output.get("findings"))]
     text(output.get("overall_correctness"))
     number(output.get("overall_confidence_score"))
-    said = text(output.get("overall_explanation")).strip()
+    review = text(output.get("overall_explanation")).strip()
     if findings:
         title = "Full review comments:" if len(findings) > 1 else "Review comment:"
         comments = "\n\n".join([title, *findings])
-        said = f"{said}\n\n{comments}" if said else comments
-    return said or _NO_REVIEW
+        review = f"{review}\n\n{comments}" if review else comments
+    return review or _NO_REVIEW
 
 
 def _finding(value: object) -> str:
     finding = obj(value)
-    place = obj(finding.get("code_location"))
-    lines = obj(place.get("line_range"))
+    location = obj(finding.get("code_location"))
+    lines = obj(location.get("line_range"))
     start, end = (integer(lines.get(name), (0, 2**32 - 1)) for name in ("start", "end"))
     number(finding.get("confidence_score"))
     integer(finding.get("priority"), I32)
-    title, path = text(finding.get("title")), text(place.get("absolute_file_path"))
+    title, path = text(finding.get("title")), text(location.get("absolute_file_path"))
     body = "".join(f"\n  {line}" for line in _lines(text(finding.get("body"))))
     return f"- {title} — {path}:{start}-{end}{body}"
 
 
-def _lines(said: str) -> list[str]:
-    """Lines as Rust takes them apart: at a newline, with a carriage return before it or not."""
-    lines = said.split("\n")
+def _lines(body: str) -> list[str]:
+    """Lines as Rust splits them: at a newline, with or without a carriage return before it."""
+    lines = body.split("\n")
     if not lines[-1]:
         del lines[-1]
     return [line.removesuffix("\r") for line in lines]

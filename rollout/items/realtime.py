@@ -1,5 +1,5 @@
-"""What was said and done in the voice sessions of a paginated thread: its ``realtime_item`` lines,
-in the shape of Codex's answers (measured on 0.171)."""
+"""The voice sessions of a paginated thread: its ``realtime_item`` lines, in the shape of Codex's
+responses (measured on 0.171)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _MODES: Final = same("start", "steer")
 _PRESENTATIONS: Final = camel("whole_item", "inline_markdown", "inline_visualization")
 _INDEX: Final = (0, 2**32 - 1)
 SEGMENT: Final = "transcriptSegment"
-"""The type of what 0.169 wrote for words that were said: 0.171 reads it, and lists others."""
+"""The type that 0.169 wrote for spoken words. 0.171 reads it, but does not list it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Event:
     position: int
     """The ordinal of its line."""
     observed_at_ms: int | None
-    """When it was heard; None of one that is not to be listed."""
+    """When it was heard; None for one that is not listed."""
     item: Fields
 
 
@@ -91,7 +91,7 @@ def _ordinal(line: Item) -> int | None:
 
 
 def _event(line: Item, position: int) -> Event | None:
-    """The item in a line; None if it has none that Codex reads."""
+    """The item in a line; None if Codex reads none."""
     if line.get("type") != "realtime_item":
         return None
     try:
@@ -116,8 +116,8 @@ def _words(fields: Fields) -> Fields:
 
 
 def _frame(payload: Fields) -> Fields:
-    said = _words(obj(obj(payload.get("channels")).get("voice_transcript")))
-    return {"type": "frame", "channels": {"voice_transcript": said}}
+    transcript = _words(obj(obj(payload.get("channels")).get("voice_transcript")))
+    return {"type": "frame", "channels": {"voice_transcript": transcript}}
 
 
 def _segment(payload: Fields) -> Fields:
@@ -175,4 +175,4 @@ _BUILDERS: Final[dict[str, Callable[[Fields], Fields]]] = {
     "turn_input_accepted": _accepted,
     "session_end_input_saved": _saved,
 }
-"""What makes an item of each type of ``realtime_item``."""
+"""Builds the item of each type of ``realtime_item``."""

@@ -1,8 +1,8 @@
-"""Lines of rollouts in the shape of Codex's answers: items, turns and their errors
+"""Lines of rollouts in the shape of Codex's responses: items, turns and their errors
 (docs/rollout-format.md#turns-and-items-in-answers).
 
-A line whose fields do not fit gives None: Codex does not read it. What Codex does not read can
-still be shown: see :func:`unknown_item`.
+A line whose fields do not fit gives None, as Codex does not read it. It can still be shown: see
+:func:`unknown_item`.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ KINDS: Final = (
     *("imageGeneration", "enteredReviewMode", "exitedReviewMode", "contextCompaction"),
 )
 """The kinds of items: ``type`` of a ThreadItem, and :data:`UNKNOWN`. New ones go to the end:
-their places are stored."""
+their positions are stored."""
 
 
 def completed_item(payload: Fields) -> Fields | None:
@@ -56,7 +56,7 @@ def completed_item(payload: Fields) -> Fields | None:
 
 def event_item(payload: Fields) -> Fields | None:
     """The item of an event of a legacy thread; None if Codex does not read the line, or it is
-    none. Its id is None if it has no own one."""
+    none. Its id is None if it has none of its own."""
     build = EVENT_BUILDERS.get(str(payload.get("type")))
     try:
         return None if build is None else {**_NO_TIMES, **build(payload)}
@@ -75,7 +75,7 @@ def hook_item(payload: Fields) -> Fields | None:
 
 
 def may_be_hook(payload: Fields) -> bool:
-    """Whether a response item is worth looking at: few are a user's."""
+    """Whether a response item may be a hook's prompt, by a quick check."""
     return payload.get("role") == "user" and MARK in str(payload.get("content"))
 
 
@@ -104,7 +104,7 @@ def unknown_item(payload: Fields) -> Fields | None:
 
 
 def has_text(item: Fields) -> bool:
-    """Whether so much of an item could be read that what was said is there."""
+    """Whether the text of an item could be read."""
     return "raw" not in item or "text" in item or "content" in item
 
 

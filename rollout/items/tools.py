@@ -44,7 +44,7 @@ _CONTENT_PARTS: Final = {
 
 
 def command(item_id: str, item: Fields) -> Fields:
-    """A command that was run."""
+    """A command."""
     cwd = uri_path(item.get("cwd"))
     optional(item.get("interaction_input"), text)
     output = optional(item.get("aggregated_output"), text)
@@ -80,14 +80,14 @@ def mcp_item(item_id: str, item: Fields) -> Fields:
     """A call of a tool of an MCP server."""
     if "arguments" not in item:
         raise Unfit
-    said = {
+    app = {
         name: optional(item.get(name), text)
         for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
     }
     environment = optional(item.get("environmentId"), text)
     ui = optional(item.get("mcpAppUi"), app_ui)
     return {
-        **mcp_call(item_id, item, said, environment, ui),
+        **mcp_call(item_id, item, app, environment, ui),
         "status": member(item.get("status"), _MCP_STATUS),
         "pluginId": optional(item.get("pluginId"), text),
         "readOnlyHint": optional(item.get("readOnlyHint"), flag),
@@ -102,18 +102,18 @@ def _mcp_error(value: object) -> Fields:
 
 
 def mcp_call(
-    item_id: str, call: Fields, said: Fields, environment: str | None, ui: Fields | None
+    item_id: str, call: Fields, app: Fields, environment: str | None, ui: Fields | None
 ) -> Fields:
-    """What a tool call of an MCP server begins with; ``said`` is about the app it is part of,
-    ``environment`` where the server runs."""
-    app = None
-    if said["connectorId"] is not None:
-        app = {
-            "connectorId": said["connectorId"],
-            "linkId": said["linkId"],
-            "resourceUri": said["mcpAppResourceUri"],
-            "appName": said["appName"],
-            "actionName": said["actionName"],
+    """The first fields of a call of an MCP tool; ``app`` describes the app that it is part of,
+    ``environment`` says where the server runs."""
+    context = None
+    if app["connectorId"] is not None:
+        context = {
+            "connectorId": app["connectorId"],
+            "linkId": app["linkId"],
+            "resourceUri": app["mcpAppResourceUri"],
+            "appName": app["appName"],
+            "actionName": app["actionName"],
         }
     shown: Fields = {
         "type": "mcpToolCall",
@@ -122,16 +122,16 @@ def mcp_call(
         "environmentId": environment,
         "tool": text(call.get("tool")),
         "arguments": call.get("arguments"),
-        "appContext": app,
+        "appContext": context,
         "mcpAppUi": ui,
     }
-    if said["mcpAppResourceUri"] is not None:
-        shown["mcpAppResourceUri"] = said["mcpAppResourceUri"]
+    if app["mcpAppResourceUri"] is not None:
+        shown["mcpAppResourceUri"] = app["mcpAppResourceUri"]
     return shown
 
 
 def dynamic_call(item_id: str, item: Fields) -> Fields:
-    """A call of a tool that a client has."""
+    """A call of a tool of the client."""
     if "arguments" not in item:
         raise Unfit
     optional(item.get("error"), text)
@@ -159,7 +159,7 @@ def _content_items(value: object) -> list[Fields]:
 
 
 def collab_call(item_id: str, item: Fields) -> Fields:
-    """What an agent had other agents do."""
+    """A call by which an agent directs other agents."""
     for each in default(item, "receiver_agents", array, []):
         agent = obj(each)
         uuid(agent.get("thread_id"))
@@ -185,8 +185,8 @@ def _agent_state(value: object) -> Fields:
     match value:
         case str(name):
             return {"status": member(name, _AGENT_STATE), "message": None}
-        case {"completed": said, **others} if not others:
-            return {"status": "completed", "message": optional(said, text)}
-        case {"errored": said, **others} if not others:
-            return {"status": "errored", "message": text(said)}
+        case {"completed": message, **others} if not others:
+            return {"status": "completed", "message": optional(message, text)}
+        case {"errored": message, **others} if not others:
+            return {"status": "errored", "message": text(message)}
     raise Unfit

@@ -1,7 +1,6 @@
 """The messages of a thread as documents for the full-text index."""
 
 import json
-import sys
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final, NamedTuple
 
 from rollout.errors import SHORTAGES, HistoryUnknown
 from rollout.files.stamp import FileStamp
+from rollout.history.item_refs import words_of, words_to_bytes
 from rollout.history.segments import Find
 from rollout.search.extract import EarlierMessages, ThreadMessages, read_thread_messages
 from rollout.search.messages import Location, Message, digest_of, sum_of
@@ -22,7 +22,7 @@ _OFFSET: Final = (1 << _FILE_SHIFT) - 1
 
 
 class Thread(NamedTuple):
-    """A thread that is to be read, as its row has it."""
+    """A thread to read, from its row."""
 
     row_id: int
     path: str
@@ -51,7 +51,7 @@ class Documents(NamedTuple):
     read: ThreadMessages | None
     """Without the messages; None if the thread has no history that can be shown."""
     header: str
-    """What of the header is in no message; of no meaning if messages were added."""
+    """The part of the header that is in no message; unused if messages were added."""
     documents: list[Document]
     digest: int = 0
     """Of all messages, see :func:`rollout.search.messages.digest_of`."""
@@ -60,7 +60,7 @@ class Documents(NamedTuple):
 
 
 class OtherFileNeeded(Exception):
-    """The history begins in another file, which is not to be found here."""
+    """The history begins in another file, which is not found here."""
 
 
 def header_of(name: str | None, title: str, preview: str) -> str:
@@ -109,7 +109,7 @@ def read_many(
 
 
 class MessageDigest(NamedTuple):
-    """What tells the messages of a thread from others."""
+    """A digest of the messages of a thread."""
 
     path: str
     stamp: FileStamp | None
@@ -144,7 +144,7 @@ def _not_here(rollout_id: str) -> Path | None:
 
 
 def _not_in_messages(header: str, messages: Sequence[Message]) -> str:
-    """What of the header is in no message: titles and previews usually are in one."""
+    """The part of the header that is in no message: titles and previews usually are in one."""
     return "\0".join(
         part for part in header.split("\0") if not any(part in each.text for each in messages)
     )
@@ -172,7 +172,12 @@ def _documents(messages: Sequence[Message], header: str) -> list[Document]:
 def _document(texts: Sequence[str], messages: Sequence[Message]) -> Document:
     locations = array("Q", (message.file << _FILE_SHIFT | message.offset for message in messages))
     keys = array("Q", (message.key for message in messages if message.key))
-    return Document("".join(texts), _bytes(locations), _bytes(keys), "" if keys else _ids(messages))
+    return Document(
+        "".join(texts),
+        words_to_bytes(locations),
+        words_to_bytes(keys),
+        "" if keys else _ids(messages),
+    )
 
 
 def _ids(messages: Sequence[Message]) -> str:
@@ -184,29 +189,14 @@ def _ids(messages: Sequence[Message]) -> str:
     return json.dumps(turns, separators=(",", ":"))
 
 
-def _bytes(words: "array[int]") -> bytes:
-    if sys.byteorder == "big":
-        words.byteswap()
-    return words.tobytes()
-
-
-def words_of(data: bytes) -> "array[int]":
-    """The numbers in a stored text of them."""
-    words = array("Q")
-    words.frombytes(data)
-    if sys.byteorder == "big":
-        words.byteswap()
-    return words
-
-
 def locations_of(data: bytes, item_ids: str) -> list[Location]:
     """The locations of the messages of a document.
 
     Raises:
         ValueError: they are not as they were written.
     """
-    places = [(word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data)]
+    locations = [(word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data)]
     if not item_ids:
-        return [Location(*place) for place in places]
+        return [Location(*location) for location in locations]
     ids = [(turn_id, id_) for turn_id, *rest in json.loads(item_ids) for id_ in rest]
-    return [Location(*place, *ids) for place, ids in zip(places, ids, strict=True)]
+    return [Location(*location, *ids) for location, ids in zip(locations, ids, strict=True)]

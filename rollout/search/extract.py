@@ -1,8 +1,8 @@
 """Read the messages of a thread for the full-text index, whole or from where a pass ended.
 
-Lines that are no message and decide on none are passed over. Where other lines matter, such as the
-earlier file of a reverted thread or an item that takes the place of another, all turns are rebuilt.
-What belongs to another thread, where this one's history begins, is indexed with that thread.
+Lines that are no message and affect none are skipped. Where other lines matter, such as the earlier
+file of a reverted thread or an item that replaces another, all turns are rebuilt. The part of the
+history that belongs to another thread is indexed with that thread.
 """
 
 import os
@@ -58,7 +58,7 @@ MESSAGE_LINES: Final = Skipping(
         + ")"
     )
 )
-"""All but messages and what decides on them."""
+"""Skips all lines but messages and those that affect them."""
 
 
 @cache
@@ -85,7 +85,7 @@ class ThreadMessages(NamedTuple):
     state: Fields
     """What a later pass needs to go on, besides ``resume``: JSON."""
     added: bool = False
-    """Whether these are only the messages behind those of an earlier pass."""
+    """Whether these are only the messages that follow those of an earlier pass."""
 
 
 class EarlierMessages(NamedTuple):
@@ -149,8 +149,8 @@ def _inherited(meta: Fields) -> int:
 
 
 def _own(path: Path, find: Find) -> Find:
-    """Finds the files of the same thread alone; the messages of others are indexed there: a chain
-    of forks would be read from its beginning for each of them."""
+    """A locator of the files of the same thread alone: other files are indexed with their own
+    threads, and a chain of forks is not read again for each fork."""
     name = parse_name(path.name)
 
     def found(rollout_id: str) -> Path | None:
@@ -180,8 +180,8 @@ def _read_on(full: Path, path: str, earlier: EarlierMessages) -> ThreadMessages:
 def _legacy(
     stream: RolloutStream, path: str, stamp: FileStamp, earlier: EarlierMessages | None = None
 ) -> ThreadMessages:
-    """Raises :class:`NeedsWholeFile` if there is no turn: response items may say what no event
-    does."""
+    """Raises :class:`NeedsWholeFile` if there is no turn: response items may then be its
+    only messages."""
     reducer = LegacyMessages(None if earlier is None else earlier.state)
     start = 0 if earlier is None else earlier.resume.end
     end = reduce_stream(stream, reducer, _reader(), offset=start)
@@ -246,13 +246,13 @@ def own_files(history: ThreadTurns, path: Path) -> dict[int, int]:
 
 
 class _PaginatedLines:
-    """Reads messages from the lines of a paginated thread, and notices when they alone do not tell
+    """Reads messages from the lines of a paginated thread, and notices when other lines decide
     what is shown."""
 
     def __init__(
         self, file: int, highest: int, keys: Iterable[int] = (), *, odd: bool = False
     ) -> None:
-        """``odd``: it is known already that they do not."""
+        """``odd``: it is known that other lines decide."""
         self._file = file
         self._highest = highest
         self._keys = set(keys)
@@ -265,7 +265,7 @@ class _PaginatedLines:
         """Read the rest of a file.
 
         Raises:
-            NeedsWholeFile: messages alone do not tell.
+            NeedsWholeFile: other lines decide what is shown.
         """
         reader = _reader()
         for line in reader.lines(stream, offset, MESSAGE_LINES):
@@ -330,4 +330,4 @@ def _key(turn_id: str, item_id: str | None) -> int:
 
 
 _ORDINAL_LIMIT: Final = 2**63
-"""SQLite's integers end before it; nobody writes so many lines."""
+"""SQLite's integers end before it."""

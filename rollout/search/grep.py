@@ -1,5 +1,5 @@
-"""Look for terms in all that rollouts hold: output of tools, what only a model got, and what
-was taken back. Nothing is indexed for it; every line is read."""
+"""Search everything in rollouts: output of tools, context that only the model got, and turns that
+were rolled back. This uses no index; every line is read."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,12 +32,12 @@ class RawHits(NamedTuple):
 
 
 class RawResult(NamedTuple):
-    """What came of looking into a rollout."""
+    """The result of a raw search in one rollout."""
 
     hits: RawHits | None
-    """None if it has not all terms, or cannot be read."""
+    """None if it lacks a term, or cannot be read."""
     damage: list[Damage]
-    """Where it breaks off, if it does: what is behind was not looked at."""
+    """Where the rollout breaks off, if it does; the rest was not searched."""
     unreadable: bool = False
     """Whether it is there, and cannot be read."""
 
@@ -45,7 +45,7 @@ class RawResult(NamedTuple):
 def grep_rollouts(
     home: str, paths: Sequence[str], terms: Sequence[Term], most: int
 ) -> list[RawResult]:
-    """What each of some rollouts holds, in a process of its own."""
+    """Search some rollouts, in a process of its own."""
     matcher = Matcher(terms)
     return [_raw(Path(home) / path, matcher, most) for path in paths]
 

@@ -1,4 +1,4 @@
-"""The messages of a legacy thread with their turns and ids, which only its other events tell."""
+"""The messages of a legacy thread with their turns and ids, which depend on its other events."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ class LegacyMessages(LegacyReducer):
     """Finds the turns of a legacy thread and keeps the texts of their messages."""
 
     def __init__(self, state: Fields | None = None) -> None:
-        """With the ``state`` of an earlier pass it goes on behind that: of the turns before, only
+        """With the ``state`` of an earlier pass it continues behind it: of the earlier turns, only
         the open one is known, and of its items only the kind of the last one.
 
         Raises:
@@ -55,8 +55,8 @@ class LegacyMessages(LegacyReducer):
         for turn in (*self.orphans.values(), *self.turns):
             for ref in turn.items:
                 offset = ref.offsets[0]
-                if (said := self._texts.get(offset)) is not None:
-                    kind, item_id, text = said
+                if (known := self._texts.get(offset)) is not None:
+                    kind, item_id, text = known
                     if item_id is None:
                         item_id = f"at-{offset}" if ref.kind == UNKNOWN else f"item-{ref.number}"
                     found.append(Message(0, offset, text, kind, turn.id, item_id))

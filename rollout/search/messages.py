@@ -47,8 +47,8 @@ class Location(NamedTuple):
 
 
 def digest_of(messages: Iterable[Message]) -> int:
-    """What tells these messages from others, whatever their order; that of all is the sum of those
-    of parts, by :func:`sum_of`."""
+    """A digest of these messages, whatever their order; the digest of all is the sum of those of
+    the parts, by :func:`sum_of`."""
     found = 0
     for message in messages:
         known = f"{message.file} {message.offset} {message.text}".encode("utf-8", "replace")
@@ -57,7 +57,7 @@ def digest_of(messages: Iterable[Message]) -> int:
 
 
 def sum_of(*digests: int) -> int:
-    """The digest of all messages that these are the digests of."""
+    """The digest of all messages whose parts have these digests."""
     return sum(digests) & _DIGEST_MASK
 
 
@@ -72,7 +72,7 @@ def item_text(item: Fields) -> str:
 def history_messages(
     history: ThreadTurns, wanted: Callable[[int, int], bool] | None = None
 ) -> Iterator[tuple[Turn, ItemRef, Fields]]:
-    """The messages of a history in order, each with its turn and place; only those ``wanted``,
+    """The messages of a history in order, each with its turn and reference; only those ``wanted``,
     by file and offset. Those that Codex cannot read are among them."""
     with history.reader() as reader:
         for turn, ref in history.refs():

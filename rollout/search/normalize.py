@@ -1,12 +1,12 @@
 """Texts as searches compare them, and terms to look for in them.
 
-A text is *folded*: no case, no accents in any script, letters with strokes as their base letters,
-compatibility forms as the usual ones, none of what nobody sees: characters of format, such as soft
-hyphens, and commands of terminals. Its *letters*
-are what an index of trigrams holds of it: blanks for punctuation, so that a term has the same ones
-whatever stands beside it, and blanks around each character of scripts without blanks and around
-symbols, so that one or two of them make a trigram. The letters of a text hold those of each term
-that it matches: they give candidates, and :class:`Matcher` decides.
+A *casefolded* text has no case, no accents in any script, base letters for letters with strokes,
+the usual forms for compatibility forms, and nothing invisible: format characters, such as soft
+hyphens, and escape sequences of terminals. A *normalized* text, which the trigram index holds, also
+has blanks for punctuation, so that a term has the same trigrams whatever stands beside it, and
+blanks around each character of scripts without blanks and around symbols, so that one or two of
+them make a trigram. A normalized text contains each normalized term that it matches: the index
+gives candidates, and :class:`Matcher` decides.
 """
 
 import re
@@ -50,12 +50,12 @@ _BASES: Final = {
     "\u0671": "\u0627",  # alef with wasla
     "\u0640": "",  # the stroke that makes Arabic words longer
 }
-"""Letters whose names do not tell their base letters."""
+"""Letters whose base letters do not follow from their names."""
 ESCAPE_SEQUENCE: Final = re.compile(
     r"\x1b(?:\[(?:[0-?]*[ -/]*[@-~]|[0-?]*)|[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|[78=>DEHMNOZc]|[#%(-/][0-~]| [FGLMN])?"
 )
-"""A command of a terminal: with parameters, a text to its end, or a short one."""
+"""An escape sequence: with parameters, with a text to its end, or a short one."""
 
 
 class _Casefolded(dict[int, str]):
@@ -81,7 +81,7 @@ def _without_accents(text: str) -> str:
 
 
 def _base(letter: str) -> str:
-    """The letter without its stroke, hook or tail: what its name says before ``WITH``."""
+    """The letter without its stroke or hook: what its name says before ``WITH``."""
     if letter in _BASES:
         return _BASES[letter]
     described = _WITH.fullmatch(unicodedata.name(letter, ""))
@@ -111,17 +111,17 @@ NORMALIZED: Final = _Normalized()
 
 
 def without_escapes(text: str) -> str:
-    """``text`` without commands of terminals, with all that belongs to them."""
+    """``text`` without escape sequences of terminals and their parameters."""
     return ESCAPE_SEQUENCE.sub("", text) if "\x1b" in text else text
 
 
 def casefold(text: str) -> str:
-    """``text`` without case, accents and what nobody sees. Letter by letter: but for commands of
-    terminals, what surrounds one changes nothing."""
+    """``text`` without case, accents and invisible characters. Each letter is mapped by itself;
+    only escape sequences of terminals depend on what surrounds them."""
     text = without_escapes(text)
     return text.lower() if text.isascii() else text.translate(CASEFOLDED)
 
 
 def normalize(casefolded: str) -> str:
-    """What an index holds of a folded text, with a blank at both ends."""
+    """A casefolded text as the index holds it, with a blank at both ends."""
     return f" {' '.join(casefolded.translate(NORMALIZED).split())} "

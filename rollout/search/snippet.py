@@ -1,4 +1,4 @@
-"""A piece of a text around what was found in it, on one line."""
+"""A piece of a text around a match, on one line."""
 
 from typing import Final, NamedTuple
 

@@ -18,7 +18,7 @@ from rollout.search.normalize import (
 )
 
 _ENOUGH: Final = 8
-"""So many letters a trigram each, or a step more."""
+"""A term of up to so many letters has all its trigrams; a longer one every second or third."""
 
 
 _OPEN_SYLLABLE: Final = re.compile("[\u1100-\u11a7]\\Z")
@@ -50,7 +50,7 @@ class Term:
 
     @property
     def pattern(self) -> str:
-        """A regular expression for folded text."""
+        """A regular expression for casefolded text."""
         middle = r"\s+".join(map(re.escape, self.pieces))
         front = rf"(?<!{WORD})" if self.begins and IS_WORD.match(self.pieces[0]) else ""
         back = rf"(?!{WORD})" if self.ends and IS_WORD.match(self.pieces[-1][-1]) else ""
@@ -59,7 +59,7 @@ class Term:
         return front + middle + back
 
     def trigrams(self) -> list[str]:
-        """Trigrams that the letters of every text have that matches; none if that tells nothing.
+        """Trigrams of every normalized text that matches; none if the term is too short.
 
         They cover the term together, and overlap in a short one, which has few to exclude texts
         with (of 20,000 threads 2,804 have those that cover ``file``, and 984 all four).
@@ -78,9 +78,9 @@ class Term:
 
 
 def terms_of(query: str) -> list[Term]:
-    """The terms of a query: words and ``"phrases"``, both of which may go on where a ``*`` stands
-    behind them. None if none of them has a letter, a digit or a symbol: all there is would have
-    to be read for punctuation."""
+    """The terms of a query: words and ``"phrases"``, either with a ``*``
+    behind it for any ending. None if none has a letter, a digit or a symbol: a search for
+    punctuation would have to read everything."""
     matches = _QUERY.finditer(query)
     found = [_term(match[2] if match[1] is None else match[1].strip()) for match in matches]
     terms = list(dict.fromkeys(term for term in found if term is not None))
@@ -94,7 +94,7 @@ def _term(text: str) -> Term | None:
 
 
 class Matcher:
-    """Looks for some terms in texts."""
+    """Finds some terms in texts."""
 
     def __init__(self, terms: Sequence[Term]) -> None:
         self.terms = tuple(terms)
@@ -103,7 +103,7 @@ class Matcher:
         self._needed = [max(term.pieces, key=len) for term in terms]
 
     def found_in(self, casefolded: str) -> set[int]:
-        """Which of the terms occur in a folded text."""
+        """Which of the terms occur in a casefolded text."""
         return {
             number
             for number, pattern in enumerate(self._each)
@@ -111,13 +111,13 @@ class Matcher:
         }
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where terms are in ``text``, as it was written, in order and apart."""
+        """The spans of terms in ``text`` as written, in order, without overlaps."""
         if "\x1b" in text:
-            left, place = list[int](), 0
+            left, at = list[int](), 0
             for sequence in ESCAPE_SEQUENCE.finditer(text):
-                left += range(place, sequence.start())
-                place = sequence.end()
-            left += range(place, len(text))
+                left += range(at, sequence.start())
+                at = sequence.end()
+            left += range(at, len(text))
             for start, end in self.spans(without_escapes(text)):
                 yield left[start], left[end - 1] + 1
             return
@@ -126,13 +126,13 @@ class Matcher:
             yield from (match.span() for match in self._any.finditer(casefolded))
             return
         starts = [0, *accumulate(len(CASEFOLDED[ord(letter)]) for letter in text)]
-        place = 0
+        at = 0
         for match in self._any.finditer(casefolded):
-            if match.start() < starts[place]:
-                continue  # a second one in what one letter stands for
-            while starts[place + 1] <= match.start():
-                place += 1
-            begin = place
-            while starts[place] < match.end():
-                place += 1
-            yield begin, place
+            if match.start() < starts[at]:
+                continue  # another match within one letter
+            while starts[at + 1] <= match.start():
+                at += 1
+            begin = at
+            while starts[at] < match.end():
+                at += 1
+            yield begin, at

@@ -1,8 +1,8 @@
-"""Say something new about a legacy thread in its file: one more ``session_meta``
+"""Change the metadata of a legacy thread in its file: append one more ``session_meta``
 (docs/rollout-format.md#lines-outside-turns).
 
-It is the latest one of the thread's own with other values in it, so that it changes nothing else,
-and fields that we do not know stay in it, which Codex drops.
+It is a copy of the thread's latest one with other values, so that nothing else changes. Fields that
+are unknown here stay in it, although Codex drops them.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, An
 
 
 def amended_meta(path: Path, thread_id: str, changes: Mapping[str, Any]) -> Item:
-    """The line that says ``changes``: the latest ``session_meta`` of the thread with them in it.
+    """The line that makes ``changes``: the latest ``session_meta`` of the thread with them in it.
 
     Raises:
         DamagedCompression: the rollout is compressed, and damaged.

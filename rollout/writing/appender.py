@@ -1,7 +1,7 @@
 """Appending to one rollout file (docs/rollout-format.md#writing). Hold the writer lock for it.
 
-What cannot be written stays in memory, in order, and goes on at the very byte where it ended: a
-line is never torn by us in the middle of a file, nor written twice.
+What cannot be written stays in memory, in order, and continues at the byte where it stopped: no
+line is torn in the middle of a file, or written twice.
 """
 
 import json
@@ -28,7 +28,7 @@ _FOLDERS: Final = 5
 
 
 class WrittenLines(NamedTuple):
-    """What the file has taken: lines that begin at ``start`` and end each at one of ``ends``."""
+    """Lines that are in the file: they begin at ``start``, and each ends at one of ``ends``."""
 
     start: int
     ends: list[int]
@@ -56,7 +56,7 @@ def encoded(item: Item, stamp: str, ordinal: int | None) -> bytes:
 
 
 def _other_json(envelope: dict[str, Any]) -> bytes:
-    """What orjson does not write: integers over 64 bits, lone surrogates."""
+    """JSON that orjson does not write: integers over 64 bits, lone surrogates."""
     try:
         text = json.dumps(envelope, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
@@ -119,15 +119,14 @@ class RolloutAppender:
         return lines
 
     def take_written(self) -> WrittenLines:
-        """Lines that have become whole since this was last asked."""
+        """Lines that have been completed since the last call."""
         written = WrittenLines(self._start, self._ends)
         if self._ends:
             self._start, self._ends = self._ends[-1], []
         return written
 
     def write(self, lines: Sequence[bytes], *, durable: bool = False) -> None:
-        """Put what waits, and then ``lines``, into the file. ``durable`` has it on the disk, not
-        only with the system.
+        """Write what waits, and then ``lines``, to the file. ``durable`` syncs it to disk.
 
         Raises:
             NotAppendable: the file is gone or another one; everything waits.
@@ -179,9 +178,8 @@ class RolloutAppender:
         return descriptor
 
     def _make_room(self, descriptor: int, size: int) -> None:
-        """The file has an end that is not ours, as when Codex has set a legacy thread's memory
-        mode meanwhile. What is torn is ended, and a line that we had begun before it begins
-        again."""
+        """Another program has appended to the file, as Codex does to set a legacy thread's memory
+        mode. A torn line is ended, and a line that we had begun before it begins again."""
         if self._begun:
             self._waiting[:0] = self._begun
             self._begun = b""
@@ -227,7 +225,7 @@ def last_ordinal(source: RolloutSource) -> int | None:
         ordinal = item.get("ordinal")
         if isinstance(ordinal, int) and not isinstance(ordinal, bool) and ordinal >= 0:
             return ordinal
-        raise LookupError("its last line carries no ordinal")
+        raise LookupError("its last line has no ordinal")
     return None
 
 

@@ -1,4 +1,4 @@
-"""A new thread that begins as another one did (docs/rollout-format.md#forks-and-reverts).
+"""A new thread that begins as a copy of another (docs/rollout-format.md#forks-and-reverts).
 
 A legacy fork copies the lines of its source, byte for byte. A paginated one holds none of them:
 it names the file and the byte up to which its history is another thread's.
@@ -48,7 +48,7 @@ class Fork:
 
     thread: NewThread
     lines: tuple[Item, ...]
-    """What comes behind the first line, and behind what is copied."""
+    """The lines that follow the first one, and the copied ones."""
     copied: Path | None
     """The file whose lines are copied."""
     copied_bytes: int = 0
@@ -90,7 +90,7 @@ def _plan_reference(path: Path, thread: NewThread, point: ForkPoint, find: Find)
         turns.take(item, before, after)
     position = _position(turns, point, end)
     if empty or (point.before is not None and not any(t.start < position for t in turns.turns)):
-        # It begins with nothing, so it does not need its source: that can be deleted.
+        # It starts empty and does not need its source, which can then be deleted.
         return Fork(thread, _settings(parts, end), None)
     base = {
         "thread_id": parts[position.file].rollout_id,
@@ -117,7 +117,7 @@ def _position(turns: ForkPoints, point: ForkPoint, end: Position) -> Position:
 
 
 def _interruption(turns: ForkPoints, position: Position) -> Iterator[Item]:
-    """What is said to a turn that is cut off before its end."""
+    """The lines that end a turn which the fork interrupts."""
     inside = [turn for turn in turns.turns if turn.explicit and turn.start < position]
     if not inside:
         return
@@ -153,7 +153,7 @@ def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Position, Position]]:
 
 
 def _settings(parts: list[Part], position: Position) -> tuple[Item, ...]:
-    """The settings that hold at ``position``, as far as its history says."""
+    """The settings in force at ``position``, if its history has any."""
     for number in range(position.file, -1, -1):
         held: Item | None = None
         for item, _, after in records(parts[number].path, Skipping(lines_without(_SETTINGS))):
@@ -168,11 +168,11 @@ def _settings(parts: list[Part], position: Position) -> tuple[Item, ...]:
 
 
 def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
-    """Have the fork on the disk at ``target``, all of it or nothing. Hold its writer lock.
+    """Write the fork to ``target`` durably, all of it or nothing. Hold its writer lock.
 
     Raises:
         DamagedCompression: what is copied is damaged.
-        FileExistsError: something lies there already; it stays.
+        FileExistsError: a file exists there; it is kept.
         OSError: it cannot be written.
     """
     with atomic_file(target) as file:

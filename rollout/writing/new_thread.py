@@ -1,4 +1,4 @@
-"""A new thread's beginning: its id, the place of its file, its first line
+"""The beginning of a new thread: its id, the path of its file, its first line
 (docs/rollout-format.md#file-names, docs/rollout-format.md#session_meta)."""
 
 from dataclasses import field
@@ -53,8 +53,8 @@ _Base = Annotated[dict[str, Any], AfterValidator(_checked_base)]
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(strict=True))
 class NewThread:
-    """What is known of a thread when it is created. Fields as in ``session_meta``. Raises
-    ValueError for what no reader could use."""
+    """The properties of a new thread; fields as in ``session_meta``. Raises ValueError for a value
+    that no reader could use."""
 
     cwd: _Text
     """The absolute path of its folder."""
@@ -62,7 +62,7 @@ class NewThread:
     """The program that records it."""
     cli_version: _Text
     source: _Text | dict[str, Any] = "vscode"
-    """Who began it: lists show ``cli`` and ``vscode`` unless they are told otherwise."""
+    """Who began it: lists show ``cli`` and ``vscode`` by default."""
     model_provider: _Text | None = None
     history_mode: str = PAGINATED
     id: _Id = field(default_factory=new_id)

@@ -2,7 +2,7 @@
 (docs/rollout-format.md#what-is-written).
 
 An item is a line without its ``timestamp`` and ``ordinal``: ``{"type": …, "payload": …}``. Kinds
-that this version does not know are written as they are: what they are worth is not for us to say.
+that this version does not know are written as they are: they may matter to another version.
 """
 
 from typing import Final
@@ -83,7 +83,7 @@ def _shortened(item: Item) -> Item:
 
 def without_middle(text: str, most: int) -> str:
     """``text`` if it has at most ``most`` bytes of UTF-8, else its beginning and its end with a
-    word between them about what was left out; whole characters, at most ``most`` bytes."""
+    note between them on what was left out; whole characters, at most ``most`` bytes."""
     data = text.encode("utf-8", "replace")
     if len(data) <= most:
         return text

@@ -17,8 +17,9 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
+from rollout.history.item_refs import words_of
 from rollout.jsonl.resume import ResumePoint
-from rollout.search.documents import Documents, Thread, words_of
+from rollout.search.documents import Documents, Thread
 from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
 from state.db.sql import among, execute_many
