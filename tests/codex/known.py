@@ -42,7 +42,7 @@ HERE: Final = (
         found=_null,
     ),
     Known(
-        "git facts and memory mode of paginated threads",
+        "git values and memory mode of paginated threads",
         "thread/.*",
         "result",
         _THREAD + r"gitInfo\..*",
@@ -130,7 +130,7 @@ HERE: Final = (
         _THREAD + "createdAt",
     ),
     Known(
-        "where `thread/search` looks",
+        "what `thread/search` searches",
         "thread/search",
         "result",
         r"result\.data\[\]\.snippet",
