@@ -118,11 +118,11 @@ class SplicedSource:
     :class:`rollout.jsonl.sources.RolloutSource`. Its own may grow; those of others never change.
     What the other files say of their threads, their ``session_meta``, is passed over."""
 
-    def __init__(self, bases: Sequence[tuple[RolloutSource, int]], own: RolloutSource) -> None:
-        """``bases`` are the others in order, each with how many lines of it count."""
+    def __init__(self, earlier: Sequence[tuple[RolloutSource, int]], own: RolloutSource) -> None:
+        """``earlier`` are the others in order, each with how many lines of it count."""
         self._own = own
-        self._bases = bases
-        self._inherited = sum(count for _, count in self._bases)
+        self._earlier = earlier
+        self._inherited = sum(count for _, count in self._earlier)
 
     @classmethod
     def of_files(cls, parts: Sequence[Part], own: RolloutSource) -> "SplicedSource":
@@ -132,16 +132,16 @@ class SplicedSource:
             DamagedCompression: one of them is damaged.
             OSError: one of them cannot be read.
         """
-        bases: list[tuple[FileSource, int]] = []
+        earlier: list[tuple[FileSource, int]] = []
         try:
             for part in parts[:-1]:
                 source = FileSource(part.path)
-                bases.append((source, _count(source, part)))
+                earlier.append((source, _count(source, part)))
         except BaseException:
-            for source, _ in bases:
+            for source, _ in earlier:
                 source.close()
             raise
-        return cls(bases, own)
+        return cls(earlier, own)
 
     def __len__(self) -> int:
         return self._inherited + len(self._own)
@@ -149,7 +149,7 @@ class SplicedSource:
     def items(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Item]]:
         end = len(self) if end is None else min(end, len(self))
         first = 0
-        for source, count in self._bases:
+        for source, count in self._earlier:
             for index, item in source.items(max(start - first, 0), min(count, max(end - first, 0))):
                 if item.get("type") != "session_meta":
                     yield first + index, item
@@ -162,7 +162,7 @@ class SplicedSource:
         first = self._inherited
         for index, item in self._own.backwards(max(start - first, 0), max(end - first, 0)):
             yield first + index, item
-        for source, count in reversed(self._bases):
+        for source, count in reversed(self._earlier):
             first -= count
             last = min(count, max(end - first, 0))
             for index, item in source.backwards(max(start - first, 0), last):
@@ -173,13 +173,13 @@ class SplicedSource:
         self._own.enrich(**facts)
 
     def close(self) -> None:
-        for source, _ in self._bases:
+        for source, _ in self._earlier:
             source.close()
         self._own.close()
 
 
 def _count(source: FileSource, part: Part) -> int:
-    """How many lines of a base count: as many as lie before the byte that the next file names,
+    """How many lines of an inherited file count: those before the byte that the next file names,
     if the ordinals on both sides of it agree."""
     end = part.end_ordinal
     if end is None:
@@ -187,8 +187,8 @@ def _count(source: FileSource, part: Part) -> int:
     if part.end_offset is not None:
         at = source.lines_before(part.end_offset)
         before = next((_ordinal(item) for _, item in source.backwards(0, at)), -1)
-        behind = next((_ordinal(item) for _, item in source.items(at)), end)
-        if before < end <= behind:
+        after = next((_ordinal(item) for _, item in source.items(at)), end)
+        if before < end <= after:
             return at
     return next((index for index, item in source.items() if _ordinal(item) >= end), len(source))
 
@@ -219,9 +219,7 @@ def _inherited(part: Part) -> Iterator[bytes]:
             item = parse_line(line) if isinstance(line, Line) else None
             if item is None or isinstance(item, BadLine) or not isinstance(line, Line):
                 continue
-            ordinal = item.get("ordinal")
-            number = ordinal if isinstance(ordinal, int) else -1
-            if part.end_ordinal is not None and number >= part.end_ordinal:
+            if part.end_ordinal is not None and _ordinal(item) >= part.end_ordinal:
                 return
             if item.get("type") != "session_meta":
                 yield bytes(line.data) + b"\n"
