@@ -3,8 +3,8 @@ one of them to match.
 
 There are many patterns and few secrets, so a quick test that rules a pattern out saves nearly all
 of the time (8 MB take 1.7 s instead of 13.7 s). The tests belong to the patterns of one version of
-the library; other patterns are always searched for, and tests/cli/test_redact.py fails until they
-have tests of their own.
+the library; other patterns are always searched for, and tests/cli/redact/test_redact.py fails until
+they have tests of their own.
 """
 
 import re

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.codex.client import AppServer, NoAnswer
 from tests.codex.measure import rollout_files
-from tests.codex.mock_model import PIXEL
+from tests.codex.model.deeds import PIXEL
 from tests.codex.shapes import Facts, add, empty, settled
 from tests.protocol.dialogue import OF_THE_MACHINE
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.codex.client import NoAnswer
 from tests.codex.drive import PLAIN_MODEL, Drive
-from tests.codex.mock_model import PIXEL
+from tests.codex.model.deeds import PIXEL
 
 MODES: Final = ("paginated", "legacy")
 
@@ -107,12 +107,9 @@ def inputs(drive: Drive, mode: str) -> None:
     ]
     drive.server.turn(thread, given, clientUserMessageId="client-1")
     drive.server.turn(thread, [picture])
-    drive.server.turn(
-        thread,
-        "## My request for Codex:\nrename the helper",
-        turnTrigger="cron",
-        additionalContext={"k": {"value": "more context", "kind": "untrusted"}},
-    )
+    context = {"k": {"value": "more context", "kind": "untrusted"}}
+    request = "## My request for Codex:\nrename the helper"
+    drive.server.turn(thread, request, turnTrigger="cron", additionalContext=context)
     pictured = drive.start(mode)
     drive.server.turn(pictured, [picture])
     drive.server.turn(pictured, "the first prompt with words")
@@ -170,17 +167,10 @@ def _interrupt(drive: Drive, thread: str, prompt: str) -> None:
 def forks(drive: Drive, mode: str) -> None:
     thread = drive.start(mode)
     server = drive.server
-    turns = [
-        server.turn(thread, f"the {nth} prompt #shell") for nth in ("first", "second", "third")
-    ]
+    turns = [server.turn(thread, f"the {n} prompt #shell") for n in ("first", "second", "third")]
     server.call("thread/name/set", threadId=thread, name=f"a forked one in {mode}")
-    cuts: tuple[dict[str, Any], ...] = (
-        {},
-        {"lastTurnId": turns[0]},
-        {"beforeTurnId": turns[2]},
-        {"attachToSource": True},
-    )
-    for cut in cuts:
+    at: list[dict[str, Any]] = [{"lastTurnId": turns[0]}, {"beforeTurnId": turns[2]}]
+    for cut in ({}, *at, {"attachToSource": True}):
         made = server.ask("thread/fork", threadId=thread, **cut)
         if "result" not in made:  # there is no attaching to a legacy thread
             continue
@@ -295,14 +285,10 @@ def metadata(drive: Drive, mode: str) -> None:
 @in_both_modes
 def injections(drive: Drive, mode: str) -> None:
     thread = drive.start(mode)
-    items = [
-        {
-            "type": "message",
-            "role": role,
-            "content": [{"type": f"{kind}_text", "text": f"an injected {kind}"}],
-        }
-        for role, kind in (("user", "input"), ("assistant", "output"))
-    ]
+    items = []
+    for role, kind in (("user", "input"), ("assistant", "output")):
+        content = [{"type": f"{kind}_text", "text": f"an injected {kind}"}]
+        items.append({"type": "message", "role": role, "content": content})
     drive.server.call("thread/inject_items", threadId=thread, items=items)
     drive.server.turn(thread, "after the injection")
 
@@ -313,9 +299,8 @@ def user_shell(drive: Drive, mode: str) -> None:
     drive.server.turn(thread, "before the command")
     heard = len(drive.server.notifications)
     drive.server.call("thread/shellCommand", threadId=thread, command="echo from me; false")
-    drive.server.until(
-        "item/completed", lambda told: told["item"]["type"] == "commandExecution", since=heard
-    )
+    ran = "commandExecution"
+    drive.server.until("item/completed", lambda told: told["item"]["type"] == ran, since=heard)
     drive.server.turn(thread, "after the command")
 
 
@@ -357,9 +342,8 @@ def queue(drive: Drive) -> None:
     drive.server.turn(thread, "before the queue")
     heard = len(drive.server.notifications)
     given = [{"type": "text", "text": "a queued message"}]
-    drive.server.call(
-        "thread/queue/add", threadId=thread, input=given, clientUserMessageId="client-2"
-    )
+    message = {"input": given, "clientUserMessageId": "client-2"}
+    drive.server.call("thread/queue/add", threadId=thread, **message)
     drive.server.until("turn/completed", since=heard)
 
 

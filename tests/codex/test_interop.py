@@ -21,7 +21,8 @@ from state.query.model import Query
 from state.thread_store import open_store
 from tests import ROOT
 from tests.codex.codex_app import Call, answers, call, end, start
-from tests.codex.mock_model import ANSWER, mock_model
+from tests.codex.mock_model import mock_model
+from tests.codex.model.deeds import ANSWER
 from tests.samples.talk import new_thread, turn
 from tests.state.codex.databases import Codex
 from tests.support.command import Inside, thread_id, write_rollout

@@ -1,9 +1,8 @@
 """Every record of a tool's call, of every version, shows what the tool did."""
 
 import re
+from itertools import product
 from pathlib import Path
-
-import pytest
 
 from rollout.history.transcript import open_transcript
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -33,18 +32,20 @@ from tests.samples.homes import thread_id
 from tests.samples.long_threads import head, put
 from tests.samples.rollouts import event
 from tests.support.command import Inside
+from tests.support.each import each
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", SHELLS)
-def test_a_command_has_its_output_whichever_comes_first(
-    name: str, mode: str, tmp_path: Path
-) -> None:
+def test_a_command_has_its_output_whichever_comes_first(tmp_path: Path) -> None:
     outputs = [gave(RAN), gave(FREEFORM), gave([{"type": "input_text", "text": FREEFORM}])]
-    for output in outputs:
-        assert shown(tmp_path, mode, SHELLS[name], output) == MAKE
-        assert shown(tmp_path, mode, output, SHELLS[name]) == MAKE
-    assert shown(tmp_path, mode, SHELLS[name]) == [("$ make", "no output", "")]
+
+    def check(case: tuple[str, str]) -> None:
+        name, mode = case
+        for output in outputs:
+            assert shown(tmp_path, mode, SHELLS[name], output) == MAKE
+            assert shown(tmp_path, mode, output, SHELLS[name]) == MAKE
+        assert shown(tmp_path, mode, SHELLS[name]) == [("$ make", "no output", "")]
+
+    each(product(SHELLS, MODES), check)
 
 
 CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
@@ -260,13 +261,15 @@ CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", CASES)
-def test_a_record_of_a_tool_shows_what_it_did(name: str, mode: str, tmp_path: Path) -> None:
-    lines, expected = CASES[name]
-    if mode == PAGINATED and "by a command" in name:
-        expected = [("$ " + SCRIPT, "exit 0", "Success. Updated")]  # an event is no item there
-    assert shown(tmp_path, mode, *lines) == expected
+def test_a_record_of_a_tool_shows_what_it_did(tmp_path: Path) -> None:
+    def check(case: tuple[str, str]) -> None:
+        name, mode = case
+        lines, expected = CASES[name]
+        if mode == PAGINATED and "by a command" in name:
+            expected = [("$ " + SCRIPT, "exit 0", "Success. Updated")]  # an event is no item there
+        assert shown(tmp_path, mode, *lines) == expected
+
+    each(product(CASES, MODES), check)
 
 
 def test_calls_of_another_turn_and_of_what_was_left_out_are_not_told(tmp_path: Path) -> None:
@@ -305,9 +308,9 @@ def test_show_and_exports_and_searches_agree(tmp_path: Path) -> None:
         assert "no file" not in text, kind
     document = cli.run("show", thread_id(1), "--json").json
     (turn,) = document["thread"]["turns"]
-    assert [each["type"] for each in turn["items"]] == ["userMessage", "fileChange"]
-    others = [each["item"] for each in document["others"]]
-    assert [(each["name"], each["output"] is None) for each in others] == [
+    assert [told["type"] for told in turn["items"]] == ["userMessage", "fileChange"]
+    others = [other["item"] for other in document["others"]]
+    assert [(call["name"], call["output"] is None) for call in others] == [
         ("local_shell_call", False),
         ("apply_patch", False),
     ]

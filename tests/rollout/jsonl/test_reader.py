@@ -30,14 +30,8 @@ from tests.support.each import each
 from tests.support.effort import examples
 
 CASES = examples(200)
-
-
 buffers = st.integers(HEAD_BYTES, 5000)
-
-
 BLANK = b" \t\r\0"
-
-
 PLAIN_CORPUS = [path for path in corpus_rollouts() if path.endswith(".jsonl")]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from cli.redact.redactor import Redactor
 from cli.redact.secrets import Need, Pattern, needed, patterns
 from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
+from tests.support.each import each
 from tests.support.effort import examples
 
 LETTERS = "aB3dE6gH9"
@@ -103,11 +103,11 @@ def texts_of(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for each in (*value, *value.values()):
-            yield from texts_of(each)
+        for part in (*value, *value.values()):
+            yield from texts_of(part)
     elif isinstance(value, list):
-        for each in value:
-            yield from texts_of(each)
+        for part in value:
+            yield from texts_of(part)
 
 
 def test_all_texts_of_the_corpus_are_redacted_as_by_the_plain_way(corpus_home: Path) -> None:
@@ -122,7 +122,7 @@ def test_all_texts_of_the_corpus_are_redacted_as_by_the_plain_way(corpus_home: P
     same([*found])
 
 
-secret = st.one_of([st.from_regex(each.regex, fullmatch=True) for each in patterns()])
+secret = st.one_of([st.from_regex(one.regex, fullmatch=True) for one in patterns()])
 
 
 @given(st.lists(secret | st.sampled_from(WORDS) | st.text(max_size=5), max_size=12))
@@ -132,71 +132,78 @@ def test_made_up_secrets_are_redacted_as_by_the_plain_way(parts: list[str]) -> N
     same([text, {"x": [text, json.dumps({"y": text})]}, text.swapcase()])
 
 
-@pytest.mark.parametrize("pattern", patterns(), ids=lambda each: each.regex.pattern[:30])
-def test_what_a_pattern_matches_has_what_it_needs(pattern: Pattern) -> None:
+def test_what_a_pattern_matches_has_what_it_needs() -> None:
     """A secret of each kind, in whatever surrounds it."""
-    assert pattern.need != Need()  # the library has other patterns: tell what they need
 
-    @given(st.from_regex(pattern.regex), st.sampled_from(WORDS))
-    @examples(20)
-    def holds(text: str, word: str) -> None:
-        same([text, f"{word} {text} {word}", text.swapcase()])
-        redactor = Redactor()
-        redactor.text(f"x {text}")
-        assert sum(redactor.counts.values()) > 0
+    def check(pattern: Pattern) -> None:
+        assert pattern.need != Need()  # the library has other patterns: tell what they need
 
-    holds()
+        @given(st.from_regex(pattern.regex), st.sampled_from(WORDS))
+        @examples(20)
+        def holds(text: str, word: str) -> None:
+            same([text, f"{word} {text} {word}", text.swapcase()])
+            redactor = Redactor()
+            redactor.text(f"x {text}")
+            assert sum(redactor.counts.values()) > 0
 
+        holds()
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        "hf_NqVwYS81VP7Hb1DX8pPd5khxE3pyIgKpaU",
-        "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",
-        "xai-" + LETTERS * 8,
-        "r8_vGNx6jvr7SIftRutlZfOjUStEkUdfMI7zcpVM",
-        "lin_api_w0qDPAjd6OcZFv1niUK8iO5YAgkBxjd2AsjD7N2k",
-        "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",
-        "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",
-        "dop_v1_" + "0af9" * 16,
-        "sbp_" + "0af9" * 10,
-        "dckr_pat_bhQN9CpscYi0zaEIJrp7EYcpFr2",
-        "shpat_" + "0af9" * 8,
-        "dp.pt.D1Wet1aSXBLsPXE6tjkESJ4FvIjBLIZdeUor0fYeQ8b",
-        "dapi" + "0af9" * 8,
-        "ntn_uRMFFw8Px6diSsjKORGs68JJNoqeJpq1WsHiZp3xDVyliT",
-        "ghp_bPvfKQcf3hGMDpy4DE9ugYHbIUyd2j88BRYo",
-        "glpat-Vhf6QF0niSNyw1psv7NT",
-        "sk_" + "test_" + LETTERS * 2,
-        "sha256~" + LETTERS * 5,
-        "hvs." + LETTERS * 10,
-        "ya29." + LETTERS * 6,
-    ],
-)
-def test_tokens_are_known_by_their_prefixes(token: str) -> None:
-    for text in (f"use {token} there", f'["{token}"]', f"https://x.example/?a={token}", token):
-        clean = Redactor().text(text)
-        assert token not in clean
-        assert "[redacted" in clean
+    each(patterns(), check)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "hf_hub_download(repo_id, filename)",
-        "pa-" + "ging-through-a-list",
-        "from re_export_things_that_are_long import x",
-        "the pull-request and xai-grok",
-        "API-DOCUMENTATION",
-        "secret_sauce_of_the_house_is_this_one",
-        "key-value-store",
-        "01a10001-0000-7000-8000-000000000001",
-        "shell_snapshot_fc-cache",
-        "sha256:" + "0af9" * 16,
-    ],
-)
-def test_words_that_begin_as_tokens_do_are_kept(text: str) -> None:
-    assert Redactor().text(text) == text
+TOKENS = [
+    "hf_NqVwYS81VP7Hb1DX8pPd5khxE3pyIgKpaU",
+    "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",
+    "xai-" + LETTERS * 8,
+    "r8_vGNx6jvr7SIftRutlZfOjUStEkUdfMI7zcpVM",
+    "lin_api_w0qDPAjd6OcZFv1niUK8iO5YAgkBxjd2AsjD7N2k",
+    "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",
+    "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",
+    "dop_v1_" + "0af9" * 16,
+    "sbp_" + "0af9" * 10,
+    "dckr_pat_bhQN9CpscYi0zaEIJrp7EYcpFr2",
+    "shpat_" + "0af9" * 8,
+    "dp.pt.D1Wet1aSXBLsPXE6tjkESJ4FvIjBLIZdeUor0fYeQ8b",
+    "dapi" + "0af9" * 8,
+    "ntn_uRMFFw8Px6diSsjKORGs68JJNoqeJpq1WsHiZp3xDVyliT",
+    "ghp_bPvfKQcf3hGMDpy4DE9ugYHbIUyd2j88BRYo",
+    "glpat-Vhf6QF0niSNyw1psv7NT",
+    "sk_" + "test_" + LETTERS * 2,
+    "sha256~" + LETTERS * 5,
+    "hvs." + LETTERS * 10,
+    "ya29." + LETTERS * 6,
+]
+
+
+def test_tokens_are_known_by_their_prefixes() -> None:
+    def check(token: str) -> None:
+        for text in (f"use {token} there", f'["{token}"]', f"https://x.example/?a={token}", token):
+            clean = Redactor().text(text)
+            assert token not in clean
+            assert "[redacted" in clean
+
+    each(TOKENS, check)
+
+
+KEPT = [
+    "hf_hub_download(repo_id, filename)",
+    "pa-" + "ging-through-a-list",
+    "from re_export_things_that_are_long import x",
+    "the pull-request and xai-grok",
+    "API-DOCUMENTATION",
+    "secret_sauce_of_the_house_is_this_one",
+    "key-value-store",
+    "01a10001-0000-7000-8000-000000000001",
+    "shell_snapshot_fc-cache",
+    "sha256:" + "0af9" * 16,
+]
+
+
+def test_words_that_begin_as_tokens_do_are_kept() -> None:
+    def check(text: str) -> None:
+        assert Redactor().text(text) == text
+
+    each(KEPT, check)
 
 
 def test_patterns_of_another_version_are_looked_for_everywhere() -> None:
@@ -204,20 +211,22 @@ def test_patterns_of_another_version_are_looked_for_everywhere() -> None:
     assert made.need == Need()
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "npm_" + LETTERS * 4,
-        "mia.meier%40example.org",
-        "mia.meier%2540example.org",
-        "mia+list%40mail.example.org",
-        "ghp_" + LETTERS * 4,
-    ],
-)
-def test_what_is_told_in_the_docs_is_found_wherever_it_stands(secret: str) -> None:
-    for before, after in ((" ", " "), ("=", "&x=1"), ("(", ")"), ("\n", ""), ("?to=", "")):
-        for value in (f"see{before}{secret}{after}", {"x": f"{before}{secret}{after}"}):
-            assert secret not in json.dumps(Redactor().value(value))
+TOLD = [
+    "npm_" + LETTERS * 4,
+    "mia.meier%40example.org",
+    "mia.meier%2540example.org",
+    "mia+list%40mail.example.org",
+    "ghp_" + LETTERS * 4,
+]
+
+
+def test_what_is_told_in_the_docs_is_found_wherever_it_stands() -> None:
+    def check(secret: str) -> None:
+        for before, after in ((" ", " "), ("=", "&x=1"), ("(", ")"), ("\n", ""), ("?to=", "")):
+            for value in (f"see{before}{secret}{after}", {"x": f"{before}{secret}{after}"}):
+                assert secret not in json.dumps(Redactor().value(value))
+
+    each(TOLD, check)
 
 
 def test_percent_signs_and_names_of_packages_stay() -> None:
