@@ -109,26 +109,6 @@ def undisturbed(corpus_index: Path) -> object:
     return meaning(corpus_index)
 
 
-def test_a_backfill_killed_at_any_commit_resumes_and_ends_the_same(
-    corpus_home: Path, tmp_path: Path, undisturbed: object
-) -> None:
-    """kill -9 before the n-th commit, for every third n; then one more run finishes at once."""
-    crashes = 0
-    for n in range(0, 100, 3):
-        index = tmp_path / f"{n}" / "index.sqlite3"
-        died = worker(corpus_home, index, batch=40, setup=DIE_AT_COMMIT, arg=n)
-        died.communicate()
-        if died.returncode == 0:
-            break
-        assert died.returncode == 9
-        crashes += 1
-        counts = asyncio.run(_resume(corpus_home, index))
-        assert meaning(index) == undisturbed, f"killed before commit {n}"
-        if n > 3:
-            assert counts.done < 198, "what was committed is not read again"
-    assert crashes > 2
-
-
 def test_a_large_first_fill_killed_at_any_time_ends_with_all_its_indexes(tmp_path: Path) -> None:
     """Its indexes on cwd are built at the end; until then lists by cwd are right, if slower."""
     home = tmp_path / "home"
