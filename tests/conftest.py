@@ -33,32 +33,29 @@ hypothesis.settings.load_profile("fixed")
 
 CORPUS = FIXTURES / "corpus"
 LONG = {
-    "protocol/test_dialogue": 25,
-    "crash/test_jobs": 25,
-    "cli/commands/test_show": 30,
-    "state/repair/test_recovery": 25,
-    "state/watch/test_watch": 25,
-    "state/sync/test_backfill": 20,
-    "cli/commands/test_export": 20,
-    "cli/server/test_home": 20,
-    "cli/server/test_load": 20,
-    "cli/server/test_leaving": 20,
-    "crash/test_race": 20,
-    "cli/server/test_stored": 15,
-    "cli/server/test_turns": 15,
-    "state/turns/test_cache": 12,
-    "state/turns/test_checkpoint": 8,
-    "cli/test_fuzz": 15,
-    "cli/test_commands": 10,
-    "cli/commands/test_user_settings": 10,
-    "cli/commands/test_archive": 10,
-    "cli/commands/test_query": 10,
+    "crash/test_jobs": 24,
+    "cli/commands/test_search": 16,
+    "protocol/test_dialogue": 12,
+    "state/checks/test_faults_index": 11,
     "state/checks/test_faults_files": 10,
-    "state/checks/test_faults_index": 10,
-    "crash/test_moves": 10,
-    "state/sync/test_sync": 10,
+    "state/watch/test_watch": 10,
+    "state/repair/test_recovery": 9,
+    "cli/server/test_leaving": 8,
+    "state/turns/test_show": 8,
+    "state/sync/test_backfill": 8,
+    "cli/server/test_home": 7,
+    "cli/commands/test_show": 7,
+    "crash/test_edit": 7,
+    "cli/server/test_stored": 7,
+    "cli/server/test_load": 6,
+    "state/edit/test_metadata": 6,
+    "state/edit/test_fork_chains": 6,
+    "cli/commands/test_export": 6,
+    "cli/test_damaged": 6,
+    "state/sync/test_sync": 6,
+    "state/turns/test_cache": 6,
 }
-"""The files that take long, and about how many seconds of a processor."""
+"""The files that take longest, and how many seconds of a processor each took in a measured run."""
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +35,7 @@ from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
 from state.turns.answers import TurnAnswers
 from tests.samples.homes import thread_id
-from tests.support.effort import is_full
+from tests.support.effort import is_full, seed
 from tests.support.warm import Forked
 
 DUMP: Final = "facts.txt"
@@ -235,16 +234,15 @@ def deaths(name: str, die: Die) -> Iterator[str]:
     whole = die(None, 0.0)
     assert whole.status == 0
     yield "not killed"
-    seed = int(os.environ.get("THREADKEEP_CRASH_SEED") or date.today().toordinal())
     stride = 1 if is_full() else max(1, (whole.steps or 0) // _KILLED_AT)
-    for step in itertools.count(seed % stride, stride):
+    for step in itertools.count(seed() % stride, stride):
         ended = die(step, 0.0)
         if ended.status == 0:
             break
-        assert ended.status == 9, f"before step {step}, seed {seed}"
-        yield f"killed before step {step}, seed {seed}"
-    chance = random.Random(f"{name} {seed}")
+        assert ended.status == 9, f"before step {step}, seed {seed()}"
+        yield f"killed before step {step}, seed {seed()}"
+    chance = random.Random(f"{name} {seed()}")
     for _ in range(3 if is_full() else 1):
         after_s = max(chance.uniform(0, whole.seconds), 1e-6)
         die(None, after_s)
-        yield f"killed after {after_s:.6f} s, seed {seed}"
+        yield f"killed after {after_s:.6f} s, seed {seed()}"

@@ -146,7 +146,7 @@ def test_names_come_from_stdin(cli: Cli) -> None:
     text = f"{thread_id(0)}\tone tab\n{thread_id(1)[:8]}\ttwo\n{thread_id(1)}\t two \n"
     ran = cli.run("rename", "-", "--dry-run", stdin=text, status=2)
     assert "would be named one" in ran.err
-    assert "fits 4 threads" in ran.err
+    assert "matches 4 threads" in ran.err
     assert not (cli.home / "session_index.jsonl").exists()
     cli.run("rename", "-", stdin=text, status=2)
     names = cli.run("query", "SELECT name FROM v_threads ORDER BY id").lines[1:]
