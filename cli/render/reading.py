@@ -161,8 +161,8 @@ class Reading:
             turn = dialogue.turns[at]
             yield ShownTurn(at + 1, turn.id, _facts(turn), self._blocks(at, turn))
         if self.whole and dialogue.orphans:
-            for at, stray in enumerate(dialogue.orphans, len(dialogue.turns)):
-                yield ShownTurn(0, stray.id, (), self._blocks(at, None))
+            for at, orphan in enumerate(dialogue.orphans, len(dialogue.turns)):
+                yield ShownTurn(0, orphan.id, (), self._blocks(at, None))
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
         for item, call in with_calls(self.dialogue.entries(at)):
@@ -186,9 +186,9 @@ class Reading:
         orphans = range(len(dialogue.turns), len(dialogue.turns) + len(dialogue.orphans))
         for at in [*self.numbers, *(orphans if self.whole else ())]:
             index = 0
-            stray = at >= len(dialogue.turns)
+            orphan = at >= len(dialogue.turns)
             for item, extra in dialogue.entries(at):
-                if extra or stray:
+                if extra or orphan:
                     turn = dialogue.turn(at)
                     yield {"turnId": turn.id, "index": index, "item": self.cleaned(item)}
                 else:

@@ -49,7 +49,7 @@ STATEMENTS = (
     f.value ->> 'end', f.value ->> 'guard'
     FROM turn_folds c JOIN threads t ON t.id = c.thread_id,
     json_each(iif(json_valid(c.files), c.files, '[]')) f
-    WHERE json_type(f.value) = 'object'
+    WHERE f.type = 'object' AND typeof(f."key") = 'integer'
     """,
     "ALTER TABLE threads DROP COLUMN folded_bytes",
     "ALTER TABLE threads DROP COLUMN guard",
@@ -157,7 +157,7 @@ STATEMENTS = (
     CREATE TABLE turns (
         thread_id TEXT NOT NULL,
         position INTEGER NOT NULL,
-        stray INTEGER DEFAULT 0 NOT NULL,
+        orphan INTEGER DEFAULT 0 NOT NULL,
         id TEXT NOT NULL,
         root_id TEXT,
         status TEXT NOT NULL,

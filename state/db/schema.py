@@ -319,7 +319,7 @@ turns: Final = sa.Table(
         nullable=False,
     ),
     sa.Column("position", sa.Integer, primary_key=True, nullable=False),
-    _number("stray", 0),
+    _number("orphan", 0),
     _text("id"),
     _optional("root_id"),
     _text("status"),

@@ -51,10 +51,10 @@ INSERT_TURNS: Final = (
     f"INSERT INTO turns (thread_id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 )
 _SELECT_TURNS: Final = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE thread_id = ?"
-_STRAY: Final = _COLUMNS.index("stray")
+_ORPHAN: Final = _COLUMNS.index("orphan")
 _LOAD_TURNS: Final = f"{_SELECT_TURNS} ORDER BY position"
 _LOAD_SOME: Final = f"{_SELECT_TURNS} AND position BETWEEN ? AND ? ORDER BY position"
-_LOAD_IDS: Final = "SELECT id, stray FROM turns WHERE thread_id = ? ORDER BY position"
+_LOAD_IDS: Final = "SELECT id, orphan FROM turns WHERE thread_id = ? ORDER BY position"
 _LOAD_CHECKPOINT: Final = (
     "SELECT version, files, mode, state, turns FROM turn_checkpoints WHERE thread_id = ?"
 )
@@ -109,8 +109,8 @@ def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
 def _turn_rows(thread_id: str, reducer: AnyReducer) -> Iterator[tuple[Any, ...]]:
     every = [(turn, 0) for turn in reducer.turns]
     every += [(turn, 1) for turn in reducer.orphans.values()]
-    for at, (turn, stray) in enumerate(every):
-        yield _turn_row(thread_id, at, turn, stray)
+    for at, (turn, orphan) in enumerate(every):
+        yield _turn_row(thread_id, at, turn, orphan)
 
 
 def _file(part: Part, home: Path) -> dict[str, Any]:
@@ -123,13 +123,13 @@ def _file(part: Part, home: Path) -> dict[str, Any]:
     }
 
 
-def _turn_row(thread_id: str, position: int, turn: Turn, stray: int) -> tuple[Any, ...]:
+def _turn_row(thread_id: str, position: int, turn: Turn, orphan: int) -> tuple[Any, ...]:
     """In the order of the table: a thread may have so many turns that names for each value would
     take more memory than all else."""
     return (
         thread_id,
         position,
-        stray,
+        orphan,
         turn.id,
         turn.root_id,
         turn.status,
@@ -270,7 +270,7 @@ def some_steps(
         return None
     _, files, mode, _, count = checkpoint[:5]
     rows = yield _LOAD_IDS, [thread_id]
-    ids = [id_ for id_, stray in rows if not stray]
+    ids = [id_ for id_, orphan in rows if not orphan]
     if len(rows) != count or not ids:
         return None
     places = choose(ids)
@@ -291,7 +291,7 @@ def _loaded(
     kept: list[Turn] = []
     orphans: list[Turn] = []
     for row in rows:
-        (orphans if row[_STRAY] else kept).append(_turn(row))
+        (orphans if row[_ORPHAN] else kept).append(_turn(row))
     state = TurnState(_outline(mode, dump, files), files, resumed(mode, dump, kept, orphans))
     state.stored_bytes = state.read_bytes
     return state

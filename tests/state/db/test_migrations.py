@@ -256,8 +256,9 @@ def test_plain_names_leave_out_rows_of_threads_that_are_gone(index_path: Path) -
             )
         old.execute("INSERT INTO said_pending VALUES (-1)")
         old.execute("INSERT INTO said_docs VALUES (8, -1, x'00', x'01')")
+        odd = '["text", 1, null]'
         for thread in (thread_id, "gone"):
-            old.execute("INSERT INTO turn_folds VALUES (?, 2, '[]', 'legacy', '{}', 0)", [thread])
+            old.execute("INSERT INTO turn_folds VALUES (?, 2, ?, 'legacy', '{}', 0)", [thread, odd])
         for thread in (thread_id, "gone", "no checkpoint"):
             columns = "thread_id, position, id, status, explicit, start_file, start_offset"
             old.execute(
