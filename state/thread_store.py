@@ -155,7 +155,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
             RecorderFailed: the file that it lacks cannot be written.
             ThreadNotFound: there is none.
         """
-        thread_id = await self._settle(thread_id)
+        thread_id = await self._written_out(thread_id)
         path = self.home / await current_path(self.index, thread_id)
         find = rollout_locator(self.index)
         return await self._read(path, lambda _: work(context_items(path, find)))
@@ -168,14 +168,14 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
                 :func:`state.edit.metadata.set_name`.
             RecorderFailed: the file that it lacks cannot be written.
         """
-        thread_id = await self._settle(thread_id)
+        thread_id = await self._written_out(thread_id)
         changed, _ = await set_name(self.index, thread_id, name, self._sqlite_home)
         return changed
 
     async def set_memory_mode(self, thread_id: str, mode: str) -> Changed:
         """Say whether memories may be made of a thread: see
         :func:`state.edit.metadata.set_memory_mode`."""
-        thread_id = await self._settle(thread_id)
+        thread_id = await self._written_out(thread_id)
         return await set_memory_mode(
             self.index, thread_id, mode, self._sqlite_home, live=self._open_recorders()
         )
@@ -184,7 +184,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         self, thread_id: str, git: Mapping[str, str | None]
     ) -> Changed:
         """Set git facts of a thread: see :func:`state.edit.metadata.set_git_info`."""
-        thread_id = await self._settle(thread_id)
+        thread_id = await self._written_out(thread_id)
         changed, _ = await set_git_info(
             self.index, thread_id, git, self._sqlite_home, live=self._open_recorders()
         )
@@ -203,7 +203,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
     ) -> str:
         """Make a new thread that begins as another one, which anybody may keep writing: see
         :func:`state.edit.fork.fork_thread`. Gives its id; resume it to write it."""
-        thread_id = await self._settle(thread_id)
+        thread_id = await self._written_out(thread_id)
         forked = await fork_thread(
             self.index,
             thread_id,
@@ -332,13 +332,13 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         await old.give_up()
 
     async def _move(self, thread_id: str, action: Action) -> list[str]:
-        thread_id = await self._settle(thread_id)
+        thread_id = await self._written_out(thread_id)
         with self._lent_recorders() as live:
             return await move_thread(
                 self.index, thread_id, action, live=live, sqlite_home=self._sqlite_home
             )
 
-    async def _settle(self, thread_id: str) -> str:
+    async def _written_out(self, thread_id: str) -> str:
         """Write all of a live thread to its file, and any thread to the index. Gives its id."""
         thread_id = self._id(thread_id)
         if recorder := self._open_recorder(thread_id):

@@ -88,9 +88,9 @@ def command(
 def _quickly(
     here: Locations, query: Query, count: int | None, sync: bool, wants_ids: bool
 ) -> Listed | None:
-    from state.query.oneshot import Reader
+    from state.query.oneshot import IndexReader
 
-    with Reader.opened(here.home, here.index, scan=sync) as reader:
+    with IndexReader.opened(here.home, here.index, scan=sync) as reader:
         if reader is None:
             return None
         pages: list[Page] = []

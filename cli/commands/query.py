@@ -67,11 +67,11 @@ def _make_ready(here: Locations, sync: bool, stack: ExitStack) -> tuple[Location
 
     Where it cannot be written, that is a copy, which is removed with ``stack``.
     """
-    from state.query.oneshot import Reader
+    from state.query.oneshot import IndexReader
 
     if DELEGATED.get():
         return here, ""
-    with Reader.opened(here.home, here.index, scan=sync) as reader:
+    with IndexReader.opened(here.home, here.index, scan=sync) as reader:
         if reader is not None:
             return here, ""
     from cli.runtime.open_index import catch_up, temporary_copy, with_index

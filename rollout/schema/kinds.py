@@ -45,7 +45,7 @@ class Reader(Flag):
     PAGINATED = auto()
     """:mod:`rollout.history.paginated`: turns."""
     MESSAGES = auto()
-    """:mod:`rollout.search.extract`: what users and agents said."""
+    """:mod:`rollout.search.extract`: the messages of users and agents."""
     CONTEXT = auto()
     """:mod:`rollout.history.model_context`: what a model is shown."""
     CALLS = auto()

@@ -13,14 +13,14 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from state.checks.findings import ERROR, Finding, Kind
+from state.checks.findings import ERROR, Finding, FindingKind
 from state.db.ddl import create_schema
 from state.db.location import HEAD
 from state.db.schema import CWD_INDEXES, metadata
 from state.errors import SQLITE_ERRORS
 
 KINDS: Final = {
-    code: Kind(code, ERROR, "threadkeep repair")
+    code: FindingKind(code, ERROR, "threadkeep repair")
     for code in (
         *("index_damaged", "schema_differs", "foreign_key_broken"),
         *("title_index_differs", "search_index_differs"),

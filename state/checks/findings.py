@@ -13,11 +13,11 @@ NOTE: Final = "note"
 SEVERITIES: Final = (ERROR, WARNING, NOTE)
 
 KEPT_FINDINGS: Final = 100
-"""How many findings a report holds unless told otherwise; all are counted."""
+"""How many findings a report holds by default; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FindingKind:
     """A kind of finding. ``mend`` is the command that repairs it; None if there is none."""
 
     code: str
@@ -29,7 +29,7 @@ class Kind:
 class Finding:
     """One finding."""
 
-    kind: Kind
+    kind: FindingKind
     message: str
     """One sentence, without the values below."""
     thread_id: str | None = None

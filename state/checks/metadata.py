@@ -10,7 +10,7 @@ from typing import Any, Final
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
-from state.checks.findings import ERROR, Finding, Kind
+from state.checks.findings import ERROR, Finding, FindingKind
 from state.checks.model import REPAIR_DEEP, column_differs
 from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
@@ -21,7 +21,7 @@ from state.sync.thread_rows import thread_row
 from state.userdata.model import values_of_columns
 
 KINDS: Final = {
-    code: Kind(code, ERROR, REPAIR_DEEP) for code in ("outcome_differs", "tools_differ")
+    code: FindingKind(code, ERROR, REPAIR_DEEP) for code in ("outcome_differs", "tools_differ")
 }
 
 

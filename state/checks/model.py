@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind
 
 _REPAIR: Final = "threadkeep repair"
 REPAIR_DEEP: Final = "threadkeep repair --deep"
@@ -15,29 +15,29 @@ _SYNC: Final = "threadkeep sync"
 KINDS: Final = {
     kind.code: kind
     for kind in (
-        Kind("index_incomplete", WARNING, "threadkeep backfill"),
-        Kind("not_indexed", WARNING, _SYNC),
-        Kind("out_of_date", WARNING, _SYNC),
-        Kind("file_gone", WARNING, _SYNC),
-        Kind("names_out_of_date", WARNING, _SYNC),
-        Kind("cannot_look", WARNING, None),
-        Kind("unreadable", WARNING, None),
-        Kind("damaged_lines", WARNING, None),
-        Kind("lines_left_out", WARNING, None),
-        Kind("names_line", WARNING, None),
-        Kind("journal_line", WARNING, None),
-        Kind("row_missing", ERROR, _REPAIR),
-        Kind("row_without_file", ERROR, _REPAIR),
-        Kind("wrong_file", ERROR, _REPAIR),
-        Kind("wrong_bucket", ERROR, _REPAIR),
-        Kind("column_differs", ERROR, _REPAIR),
-        Kind("edge_differs", ERROR, _REPAIR),
-        Kind("user_data_not_indexed", ERROR, _REPAIR),
-        Kind("user_data_not_in_journal", ERROR, _REPAIR),
-        Kind("duplicate", NOTE, None),
-        Kind("parent_elsewhere", NOTE, None),
-        Kind("fork_elsewhere", NOTE, None),
-        Kind("base_elsewhere", WARNING, None),
+        FindingKind("index_incomplete", WARNING, "threadkeep backfill"),
+        FindingKind("not_indexed", WARNING, _SYNC),
+        FindingKind("out_of_date", WARNING, _SYNC),
+        FindingKind("file_gone", WARNING, _SYNC),
+        FindingKind("names_out_of_date", WARNING, _SYNC),
+        FindingKind("cannot_look", WARNING, None),
+        FindingKind("unreadable", WARNING, None),
+        FindingKind("damaged_lines", WARNING, None),
+        FindingKind("lines_left_out", WARNING, None),
+        FindingKind("names_line", WARNING, None),
+        FindingKind("journal_line", WARNING, None),
+        FindingKind("row_missing", ERROR, _REPAIR),
+        FindingKind("row_without_file", ERROR, _REPAIR),
+        FindingKind("wrong_file", ERROR, _REPAIR),
+        FindingKind("wrong_bucket", ERROR, _REPAIR),
+        FindingKind("column_differs", ERROR, _REPAIR),
+        FindingKind("edge_differs", ERROR, _REPAIR),
+        FindingKind("user_data_not_indexed", ERROR, _REPAIR),
+        FindingKind("user_data_not_in_journal", ERROR, _REPAIR),
+        FindingKind("duplicate", NOTE, None),
+        FindingKind("parent_elsewhere", NOTE, None),
+        FindingKind("fork_elsewhere", NOTE, None),
+        FindingKind("base_elsewhere", WARNING, None),
     )
 }
 

@@ -12,7 +12,7 @@ from typing import Final
 from rollout.files.layout import Precedence, is_archived, parse_name, precedence
 from rollout.files.scan import INACCESSIBLE, scan_home
 from state.checks.database import damaged
-from state.checks.findings import Finding, Kind
+from state.checks.findings import Finding, FindingKind
 from state.checks.lineage import edge_findings, lineage_findings
 from state.checks.model import KINDS, IndexState, column_differs
 from state.checks.user_data import name_findings, user_data_findings
@@ -124,7 +124,7 @@ def _files(index: IndexState) -> Iterator[Finding]:
 
 
 def _about(
-    kind: Kind,
+    kind: FindingKind,
     message: str,
     file: sqlite3.Row,
     measured: str | None = None,

@@ -9,7 +9,7 @@ from typing import Final
 from rollout.files.layout import is_archived, logical_path, misplacement, parse_uuid
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from rollout.schema.modes import MODES, PAGINATED
-from state.checks.findings import ERROR, NOTE, WARNING, Finding, Kind
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind
 from state.codex.index_side import FileLookup, IndexedThread, IndexSide, absolute, file_exists
 from state.codex_db.database import CodexState, CodexThread
 from state.codex_db.tables import MEASURED
@@ -18,24 +18,24 @@ _FIX: Final = "threadkeep codex-check --fix"
 KINDS: Final = {
     kind.code: kind
     for kind in (
-        Kind("codex_no_database", NOTE, None),
-        Kind("codex_unreadable", ERROR, None),
-        Kind("codex_damaged", ERROR, "codex app-server"),
-        Kind("codex_migration_unfinished", ERROR, None),
-        Kind("codex_not_comparable", WARNING, None),
-        Kind("codex_schema_unknown", WARNING, None),
-        Kind("codex_migrations_unknown", NOTE, None),
-        Kind("codex_backfill_stuck", ERROR, _FIX),
-        Kind("codex_backfill_running", NOTE, None),
-        Kind("codex_backfill_pending", NOTE, None),
-        Kind("codex_row_missing", ERROR, _FIX),
-        Kind("codex_row_stale", WARNING, None),
-        Kind("codex_path_wrong", ERROR, _FIX),
-        Kind("codex_archived_differs", ERROR, _FIX),
-        Kind("codex_name_differs", WARNING, None),
-        Kind("codex_duplicate", WARNING, None),
-        Kind("codex_cannot_have", NOTE, None),
-        Kind("codex_other_home", NOTE, None),
+        FindingKind("codex_no_database", NOTE, None),
+        FindingKind("codex_unreadable", ERROR, None),
+        FindingKind("codex_damaged", ERROR, "codex app-server"),
+        FindingKind("codex_migration_unfinished", ERROR, None),
+        FindingKind("codex_not_comparable", WARNING, None),
+        FindingKind("codex_schema_unknown", WARNING, None),
+        FindingKind("codex_migrations_unknown", NOTE, None),
+        FindingKind("codex_backfill_stuck", ERROR, _FIX),
+        FindingKind("codex_backfill_running", NOTE, None),
+        FindingKind("codex_backfill_pending", NOTE, None),
+        FindingKind("codex_row_missing", ERROR, _FIX),
+        FindingKind("codex_row_stale", WARNING, None),
+        FindingKind("codex_path_wrong", ERROR, _FIX),
+        FindingKind("codex_archived_differs", ERROR, _FIX),
+        FindingKind("codex_name_differs", WARNING, None),
+        FindingKind("codex_duplicate", WARNING, None),
+        FindingKind("codex_cannot_have", NOTE, None),
+        FindingKind("codex_other_home", NOTE, None),
     )
 }
 """Each kind of finding about Codex's database, by its code."""
@@ -190,14 +190,14 @@ def _missing(
 def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
     """Rows that name no file of their thread, or that differ from it."""
     files = FileLookup(home, ours)
-    elsewhere = 0
+    others = 0
     for row in state.threads.values():
         thread = ours.threads.get(row.id)
         named = files.named(row.rollout_path)
         held_by = ours.files[named].thread_id if named else None
         outside = named is None and file_exists(row.rollout_path)
         if outside and (thread is None or files.is_here(row.rollout_path)):
-            elsewhere += 1
+            others += 1
             continue
         if thread is None:
             if named is None or (held_by and held_by != row.id):
@@ -223,8 +223,8 @@ def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
                 expected=_flag(is_archived(path)),
             )
         yield from _name(row, thread)
-    if elsewhere:
-        message = f"Rows that name a file outside the index: {elsewhere:,}. They are not compared."
+    if others:
+        message = f"Rows that name a file outside the index: {others:,}. They are not compared."
         yield Finding(KINDS["codex_other_home"], message)
 
 

@@ -119,8 +119,8 @@ async def set_memory_mode(
     _check_mode(row)
     if dry_run:
         return Changed(row["id"])
-    facts = {"memory_mode": mode}
-    return await finished(_change(index, row, facts, facts, live, sqlite_home))
+    values = {"memory_mode": mode}
+    return await finished(_change(index, row, values, values, live, sqlite_home))
 
 
 async def set_git_info(
@@ -149,11 +149,11 @@ async def set_git_info(
     """
     given = checked_git(changes)
     row = await index.thread(reference)
-    facts, git = git_change(row, given)
+    values, git = git_change(row, given)
     _check_mode(row)
     if dry_run:
         return Changed(row["id"]), git
-    return await finished(_change(index, row, facts, {"git": git}, live, sqlite_home)), git
+    return await finished(_change(index, row, values, {"git": git}, live, sqlite_home)), git
 
 
 async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ class CurrentThread:
 async def read_thread(context: ExplainContext, thread_id: str, asked: str | None) -> CurrentThread:
     """The thread from its row if that is up to date, else from its files."""
     index, changes = context.index, context.changes
-    entries, row, facts = await _stored(index, thread_id)
+    entries, row, values = await _stored(index, thread_id)
     gone = sorted({*entries} & {*changes.vanished})
     new = {
         file.path: file
@@ -70,7 +70,7 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
     if row is not None and not new and not gone:
         recorded = row["rollout_name"] and ThreadName(row["rollout_name"], row["rollout_name_ms"])
-        name = _name(context, thread_id, facts, recorded or None)
+        name = _name(context, thread_id, values, recorded or None)
         unreadable = {path for path, e in entries.items() if e["bucket"] == "unreadable"}
         readable = [path for path in paths if path not in unreadable]
         notes += [_ledger_note(entry) for entry in entries.values() if entry["reason"]]
@@ -90,8 +90,8 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
     if own.first_bad:
         bad = own.first_bad
         notes.append(_bad_lines(own.path, own.bad_lines, bad.offset, bad.reason))
-    overrides = values_of_columns(facts).get(thread_id)
-    name = _name(context, thread_id, facts, recorded_name(own.metadata))
+    overrides = values_of_columns(values).get(thread_id)
+    name = _name(context, thread_id, values, recorded_name(own.metadata))
     row = thread_row(own, name, context.picker.provider, overrides)
     if row["flags"] & BEGINS_ELSEWHERE:
         show_opening(row, await index.database.query(opening_steps(thread_id, row)))
@@ -99,10 +99,13 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
 
 
 def _name(
-    context: ExplainContext, thread_id: str, facts: Sequence[UserValue], recorded: ThreadName | None
+    context: ExplainContext,
+    thread_id: str,
+    values: Sequence[UserValue],
+    recorded: ThreadName | None,
 ) -> str | None:
     names = newer_names(context.names, {thread_id: recorded} if recorded else {})
-    return chosen_names(names, facts).get(thread_id)
+    return chosen_names(names, values).get(thread_id)
 
 
 async def _stored(
@@ -118,8 +121,8 @@ async def _stored(
         by_path = {entry.path: dict(entry._mapping) for entry in entries}
         rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
         row = rows.one_or_none()
-        facts = await values_of_threads(connection, [thread_id])
-    return by_path, dict(row._mapping) if row else None, facts
+        values = await values_of_threads(connection, [thread_id])
+    return by_path, dict(row._mapping) if row else None, values
 
 
 def _not_indexed(

@@ -112,13 +112,13 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
             await execute_many(connection, _UPDATE_GROWN if added else _UPSERT_THREAD, some)
     points = [(each.thread.row_id, 0, _resume_point(each)) for each in read]
     await put_resume_points(connection, FULLTEXT, points)
-    settled = [
+    unchanged = [
         thread.row_id
         for thread in (each.thread for each in read)
         if (thread.path, thread.stamp) == now[thread.row_id]
     ]
     await connection.execute(
-        sa.delete(fulltext_pending).where(among(fulltext_pending.c.row_id, settled))
+        sa.delete(fulltext_pending).where(among(fulltext_pending.c.row_id, unchanged))
     )
 
 

@@ -103,12 +103,12 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         self, thread_id: str, work: Callable[[Iterator[Fields]], Result]
     ) -> Result:
         """The result of ``work`` on what a model sees when the thread continues."""
-        rollout = self._settled(thread_id).rollout
+        rollout = self._written_out(thread_id).rollout
         return await self._workers.run(lambda: work(context_items(rollout, self._threads.find)))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
         """Name a thread. A live one is stored, here and in all that follow."""
-        thread = self._settled(thread_id)
+        thread = self._written_out(thread_id)
         name = checked_name(name)
         _check_active(thread)
         thread.rename(name)
@@ -116,19 +116,19 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
 
     async def set_memory_mode(self, thread_id: str, mode: str) -> Changed:
         """Say whether memories may be made of a thread."""
-        thread = self._settled(thread_id)
+        thread = self._written_out(thread_id)
         check_memory_mode(mode)
         _check_active(thread)
-        facts = {"memory_mode": mode}
-        return self._change(thread, facts, facts)
+        values = {"memory_mode": mode}
+        return self._change(thread, values, values)
 
     async def update_thread_metadata(
         self, thread_id: str, git: Mapping[str, str | None]
     ) -> Changed:
         """Set git facts of a thread."""
-        thread = self._settled(thread_id)
-        facts, info = git_change(thread.row(), checked_git(git))
-        return self._change(thread, facts, {"git": info})
+        thread = self._written_out(thread_id)
+        values, info = git_change(thread.row(), checked_git(git))
+        return self._change(thread, values, {"git": info})
 
     async def fork_thread(
         self,
@@ -142,7 +142,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         dry_run: bool = False,
     ) -> str:
         """Make a new thread that begins as another one. Gives its id."""
-        thread = self._settled(thread_id)
+        thread = self._written_out(thread_id)
         point = fork_point(last_turn, before_turn)
         _check_active(thread)
         row, meta = thread.row(), source_meta(thread.rollout)
@@ -160,15 +160,15 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
 
     async def archive_thread(self, thread_id: str) -> list[str]:
         """Archive a thread and what it has spawned. Gives the ids of all."""
-        return self._move(self._settled(thread_id), archived=True)
+        return self._move(self._written_out(thread_id), archived=True)
 
     async def unarchive_thread(self, thread_id: str) -> list[str]:
         """Take a thread and what it has spawned out of the archive."""
-        return self._move(self._settled(thread_id), archived=False)
+        return self._move(self._written_out(thread_id), archived=False)
 
     async def delete_thread(self, thread_id: str, *, purge: bool = False) -> list[str]:
         """Remove a thread and what it has spawned for good: there is no trash."""
-        thread = self._settled(thread_id)
+        thread = self._written_out(thread_id)
         leaving = [*reversed(with_descendants(thread.id, self._threads.lineage()))]
         self._threads.check_independent(thread.id, leaving)
         for id_ in leaving:
@@ -225,11 +225,11 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         return moved
 
     def _change(
-        self, thread: MemoryThread, facts: Mapping[str, str | None], payload: Mapping[str, Any]
+        self, thread: MemoryThread, values: Mapping[str, str | None], payload: Mapping[str, Any]
     ) -> Changed:
         row = thread.row()
         if row["history_mode"] != LEGACY:
-            thread.override({key: value or "" for key, value in facts.items()})
+            thread.override({key: value or "" for key, value in values.items()})
             return Changed(thread.id)
         line = amended_meta(thread.rollout, thread.id, {**repeated_meta(row), **payload})
         written = thread.write(encoded(line, timestamp(), None))
@@ -240,7 +240,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
     def _add(self, thread: MemoryThread) -> None:
         self._threads[thread.id] = thread
 
-    def _settled(self, thread_id: str) -> MemoryThread:
+    def _written_out(self, thread_id: str) -> MemoryThread:
         """A thread, which is stored now if it is live."""
         thread_id = self._id(thread_id)
         if recorder := self._open_recorder(thread_id):

@@ -44,9 +44,9 @@ class MemoryThread:
     def rename(self, name: str | None) -> None:
         self._name, self._row = name, None
 
-    def override(self, facts: Mapping[str, str]) -> None:
+    def override(self, values: Mapping[str, str]) -> None:
         """Set what a paginated rollout does not repeat."""
-        self._overrides |= facts
+        self._overrides |= values
         self._row = None
 
     def move(self, *, archived: bool) -> None:

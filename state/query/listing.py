@@ -312,12 +312,12 @@ def _lineage_keys(
 ) -> "Steps[list[tuple[int, str]]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
     start = parse_uuid(query.parent_id or query.ancestor_id)
-    family = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
+    children = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
     if query.ancestor_id:
-        family = (  # UNION, not UNION ALL: lineage in damaged files may go in circles
-            f"WITH RECURSIVE family(id) AS ({family} UNION SELECT e.child_thread_id FROM"
-            " thread_spawn_edges e JOIN family f ON e.parent_thread_id = f.id)"
-            " SELECT id FROM family WHERE id <> ?"
+        children = (  # UNION, not UNION ALL: lineage in damaged files may go in circles
+            f"WITH RECURSIVE descendants(id) AS ({children} UNION SELECT e.child_thread_id FROM"
+            " thread_spawn_edges e JOIN descendants d ON e.parent_thread_id = d.id)"
+            " SELECT id FROM descendants WHERE id <> ?"
         )
     values: list[Any] = [start, start] if query.ancestor_id else [start]
     where, parameters = _row_filter(query, after)
@@ -331,7 +331,7 @@ def _lineage_keys(
     key = f"{query.sort_key}_ms"
     rows = yield (
         f"SELECT {key} AS k, id, facet FROM threads WHERE"
-        f" {' AND '.join([f'id IN ({family})', *where])} {_order(query, 'k')}",
+        f" {' AND '.join([f'id IN ({children})', *where])} {_order(query, 'k')}",
         [*values, *parameters],
     )
     return [(key, id_) for key, id_, facet in rows if fits(query, Facet.decode(facet))][:count]

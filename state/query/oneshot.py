@@ -29,7 +29,7 @@ from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
 
-class Reader:
+class IndexReader:
     """Reads an index that is up to date. Make one with :meth:`opened`."""
 
     def __init__(self, connection: sqlite3.Connection, home: Path, *, scanned: bool) -> None:
@@ -39,7 +39,9 @@ class Reader:
 
     @classmethod
     @contextmanager
-    def opened(cls, home: Path, index: Path, *, scan: bool = True) -> Iterator["Reader | None"]:
+    def opened(
+        cls, home: Path, index: Path, *, scan: bool = True
+    ) -> Iterator["IndexReader | None"]:
         """A reader of one state of the index; None if the index is not up to date, which with
         ``scan`` a comparison with the files decides.
 

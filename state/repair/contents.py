@@ -14,7 +14,7 @@ from rollout.files.layout import best_file
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.search.documents import MessageDigest, digests, read_digest
 from state.checks import database as dbcheck
-from state.checks.findings import ERROR, Finding, Kind
+from state.checks.findings import ERROR, Finding, FindingKind
 from state.checks.model import REPAIR_DEEP
 from state.fulltext.store import VERSION, hex_of
 from state.jobs.pool import ReadPool
@@ -22,7 +22,7 @@ from state.turns.checkpoint import reduce_again
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
 
-KINDS: Final = {"turns_differ": Kind("turns_differ", ERROR, REPAIR_DEEP)}
+KINDS: Final = {"turns_differ": FindingKind("turns_differ", ERROR, REPAIR_DEEP)}
 
 # Threads that are pending, or that an earlier version read, are read again before they are used.
 _KNOWN_SQL: Final = (
@@ -103,10 +103,10 @@ class ContentCheck:
             return True
         known, seen, state = stored
         try:
-            fold = await self._workers.run(partial(reduce_again, known, seen))
+            again = await self._workers.run(partial(reduce_again, known, seen))
         except OSError:
             return True  # it is gone
-        return fold.dump() == state and has_rows_of(self._connection, thread_id, fold)
+        return again.dump() == state and has_rows_of(self._connection, thread_id, again)
 
 
 _FILES_SQL: Final = "SELECT path, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"

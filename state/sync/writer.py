@@ -87,9 +87,9 @@ async def store_files(
     read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
     paths = [outcome.path for outcome in outcomes]
     before = await rows.existing(connection, {file.metadata.id for file in read})
-    owners, holders = await _owners(connection, paths)
-    now_hold = {file.path: file.metadata.id for file in read}
-    orphaned = [id_ for path, id_ in holders.items() if now_hold.get(path) != id_]
+    owners, shown = await _owners(connection, paths)
+    now_in = {file.path: file.metadata.id for file in read}
+    orphaned = [id_ for path, id_ in shown.items() if now_in.get(path) != id_]
     winners: dict[str, Extracted] = {}
     for file in read:
         thread_id = file.metadata.id
@@ -129,8 +129,8 @@ async def store_files(
         await execute_many(connection, _UPSERT_ENTRY, entries)
     await _assign_buckets(connection, [file.metadata.id for file in read])
     if read or owners:
-        touched = {*owners, *now_hold.values(), *ids_in(paths)}
-        await update_openings(connection, touched)
+        changed_ids = {*owners, *now_in.values(), *ids_in(paths)}
+        await update_openings(connection, changed_ids)
     if winners:
         await invalidate_inputs(connection, context.inputs)
     stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
@@ -160,8 +160,8 @@ async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Sto
     """Delete the ledger entries of vanished files, and the rows of threads that showed them."""
     c = rollout_files.c
     stored = StoredBatch()
-    owners, holders = await _owners(connection, paths)
-    orphaned = list(holders.values())
+    owners, shown = await _owners(connection, paths)
+    orphaned = list(shown.values())
     stored.dropped = await rows.delete(connection, orphaned)
     await connection.execute(sa.delete(rollout_files).where(among(c.path, paths)))
     stored.reread = await _other_files(connection, orphaned)
@@ -180,13 +180,13 @@ async def _keep_openings(
         old = before.get(thread_id)
         if old is None or old["rollout_path"] == file.path:
             continue
-        elsewhere = old["flags"] & BEGINS_ELSEWHERE
+        of_other_file = old["flags"] & BEGINS_ELSEWHERE
         await connection.execute(
             sa.update(rollout_files)
             .where(
                 rollout_files.c.path == old["rollout_path"], rollout_files.c.thread_id == thread_id
             )
-            .values(opening="" if elsewhere else old["preview"])
+            .values(opening="" if of_other_file else old["preview"])
         )
 
 
