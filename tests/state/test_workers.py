@@ -9,7 +9,7 @@ from state.aio import shielded
 from state.workers import Workers
 
 
-def test_unbroken_work_ends_before_a_caller_that_is_cancelled_twice() -> None:
+def test_shielded_work_ends_before_a_caller_that_is_cancelled_twice() -> None:
     async def done() -> None:
         go_on = asyncio.Event()
         steps: list[str] = []

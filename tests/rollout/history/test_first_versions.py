@@ -149,7 +149,7 @@ def test_a_long_one_is_kept_in_the_index_and_read_again(tmp_path: Path) -> None:
     assert open_history(path, lambda _: None).mode == BARE
 
 
-def test_a_fold_goes_on_from_where_it_was_saved(tmp_path: Path) -> None:
+def test_a_reducer_goes_on_from_where_it_was_saved(tmp_path: Path) -> None:
     lines = bare("a", "b", "c", "d")
     path, rest = tmp_path / "a", tmp_path / "b"
     path.write_bytes(encoded(lines))

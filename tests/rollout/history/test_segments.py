@@ -179,7 +179,7 @@ def test_a_model_goes_on_with_what_replaced_its_history_and_what_came_after(home
         assert context(home, path) == ["second", "prompt C", "answer C"]
 
 
-def test_a_model_is_told_the_history_that_a_fork_begins_with(home: Path, chain: Path) -> None:
+def test_a_model_sees_the_history_that_a_fork_begins_with(home: Path, chain: Path) -> None:
     assert context(home, chain) == [
         f"{what} {id_}" for id_ in "ABCD" for what in ("prompt", "answer")
     ]

@@ -176,7 +176,7 @@ def test_passing_over_lines_is_as_good_as_parsing_them(
 
 @quickly
 @given(rollout=rollouts, data=st.data())
-def test_a_fold_that_was_saved_goes_on_as_if_it_had_not_stopped(
+def test_a_reducer_that_was_saved_goes_on_as_if_it_had_not_stopped(
     tmp_path: Path, rollout: tuple[str, list[Fields]], data: st.DataObject
 ) -> None:
     mode, lines = rollout
@@ -298,7 +298,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
     spoiled_lines=st.lists(st.one_of(spoiled(), spoiled(), any_lines), max_size=20),
     ended=st.booleans(),
 )
-def test_no_line_makes_a_fold_fail_and_skipping_stays_right(
+def test_no_line_makes_a_reducer_fail_and_skipping_stays_right(
     tmp_path: Path, mode: str, spoiled_lines: list[bytes], ended: bool
 ) -> None:
     data = spell([first_line(mode), *spoiled_lines])

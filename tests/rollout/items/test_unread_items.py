@@ -183,7 +183,7 @@ def test_a_call_that_codex_cannot_read_is_shown_once(tmp_path: Path) -> None:
     assert [each["type"] for each, _ in entries(path)] == ["userMessage", "mcpToolCall"]
 
 
-def test_what_is_told_twice_is_shown_once(tmp_path: Path) -> None:
+def test_what_is_reported_twice_is_shown_once(tmp_path: Path) -> None:
     """A legacy thread has its messages in events; items tell of them again."""
     twice = item("AgentMessage", "i", {"content": [], "delivery": "sync"})
     ids = {"thread_id": THREAD_ID, "turn_id": TURN_ID}

@@ -227,7 +227,7 @@ def test_files_that_give_nothing(tmp_path: Path) -> None:
     assert read_head(tmp_path / "rollout-x.jsonl.zst").obstacles[0].code == "unreadable"
 
 
-def test_a_file_of_the_first_versions_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+def test_a_file_of_the_first_versions_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
     bare = {"id": THREAD_ID, "timestamp": "2025-08-10T09:00:00.123Z", "instructions": None}
     message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
     codes = [found.code for found in head(tmp_path, bare, message).obstacles]

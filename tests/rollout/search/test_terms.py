@@ -138,14 +138,14 @@ def test_every_mark_is_an_accent_or_part_of_a_word() -> None:
     """Of all scripts with blanks in the Basic Multilingual Plane."""
     marks = [chr(code) for code in range(0x10000) if unicodedata.category(chr(code))[0] == "M"]
     matcher = Matcher(terms_of("k"))
-    astray = [
+    wrong = [
         unicodedata.name(mark)
         for mark in marks
         if casefold(mark)
         and matcher.found_in(casefold(f"k{mark}k"))
         and not unicodedata.name(mark).startswith(WITHOUT_BLANKS)
     ]
-    assert astray == []
+    assert wrong == []
 
 
 @given(texts, texts, texts, st.booleans(), st.booleans())

@@ -193,7 +193,7 @@ def test_a_cut_at_a_turn_is_where_codex_cuts(home: Path, paginated: bool) -> Non
 
 
 @pytest.mark.parametrize("paginated", [False, True])
-def test_a_turn_that_is_cut_off_is_told_so(home: Path, paginated: bool) -> None:
+def test_a_turn_that_is_cut_off_is_reported_so(home: Path, paginated: bool) -> None:
     path = home / write_rollout(home, two_turns(paginated=paginated, finished=False))
     mode = "paginated" if paginated else "legacy"
     *_, words, end = lines_of(forked(home, path, mode))

@@ -112,7 +112,7 @@ def test_indexes_that_a_first_backfill_drops_are_missed_only_after_it(index: Pat
     assert check(index) == []
 
 
-def test_an_index_of_an_older_revision_is_told_to_be_one(tmp_path: Path) -> None:
+def test_an_index_of_an_older_revision_is_reported_as_one(tmp_path: Path) -> None:
     old = Path(shutil.copy(FIXTURES / "indexes" / "v0001.sqlite3", tmp_path / "old.sqlite3"))
     change(old, "UPDATE alembic_version SET version_num = 'v0000'")
     (finding,) = check(old)

@@ -243,7 +243,7 @@ BEHIND: dict[str, tuple[Callable[[Path], object], dict[str, int]]] = {
 
 @pytest.mark.parametrize("what", BEHIND)
 @pytest.mark.parametrize("by", ["sync", "repair"])
-def test_an_index_behind_the_files_is_told_and_mended(
+def test_an_index_behind_the_files_is_reported_and_mended(
     what: str, by: str, healthy: Path, index_path: Path
 ) -> None:
     synced(healthy, index_path)
@@ -272,7 +272,7 @@ def test_a_damaged_line_of_the_names_is_found_with_its_place(
     assert listed(healthy, index_path) == HEALTHY
 
 
-def test_kin_that_is_elsewhere_is_a_note(healthy: Path, index_path: Path) -> None:
+def test_relatives_that_are_missing_are_notes(healthy: Path, index_path: Path) -> None:
     spawn = {"subagent": {"thread_spawn": {"parent_thread_id": thread_id(77), "depth": 1}}}
     write(healthy, 4, encoded(lines(4, source=spawn)))
     write(healthy, 5, encoded(lines(5, forked_from_id=thread_id(78))))

@@ -93,7 +93,7 @@ SCHEMAS: dict[str, tuple[list[Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", SCHEMAS)
-def test_a_schema_that_is_not_known_is_told(
+def test_a_schema_that_is_not_known_is_reported(
     corpus_home: Path, corpus_index: Path, codex: Codex, case: str
 ) -> None:
     statements, expected = SCHEMAS[case]
@@ -105,7 +105,7 @@ def test_a_schema_that_is_not_known_is_told(
 
 
 @pytest.mark.parametrize("versions", [[63], [63, 64, 65], [99]])
-def test_migrations_beyond_our_tables_are_told_and_are_no_matter(
+def test_migrations_beyond_our_tables_are_reported_and_are_no_matter(
     home: Path, index_path: Path, tmp_path: Path, versions: list[int]
 ) -> None:
     codex = Codex.empty(tmp_path, STATE)

@@ -287,7 +287,7 @@ def test_a_thread_whose_file_is_gone_meanwhile_gets_no_row(
     assert set(codex.threads()) == {thread_id(0), thread_id(2)}
 
 
-def test_a_place_without_room_for_a_copy_is_told_and_nothing_is_changed(
+def test_a_place_without_room_for_a_copy_is_reported_and_nothing_is_changed(
     corpus_home: Path, corpus_index: Path, codex: Codex, tmp_path: Path
 ) -> None:
     codex.change("DELETE FROM threads WHERE id = ?", PLAIN)

@@ -160,7 +160,7 @@ def _folder(codex: Codex) -> Callable[[], object]:
         (_folder, CodexUnusable),
     ],
 )
-def test_nothing_is_moved_when_codex_cannot_be_told(
+def test_nothing_is_moved_when_codex_cannot_be_notified(
     home: Path,
     index_path: Path,
     tmp_path: Path,

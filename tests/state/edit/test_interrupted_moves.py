@@ -23,7 +23,7 @@ from tests.support.checks import synced
 
 
 @pytest.mark.parametrize("state", ["known", "unknown", "locked"])
-def test_codex_is_told_later_of_what_was_cut_off(
+def test_codex_is_notified_later_of_what_was_cut_off(
     home: Path, index_path: Path, tmp_path: Path, state: str
 ) -> None:
     """The files are moved in any case. One that is locked is told by the next who opens the index;
@@ -94,7 +94,7 @@ def test_a_file_is_never_put_over_another_one(home: Path) -> None:
     assert target.read_bytes() == content
 
 
-def test_an_entry_of_the_journal_that_cannot_be_used_is_told_and_stops_nothing(
+def test_an_entry_of_the_journal_that_cannot_be_used_is_reported_and_stops_nothing(
     home: Path, index_path: Path
 ) -> None:
     write(home, 1)

@@ -148,7 +148,7 @@ def journal_bytes(index: Path) -> bytes:
     return journal_path(index).read_bytes() if journal_path(index).exists() else b""
 
 
-def test_facts_that_are_taken_back_leave_what_the_file_says(home: Path, index_path: Path) -> None:
+def test_values_that_are_taken_back_leave_what_the_file_says(home: Path, index_path: Path) -> None:
     thread(home, "paginated", git={"commit_hash": "old"}, memory_mode="enabled")
     worked(home, index_path, set_all)
     facts, _ = asyncio.run(known_user_data(index_path))
@@ -266,7 +266,7 @@ def test_unknown_histories_and_files_without_metadata_are_refused(
     assert file.read_bytes() == content(user("ask"))
 
 
-def test_codex_s_own_database_is_told_one_row(
+def test_codex_s_own_database_changes_in_one_row(
     corpus_home: Path, tmp_path: Path, index_path: Path
 ) -> None:
     home = shutil.copytree(corpus_home, tmp_path / "home")
@@ -302,7 +302,7 @@ def test_a_place_without_a_database_of_codex_needs_nothing(
 
 
 @pytest.mark.parametrize("mode", ["legacy", "paginated"])
-def test_codex_is_told_of_a_change_whose_caller_is_cancelled(
+def test_codex_is_notified_of_a_change_whose_caller_is_cancelled(
     home: Path, index_path: Path, mode: str
 ) -> None:
     codex = Codex.empty(home)

@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Callable[[Path], object], set[str], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_hides_a_thread_is_told(name: str, home: Path, index_path: Path) -> None:
+def test_what_hides_a_thread_is_reported(name: str, home: Path, index_path: Path) -> None:
     make, here, codex = CASES[name]
     make(home)
     found = explained(home, index_path)
@@ -88,7 +88,7 @@ def test_what_hides_a_thread_is_told(name: str, home: Path, index_path: Path) ->
         assert connection.execute("SELECT count(*) FROM threads").fetchone() == (1,)
 
 
-def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_told(
+def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_reported(
     home: Path, index_path: Path
 ) -> None:
     deep(home)
@@ -104,7 +104,7 @@ def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_told(
     assert found.offset == path.read_bytes().index(b"\xff")
 
 
-def test_other_files_of_a_thread_are_told(home: Path, index_path: Path) -> None:
+def test_other_files_of_a_thread_are_reported(home: Path, index_path: Path) -> None:
     first, newest = write(home, 1), write(home, 1, segment=1)
     copy = home / "archived_sessions" / newest.name
     copy.parent.mkdir()
@@ -136,7 +136,7 @@ def test_a_copy_beside_the_regular_file_hides_nothing(home: Path, index_path: Pa
     assert "codex resume continues that one" in told["codex_path_wrong"]
 
 
-def test_a_thread_with_copies_alone_is_told_as_hidden(home: Path, index_path: Path) -> None:
+def test_a_thread_with_copies_alone_is_reported_as_hidden(home: Path, index_path: Path) -> None:
     own = write(home, 1, encoded(lines(1, cwd=CWD)))
     own.rename(own.with_name(own.name.replace(".jsonl", " (1).jsonl")))
     found = explained(home, index_path)
@@ -144,7 +144,7 @@ def test_a_thread_with_copies_alone_is_told_as_hidden(home: Path, index_path: Pa
     assert codes(found, "codex") == {"misplaced"}
 
 
-def test_a_compressed_file_is_told(home: Path, index_path: Path) -> None:
+def test_a_compressed_file_is_reported(home: Path, index_path: Path) -> None:
     path = write(home, 1)
     path.with_name(f"{path.name}.zst").write_bytes(zstandard.compress(path.read_bytes()))
     path.unlink()
@@ -166,7 +166,7 @@ def test_a_file_that_is_new_is_explained_and_not_indexed(home: Path, index_path:
 
 
 @pytest.mark.parametrize("sync", [True, False])
-def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
+def test_a_thread_without_a_file_is_reported_with_who_knows_of_it(
     sync: bool, home: Path, index_path: Path
 ) -> None:
     path = write(home, 1)
@@ -185,7 +185,7 @@ def test_a_thread_without_a_file_is_told_with_who_knows_of_it(
         assert f"it spawned {thread_id(2)}" in reason.evidence
 
 
-def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> None:
+def test_what_is_wrong_with_codexs_row_is_reported(home: Path, index_path: Path) -> None:
     path = write(home, 1)
     write(home, 2)
     codex_database(
@@ -213,7 +213,7 @@ def test_what_is_wrong_with_codexs_row_is_told(home: Path, index_path: Path) -> 
     assert notes(explained(home, index_path)) == set()
 
 
-def test_what_the_index_is_behind_by_is_told(home: Path, index_path: Path) -> None:
+def test_what_the_index_is_behind_by_is_reported(home: Path, index_path: Path) -> None:
     path, segment = write(home, 1), write(home, 1, segment=1)
     explained(home, index_path)
     segment.unlink()

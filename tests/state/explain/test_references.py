@@ -29,7 +29,7 @@ def test_files_that_are_no_threads_are_explained(home: Path, index_path: Path) -
     assert "unreadable" in codes(by_id, "here")
 
 
-def test_a_file_named_after_another_thread_is_told(home: Path, index_path: Path) -> None:
+def test_a_file_named_after_another_thread_is_reported(home: Path, index_path: Path) -> None:
     write(home, 1, encoded(lines(2)))
     found = explained(home, index_path)
     assert found.thread_id == thread_id(2)
@@ -75,7 +75,7 @@ def test_what_nobody_knows_is_not_explained(home: Path, index_path: Path) -> Non
 
 
 @pytest.mark.parametrize("sync", [True, False])
-def test_whatever_is_ignored_is_told_so(home: Path, index_path: Path, *, sync: bool) -> None:
+def test_whatever_is_ignored_is_reported_so(home: Path, index_path: Path, *, sync: bool) -> None:
     day = write(home, 1).parent
     os.mkfifo(day / "pipe")
     (day / "nowhere").symlink_to("/nowhere/at/all")

@@ -244,7 +244,7 @@ def test_pages_join_to_the_whole_and_cursors_belong_to_their_search(
     work(home, index_path, do)
 
 
-def test_few_threads_that_are_not_indexed_are_read_and_many_are_told(
+def test_few_threads_that_are_not_indexed_are_read_and_many_are_reported(
     home: Path, index_path: Path
 ) -> None:
     for number in range(MOST_SCANNED):

@@ -53,7 +53,7 @@ def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
     asyncio.run(scenario())
 
 
-def test_a_dead_owner_is_told_from_a_living_one_and_from_a_reused_pid() -> None:
+def test_a_dead_owner_is_told_apart_from_a_living_one_and_from_a_reused_pid() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     me = Owner.this_process()
     assert not me.is_dead()

@@ -228,7 +228,7 @@ def test_what_is_set_is_so(mode: str, use: Use) -> None:
     use(work)
 
 
-def test_a_family_is_archived_and_deleted_as_one(use: Use) -> None:
+def test_a_thread_is_archived_and_deleted_with_its_descendants(use: Use) -> None:
     async def work(store: Store) -> None:
         parent = await begun(store)
         child = await begun(store, source=child_of(parent))

@@ -70,7 +70,7 @@ def test_a_full_disk_keeps_what_waits_and_writing_goes_on(home: Path, use: Use) 
     assert [line["ordinal"] for line in recorded_lines(home)] == list(range(21))
 
 
-def test_what_cannot_be_written_at_the_end_is_told_and_holds_nobody_up(
+def test_what_cannot_be_written_at_the_end_is_reported_and_holds_nobody_up(
     home: Path, index_path: Path
 ) -> None:
     async def work() -> None:

@@ -59,7 +59,9 @@ def test_a_locked_index_holds_no_writer_up(home: Path, index_path: Path, use: Us
     use(work)
 
 
-def test_a_broken_index_fails_no_writer_and_is_told(home: Path, index_path: Path, use: Use) -> None:
+def test_a_broken_index_fails_no_writer_and_is_reported(
+    home: Path, index_path: Path, use: Use
+) -> None:
     async def work(store: ThreadStore) -> None:
         with closing(sqlite3.connect(index_path)) as other:
             other.execute("ALTER TABLE threads RENAME TO gone")

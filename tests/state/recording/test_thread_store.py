@@ -129,7 +129,7 @@ def test_a_live_thread_forks_and_goes_on(mode: str, home: Path, use: Use) -> Non
     assert b"second" not in b"".join(fork)
 
 
-def test_a_live_family_goes_to_the_archive_and_to_the_trash(
+def test_a_live_thread_and_its_descendants_go_to_the_archive_and_to_the_trash(
     home: Path, index_path: Path, use: Use
 ) -> None:
     async def work(store: ThreadStore) -> None:
@@ -215,7 +215,7 @@ def test_a_thread_that_the_index_has_not_come_to_is_found(home: Path, use: Use) 
     use(work)
 
 
-def test_a_held_index_is_told_where_it_is_needed(
+def test_a_held_index_is_reported_where_it_is_needed(
     home: Path, index_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("state.db.translate.BUSY_TIMEOUT_S", 0.3)

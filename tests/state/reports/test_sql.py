@@ -202,7 +202,7 @@ def test_rows_come_as_they_are_taken_and_of_one_state(index: Path) -> None:
     assert answer(index, "SELECT id FROM threads") == []
 
 
-def test_what_fails_after_the_first_row_is_told_then(corpus_index: Path) -> None:
+def test_what_fails_after_the_first_row_is_reported_then(corpus_index: Path) -> None:
     sql = "SELECT abs(CASE value WHEN 2 THEN -9223372036854775807 - 1 ELSE 1 END)"
     with run_sql(corpus_index, f"{sql} FROM json_each('[1, 1, 1, 2]')") as found:
         assert next(found.rows) == (1,)

@@ -258,7 +258,7 @@ def test_long_threads_are_filled_in_the_newest_first(
 
 
 @pytest.mark.parametrize("asked_for", [True, False])
-def test_a_long_fold_holds_up_nobody_and_ends_with_who_asked(
+def test_a_long_read_holds_up_nobody_and_ends_with_who_asked(
     asked_for: bool, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 100_000)

@@ -82,7 +82,7 @@ def stored_and_loaded(found: TurnState, home: Path, blank: sa.Engine) -> TurnSta
 
 @quickly
 @given(rollout=rollouts, data=st.data())
-def test_an_index_made_in_steps_equals_a_fold_of_the_whole(
+def test_an_index_made_in_steps_equals_one_made_at_once(
     tmp_path: Path, blank: sa.Engine, rollout: tuple[str, list[Fields]], data: st.DataObject
 ) -> None:
     mode, lines = rollout

@@ -61,7 +61,7 @@ def test_an_append_is_in_the_index_and_told(cli: Cli) -> None:
             assert change["name"] is None
 
 
-def test_new_threads_are_told_also_in_folders_that_appear_with_them(tmp_path: Path) -> None:
+def test_new_threads_are_reported_also_in_folders_that_appear_with_them(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "home", tmp_path)
     cli.home.mkdir()
     with watching(cli) as watch:
@@ -77,7 +77,7 @@ def test_new_threads_are_told_also_in_folders_that_appear_with_them(tmp_path: Pa
         assert watch.told() == ("changed", thread_id(3))
 
 
-def test_names_are_told_whoever_gives_them(cli: Cli) -> None:
+def test_names_are_reported_whoever_gives_them(cli: Cli) -> None:
     with watching(cli) as watch:
         append_name(cli.home, thread_id(1), "From elsewhere")
         change = watch.next()
@@ -89,7 +89,7 @@ def test_names_are_told_whoever_gives_them(cli: Cli) -> None:
         assert change["name"] == "From here"
 
 
-def test_the_archive_and_back_is_told_once(cli: Cli) -> None:
+def test_the_archive_and_back_is_reported_once(cli: Cli) -> None:
     with watching(cli) as watch:
         cli.run("archive", thread_id(1))
         assert watch.told() == ("archived", thread_id(1))
@@ -101,7 +101,7 @@ def test_the_archive_and_back_is_told_once(cli: Cli) -> None:
         assert not watch.has_more(0.5)
 
 
-def test_removed_threads_are_told_with_how_they_were(cli: Cli) -> None:
+def test_removed_threads_are_reported_with_how_they_were(cli: Cli) -> None:
     size = file_of(cli, 1).stat().st_size
     with watching(cli) as watch:
         file_of(cli, 1).unlink()
@@ -252,7 +252,7 @@ def test_links_are_followed_as_far_as_a_scan_does(cli: Cli, tmp_path: Path) -> N
         assert size_in_index(cli, 7) is None
 
 
-def test_other_files_are_no_news(cli: Cli) -> None:
+def test_other_files_are_no_changes(cli: Cli) -> None:
     with watching(cli) as watch:
         (cli.home / "sessions" / "notes.txt").write_text("x")
         (cli.home / "history.jsonl").write_text("{}\n")
