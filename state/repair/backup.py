@@ -76,6 +76,7 @@ async def restore_backup(index: Path) -> Path:
 
     Raises:
         IndexDamaged: the backup is.
+        IndexTooNew: a newer threadkeep made the backup.
         NoBackup: there is none.
     """
     found = backups(index)
@@ -85,9 +86,11 @@ async def restore_backup(index: Path) -> Path:
         with translated(found[0]):
             with closing(connect(found[0])) as backup:
                 _check(found[0], backup)
+            async with open_database(found[0]):
+                pass  # an earlier version may have made it: its tables have other names
             swap_in(found[0], index)
         async with open_database(index) as database, database.write() as connection:
             await put_settings(connection, read_settings(index))
             await forget_inputs(connection)  # so that names are applied again
-        found[0].unlink()
+        remove_database(found[0])
     return found[0]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from state.db.location import journal_path
+from state.db.location import HEAD, journal_path
 from state.errors import NoBackup, PlanOutdated
 from state.repair.backup import backups, restore_backup
 from state.repair.repair import repair
 from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
+from tests import FIXTURES
 from tests.samples.homes import BASE_MS, encoded, lines, thread_id, write
 from tests.support.checks import codes, listed, planned, repaired, synced, the, verified
 from tests.support.indexes import meaning, rows
@@ -238,6 +239,20 @@ def test_a_repair_can_be_taken_back_step_by_step(home: Path, index_path: Path) -
     assert backups(index_path) == []
     with pytest.raises(NoBackup):
         asyncio.run(restore_backup(index_path))
+
+
+@pytest.mark.parametrize("revision", ["v0003", "v0009"])
+def test_a_backup_of_an_earlier_version_is_restored(
+    revision: str, home: Path, index_path: Path
+) -> None:
+    synced(home, index_path)
+    backup = index_path.with_name(f"{index_path.name}.backup-20260101T000000.000000Z")
+    shutil.copy(FIXTURES / "indexes" / f"{revision}.sqlite3", backup)
+    asyncio.run(restore_backup(index_path))
+    with closing(sqlite3.connect(index_path)) as restored:
+        assert restored.execute("SELECT count(*) FROM threads").fetchone() > (100,)
+        assert restored.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
+    assert not [*index_path.parent.glob(f"{backup.name}*")]
 
 
 def test_few_backups_are_kept_and_none_is_overwritten(home: Path, index_path: Path) -> None:
