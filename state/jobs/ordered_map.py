@@ -1,4 +1,4 @@
-"""Work on batches ahead of whoever stores what comes of them."""
+"""Work on batches, in order, ahead of the caller that stores the results."""
 
 import asyncio
 from collections import deque

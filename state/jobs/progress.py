@@ -1,4 +1,4 @@
-"""The progress of a job, for whoever waits for it."""
+"""The progress of a job, to be shown while it runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

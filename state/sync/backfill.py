@@ -68,7 +68,7 @@ class BackfillStatus:
 
 
 async def backfill_status(connection: AsyncConnection) -> BackfillStatus:
-    """How the job stands."""
+    """The state of the job."""
     row = await job_row(connection, backfill_state)
     values = {key: value for key, value in row._mapping.items() if key != "id"}
     return BackfillStatus(**values | {"owner": Owner.parse(row.owner)})
@@ -90,7 +90,7 @@ async def backfill(
 
     Raises:
         HomeNotFound: there is no home to fill from.
-        LeaseHeld: another worker is at it.
+        LeaseHeld: another worker holds the lease.
         LeaseLost: another worker took the job over, because this one was silent for longer
             than ``lease_s`` seconds.
     """
@@ -138,7 +138,7 @@ class _Backfill:
         async with self._job.write(self._columns) as connection:
             for index in CWD_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
-        self._tell()
+        self._report_counts()
         return self._counts
 
     async def _begin(self, pool: ReadPool) -> Changes | None:
@@ -168,7 +168,7 @@ class _Backfill:
                     tally(self._counts, stored, batch)
                     self._watermark = watermark(batch[-1])
                 await reread(self._job.write, pool, stored, context)
-                self._tell()
+                self._report_counts()
 
     def _columns(self) -> dict[str, Any]:
         """How far the job is, as the columns of its table."""
@@ -181,6 +181,6 @@ class _Backfill:
             "threads_pruned": counts.dropped,
         }
 
-    def _tell(self) -> None:
+    def _report_counts(self) -> None:
         if self._report:
             self._report(self._counts)

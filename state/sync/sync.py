@@ -175,7 +175,7 @@ async def apply_journal(database: Database) -> None:
         return
     try:
         async with write_user_data(database):
-            pass  # it follows first of all
+            pass  # opening it applies the journal
     except FileUnusable as error:
         warn_once(f"user data may be out of date: {error}")
 

@@ -1,4 +1,4 @@
-"""The turns of threads as their files are now, for who asks for them.
+"""The turns of threads as their files are now.
 
 The turns of the last few threads are kept in memory, and those of long threads in the index; of a
 file that has grown, only the new lines are read (:mod:`state.turns.checkpoint`). A request for a
@@ -94,7 +94,7 @@ class TurnIndex:
         self._kept: OrderedDict[str, TurnState] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._builds: dict[str, _Build] = {}
-        self._building = Workers(_MOST_BUILDS)  # of their own: they give way to whoever asks
+        self._building = Workers(_MOST_BUILDS)  # of their own: they give way to requests
         self._storing: set[asyncio.Task[None]] = set()
         self._asking = 0
         self._idle = threading.Event()
@@ -147,7 +147,7 @@ class TurnIndex:
                 self._idle.set()
 
     def _lock(self, thread_id: str) -> asyncio.Lock:
-        """Held by whoever changes the state of a thread; it lasts as long as somebody uses it."""
+        """Held while the state of a thread is changed; it lasts as long as somebody uses it."""
         lock = self._locks.get(thread_id)
         if lock is None:
             lock = self._locks[thread_id] = asyncio.Lock()

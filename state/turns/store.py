@@ -1,7 +1,7 @@
 """Checkpoints of the turns of long threads, as rows: later passes reduce only what was added.
 
-A checkpoint is stored in one transaction and says what some files held at one time. Whoever loads
-it checks whether they still do, so it does not matter who stores last or is killed meanwhile.
+A checkpoint is stored in one transaction and says what some files held at one time. Each
+use checks whether they still do, so it does not matter which process stores last or is killed.
 """
 
 import itertools
