@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cli.server.methods.registry import METHODS
-from cli.server.protocol.params import IGNORED
 from tests.codex.codex_app import RECORDED, is_recorded
 from tests.protocol import schemas
 from tests.protocol.schemas import DoesNotConform, conforms, known
@@ -62,7 +61,7 @@ def test_the_fixture_is_what_codex_gives(tmp_path: Path) -> None:
 
 
 @needs_codex
-def test_every_parameter_of_codex_is_read_or_listed_as_ignored(tmp_path: Path) -> None:
+def test_every_parameter_of_codex_is_validated(tmp_path: Path) -> None:
     schemas.generate(os.environ["THREADKEEP_CODEX_BIN"], tmp_path, "--experimental")
     for method in METHODS.values():
         name = method.params.__name__
@@ -71,5 +70,4 @@ def test_every_parameter_of_codex_is_read_or_listed_as_ignored(tmp_path: Path) -
             continue  # a method of ours
         theirs = set(json.loads(found.read_text("utf-8")).get("properties", {}))
         ours = {field.alias for field in method.params.model_fields.values()}
-        assert ours | set(IGNORED.get(name, "").split()) == theirs, name
-        assert not ours & set(IGNORED.get(name, "").split()), name
+        assert ours == theirs, name

@@ -1,4 +1,7 @@
-"""The parameters of the methods, named as in Codex's schemas; unknown fields are ignored."""
+"""The parameters of the methods, named as in Codex's schemas; unknown fields are ignored.
+
+Fields under "No effect" are only validated: as Codex, the server refuses a wrong type.
+"""
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -11,6 +14,7 @@ from rollout.schema import session_source
 
 U32 = Annotated[int, Field(ge=0, lt=2**32)]
 U64 = Annotated[int, Field(ge=0, lt=2**64)]
+Personality = Literal["none", "friendly", "pragmatic"]
 SourceKind = Annotated[
     session_source.SourceKind,
     BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
@@ -31,27 +35,6 @@ CHANGES: Final = frozenset(
 )
 """Methods that change a thread, or make it live. Those of one client for one thread are carried out
 in the order in which they come."""
-IGNORED: Final = {
-    "ClientInfo": "title",
-    "ThreadListParams": """
-        attachedToThreadId currentAccountOnly includeAttachedThreads useStateDbOnly
-    """,
-    "ThreadSearchParams": "currentAccountOnly",
-    "ThreadStartParams": """
-        allowProviderModelFallback config daybreakEnabled developerInstructions environments
-        experimentalRawEvents mockExperimentalField multiAgentMode permissions personality
-        projectId runtimeWorkspaceRoots selectedCapabilityRoots serviceName sessionStartSource
-    """,
-    "ThreadResumeParams": """
-        config developerInstructions permissions personality runtimeWorkspaceRoots
-    """,
-    "ThreadForkParams": """
-        attachToSource config deferGoalContinuation developerInstructions
-        experimentalDisablePredictionMcp experimentalPredictionMode permissions
-        runtimeWorkspaceRoots
-    """,
-}
-"""Codex's parameters that are accepted and have no effect here, by the type that has them."""
 _NO_SEQUENCE: Final = ("InitializeCapabilities", "ThreadMetadataGitInfoUpdateParams")
 """Types for which Codex accepts no sequence."""
 
@@ -86,7 +69,7 @@ def _length(name: str) -> int:
     kind = globals().get(name)
     if kind is None or name in _NO_SEQUENCE:
         return 0
-    return len(kind.model_fields) + len(IGNORED.get(name, "").split())
+    return len(kind.model_fields)
 
 
 class ClientInfo(Params):
@@ -94,6 +77,8 @@ class ClientInfo(Params):
 
     name: str
     version: str
+    # No effect:
+    title: str | None = None
 
 
 class InitializeCapabilities(Params):
@@ -129,6 +114,11 @@ class ThreadListParams(Params):
     project_id: str | None = None
     parent_thread_id: str | None = None
     ancestor_thread_id: str | None = None
+    # No effect:
+    attached_to_thread_id: str | None = None
+    current_account_only: bool = False
+    include_attached_threads: bool = False
+    use_state_db_only: bool = False
 
 
 class ThreadParams(Params):
@@ -216,6 +206,8 @@ class ThreadSearchParams(Params):
     source_kinds: list[SourceKind] | None = None
     archived: bool | None = None
     include_attached_threads: bool = False
+    # No effect:
+    current_account_only: bool = False
 
 
 class ThreadSearchCancelParams(Params):
@@ -265,6 +257,11 @@ class ModelSettings(Params):
     service_tier: str | None = None
     cwd: str | None = None
     base_instructions: str | None = None
+    # No effect:
+    config: dict[str, Any] | None = None
+    developer_instructions: str | None = None
+    permissions: str | None = None
+    runtime_workspace_roots: list[Any] | None = None
 
 
 class ThreadStartParams(ModelSettings):
@@ -274,6 +271,18 @@ class ThreadStartParams(ModelSettings):
     ephemeral: bool | None = None
     dynamic_tools: list[dict[str, Any]] | None = None
     thread_source: str | None = None
+    # No effect:
+    allow_provider_model_fallback: bool = False
+    daybreak_enabled: bool | None = None
+    environments: list[Any] | None = None
+    experimental_raw_events: bool = False
+    mock_experimental_field: str | None = None
+    multi_agent_mode: Literal["none", "custom", "explicitRequestOnly", "proactive"] | None = None
+    personality: Personality | None = None
+    project_id: str | None = None
+    selected_capability_roots: list[Any] | None = None
+    service_name: str | None = None
+    session_start_source: Literal["startup", "clear"] | None = None
 
 
 class ThreadResumeParams(ModelSettings):
@@ -284,6 +293,8 @@ class ThreadResumeParams(ModelSettings):
     history: list[Any] | None = None
     initial_turns_page: ThreadResumeInitialTurnsPageParams | None = None
     exclude_turns: bool = False
+    # No effect:
+    personality: Personality | None = None
 
 
 class ThreadForkParams(ModelSettings):
@@ -296,6 +307,11 @@ class ThreadForkParams(ModelSettings):
     ephemeral: bool = False
     exclude_turns: bool = False
     thread_source: str | None = None
+    # No effect:
+    attach_to_source: bool = False
+    defer_goal_continuation: bool = False
+    experimental_disable_prediction_mcp: bool = False
+    experimental_prediction_mode: bool = False
 
 
 class ThreadSetNameParams(ThreadParams):

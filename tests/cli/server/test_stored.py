@@ -181,6 +181,30 @@ def test_what_cannot_be_is_told_as_codex_tells_it(
     assert len(asked.call("thread/list")["data"]) == COUNT
 
 
+@pytest.mark.parametrize(
+    ("method", "field", "value", "message"),
+    [
+        ("thread/list", "useStateDbOnly", 7, "integer `7`, expected a boolean"),
+        ("thread/list", "currentAccountOnly", None, "null, expected a boolean"),
+        ("thread/list", "includeAttachedThreads", [], "sequence, expected a boolean"),
+        ("thread/list", "attachedToThreadId", {}, "map, expected a string"),
+        ("thread/search", "currentAccountOnly", "x", 'string "x", expected a boolean'),
+        ("thread/start", "config", [], "sequence, expected a map"),
+        ("thread/start", "environments", {}, "map, expected a sequence"),
+        ("thread/start", "daybreakEnabled", "x", 'string "x", expected a boolean'),
+        ("thread/start", "personality", 7, "integer `7`, expected string or map"),
+        ("thread/resume", "permissions", 7, "integer `7`, expected a string"),
+        ("thread/fork", "attachToSource", None, "null, expected a boolean"),
+    ],
+)
+def test_a_parameter_without_effect_has_a_type_too(
+    method: str, field: str, value: object, message: str, asked: Client
+) -> None:
+    params = {"threadId": thread_id(1), "searchTerm": "x", field: value}
+    error = asked.fail(method, **params)
+    assert error["message"] == f"Invalid request: invalid type: {message}"
+
+
 def test_what_may_change_needs_to_be_asked_for(server: Server) -> None:
     client = server.client.begin(experimental=False)
     error = client.fail("thread/memoryMode/set", threadId=thread_id(1), mode="disabled")
