@@ -54,6 +54,7 @@ class Figures(NamedTuple):
     """What a process holds."""
 
     descriptors: int
+    """Without those of the index."""
     of_index: int
     threads: int
     kb: int
@@ -70,7 +71,7 @@ class Figures(NamedTuple):
         status = dict(line.split(":", 1) for line in lines)
         indexed = sum(".sqlite3" in name for name in held)
         threads, kb = int(status["Threads"]), int(status["VmRSS"].split()[0])
-        return cls(len(held), indexed, threads, kb)
+        return cls(len(held) - indexed, indexed, threads, kb)
 
 
 def _messages(method: str, params: dict[str, Any]) -> list[bytes]:
