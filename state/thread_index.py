@@ -17,12 +17,7 @@ from state.db.location import on_network_drive
 from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
 from state.db.steps import Steps
 from state.db.translate import translated
-from state.errors import (
-    IndexBusy,
-    LeaseHeld,
-    LeaseLost,
-    ThreadNotFound,
-)
+from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
 from state.jobs.lease import DEFAULT_LEASE_S
 from state.jobs.progress import Report, SyncProgress
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
@@ -267,11 +262,7 @@ class ThreadIndex:
 
     async def refresh(self, paths: Sequence[str]) -> bool:
         """Read on in the files at ``paths``, relative to the home, and forget those that are gone:
-        whether any was.
-
-        Raises:
-            IndexBusy: another process kept the write lock.
-        """
+        whether any was. Raises IndexBusy if another process kept the write lock."""
         gone = [path for path in paths if stat_file(self.home, path) is None]
         changed = [path for path in paths if path not in gone]
         context = load_context(self.home)

@@ -83,11 +83,8 @@ def append_lines(path: Path, lines: bytes, mode: int = 0o644) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the names in a folder to the disk, if the folder exists.
-
-    Raises:
-        OSError: that fails.
-    """
+    """Write the names in a folder to the disk, if the folder exists. Raises OSError if that
+    fails."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:

@@ -81,11 +81,8 @@ def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str
 
 
 def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
-    """The first target that is taken, by a file or by another move; None if all are free.
-
-    Raises:
-        OSError: a target cannot be accessed.
-    """
+    """The first target that is taken, by a file or by another move; None if all are free. Raises
+    OSError if a target cannot be accessed."""
     targets = set[str]()
     for move in moves:
         if move.target in targets or _other_file(home / move.source, home / move.target):
@@ -113,11 +110,8 @@ def move_group(home: Path, group: MoveGroup) -> None:
 
 
 def purge(home: Path, group: MoveGroup) -> None:
-    """Delete for good what a group has moved into the trash.
-
-    Raises:
-        OSError: some of it cannot be deleted and stays in the trash.
-    """
+    """Delete for good what a group has moved into the trash. Raises OSError if some of it cannot be
+    deleted and stays in the trash."""
     if group.trash and os.path.lexists(home / group.trash):
         shutil.rmtree(home / group.trash)
     with suppress(OSError):  # not empty, or gone
@@ -125,11 +119,7 @@ def purge(home: Path, group: MoveGroup) -> None:
 
 
 def undo_group(home: Path, group: MoveGroup) -> None:
-    """Move the files of a group back.
-
-    Raises:
-        OSError: a file cannot be moved back.
-    """
+    """Move the files of a group back. Raises OSError if a file cannot be moved back."""
     for move in reversed(group.moves):
         source, target = home / move.source, home / move.target
         if os.path.lexists(target) and not _other_file(source, target):

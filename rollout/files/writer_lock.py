@@ -77,11 +77,8 @@ class WriterLock:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take an exclusive lock on an open file, unless somebody else has it.
-
-    Raises:
-        OSError: the file system knows no locks.
-    """
+    """Take an exclusive lock on an open file, unless somebody else has it. Raises OSError if the
+    file system knows no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

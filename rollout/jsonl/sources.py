@@ -38,10 +38,7 @@ class RolloutSource(Protocol):
 
     def enrich(self, **fields: object) -> None:
         """Set fields in the payload of the first ``session_meta``, for all who read it from now on.
-
-        Raises:
-            LookupError: there is none.
-        """
+        Raises LookupError if there is none."""
         ...
 
     def close(self) -> None:

@@ -102,11 +102,7 @@ def extract_file(
 
 
 def _extract(
-    stream: RolloutStream,
-    path: str,
-    stamp: FileStamp,
-    reader: LineReader,
-    longest: int | None,
+    stream: RolloutStream, path: str, stamp: FileStamp, reader: LineReader, longest: int | None
 ) -> Extracted:
     name = parse_name(path)
     if name is None:

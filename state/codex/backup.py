@@ -58,11 +58,7 @@ def digest(connection: sqlite3.Connection) -> str:
 
 def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
     """Copy the database of ``connection`` into ``folder`` and compare the two. Gives the path of
-    the copy.
-
-    Raises:
-        CodexUnusable: the copy cannot be made, or differs.
-    """
+    the copy. Raises CodexUnusable if the copy cannot be made, or differs."""
     database = _path_of(connection)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = folder / f"codex-state-{stamp}.sqlite3"
@@ -83,11 +79,8 @@ def copy_database(connection: sqlite3.Connection, folder: Path) -> Path:
 
 
 def note_fix(connection: sqlite3.Connection, backup: Path) -> None:
-    """Note beside ``backup``, before the fix is committed, what the database holds after it.
-
-    Raises:
-        OSError: the note cannot be written.
-    """
+    """Note beside ``backup``, before the fix is committed, what the database holds after it. Raises
+    OSError if the note cannot be written."""
     note = {"v": 1, "database": str(_path_of(connection)), "after": digest(connection)}
     with _note(backup).open("x", encoding="utf-8") as file:
         json.dump(note, file)

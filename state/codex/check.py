@@ -13,13 +13,7 @@ from state.checks.findings import Finding
 from state.codex.compare import KINDS, compare_with_index
 from state.codex.index_side import IndexSide, read_index_side
 from state.codex.processes import processes_using
-from state.codex_db.database import (
-    CodexState,
-    NotComparable,
-    has_database,
-    quick_check,
-    read_codex,
-)
+from state.codex_db.database import CodexState, NotComparable, has_database, quick_check, read_codex
 from state.db.snapshot import snapshot
 from state.errors import SQLITE_ERRORS, CodexUnusable
 from state.thread_index import ThreadIndex

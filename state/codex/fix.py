@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from state.checks.findings import Finding
-from state.codex.backup import (
-    copy_database,
-    discard,
-    exclusively_open,
-    note_fix,
-    remove_old_copies,
-)
+from state.codex.backup import copy_database, discard, exclusively_open, note_fix, remove_old_copies
 from state.codex.compare import compare_with_index
 from state.codex.index_side import IndexSide, file_exists
 from state.codex.rows import NewRow, read_rows

@@ -12,13 +12,7 @@ from typing import Final, NamedTuple
 
 from state.codex_db.tables import MEASURED, differences
 from state.db.connect import connect
-from state.errors import (
-    SQLITE_ERRORS,
-    CodexInUse,
-    CodexLocked,
-    CodexSchemaUnknown,
-    CodexUnusable,
-)
+from state.errors import SQLITE_ERRORS, CodexInUse, CodexLocked, CodexSchemaUnknown, CodexUnusable
 
 STATE_FILE: Final = "state_5.sqlite"
 _PATIENCE_S: Final = 2.0
@@ -96,11 +90,8 @@ def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
 
 
 def has_database(database: Path) -> bool:
-    """Whether there is a database. Codex takes an empty file for none, and makes a new one.
-
-    Raises:
-        CodexUnusable: that cannot be seen.
-    """
+    """Whether there is a database. Codex takes an empty file for none, and makes a new one. Raises
+    CodexUnusable if that cannot be seen."""
     try:
         return database.stat().st_size > 0
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in its path

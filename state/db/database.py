@@ -25,12 +25,7 @@ from state.db.location import HEAD, on_network_drive
 from state.db.lock import mark_index
 from state.db.steps import Result, Steps, run_in_transaction
 from state.db.translate import translated
-from state.errors import (
-    SQLITE_ERRORS,
-    IndexDamaged,
-    IndexNotWritable,
-    IndexUnavailable,
-)
+from state.errors import SQLITE_ERRORS, IndexDamaged, IndexNotWritable, IndexUnavailable
 from state.workers import Workers
 
 _CLOSED: Final = "this process has closed it"
@@ -121,11 +116,8 @@ class Database:
             return await self._reading.run(partial(self.query_here, steps))
 
     def query_here(self, steps: Steps[Result]) -> Result:
-        """As :meth:`query`, for callers that are in a thread already.
-
-        Raises:
-            Cancelled: nobody waits for it any more.
-        """
+        """As :meth:`query`, for callers that are in a thread already. Raises Cancelled if nobody
+        waits for it any more."""
         with translated(self.path), self._reader() as connection:
             try:
                 return run_in_transaction(steps, connection)

@@ -26,11 +26,8 @@ def lock_path(index: Path) -> Path:
 
 
 def mark_index(index: Path) -> None:
-    """Create the lock file if it does not exist.
-
-    Raises:
-        IndexNotWritable: it cannot be created.
-    """
+    """Create the lock file if it does not exist. Raises IndexNotWritable if it cannot be
+    created."""
     if not lock_path(index).exists():
         os.close(_open(index))
 

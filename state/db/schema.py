@@ -128,9 +128,7 @@ CWD_INDEXES: Final = [
 """A first backfill does without them until its end, see :mod:`state.sync.backfill`."""
 sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))
 sa.Index(
-    "ix_threads_begins_elsewhere",
-    threads.c.id,
-    sqlite_where=sa.text(f"flags & {BEGINS_ELSEWHERE}"),
+    "ix_threads_begins_elsewhere", threads.c.id, sqlite_where=sa.text(f"flags & {BEGINS_ELSEWHERE}")
 )
 
 thread_dynamic_tools: Final = sa.Table(

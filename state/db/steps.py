@@ -32,11 +32,8 @@ def run_in_transaction(steps: "Steps[Result]", connection: sqlite3.Connection) -
 
 
 def run_steps(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
-    """What ``steps`` give, over a plain SQLite connection.
-
-    Raises:
-        Cancelled: nobody waits for it any more.
-    """
+    """What ``steps`` give, over a plain SQLite connection. Raises Cancelled if nobody waits for it
+    any more."""
     try:
         request = next(steps)
         while True:

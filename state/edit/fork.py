@@ -113,11 +113,7 @@ async def fork_thread(
 
 
 def fork_point(last_turn: str | None, before_turn: str | None) -> ForkPoint:
-    """Where a fork leaves its source.
-
-    Raises:
-        ValueError: both turns are given.
-    """
+    """Where a fork leaves its source. Raises ValueError if both turns are given."""
     if last_turn is not None and before_turn is not None:
         raise ValueError("a fork ends at one turn")
     return ForkPoint(last_turn, before_turn)

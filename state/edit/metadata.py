@@ -25,13 +25,7 @@ from state.codex_db.database import codex_database
 from state.codex_db.notify import CodexError, notify_codex
 from state.edit.git import without_credentials
 from state.edit.refresh import refresh_file, refresh_names
-from state.errors import (
-    InvalidChange,
-    InvalidName,
-    ThreadArchived,
-    UnsupportedHistory,
-    file_errors,
-)
+from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory, file_errors
 from state.query.rows import Row
 from state.recording.recorder import NO_RECORDERS, LiveRecorders, RolloutRecorder
 from state.sync.thread_rows import written_provider
@@ -166,11 +160,8 @@ async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
 
 
 def checked_name(name: str) -> str:
-    """A name as it is kept, without blanks around it.
-
-    Raises:
-        InvalidName: it is blank, or not text.
-    """
+    """A name as it is kept, without blanks around it. Raises InvalidName if it is blank, or not
+    text."""
     if storable_text(name) != name:
         raise InvalidName("must be text; a part of it is not")
     name = name.strip()
@@ -180,20 +171,14 @@ def checked_name(name: str) -> str:
 
 
 def check_memory_mode(mode: str) -> None:
-    """
-    Raises:
-        InvalidChange: there is no such mode.
-    """
+    """Raises InvalidChange if there is no such mode."""
     if mode not in MEMORY_MODES:
         raise InvalidChange(f"the memory mode is {' or '.join(MEMORY_MODES)}")
 
 
 def checked_git(changes: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Git facts as they are kept, by the names of :data:`GIT_FIELDS`.
-
-    Raises:
-        InvalidChange: nothing is to be set, or something to an empty text.
-    """
+    """Git facts as they are kept, by the names of :data:`GIT_FIELDS`. Raises InvalidChange if
+    nothing is to be set, or something to an empty text."""
     if not changes:
         raise InvalidChange("git info must include at least one field")
     given: dict[str, str | None] = {}

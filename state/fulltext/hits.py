@@ -143,11 +143,8 @@ class HitReader:
         return found
 
     def read(self, candidates: Sequence[Candidate], most: int) -> list[tuple[int, Hit]]:
-        """The hits among threads, at most so many, in their order, each with its sort key.
-
-        Raises:
-            OutOfResources: the system lacks memory, file descriptors or the like.
-        """
+        """The hits among threads, at most so many, in their order, each with its sort key. Raises
+        OutOfResources if the system lacks memory, file descriptors or the like."""
         found: list[tuple[int, Hit]] = []
         for candidate in candidates:
             if len(found) == most:

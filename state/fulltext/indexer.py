@@ -227,11 +227,7 @@ def _any_pending_steps() -> Steps[bool]:
 
 async def keep_fulltext(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
     """Fill the full-text index once the index is ``ready``, and again whenever it changes, until
-    cancelled.
-
-    Raises:
-        IndexDamaged: the index is no usable database any more.
-    """
+    cancelled. Raises IndexDamaged if the index is no usable database any more."""
     await ready.wait()
     problem = ""
     while True:

@@ -93,11 +93,8 @@ class Found:
 
 async def search(index: ThreadIndex, wanted: Search) -> Found:
     """The page of hits that ``wanted`` asks for. Threads whose files have gone are not among them,
-    and those whose files have changed are looked at again.
-
-    Raises:
-        InvalidCursor: the cursor is not one of this search.
-    """
+    and those whose files have changed are looked at again. Raises InvalidCursor if the cursor is
+    not one of this search."""
     find = rollout_locator(index)
     for _ in range(_ROUNDS):
         found = await _searched(index, wanted, find)

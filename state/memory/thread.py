@@ -95,10 +95,7 @@ class MemoryRecorder:
     """Records one thread. Whatever it takes is written at once."""
 
     def __init__(
-        self,
-        opened: OpenedThread,
-        thread: MemoryThread,
-        stored: Callable[[MemoryThread], object],
+        self, opened: OpenedThread, thread: MemoryThread, stored: Callable[[MemoryThread], object]
     ) -> None:
         """``stored`` is called when a new thread gets its content."""
         assert isinstance(opened.source, MemorySource)

@@ -55,10 +55,7 @@ class MemoryThreads(dict[str, MemoryThread]):
 
     def check_independent(self, thread_id: str, leaving: Sequence[str]) -> None:
         """Return if no other thread depends on those that are ``leaving`` with ``thread_id``.
-
-        Raises:
-            HasDependents: one does.
-        """
+        Raises HasDependents if one does."""
         for other in self.values():
             if other.id in leaving:
                 continue

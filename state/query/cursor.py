@@ -46,11 +46,8 @@ class Cursor:
 
 
 def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Cursor:
-    """The cursor in ``text``.
-
-    Raises:
-        InvalidCursor: it is malformed, from another version, or from another list.
-    """
+    """The cursor in ``text``. Raises InvalidCursor if it is malformed, from another version, or
+    from another list."""
     shown = text if len(text) <= 80 else text[:77] + "..."
     if len(text) > _LONGEST:
         raise InvalidCursor(shown, "too long")

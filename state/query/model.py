@@ -94,10 +94,7 @@ class Query:
         if self.cursor is None:
             return None
         return decode(
-            self.cursor,
-            sort_key=self.sort_key,
-            descending=self.descending,
-            filters=self.filters,
+            self.cursor, sort_key=self.sort_key, descending=self.descending, filters=self.filters
         )
 
 

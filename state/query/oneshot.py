@@ -43,11 +43,7 @@ class IndexReader:
         cls, home: Path, index: Path, *, scan: bool = True
     ) -> Iterator["IndexReader | None"]:
         """A reader of one state of the index; None if the index is not up to date, which with
-        ``scan`` a comparison with the files decides.
-
-        Raises:
-            HomeNotFound: there is no home.
-        """
+        ``scan`` a comparison with the files decides. Raises HomeNotFound if there is no home."""
         check_home(home)
         if moves_under_way(index):
             yield None  # opening the index finishes these moves

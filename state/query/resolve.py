@@ -41,11 +41,8 @@ def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":
 
 
 def thread_steps(home: Path, reference: str) -> "Steps[Row | None]":
-    """The row of the one thread that ``reference`` means; None if there is none.
-
-    Raises:
-        AmbiguousThread: more than one thread fits.
-    """
+    """The row of the one thread that ``reference`` means; None if there is none. Raises
+    AmbiguousThread if more than one thread fits."""
     ids = yield from resolve_steps(home, reference)
     if len(ids) > 1:
         raise AmbiguousThread(reference, ids)

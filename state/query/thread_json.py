@@ -27,11 +27,7 @@ def display_text(row: Row) -> str:
 def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, Any]:
     """The app-server's ``Thread`` for a row. Times are whole seconds; the path is absolute
     and logical: ``.jsonl`` even where the file is compressed."""
-    git = {
-        "sha": row["git_sha"],
-        "branch": row["git_branch"],
-        "originUrl": row["git_origin_url"],
-    }
+    git = {"sha": row["git_sha"], "branch": row["git_branch"], "originUrl": row["git_origin_url"]}
     return {
         "id": row["id"],
         "environments": None,

@@ -57,11 +57,7 @@ class OpenThreads(Generic[R]):
 
     def path_of(self, thread_id: str) -> Path:
         """The path of a live thread's file, which may not exist yet; of a store in memory, relative
-        to a home.
-
-        Raises:
-            RecorderClosed: the thread is not live.
-        """
+        to a home. Raises RecorderClosed if the thread is not live."""
         return self._recorder(thread_id).path
 
     async def append_items(self, thread_id: str, items: Sequence[Item]) -> None:
@@ -110,11 +106,8 @@ class OpenThreads(Generic[R]):
         self._forget(recorder)
 
     async def discard_thread(self, thread_id: str) -> None:
-        """Let others write the thread; items that are not written yet are dropped.
-
-        Raises:
-            RecorderClosed: the thread is not live.
-        """
+        """Let others write the thread; items that are not written yet are dropped. Raises
+        RecorderClosed if the thread is not live."""
         recorder = self._recorder(thread_id)
         await recorder.discard()
         self._forget(recorder)

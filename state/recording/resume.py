@@ -77,11 +77,8 @@ def stored_thread(path: Path, thread_id: str, find: Find) -> OpenedThread:
 
 
 def next_ordinal(source: RolloutSource, mode: str, path: Path) -> int | None:
-    """The ordinal of the next line; None in a legacy thread.
-
-    Raises:
-        NotAppendable: the last line has none.
-    """
+    """The ordinal of the next line; None in a legacy thread. Raises NotAppendable if the last line
+    has none."""
     if mode != PAGINATED:
         return None
     try:

@@ -14,11 +14,8 @@ from state.thread_index import ThreadIndex
 
 
 async def current_path(index: ThreadIndex, thread_id: str) -> str:
-    """The path of a thread's file at this moment, relative to the home.
-
-    Raises:
-        ThreadNotFound: it has none.
-    """
+    """The path of a thread's file at this moment, relative to the home. Raises ThreadNotFound if it
+    has none."""
     known = await indexed_path(index, thread_id)
     path = await index.database.workers.run(partial(_find, index.home, thread_id, known))
     if path is None:

@@ -48,11 +48,8 @@ class TurnAnswers:
     end is running. None if it is not live."""
 
     def turns(self, query: PageQuery, view: View = DEFAULT_VIEW) -> Fields:
-        """The result of ``thread/turns/list``.
-
-        Raises:
-            InvalidCursor: the cursor is none of this thread's turns.
-        """
+        """The result of ``thread/turns/list``. Raises InvalidCursor if the cursor is none of this
+        thread's turns."""
         page = page_of_turns(self.state, query)
         with self.state.history.reader() as reader:
             return _page(page, [self._turn(reader, turn, view) for turn in page.entries])
@@ -78,11 +75,7 @@ class TurnAnswers:
         return _page(page, self._entries(page.entries, of_turn))
 
     def some_items(self, turn_id: str, item_ids: Sequence[str]) -> Fields:
-        """The result of ``thread/items/read``.
-
-        Raises:
-            InvalidQuery: it is a legacy thread.
-        """
+        """The result of ``thread/items/read``. Raises InvalidQuery if it is a legacy thread."""
         self._check_paginated()
         return {"data": self._entries(items_of(self.state, turn_id, item_ids))}
 
@@ -118,11 +111,7 @@ class TurnAnswers:
 
 
 def _page(page: PageOf[Any], data: list[Fields]) -> Fields:
-    return {
-        "data": data,
-        "nextCursor": page.next_cursor,
-        "backwardsCursor": page.backwards_cursor,
-    }
+    return {"data": data, "nextCursor": page.next_cursor, "backwardsCursor": page.backwards_cursor}
 
 
 def _defer(item: Fields, deferred: Deferred) -> bool:

@@ -174,11 +174,8 @@ class TurnIndex:
 
     async def fill(self) -> None:
         """Read the long threads that are not in the index, or have grown by much, the newest first.
-        Requests go before it. Cancel it at any time.
-
-        Raises:
-            StateError: the index cannot be read.
-        """
+        Requests go before it. Cancel it at any time. Raises StateError if the index cannot be
+        read."""
         for thread_id, path in await self._index.database.query(_long_steps()):
             try:
                 build = self._build(thread_id, self._index.home / path)

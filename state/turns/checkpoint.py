@@ -111,11 +111,8 @@ class TurnState:
         return all(file.is_same() for file in self.files)
 
     def follow(self, pause: Pause | None = None) -> bool:
-        """Add the turns of new lines: whether nothing else has changed.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
+        """Add the turns of new lines: whether nothing else has changed. Raises OSError if a file
+        cannot be read."""
         if not all(file.is_same() or file.has_grown() for file in self.files[:-1]):
             return False
         if self.own.is_same():
@@ -187,11 +184,7 @@ def resumed(mode: str, state: Fields, turns: Sequence[Turn], orphans: Sequence[T
 
 
 def reduce_anew(outline: Outline, pause: Pause | None = None) -> TurnState:
-    """Reduce all lines of a history.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    """Reduce all lines of a history. Raises OSError if a file cannot be read."""
     reducer = outline.new_reducer()
     damage: list[Damage] = []
     numbers = range(len(outline.parts))
@@ -217,11 +210,8 @@ def _reduce(
 
 
 def reduce_again(outline: Outline, files: Sequence[ReadFile]) -> AnyReducer:
-    """Reduce a history as far as these files were reduced before.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    """Reduce a history as far as these files were reduced before. Raises OSError if a file cannot
+    be read."""
     reducer = outline.new_reducer()
     for number, file in enumerate(files):
         packed = file.part.path.name.endswith(COMPRESSED_SUFFIX)
@@ -235,11 +225,7 @@ def tail_states(
     outline: Outline, before: TurnState | None = None, pause: Pause | None = None
 ) -> Iterator[TurnState]:
     """The last turns of a history alone, each time more of them and more than there were
-    ``before``, as long as that is worth while.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    ``before``, as long as that is worth while. Raises OSError if a file cannot be read."""
     stamps = [FileStamp.of(os.stat(part.path)) for part in outline.parts]
     whole = sum(stamp.size for stamp in stamps)
     least = before.tail_bytes if before is not None and before.is_same() else 0

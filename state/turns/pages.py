@@ -274,12 +274,8 @@ def _records(turn: Turn, sign: int, start: int | None) -> Iterator[tuple[int, in
 
 
 def items_of(state: TurnState, turn_id: str, item_ids: Sequence[str]) -> list[ItemAt]:
-    """Some items of a paginated thread's turn, in its order; those that are not there are left
-    out.
-
-    Raises:
-        TooShort: the state does not reach so far.
-    """
+    """Some items of a paginated thread's turn, in its order; those that are not there are left out.
+    Raises TooShort if the state does not reach so far."""
     turn = next((turn for _, _, turn in state.spans() if turn.id == turn_id), None)
     if turn is None:
         if state.partial:

@@ -148,11 +148,8 @@ def _turn_row(thread_id: str, position: int, turn: Turn, orphan: int) -> tuple[A
 
 
 async def store(database: Database, rows: Rows) -> None:
-    """Replace the checkpoint of a thread, if the thread is still there.
-
-    Raises:
-        StateError: the index cannot be written.
-    """
+    """Replace the checkpoint of a thread, if the thread is still there. Raises StateError if the
+    index cannot be written."""
     thread_id = rows.head["thread_id"]
     async with database.write() as connection:
         there = sa.select(threads.c.row_id).where(threads.c.id == thread_id)

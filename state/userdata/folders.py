@@ -144,11 +144,8 @@ def shown_folders(by_key: Mapping[str, Value], folders: Iterable[str]) -> dict[s
 
 def spellings(folder: str) -> list[str]:
     """The folders that one given on a command line or by a client may stand for, cleaned: from the
-    root as it is spelled, and where links lead.
-
-    Raises:
-        InvalidFolder: it is relative, and the current folder has been removed.
-    """
+    root as it is spelled, and where links lead. Raises InvalidFolder if it is relative, and the
+    current folder has been removed."""
     whole = absolute_folder(folder)
     found = [clean_folder(whole)]
     if not is_windows(found[0]):
@@ -160,11 +157,8 @@ def spellings(folder: str) -> list[str]:
 
 
 def absolute_folder(folder: str) -> str:
-    """A folder as given on a command line, from the root; a Windows path is left as it is.
-
-    Raises:
-        InvalidFolder: it is relative, and the current folder has been removed.
-    """
+    """A folder as given on a command line, from the root; a Windows path is left as it is. Raises
+    InvalidFolder if it is relative, and the current folder has been removed."""
     if is_windows(clean_folder(folder)):
         return folder
     check_current_folder(folder)
@@ -172,11 +166,8 @@ def absolute_folder(folder: str) -> str:
 
 
 def check_current_folder(path: Path | str) -> None:
-    """See that a path means something.
-
-    Raises:
-        InvalidFolder: it is relative, and the current folder has been removed.
-    """
+    """See that a path means something. Raises InvalidFolder if it is relative, and the current
+    folder has been removed."""
     if not os.path.isabs(path):
         try:
             os.getcwd()

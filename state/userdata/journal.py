@@ -54,12 +54,8 @@ def append_settings(index: Path, settings: Iterable[Setting]) -> None:
 
 
 def read_settings(index: Path) -> list[Setting]:
-    """The latest setting of each subject in the journal, without lines that cannot be read.
-    Empty where there is no journal.
-
-    Raises:
-        FileUnusable: it exists and cannot be read.
-    """
+    """The latest setting of each subject in the journal, without lines that cannot be read. Empty
+    where there is no journal. Raises FileUnusable if it exists and cannot be read."""
     latest: dict[tuple[str, str], Setting] = {}
     path = journal_path(index)
     try:

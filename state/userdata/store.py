@@ -36,12 +36,8 @@ async def open_with_user_data(
     path: Path, *, patience_s: float = BUSY_TIMEOUT_S
 ) -> AsyncGenerator[Database]:
     """The index database at ``path``; see :func:`state.db.database.open_database`. One that is
-    created or migrated holds what the journal has from the start: the journal of an older index
-    may hold what its program did not know.
-
-    Raises:
-        FileUnusable: the journal cannot be read.
-    """
+    created or migrated holds what the journal has from the start: the journal of an older index may
+    hold what its program did not know. Raises FileUnusable if the journal cannot be read."""
 
     async def migrated(connection: AsyncConnection) -> None:
         await put_settings(connection, read_settings(path))
@@ -55,11 +51,7 @@ async def open_with_user_data(
 async def write_user_data(database: Database) -> AsyncGenerator[AsyncConnection]:
     """A transaction for changes of user data. It also holds the index's lock, so that a reindex
     swaps in its new index before or after it, and first applies what a killed process left in the
-    journal alone.
-
-    Raises:
-        FileUnusable: the journal cannot be read.
-    """
+    journal alone. Raises FileUnusable if the journal cannot be read."""
     async with locked(database.path), database.write() as connection:
         await follow_journal(connection, database.path)
         yield connection
@@ -75,11 +67,7 @@ async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
 
 async def follow_journal(connection: AsyncConnection, index: Path) -> None:
     """Apply what the journal has and the index may lack; the next sync updates names. Call this
-    with the index's lock held.
-
-    Raises:
-        FileUnusable: the journal cannot be read.
-    """
+    with the index's lock held. Raises FileUnusable if the journal cannot be read."""
     if await follows_journal(connection, index):
         return
     await put_settings(connection, read_settings(index))
