@@ -26,6 +26,16 @@ class PathError(StateError):
         super().__init__(self.text.format(path))
 
 
+class FileError(StateError):
+    """Base of errors about one file that have one reason."""
+
+    text: ClassVar[str]
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(self.text.format(path, reason))
+
+
 class ThreadError(StateError):
     """Base of errors about one thread, which need no other field."""
 
@@ -56,20 +66,16 @@ class IndexTooNew(StateError):
         )
 
 
-class IndexDamaged(StateError):
+class IndexDamaged(FileError):
     """The file is not a usable index; everything in it can be rebuilt."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"the index {path} is damaged: {reason}")
+    text = "the index {} is damaged: {}"
 
 
-class IndexUnavailable(StateError):
+class IndexUnavailable(FileError):
     """The index cannot be opened or written where it is."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"the index {path} cannot be used: {reason}")
+    text = "the index {} cannot be used: {}"
 
 
 class IndexNotWritable(IndexUnavailable):
@@ -126,12 +132,10 @@ class NoBackup(PathError):
     text = "there is no backup of {}"
 
 
-class CodexUnusable(StateError):
+class CodexUnusable(FileError):
     """Codex's own database cannot be written: damaged, no permission, a full disk."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"Codex's database {path} cannot be changed: {reason}")
+    text = "Codex's database {} cannot be changed: {}"
 
 
 class CodexSchemaUnknown(StateError):
@@ -268,12 +272,10 @@ class DumpTooNew(StateError):
         super().__init__(f"the dump has version {found}; this threadkeep knows up to {known}")
 
 
-class FileUnusable(StateError):
+class FileUnusable(FileError):
     """A file other than the index cannot be read or written."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"the file {path} cannot be used: {reason}")
+    text = "the file {} cannot be used: {}"
 
 
 class OutOfResources(ReasonError):

@@ -30,13 +30,7 @@ SOURCE_KINDS: Final[tuple[str, ...]] = get_args(SourceKind)
 INTERACTIVE_KINDS: Final = frozenset({"cli", "vscode", "custom:atlas", "custom:chatgpt"})
 """The kinds that are listed if none are named."""
 
-_SUBAGENT_KINDS: Final = {
-    "subAgent",
-    "subAgentReview",
-    "subAgentCompact",
-    "subAgentThreadSpawn",
-    "subAgentOther",
-}
+_SUBAGENT_KINDS: Final = {kind for kind in SOURCE_KINDS if kind.startswith("subAgent")}
 
 
 def stored_source(value: str | dict[str, Any] | None) -> str:

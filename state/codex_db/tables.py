@@ -13,88 +13,48 @@ MEASURED: Final = (frozenset(range(1, 63)), frozenset(range(1, 65)))
 """The migrations of Codex 0.169 and of 0.171, whose databases were measured."""
 UPDATED: Final = frozenset(
     {
-        "rollout_path",
-        "archived",
-        "archived_at",
-        "updated_at",
-        "updated_at_ms",
-        "title",
-        "name",
-        "git_sha",
-        "git_branch",
-        "git_origin_url",
-        "memory_mode",
-        "status",
+        *("rollout_path", "archived", "archived_at", "updated_at", "updated_at_ms", "title"),
+        *("name", "git_sha", "git_branch", "git_origin_url", "memory_mode", "status"),
     }
 )
 """The columns that we update in any of the tables; we also insert and delete rows."""
 
 _TABLES: Final = """
 CREATE TABLE threads (
-    id TEXT PRIMARY KEY,
-    rollout_path TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    model_provider TEXT NOT NULL,
-    cwd TEXT NOT NULL,
-    title TEXT NOT NULL,
-    sandbox_policy TEXT NOT NULL,
-    approval_mode TEXT NOT NULL,
-    tokens_used INTEGER NOT NULL DEFAULT 0,
-    has_user_event INTEGER NOT NULL DEFAULT 0,
-    archived INTEGER NOT NULL DEFAULT 0,
-    archived_at INTEGER,
-    git_sha TEXT,
-    git_branch TEXT,
-    git_origin_url TEXT,
-    cli_version TEXT NOT NULL DEFAULT '',
-    first_user_message TEXT NOT NULL DEFAULT '',
-    agent_nickname TEXT,
-    agent_role TEXT,
-    memory_mode TEXT NOT NULL DEFAULT 'enabled',
-    model TEXT,
-    reasoning_effort TEXT,
-    agent_path TEXT,
-    created_at_ms INTEGER,
-    updated_at_ms INTEGER,
-    thread_source TEXT,
-    preview TEXT NOT NULL DEFAULT '',
-    recency_at INTEGER NOT NULL DEFAULT 0,
-    recency_at_ms INTEGER NOT NULL DEFAULT 0,
-    history_mode TEXT NOT NULL DEFAULT 'legacy',
-    name TEXT,
-    is_pinned INTEGER NOT NULL DEFAULT 0,
+    id TEXT PRIMARY KEY, rollout_path TEXT NOT NULL, created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, source TEXT NOT NULL, model_provider TEXT NOT NULL,
+    cwd TEXT NOT NULL, title TEXT NOT NULL, sandbox_policy TEXT NOT NULL,
+    approval_mode TEXT NOT NULL, tokens_used INTEGER NOT NULL DEFAULT 0,
+    has_user_event INTEGER NOT NULL DEFAULT 0, archived INTEGER NOT NULL DEFAULT 0,
+    archived_at INTEGER, git_sha TEXT, git_branch TEXT, git_origin_url TEXT,
+    cli_version TEXT NOT NULL DEFAULT '', first_user_message TEXT NOT NULL DEFAULT '',
+    agent_nickname TEXT, agent_role TEXT, memory_mode TEXT NOT NULL DEFAULT 'enabled', model TEXT,
+    reasoning_effort TEXT, agent_path TEXT, created_at_ms INTEGER, updated_at_ms INTEGER,
+    thread_source TEXT, preview TEXT NOT NULL DEFAULT '', recency_at INTEGER NOT NULL DEFAULT 0,
+    recency_at_ms INTEGER NOT NULL DEFAULT 0, history_mode TEXT NOT NULL DEFAULT 'legacy',
+    name TEXT, is_pinned INTEGER NOT NULL DEFAULT 0,
     thread_section_id TEXT REFERENCES thread_sections(id) ON DELETE SET NULL,
-    section_position INTEGER,
-    section_entered_at_ms INTEGER,
-    project_id TEXT REFERENCES projects(id) ON DELETE SET NULL,
-    originator TEXT,
-    daybreak_enabled BOOLEAN,
-    creator_user_id TEXT,
-    creator_account_id TEXT,
+    section_position INTEGER, section_entered_at_ms INTEGER,
+    project_id TEXT REFERENCES projects(id) ON DELETE SET NULL, originator TEXT,
+    daybreak_enabled BOOLEAN, creator_user_id TEXT, creator_account_id TEXT,
     attached_thread_parent_id TEXT
 );
 CREATE TABLE thread_spawn_edges (
-    parent_thread_id TEXT NOT NULL,
-    child_thread_id TEXT NOT NULL PRIMARY KEY,
+    parent_thread_id TEXT NOT NULL, child_thread_id TEXT NOT NULL PRIMARY KEY,
     status TEXT NOT NULL
 );
 CREATE TABLE thread_read_receipts (
-    thread_id TEXT PRIMARY KEY NOT NULL,
-    first_unread_turn TEXT,
-    revision TEXT NOT NULL,
+    thread_id TEXT PRIMARY KEY NOT NULL, first_unread_turn TEXT, revision TEXT NOT NULL,
     last_published_turn TEXT
 );
 CREATE TABLE backfill_state (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    status TEXT NOT NULL,
-    last_watermark TEXT,
-    last_success_at INTEGER,
-    updated_at INTEGER NOT NULL
+    id INTEGER PRIMARY KEY CHECK (id = 1), status TEXT NOT NULL, last_watermark TEXT,
+    last_success_at INTEGER, updated_at INTEGER NOT NULL
 );
 """
-THREAD_COLUMNS: Final = tuple(re.findall(r"(?m)^    (\w+)", _TABLES.partition(";")[0]))
+THREAD_COLUMNS: Final = tuple(
+    re.findall(r"(\w+) (?:TEXT|INTEGER|BOOLEAN)", _TABLES.partition(";")[0])
+)
 """The columns of ``threads``, which a new row gets."""
 _TRIGGERS: Final = """
 CREATE TRIGGER threads_created_at_ms_after_insert AFTER INSERT ON threads

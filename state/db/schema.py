@@ -46,6 +46,16 @@ def _number(name: str, default: int | None = None) -> "sa.Column[int]":
     return sa.Column(name, sa.Integer, nullable=False, server_default=server_default)
 
 
+def _optional_number(name: str) -> "sa.Column[int | None]":
+    return sa.Column(name, sa.Integer)
+
+
+def _key(name: str, type_: type[Any], parent: str | None = None) -> "sa.Column[Any]":
+    """A column of a primary key; the row goes with that of its ``parent``."""
+    parents = [sa.ForeignKey(parent, ondelete="CASCADE")] if parent else []
+    return sa.Column(name, type_, *parents, primary_key=True, nullable=False)
+
+
 def _seconds(name: str) -> "sa.Column[int]":
     return sa.Column(name, sa.Integer, sa.Computed(f"{name}_ms / 1000", persisted=False))
 
@@ -55,56 +65,30 @@ threads: Final = sa.Table(
     metadata,
     # Explicit, because the title search refers to rows by it and VACUUM renumbers others.
     sa.Column("row_id", sa.Integer, primary_key=True),
-    _text("id"),
-    _text("rollout_path"),
-    _number("created_at_ms"),
-    _number("updated_at_ms"),
-    _number("recency_at_ms"),
-    _seconds("created_at"),
-    _seconds("updated_at"),
-    _seconds("recency_at"),
-    _text("source"),
-    _text("source_kind"),
-    _optional("thread_source"),
-    _optional("originator"),
+    *map(_text, ("id", "rollout_path")),
+    *map(_number, ("created_at_ms", "updated_at_ms", "recency_at_ms")),
+    *map(_seconds, ("created_at", "updated_at", "recency_at")),
+    *map(_text, ("source", "source_kind")),
+    *map(_optional, ("thread_source", "originator")),
     _text("model_provider"),
-    _optional("model"),
-    _optional("reasoning_effort"),
-    _text("cwd"),
-    _text("cwd_key"),
-    _text("title"),
+    *map(_optional, ("model", "reasoning_effort")),
+    *map(_text, ("cwd", "cwd_key", "title")),
     _optional("name"),
-    _text("preview", ""),
-    _text("fallback_preview", ""),
-    _text("first_user_message", ""),
-    _text("search_text", ""),
-    _text("sandbox_policy"),
-    _text("approval_mode"),
+    *(_text(n, "") for n in ("preview", "fallback_preview", "first_user_message", "search_text")),
+    *map(_text, ("sandbox_policy", "approval_mode")),
     _number("tokens_used", 0),
     _number("archived", 0),
-    sa.Column("archived_at", sa.Integer),
-    _optional("git_sha"),
-    _optional("git_branch"),
-    _optional("git_origin_url"),
+    _optional_number("archived_at"),
+    *map(_optional, ("git_sha", "git_branch", "git_origin_url")),
     _text("cli_version", ""),
-    _optional("agent_nickname"),
-    _optional("agent_role"),
-    _optional("agent_path"),
+    *map(_optional, ("agent_nickname", "agent_role", "agent_path")),
     _text("memory_mode", "enabled"),
     _text("history_mode"),
-    _optional("session_id"),
-    _optional("forked_from_id"),
-    _optional("parent_thread_id"),
-    _optional("attached_thread_parent_id"),
-    _optional("history_base"),
-    _optional("rollout_name"),
+    *map(_optional, ("session_id", "forked_from_id", "parent_thread_id")),
+    *map(_optional, ("attached_thread_parent_id", "history_base", "rollout_name")),
     _number("rollout_name_ms", 0),
     _number("next_ordinal", 0),
-    _number("size_bytes"),
-    _number("mtime_ns"),
-    _number("inode"),
-    _number("flags"),
-    _number("extractor_version"),
+    *map(_number, ("size_bytes", "mtime_ns", "inode", "flags", "extractor_version")),
     # Not generated: SQLite lets no index cover a query that reads a generated column.
     _text("facet"),
     sa.CheckConstraint(f"facet = {FACET_SQL}", name="facet"),
@@ -113,17 +97,14 @@ threads: Final = sa.Table(
     sa.CheckConstraint("tokens_used >= 0", name="tokens"),
     sqlite_autoincrement=False,
 )
-for _key in SORT_KEYS:
-    sa.Index(f"ix_threads_facet_{_key}", threads.c.facet, threads.c[f"{_key}_ms"], threads.c.id)
+_of_list: Final = {
+    key: (threads.c.facet, threads.c[f"{key}_ms"], threads.c.id) for key in SORT_KEYS
+}
+for _name, _columns in _of_list.items():
+    sa.Index(f"ix_threads_facet_{_name}", *_columns)
 CWD_INDEXES: Final = [
-    sa.Index(
-        f"ix_threads_cwd_{key}",
-        threads.c.cwd_key,
-        threads.c.facet,
-        threads.c[f"{key}_ms"],
-        threads.c.id,
-    )
-    for key in SORT_KEYS
+    sa.Index(f"ix_threads_cwd_{name}", threads.c.cwd_key, *columns)
+    for name, columns in _of_list.items()
 ]
 """A first backfill does without them until its end, see :mod:`state.sync.backfill`."""
 sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))
@@ -134,25 +115,17 @@ sa.Index(
 thread_dynamic_tools: Final = sa.Table(
     "thread_dynamic_tools",
     metadata,
-    sa.Column(
-        "thread_id",
-        sa.Text,
-        sa.ForeignKey("threads.id", ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
-    sa.Column("position", sa.Integer, primary_key=True, nullable=False),
+    _key("thread_id", sa.Text, "threads.id"),
+    _key("position", sa.Integer),
     _optional("namespace"),
-    _text("name"),
-    _text("description"),
-    _text("input_schema"),
+    *map(_text, ("name", "description", "input_schema")),
     _number("defer_loading", 0),
 )
 
 thread_spawn_edges: Final = sa.Table(
     "thread_spawn_edges",
     metadata,
-    sa.Column("child_thread_id", sa.Text, primary_key=True, nullable=False),
+    _key("child_thread_id", sa.Text),
     sa.Column("parent_thread_id", sa.Text, nullable=False, index=True),
     _text("status", "open"),
 )
@@ -170,9 +143,7 @@ def _job(name: str, counters: Sequence[str], *more: "sa.Column[Any]") -> sa.Tabl
         _number("fence", 0),
         _number("lease_expires_at_ms", 0),
         *(_number(counter, 0) for counter in counters),
-        sa.Column("started_at_ms", sa.Integer),
-        sa.Column("updated_at_ms", sa.Integer),
-        sa.Column("completed_at_ms", sa.Integer),
+        *map(_optional_number, ("started_at_ms", "updated_at_ms", "completed_at_ms")),
         _optional("last_error"),
         sa.CheckConstraint("id = 1", name="singleton"),
         sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
@@ -196,12 +167,9 @@ resume_points: Final = sa.Table(
     "resume_points",
     metadata,
     _row_id(primary_key=True),
-    sa.Column("pass", sa.Text, primary_key=True, nullable=False),
-    sa.Column("part", sa.Integer, primary_key=True, nullable=False),
-    _number("size_bytes"),
-    _number("mtime_ns"),
-    _number("inode"),
-    _number("end_offset"),
+    _key("pass", sa.Text),
+    _key("part", sa.Integer),
+    *map(_number, ("size_bytes", "mtime_ns", "inode", "end_offset")),
     _text("guard"),
     sa.CheckConstraint("pass IN ('metadata', 'fulltext', 'turns')", name="pass"),
     sqlite_with_rowid=False,
@@ -213,11 +181,7 @@ fulltext_threads: Final = sa.Table(
     "fulltext_threads",
     metadata,
     _row_id(primary_key=True),
-    _text("files"),
-    _text("mode"),
-    _text("state"),
-    _text("header"),
-    _text("header_digest"),
+    *map(_text, ("files", "mode", "state", "header", "header_digest")),
     _number("version"),
     _text("digest", ""),
 )
@@ -238,22 +202,17 @@ sa.Index("ix_fulltext_documents_row_id", fulltext_documents.c.row_id)
 rollout_files: Final = sa.Table(
     "rollout_files",
     metadata,
-    sa.Column("path", sa.Text, primary_key=True, nullable=False),
+    _key("path", sa.Text),
     _text("bucket"),
-    _optional("thread_id"),
-    _optional("reason"),
-    sa.Column("reason_offset", sa.Integer),
+    *map(_optional, ("thread_id", "reason")),
+    _optional_number("reason_offset"),
     _number("bad_lines", 0),
     _number("left_out", 0),
-    sa.Column("left_out_at", sa.Integer),
+    _optional_number("left_out_at"),
     _optional("opening"),
-    _number("size_bytes"),
-    _number("mtime_ns"),
-    _number("inode"),
+    *map(_number, ("size_bytes", "mtime_ns", "inode")),
     _number("retry", 0),
-    _number("extractor_version"),
-    _number("first_seen_ms"),
-    _number("last_seen_ms"),
+    *map(_number, ("extractor_version", "first_seen_ms", "last_seen_ms")),
     _number("attempts", 1),
     sa.CheckConstraint(
         "bucket IN ('indexed', 'segment', 'duplicate', 'unreadable', 'ignored')", name="bucket"
@@ -273,8 +232,8 @@ sa.Index(
 user_data: Final = sa.Table(
     "user_data",
     metadata,
-    sa.Column("thread_id", sa.Text, primary_key=True, nullable=False),
-    sa.Column("key", sa.Text, primary_key=True, nullable=False),
+    _key("thread_id", sa.Text),
+    _key("key", sa.Text),
     _optional("value"),
     _number("set_at_ms"),
 )
@@ -282,65 +241,36 @@ user_data: Final = sa.Table(
 path_aliases: Final = sa.Table(
     "path_aliases",
     metadata,
-    sa.Column("old_key", sa.Text, primary_key=True, nullable=False),
+    _key("old_key", sa.Text),
     _text("old"),
-    _optional("new"),
-    _optional("new_key"),
+    *map(_optional, ("new", "new_key")),
     _number("set_at_ms"),
 )
 
 turn_checkpoints: Final = sa.Table(
     "turn_checkpoints",
     metadata,
-    sa.Column(
-        "thread_id",
-        sa.Text,
-        sa.ForeignKey("threads.id", ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _key("thread_id", sa.Text, "threads.id"),
     _number("version"),
-    _text("files"),
-    _text("mode"),
-    _text("state"),
+    *map(_text, ("files", "mode", "state")),
     _number("turns"),
 )
 
 turns: Final = sa.Table(
     "turns",
     metadata,
-    sa.Column(
-        "thread_id",
-        sa.Text,
-        sa.ForeignKey("turn_checkpoints.thread_id", ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
-    sa.Column("position", sa.Integer, primary_key=True, nullable=False),
+    _key("thread_id", sa.Text, "turn_checkpoints.thread_id"),
+    _key("position", sa.Integer),
     _number("orphan", 0),
     _text("id"),
     _optional("root_id"),
     _text("status"),
     _optional("error"),
-    sa.Column("started_at", sa.Integer),
-    sa.Column("completed_at", sa.Integer),
-    sa.Column("duration_ms", sa.Integer),
-    _number("explicit"),
-    _number("start_file"),
-    _number("start_offset"),
-    _number("start_ordinal"),
-    sa.Column("end_file", sa.Integer),
-    sa.Column("end_offset", sa.Integer),
-    sa.Column("end_ordinal", sa.Integer),
-    _number("first_user"),
-    _number("final_agent"),
-    _number("last_agent"),
+    *map(_optional_number, ("started_at", "completed_at", "duration_ms")),
+    *map(_number, ("explicit", "start_file", "start_offset", "start_ordinal")),
+    *map(_optional_number, ("end_file", "end_offset", "end_ordinal")),
+    *map(_number, ("first_user", "final_agent", "last_agent")),
     sa.Column("item_refs", sa.LargeBinary, nullable=False),
 )
 
-index_meta: Final = sa.Table(
-    "index_meta",
-    metadata,
-    sa.Column("key", sa.Text, primary_key=True, nullable=False),
-    _text("value"),
-)
+index_meta: Final = sa.Table("index_meta", metadata, _key("key", sa.Text), _text("value"))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
@@ -122,30 +122,18 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     )
 
 
+def _upsert_thread(*kept: str) -> Insert:
+    """Insert a row of ``fulltext_threads``, or update all of its columns that are not ``kept``."""
+    entry = insert(fulltext_threads).values(dict.fromkeys(fulltext_threads.c.keys()))
+    new = {column.name: column for column in entry.excluded if column.name not in kept}
+    return entry.on_conflict_do_update(index_elements=[fulltext_threads.c.row_id], set_=new)
+
+
 _INSERT_DOCUMENT: Final = insert(fulltext_documents).values(
-    {column.name: None for column in fulltext_documents.c}
+    dict.fromkeys(fulltext_documents.c.keys())
 )
-_THREAD: Final = insert(fulltext_threads).values(
-    {column.name: None for column in fulltext_threads.c}
-)
-_UPSERT_THREAD: Final = _THREAD.on_conflict_do_update(
-    index_elements=[fulltext_threads.c.row_id],
-    set_={
-        column.name: _THREAD.excluded[column.name]
-        for column in fulltext_threads.c
-        if column.name != "row_id"
-    },
-)
-
-
-_UPDATE_GROWN: Final = _THREAD.on_conflict_do_update(
-    index_elements=[fulltext_threads.c.row_id],
-    set_={
-        column.name: _THREAD.excluded[column.name]
-        for column in fulltext_threads.c
-        if column.name not in ("row_id", "header")
-    },
-)
+_UPSERT_THREAD: Final = _upsert_thread("row_id")
+_UPDATE_GROWN: Final = _upsert_thread("row_id", "header")
 """Where messages were added, the header has not changed."""
 
 
