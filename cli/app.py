@@ -59,9 +59,7 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "codex-check": "Compare the files with Codex's own database.",
         "du": "Show disk usage of rollout files.",
     },
-    "Serve": {
-        "app-server": "Serve threads over Codex's app-server protocol.",
-    },
+    "Serve": {"app-server": "Serve threads over Codex's app-server protocol."},
 }
 """Each command with its line of help. Its module is ``cli.commands.<name>``."""
 HELP: Final = {name: line for group in GROUPS.values() for name, line in group.items()}
@@ -135,8 +133,7 @@ def common(
     home: HomeOption = None,
     database: DatabaseOption = None,
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Set the locations that every command works on."""

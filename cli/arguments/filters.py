@@ -32,8 +32,7 @@ class Filters:
         ),
     ] = False
     provider: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this model provider. Repeatable."),
+        list[str] | None, typer.Option(metavar="NAME", help="Only this model provider. Repeatable.")
     ] = None
     cwd: Annotated[
         list[str] | None, typer.Option(metavar="DIR", help="Only this folder. Repeatable.")

@@ -45,15 +45,12 @@ LogLevelOption = Annotated[
 LogFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--log-file",
-        metavar="FILE",
-        help="Log to this file, too. It and four older ones are kept.",
+        "--log-file", metavar="FILE", help="Log to this file, too. It and four older ones are kept."
     ),
 ]
 
 FindingsLimitOption = Annotated[
-    int,
-    typer.Option("--limit", metavar="N", min=1, help="Findings to show. All are counted."),
+    int, typer.Option("--limit", metavar="N", min=1, help="Findings to show. All are counted.")
 ]
 SyncOption = Annotated[
     bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")

@@ -20,8 +20,7 @@ def command(
         int, typer.Option(metavar="N", min=1, max=200, help="Files in one transaction.")
     ] = 200,
     lease_seconds: Annotated[
-        float,
-        typer.Option(metavar="N", min=1, help="Replace a worker that is silent for so long."),
+        float, typer.Option(metavar="N", min=1, help="Replace a worker that is silent for so long.")
     ] = 900,
     force: Annotated[bool, typer.Option("--force", help="Read every file again.")] = False,
     as_json: JsonOption = False,

@@ -56,8 +56,7 @@ def command(
         ),
     ] = None,
     redact: Annotated[
-        bool,
-        typer.Option("--redact", help="Remove secrets, e-mails, home folders and user names."),
+        bool, typer.Option("--redact", help="Remove secrets, e-mails, home folders and user names.")
     ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,

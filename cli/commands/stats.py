@@ -99,10 +99,7 @@ def command(
     for name in by or ():
         if name not in DIMENSIONS:
             raise typer.BadParameter(f"--by must be one of {', '.join(DIMENSIONS)}")
-    limits = {
-        "since_ms": _limit("--since", since),
-        "until_ms": _limit("--until", until),
-    }
+    limits = {"since_ms": _limit("--since", since), "until_ms": _limit("--until", until)}
     if page == "-":
         raise typer.BadParameter("--html writes a page to a file, not to stdout: name a file")
     here = locations(context)

@@ -21,9 +21,7 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Show the state of the index: the backfill, the counts, unreadable files. Writes nothing."""
     from cli.runtime.open_index import read_index
 
-    async def work(
-        index: "ThreadIndex",
-    ) -> "tuple[Status, list[dict[str, Any]], dict[str, Any]]":
+    async def work(index: "ThreadIndex") -> "tuple[Status, list[dict[str, Any]], dict[str, Any]]":
         changes = await index.pending()
         oldest = min((file.stamp.mtime_ns for file in changes.to_read), default=None)
         pending = {

@@ -129,11 +129,8 @@ def _prefixed() -> Iterator[Pattern]:
 
 @cache
 def patterns() -> list[Pattern]:
-    """All of them, in the order of the search.
-
-    Raises:
-        RedactorMissing: the library is not installed.
-    """
+    """All of them, in the order of the search. Raises RedactorMissing if the library is not
+    installed."""
     try:
         from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
         from detect_secrets.plugins.base import RegexBasedDetector

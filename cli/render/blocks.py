@@ -38,10 +38,7 @@ class Collapse:
     tail: int = 0
 
 
-COLLAPSED: Final = {
-    Form.OUTPUT: Collapse(4, 4),
-    Form.DIFF: Collapse(60),
-}
+COLLAPSED: Final = {Form.OUTPUT: Collapse(4, 4), Form.DIFF: Collapse(60)}
 COLLAPSED_REASONING: Final = Collapse(1)
 
 

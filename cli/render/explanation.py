@@ -1,5 +1,6 @@
 """An explanation as JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 from state.explain.explain import Explanation
@@ -14,16 +15,5 @@ def document(found: Explanation) -> dict[str, Any]:
         "path": found.path,
         "listed": found.listed,
         "listedInCodex": found.listed_in_codex,
-        "reasons": [
-            {
-                "code": reason.code,
-                "where": reason.where,
-                "hides": reason.hides,
-                "evidence": reason.evidence,
-                "path": reason.path,
-                "offset": reason.offset,
-                "mend": reason.mend,
-            }
-            for reason in found.reasons
-        ],
+        "reasons": [asdict(reason) for reason in found.reasons],
     }

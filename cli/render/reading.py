@@ -200,9 +200,7 @@ def _read_on(file: Mapping[str, Any]) -> bool:
     return READ_ALL.get() and EXPANDS in (file["reason"] or "")
 
 
-def with_calls(
-    entries: Iterator[tuple[Fields, bool]],
-) -> Iterator[tuple[Fields, Fields | None]]:
+def with_calls(entries: Iterator[tuple[Fields, bool]]) -> Iterator[tuple[Fields, Fields | None]]:
     """Entries, each item with the call behind it that holds more."""
     before: Fields | None = None
     for item, _ in entries:

@@ -68,11 +68,8 @@ def begin(levels: str | None, file: Path | None, *, waits: bool = True) -> None:
 
 def levels_of(text: str) -> dict[str, int]:
     """The level of each target in directives such as ``info,threadkeep.server=debug``, and of all
-    others under the empty name. A target without a level logs everything.
-
-    Raises:
-        ValueError: a level is unknown.
-    """
+    others under the empty name. A target without a level logs everything. Raises ValueError if a
+    level is unknown."""
     found: dict[str, int] = {}
     for directive in filter(None, map(str.strip, text.split(","))):
         target, given, level = directive.rpartition("=")

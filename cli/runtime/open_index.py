@@ -55,11 +55,8 @@ def temporary_copy(locations: Locations, problem: IndexNotWritable) -> Iterator[
 
 
 def put_aside(locations: Locations, damage: IndexDamaged) -> None:
-    """Move a damaged index aside, and say so.
-
-    Raises:
-        IndexDamaged: ``damage`` again, if the file may be no index of ours.
-    """
+    """Move a damaged index aside, and say so. Raises ``damage`` again if the file may be no
+    index of ours."""
     asyncio.run(_put_aside(locations, damage))
 
 

@@ -29,11 +29,8 @@ _KINDS: Final = (
 
 
 def check_replaceable(path: Path) -> None:
-    """Check that ``path`` is free, or a file, or a link to one.
-
-    Raises:
-        NoRegularFile: something else is there, or a link such as /dev/stdout.
-    """
+    """Check that ``path`` is free, or a file, or a link to one. Raises NoRegularFile if something
+    else is there, or a link such as /dev/stdout."""
     if _is_system_link(path):
         raise NoRegularFile(path, "a link of the system")
     try:

@@ -34,11 +34,8 @@ class LineFile:
     use it in a ``with``."""
 
     def __init__(self, path: Path, *, images: bool = False) -> None:
-        """``images``: also the inline ones of very long lines.
-
-        Raises:
-            OSError: it cannot be read.
-        """
+        """``images``: also the inline ones of very long lines. Raises OSError if it cannot be
+        read."""
         self._file: BinaryIO
         self._packed: RolloutStream | None = None
         self._unpacked = 0
@@ -162,11 +159,8 @@ class ItemReader:
         self._files.clear()
 
     def item(self, ref: ItemRef) -> Fields | None:
-        """The item at a reference; None if its lines are not in the file any more.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """The item at a reference; None if its lines are not in the file any more. Raises OSError
+        if the file cannot be read."""
         if self._mode == BARE:
             line = self.file(ref.file).read(ref.offsets[0])
             payload = line and bare_payload(line)
@@ -181,11 +175,8 @@ class ItemReader:
         return item
 
     def file(self, number: int) -> LineFile:
-        """One of the files, counted from 0; good until others have been asked for.
-
-        Raises:
-            OSError: it cannot be read.
-        """
+        """One of the files, counted from 0; good until others have been asked for. Raises OSError
+        if it cannot be read."""
         file = self._files.get(number)
         if file is None:
             if len(self._files) >= _OPEN_FILES:

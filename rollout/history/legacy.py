@@ -71,10 +71,7 @@ class LegacyReducer:
     skip = _SKIP
 
     def __init__(
-        self,
-        state: Fields | None = None,
-        turns: Iterable[Turn] = (),
-        orphans: Iterable[Turn] = (),
+        self, state: Fields | None = None, turns: Iterable[Turn] = (), orphans: Iterable[Turn] = ()
     ) -> None:
         """Start afresh, or resume from the ``dump`` of an earlier reducer, its turns and its
         orphans."""

@@ -6,13 +6,7 @@ from typing import Final
 
 from rollout.history.item_refs import Position, key_of
 from rollout.history.turn import COMPLETED, FAILED, INTERRUPTED, Turn
-from rollout.items.line_events import (
-    ABORTED,
-    ITEM,
-    STARTED,
-    TurnEvent,
-    parse_event,
-)
+from rollout.items.line_events import ABORTED, ITEM, STARTED, TurnEvent, parse_event
 from rollout.items.thread_item import UNKNOWN, has_times, unknown_item
 from rollout.jsonl.parse import Item
 from rollout.schema.kinds import (

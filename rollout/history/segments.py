@@ -201,10 +201,7 @@ def _ordinal(item: Item) -> int:
 def raw_lines(parts: Sequence[Part]) -> Iterator[bytes]:
     """The lines, each with a newline, in order, as far as they read: of files that the history
     begins in those that count, without what these say of their own threads; of the last file all.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    Raises OSError if a file cannot be read."""
     for part in parts[:-1]:
         yield from _inherited(part)
     with open_rollout(parts[-1].path, []) as stream:

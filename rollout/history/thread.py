@@ -130,12 +130,9 @@ def open_history(path: Path, find: Find) -> ThreadTurns:
 
 
 def bare_if_empty(history: ThreadTurns) -> ThreadTurns:
-    """A legacy history without turns, read as one of the first versions: its response items are
-    all that there is. Any other history is returned unchanged.
-
-    Raises:
-        OSError: its file cannot be read.
-    """
+    """A legacy history without turns, read as one of the first versions: its response items are all
+    that there is. Any other history is returned unchanged. Raises OSError if its file cannot be
+    read."""
     if history.turns or history.mode != LEGACY:
         return history
     reducer = BareReducer()

@@ -50,11 +50,8 @@ class Transcript:
         return self.turns[number] if number < count else self.orphans[number - count]
 
     def entries(self, number: int) -> Iterator[tuple[Fields, bool]]:
-        """What is in the turn with this number, in order, and whether it is extra.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
+        """What is in the turn with this number, in order, and whether it is extra. Raises OSError
+        if a file cannot be read."""
         turn = self.turn(number)
         if self.mode == BARE:
             file, end = self._reader.file(0), self._end(number)
@@ -143,8 +140,5 @@ def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcri
 
 def transcript_of(history: ThreadTurns, *, images: bool = False) -> Transcript:
     """The transcript of a thread whose turns are known; without any, they are made of its messages.
-
-    Raises:
-        OSError: its file cannot be read.
-    """
+    Raises OSError if its file cannot be read."""
     return Transcript(bare_if_empty(history), images=images)

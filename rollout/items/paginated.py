@@ -144,11 +144,7 @@ def picture(
 def _extension(item_id: str, item: Fields) -> Fields:
     kind = item.get("kind")
     if kind == "clock.sleep":
-        return {
-            "type": "sleep",
-            "id": item_id,
-            "durationMs": integer(item.get("durationMs"), U64),
-        }
+        return {"type": "sleep", "id": item_id, "durationMs": integer(item.get("durationMs"), U64)}
     if kind == "image_gen.generation":
         return picture(
             item_id,

@@ -58,10 +58,7 @@ _REALTIME: Final = Skipping(line_pattern(none_of(*read_by(Reader.REALTIME, Level
 
 def read_sessions(path: Path) -> Sessions:
     """The voice sessions in a rollout, as far as it reads. Of a fork only its own file has any.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    Raises OSError if it cannot be read."""
     found: dict[str, Event] = {}
     highest = -1
     with open_rollout(path, []) as stream:
@@ -138,10 +135,7 @@ def _promoted(payload: Fields) -> Fields:
 
 
 def _closed(payload: Fields) -> Fields:
-    return {
-        "type": "realtimeSessionClosed",
-        "outcome": member(payload.get("outcome"), _OUTCOMES),
-    }
+    return {"type": "realtimeSessionClosed", "outcome": member(payload.get("outcome"), _OUTCOMES)}
 
 
 def _accepted(payload: Fields) -> Fields:

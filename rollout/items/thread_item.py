@@ -216,11 +216,8 @@ _TURN_KINDS: Final = same("review", "compact")
 
 
 def turn_error(value: object) -> Fields:
-    """Why a turn failed, from the ``error`` of the event that ended it.
-
-    Raises:
-        Unfit: Codex cannot read it.
-    """
+    """Why a turn failed, from the ``error`` of the event that ended it. Raises Unfit if Codex
+    cannot read it."""
     error = obj(value)
     return {
         "message": text(error.get("message")),

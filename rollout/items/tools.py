@@ -36,11 +36,7 @@ _COLLAB_TOOL: Final = camel(
     *("followup_task", "interrupt_agent", "list_agents"),
 )
 _AGENT_STATE: Final = camel("pending_init", "running", "interrupted", "shutdown", "not_found")
-_CONTENT_PARTS: Final = {
-    "inputText": "text",
-    "inputImage": "imageUrl",
-    "inputAudio": "audioUrl",
-}
+_CONTENT_PARTS: Final = {"inputText": "text", "inputImage": "imageUrl", "inputAudio": "audioUrl"}
 
 
 def command(item_id: str, item: Fields) -> Fields:

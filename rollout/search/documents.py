@@ -73,11 +73,8 @@ def read_documents(
     home: Path, thread: Thread, earlier: EarlierMessages | None, find: Find
 ) -> Documents:
     """The documents of a thread, or those that were added since ``earlier``. A thread whose file
-    cannot be read has its header alone, and is found by that.
-
-    Raises:
-        OSError: the system lacks memory, file descriptors or the like.
-    """
+    cannot be read has its header alone, and is found by that. Raises OSError if the system lacks
+    memory, file descriptors or the like."""
     try:
         read = read_thread_messages(home, thread.path, find, earlier)
     except (HistoryUnknown, OSError) as error:
@@ -190,11 +187,8 @@ def _ids(messages: Sequence[Message]) -> str:
 
 
 def locations_of(data: bytes, item_ids: str) -> list[Location]:
-    """The locations of the messages of a document.
-
-    Raises:
-        ValueError: they are not as they were written.
-    """
+    """The locations of the messages of a document. Raises ValueError if they are not as they were
+    written."""
     locations = [(word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data)]
     if not item_ids:
         return [Location(*location) for location in locations]

@@ -18,13 +18,7 @@ from rollout.files.layout import parse_name
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find, source_meta
-from rollout.history.thread import (
-    ThreadTurns,
-    bare_if_empty,
-    outline,
-    reduce_parts,
-    reduce_stream,
-)
+from rollout.history.thread import ThreadTurns, bare_if_empty, outline, reduce_parts, reduce_stream
 from rollout.items.line_events import parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
@@ -262,11 +256,7 @@ class _PaginatedLines:
         self._messages: list[Message] = []
 
     def take(self, stream: RolloutStream, offset: int = 0) -> None:
-        """Read the rest of a file.
-
-        Raises:
-            NeedsWholeFile: other lines decide what is shown.
-        """
+        """Read the rest of a file. Raises NeedsWholeFile if other lines decide what is shown."""
         reader = _reader()
         for line in reader.lines(stream, offset, MESSAGE_LINES):
             self._highest = max(self._highest, reader.highest)

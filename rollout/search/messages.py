@@ -93,11 +93,8 @@ def is_message(item: Fields) -> bool:
 def read_messages(
     home: Path, files: Sequence[str], locations: Iterable[Location]
 ) -> Iterator[Message]:
-    """The messages at these locations; without those that are not there any more.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    """The messages at these locations; without those that are not there any more. Raises OSError if
+    a file cannot be read."""
     opened: dict[int, LineFile] = {}
     try:
         for file, offset, turn_id, item_id in locations:

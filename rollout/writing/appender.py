@@ -40,11 +40,8 @@ def timestamp() -> str:
 
 
 def encoded(item: Item, stamp: str, ordinal: int | None) -> bytes:
-    """The line of an item, with its newline; keys in the order that Codex writes.
-
-    Raises:
-        NotAppendable: it is no JSON, or nested too deeply.
-    """
+    """The line of an item, with its newline; keys in the order that Codex writes. Raises
+    NotAppendable if it is no JSON, or nested too deeply."""
     envelope: dict[str, Any] = {"timestamp": stamp}
     if ordinal is not None:
         envelope["ordinal"] = ordinal
@@ -66,11 +63,7 @@ def _other_json(envelope: dict[str, Any]) -> bytes:
 
 def encoded_lines(items: Sequence[Item], first: int | None) -> list[bytes]:
     """The lines of items, which get their time now, and their ordinals from ``first`` on unless
-    that is None.
-
-    Raises:
-        NotAppendable: one of them cannot be written.
-    """
+    that is None. Raises NotAppendable if one of them cannot be written."""
     stamp = timestamp()
     return [
         encoded(item, stamp, None if first is None else first + number)
@@ -216,11 +209,8 @@ class RolloutAppender:
 
 
 def last_ordinal(source: RolloutSource) -> int | None:
-    """The ordinal of the last line that can be read; None if there is no line.
-
-    Raises:
-        LookupError: that line has none, so nothing can be numbered after it.
-    """
+    """The ordinal of the last line that can be read; None if there is no line. Raises LookupError
+    if that line has none, so nothing can be numbered after it."""
     for _, item in source.backwards():
         ordinal = item.get("ordinal")
         if isinstance(ordinal, int) and not isinstance(ordinal, bool) and ordinal >= 0:

@@ -248,10 +248,7 @@ def _fulltext_differences(copy: sqlite3.Connection) -> Iterator[Finding]:
     for count, (_, message, what) in zip(found, _FULLTEXT_CHECKS, strict=True):
         if count:
             yield Finding(
-                kind,
-                f"The full-text index {message}.",
-                measured=f"{count} {what}",
-                expected="none",
+                kind, f"The full-text index {message}.", measured=f"{count} {what}", expected="none"
             )
 
 

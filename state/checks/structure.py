@@ -159,12 +159,7 @@ def _threads(index: IndexState) -> Iterator[Finding]:
         if right != path:
             message = "The row does not show the best file of its thread."
             yield Finding(
-                KINDS["wrong_file"],
-                message,
-                thread_id,
-                path,
-                measured=path,
-                expected=right,
+                KINDS["wrong_file"], message, thread_id, path, measured=path, expected=right
             )
         expected = {name: shown[name] for name in ("size_bytes", "mtime_ns", "inode")}
         archived = is_archived(path)

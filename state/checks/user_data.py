@@ -30,11 +30,8 @@ def follows_inputs_now(connection: sqlite3.Connection, home: Path) -> bool:
 
 
 def wanted_names(connection: sqlite3.Connection, home: Path) -> dict[str, str]:
-    """The name that each thread should have: see :func:`state.userdata.model.chosen_names`.
-
-    Raises:
-        OSError: the home's names cannot be read.
-    """
+    """The name that each thread should have: see :func:`state.userdata.model.chosen_names`. Raises
+    OSError if the home's names cannot be read."""
     recorded = connection.execute(
         "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name IS NOT NULL"
     )

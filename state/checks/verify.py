@@ -97,8 +97,7 @@ async def _check_both(
         in_database, in_rows = await asyncio.gather(
             workers.run(lambda: list(check_copy(copy)), stopped=copy.interrupt),
             workers.run(
-                lambda: list(check_structure(connection, home, index)),
-                stopped=connection.interrupt,
+                lambda: list(check_structure(connection, home, index)), stopped=connection.interrupt
             ),
             return_exceptions=True,  # waits for both: they use connections that are closed here
         )

@@ -41,6 +41,22 @@ async def execute_many(
     await connection.exec_driver_sql(sql, [pick(value) for value in values])
 
 
+def upsert_statement(
+    table: sa.Table, *kept: str, key: "sa.Column[Any] | None" = None, **new: "sa.ColumnElement[Any]"
+) -> Insert:
+    """Insert a row with all columns but generated ones, or update the one that has its ``key``, or
+    its primary key: all of these columns but ``kept`` ones. ``new`` columns are not inserted, and
+    get these values in an update."""
+    given = [
+        column.name for column in table.c if column.computed is None and column.name not in new
+    ]
+    entry = insert(table).values(dict.fromkeys(given))
+    keys = [*table.primary_key] if key is None else [key]
+    fixed = {*kept, *(column.name for column in keys)}
+    values = {name: entry.excluded[name] for name in given if name not in fixed}
+    return entry.on_conflict_do_update(index_elements=keys, set_=values | new)
+
+
 @cache
 def _compiled(statement: Insert) -> tuple[str, tuple[str, ...]]:
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))

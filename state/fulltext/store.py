@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
@@ -22,7 +22,7 @@ from rollout.jsonl.resume import ResumePoint
 from rollout.search.documents import Documents, Thread
 from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
-from state.db.sql import among, execute_many
+from state.db.sql import among, execute_many, upsert_statement
 from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
 VERSION: Final = 7
@@ -122,18 +122,11 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     )
 
 
-def _upsert_thread(*kept: str) -> Insert:
-    """Insert a row of ``fulltext_threads``, or update all of its columns that are not ``kept``."""
-    entry = insert(fulltext_threads).values(dict.fromkeys(fulltext_threads.c.keys()))
-    new = {column.name: column for column in entry.excluded if column.name not in kept}
-    return entry.on_conflict_do_update(index_elements=[fulltext_threads.c.row_id], set_=new)
-
-
 _INSERT_DOCUMENT: Final = insert(fulltext_documents).values(
     dict.fromkeys(fulltext_documents.c.keys())
 )
-_UPSERT_THREAD: Final = _upsert_thread("row_id")
-_UPDATE_GROWN: Final = _upsert_thread("row_id", "header")
+_UPSERT_THREAD: Final = upsert_statement(fulltext_threads)
+_UPDATE_GROWN: Final = upsert_statement(fulltext_threads, "header")
 """Where messages were added, the header has not changed."""
 
 

@@ -106,11 +106,8 @@ class Lease:
     async def release(
         self, connection: AsyncConnection, now_ms: int, *, complete: bool, error: str | None = None
     ) -> None:
-        """Give the lease back: the job is complete, or the next worker may go on at once.
-
-        Raises:
-            LeaseLost: it is no longer ours.
-        """
+        """Give the lease back: the job is complete, or the next worker may go on at once. Raises
+        LeaseLost if it is no longer ours."""
         values: dict[str, Any] = {"owner": None, "last_error": error}
         if complete:
             values |= {"status": "complete", "completed_at_ms": now_ms}
@@ -123,11 +120,7 @@ class Lease:
 
 
 async def job_row(connection: AsyncConnection, job: sa.Table) -> sa.Row[Any]:
-    """The one row of a job.
-
-    Raises:
-        IndexDamaged: somebody has deleted it.
-    """
+    """The one row of a job. Raises IndexDamaged if somebody has deleted it."""
     row = (await connection.execute(sa.select(job))).one_or_none()
     if row is None:
         path = Path(connection.engine.url.database or "")

@@ -58,11 +58,8 @@ class Restored:
 
 async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
     """The user data in the index at ``path``, as far as it can be read, and in the journal beside
-    it; and whether the index is damaged. Does not create an index.
-
-    Raises:
-        IndexTooNew: the index belongs to a newer threadkeep.
-    """
+    it; and whether the index is damaged. Does not create an index. Raises IndexTooNew if the index
+    belongs to a newer threadkeep."""
     journal = read_settings(path)
     if not path.exists():
         return journal, False

@@ -71,11 +71,8 @@ async def _probe(index: Path) -> None:
 
 
 def set_aside(index: Path) -> Path:
-    """Move a damaged database out of the way, with its sidecars.
-
-    Raises:
-        IndexNotWritable: it cannot be moved.
-    """
+    """Move a damaged database out of the way, with its sidecars. Raises IndexNotWritable if it
+    cannot be moved."""
     number = 1
     while (aside := index.with_name(f"{index.name}.damaged-{number}")).exists():
         number += 1

@@ -29,11 +29,7 @@ _ABANDONED_S: Final = 86_400
 
 
 async def reindex(
-    home: Path,
-    path: Path,
-    *,
-    batch_files: int = BATCH_FILES,
-    report: Report | None = None,
+    home: Path, path: Path, *, batch_files: int = BATCH_FILES, report: Report | None = None
 ) -> tuple[SyncProgress, Path | None]:
     """Rebuild the index of ``home``, and replace the one at ``path``.
 
@@ -82,10 +78,7 @@ def swap_in(fresh: Path, path: Path) -> None:
     Raises:
         sqlite3.Error: it fails; the index is as it was.
     """
-    with (
-        closing(connect(fresh)) as source,
-        closing(connect(path)) as target,
-    ):
+    with closing(connect(fresh)) as source, closing(connect(path)) as target:
         target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
         for job in ("backfill_state", "fulltext_state"):
             known = "SELECT 1 FROM sqlite_master WHERE name = ?"

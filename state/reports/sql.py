@@ -10,10 +10,7 @@ from typing import Any, Final
 from rollout.files.cancellation import Cancelled, check_cancelled, is_cancelled
 from state.db.readonly import open_read_only
 from state.db.translate import translate
-from state.errors import (
-    SQLITE_ERRORS,
-    InvalidSql,
-)
+from state.errors import SQLITE_ERRORS, InvalidSql
 
 LARGEST_VALUE: Final = 64 * 2**20
 """The largest text or blob that a statement may produce, in bytes."""

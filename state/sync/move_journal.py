@@ -258,11 +258,8 @@ def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Pa
 
 
 def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
-    """The groups of an entry, and Codex's database, which older entries do not name.
-
-    Raises:
-        FileUnusable: it cannot be read, or is of another home.
-    """
+    """The groups of an entry, and Codex's database, which older entries do not name. Raises
+    FileUnusable if it cannot be read, or is of another home."""
     try:
         value = json.loads(entry.read_bytes())
         if value["v"] != _VERSION or value["home"] != str(home.resolve()):

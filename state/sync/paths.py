@@ -34,11 +34,8 @@ _LEDGER_COLUMNS: Final = (
 
 async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> set[str] | None:
     """Read what has changed at ``paths``, relative to the home: the ids of the threads concerned.
-    None, with nothing done, where only a scan can tell what has happened.
-
-    Raises:
-        IndexBusy: another process kept the write lock.
-    """
+    None, with nothing done, where only a scan can tell what has happened. Raises IndexBusy if
+    another process kept the write lock."""
     if len(paths) >= MOST_PATHS:
         return None
     found: list[FoundFile] = []

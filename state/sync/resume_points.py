@@ -4,24 +4,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
 from rollout.jsonl.resume import ResumePoint
 from state.db.schema import resume_points
-from state.db.sql import among, execute_many
+from state.db.sql import among, execute_many, upsert_statement
 
 METADATA: Final = "metadata"
 FULLTEXT: Final = "fulltext"
 TURNS: Final = "turns"
 COLUMNS: Final = ("size_bytes", "mtime_ns", "inode", "end_offset", "guard")
 
-_INSERT: Final = insert(resume_points).values({c.name: None for c in resume_points.c})
-_UPSERT: Final = _INSERT.on_conflict_do_update(
-    index_elements=[*resume_points.primary_key],
-    set_={name: _INSERT.excluded[name] for name in COLUMNS},
-)
+_UPSERT: Final = upsert_statement(resume_points)
 
 
 async def put_resume_points(
@@ -30,16 +25,8 @@ async def put_resume_points(
     """Store where a pass ended: of each file the row of its thread, the number of the file in the
     history, and the point."""
     values: list[dict[str, Any]] = [
-        {
-            "row_id": row_id,
-            "pass": pass_,
-            "part": part,
-            "size_bytes": point.stamp.size,
-            "mtime_ns": point.stamp.mtime_ns,
-            "inode": point.stamp.inode,
-            "end_offset": point.end,
-            "guard": point.guard,
-        }
+        {"row_id": row_id, "pass": pass_, "part": part}
+        | dict(zip(COLUMNS, (*point.stamp, point.end, point.guard), strict=True))
         for row_id, part, point in points
     ]
     if values:

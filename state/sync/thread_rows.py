@@ -31,7 +31,7 @@ from state.db.schema import (
     threads,
     turn_checkpoints,
 )
-from state.db.sql import among, execute_many
+from state.db.sql import among, execute_many, upsert_statement
 from state.sync.resume_points import (
     FULLTEXT,
     METADATA,
@@ -43,19 +43,8 @@ from state.sync.resume_points import (
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
-_GENERATED: Final = {column.name for column in threads.c if column.computed is not None}
-_INSERT: Final = insert(threads).values(
-    {column.name: None for column in threads.c if column.name not in _GENERATED}
-)
-_UPSERT: Final = _INSERT.on_conflict_do_update(
-    index_elements=[threads.c.id],
-    # history_mode is never set again: a file whose mode has changed is another thread's row.
-    set_={
-        column.name: _INSERT.excluded[column.name]
-        for column in threads.c
-        if column.name not in {*_GENERATED, "row_id", "id", "history_mode"}
-    },
-)
+_UPSERT: Final = upsert_statement(threads, "row_id", "history_mode", key=threads.c.id)
+"""``history_mode`` is never set again: a file whose mode has changed is another thread's row."""
 _INSERT_TOOLS: Final = insert(thread_dynamic_tools)
 _EDGE: Final = insert(thread_spawn_edges)
 _UPSERT_EDGES: Final = _EDGE.on_conflict_do_update(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import Precedence, parse_name, precedence
@@ -19,25 +18,14 @@ from rollout.metadata.session_index import ThreadName
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, rollout_files, threads
-from state.db.sql import among, execute_many
+from state.db.sql import among, execute_many, upsert_statement
 from state.sync import thread_rows as rows
 from state.sync.openings import ids_in, update_openings
 from state.userdata.model import chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads
 
-_ENTRY: Final = insert(rollout_files).values(
-    {column.name: None for column in rollout_files.c if column.name != "attempts"}
-)
-_UPSERT_ENTRY: Final = _ENTRY.on_conflict_do_update(
-    index_elements=[rollout_files.c.path],
-    set_={
-        **{
-            column.name: _ENTRY.excluded[column.name]
-            for column in rollout_files.c
-            if column.name not in ("path", "first_seen_ms", "attempts")
-        },
-        "attempts": sa.literal_column("rollout_files.attempts + 1"),
-    },
+_UPSERT_ENTRY: Final = upsert_statement(
+    rollout_files, "first_seen_ms", attempts=sa.literal_column("rollout_files.attempts + 1")
 )
 
 

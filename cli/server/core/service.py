@@ -47,11 +47,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def store(self) -> "ThreadStore":
-        """The store, once it is open.
-
-        Raises:
-            StateError: it cannot be opened.
-        """
+        """The store, once it is open. Raises StateError if it cannot be opened."""
         return await asyncio.shield(self._store)
 
     async def supervisor(self) -> "Supervisor":

@@ -43,11 +43,7 @@ class Call:
         return await self.service.store()
 
     def id(self, text: str) -> str:
-        """Parse the id of a thread.
-
-        Raises:
-            RpcError: it is not a UUID.
-        """
+        """Parse the id of a thread. Raises RpcError if it is not a UUID."""
         found = parse_uuid(bare_uuid(text))
         if found is None:
             what = "session" if self.method in _SESSION_IDS else "thread"

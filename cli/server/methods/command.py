@@ -68,11 +68,8 @@ class _Running:
         self._works: set[Future[Any]] = set()
 
     def serve(self, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:
-        """The result of work on the index. Called in the command's thread.
-
-        Raises:
-            Cancelled: the client is gone.
-        """
+        """The result of work on the index. Called in the command's thread. Raises Cancelled if the
+        client is gone."""
 
         async def done() -> Any:
             return await work(self._index)

@@ -18,11 +18,8 @@ from state.errors import StateError
 async def dispatch(
     service: Service, client: Client, request: Request, notifications: list[Callable[[], None]]
 ) -> Any:
-    """The result of a request; ``notifications`` gets what is to be sent after it.
-
-    Raises:
-        RpcError: it has none.
-    """
+    """The result of a request; ``notifications`` gets what is to be sent after it. Raises RpcError
+    if it has none."""
     method = METHODS.get(request.method)
     if method is None and request.method not in OF_CODEX:
         raise _unknown(request.method)

@@ -46,11 +46,8 @@ _RETENTIONS: Final = {"default": False, "always": True}
 
 def response_lines(items: Sequence[Any]) -> list[Item]:
     """The lines for items to inject: response items, or objects of an ``item`` and its
-    ``retention``. Items of unknown types are accepted and make no line, as in Codex.
-
-    Raises:
-        RpcError: there are none, or one of them is not a response item.
-    """
+    ``retention``. Items of unknown types are accepted and make no line, as in Codex. Raises
+    RpcError if there are none, or one of them is not a response item."""
     if not items:
         raise invalid_request("items must not be empty", "invalid_params")
     lines: list[Item] = []

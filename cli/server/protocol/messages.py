@@ -46,11 +46,8 @@ class Request:
 
 
 def parse(line: bytes) -> Request | None:
-    """Parse a line; None for a notification or an answer: neither needs anything done.
-
-    Raises:
-        RpcError: the line is not JSON, or not a message.
-    """
+    """Parse a line; None for a notification or an answer: neither needs anything done. Raises
+    RpcError if the line is not JSON, or not a message."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -16,8 +16,7 @@ U32 = Annotated[int, Field(ge=0, lt=2**32)]
 U64 = Annotated[int, Field(ge=0, lt=2**64)]
 Personality = Literal["none", "friendly", "pragmatic"]
 SourceKind = Annotated[
-    session_source.SourceKind,
-    BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind),
+    session_source.SourceKind, BeforeValidator(lambda kind: "appServer" if kind == "mcp" else kind)
 ]
 
 CHANGES: Final = frozenset(
@@ -51,11 +50,7 @@ ParamsType = TypeVar("ParamsType", bound=Params)
 
 
 def parse_params(request: Request, kind: type[ParamsType]) -> ParamsType:
-    """Validate the parameters of a request.
-
-    Raises:
-        RpcError: they are invalid.
-    """
+    """Validate the parameters of a request. Raises RpcError if they are invalid."""
     if request.params is None:
         raise invalid_request("Invalid request: missing field `params`", "invalid_params")
     try:

@@ -36,11 +36,7 @@ def check_address(host: str) -> None:
 
 
 async def serve_websockets(service: Service, host: str, port: int) -> None:
-    """Serve until cancelled.
-
-    Raises:
-        OSError: the address cannot be used.
-    """
+    """Serve until cancelled. Raises OSError if the address cannot be used."""
     token = os.environ.get(_TOKEN)
 
     def admitted(connection: ServerConnection, request: Request) -> Response | None:
