@@ -98,9 +98,9 @@ def complete_metadata(metadata: ThreadMetadata) -> ThreadMetadata:
     return metadata
 
 
-def initial_metadata(name: RolloutName, path_id: str | None = None) -> ThreadMetadata:
+def initial_metadata(name: RolloutName) -> ThreadMetadata:
     """The metadata before any line: what the file name gives."""
-    metadata = ThreadMetadata(id=path_id or name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
+    metadata = ThreadMetadata(id=name.thread_id or "", sandbox_policy=_DEFAULT_POLICY)
     metadata.created_at_ms = name_time_ms(name.started_at or "") or 0
     metadata.session_id = metadata.id or None
     return metadata

@@ -1,6 +1,6 @@
 """The messages of users and agents that the history of a thread shows, and where they are."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -69,18 +69,12 @@ def item_text(item: Fields) -> str:
     return "\n".join(part["text"] for part in parts)
 
 
-def history_messages(
-    history: ThreadTurns, wanted: Callable[[int, int], bool] | None = None
-) -> Iterator[tuple[Turn, ItemRef, Fields]]:
-    """The messages of a history in order, each with its turn and reference; only those ``wanted``,
-    by file and offset. Those that Codex cannot read are among them."""
+def history_messages(history: ThreadTurns) -> Iterator[tuple[Turn, ItemRef, Fields]]:
+    """The messages of a history in order, each with its turn and reference. Those that Codex cannot
+    read are among them."""
     with history.reader() as reader:
         for turn, ref in history.refs():
-            if ref.kind not in (*MESSAGES, UNKNOWN) or (
-                wanted and not wanted(ref.file, ref.offsets[0])
-            ):
-                continue
-            item = reader.item(ref)
+            item = reader.item(ref) if ref.kind in (*MESSAGES, UNKNOWN) else None
             if item is not None and is_message(item):
                 yield turn, ref, item
 

@@ -64,13 +64,13 @@ def journal_state(index: Path) -> str:
         return NO_JOURNAL
 
 
-def on_network_drive(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
+def on_network_drive(folder: Path) -> bool:
     """Whether ``folder`` lies on a network file system, where SQLite's WAL corrupts.
 
     False where the system does not say (no ``/proc``).
     """
     try:
-        lines = mounts.read_text(errors="replace").splitlines()
+        lines = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
     except OSError:
         return False
     real = os.path.realpath(folder)

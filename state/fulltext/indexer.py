@@ -66,7 +66,6 @@ async def fill_fulltext(
     index: ThreadIndex,
     report: Report | None = None,
     *,
-    lease_s: float = DEFAULT_LEASE_S,
     batch_threads: int = BATCH_THREADS,
     afresh: bool = False,
 ) -> JobProgress:
@@ -86,7 +85,7 @@ async def fill_fulltext(
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
         return _Filling(index, job, batch_threads, report).run(afresh=afresh)
 
-    return await run_job(index.database, fulltext_state, work, lease_s=lease_s)
+    return await run_job(index.database, fulltext_state, work, lease_s=DEFAULT_LEASE_S)
 
 
 async def caught_up_fulltext(
