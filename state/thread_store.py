@@ -244,12 +244,8 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
             (await self._lock(thread_id)).release()
 
     async def read_thread(self, thread_id: str) -> Row:
-        """The row of a thread that has a file.
-
-        Raises:
-            IndexBusy: another process holds the index.
-            ThreadNotFound: there is none.
-        """
+        """The row of a thread that has a file. Raises IndexBusy if another process holds the index,
+        and ThreadNotFound if there is none."""
         thread_id = self._id(thread_id)
         await self._follower.catch_up()
         await ensure_indexed(self.index, thread_id)

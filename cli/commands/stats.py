@@ -39,12 +39,8 @@ _UNITS: Final = {
 
 def moment(text: str, *, now: datetime | None = None) -> int:
     """The ms since 1970 of a day (``2026-11-20``), a time, or an age (``30m``, ``12h``, ``7d``,
-    ``2w``, ``1y``). Ages of a day or more begin at midnight; days are those of UTC.
-
-    Raises:
-        OverflowError: it is before all times.
-        ValueError: it is none of these.
-    """
+    ``2w``, ``1y``). Ages of a day or more begin at midnight; days are those of UTC. Raises
+    OverflowError if it is before all times, and ValueError if it is none of these."""
     ago = _AGO.fullmatch(text)
     if ago:
         now = now or datetime.now(UTC)

@@ -41,12 +41,8 @@ class TurnSelection:
     """Only so many of the last."""
 
     def among(self, ids: Sequence[str]) -> Sequence[int]:
-        """Their positions in ``ids``, which are those of all turns.
-
-        Raises:
-            AmbiguousTurn: several ids have the prefix.
-            TurnNotFound: there is no such turn.
-        """
+        """Their positions in ``ids``, which are those of all turns. Raises AmbiguousTurn if several
+        ids have the prefix, and TurnNotFound if there is no such turn."""
         count = len(ids)
         if self.turn is None:
             return range(max(0, count - self.last) if self.last else 0, count)

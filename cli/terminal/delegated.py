@@ -29,12 +29,8 @@ class Delegated:
     messages: list[str] = field(default_factory=list)
 
     def write(self, content: bytes) -> None:
-        """Take some of the output.
-
-        Raises:
-            Cancelled: the client is gone.
-            TooMuchOutput: it is too much to keep.
-        """
+        """Take some of the output. Raises Cancelled if the client is gone, and TooMuchOutput if it
+        is too much to keep."""
         check_cancelled()
         if len(self.out) + len(content) > _MOST_KEPT:
             raise TooMuchOutput

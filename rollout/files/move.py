@@ -133,12 +133,8 @@ def undo_group(home: Path, group: MoveGroup) -> None:
 
 def move_file(source: Path, target: Path) -> None:
     """Move a file to a path where there is none. A kill in the middle leaves it under both names
-    until it is moved again.
-
-    Raises:
-        FileExistsError: another file is there.
-        OSError: it cannot be moved.
-    """
+    until it is moved again. Raises FileExistsError if another file is there, and OSError if it
+    cannot be moved."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)

@@ -127,11 +127,8 @@ class SplicedSource:
     @classmethod
     def of_files(cls, parts: Sequence[Part], own: RolloutSource) -> "SplicedSource":
         """The history in ``parts``, those of :func:`history_parts`; the last is the ``own`` one.
-
-        Raises:
-            DamagedCompression: one of them is damaged.
-            OSError: one of them cannot be read.
-        """
+        Raises DamagedCompression if one of them is damaged, and OSError if one of them cannot be
+        read."""
         earlier: list[tuple[FileSource, int]] = []
         try:
             for part in parts[:-1]:

@@ -93,11 +93,7 @@ class Outline:
 def outline(path: Path, find: Find) -> Outline:
     """How the history of the thread is made up whose rollout is at ``path``; ``find`` gives the
     files that it begins in. One without a ``session_meta`` is :data:`rollout.history.bare.BARE`.
-
-    Raises:
-        HistoryUnknown: its history mode is not known.
-        OSError: a file cannot be read.
-    """
+    Raises HistoryUnknown if its history mode is not known, and OSError if a file cannot be read."""
     try:
         meta = source_meta(path)
     except (DamagedCompression, HistoryIncomplete):  # the rest is shown all the same

@@ -129,12 +129,8 @@ def _says_less(item: Fields, record: CallRecord) -> bool:
 
 def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcript:
     """The transcript of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
-    the files that its history begins in.
-
-    Raises:
-        HistoryUnknown: its history mode is not known.
-        OSError: a file cannot be read.
-    """
+    the files that its history begins in. Raises HistoryUnknown if its history mode is not known,
+    and OSError if a file cannot be read."""
     return transcript_of(open_history(path, find), images=images)
 
 

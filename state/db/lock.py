@@ -34,12 +34,9 @@ def mark_index(index: Path) -> None:
 
 @asynccontextmanager
 async def locked(index: Path, patience_s: float = _PATIENCE_S) -> AsyncGenerator[None]:
-    """Hold the lock of an index; the end of the process releases it too.
-
-    Raises:
-        IndexBusy: another process kept it for ``patience_s`` seconds.
-        IndexNotWritable: the lock file cannot be opened.
-    """
+    """Hold the lock of an index; the end of the process releases it too. Raises IndexBusy if
+    another process kept it for ``patience_s`` seconds, and IndexNotWritable if the lock file cannot
+    be opened."""
     descriptor = _open(index)
     try:
         until = time.monotonic() + patience_s

@@ -69,12 +69,8 @@ async def fill_fulltext(
     batch_threads: int = BATCH_THREADS,
     afresh: bool = False,
 ) -> JobProgress:
-    """Run the job to its end, from wherever the last worker left it, or ``afresh``.
-
-    Raises:
-        LeaseHeld: another worker has the job.
-        LeaseLost: another worker took the job over.
-    """
+    """Run the job to its end, from wherever the last worker left it, or ``afresh``. Raises
+    LeaseHeld if another worker has the job, and LeaseLost if another worker took the job over."""
     async with index.database.read() as connection:
         count = await _count(connection, fulltext_pending)
         outdated = await connection.scalar(_OUTDATED.limit(1))

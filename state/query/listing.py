@@ -26,12 +26,9 @@ _CANDIDATES: Final = 2000
 
 
 def page_steps(query: Query) -> "Steps[Page]":
-    """The page that ``query`` asks for, from the index alone.
-
-    Raises:
-        InvalidCursor: the query's cursor is not one of this list.
-        InvalidQuery: too many moved folders lead to one of its folders.
-    """
+    """The page that ``query`` asks for, from the index alone. Raises InvalidCursor if the query's
+    cursor is not one of this list, and InvalidQuery if too many moved folders lead to one of its
+    folders."""
     after = query.decoded_cursor()
     more = yield from key_steps(query, after, query.limit + 1)
     by_id = yield from rows_steps([id_ for _, id_ in more[: query.limit]])

@@ -142,12 +142,8 @@ class OpenThreads(Generic[R]):
             del self._recorders[recorder.thread_id]
 
     def _id(self, thread_id: str) -> str:
-        """A thread's id in its usual spelling.
-
-        Raises:
-            RuntimeError: this store is closed.
-            ThreadNotFound: it is not an id.
-        """
+        """A thread's id in its usual spelling. Raises RuntimeError if this store is closed, and
+        ThreadNotFound if it is not an id."""
         if self._closed:
             raise RuntimeError("this store is closed")
         known = parse_uuid(thread_id)

@@ -34,12 +34,8 @@ async def indexed_path(index: ThreadIndex, thread_id: str) -> str | None:
 
 
 async def ensure_indexed(index: ThreadIndex, thread_id: str) -> None:
-    """Read a thread's file into the index, if the index has none of it.
-
-    Raises:
-        IndexBusy: another process holds the index.
-        ThreadNotFound: it has no file.
-    """
+    """Read a thread's file into the index, if the index has none of it. Raises IndexBusy if another
+    process holds the index, and ThreadNotFound if it has no file."""
     if await indexed_path(index, thread_id) is None:
         await index.refresh([await current_path(index, thread_id)])
 

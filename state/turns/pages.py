@@ -57,12 +57,8 @@ class PageQuery:
 
 
 def page_of_turns(state: TurnState, query: PageQuery) -> PageOf[Turn]:
-    """A page of a thread's turns.
-
-    Raises:
-        InvalidCursor: the cursor is none of this thread's turns.
-        TooShort: the state does not reach so far.
-    """
+    """A page of a thread's turns. Raises InvalidCursor if the cursor is none of this thread's
+    turns, and TooShort if the state does not reach so far."""
     turns = state.turns
     if state.outline.mode != PAGINATED:
         start, stop = _legacy_range(turns, query)
@@ -189,12 +185,8 @@ class ItemQuery(PageQuery):
 
 
 def page_of_items(state: TurnState, query: ItemQuery) -> PageOf[ItemAt]:
-    """A page of a paginated thread's items, or of one turn's.
-
-    Raises:
-        InvalidCursor: the cursor is none of this thread's items.
-        TooShort: the state does not reach so far.
-    """
+    """A page of a paginated thread's items, or of one turn's. Raises InvalidCursor if the cursor is
+    none of this thread's items, and TooShort if the state does not reach so far."""
     if state.partial:
         raise TooShort
     spans = state.spans()
