@@ -4,21 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+from cli.render import tool_blocks
 from cli.render.blocks import Block, Form, Picture, Role, block
-from cli.render.tool_blocks import (
-    ToolOutput,
-    command,
-    content_text,
-    duration_text,
-    patch,
-    patch_output,
-    picture,
-    readable,
-    tool_call,
-    tool_output,
-    untyped,
-    web_title,
-)
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.schema.strict import Fields
 
@@ -31,12 +18,14 @@ def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
     """The blocks of an item, or of an entry that is no item of Codex. ``call`` is the model's call
     behind an item that does not hold everything."""
     if item.keys() == _UNREAD:
-        text = readable(item["raw"])
+        text = tool_blocks.readable(item["raw"])
         yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
         return
     build = _BUILDS.get(item["type"])
     if build is None:
-        text = readable({key: value for key, value in item.items() if value is not None})
+        text = tool_blocks.readable(
+            {key: value for key, value in item.items() if value is not None}
+        )
         yield block(Role.NOTE, item["type"], text, Form.OUTPUT)
         return
     with_call = _WITH_CALL.get(item["type"]) if call else None
@@ -57,7 +46,7 @@ def _user(item: Fields) -> Block:
             case {"type": "text", "text": text}:
                 texts.append(text)
             case {"type": "image", "url": url}:
-                pictures.append(picture(url))
+                pictures.append(tool_blocks.picture(url))
             case {"type": "localImage", "path": path}:
                 pictures.append(Picture("", path))
             case {"type": "skill" | "mention" as kind, "name": name, "path": path}:
@@ -94,14 +83,14 @@ def _plan(item: Fields) -> Block:
 
 def _command(item: Fields, call: Fields | None = None) -> Block:
     milliseconds = item["durationMs"]
-    from_call = tool_output(call) if call else ToolOutput("")
-    given = ToolOutput(
+    from_call = tool_blocks.tool_output(call) if call else tool_blocks.ToolOutput("")
+    given = tool_blocks.ToolOutput(
         item["aggregatedOutput"] or from_call.text,
         from_call.exit_code if item["exitCode"] is None else item["exitCode"],
         from_call.seconds if milliseconds is None else milliseconds / 1000,
         from_call.pictures,
     )
-    return command(untyped(item["command"]), given, status=item["status"])
+    return tool_blocks.command(tool_blocks.untyped(item["command"]), given, status=item["status"])
 
 
 def _patch(item: Fields) -> list[Block]:
@@ -122,22 +111,22 @@ def _patch(item: Fields) -> list[Block]:
 
 def _patch_with(item: Fields, call: Fields) -> list[Block]:
     if not item["changes"]:
-        return patch(call, item["status"])
-    return [*_patch(item), *patch_output(tool_output(call))]
+        return tool_blocks.patch(call, item["status"])
+    return [*_patch(item), *tool_blocks.patch_output(tool_blocks.tool_output(call))]
 
 
 def _called_with(item: Fields, call: Fields) -> list[Block]:
     """The block of an item, and those of its call, which holds more."""
     made = _BUILDS[item["type"]](item)
-    return [made, *tool_call(call)]
+    return [made, *tool_blocks.tool_call(call)]
 
 
 def _output_with(item: Fields, call: Fields) -> list[Block]:
-    return tool_call({**call, "output": item["output"]})
+    return tool_blocks.tool_call({**call, "output": item["output"]})
 
 
 def _result_with(item: Fields, call: Fields) -> Block:
-    content = tool_output(call).text
+    content = tool_blocks.tool_output(call).text
     if item["type"] == "mcpToolCall":
         return _mcp({**item, "result": {"content": content}})
     return _dynamic({**item, "contentItems": content})
@@ -145,12 +134,16 @@ def _result_with(item: Fields, call: Fields) -> Block:
 
 def _tool(title: str, item: Fields, content: object, error: str | None) -> Block:
     pictures: list[Picture] = []
-    text = content_text(content, pictures)
+    text = tool_blocks.content_text(content, pictures)
     failed = item["status"] == "failed"
     parts = [] if item["status"] == "completed" else [item["status"]]
     if item["durationMs"]:
-        parts.append(duration_text(item["durationMs"]))
-    arguments = "" if item["arguments"] in (None, {}) else f" {readable(item['arguments'])[:500]}"
+        parts.append(tool_blocks.duration_text(item["durationMs"]))
+    arguments = (
+        ""
+        if item["arguments"] in (None, {})
+        else f" {tool_blocks.readable(item['arguments'])[:500]}"
+    )
     return block(
         Role.TOOL,
         f"tool {title}{arguments}",
@@ -166,7 +159,7 @@ def _mcp(item: Fields) -> Block:
     result, error = item["result"] or {}, item["error"] or {}
     content = result.get("content")
     if not content and result.get("structuredContent") is not None:
-        content = readable(result["structuredContent"])
+        content = tool_blocks.readable(result["structuredContent"])
     return _tool(f"{item['server']}.{item['tool']}", item, content, error.get("message"))
 
 
@@ -177,7 +170,7 @@ def _dynamic(item: Fields) -> Block:
 
 def _function_output(item: Fields) -> Block:
     pictures: list[Picture] = []
-    text = content_text(item["output"], pictures)
+    text = tool_blocks.content_text(item["output"], pictures)
     name = ".".join(filter(None, (item["namespace"], item["name"])))
     return block(Role.TOOL, f"tool {name}", text, Form.OUTPUT, pictures=tuple(pictures))
 
@@ -201,9 +194,9 @@ def _activity(item: Fields) -> Block:
 
 
 def _web_search(item: Fields) -> Block:
-    title = web_title(item["query"], item["action"] or {})
+    title = tool_blocks.web_title(item["query"], item["action"] or {})
     results = item.get("results")
-    text = "\n".join(readable(each) for each in results) if results else ""
+    text = "\n".join(tool_blocks.readable(each) for each in results) if results else ""
     return block(Role.TOOL, title, text, Form.OUTPUT)
 
 
@@ -217,7 +210,7 @@ _HEADS: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD
 def _image_generation(item: Fields) -> Block:
     result = item.get("result") or ""
     kind = next((kind for head, kind in _HEADS if result.startswith(head)), None)
-    made = (picture(f"data:image/{kind};base64,{result}"),) if kind else ()
+    made = (tool_blocks.picture(f"data:image/{kind};base64,{result}"),) if kind else ()
     saved = item.get("savedPath")
     title = f"made an image{f' at {saved}' if saved else ''}"
     state = "" if item["status"] == "completed" else item["status"]
@@ -248,12 +241,14 @@ _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
     "webSearch": _web_search,
     "imageView": _image_view,
     "imageGeneration": _image_generation,
-    "sleep": lambda item: block(Role.NOTE, f"slept for {duration_text(item['durationMs'])}"),
+    "sleep": lambda item: block(
+        Role.NOTE, f"slept for {tool_blocks.duration_text(item['durationMs'])}"
+    ),
     "hookPrompt": _hook,
     "enteredReviewMode": lambda item: block(Role.NOTE, "review begins", item["review"]),
     "exitedReviewMode": lambda item: block(Role.AGENT, "review", item["review"], Form.MARKDOWN),
     "contextCompaction": _note("the history was compacted here"),
-    TOOL_CALL: tool_call,
+    TOOL_CALL: tool_blocks.tool_call,
 }
 _WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
     "commandExecution": _command,

@@ -10,16 +10,7 @@ import typer
 from cli.arguments.filters import Selection
 from cli.arguments.locations import Locations
 from cli.render.labels import label
-from cli.runtime.batch import (
-    Entry,
-    Error,
-    error_json,
-    find,
-    named,
-    needs_confirmation,
-    report_errors,
-    status_of,
-)
+from cli.runtime import batch
 from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -50,7 +41,7 @@ class _Result:
     """What became of the selected threads."""
 
     outcomes: list[MoveOutcome] = field(default_factory=list)
-    not_found: list[Entry] = field(default_factory=list)
+    not_found: list[batch.Entry] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
 
@@ -60,14 +51,14 @@ def move(
 ) -> int:
     """Archive, unarchive or delete the selected threads; filters select among the ``archived``
     threads or the others. Returns the exit status: that of the gravest error."""
-    references = named(selection)
+    references = batch.named(selection)
     query = selection.query(archived=archived)
     sensitive = query is not None or action in (Action.DELETE, Action.PURGE)
-    asks = sensitive and needs_confirmation(selection)
+    asks = sensitive and batch.needs_confirmation(selection)
 
     async def work(index: ThreadIndex) -> _Result:
         await catch_up_and_report(index)
-        entries = await find(index, references, query)
+        entries = await batch.find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
         result = _Result(not_found=[entry for entry in entries if entry.error])
         planned = await move_threads(index, action, ids, locations.sqlite_home, dry_run=True)
@@ -96,7 +87,7 @@ def move(
         output.data(_document(action, selection, result))
     else:
         _print(action, selection, result)
-    return status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
+    return batch.status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
 
 
 async def _labels(index: ThreadIndex, outcomes: Sequence[MoveOutcome]) -> dict[str, str]:
@@ -120,7 +111,7 @@ def _groups(result: _Result) -> list[MoveGroup]:
     return [o.group for o in result.outcomes if o.group and not o.error]
 
 
-def _errors(result: _Result) -> list[Error]:
+def _errors(result: _Result) -> list[batch.Error]:
     refused = [outcome.error for outcome in result.outcomes if outcome.error]
     return [*(entry.error for entry in result.not_found if entry.error), *refused]
 
@@ -133,7 +124,7 @@ def _print(action: Action, selection: Selection, result: _Result) -> None:
         for group in groups
         for id_ in group.thread_ids
     )
-    report_errors(_errors(result))
+    batch.report_errors(_errors(result))
     trashed = [group.trash for group in groups if group.trash and not group.purge]
     if trashed and not selection.dry_run:
         where = trashed[0] if len(trashed) == 1 else trashed[0].split("/")[0]
@@ -167,7 +158,7 @@ def _entry(
     group: MoveGroup | None,
     *,
     done: bool = False,
-    error: Error | None = None,
+    error: batch.Error | None = None,
     reference: str | None = None,
 ) -> dict[str, Any]:
     along = group is not None and group.thread_id != thread_id
@@ -181,5 +172,5 @@ def _entry(
             {"from": move.source, "to": None if group and group.purge else move.target}
             for move in moves
         ],
-        "error": error_json(error),
+        "error": batch.error_json(error),
     }

@@ -19,39 +19,29 @@ from rollout.items.line_events import (
 from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 from rollout.jsonl.parse import Item
-from rollout.schema.kinds import (
-    PLAIN,
-    TOKEN_COUNT,
-    Kept,
-    Level,
-    Reader,
-    any_of,
-    is_legacy_item,
-    kept_as,
-    line_pattern,
-    passed_by,
-    payload_type,
-)
+from rollout.schema import kinds
 from rollout.schema.strict import Fields
 
-_KEPT: Final = (Kept.ALWAYS, Kept.LEGACY)
+_KEPT: Final = (kinds.Kept.ALWAYS, kinds.Kept.LEGACY)
 
 
 def skip_pattern(roles: str) -> Pattern[bytes]:
     """Matches lines that begin no turn and are no item, messages in these roles among them."""
-    responses = any_of(*passed_by(Reader.LEGACY, Level.RESPONSE, *_KEPT))
+    responses = kinds.any_of(*kinds.passed_by(kinds.Reader.LEGACY, kinds.Level.RESPONSE, *_KEPT))
     message = rf'message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:{roles})"'
-    lines = any_of(*passed_by(Reader.LEGACY, Level.LINE, *_KEPT))
-    response = payload_type("response_item", f"(?:{responses}|{message})")
-    return line_pattern(f"(?:{response}|{lines}|{TOKEN_COUNT})(?P<counted>)", PLAIN)
+    lines = kinds.any_of(*kinds.passed_by(kinds.Reader.LEGACY, kinds.Level.LINE, *_KEPT))
+    response = kinds.payload_type("response_item", f"(?:{responses}|{message})")
+    return kinds.line_pattern(
+        f"(?:{response}|{lines}|{kinds.TOKEN_COUNT})(?P<counted>)", kinds.PLAIN
+    )
 
 
 # A message of a user may be the prompt of a hook.
 _SKIP: Final = skip_pattern("assistant|developer|system")
 _COUNTED: Final = frozenset(
     name
-    for level in (Level.LINE, Level.EVENT)
-    for name, kept in kept_as(level).items()
+    for level in (kinds.Level.LINE, kinds.Level.EVENT)
+    for name, kept in kinds.kept_as(level).items()
     if kept in _KEPT
 )
 _EMPTY_IF: Final = {"agent_message": "message", "agent_reasoning": "text"} | {
@@ -277,7 +267,7 @@ def _counts(read: ParsedEvent) -> bool:
     today, and does not count it."""
     kind = read.kind
     if kind == ITEM:
-        return is_legacy_item(read.payload["item"])
+        return kinds.is_legacy_item(read.payload["item"])
     if kind == "sub_agent_activity":
         return bool(read.payload["kind"] != "completed")
     return kind in _COUNTED
@@ -286,4 +276,4 @@ def _counts(read: ParsedEvent) -> bool:
 def _has_events(item: Any) -> bool:
     """Whether an unreadable item is of a type that also has events."""
     kind = item.get("type") if isinstance(item, dict) else None
-    return kind in ITEM_BUILDERS and kind != "Extension" and not is_legacy_item(item)
+    return kind in ITEM_BUILDERS and kind != "Extension" and not kinds.is_legacy_item(item)

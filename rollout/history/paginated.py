@@ -9,31 +9,21 @@ from rollout.history.turn import COMPLETED, FAILED, INTERRUPTED, Turn
 from rollout.items.line_events import ABORTED, ITEM, STARTED, TurnEvent, parse_event
 from rollout.items.thread_item import UNKNOWN, has_times, unknown_item
 from rollout.jsonl.parse import Item
-from rollout.schema.kinds import (
-    NUMBERED,
-    TOKEN_COUNT,
-    Kept,
-    Level,
-    Reader,
-    any_of,
-    line_pattern,
-    passed_by,
-    payload_type,
-)
+from rollout.schema import kinds
 from rollout.schema.strict import U64, Fields
 
 
-def paginated_skip(readers: Reader) -> Pattern[bytes]:
+def paginated_skip(readers: kinds.Reader) -> Pattern[bytes]:
     """Matches lines that begin or end no turn and are no item, and into which no other of the
     ``readers`` looks."""
-    kept = Kept.ALWAYS, Kept.PAGINATED
-    responses = any_of(*passed_by(Reader.PAGINATED, Level.RESPONSE, *kept))
-    lines = any_of(*passed_by(readers, Level.LINE, *kept))
-    types = f"{payload_type('response_item', responses)}|{lines}|{TOKEN_COUNT}"
-    return line_pattern(types, NUMBERED)
+    kept = kinds.Kept.ALWAYS, kinds.Kept.PAGINATED
+    responses = kinds.any_of(*kinds.passed_by(kinds.Reader.PAGINATED, kinds.Level.RESPONSE, *kept))
+    lines = kinds.any_of(*kinds.passed_by(readers, kinds.Level.LINE, *kept))
+    types = f"{kinds.payload_type('response_item', responses)}|{lines}|{kinds.TOKEN_COUNT}"
+    return kinds.line_pattern(types, kinds.NUMBERED)
 
 
-_SKIP: Final = paginated_skip(Reader.PAGINATED)
+_SKIP: Final = paginated_skip(kinds.Reader.PAGINATED)
 
 
 class PaginatedReducer:

@@ -19,26 +19,12 @@ from rollout.items.parts import (
     web_action,
 )
 from rollout.items.tools import collab_call, command, dynamic_call, file_change, mcp_item
-from rollout.schema.strict import (
-    U64,
-    Fields,
-    Unfit,
-    array,
-    default,
-    flag,
-    integer,
-    member,
-    obj,
-    optional,
-    same,
-    text,
-    texts,
-    uuid,
-)
+from rollout.schema import strict
+from rollout.schema.strict import Fields, Unfit
 
 Build = Callable[[str, Fields], Fields]
 
-ACTIVITY: Final = same("started", "interacted", "interrupted", "completed")
+ACTIVITY: Final = strict.same("started", "interacted", "interrupted", "completed")
 _OUTPUT_PARTS: Final = {
     "input_text": ("text",),
     "input_image": ("image_url",),
@@ -48,28 +34,28 @@ _OUTPUT_PARTS: Final = {
 
 
 def _user_message(item_id: str, item: Fields) -> Fields:
-    content = [user_input(each) for each in array(item.get("content"))]
-    client = optional(item.get("client_id"), text)
+    content = [user_input(each) for each in strict.array(item.get("content"))]
+    client = strict.optional(item.get("client_id"), strict.text)
     return {"type": "userMessage", "id": item_id, "clientId": client, "content": content}
 
 
 def _agent_message(item_id: str, item: Fields) -> Fields:
     parts = []
-    for each in array(item.get("content")):
-        part = obj(each)
+    for each in strict.array(item.get("content")):
+        part = strict.obj(each)
         if part.get("type") != "Text":
             raise Unfit
-        parts.append(text(part.get("text")))
+        parts.append(strict.text(part.get("text")))
     return agent_message(item_id, "".join(parts), item)
 
 
 def _plan(item_id: str, item: Fields) -> Fields:
-    return {"type": "plan", "id": item_id, "text": text(item.get("text"))}
+    return {"type": "plan", "id": item_id, "text": strict.text(item.get("text"))}
 
 
 def _reasoning(item_id: str, item: Fields) -> Fields:
-    content = default(item, "raw_content", texts, [])
-    summary = texts(item.get("summary_text"))
+    content = strict.default(item, "raw_content", strict.texts, [])
+    summary = strict.texts(item.get("summary_text"))
     return {"type": "reasoning", "id": item_id, "summary": summary, "content": content}
 
 
@@ -77,19 +63,19 @@ def activity(item_id: str, item: Fields) -> Fields:
     """The activity of a spawned agent: an item, or a ``sub_agent_activity``."""
     return {
         "type": "subAgentActivity",
-        "model": optional(item.get("model"), text),
-        "reasoningEffort": optional(item.get("reasoning_effort"), effort),
+        "model": strict.optional(item.get("model"), strict.text),
+        "reasoningEffort": strict.optional(item.get("reasoning_effort"), effort),
         "id": item_id,
-        "kind": member(item.get("kind"), ACTIVITY),
-        "agentThreadId": uuid(item.get("agent_thread_id")),
+        "kind": strict.member(item.get("kind"), ACTIVITY),
+        "agentThreadId": strict.uuid(item.get("agent_thread_id")),
         "agentPath": agent_path(item.get("agent_path")),
     }
 
 
 def web_search(item_id: str, item: Fields) -> Fields:
     """A web search: an item, or a ``web_search_end``."""
-    shown = {"type": "webSearch", "id": item_id, "query": text(item.get("query"))}
-    results = optional(item.get("results"), array)
+    shown = {"type": "webSearch", "id": item_id, "query": strict.text(item.get("query"))}
+    results = strict.optional(item.get("results"), strict.array)
     return {**shown, "action": web_action(item.get("action")), "results": results}
 
 
@@ -101,16 +87,18 @@ def _image_generation(item_id: str, item: Fields) -> Fields:
     return picture(
         item_id,
         item,
-        {"result": text(item.get("result"))},
-        prompt=optional(item.get("revised_prompt"), text),
-        path=optional(item.get("saved_path"), absolute_path),
+        {"result": strict.text(item.get("result"))},
+        prompt=strict.optional(item.get("revised_prompt"), strict.text),
+        path=strict.optional(item.get("saved_path"), absolute_path),
     )
 
 
 def picture_made(item: Fields) -> Fields:
     """A picture by the id of its file, or itself."""
     where = item.get("fileId")
-    return {"fileId": where} if isinstance(where, str) else {"result": text(item.get("result"))}
+    return (
+        {"fileId": where} if isinstance(where, str) else {"result": strict.text(item.get("result"))}
+    )
 
 
 def picture(
@@ -129,7 +117,7 @@ def picture(
     shown = {
         "type": "imageGeneration",
         "id": item_id,
-        "status": text(item.get("status")),
+        "status": strict.text(item.get("status")),
         "revisedPrompt": prompt,
         **made,
         "transparentBackground": transparent,
@@ -144,23 +132,27 @@ def picture(
 def _extension(item_id: str, item: Fields) -> Fields:
     kind = item.get("kind")
     if kind == "clock.sleep":
-        return {"type": "sleep", "id": item_id, "durationMs": integer(item.get("durationMs"), U64)}
+        return {
+            "type": "sleep",
+            "id": item_id,
+            "durationMs": strict.integer(item.get("durationMs"), strict.U64),
+        }
     if kind == "image_gen.generation":
         return picture(
             item_id,
             item,
             picture_made(item),
-            prompt=optional(item.get("revisedPrompt"), text),
-            path=optional(item.get("savedPath"), absolute_path),
-            transparent=optional(item.get("transparentBackground"), flag),
-            generation=optional(item.get("generationId"), text),
-            failure=optional(item.get("failure"), picture_failure),
-            inputs=default(item, "inputImages", input_images, []),
+            prompt=strict.optional(item.get("revisedPrompt"), strict.text),
+            path=strict.optional(item.get("savedPath"), absolute_path),
+            transparent=strict.optional(item.get("transparentBackground"), strict.flag),
+            generation=strict.optional(item.get("generationId"), strict.text),
+            failure=strict.optional(item.get("failure"), picture_failure),
+            inputs=strict.default(item, "inputImages", input_images, []),
         )
     if kind == "web.search":
-        query = text(item.get("query"))
-        action = optional(item.get("action"), _extension_action)
-        results = optional(item.get("results"), array)
+        query = strict.text(item.get("query"))
+        action = strict.optional(item.get("action"), _extension_action)
+        results = strict.optional(item.get("results"), strict.array)
         shown = {"type": "webSearch", "id": item_id, "query": query}
         return {**shown, "action": action, "results": results}
     raise Unfit
@@ -170,19 +162,19 @@ def _extension_action(value: object) -> Fields:
     names = {"search": "search", "openPage": "open_page", "findInPage": "find_in_page"}
     if isinstance(value, list):
         return web_action(value)
-    action = obj(value)
-    return web_action({**action, "type": names.get(text(action.get("type")), "other")})
+    action = strict.obj(value)
+    return web_action({**action, "type": names.get(strict.text(action.get("type")), "other")})
 
 
 def _function_output(item_id: str, item: Fields) -> Fields:
     output = item.get("output")
     if not isinstance(output, str):
-        for each in array(output):
-            part = obj(each)
-            for name in _OUTPUT_PARTS.get(text(part.get("type")), ("",)):
-                text(part.get(name))
-    namespace = optional(item.get("namespace"), text)
-    shown = {"type": "functionCallOutput", "id": item_id, "name": text(item.get("name"))}
+        for each in strict.array(output):
+            part = strict.obj(each)
+            for name in _OUTPUT_PARTS.get(strict.text(part.get("type")), ("",)):
+                strict.text(part.get(name))
+    namespace = strict.optional(item.get("namespace"), strict.text)
+    shown = {"type": "functionCallOutput", "id": item_id, "name": strict.text(item.get("name"))}
     return {**shown, "namespace": namespace, "output": output}
 
 
@@ -192,7 +184,7 @@ def _hook_prompt(item_id: str, item: Fields) -> Fields:
 
 def _entered_review(item_id: str, item: Fields) -> Fields:
     review_target(item.get("target"))
-    hint = text(item.get("user_facing_hint"))
+    hint = strict.text(item.get("user_facing_hint"))
     return {"type": "enteredReviewMode", "id": item_id, "review": hint}
 
 

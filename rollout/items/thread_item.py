@@ -13,20 +13,8 @@ from rollout.items.legacy import EVENT_BUILDERS
 from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.parts import user_input
 from rollout.jsonl.parse import Item
-from rollout.schema.strict import (
-    U16,
-    Fields,
-    Unfit,
-    camel,
-    camel_case,
-    integer,
-    member,
-    obj,
-    optional,
-    same,
-    text,
-    uuid,
-)
+from rollout.schema import strict
+from rollout.schema.strict import Fields, Unfit
 
 UNKNOWN: Final = "unknown"
 """The kind of an item that Codex 0.171 cannot read."""
@@ -43,13 +31,13 @@ their positions are stored."""
 def completed_item(payload: Fields) -> Fields | None:
     """The item of an ``item_completed``; None if Codex does not read the line."""
     try:
-        uuid(payload.get("thread_id"))
-        text(payload.get("turn_id"))
-        item = obj(payload.get("item"))
-        build = ITEM_BUILDERS.get(text(item.get("type")))
+        strict.uuid(payload.get("thread_id"))
+        strict.text(payload.get("turn_id"))
+        item = strict.obj(payload.get("item"))
+        build = ITEM_BUILDERS.get(strict.text(item.get("type")))
         if build is None:
             return None
-        return {**build(text(item.get("id")), item), **_times(payload)}
+        return {**build(strict.text(item.get("id")), item), **_times(payload)}
     except Unfit:
         return None
 
@@ -95,7 +83,7 @@ def unknown_item(payload: Fields) -> Fields | None:
                 times = _times(payload)
             except Unfit:
                 times = dict(_NO_TIMES)
-            shown: Fields = {"type": camel_case(kind), "id": item_id}
+            shown: Fields = {"type": strict.camel_case(kind), "id": item_id}
             if of_item := ITEM_BUILDERS.get(kind):
                 words = _with_words(kind, item)
                 shown = _fitting(lambda fields: of_item(item_id, fields), words) or shown
@@ -173,8 +161,8 @@ def has_times(item: Fields) -> bool:
 
 def _times(payload: Fields) -> dict[str, int | None]:
     return {
-        "startedAtMs": optional(payload.get("started_at_ms"), integer),
-        "completedAtMs": optional(payload.get("completed_at_ms"), integer),
+        "startedAtMs": strict.optional(payload.get("started_at_ms"), strict.integer),
+        "completedAtMs": strict.optional(payload.get("completed_at_ms"), strict.integer),
     }
 
 
@@ -200,28 +188,28 @@ def item_of(lines: Sequence[Item], own_id: str | None = None) -> Fields | None:
     return found
 
 
-_ERROR_NAMES: Final = camel(
+_ERROR_NAMES: Final = strict.camel(
     *("context_window_exceeded", "session_budget_exceeded", "usage_limit_exceeded"),
     *("rate_limit_exceeded", "flex_unavailable", "server_overloaded", "model_not_found"),
     *("policy_capacity_unavailable", "cyber_policy", "bio_policy", "misalignment_policy_violation"),
     *("too_many_denials", "internal_server_error", "unauthorized", "bad_request"),
     *("thread_rollback_failed", "sandbox_error", "inference_hook_denied", "other"),
 )
-_HTTP_ERRORS: Final = camel(
+_HTTP_ERRORS: Final = strict.camel(
     *("http_connection_failed", "response_stream_connection_failed"),
     *("response_stream_disconnected", "response_too_many_failed_attempts"),
 )
 _NOT_STEERABLE: Final = "active_turn_not_steerable"
-_TURN_KINDS: Final = same("review", "compact")
+_TURN_KINDS: Final = strict.same("review", "compact")
 
 
 def turn_error(value: object) -> Fields:
     """Why a turn failed, from the ``error`` of the event that ended it. Raises Unfit if Codex
     cannot read it."""
-    error = obj(value)
+    error = strict.obj(value)
     return {
-        "message": text(error.get("message")),
-        "codexErrorInfo": optional(error.get("codex_error_info"), _error_info),
+        "message": strict.text(error.get("message")),
+        "codexErrorInfo": strict.optional(error.get("codex_error_info"), _error_info),
         "additionalDetails": None,
         "misalignment": None,
     }
@@ -234,10 +222,10 @@ def _error_info(value: object) -> str | Fields:
         case dict() if len(value) == 1:
             [(name, fields)] = value.items()
             if name in _HTTP_ERRORS:
-                status = optional(obj(fields).get("http_status_code"), _status_code)
+                status = strict.optional(strict.obj(fields).get("http_status_code"), _status_code)
                 return {_HTTP_ERRORS[name]: {"httpStatusCode": status}}
             if name == _NOT_STEERABLE:
-                kind = member(obj(fields).get("turn_kind"), _TURN_KINDS)
+                kind = strict.member(strict.obj(fields).get("turn_kind"), _TURN_KINDS)
                 return {"activeTurnNotSteerable": {"turnKind": kind}}
             if name not in _ERROR_NAMES:
                 return "other"
@@ -247,4 +235,4 @@ def _error_info(value: object) -> str | Fields:
 
 
 def _status_code(value: object) -> Any:
-    return integer(value, U16)
+    return strict.integer(value, strict.U16)

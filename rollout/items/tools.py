@@ -5,70 +5,61 @@ from typing import Final
 
 from rollout.items.commands import command_actions, shell_line, uri_path
 from rollout.items.parts import PATCH_STATUS, app_ui, effort, file_changes, mcp_result
-from rollout.schema.strict import (
-    I32,
-    Fields,
-    Unfit,
-    array,
-    camel,
-    default,
-    duration_ms,
-    flag,
-    integer,
-    member,
-    obj,
-    optional,
-    same,
-    text,
-    texts,
-    uuid,
-)
+from rollout.schema import strict
+from rollout.schema.strict import Fields, Unfit
 
-_COMMAND_STATUS: Final = camel("in_progress", "completed", "failed", "declined")
-_COMMAND_SOURCE: Final = camel(
+_COMMAND_STATUS: Final = strict.camel("in_progress", "completed", "failed", "declined")
+_COMMAND_SOURCE: Final = strict.camel(
     "agent", "user_shell", "unified_exec_startup", "unified_exec_interaction"
 )
-_MCP_STATUS: Final = same("inProgress", "completed", "failed")
-_TOOL_STATUS: Final = camel("in_progress", "completed", "failed")
-_COLLAB_STATUS: Final = camel("in_progress", "completed", "failed", "interrupted")
-_COLLAB_TOOL: Final = camel(
+_MCP_STATUS: Final = strict.same("inProgress", "completed", "failed")
+_TOOL_STATUS: Final = strict.camel("in_progress", "completed", "failed")
+_COLLAB_STATUS: Final = strict.camel("in_progress", "completed", "failed", "interrupted")
+_COLLAB_TOOL: Final = strict.camel(
     *("spawn_agent", "send_input", "resume_agent", "wait", "close_agent", "send_message"),
     *("followup_task", "interrupt_agent", "list_agents"),
 )
-_AGENT_STATE: Final = camel("pending_init", "running", "interrupted", "shutdown", "not_found")
+_AGENT_STATE: Final = strict.camel(
+    "pending_init", "running", "interrupted", "shutdown", "not_found"
+)
 _CONTENT_PARTS: Final = {"inputText": "text", "inputImage": "imageUrl", "inputAudio": "audioUrl"}
 
 
 def command(item_id: str, item: Fields) -> Fields:
     """A command."""
     cwd = uri_path(item.get("cwd"))
-    optional(item.get("interaction_input"), text)
-    output = optional(item.get("aggregated_output"), text)
+    strict.optional(item.get("interaction_input"), strict.text)
+    output = strict.optional(item.get("aggregated_output"), strict.text)
     return {
         "type": "commandExecution",
         "id": item_id,
-        "pluginId": optional(item.get("plugin_id"), text),
-        "scriptPath": optional(item.get("script_path"), text),
-        "command": shell_line(texts(item.get("command"))),
+        "pluginId": strict.optional(item.get("plugin_id"), strict.text),
+        "scriptPath": strict.optional(item.get("script_path"), strict.text),
+        "command": shell_line(strict.texts(item.get("command"))),
         "cwd": cwd,
-        "processId": optional(item.get("process_id"), text),
-        "source": member(item.get("source"), _COMMAND_SOURCE),
-        "status": member(item.get("status"), _COMMAND_STATUS),
+        "processId": strict.optional(item.get("process_id"), strict.text),
+        "source": strict.member(item.get("source"), _COMMAND_SOURCE),
+        "status": strict.member(item.get("status"), _COMMAND_STATUS),
         "commandActions": command_actions(item.get("parsed_cmd"), cwd),
         "aggregatedOutput": output or None,
-        "exitCode": optional(item.get("exit_code"), lambda value: integer(value, I32)),
-        "durationMs": optional(item.get("duration"), duration_ms),
+        "exitCode": strict.optional(
+            item.get("exit_code"), lambda value: strict.integer(value, strict.I32)
+        ),
+        "durationMs": strict.optional(item.get("duration"), strict.duration_ms),
     }
 
 
 def file_change(item_id: str, item: Fields) -> Fields:
     """A patch."""
-    optional(item.get("auto_approved"), flag)
-    optional(item.get("stdout"), text)
-    optional(item.get("stderr"), text)
+    strict.optional(item.get("auto_approved"), strict.flag)
+    strict.optional(item.get("stdout"), strict.text)
+    strict.optional(item.get("stderr"), strict.text)
     changes = file_changes(item.get("changes"))
     # A patch that is not finished has no status.
-    status = optional(item.get("status"), lambda value: member(value, PATCH_STATUS)) or "inProgress"
+    status = (
+        strict.optional(item.get("status"), lambda value: strict.member(value, PATCH_STATUS))
+        or "inProgress"
+    )
     return {"type": "fileChange", "id": item_id, "changes": changes, "status": status}
 
 
@@ -77,24 +68,24 @@ def mcp_item(item_id: str, item: Fields) -> Fields:
     if "arguments" not in item:
         raise Unfit
     app = {
-        name: optional(item.get(name), text)
+        name: strict.optional(item.get(name), strict.text)
         for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
     }
-    environment = optional(item.get("environmentId"), text)
-    ui = optional(item.get("mcpAppUi"), app_ui)
+    environment = strict.optional(item.get("environmentId"), strict.text)
+    ui = strict.optional(item.get("mcpAppUi"), app_ui)
     return {
         **mcp_call(item_id, item, app, environment, ui),
-        "status": member(item.get("status"), _MCP_STATUS),
-        "pluginId": optional(item.get("pluginId"), text),
-        "readOnlyHint": optional(item.get("readOnlyHint"), flag),
-        "result": optional(item.get("result"), mcp_result),
-        "error": optional(item.get("error"), _mcp_error),
-        "durationMs": optional(item.get("duration"), duration_ms),
+        "status": strict.member(item.get("status"), _MCP_STATUS),
+        "pluginId": strict.optional(item.get("pluginId"), strict.text),
+        "readOnlyHint": strict.optional(item.get("readOnlyHint"), strict.flag),
+        "result": strict.optional(item.get("result"), mcp_result),
+        "error": strict.optional(item.get("error"), _mcp_error),
+        "durationMs": strict.optional(item.get("duration"), strict.duration_ms),
     }
 
 
 def _mcp_error(value: object) -> Fields:
-    return {"message": text(obj(value).get("message"))}
+    return {"message": strict.text(strict.obj(value).get("message"))}
 
 
 def mcp_call(
@@ -114,9 +105,9 @@ def mcp_call(
     shown: Fields = {
         "type": "mcpToolCall",
         "id": item_id,
-        "server": text(call.get("server")),
+        "server": strict.text(call.get("server")),
         "environmentId": environment,
-        "tool": text(call.get("tool")),
+        "tool": strict.text(call.get("tool")),
         "arguments": call.get("arguments"),
         "appContext": context,
         "mcpAppUi": ui,
@@ -130,59 +121,63 @@ def dynamic_call(item_id: str, item: Fields) -> Fields:
     """A call of a tool of the client."""
     if "arguments" not in item:
         raise Unfit
-    optional(item.get("error"), text)
+    strict.optional(item.get("error"), strict.text)
     return {
         "type": "dynamicToolCall",
         "id": item_id,
-        "namespace": optional(item.get("namespace"), text),
-        "tool": text(item.get("tool")),
+        "namespace": strict.optional(item.get("namespace"), strict.text),
+        "tool": strict.text(item.get("tool")),
         "arguments": item["arguments"],
-        "status": member(item.get("status"), _TOOL_STATUS),
-        "contentItems": optional(item.get("content_items"), _content_items),
-        "success": optional(item.get("success"), flag),
-        "durationMs": optional(item.get("duration"), duration_ms),
+        "status": strict.member(item.get("status"), _TOOL_STATUS),
+        "contentItems": strict.optional(item.get("content_items"), _content_items),
+        "success": strict.optional(item.get("success"), strict.flag),
+        "durationMs": strict.optional(item.get("duration"), strict.duration_ms),
     }
 
 
 def _content_items(value: object) -> list[Fields]:
     shown = []
-    for each in array(value):
-        part = obj(each)
-        kind = text(part.get("type"))
-        name = member(kind, _CONTENT_PARTS)
-        shown.append({"type": kind, name: text(part.get(name))})
+    for each in strict.array(value):
+        part = strict.obj(each)
+        kind = strict.text(part.get("type"))
+        name = strict.member(kind, _CONTENT_PARTS)
+        shown.append({"type": kind, name: strict.text(part.get(name))})
     return shown
 
 
 def collab_call(item_id: str, item: Fields) -> Fields:
     """A call by which an agent directs other agents."""
-    for each in default(item, "receiver_agents", array, []):
-        agent = obj(each)
-        uuid(agent.get("thread_id"))
-        optional(agent.get("agent_nickname"), text)
-        optional(agent.get("agent_role"), text)
-    receivers = [uuid(each) for each in default(item, "receiver_thread_ids", array, [])]
-    states = default(item, "agents_states", obj, {})
+    for each in strict.default(item, "receiver_agents", strict.array, []):
+        agent = strict.obj(each)
+        strict.uuid(agent.get("thread_id"))
+        strict.optional(agent.get("agent_nickname"), strict.text)
+        strict.optional(agent.get("agent_role"), strict.text)
+    receivers = [
+        strict.uuid(each) for each in strict.default(item, "receiver_thread_ids", strict.array, [])
+    ]
+    states = strict.default(item, "agents_states", strict.obj, {})
     return {
         "type": "collabAgentToolCall",
         "id": item_id,
-        "tool": member(item.get("tool"), _COLLAB_TOOL),
-        "status": member(item.get("status"), _COLLAB_STATUS),
-        "senderThreadId": uuid(item.get("sender_thread_id")),
+        "tool": strict.member(item.get("tool"), _COLLAB_TOOL),
+        "status": strict.member(item.get("status"), _COLLAB_STATUS),
+        "senderThreadId": strict.uuid(item.get("sender_thread_id")),
         "receiverThreadIds": receivers,
-        "prompt": optional(item.get("prompt"), text),
-        "model": optional(item.get("model"), text),
-        "reasoningEffort": optional(item.get("reasoning_effort"), effort),
-        "agentsStates": {uuid(thread): _agent_state(state) for thread, state in states.items()},
+        "prompt": strict.optional(item.get("prompt"), strict.text),
+        "model": strict.optional(item.get("model"), strict.text),
+        "reasoningEffort": strict.optional(item.get("reasoning_effort"), effort),
+        "agentsStates": {
+            strict.uuid(thread): _agent_state(state) for thread, state in states.items()
+        },
     }
 
 
 def _agent_state(value: object) -> Fields:
     match value:
         case str(name):
-            return {"status": member(name, _AGENT_STATE), "message": None}
+            return {"status": strict.member(name, _AGENT_STATE), "message": None}
         case {"completed": message, **others} if not others:
-            return {"status": "completed", "message": optional(message, text)}
+            return {"status": "completed", "message": strict.optional(message, strict.text)}
         case {"errored": message, **others} if not others:
-            return {"status": "errored", "message": text(message)}
+            return {"status": "errored", "message": strict.text(message)}
     raise Unfit

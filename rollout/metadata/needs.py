@@ -5,17 +5,7 @@ import re
 from functools import cache
 from typing import Final, NamedTuple
 
-from rollout.schema.kinds import (
-    PROMPTS_BY_PROGRAMS,
-    Level,
-    Reader,
-    any_of,
-    line_pattern,
-    none_of,
-    passed_by,
-    payload_type,
-    read_by,
-)
+from rollout.schema import kinds
 
 
 class Needs(NamedTuple):
@@ -37,13 +27,13 @@ class Needs(NamedTuple):
         return _skip_pattern(self)
 
 
-_LINES: Final = passed_by(Reader.METADATA, Level.LINE)
-_EVENTS: Final = passed_by(Reader.METADATA, Level.EVENT)
-_OTHER_ITEM: Final = none_of(*read_by(Reader.METADATA, Level.ITEM))
+_LINES: Final = kinds.passed_by(kinds.Reader.METADATA, kinds.Level.LINE)
+_EVENTS: Final = kinds.passed_by(kinds.Reader.METADATA, kinds.Level.EVENT)
+_OTHER_ITEM: Final = kinds.none_of(*kinds.read_by(kinds.Reader.METADATA, kinds.Level.ITEM))
 _ITEM_START: Final = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
 _MESSAGE: Final = (
     r'message",(?:"id":"[^"\\]*",)?"role":"(?:(?!user"|assistant")[a-z]+"'
-    rf'|user","content":\[\{{"type":"input_text","text":"(?:{PROMPTS_BY_PROGRAMS}))'
+    rf'|user","content":\[\{{"type":"input_text","text":"(?:{kinds.PROMPTS_BY_PROGRAMS}))'
 )
 
 
@@ -52,8 +42,10 @@ def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
     lines, events, items = _LINES, _EVENTS, ""
     response = ""
     if needs.fallback:
-        responses = none_of(*read_by(Reader.METADATA, Level.RESPONSE)) + '[a-z_]+"'
-        response = "|" + payload_type("response_item", f"(?:{responses}|{_MESSAGE})")
+        responses = (
+            kinds.none_of(*kinds.read_by(kinds.Reader.METADATA, kinds.Level.RESPONSE)) + '[a-z_]+"'
+        )
+        response = "|" + kinds.payload_type("response_item", f"(?:{responses}|{_MESSAGE})")
     else:
         lines += ("response_item",)
     if needs.prompts:
@@ -65,6 +57,6 @@ def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
     if not needs.preview:
         events += ("thread_goal_updated",)
     tokens = r'token_count",(?:"info":null|("info":\{))'
-    event = payload_type("event_msg", f"(?:{tokens}|{any_of(*events)}{items})")
+    event = kinds.payload_type("event_msg", f"(?:{tokens}|{kinds.any_of(*events)}{items})")
     ordinal = r'(?:"ordinal":(?P<counted>\d{1,18}),)' + "?" * (not needs.numbered)
-    return line_pattern(f"{any_of(*lines)},{response}|{event}", ordinal)
+    return kinds.line_pattern(f"{kinds.any_of(*lines)},{response}|{event}", ordinal)

@@ -24,31 +24,22 @@ from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, Skipping, open_rollout
 from rollout.jsonl.resume import ResumePoint
-from rollout.schema.kinds import (
-    Level,
-    Reader,
-    any_of,
-    line_pattern,
-    none_of,
-    passed_by,
-    payload_type,
-    read_by,
-)
+from rollout.schema import kinds
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 from rollout.search.legacy_messages import LegacyMessages, NeedsWholeFile
 from rollout.search.messages import Message, history_messages, is_message, item_text
 
-_EVENTS: Final = read_by(Reader.MESSAGES, Level.EVENT)
-_TYPES: Final = read_by(Reader.MESSAGES, Level.ITEM)
+_EVENTS: Final = kinds.read_by(kinds.Reader.MESSAGES, kinds.Level.EVENT)
+_TYPES: Final = kinds.read_by(kinds.Reader.MESSAGES, kinds.Level.ITEM)
 
 
 MESSAGE_LINES: Final = Skipping(
-    line_pattern(
+    kinds.line_pattern(
         "(?:"
-        + any_of(*passed_by(Reader.MESSAGES, Level.LINE))
+        + kinds.any_of(*kinds.passed_by(kinds.Reader.MESSAGES, kinds.Level.LINE))
         + "|"
-        + payload_type("event_msg", none_of(*_EVENTS) + '[a-z_]{1,60}"')
+        + kinds.payload_type("event_msg", kinds.none_of(*_EVENTS) + '[a-z_]{1,60}"')
         + ")"
     )
 )

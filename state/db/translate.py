@@ -13,15 +13,8 @@ from typing import Final, TypeGuard
 
 from sqlalchemy.exc import DBAPIError
 
+from state import errors
 from state.db.connect import BUSY_TIMEOUT_S
-from state.errors import (
-    SQLITE_ERRORS,
-    IndexBusy,
-    IndexDamaged,
-    IndexNotWritable,
-    IndexUnavailable,
-    StateError,
-)
 
 _FEW_DESCRIPTORS: Final = 64
 _NOT_WRITABLE: Final = (
@@ -37,21 +30,21 @@ def translated(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]
     free = shutil.disk_usage(path.parent).free if needed_bytes is not None else 0
     try:
         yield
-    except (DBAPIError, *SQLITE_ERRORS) as error:
+    except (DBAPIError, *errors.SQLITE_ERRORS) as error:
         translation = translate(path, error.orig if isinstance(error, DBAPIError) else error)
         if translation is None:
             raise
         if needed_bytes is not None and _is_full(translation):
             space = f"{needed_bytes:,} bytes are needed, {free:,} were free"
-            translation = IndexNotWritable(path, f"{translation.reason}: {space}")
+            translation = errors.IndexNotWritable(path, f"{translation.reason}: {space}")
         raise _or_cancelled(translation, error) from error
 
 
-def _is_full(error: StateError) -> TypeGuard[IndexNotWritable]:
-    return isinstance(error, IndexNotWritable) and error.reason.endswith("is full")
+def _is_full(error: errors.StateError) -> TypeGuard[errors.IndexNotWritable]:
+    return isinstance(error, errors.IndexNotWritable) and error.reason.endswith("is full")
 
 
-def _or_cancelled(translation: StateError, error: BaseException) -> BaseException:
+def _or_cancelled(translation: errors.StateError, error: BaseException) -> BaseException:
     """The error to raise: a cancelled write may end with SQLite's error, for example when it was
     waiting for a lock; it still counts as cancelled."""
     _release_cursors(error)
@@ -78,28 +71,28 @@ _LACKING: Final = (
 )
 
 
-def translate(path: Path, error: BaseException | None) -> StateError | None:
+def translate(path: Path, error: BaseException | None) -> errors.StateError | None:
     """Our error for one of SQLite's; None if the condition of the file is not the cause."""
     if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
-        return IndexDamaged(path, error.object.decode("utf-8", "replace"))
+        return errors.IndexDamaged(path, error.object.decode("utf-8", "replace"))
     text = str(error)
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "database is locked" in text:
-        return IndexBusy(path, BUSY_TIMEOUT_S)
+        return errors.IndexBusy(path, BUSY_TIMEOUT_S)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in text:
-        return IndexDamaged(path, text)
+        return errors.IndexDamaged(path, text)
     if name == "SQLITE_ERROR" and text.startswith(_LACKING):
-        return IndexDamaged(path, text)
+        return errors.IndexDamaged(path, text)
     if "Could not decode to UTF-8" in text:  # Python's own error, without a name
-        return IndexDamaged(path, "a text in it is not UTF-8")
+        return errors.IndexDamaged(path, "a text in it is not UTF-8")
     if name.startswith("SQLITE_CANTOPEN") and _few_descriptors():
-        return IndexUnavailable(path, f"{text}: {os.strerror(errno.EMFILE)}")
+        return errors.IndexUnavailable(path, f"{text}: {os.strerror(errno.EMFILE)}")
     if name.startswith("SQLITE_IOERR") and _bounded(resource.RLIMIT_FSIZE):
-        return IndexNotWritable(path, f"{text}: {os.strerror(errno.EFBIG)}")
+        return errors.IndexNotWritable(path, f"{text}: {os.strerror(errno.EFBIG)}")
     if name.startswith(_NOT_WRITABLE):
-        return IndexNotWritable(path, text)
+        return errors.IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):
-        return IndexUnavailable(path, text)
+        return errors.IndexUnavailable(path, text)
     return None
 
 

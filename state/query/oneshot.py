@@ -11,15 +11,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rollout.files.scan import check_home, scan_home
+from state.db import location
 from state.db.connect import connect, revision_of
-from state.db.location import (
-    HEAD,
-    INPUTS_KEY,
-    JOURNAL_KEY,
-    NO_JOURNAL,
-    journal_state,
-    moves_under_way,
-)
 from state.db.steps import run_steps
 from state.errors import SQLITE_ERRORS, StateError
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
@@ -45,7 +38,7 @@ class IndexReader:
         """A reader of one state of the index; None if the index is not up to date, which with
         ``scan`` a comparison with the files decides. Raises HomeNotFound if there is no home."""
         check_home(home)
-        if moves_under_way(index):
+        if location.moves_under_way(index):
             yield None  # opening the index finishes these moves
             return
         try:
@@ -84,7 +77,7 @@ class IndexReader:
 
 
 def _is_usable(connection: sqlite3.Connection, index: Path) -> bool:
-    if revision_of(index, connection.execute) != HEAD:
+    if revision_of(index, connection.execute) != location.HEAD:
         return False
     status = connection.execute("SELECT status FROM backfill_state").fetchone()
     return bool(status == ("complete",))
@@ -92,9 +85,9 @@ def _is_usable(connection: sqlite3.Connection, index: Path) -> bool:
 
 def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool:
     meta = dict(connection.execute("SELECT key, value FROM index_meta"))
-    if meta.get(INPUTS_KEY) != home_inputs(home):
+    if meta.get(location.INPUTS_KEY) != home_inputs(home):
         return False
-    if meta.get(JOURNAL_KEY, NO_JOURNAL) != journal_state(index):
+    if meta.get(location.JOURNAL_KEY, location.NO_JOURNAL) != location.journal_state(index):
         return False
     ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
     return not compare_with_ledger(scan_home(home), ledger)

@@ -20,6 +20,7 @@ from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context
 from state.sync.writer import invalidate_inputs
+from state.userdata import store
 from state.userdata.journal import append_settings, parse_setting, read_settings, setting_line
 from state.userdata.model import (
     NAME,
@@ -28,16 +29,6 @@ from state.userdata.model import (
     UserValue,
     chosen_names,
     newest_settings,
-)
-from state.userdata.store import (
-    all_aliases,
-    all_settings,
-    newer_names,
-    open_with_user_data,
-    put_settings,
-    recorded_names,
-    values_of_threads,
-    write_user_data,
 )
 
 FORMAT: Final = "threadkeep-facts"
@@ -64,8 +55,8 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
     if not path.exists():
         return journal, False
     try:
-        async with open_with_user_data(path) as database, database.read() as connection:
-            return [*await all_settings(connection), *journal], False
+        async with store.open_with_user_data(path) as database, database.read() as connection:
+            return [*await store.all_settings(connection), *journal], False
     except IndexDamaged:
         return journal, True
 
@@ -138,7 +129,7 @@ async def restore(database: Database, home: Path, settings: Sequence[Setting]) -
     journal = newest_settings(read_settings(database.path))
     for start in range(0, len(settings), BATCH_SETTINGS):
         batch = settings[start : start + BATCH_SETTINGS]
-        async with write_user_data(database) as connection:
+        async with store.write_user_data(database) as connection:
             indexed = newest_settings(await _settings_about(connection, batch))
             fresh: list[Setting] = []
             changed: list[Setting] = []
@@ -156,11 +147,11 @@ async def restore(database: Database, home: Path, settings: Sequence[Setting]) -
                     changed.append(best)
             if fresh:
                 append_settings(database.path, fresh)
-            await put_settings(connection, changed)
+            await store.put_settings(connection, changed)
             named = [one for one in changed if isinstance(one, UserValue) and one.key == NAME]
             ids = [one.thread_id for one in named]
-            recorded = await recorded_names(connection, ids)
-            chosen = chosen_names(newer_names(context.names, recorded), named)
+            recorded = await store.recorded_names(connection, ids)
+            chosen = chosen_names(store.newer_names(context.names, recorded), named)
             await rows.rename(connection, {id_: chosen.get(id_) for id_ in ids})
             await invalidate_inputs(connection, context.inputs)
         counts.set += len(fresh)
@@ -170,7 +161,7 @@ async def restore(database: Database, home: Path, settings: Sequence[Setting]) -
 async def _settings_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
     """The settings in the index of the subjects of ``batch``, and perhaps of others."""
     ids = {setting.thread_id for setting in batch if isinstance(setting, UserValue)}
-    found: list[Setting] = [*await values_of_threads(connection, list(ids))]
+    found: list[Setting] = [*await store.values_of_threads(connection, list(ids))]
     if any(isinstance(setting, FolderAlias) for setting in batch):
-        found += await all_aliases(connection)
+        found += await store.all_aliases(connection)
     return found

@@ -22,18 +22,8 @@ from state.jobs.lease import DEFAULT_LEASE_S, Owner, job_row
 from state.jobs.pool import ReadPool
 from state.jobs.progress import Report, SyncProgress
 from state.jobs.runner import Job, run_job
+from state.sync import sync
 from state.sync.ledger import Changes, compare_with_ledger, watermark
-from state.sync.sync import (
-    BATCH_FILES,
-    apply_inputs,
-    find_changes,
-    finish_changes,
-    load_context,
-    read_batches,
-    read_ledger,
-    reread,
-    tally,
-)
 from state.sync.writer import Context, store_files
 
 _FIRST_FILES: Final = 100
@@ -79,7 +69,7 @@ async def backfill(
     home: Path,
     *,
     lease_s: float = DEFAULT_LEASE_S,
-    batch_files: int = BATCH_FILES,
+    batch_files: int = sync.BATCH_FILES,
     force: bool = False,
     report: Report | None = None,
 ) -> SyncProgress:
@@ -117,12 +107,12 @@ class _Backfill:
         self._watermark: str | None = None
 
     async def run(self) -> SyncProgress:
-        context = load_context(self._home)
+        context = sync.load_context(self._home)
         async with ReadPool(self._home) as pool:
             changes = await self._begin(pool)
             first = changes is not None
             if changes is None:
-                changes = await find_changes(self._database, self._home, reread=self._force)
+                changes = await sync.find_changes(self._database, self._home, reread=self._force)
             self._counts.files = changes.files
             self._counts.total = self._counts.done + len(changes.to_read)
             unread = len(changes.to_read) + len(changes.ignored)
@@ -133,8 +123,10 @@ class _Backfill:
                     for index in CWD_INDEXES:
                         await connection.execute(DropIndex(index, if_exists=True))
             await self._store(pool, changes, context)
-            await finish_changes(self._job.write, self._home, changes, pool, self._counts, context)
-        await apply_inputs(self._database, self._home, self._job.write)
+            await sync.finish_changes(
+                self._job.write, self._home, changes, pool, self._counts, context
+            )
+        await sync.apply_inputs(self._database, self._home, self._job.write)
         async with self._job.write(self._columns) as connection:
             for index in CWD_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
@@ -143,15 +135,15 @@ class _Backfill:
 
     async def _begin(self, pool: ReadPool) -> Changes | None:
         """Store the newest few files, walk the rest of the home, and compare it all."""
-        if await read_ledger(self._database):
+        if await sync.read_ledger(self._database):
             return None
         found = scan_home(self._home)
         first = await self._database.workers.run(
             lambda: list(itertools.islice(found, _FIRST_FILES))
         )
         start = compare_with_ledger(first, {})
-        await self._store(pool, start, load_context(self._home))
-        ledger = await read_ledger(self._database)
+        await self._store(pool, start, sync.load_context(self._home))
+        ledger = await sync.read_ledger(self._database)
         changes = await self._database.workers.run(
             lambda: compare_with_ledger(itertools.chain(first, found), ledger)
         )
@@ -161,13 +153,13 @@ class _Backfill:
 
     async def _store(self, pool: ReadPool, changes: Changes, context: Context) -> None:
         """Read and store files, a batch in one transaction."""
-        async with read_batches(self._database, pool, changes, self._batch_files) as batches:
+        async with sync.read_batches(self._database, pool, changes, self._batch_files) as batches:
             async for batch, outcomes in batches:
                 async with self._job.write(self._columns) as connection:
                     stored = await store_files(connection, outcomes, context, changes.vanished)
-                    tally(self._counts, stored, batch)
+                    sync.tally(self._counts, stored, batch)
                     self._watermark = watermark(batch[-1])
-                await reread(self._job.write, pool, stored, context)
+                await sync.reread(self._job.write, pool, stored, context)
                 self._report_counts()
 
     def _columns(self) -> dict[str, Any]:

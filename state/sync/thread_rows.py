@@ -9,16 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import is_archived, parse_name
 from rollout.jsonl.parse import BadLine
+from rollout.metadata import model
 from rollout.metadata.extract import EarlierMetadata, Extracted
-from rollout.metadata.model import (
-    BEGINS_ELSEWHERE,
-    LONGEST_TEXT,
-    METADATA_NAMES,
-    SEEN_PROVIDER,
-    ThreadMetadata,
-    complete_metadata,
-    metadata_values,
-)
 from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
@@ -65,8 +57,8 @@ def thread_row(
     ``overrides`` is what the user set, by key of :data:`USER_SET_COLUMNS`.
     """
     metadata = file.metadata
-    shown = complete_metadata(metadata)
-    row: dict[str, Any] = dict(zip(METADATA_NAMES, metadata_values(shown), strict=True))
+    shown = model.complete_metadata(metadata)
+    row: dict[str, Any] = dict(zip(model.METADATA_NAMES, model.metadata_values(shown), strict=True))
     archived = is_archived(file.path)
     updated_ms = file.stamp.mtime_ns // 1_000_000
     row |= {
@@ -87,12 +79,12 @@ def thread_row(
     if overrides and metadata.history_mode == PAGINATED:
         row |= {key: overrides[key] or None for key in USER_SET_COLUMNS if key in overrides}
     if _begins_elsewhere(file.path, metadata):
-        row["flags"] |= BEGINS_ELSEWHERE
+        row["flags"] |= model.BEGINS_ELSEWHERE
     row["facet"] = Facet.of(row).encode()
     return row
 
 
-def _begins_elsewhere(path: str, metadata: ThreadMetadata) -> bool:
+def _begins_elsewhere(path: str, metadata: model.ThreadMetadata) -> bool:
     """Whether a thread without messages in its file may show those of another: after a revert, or
     as a fork. A side thread or a spawned one does not own the beginning of its history."""
     if (
@@ -109,7 +101,7 @@ def _begins_elsewhere(path: str, metadata: ThreadMetadata) -> bool:
 def search_text(name: str | None, title: str, preview: str) -> str:
     """The text of a title search: name, title and preview, each once, case-folded."""
     parts = dict.fromkeys(part for part in (name, title, preview) if part)
-    return searchable("\n".join(parts))[:LONGEST_TEXT]
+    return searchable("\n".join(parts))[: model.LONGEST_TEXT]
 
 
 async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -163,7 +155,7 @@ def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object
     return before[thread_id]["search_text"] if thread_id in before else None
 
 
-def _edge(metadata: ThreadMetadata) -> dict[str, str] | None:
+def _edge(metadata: model.ThreadMetadata) -> dict[str, str] | None:
     """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none."""
     if metadata.parent_thread_id and thread_spawn(metadata.source) is not None:
         return {"child_thread_id": metadata.id, "parent_thread_id": metadata.parent_thread_id}
@@ -249,13 +241,13 @@ async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -
 def written_provider(row: Mapping[str, Any]) -> str | None:
     """The provider that a thread's rollout names; None if it names none, and the row has the
     default."""
-    return row["model_provider"] if row["flags"] & SEEN_PROVIDER else None
+    return row["model_provider"] if row["flags"] & model.SEEN_PROVIDER else None
 
 
 async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
     """Set the provider of threads whose rollout names none."""
     c = threads.c
-    unnamed = (c.flags.op("&")(SEEN_PROVIDER) == 0) & (c.model_provider != provider)
+    unnamed = (c.flags.op("&")(model.SEEN_PROVIDER) == 0) & (c.model_provider != provider)
     facets = await connection.scalars(sa.select(c.facet).where(unnamed).distinct())
     for facet in list(facets):
         other = Facet.decode(facet)._replace(provider=provider).encode()
@@ -311,12 +303,12 @@ async def earlier_extractions(
         resume = points.get(row.row_id)
         if row.extractor_version != EXTRACTOR_VERSION or resume is None or not resume.guard:
             continue
-        metadata = ThreadMetadata(**{name: values[name] for name in METADATA_NAMES})
-        if not metadata.flags & SEEN_PROVIDER:
+        metadata = model.ThreadMetadata(**{name: values[name] for name in model.METADATA_NAMES})
+        if not metadata.flags & model.SEEN_PROVIDER:
             metadata.model_provider = None  # the row shows the default of its time
-        if metadata.flags & BEGINS_ELSEWHERE:
+        if metadata.flags & model.BEGINS_ELSEWHERE:
             metadata.preview = ""  # the row shows that of another file
-            metadata.flags &= ~BEGINS_ELSEWHERE
+            metadata.flags &= ~model.BEGINS_ELSEWHERE
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
         path = wanted[row.rollout_path]
         left_out = row.left_out, row.left_out_at

@@ -13,19 +13,8 @@ from rollout.history.turn import Turn
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from state.errors import InvalidQuery
+from state.turns import pages
 from state.turns.checkpoint import TurnState
-from state.turns.pages import (
-    ItemAt,
-    ItemQuery,
-    PageOf,
-    PageQuery,
-    TooShort,
-    item_end_cursor,
-    items_of,
-    page_of_items,
-    page_of_turns,
-    turn_end_cursor,
-)
 
 DEFAULT_VIEW: Final[View] = "summary"
 
@@ -47,21 +36,21 @@ class TurnAnswers:
     """Where its file ended when it was made live here: a turn that has begun since and has no
     end is running. None if it is not live."""
 
-    def turns(self, query: PageQuery, view: View = DEFAULT_VIEW) -> Fields:
+    def turns(self, query: pages.PageQuery, view: View = DEFAULT_VIEW) -> Fields:
         """The result of ``thread/turns/list``. Raises InvalidCursor if the cursor is none of this
         thread's turns."""
-        page = page_of_turns(self.state, query)
+        page = pages.page_of_turns(self.state, query)
         with self.state.history.reader() as reader:
             return _page(page, [self._turn(reader, turn, view) for turn in page.entries])
 
     def all_turns(self) -> list[Fields]:
         """``turns`` of ``thread/read``: all of them with all their items, the oldest first."""
         if self.state.partial:
-            raise TooShort
+            raise pages.TooShort
         with self.state.history.reader() as reader:
             return [self._turn(reader, turn, "full") for turn in self.state.turns]
 
-    def items(self, query: ItemQuery, deferred: Deferred | None = None) -> Fields:
+    def items(self, query: pages.ItemQuery, deferred: Deferred | None = None) -> Fields:
         """The result of ``thread/items/list``.
 
         Raises:
@@ -70,20 +59,20 @@ class TurnAnswers:
             InvalidCursor: the cursor is none of this thread's items.
         """
         self._check_paginated()
-        page = page_of_items(self.state, query)
+        page = pages.page_of_items(self.state, query)
         of_turn = deferred if query.turn_id is not None else None
         return _page(page, self._entries(page.entries, of_turn))
 
     def some_items(self, turn_id: str, item_ids: Sequence[str]) -> Fields:
         """The result of ``thread/items/read``. Raises InvalidQuery if it is a legacy thread."""
         self._check_paginated()
-        return {"data": self._entries(items_of(self.state, turn_id, item_ids))}
+        return {"data": self._entries(pages.items_of(self.state, turn_id, item_ids))}
 
     def end_cursors(self, thread_id: str) -> Fields:
         """Cursors at the end of a thread, for what comes before it; null for a legacy one."""
         return {
-            "turnsBackwardsCursor": turn_end_cursor(self.state, thread_id),
-            "itemsBackwardsCursor": item_end_cursor(self.state, thread_id),
+            "turnsBackwardsCursor": pages.turn_end_cursor(self.state, thread_id),
+            "itemsBackwardsCursor": pages.item_end_cursor(self.state, thread_id),
         }
 
     def _check_paginated(self) -> None:
@@ -97,7 +86,9 @@ class TurnAnswers:
         live = since is not None and start.file == last and start.offset >= since
         return reader.turn(turn, view, live=live)
 
-    def _entries(self, items: Sequence[ItemAt], deferred: Deferred | None = None) -> list[Fields]:
+    def _entries(
+        self, items: Sequence[pages.ItemAt], deferred: Deferred | None = None
+    ) -> list[Fields]:
         found = []
         with self.state.history.reader() as reader:
             for turn, anchor in items:
@@ -110,7 +101,7 @@ class TurnAnswers:
         return found
 
 
-def _page(page: PageOf[Any], data: list[Fields]) -> Fields:
+def _page(page: pages.PageOf[Any], data: list[Fields]) -> Fields:
     return {"data": data, "nextCursor": page.next_cursor, "backwardsCursor": page.backwards_cursor}
 
 

@@ -12,15 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.errors import HomeNotFound
-from state.errors import (
-    IndexBusy,
-    IndexDamaged,
-    IndexMissing,
-    IndexUnavailable,
-    LeaseHeld,
-    LeaseLost,
-    NotAnIndex,
-)
+from state import errors
 from state.sync.paths import MOST_PATHS, sync_paths
 from state.thread_index import ThreadIndex
 from state.watch.changes import SeenThreads, difference_steps
@@ -29,10 +21,10 @@ from state.watch.fs_events import FileEvents
 AGAIN_S: Final = 1.0
 """Between a failure and the next try, in seconds."""
 _PASSING: Final = (
-    IndexBusy,
-    IndexUnavailable,
-    LeaseHeld,
-    LeaseLost,
+    errors.IndexBusy,
+    errors.IndexUnavailable,
+    errors.LeaseHeld,
+    errors.LeaseLost,
     HomeNotFound,
     BrokenExecutor,  # a worker process was killed
     OSError,
@@ -107,7 +99,7 @@ class Watcher:
             self._everything, self._paths = False, set()
             try:
                 await self._update(paths)
-            except NotAnIndex:
+            except errors.NotAnIndex:
                 raise
             except _PASSING as error:
                 task = asyncio.current_task()
@@ -130,9 +122,9 @@ class Watcher:
         path, known = self._index.database.path, self._file
         now = _identity(path)
         if now is None or known is None or now[:2] != known[:2]:
-            raise IndexMissing(path)
+            raise errors.IndexMissing(path)
         if not now[2]:
-            raise IndexDamaged(path, "it is empty")
+            raise errors.IndexDamaged(path, "it is empty")
 
     def _note_trouble(self, error: Exception | None) -> None:
         if str(error) != str(self._trouble) and self._on_trouble:
@@ -149,7 +141,7 @@ class Watcher:
         if ids is None and await index.catch_up() is None:
             if not self.ready.is_set():
                 job = await index.backfill_status()
-                raise LeaseHeld(str(job.owner), job.lease_expires_at_ms)
+                raise errors.LeaseHeld(str(job.owner), job.lease_expires_at_ms)
             await index.sync()  # another process's backfill takes long
         listed = None if ids is None else sorted(ids)
         known = self._seen.known

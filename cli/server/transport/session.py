@@ -12,16 +12,7 @@ from weakref import WeakValueDictionary
 from cli import __version__
 from cli.server.core.client import Client
 from cli.server.core.service import Service
-from cli.server.protocol.messages import (
-    INTERNAL,
-    OVERLOADED,
-    Request,
-    RpcError,
-    failure,
-    invalid_request,
-    parse,
-    result,
-)
+from cli.server.protocol import messages
 from cli.server.protocol.outbox import Outbox
 from cli.server.protocol.params import CHANGES, InitializeParams, parse_params
 from state.aio import finished
@@ -87,21 +78,21 @@ class Session:
             if not line.strip():
                 continue
             try:
-                request = parse(line)
-            except RpcError as error:
-                await self._outbox.put(failure(None, error))
+                request = messages.parse(line)
+            except messages.RpcError as error:
+                await self._outbox.put(messages.failure(None, error))
                 continue
             if request is None:
                 continue
             if len(self._tasks) >= MAX_IN_FLIGHT:
                 text = "too many requests are in flight: ask again when some are answered"
-                refused = RpcError(OVERLOADED, text, "overloaded", retryable=True)
-                await self._outbox.put(failure(request.id, refused))
+                refused = messages.RpcError(messages.OVERLOADED, text, "overloaded", retryable=True)
+                await self._outbox.put(messages.failure(request.id, refused))
                 continue
             self._begin(request)
             await asyncio.sleep(0)  # what can be answered at once is not in flight any more
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: messages.Request) -> None:
         thread_id = _changed_thread(request)
         task = asyncio.create_task(self._answer(request, self._changes.get(thread_id)))
         if thread_id:
@@ -118,7 +109,7 @@ class Session:
             await asyncio.wait(self._tasks)
         await self._outbox.drained()
 
-    async def _answer(self, request: Request, earlier: Task | None) -> None:
+    async def _answer(self, request: messages.Request, earlier: Task | None) -> None:
         """Answer a request; one that changes a thread waits for the ``earlier`` one that does."""
         notifications: list[Callable[[], None]] = []
         limit = asyncio.timeout(_TIMEOUT_S)
@@ -132,17 +123,21 @@ class Session:
                     return
                 async with limit:
                     value = await self._result(request, notifications)
-        except RpcError as error:
-            await self._outbox.put(failure(request.id, error))
+        except messages.RpcError as error:
+            await self._outbox.put(messages.failure(request.id, error))
         except Exception as error:  # noqa: BLE001 - a failed request must not end the session
-            await self._outbox.put(failure(request.id, _unexpected(request.method, error, limit)))
+            await self._outbox.put(
+                messages.failure(request.id, _unexpected(request.method, error, limit))
+            )
         else:
-            await self._outbox.put(result(request.id, value))
+            await self._outbox.put(messages.result(request.id, value))
         finally:  # others are notified even if the client has left or the rest has failed
             for notify in notifications:
                 notify()
 
-    async def _result(self, request: Request, notifications: list[Callable[[], None]]) -> Any:
+    async def _result(
+        self, request: messages.Request, notifications: list[Callable[[], None]]
+    ) -> Any:
         if request.method == "initialize":
             return self._initialize(request)
         await self._service.supervisor()
@@ -150,9 +145,9 @@ class Session:
 
         return await dispatch(self._service, self._client, request, notifications)
 
-    def _initialize(self, request: Request) -> dict[str, Any]:
+    def _initialize(self, request: messages.Request) -> dict[str, Any]:
         if self._client.info is not None:
-            raise invalid_request("Already initialized", "already_initialized")
+            raise messages.invalid_request("Already initialized", "already_initialized")
         info = self._client.info = parse_params(request, InitializeParams)
         self._service.add_client(self._client)
         system = platform.system()
@@ -171,7 +166,7 @@ class Session:
             self._outbox.sent(len(taken))
 
 
-def _changed_thread(request: Request) -> str:
+def _changed_thread(request: messages.Request) -> str:
     """The id that a request to change a thread names; empty if it is another request."""
     if request.method not in CHANGES or not isinstance(request.params, dict):
         return ""
@@ -179,15 +174,15 @@ def _changed_thread(request: Request) -> str:
     return thread_id if isinstance(thread_id, str) else ""
 
 
-def _unexpected(method: str, error: Exception, limit: asyncio.Timeout) -> RpcError:
+def _unexpected(method: str, error: Exception, limit: asyncio.Timeout) -> messages.RpcError:
     """The answer to a request that failed by an unexpected error or by its time limit."""
     if isinstance(error, TimeoutError) and limit.expired():
         _log.warning("%s was cancelled after %d s", method, _TIMEOUT_S)
         text = f"{method} did not end within {_TIMEOUT_S:.0f} seconds and was cancelled"
         how = "ask for less at a time: smaller pages, without turns"
-        return RpcError(INTERNAL, text, "timed_out", retryable=True, hint=how)
+        return messages.RpcError(messages.INTERNAL, text, "timed_out", retryable=True, hint=how)
     _log.error("%s failed", method, exc_info=error)
-    return RpcError(INTERNAL, f"{method} failed: see the log", "internal")
+    return messages.RpcError(messages.INTERNAL, f"{method} failed: see the log", "internal")
 
 
 async def _cancel_all(*tasks: Task) -> None:
