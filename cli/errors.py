@@ -18,54 +18,7 @@ from rollout.errors import (
     TurnUnfinished,
     WriterActive,
 )
-from state.errors import (
-    AliasCycle,
-    AliasNotFound,
-    AlreadyArchived,
-    AmbiguousThread,
-    BadDump,
-    CodexChanged,
-    CodexChangedSince,
-    CodexInUse,
-    CodexLocked,
-    CodexSchemaUnknown,
-    CodexUnusable,
-    DumpTooNew,
-    EmptySearch,
-    FileUnusable,
-    HasDependents,
-    HomeFolderUnknown,
-    IndexBusy,
-    IndexDamaged,
-    IndexMissing,
-    IndexNotWritable,
-    IndexTooNew,
-    IndexUnavailable,
-    InvalidChange,
-    InvalidCursor,
-    InvalidFolder,
-    InvalidName,
-    InvalidQuery,
-    InvalidSql,
-    LeaseHeld,
-    LeaseLost,
-    NoBackup,
-    NoCodexBackup,
-    NotAnIndex,
-    NotArchived,
-    NotResumable,
-    OutOfResources,
-    PlanOutdated,
-    RecorderClosed,
-    RecorderFailed,
-    StateError,
-    TargetExists,
-    ThreadArchived,
-    ThreadExists,
-    ThreadNotFound,
-    ThreadUnreadable,
-    UnsupportedHistory,
-)
+from state import errors
 
 OK: Final = 0
 NO_MATCH: Final = 1
@@ -84,14 +37,14 @@ NOT_INDEXED: Final = (
 )
 
 
-class RedactorMissing(StateError):
+class RedactorMissing(errors.StateError):
     """``--redact`` needs a library that is not installed."""
 
     def __init__(self) -> None:
         super().__init__("--redact needs detect-secrets, which is not installed")
 
 
-class NoRegularFile(StateError):
+class NoRegularFile(errors.StateError):
     """A file is to be replaced, and something else is there: ``what``."""
 
     def __init__(self, path: Path, what: str) -> None:
@@ -110,56 +63,60 @@ class Outcome:
 
 _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     HomeNotFound: Outcome(NOT_FOUND, "home_not_found", "name the folder with --home or CODEX_HOME"),
-    AmbiguousThread: Outcome(USAGE, "ambiguous_thread", "give more characters of the id"),
-    ThreadNotFound: Outcome(
+    errors.AmbiguousThread: Outcome(USAGE, "ambiguous_thread", "give more characters of the id"),
+    errors.ThreadNotFound: Outcome(
         NOT_FOUND,
         "thread_not_found",
         "threadkeep list --all --all-sources shows all threads (add --archived for the archive)",
     ),
-    ThreadUnreadable: Outcome(
+    errors.ThreadUnreadable: Outcome(
         DAMAGED, "thread_unreadable", "threadkeep explain shows what is wrong with it"
     ),
-    InvalidCursor: Outcome(
+    errors.InvalidCursor: Outcome(
         USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
     ),
-    InvalidQuery: Outcome(USAGE, "invalid_query", "correct what the message names"),
-    EmptySearch: Outcome(
+    errors.InvalidQuery: Outcome(USAGE, "invalid_query", "correct what the message names"),
+    errors.EmptySearch: Outcome(
         USAGE,
         "nothing_to_find",
         'give words, beginnings of words (word*) or "phrases"; --literal takes any text',
     ),
-    InvalidSql: Outcome(
+    errors.InvalidSql: Outcome(
         USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
     ),
-    HomeFolderUnknown: Outcome(
+    errors.HomeFolderUnknown: Outcome(
         USAGE,
         "folder_unknown",
         "set HOME, or give both --home (CODEX_HOME) and --db (THREADKEEP_DB)",
     ),
-    InvalidFolder: Outcome(USAGE, "invalid_folder", "give an absolute path, such as /home/me/demo"),
-    AliasCycle: Outcome(
+    errors.InvalidFolder: Outcome(
+        USAGE, "invalid_folder", "give an absolute path, such as /home/me/demo"
+    ),
+    errors.AliasCycle: Outcome(
         USAGE, "alias_cycle", "threadkeep relink shows the moved folders, --remove forgets one"
     ),
-    AliasNotFound: Outcome(
+    errors.AliasNotFound: Outcome(
         NOT_FOUND, "alias_not_found", "threadkeep relink shows the moved folders"
     ),
-    BadDump: Outcome(USAGE, "bad_dump", "correct or remove that line, then restore again"),
-    DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
-    OutOfResources: Outcome(DAMAGED, "system_refuses", "raise the limit, then try again", True),
-    FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
-    ThreadArchived: Outcome(
+    errors.BadDump: Outcome(USAGE, "bad_dump", "correct or remove that line, then restore again"),
+    errors.DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
+    errors.OutOfResources: Outcome(
+        DAMAGED, "system_refuses", "raise the limit, then try again", True
+    ),
+    errors.FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
+    errors.ThreadArchived: Outcome(
         USAGE, "thread_archived", "threadkeep unarchive restores it from the archive"
     ),
-    UnsupportedHistory: Outcome(
+    errors.UnsupportedHistory: Outcome(
         TOO_NEW, "unsupported_history", "update threadkeep; reading and listing still work"
     ),
-    InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
-    InvalidChange: Outcome(
+    errors.InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
+    errors.InvalidChange: Outcome(
         USAGE,
         "invalid_change",
         "threadkeep git-info --clear-sha, --clear-branch or --clear-origin removes a value",
     ),
-    NotResumable: Outcome(
+    errors.NotResumable: Outcome(
         NOT_FOUND,
         "not_resumable",
         "threadkeep relink OLD NEW records where a folder is now; without --exec, a command is"
@@ -188,16 +145,16 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     DamagedCompression: Outcome(
         DAMAGED, "damaged_compression", "threadkeep explain shows what is wrong with it"
     ),
-    AlreadyArchived: Outcome(
+    errors.AlreadyArchived: Outcome(
         USAGE, "already_archived", "threadkeep unarchive restores it from the archive"
     ),
-    NotArchived: Outcome(
+    errors.NotArchived: Outcome(
         USAGE, "not_archived", "threadkeep list --archived shows the archived threads"
     ),
-    HasDependents: Outcome(
+    errors.HasDependents: Outcome(
         USAGE, "depended_on", "delete that thread too, in the same command, or archive this one"
     ),
-    TargetExists: Outcome(
+    errors.TargetExists: Outcome(
         DAMAGED,
         "target_exists",
         "compare both files (threadkeep show --meta names those of a thread) and move one away",
@@ -205,64 +162,68 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
     WriterActive: Outcome(
         BUSY, "writer_active", "close it in the program that has it open", retryable=True
     ),
-    IndexTooNew: Outcome(
+    errors.IndexTooNew: Outcome(
         TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
     ),
-    IndexDamaged: Outcome(
+    errors.IndexDamaged: Outcome(
         DAMAGED,
         "index_damaged",
         "threadkeep reindex builds a new one from the rollouts, which are untouched",
     ),
-    IndexUnavailable: Outcome(
+    errors.IndexUnavailable: Outcome(
         DAMAGED, "index_unavailable", "name a writable file with --db or THREADKEEP_DB"
     ),
-    IndexMissing: Outcome(NOT_FOUND, "index_missing", "threadkeep backfill makes one"),
-    IndexNotWritable: Outcome(
+    errors.IndexMissing: Outcome(NOT_FOUND, "index_missing", "threadkeep backfill makes one"),
+    errors.IndexNotWritable: Outcome(
         DAMAGED, "index_not_writable", "make its folder writable, or name another file with --db"
     ),
-    NotAnIndex: Outcome(
+    errors.NotAnIndex: Outcome(
         DAMAGED, "not_an_index", "name another file with --db; this one stays as it is"
     ),
-    IndexBusy: Outcome(BUSY, "index_busy", "try again in a moment", retryable=True),
-    LeaseHeld: Outcome(BUSY, "lease_held", "threadkeep status shows its progress", retryable=True),
-    LeaseLost: Outcome(BUSY, "lease_lost", "the other worker finishes the job", retryable=True),
-    PlanOutdated: Outcome(
+    errors.IndexBusy: Outcome(BUSY, "index_busy", "try again in a moment", retryable=True),
+    errors.LeaseHeld: Outcome(
+        BUSY, "lease_held", "threadkeep status shows its progress", retryable=True
+    ),
+    errors.LeaseLost: Outcome(
+        BUSY, "lease_lost", "the other worker finishes the job", retryable=True
+    ),
+    errors.PlanOutdated: Outcome(
         BUSY, "plan_outdated", "threadkeep repair shows the current plan", retryable=True
     ),
-    NoBackup: Outcome(
+    errors.NoBackup: Outcome(
         NOT_FOUND, "no_backup", "threadkeep repair --apply makes one before each change"
     ),
-    CodexUnusable: Outcome(
+    errors.CodexUnusable: Outcome(
         DAMAGED, "codex_unusable", "threadkeep codex-check shows more, and what Codex does then"
     ),
-    CodexSchemaUnknown: Outcome(
+    errors.CodexSchemaUnknown: Outcome(
         TOO_NEW,
         "codex_schema_unknown",
         "update threadkeep, or Codex if it is older than 0.169, or let Codex do it (codex archive,"
         " unarchive, delete; /rename); threadkeep codex-check shows more",
     ),
-    CodexLocked: Outcome(
+    errors.CodexLocked: Outcome(
         BUSY, "codex_locked", "run the same command again in a moment", retryable=True
     ),
-    CodexInUse: Outcome(
+    errors.CodexInUse: Outcome(
         BUSY, "codex_in_use", "end these programs, then run the same command again", retryable=True
     ),
-    CodexChanged: Outcome(
+    errors.CodexChanged: Outcome(
         BUSY, "codex_changed", "threadkeep codex-check shows its current state", retryable=True
     ),
-    CodexChangedSince: Outcome(
+    errors.CodexChangedSince: Outcome(
         BUSY, "codex_changed_since", "threadkeep codex-check shows what is left to repair"
     ),
-    NoCodexBackup: Outcome(
+    errors.NoCodexBackup: Outcome(
         NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before each change"
     ),
-    ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
-    RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
+    errors.ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
+    errors.RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
     NoRegularFile: Outcome(
         USAGE, "no_regular_file", "name a file: -o FILE, --html FILE; export without -o prints"
     ),
     RedactorMissing: Outcome(USAGE, "redactor_missing", "pip install 'threadkeep[redact]'"),
-    RecorderFailed: Outcome(
+    errors.RecorderFailed: Outcome(
         DAMAGED,
         "recorder_failed",
         "free some space, or make its folder writable, then flush again",
@@ -305,10 +266,16 @@ _SHORTAGES: Final = (
     ),
 )
 """What only the text tells, whatever could not be read or written for it."""
-_FOR_WANT: Final = (FileUnusable, IndexUnavailable, CodexUnusable, RecorderFailed, OutOfResources)
+_FOR_WANT: Final = (
+    errors.FileUnusable,
+    errors.IndexUnavailable,
+    errors.CodexUnusable,
+    errors.RecorderFailed,
+    errors.OutOfResources,
+)
 
 
-def outcome(error: RolloutError | StateError, command: str | None = None) -> Outcome:
+def outcome(error: RolloutError | errors.StateError, command: str | None = None) -> Outcome:
     """What ``error`` comes to: that of the nearest class in the table. ``command`` is the one that
     failed, if the hint may name it."""
     if isinstance(error, _FOR_WANT):
@@ -319,13 +286,13 @@ def outcome(error: RolloutError | StateError, command: str | None = None) -> Out
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             found = _OUTCOMES[kind]
-            if kind is InvalidQuery and command:
+            if kind is errors.InvalidQuery and command:
                 return replace(found, hint=f"see threadkeep {command} --help")
             return found
     return Outcome(DAMAGED, "error", "threadkeep status shows the state of the index")
 
 
-def document(error: RolloutError | StateError, command: str | None = None) -> dict[str, Any]:
+def document(error: RolloutError | errors.StateError, command: str | None = None) -> dict[str, Any]:
     """The JSON document of an error."""
     found = outcome(error, command)
     fields = {"kind": found.kind, "message": str(error), "hint": found.hint}

@@ -8,12 +8,8 @@ down_revision = "v0001"
 STATEMENTS = (
     """
     CREATE TABLE path_aliases (
-        old_key TEXT NOT NULL,
-        old TEXT NOT NULL,
-        new TEXT,
-        new_key TEXT,
-        set_at_ms INTEGER NOT NULL,
-        CONSTRAINT pk_path_aliases PRIMARY KEY (old_key)
+        old_key TEXT NOT NULL, old TEXT NOT NULL, new TEXT, new_key TEXT,
+        set_at_ms INTEGER NOT NULL, CONSTRAINT pk_path_aliases PRIMARY KEY (old_key)
     )
     """,
     """

@@ -8,17 +8,10 @@ down_revision = "v0003"
 STATEMENTS = (
     """
     CREATE TABLE said_state (
-        id INTEGER NOT NULL,
-        status TEXT DEFAULT 'pending' NOT NULL,
-        owner TEXT,
-        fence INTEGER DEFAULT 0 NOT NULL,
-        lease_expires_at_ms INTEGER DEFAULT 0 NOT NULL,
-        threads_total INTEGER DEFAULT 0 NOT NULL,
-        threads_done INTEGER DEFAULT 0 NOT NULL,
-        started_at_ms INTEGER,
-        updated_at_ms INTEGER,
-        completed_at_ms INTEGER,
-        last_error TEXT,
+        id INTEGER NOT NULL, status TEXT DEFAULT 'pending' NOT NULL, owner TEXT,
+        fence INTEGER DEFAULT 0 NOT NULL, lease_expires_at_ms INTEGER DEFAULT 0 NOT NULL,
+        threads_total INTEGER DEFAULT 0 NOT NULL, threads_done INTEGER DEFAULT 0 NOT NULL,
+        started_at_ms INTEGER, updated_at_ms INTEGER, completed_at_ms INTEGER, last_error TEXT,
         CONSTRAINT pk_said_state PRIMARY KEY (id),
         CONSTRAINT ck_said_state_singleton CHECK (id = 1),
         CONSTRAINT ck_said_state_status CHECK (status IN ('pending', 'running', 'complete'))
@@ -26,38 +19,25 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE said_pending (
-        row_id INTEGER NOT NULL,
-        CONSTRAINT pk_said_pending PRIMARY KEY (row_id),
-        CONSTRAINT fk_said_pending_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE
+        row_id INTEGER NOT NULL, CONSTRAINT pk_said_pending PRIMARY KEY (row_id),
+        CONSTRAINT fk_said_pending_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
     """
     CREATE TABLE said_threads (
-        row_id INTEGER NOT NULL,
-        files TEXT NOT NULL,
-        mode TEXT NOT NULL,
-        inode INTEGER NOT NULL,
-        end_offset INTEGER NOT NULL,
-        guard TEXT NOT NULL,
-        highest INTEGER NOT NULL,
-        head TEXT NOT NULL,
-        called TEXT NOT NULL,
-        version INTEGER NOT NULL,
+        row_id INTEGER NOT NULL, files TEXT NOT NULL, mode TEXT NOT NULL, inode INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL, guard TEXT NOT NULL, highest INTEGER NOT NULL,
+        head TEXT NOT NULL, called TEXT NOT NULL, version INTEGER NOT NULL,
         CONSTRAINT pk_said_threads PRIMARY KEY (row_id),
-        CONSTRAINT fk_said_threads_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE
+        CONSTRAINT fk_said_threads_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
     # Numbers are not given again: what was indexed under an old one stays until a rebuild.
     """
     CREATE TABLE said_docs (
-        doc_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-        row_id INTEGER NOT NULL,
-        places BLOB NOT NULL,
-        item_keys BLOB NOT NULL,
-        CONSTRAINT fk_said_docs_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE
+        doc_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, row_id INTEGER NOT NULL,
+        places BLOB NOT NULL, item_keys BLOB NOT NULL,
+        CONSTRAINT fk_said_docs_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
     "CREATE INDEX ix_said_docs_row_id ON said_docs (row_id)",

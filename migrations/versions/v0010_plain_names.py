@@ -16,17 +16,11 @@ STATEMENTS = (
     "DROP VIEW v_facts",
     """
     CREATE TABLE resume_points (
-        row_id INTEGER NOT NULL,
-        pass TEXT NOT NULL,
-        part INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
-        inode INTEGER NOT NULL,
-        end_offset INTEGER NOT NULL,
-        guard TEXT NOT NULL,
+        row_id INTEGER NOT NULL, pass TEXT NOT NULL, part INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL, guard TEXT NOT NULL,
         CONSTRAINT pk_resume_points PRIMARY KEY (row_id, pass, part),
-        CONSTRAINT fk_resume_points_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE,
+        CONSTRAINT fk_resume_points_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE,
         CONSTRAINT ck_resume_points_pass CHECK (pass IN ('metadata', 'fulltext', 'turns'))
     ) WITHOUT ROWID
     """,
@@ -56,17 +50,10 @@ STATEMENTS = (
     "ALTER TABLE threads RENAME COLUMN fold_flags TO flags",
     """
     CREATE TABLE fulltext_state (
-        id INTEGER NOT NULL,
-        status TEXT DEFAULT 'pending' NOT NULL,
-        owner TEXT,
-        fence INTEGER DEFAULT 0 NOT NULL,
-        lease_expires_at_ms INTEGER DEFAULT 0 NOT NULL,
-        threads_total INTEGER DEFAULT 0 NOT NULL,
-        threads_done INTEGER DEFAULT 0 NOT NULL,
-        started_at_ms INTEGER,
-        updated_at_ms INTEGER,
-        completed_at_ms INTEGER,
-        last_error TEXT,
+        id INTEGER NOT NULL, status TEXT DEFAULT 'pending' NOT NULL, owner TEXT,
+        fence INTEGER DEFAULT 0 NOT NULL, lease_expires_at_ms INTEGER DEFAULT 0 NOT NULL,
+        threads_total INTEGER DEFAULT 0 NOT NULL, threads_done INTEGER DEFAULT 0 NOT NULL,
+        started_at_ms INTEGER, updated_at_ms INTEGER, completed_at_ms INTEGER, last_error TEXT,
         CONSTRAINT pk_fulltext_state PRIMARY KEY (id),
         CONSTRAINT ck_fulltext_state_singleton CHECK (id = 1),
         CONSTRAINT ck_fulltext_state_status CHECK (status IN ('pending', 'running', 'complete'))
@@ -80,27 +67,18 @@ STATEMENTS = (
     "DROP TABLE said_state",
     """
     CREATE TABLE fulltext_pending (
-        row_id INTEGER NOT NULL,
-        CONSTRAINT pk_fulltext_pending PRIMARY KEY (row_id),
-        CONSTRAINT fk_fulltext_pending_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE
+        row_id INTEGER NOT NULL, CONSTRAINT pk_fulltext_pending PRIMARY KEY (row_id),
+        CONSTRAINT fk_fulltext_pending_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
     "INSERT INTO fulltext_pending SELECT row_id FROM said_pending JOIN threads USING (row_id)",
     "DROP TABLE said_pending",
     """
     CREATE TABLE fulltext_threads (
-        row_id INTEGER NOT NULL,
-        files TEXT NOT NULL,
-        mode TEXT NOT NULL,
-        state TEXT NOT NULL,
-        header TEXT NOT NULL,
-        header_digest TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        digest TEXT DEFAULT '' NOT NULL,
-        CONSTRAINT pk_fulltext_threads PRIMARY KEY (row_id),
-        CONSTRAINT fk_fulltext_threads_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE
+        row_id INTEGER NOT NULL, files TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL,
+        header TEXT NOT NULL, header_digest TEXT NOT NULL, version INTEGER NOT NULL,
+        digest TEXT DEFAULT '' NOT NULL, CONSTRAINT pk_fulltext_threads PRIMARY KEY (row_id),
+        CONSTRAINT fk_fulltext_threads_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
     """
@@ -113,13 +91,9 @@ STATEMENTS = (
     "DROP TABLE said_threads",
     """
     CREATE TABLE fulltext_documents (
-        document_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-        row_id INTEGER NOT NULL,
-        locations BLOB NOT NULL,
-        item_keys BLOB NOT NULL,
-        item_ids TEXT DEFAULT '' NOT NULL,
-        CONSTRAINT fk_fulltext_documents_row_id FOREIGN KEY(row_id)
-            REFERENCES threads (row_id) ON DELETE CASCADE
+        document_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, row_id INTEGER NOT NULL,
+        locations BLOB NOT NULL, item_keys BLOB NOT NULL, item_ids TEXT DEFAULT '' NOT NULL,
+        CONSTRAINT fk_fulltext_documents_row_id FOREIGN KEY(row_id) REFERENCES threads (row_id) ON DELETE CASCADE
     )
     """,
     """
@@ -138,15 +112,10 @@ STATEMENTS = (
     "ALTER TABLE turns RENAME TO old_turns",
     """
     CREATE TABLE turn_checkpoints (
-        thread_id TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        files TEXT NOT NULL,
-        mode TEXT NOT NULL,
-        state TEXT NOT NULL,
-        turns INTEGER NOT NULL,
+        thread_id TEXT NOT NULL, version INTEGER NOT NULL, files TEXT NOT NULL, mode TEXT NOT NULL,
+        state TEXT NOT NULL, turns INTEGER NOT NULL,
         CONSTRAINT pk_turn_checkpoints PRIMARY KEY (thread_id),
-        CONSTRAINT fk_turn_checkpoints_thread_id FOREIGN KEY(thread_id)
-            REFERENCES threads (id) ON DELETE CASCADE
+        CONSTRAINT fk_turn_checkpoints_thread_id FOREIGN KEY(thread_id) REFERENCES threads (id) ON DELETE CASCADE
     )
     """,
     """
@@ -155,30 +124,14 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE turns (
-        thread_id TEXT NOT NULL,
-        position INTEGER NOT NULL,
-        orphan INTEGER DEFAULT 0 NOT NULL,
-        id TEXT NOT NULL,
-        root_id TEXT,
-        status TEXT NOT NULL,
-        error TEXT,
-        started_at INTEGER,
-        completed_at INTEGER,
-        duration_ms INTEGER,
-        explicit INTEGER NOT NULL,
-        start_file INTEGER NOT NULL,
-        start_offset INTEGER NOT NULL,
-        start_ordinal INTEGER NOT NULL,
-        end_file INTEGER,
-        end_offset INTEGER,
-        end_ordinal INTEGER,
-        first_user INTEGER NOT NULL,
-        final_agent INTEGER NOT NULL,
-        last_agent INTEGER NOT NULL,
-        item_refs BLOB NOT NULL,
+        thread_id TEXT NOT NULL, position INTEGER NOT NULL, orphan INTEGER DEFAULT 0 NOT NULL,
+        id TEXT NOT NULL, root_id TEXT, status TEXT NOT NULL, error TEXT, started_at INTEGER,
+        completed_at INTEGER, duration_ms INTEGER, explicit INTEGER NOT NULL,
+        start_file INTEGER NOT NULL, start_offset INTEGER NOT NULL, start_ordinal INTEGER NOT NULL,
+        end_file INTEGER, end_offset INTEGER, end_ordinal INTEGER, first_user INTEGER NOT NULL,
+        final_agent INTEGER NOT NULL, last_agent INTEGER NOT NULL, item_refs BLOB NOT NULL,
         CONSTRAINT pk_turns PRIMARY KEY (thread_id, position),
-        CONSTRAINT fk_turns_thread_id FOREIGN KEY(thread_id)
-            REFERENCES turn_checkpoints (thread_id) ON DELETE CASCADE
+        CONSTRAINT fk_turns_thread_id FOREIGN KEY(thread_id) REFERENCES turn_checkpoints (thread_id) ON DELETE CASCADE
     )
     """,
     """
@@ -192,10 +145,7 @@ STATEMENTS = (
     "DROP TABLE turn_folds",
     """
     CREATE TABLE user_data (
-        thread_id TEXT NOT NULL,
-        "key" TEXT NOT NULL,
-        value TEXT,
-        set_at_ms INTEGER NOT NULL,
+        thread_id TEXT NOT NULL, "key" TEXT NOT NULL, value TEXT, set_at_ms INTEGER NOT NULL,
         CONSTRAINT pk_user_data PRIMARY KEY (thread_id, "key")
     )
     """,
