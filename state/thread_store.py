@@ -304,11 +304,8 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         return await self.index.page(query)
 
     async def close(self) -> None:
-        """Shut all live threads down.
-
-        Raises:
-            RecorderFailed: items of one cannot be written, and are dropped; the others are closed.
-        """
+        """Shut all live threads down. Raises RecorderFailed if items of one cannot be written, and
+        are dropped; the others are closed."""
         self._closed = True
         async with AsyncExitStack() as stack:  # an error does not stop it, and is raised at the end
             stack.push_async_callback(self._follower.close)

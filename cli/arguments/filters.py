@@ -86,11 +86,8 @@ class Selection:
     as_json: bool = False
 
     def query(self, *, archived: bool) -> "Query | None":
-        """The query for the threads that the filters select; None if threads are named.
-
-        Raises:
-            typer.BadParameter: it is not clear which threads are meant.
-        """
+        """The query for the threads that the filters select; None if threads are named. Raises
+        typer.BadParameter if it is not clear which threads are meant."""
         filters = self.filters
         values = (filters.source, filters.provider, filters.cwd, filters.search)
         selects = any((*values, filters.parent, filters.ancestor))

@@ -98,11 +98,7 @@ def _have_descriptors() -> None:
 
 
 def _server_of(listen: str, here: Locations) -> Serve:
-    """What serves clients at an address.
-
-    Raises:
-        typer.BadParameter: it is no address.
-    """
+    """What serves clients at an address. Raises typer.BadParameter if it is no address."""
     kind, _, place = listen.partition("://")
     if kind == "stdio" and not place:
         return serve_stdio

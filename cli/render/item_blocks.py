@@ -63,13 +63,11 @@ def _agent(item: Fields) -> Block:
     state = ", ".join(filter(None, (state, delivery)))
     # Codex writes the questions into the text, too.
     asked = [each for each in item["questions"] or () if each["title"] not in item["text"]]
-    lines = [line for each in asked for line in (each["title"], *_options(each))]
+    lines: list[str] = []
+    for each in asked:
+        lines += [each["title"], *(f"- {option}" for option in each["options"] or ())]
     text = "\n".join(filter(None, (item["text"], *lines)))
     return block(Role.AGENT, "agent", text, Form.MARKDOWN, state=state)
-
-
-def _options(question: Fields) -> list[str]:
-    return [f"- {option}" for option in question["options"] or ()]
 
 
 def _reasoning(item: Fields) -> list[Block]:

@@ -74,9 +74,6 @@ def _body(shown: Block) -> str:
     if shown.form is Form.DIFF:
         return fenced(text, "diff")
     if shown.form is Form.OUTPUT:
-        return f"<details><summary>{_count(text)}</summary>\n\n{fenced(text)}\n</details>\n"
+        count = plural(text.count("\n") + 1, "line")
+        return f"<details><summary>{count}</summary>\n\n{fenced(text)}\n</details>\n"
     return fenced(text, "text")
-
-
-def _count(text: str) -> str:
-    return plural(text.count("\n") + 1, "line")

@@ -75,7 +75,8 @@ def run(
     async def work(index: ThreadIndex) -> tuple[list[Entry], bool]:
         await catch_up_and_report(index)
         entries = await find(index, references, query)
-        if asks and entries and not _confirmed(action, len(entries)):
+        question = f"{action}: {plural(len(entries), 'thread')}?"
+        if asks and entries and not typer.confirm(question, err=True):
             return [], False
         interrupted = False
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
@@ -117,19 +118,11 @@ async def _apply(index: ThreadIndex, entry: Entry, thread_id: str, change: Chang
 
 
 def needs_confirmation(selection: Selection) -> bool:
-    """Whether to ask before so much is done.
-
-    Raises:
-        typer.BadParameter: nobody can be asked.
-    """
+    """Whether to ask before so much is done. Raises typer.BadParameter if nobody can be asked."""
     asks = not (selection.yes or selection.dry_run)
     if asks and (selection.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
         raise typer.BadParameter("this needs --yes where nobody can be asked (or --dry-run)")
     return asks
-
-
-def _confirmed(action: str, count: int) -> bool:
-    return typer.confirm(f"{action}: {plural(count, 'thread')}?", err=True)
 
 
 def _print(entries: Sequence[Entry]) -> None:

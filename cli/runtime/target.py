@@ -13,12 +13,8 @@ from state.userdata.folders import check_current_folder
 
 def check_target(here: Locations, target: Path | None, *, folder: bool = False) -> None:
     """Refuse to write into the home or over the index, into a missing folder, or over what is no
-    file and not the ``folder`` that is named.
-
-    Raises:
-        NoRegularFile: something else than a file is there.
-        typer.BadParameter: the place is refused.
-    """
+    file and not the ``folder`` that is named. Raises NoRegularFile if something else than a file is
+    there, and typer.BadParameter if the place is refused."""
     if target is None:
         return
     check_current_folder(target)

@@ -20,23 +20,16 @@ def progress(what: str, unit: str = "files") -> Iterator["Report | None"]:
     if DELEGATED.get() is not None or not sys.stderr.isatty():
         yield None
         return
+    from rich import progress as columns
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+    bar = columns.Progress(
+        columns.SpinnerColumn(),
+        columns.TextColumn("{task.description}"),
+        columns.BarColumn(),
+        columns.MofNCompleteColumn(),
+        columns.TextColumn("{task.fields[rate]}"),
+        columns.TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )

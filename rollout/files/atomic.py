@@ -42,11 +42,8 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file, on the disk when this returns.
-
-    Raises:
-        OSError: it cannot be written; part of it may be there.
-    """
+    """Write a file, on the disk when this returns. Raises OSError if it cannot be written; part of
+    it may be there."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -54,11 +51,8 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put new content in the place of a file, in one step, with the same permissions.
-
-    Raises:
-        OSError: it cannot be done; the file is as it was.
-    """
+    """Put new content in the place of a file, in one step, with the same permissions. Raises
+    OSError if it cannot be done; the file is as it was."""
     fresh = path.with_name(f".{path.name}.new")
     write_synced(fresh, data)
     fresh.chmod(path.stat().st_mode & 0o777)
@@ -66,12 +60,9 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def append_lines(path: Path, lines: bytes, mode: int = 0o644) -> None:
-    """Append whole lines to a file, on the disk when this returns. A torn last line is ended
-    first, so that only it is lost. ``mode``: of the file if there is none yet.
-
-    Raises:
-        OSError: they cannot all be written; what was is a torn line.
-    """
+    """Append whole lines to a file, on the disk when this returns. A torn last line is ended first,
+    so that only it is lost. ``mode``: of the file if there is none yet. Raises OSError if they
+    cannot all be written; what was is a torn line."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
     with open(descriptor, "r+b", buffering=0) as file:
         size = os.fstat(descriptor).st_size

@@ -92,11 +92,8 @@ def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
 
 
 def move_group(home: Path, group: MoveGroup) -> None:
-    """Move the files of a group that are not moved yet. A file that is gone stays gone.
-
-    Raises:
-        OSError: a file cannot be moved; :func:`undo_group` moves the others back.
-    """
+    """Move the files of a group that are not moved yet. A file that is gone stays gone. Raises
+    OSError if a file cannot be moved; :func:`undo_group` moves the others back."""
     if group.trash:
         _write_manifest(home, group)
     for move in group.moves:

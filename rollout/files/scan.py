@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -89,7 +90,7 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
     except OSError as error:
         yield FoundFile(relative, NO_STAMP, f"{INACCESSIBLE}: {error.strerror}")
         return
-    entries.sort(key=_by_name, reverse=True)
+    entries.sort(key=attrgetter("name"), reverse=True)
     for entry in entries:
         name = entry.name
         path = f"{relative}/{name}"
@@ -114,10 +115,6 @@ def _entries(folder: str, relative: str) -> Iterator[FoundFile | tuple[str, str]
 
 def _found(path: str, info: os.stat_result, ignored: str | None) -> FoundFile:
     return FoundFile(path, FileStamp.of(info), ignored)
-
-
-def _by_name(entry: "os.DirEntry[str]") -> str:
-    return entry.name
 
 
 def _is_rollout(name: str) -> bool:

@@ -7,15 +7,7 @@ from typing import Any, Final
 
 from rollout.history.item_refs import Position, key_of
 from rollout.history.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
-from rollout.items.line_events import (
-    ABORTED,
-    ITEM,
-    ROLLED_BACK,
-    STARTED,
-    ParsedEvent,
-    TurnEvent,
-    parse_event,
-)
+from rollout.items import line_events
 from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 from rollout.jsonl.parse import Item
@@ -93,7 +85,7 @@ class LegacyReducer:
         self._index += count
 
     def take(self, item: Item, before: Position, after: Position) -> None:
-        read = parse_event(item)
+        read = line_events.parse_event(item)
         if read is None:
             self._unknown(item, before)
             return
@@ -110,15 +102,17 @@ class LegacyReducer:
         elif kind == "compacted":
             self._open_turn(before)
             self._compacted = True
-        elif kind == ROLLED_BACK:
+        elif kind == line_events.ROLLED_BACK:
             self._roll_back(read.payload["num_turns"])
         elif kind == "user_message":
             self._user_message(read, before)
         elif read.item:
             self._item(read, read.item, before)
 
-    def _turn(self, kind: str, event: TurnEvent, before: Position, after: Position) -> None:
-        if kind == STARTED[0]:
+    def _turn(
+        self, kind: str, event: line_events.TurnEvent, before: Position, after: Position
+    ) -> None:
+        if kind == line_events.STARTED[0]:
             turn = Turn(str(event.turn_id), before, True, event.root_id, event.started_at)
             self._open(turn)
             return
@@ -127,11 +121,13 @@ class LegacyReducer:
         if found is None and current is not None:
             # Codex takes an end that names no turn of this thread for that of the current one,
             # but for the interruption of another than the one that was opened.
-            strange = kind == ABORTED and event.turn_id is not None and not self._made_up
+            strange = (
+                kind == line_events.ABORTED and event.turn_id is not None and not self._made_up
+            )
             found = None if strange else current
         if found is None:
             return
-        if kind == ABORTED:
+        if kind == line_events.ABORTED:
             found.status, found.error = INTERRUPTED, event.error
         elif event.error:
             found.status, found.error = FAILED, event.error
@@ -177,19 +173,19 @@ class LegacyReducer:
             self._first.setdefault(turn.id, turn)
         self._next_number = sum(len(turn.items) for turn in self.turns) + 1
 
-    def _user_message(self, read: ParsedEvent, before: Position) -> None:
+    def _user_message(self, read: line_events.ParsedEvent, before: Position) -> None:
         current = self._current
         if current is not None and not current.explicit and (current.items or not self._compacted):
             self._close()
         assert read.item is not None
         self._put(self._open_turn(before), read.item, before)
 
-    def _item(self, read: ParsedEvent, item: Fields, before: Position) -> None:
+    def _item(self, read: line_events.ParsedEvent, item: Fields, before: Position) -> None:
         kind, payload = read.kind, read.payload
         if kind in _EMPTY_IF and not payload[_EMPTY_IF[kind]]:
             return
         turn_id = payload.get("turn_id")
-        if kind == ITEM:
+        if kind == line_events.ITEM:
             turn = self._named(turn_id)
             if item["type"] == "plan" and not item["text"]:
                 return
@@ -239,13 +235,13 @@ class LegacyReducer:
         if line.get("type") != "event_msg" or not isinstance(payload, dict):
             return
         kind, item = payload.get("type"), payload.get("item")
-        if kind == ITEM and _has_events(item):
+        if kind == line_events.ITEM and _has_events(item):
             return
         found = unknown_item(payload)
         if found is None or (kind in _EMPTY_IF and not payload[_EMPTY_IF[str(kind)]]):
             return
         turn_id = payload.get("turn_id")
-        if kind == ITEM:
+        if kind == line_events.ITEM:
             turn = self._named(turn_id) if isinstance(turn_id, str) else None
         else:
             turn = self._last(before)
@@ -262,11 +258,11 @@ class LegacyReducer:
         return self.orphans.setdefault("", Turn("", before, False, status=COMPLETED))
 
 
-def _counts(read: ParsedEvent) -> bool:
+def _counts(read: line_events.ParsedEvent) -> bool:
     """Whether a line is one of a legacy thread: Codex ignores what it would not write there
     today, and does not count it."""
     kind = read.kind
-    if kind == ITEM:
+    if kind == line_events.ITEM:
         return kinds.is_legacy_item(read.payload["item"])
     if kind == "sub_agent_activity":
         return bool(read.payload["kind"] != "completed")

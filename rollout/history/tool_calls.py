@@ -18,17 +18,7 @@ from rollout.history.item_reader import LineFile
 from rollout.items.line_events import STARTED, parse_event
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, Skipping
-from rollout.schema.kinds import (
-    PLAIN,
-    Level,
-    Reader,
-    any_of,
-    line_pattern,
-    none_of,
-    passed_by,
-    payload_type,
-    read_by,
-)
+from rollout.schema import kinds
 from rollout.schema.strict import Fields, Unfit, duration_ms
 
 TOOL_CALL: Final = "toolCall"
@@ -58,13 +48,19 @@ END_TOOLS: Final = {f"{name}_end": tool for name, tool in _EVENT_TOOLS.items()} 
 
 
 CALL_LINES: Final = Skipping(
-    line_pattern(
-        any_of(*passed_by(Reader.CALLS, Level.LINE))
+    kinds.line_pattern(
+        kinds.any_of(*kinds.passed_by(kinds.Reader.CALLS, kinds.Level.LINE))
         + "|"
-        + payload_type("response_item", any_of(*passed_by(Reader.CALLS, Level.RESPONSE)))
+        + kinds.payload_type(
+            "response_item",
+            kinds.any_of(*kinds.passed_by(kinds.Reader.CALLS, kinds.Level.RESPONSE)),
+        )
         + "|"
-        + payload_type("event_msg", none_of(*read_by(Reader.CALLS, Level.EVENT)) + '[a-z_]+"'),
-        PLAIN,
+        + kinds.payload_type(
+            "event_msg",
+            kinds.none_of(*kinds.read_by(kinds.Reader.CALLS, kinds.Level.EVENT)) + '[a-z_]+"',
+        ),
+        kinds.PLAIN,
     )
 )
 """All but calls, outputs and the beginning of a turn."""
@@ -103,7 +99,7 @@ class _CallRecords:
             self._record(offset, call_id, lambda known: known.ended < 0).ended = offset
         elif _is_call(kind):
             self._record(offset, call_id, lambda known: known.call < 0).call = offset
-        elif _is_output(kind):
+        elif kind.endswith("_output"):
             self._output_of(offset, call_id).outputs.append(offset)
         else:
             return False
@@ -129,10 +125,6 @@ class _CallRecords:
 
 def _is_call(kind: str) -> bool:
     return kind.endswith("_call")
-
-
-def _is_output(kind: str) -> bool:
-    return kind.endswith("_output")
 
 
 def _call_id(payload: Fields) -> str:

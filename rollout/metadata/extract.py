@@ -11,13 +11,7 @@ from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.jsonl.parse import BLANK, BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import ResumePoint
-from rollout.metadata.model import (
-    LONGEST_TEXT,
-    SEEN_META,
-    ThreadMetadata,
-    ToolMetadata,
-    initial_metadata,
-)
+from rollout.metadata import model
 from rollout.metadata.reducer import MetadataReducer
 from rollout.metadata.version import EXTRACTOR_VERSION
 
@@ -28,8 +22,8 @@ class Extracted(NamedTuple):
     path: str
     resume: ResumePoint
     """A torn line is read again when it has ended."""
-    metadata: ThreadMetadata
-    tools: list[ToolMetadata] | None
+    metadata: model.ThreadMetadata
+    tools: list[model.ToolMetadata] | None
     """None if this pass went on from an earlier one, as it does not see them again."""
     bad_lines: int
     first_bad: BadLine | None
@@ -59,7 +53,7 @@ class Unusable(NamedTuple):
 class EarlierMetadata(NamedTuple):
     """What an earlier pass over the same file found, and how far it came."""
 
-    metadata: ThreadMetadata
+    metadata: model.ThreadMetadata
     resume: ResumePoint
     bad_lines: int = 0
     first_bad: BadLine | None = None
@@ -72,7 +66,7 @@ def extract_file(
     path: str,
     earlier: EarlierMetadata | None = None,
     reader: LineReader | None = None,
-    longest: int | None = LONGEST_TEXT,
+    longest: int | None = model.LONGEST_TEXT,
 ) -> Extracted | Unusable:
     """The metadata of the rollout at ``path`` below ``home``.
 
@@ -109,13 +103,13 @@ def _extract(
         raise UnreadableRollout(path, "not named rollout-*.jsonl")
     if stamp.size == 0:
         raise UnreadableRollout(path, "empty file")
-    reducer = MetadataReducer(initial_metadata(name), longest)
+    reducer = MetadataReducer(model.initial_metadata(name), longest)
     end = _reduce_lines(reducer, stream, reader, 0, reducer)
     if not reducer.apply_latest(reader.latest, reader.latest_seen) or not reducer.usable_lines:
         # What was skipped matters after all: take every line.
         stream.seek(0)
         skipping = reducer
-        reducer = MetadataReducer(initial_metadata(name), longest)
+        reducer = MetadataReducer(model.initial_metadata(name), longest)
         end = _reduce_lines(reducer, stream, reader, 0, None)
         if skipping.usable_lines:  # skipped lines are no findings now either
             reducer.bad_lines, reducer.first_bad = skipping.bad_lines, skipping.first_bad
@@ -125,7 +119,7 @@ def _extract(
         raise UnreadableRollout(path, first_bad.reason, first_bad.offset)
     if not reducer.metadata.id:
         raise UnreadableRollout(path, "no thread id, neither in a session_meta nor in the name")
-    identified = bool(reducer.metadata.flags & SEEN_META)
+    identified = bool(reducer.metadata.flags & model.SEEN_META)
     if not identified and first_bad is None:
         first_bad = BadLine(0, "no session_meta: identity taken from the file name")
     resumable = end.resumable and identified

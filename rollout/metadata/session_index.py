@@ -55,11 +55,8 @@ def read_names(home: Path) -> dict[str, ThreadName]:
 
 def append_name(home: Path, thread_id: str, name: str) -> None:
     """Give a thread a name, as Codex does: one more line, written under the same lock. Codex does
-    not end a torn last line first; this does.
-
-    Raises:
-        OSError: it cannot be written; what was is skipped as a torn line.
-    """
+    not end a torn last line first; this does. Raises OSError if it cannot be written; what was is
+    skipped as a torn line."""
     line = orjson.dumps({"id": thread_id, "thread_name": name, "updated_at": _now()}) + b"\n"
     with (home / f"{NAMES_FILE}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -75,11 +72,7 @@ def _now() -> str:
 def remove_names(home: Path, thread_ids: Sequence[str]) -> None:
     """Remove the lines of threads from ``session_index.jsonl``, as Codex does when it deletes one:
     under the same lock, by a new file in the place of the old one. All other lines stay, in their
-    order, unreadable ones too.
-
-    Raises:
-        OSError: it cannot be done; the file is as it was.
-    """
+    order, unreadable ones too. Raises OSError if it cannot be done; the file is as it was."""
     names = home / NAMES_FILE
     if not names.exists():
         return

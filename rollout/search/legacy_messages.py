@@ -23,11 +23,8 @@ class LegacyMessages(LegacyReducer):
 
     def __init__(self, state: Fields | None = None) -> None:
         """With the ``state`` of an earlier pass it continues behind it: of the earlier turns, only
-        the open one is known, and of its items only the kind of the last one.
-
-        Raises:
-            NeedsWholeFile: ``state`` is not what :meth:`state` gave.
-        """
+        the open one is known, and of its items only the kind of the last one. Raises NeedsWholeFile
+        if ``state`` is not what :meth:`state` gave."""
         try:
             super().__init__(state, [] if state is None else _open_turn(state))
         except (KeyError, TypeError, ValueError):

@@ -102,10 +102,7 @@ class RolloutAppender:
 
     def encode(self, items: Sequence[Item]) -> list[bytes]:
         """The lines of items, which get their time and their ordinals now: write them in order.
-
-        Raises:
-            NotAppendable: one of them cannot be written; none counts.
-        """
+        Raises NotAppendable if one of them cannot be written; none counts."""
         lines = encoded_lines(items, self.next_ordinal)
         if self.next_ordinal is not None:
             self.next_ordinal += len(lines)

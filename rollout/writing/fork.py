@@ -6,6 +6,7 @@ it names the file and the byte up to which its history is another thread's.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -15,7 +16,6 @@ from rollout.files.cancellation import check_cancelled
 from rollout.history.fork_points import ForkPoints, LegacyForkPoints, PaginatedForkPoints
 from rollout.history.item_refs import Position
 from rollout.history.segments import Find, Part, history_parts, records
-from rollout.history.turn import Turn
 from rollout.items.line_events import ABORTED
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import Skipping, open_rollout
@@ -121,7 +121,7 @@ def _interruption(turns: ForkPoints, position: Position) -> Iterator[Item]:
     inside = [turn for turn in turns.turns if turn.explicit and turn.start < position]
     if not inside:
         return
-    last = max(inside, key=_start)
+    last = max(inside, key=attrgetter("start"))
     if last.end is not None and last.end <= position:
         return
     part = {"type": "input_text", "text": _ABORTED_TEXT}
@@ -132,10 +132,6 @@ def _interruption(turns: ForkPoints, position: Position) -> Iterator[Item]:
     facts = {"root_turn_id": last.root_id, "turn_id": last.id, "started_at": last.started_at}
     known = {name: value for name, value in facts.items() if value is not None}
     yield {"type": "event_msg", "payload": {"type": ABORTED, **known, "reason": "interrupted"}}
-
-
-def _start(turn: Turn) -> Position:
-    return turn.start
 
 
 def _numbered(parts: list[Part]) -> Iterator[tuple[Item, Position, Position]]:

@@ -112,11 +112,8 @@ def copy_of(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def check_copy(copy: sqlite3.Connection) -> Iterator[Finding]:
-    """What is wrong with a database. It writes to it, but leaves it as it was.
-
-    Raises:
-        sqlite3.Error: it cannot be read.
-    """
+    """What is wrong with a database. It writes to it, but leaves it as it was. Raises sqlite3.Error
+    if it cannot be read."""
     broken = False
     for finding in itertools.chain(_damaged_pages(copy), _broken_searches(copy)):
         broken = True

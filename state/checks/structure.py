@@ -30,11 +30,8 @@ _FILES_SQL: Final = (
 
 
 def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> Iterator[Finding]:
-    """Every finding about the index at ``path``, open as ``connection`` in a transaction.
-
-    Raises:
-        sqlite3.Error: the database cannot be read as far as that takes.
-    """
+    """Every finding about the index at ``path``, open as ``connection`` in a transaction. Raises
+    sqlite3.Error if the database cannot be read as far as that takes."""
     connection.row_factory = sqlite3.Row
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}

@@ -136,13 +136,9 @@ def quick_check(connection: sqlite3.Connection) -> str:
 
 
 def read_codex(connection: sqlite3.Connection) -> CodexState:
-    """The state of the database that ``connection`` has open.
-
-    Raises:
-        NotComparable: it has no ``threads`` that could be compared.
-        sqlite3.Error: it is damaged.
-    """
-    connection.text_factory = _lenient
+    """The state of the database that ``connection`` has open. Raises NotComparable if it has no
+    ``threads`` that could be compared, and sqlite3.Error if it is damaged."""
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
     columns = _columns(connection, "threads")
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
@@ -158,12 +154,8 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
 
 
 def check_writable(connection: sqlite3.Connection, database: Path) -> None:
-    """Return if we may write the database that ``connection`` has open.
-
-    Raises:
-        CodexSchemaUnknown: its tables are not the ones we know.
-        sqlite3.Error: it is damaged.
-    """
+    """Return if we may write the database that ``connection`` has open. Raises CodexSchemaUnknown
+    if its tables are not the ones we know, and sqlite3.Error if it is damaged."""
     migrations = _migrations(connection)
     if different := _differences(connection, migrations):
         raise CodexSchemaUnknown(database, migrations, different)
@@ -218,7 +210,3 @@ def _backfill(connection: sqlite3.Connection) -> CodexBackfill:
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-
-
-def _lenient(text: bytes) -> str:
-    return text.decode("utf-8", "replace")

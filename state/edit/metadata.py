@@ -130,16 +130,8 @@ async def set_git_info(
     stay. Credentials in a URL are removed. Gives all git facts as :func:`git_info` does; with
     ``dry_run`` as they would be.
 
-    Raises:
-        AmbiguousThread: more than one thread is meant.
-        FileUnusable: the rollout or the journal cannot be written.
-        IndexBusy: another process holds the index; nothing was changed.
-        InvalidChange: nothing is to be set, or something to an empty text.
-        NotAppendable: the rollout has no ``session_meta`` of the thread.
-        ThreadNotFound: there is no such thread.
-        UnsupportedHistory: this version does not know its history mode.
-        RecorderFailed: it is a live legacy thread that cannot be written now.
-        WriterActive: it is a legacy thread that is open in another program.
+    Raises what :func:`set_memory_mode` raises, but nothing for an archived thread; InvalidChange if
+    nothing is to be set, or something to an empty text.
     """
     given = checked_git(changes)
     row = await index.thread(reference)

@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rollout.files.layout import (
-    COMPRESSED_SUFFIX,
-    is_archived,
-    logical_path,
-    misplacement,
-    parse_name,
-)
+from rollout.files import layout
 from rollout.metadata.codex_picker import HeadMeta, read_head
 from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.modes import MODES
@@ -99,10 +93,10 @@ def reasons_in_codex(home: Path, path: str, thread_id: str, picker: Picker) -> l
     def hidden(code: str, evidence: str, mend: str | None, offset: int | None = None) -> None:
         found.append(Reason(code, CODEX, True, evidence, path, offset, mend))
 
-    place = misplacement(path)
+    place = layout.misplacement(path)
     if place:
         hidden("misplaced", f"Codex does not look there: {place}", move_command(home, path))
-    if is_archived(path):
+    if layout.is_archived(path):
         hidden("archived", "the file is in archived_sessions", f"threadkeep unarchive {thread_id}")
     head = read_head(home / path)
     for obstacle in head.obstacles:
@@ -164,7 +158,7 @@ def reasons_by_database(
         return [noted("codex_row_missing", evidence)]
     own = thread["rollout_path"]
     found = []
-    if row.archived != is_archived(own):
+    if row.archived != layout.is_archived(own):
         words = ("archived", "active") if row.archived else ("active", "archived")
         evidence = f"Codex's row says {words[0]}, but the file {own} is {words[1]}"
         found.append(noted("codex_archived_differs", evidence))
@@ -179,8 +173,8 @@ def reasons_by_database(
 
 
 def _is_same(home: Path, row: CodexRow, path: str) -> bool:
-    theirs = logical_path(row.rollout_path)
-    ours = logical_path(path)
+    theirs = layout.logical_path(row.rollout_path)
+    ours = layout.logical_path(path)
     return theirs in (f"{home}/{ours}", f"{home.resolve()}/{ours}")
 
 
@@ -195,7 +189,7 @@ def reasons_by_files(
         entry = "; Codex's picker shows it too" if path in shown_in_codex else ""
         evidence = f"this file {what}; the thread's file is {own}{entry}"
         found.append(Reason(code, BOTH, False, evidence, path))
-    if own.endswith(COMPRESSED_SUFFIX):
+    if own.endswith(layout.COMPRESSED_SUFFIX):
         evidence = "the file is compressed: it is read as it is, and Codex unpacks it on resume"
         found.append(Reason("compressed", BOTH, False, evidence, own))
     return found
@@ -203,7 +197,7 @@ def reasons_by_files(
 
 def move_command(home: Path, path: str) -> str | None:
     """The command that moves a file to where Codex looks; None if its name does not say where."""
-    name = parse_name(path)
+    name = layout.parse_name(path)
     if name is None or name.started_at is None:
         return None
     folder = home / "sessions" / name.started_at[:10].replace("-", "/")

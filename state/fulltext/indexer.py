@@ -20,13 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
-from state.db.schema import (
-    fulltext_documents,
-    fulltext_pending,
-    fulltext_state,
-    fulltext_threads,
-    threads,
-)
+from state.db import schema
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_passes, store_documents
@@ -45,9 +39,9 @@ BATCH_THREADS: Final = 200
 _BATCHES_AHEAD: Final = 3
 _WASTE: Final = 10_000
 """So many deleted documents are worth a rebuild, if they are as many as the others."""
-_OUTDATED: Final = sa.select(fulltext_threads.c.row_id).where(
-    fulltext_threads.c.version != VERSION,
-    fulltext_threads.c.row_id.not_in(sa.select(fulltext_pending.c.row_id)),
+_OUTDATED: Final = sa.select(schema.fulltext_threads.c.row_id).where(
+    schema.fulltext_threads.c.version != VERSION,
+    schema.fulltext_threads.c.row_id.not_in(sa.select(schema.fulltext_pending.c.row_id)),
 )
 """Threads whose documents an earlier version of this program made."""
 
@@ -55,7 +49,7 @@ _OUTDATED: Final = sa.select(fulltext_threads.c.row_id).where(
 async def pending_threads(index: ThreadIndex) -> int:
     """How many threads are new or have changed since their messages were indexed."""
     async with index.database.read() as connection:
-        return await _count(connection, fulltext_pending)
+        return await _count(connection, schema.fulltext_pending)
 
 
 async def _count(connection: AsyncConnection, table: sa.Table) -> int:
@@ -72,16 +66,16 @@ async def fill_fulltext(
     """Run the job to its end, from wherever the last worker left it, or ``afresh``. Raises
     LeaseHeld if another worker has the job, and LeaseLost if another worker took the job over."""
     async with index.database.read() as connection:
-        count = await _count(connection, fulltext_pending)
+        count = await _count(connection, schema.fulltext_pending)
         outdated = await connection.scalar(_OUTDATED.limit(1))
-        job = await job_row(connection, fulltext_state)
+        job = await job_row(connection, schema.fulltext_state)
     if not count and outdated is None and job.status == "complete" and not afresh:
         return JobProgress()
 
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
         return _Filling(index, job, batch_threads, report).run(afresh=afresh)
 
-    return await run_job(index.database, fulltext_state, work, lease_s=DEFAULT_LEASE_S)
+    return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
 
 
 async def caught_up_fulltext(
@@ -111,7 +105,9 @@ class _Filling:
         async with self._job.write() as connection:
             if afresh or await _is_wasteful(connection):
                 await _forget(connection)
-            await connection.execute(sa.insert(fulltext_pending).from_select(["row_id"], _OUTDATED))
+            await connection.execute(
+                sa.insert(schema.fulltext_pending).from_select(["row_id"], _OUTDATED)
+            )
         async with ReadPool(self._index.home) as pool:
             # What changes meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
@@ -122,7 +118,7 @@ class _Filling:
         return self._counts
 
     async def _pending(self) -> list[Thread]:
-        c = threads.c
+        c = schema.threads.c
         preview = sa.case((c.preview == "", c.fallback_preview), else_=c.preview)
         asked = (
             sa.select(
@@ -135,7 +131,7 @@ class _Filling:
                 c.title,
                 preview,
             )
-            .join(fulltext_pending, fulltext_pending.c.row_id == c.row_id)
+            .join(schema.fulltext_pending, schema.fulltext_pending.c.row_id == c.row_id)
             .order_by(c.updated_at_ms.desc())
         )
         async with self._index.database.read() as connection:
@@ -186,7 +182,7 @@ class _Filling:
 
 async def _is_wasteful(connection: AsyncConnection) -> bool:
     """Whether most documents of the index have been deleted."""
-    live = await _count(connection, fulltext_documents)
+    live = await _count(connection, schema.fulltext_documents)
     given = await connection.exec_driver_sql(
         "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
     )
@@ -196,17 +192,17 @@ async def _is_wasteful(connection: AsyncConnection) -> bool:
 
 async def _forget(connection: AsyncConnection) -> None:
     """Have all messages read again, in the transaction of the lease's holder."""
-    await connection.execute(sa.delete(fulltext_documents))
-    await connection.execute(sa.delete(fulltext_threads))
+    await connection.execute(sa.delete(schema.fulltext_documents))
+    await connection.execute(sa.delete(schema.fulltext_threads))
     await connection.exec_driver_sql(
         "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'"
     )
     await connection.exec_driver_sql(
         "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')"
     )
-    known = sa.select(fulltext_pending.c.row_id)
-    missing = sa.select(threads.c.row_id).where(threads.c.row_id.not_in(known))
-    await connection.execute(sa.insert(fulltext_pending).from_select(["row_id"], missing))
+    known = sa.select(schema.fulltext_pending.c.row_id)
+    missing = sa.select(schema.threads.c.row_id).where(schema.threads.c.row_id.not_in(known))
+    await connection.execute(sa.insert(schema.fulltext_pending).from_select(["row_id"], missing))
 
 
 LOOK_S: Final = 0.5

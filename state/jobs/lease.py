@@ -86,11 +86,8 @@ class Lease:
         self, connection: AsyncConnection, now_ms: int, values: Mapping[str, Any] | None = None
     ) -> None:
         """Extend the lease and set ``values`` of the job, in the caller's transaction, which it
-        guards: call it once in each transaction of the job.
-
-        Raises:
-            LeaseLost: another worker has claimed since; roll back.
-        """
+        guards: call it once in each transaction of the job. Raises LeaseLost if another worker has
+        claimed since; roll back."""
         result = await connection.execute(
             sa.update(self.job)
             .where(self._guard)

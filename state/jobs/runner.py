@@ -30,11 +30,8 @@ class Job:
         self, progress: Callable[[], Mapping[str, Any]] = dict
     ) -> AsyncGenerator[AsyncConnection]:
         """A write transaction; at its end the lease is renewed, and the columns of the job are set
-        that ``progress`` gives.
-
-        Raises:
-            LeaseLost: another worker has claimed the job; the transaction is rolled back.
-        """
+        that ``progress`` gives. Raises LeaseLost if another worker has claimed the job; the
+        transaction is rolled back."""
         async with self.database.write() as connection:
             yield connection
             await self.lease.renew(connection, now_ms(), progress())

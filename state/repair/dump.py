@@ -20,16 +20,8 @@ from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
 from state.sync.sync import load_context
 from state.sync.writer import invalidate_inputs
-from state.userdata import store
+from state.userdata import model, store
 from state.userdata.journal import append_settings, parse_setting, read_settings, setting_line
-from state.userdata.model import (
-    NAME,
-    FolderAlias,
-    Setting,
-    UserValue,
-    chosen_names,
-    newest_settings,
-)
 
 FORMAT: Final = "threadkeep-facts"
 VERSION: Final = 1
@@ -47,7 +39,7 @@ class Restored:
     older: int = 0
 
 
-async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
+async def known_user_data(path: Path) -> tuple[list[model.Setting], bool]:
     """The user data in the index at ``path``, as far as it can be read, and in the journal beside
     it; and whether the index is damaged. Does not create an index. Raises IndexTooNew if the index
     belongs to a newer threadkeep."""
@@ -61,21 +53,21 @@ async def known_user_data(path: Path) -> tuple[list[Setting], bool]:
         return journal, True
 
 
-def dump_lines(settings: Iterable[Setting]) -> Iterator[str]:
+def dump_lines(settings: Iterable[model.Setting]) -> Iterator[str]:
     """The lines of a dump, with the newest setting of each subject."""
     yield json.dumps({"format": FORMAT, "version": VERSION})
-    for _, setting in sorted(newest_settings(settings).items()):
+    for _, setting in sorted(model.newest_settings(settings).items()):
         yield setting_line(setting)
 
 
-def read_dump(stream: RolloutStream) -> list[Setting]:
+def read_dump(stream: RolloutStream) -> list[model.Setting]:
     """The settings of a dump.
 
     Raises:
         BadDump: a line is no setting, or the dump does not begin as one.
         DumpTooNew: a newer threadkeep wrote it.
     """
-    found: list[Setting] = []
+    found: list[model.Setting] = []
     begun = False
     for number, line in enumerate(LineReader().lines(stream), 1):
         if isinstance(line, Line) and not line.data.strip():
@@ -91,7 +83,7 @@ def read_dump(stream: RolloutStream) -> list[Setting]:
         found.append(setting)
     if not begun:
         raise BadDump(1, 0, "it is empty, not a dump")
-    return list(newest_settings(found).values())
+    return list(model.newest_settings(found).values())
 
 
 def _value(number: int, line: Line | BadLine) -> Any:
@@ -115,7 +107,7 @@ def _check_header(number: int, offset: int, value: Any) -> None:
             raise BadDump(number, offset, f'a dump begins with {{"format": "{FORMAT}", …}}')
 
 
-async def restore(database: Database, home: Path, settings: Sequence[Setting]) -> Restored:
+async def restore(database: Database, home: Path, settings: Sequence[model.Setting]) -> Restored:
     """Merge settings with those that are present; the newer one of two counts.
 
     They go into the journal first, in batches, and what a crash has left in the journal alone goes
@@ -126,16 +118,16 @@ async def restore(database: Database, home: Path, settings: Sequence[Setting]) -
     """
     counts = Restored()
     context = load_context(home)
-    journal = newest_settings(read_settings(database.path))
+    journal = model.newest_settings(read_settings(database.path))
     for start in range(0, len(settings), BATCH_SETTINGS):
         batch = settings[start : start + BATCH_SETTINGS]
         async with store.write_user_data(database) as connection:
-            indexed = newest_settings(await _settings_about(connection, batch))
-            fresh: list[Setting] = []
-            changed: list[Setting] = []
+            indexed = model.newest_settings(await _settings_about(connection, batch))
+            fresh: list[model.Setting] = []
+            changed: list[model.Setting] = []
             for given in batch:
                 there = (indexed.get(given.subject), journal.get(given.subject))
-                best = newest_settings(known for known in there if known).get(given.subject)
+                best = model.newest_settings(known for known in there if known).get(given.subject)
                 if best is None or given.set_at_ms > best.set_at_ms:
                     best = given
                     fresh.append(given)
@@ -148,20 +140,24 @@ async def restore(database: Database, home: Path, settings: Sequence[Setting]) -
             if fresh:
                 append_settings(database.path, fresh)
             await store.put_settings(connection, changed)
-            named = [one for one in changed if isinstance(one, UserValue) and one.key == NAME]
+            named = [
+                one for one in changed if isinstance(one, model.UserValue) and one.key == model.NAME
+            ]
             ids = [one.thread_id for one in named]
             recorded = await store.recorded_names(connection, ids)
-            chosen = chosen_names(store.newer_names(context.names, recorded), named)
+            chosen = model.chosen_names(store.newer_names(context.names, recorded), named)
             await rows.rename(connection, {id_: chosen.get(id_) for id_ in ids})
             await invalidate_inputs(connection, context.inputs)
         counts.set += len(fresh)
     return counts
 
 
-async def _settings_about(connection: AsyncConnection, batch: Sequence[Setting]) -> list[Setting]:
+async def _settings_about(
+    connection: AsyncConnection, batch: Sequence[model.Setting]
+) -> list[model.Setting]:
     """The settings in the index of the subjects of ``batch``, and perhaps of others."""
-    ids = {setting.thread_id for setting in batch if isinstance(setting, UserValue)}
-    found: list[Setting] = [*await store.values_of_threads(connection, list(ids))]
-    if any(isinstance(setting, FolderAlias) for setting in batch):
+    ids = {setting.thread_id for setting in batch if isinstance(setting, model.UserValue)}
+    found: list[model.Setting] = [*await store.values_of_threads(connection, list(ids))]
+    if any(isinstance(setting, model.FolderAlias) for setting in batch):
         found += await store.all_aliases(connection)
     return found

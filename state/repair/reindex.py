@@ -73,11 +73,8 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def swap_in(fresh: Path, path: Path) -> None:
-    """Replace the index at ``path`` by the database ``fresh``, in one transaction.
-
-    Raises:
-        sqlite3.Error: it fails; the index is as it was.
-    """
+    """Replace the index at ``path`` by the database ``fresh``, in one transaction. Raises
+    sqlite3.Error if it fails; the index is as it was."""
     with closing(connect(fresh)) as source, closing(connect(path)) as target:
         target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
         for job in ("backfill_state", "fulltext_state"):

@@ -21,14 +21,8 @@ MOST_PATHS: Final = 100
 """From so many paths on, a scan of the home costs no more."""
 _c = rollout_files.c
 _LEDGER_COLUMNS: Final = (
-    _c.path,
-    _c.size_bytes,
-    _c.mtime_ns,
-    _c.inode,
-    _c.retry,
-    _c.extractor_version,
-    _c.reason,
-    _c.thread_id,
+    *(_c.path, _c.size_bytes, _c.mtime_ns, _c.inode, _c.retry, _c.extractor_version),
+    *(_c.reason, _c.thread_id),
 )
 
 

@@ -146,13 +146,10 @@ async def upsert(
     edges = [edge for file, _ in files if (edge := _edge(file.metadata))]
     if edges:
         await connection.execute(_UPSERT_EDGES, edges)
-    changed = [row for row in values if _old_text(kept, row["id"]) != row["search_text"]]
+    texts = {id_: row["search_text"] for id_, row in kept.items()}
+    changed = [row for row in values if texts.get(row["id"]) != row["search_text"]]
     await forget_titles(connection, [kept[row["id"]] for row in changed if row["id"] in kept])
     await write_titles(connection, changed)
-
-
-def _old_text(before: Mapping[str, Mapping[str, Any]], thread_id: str) -> object:
-    return before[thread_id]["search_text"] if thread_id in before else None
 
 
 def _edge(metadata: model.ThreadMetadata) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from rollout.history.item_refs import ItemRef, key_of
@@ -223,7 +224,7 @@ def _in_order(spans: list[tuple[int, int, Turn]], sign: int, start: int | None) 
     if sign > 0:
         ahead = ((first, turn) for first, last, turn in spans if start is None or last >= start)
     else:
-        spans = sorted(spans, key=_last_ordinal, reverse=True)
+        spans = sorted(spans, key=itemgetter(1), reverse=True)
         ahead = ((-last, turn) for first, last, turn in spans if start is None or first <= start)
     waiting = next(ahead, None)
     open_: list[tuple[int, str, int, Turn, Iterator[tuple[int, int]]]] = []
@@ -239,10 +240,6 @@ def _in_order(spans: list[tuple[int, int, Turn]], sign: int, start: int | None) 
         if kind is not None and kind != UNKNOWN:
             yield turn, turn.items.at(record)
         _push(open_, turn_id, turn, rest)
-
-
-def _last_ordinal(span: tuple[int, int, Turn]) -> int:
-    return span[1]
 
 
 def _push(

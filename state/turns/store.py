@@ -26,13 +26,7 @@ from rollout.schema.strict import Fields
 from state.db.database import Database
 from state.db.schema import threads, turn_checkpoints, turns
 from state.db.steps import Steps
-from state.sync.resume_points import (
-    COLUMNS,
-    TURNS,
-    forget_resume_points,
-    point_of,
-    put_resume_points,
-)
+from state.sync import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
 
 VERSION: Final = 2
@@ -59,13 +53,14 @@ _LOAD_CHECKPOINT: Final = (
     "SELECT version, files, mode, state, turns FROM turn_checkpoints WHERE thread_id = ?"
 )
 _LOAD_POINTS: Final = (
-    f"SELECT {', '.join(COLUMNS)} FROM resume_points WHERE pass = '{TURNS}'"
-    " AND row_id = (SELECT row_id FROM threads WHERE id = ?) ORDER BY part"
+    f"SELECT {', '.join(resume_points.COLUMNS)} FROM resume_points WHERE pass ="
+    f" '{resume_points.TURNS}' AND row_id = (SELECT row_id FROM threads WHERE id = ?) ORDER BY part"
 )
 _OWN_STAMPS: Final = (
     "SELECT c.thread_id, max(r.part), r.size_bytes, r.mtime_ns, r.inode FROM turn_checkpoints c"
-    f" JOIN threads t ON t.id = c.thread_id JOIN resume_points r ON r.pass = '{TURNS}'"
-    f" AND r.row_id = t.row_id WHERE c.version = {VERSION} GROUP BY c.thread_id"
+    f" JOIN threads t ON t.id = c.thread_id JOIN resume_points r ON r.pass ="
+    f" '{resume_points.TURNS}' AND r.row_id = t.row_id WHERE c.version = {VERSION}"
+    " GROUP BY c.thread_id"
 )
 
 
@@ -159,10 +154,12 @@ async def store(database: Database, rows: Rows) -> None:
         await connection.execute(
             sa.delete(turn_checkpoints).where(turn_checkpoints.c.thread_id == thread_id)
         )
-        await forget_resume_points(connection, [TURNS], sa.select(sa.literal(row_id)))
+        await resume_points.forget_resume_points(
+            connection, [resume_points.TURNS], sa.select(sa.literal(row_id))
+        )
         await connection.execute(sa.insert(turn_checkpoints), rows.head)
         points = [(row_id, part, point) for part, point in enumerate(rows.points)]
-        await put_resume_points(connection, TURNS, points)
+        await resume_points.put_resume_points(connection, resume_points.TURNS, points)
         if rows.turns:
             await connection.exec_driver_sql(INSERT_TURNS, rows.turns)
 
@@ -303,7 +300,7 @@ def _files(files: str, points: Sequence[Sequence[Any]], home: Path) -> list[Read
     return [
         ReadFile(
             Part(home / row["path"], row["rollout_id"], row["end_ordinal"], row["end_offset"]),
-            point_of(tuple(point)),
+            resume_points.point_of(tuple(point)),
         )
         for row, point in zip(json.loads(files), points, strict=True)
     ]

@@ -40,11 +40,8 @@ def parse_setting(value: object) -> Setting | None:
 
 def append_settings(index: Path, settings: Iterable[Setting]) -> None:
     """Append to the journal; the lines are on disk when this returns. Call this before
-    :func:`state.userdata.store.put_settings`.
-
-    Raises:
-        FileUnusable: it failed; a line that was partly written is ignored later.
-    """
+    :func:`state.userdata.store.put_settings`. Raises FileUnusable if it failed; a line that was
+    partly written is ignored later."""
     path = journal_path(index)
     lines = "".join(f"{setting_line(setting)}\n" for setting in settings)
     try:

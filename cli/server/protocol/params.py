@@ -21,15 +21,9 @@ SourceKind = Annotated[
 
 CHANGES: Final = frozenset(
     {
-        "thread/resume",
-        "thread/fork",
-        "thread/inject_items",
-        "thread/name/set",
-        "thread/metadata/update",
-        "thread/memoryMode/set",
-        "thread/archive",
-        "thread/unarchive",
-        "thread/delete",
+        *("thread/resume", "thread/fork", "thread/inject_items", "thread/name/set"),
+        *("thread/metadata/update", "thread/memoryMode/set", "thread/archive"),
+        *("thread/unarchive", "thread/delete"),
     }
 )
 """Methods that change a thread, or make it live. Those of one client for one thread are carried out
