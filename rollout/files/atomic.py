@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _UNNAMED: Final[int | None] = getattr(os, "O_TMPFILE", None)
+NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK})
+"""What a file system says that knows no links, or no more of them."""
 _NOT_HERE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
 
@@ -34,7 +36,12 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
             try:  # with a descriptor of the folder, as a link to the link in /proc is made without
                 os.link(source, target.name, dst_dir_fd=folder, follow_symlinks=True)
             except OSError as error:
-                raise OSError(error.errno, error.strerror, str(target)) from None
+                reason = error.errno
+                if reason in NO_LINKS and unnamed is None:
+                    reason = errno.EEXIST if os.path.lexists(target) else None
+                if reason is not None:
+                    raise OSError(reason, os.strerror(reason), str(target)) from None
+                fresh.rename(target)
         os.fsync(folder)
     finally:
         os.close(folder)

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.files.atomic import sync_folder, write_synced
+from rollout.files.atomic import NO_LINKS, sync_folder, write_synced
 from rollout.files.layout import ARCHIVED, SESSIONS, parse_name
 
 TRASH: Final = ".threadkeep-trash"
 """Below the home: a folder for each delete, with the files under their old paths."""
 MANIFEST: Final = "manifest.json"
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def move_file(source: Path, target: Path) -> None:
         if _other_file(source, target):
             raise
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
