@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What Python raises for an error of SQLite: the second where the message itself, which may quote
-a damaged database, is not UTF-8."""
+"""What Python raises for SQLite's errors: the second for a message that quotes broken UTF-8."""
 
 
 class StateError(Exception):
