@@ -9,6 +9,7 @@ from state.repair.plan import Plan
 from state.repair.repair import make_plan, repair
 from state.repair.verify import Depth, verify
 from state.thread_index import open_index
+from tests.support.indexes import empty_index
 
 
 def verified(home: Path, index: Path, *, deep: bool = True) -> Findings:
@@ -45,6 +46,7 @@ def repaired(home: Path, index: Path) -> Path | None:
 
 def synced(home: Path, index: Path) -> None:
     """Bring the index in step."""
+    empty_index(index)
 
     async def work() -> None:
         async with open_index(home, index) as opened:

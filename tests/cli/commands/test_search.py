@@ -16,6 +16,7 @@ from state.fulltext.candidates import candidate_steps
 from state.fulltext.search import MOST_TERMS
 from tests.samples.homes import encoded, event, lines, thread_id, write
 from tests.support.command import Cli, Inside, Within, plain_user
+from tests.support.indexes import empty_index
 
 __all__ = ["plain_user"]
 
@@ -34,7 +35,9 @@ def cli(tmp_path: Path) -> Cli:
     write(home, 2, encoded(lines(2, "nothing of that")))
     write(home, 3, encoded(lines(3, "cafeteria")), archived=True)
     write(home, 4, encoded(lines(4, "a cafe", source="exec")))
-    return Inside(home, tmp_path)
+    cli = Inside(home, tmp_path)
+    empty_index(cli.index)
+    return cli
 
 
 def harm(index: Path, *statements: str) -> None:
