@@ -14,11 +14,12 @@ SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 class StateError(Exception):
     """Base of all errors about the index."""
 
+    text: ClassVar[str] = "{}"
+    """The message of an error whose base fills it in."""
+
 
 class PathError(StateError):
     """Base of errors about one file, which need no other field."""
-
-    text: ClassVar[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,8 +29,6 @@ class PathError(StateError):
 class FileError(StateError):
     """Base of errors about one file that have one reason."""
 
-    text: ClassVar[str]
-
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(self.text.format(path, reason))
@@ -38,8 +37,6 @@ class FileError(StateError):
 class ThreadError(StateError):
     """Base of errors about one thread, which need no other field."""
 
-    text: ClassVar[str]
-
     def __init__(self, thread_id: str) -> None:
         self.thread_id = thread_id
         super().__init__(self.text.format(thread_id))
@@ -47,8 +44,6 @@ class ThreadError(StateError):
 
 class ReasonError(StateError):
     """Base of errors that have one reason."""
-
-    text: ClassVar[str] = "{}"
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
