@@ -1,1 +1,1 @@
-"""The canonical files: where they lie, what their lines say. No SQL, no printing, synchronous."""
+"""The canonical files: where they are, what their lines say. No SQL, no printing, synchronous."""

@@ -10,6 +10,10 @@ from typing import ClassVar, Final
 SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What Python raises for SQLite's errors: the second for a message that quotes broken UTF-8."""
 
+SHORTEST_PREFIX: Final = 4
+"""Fewer characters are not taken for the beginning of an id."""
+ID_CHARACTERS: Final = frozenset("0123456789abcdef-")
+
 
 class StateError(Exception):
     """Base of all errors about the index."""
@@ -77,7 +81,7 @@ class IndexNotWritable(IndexUnavailable):
 
 
 class NotAnIndex(IndexUnavailable):
-    """Another program's database lies where the index should be; it is left alone."""
+    """Another program's database is where the index should be; it is left alone."""
 
 
 class IndexMissing(PathError):
@@ -95,19 +99,19 @@ class IndexBusy(StateError):
 
 
 class LeaseHeld(StateError):
-    """Another worker holds the backfill lease and is not known to be dead."""
+    """Another worker holds the lease of a job and is not known to be dead."""
 
-    def __init__(self, owner: str, expires_at_ms: int) -> None:
-        self.owner, self.expires_at_ms = owner, expires_at_ms
-        super().__init__(f"a backfill is already running: {owner}")
+    def __init__(self, owner: str, expires_at_ms: int, job: str = "backfill") -> None:
+        self.owner, self.expires_at_ms, self.job = owner, expires_at_ms, job
+        super().__init__(f"a {job} is already running: {owner}")
 
 
 class LeaseLost(StateError):
-    """The backfill lease went to another worker; we have written nothing since."""
+    """The lease of a job went to another worker; we have written nothing since."""
 
-    def __init__(self, owner: str) -> None:
-        self.owner = owner
-        super().__init__(f"another worker took over the backfill lease of {owner}")
+    def __init__(self, owner: str, job: str = "backfill") -> None:
+        self.owner, self.job = owner, job
+        super().__init__(f"another worker took over the {job} lease of {owner}")
 
 
 class PlanOutdated(StateError):
@@ -275,7 +279,7 @@ class FileUnusable(FileError):
 class OutOfResources(ReasonError):
     """The system has no more of something: memory, descriptors, disk space."""
 
-    text = "the system refuses: {}"
+    text = "the operating system reported: {}"
 
 
 class RecorderClosed(ThreadError):
@@ -348,7 +352,7 @@ class HasDependents(StateError):
 
 
 class TargetExists(StateError):
-    """A thread's file cannot be moved: another file lies there, or would: one of ``rivals``."""
+    """A thread's file cannot be moved: another file is there, or would be: one of ``rivals``."""
 
     def __init__(self, thread_id: str, path: Path, rivals: Sequence[str] = ()) -> None:
         self.thread_id, self.path, self.rivals = thread_id, path, rivals
@@ -363,8 +367,10 @@ class ThreadNotFound(StateError):
 
     def __init__(self, reference: str, close: Sequence[str] = ()) -> None:
         self.reference, self.close = reference, tuple(close)
-        similar = f"; similar: {', '.join(close)}" if close else ""
-        super().__init__(f"no thread has {reference!r} as its id, prefix, name or path{similar}")
+        more = f"; similar: {', '.join(close)}" if close else ""
+        if len(reference) < SHORTEST_PREFIX and ID_CHARACTERS.issuperset(reference.lower()):
+            more += f"; a prefix needs at least {SHORTEST_PREFIX} characters"
+        super().__init__(f"no thread has {reference!r} as its id, prefix, name or path{more}")
 
 
 class ThreadUnreadable(ThreadNotFound):

@@ -18,8 +18,7 @@ from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tool
 from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
-from state.jobs.lease import DEFAULT_LEASE_S
-from state.jobs.progress import Report, SyncProgress
+from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
@@ -193,7 +192,7 @@ class ThreadIndex:
             return await self.sync(report)
         try:
             return await self.backfill(report)
-        except (LeaseHeld, LeaseLost):  # lost: another process goes on, or has rebuilt the index
+        except (LeaseHeld, LeaseLost):  # lost: another process continues, or has rebuilt the index
             return None
 
     async def backfill_status(self) -> BackfillStatus:

@@ -26,7 +26,7 @@ class Workers:
     ) -> Result:
         """The result of ``work``, run in a thread. If the caller is cancelled, waiting work does
         not begin; work that runs is cancelled, through :mod:`rollout.files.cancellation` and
-        ``stopped``, and waited for: nothing goes on unnoticed."""
+        ``stopped``, and waited for: nothing continues unnoticed."""
         stop = threading.Event()
         async with self._free:
             done = _started(work, stop)

@@ -1,6 +1,8 @@
 """Who may import whom: package by package, and room by room within each."""
 
 import ast
+import builtins
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -160,3 +162,19 @@ def test_only_cli_prints_exits_and_reads_the_environment() -> None:
                 if isinstance(node, ast.Attribute):
                     place = f"{ast.unparse(node.value)}.{node.attr}"
                     assert place not in ("os.environ", "os.getenv", "sys.exit", "sys.argv"), path
+
+
+def test_every_class_in_a_raises_section_exists() -> None:
+    trees = [ast.parse(path.read_text("utf-8")) for package in ALLOWED for path in modules(package)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    known = {node.name for node in nodes if isinstance(node, ast.ClassDef)} | set(dir(builtins))
+    named = {
+        name
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (section := (ast.get_docstring(node) or "").partition("\nRaises:\n")[2])
+        for names in re.findall(r"^ {4}([A-Za-z][A-Za-z, ]*):", section, re.MULTILINE)
+        for name in re.split(", | or ", names)
+    }
+    assert named  # those of other packages have a dot in them
+    assert named <= known

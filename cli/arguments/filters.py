@@ -42,11 +42,13 @@ class Filters:
         typer.Option(metavar="TEXT", help="Only threads with this text in name, title or preview."),
     ] = None
     parent: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only threads that this one spawned.")
+        str | None, typer.Option(metavar="ID", help="Only threads that this one (full id) spawned.")
     ] = None
     ancestor: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Only threads that this one spawned, at any depth."),
+        typer.Option(
+            metavar="ID", help="Only threads that this one (full id) spawned, at any depth."
+        ),
     ] = None
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Leave out this thread. Repeatable.")
@@ -93,10 +95,10 @@ class Selection:
         selects = any((*values, filters.parent, filters.ancestor))
         if not selects and (filters.all_sources or filters.exclude):
             raise typer.BadParameter("--all-sources and --exclude need another filter")
-        if selects == bool(self.references):
-            raise typer.BadParameter(
-                "name threads, or select them with --cwd, --search and so on, not both"
-            )
+        if selects and self.references:
+            raise typer.BadParameter("either name threads or select them with filters, not both")
+        if not selects and not self.references:
+            raise typer.BadParameter("name threads, or select them with --cwd, --search and so on")
         if not selects:
             return None
         from state.query.model import LARGEST_PAGE

@@ -14,14 +14,14 @@ class Locations:
     home: Path
     index: Path
     sqlite_home: Path | None = None
-    """Where Codex's own database lies, if not in the home: ``CODEX_SQLITE_HOME``."""
+    """Where Codex's own database is, if not in the home: ``CODEX_SQLITE_HOME``."""
 
 
 def locations_of(home: str | None, database: str | None) -> Locations:
     """The locations that options and environment name.
 
     Raises:
-        FolderUnknown: one begins with ``~``, and the folder of that user is not known.
+        HomeFolderUnknown: one begins with ``~``, and the folder of that user is not known.
         InvalidFolder: one is relative, and the current folder has been removed.
     """
     if os.environ.get("HOME") == "":

@@ -63,16 +63,15 @@ ThreadArgument = Annotated[
     str,
     typer.Argument(
         metavar="THREAD",
-        help="An id, a unique prefix of one, a name or a path.",
+        help="An id, a unique prefix of one (4 characters or more), a name or a path.",
         show_default=False,
     ),
 ]
-ArchivedOption = Annotated[
-    bool, typer.Option("--archived", help="Use the archived threads instead of the others.")
-]
+ArchivedOption = Annotated[bool, typer.Option("--archived", help="Only archived threads.")]
 _THREADS: Final = typer.Argument(
     metavar="THREAD...",
-    help="Ids, unique prefixes of ids, names or paths; - reads ids from stdin, one a line.",
+    help="Ids, unique prefixes of ids (4 characters or more), names or paths; - reads ids from"
+    " stdin, one a line.",
     show_default=False,
 )
 ThreadsArgument = Annotated[list[str], _THREADS]

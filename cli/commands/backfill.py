@@ -8,6 +8,7 @@ import typer
 from cli.arguments.options import JsonOption, locations
 from cli.terminal import output
 from cli.terminal.progress import progress
+from state.jobs.progress import DEFAULT_LEASE_S
 
 if TYPE_CHECKING:
     from state.jobs.progress import SyncProgress
@@ -20,8 +21,13 @@ def command(
         int, typer.Option(metavar="N", min=1, max=200, help="Files in one transaction.")
     ] = 200,
     lease_seconds: Annotated[
-        float, typer.Option(metavar="N", min=1, help="Replace a worker that is silent for so long.")
-    ] = 900,
+        float,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Take over from a worker that has been silent for N seconds.",
+        ),
+    ] = DEFAULT_LEASE_S,
     force: Annotated[bool, typer.Option("--force", help="Read every file again.")] = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -41,7 +47,7 @@ def command(
                 counts = await index.backfill(
                     shown, lease_s=lease_seconds, batch_files=batch_size, force=force
                 )
-        if note := await catch_up_fulltext(index, afresh=force):
+        if note := await catch_up_fulltext(index, restart=force):
             output.say(note)
         return counts, complete
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Repair what is safe in Codex's database.")
+        bool, typer.Option("--fix", help="Make the repairs that are safe in Codex's database.")
     ] = False,
     undo: Annotated[
         bool, typer.Option("--undo", help="Restore Codex's database from before the last --fix.")
@@ -43,7 +43,10 @@ def command(
     if yes and not (fix or undo):
         raise typer.BadParameter("--yes needs --fix or --undo")
     if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
-        raise typer.BadParameter("this changes Codex's database and nobody can be asked: add --yes")
+        raise typer.BadParameter(
+            "this changes Codex's database, and there is no terminal to ask for confirmation:"
+            " use --yes"
+        )
     if undo:
         return _undo(here, ask=not yes, as_json=as_json)
     if fix:

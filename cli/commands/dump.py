@@ -54,7 +54,7 @@ def command(
     elif target is None:
         output.lines(map(output.shown_json, lines))
     else:
-        output.say(f"{plural(len(lines) - 1, 'fact')} saved in {target}.")
+        output.say(f"{plural(len(lines) - 1, 'setting')} saved in {target}.")
     return errors.OK
 
 

@@ -45,7 +45,7 @@ def command(
     sort: Annotated[
         str,
         typer.Option(
-            metavar="KEY", help="recency_at (when it was last used), updated_at or created_at."
+            metavar="KEY", help="recency_at (start of the last turn), updated_at or created_at."
         ),
     ] = "recency_at",
     ascending: Annotated[bool, typer.Option("--asc", help="Oldest first.")] = False,

@@ -40,7 +40,7 @@ def command(
         output.data({"version": 1, "set": done.set, "equal": done.equal, "older": done.older})
     else:
         output.say(
-            f"{plural(done.set, 'fact')} restored, {done.equal:,} unchanged,"
+            f"{plural(done.set, 'setting')} restored, {done.equal:,} unchanged,"
             f" {done.older:,} skipped as older."
         )
     return errors.OK

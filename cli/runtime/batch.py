@@ -1,5 +1,9 @@
 """One change applied to each of many threads: which threads, what became of each, and the report
-as lines or JSON."""
+as lines or JSON.
+
+``fork``, ``git-info``, ``memory`` and ``rename`` call :func:`run`; ``archive``, ``unarchive`` and
+``delete`` use the parts of it, by way of :mod:`cli.runtime.moves`.
+"""
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -118,10 +122,12 @@ async def _apply(index: ThreadIndex, entry: Entry, thread_id: str, change: Chang
 
 
 def needs_confirmation(selection: Selection) -> bool:
-    """Whether to ask before so much is done. Raises typer.BadParameter if nobody can be asked."""
+    """Whether to ask before so much is done. Raises typer.BadParameter if there is no terminal."""
     asks = not (selection.yes or selection.dry_run)
     if asks and (selection.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
-        raise typer.BadParameter("this needs --yes where nobody can be asked (or --dry-run)")
+        raise typer.BadParameter(
+            "there is no terminal to ask for confirmation: use --yes or --dry-run"
+        )
     return asks
 
 

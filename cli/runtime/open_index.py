@@ -79,16 +79,16 @@ async def catch_up(index: ThreadIndex) -> str:
     )
 
 
-async def catch_up_fulltext(index: ThreadIndex, *, afresh: bool = False) -> str:
-    """Have the full-text index catch up, or begin ``afresh``, with a progress bar. Returns why
-    threads may be missing, if they may."""
+async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str:
+    """Have the full-text index catch up, or with ``restart`` start from scratch, with a progress
+    bar. Returns why threads may be missing, if they may."""
     if DELEGATED.get() is not None:
         return ""  # the server does so
     from state.fulltext.indexer import caught_up_fulltext, pending_threads
 
     try:
         with progress("indexing messages", "threads") as report:
-            if await caught_up_fulltext(index, report, afresh=afresh):
+            if await caught_up_fulltext(index, report, restart=restart):
                 return ""
     except IndexBusy as busy:
         index.database.stop_waiting()

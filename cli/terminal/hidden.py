@@ -15,7 +15,7 @@ def report_hidden(hidden: Hidden) -> None:
         f"{count:,} {what}"
         for count, what in (
             (hidden.source, "not interactive (--all-sources)"),
-            (hidden.attached, "attached to another (--all-sources)"),
+            (hidden.attached, "side threads (--all-sources)"),
             (hidden.archived, "archived (--archived)"),
             (hidden.empty, "without messages"),
             (hidden.unreadable, "unreadable (threadkeep status)"),

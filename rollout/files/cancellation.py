@@ -20,6 +20,6 @@ def is_cancelled() -> bool:
 
 
 def check_cancelled() -> None:
-    """Go on. Raises Cancelled if nobody waits for this work any more."""
+    """Continue. Raises Cancelled if nobody waits for this work any more."""
     if is_cancelled():
         raise Cancelled

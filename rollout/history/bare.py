@@ -25,7 +25,7 @@ class BareReducer:
     skip = re.compile(rb"(?!)")
 
     def __init__(self, state: Fields | None = None, turns: Iterable[Turn] = ()) -> None:
-        """Start afresh, or resume from the ``dump`` of an earlier reducer and its turns."""
+        """Start from scratch, or resume from the ``dump`` of an earlier reducer and its turns."""
         self.turns = list(turns)
         self.orphans: dict[str, Turn] = {}
         self._index = int((state or {}).get("index", -1))

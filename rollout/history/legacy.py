@@ -55,7 +55,7 @@ class LegacyReducer:
     def __init__(
         self, state: Fields | None = None, turns: Iterable[Turn] = (), orphans: Iterable[Turn] = ()
     ) -> None:
-        """Start afresh, or resume from the ``dump`` of an earlier reducer, its turns and its
+        """Start from scratch, or resume from the ``dump`` of an earlier reducer, its turns and its
         orphans."""
         state = state or {}
         self.turns = list(turns)

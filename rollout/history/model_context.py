@@ -117,7 +117,7 @@ class _PaginatedPast(PaginatedReducer):
 
 
 def context_items(path: Path, find: Find) -> Iterator[Fields]:
-    """The response items that the thread at ``path`` goes on with, in order: the history that
+    """The response items that the thread at ``path`` continues with, in order: the history that
     replaced the earlier one first, if it was compacted. Turns that were rolled back are not in
     it, and those that a fork begins with are. ``find`` gives the files of these.
 

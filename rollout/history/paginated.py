@@ -40,7 +40,7 @@ class PaginatedReducer:
         *,
         shown_from: int = 0,
     ) -> None:
-        """Start afresh, or resume from the ``dump`` of an earlier reducer, its turns and its
+        """Start from scratch, or resume from the ``dump`` of an earlier reducer, its turns and its
         orphans. ``shown_from`` is the ``subagent_history_start_ordinal`` of the thread: lines
         before it are context, not its own."""
         state = state or {}

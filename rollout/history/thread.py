@@ -280,7 +280,7 @@ class _Ending:
 
 
 def pass_to(stream: RolloutStream, path: Path, offset: int) -> None:
-    """Have the stream of the file at ``path``, which was just opened, go on at ``offset``."""
+    """Have the stream of the file at ``path``, which was just opened, continue at ``offset``."""
     if not path.name.endswith(COMPRESSED_SUFFIX):
         stream.seek(offset)
         return

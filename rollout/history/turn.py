@@ -87,5 +87,5 @@ class TurnReducer(LineFilter, Protocol):
         ...
 
     def dump(self) -> Fields:
-        """What is needed to go on, besides ``turns`` and ``orphans``; JSON."""
+        """What is needed to continue, besides ``turns`` and ``orphans``; JSON."""
         ...

@@ -1,6 +1,6 @@
-"""Where a pass over a rollout ended, and whether a later pass may go on from there.
+"""Where a pass over a rollout ended, and whether a later pass may continue from there.
 
-Every pass goes on by one rule: the file is as it was, or the same file has more bytes; and a
+Every pass continues by one rule: the file is as it was, or the same file has more bytes; and a
 sample of the bytes that were read is as it was. Where a file has another time and no more bytes,
 somebody has written into what was read, or touched the file: it is read as a whole.
 """
@@ -26,13 +26,13 @@ class ResumePoint(NamedTuple):
     end: int
     """Up to here lines were read: the end of the last whole line, in bytes of the content."""
     guard: str
-    """See :func:`guard_of`; empty where no later pass may go on."""
+    """See :func:`guard_of`; empty where no later pass may continue."""
 
     @classmethod
     def at(
         cls, stream: RolloutStream, path: str, stamp: FileStamp, end: int, *, resumable: bool = True
     ) -> "ResumePoint":
-        """Where a pass over the open file at ``path`` has ended. No pass goes on in a compressed
+        """Where a pass over the open file at ``path`` has ended. No pass continues in a compressed
         file, nor if it is not ``resumable``."""
         resumable = resumable and not path.endswith(COMPRESSED_SUFFIX)
         return cls(stamp, end, guard_of(stream, end) if resumable else "")
@@ -44,7 +44,7 @@ class ResumePoint(NamedTuple):
         return (grown or now == self.stamp) and now.size >= self.end
 
     def holds(self, stream: RolloutStream, now: FileStamp) -> bool:
-        """Whether a pass over the open file, whose stamp is ``now``, may go on at ``end``."""
+        """Whether a pass over the open file, whose stamp is ``now``, may continue at ``end``."""
         return (
             self.guard != ""
             and self.may_have_grown_to(now)

@@ -169,7 +169,7 @@ class _End(NamedTuple):
     offset: int
     """Where the last newline was."""
     resumable: bool
-    """Whether a later pass may go on from there."""
+    """Whether a later pass may continue from there."""
     torn: BadLine | None = None
     """The last line, if it has not ended and is no whole object."""
     damage: BadLine | None = None

@@ -88,7 +88,7 @@ class ToolMetadata(NamedTuple):
 
 
 def complete_metadata(metadata: ThreadMetadata) -> ThreadMetadata:
-    """The metadata as a row shows it; a later pass goes on from this, too."""
+    """The metadata as a row shows it; a later pass continues from this, too."""
     # A fork may have copied earlier turns; without turns it is the creation.
     if metadata.recency_at_ms < metadata.created_at_ms:
         metadata = dataclasses.replace(metadata, recency_at_ms=metadata.created_at_ms)

@@ -2,7 +2,7 @@
 
 The rules are in docs/rollout-format.md#metadata; where Codex is stricter than it need be, the
 value is kept. Every rule is *first wins*, *last wins* or *greatest wins*: taking a line twice in a
-row changes nothing, and a pass can go on from the values of a stored row.
+row changes nothing, and a pass can continue from the values of a stored row.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ _MAX_INTEGER: Final = 2**63 - 1
 class MetadataReducer:
     """Reduces the lines of one rollout, in order, to :class:`ThreadMetadata`.
 
-    With the ``metadata`` of an earlier pass it goes on where that one ended. ``longest`` is how
+    With the ``metadata`` of an earlier pass it continues where that one ended. ``longest`` is how
     many characters of prompts, sources and policies are kept, which have no limit in the file;
     None keeps all.
     """

@@ -57,7 +57,7 @@ def _reader() -> LineReader:
 
 
 class ThreadMessages(NamedTuple):
-    """The messages in the files of a thread, and how to go on when they have grown."""
+    """The messages in the files of a thread, and how to continue when they have grown."""
 
     path: str
     """The thread's file, relative to the home."""
@@ -68,7 +68,7 @@ class ThreadMessages(NamedTuple):
     """All files of the thread, relative to the home, its own last."""
     messages: list[Message]
     state: Fields
-    """What a later pass needs to go on, besides ``resume``: JSON."""
+    """What a later pass needs to continue, besides ``resume``: JSON."""
     added: bool = False
     """Whether these are only the messages that follow those of an earlier pass."""
 
@@ -125,7 +125,7 @@ def _may_have_earlier(path: Path) -> bool:
 
 
 def _inherited(meta: Fields) -> int:
-    """The highest ordinal of what a file goes on from; -1 if it begins by itself."""
+    """The highest ordinal of what a file continues; -1 if it begins by itself."""
     base = meta.get("history_base")
     if meta.get("attached_thread") is True or not isinstance(base, dict):
         return -1

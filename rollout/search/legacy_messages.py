@@ -36,7 +36,7 @@ class LegacyMessages(LegacyReducer):
         """Whether a message has an id of its own, so that a later item may take its place."""
 
     def state(self) -> Fields:
-        """What a later pass needs to go on."""
+        """What a later pass needs to continue."""
         turn = self._current
         known = None if turn is None else [turn.id, turn.explicit, turn.items.last_kind()]
         return {**self.dump(), "turn": known}

@@ -136,7 +136,7 @@ class RolloutAppender:
             finally:
                 self._account(written)
                 if os.fstat(descriptor).st_size != self._size:
-                    self._ends.clear()  # somebody wrote between: where ours lie is not known
+                    self._ends.clear()  # somebody wrote between: where ours are is not known
             if durable:
                 os.fsync(descriptor)
                 self._fsync_name()

@@ -90,7 +90,7 @@ class FileLookup:
         return found
 
     def is_here(self, path: str) -> bool:
-        """Whether it lies in the rollout folders of this home, in the index or not."""
+        """Whether it is in the rollout folders of this home, in the index or not."""
         folders = tuple(
             root if relative else f"{root}{name}/"
             for root, relative in self._roots.items()

@@ -1,4 +1,4 @@
-"""Codex's own index, ``state_5.sqlite``: where it lies, how it is opened and what it says
+"""Codex's own index, ``state_5.sqlite``: where it is, how it is opened and what it says
 (docs/schema.md#codexs-own-database)."""
 
 import os

@@ -1,6 +1,6 @@
 """Notify Codex's own database of a change to a thread: some columns of its row, or its removal.
 
-Codex looks there first: it goes on showing what the row has, and a thread whose row names a file
+Codex looks there first: it continues to show what the row has, and a thread whose row names a file
 that was moved cannot be resumed, forked, archived or unarchived any more. All changes are one
 transaction, which begins before the first file is touched. A database that does not exist, or has
 no row of the thread, needs no change: Codex then reads the files.

@@ -1,4 +1,4 @@
-"""Where the index of a home lies, and the files beside it. It imports little."""
+"""Where the index of a home is, and the files beside it. It imports little."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ def index_path(home: Path, state_dir: Path) -> Path:
 
 
 def moves_folder(index: Path) -> Path:
-    """Where the journal of moves under way lies: see :mod:`state.sync.move_journal`."""
+    """Where the journal of moves under way is: see :mod:`state.sync.move_journal`."""
     return index.with_name(f"{index.name}.moves")
 
 
@@ -50,8 +50,8 @@ def moves_under_way(index: Path) -> bool:
 
 
 def journal_path(index: Path) -> Path:
-    """Where the user-data journal of an index lies. Each has its own, as indexes of other homes may
-    lie in the same folder."""
+    """Where the user-data journal of an index is. Each has its own, as indexes of other homes may
+    be in the same folder."""
     name = index.name
     return index.with_name("facts.jsonl" if name == INDEX_NAME else f"{name}.facts.jsonl")
 
@@ -65,7 +65,7 @@ def journal_state(index: Path) -> str:
 
 
 def on_network_drive(folder: Path) -> bool:
-    """Whether ``folder`` lies on a network file system, where SQLite's WAL corrupts.
+    """Whether ``folder`` is on a network file system, where SQLite's WAL corrupts.
 
     False where the system does not say (no ``/proc``).
     """

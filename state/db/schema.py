@@ -131,8 +131,9 @@ thread_spawn_edges: Final = sa.Table(
 )
 
 
-def _job(name: str, counters: Sequence[str], *more: "sa.Column[Any]") -> sa.Table:
-    """The table whose one row is how a leased job stands: see :mod:`state.jobs.lease`."""
+def _job(name: str, counters: Sequence[str], *more: "sa.Column[Any]", shown: str) -> sa.Table:
+    """The table whose one row is the state of a leased job, which messages call ``shown``: see
+    :mod:`state.jobs.lease`."""
     return sa.Table(
         name,
         metadata,
@@ -147,6 +148,7 @@ def _job(name: str, counters: Sequence[str], *more: "sa.Column[Any]") -> sa.Tabl
         _optional("last_error"),
         sa.CheckConstraint("id = 1", name="singleton"),
         sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
+        info={"name": shown},
     )
 
 
@@ -154,8 +156,11 @@ backfill_state: Final = _job(
     "backfill_state",
     ("files_total", "files_done", "files_unreadable", "threads_pruned"),
     _optional("watermark"),
+    shown="backfill",
 )
-fulltext_state: Final = _job("fulltext_state", ("threads_total", "threads_done"))
+fulltext_state: Final = _job(
+    "fulltext_state", ("threads_total", "threads_done"), shown="full-text job"
+)
 
 
 def _row_id(*, primary_key: bool) -> "sa.Column[int]":

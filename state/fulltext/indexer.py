@@ -24,10 +24,10 @@ from state.db import schema
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_passes, store_documents
-from state.jobs.lease import DEFAULT_LEASE_S, job_row
+from state.jobs.lease import job_row
 from state.jobs.ordered_map import ordered_map
 from state.jobs.pool import ReadPool
-from state.jobs.progress import JobProgress, Report
+from state.jobs.progress import DEFAULT_LEASE_S, JobProgress, Report
 from state.jobs.runner import Job, run_job
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
@@ -61,29 +61,29 @@ async def fill_fulltext(
     report: Report | None = None,
     *,
     batch_threads: int = BATCH_THREADS,
-    afresh: bool = False,
+    restart: bool = False,
 ) -> JobProgress:
-    """Run the job to its end, from wherever the last worker left it, or ``afresh``. Raises
-    LeaseHeld if another worker has the job, and LeaseLost if another worker took the job over."""
+    """Run the job to its end, from wherever the last worker left it, or with ``restart`` from
+    scratch. Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
     async with index.database.read() as connection:
         count = await _count(connection, schema.fulltext_pending)
         outdated = await connection.scalar(_OUTDATED.limit(1))
         job = await job_row(connection, schema.fulltext_state)
-    if not count and outdated is None and job.status == "complete" and not afresh:
+    if not count and outdated is None and job.status == "complete" and not restart:
         return JobProgress()
 
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
-        return _Filling(index, job, batch_threads, report).run(afresh=afresh)
+        return _Filling(index, job, batch_threads, report).run(restart=restart)
 
     return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
 
 
 async def caught_up_fulltext(
-    index: ThreadIndex, report: Report | None = None, *, afresh: bool = False
+    index: ThreadIndex, report: Report | None = None, *, restart: bool = False
 ) -> bool:
     """Fill the full-text index: False if another worker is filling it, which may take long."""
     with suppress(LeaseHeld, LeaseLost):
-        await fill_fulltext(index, report, afresh=afresh)
+        await fill_fulltext(index, report, restart=restart)
         return True
     return False
 
@@ -100,10 +100,10 @@ class _Filling:
         self._report = report
         self._counts = JobProgress()
 
-    async def run(self, *, afresh: bool) -> JobProgress:
+    async def run(self, *, restart: bool) -> JobProgress:
         done: set[tuple[Any, ...]] = set()
         async with self._job.write() as connection:
-            if afresh or await _is_wasteful(connection):
+            if restart or await _is_wasteful(connection):
                 await _forget(connection)
             await connection.execute(
                 sa.insert(schema.fulltext_pending).from_select(["row_id"], _OUTDATED)

@@ -26,13 +26,16 @@ from state.db.sql import among, execute_many, upsert_statement
 from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
 VERSION: Final = 7
-"""Of the rules by which documents are made; those of another one are made afresh."""
+"""Of the rules by which documents are made: raise it when a change finds other messages, or other
+text in them. Documents of another version are made again. The other two numbers of this kind are
+``EXTRACTOR_VERSION`` in :mod:`rollout.metadata.version` (rows) and ``VERSION`` in
+:mod:`state.turns.store` (turns and items)."""
 
 
 async def earlier_passes(
     connection: AsyncConnection, threads: Sequence[Thread]
 ) -> dict[int, EarlierMessages]:
-    """Where the last pass over threads ended, by row, where a later one may go on: not where the
+    """Where the last pass over threads ended, by row, where a later one may continue: not where the
     rows are not as they were written."""
     known = {thread.row_id: thread for thread in threads}
     keys: dict[int, set[int]] = {}
@@ -77,9 +80,9 @@ async def store_documents(connection: AsyncConnection, read: Sequence[Documents]
     )
     now = {row[0]: (row[1], FileStamp(*row[2:])) for row in await connection.execute(asked)}
     read = [each for each in read if each.thread.row_id in now]
-    afresh = [each.thread.row_id for each in read if not _added(each)]
+    rebuilt = [each.thread.row_id for each in read if not _added(each)]
     await connection.execute(
-        sa.delete(fulltext_documents).where(among(fulltext_documents.c.row_id, afresh))
+        sa.delete(fulltext_documents).where(among(fulltext_documents.c.row_id, rebuilt))
     )
     last = await connection.exec_driver_sql(
         "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"

@@ -19,9 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from state.errors import IndexDamaged, LeaseHeld, LeaseLost
 
-DEFAULT_LEASE_S: Final = 900.0
 _OWN_COLUMNS: Final = ("id", "status", "owner", "fence", "lease_expires_at_ms")
-"""Of a job's table; the others tell its progress, and begin anew with it."""
+"""Of a job's table; the others tell its progress, and start from zero with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +97,13 @@ class Lease:
             )
         )
         if result.rowcount != 1:
-            raise LeaseLost(str(self.owner))
+            raise LeaseLost(str(self.owner), _name_of(self.job))
 
     async def release(
         self, connection: AsyncConnection, now_ms: int, *, complete: bool, error: str | None = None
     ) -> None:
-        """Give the lease back: the job is complete, or the next worker may go on at once. Raises
-        LeaseLost if it is no longer ours."""
+        """Give the lease back: the job is complete, or the next worker may continue at once.
+        Raises LeaseLost if it is no longer ours."""
         values: dict[str, Any] = {"owner": None, "last_error": error}
         if complete:
             values |= {"status": "complete", "completed_at_ms": now_ms}
@@ -136,8 +135,8 @@ async def claim(
 ) -> Lease:
     """Take the lease of a job and raise its fence. Call inside a write transaction.
 
-    A lease that has expired or whose owner is dead is taken over, and the job goes on from
-    where it is; with ``restart``, or if it was complete, its counters begin anew.
+    A lease that has expired or whose owner is dead is taken over, and the job continues
+    where it is; with ``restart``, or if it was complete, its counters start from zero.
 
     Raises:
         LeaseHeld: the owner may be alive, and its time is not up.
@@ -146,7 +145,7 @@ async def claim(
     holder = Owner.parse(row.owner)
     good = row.status == "running" and row.lease_expires_at_ms > now_ms
     if good and holder and not holder.is_dead():
-        raise LeaseHeld(str(holder), row.lease_expires_at_ms)
+        raise LeaseHeld(str(holder), row.lease_expires_at_ms, _name_of(job))
     values: dict[str, Any] = {}
     if restart or row.status != "running":
         progress = [column for column in job.c if column.name not in _OWN_COLUMNS]
@@ -163,9 +162,13 @@ async def claim(
     result = await connection.execute(
         sa.update(job).where((job.c.id == 1) & (job.c.fence == row.fence)).values(**values)
     )
-    if result.rowcount != 1:  # impossible under the write lock, but never go on unfenced
-        raise LeaseLost(str(owner))
+    if result.rowcount != 1:  # impossible under the write lock, but never continue unfenced
+        raise LeaseLost(str(owner), _name_of(job))
     return Lease(job, owner, row.fence + 1, lease_s)
+
+
+def _name_of(job: sa.Table) -> str:
+    return str(job.info["name"])
 
 
 @lru_cache(maxsize=1)

@@ -39,7 +39,7 @@ def worker_pool() -> Executor | None:
     allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
     if allowed != resource.RLIM_INFINITY and allowed < _LEAST_BYTES:
         # The pool would wait for threads that cannot start.
-        warn_once("ulimit -v leaves no memory for worker processes: this goes on without them")
+        warn_once("ulimit -v leaves no memory for worker processes: continuing without them")
         return None
     return _ProcessPool(workers)
 
@@ -90,7 +90,7 @@ class _ProcessPool(Executor):
         work: Callable[..., Result],
         arguments: tuple[Any, ...],
     ) -> None:
-        warn_once(f"worker processes cannot be used ({why}): this goes on without them")
+        warn_once(f"worker processes cannot be used ({why}): continuing without them")
         try:
             outcome.set_result(work(*arguments))
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for

@@ -1,7 +1,11 @@
-"""The progress of a job, to be shown while it runs."""
+"""The progress of a job, and how long its worker may be silent. It imports little."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_LEASE_S: Final = 900
+"""After so many seconds without a renewal, another worker may take over."""
 
 
 @dataclass(slots=True)
@@ -26,4 +30,4 @@ class SyncProgress(JobProgress):
 
 
 Report = Callable[[JobProgress], None]
-"""Is called with the progress of a job as it goes on."""
+"""Is called with the progress of a job while it runs."""

@@ -47,7 +47,7 @@ async def run_job(
 ) -> Result:
     """What ``work`` gives under the lease of the job in ``table``, which is complete then.
 
-    If it fails or is cancelled, the next worker may go on at once.
+    If it fails or is cancelled, the next worker may continue at once.
 
     Raises:
         LeaseHeld: another worker holds the lease.

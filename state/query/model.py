@@ -61,7 +61,7 @@ class Query:
         kin = filter(None, (self.parent_id, self.ancestor_id))
         for given in (*kin, *self.excluded_ids, *included):
             if parse_uuid(given) is None:
-                raise InvalidQuery(f"invalid thread id: {given}")
+                raise InvalidQuery(f"invalid thread id: {given}: a full id is needed")
         if len(self.excluded_ids) > MOST_EXCLUDED:
             raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
         if len(included) > MOST_INCLUDED:
@@ -100,7 +100,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in order, and the cursors that go on from them."""
+    """Rows in order, and the cursors that continue from them."""
 
     rows: list[Row]
     next_cursor: str | None = None

@@ -7,17 +7,15 @@ from typing import Final
 from rollout.files.layout import COMPRESSED_SUFFIX, logical_path, parse_name, parse_uuid
 from rollout.files.text import storable_text
 from state.db.steps import Steps
-from state.errors import AmbiguousThread, ThreadUnreadable
+from state.errors import ID_CHARACTERS, SHORTEST_PREFIX, AmbiguousThread, ThreadUnreadable
 from state.query.rows import Row, rows_steps
 
-SHORTEST_PREFIX: Final = 4
 _MOST: Final = 100
-_ID_LETTERS: Final = frozenset("0123456789abcdef-")
 
 
 def is_id_prefix(text: str) -> bool:
     """Whether ids are looked for that begin with ``text``, which is in lower case."""
-    return len(text) >= SHORTEST_PREFIX and _ID_LETTERS.issuperset(text)
+    return len(text) >= SHORTEST_PREFIX and ID_CHARACTERS.issuperset(text)
 
 
 def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":

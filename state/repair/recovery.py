@@ -89,7 +89,7 @@ def set_aside(index: Path) -> Path:
 
 
 def remove_database(database: Path) -> None:
-    """Delete a database with all that lies beside it."""
+    """Delete a database with all files beside it."""
     for suffix in ("", ".lock", *SIDECARS):
         Path(f"{database}{suffix}").unlink(missing_ok=True)
 

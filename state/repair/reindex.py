@@ -16,8 +16,7 @@ from state.db.database import journal_mode, open_database
 from state.db.lock import locked
 from state.db.sql import forget_inputs
 from state.db.translate import translated
-from state.jobs.lease import DEFAULT_LEASE_S
-from state.jobs.progress import Report, SyncProgress
+from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
 from state.repair.dump import known_user_data
 from state.repair.recovery import remove_database, set_aside
 from state.sync.backfill import backfill

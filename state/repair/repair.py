@@ -153,7 +153,7 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
             await forget_inputs(connection)  # so that names are applied again
         await opened.catch_up(report)
         if plan.fulltext:
-            await fill_fulltext(opened, report, afresh=True)
+            await fill_fulltext(opened, report, restart=True)
 
 
 async def _level_user_data(connection: AsyncConnection, index: Path) -> None:

@@ -41,7 +41,7 @@ class Depth:
     share: float = 1.0
     """Of the files; less than 1 takes a random sample."""
     after: str | None = None
-    """The mark of an earlier check, to go on there."""
+    """The mark of an earlier check, to continue there."""
     mark: str | None = None
     """The last file that was compared."""
 
@@ -56,7 +56,7 @@ async def verify(
 ) -> None:
     """Give every finding about ``index`` to ``found``; with ``depth`` the deep ones too.
 
-    If it is cancelled, ``depth.mark`` says where a deep check can go on.
+    If it is cancelled, ``depth.mark`` says where a deep check can continue.
 
     Raises:
         HomeNotFound, IndexTooNew, NotAnIndex, IndexUnavailable: as

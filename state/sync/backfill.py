@@ -2,7 +2,7 @@
 
 ``pending -> running -> complete``. Files are read newest name first, in batches. One transaction
 holds a batch's rows, ledger entries and counters, the watermark and the renewed lease. What was
-committed is never read again: the next worker compares the files with the ledger and goes on with
+committed is never read again: the next worker compares the files with the ledger and continues with
 the rest. At the end rows whose file is gone are deleted.
 """
 
@@ -18,9 +18,9 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from rollout.files.scan import check_home, scan_home
 from state.db.database import Database
 from state.db.schema import CWD_INDEXES, backfill_state
-from state.jobs.lease import DEFAULT_LEASE_S, Owner, job_row
+from state.jobs.lease import Owner, job_row
 from state.jobs.pool import ReadPool
-from state.jobs.progress import Report, SyncProgress
+from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
 from state.jobs.runner import Job, run_job
 from state.sync import sync
 from state.sync.ledger import Changes, compare_with_ledger, watermark
@@ -76,7 +76,7 @@ async def backfill(
     """Run the job to its end, from wherever the last worker left it.
 
     ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
-    was being stored, so that the next worker goes on at once.
+    was being stored, so that the next worker continues at once.
 
     Raises:
         HomeNotFound: there is no home to fill from.

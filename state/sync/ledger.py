@@ -36,7 +36,7 @@ class Changes:
     """The earlier paths of files in ``to_read`` that were moved."""
     files: int = 0
     """Entries that the scan found."""
-    afresh: bool = False
+    reread: bool = False
     """Whether files are read whole, also those that have only grown."""
 
     def __bool__(self) -> bool:
@@ -51,7 +51,7 @@ def compare_with_ledger(
     With ``reread`` every rollout is read whole.
     """
     known = ledger
-    changes = Changes(afresh=reread)
+    changes = Changes(reread=reread)
     hidden: list[str] = []
     added: list[FoundFile] = []
     for file in scanned:

@@ -108,7 +108,7 @@ def read_batches(
     """The files to read with their outcomes, in batches that are read ahead."""
 
     async def read(batch: Sequence[FoundFile]) -> list[Extracted | Unusable]:
-        if changes.afresh:
+        if changes.reread:
             return await pool.extract([file.path for file in batch], {})
         known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
         async with database.read() as connection:

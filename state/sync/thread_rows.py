@@ -281,7 +281,7 @@ async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, 
 async def earlier_extractions(
     connection: AsyncConnection, paths: Mapping[str, str]
 ) -> dict[str, EarlierMetadata]:
-    """What the last pass over files gave, by path, so that the next one can go on there.
+    """What the last pass over files gave, by path, so that the next one can continue there.
 
     ``paths`` maps each path to the one that the ledger has, which is another if the file was
     moved.

@@ -54,7 +54,7 @@ class TurnAnswers:
         """The result of ``thread/items/list``.
 
         Raises:
-            AnchorNotFound: the item to begin behind is none of the turn's.
+            ItemNotFound: the item to begin after is not in the turn.
             InvalidQuery: it is a legacy thread.
             InvalidCursor: the cursor is none of this thread's items.
         """

@@ -72,7 +72,7 @@ class _Build:
     waiting: int = 0
     """How many requests wait for them."""
     anyway: bool = False
-    """Whether it goes on when none waits."""
+    """Whether it continues when none waits."""
     task: "asyncio.Task[TurnState]" = field(init=False)
 
 

@@ -138,7 +138,7 @@ class TurnState:
 
     def with_torn_line(self) -> "TurnState":
         """With a last line that has no newline yet: it counts if it can be read, as for Codex, but
-        may still be written, so that no later pass goes on from there."""
+        may still be written, so that no later pass continues from there."""
         own = self.own
         if self.partial or not _has_torn_line(own):
             return self
@@ -176,7 +176,7 @@ def _copy(reducer: AnyReducer, mode: str) -> AnyReducer:
 
 
 def resumed(mode: str, state: Fields, turns: Sequence[Turn], orphans: Sequence[Turn]) -> AnyReducer:
-    """A reducer that goes on from where its ``dump`` was taken."""
+    """A reducer that continues from where its ``dump`` was taken."""
     if mode == BARE:
         return BareReducer(state, turns)
     kind = LegacyReducer if mode == LEGACY else PaginatedReducer
@@ -203,7 +203,7 @@ def _reduce(
     part = outline.parts[number]
     # Before: what is written meanwhile counts as written later, and is read then.
     stamp = FileStamp.of(os.stat(part.path))
-    packed = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody goes on writing it
+    packed = part.path.name.endswith(COMPRESSED_SUFFIX)  # nobody writes it any more
     end = reduce_part(part, number, reducer, offset=start, torn=packed, pause=pause, damage=damage)
     with part.path.open("rb", buffering=0) as file:
         return ReadFile(part, ResumePoint.at(file, part.path.name, stamp, end))

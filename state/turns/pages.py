@@ -36,7 +36,7 @@ class TooShort(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PageOf(Generic[Entry]):
-    """Some of a list, and where it goes on."""
+    """Some of a list, and where it continues."""
 
     entries: list[Entry]
     next_cursor: str | None = None

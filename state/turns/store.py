@@ -30,8 +30,10 @@ from state.sync import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
 
 VERSION: Final = 2
-"""Of checkpoints; those of another one are not used. Raise it when turns or their items are found
-otherwise, or :data:`rollout.items.thread_item.KINDS` changes but for its end."""
+"""Of checkpoints: raise it when a change finds other turns or items, or when
+:data:`rollout.items.thread_item.KINDS` changes anywhere but at its end. Checkpoints of another
+version are not used. The other two numbers of this kind are ``EXTRACTOR_VERSION`` in
+:mod:`rollout.metadata.version` (rows) and ``VERSION`` in :mod:`state.fulltext.store` (messages)."""
 
 SMALLEST_BYTES: Final = 256 * 1024
 """Threads with less are reduced within a few milliseconds each time."""

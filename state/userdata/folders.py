@@ -62,7 +62,7 @@ def moved_to(folder: str, aliases: Mapping[str, str]) -> str:
 
 
 def _below(folder: str, above: str) -> str | None:
-    """What follows ``above`` in ``folder``, with its slash; None if it does not lie there."""
+    """What follows ``above`` in ``folder``, with its slash; None if it is not there."""
     key, stem = cwd_key(folder), cwd_key(above)
     if key == stem:
         return ""

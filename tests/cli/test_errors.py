@@ -72,6 +72,17 @@ def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
     assert ran.err == ""
 
 
+def test_a_short_prefix_is_told_from_an_unknown_thread(corpus: Cli) -> None:
+    says = "as its id, prefix, name or path; a prefix needs at least 4 characters"
+    is_told(corpus.run("show", "01F", status=3), says, "threadkeep list")
+    assert "4 characters" not in corpus.run("show", "01fffffff", status=3).err
+
+
+def test_threads_are_named_or_selected(corpus: Cli) -> None:
+    assert "name threads, or select them" in corpus.run("archive", status=2).err
+    assert "not both" in corpus.run("archive", thread_id(1), "--cwd", "/", status=2).err
+
+
 def test_a_home_that_is_not_there_is_named_and_no_index_is_made(tmp_path: Path) -> None:
     cli = Inside(tmp_path / "nowhere", tmp_path)
     for ran in cli.run_each([*OPENING, ["reindex"]], status=3):
@@ -97,7 +108,8 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
         (["--cursor", "A" * 9999], "too long"),
         (["--sort", "size"], "unknown sort key 'size': use one of created_at, updated_at"),
         (["--source", "nobody"], "unknown source kind 'nobody': use one or more of cli, vscode"),
-        (["--parent", "zz"], "invalid thread id: zz"),
+        (["--parent", thread_id(1)[:8]], "a full id is needed"),
+        (["--ancestor", "zz"], "invalid thread id: zz: a full id is needed"),
         (["--exclude", "zz"], "invalid thread id: zz"),
         (
             ["--parent", thread_id(1), "--ancestor", thread_id(2)],

@@ -99,7 +99,7 @@ def test_what_a_worker_that_ends_was_to_do_is_done_here(
             pool.submit(_ended_elsewhere, os.getpid(), number) for number in range(5)
         ]
         assert [future.result() for future in futures] == [1, 2, 3, 4, 5]
-    assert "this goes on without them" in caplog.text
+    assert "continuing without them" in caplog.text
     assert len(caplog.records) == 1
 
 

@@ -101,8 +101,8 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
         ([], "name threads"),
         ([thread_id(1), "--cwd", "/a"], "name threads"),
         (["--all-sources", "--yes"], "need another filter"),
-        (["--cwd", "/a"], "needs --yes"),
-        (["--cwd", "/a", "--json"], "needs --yes"),
+        (["--cwd", "/a"], "use --yes or --dry-run"),
+        (["--cwd", "/a", "--json"], "use --yes or --dry-run"),
     ],
 )
 def test_what_is_not_chosen_clearly_is_wrong_usage(

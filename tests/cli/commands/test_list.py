@@ -93,7 +93,7 @@ def test_lines_for_pipes_have_six_tab_separated_values(corpus: Cli) -> None:
         assert (cwd, model) == (thread["cwd"], thread["model"] or "")
         assert tokens.isdigit()
     assert ran.err.splitlines() == [
-        "Hidden: 24 not interactive (--all-sources), 1 attached to another (--all-sources),"
+        "Hidden: 24 not interactive (--all-sources), 1 side threads (--all-sources),"
         " 7 archived (--archived), 2 without messages.",
         "There are more threads: --limit N or --all shows them.",
     ]

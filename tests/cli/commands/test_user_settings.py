@@ -141,14 +141,14 @@ def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) 
     assert dump.err == ""
     assert dump.out == dump_of(dump.lines[1], named(1, "mine", 5))
     ran = small.run("dump", "facts.txt")
-    assert (ran.out, ran.err) == ("", "2 facts saved in facts.txt.\n")
+    assert (ran.out, ran.err) == ("", "2 settings saved in facts.txt.\n")
     file = small.base / "facts.txt"
     assert file.read_text() == dump.out
     assert file.stat().st_mode & 0o777 == 0o600
     other = Inside(
         small.home, small.base, {"THREADKEEP_DB": str(small.base / "other" / "i.sqlite3")}
     )
-    assert "2 facts restored, 0 unchanged, 0 skipped as older" in (
+    assert "2 settings restored, 0 unchanged, 0 skipped as older" in (
         other.run("restore", "facts.txt").err
     )
     assert dumped(other.index).decode() == dump.out

@@ -113,7 +113,8 @@ def test_the_heartbeat_keeps_a_lease_that_slow_work_would_lose(
                     first = first or await expiry(database, table)
                     await asyncio.sleep(0.02)
             assert expires > first
-            with pytest.raises(LeaseHeld):
+            name = "backfill" if table is backfill_state else "full-text job"
+            with pytest.raises(LeaseHeld, match=f"a {name} is already running"):
                 await run_job(database, table, work, lease_s=900)
             slow.set()
             assert await task == "done"
