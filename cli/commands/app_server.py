@@ -152,7 +152,7 @@ class _End:
         _log.log(level, text, reason, self._connections, how, extra={"fields": fields})
 
     def force(self) -> None:
-        """End now, as by a kill: nothing is lost that a client was told is done."""
+        """End now, as by a kill: nothing is lost that was reported to a client as done."""
         logging_ = threading.Thread(target=self._log_forced, daemon=True)
         logging_.start()
         logging_.join(_MOMENT_S)  # maybe nobody reads the log
