@@ -161,14 +161,14 @@ def main() -> None:
     except OSError as error:  # a file that vanished, a disk that was removed
         reason = error.strerror or str(error)
         if error.filename is None or error.errno in (errno.EMFILE, errno.ENFILE):
-            sys.exit(_report(OutOfResources(reason)))
-        sys.exit(_report(FileUnusable(Path(str(error.filename)), reason)))
-    except MemoryError:
-        sys.exit(_report(OutOfResources(os.strerror(errno.ENOMEM))))
+            sys.exit(_report(OutOfResources(reason), error))
+        sys.exit(_report(FileUnusable(Path(str(error.filename)), reason), error))
+    except MemoryError as error:
+        sys.exit(_report(OutOfResources(os.strerror(errno.ENOMEM)), error))
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
             raise
-        sys.exit(_report(OutOfResources(str(error))))
+        sys.exit(_report(OutOfResources(str(error)), MemoryError()))
     except BaseException as error:
         # asyncio raises either of two on an interrupt. It is not imported here: quick commands
         # run without it.
@@ -199,13 +199,14 @@ _SMALL_STACK: Final = 2 * 2**20
 _ARENAS: Final = -8  # M_ARENA_MAX
 
 
-def _report(error: "RolloutError | StateError") -> int:
+def _report(error: "RolloutError | StateError", cause: BaseException | None = None) -> int:
     """Print an error as JSON or as one line with a hint. Returns the exit status."""
     from cli.errors import document, outcome
     from cli.terminal.output import data, say
     from cli.terminal.text import one_line
 
     command = next((word for word in sys.argv[1:] if word in HELP), None)
+    error.__cause__ = cause or error.__cause__
     found = outcome(error, command)
     if "--json" in sys.argv:
         data(document(error, command))

@@ -1,7 +1,6 @@
 """The one table of our errors: exit status, kind, and a hint with the next thing to do."""
 
 import errno
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -232,41 +231,35 @@ _OUTCOMES: Final[dict[type[Exception], Outcome]] = {
 }
 
 
-_SHORTAGES: Final = (
-    (
-        (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full"),
-        Outcome(
-            DAMAGED,
-            "disk_full",
-            "free some space on its disk (see df), then run the same command again",
-            retryable=True,
-        ),
-    ),
-    (
-        (os.strerror(errno.EFBIG),),
-        Outcome(DAMAGED, "file_too_large", "allow larger files: ulimit -f unlimited", True),
-    ),
-    (
-        (*map(os.strerror, (errno.EMFILE, errno.ENFILE)),),
-        Outcome(
-            DAMAGED,
-            "too_many_open_files",
-            "allow more open files: ulimit -n 256, then run the same command again",
-            retryable=True,
-        ),
-    ),
-    (
-        (os.strerror(errno.ENOMEM), "can't start new thread"),
-        Outcome(
-            DAMAGED,
-            "too_little_memory",
-            "allow more memory: ulimit -v unlimited, then run the same command again",
-            retryable=True,
-        ),
-    ),
+_DISK_FULL: Final = Outcome(
+    DAMAGED,
+    "disk_full",
+    "free some space on its disk (see df), then run the same command again",
+    True,
 )
-"""What only the text tells, whatever could not be read or written for it."""
-_FOR_WANT: Final = (
+_TOO_MANY_FILES: Final = Outcome(
+    DAMAGED,
+    "too_many_open_files",
+    "allow more open files: ulimit -n 256, then run the same command again",
+    True,
+)
+_SHORTAGES: Final = {
+    errno.ENOSPC: _DISK_FULL,
+    errno.EDQUOT: _DISK_FULL,
+    errno.EFBIG: Outcome(
+        DAMAGED, "file_too_large", "allow larger files: ulimit -f unlimited", True
+    ),
+    errno.EMFILE: _TOO_MANY_FILES,
+    errno.ENFILE: _TOO_MANY_FILES,
+    errno.ENOMEM: Outcome(
+        DAMAGED,
+        "too_little_memory",
+        "allow more memory: ulimit -v unlimited, then run the same command again",
+        True,
+    ),
+}
+"""What the system has too little of, whatever could not be read or written for it."""
+_MAY_BE_SHORTAGES: Final = (
     errors.FileUnusable,
     errors.IndexUnavailable,
     errors.CodexUnusable,
@@ -276,13 +269,10 @@ _FOR_WANT: Final = (
 
 
 def outcome(error: RolloutError | errors.StateError, command: str | None = None) -> Outcome:
-    """What ``error`` comes to: that of the nearest class in the table. ``command`` is the one that
+    """How ``error`` is reported, by the nearest class in the table. ``command`` is the one that
     failed, if the hint may name it."""
-    if isinstance(error, _FOR_WANT):
-        text = str(error)
-        for wants, found in _SHORTAGES:
-            if any(want in text for want in wants):
-                return found
+    if isinstance(error, _MAY_BE_SHORTAGES) and (found := _SHORTAGES.get(_errno_of(error))):
+        return found
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             found = _OUTCOMES[kind]
@@ -290,6 +280,19 @@ def outcome(error: RolloutError | errors.StateError, command: str | None = None)
                 return replace(found, hint=f"see threadkeep {command} --help")
             return found
     return Outcome(DAMAGED, "error", "threadkeep status shows the state of the index")
+
+
+def _errno_of(error: BaseException | None) -> int:
+    """The error number of the system that an error comes from; 0 if it comes from none."""
+    while error is not None:
+        if isinstance(number := getattr(error, "errno", None), int):
+            return number
+        if isinstance(error, MemoryError):
+            return errno.ENOMEM
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+            return errno.ENOSPC
+        error = error.__cause__
+    return 0
 
 
 def document(error: RolloutError | errors.StateError, command: str | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
@@ -31,17 +31,14 @@ def translated(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]
     try:
         yield
     except (DBAPIError, *errors.SQLITE_ERRORS) as error:
-        translation = translate(path, error.orig if isinstance(error, DBAPIError) else error)
+        original = error.orig if isinstance(error, DBAPIError) else error
+        translation = translate(path, original)
         if translation is None:
             raise
-        if needed_bytes is not None and _is_full(translation):
+        if needed_bytes is not None and _error_name(original) == "SQLITE_FULL":
             space = f"{needed_bytes:,} bytes are needed, {free:,} were free"
-            translation = errors.IndexNotWritable(path, f"{translation.reason}: {space}")
+            translation = errors.IndexNotWritable(path, f"{original}: {space}")
         raise _or_cancelled(translation, error) from error
-
-
-def _is_full(error: errors.StateError) -> TypeGuard[errors.IndexNotWritable]:
-    return isinstance(error, errors.IndexNotWritable) and error.reason.endswith("is full")
 
 
 def _or_cancelled(translation: errors.StateError, error: BaseException) -> BaseException:
@@ -76,7 +73,7 @@ def translate(path: Path, error: BaseException | None) -> errors.StateError | No
     if isinstance(error, UnicodeDecodeError):  # of a message: see SQLITE_ERRORS
         return errors.IndexDamaged(path, error.object.decode("utf-8", "replace"))
     text = str(error)
-    name = getattr(error, "sqlite_errorname", "") or ""
+    name = _error_name(error)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "database is locked" in text:
         return errors.IndexBusy(path, BUSY_TIMEOUT_S)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in text:
@@ -86,14 +83,26 @@ def translate(path: Path, error: BaseException | None) -> errors.StateError | No
     if "Could not decode to UTF-8" in text:  # Python's own error, without a name
         return errors.IndexDamaged(path, "a text in it is not UTF-8")
     if name.startswith("SQLITE_CANTOPEN") and _few_descriptors():
-        return errors.IndexUnavailable(path, f"{text}: {os.strerror(errno.EMFILE)}")
+        return _short_of(errors.IndexUnavailable, path, text, errno.EMFILE)
     if name.startswith("SQLITE_IOERR") and _bounded(resource.RLIMIT_FSIZE):
-        return errors.IndexNotWritable(path, f"{text}: {os.strerror(errno.EFBIG)}")
+        return _short_of(errors.IndexNotWritable, path, text, errno.EFBIG)
     if name.startswith(_NOT_WRITABLE):
         return errors.IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):
         return errors.IndexUnavailable(path, text)
     return None
+
+
+def _error_name(error: BaseException | None) -> str:
+    return getattr(error, "sqlite_errorname", "") or ""
+
+
+def _short_of(
+    kind: type[errors.IndexUnavailable], path: Path, text: str, number: int
+) -> errors.IndexUnavailable:
+    found = kind(path, f"{text}: {os.strerror(number)}")
+    found.errno = number
+    return found
 
 
 def _bounded(what: int) -> bool:

@@ -205,7 +205,9 @@ def _purge(home: Path, groups: Sequence[MoveGroup], moved: _Moved) -> None:
 
 def _unusable(home: Path, error: OSError) -> FileUnusable:
     path = error.filename2 or error.filename or home
-    return FileUnusable(Path(os.fsdecode(path)), error.strerror or str(error))
+    unusable = FileUnusable(Path(os.fsdecode(path)), error.strerror or str(error))
+    unusable.__cause__ = error
+    return unusable
 
 
 async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None:

@@ -1,5 +1,6 @@
 """What commands say where the system has too little of something, or does not know the user."""
 
+import errno
 import os
 import resource
 import sqlite3
@@ -12,7 +13,7 @@ from cli.errors import outcome
 from rollout.search.grep import grep_rollouts
 from rollout.search.terms import terms_of
 from state.db.translate import translated
-from state.errors import FileUnusable, IndexNotWritable, OutOfResources
+from state.errors import FileUnusable, IndexNotWritable, IndexUnavailable, file_errors
 from state.jobs import pool as pools
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
 
@@ -29,36 +30,58 @@ def limited(what: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "hint"),
+    ("number", "kind", "hint"),
     [
-        (FileUnusable(Path("/f"), os.strerror(28)), "disk_full", "free some space"),
-        (IndexNotWritable(Path("/i"), "database or disk is full"), "disk_full", "free some space"),
-        (FileUnusable(Path("/f"), os.strerror(27)), "file_too_large", "ulimit -f"),
-        (FileUnusable(Path("/f"), os.strerror(24)), "too_many_open_files", "ulimit -n"),
-        (OutOfResources("can't start new thread"), "too_little_memory", "ulimit -v"),
-        (FileUnusable(Path("/f"), os.strerror(13)), "file_unusable", "make it readable"),
-        (IndexNotWritable(Path("/i"), os.strerror(13)), "index_not_writable", "make its folder"),
+        (errno.ENOSPC, "disk_full", "free some space"),
+        (errno.EDQUOT, "disk_full", "free some space"),
+        (errno.EFBIG, "file_too_large", "ulimit -f"),
+        (errno.EMFILE, "too_many_open_files", "ulimit -n"),
+        (errno.ENOMEM, "too_little_memory", "ulimit -v"),
+        (errno.EACCES, "file_unusable", "make it readable"),
     ],
 )
-def test_what_is_lacking_is_named_with_what_to_do(error: Exception, kind: str, hint: str) -> None:
-    found = outcome(error)  # type: ignore[arg-type]
+def test_what_is_lacking_is_named_with_what_to_do(number: int, kind: str, hint: str) -> None:
+    with pytest.raises(FileUnusable) as raised, file_errors(Path("/f")):
+        raise OSError(number, os.strerror(number))
+    found = outcome(raised.value)
 
     assert found.kind == kind
-    assert found.hint.startswith(hint) or hint in found.hint
+    assert hint in found.hint
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"),
+    ("name", "limit", "kind"),
+    [
+        ("SQLITE_FULL", None, "disk_full"),
+        ("SQLITE_IOERR_WRITE", resource.RLIMIT_FSIZE, "file_too_large"),
+        ("SQLITE_CANTOPEN", resource.RLIMIT_NOFILE, "too_many_open_files"),
+        ("SQLITE_PERM", None, "index_not_writable"),
+    ],
+)
+def test_what_sqlite_lacks_is_named_too(
+    monkeypatch: pytest.MonkeyPatch, name: str, limit: int | None, kind: str
+) -> None:
+    limits = {limit: (20, 20)}
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda what: limits.get(what, unlimited))
+    with pytest.raises(IndexUnavailable) as raised, translated(Path("/i")):
+        raise _sqlite_error(name, "words that SQLite may change")
+
+    assert outcome(raised.value).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
     [
         ("-n 6", "\n  allow more open files: ulimit -n"),
         ("-v 60000", "\n  allow more memory: ulimit -v"),
         ("-f 20", "File too large\n  allow larger files: ulimit -f"),
     ],
 )
-def test_a_limit_of_the_system_is_one_clear_line(cli: Cli, limit: str, said: str) -> None:
+def test_a_limit_of_the_system_is_one_clear_line(cli: Cli, limit: str, message: str) -> None:
     ran = cli.run("backfill", status=7, prefix=(*limited(limit), *COMMAND))
 
-    assert said in ran.err
+    assert message in ran.err
     assert "a file" not in ran.err
 
 
@@ -68,7 +91,7 @@ def test_little_address_space_is_enough_for_a_list(cli: Cli) -> None:
     assert thread_id(1) in ran.out
 
 
-def test_a_full_disk_is_told_by_whoever_prints(cli: Cli) -> None:
+def test_a_full_disk_under_stdout_is_reported(cli: Cli) -> None:
     ran = cli.run("list", status=7, prefix=("bash", "-c", 'exec "$0" "$@" > /dev/full', *COMMAND))
 
     assert "No space left on device" in ran.err
@@ -81,7 +104,7 @@ def test_without_address_space_there_are_no_workers(monkeypatch: pytest.MonkeyPa
     assert pools.worker_pool() is None
 
 
-def _ended_elsewhere(here: int, value: int) -> int:
+def _ends_in_a_worker(here: int, value: int) -> int:
     if os.getpid() != here:
         os._exit(1)
     return value + 1
@@ -96,7 +119,7 @@ def test_what_a_worker_that_ends_was_to_do_is_done_here(
     assert pool is not None
     with pool:
         futures: list[Future[int]] = [
-            pool.submit(_ended_elsewhere, os.getpid(), number) for number in range(5)
+            pool.submit(_ends_in_a_worker, os.getpid(), number) for number in range(5)
         ]
         assert [future.result() for future in futures] == [1, 2, 3, 4, 5]
     assert "continuing without them" in caplog.text
