@@ -2,7 +2,7 @@
 
 Since 0.29 Typer converts every value with a pydantic adapter, texts that stay as they are too.
 Loading pydantic takes longer than all else a short command does. So values that need no conversion
-skip the adapter; all others go through it, and it words the errors.
+skip the adapter, and so do numbers, whose errors are clearer here; all others go through it.
 """
 
 from typing import Any
@@ -11,15 +11,22 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 
+def _process_value(self: Any, ctx: Any, value: Any) -> Any:
+    kind = self.type_descriptor.annotation
+    if kind in (int, float) and isinstance(value, str):
+        value = _number(self, ctx, value)
+    elif not _is_converted(value, kind) or (value in (None, ()) and self.required):
+        return super(type(self), self).process_value(ctx, value)
+    return self.callback(ctx, self, value) if self.callback else value
+
+
 class _LightOption(TyperOption):
-    def process_value(self, ctx: Any, value: Any) -> Any:
-        known, plain = _converted(self, value)
-        if not known:
-            return super().process_value(ctx, value)
-        return self.callback(ctx, self, plain) if self.callback else plain
+    process_value = _process_value
 
 
 class _LightArgument(TyperArgument):
+    process_value = _process_value
+
     def get_usage_pieces(self, ctx: Any) -> list[str]:
         name = self.display_name_raw
         return [name if self.required else f"[{name}]"]
@@ -27,26 +34,31 @@ class _LightArgument(TyperArgument):
     def display_type(self, ctx: Any) -> str:
         return ""  # the name says enough
 
-    def process_value(self, ctx: Any, value: Any) -> Any:
-        known, plain = _converted(self, value)
-        if not known:
-            return super().process_value(ctx, value)
-        return self.callback(ctx, self, plain) if self.callback else plain
 
-
-def _converted(parameter: TyperOption | TyperArgument, value: Any) -> tuple[bool, Any]:
-    """Whether a value can be used as it is or by a plain conversion, and what it is then."""
+def _is_converted(value: Any, kind: Any) -> bool:
+    """Whether a value can be used as it is."""
     if value is None or value == ():
-        return not parameter.required, value
-    kind = parameter.type_descriptor.annotation
-    if kind is int and isinstance(value, str) and value.isascii() and value.isdecimal():
-        value = int(value) if len(value) < 10 else value
-    if kind in (int, float) and isinstance(value, kind):
-        least, most = parameter.min, parameter.max
-        return (least is None or value >= least) and (most is None or value <= most), value
-    if kind == list[str] and isinstance(value, list | tuple):
-        return all(isinstance(each, str) for each in value), value
-    return kind is str and isinstance(value, str), value
+        return True
+    if kind == list[str]:
+        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    return kind in (str, int, float) and isinstance(value, kind)
+
+
+def _number(parameter: Any, ctx: Any, text: str) -> int | float:
+    kind, least, most = parameter.type_descriptor.annotation, parameter.min, parameter.max
+    wrong = ""
+    try:
+        value: int | float = kind(text)
+    except ValueError:
+        wrong = f"{text!r} is not a {'whole number' if kind is int else 'number'}"
+    else:
+        if least is not None and not value >= least:  # also NaN
+            wrong = f"{text} is less than {least}"
+        elif most is not None and value > most:
+            wrong = f"{text} is more than {most}"
+    if wrong:
+        raise typer.BadParameter(wrong, ctx=ctx, param=parameter)
+    return value
 
 
 def lighten(parameters: list[Any]) -> list[Any]:

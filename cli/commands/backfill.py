@@ -25,6 +25,7 @@ def command(
         typer.Option(
             metavar="N",
             min=1,
+            max=1_000_000,
             help="Take over from a worker that has been silent for N seconds.",
         ),
     ] = DEFAULT_LEASE_S,

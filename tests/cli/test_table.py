@@ -70,8 +70,8 @@ def test_help_shows_all_commands_in_groups_with_whole_lines(small: Cli) -> None:
 
 
 def test_a_misspelt_command_gets_a_suggestion(small: Cli) -> None:
-    told = small.run("lst", status=2).err
-    assert "No such command 'lst'. Did you mean 'list'?" in told
+    error = small.run("lst", status=2).err
+    assert "No such command 'lst'. Did you mean 'list'?" in error
 
 
 def test_completion_knows_commands_and_options(small: Cli) -> None:
@@ -86,7 +86,12 @@ def test_completion_knows_commands_and_options(small: Cli) -> None:
 
 
 def test_numbers_are_held_to_their_limits(small: Cli) -> None:
-    for words in (["list", "--limit", "0"], ["backfill", "--batch-size", "201"]):
-        assert "Input should be" in small.run(*words, status=2).err
-    assert "Input should be" in small.run("backfill", "--lease-seconds", "0.5", status=2).err
-    assert "Input should be a valid integer" in small.run("list", "--limit", "x", status=2).err
+    def refused(*words: str) -> str:
+        return small.run(*words, status=2).err
+
+    assert "'--limit': 0 is less than 1" in refused("list", "--limit", "0")
+    assert "'--batch-size': 201 is more than 200" in refused("backfill", "--batch-size", "201")
+    for text in ("0.5", "nan"):
+        assert f"{text} is less than 1" in refused("backfill", "--lease-seconds", text)
+    assert "inf is more than" in refused("backfill", "--lease-seconds", "inf")
+    assert "'x' is not a whole number" in refused("list", "--limit", "x")
