@@ -27,7 +27,7 @@ NOT_FOUND: Final = 3
 TOO_NEW: Final = 4
 BUSY: Final = 5
 SOME_UNREADABLE: Final = 6
-CODEX_NOT_TOLD: Final = 6
+CODEX_NOT_UPDATED: Final = 6
 DAMAGED: Final = 7
 INTERRUPTED: Final = 130
 

@@ -49,6 +49,7 @@ LogFileOption = Annotated[
     ),
 ]
 
+RowsLimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="Rows of each table.")]
 FindingsLimitOption = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, help="Findings to show. All are counted.")
 ]

@@ -178,16 +178,16 @@ async def _until_ended(here: Locations, program: Program, serve: Serve, end: _En
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signalled)
     async with service.running():
-        serving = asyncio.create_task(serve(service))
+        server = asyncio.create_task(serve(service))
         waiting = asyncio.create_task(ended.wait())
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({server, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if not end.begun:
             end.begin("end of input", service.connections, _LONG_GRACE_S)
         waiting.cancel()
-        serving.cancel()
-        await asyncio.wait({serving})
-        if not serving.cancelled():
-            serving.result()
+        server.cancel()
+        await asyncio.wait({server})
+        if not server.cancelled():
+            server.result()
 
 
 async def _serve_unix(service: Service, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import errors
-from cli.arguments.options import JsonOption, locations
+from cli.arguments.options import JsonOption, RowsLimitOption, locations
 from cli.render.labels import label
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -43,7 +43,7 @@ def command(
             " [default: all]",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of each table.")] = 10,
+    limit: RowsLimitOption = 10,
     images: Annotated[
         bool, typer.Option("--images", help="Read every file to measure its images.")
     ] = False,

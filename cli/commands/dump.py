@@ -32,14 +32,14 @@ def command(
         check_current_folder(target)
     here = locations(context)
     try:
-        facts, damaged = asyncio.run(known_user_data(here.index))
+        settings, damaged = asyncio.run(known_user_data(here.index))
     except IndexNotWritable as problem:
         with temporary_copy(here, problem) as copy:
-            facts, damaged = asyncio.run(known_user_data(copy.index))
+            settings, damaged = asyncio.run(known_user_data(copy.index))
             damaged = damaged or not copy.index.exists()
     if damaged:
         output.say("The index cannot be read. This is the content of facts.jsonl beside it.")
-    lines = list(dump_lines(facts))
+    lines = list(dump_lines(settings))
     if target is not None:
         _save(target, lines)
     if as_json:

@@ -99,7 +99,7 @@ def _quickly(
             if page is None:
                 return None
             pages.append(page)
-            if not _goes_on(pages, count):
+            if not _wants_more(pages, count):
                 break
         whole = _joined(pages)
         ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
@@ -114,7 +114,7 @@ async def _thoroughly(
 
     note = await catch_up(index) if sync else ""
     pages = [await index.page(_next(query, [], count))]
-    while _goes_on(pages, count):
+    while _wants_more(pages, count):
         pages.append(await index.page(_next(query, pages, count)))
     whole = _joined(pages)
     ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
@@ -128,7 +128,7 @@ def _next(query: Query, pages: list[Page], count: int | None) -> Query:
     return replace(query, cursor=cursor, limit=min(wanted, LARGEST_PAGE))
 
 
-def _goes_on(pages: list[Page], count: int | None) -> bool:
+def _wants_more(pages: list[Page], count: int | None) -> bool:
     found = sum(len(page.rows) for page in pages)
     return pages[-1].next_cursor is not None and (count is None or found < count)
 

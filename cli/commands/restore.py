@@ -32,10 +32,12 @@ def command(
     try:
         source = sys.stdin.fileno() if file is None else file
         with open(source, "rb", buffering=0) as stream:
-            facts = read_dump(stream)
+            settings = read_dump(stream)
     except OSError as error:
         raise FileUnusable(file or Path("/dev/stdin"), error.strerror or str(error)) from error
-    done = with_index(locations(context), lambda index: restore(index.database, index.home, facts))
+    done = with_index(
+        locations(context), lambda index: restore(index.database, index.home, settings)
+    )
     if as_json:
         output.data({"version": 1, "set": done.set, "equal": done.equal, "older": done.older})
     else:

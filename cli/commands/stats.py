@@ -12,7 +12,7 @@ import typer
 from cli import errors
 from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
-from cli.arguments.options import ArchivedOption, JsonOption, locations
+from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
 from cli.terminal import output
 from cli.terminal.hidden import no_threads, report_hidden
 from cli.terminal.progress import progress
@@ -76,7 +76,7 @@ def command(
     turns: Annotated[
         bool, typer.Option("--turns", help="Count turns, too. This reads every rollout.")
     ] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of each table.")] = 30,
+    limit: RowsLimitOption = 30,
     page: Annotated[
         str | None,
         typer.Option("--html", metavar="FILE", help="Write a page with charts to this file."),

@@ -32,7 +32,7 @@ def identity() -> list[int]:
 
 def delegate(words: list[str]) -> int | None:
     """The exit status of a command that a server has carried out; None if it has to run here."""
-    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
+    if sys.stdout is None or sys.stderr is None:  # closed by the parent process
         return None
     given: dict[str, str] = {}
     while words and words[0].startswith("--"):

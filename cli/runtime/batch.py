@@ -111,7 +111,7 @@ def run(
         _print(entries)
     status = status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
     codex_error = any(entry.change and entry.change.codex_error for entry in entries)
-    return status or (errors.CODEX_NOT_TOLD if codex_error else errors.OK)
+    return status or (errors.CODEX_NOT_UPDATED if codex_error else errors.OK)
 
 
 async def _apply(index: ThreadIndex, entry: Entry, thread_id: str, change: Change) -> None:

@@ -24,7 +24,7 @@ class Delegated:
     """Whether the client prints to a terminal."""
     columns: int
     environment: Mapping[str, str]
-    """The environment that describes the client's terminal, such as ``NO_COLOR``."""
+    """The variables that describe the client's terminal, such as ``NO_COLOR``."""
     out: bytearray = field(default_factory=bytearray)
     messages: list[str] = field(default_factory=list)
 

@@ -32,7 +32,7 @@ class PagerClosed(Exception):
 
 @contextmanager
 def sink(*, paged: bool) -> Iterator[Sink]:
-    """Where a long text goes: into a pager if stdout is a terminal and the text is longer than its
+    """Writes a long text: into a pager if stdout is a terminal and the text is longer than its
     screen; else to stdout. The body ends quietly when the reader quits the pager."""
     command = _command() if paged and DELEGATED.get() is None else None
     if command is None or not output.on_terminal():
@@ -129,7 +129,7 @@ class _Pager:
 
 
 def _command() -> list[str] | None:
-    """The words of the pager's command; None if there is none or the user wants none."""
+    """The words of the pager's command; None if there is none or the user disabled it."""
     named = os.environ.get("PAGER")
     if named is None:
         found = shutil.which("less") or shutil.which("more")

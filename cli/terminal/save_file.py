@@ -96,11 +96,11 @@ def _until_terminated() -> Iterator[_Stop]:
         return
     terminated = False
 
-    def heed(*_: object) -> None:
+    def on_terminate(*_: object) -> None:
         nonlocal terminated
         terminated = stop.wanted = True
 
-    signal.signal(signal.SIGTERM, heed)
+    signal.signal(signal.SIGTERM, on_terminate)
     try:
         yield stop
     finally:

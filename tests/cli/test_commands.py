@@ -124,7 +124,7 @@ def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
     assert ran.err == ""
 
 
-def test_show_tells_people_what_there_is(corpus: Cli) -> None:
+def test_show_prints_what_there_is(corpus: Cli) -> None:
     ran = corpus.run("show", "01a1f8e4", "--meta")
     shown = dict(line.split(maxsplit=1) for line in ran.lines if not line.startswith("begins"))
     assert shown["id"] == "01a1f8e4-1d64-7932-9342-2e48327ab20e"

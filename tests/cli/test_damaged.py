@@ -1,4 +1,4 @@
-"""A compressed rollout that is damaged is shown as far as it reads, and it is told where it breaks
+"""A damaged compressed rollout is shown as far as it can be read, with the place where it breaks
 off: by commands, by the service, and by searches."""
 
 import json
@@ -64,7 +64,7 @@ def damaged(home: Path, number: int, data: bytes, damage: Callable[[bytes], byte
 
 
 def offset_of(path: Path) -> int:
-    """Where a rollout breaks off, told by reading it to write it anew."""
+    """Where a rollout breaks off, found by reading it as a writer does."""
     buffer = memoryview(bytearray(2**20))
 
     def read() -> None:
@@ -111,7 +111,7 @@ def test_a_damaged_thread_is_shown_and_exported_as_far_as_it_reads(
     broken: Broken, number: int, tmp_path: Path
 ) -> None:
     id_, name, offset = thread_id(number), broken.names[number], broken.offsets[number]
-    told = f"{name} breaks off at byte {offset:,} (damaged zstd: "
+    printed = f"{name} breaks off at byte {offset:,} (damaged zstd: "
     ran = broken.cli.run("show", id_, "--json")
     plain = broken.plain.run("show", id_, "--json").json
     assert len(ran.json["thread"]["turns"]) > 50
@@ -121,23 +121,23 @@ def test_a_damaged_thread_is_shown_and_exported_as_far_as_it_reads(
     (found,) = ran.json["damage"]
     assert (found["path"], found["offset"]) == (name, offset)
     assert found["reason"].startswith("damaged zstd: ")
-    assert told in ran.err
+    assert printed in ran.err
     assert f"threadkeep explain {id_}" in ran.err
     text = broken.cli.run("show", id_, "--last", "2")
-    assert told in text.out
-    assert told in text.err
-    assert "cannot be read" not in text.out, "the damage is told once"
+    assert printed in text.out
+    assert printed in text.err
+    assert "cannot be read" not in text.out, "the damage is printed once"
     markdown = broken.cli.run("export", id_)
-    assert told in markdown.err
+    assert printed in markdown.err
     assert "breaks off at byte" in markdown.out
     lines = broken.cli.run("export", id_, "--format", "jsonl")
     content = (broken.plain.home / FOLDER / file_name(number)).read_text()
     assert lines.out == content + ("" if content.endswith("\n") else "\n")
-    assert told in lines.err
+    assert printed in lines.err
     target = tmp_path / "out.json"
     exported = broken.cli.run("export", id_, "--output", str(target), "--json")
     assert exported.json["exported"][0]["damage"] == ran.json["damage"]
-    assert told in exported.err
+    assert printed in exported.err
     assert json.loads(target.read_text())["thread"]["turns"] == plain["thread"]["turns"]
 
 
@@ -168,11 +168,11 @@ def test_what_can_be_read_of_a_damaged_thread_is_found(cut: Broken) -> None:
     cut.cli.run("search", f'"answer {TURNS - 1}"', status=1)
 
 
-def test_a_raw_search_tells_what_it_could_not_read(cut: Broken) -> None:
+def test_a_raw_search_reports_what_it_could_not_read(cut: Broken) -> None:
     ran = cut.cli.run("search", "--raw", '"answer 3"', "--json")
     assert {hit["thread"]["id"] for hit in ran.json["data"]} == set(map(thread_id, MODES))
-    told = {(each["path"], each["offset"]) for each in ran.json["damage"]}
-    assert told == {(cut.names[number], cut.offsets[number]) for number in MODES}
+    printed = {(each["path"], each["offset"]) for each in ran.json["damage"]}
+    assert printed == {(cut.names[number], cut.offsets[number]) for number in MODES}
     assert ran.json["complete"] is False
     nothing = cut.cli.run("search", "--raw", f'"answer {TURNS - 1}"', status=1)
     for number in MODES:

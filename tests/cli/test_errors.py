@@ -177,7 +177,7 @@ def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> 
 def each_is_told(
     cli: Cli, commands: Sequence[Sequence[str]], status: int, says: str, next_step: str
 ) -> None:
-    """Every one of the commands tells the same."""
+    """Every one of the commands reports the same."""
     for ran in cli.run_each(commands, status=status):
         is_told(ran, says, next_step)
 

@@ -1,4 +1,4 @@
-"""What a default leaves out is told by every command that finds or counts threads."""
+"""Every command that finds or counts threads reports what its defaults leave out."""
 
 from pathlib import Path
 
@@ -55,10 +55,10 @@ def test_what_is_left_out_is_told(cli: Cli, arguments: tuple[str, ...]) -> None:
 
 def test_what_is_asked_for_is_not_hidden(cli: Cli) -> None:
     for command in (("list",), ("search", "quokka"), ("stats",)):
-        told = cli.run(*command, "--archived", "--all-sources", "--json").json["hidden"]
-        assert (told["archived"], told["source"]) == (0, 0)
-    told = cli.run("search", "quagga", "--all-sources", "--cwd", "/nowhere", "--json", status=1)
-    assert told.json["hidden"]["archived"] == 0
+        printed = cli.run(*command, "--archived", "--all-sources", "--json").json["hidden"]
+        assert (printed["archived"], printed["source"]) == (0, 0)
+    printed = cli.run("search", "quagga", "--all-sources", "--cwd", "/nowhere", "--json", status=1)
+    assert printed.json["hidden"]["archived"] == 0
 
 
 def test_stats_counts_what_is_hidden_of_its_time(cli: Cli) -> None:
@@ -68,13 +68,13 @@ def test_stats_counts_what_is_hidden_of_its_time(cli: Cli) -> None:
     assert (before["archived"], before["source"]) == (0, 1)
 
 
-def test_du_counts_all_and_tells_what_it_cannot_see(tmp_path: Path, plain_user: Within) -> None:
+def test_du_counts_all_and_reports_what_it_cannot_see(tmp_path: Path, plain_user: Within) -> None:
     cli = Inside(tmp_path / "home", tmp_path)
     write(cli.home, 1)
     write(cli.home, 2, encoded(lines(2, source="exec")))
     write(cli.home, 3, archived=True)
-    told = cli.run("du", "--json").json
-    assert (told["files"], told["hidden"]) == (3, {"away": 0})
+    printed = cli.run("du", "--json").json
+    assert (printed["files"], printed["hidden"]) == (3, {"away": 0})
     away = cli.home / "sessions/2026/01"
     away.mkdir()
     away.chmod(0)

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of many changes: what was done is told, the rest is as it was; and of an
+"""Ctrl-C in the middle of many changes: what was done is reported, the rest is as it was; and of an
 export: nothing is left of it."""
 
 import json
@@ -29,7 +29,7 @@ def cli(tmp_path: Path) -> Cli:
 
 
 @pytest.mark.parametrize("words", [["archive"], ["memory", "disabled"]])
-def test_an_interrupted_change_tells_what_was_done(words: list[str], cli: Cli) -> None:
+def test_an_interrupted_change_reports_what_was_done(words: list[str], cli: Cli) -> None:
     process = cli.start(
         *words[:1],
         "-",
@@ -50,16 +50,16 @@ def test_an_interrupted_change_tells_what_was_done(words: list[str], cli: Cli) -
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err.decode()
     assert "Interrupted. The other threads are unchanged." in err.decode()
-    told = json.loads(out)
-    assert told["interrupted"]
-    done = {entry["id"] for entry in told["threads"] if entry["done"]}
+    printed = json.loads(out)
+    assert printed["interrupted"]
+    done = {entry["id"] for entry in printed["threads"] if entry["done"]}
     assert 0 < len(done) < COUNT
     assert changed(cli, words[0]) == done
     assert codes(verified(cli.home, cli.index)) == {}
 
 
 def begun(cli: Cli, word: str) -> bool:
-    """Whether anything is done yet, as far as one look tells."""
+    """Whether anything is done yet, as far as one look shows."""
     if word == "memory":
         return any("session_meta" in path.read_text()[300:] for path in sessions(cli)[:3])
     return len(sessions(cli)) < COUNT
@@ -71,7 +71,7 @@ def sessions(cli: Cli) -> list[Path]:
 
 
 def changed(cli: Cli, word: str) -> object:
-    """What was changed, as the files tell."""
+    """What was changed, as the files show."""
     cli.run("sync")
     if word == "memory":
         rows = cli.run("query", "SELECT id FROM threads WHERE memory_mode = 'disabled'").lines
@@ -115,12 +115,12 @@ def test_what_a_killed_export_left_goes_with_the_next(tmp_path: Path) -> None:
 
 def cli_of_a_long_thread(base: Path) -> Cli:
     """The command for a home with one thread whose export takes seconds."""
-    said = [
+    items = [
         *(event("agent_message", message=f"*word* {number}: {'x y ' * 40}") for number in range(50))
     ]
     (base / "home" / "sessions").mkdir(parents=True)
     made = Inside(base / "home", base)
-    save(made.home, [line for number in range(200) for line in turn(number % 9, *said)])
+    save(made.home, [line for number in range(200) for line in turn(number % 9, *items)])
     synced(made.home, made.index)
     return made
 

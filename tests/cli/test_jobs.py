@@ -58,7 +58,7 @@ def test_a_forced_backfill_reads_every_file_again(small: Cli) -> None:
     assert len(small.ids()) == 3
 
 
-def test_status_tells_how_the_index_stands(small: Cli) -> None:
+def test_status_shows_the_state_of_the_index(small: Cli) -> None:
     before = small.run("status", "--json").json
     assert before["backfill"]["status"] == "pending"
     assert before["threads"] == 0

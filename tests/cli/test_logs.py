@@ -74,7 +74,7 @@ def test_a_level_that_is_none_is_refused_where_it_is_ours(monkeypatch: pytest.Mo
     logs.begin(None, None)
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def printed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
@@ -85,21 +85,21 @@ def test_a_record_is_one_json_object(
     monkeypatch.setenv("LOG_FORMAT", "json")
     logs.begin(None, None)
     log = logging.getLogger("threadkeep.server")
-    log.debug("not told")
+    log.debug("not printed")
     log.info("two\nlines \x9b\ud800 of %s", "text", extra={"fields": {"count": 2}})
-    output.say("said")
+    output.say("a message")
     try:
         raise ValueError("why")
     except ValueError:
         log.exception("failed")
-    first, second, third = told(capsys)
+    first, second, third = printed(capsys)
     assert first.pop("timestamp").endswith("Z")
     assert first == {
         "level": "INFO",
         "target": "threadkeep.server",
         "fields": {"message": "two\nlines \x9b\ud800 of text", "count": 2},
     }
-    assert second["fields"] == {"message": "said"}
+    assert second["fields"] == {"message": "a message"}
     assert third["level"] == "ERROR"
     assert "ValueError: why" in third["fields"]["exception"]
 
@@ -111,12 +111,12 @@ def test_what_is_asked_for_goes_before_what_others_ask_for(
     monkeypatch.setenv("LOG_FORMAT", "json")
     monkeypatch.setenv("RUST_LOG", "error,threadkeep.turns=debug")
     logs.begin(None, None)
-    logging.getLogger("threadkeep.server").warning("not told")
-    logging.getLogger("threadkeep.turns").debug("told")
-    assert [each["fields"]["message"] for each in told(capsys)] == ["told"]
+    logging.getLogger("threadkeep.server").warning("not printed")
+    logging.getLogger("threadkeep.turns").debug("printed")
+    assert [each["fields"]["message"] for each in printed(capsys)] == ["printed"]
     logs.begin("warn", None)
-    logging.getLogger("threadkeep.server").warning("told")
-    assert [each["level"] for each in told(capsys)] == ["WARN"]
+    logging.getLogger("threadkeep.server").warning("printed")
+    assert [each["level"] for each in printed(capsys)] == ["WARN"]
 
 
 @pytest.mark.usefixtures("_as_before")

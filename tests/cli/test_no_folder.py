@@ -8,7 +8,7 @@ from tests.support.command import IN_REMOVED_FOLDER, Cli, thread_id, write_rollo
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "printed"),
     [
         (("list", "--cwd", "/w"), 0, ""),
         (("list", "--cwd", "."), 2, "'.' is relative, and the current folder has been removed"),
@@ -24,11 +24,11 @@ from tests.support.command import IN_REMOVED_FOLDER, Cli, thread_id, write_rollo
     ids=str,
 )
 def test_no_command_ends_in_a_traceback(
-    tmp_path: Path, arguments: tuple[str, ...], status: int, told: str
+    tmp_path: Path, arguments: tuple[str, ...], status: int, printed: str
 ) -> None:
     cli = Cli(tmp_path / "home", tmp_path)
     write_rollout(cli.home, 0, cwd="/w")
     folder = tmp_path / "removed"
     folder.mkdir()
     ran = cli.run(*arguments, status=status, cwd=folder, prefix=IN_REMOVED_FOLDER)
-    assert told in ran.err
+    assert printed in ran.err

@@ -42,9 +42,9 @@ def call_of(output: object) -> list[dict[str, Any]]:
 
 def command_end(**fields: Any) -> dict[str, Any]:
     usual = {"call_id": "x", "turn_id": "t", "command": ["ls"], "cwd": "/w", "parsed_cmd": []}
-    said = {"stdout": "", "stderr": "", "aggregated_output": "o", "formatted_output": "o"}
+    outputs = {"stdout": "", "stderr": "", "aggregated_output": "o", "formatted_output": "o"}
     took_ = {"exit_code": 0, "duration": {"secs": 1, "nanos": 0}}
-    return event("exec_command_end", **usual, **said, status="completed", **(took_ | fields))
+    return event("exec_command_end", **usual, **outputs, status="completed", **(took_ | fields))
 
 
 def mcp_end(secs: Any) -> dict[str, Any]:

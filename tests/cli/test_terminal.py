@@ -96,11 +96,11 @@ def test_titles_cannot_steer_the_terminal(small: Cli) -> None:
 
 
 def test_escape_sequences_leave_nothing_behind() -> None:
-    said = (
+    text = (
         "a \x1b[1;31mred\x1b[0m\tb\x1b]8;;http://x\x1b\\link\x1b]8;;\x07 \x9b2Jc\x9d0;x\x9c\x1b[3"
     )
-    assert one_line(said) == "a red blink c"
-    assert many_lines(said) == "a red\tblink c"
+    assert one_line(text) == "a red blink c"
+    assert many_lines(text) == "a red\tblink c"
     assert one_line("Dvo\xc5\x99\xc3\xa1k \x9e\x98\x9d stays") == "Dvo\xc5\xc3\xa1k stays"
     assert one_line("\x1b]0;never ended\nnext") == "next"
     for text in ("\x9d", "\x1b[", "\x1b[0", "\x1b]", "\x1b[ ", "\x90\x1b"):
@@ -211,7 +211,7 @@ def test_the_table_of_the_corpus_shows_what_a_person_looks_for(
         assert (thread["model"] or "") in row
         assert thread["id"].startswith(row.split()[-1])
         assert (thread["name"] or thread["preview"])[:20] in row
-        assert thread["cwd"].rpartition("/")[2] in row  # the part that tells folders apart
+        assert thread["cwd"].rpartition("/")[2] in row  # the part in which folders differ
     assert rows[6].startswith("Hidden: ")
     assert hostile_characters(shown) == set()
 

@@ -71,8 +71,8 @@ def test_threads_that_are_named_are_moved_and_told(cli: Cli) -> None:
 
 def test_ids_come_from_stdin_as_list_prints_them(cli: Cli) -> None:
     listed = cli.run("list", "--cwd", "/a").out
-    told = cli.run("archive", "-", "--json", stdin=listed).json["threads"]
-    assert [entry["done"] for entry in told] == [True] * 3
+    printed = cli.run("archive", "-", "--json", stdin=listed).json["threads"]
+    assert [entry["done"] for entry in printed] == [True] * 3
     assert archived(cli.home) == [0, 1, 2, 5]
 
 
@@ -96,7 +96,7 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         ([], "name threads"),
         ([thread_id(1), "--cwd", "/a"], "name threads"),
@@ -106,11 +106,11 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
     ],
 )
 def test_what_is_not_chosen_clearly_is_wrong_usage(
-    cli: Cli, arguments: Sequence[str], told: str
+    cli: Cli, arguments: Sequence[str], printed: str
 ) -> None:
     for command in ("archive", "unarchive", "delete"):
         ran = cli.run(command, *arguments, status=2)
-        assert told in " ".join(ran.err.split())
+        assert printed in " ".join(ran.err.split())
     assert cli.run("delete", thread_id(1), status=2).out == ""
     assert archived(cli.home) == [5]
     assert len(places(cli.home)) == 6
@@ -141,8 +141,8 @@ def test_each_thread_has_its_own_answer_and_the_gravest_is_the_status(cli: Cli) 
     assert ran.err.splitlines()[1].startswith("  threadkeep list")
     assert ran.err.splitlines()[2] == f"threadkeep: thread {thread_id(2)} is not archived"
     with WriterLock.acquire(cli.home, thread_id(2)):
-        told = cli.run("delete", thread_id(2), "--yes", status=5).err
-    assert f"already has an active writer: pid {os.getpid()}" in told
+        printed = cli.run("delete", thread_id(2), "--yes", status=5).err
+    assert f"already has an active writer: pid {os.getpid()}" in printed
 
 
 def test_nothing_is_changed_in_a_home_that_cannot_be_written(cli: Cli, plain_user: Within) -> None:
@@ -187,14 +187,14 @@ def test_what_codex_cannot_be_told_of_is_refused_before_anything_is_moved(cli: C
         assert ran.out == ""
         assert "does not know: threads has NEWS TEXT; nothing was changed in it" in ran.err
         assert "or let Codex do it (codex archive, unarchive, delete" in ran.err
-        (told, *_) = cli.run(*command, "--json", status=4).json["threads"]
-        assert (told["done"], told["error"]["kind"]) == (False, "codex_schema_unknown")
+        (printed, *_) = cli.run(*command, "--json", status=4).json["threads"]
+        assert (printed["done"], printed["error"]["kind"]) == (False, "codex_schema_unknown")
     codex.change("ALTER TABLE threads DROP COLUMN news")
     with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         ran = cli.run("archive", thread_id(0), "--json", status=5)
-    (told,) = ran.json["threads"]
-    assert (told["error"]["kind"], told["error"]["retryable"]) == ("codex_locked", True)
+    (printed,) = ran.json["threads"]
+    assert (printed["error"]["kind"], printed["error"]["retryable"]) == ("codex_locked", True)
     assert places(cli.home) == before
     codex.change("ALTER TABLE threads ADD COLUMN news TEXT")
     assert codex.content() == held
@@ -254,7 +254,7 @@ def test_processes_that_move_the_same_threads_leave_each_in_one_place(cli: Cli) 
     may_be_told = {"thread_not_found", "already_archived", "not_archived", "writer_active"}
     everybody = [thread_id(number) for number in range(5)]
     other = ("--db", str(cli.base / "other.sqlite3"))
-    told: Counter[str] = Counter()
+    printed: Counter[str] = Counter()
     for command in (["archive"], ["unarchive"], ["delete", "--yes"]):
         opposite = "unarchive" if command[0] == "archive" else "archive"
         commands = [[*command], [*other, *command], [*other, opposite]]
@@ -265,10 +265,10 @@ def test_processes_that_move_the_same_threads_leave_each_in_one_place(cli: Cli) 
             out, _ = process.communicate(timeout=PATIENCE_S)
             for entry in json.loads(out)["threads"]:
                 if entry["error"]:
-                    told[entry["error"]["kind"]] += 1
+                    printed[entry["error"]["kind"]] += 1
         assert set(places(cli.home)) == {thread_id(number) for number in range(6)}
-    assert set(told) <= may_be_told
-    assert told
+    assert set(printed) <= may_be_told
+    assert printed
     cli.run("sync")
     assert codes(verified(cli.home, cli.index)) == {}
 
@@ -338,5 +338,5 @@ def test_the_real_codex_agrees(cli: Cli) -> None:
     cli.run("delete", thread_id(3), thread_id(4), "--yes")
     assert codex_lists(cli.home) == (everybody - {thread_id(3), thread_id(4)}, set())
     with WriterLock.acquire(cli.home, thread_id(1)):
-        (told,) = asked(cli.home, ("thread/archive", {"threadId": thread_id(1)}))
-    assert told == f"thread {thread_id(1)} already has an active writer"
+        (printed,) = asked(cli.home, ("thread/archive", {"threadId": thread_id(1)}))
+    assert printed == f"thread {thread_id(1)} already has an active writer"

@@ -27,15 +27,15 @@ def test_resume_prints_a_line_for_a_shell(cli: Cli) -> None:
     ran = cli.run("resume", thread_id(0))
     assert ran.out == f"codex resume {thread_id(0)}\n"
     assert "/b c cannot be entered" in ran.err
-    told = cli.run("resume", thread_id(0), "--json").json
-    assert (told["cwd"], told["cwdExists"]) == ("/b c", False)
-    assert told["shell"] == f"codex resume {thread_id(0)}"
+    printed = cli.run("resume", thread_id(0), "--json").json
+    assert (printed["cwd"], printed["cwdExists"]) == ("/b c", False)
+    assert printed["shell"] == f"codex resume {thread_id(0)}"
     cli.run("relink", "/b c", str(cli.base))
     ran = cli.run("resume", thread_id(0))
     assert (ran.out, ran.err) == (f"cd {cli.base} && codex resume {thread_id(0)}\n", "")
-    told = cli.run("resume", thread_id(0), "--json").json
-    assert (told["cwd"], told["cwdExists"]) == (str(cli.base), True)
-    assert told["command"] == ["codex", "resume", thread_id(0)]
+    printed = cli.run("resume", thread_id(0), "--json").json
+    assert (printed["cwd"], printed["cwdExists"]) == (str(cli.base), True)
+    assert printed["command"] == ["codex", "resume", thread_id(0)]
     assert "is archived" in cli.run("resume", thread_id(3), status=2).err
 
 
@@ -84,10 +84,10 @@ def test_a_fork_is_listed_at_once(cli: Cli) -> None:
     (id_,) = ran.lines
     assert f"codex resume {id_}" in ran.err
     assert set(cli.ids("--no-sync")) == {id_, *map(thread_id, range(3))}
-    (told,) = cli.run("fork", id_, "--before-turn", "rollout-2", "--json").json["threads"]
-    assert (told["id"], told["done"], told["indexed"]) == (id_, True, True)
-    assert Path(told["path"]).is_file()
-    assert told["forkId"] in told["path"]
+    (printed,) = cli.run("fork", id_, "--before-turn", "rollout-2", "--json").json["threads"]
+    assert (printed["id"], printed["done"], printed["indexed"]) == (id_, True, True)
+    assert Path(printed["path"]).is_file()
+    assert printed["forkId"] in printed["path"]
     ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
     assert "the thread has no turn 'rollout-9' (the last of its" in ran.err
     cli.run("fork", id_, "--through-turn", "", status=3)
@@ -117,8 +117,8 @@ def test_rename_names_a_thread_and_can_be_repeated(cli: Cli) -> None:
     ran = cli.run("rename", thread_id(1), "  my \x1b[1mname ")
     assert ran.out == ""
     assert "\x1b" not in ran.err
-    told = cli.run("rename", thread_id(1), " other ", "--json").json
-    assert told == {
+    printed = cli.run("rename", thread_id(1), " other ", "--json").json
+    assert printed == {
         "version": 1,
         "action": "rename",
         "dryRun": False,
@@ -165,15 +165,15 @@ def test_git_info_is_shown_and_set(cli: Cli) -> None:
     assert ran.lines == [f"{one}\t-\tb\thttps://h.invalid/x\twould be set"]
     assert cli.run("git-info", one).out == f"{one}\t-\t-\t-\n"
     assert cli.run("git-info", one, *words).lines == [f"{one}\t-\tb\thttps://h.invalid/x"]
-    (told,) = cli.run("git-info", one, "--clear-branch", "--sha", "a", "--json").json["threads"]
-    assert told["gitInfo"] == {"sha": "a", "branch": None, "originUrl": "https://h.invalid/x"}
+    (printed,) = cli.run("git-info", one, "--clear-branch", "--sha", "a", "--json").json["threads"]
+    assert printed["gitInfo"] == {"sha": "a", "branch": None, "originUrl": "https://h.invalid/x"}
     cli.run("git-info", one, "--sha", "a", "--clear-sha", status=2)
     cli.run("git-info", one, "--sha", " ", status=2)
     with WriterLock.acquire(cli.home, one):
         ran = cli.run("git-info", "--cwd", "/a", "--sha", "b", "--yes", "--json", status=5)
-    told, written = sorted(ran.json["threads"], key=lambda entry: entry["id"])
-    assert (told["error"]["kind"], told["error"]["retryable"]) == ("writer_active", True)
-    assert f"pid {os.getpid()}" in told["error"]["message"]
+    printed, written = sorted(ran.json["threads"], key=lambda entry: entry["id"])
+    assert (printed["error"]["kind"], printed["error"]["retryable"]) == ("writer_active", True)
+    assert f"pid {os.getpid()}" in printed["error"]["message"]
     assert (written["id"], written["done"], written["gitInfo"]["sha"]) == (two, True, "b")
     assert len(cli.run("git-info", "--cwd", "/a").lines) == 2, "showing needs no --yes"
 
@@ -191,8 +191,8 @@ def test_memory_is_set_for_many_threads(cli: Cli) -> None:
     ran = cli.run("memory", "--cwd", "/a", "disabled", "--dry-run")
     assert sorted(ran.lines) == [f"{thread_id(n)}\twould be disabled" for n in (1, 2)]
     assert modes() == ["disabled", "enabled", "enabled", "enabled"]
-    told = cli.run("memory", "--cwd", "/a", "disabled", "--yes", "--json").json
-    assert [entry["done"] for entry in told["threads"]] == [True, True]
+    printed = cli.run("memory", "--cwd", "/a", "disabled", "--yes", "--json").json
+    assert [entry["done"] for entry in printed["threads"]] == [True, True]
     assert modes() == ["disabled", "disabled", "disabled", "enabled"]
     assert cli.run("memory", "--cwd", "/nowhere", "enabled", "--yes", status=1).lines == []
     cli.run("memory", "disabled", status=2)
@@ -213,17 +213,17 @@ def test_a_change_that_codex_was_not_told_of_is_no_plain_success(
     codex = Codex.empty(cli.home)
     (file,) = cli.home.rglob(f"*{thread_id(1)}.jsonl")
     codex.insert(thread_id(1), file)
-    (told,) = cli.run(*change, "--json").json["threads"]
-    assert (told["done"], told["codexError"]) == (True, None)
+    (printed,) = cli.run(*change, "--json").json["threads"]
+    assert (printed["done"], printed["codexError"]) == (True, None)
     before = codex.threads()
     codex.change("CREATE TRIGGER news AFTER UPDATE ON threads BEGIN SELECT 1; END")
     ran = cli.run(*change, status=6)
     assert "the change is made, but Codex's own database still has the old value" in ran.err
     assert "an unknown trigger: CREATE TRIGGER NEWS" in ran.err
     assert "or let Codex do it (codex archive, unarchive, delete; /rename)" in ran.err
-    (told,) = cli.run(*change, "--json", status=6).json["threads"]
-    assert (told["done"], told["error"]) == (True, None)
-    assert told["codexError"]["kind"] == "codex_schema_unknown"
+    (printed,) = cli.run(*change, "--json", status=6).json["threads"]
+    assert (printed["done"], printed["error"]) == (True, None)
+    assert printed["codexError"]["kind"] == "codex_schema_unknown"
     with closing(sqlite3.connect(codex.path, isolation_level=None)) as other:
         codex.change("DROP TRIGGER news")
         other.execute("BEGIN IMMEDIATE")

@@ -14,22 +14,22 @@ def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
     return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
 
 
-def test_the_command_tells_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
+def test_the_command_prints_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
     ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
     ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
     assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
     assert "do: threadkeep unarchive" in ran.out
-    told = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
-    assert (told["listed"], told["listedInCodex"]) == (True, False)
-    assert [r["code"] for r in told["reasons"] if r["hides"]] == ["cwd_filter"]
+    printed = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
+    assert (printed["listed"], printed["listedInCodex"]) == (True, False)
+    assert [r["code"] for r in printed["reasons"] if r["hides"]] == ["cwd_filter"]
     ran = corpus.run("explain", "nobody at all", status=3)
     assert "no thread has" in ran.err
     elsewhere = corpus.base / "sqlite"
     elsewhere.mkdir()
     codex_database(elsewhere)
     env = {"CODEX_SQLITE_HOME": str(elsewhere)}
-    told = corpus.run("explain", ids["here"], "--json", env=env).json
-    assert "codex_row_missing" in {reason["code"] for reason in told["reasons"]}
+    printed = corpus.run("explain", ids["here"], "--json", env=env).json
+    assert "codex_row_missing" in {reason["code"] for reason in printed["reasons"]}
     assert os.listdir(elsewhere) == ["state_5.sqlite"]
 
 

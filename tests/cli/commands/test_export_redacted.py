@@ -95,9 +95,9 @@ def test_secrets_go_wherever_they_stand(secrets: list[str], between: list[str]) 
     text = between[0]
     for secret, mark in zip(secrets, between[1:], strict=False):
         text += secret + mark
-    told = "result: " + json.dumps({"x": [json.dumps({"password": "hunter2hunter2"})]})
+    printed = "result: " + json.dumps({"x": [json.dumps({"password": "hunter2hunter2"})]})
     secrets = [*secrets, SECRETS[4]]
-    for value in (text, json.dumps({"x": [text]}), {"x": [text, told]}, [json.dumps([text])]):
+    for value in (text, json.dumps({"x": [text]}), {"x": [text, printed]}, [json.dumps([text])]):
         clean = json.dumps(Redactor().value(value))
         assert not [secret for secret in secrets if secret in clean]
 

@@ -209,7 +209,7 @@ def test_opening_copying_and_touching_a_thread_changes_no_order(
     ]
 
 
-def test_a_name_that_only_the_rollout_tells_is_used_until_something_names_it_later(
+def test_a_name_that_only_the_rollout_has_is_used_until_something_names_it_later(
     small: Cli,
 ) -> None:
     path = write_rollout(small.home, 1)

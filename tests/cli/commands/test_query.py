@@ -119,9 +119,9 @@ def test_what_fails_on_the_way_is_told_at_the_end_of_the_document(corpus: Cli) -
         "SELECT abs(CASE x WHEN 1200 THEN -9223372036854775807 - 1 ELSE x END)"
         f" FROM ({ENDLESS} LIMIT 2000)"
     )
-    told = corpus.run("query", sql, "--json", status=2).json
-    assert len(told["rows"]) == 1000
-    assert told["error"]["kind"] == "invalid_sql"
+    printed = corpus.run("query", sql, "--json", status=2).json
+    assert len(printed["rows"]) == 1000
+    assert printed["error"]["kind"] == "invalid_sql"
     ran = corpus.run("query", sql, status=2)
     assert len(ran.lines) == 1001
     assert ran.err.startswith("threadkeep: the query failed: integer overflow")
@@ -188,8 +188,8 @@ def test_the_path_of_the_index_is_told_and_nothing_else(tmp_path: Path) -> None:
     cli = Inside(tmp_path / "home", tmp_path)
     ran = cli.run("db", "path")
     assert (ran.lines, ran.err) == ([str(cli.index)], "")
-    told = cli.run("--db", "x.sqlite3", "db", "path", "--json").json
-    assert told == {"version": 1, "index": str(tmp_path / "x.sqlite3")}
+    printed = cli.run("--db", "x.sqlite3", "db", "path", "--json").json
+    assert printed == {"version": 1, "index": str(tmp_path / "x.sqlite3")}
     assert not cli.index.parent.exists()
 
 
@@ -199,8 +199,8 @@ def test_checking_an_index_changes_nothing_and_names_what_is_wrong(small: Cli) -
     assert (sound["check"], sound["index"]) == ("db check", str(small.index))
     sql("UPDATE threads SET search_text = 'x'", "DROP INDEX ix_threads_name")(small.index)
     before = small.index.read_bytes()
-    told = small.run("db", "check", "--json", status=1).json
-    assert told["codes"] == {"schema_differs": 1, "title_index_differs": 1}
+    printed = small.run("db", "check", "--json", status=1).json
+    assert printed["codes"] == {"schema_differs": 1, "title_index_differs": 1}
     ran = small.run("db", "check", status=1)
     assert "mend: threadkeep repair" in ran.out
     assert "2 errors" in ran.err
@@ -225,12 +225,12 @@ def test_checking_makes_no_index_and_moves_none(small: Cli) -> None:
     is_told(small.run("--db", ".", "db", "check", status=7), "Is a directory", "--db")
 
 
-def test_vacuum_tells_what_it_saved_and_keeps_everything(small: Cli) -> None:
+def test_vacuum_prints_what_it_saved_and_keeps_everything(small: Cli) -> None:
     sql("CREATE TABLE big AS SELECT randomblob(1000000) AS data", "DROP TABLE big")(small.index)
-    told = small.run("db", "vacuum", "--json").json
-    assert told["bytesAfter"] <= told["bytesBefore"] - 1_000_000
-    assert told["bytesAfter"] == small.index.stat().st_size
-    size = f"{told['bytesAfter']:,}"
+    printed = small.run("db", "vacuum", "--json").json
+    assert printed["bytesAfter"] <= printed["bytesBefore"] - 1_000_000
+    assert printed["bytesAfter"] == small.index.stat().st_size
+    size = f"{printed['bytesAfter']:,}"
     ran = small.run("db", "vacuum")
     assert (ran.out, ran.err) == ("", f"The index had {size} bytes and now has {size}.\n")
     assert small.ids() == [thread_id(number) for number in (2, 1, 0)]

@@ -234,17 +234,17 @@ def test_what_cannot_be_read_is_told(cli: Cli, plain_user: Within) -> None:
     files = {number: next(cli.home.rglob(f"*{thread_id(number)}.jsonl")) for number in (1, 2)}
     files[2].chmod(0)
     cli.run("list", prefix=plain_user)
-    told = " 1 unreadable (threadkeep status)."
+    printed = " 1 unreadable (threadkeep status)."
     for options, complete in (((), True), (("--raw",), False)):
         ran = cli.run("search", "nothing", *options, status=1, prefix=plain_user)
-        assert told in ran.err
+        assert printed in ran.err
         ran = cli.run("search", "cafe", *options, "--json", prefix=plain_user)
         assert (ran.json["hidden"], ran.json["complete"]) == (
             SOME_HIDDEN,
             complete,
         )
         assert len(ran.json["data"]) == 1
-    assert told in cli.run("stats", prefix=plain_user).err
+    assert printed in cli.run("stats", prefix=plain_user).err
     counted = cli.run("stats", "--turns", "--json", prefix=plain_user).json
     assert (counted["hidden"], counted["complete"]) == (SOME_HIDDEN, False)
     files[1].chmod(0)
@@ -272,8 +272,8 @@ def test_a_refused_search_points_to_its_own_help(
     ran = cli.run("search", "x", *options, status=2)
     assert says in ran.err
     assert "see threadkeep search --help" in ran.err
-    told = cli.run("search", "x", *options, "--json", status=2).json["error"]
-    assert told["hint"] == "see threadkeep search --help"
+    printed = cli.run("search", "x", *options, "--json", status=2).json["error"]
+    assert printed["hint"] == "see threadkeep search --help"
 
 
 def test_what_is_seen_is_found(cli: Cli) -> None:

@@ -196,7 +196,7 @@ def test_commands_of_a_legacy_thread_are_beside_what_codex_has(cli: Cli) -> None
     assert "rm a.txt" not in out  # it was rolled back, and is nobody's
 
 
-def test_a_call_that_an_item_tells_of_is_not_told_twice(corpus: Cli) -> None:
+def test_a_call_that_an_item_shows_is_not_shown_twice(corpus: Cli) -> None:
     out = corpus.run("show", "019d9641").out  # an MCP call: an item and a function_call
     assert out.count("mcp_echo") == 1
     assert "user rejected MCP tool call" in out
@@ -222,10 +222,10 @@ def test_every_thread_of_the_corpus_can_be_read(corpus: Cli) -> None:
     assert len(ids) > 100
     empty = []
     for id_ in sample(sorted(ids)):
-        told = corpus.run("show", id_).out
-        assert not NEVER.search(told), id_
-        assert id_ in told
-        if "No messages" in told:
+        printed = corpus.run("show", id_).out
+        assert not NEVER.search(printed), id_
+        assert id_ in printed
+        if "No messages" in printed:
             empty.append(id_)
     assert len(empty) < 5
 

@@ -90,9 +90,9 @@ def test_what_is_folded_adds_up(lines: list[str]) -> None:
     st.booleans(),
 )
 def test_any_call_can_be_shown(value: Any, name: str, spelled: bool) -> None:
-    said = json.dumps(value) if spelled else value
-    told = {"type": TOOL_CALL, "id": "c", "name": name, "namespace": None}
-    tool_call({**told, "arguments": said, "output": said})
+    text = json.dumps(value) if spelled else value
+    call = {"type": TOOL_CALL, "id": "c", "name": name, "namespace": None}
+    tool_call({**call, "arguments": text, "output": text})
 
 
 def test_no_image_is_loaded_from_anywhere() -> None:

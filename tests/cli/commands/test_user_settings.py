@@ -94,12 +94,12 @@ def test_aliases_are_listed_and_taken_back(small: Cli) -> None:
     assert (ran.out, "No folder is recorded as moved" in ran.err) == ("", True)
     made = small.run("relink", OLD, NEW, "--json").json
     assert made["threads"] == 2
-    (told,) = made["aliases"]
-    assert (told["old"], told["new"]) == (OLD, NEW)
+    (printed,) = made["aliases"]
+    assert (printed["old"], printed["new"]) == (OLD, NEW)
     assert small.run("relink", "--json").json == made | {"threads": None}
-    assert small.run("relink").lines == [f"{OLD}\t{NEW}\t{told['setAt']}"]
+    assert small.run("relink").lines == [f"{OLD}\t{NEW}\t{printed['setAt']}"]
     removed = small.run("relink", "--remove", f"{OLD}/", "--json").json
-    assert removed["aliases"] == [told]
+    assert removed["aliases"] == [printed]
     assert small.ids("--cwd", NEW, status=1) == []
     is_told(small.run("relink", "--remove", OLD, status=3), OLD, "threadkeep relink shows")
 
@@ -158,9 +158,9 @@ def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) 
     again = other.run("restore", "facts.txt", "--json").json
     assert again == {"version": 1, "set": 0, "equal": 2, "older": 0}
     assert journal_path(other.index).read_bytes() == journal
-    told = small.run("dump", "--json").json
-    assert (told["file"], told["count"]) == (None, 2)
-    assert [json.dumps(fact) for fact in told["facts"]] == dump.lines[1:]
+    printed = small.run("dump", "--json").json
+    assert (printed["file"], printed["count"]) == (None, 2)
+    assert [json.dumps(fact) for fact in printed["facts"]] == dump.lines[1:]
 
 
 def restore_from_stdin(cli: Cli, text: bytes) -> "subprocess.CompletedProcess[bytes]":
@@ -271,11 +271,11 @@ def test_where_the_index_cannot_be_written_facts_are_told_and_not_set(
     (small.base / "f.txt").write_text(dump_of(named(0, "mine", 5)))
     write_rollout(small.home, 9)
     with not_writable(small.index):
-        told = small.run("dump", prefix=plain_user)
-        assert told.out == dump
+        printed = small.run("dump", prefix=plain_user)
+        assert printed.out == dump
         listed = small.run("relink", prefix=plain_user)
         assert listed.out.startswith(f"{OLD}\t{NEW}\t")
-        for ran in (told, listed):
+        for ran in (printed, listed):
             assert "A temporary copy is used" in ran.err
         for command in (
             ("restore", "f.txt"),
