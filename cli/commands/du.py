@@ -56,8 +56,8 @@ def command(
 
     try:
         dimensions = [Dimension(name) for name in by or Dimension]
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}; use one of {', '.join(Dimension)}") from None
+    except ValueError:
+        raise typer.BadParameter(f"--by must be one of {', '.join(Dimension)}") from None
 
     async def work(index: "ThreadIndex") -> "tuple[Usage, str]":
         note = await catch_up(index)

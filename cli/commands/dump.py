@@ -9,10 +9,11 @@ import typer
 
 from cli import errors
 from cli.arguments.options import JsonOption, locations
+from cli.errors import NoRegularFile
 from cli.terminal import output
 from cli.terminal.save_file import save
 from cli.terminal.text import plural
-from state.errors import FileUnusable, IndexNotWritable
+from state.errors import IndexNotWritable, file_errors
 
 
 def command(
@@ -61,10 +62,8 @@ def command(
 def _save(target: Path, lines: list[str]) -> None:
     """Replace a file in one step, or write to the pipe or device that is there."""
     content = "".join(f"{line}\n" for line in lines).encode()
-    if not target.exists() or target.is_file():
-        save(target, iter([content]))
-        return
     try:
-        target.write_bytes(content)
-    except OSError as error:
-        raise FileUnusable(target, error.strerror or str(error)) from error
+        save(target, iter([content]))
+    except NoRegularFile:  # also /dev/stdout where that is a file
+        with file_errors(target), open(target, "ab") as stream:
+            stream.write(content)

@@ -48,7 +48,7 @@ def small(tmp_path: Path) -> Cli:
     return Inside(home, tmp_path)
 
 
-def is_told(ran: Ran, says: str, next_step: str) -> None:
+def is_reported(ran: Ran, says: str, next_step: str) -> None:
     """The error is one line that says what is wrong, and one that says what to do."""
     assert ran.out == ""
     line, hint = ran.err.splitlines()
@@ -87,7 +87,7 @@ def test_a_home_that_is_not_there_is_named_and_no_index_is_made(tmp_path: Path) 
     cli = Inside(tmp_path / "nowhere", tmp_path)
     for ran in cli.run_each([*OPENING, ["reindex"]], status=3):
         says = f"no Codex home at {cli.home}: there is no such folder"
-        is_told(ran, says, "--home or CODEX_HOME")
+        is_reported(ran, says, "--home or CODEX_HOME")
     assert not cli.index.exists()
 
 
@@ -122,7 +122,7 @@ def test_a_question_without_meaning_is_refused(corpus: Cli, options: list[str], 
     next_step = "threadkeep list --help"
     if options[0] == "--cursor":
         next_step = "start without --cursor"
-    is_told(corpus.run("list", *options, status=2), says, next_step)
+    is_reported(corpus.run("list", *options, status=2), says, next_step)
 
 
 def test_a_cursor_of_another_list_is_refused(corpus: Cli) -> None:
@@ -134,7 +134,7 @@ def test_a_cursor_of_another_list_is_refused(corpus: Cli) -> None:
         (["--search", "a"], "it belongs to a list with other filters"),
     ):
         ran = corpus.run("list", "--cursor", cursor, *options, status=2)
-        is_told(ran, says, "start without --cursor, or repeat the options it came from")
+        is_reported(ran, says, "start without --cursor, or repeat the options it came from")
     refused = corpus.run("list", "--json", "--cursor", cursor, "--asc", status=2).json["error"]
     assert (refused["code"], refused["kind"]) == (2, "invalid_cursor")
 
@@ -161,11 +161,11 @@ def test_wrong_usage_has_status_2_and_names_the_help(corpus: Cli, arguments: lis
 def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:
     references = ("", thread_id(1), "sessions/none.jsonl", "%" * 999)
     for ran in corpus.run_each([("show", "--", name) for name in references], status=3):
-        is_told(ran, "no thread has", "threadkeep list --all --all-sources")
+        is_reported(ran, "no thread has", "threadkeep list --all --all-sources")
 
 
 def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> None:
-    is_told(small.run("show", "019a", status=2), thread_id(1), "give more characters of the id")
+    is_reported(small.run("show", "019a", status=2), thread_id(1), "give more characters of the id")
     names = [json.dumps({"id": thread_id(n), "thread_name": "twin"}) + "\n" for n in (0, 1)]
     (small.home / "session_index.jsonl").write_text("".join(names))
     refused = small.run("show", "twin", "--json", status=2).json["error"]
@@ -179,7 +179,7 @@ def each_is_told(
 ) -> None:
     """Every one of the commands reports the same."""
     for ran in cli.run_each(commands, status=status):
-        is_told(ran, says, next_step)
+        is_reported(ran, says, next_step)
 
 
 def test_an_index_that_is_a_directory_has_status_7(small: Cli) -> None:
@@ -252,7 +252,7 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     asyncio.run(make())
     hold_the_lease(small.index, 900)
     who = f"pid {os.getpid()} on "
-    is_told(
+    is_reported(
         small.run("backfill", status=5),
         f"a backfill is already running: {who}",
         "threadkeep status",
@@ -279,7 +279,7 @@ def test_an_index_that_stays_locked_has_status_5(small: Cli) -> None:
         ran = small.run("sync", status=5)
         assert len(small.ids("--no-sync")) == 3
         writer.execute("ROLLBACK")
-    is_told(ran, "was locked by another process for 10 s", "try again in a moment")
+    is_reported(ran, "was locked by another process for 10 s", "try again in a moment")
 
 
 def damage(home: Path) -> dict[str, str]:

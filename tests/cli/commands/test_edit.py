@@ -207,7 +207,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[0])
-def test_a_change_that_codex_was_not_told_of_is_no_plain_success(
+def test_a_change_that_codex_does_not_have_is_no_plain_success(
     cli: Cli, change: tuple[str, ...]
 ) -> None:
     codex = Codex.empty(cli.home)

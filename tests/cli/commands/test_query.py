@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.commands.test_user_settings import not_writable
-from tests.cli.test_errors import is_told
+from tests.cli.test_errors import is_reported
 from tests.state.checks.test_faults_index import garbage, sql
 from tests.support.checks import synced
 from tests.support.command import COMMAND, Cli, Inside, Within, plain_user, thread_id, write_rollout
@@ -110,7 +110,7 @@ def test_a_statement_that_is_refused_has_status_2(sql: str, says: str, corpus: C
         ran = corpus.run("-c", f'"$0" query - < {stdin}', COMMAND[0], prefix=["bash"], status=2)
     else:
         ran = corpus.run("query", sql, status=2)
-    is_told(ran, says, "docs/schema.md lists the views")
+    is_reported(ran, says, "docs/schema.md lists the views")
     assert "\x1b" not in ran.err
 
 
@@ -211,7 +211,7 @@ def test_checking_makes_no_index_and_moves_none(small: Cli) -> None:
     nowhere = str(small.base / "nowhere" / "i.sqlite3")
     for command in ("check", "vacuum"):
         ran = small.run("--db", nowhere, "db", command, status=3)
-        is_told(ran, f"there is no index at {nowhere}", "threadkeep backfill")
+        is_reported(ran, f"there is no index at {nowhere}", "threadkeep backfill")
     assert not (small.base / "nowhere").exists()
     (small.base / "empty").touch()
     small.run("--db", "empty", "db", "check", status=3)
@@ -222,7 +222,7 @@ def test_checking_makes_no_index_and_moves_none(small: Cli) -> None:
         refused = small.run("db", command, "--json", status=7).json["error"]
         assert refused["kind"] == "index_damaged"
     assert small.index.read_bytes() == before
-    is_told(small.run("--db", ".", "db", "check", status=7), "Is a directory", "--db")
+    is_reported(small.run("--db", ".", "db", "check", status=7), "Is a directory", "--db")
 
 
 def test_vacuum_prints_what_it_saved_and_keeps_everything(small: Cli) -> None:

@@ -13,11 +13,11 @@ import pytest
 from state.db.location import journal_path
 from state.repair.dump import read_dump
 from state.userdata.model import FolderAlias, UserValue
-from tests.cli.test_errors import is_told
+from tests.cli.test_errors import is_reported
 from tests.state.repair.test_recovery import WRECKS
 from tests.state.userdata.test_dump import dumped, restored
 from tests.support.checks import synced, verified
-from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
+from tests.support.command import COMMAND, Cli, Inside, Within, plain_user, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
@@ -101,7 +101,7 @@ def test_aliases_are_listed_and_taken_back(small: Cli) -> None:
     removed = small.run("relink", "--remove", f"{OLD}/", "--json").json
     assert removed["aliases"] == [printed]
     assert small.ids("--cwd", NEW, status=1) == []
-    is_told(small.run("relink", "--remove", OLD, status=3), OLD, "threadkeep relink shows")
+    is_reported(small.run("relink", "--remove", OLD, status=3), OLD, "threadkeep relink shows")
 
 
 def test_relative_folders_start_where_the_command_runs(small: Cli) -> None:
@@ -115,7 +115,9 @@ def test_a_circle_is_refused(small: Cli) -> None:
     restored(small.home, small.index, [FolderAlias(OLD, NEW, 5)])
     journal = journal_path(small.index).read_bytes()
     ran = small.run("relink", NEW, OLD, status=2)
-    is_told(ran, f"{NEW} cannot have moved to {OLD}", "threadkeep relink shows the moved folders")
+    is_reported(
+        ran, f"{NEW} cannot have moved to {OLD}", "threadkeep relink shows the moved folders"
+    )
     assert "give OLD and NEW" in small.run("relink", OLD, status=2).err
     assert journal_path(small.index).read_bytes() == journal
 
@@ -127,7 +129,7 @@ def test_a_folder_with_control_characters_stays_on_its_line(small: Cli) -> None:
     assert "\x1b" not in ran.out
     assert ran.out.count("\t") == 2
     refused = small.run("relink", "/c\td/x", "/a\x1b[31m\nb/x", status=2)
-    is_told(refused, "already leads to it", "threadkeep relink")
+    is_reported(refused, "already leads to it", "threadkeep relink")
     assert "\x1b" not in refused.err
 
 
@@ -170,6 +172,13 @@ def restore_from_stdin(cli: Cli, text: bytes) -> "subprocess.CompletedProcess[by
     return subprocess.CompletedProcess([], process.returncode, out)
 
 
+def test_a_dump_to_a_link_of_the_system_is_written_where_it_leads(small: Cli) -> None:
+    into_a_file = ("bash", "-c", 'exec "$0" "$@" > file', *COMMAND)
+    small.run("dump", "/proc/self/fd/1", prefix=into_a_file, cwd=small.base)
+
+    assert (small.base / "file").read_text() == small.run("dump").out
+
+
 def test_a_dump_into_a_pipe_is_written_to_it(small: Cli) -> None:
     small.run("relink", "/a", "/b")
     pipe = small.base / "pipe"
@@ -195,7 +204,9 @@ def test_of_a_bad_dump_nothing_is_restored(small: Cli) -> None:
     (small.base / "bad.txt").write_text(torn)
     ran = small.run("restore", "bad.txt", status=2)
     place = torn.rindex("\n") + 1
-    is_told(ran, f"nothing was restored: line 3, at byte {place}: not valid", "correct or remove")
+    is_reported(
+        ran, f"nothing was restored: line 3, at byte {place}: not valid", "correct or remove"
+    )
     refused = restore_from_stdin(small, dump_of("\0\x1b").encode())
     assert refused.returncode == 2
     error = json.loads(refused.stdout)["error"]
@@ -206,14 +217,14 @@ def test_of_a_bad_dump_nothing_is_restored(small: Cli) -> None:
 def test_a_dump_of_a_newer_version_has_status_4(small: Cli) -> None:
     newer = small.base / "newer.txt"
     newer.write_text(dump_of("{}").replace('"version": 1', '"version": 2'))
-    is_told(small.run("restore", "newer.txt", status=4), "has version 2", "update threadkeep")
+    is_reported(small.run("restore", "newer.txt", status=4), "has version 2", "update threadkeep")
     assert not journal_path(small.index).exists()
 
 
 def test_a_file_that_cannot_be_used_is_named(small: Cli) -> None:
     assert "does not exist" in small.run("restore", "nowhere.txt", status=2).err
     (small.base / "kept.txt").mkdir()
-    is_told(small.run("dump", "kept.txt", status=7), "Is a directory", "make it readable")
+    is_reported(small.run("dump", "kept.txt", status=7), "Is a directory", "make it readable")
     assert [path.name for path in small.base.glob("*.new-*")] == []
     journal_path(small.index).mkdir()
     for command in (["dump"], ["relink", OLD, NEW]):
