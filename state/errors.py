@@ -74,8 +74,7 @@ class IndexUnavailable(FileError):
     """The index cannot be opened or written where it is."""
 
     text = "the index {} cannot be used: {}"
-    errno: int | None = None
-    """What SQLite does not say, though the system seems to be the cause."""
+    errno: int | None = None  # of a shortage that SQLite does not name
 
 
 class IndexNotWritable(IndexUnavailable):
@@ -294,8 +293,7 @@ class RecorderFailed(StateError):
     """Items of a thread cannot be written now; they are kept, and tried again."""
 
     def __init__(self, path: Path, cause: Exception) -> None:
-        self.path = path
-        self.cause = self.__cause__ = cause
+        self.path, self.cause, self.__cause__ = path, cause, cause
         reason = cause.strerror if isinstance(cause, OSError) else str(cause)
         super().__init__(f"{path} cannot be written; its new items are kept: {reason}")
 
