@@ -74,7 +74,7 @@ def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
 
 def test_a_short_prefix_is_told_from_an_unknown_thread(corpus: Cli) -> None:
     says = "as its id, prefix, name or path; a prefix needs at least 4 characters"
-    is_told(corpus.run("show", "01F", status=3), says, "threadkeep list")
+    is_reported(corpus.run("show", "01F", status=3), says, "threadkeep list")
     assert "4 characters" not in corpus.run("show", "01fffffff", status=3).err
 
 
