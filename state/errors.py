@@ -1,5 +1,5 @@
-"""What can go wrong with the index, with threads in it and with Codex's database: one class for
-each, with its fields. ``cli/errors.py`` gives each its exit status and next step."""
+"""Errors of the index, of threads in it and of Codex's database, each a class with its fields.
+``cli/errors.py`` gives each its exit status and next step."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -120,9 +120,8 @@ class PlanOutdated(StateError):
 
     def __init__(self, named: str | None, needed: str) -> None:
         self.named, self.needed = named, needed
-        outdated = f"plan {named} is out of date: the current plan is {needed}"
-        changing = "the index keeps changing: other processes are writing to it"
-        super().__init__(changing if named is None else outdated)
+        text = f"plan {named} is out of date: the current plan is {needed}"
+        super().__init__(text if named else "the index keeps changing: other processes write to it")
 
 
 class NoBackup(PathError):
@@ -294,7 +293,7 @@ class RecorderFailed(StateError):
 
     def __init__(self, path: Path, cause: Exception) -> None:
         self.path, self.cause, self.__cause__ = path, cause, cause
-        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+        reason = getattr(cause, "strerror", cause)
         super().__init__(f"{path} cannot be written; its new items are kept: {reason}")
 
 
@@ -357,9 +356,8 @@ class TargetExists(StateError):
 
     def __init__(self, thread_id: str, path: Path, rivals: Sequence[str] = ()) -> None:
         self.thread_id, self.path, self.rivals = thread_id, path, rivals
-        why = f"there is already a file at {path}"
-        if rivals:
-            why = f"{' and '.join(rivals)} would both become {path}"
+        taken = f"there is already a file at {path}"
+        why = f"{' and '.join(rivals)} would both become {path}" if rivals else taken
         super().__init__(f"thread {thread_id} cannot be moved: {why}")
 
 
