@@ -3,11 +3,14 @@
 import asyncio
 import os
 import select
+import socket
+import stat
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
@@ -28,7 +31,7 @@ async def serve_stdio(service: Service) -> None:
     """
     outgoing = os.dup(1)
     os.dup2(2, 1)
-    write = _thread_writer(outgoing)
+    write = _stdout_writer(outgoing)
     await Session(service, write, gone(outgoing)).serve(_lines(_input(0), write))
 
 
@@ -116,20 +119,22 @@ async def _input(descriptor: int) -> AsyncGenerator[bytes]:
         yield chunk
 
 
-def _thread_writer(descriptor: int) -> Write:
-    """A function that writes to a descriptor in a thread of its own.
+def _stdout_writer(descriptor: int) -> Write:
+    """A function that writes to a descriptor: what it takes at once, at once, and the rest in a
+    thread of its own.
 
     The descriptor stays blocking, as it may be shared. A client that does not read blocks the
     thread alone, and a daemon thread does not hold up the end of the process.
     """
-    queue: SimpleQueue[tuple[bytes, Future[None]]] = SimpleQueue()
+    write_at_once = _nonblocking_write(descriptor)
+    queue: SimpleQueue[tuple[memoryview, Future[None]]] = SimpleQueue()
+    pending: set[Future[None]] = set()
 
     def work() -> None:
         while True:
-            data, written = queue.get()
+            rest, written = queue.get()
             if not written.set_running_or_notify_cancel():
                 continue
-            rest = memoryview(data)
             try:
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
@@ -141,8 +146,31 @@ def _thread_writer(descriptor: int) -> Write:
     threading.Thread(target=work, daemon=True).start()
 
     async def write(data: bytes) -> None:
-        written: Future[None] = Future()
-        queue.put((data, written))
-        await asyncio.wrap_future(written)
+        rest = memoryview(data)
+        if write_at_once and not pending:  # else it would overtake what the thread still writes
+            with suppress(BlockingIOError):
+                while rest:
+                    rest = rest[write_at_once(rest) :]
+        if rest:
+            written: Future[None] = Future()
+            pending.add(written)
+            written.add_done_callback(pending.discard)
+            queue.put((rest, written))
+            await asyncio.wrap_future(written)
 
     return write
+
+
+def _nonblocking_write(descriptor: int) -> Callable[[memoryview], int] | None:
+    """A function that writes as much as a socket or pipe takes without waiting. None if the
+    descriptor itself would have to be made non-blocking for that."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(mode):
+        client = socket.socket(fileno=os.dup(descriptor))
+        return lambda data: client.send(data, socket.MSG_DONTWAIT)
+    if stat.S_ISFIFO(mode) and sys.platform == "linux":
+        with suppress(OSError):  # no /proc, or nobody reads any more
+            # Opened again, Linux's pipe gets flags that nobody else shares.
+            again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
+            return partial(os.write, again)
+    return None
