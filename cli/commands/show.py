@@ -42,8 +42,6 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Show the turns of a thread: messages, commands, patches."""
-    from cli.render.reading import TurnSelection
-
     if turn is not None and last is not None:
         raise typer.BadParameter("--turn and --last exclude each other")
     here = locations(context)
@@ -51,6 +49,8 @@ def command(
         if turn is not None or last is not None or full:
             raise typer.BadParameter("--meta excludes --turn, --last and --full")
         return _show_metadata(here, thread, as_json=as_json)
+    from cli.render.reading import TurnSelection
+
     with without_expansion_limit(force):
         selection = TurnSelection(turn, last)
         return _show(here, thread, selection, full=full, pager=pager, as_json=as_json)
