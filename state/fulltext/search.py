@@ -97,7 +97,7 @@ async def search(index: ThreadIndex, wanted: Search) -> Found:
     not one of this search."""
     find = rollout_locator(index)
     for _ in range(_ROUNDS):
-        found = await _searched(index, wanted, find)
+        found = await index.database.workers.run(partial(_searched, index, wanted, find))
         stale = [hit.row for hit in found.hits if not is_fresh(index.home, hit.row)]
         if not stale:
             break
@@ -108,10 +108,10 @@ async def search(index: ThreadIndex, wanted: Search) -> Found:
     return found
 
 
-async def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
+def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
     cursor = search.decoded_cursor()
-    database = index.database
-    rows, pending, behind = await database.query(_start_steps(search))
+    query = index.database.query_here  # all in one thread: going to one costs more than a query
+    rows, pending, behind = query(_start_steps(search))
     reader = HitReader(
         index.home, search.terms, search.most_hits, find, pending, count=search.ranked
     )
@@ -120,10 +120,10 @@ async def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
     found: list[tuple[int, Hit]] = []
     while len(found) < most:
         left = most - len(found)
-        candidates = await database.query(_next_steps(walk, reader, left))
+        candidates = query(_next_steps(walk, reader, left))
         if candidates is None:
             break
-        found += await database.workers.run(partial(reader.read, candidates, left))
+        found += reader.read(candidates, left)
     if search.ranked:
         found = _ranked(search, found, cursor)
     return replace(_page(search, found, behind), unreadable=frozenset(reader.unreadable))
