@@ -130,8 +130,8 @@ def test_the_document_of_a_fix(cli: Cli, codex: Codex) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--fix"], "add --yes"),
-        (["--fix", "--json"], "add --yes"),
+        (["--fix"], "use --yes"),
+        (["--fix", "--json"], "use --yes"),
         (["--fix", "--undo", "--yes"], "--fix and --undo exclude each other"),
         (["--yes"], "--yes needs --fix or --undo"),
     ],
