@@ -31,7 +31,10 @@ async def _record(home: Path, index: Path, run: int, seconds: float, seed: int) 
         # The default action of this signal ends a process as kill -9 does: no handler runs.
         signal.setitimer(signal.ITIMER_REAL, seconds)
         id_ = thread(mode, run)
-        if any(home.rglob(f"rollout-*{id_}.jsonl")):
+        files = list(home.rglob(f"rollout-*{id_}.jsonl"))
+        if files and b"\n" not in files[0].read_bytes():  # killed before its first line was whole
+            files.pop().unlink()
+        if files:
             await store.resume_thread(id_)
         else:
             await store.create_thread(new_thread(mode, id=id_))
