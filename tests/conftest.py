@@ -16,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from state.thread_index import open_index
 from tests import FIXTURES, ROOT
+from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
@@ -155,6 +156,13 @@ def corpus_index(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def own_corpus_index(prepared: Path, tmp_path: Path) -> Path:
     """A complete index of the corpus home, of one test alone."""
     return Path(shutil.copy(prepared / "index.sqlite3", tmp_path))
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """The command for the corpus, for tests that only read."""
+    base = tmp_path_factory.mktemp("corpus-user")
+    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ _MODES: Final = same("start", "steer")
 _PRESENTATIONS: Final = camel("whole_item", "inline_markdown", "inline_visualization")
 _INDEX: Final = (0, 2**32 - 1)
 SEGMENT: Final = "transcriptSegment"
-"""The type that 0.169 wrote for spoken words. 0.171 reads it, but does not list it."""
+"""The type that 0.169 wrote for speech. 0.171 reads it, but does not list it."""
 
 
 @dataclass(frozen=True, slots=True)

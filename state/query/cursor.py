@@ -1,6 +1,6 @@
 """Opaque, versioned list cursors, bound to the sort, direction and filters they came from.
 
-Codex's are understood as well: a time, or a time and an id (docs/differences.md#lists).
+Codex's are accepted, too: a time, or a time and an id (docs/differences.md#lists).
 """
 
 import base64

@@ -51,13 +51,6 @@ COMMANDS = (
 DB_COMMANDS = ("path", "check", "vacuum")
 
 
-@pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The command for the corpus; tests only read."""
-    base = tmp_path_factory.mktemp("corpus-user")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
-
-
 @pytest.fixture
 def small(tmp_path: Path) -> Cli:
     """The command for a home of three threads, without an index yet."""

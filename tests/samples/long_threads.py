@@ -18,6 +18,12 @@ from tests.samples.rollouts import event, response, user
 
 Result = TypeVar("Result")
 FOLDER = "sessions/2026/05/28"
+LONG = 90  # turns: enough to be stored
+
+
+def nobody(_: str) -> Path | None:
+    """No history begins in another file."""
+    return None
 
 
 def head(number: int, mode: str, **meta: Any) -> Fields:

@@ -158,6 +158,15 @@ class Cli:
             return Forked(*words, function=f"{__name__}:{prefix.function.__name__}", **around)
         return started([*prefix, *arguments], **around)
 
+    def peak_memory(self, *arguments: str) -> int:
+        """The most memory that a run of the command in a process of its own takes, in KB."""
+        program = (
+            "import resource, subprocess, sys\n"
+            "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        )
+        return int(self.run(*arguments, prefix=[sys.executable, "-c", program, *COMMAND]).out)
+
     def ids(self, *arguments: str, status: int = 0, **options: Any) -> list[str]:
         """The ids that ``list`` gives, in order."""
         page = self.run("list", "--json", *arguments, status=status, **options).json

@@ -55,9 +55,3 @@ def save(home: Path, lines: list[dict[str, Any]], mode: str = "legacy") -> Path:
 def cli(tmp_path: Path) -> Cli:
     (tmp_path / "home" / "sessions").mkdir(parents=True)
     return Inside(tmp_path / "home", tmp_path)
-
-
-@pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    base = tmp_path_factory.mktemp("reading")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})

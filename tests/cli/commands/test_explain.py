@@ -1,17 +1,9 @@
 """``threadkeep explain``."""
 
 import os
-from pathlib import Path
-
-import pytest
 
 from tests.state.explain.explained import codex_database
-from tests.support.command import IN_REMOVED_FOLDER, Cli, Inside
-
-
-@pytest.fixture
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path: Path) -> Cli:
-    return Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+from tests.support.command import IN_REMOVED_FOLDER, Cli
 
 
 def test_the_command_prints_verdict_evidence_and_what_to_do(corpus: Cli) -> None:

@@ -21,9 +21,9 @@ from tests.cli.test_terminal import HOSTILE
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
 from tests.support.effort import examples
-from tests.support.reading import NEVER, call, cli, corpus, event, save, turn
+from tests.support.reading import NEVER, call, cli, event, save, turn
 
-__all__ = ["cli", "corpus"]
+__all__ = ["cli"]
 
 
 PNG = (

@@ -16,9 +16,9 @@ from tests.cli.commands.test_export import KINDS
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli, thread_id, write_rollout
 from tests.support.effort import examples
-from tests.support.reading import call, cli, corpus, event, save, turn
+from tests.support.reading import call, cli, event, save, turn
 
-__all__ = ["cli", "corpus"]
+__all__ = ["cli"]
 
 
 SECRETS = [

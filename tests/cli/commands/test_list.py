@@ -17,13 +17,6 @@ Thread = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The command for the corpus; tests only read."""
-    base = tmp_path_factory.mktemp("corpus-user")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
-
-
-@pytest.fixture(scope="module")
 def everything(corpus: Cli) -> list[Thread]:
     """Every active thread of the corpus that has something in it, by the default sort."""
     page = corpus.run("list", "--all", "--all-sources", "--json").json

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from rollout.search.normalize import casefold
-from tests.cli.commands.test_list import Thread, corpus, everything, small
+from tests.cli.commands.test_list import Thread, everything, small
 from tests.support.command import Cli, thread_id, write_rollout
 
-__all__ = ["corpus", "everything", "small"]
+__all__ = ["everything", "small"]
 
 
 INTERACTIVE = ("cli", "vscode")

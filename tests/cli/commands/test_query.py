@@ -23,13 +23,6 @@ COUNT = "SELECT count(*) AS threads FROM v_threads"
 ENDLESS = "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 
 
-@pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The command for the corpus; tests only read."""
-    base = tmp_path_factory.mktemp("corpus-user")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
-
-
 @pytest.fixture
 def small(tmp_path: Path) -> Cli:
     """The command for a home of three threads, indexed."""

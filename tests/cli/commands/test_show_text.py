@@ -16,9 +16,9 @@ from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, 
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
 from tests.support.effort import examples
-from tests.support.reading import NEVER, call, cli, corpus, event, save, turn
+from tests.support.reading import NEVER, call, cli, event, save, turn
 
-__all__ = ["cli", "corpus"]
+__all__ = ["cli"]
 
 
 def test_nothing_that_was_said_steers_a_terminal(cli: Cli) -> None:

@@ -36,12 +36,6 @@ def cli(tmp_path: Path) -> Cli:
     return made
 
 
-@pytest.fixture(scope="module")
-def corpus(corpus_home: Path, corpus_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    base = tmp_path_factory.mktemp("stats")
-    return Inside(corpus_home, base, {"THREADKEEP_DB": str(corpus_index)})
-
-
 def groups(document: dict[str, Any], dimension: str, what: str) -> dict[str, int]:
     return {each["key"]: each[what] for each in document["by"][dimension]["groups"]}
 

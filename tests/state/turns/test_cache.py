@@ -20,7 +20,7 @@ import state.turns.checkpoint
 from rollout.errors import HistoryUnknown
 from rollout.history.segments import Find
 from rollout.history.thread import Outline, open_history, outline
-from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from rollout.schema.strict import Fields
 from state.thread_store import ThreadStore
 from state.turns.answers import TurnAnswers
@@ -30,11 +30,13 @@ from state.turns.store import worth_storing
 from tests.samples.histories import numbered, spell
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import (
+    LONG,
     add,
     all_turns,
     content,
     head,
     in_store,
+    nobody,
     paged,
     put,
     truth,
@@ -44,14 +46,6 @@ from tests.samples.rollouts import event
 from tests.support.effort import PATIENCE_S
 from tests.support.indexes import rows
 from tests.support.warm import run_program
-
-MODES = (LEGACY, PAGINATED)
-LONG = 90  # turns: enough to be stored
-
-
-def nobody(_: str) -> Path | None:
-    """No history begins in another file."""
-    return None
 
 
 def forked(home: Path, *, turns: int) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import state.turns.cache
 import state.turns.checkpoint
 from rollout.history.thread import outline
-from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.modes import MODES, PAGINATED
 from rollout.schema.strict import Fields
 from state.db.ddl import create_schema
 from state.db.schema import metadata, threads
@@ -26,25 +26,19 @@ from state.turns.store import INSERT_TURNS, dumped, load_steps
 from tests.rollout.history.test_turns import quickly, rollouts
 from tests.samples.histories import numbered, shown, spell, turns_in
 from tests.samples.long_threads import (
+    LONG,
     add,
     all_turns,
     content,
     head,
     in_store,
+    nobody,
     put,
     touch_later,
     truth,
     turn_lines,
 )
 from tests.support.indexes import rows
-
-MODES = (LEGACY, PAGINATED)
-LONG = 90  # turns: enough to be stored
-
-
-def nobody(_: str) -> Path | None:
-    """No history begins in another file."""
-    return None
 
 
 @pytest.fixture(scope="module")

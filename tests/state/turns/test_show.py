@@ -19,22 +19,20 @@ from cli.render.json_document import document
 from cli.render.reading import TurnSelection, open_reading
 from cli.render.text import written
 from rollout.errors import RolloutError
-from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.modes import MODES, PAGINATED
 from state.errors import StateError
 from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index
 from state.turns.cache import TurnIndex
 from tests.samples.homes import thread_id
-from tests.samples.long_threads import add, content, put, touch_later, turn_lines
+from tests.samples.long_threads import LONG, add, content, put, touch_later, turn_lines
 from tests.support.command import Cli, Within, plain_user
 from tests.support.effort import sample
 from tests.support.indexes import rows
-from tests.support.reading import cli, corpus
+from tests.support.reading import cli
 
-__all__ = ["cli", "corpus", "plain_user"]
+__all__ = ["cli", "plain_user"]
 
-MODES = (LEGACY, PAGINATED)
-LONG = 90  # turns: enough to be stored
 WANTED = [TurnSelection(), TurnSelection(last=1), TurnSelection(turn="1")]
 
 
