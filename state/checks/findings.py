@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 ERROR: Final = "error"
 """The index says something that is not so, until it is repaired."""
@@ -41,6 +41,20 @@ class Finding:
     expected: str | None = None
     mend: str | None = None
     """The command for this one; that of its kind if None."""
+
+
+def difference(
+    kind: FindingKind,
+    message: str,
+    thread_id: str | None,
+    path: str | None,
+    measured: Any,
+    expected: Any,
+    mend: str | None = None,
+) -> Finding:
+    """The finding that a value is another one than expected; both are shown as text."""
+    there, right = (None if value is None else str(value) for value in (measured, expected))
+    return Finding(kind, message, thread_id, path, measured=there, expected=right, mend=mend)
 
 
 class Findings:

@@ -3,12 +3,10 @@
 import sqlite3
 from collections.abc import Iterator
 
-import orjson
-
-from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import thread_spawn
-from state.checks.findings import Finding
+from state.checks.findings import Finding, difference
 from state.checks.model import KINDS, IndexState
+from state.sync.openings import base_id
 
 
 def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
@@ -18,14 +16,10 @@ def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
         message = f"The parent {parent} is not here."
         yield Finding(KINDS["parent_elsewhere"], message, thread_id, path)
     if row["history_base"]:
-        try:
-            base = orjson.loads(row["history_base"])
-        except orjson.JSONDecodeError:
-            base = None
-        base_id = parse_uuid(base.get("thread_id")) if isinstance(base, dict) else None
-        if base_id is None or base_id not in index.rollout_ids:
+        base = base_id(row["history_base"])
+        if base not in index.rollout_ids:
             message = (
-                f"The history begins in {base_id or 'a thread without an id'}, which is not here."
+                f"The history begins in {base or 'a thread without an id'}, which is not here."
             )
             yield Finding(KINDS["base_elsewhere"], message, thread_id, path)
     elif source and source not in index.threads:
@@ -46,10 +40,6 @@ def edge_findings(index: IndexState) -> Iterator[Finding]:
     }
     for child in sorted(edges.keys() | expected.keys()):
         if edges.get(child) != expected.get(child):
-            yield Finding(
-                KINDS["edge_differs"],
-                "The edge of this thread does not match the parent in its row.",
-                thread_id=child,
-                measured=edges.get(child),
-                expected=expected.get(child),
-            )
+            message = "The edge of this thread does not match the parent in its row."
+            there, right = edges.get(child), expected.get(child)
+            yield difference(KINDS["edge_differs"], message, child, None, there, right)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
-from state.checks.findings import ERROR, Finding, FindingKind
+from state.checks.findings import ERROR, Finding, FindingKind, difference
 from state.checks.model import REPAIR_DEEP, column_differs
 from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
@@ -92,14 +92,10 @@ class MetadataCheck:
         )
         held = [ToolMetadata(row[0], row[1], row[2], row[3], bool(row[4])) for row in stored]
         if held != (outcome.tools or []):
-            yield Finding(
-                KINDS["tools_differ"],
-                "The dynamic tools do not match the file.",
-                outcome.metadata.id,
-                outcome.path,
-                measured=_names_of(held),
-                expected=_names_of(outcome.tools or []),
-            )
+            message, there = "The dynamic tools do not match the file.", _names_of(held)
+            right = _names_of(outcome.tools or [])
+            id_, path = outcome.metadata.id, outcome.path
+            yield difference(KINDS["tools_differ"], message, id_, path, there, right)
 
 
 def _names_of(tools: Sequence[ToolMetadata]) -> str:
@@ -130,11 +126,6 @@ def _compare_entry(entry: sqlite3.Row, outcome: Extracted | Unusable) -> Iterato
             expected |= {"bucket": "indexed", "opening": None}
     for column, value in expected.items():
         if entry[column] != value:
-            yield Finding(
-                KINDS["outcome_differs"],
-                f"The ledger's {column} does not match the file.",
-                entry["thread_id"],
-                entry["path"],
-                measured=None if entry[column] is None else str(entry[column]),
-                expected=None if value is None else str(value),
-            )
+            message = f"The ledger's {column} does not match the file."
+            place = entry["thread_id"], entry["path"]
+            yield difference(KINDS["outcome_differs"], message, *place, entry[column], value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind, difference
 
 _REPAIR: Final = "threadkeep repair"
 REPAIR_DEEP: Final = "threadkeep repair --deep"
@@ -51,17 +51,11 @@ class IndexState:
     connection: sqlite3.Connection
     threads: dict[str, sqlite3.Row]
     files: dict[str, sqlite3.Row]
-    rollout_ids: frozenset[str]
+    rollout_ids: set[str]
     """Of all files, by their names: what a history may begin in."""
 
 
 def column_differs(thread_id: str, path: str, column: str, measured: Any, expected: Any) -> Finding:
     """The finding that a column of a row does not match the files."""
-    return Finding(
-        KINDS["column_differs"],
-        f"Column {column} does not match the files.",
-        thread_id,
-        path,
-        measured=None if measured is None else str(measured),
-        expected=None if expected is None else str(expected),
-    )
+    message = f"Column {column} does not match the files."
+    return difference(KINDS["column_differs"], message, thread_id, path, measured, expected)

@@ -5,18 +5,18 @@ No rollout is read here: that is :mod:`state.checks.metadata`.
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from rollout.files.layout import Precedence, is_archived, parse_name, precedence
+from rollout.files.layout import Precedence, is_archived, precedence
 from rollout.files.scan import INACCESSIBLE, scan_home
 from state.checks.database import damaged
-from state.checks.findings import Finding, FindingKind
+from state.checks.findings import Finding, FindingKind, difference
 from state.checks.lineage import edge_findings, lineage_findings
 from state.checks.model import KINDS, IndexState, column_differs
 from state.checks.user_data import name_findings, user_data_findings
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
+from state.sync.openings import ids_in
 from state.sync.writer import bucket_of
 
 _ROWS_SQL: Final = (
@@ -35,9 +35,7 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     connection.row_factory = sqlite3.Row
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
-    names = (parse_name(path) for path in files)
-    ids = frozenset(name.rollout_id for name in names if name and name.rollout_id)
-    index = IndexState(home, path, connection, threads, files, ids)
+    index = IndexState(home, path, connection, threads, files, ids_in(files))
     for check in (_job, _scan, _files, _threads, edge_findings, name_findings, user_data_findings):
         yield from check(index)
 
@@ -89,7 +87,8 @@ def _files(index: IndexState) -> Iterator[Finding]:
     for path, file in index.files.items():
         bucket, thread_id = file["bucket"], file["thread_id"]
         if bucket == "unreadable":
-            yield _about(KINDS["unreadable"], f"The file gives no thread: {file['reason']}.", file)
+            message = f"The file gives no thread: {file['reason']}."
+            yield _about(KINDS["unreadable"], message, file, file["reason_offset"])
             continue
         if bucket == "ignored":
             continue
@@ -97,7 +96,7 @@ def _files(index: IndexState) -> Iterator[Finding]:
             count = file["bad_lines"]
             lines = "1 line" if count == 1 else f"{count} lines"
             message = f"{lines} cannot be read, the first: {file['reason']}."
-            yield _about(KINDS["damaged_lines"], message, file)
+            yield _about(KINDS["damaged_lines"], message, file, file["reason_offset"])
         if file["left_out"]:
             count = file["left_out"]
             lines = "1 line is" if count == 1 else f"{count} lines are"
@@ -105,8 +104,7 @@ def _files(index: IndexState) -> Iterator[Finding]:
                 f"{lines} in no turn, because Codex skips lines whose ordinals do not follow, as"
                 " when a second program writes the file; threadkeep search --raw reads them."
             )
-            left_out = _about(KINDS["lines_left_out"], message, file)
-            yield replace(left_out, offset=file["left_out_at"])
+            yield _about(KINDS["lines_left_out"], message, file, file["left_out_at"])
         thread = index.threads.get(thread_id)
         if thread is None:
             yield _about(KINDS["row_missing"], "The thread of this file has no row.", file)
@@ -114,28 +112,16 @@ def _files(index: IndexState) -> Iterator[Finding]:
         right = bucket_of(path, thread["rollout_path"])
         if bucket != right:
             message = "The file is in the wrong bucket."
-            yield _about(KINDS["wrong_bucket"], message, file, bucket, right)
+            yield difference(KINDS["wrong_bucket"], message, thread_id, path, bucket, right)
         elif bucket == "duplicate":
             message = f"Another copy of {thread['rollout_path']}, which is the one shown."
             yield _about(KINDS["duplicate"], message, file)
 
 
 def _about(
-    kind: FindingKind,
-    message: str,
-    file: sqlite3.Row,
-    measured: str | None = None,
-    expected: str | None = None,
+    kind: FindingKind, message: str, file: sqlite3.Row, offset: int | None = None
 ) -> Finding:
-    return Finding(
-        kind,
-        message,
-        thread_id=file["thread_id"],
-        path=file["path"],
-        offset=file["reason_offset"] if kind.code in ("unreadable", "damaged_lines") else None,
-        measured=measured,
-        expected=expected,
-    )
+    return Finding(kind, message, file["thread_id"], file["path"], offset)
 
 
 def _threads(index: IndexState) -> Iterator[Finding]:
@@ -155,9 +141,7 @@ def _threads(index: IndexState) -> Iterator[Finding]:
         right = best[thread_id].path
         if right != path:
             message = "The row does not show the best file of its thread."
-            yield Finding(
-                KINDS["wrong_file"], message, thread_id, path, measured=path, expected=right
-            )
+            yield difference(KINDS["wrong_file"], message, thread_id, path, path, right)
         expected = {name: shown[name] for name in ("size_bytes", "mtime_ns", "inode")}
         archived = is_archived(path)
         expected["archived"] = int(archived)

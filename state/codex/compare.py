@@ -9,7 +9,7 @@ from typing import Final
 from rollout.files.layout import is_archived, logical_path, misplacement, parse_uuid
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from rollout.schema.modes import MODES, PAGINATED
-from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind, difference
 from state.codex.index_side import FileLookup, IndexedThread, IndexSide, absolute, file_exists
 from state.codex_db.database import CodexState, CodexThread
 from state.codex_db.tables import MEASURED
@@ -41,7 +41,6 @@ KINDS: Final = {
 """Each kind of finding about Codex's database, by its code."""
 LEASE_S: Final = 900
 """Codex takes over a running backfill that gave no sign of life for so long."""
-_STATUSES: Final = ("pending", "running", "complete")
 _NOT_ITS_FILE: Final = "The row names a file of another thread: Codex cannot resume this one."
 _NO_FILE: Final = "The row names a file that does not exist: Codex cannot resume the thread."
 _OUTSIDE: Final = (
@@ -135,25 +134,16 @@ def _backfill(
         message = f"Codex's backfill is running; {to_come}"
         yield Finding(KINDS["codex_backfill_running"], message, path=str(database), measured=where)
         return
-    if status not in _STATUSES:
+    if status != "running":
         message = "Codex's app-server does not start with this backfill status."
-    elif 0 <= age < LEASE_S:
-        message = (
-            f"The process of its backfill has ended; {to_come} Codex continues it"
-            f" {LEASE_S - age} s from now; until then its app-server does not start."
-        )
     else:
-        message = (
-            f"The process of its backfill has ended; {to_come} Codex continues it at its next"
-            " start."
-        )
-    yield Finding(
-        KINDS["codex_backfill_stuck"],
-        message,
-        path=str(database),
-        measured=where,
-        expected="complete",
-    )
+        message = f"The process of its backfill has ended; {to_come} Codex continues it"
+        if 0 <= age < LEASE_S:
+            message += f" {LEASE_S - age} s from now; until then its app-server does not start."
+        else:
+            message += " at its next start."
+    kind = KINDS["codex_backfill_stuck"]
+    yield difference(kind, message, None, str(database), where, "complete")
 
 
 def _missing(
@@ -168,17 +158,12 @@ def _missing(
             beyond += 1
             continue
         file = ours.files.get(thread.path)
-        unread = (
-            f" The cause may be a line of the file: {file.reason}." if file and file.reason else ""
-        )
-        yield Finding(
-            KINDS["codex_row_missing"],
-            f"Codex has no row of this thread: its searches do not find it.{unread}",
-            thread_id,
-            thread.path,
-            offset=file.reason_offset if file and file.reason else None,
-            expected=absolute(home, thread.path),
-        )
+        message, offset = "Codex has no row of this thread: its searches do not find it.", None
+        if file and file.reason:
+            message += f" The cause may be a line of the file: {file.reason}."
+            offset = file.reason_offset
+        kind, right = KINDS["codex_row_missing"], absolute(home, thread.path)
+        yield Finding(kind, message, thread_id, thread.path, offset, expected=right)
     if beyond:
         message = (
             f"Threads that can have no row: {beyond:,}. Their files are of the first versions, up"
@@ -205,23 +190,13 @@ def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
             continue
         path = named if named and held_by == row.id else thread.path
         if held_by != row.id:
-            yield Finding(
-                KINDS["codex_path_wrong"],
-                _OUTSIDE if outside else _NOT_ITS_FILE if held_by else _NO_FILE,
-                row.id,
-                thread.path,
-                measured=row.rollout_path,
-                expected=absolute(home, thread.path),
-            )
+            message = _OUTSIDE if outside else _NOT_ITS_FILE if held_by else _NO_FILE
+            place, right = (row.id, thread.path), absolute(home, thread.path)
+            yield difference(KINDS["codex_path_wrong"], message, *place, row.rollout_path, right)
         if row.archived != is_archived(path):
-            yield Finding(
-                KINDS["codex_archived_differs"],
-                "The row does not agree with the folder of the file.",
-                row.id,
-                path,
-                measured=_flag(row.archived),
-                expected=_flag(is_archived(path)),
-            )
+            message = "The row does not agree with the folder of the file."
+            flags = _flag(row.archived), _flag(is_archived(path))
+            yield difference(KINDS["codex_archived_differs"], message, row.id, path, *flags)
         yield from _name(row, thread)
     if others:
         message = f"Rows that name a file outside the index: {others:,}. They are not compared."
@@ -249,18 +224,12 @@ def _name(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
         shown = row.title if given and row.title[:LONGEST_TEXT] != thread.title else thread.name
     if thread.name is None or shown == thread.name:
         return
-    first = f"threadkeep unarchive {row.id}, then " if is_archived(thread.path) else ""
-    yield Finding(
-        KINDS["codex_name_differs"],
-        "The name is not the latest one.",
-        row.id,
-        thread.path,
-        measured=shown,
-        expected=thread.name,
-        mend=f"{first}threadkeep rename {row.id} {shlex.quote(thread.name)}"
-        if parse_uuid(row.id) == row.id
-        else None,
-    )
+    mend = None
+    if parse_uuid(row.id) == row.id:
+        first = f"threadkeep unarchive {row.id}, then " if is_archived(thread.path) else ""
+        mend = f"{first}threadkeep rename {row.id} {shlex.quote(thread.name)}"
+    kind, message = KINDS["codex_name_differs"], "The name is not the latest one."
+    yield difference(kind, message, row.id, thread.path, shown, thread.name, mend)
 
 
 def _duplicates(ours: IndexSide) -> Iterator[Finding]:
@@ -270,17 +239,13 @@ def _duplicates(ours: IndexSide) -> Iterator[Finding]:
             continue
         if logical_path(shown.path) == logical_path(path):
             continue  # a file and its compressed form are one to Codex too
-        both = "Codex lists both, and its row follows either."
-        if misplacement(path):
-            both = "Codex lists one, and its row follows either."
-        yield Finding(
-            KINDS["codex_duplicate"],
-            f"Two files of one thread: {both} Compare them, and move one out of the home.",
-            file.thread_id,
-            path,
-            measured=path,
-            expected=shown.path,
+        listed = "one" if misplacement(path) else "both"
+        message = (
+            f"Two files of one thread: Codex lists {listed}, and its row follows either. Compare"
+            " them, and move one out of the home."
         )
+        kind = KINDS["codex_duplicate"]
+        yield difference(kind, message, file.thread_id, path, path, shown.path)
 
 
 def _flag(archived: bool) -> str:
