@@ -67,10 +67,8 @@ class ThreadIndex:
         """The page that ``query`` asks for, true to the files as they are now.
 
         Rows whose file is gone are dropped and the page is filled up again; rows whose file has
-        changed are read again, and stay where they are in the page.
-
-        Raises:
-            InvalidCursor: the query's cursor is not one of this list.
+        changed are read again, and stay where they are in the page. Raises InvalidCursor if the
+        query's cursor is not one of this list.
         """
         for _ in range(_REPAIR_ROUNDS):
             slow = self._far or query.search is not None

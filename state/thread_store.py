@@ -47,7 +47,17 @@ Result = TypeVar("Result")
 
 
 class ThreadStore(OpenThreads[RolloutRecorder]):
-    """The threads of one home. Make one with :func:`open_store`."""
+    """The threads of one home. Make one with :func:`open_store`.
+
+    Whatever reads or writes a thread may raise, besides what its method names:
+        DamagedCompression: a file of its history cannot be decompressed; it is left as it is.
+        FileUnusable: a file or the home cannot be read or written.
+        HistoryIncomplete, HistoryUnknown: a file of its history is missing, or written in an
+            unknown way.
+        IndexBusy: another process holds the index.
+        RecorderFailed: the thread is live, and the file that it lacks cannot be written.
+        ThreadNotFound: there is no such thread.
+    """
 
     def __init__(self, index: ThreadIndex, sqlite_home: Path | None = None) -> None:
         super().__init__()
@@ -66,13 +76,8 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
 
     async def create_thread(self, thread: NewThread) -> str:
         """Begin a thread. Gives its id. It gets a file with its first message from a user, or by
-        :meth:`persist_thread`; its lock is held from now on.
-
-        Raises:
-            FileUnusable: the home cannot be written.
-            ThreadExists: its id is taken.
-            WriterActive: somebody else is creating a thread with its id.
-        """
+        :meth:`persist_thread`; its lock is held from now on. Raises ThreadExists if there is one,
+        and WriterActive if somebody else is creating a thread with it."""
         if await indexed_path(self.index, self._id(thread.id)) is not None:
             raise ThreadExists(thread.id)
         lock = await self._lock(thread.id)
@@ -92,12 +97,8 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         Gives all that it holds, which grows with what is appended.
 
         Raises:
-            DamagedCompression: its file cannot be decompressed; it is left as it is.
-            FileUnusable: the file or the home cannot be read or written.
-            HistoryIncomplete: its history begins in a file that is missing.
             NotAppendable: nothing can follow what its file holds.
             ThreadArchived: take it out of the archive first.
-            ThreadNotFound: there is none.
             UnsupportedHistory: it is written in an unknown way.
             WriterActive: somebody else is writing it.
         """
@@ -127,14 +128,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
 
     async def load_history(self, thread_id: str) -> RolloutSource:
         """All that a thread holds, also an archived one; close it after use. Of a live thread it
-        is what is in its file, or, without a file, what it was given.
-
-        Raises:
-            DamagedCompression: its file cannot be decompressed.
-            FileUnusable: its file cannot be read.
-            HistoryIncomplete: it begins in a file that is missing.
-            ThreadNotFound: there is none.
-        """
+        is what is in its file, or, without a file, what it was given."""
         thread_id = self._id(thread_id)
         if recorder := self._open_recorder(thread_id):
             return recorder.source
@@ -147,27 +141,15 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         """The result of ``work`` on the response items that a model sees when the thread continues
         (:func:`rollout.history.model_context.context_items`): ``list`` collects them. It runs in a
         worker thread and reads the items from the files as it takes them. A live thread without a
-        file gets one.
-
-        Raises:
-            DamagedCompression, HistoryIncomplete, HistoryUnknown: they cannot be read.
-            FileUnusable: a file of the history cannot be read.
-            RecorderFailed: the file that it lacks cannot be written.
-            ThreadNotFound: there is none.
-        """
+        file gets one."""
         thread_id = await self._written_out(thread_id)
         path = self.home / await current_path(self.index, thread_id)
         find = rollout_locator(self.index)
         return await self._read(path, lambda _: work(context_items(path, find)))
 
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
-        """Name a thread. A live thread without a file gets one, here and in all that follow.
-
-        Raises:
-            FileUnusable, InvalidName, ThreadArchived, ThreadNotFound: see
-                :func:`state.edit.metadata.set_name`.
-            RecorderFailed: the file that it lacks cannot be written.
-        """
+        """Name a thread, as :func:`state.edit.metadata.set_name` does. A live thread without a file
+        gets one, here and in all that follow."""
         thread_id = await self._written_out(thread_id)
         changed, _ = await set_name(self.index, thread_id, name, self._sqlite_home)
         return changed
@@ -232,20 +214,13 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         return await self._move(thread_id, Action.PURGE if purge else Action.DELETE)
 
     async def check_unwritten(self, thread_id: str) -> None:
-        """Return if nobody else is writing a thread.
-
-        Raises:
-            FileUnusable: the home cannot be written.
-            ThreadNotFound: it is not an id.
-            WriterActive: somebody else is.
-        """
+        """Return if nobody else is writing a thread. Raises WriterActive if somebody is."""
         thread_id = self._id(thread_id)
         if not self.is_live(thread_id):
             (await self._lock(thread_id)).release()
 
     async def read_thread(self, thread_id: str) -> Row:
-        """The row of a thread that has a file. Raises IndexBusy if another process holds the index,
-        and ThreadNotFound if there is none."""
+        """The row of a thread that has a file."""
         thread_id = self._id(thread_id)
         await self._follower.catch_up()
         await ensure_indexed(self.index, thread_id)
@@ -254,14 +229,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
     async def lists_items(self, thread_id: str) -> bool:
         """Whether the items of a thread that has a file are listed apart from its turns: not those
         of legacy threads, as in Codex, but those of threads without a ``session_meta``, which Codex
-        does not know.
-
-        Raises:
-            FileUnusable: its file cannot be read.
-            HistoryUnknown: it is written in an unknown way.
-            IndexBusy: another process holds the index.
-            ThreadNotFound: there is none.
-        """
+        does not know."""
         row = await self.read_thread(thread_id)
         if row["history_mode"] != LEGACY:
             return True
@@ -271,13 +239,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
     async def with_turns(self, thread_id: str, work: Callable[[TurnAnswers], Result]) -> Result:
         """The result of ``work`` on the present turns of a thread that has a file, also of an
         archived one: most often of a method of :class:`state.turns.answers.TurnAnswers`. It runs
-        in a worker thread, maybe more than once.
-
-        Raises:
-            HistoryUnknown: the turns cannot be read.
-            FileUnusable: a file of the history cannot be read.
-            ThreadNotFound: there is none.
-        """
+        in a worker thread, maybe more than once."""
         thread_id = self._id(thread_id)
         # The rest of the row may be out of date: the turns are read from the file.
         known = self.index.database.inline(path_steps(thread_id))

@@ -79,9 +79,7 @@ def check_database(connection: sqlite3.Connection) -> Iterator[Finding]:
     """What is wrong with the database of an open index. Writes nothing to it.
 
     It takes as long as reading the whole database, and as much space in the temporary folder.
-
-    Raises:
-        sqlite3.Error: it cannot be read for another reason than damage.
+    Raises sqlite3.Error if it cannot be read for another reason than damage.
     """
     try:
         with closing(copy_of(connection)) as copy:
@@ -96,10 +94,8 @@ def copy_of(connection: sqlite3.Connection) -> sqlite3.Connection:
     """A copy of a database for :func:`check_copy`, to be used in any thread and to be closed.
 
     A copy is checked because FTS5 treats the request to check itself as a write, and SQLite skips
-    CHECK constraints over a read-only connection (seen in 3.40).
-
-    Raises:
-        sqlite3.Error: it cannot be read.
+    CHECK constraints over a read-only connection (seen in 3.40). Raises sqlite3.Error if it cannot
+    be read.
     """
     # SQLite's own temporary database: in memory, then in a file that has no name.
     copy = sqlite3.connect("", check_same_thread=False)

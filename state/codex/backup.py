@@ -20,12 +20,8 @@ _KEPT_BACKUPS: Final = 3
 
 @contextmanager
 def exclusively_open(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to Codex's database that keeps everybody else out.
-
-    Raises:
-        CodexInUse: another process has it open, even if idle.
-        CodexUnusable: it is damaged or cannot be written.
-    """
+    """A connection to Codex's database that keeps everybody else out. Raises CodexInUse if another
+    process has it open, even if idle, and CodexUnusable if it is damaged or cannot be written."""
     # In a rollback journal an idle connection holds no lock, so the processes are looked at too.
     who = processes_using(database)
     if who:

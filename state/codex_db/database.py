@@ -118,10 +118,8 @@ def codex_errors(
 def writable(
     database: Path, busy: Callable[[Path], CodexInUse | CodexLocked] = CodexLocked
 ) -> Iterator[sqlite3.Connection]:
-    """A connection to a database that exists; the caller begins and ends its transactions.
-
-    Raises: see :func:`codex_errors`.
-    """
+    """A connection to a database that exists; the caller begins and ends its transactions. Raises
+    what :func:`codex_errors` raises."""
     # rw does not create a database that is gone
     with (
         codex_errors(database, busy),

@@ -54,11 +54,7 @@ def revision_of(path: Path, execute: Callable[[str], Iterable[Sequence[Any]]]) -
 
 
 def check_is_index(path: Path, connection: sqlite3.Connection) -> None:
-    """Make sure that a database is an index that this version knows.
-
-    Raises:
-        IndexMissing: nothing is in it.
-        StateError: it is none; see :func:`revision_of`.
-    """
+    """Make sure that a database is an index that this version knows. Raises IndexMissing if nothing
+    is in it, and what :func:`revision_of` raises if it is none."""
     if revision_of(path, connection.execute) is None:
         raise IndexMissing(path)

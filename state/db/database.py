@@ -86,10 +86,7 @@ class Database:
 
         Waits up to ``BUSY_TIMEOUT_S`` for another writer. Taking the lock first is what makes
         the wait work: a transaction that reads, then writes, fails at once when another one
-        has written in between.
-
-        Raises:
-            IndexBusy: another process kept the lock for longer.
+        has written in between. Raises IndexBusy if another process kept the lock for longer.
         """
         writers = self._writers
         if not self._waits:
@@ -107,10 +104,8 @@ class Database:
         """What ``steps`` give, of one state of the index.
 
         All their statements run in one reader thread; through :meth:`read` each would go to a
-        thread and back, which costs more than the statement does.
-
-        Raises:
-            StateError: the index cannot be read; whatever the steps raise.
+        thread and back, which costs more than the statement does. Raises StateError if the index
+        cannot be read, and whatever the steps raise.
         """
         with self._in_use():
             return await self._reading.run(partial(self.query_here, steps))

@@ -14,12 +14,8 @@ from state.errors import IndexMissing, IndexUnavailable
 @contextmanager
 def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to one state of the index at ``path``, which other processes may be using. It
-    is not created and not migrated.
-
-    Raises:
-        IndexMissing: there is none.
-        StateError: it cannot be read, or is not an index; see :func:`state.db.connect.revision_of`.
-    """
+    is not created and not migrated. Raises IndexMissing if there is none, and another StateError if
+    it cannot be read, or is not an index; see :func:`state.db.connect.revision_of`."""
     if not path.exists():
         raise IndexMissing(path)
     with ExitStack() as stack:
@@ -35,12 +31,9 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to one state of a database of ours, for one thread at a time. Where it cannot be
-    read in place, because WAL needs a writable folder, a snapshot is read.
-
-    Raises:
-        OSError: it cannot be read.
-        sqlite3.Error: it is not a database, or another process kept the lock for too long.
-    """
+    read in place, because WAL needs a writable folder, a snapshot is read. Raises OSError if it
+    cannot be read, and sqlite3.Error if it is not a database, or another process kept the lock for
+    too long."""
     with ExitStack() as stack:
         try:
             connection = stack.enter_context(closing(connect(path, "ro", any_thread=True)))

@@ -20,12 +20,8 @@ _TRIES: Final = 5
 
 @contextmanager
 def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection to one state of the database at ``path``.
-
-    Raises:
-        OSError: it cannot be read, or it kept changing while it was copied.
-        sqlite3.Error: it is not a database.
-    """
+    """A read-only connection to one state of the database at ``path``. Raises OSError if it cannot
+    be read, or kept changing while it was copied, and sqlite3.Error if it is not a database."""
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
         uri = _stable_uri(path, Path(folder))
         with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as connection:

@@ -5,7 +5,9 @@ in its rollout, of a paginated one in the journal beside the index
 (docs/rollout-format.md#lines-outside-turns). Codex's own database is notified too, as Codex looks
 there first; if that fails, the change stands and carries the error. A change that has begun is
 finished even if its caller is cancelled: else Codex would not be notified. ``sqlite_home`` is the
-value of ``CODEX_SQLITE_HOME``; ``live`` has the recorders of this process, by thread id.
+value of ``CODEX_SQLITE_HOME``; ``live`` has the recorders of this process, by thread id. Whatever
+takes a reference raises AmbiguousThread if more than one thread is meant, and ThreadNotFound if
+there is no such thread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,11 +69,9 @@ async def set_name(
     checks the name and the thread; without ``refresh`` the caller updates the index.
 
     Raises:
-        AmbiguousThread: more than one thread is meant.
         FileUnusable: ``session_index.jsonl`` cannot be written.
         InvalidName: it is blank.
         ThreadArchived: the thread is archived.
-        ThreadNotFound: there is no such thread.
     """
     name = checked_name(name)
     row = await index.thread(reference)
@@ -95,13 +95,11 @@ async def set_memory_mode(
     checks that.
 
     Raises:
-        AmbiguousThread: more than one thread is meant.
         FileUnusable: the rollout or the journal cannot be written.
         IndexBusy: another process holds the index; nothing was changed.
         InvalidChange: there is no such mode.
         NotAppendable: the rollout has no ``session_meta`` of the thread.
         ThreadArchived: the thread is archived.
-        ThreadNotFound: there is no such thread.
         UnsupportedHistory: this version does not know its history mode.
         RecorderFailed: it is a live legacy thread that cannot be written now.
         WriterActive: it is a legacy thread that is open in another program.
@@ -143,11 +141,7 @@ async def set_git_info(
 
 
 async def git_info(index: ThreadIndex, reference: str) -> dict[str, str]:
-    """The git facts of a thread, by the names that rollouts have.
-
-    Raises:
-        AmbiguousThread, ThreadNotFound: see :meth:`state.thread_index.ThreadIndex.thread`.
-    """
+    """The git facts of a thread, by the names that rollouts have."""
     return {name: value for name, value in _git_of(await index.thread(reference)).items() if value}
 
 

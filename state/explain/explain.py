@@ -87,11 +87,8 @@ async def explain(
     """Why the thread or file that ``reference`` means is listed or not.
 
     ``cwd`` is the folder that Codex's picker is opened in; None for all folders.
-    ``sqlite_home`` is the value of ``CODEX_SQLITE_HOME``.
-
-    Raises:
-        AmbiguousThread: the reference fits more than one thread.
-        ThreadNotFound: it fits nothing; ``close`` are threads that it may have meant.
+    ``sqlite_home`` is the value of ``CODEX_SQLITE_HOME``. Raises AmbiguousThread if the reference
+    fits more than one thread, and ThreadNotFound, with what it may have meant, if it fits none.
     """
     home = index.home
     changes = await index.pending()

@@ -136,10 +136,8 @@ async def claim(
     """Take the lease of a job and raise its fence. Call inside a write transaction.
 
     A lease that has expired or whose owner is dead is taken over, and the job continues
-    where it is; with ``restart``, or if it was complete, its counters start from zero.
-
-    Raises:
-        LeaseHeld: the owner may be alive, and its time is not up.
+    where it is; with ``restart``, or if it was complete, its counters start from zero. Raises
+    LeaseHeld if the owner may be alive, and its time is not up.
     """
     row = await job_row(connection, job)
     holder = Owner.parse(row.owner)

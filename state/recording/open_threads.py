@@ -40,7 +40,9 @@ R = TypeVar("R", bound=Recorder)
 
 
 class OpenThreads(Generic[R]):
-    """What every store does with the threads that it is recording: its *live* threads."""
+    """What every store does with the threads that it is recording: its *live* threads. What needs
+    such a thread raises RecorderClosed for another one. RecorderFailed says that items cannot be
+    written now: they are kept, in order, and the thread is still live."""
 
     def __init__(self) -> None:
         self._recorders: dict[str, R] = {}
@@ -57,18 +59,14 @@ class OpenThreads(Generic[R]):
 
     def path_of(self, thread_id: str) -> Path:
         """The path of a live thread's file, which may not exist yet; of a store in memory, relative
-        to a home. Raises RecorderClosed if the thread is not live."""
+        to a home."""
         return self._recorder(thread_id).path
 
     async def append_items(self, thread_id: str, items: Sequence[Item]) -> None:
         """Record items of a live thread: ``{"type": …, "payload": …}``, as in rollouts. They are
-        written in the background; :meth:`flush_thread` waits for that.
-
-        Raises:
-            NotAppendable: one of them is no item, or no JSON, or a ``session_meta``, of which a
-                thread has its own; none is recorded.
-            RecorderClosed: the thread is not live.
-        """
+        written in the background; :meth:`flush_thread` waits for that. Raises
+        NotAppendable, and records none, if one of them is no item, or no JSON, or a
+        ``session_meta``, of which a thread has its own."""
         recorder = self._recorder(thread_id)
         for item in items:
             if fault := fault_of(item):
@@ -76,38 +74,24 @@ class OpenThreads(Generic[R]):
         await recorder.append(items)
 
     async def persist_thread(self, thread_id: str) -> None:
-        """Make the thread's file now, with all items so far.
-
-        Raises:
-            RecorderClosed: the thread is not live.
-            RecorderFailed: it cannot be written now; all items are kept.
-        """
+        """Make the thread's file now, with all items so far. Raises RecorderFailed."""
         await self._recorder(thread_id).persist()
 
     async def flush_thread(self, thread_id: str, *, durable: bool = False) -> None:
         """Return when all items so far are with the operating system, so that they outlive this
-        process, or with ``durable`` on the disk. A thread without a file does not get one.
-
-        Raises:
-            RecorderClosed: the thread is not live.
-            RecorderFailed: they cannot be written now; they are kept, in order.
-        """
+        process, or with ``durable`` on the disk. A thread without a file does not get one. Raises
+        RecorderFailed."""
         await self._recorder(thread_id).flush(durable=durable)
 
     async def shutdown_thread(self, thread_id: str) -> None:
         """Write what is left, and let others write the thread. One without a file leaves no trace.
-
-        Raises:
-            RecorderClosed: the thread is not live.
-            RecorderFailed: items cannot be written; the thread is still live.
-        """
+        Raises RecorderFailed."""
         recorder = self._recorder(thread_id)
         await recorder.close()
         self._forget(recorder)
 
     async def discard_thread(self, thread_id: str) -> None:
-        """Let others write the thread; items that are not written yet are dropped. Raises
-        RecorderClosed if the thread is not live."""
+        """Let others write the thread; items that are not written yet are dropped."""
         recorder = self._recorder(thread_id)
         await recorder.discard()
         self._forget(recorder)

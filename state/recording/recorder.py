@@ -28,7 +28,9 @@ MOST_WAITING: Final = 20_000
 
 
 class RolloutRecorder:
-    """Writes one thread. Make it in a running event loop."""
+    """Writes one thread. Make it in a running event loop. All methods but :meth:`close` and
+    :meth:`discard` raise RecorderClosed once it is closed. RecorderFailed says that items cannot be
+    written now: they are kept, in order, and it stays open and keeps the lock."""
 
     def __init__(
         self,
@@ -84,11 +86,7 @@ class RolloutRecorder:
     async def append(self, items: Sequence[Item]) -> None:
         """Take items, in order, and return before they are written. Items that a thread of this
         mode does not keep are skipped. Waits only when very many items are not written yet.
-
-        Raises:
-            NotAppendable: an item is no JSON; none is taken.
-            RecorderClosed: it is closed.
-        """
+        Raises NotAppendable, and takes none, if an item is no JSON."""
         self._check_open()
         kept = kept_items(items, self.mode, extended=self._extended)
         if not kept:
@@ -109,23 +107,13 @@ class RolloutRecorder:
             await self._drained.wait()
 
     async def persist(self) -> None:
-        """Make the thread's file, with all items so far.
-
-        Raises:
-            RecorderClosed: it is closed.
-            RecorderFailed: it cannot be written now; all items are kept.
-        """
+        """Make the thread's file, with all items so far. Raises RecorderFailed."""
         self._wanted = True
         await self.flush()
 
     async def flush(self, *, durable: bool = False) -> None:
         """Return when all items so far are with the operating system, or on the disk. A thread
-        without a file does not get one.
-
-        Raises:
-            RecorderClosed: it is closed.
-            RecorderFailed: they cannot be written now; they are kept, in order.
-        """
+        without a file does not get one. Raises RecorderFailed."""
         self._check_open()
         if not self._wanted:
             return
@@ -141,8 +129,7 @@ class RolloutRecorder:
         Raises:
             DamagedCompression, OSError: the file cannot be read; nothing was appended.
             NotAppendable: it has no ``session_meta`` of this thread.
-            RecorderClosed: it is closed.
-            RecorderFailed: the line cannot be written now; it is kept.
+            RecorderFailed: the line cannot be written now.
         """
         async with self._amending:  # each change builds on the one before
             await self.persist()
@@ -153,12 +140,8 @@ class RolloutRecorder:
             await self.flush(durable=True)
 
     async def hand_over(self) -> WriterLock:
-        """Flush and end, as :meth:`close` does, but leave the lock to the caller.
-
-        Raises:
-            RecorderClosed: it is closed.
-            RecorderFailed: items cannot be written. The recorder stays open, and keeps the lock.
-        """
+        """Flush and end, as :meth:`close` does, but leave the lock to the caller. Raises
+        RecorderFailed."""
         await self.flush()
         while self._lines:
             await self.flush()
@@ -169,12 +152,8 @@ class RolloutRecorder:
         return lock
 
     async def close(self) -> None:
-        """Flush, and let others write the thread. A second call does nothing.
-
-        Raises:
-            RecorderFailed: items cannot be written. The recorder stays open: close it again, or
-                discard it.
-        """
+        """Flush, and let others write the thread. A second call does nothing. Raises
+        RecorderFailed: close it again then, or discard it."""
         while not self.closed:
             await self.flush()
             if not self._lines:

@@ -89,13 +89,8 @@ def next_ordinal(source: RolloutSource, mode: str, path: Path) -> int | None:
 
 
 def stored_history(path: Path, find: Find) -> RolloutSource:
-    """All that the thread in the file at ``path`` holds, in whichever files that is.
-
-    Raises:
-        DamagedCompression: a file of its history is compressed, and damaged.
-        HistoryIncomplete: its history begins in a file that is missing.
-        OSError: one cannot be read.
-    """
+    """All that the thread in the file at ``path`` holds, in whichever files that is. Raises
+    DamagedCompression, HistoryIncomplete or OSError as :func:`stored_thread` does."""
     source = FileSource(path)
     try:
         return _with_beginning(source, path, find)

@@ -61,12 +61,8 @@ def dump_lines(settings: Iterable[model.Setting]) -> Iterator[str]:
 
 
 def read_dump(stream: RolloutStream) -> list[model.Setting]:
-    """The settings of a dump.
-
-    Raises:
-        BadDump: a line is no setting, or the dump does not begin as one.
-        DumpTooNew: a newer threadkeep wrote it.
-    """
+    """The settings of a dump. Raises BadDump if a line is no setting, or the dump does not begin as
+    one, and DumpTooNew if a newer threadkeep wrote it."""
     found: list[model.Setting] = []
     begun = False
     for number, line in enumerate(LineReader().lines(stream), 1):
@@ -111,10 +107,8 @@ async def restore(database: Database, home: Path, settings: Sequence[model.Setti
     """Merge settings with those that are present; the newer one of two counts.
 
     They go into the journal first, in batches, and what a crash has left in the journal alone goes
-    into the index as well. The rows have the restored names when this returns.
-
-    Raises:
-        FileUnusable: the journal cannot be read or written.
+    into the index as well. The rows have the restored names when this returns. Raises FileUnusable
+    if the journal cannot be read or written.
     """
     counts = Restored()
     context = load_context(home)

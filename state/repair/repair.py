@@ -45,11 +45,8 @@ _TRIES: Final = 5
 async def make_plan(
     home: Path, index: Path, *, deep: bool = False, report: Report | None = None
 ) -> Plan:
-    """The plan that would repair what :func:`verify` finds. Writes nothing.
-
-    Raises:
-        HomeNotFound, IndexTooNew, NotAnIndex: as :func:`state.repair.verify.verify`.
-    """
+    """The plan that would repair what :func:`state.repair.verify.verify` finds. Writes nothing.
+    Raises what that raises."""
     plan = Plan()
     depth = Depth() if deep else None
     await verify(home, index, plan.add, depth=depth, report=report)

@@ -56,11 +56,8 @@ async def verify(
 ) -> None:
     """Give every finding about ``index`` to ``found``; with ``depth`` the deep ones too.
 
-    If it is cancelled, ``depth.mark`` says where a deep check can continue.
-
-    Raises:
-        HomeNotFound, IndexTooNew, NotAnIndex, IndexUnavailable: as
-            :func:`state.checks.verify.check_index`.
+    If it is cancelled, ``depth.mark`` says where a deep check can continue. Raises what
+    :func:`state.checks.verify.check_index` raises.
     """
     deep = partial(_check_deep, home, found, depth, report) if depth else None
     await check_index(home, index, found, deep)

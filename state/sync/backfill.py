@@ -76,13 +76,8 @@ async def backfill(
     """Run the job to its end, from wherever the last worker left it.
 
     ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
-    was being stored, so that the next worker continues at once.
-
-    Raises:
-        HomeNotFound: there is no home to fill from.
-        LeaseHeld: another worker holds the lease.
-        LeaseLost: another worker took the job over, because this one was silent for longer
-            than ``lease_s`` seconds.
+    was being stored, so that the next worker continues at once. Raises HomeNotFound if there is no
+    home to fill from, and what :func:`state.jobs.runner.run_job` raises.
     """
     check_home(home)
 

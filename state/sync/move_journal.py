@@ -82,10 +82,7 @@ async def move_all(
 
     A group that fails stays as it was; the others are moved. If Codex cannot be notified, none is.
     The caller holds the locks, and does not cancel this: only the next process that opens the index
-    would finish it.
-
-    Raises:
-        FileUnusable: the journal cannot be written; nothing was moved.
+    would finish it. Raises FileUnusable if the journal cannot be written; nothing was moved.
     """
     workers = database.workers
     entry = await workers.finish(partial(_write_entry, database.path, home, groups, codex))

@@ -28,10 +28,7 @@ def origins(folders: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
     from.
 
     Each alias counts once on the way to a folder, so that circles and folders that moved into
-    their own parent come to an end.
-
-    Raises:
-        InvalidQuery: they are more than ``MOST_FOLDERS``.
+    their own parent come to an end. Raises InvalidQuery if they are more than ``MOST_FOLDERS``.
     """
     moves = [(clean_folder(old), clean_folder(new)) for old, new in aliases.items()]
     waiting = list({cwd_key(folder): folder for folder in map(clean_folder, folders)}.values())
