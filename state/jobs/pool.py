@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import os
 import resource
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar
 from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.worker import extract_many, start_worker
+from state.jobs.ordered_map import ordered_map
+from state.jobs.progress import JobProgress, Report
 from state.workers import Workers
 
 _POOL_FROM_FILES: Final = 1000
@@ -150,3 +152,31 @@ class ReadPool:
             for start in range(0, len(items), _TASK_FILES)
         ]
         return [result for done in await asyncio.gather(*tasks) for result in done]
+
+
+async def read_files(
+    home: Path,
+    work: Callable[[str, Sequence[str]], list[Result]],
+    files: Sequence[tuple[str, int]],
+    *,
+    effort: float = 1,
+    batch: int = 50,
+    report: Report | None = None,
+) -> AsyncGenerator[Result]:
+    """What ``work`` gives for the home and the paths of some ``files`` at a time, each a path and
+    its size, in their order. ``effort`` is what it costs, of what parsing all bytes would."""
+    counts = JobProgress(total=len(files))
+    async with ReadPool(home) as pool:
+        pool.prepare(size=int(sum(size for _, size in files) * effort))
+
+        async def read(part: Sequence[tuple[str, int]]) -> list[Result]:
+            return await pool.map(work, [path for path, _ in part])
+
+        async with ordered_map(read, files, batch=batch) as parts:
+            async for part, results in parts:
+                for result in results:
+                    yield result
+                counts.done += len(part)
+                counts.bytes_done += sum(size for _, size in part)
+                if report:
+                    report(counts)

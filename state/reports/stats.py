@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rollout.history.count import TurnCount, turn_counts
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
-from state.jobs.progress import JobProgress, Report
-from state.query.model import LARGEST_PAGE, Query
+from state.jobs.pool import read_files
+from state.jobs.progress import Report
+from state.query.model import Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 from state.userdata.folders import cwd_key, shown_folders
@@ -99,37 +98,19 @@ async def _rows(
     index: ThreadIndex, query: Query, since_ms: int | None, until_ms: int | None
 ) -> list[Row]:
     """The rows of all pages that are not too old, the newest first."""
-    query = replace(query, sort_key="created_at", descending=True, limit=LARGEST_PAGE, cursor=None)
     found: list[Row] = []
-    while True:
-        page = await index.page(query)
-        for row in page.rows:
-            if until_ms is not None and row["created_at_ms"] >= until_ms:
-                continue
-            if since_ms is not None and row["created_at_ms"] < since_ms:
-                return found
+    newest_first = replace(query, sort_key="created_at", descending=True, cursor=None)
+    async for row in index.all_rows(newest_first):
+        if since_ms is not None and row["created_at_ms"] < since_ms:
+            break
+        if until_ms is None or row["created_at_ms"] < until_ms:
             found.append(row)
-        if page.next_cursor is None:
-            return found
-        query = replace(query, cursor=page.next_cursor)
+    return found
 
 
 async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None) -> list[TurnCount]:
     """The turns of each row's file."""
-    counts = JobProgress(total=len(rows))
-    found: list[TurnCount] = []
-    async with ReadPool(index.home) as pool:
-        # Most lines are skipped, which takes a quarter of the time that parsing them does.
-        pool.prepare(size=sum(row["size_bytes"] for row in rows) // 4)
-
-        async def count(part: Sequence[Row]) -> list[TurnCount]:
-            return await pool.map(turn_counts, [row["rollout_path"] for row in part])
-
-        async with ordered_map(count, rows) as parts:
-            async for part, turns in parts:
-                found += turns
-                counts.done += len(part)
-                counts.bytes_done += sum(row["size_bytes"] for row in part)
-                if report:
-                    report(counts)
-    return found
+    files = [(row["rollout_path"], row["size_bytes"]) for row in rows]
+    # Most lines are skipped, which takes a quarter of the time that parsing them does.
+    counts = read_files(index.home, turn_counts, files, effort=1 / 4, report=report)
+    return [count async for count in counts]

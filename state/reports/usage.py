@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rollout.files.scan import INACCESSIBLE
-from rollout.metadata.image_share import ImageShare, image_shares
+from rollout.metadata.image_share import image_shares
 from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.modes import MODES
 from state.clock import now_ms
 from state.db.steps import Steps
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
-from state.jobs.progress import JobProgress, Report
+from state.jobs.pool import read_files
+from state.jobs.progress import Report
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
 from state.userdata.folders import shown_folders
@@ -158,25 +157,15 @@ async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
             "SELECT path, thread_id, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"
         )
         files: Sequence[Any] = rows.all()
-    counts = JobProgress(total=len(files))
+    sizes = [(path, size) for path, _, size in files]
+    # Nothing is parsed, which takes a quarter of the time.
+    reading = read_files(index.home, image_shares, sizes, effort=1 / 4, report=report)
+    shares = [share async for share in reading]
     found = Images()
-    async with ReadPool(index.home) as pool:
-        # Nothing is parsed, which takes a quarter of the time.
-        pool.prepare(size=sum(file.size_bytes for file in files) // 4)
-
-        async def read(part: Sequence[Any]) -> list[ImageShare]:
-            return await pool.map(image_shares, [file.path for file in part])
-
-        async with ordered_map(read, files) as parts:
-            async for part, shares in parts:
-                for file, share in zip(part, shares, strict=True):
-                    found.content_bytes += share.content_bytes
-                    found.by_path[file.path] = share.image_bytes
-                    found.by_thread[file.thread_id or ""] += share.image_bytes
-                    if share.problem:
-                        found.problems[file.path] = share.problem
-                counts.done += len(part)
-                counts.bytes_done += sum(file.size_bytes for file in part)
-                if report:
-                    report(counts)
+    for (path, thread_id, _), share in zip(files, shares, strict=True):
+        found.content_bytes += share.content_bytes
+        found.by_path[path] = share.image_bytes
+        found.by_thread[thread_id or ""] += share.image_bytes
+        if share.problem:
+            found.problems[path] = share.problem
     return found
