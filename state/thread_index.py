@@ -20,13 +20,13 @@ from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
 from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
-from state.query.model import Hidden, Page, Query
+from state.query.model import LARGEST_PAGE, Hidden, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.ledger import Changes
 from state.sync.move_journal import finish_moves
-from state.sync.sync import BATCH_FILES, find_changes, follows_inputs, load_context, sync
+from state.sync.sync import BATCH_FILES, find_changes, load_context, sync
 from state.sync.thread_rows import earlier_extractions
 from state.sync.writer import forget_files, store_files
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
@@ -88,6 +88,16 @@ class ThreadIndex:
                 fresh = await self.rows_of([row["id"] for row in page.rows])
                 return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
         return page
+
+    async def all_rows(self, query: Query) -> AsyncGenerator[Row]:
+        """The rows of a list from the cursor of ``query`` on, as :meth:`page` gives them."""
+        cursor: str | None = query.cursor
+        begun = False
+        while cursor is not None or not begun:
+            page = await self.page(replace(query, cursor=cursor, limit=LARGEST_PAGE))
+            begun, cursor = True, page.next_cursor
+            for row in page.rows:
+                yield row
 
     async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix, of eight letters or more, that only it has."""
@@ -228,11 +238,6 @@ class ThreadIndex:
     async def pending(self) -> Changes:
         """What the next sync will do; changes nothing."""
         return await find_changes(self.database, self.home)
-
-    async def follows_names(self) -> bool:
-        """Whether the index has the names of ``session_index.jsonl`` and the default provider of
-        ``config.toml`` as they are now."""
-        return await follows_inputs(self.database, self.home)
 
     async def problems(self, limit: int) -> list[dict[str, Any]]:
         """At most ``limit`` files that are unreadable or damaged, or have lines that are in no

@@ -20,6 +20,7 @@ _SHOWN_PROBLEMS = 20
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Show the state of the index: the backfill, the counts, unreadable files. Writes nothing."""
     from cli.runtime.open_index import read_index
+    from state.sync.sync import follows_inputs
 
     async def work(index: "ThreadIndex") -> "tuple[Status, list[dict[str, Any]], dict[str, Any]]":
         changes = await index.pending()
@@ -27,7 +28,7 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
         pending = {
             "toRead": len(changes.to_read),
             "vanished": len(changes.vanished),
-            "names": not await index.follows_names(),
+            "names": not await follows_inputs(index.database, index.home),
             "since": None if oldest is None else iso(oldest // 1_000_000),
         }
         return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
