@@ -243,7 +243,7 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         thread_id = self._id(thread_id)
         # The rest of the row may be out of date: the turns are read from the file.
         known = self.index.database.inline(path_steps(thread_id))
-        if known is None or stat_file(self.home, known) is None:
+        if not known or stat_file(self.home, known) is None:
             known = (await self.read_thread(thread_id))["rollout_path"]
         recorder = self._open_recorder(thread_id)
         since = recorder.began_at if recorder else None

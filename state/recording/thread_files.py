@@ -26,9 +26,10 @@ async def current_path(index: ThreadIndex, thread_id: str) -> str:
 async def indexed_path(index: ThreadIndex, thread_id: str) -> str | None:
     """The path that the index has, if it has one and can be read."""
     try:
-        return index.database.inline(path_steps(thread_id)) or await index.database.query(
-            path_steps(thread_id)
-        )
+        found = index.database.inline(path_steps(thread_id))
+        return (
+            await index.database.query(path_steps(thread_id)) if found is None else found
+        ) or None
     except StateError:
         return None  # a broken index keeps nobody from writing
 
@@ -40,10 +41,10 @@ async def ensure_indexed(index: ThreadIndex, thread_id: str) -> None:
         await index.refresh([await current_path(index, thread_id)])
 
 
-def path_steps(thread_id: str) -> Steps[str | None]:
-    """The path that the index has."""
+def path_steps(thread_id: str) -> Steps[str]:
+    """The path that the index has; empty if it has none."""
     rows = yield "SELECT rollout_path FROM threads WHERE id = ?", [thread_id]
-    return str(rows[0][0]) if rows else None
+    return str(rows[0][0]) if rows else ""
 
 
 def _find(home: Path, thread_id: str, known: str | None) -> str | None:
