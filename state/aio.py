@@ -28,6 +28,14 @@ async def finished(work: Coroutine[Any, Any, Result]) -> Result:
     return result
 
 
+def check_not_cancelled(error: BaseException) -> None:
+    """Raise CancelledError if the task is cancelled: a cancelled write may end by another error,
+    for example when it was waiting for a lock."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
 async def wait_until_done(work: "asyncio.Future[Any]") -> None:
     """Wait until ``work`` has ended, however often the caller is cancelled meanwhile."""
     while not work.done():

@@ -30,6 +30,7 @@ from state.thread_index import ThreadIndex
 
 _BATCH_THREADS: Final = 100
 """Threads that are checked, locked and moved at a time, besides their descendants."""
+_Going = tuple[MoveOutcome, MoveGroup]
 
 
 async def move_thread(
@@ -142,7 +143,7 @@ class _Mover:
                 if not all(locked.issuperset(group.thread_ids) for _, group in going):
                     # Check again: before it was locked, one may have been written or have spawned.
                     await self._index.database.workers.finish(
-                        partial(_lock, home, going, locked, set(self._live), locks)
+                        partial(self._lock, going, locked, locks)
                     )
                 elif not await self._end_recorders(going, locked, locks):
                     break
@@ -154,8 +155,26 @@ class _Mover:
         plan.fail(failed)
         return cancelled
 
+    def _lock(self, going: Sequence[_Going], locked: set[str], locks: ExitStack) -> None:
+        """Lock the threads of each group, but for those that are recorded here; refuse a group if
+        somebody is writing one of them."""
+        home = self._index.home
+        for outcome, group in going:
+            with ExitStack() as taken:
+                fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
+                try:
+                    with file_errors(home):
+                        for thread_id in fresh:
+                            if thread_id not in self._live:
+                                taken.enter_context(WriterLock.acquire(home, thread_id))
+                except (FileUnusable, WriterActive) as error:
+                    outcome.error = error
+                else:
+                    locked.update(fresh)
+                    locks.enter_context(taken.pop_all())
+
     async def _end_recorders(
-        self, going: Sequence[tuple[MoveOutcome, MoveGroup]], locked: set[str], locks: ExitStack
+        self, going: Sequence[_Going], locked: set[str], locks: ExitStack
     ) -> bool:
         """Take over the locks of threads that are recorded here. Gives whether there were any."""
         found = [(o, id_) for o, group in going for id_ in group.thread_ids if id_ in self._live]
@@ -167,27 +186,3 @@ class _Mover:
             except RecorderClosed:
                 locked.discard(thread_id)  # it is locked as others are
         return bool(found)
-
-
-def _lock(
-    home: Path,
-    going: Sequence[tuple[MoveOutcome, MoveGroup]],
-    locked: set[str],
-    ours: set[str],
-    locks: ExitStack,
-) -> None:
-    """Lock the threads of each group, but for those that are ``ours``; refuse a group if somebody
-    is writing one of them."""
-    for outcome, group in going:
-        with ExitStack() as taken:
-            fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
-            try:
-                with file_errors(home):
-                    for thread_id in fresh:
-                        if thread_id not in ours:
-                            taken.enter_context(WriterLock.acquire(home, thread_id))
-            except (FileUnusable, WriterActive) as error:
-                outcome.error = error
-            else:
-                locked.update(fresh)
-                locks.enter_context(taken.pop_all())

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
+from state.aio import check_not_cancelled
 from state.db import schema
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
@@ -120,17 +121,9 @@ class _Filling:
     async def _pending(self) -> list[Thread]:
         c = schema.threads.c
         preview = sa.case((c.preview == "", c.fallback_preview), else_=c.preview)
+        stamp = c.size_bytes, c.mtime_ns, c.inode
         asked = (
-            sa.select(
-                c.row_id,
-                c.rollout_path,
-                c.size_bytes,
-                c.mtime_ns,
-                c.inode,
-                c.name,
-                c.title,
-                preview,
-            )
+            sa.select(c.row_id, c.rollout_path, *stamp, c.name, c.title, preview)
             .join(schema.fulltext_pending, schema.fulltext_pending.c.row_id == c.row_id)
             .order_by(c.updated_at_ms.desc())
         )
@@ -159,11 +152,8 @@ class _Filling:
         async with self._index.database.read() as connection:
             earlier = await earlier_passes(connection, batch)
         items = [(thread, earlier.get(thread.row_id)) for thread in batch]
-        pool.prepare(
-            size=sum(
-                thread.stamp.size - (before.resume.end if before else 0) for thread, before in items
-            )
-        )
+        read_before = sum(before.resume.end for before in earlier.values())
+        pool.prepare(size=sum(thread.stamp.size for thread in batch) - read_before)
         read = [
             each if isinstance(each, Documents) else await self._with_other_files(*each)
             for each in await pool.map(read_many, items)
@@ -228,9 +218,7 @@ async def keep_fulltext(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
                 await fill_fulltext(index)
             problem = ""
         except _PASSING as error:
-            task = asyncio.current_task()
-            if task and task.cancelling():  # a cancelled write may end by another error
-                raise asyncio.CancelledError from error
+            check_not_cancelled(error)
             if str(error) != problem:  # not twice a second
                 problem = str(error)
                 level = logging.DEBUG if isinstance(error, _BUSY) else logging.WARNING

@@ -173,15 +173,7 @@ async def _write_tools(
             sa.delete(thread_dynamic_tools).where(among(thread_dynamic_tools.c.thread_id, known))
         )
     values = [
-        {
-            "thread_id": file.metadata.id,
-            "position": position,
-            "namespace": tool.namespace,
-            "name": tool.name,
-            "description": tool.description,
-            "input_schema": tool.input_schema,
-            "defer_loading": int(tool.defer_loading),
-        }
+        {**tool._asdict(), "thread_id": file.metadata.id, "position": position}
         for file in wholly
         for position, tool in enumerate(file.tools or ())
     ]

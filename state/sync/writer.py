@@ -45,7 +45,6 @@ class Context:
 class StoredBatch:
     """The outcome of a batch."""
 
-    indexed: int = 0
     unreadable: int = 0
     dropped: int = 0
     reread: list[str] = field(default_factory=list)
@@ -123,7 +122,6 @@ async def store_files(
         await invalidate_inputs(connection, context.inputs)
     stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
     stored.reread += await _better_files(connection, winners, before)
-    stored.indexed = len(read)
     stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)
     return stored
 
@@ -260,20 +258,18 @@ def bucket_of(path: str, thread_file: str) -> str:
     return "duplicate"
 
 
+_NOTHING_READ: Final = dict.fromkeys(("bad_lines", "left_out", "retry"), 0) | dict.fromkeys(
+    ("thread_id", "reason", "reason_offset", "left_out_at", "opening")
+)
+
+
 def _entry(outcome: Extracted | Unusable | FoundFile, now_ms: int) -> dict[str, Any]:
     entry: dict[str, Any] = {
+        **_NOTHING_READ,
         "path": outcome.path,
-        "thread_id": None,
-        "reason": None,
-        "reason_offset": None,
-        "bad_lines": 0,
-        "left_out": 0,
-        "left_out_at": None,
-        "opening": None,
         "size_bytes": outcome.stamp.size,
         "mtime_ns": outcome.stamp.mtime_ns,
         "inode": outcome.stamp.inode,
-        "retry": 0,
         "extractor_version": EXTRACTOR_VERSION,
         "first_seen_ms": now_ms,
         "last_seen_ms": now_ms,

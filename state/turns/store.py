@@ -25,7 +25,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.database import Database
 from state.db.schema import threads, turn_checkpoints, turns
-from state.db.steps import Steps
+from state.db.steps import Steps, run_steps
 from state.sync import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
 
@@ -169,13 +169,12 @@ async def store(database: Database, rows: Rows) -> None:
 def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
     """The checkpoint of a thread; None if there is none of this version, or its rows are not as
     they were written."""
-    heads = yield _LOAD_CHECKPOINT, [thread_id]
-    if not heads:
+    checkpoint = yield from checkpoint_steps(thread_id)
+    if checkpoint is None:
         return None
-    version, files, mode, state, count = heads[0]
-    points = yield _LOAD_POINTS, [thread_id]
+    _, files, mode, state, count, *points = checkpoint
     rows = yield _LOAD_TURNS, [thread_id]
-    if version != VERSION or len(rows) != count:
+    if len(rows) != count:
         return None
     try:
         read = _files(files, points, home)
@@ -191,13 +190,12 @@ def stored_outline(
     connection: sqlite3.Connection, thread_id: str, home: Path
 ) -> tuple[Outline, list[ReadFile], Fields] | None:
     """What a checkpoint was made of, and its state; None if there is none that would be used."""
-    heads = connection.execute(_LOAD_CHECKPOINT, [thread_id]).fetchall()
-    if not heads or heads[0][0] != VERSION:
+    checkpoint = run_steps(checkpoint_steps(thread_id), connection)
+    if checkpoint is None:
         return None
-    _, files, mode, dump, _ = heads[0]
+    _, files, mode, dump, _, *points = checkpoint
     try:
         state = json.loads(dump)
-        points = connection.execute(_LOAD_POINTS, [thread_id]).fetchall()
         read = _files(files, points, home)
         outline = _outline(mode, state, read)
     except _UNFIT:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from rollout.files.layout import parse_uuid
 from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader
 from state.db.location import journal_path
-from state.errors import FileUnusable
+from state.errors import file_errors
 from state.userdata.model import LATEST_MS, FolderAlias, Setting, UserValue
 
 _VERSION: Final = 1
@@ -44,10 +45,8 @@ def append_settings(index: Path, settings: Iterable[Setting]) -> None:
     partly written is ignored later."""
     path = journal_path(index)
     lines = "".join(f"{setting_line(setting)}\n" for setting in settings)
-    try:
+    with file_errors(path):
         append_lines(path, lines.encode(), 0o600)
-    except OSError as error:
-        raise FileUnusable(path, error.strerror or str(error)) from error
 
 
 def read_settings(index: Path) -> list[Setting]:
@@ -55,14 +54,9 @@ def read_settings(index: Path) -> list[Setting]:
     where there is no journal. Raises FileUnusable if it exists and cannot be read."""
     latest: dict[tuple[str, str], Setting] = {}
     path = journal_path(index)
-    try:
-        with path.open("rb", buffering=0) as file:
-            for line in LineReader().lines(file):
-                setting = parse_setting(parse_line(line)) if isinstance(line, Line) else None
-                if setting:
-                    latest[setting.subject] = setting
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise FileUnusable(path, error.strerror or str(error)) from error
+    with file_errors(path), suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
+        for line in LineReader().lines(file):
+            setting = parse_setting(parse_line(line)) if isinstance(line, Line) else None
+            if setting:
+                latest[setting.subject] = setting
     return list(latest.values())

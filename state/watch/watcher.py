@@ -13,6 +13,7 @@ from typing import Final
 
 from rollout.errors import HomeNotFound
 from state import errors
+from state.aio import check_not_cancelled
 from state.sync.paths import MOST_PATHS, sync_paths
 from state.thread_index import ThreadIndex
 from state.watch.changes import SeenThreads, difference_steps
@@ -102,9 +103,7 @@ class Watcher:
             except errors.NotAnIndex:
                 raise
             except _PASSING as error:
-                task = asyncio.current_task()
-                if task and task.cancelling():  # a cancelled write may end by another error
-                    raise asyncio.CancelledError from error
+                check_not_cancelled(error)
                 self._note_trouble(error)
                 self._note_paths(paths)
                 await asyncio.sleep(AGAIN_S)
