@@ -293,13 +293,8 @@ def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
 @asynccontextmanager
 async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
     """The index of ``home`` at ``path``, created if needed, closed on the way out. Moves that a
-    killed process left half done are finished first.
-
-    Raises:
-        IndexTooNew: a newer threadkeep made it.
-        IndexDamaged: the file is not a usable database.
-        IndexUnavailable: the path cannot be used.
-    """
+    killed process left half done are finished first. Raises what
+    :func:`state.db.database.open_database` raises."""
     with translated(path):
         async with open_with_user_data(path) as database:
             index = ThreadIndex(home, database)

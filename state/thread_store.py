@@ -336,13 +336,9 @@ async def open_store(
 ) -> AsyncGenerator[ThreadStore]:
     """The threads of ``home``, with the index at ``index_path``, which is created if it does not
     exist. On the way out all live threads are shut down. ``sqlite_home`` is the folder of Codex's
-    own database, if that is not the home (``CODEX_SQLITE_HOME``).
-
-    Raises:
-        HomeNotFound: there is no such folder.
-        IndexTooNew, IndexDamaged, IndexUnavailable: see :func:`state.thread_index.open_index`.
-        RecorderFailed: on the way out: see :meth:`ThreadStore.close`.
-    """
+    own database, if that is not the home (``CODEX_SQLITE_HOME``). Raises HomeNotFound if there is
+    no such folder, what :func:`state.thread_index.open_index` raises, and on the way out what
+    :meth:`ThreadStore.close` raises."""
     check_home(home)
     async with open_index(home, index_path) as index:
         store = ThreadStore(index, sqlite_home)

@@ -32,7 +32,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> int:
     """Check the index file: damage, schema, references, title search. Writes nothing."""
     from state.checks.database import check_database
     from state.checks.findings import Findings
-    from state.db.readonly import open_read_only
+    from state.db.snapshot import open_read_only
 
     index = locations(context).index
     found = Findings()

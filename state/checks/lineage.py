@@ -4,8 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from rollout.schema.session_source import thread_spawn
-from state.checks.findings import Finding, difference
-from state.checks.model import KINDS, IndexState
+from state.checks.findings import KINDS, Finding, IndexState, difference
 from state.sync.openings import base_id
 
 

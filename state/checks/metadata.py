@@ -10,8 +10,14 @@ from typing import Any, Final
 from rollout.files.scan import FoundFile
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
-from state.checks.findings import ERROR, Finding, FindingKind, difference
-from state.checks.model import REPAIR_DEEP, column_differs
+from state.checks.findings import (
+    ERROR,
+    REPAIR_DEEP,
+    Finding,
+    FindingKind,
+    column_differs,
+    difference,
+)
 from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
 from state.sync.home_config import default_provider

@@ -11,9 +11,15 @@ from typing import Final
 from rollout.files.layout import Precedence, is_archived, precedence
 from rollout.files.scan import INACCESSIBLE, scan_home
 from state.checks.database import damaged
-from state.checks.findings import Finding, FindingKind, difference
+from state.checks.findings import (
+    KINDS,
+    Finding,
+    FindingKind,
+    IndexState,
+    column_differs,
+    difference,
+)
 from state.checks.lineage import edge_findings, lineage_findings
-from state.checks.model import KINDS, IndexState, column_differs
 from state.checks.user_data import name_findings, user_data_findings
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
 from state.sync.openings import ids_in

@@ -10,8 +10,7 @@ from typing import Final
 from rollout.jsonl.parse import BadLine, parse_line
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.session_index import NAMES_FILE, ThreadName, read_names
-from state.checks.findings import Finding
-from state.checks.model import KINDS, IndexState, column_differs
+from state.checks.findings import KINDS, Finding, IndexState, column_differs
 from state.db.connect import connect
 from state.db.location import INPUTS_KEY, journal_path
 from state.errors import SQLITE_ERRORS

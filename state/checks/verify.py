@@ -17,7 +17,7 @@ from state.checks.findings import WARNING, Finding, FindingKind
 from state.checks.structure import check_structure
 from state.db.connect import revision_of
 from state.db.location import HEAD
-from state.db.readonly import read_only
+from state.db.snapshot import read_only
 from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexUnavailable
 from state.workers import Workers

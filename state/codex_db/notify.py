@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -33,12 +34,12 @@ _HISTORY_TABLES: Final = ("thread_turns", "thread_items", "thread_history_projec
 """What Codex has read from paginated threads; it removes that with a thread."""
 
 
+@dataclass(frozen=True, slots=True)
 class CodexUpdates:
     """Changes to Codex's rows within one transaction."""
 
-    def __init__(self, database: Path, connection: sqlite3.Connection | None) -> None:
-        self._database = database
-        self._connection = connection
+    _database: Path
+    _connection: sqlite3.Connection | None
 
     def change(self, thread_id: str, values: Mapping[str, str | None]) -> None:
         """Set ``name``, git facts or memory mode of a thread."""

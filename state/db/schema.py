@@ -11,9 +11,6 @@ import sqlalchemy as sa
 
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import SORT_KEYS
-from state.db.location import HEAD
-
-__all__ = ["HEAD", "metadata"]
 
 metadata: Final = sa.MetaData(
     naming_convention={

@@ -82,9 +82,12 @@ def translate(path: Path, error: BaseException | None) -> errors.StateError | No
         return errors.IndexDamaged(path, text)
     if "Could not decode to UTF-8" in text:  # Python's own error, without a name
         return errors.IndexDamaged(path, "a text in it is not UTF-8")
-    if name.startswith("SQLITE_CANTOPEN") and _few_descriptors():
+    # SQLite does not say so, but may have run out of descriptors where the limit is that low.
+    few = resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEW_DESCRIPTORS
+    if name.startswith("SQLITE_CANTOPEN") and few:
         return _short_of(errors.IndexUnavailable, path, text, errno.EMFILE)
-    if name.startswith("SQLITE_IOERR") and _bounded(resource.RLIMIT_FSIZE):
+    bounded = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+    if name.startswith("SQLITE_IOERR") and bounded:
         return _short_of(errors.IndexNotWritable, path, text, errno.EFBIG)
     if name.startswith(_NOT_WRITABLE):
         return errors.IndexNotWritable(path, text)
@@ -103,13 +106,3 @@ def _short_of(
     found = kind(path, f"{text}: {os.strerror(number)}")
     found.errno = number
     return found
-
-
-def _bounded(what: int) -> bool:
-    """Whether the system limits a resource."""
-    return resource.getrlimit(what)[0] != resource.RLIM_INFINITY
-
-
-def _few_descriptors() -> bool:
-    """Whether the limit is so low that SQLite, which does not say so, may have run out of them."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEW_DESCRIPTORS

@@ -16,7 +16,6 @@ from state.codex_db.database import codex_database
 from state.db.schema import rollout_files
 from state.errors import AmbiguousThread, ThreadNotFound
 from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file
-from state.explain.mentions import mentions
 from state.explain.reasons import (
     BOTH,
     CODEX,
@@ -30,7 +29,7 @@ from state.explain.reasons import (
     reasons_here,
     reasons_in_codex,
 )
-from state.explain.resolve import file_at, ids_without_row, misnamed_file, similar_threads
+from state.explain.resolve import file_at, ids_without_row, mentions, misnamed_file, similar_threads
 from state.query.resolve import path_in_home
 from state.sync.sync import load_context
 from state.sync.writer import bucket_of

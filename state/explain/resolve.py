@@ -1,5 +1,5 @@
-"""Resolve a reference that may fit no thread of the index: a file, or an id that is only
-mentioned."""
+"""Resolve a reference that may fit no thread of the index: a file, or an id that is only mentioned
+in names, user data or other threads."""
 
 import os
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import (
     COMPRESSED_SUFFIX,
@@ -17,11 +18,10 @@ from rollout.files.layout import (
     parse_uuid,
     thread_id_in_name,
 )
-from rollout.metadata.session_index import ThreadName
+from rollout.metadata.session_index import NAMES_FILE, ThreadName
 from state.codex.rows import look_up_in_codex
 from state.db.derived_columns import searchable
 from state.db.schema import rollout_files, threads
-from state.explain.mentions import mentions
 from state.query.resolve import absolute_path, is_id_prefix, path_in_home
 from state.sync.ledger import Changes
 from state.thread_index import ThreadIndex
@@ -31,6 +31,15 @@ NO_THREAD: Final = ("unreadable", "ignored")
 _MOST_SIMILAR: Final = 5
 _MOST_DIFFERING: Final = 2
 _SHORTEST_TEXT: Final = 3
+_RELATIVES: Final = (
+    # (the thread that is mentioned, a clause, the other thread)
+    "SELECT thread_id, 'a user set its ' || key, '' FROM user_data WHERE value IS NOT NULL",
+    "SELECT parent_thread_id, 'it spawned', child_thread_id FROM thread_spawn_edges",
+    "SELECT child_thread_id, 'it was spawned by', parent_thread_id FROM thread_spawn_edges",
+    "SELECT forked_from_id, 'it was forked into', id FROM threads WHERE forked_from_id <> ''",
+    "SELECT parent_thread_id, 'it is the parent of', id FROM threads WHERE parent_thread_id <> ''",
+)
+_MENTIONS_SQL: Final = " UNION ".join(_RELATIVES)
 
 
 def file_at(home: Path, reference: str) -> str | None:
@@ -106,3 +115,22 @@ async def similar_threads(index: ThreadIndex, reference: str) -> list[str]:
 
 def _differing(one: str, other: str) -> int:
     return sum(a != b for a, b in zip(one, other, strict=False))
+
+
+async def mentions(
+    connection: AsyncConnection, names: Mapping[str, ThreadName], id_prefix: str
+) -> dict[str, list[str]]:
+    """The mentions of threads whose id begins with ``id_prefix``, as clauses by thread id. The
+    threads themselves may be missing. ``names`` are those of ``session_index.jsonl``."""
+    found = await connection.exec_driver_sql(
+        f"SELECT * FROM ({_MENTIONS_SQL}) WHERE thread_id >= ? AND thread_id < ? ORDER BY 2, 3",
+        (id_prefix, id_prefix + "~"),
+    )
+    clauses: dict[str, list[str]] = {
+        id_: [f"{NAMES_FILE} names it {named.name!r}"]
+        for id_, named in names.items()
+        if id_.startswith(id_prefix)
+    }
+    for thread_id, clause, other in map(tuple, found):
+        clauses.setdefault(thread_id, []).append(f"{clause} {other}".rstrip())
+    return clauses

@@ -102,29 +102,23 @@ def _locations(indexed: _Indexed) -> list[Location]:
     return found
 
 
+@dataclass
 class HitReader:
     """Looks into threads: first into the index, then, when that is closed, into the files."""
 
-    def __init__(
-        self,
-        home: Path,
-        terms: Sequence[Term],
-        most_hits: int,
-        find: Find,
-        pending: set[int],
-        *,
-        count: bool,
-    ) -> None:
-        """``pending`` are rows that are not indexed yet; ``count``: all matches are counted."""
-        self._home = home
-        self._terms = terms
-        self._most_hits = most_hits
-        self._count = count
-        self._matcher = Matcher(terms)
-        self._find = find
-        self._pending = pending
-        self.unreadable: set[str] = set()
-        """Files that are there and could not be read."""
+    _home: Path
+    _terms: Sequence[Term]
+    _most_hits: int
+    _find: Find
+    _pending: set[int]
+    """Rows that are not indexed yet."""
+    _counts: bool
+    """Whether all matches are counted."""
+    unreadable: set[str] = field(default_factory=set)
+    """Files that are there and could not be read."""
+
+    def __post_init__(self) -> None:
+        self._matcher = Matcher(self._terms)
 
     def candidate_steps(self, keys: Sequence[ThreadKey]) -> Steps[list[Candidate]]:
         """These threads with what the index holds of them."""
@@ -230,7 +224,7 @@ class HitReader:
                 if len(kept) < most or seen & missing:
                     kept.append(message)
                 missing -= seen
-                if not missing and most == 1 and not self._count:
+                if not missing and most == 1 and not self._counts:
                     break
         except (RolloutError, OSError) as error:  # what was read before counts all the same
             self._note(row, error)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -89,17 +90,13 @@ async def caught_up_fulltext(
     return False
 
 
+@dataclass(slots=True)
 class _Filling:
-    """One run of the job."""
-
-    def __init__(
-        self, index: ThreadIndex, job: Job, batch_threads: int, report: Report | None
-    ) -> None:
-        self._index = index
-        self._job = job
-        self._batch_threads = batch_threads
-        self._report = report
-        self._counts = JobProgress()
+    _index: ThreadIndex
+    _job: Job
+    _batch_threads: int
+    _report: Report | None
+    _counts: JobProgress = field(default_factory=JobProgress)
 
     async def run(self, *, restart: bool) -> JobProgress:
         done: set[tuple[Any, ...]] = set()

@@ -73,9 +73,7 @@ class Search:
         among = self.among
         if among.cursor is None:
             return None
-        return decode(
-            among.cursor, sort_key=self.sort_key, descending=among.descending, filters=self.digest
-        )
+        return decode(among.cursor, self.sort_key, among.descending, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +110,7 @@ def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
     cursor = search.decoded_cursor()
     query = index.database.query_here  # all in one thread: going to one costs more than a query
     rows, pending, behind = query(_start_steps(search))
-    reader = HitReader(
-        index.home, search.terms, search.most_hits, find, pending, count=search.ranked
-    )
+    reader = HitReader(index.home, search.terms, search.most_hits, find, pending, search.ranked)
     most = MOST_RANKED if search.ranked else search.among.limit + 1
     walk = KeysetWalk(search.among, None if search.ranked else cursor, rows)
     found: list[tuple[int, Hit]] = []

@@ -45,7 +45,7 @@ class Cursor:
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode(text: str, *, sort_key: str, descending: bool, filters: str) -> Cursor:
+def decode(text: str, sort_key: str, descending: bool, filters: str) -> Cursor:
     """The cursor in ``text``. Raises InvalidCursor if it is malformed, from another version, or
     from another list."""
     shown = text if len(text) <= 80 else text[:77] + "..."

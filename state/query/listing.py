@@ -121,14 +121,10 @@ def key_steps(
     if not facets or folders == []:
         return []
     where, parameters = _row_filter(query, after)
+    if among is None and query.search is not None and len(searchable(query.search)) >= 3:
+        among = yield from _title_candidates(query.search)
     if among is not None:
         return (yield from _few_keys(query, facets, folders, among, where, parameters, count))
-    if query.search is not None and len(searchable(query.search)) >= 3:
-        candidates = yield from _title_candidates(query.search)
-        if candidates is not None:
-            return (
-                yield from _few_keys(query, facets, folders, candidates, where, parameters, count)
-            )
     by_cwd = folders is not None
     branches = [
         (_branch(query, by_cwd, [condition, *where]), [facet, *more, *parameters])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout.files.layout import parse_uuid
+from rollout.files.text import is_storable
 from rollout.schema.session_source import SOURCE_KINDS
 from state.db.derived_columns import SORT_KEYS
 from state.errors import InvalidQuery
@@ -67,7 +68,7 @@ class Query:
         if len(included) > MOST_INCLUDED:
             raise InvalidQuery(f"at most {MOST_INCLUDED} threads can be named")
         texts = (*self.providers, *(self.cwds or ()), self.search or "")
-        if any("\0" in text or not _is_text(text) for text in texts):
+        if any("\0" in text or not is_storable(text) for text in texts):
             raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
         object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
 
@@ -93,9 +94,7 @@ class Query:
         """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
         if self.cursor is None:
             return None
-        return decode(
-            self.cursor, sort_key=self.sort_key, descending=self.descending, filters=self.filters
-        )
+        return decode(self.cursor, self.sort_key, self.descending, self.filters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +122,3 @@ class Hidden:
     @property
     def total(self) -> int:
         return self.archived + self.source + self.empty + self.attached + self.unreadable
-
-
-def _is_text(text: str) -> bool:
-    """Whether SQLite can store ``text``, which it cannot if an argument was not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

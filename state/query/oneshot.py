@@ -8,6 +8,7 @@ queries as everywhere. Otherwise there is no reader, and the command opens the i
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rollout.files.scan import check_home, scan_home
@@ -22,13 +23,13 @@ from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
 
+@dataclass(frozen=True, slots=True)
 class IndexReader:
     """Reads an index that is up to date. Make one with :meth:`opened`."""
 
-    def __init__(self, connection: sqlite3.Connection, home: Path, *, scanned: bool) -> None:
-        self._connection = connection
-        self._home = home
-        self._scanned = scanned
+    _connection: sqlite3.Connection
+    _home: Path
+    _scanned: bool
 
     @classmethod
     @contextmanager
@@ -54,7 +55,7 @@ class IndexReader:
                 )
             except (*SQLITE_ERRORS, StateError):
                 usable = False
-            yield cls(connection, home, scanned=scan) if usable else None
+            yield cls(connection, home, scan) if usable else None
 
     def page(self, query: Query) -> Page | None:
         """The page; None if a file of it has changed since it was indexed."""

@@ -14,8 +14,7 @@ from rollout.files.layout import best_file
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.search.documents import MessageDigest, digests, read_digest
 from state.checks import database as dbcheck
-from state.checks.findings import ERROR, Finding, FindingKind
-from state.checks.model import REPAIR_DEEP
+from state.checks.findings import ERROR, REPAIR_DEEP, Finding, FindingKind
 from state.fulltext.store import VERSION, hex_of
 from state.jobs.pool import ReadPool
 from state.turns.checkpoint import reduce_again

@@ -15,7 +15,7 @@ from typing import Final
 
 from rollout.files.scan import FoundFile, scan_home
 from rollout.metadata.extract import Extracted, Unusable
-from state.checks import database, metadata, model
+from state.checks import database, findings, metadata
 from state.checks import verify as shallow
 from state.checks.findings import Finding
 from state.checks.metadata import MetadataCheck
@@ -28,7 +28,7 @@ from state.repair.contents import ContentCheck
 from state.sync.ledger import newest_first, stamp_of, watermark
 from state.workers import Workers
 
-KINDS: Final = shallow.KINDS | database.KINDS | model.KINDS | metadata.KINDS | contents.KINDS
+KINDS: Final = shallow.KINDS | database.KINDS | findings.KINDS | metadata.KINDS | contents.KINDS
 """Every kind of finding about an index, by code."""
 
 _BATCH_FILES: Final = 400

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout.files.cancellation import Cancelled, check_cancelled, is_cancelled
-from state.db.readonly import open_read_only
+from state.db.snapshot import open_read_only
 from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, InvalidSql
 

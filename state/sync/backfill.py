@@ -8,7 +8,7 @@ the rest. At the end rows whose file is gone are deleted.
 
 import itertools
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,19 +87,17 @@ async def backfill(
     return await run_job(database, backfill_state, work, lease_s=lease_s, restart=force)
 
 
+@dataclass(slots=True)
 class _Backfill:
-    def __init__(
-        self, job: Job, home: Path, batch_files: int, force: bool, report: Report | None
-    ) -> None:
-        self._job = job
-        self._database = job.database
-        self._home = home
-        self._batch_files = batch_files
-        self._force = force
-        self._report = report
-        self._counts = SyncProgress()
-        self._current = 0
-        self._watermark: str | None = None
+    _job: Job
+    _home: Path
+    _batch_files: int
+    _force: bool
+    _report: Report | None
+    _counts: SyncProgress = field(default_factory=SyncProgress)
+    _current: int = 0
+    """Files that were up to date before."""
+    _watermark: str | None = None
 
     async def run(self) -> SyncProgress:
         context = sync.load_context(self._home)
@@ -107,7 +105,9 @@ class _Backfill:
             changes = await self._begin(pool)
             first = changes is not None
             if changes is None:
-                changes = await sync.find_changes(self._database, self._home, reread=self._force)
+                changes = await sync.find_changes(
+                    self._job.database, self._home, reread=self._force
+                )
             self._counts.files = changes.files
             self._counts.total = self._counts.done + len(changes.to_read)
             unread = len(changes.to_read) + len(changes.ignored)
@@ -121,7 +121,7 @@ class _Backfill:
             await sync.finish_changes(
                 self._job.write, self._home, changes, pool, self._counts, context
             )
-        await sync.apply_inputs(self._database, self._home, self._job.write)
+        await sync.apply_inputs(self._job.database, self._home, self._job.write)
         async with self._job.write(self._columns) as connection:
             for index in CWD_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
@@ -130,16 +130,16 @@ class _Backfill:
 
     async def _begin(self, pool: ReadPool) -> Changes | None:
         """Store the newest few files, walk the rest of the home, and compare it all."""
-        if await sync.read_ledger(self._database):
+        if await sync.read_ledger(self._job.database):
             return None
         found = scan_home(self._home)
-        first = await self._database.workers.run(
+        first = await self._job.database.workers.run(
             lambda: list(itertools.islice(found, _FIRST_FILES))
         )
         start = compare_with_ledger(first, {})
         await self._store(pool, start, sync.load_context(self._home))
-        ledger = await sync.read_ledger(self._database)
-        changes = await self._database.workers.run(
+        ledger = await sync.read_ledger(self._job.database)
+        changes = await self._job.database.workers.run(
             lambda: compare_with_ledger(itertools.chain(first, found), ledger)
         )
         done = set(start.to_read)
@@ -148,7 +148,9 @@ class _Backfill:
 
     async def _store(self, pool: ReadPool, changes: Changes, context: Context) -> None:
         """Read and store files, a batch in one transaction."""
-        async with sync.read_batches(self._database, pool, changes, self._batch_files) as batches:
+        async with sync.read_batches(
+            self._job.database, pool, changes, self._batch_files
+        ) as batches:
             async for batch, outcomes in batches:
                 async with self._job.write(self._columns) as connection:
                     stored = await store_files(connection, outcomes, context, changes.vanished)

@@ -10,7 +10,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from rollout.history.item_refs import ItemRef, key_of
@@ -74,9 +74,9 @@ def page_of_turns(state: TurnState, query: PageQuery) -> PageOf[Turn]:
         found = turns[start : min(start + wanted, stop)]
     if not found:
         return PageOf([])
-    make = _legacy_cursor if state.outline.mode != PAGINATED else _turn_cursor
-    further = make(query.thread_id, found[-1], False) if stop - start > wanted else None
-    return PageOf(found, further, make(query.thread_id, found[0], True))
+    further = _turn_cursor(state, query.thread_id, found[-1], False)
+    back = _turn_cursor(state, query.thread_id, found[0], True)
+    return PageOf(found, further if stop - start > wanted else None, back)
 
 
 def _legacy_range(turns: list[Turn], query: PageQuery) -> tuple[int, int]:
@@ -93,9 +93,7 @@ def _legacy_range(turns: list[Turn], query: PageQuery) -> tuple[int, int]:
 
 def _parsed_legacy(text: str) -> tuple[str, bool]:
     match _json(text):
-        case {"turnId": str(turn_id), "includeAnchor": bool(anchor)}:
-            return turn_id, anchor
-        case [str(turn_id), bool(anchor)]:
+        case {"turnId": str(turn_id), "includeAnchor": bool(anchor)} | [str(turn_id), bool(anchor)]:
             return turn_id, anchor
     raise InvalidCursor(text, _MALFORMED)
 
@@ -111,15 +109,9 @@ def _ordinal_range(state: TurnState, query: PageQuery) -> tuple[int, int]:
         raise TooShort
     _check_lineage(state, query, place)
     # From the cursor on in the list's direction, itself included if it says so.
-    if query.descending == anchor:
-        at = bisect_right(turns, place, key=_ordinal_of)
-    else:
-        at = bisect_left(turns, place, key=_ordinal_of)
+    find = bisect_right if query.descending == anchor else bisect_left
+    at = find(turns, place, key=attrgetter("start.ordinal"))
     return (0, at) if query.descending else (at, len(turns))
-
-
-def _ordinal_of(turn: Turn) -> int:
-    return turn.start.ordinal
 
 
 def _check_lineage(state: TurnState, query: PageQuery, place: int) -> None:
@@ -149,12 +141,10 @@ def _json(text: str) -> Any:
         return None
 
 
-def _turn_cursor(thread_id: str, turn: Turn, anchor: bool) -> str:
+def _turn_cursor(state: TurnState, thread_id: str, turn: Turn, anchor: bool) -> str:
+    if state.outline.mode != PAGINATED:
+        return _compact({"turnId": turn.id, "includeAnchor": anchor})
     return _cursor(thread_id, turn.start.ordinal, _TURNS, anchor)
-
-
-def _legacy_cursor(_: str, turn: Turn, anchor: bool) -> str:
-    return _compact({"turnId": turn.id, "includeAnchor": anchor})
 
 
 def _cursor(thread_id: str, ordinal: int, kind: str, anchor: bool) -> str:
@@ -278,7 +268,7 @@ def turn_end_cursor(state: TurnState, thread_id: str) -> str | None:
     """A cursor at the last turn of a paginated thread, for what comes before it."""
     if state.outline.mode != PAGINATED or not state.turns:
         return None
-    return _turn_cursor(thread_id, state.turns[-1], True)
+    return _turn_cursor(state, thread_id, state.turns[-1], True)
 
 
 def item_end_cursor(state: TurnState, thread_id: str) -> str | None:
