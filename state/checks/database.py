@@ -13,19 +13,16 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from state.checks.findings import ERROR, Finding, FindingKind
+from state.checks.findings import ERROR, Finding, kinds
 from state.db.ddl import create_schema
 from state.db.location import HEAD
 from state.db.schema import CWD_INDEXES, metadata
 from state.errors import SQLITE_ERRORS
 
-KINDS: Final = {
-    code: FindingKind(code, ERROR, "threadkeep repair")
-    for code in (
-        *("index_damaged", "schema_differs", "foreign_key_broken"),
-        *("title_index_differs", "search_index_differs"),
-    )
-}
+KINDS: Final = kinds(
+    (ERROR, "threadkeep repair", "index_damaged schema_differs foreign_key_broken"),
+    (ERROR, "threadkeep repair", "title_index_differs search_index_differs"),
+)
 
 _MOST_MESSAGES: Final = 1000
 _OBJECTS: Final = (

@@ -28,6 +28,15 @@ class FindingKind:
     mend: str | None
 
 
+def kinds(*rows: tuple[str, str | None, str]) -> dict[str, FindingKind]:
+    """Kinds by code, from rows of a severity, the command that repairs it, and codes."""
+    return {
+        code: FindingKind(code, severity, mend)
+        for severity, mend, codes in rows
+        for code in codes.split()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding."""
@@ -97,39 +106,19 @@ class Findings:
         return not (self.by_severity[ERROR] or self.by_severity[WARNING])
 
 
-_REPAIR: Final = "threadkeep repair"
 REPAIR_DEEP: Final = "threadkeep repair --deep"
-_SYNC: Final = "threadkeep sync"
 
 
-KINDS: Final = {
-    kind.code: kind
-    for kind in (
-        FindingKind("index_incomplete", WARNING, "threadkeep backfill"),
-        FindingKind("not_indexed", WARNING, _SYNC),
-        FindingKind("out_of_date", WARNING, _SYNC),
-        FindingKind("file_gone", WARNING, _SYNC),
-        FindingKind("names_out_of_date", WARNING, _SYNC),
-        FindingKind("cannot_look", WARNING, None),
-        FindingKind("unreadable", WARNING, None),
-        FindingKind("damaged_lines", WARNING, None),
-        FindingKind("lines_left_out", WARNING, None),
-        FindingKind("names_line", WARNING, None),
-        FindingKind("journal_line", WARNING, None),
-        FindingKind("row_missing", ERROR, _REPAIR),
-        FindingKind("row_without_file", ERROR, _REPAIR),
-        FindingKind("wrong_file", ERROR, _REPAIR),
-        FindingKind("wrong_bucket", ERROR, _REPAIR),
-        FindingKind("column_differs", ERROR, _REPAIR),
-        FindingKind("edge_differs", ERROR, _REPAIR),
-        FindingKind("user_data_not_indexed", ERROR, _REPAIR),
-        FindingKind("user_data_not_in_journal", ERROR, _REPAIR),
-        FindingKind("duplicate", NOTE, None),
-        FindingKind("parent_elsewhere", NOTE, None),
-        FindingKind("fork_elsewhere", NOTE, None),
-        FindingKind("base_elsewhere", WARNING, None),
-    )
-}
+KINDS: Final = kinds(
+    (WARNING, "threadkeep backfill", "index_incomplete"),
+    (WARNING, "threadkeep sync", "not_indexed out_of_date file_gone names_out_of_date"),
+    (WARNING, None, "cannot_look unreadable damaged_lines lines_left_out names_line journal_line"),
+    (ERROR, "threadkeep repair", "row_missing row_without_file wrong_file wrong_bucket"),
+    (ERROR, "threadkeep repair", "column_differs edge_differs"),
+    (ERROR, "threadkeep repair", "user_data_not_indexed user_data_not_in_journal"),
+    (NOTE, None, "duplicate parent_elsewhere fork_elsewhere"),
+    (WARNING, None, "base_elsewhere"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from state.checks.findings import (
     ERROR,
     REPAIR_DEEP,
     Finding,
-    FindingKind,
     column_differs,
     difference,
+    kinds,
 )
 from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
@@ -26,9 +26,7 @@ from state.sync.resume_points import COLUMNS, METADATA, point_of
 from state.sync.thread_rows import thread_row
 from state.userdata.model import values_of_columns
 
-KINDS: Final = {
-    code: FindingKind(code, ERROR, REPAIR_DEEP) for code in ("outcome_differs", "tools_differ")
-}
+KINDS: Final = kinds((ERROR, REPAIR_DEEP, "outcome_differs tools_differ"))
 
 
 class MetadataCheck:

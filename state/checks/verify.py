@@ -13,7 +13,7 @@ from typing import Final
 
 from rollout.files.scan import check_home
 from state.checks.database import check_copy, copy_of, damaged
-from state.checks.findings import WARNING, Finding, FindingKind
+from state.checks.findings import WARNING, Finding, kinds
 from state.checks.structure import check_structure
 from state.db.connect import revision_of
 from state.db.location import HEAD
@@ -22,10 +22,9 @@ from state.db.translate import translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexUnavailable
 from state.workers import Workers
 
-KINDS: Final = {
-    "no_index": FindingKind("no_index", WARNING, "threadkeep backfill"),
-    "old_schema": FindingKind("old_schema", WARNING, "threadkeep sync"),
-}
+KINDS: Final = kinds(
+    (WARNING, "threadkeep backfill", "no_index"), (WARNING, "threadkeep sync", "old_schema")
+)
 
 
 async def check_index(

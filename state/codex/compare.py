@@ -9,35 +9,21 @@ from typing import Final
 from rollout.files.layout import is_archived, logical_path, misplacement, parse_uuid
 from rollout.metadata.model import LONGEST_TEXT, SEEN_BARE_META
 from rollout.schema.modes import MODES, PAGINATED
-from state.checks.findings import ERROR, NOTE, WARNING, Finding, FindingKind, difference
+from state.checks.findings import ERROR, NOTE, WARNING, Finding, difference, kinds
 from state.codex.index_side import FileLookup, IndexedThread, IndexSide, absolute, file_exists
 from state.codex_db.database import CodexState, CodexThread
 from state.codex_db.tables import MEASURED
 
-_FIX: Final = "threadkeep codex-check --fix"
-KINDS: Final = {
-    kind.code: kind
-    for kind in (
-        FindingKind("codex_no_database", NOTE, None),
-        FindingKind("codex_unreadable", ERROR, None),
-        FindingKind("codex_damaged", ERROR, "codex app-server"),
-        FindingKind("codex_migration_unfinished", ERROR, None),
-        FindingKind("codex_not_comparable", WARNING, None),
-        FindingKind("codex_schema_unknown", WARNING, None),
-        FindingKind("codex_migrations_unknown", NOTE, None),
-        FindingKind("codex_backfill_stuck", ERROR, _FIX),
-        FindingKind("codex_backfill_running", NOTE, None),
-        FindingKind("codex_backfill_pending", NOTE, None),
-        FindingKind("codex_row_missing", ERROR, _FIX),
-        FindingKind("codex_row_stale", WARNING, None),
-        FindingKind("codex_path_wrong", ERROR, _FIX),
-        FindingKind("codex_archived_differs", ERROR, _FIX),
-        FindingKind("codex_name_differs", WARNING, None),
-        FindingKind("codex_duplicate", WARNING, None),
-        FindingKind("codex_cannot_have", NOTE, None),
-        FindingKind("codex_other_home", NOTE, None),
-    )
-}
+KINDS: Final = kinds(
+    (ERROR, "codex app-server", "codex_damaged"),
+    (ERROR, None, "codex_unreadable codex_migration_unfinished"),
+    (ERROR, "threadkeep codex-check --fix", "codex_backfill_stuck codex_row_missing"),
+    (ERROR, "threadkeep codex-check --fix", "codex_path_wrong codex_archived_differs"),
+    (WARNING, None, "codex_not_comparable codex_schema_unknown codex_row_stale"),
+    (WARNING, None, "codex_name_differs codex_duplicate"),
+    (NOTE, None, "codex_no_database codex_migrations_unknown codex_cannot_have codex_other_home"),
+    (NOTE, None, "codex_backfill_running codex_backfill_pending"),
+)
 """Each kind of finding about Codex's database, by its code."""
 LEASE_S: Final = 900
 """Codex takes over a running backfill that gave no sign of life for so long."""
@@ -91,7 +77,7 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
             measured=f"{_migrations(state)}; {'; '.join(state.differences)}",
             expected="the tables of Codex 0.169 and 0.171",
         )
-    elif not state.measured:
+    elif state.migrations not in MEASURED:
         yield Finding(
             KINDS["codex_migrations_unknown"],
             "It belongs to a Codex version that this threadkeep was not tested with. The tables"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from state.codex_db.tables import MEASURED, differences
+from state.codex_db.tables import differences
 from state.db.connect import connect
 from state.errors import SQLITE_ERRORS, CodexInUse, CodexLocked, CodexSchemaUnknown, CodexUnusable
 
@@ -63,11 +63,6 @@ class CodexState:
     def known(self) -> bool:
         """Whether we may write the database."""
         return not self.differences
-
-    @property
-    def measured(self) -> bool:
-        """Whether its migrations are those of a Codex that we have measured."""
-        return self.migrations in MEASURED
 
 
 class NotComparable(Exception):

@@ -147,10 +147,6 @@ def _at_folder(line: Item, cwd: str) -> Item:
     return {**line, "payload": {**line["payload"], "thread_settings": {**settings, **place}}}
 
 
-def _are_objects(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
-
-
 def settings_of_fork(
     row: Mapping[str, Any],
     meta: dict[str, Any],
@@ -161,6 +157,8 @@ def settings_of_fork(
 ) -> NewThread:
     """The first line of a fork, from the columns and the ``session_meta`` of its source."""
     instructions, tools = meta.get("base_instructions"), meta.get("dynamic_tools")
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        tools = None
     return NewThread(
         cwd=row["cwd"] if cwd is None else cwd,
         originator=row["originator"] or "codex_cli_rs",
@@ -171,6 +169,6 @@ def settings_of_fork(
         history_mode=row["history_mode"],
         forked_from_id=row["id"],
         base_instructions=instructions if isinstance(instructions, dict) else None,
-        dynamic_tools=tools if tools and _are_objects(tools) else None,
+        dynamic_tools=tools or None,
         memory_mode=row["memory_mode"] if row["memory_mode"] != "enabled" else None,
     )

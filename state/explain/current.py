@@ -65,7 +65,8 @@ async def read_thread(context: ExplainContext, thread_id: str, asked: str | None
         f.path: f.ignored for f in changes.ignored if thread_id_in_name(f.path) == thread_id
     }
     paths = sorted({*entries, *new, *filter(None, [asked])} - {*gone, *no_rollouts})
-    notes = [_gone(path) for path in gone]
+    lost = "the index has a file of it there, but that is gone"
+    notes = [Reason("file_gone", HERE, False, lost, path, None, "threadkeep sync") for path in gone]
     for path, file in new.items():
         notes += _not_indexed(file, entries.get(path), changes.moved_from.get(path))
     if row is not None and not new and not gone:
@@ -137,11 +138,6 @@ def _not_indexed(
         what = "has changed since the index read it"
     evidence = f"the file {what}; this shows it as it is now, and list updates the index by itself"
     return [Reason("not_yet_indexed", HERE, False, evidence, file.path, None, "threadkeep sync")]
-
-
-def _gone(path: str) -> Reason:
-    evidence = "the index has a file of it there, but that is gone"
-    return Reason("file_gone", HERE, False, evidence, path, None, "threadkeep sync")
 
 
 def _ledger_note(entry: dict[str, Any]) -> Reason:

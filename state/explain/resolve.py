@@ -109,12 +109,9 @@ async def similar_threads(index: ThreadIndex, reference: str) -> list[str]:
         if not found and parse_uuid(reference):
             text = reference.lower()
             ids = await connection.scalars(sa.select(c.id).order_by(c.id))
-            found = [id_ for id_ in ids if _differing(id_, text) <= _MOST_DIFFERING]
+            pairs = ((id_, zip(id_, text, strict=False)) for id_ in ids)
+            found = [id_ for id_, pair in pairs if sum(a != b for a, b in pair) <= _MOST_DIFFERING]
     return found[:_MOST_SIMILAR]
-
-
-def _differing(one: str, other: str) -> int:
-    return sum(a != b for a, b in zip(one, other, strict=False))
 
 
 async def mentions(

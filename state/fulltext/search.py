@@ -128,22 +128,20 @@ def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
 def _start_steps(search: Search) -> Steps[tuple[set[int] | None, set[int], int]]:
     """The rows that may match, None for almost any; rows that are not indexed yet and are read
     from their files; and how many of those there are, if they are too many for that."""
-    pending = {row_id for (row_id,) in (yield (_PENDING_SQL, [MOST_SCANNED + 1]))}
+    rows = yield ("SELECT row_id FROM fulltext_pending LIMIT ?", [MOST_SCANNED + 1])
+    pending = {row_id for (row_id,) in rows}
     behind = 0
     if len(pending) > MOST_SCANNED:
         behind = (yield ("SELECT count(*) FROM fulltext_pending", []))[0][0]
         pending = set()
-    rows = yield from candidate_steps(search.terms)
-    return None if rows is None else rows | pending, pending, behind
+    matching = yield from candidate_steps(search.terms)
+    return None if matching is None else matching | pending, pending, behind
 
 
 def _next_steps(walk: KeysetWalk, reader: HitReader, count: int) -> Steps[list[Candidate] | None]:
     """The next candidates; None at the end."""
     keys = yield from walk.more(count)
     return (yield from reader.candidate_steps(keys)) if keys else None
-
-
-_PENDING_SQL: Final = "SELECT row_id FROM fulltext_pending LIMIT ?"
 
 
 def _page(search: Search, found: list[tuple[int, Hit]], behind: int) -> Found:

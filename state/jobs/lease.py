@@ -76,20 +76,16 @@ class Lease:
     fence: int
     lease_s: float
 
-    @property
-    def _guard(self) -> sa.ColumnElement[bool]:
-        c = self.job.c
-        return (c.id == 1) & (c.fence == self.fence) & (c.status == "running")
-
     async def renew(
         self, connection: AsyncConnection, now_ms: int, values: Mapping[str, Any] | None = None
     ) -> None:
         """Extend the lease and set ``values`` of the job, in the caller's transaction, which it
         guards: call it once in each transaction of the job. Raises LeaseLost if another worker has
         claimed since; roll back."""
+        c = self.job.c
         result = await connection.execute(
             sa.update(self.job)
-            .where(self._guard)
+            .where(c.id == 1, c.fence == self.fence, c.status == "running")
             .values(
                 lease_expires_at_ms=now_ms + int(self.lease_s * 1000),
                 updated_at_ms=now_ms,

@@ -14,14 +14,14 @@ from rollout.files.layout import best_file
 from rollout.metadata.extract import Extracted, Unusable
 from rollout.search.documents import MessageDigest, digests, read_digest
 from state.checks import database as dbcheck
-from state.checks.findings import ERROR, REPAIR_DEEP, Finding, FindingKind
+from state.checks.findings import ERROR, REPAIR_DEEP, Finding, kinds
 from state.fulltext.store import VERSION, hex_of
 from state.jobs.pool import ReadPool
 from state.turns.checkpoint import reduce_again
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
 
-KINDS: Final = {"turns_differ": FindingKind("turns_differ", ERROR, REPAIR_DEEP)}
+KINDS: Final = kinds((ERROR, REPAIR_DEEP, "turns_differ"))
 
 # Threads that are pending, or that an earlier version read, are read again before they are used.
 _KNOWN_SQL: Final = (
@@ -79,14 +79,10 @@ class ContentCheck:
         found: dict[str, MessageDigest] = {}
         for read in await pool.map(digests, paths):
             if isinstance(read, str):
-                self._know_files()
+                self._files = self._files or [*self._connection.execute(_FILES_SQL)]
                 read = await self._workers.run(partial(read_digest, self._home, read, self._find))
             found[read.path] = read
         return found
-
-    def _know_files(self) -> None:
-        if not self._files:
-            self._files = [*self._connection.execute(_FILES_SQL)]
 
     def _find(self, rollout_id: str) -> Path | None:
         best = best_file((file for file in self._files if rollout_id in file[0]), rollout_id)

@@ -100,14 +100,13 @@ class _Backfill:
     _watermark: str | None = None
 
     async def run(self) -> SyncProgress:
+        database = self._job.database
         context = sync.load_context(self._home)
         async with ReadPool(self._home) as pool:
             changes = await self._begin(pool)
             first = changes is not None
             if changes is None:
-                changes = await sync.find_changes(
-                    self._job.database, self._home, reread=self._force
-                )
+                changes = await sync.find_changes(database, self._home, reread=self._force)
             self._counts.files = changes.files
             self._counts.total = self._counts.done + len(changes.to_read)
             unread = len(changes.to_read) + len(changes.ignored)
@@ -121,7 +120,7 @@ class _Backfill:
             await sync.finish_changes(
                 self._job.write, self._home, changes, pool, self._counts, context
             )
-        await sync.apply_inputs(self._job.database, self._home, self._job.write)
+        await sync.apply_inputs(database, self._home, self._job.write)
         async with self._job.write(self._columns) as connection:
             for index in CWD_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
@@ -148,9 +147,8 @@ class _Backfill:
 
     async def _store(self, pool: ReadPool, changes: Changes, context: Context) -> None:
         """Read and store files, a batch in one transaction."""
-        async with sync.read_batches(
-            self._job.database, pool, changes, self._batch_files
-        ) as batches:
+        database = self._job.database
+        async with sync.read_batches(database, pool, changes, self._batch_files) as batches:
             async for batch, outcomes in batches:
                 async with self._job.write(self._columns) as connection:
                     stored = await store_files(connection, outcomes, context, changes.vanished)
