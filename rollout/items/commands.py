@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
-from rollout.schema.strict import Fields, Unfit, array, obj, optional, text
+from rollout.schema.strict import Fields, Unfit, array, camel_case, obj, optional, text
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9+\-./:@\]_]+")
 _SINGLE: Final = re.compile(r"[^'\\^]*")
@@ -99,32 +99,25 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def command_action(value: object, cwd: str) -> Fields:
-    """One ``parsed_cmd`` as a CommandAction."""
-    action = obj(value)
+def _action(action: Fields, cwd: str) -> Fields:
     kind = action.get("type")
     shown: Fields = {"command": text(action.get("cmd"))}
     if kind == "read":
         name = text(action.get("name"))
         return {"type": "read", **shown, "name": name, "path": _beneath(cwd, action.get("path"))}
-    if kind == "list_files":
-        return {"type": "listFiles", **shown, "path": optional(action.get("path"), text)}
     if kind == "search":
-        query = optional(action.get("query"), text)
-        return {
-            "type": "search",
-            **shown,
-            "query": query,
-            "path": optional(action.get("path"), text),
-        }
+        shown["query"] = optional(action.get("query"), text)
+    if kind in ("search", "list_files"):
+        path = optional(action.get("path"), text)
+        return {"type": camel_case(kind), **shown, "path": path}
     if kind == "unknown":
         return {"type": "unknown", **shown}
     raise Unfit
 
 
 def command_actions(value: object, cwd: str) -> list[Any]:
-    """All of ``parsed_cmd``."""
-    return [command_action(each, cwd) for each in array(value)]
+    """All of ``parsed_cmd``, each as a CommandAction."""
+    return [_action(obj(each), cwd) for each in array(value)]
 
 
 def _beneath(cwd: str, value: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rollout.items import parts
-from rollout.items.paginated import activity, picture, picture_made, web_search
+from rollout.items.paginated import activity, picture, web_search
 from rollout.items.tools import mcp_call
 from rollout.schema import strict
 from rollout.schema.strict import Fields, Unfit
@@ -59,16 +59,6 @@ def _reasoning(event: Fields) -> Fields:
 
 
 def _mcp_call(event: Fields) -> Fields:
-    app = {
-        name: strict.optional(event.get(field), strict.text)
-        for name, field in (
-            ("connectorId", "connector_id"),
-            ("linkId", "link_id"),
-            ("appName", "app_name"),
-            ("actionName", "action_name"),
-            ("mcpAppResourceUri", "mcp_app_resource_uri"),
-        )
-    }
     strict.text(event.get("turn_id", ""))
     outcome = strict.obj(event.get("result"))
     result, error = None, None
@@ -79,11 +69,9 @@ def _mcp_call(event: Fields) -> Fields:
         error, failed = {"message": strict.text(outcome["Err"])}, True
     else:
         raise Unfit
-    ui = strict.optional(event.get("mcp_app_ui"), parts.app_ui)
     call_id, call = strict.text(event.get("call_id")), strict.obj(event.get("invocation"))
-    environment = strict.optional(call.get("environment_id"), strict.text)
     return {
-        **mcp_call(call_id, call, app, environment, ui),
+        **mcp_call(call_id, event, call, str),
         "status": "failed" if failed else "completed",
         "pluginId": strict.optional(event.get("plugin_id"), strict.text),
         "readOnlyHint": strict.optional(event.get("read_only_hint"), strict.flag),
@@ -104,24 +92,6 @@ def _patch(event: Fields) -> Fields:
     return {"type": "fileChange", "id": call_id, "changes": changes, "status": status}
 
 
-def _web_search(event: Fields) -> Fields:
-    return web_search(strict.text(event.get("call_id")), event)
-
-
-def _image(event: Fields) -> Fields:
-    return picture(
-        strict.text(event.get("call_id")),
-        event,
-        picture_made(event),
-        prompt=strict.optional(event.get("revised_prompt"), strict.text),
-        path=strict.optional(event.get("saved_path"), parts.absolute_path),
-        transparent=strict.optional(event.get("transparent_background"), strict.flag),
-        generation=strict.optional(event.get("generation_id"), strict.text),
-        failure=strict.optional(event.get("failure"), parts.picture_failure),
-        inputs=strict.default(event, "input_images", parts.input_images, []),
-    )
-
-
 def _compaction(event: Fields) -> Fields:
     for name in event.keys() - {"type"}:  # the one event in which Codex takes no other field
         strict.no_value(event[name])
@@ -131,11 +101,8 @@ def _compaction(event: Fields) -> Fields:
 def _entered_review(event: Fields) -> Fields:
     parts.review_target(event.get("target"))
     hint = strict.optional(event.get("user_facing_hint"), strict.text)
-    return {
-        "type": "enteredReviewMode",
-        "id": _own_id(event),
-        "review": "Review requested." if hint is None else hint,
-    }
+    review = "Review requested." if hint is None else hint
+    return {"type": "enteredReviewMode", "id": _own_id(event), "review": review}
 
 
 def _exited_review(event: Fields) -> Fields:
@@ -151,11 +118,8 @@ def _own_id(event: Fields) -> str | None:
 
 def _activity(event: Fields) -> Fields:
     at = strict.default(event, "occurred_at_ms", strict.integer, None)
-    return {
-        **activity(strict.text(event.get("event_id")), event),
-        "startedAtMs": None,
-        "completedAtMs": at,
-    }
+    shown = activity(strict.text(event.get("event_id")), event)
+    return {**shown, "startedAtMs": None, "completedAtMs": at}
 
 
 RAW_REASONING: Final = "agent_reasoning_raw_content"
@@ -167,8 +131,8 @@ EVENT_BUILDERS: Final[dict[str, Callable[[Fields], Fields]]] = {
     RAW_REASONING: _reasoning,
     "mcp_tool_call_end": _mcp_call,
     "patch_apply_end": _patch,
-    "web_search_end": _web_search,
-    "image_generation_end": _image,
+    "web_search_end": lambda event: web_search(strict.text(event.get("call_id")), event),
+    "image_generation_end": lambda event: picture(strict.text(event.get("call_id")), event),
     "context_compacted": _compaction,
     "entered_review_mode": _entered_review,
     "exited_review_mode": _exited_review,

@@ -1,23 +1,13 @@
 """Items of paginated threads: a ``TurnItem`` of ``item_completed`` as a ThreadItem
 (docs/rollout-format.md#items; required fields and enumerations measured on Codex 0.171)."""
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
+from rollout.items import parts
 from rollout.items.commands import uri_path
 from rollout.items.hooks import fragments
-from rollout.items.parts import (
-    absolute_path,
-    agent_message,
-    agent_path,
-    effort,
-    input_images,
-    picture_failure,
-    review_target,
-    review_text,
-    user_input,
-    web_action,
-)
 from rollout.items.tools import collab_call, command, dynamic_call, file_change, mcp_item
 from rollout.schema import strict
 from rollout.schema.strict import Fields, Unfit
@@ -34,23 +24,19 @@ _OUTPUT_PARTS: Final = {
 
 
 def _user_message(item_id: str, item: Fields) -> Fields:
-    content = [user_input(each) for each in strict.array(item.get("content"))]
+    content = [parts.user_input(each) for each in strict.array(item.get("content"))]
     client = strict.optional(item.get("client_id"), strict.text)
     return {"type": "userMessage", "id": item_id, "clientId": client, "content": content}
 
 
 def _agent_message(item_id: str, item: Fields) -> Fields:
-    parts = []
+    message = ""
     for each in strict.array(item.get("content")):
         part = strict.obj(each)
         if part.get("type") != "Text":
             raise Unfit
-        parts.append(strict.text(part.get("text")))
-    return agent_message(item_id, "".join(parts), item)
-
-
-def _plan(item_id: str, item: Fields) -> Fields:
-    return {"type": "plan", "id": item_id, "text": strict.text(item.get("text"))}
+        message += strict.text(part.get("text"))
+    return parts.agent_message(item_id, message, item)
 
 
 def _reasoning(item_id: str, item: Fields) -> Fields:
@@ -64,11 +50,11 @@ def activity(item_id: str, item: Fields) -> Fields:
     return {
         "type": "subAgentActivity",
         "model": strict.optional(item.get("model"), strict.text),
-        "reasoningEffort": strict.optional(item.get("reasoning_effort"), effort),
+        "reasoningEffort": strict.optional(item.get("reasoning_effort"), parts.effort),
         "id": item_id,
         "kind": strict.member(item.get("kind"), ACTIVITY),
         "agentThreadId": strict.uuid(item.get("agent_thread_id")),
-        "agentPath": agent_path(item.get("agent_path")),
+        "agentPath": parts.agent_path(item.get("agent_path")),
     }
 
 
@@ -76,79 +62,47 @@ def web_search(item_id: str, item: Fields) -> Fields:
     """A web search: an item, or a ``web_search_end``."""
     shown = {"type": "webSearch", "id": item_id, "query": strict.text(item.get("query"))}
     results = strict.optional(item.get("results"), strict.array)
-    return {**shown, "action": web_action(item.get("action")), "results": results}
+    return {**shown, "action": parts.web_action(item.get("action")), "results": results}
 
 
 def _image_view(item_id: str, item: Fields) -> Fields:
     return {"type": "imageView", "id": item_id, "path": uri_path(item.get("path"))}
 
 
-def _image_generation(item_id: str, item: Fields) -> Fields:
-    return picture(
-        item_id,
-        item,
-        {"result": strict.text(item.get("result"))},
-        prompt=strict.optional(item.get("revised_prompt"), strict.text),
-        path=strict.optional(item.get("saved_path"), absolute_path),
-    )
-
-
-def picture_made(item: Fields) -> Fields:
-    """A picture by the id of its file, or itself."""
-    where = item.get("fileId")
-    return (
-        {"fileId": where} if isinstance(where, str) else {"result": strict.text(item.get("result"))}
-    )
-
-
 def picture(
-    item_id: str,
-    item: Fields,
-    made: Fields,
-    *,
-    prompt: str | None,
-    path: str | None,
-    transparent: bool | None = None,
-    generation: str | None = None,
-    failure: Fields | None = None,
-    inputs: Sequence[Fields] = (),
+    item_id: str, item: Fields, spelled: strict.Spelling = str, *, plain: bool = False
 ) -> Fields:
-    """A generated picture: from an item of two kinds, or from an ``image_generation_end``."""
+    """A generated picture: from an item of two kinds, or from an ``image_generation_end``. A
+    ``plain`` one is an item that has few of the fields."""
+
+    def read(fields: Fields, name: str, kind: Callable[[Any], Any]) -> Any:
+        return strict.optional(fields.get(spelled(name)), kind)
+
+    more: Fields = {} if plain else item
+    made = "fileId" if isinstance(more.get("fileId"), str) else "result"
     shown = {
         "type": "imageGeneration",
         "id": item_id,
         "status": strict.text(item.get("status")),
-        "revisedPrompt": prompt,
-        **made,
-        "transparentBackground": transparent,
-        "failure": failure,
-        "generationId": generation,
+        "revisedPrompt": read(item, "revised_prompt", strict.text),
+        made: strict.text(item.get(made)),
+        "transparentBackground": read(more, "transparent_background", strict.flag),
+        "failure": read(more, "failure", parts.picture_failure),
+        "generationId": read(more, "generation_id", strict.text),
     }
-    if inputs:
-        shown["inputImages"] = inputs
+    if used := strict.default(more, spelled("input_images"), parts.input_images, []):
+        shown["inputImages"] = used
+    path = read(item, "saved_path", parts.absolute_path)
     return shown if path is None else {**shown, "savedPath": path}
 
 
 def _extension(item_id: str, item: Fields) -> Fields:
     kind = item.get("kind")
     if kind == "clock.sleep":
-        return {
-            "type": "sleep",
-            "id": item_id,
-            "durationMs": strict.integer(item.get("durationMs"), strict.U64),
-        }
+        duration = strict.integer(item.get("durationMs"), strict.U64)
+        return {"type": "sleep", "id": item_id, "durationMs": duration}
     if kind == "image_gen.generation":
-        return picture(
-            item_id,
-            item,
-            picture_made(item),
-            prompt=strict.optional(item.get("revisedPrompt"), strict.text),
-            path=strict.optional(item.get("savedPath"), absolute_path),
-            transparent=strict.optional(item.get("transparentBackground"), strict.flag),
-            generation=strict.optional(item.get("generationId"), strict.text),
-            failure=strict.optional(item.get("failure"), picture_failure),
-            inputs=strict.default(item, "inputImages", input_images, []),
-        )
+        return picture(item_id, item, strict.camel_case)
     if kind == "web.search":
         query = strict.text(item.get("query"))
         action = strict.optional(item.get("action"), _extension_action)
@@ -161,9 +115,9 @@ def _extension(item_id: str, item: Fields) -> Fields:
 def _extension_action(value: object) -> Fields:
     names = {"search": "search", "openPage": "open_page", "findInPage": "find_in_page"}
     if isinstance(value, list):
-        return web_action(value)
+        return parts.web_action(value)
     action = strict.obj(value)
-    return web_action({**action, "type": names.get(strict.text(action.get("type")), "other")})
+    return parts.web_action({**action, "type": names.get(strict.text(action.get("type")), "other")})
 
 
 def _function_output(item_id: str, item: Fields) -> Fields:
@@ -183,24 +137,20 @@ def _hook_prompt(item_id: str, item: Fields) -> Fields:
 
 
 def _entered_review(item_id: str, item: Fields) -> Fields:
-    review_target(item.get("target"))
+    parts.review_target(item.get("target"))
     hint = strict.text(item.get("user_facing_hint"))
     return {"type": "enteredReviewMode", "id": item_id, "review": hint}
 
 
 def _exited_review(item_id: str, item: Fields) -> Fields:
-    review = review_text(item.get("review_output"))
+    review = parts.review_text(item.get("review_output"))
     return {"type": "exitedReviewMode", "id": item_id, "review": review}
-
-
-def _compaction(item_id: str, item: Fields) -> Fields:
-    return {"type": "contextCompaction", "id": item_id}
 
 
 ITEM_BUILDERS: Final[dict[str, Build]] = {
     "UserMessage": _user_message,
     "AgentMessage": _agent_message,
-    "Plan": _plan,
+    "Plan": lambda own, item: {"type": "plan", "id": own, "text": strict.text(item.get("text"))},
     "Reasoning": _reasoning,
     "CommandExecution": command,
     "FileChange": file_change,
@@ -210,12 +160,12 @@ ITEM_BUILDERS: Final[dict[str, Build]] = {
     "SubAgentActivity": activity,
     "WebSearch": web_search,
     "ImageView": _image_view,
-    "ImageGeneration": _image_generation,
+    "ImageGeneration": partial(picture, plain=True),
     "Extension": _extension,
     "FunctionCallOutput": _function_output,
     "HookPrompt": _hook_prompt,
     "EnteredReviewMode": _entered_review,
     "ExitedReviewMode": _exited_review,
-    "ContextCompaction": _compaction,
+    "ContextCompaction": lambda own, _: {"type": "contextCompaction", "id": own},
 }
 """Builds the ThreadItem of each type of ``TurnItem``."""

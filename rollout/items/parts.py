@@ -229,19 +229,16 @@ def picture_failure(value: object) -> Fields:
 
 def input_images(value: object) -> list[Fields]:
     """The files that a picture was made from."""
-    return [_input_image(obj(each)) for each in array(value)]
-
-
-def _input_image(image: Fields) -> Fields:
-    return {"path": absolute_path(image.get("path")), "sha256": text(image.get("sha256"))}
+    return [
+        {"path": absolute_path(image.get("path")), "sha256": text(image.get("sha256"))}
+        for image in map(obj, array(value))
+    ]
 
 
 def effort(value: object) -> str:
     """The reasoning effort of a model: a name, which is not empty."""
-    return text(value) or _unfit()
-
-
-def _unfit() -> str:
+    if name := text(value):
+        return name
     raise Unfit
 
 

@@ -104,10 +104,6 @@ def _event(line: Item, position: int) -> Event | None:
     return Event(position, None if item["type"] == SEGMENT else at, item)
 
 
-def _started(_: Fields) -> Fields:
-    return {"type": "realtimeSessionStarted"}
-
-
 def _words(fields: Fields) -> Fields:
     return {"role": member(fields.get("role"), _ROLES), "text": text(fields.get("text"))}
 
@@ -115,10 +111,6 @@ def _words(fields: Fields) -> Fields:
 def _frame(payload: Fields) -> Fields:
     transcript = _words(obj(obj(payload.get("channels")).get("voice_transcript")))
     return {"type": "frame", "channels": {"voice_transcript": transcript}}
-
-
-def _segment(payload: Fields) -> Fields:
-    return {"type": SEGMENT, **_words(payload)}
 
 
 def _promoted(payload: Fields) -> Fields:
@@ -148,10 +140,6 @@ def _accepted(payload: Fields) -> Fields:
     }
 
 
-def _saved(payload: Fields) -> Fields:
-    return {"type": "sessionEndInputSaved", **_input(payload)}
-
-
 def _input(payload: Fields) -> Fields:
     return {
         "sourceEventIds": texts(payload.get("source_event_ids")),
@@ -161,12 +149,12 @@ def _input(payload: Fields) -> Fields:
 
 
 _BUILDERS: Final[dict[str, Callable[[Fields], Fields]]] = {
-    "realtime_session_started": _started,
+    "realtime_session_started": lambda _: {"type": "realtimeSessionStarted"},
     "frame": _frame,
-    "transcript_segment": _segment,
+    "transcript_segment": lambda payload: {"type": SEGMENT, **_words(payload)},
     "bem_item_promoted": _promoted,
     "realtime_session_closed": _closed,
     "turn_input_accepted": _accepted,
-    "session_end_input_saved": _saved,
+    "session_end_input_saved": lambda payload: {"type": "sessionEndInputSaved", **_input(payload)},
 }
 """Builds the item of each type of ``realtime_item``."""

@@ -67,14 +67,8 @@ def mcp_item(item_id: str, item: Fields) -> Fields:
     """A call of a tool of an MCP server."""
     if "arguments" not in item:
         raise Unfit
-    app = {
-        name: strict.optional(item.get(name), strict.text)
-        for name in ("connectorId", "linkId", "appName", "actionName", "mcpAppResourceUri")
-    }
-    environment = strict.optional(item.get("environmentId"), strict.text)
-    ui = strict.optional(item.get("mcpAppUi"), app_ui)
     return {
-        **mcp_call(item_id, item, app, environment, ui),
+        **mcp_call(item_id, item, item, strict.camel_case),
         "status": strict.member(item.get("status"), _MCP_STATUS),
         "pluginId": strict.optional(item.get("pluginId"), strict.text),
         "readOnlyHint": strict.optional(item.get("readOnlyHint"), strict.flag),
@@ -88,32 +82,33 @@ def _mcp_error(value: object) -> Fields:
     return {"message": strict.text(strict.obj(value).get("message"))}
 
 
-def mcp_call(
-    item_id: str, call: Fields, app: Fields, environment: str | None, ui: Fields | None
-) -> Fields:
-    """The first fields of a call of an MCP tool; ``app`` describes the app that it is part of,
-    ``environment`` says where the server runs."""
-    context = None
-    if app["connectorId"] is not None:
-        context = {
-            "connectorId": app["connectorId"],
-            "linkId": app["linkId"],
-            "resourceUri": app["mcpAppResourceUri"],
-            "appName": app["appName"],
-            "actionName": app["actionName"],
-        }
+def mcp_call(item_id: str, item: Fields, call: Fields, spelled: strict.Spelling) -> Fields:
+    """The first fields of a call of an MCP tool: ``call`` says of which one, ``item`` what app it
+    is part of."""
+
+    def optional(fields: Fields, name: str) -> str | None:
+        found: str | None = strict.optional(fields.get(spelled(name)), strict.text)
+        return found
+
+    context = {
+        "connectorId": optional(item, "connector_id"),
+        "linkId": optional(item, "link_id"),
+        "resourceUri": (resource := optional(item, "mcp_app_resource_uri")),
+        "appName": optional(item, "app_name"),
+        "actionName": optional(item, "action_name"),
+    }
     shown: Fields = {
         "type": "mcpToolCall",
         "id": item_id,
         "server": strict.text(call.get("server")),
-        "environmentId": environment,
+        "environmentId": optional(call, "environment_id"),
         "tool": strict.text(call.get("tool")),
         "arguments": call.get("arguments"),
-        "appContext": context,
-        "mcpAppUi": ui,
+        "appContext": None if context["connectorId"] is None else context,
+        "mcpAppUi": strict.optional(item.get(spelled("mcp_app_ui")), app_ui),
     }
-    if app["mcpAppResourceUri"] is not None:
-        shown["mcpAppResourceUri"] = app["mcpAppResourceUri"]
+    if resource is not None:
+        shown["mcpAppResourceUri"] = resource
     return shown
 
 

@@ -126,51 +126,8 @@ event    collab_agent_interaction_begin     never     ?     calls
 event    collab_waiting_begin               never     ?     calls
 event    collab_close_begin                 never     ?     calls
 event    collab_resume_begin                never     ?     calls
-event    agent_message_content_delta        never     ?
-event    agent_reasoning_section_break      never     ?
-event    apply_patch_approval_request       never     ?
-event    auth_recovery_completed            never     ?
-event    auth_recovery_started              never     ?
 event    background_event                   never     old
-event    deprecation_notice                 never     ?
-event    elicitation_abandoned              never     ?
-event    elicitation_request                never     ?
-event    environment_connected              never     ?
-event    environment_disconnected           never     ?
-event    exec_approval_request              never     ?
-event    exec_command_output_delta          never     ?
-event    guardian_warning                   never     ?
-event    hook_completed                     never     ?
-event    hook_started                       never     ?
-event    item_started                       never     ?
-event    mcp_startup_complete               never     ?
-event    mcp_startup_update                 never     ?
-event    model_reroute                      never     ?
-event    model_verification                 never     ?
-event    patch_apply_updated                never     ?
-event    plan_delta                         never     ?
-event    plan_update                        never     ?
-event    raw_response_completed             never     ?
-event    raw_response_item                  never     ?
-event    realtime_conversation_closed       never     ?
-event    realtime_conversation_list_voices_response never ?
-event    realtime_conversation_realtime     never     ?
-event    realtime_conversation_sdp          never     ?
-event    realtime_conversation_started      never     ?
-event    reasoning_content_delta            never     ?
-event    reasoning_raw_content_delta        never     ?
-event    request_permissions                never     ?
-event    request_user_input                 never     ?
-event    safety_buffering                   never     ?
-event    session_configured                 never     ?
-event    shutdown_complete                  never     ?
-event    stream_error                       never     ?
-event    terminal_interaction               never     ?
-event    thread_queue_changed               never     ?
-event    turn_diff                          never     ?
-event    turn_moderation_metadata           never     ?
 event    undo_started                       never     old
-event    warning                            never     ?
 
 response message                            always    0.36  metadata legacy context
 response agent_message                      always    ?     context
@@ -212,6 +169,19 @@ item     ExitedReviewMode                   paginated ?     items
 item     ContextCompaction                  paginated ?     items
 """
 """Level, name, where it is kept, since when, and who reads it."""
+_EVENTS_IN_NO_FILE: Final = """
+agent_message_content_delta agent_reasoning_section_break apply_patch_approval_request
+auth_recovery_completed auth_recovery_started deprecation_notice elicitation_abandoned
+elicitation_request environment_connected environment_disconnected exec_approval_request
+exec_command_output_delta guardian_warning hook_completed hook_started item_started
+mcp_startup_complete mcp_startup_update model_reroute model_verification patch_apply_updated
+plan_delta plan_update raw_response_completed raw_response_item realtime_conversation_closed
+realtime_conversation_list_voices_response realtime_conversation_realtime realtime_conversation_sdp
+realtime_conversation_started reasoning_content_delta reasoning_raw_content_delta
+request_permissions request_user_input safety_buffering session_configured shutdown_complete
+stream_error terminal_interaction thread_queue_changed turn_diff turn_moderation_metadata warning
+"""
+"""Events that Codex sends and never keeps, and that nobody reads."""
 
 
 def _rows() -> Iterator[Kind]:
@@ -221,6 +191,8 @@ def _rows() -> Iterator[Kind]:
         for reader in readers:
             found |= Reader[reader.upper()]
         yield Kind(Level(level), name, Kept(kept), since, found)
+    for name in _EVENTS_IN_NO_FILE.split():
+        yield Kind(Level.EVENT, name, Kept.NEVER, "?", Reader(0))
 
 
 KINDS: Final = tuple(_rows())

@@ -2,11 +2,15 @@
 unreadable for it (docs/rollout-format.md#lines), and raises :class:`Unfit` here."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from rollout.files.layout import parse_uuid
 
 Fields = dict[str, Any]
+Spelling = Callable[[str], str]
+"""How a kind of line spells a name that is given in snake_case: as it is (``str``), or otherwise
+(:func:`camel_case`)."""
 
 U64: Final = (0, 2**64 - 1)
 I64: Final = (-(2**63), 2**63 - 1)
@@ -116,6 +120,7 @@ def camel(*names: str) -> dict[str, str]:
     return {name: camel_case(name) for name in names}
 
 
+@lru_cache(maxsize=256)
 def camel_case(name: str) -> str:
     """``snake_case`` as ``snakeCase``, ``PascalCase`` as ``pascalCase``."""
     first, *rest = name.split("_")
