@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cli.render import tool_blocks
 from cli.render.blocks import Block, Form, Picture, Role, block
-from rollout.history.tool_calls import TOOL_CALL
+from rollout.history.tool_calls import TOOL_CALL, image_format
 from rollout.schema.strict import Fields
 
 _UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
@@ -202,12 +202,9 @@ def _image_view(item: Fields) -> Block:
     return block(Role.TOOL, f"looked at the image {item['path']}")
 
 
-_HEADS: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD", "gif"))
-
-
 def _image_generation(item: Fields) -> Block:
     result = item.get("result") or ""
-    kind = next((kind for head, kind in _HEADS if result.startswith(head)), None)
+    kind = image_format(result)
     made = (tool_blocks.picture(f"data:image/{kind};base64,{result}"),) if kind else ()
     saved = item.get("savedPath")
     title = f"made an image{f' at {saved}' if saved else ''}"

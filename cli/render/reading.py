@@ -14,8 +14,9 @@ from cli.render.tool_blocks import duration_text
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
+from rollout.history.thread import bare_if_empty
 from rollout.history.tool_calls import TOOL_CALL
-from rollout.history.transcript import Transcript, open_transcript, transcript_of
+from rollout.history.transcript import Transcript, open_transcript
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.strict import Fields
 from state.query.rows import Row
@@ -258,7 +259,7 @@ async def _all(
     index: ThreadIndex, thread_id: str, path: Path, turns: TurnIndex | None, images: bool
 ) -> Transcript:
     def made(folded: TurnState) -> Transcript:
-        return transcript_of(folded.history, images=images)
+        return Transcript(bare_if_empty(folded.history), images=images)
 
     if turns is not None:
         return await turns.ask(thread_id, path, made, whole=True)

@@ -1,26 +1,10 @@
 """Where a fork of a thread can begin: between its turns."""
 
-from typing import Protocol
-
 from rollout.history.item_refs import Position
 from rollout.history.legacy import LegacyReducer, skip_pattern
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import Item
-
-
-class ForkPoints(Protocol):
-    """Finds turns, and where each ends for a fork."""
-
-    turns: list[Turn]
-
-    def take(self, item: Item, before: Position, after: Position) -> None:
-        """Look at the next line that can be read, and the positions on both sides of it."""
-        ...
-
-    def end_of(self, turn: Turn) -> Position | None:
-        """Where a history that ends with ``turn`` ends; None if that is the end of the thread."""
-        ...
 
 
 class LegacyForkPoints(LegacyReducer):
@@ -54,6 +38,7 @@ class LegacyForkPoints(LegacyReducer):
             self._prompt = None
 
     def end_of(self, turn: Turn) -> Position | None:
+        """Where a history that ends with ``turn`` ends; None if that is the end of the thread."""
         return next((start for start in self._starts if start > turn.start), None)
 
     def _open(self, turn: Turn) -> None:
@@ -67,4 +52,8 @@ class PaginatedForkPoints(PaginatedReducer):
     """Fork points of a paginated thread: a turn lasts until its end is written."""
 
     def end_of(self, turn: Turn) -> Position | None:
+        """Where a history that ends with ``turn`` ends."""
         return turn.end
+
+
+ForkPoints = LegacyForkPoints | PaginatedForkPoints

@@ -3,7 +3,7 @@ any line, so that only the end of a gigabyte is read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.item_refs import ItemRef
@@ -16,13 +16,12 @@ from rollout.schema.modes import PAGINATED
 _READ_BYTES: Final = 64 * 1024
 
 
-class LastTurns:
+class LastTurns(NamedTuple):
     """The turns that begin after some line of a history, without those that began before."""
 
-    def __init__(self, turns: list[Turn], last_item: ItemRef | None) -> None:
-        self.turns = turns
-        self.last_item = last_item
-        """The last item of all, whichever turn it is of."""
+    turns: list[Turn]
+    last_item: ItemRef | None
+    """The last item of all, whichever turn it is of."""
 
 
 def last_turns(
@@ -31,10 +30,8 @@ def last_turns(
     """The turns that begin within about the last ``size`` bytes of a history.
 
     None if these bytes do not determine them: the thread is not paginated, a file of it is
-    compressed, or the beginning of a turn is not recorded there.
-
-    Raises:
-        OSError: a file cannot be read.
+    compressed, or the beginning of a turn is not recorded there. Raises OSError if a file cannot be
+    read.
     """
     if known.mode != PAGINATED:
         return None
@@ -68,8 +65,7 @@ def _begin(parts: Sequence[Part], size: int) -> tuple[int, int] | None:
                 return None
             end = min(part.end_offset, end)
         if size < end:
-            found = _next_line(part.path, end - size, end)
-            return (number, found)
+            return number, _next_line(part.path, end - size, end)
         size -= end
     return 0, 0
 

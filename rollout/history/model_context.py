@@ -16,13 +16,13 @@ from rollout.history.fork_points import LegacyForkPoints
 from rollout.history.item_refs import Position
 from rollout.history.paginated import PaginatedReducer, paginated_skip
 from rollout.history.segments import Find, Part, history_parts, source_meta
-from rollout.history.thread import pass_to, reduce_file, reduce_parts
+from rollout.history.thread import pass_to, reduce_parts
 from rollout.history.turn import Turn
-from rollout.items.line_events import ROLLED_BACK, parse_event
-from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.items.line_events import ROLLED_BACK, ParsedEvent, parse_event
+from rollout.jsonl.parse import Item, object_of
 from rollout.jsonl.reader import LineReader, Skipping, open_rollout
 from rollout.schema.kinds import Level, Reader, line_pattern, none_of, read_by
-from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from rollout.schema.strict import Fields
 
 _KEPT_CHARACTERS: Final = 80_000
@@ -62,8 +62,14 @@ class _Past:
         if self._user_turns[-1:] != [start]:
             self._user_turns.append(start)
 
-    def roll_back(self, count: int, end: _At) -> None:
-        """So many turns were taken back by the line at ``end``."""
+    def take(self, read: ParsedEvent, at: _At) -> None:
+        """Look at an event in the line ``at`` this place."""
+        if read.kind == "compacted":
+            self.compactions.append(at)
+        elif read.kind == ROLLED_BACK:
+            self._roll_back(read.payload["num_turns"], at)
+
+    def _roll_back(self, count: int, end: _At) -> None:
         dropped = self._user_turns[-count:] if count else []
         if dropped:
             del self._user_turns[-count:]
@@ -82,14 +88,10 @@ class _LegacyPast(LegacyForkPoints):
 
     def take(self, item: Item, before: Position, after: Position) -> None:
         super().take(item, before, after)
-        read = parse_event(item)
-        at = _At(before.file, before.offset)
-        if read and read.kind == "compacted":
-            self.past.compactions.append(at)
-        elif read and read.kind == ROLLED_BACK:
-            self.past.roll_back(read.payload["num_turns"], at)
-        elif read and read.kind == "user_message" and self._current:
-            self.past.add_user_turn(self._current)
+        if read := parse_event(item):
+            self.past.take(read, _At(before.file, before.offset))
+            if read.kind == "user_message" and self._current:
+                self.past.add_user_turn(self._current)
 
 
 class _PaginatedPast(PaginatedReducer):
@@ -104,15 +106,10 @@ class _PaginatedPast(PaginatedReducer):
     def take(self, item: Item, before: Position, after: Position) -> None:
         highest = self._highest
         super().take(item, before, after)
-        read = parse_event(item) if self._highest > highest else None
-        at = _At(before.file, before.offset)
-        if read and read.kind == "compacted":
-            self.past.compactions.append(at)
-        elif read and read.kind == ROLLED_BACK:
-            self.past.roll_back(read.payload["num_turns"], at)
-        elif read and read.item and read.item["type"] == "userMessage":
+        if self._highest > highest and (read := parse_event(item)):
+            self.past.take(read, _At(before.file, before.offset))
             turn = self._known.get(str(read.payload.get("turn_id")))
-            if turn:
+            if turn and read.item and read.item["type"] == "userMessage":
                 self.past.add_user_turn(turn)
 
 
@@ -128,20 +125,12 @@ def context_items(path: Path, find: Find) -> Iterator[Fields]:
         OSError: a file cannot be read.
     """
     mode = source_meta(path).get("history_mode", LEGACY)
-    if mode == PAGINATED:
-        parts = history_parts(path, find)
-        paginated = _PaginatedPast()
-        reduce_parts(parts, paginated)
-        past = paginated.past
-    elif mode == LEGACY:
-        parts = [Part(path, "", None, None)]
-        legacy = _LegacyPast()
-        reduce_file(path, legacy)
-        past = legacy.past
-    else:
+    if mode not in MODES:
         raise HistoryUnknown(path, mode)
-    context = _Context(parts, past, mode)
-    yield from context.items()
+    parts = history_parts(path, find) if mode == PAGINATED else [Part(path)]
+    reducer = _PaginatedPast() if mode == PAGINATED else _LegacyPast()
+    reduce_parts(parts, reducer)
+    yield from _Context(parts, reducer.past, mode).items()
 
 
 class _Context:
@@ -204,8 +193,8 @@ class _Context:
                 pass_to(stream, part.path, offset)
                 for line in reader.lines(stream, offset, CONTEXT_LINES):
                     highest = max(highest, reader.highest)
-                    item = parse_line(line) if isinstance(line, Line) else None
-                    if item is None or isinstance(item, BadLine) or parse_event(item) is None:
+                    item = object_of(line)
+                    if item is None or parse_event(item) is None:
                         continue
                     if self._mode == PAGINATED:
                         ordinal = item.get("ordinal")

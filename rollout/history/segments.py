@@ -8,7 +8,7 @@ from typing import Any
 
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.files.layout import parse_name, parse_uuid
-from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.parse import Item, Line, object_of
 from rollout.jsonl.reader import LineFilter, LineReader, open_rollout
 from rollout.jsonl.sources import FileSource, RolloutSource
 
@@ -21,10 +21,10 @@ class Part:
     """One physical file of a thread's history, and the ordinals of it that count."""
 
     path: Path
-    rollout_id: str
-    end_ordinal: int | None
+    rollout_id: str = ""
+    end_ordinal: int | None = None
     """The first that does not count; None if all do."""
-    end_offset: int | None
+    end_offset: int | None = None
     """Where those that count end, in bytes of the content, as the next file says."""
 
 
@@ -74,7 +74,7 @@ def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete |
         rollout_id = name.rollout_id if name else None
         if rollout_id is None:
             reason = "its name does not end in an id, so that nothing can name it"
-            return parts[::-1] or [Part(path, "", None, None)], HistoryIncomplete(path, reason)
+            return parts[::-1] or [Part(path)], HistoryIncomplete(path, reason)
         if rollout_id in seen:
             return parts[::-1], HistoryIncomplete(path, "its history leads back to itself")
         seen.add(rollout_id)
@@ -108,8 +108,7 @@ def records(path: Path, needs: LineFilter | None = None) -> Iterator[tuple[Item,
     """Lines that can be read, each with the bytes where it begins and where the next one does."""
     with open_rollout(path) as stream:
         for line in LineReader().lines(stream, 0, needs):
-            item = parse_line(line) if isinstance(line, Line) else None
-            if item is not None and isinstance(line, Line) and not isinstance(item, BadLine):
+            if isinstance(line, Line) and (item := object_of(line)) is not None:
                 yield item, line.offset, line.offset + len(line.data) + line.ended
 
 
@@ -210,8 +209,7 @@ def raw_lines(parts: Sequence[Part]) -> Iterator[bytes]:
 def _inherited(part: Part) -> Iterator[bytes]:
     with open_rollout(part.path, []) as stream:
         for line in LineReader().lines(stream):
-            item = parse_line(line) if isinstance(line, Line) else None
-            if item is None or isinstance(item, BadLine) or not isinstance(line, Line):
+            if not isinstance(line, Line) or (item := object_of(line)) is None:
                 continue
             if part.end_ordinal is not None and _ordinal(item) >= part.end_ordinal:
                 return

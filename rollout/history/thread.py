@@ -97,10 +97,10 @@ def outline(path: Path, find: Find) -> Outline:
     try:
         meta = source_meta(path)
     except (DamagedCompression, HistoryIncomplete):  # the rest is shown all the same
-        return Outline(BARE, [Part(path, "", None, None)], None, 0)
+        return Outline(BARE, [Part(path)], None, 0)
     mode = meta.get("history_mode", LEGACY)
     if mode == LEGACY:
-        return Outline(mode, [Part(path, "", None, None)], None, 0)
+        return Outline(mode, [Part(path)], None, 0)
     if mode != PAGINATED:
         raise HistoryUnknown(path, mode)
     parts, missing = known_parts(path, find)
@@ -163,38 +163,8 @@ def reduce_part(
     pause: Callable[[], None] | None = None,
     damage: list[Damage] | None = None,
 ) -> int:
-    """Feed ``reducer`` the lines of one file of a history that count: see
-    :func:`reduce_file`."""
-    reached = reduce_file(
-        part.path,
-        reducer,
-        file=number,
-        offset=offset,
-        end=end,
-        end_ordinal=part.end_ordinal,
-        torn=torn,
-        pause=pause,
-        damage=damage,
-    )
-    if part.end_ordinal is not None and isinstance(reducer, PaginatedReducer):
-        reducer.end_part(part.end_ordinal)
-    return reached
-
-
-def reduce_file(
-    path: Path,
-    reducer: TurnReducer,
-    *,
-    file: int = 0,
-    offset: int = 0,
-    end: int | None = None,
-    end_ordinal: int | None = None,
-    torn: bool = True,
-    pause: Callable[[], None] | None = None,
-    damage: list[Damage] | None = None,
-) -> int:
-    """Feed ``reducer`` the lines of a rollout from ``offset`` on, those before the byte
-    ``end`` and before ``end_ordinal``; gives where the last line that has ended does.
+    """Feed ``reducer`` the lines that count of one file of a history, from ``offset`` on and before
+    the byte ``end``; gives where the last line that has ended does.
 
     A last line without a newline counts if it can be read, as for Codex; whoever saves the state
     of the reducer says ``torn=False``, for such a line may still be written. ``pause`` is called
@@ -205,21 +175,36 @@ def reduce_file(
         DamagedCompression: the file is damaged, and no ``damage`` given.
         OSError: it cannot be read.
     """
-    with open_rollout(path, damage) as stream:
-        pass_to(stream, path, offset)
+    with open_rollout(part.path, damage) as stream:
+        pass_to(stream, part.path, offset)
         if pause:
             stream = _Pausing(stream, pause)
         if end is not None:
             stream = _Ending(stream, end - offset)
-        return reduce_stream(
+        reached = reduce_stream(
             stream,
             reducer,
             LineReader(),
-            file=file,
+            file=number,
             offset=offset,
-            end_ordinal=end_ordinal,
+            end_ordinal=part.end_ordinal,
             torn=torn,
         )
+    if part.end_ordinal is not None and isinstance(reducer, PaginatedReducer):
+        reducer.end_part(part.end_ordinal)
+    return reached
+
+
+def reduce_file(
+    path: Path,
+    reducer: TurnReducer,
+    *,
+    offset: int = 0,
+    torn: bool = True,
+    damage: list[Damage] | None = None,
+) -> int:
+    """As :func:`reduce_part`, for a file that is a history of its own."""
+    return reduce_part(Part(path), 0, reducer, offset=offset, torn=torn, damage=damage)
 
 
 def reduce_stream(
@@ -232,7 +217,7 @@ def reduce_stream(
     end_ordinal: int | None = None,
     torn: bool = True,
 ) -> int:
-    """As :func:`reduce_file`, for an open file that is at ``offset``."""
+    """As :func:`reduce_part`, for an open file that is at ``offset``."""
     for line in reader.lines(stream, offset, reducer):
         if reader.passed:
             reducer.pass_over(reader.passed, reader.highest)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
 from rollout.items.line_events import STARTED, parse_event
-from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.parse import Item, object_of
 from rollout.jsonl.reader import LineReader, Skipping
 from rollout.schema import kinds
 from rollout.schema.strict import Fields, Unfit, duration_ms
@@ -152,7 +152,7 @@ def calls_between(
     taken back; it says whether a message of a user at an offset belongs to this turn."""
     found = _CallRecords()
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, CALL_LINES):
-        item = _parsed(line)
+        item = object_of(line)
         if item is None:
             continue
         ordinal = item.get("ordinal")
@@ -164,11 +164,6 @@ def calls_between(
         if own and line.offset > start and _begins(item) and not own(line.offset):
             break
     return found.found
-
-
-def _parsed(line: Line | BadLine) -> Item | None:
-    item = parse_line(line) if isinstance(line, Line) else None
-    return None if isinstance(item, BadLine) else item
 
 
 def _payload_of(line: Item) -> Fields | None:
@@ -187,7 +182,7 @@ def records_between(file: LineFile, start: int, end: int | None) -> list[CallRec
     """The calls and messages in a stretch of a rollout that has no events of messages."""
     found = _CallRecords()
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start):
-        item = _parsed(line)
+        item = object_of(line)
         payload = None if item is None else _payload_of(item)
         if payload is None or found.take(line.offset, payload["type"], _call_id(payload)):
             continue
@@ -219,7 +214,7 @@ def entry(file: LineFile, record: CallRecord) -> Fields | None:
         "type": TOOL_CALL,
         "id": record.call_id or f"at-{record.offset}",
         "name": str(name or ""),
-        "namespace": _text_or_none(namespace),
+        "namespace": namespace if isinstance(namespace, str) else None,
         "arguments": _arguments(kind, call) if call else _event_arguments(event),
         "output": output,
     }
@@ -266,12 +261,17 @@ def _joined(outputs: list[Any]) -> Any:
 _PICTURES: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("UklGR", "webp"), ("R0lGOD", "gif"))
 
 
+def image_format(encoded: str) -> str | None:
+    """The format of an image in base64, by its first bytes."""
+    return next((kind for front, kind in _PICTURES if encoded.startswith(front)), None)
+
+
 def _picture(call: Fields) -> Any:
     """The picture in a call that made one."""
     result = call.get("result")
     if not isinstance(result, str) or not result:
         return None
-    kind = next((kind for front, kind in _PICTURES if result.startswith(front)), None)
+    kind = image_format(result)
     where = f"data:image/{kind};base64,{result}" if kind else result[:200]
     return [{"type": "input_image", "image_url": where}]
 
@@ -339,7 +339,3 @@ def _seconds(event: Fields) -> float | None:
     except Unfit:
         return None
     return None if milliseconds is None else milliseconds / 1000
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -131,10 +131,4 @@ def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcri
     """The transcript of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives
     the files that its history begins in. Raises HistoryUnknown if its history mode is not known,
     and OSError if a file cannot be read."""
-    return transcript_of(open_history(path, find), images=images)
-
-
-def transcript_of(history: ThreadTurns, *, images: bool = False) -> Transcript:
-    """The transcript of a thread whose turns are known; without any, they are made of its messages.
-    Raises OSError if its file cannot be read."""
-    return Transcript(bare_if_empty(history), images=images)
+    return Transcript(bare_if_empty(open_history(path, find)), images=images)

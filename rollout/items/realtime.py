@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.parse import Item, object_of
 from rollout.jsonl.reader import LineReader, Skipping, open_rollout
 from rollout.schema.kinds import NUMBERED, Level, Reader, line_pattern, none_of, read_by
 from rollout.schema.strict import (
@@ -65,8 +65,8 @@ def read_sessions(path: Path) -> Sessions:
         reader = LineReader()
         for line in reader.lines(stream, needs=_REALTIME):
             highest = max(highest, reader.highest)
-            item = parse_line(line) if isinstance(line, Line) else None
-            if item is None or isinstance(item, BadLine):
+            item = object_of(line)
+            if item is None:
                 continue
             position = _ordinal(item)
             if position is None or position <= highest:

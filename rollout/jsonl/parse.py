@@ -79,6 +79,12 @@ def parse_line(line: Line, *, images: bool = False) -> dict[str, Any] | BadLine 
     return value if isinstance(value, dict) else _no_object(line, value)
 
 
+def object_of(line: Line | BadLine) -> Item | None:
+    """The JSON object in a line; None if there is none that can be used."""
+    item = parse_line(line) if isinstance(line, Line) else None
+    return None if isinstance(item, BadLine) else item
+
+
 def _values(data: bytes | bytearray) -> int:
     """About how many values a JSON text has, counted until they are too many."""
     count = _count_marks(data)

@@ -23,12 +23,11 @@ from rollout.metadata.model import (
 )
 from rollout.metadata.needs import Needs
 from rollout.metadata.values import (
-    answer_text,
     folder_of,
     history_mode,
     line_time_ms,
+    message_text,
     optional_text,
-    prompt_text,
     text_of,
     tools_of,
 )
@@ -42,6 +41,7 @@ from rollout.schema.times import time_ms
 
 _REQUEST_MARKER: Final = "## My request for Codex:"
 _MAX_INTEGER: Final = 2**63 - 1
+_SPEAKERS: Final = ("user", "assistant")
 
 
 class MetadataReducer:
@@ -376,8 +376,10 @@ class MetadataReducer:
 
     def _prompt(self, message: models.ResponseMessage | None) -> None:
         """Show a message that may have no event, unless one follows."""
-        text = prompt_text(message) if message and message.role == "user" else answer_text(message)
-        if message is None or message.type != "message" or text is None or not is_typed(text):
+        if message is None or message.type != "message" or message.role not in _SPEAKERS:
+            return
+        text = message_text(message)
+        if not is_typed(text):
             return
         if not text and any(part.type == "input_image" for part in message.content or ()):
             text = "[Image]"
@@ -386,9 +388,9 @@ class MetadataReducer:
             self._note_needs()
 
     def _bare_message(self, message: models.ResponseMessage | None) -> None:
-        text = prompt_text(message)
-        if message is None or text is None:
+        if message is None or message.role != "user":
             return
+        text = message_text(message)
         if text.startswith("<environment_context>"):
             # The only place where such a file has its folder.
             folder = text.partition("<cwd>")[2].partition("</cwd>")[0].strip()

@@ -11,7 +11,7 @@ import orjson
 from rollout.files.atomic import append_lines, replace_file
 from rollout.files.layout import parse_uuid
 from rollout.files.text import storable_text
-from rollout.jsonl.parse import Line, parse_line
+from rollout.jsonl.parse import Line, object_of
 from rollout.jsonl.reader import LineReader
 from rollout.schema.times import time_ms
 
@@ -42,8 +42,8 @@ def read_names(home: Path) -> dict[str, ThreadName]:
         return names
     with file:
         for line in LineReader().lines(file):
-            value = parse_line(line) if isinstance(line, Line) else None
-            if not isinstance(value, dict):
+            value = object_of(line)
+            if value is None:
                 continue
             thread_id, name = parse_uuid(value.get("id")), value.get("thread_name")
             if thread_id and isinstance(name, str) and name.strip():
@@ -87,5 +87,5 @@ def remove_names(home: Path, thread_ids: Sequence[str]) -> None:
 
 
 def _named(line: bytes) -> str | None:
-    value = parse_line(Line(0, line))
-    return parse_uuid(value.get("id")) if isinstance(value, dict) else None
+    value = object_of(Line(0, line))
+    return parse_uuid(value.get("id")) if value else None

@@ -11,19 +11,10 @@ from rollout.schema.payloads import read_payload
 from rollout.schema.times import time_ms
 
 
-def prompt_text(message: models.ResponseMessage | None) -> str | None:
-    """The text of a message in a user's name; None if it is none."""
-    if message is None or message.role != "user":
-        return None
-    parts = message.content or []
-    return "".join(part.text or "" for part in parts if part.type == "input_text").strip()
-
-
-def answer_text(message: models.ResponseMessage | None) -> str | None:
-    """The text of an agent's message; None if it is none."""
-    if message is None or message.role != "assistant":
-        return None
-    parts = message.content or []
+def message_text(message: models.ResponseMessage) -> str:
+    """The text of a message of an agent, or in a user's name."""
+    user = message.role == "user"
+    parts = (part for part in message.content or () if not user or part.type == "input_text")
     return "".join(part.text or "" for part in parts).strip()
 
 
