@@ -1,22 +1,13 @@
 """The one table of our errors: exit status, kind, and a hint with the next thing to do."""
 
 import errno
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from rollout.errors import (
-    AmbiguousTurn,
-    DamagedCompression,
-    HistoryIncomplete,
-    HistoryUnknown,
-    HomeNotFound,
-    NotAppendable,
-    RolloutError,
-    TurnNotFound,
-    TurnUnfinished,
-    WriterActive,
-)
+from rollout.errors import RolloutError
 from state import errors
 
 OK: Final = 0
@@ -60,203 +51,110 @@ class Outcome:
     retryable: bool = False
 
 
-_OUTCOMES: Final[dict[type[Exception], Outcome]] = {
-    HomeNotFound: Outcome(NOT_FOUND, "home_not_found", "name the folder with --home or CODEX_HOME"),
-    errors.AmbiguousThread: Outcome(USAGE, "ambiguous_thread", "give more characters of the id"),
-    errors.ThreadNotFound: Outcome(
-        NOT_FOUND,
-        "thread_not_found",
-        "threadkeep list --all --all-sources shows all threads (add --archived for the archive)",
-    ),
-    errors.ThreadUnreadable: Outcome(
-        DAMAGED, "thread_unreadable", "threadkeep explain shows what is wrong with it"
-    ),
-    errors.InvalidCursor: Outcome(
-        USAGE, "invalid_cursor", "start without --cursor, or repeat the options it came from"
-    ),
-    errors.InvalidQuery: Outcome(USAGE, "invalid_query", "correct what the message names"),
-    errors.EmptySearch: Outcome(
-        USAGE,
-        "nothing_to_find",
-        'give words, beginnings of words (word*) or "phrases"; --literal takes any text',
-    ),
-    errors.InvalidSql: Outcome(
-        USAGE, "invalid_sql", "docs/schema.md lists the views: SELECT id, name FROM v_threads"
-    ),
-    errors.HomeFolderUnknown: Outcome(
-        USAGE,
-        "folder_unknown",
-        "set HOME, or give both --home (CODEX_HOME) and --db (THREADKEEP_DB)",
-    ),
-    errors.InvalidFolder: Outcome(
-        USAGE, "invalid_folder", "give an absolute path, such as /home/me/demo"
-    ),
-    errors.AliasCycle: Outcome(
-        USAGE, "alias_cycle", "threadkeep relink shows the moved folders, --remove forgets one"
-    ),
-    errors.AliasNotFound: Outcome(
-        NOT_FOUND, "alias_not_found", "threadkeep relink shows the moved folders"
-    ),
-    errors.BadDump: Outcome(USAGE, "bad_dump", "correct or remove that line, then restore again"),
-    errors.DumpTooNew: Outcome(TOO_NEW, "dump_too_new", "update threadkeep, then restore again"),
-    errors.OutOfResources: Outcome(
-        DAMAGED, "system_refuses", "raise the limit, then try again", True
-    ),
-    errors.FileUnusable: Outcome(DAMAGED, "file_unusable", "make it readable and writable"),
-    errors.ThreadArchived: Outcome(
-        USAGE, "thread_archived", "threadkeep unarchive restores it from the archive"
-    ),
-    errors.UnsupportedHistory: Outcome(
-        TOO_NEW, "unsupported_history", "update threadkeep; reading and listing still work"
-    ),
-    errors.InvalidName: Outcome(USAGE, "invalid_name", "give a name with a letter in it"),
-    errors.InvalidChange: Outcome(
-        USAGE,
-        "invalid_change",
-        "threadkeep git-info --clear-sha, --clear-branch or --clear-origin removes a value",
-    ),
-    errors.NotResumable: Outcome(
-        NOT_FOUND,
-        "not_resumable",
-        "threadkeep relink OLD NEW records where a folder is now; without --exec, a command is"
-        " printed that asks for one; codex must be on PATH",
-    ),
-    TurnNotFound: Outcome(
-        NOT_FOUND, "turn_not_found", "name one of its turns: threadkeep show THREAD lists them"
-    ),
-    AmbiguousTurn: Outcome(
-        USAGE,
-        "ambiguous_turn",
-        "give more characters of its id, or its number: --turn 1, --turn=-1",
-    ),
-    TurnUnfinished: Outcome(
-        USAGE, "turn_unfinished", "fork up to it with --before-turn, or the whole thread"
-    ),
-    NotAppendable: Outcome(
-        DAMAGED, "not_appendable", "threadkeep explain shows what is wrong with its file"
-    ),
-    HistoryIncomplete: Outcome(
-        DAMAGED, "history_incomplete", "threadkeep explain shows what is wrong with it"
-    ),
-    HistoryUnknown: Outcome(
-        TOO_NEW, "history_unknown", "update threadkeep; show --meta shows its metadata"
-    ),
-    DamagedCompression: Outcome(
-        DAMAGED, "damaged_compression", "threadkeep explain shows what is wrong with it"
-    ),
-    errors.AlreadyArchived: Outcome(
-        USAGE, "already_archived", "threadkeep unarchive restores it from the archive"
-    ),
-    errors.NotArchived: Outcome(
-        USAGE, "not_archived", "threadkeep list --archived shows the archived threads"
-    ),
-    errors.HasDependents: Outcome(
-        USAGE, "depended_on", "delete that thread too, in the same command, or archive this one"
-    ),
-    errors.TargetExists: Outcome(
-        DAMAGED,
-        "target_exists",
-        "compare both files (threadkeep show --meta names those of a thread) and move one away",
-    ),
-    WriterActive: Outcome(
-        BUSY, "writer_active", "close it in the program that has it open", retryable=True
-    ),
-    errors.IndexTooNew: Outcome(
-        TOO_NEW, "index_too_new", "update threadkeep, or name another index with --db"
-    ),
-    errors.IndexDamaged: Outcome(
-        DAMAGED,
-        "index_damaged",
-        "threadkeep reindex builds a new one from the rollouts, which are untouched",
-    ),
-    errors.IndexUnavailable: Outcome(
-        DAMAGED, "index_unavailable", "name a writable file with --db or THREADKEEP_DB"
-    ),
-    errors.IndexMissing: Outcome(NOT_FOUND, "index_missing", "threadkeep backfill makes one"),
-    errors.IndexNotWritable: Outcome(
-        DAMAGED, "index_not_writable", "make its folder writable, or name another file with --db"
-    ),
-    errors.NotAnIndex: Outcome(
-        DAMAGED, "not_an_index", "name another file with --db; this one stays as it is"
-    ),
-    errors.IndexBusy: Outcome(BUSY, "index_busy", "try again in a moment", retryable=True),
-    errors.LeaseHeld: Outcome(
-        BUSY, "lease_held", "threadkeep status shows its progress", retryable=True
-    ),
-    errors.LeaseLost: Outcome(
-        BUSY, "lease_lost", "the other worker finishes the job", retryable=True
-    ),
-    errors.PlanOutdated: Outcome(
-        BUSY, "plan_outdated", "threadkeep repair shows the current plan", retryable=True
-    ),
-    errors.NoBackup: Outcome(
-        NOT_FOUND, "no_backup", "threadkeep repair --apply makes one before each change"
-    ),
-    errors.CodexUnusable: Outcome(
-        DAMAGED, "codex_unusable", "threadkeep codex-check shows more, and what Codex does then"
-    ),
-    errors.CodexSchemaUnknown: Outcome(
-        TOO_NEW,
-        "codex_schema_unknown",
-        "update threadkeep, or Codex if it is older than 0.169, or let Codex do it (codex archive,"
-        " unarchive, delete; /rename); threadkeep codex-check shows more",
-    ),
-    errors.CodexLocked: Outcome(
-        BUSY, "codex_locked", "run the same command again in a moment", retryable=True
-    ),
-    errors.CodexInUse: Outcome(
-        BUSY, "codex_in_use", "end these programs, then run the same command again", retryable=True
-    ),
-    errors.CodexChanged: Outcome(
-        BUSY, "codex_changed", "threadkeep codex-check shows its current state", retryable=True
-    ),
-    errors.CodexChangedSince: Outcome(
-        BUSY, "codex_changed_since", "threadkeep codex-check shows what is left to repair"
-    ),
-    errors.NoCodexBackup: Outcome(
-        NOT_FOUND, "no_codex_backup", "threadkeep codex-check --fix makes one before each change"
-    ),
-    errors.ThreadExists: Outcome(USAGE, "thread_exists", "give the new thread an id of its own"),
-    errors.RecorderClosed: Outcome(USAGE, "recorder_closed", "resume the thread first"),
-    NoRegularFile: Outcome(
-        USAGE, "no_regular_file", "name a file: -o FILE, --html FILE; export without -o prints"
-    ),
-    RedactorMissing: Outcome(USAGE, "redactor_missing", "pip install 'threadkeep[redact]'"),
-    errors.RecorderFailed: Outcome(
-        DAMAGED,
-        "recorder_failed",
-        "free some space, or make its folder writable, then flush again",
-        True,
-    ),
+_TABLE: Final = """
+not_found HomeNotFound       name the folder with --home or CODEX_HOME
+usage     AmbiguousThread    give more characters of the id
+not_found ThreadNotFound     threadkeep list --all --all-sources shows all threads (add --archived
+                             for the archive)
+damaged   ThreadUnreadable   threadkeep explain shows what is wrong with it
+usage     InvalidCursor      start without --cursor, or repeat the options it came from
+usage     InvalidQuery       correct what the message names
+usage     EmptySearch        give words, beginnings of words (word*) or "phrases"; --literal takes
+                             any text
+usage     InvalidSql         docs/schema.md lists the views: SELECT id, name FROM v_threads
+usage     HomeFolderUnknown  set HOME, or give both --home (CODEX_HOME) and --db (THREADKEEP_DB)
+usage     InvalidFolder      give an absolute path, such as /home/me/demo
+usage     AliasCycle         threadkeep relink shows the moved folders, --remove forgets one
+not_found AliasNotFound      threadkeep relink shows the moved folders
+usage     BadDump            correct or remove that line, then restore again
+too_new   DumpTooNew         update threadkeep, then restore again
+damaged*  OutOfResources     raise the limit, then try again
+damaged   FileUnusable       make it readable and writable
+usage     ThreadArchived     threadkeep unarchive restores it from the archive
+too_new   UnsupportedHistory update threadkeep; reading and listing still work
+usage     InvalidName        give a name with a letter in it
+usage     InvalidChange      threadkeep git-info --clear-sha, --clear-branch or --clear-origin
+                             removes a value
+not_found NotResumable       threadkeep relink OLD NEW records where a folder is now; without
+                             --exec, a command is printed that asks for one; codex must be on PATH
+not_found TurnNotFound       name one of its turns: threadkeep show THREAD lists them
+usage     AmbiguousTurn      give more characters of its id, or its number: --turn 1, --turn=-1
+usage     TurnUnfinished     fork up to it with --before-turn, or the whole thread
+damaged   NotAppendable      threadkeep explain shows what is wrong with its file
+damaged   HistoryIncomplete  threadkeep explain shows what is wrong with it
+too_new   HistoryUnknown     update threadkeep; show --meta shows its metadata
+damaged   DamagedCompression threadkeep explain shows what is wrong with it
+usage     AlreadyArchived    threadkeep unarchive restores it from the archive
+usage     NotArchived        threadkeep list --archived shows the archived threads
+usage     HasDependents      delete that thread too, in the same command, or archive this one
+damaged   TargetExists       compare both files (threadkeep show --meta names those of a thread) and
+                             move one away
+busy*     WriterActive       close it in the program that has it open
+too_new   IndexTooNew        update threadkeep, or name another index with --db
+damaged   IndexDamaged       threadkeep reindex builds a new one from the rollouts, which are
+                             untouched
+damaged   IndexUnavailable   name a writable file with --db or THREADKEEP_DB
+not_found IndexMissing       threadkeep backfill makes one
+damaged   IndexNotWritable   make its folder writable, or name another file with --db
+damaged   NotAnIndex         name another file with --db; this one stays as it is
+busy*     IndexBusy          try again in a moment
+busy*     LeaseHeld          threadkeep status shows its progress
+busy*     LeaseLost          the other worker finishes the job
+busy*     PlanOutdated       threadkeep repair shows the current plan
+not_found NoBackup           threadkeep repair --apply makes one before each change
+damaged   CodexUnusable      threadkeep codex-check shows more, and what Codex does then
+too_new   CodexSchemaUnknown update threadkeep, or Codex if it is older than 0.169, or let Codex do
+                             it (codex archive, unarchive, delete; /rename); threadkeep codex-check
+                             shows more
+busy*     CodexLocked        run the same command again in a moment
+busy*     CodexInUse         end these programs, then run the same command again
+busy*     CodexChanged       threadkeep codex-check shows its current state
+busy      CodexChangedSince  threadkeep codex-check shows what is left to repair
+not_found NoCodexBackup      threadkeep codex-check --fix makes one before each change
+usage     ThreadExists       give the new thread an id of its own
+usage     RecorderClosed     resume the thread first
+usage     NoRegularFile      name a file: -o FILE, --html FILE; export without -o prints
+usage     RedactorMissing    pip install 'threadkeep[redact]'
+damaged*  RecorderFailed     free some space, or make its folder writable, then flush again
+damaged*  DiskFull           free some space on its disk (see df), then run the same command again
+damaged*  FileTooLarge       allow larger files: ulimit -f unlimited
+damaged*  TooManyOpenFiles   allow more open files: ulimit -n 256, then run the same command again
+damaged*  TooLittleMemory    allow more memory: ulimit -v unlimited, then run the same command again
+"""
+"""Status, class and hint. The same may work later where the status has a star. The last rows are no
+classes: see ``_SHORTAGES``."""
+_STATUSES: Final = {
+    "usage": USAGE,
+    "not_found": NOT_FOUND,
+    "too_new": TOO_NEW,
+    "busy": BUSY,
+    "damaged": DAMAGED,
 }
+_OTHER_KINDS: Final = {
+    "EmptySearch": "nothing_to_find",
+    "HomeFolderUnknown": "folder_unknown",
+    "OutOfResources": "system_refuses",
+    "HasDependents": "depended_on",
+}
+"""The kinds that are not the name of the class: ``thread_not_found`` is ThreadNotFound."""
 
 
-_DISK_FULL: Final = Outcome(
-    DAMAGED,
-    "disk_full",
-    "free some space on its disk (see df), then run the same command again",
-    True,
-)
-_TOO_MANY_FILES: Final = Outcome(
-    DAMAGED,
-    "too_many_open_files",
-    "allow more open files: ulimit -n 256, then run the same command again",
-    True,
-)
+def _rows() -> Iterator[tuple[str, Outcome]]:
+    for row in re.split(r"\n(?=\S)", _TABLE.strip()):
+        status, name, *words = row.split()
+        kind = _OTHER_KINDS.get(name) or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        code = _STATUSES[status.rstrip("*")]
+        yield name, Outcome(code, kind, " ".join(words), retryable=status.endswith("*"))
+
+
+_OUTCOMES: Final = dict(_rows())
 _SHORTAGES: Final = {
-    errno.ENOSPC: _DISK_FULL,
-    errno.EDQUOT: _DISK_FULL,
-    errno.EFBIG: Outcome(
-        DAMAGED, "file_too_large", "allow larger files: ulimit -f unlimited", True
-    ),
-    errno.EMFILE: _TOO_MANY_FILES,
-    errno.ENFILE: _TOO_MANY_FILES,
-    errno.ENOMEM: Outcome(
-        DAMAGED,
-        "too_little_memory",
-        "allow more memory: ulimit -v unlimited, then run the same command again",
-        True,
-    ),
+    errno.ENOSPC: _OUTCOMES["DiskFull"],
+    errno.EDQUOT: _OUTCOMES["DiskFull"],
+    errno.EFBIG: _OUTCOMES["FileTooLarge"],
+    errno.EMFILE: _OUTCOMES["TooManyOpenFiles"],
+    errno.ENFILE: _OUTCOMES["TooManyOpenFiles"],
+    errno.ENOMEM: _OUTCOMES["TooLittleMemory"],
 }
 """What the system has too little of, whatever could not be read or written for it."""
 _MAY_BE_SHORTAGES: Final = (
@@ -274,8 +172,7 @@ def outcome(error: RolloutError | errors.StateError, command: str | None = None)
     if isinstance(error, _MAY_BE_SHORTAGES) and (found := _SHORTAGES.get(_errno_of(error))):
         return found
     for kind in type(error).__mro__:
-        if kind in _OUTCOMES:
-            found = _OUTCOMES[kind]
+        if found := _OUTCOMES.get(kind.__name__):
             if kind is errors.InvalidQuery and command:
                 return replace(found, hint=f"see threadkeep {command} --help")
             return found

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from cli import errors
+from rollout import errors as rollout_errors
+from state import errors as state_errors
 from state.jobs.lease import Owner
 from state.thread_index import open_index
 from tests.support.command import Cli, Inside, Ran, Within, plain_user, thread_id, write_rollout
@@ -49,6 +52,13 @@ def is_reported(ran: Ran, says: str, next_step: str) -> None:
     assert says in line
     assert hint.startswith("  ")
     assert next_step in hint
+
+
+def test_every_row_of_the_table_is_of_a_class_or_a_shortage() -> None:
+    classes = vars(rollout_errors) | vars(state_errors) | vars(errors)
+    shortages = {outcome.kind for outcome in errors._SHORTAGES.values()}
+    rows = {name for name, row in errors._OUTCOMES.items() if row.kind not in shortages}
+    assert rows <= classes.keys()
 
 
 def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
