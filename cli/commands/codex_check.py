@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,18 +159,12 @@ async def _compared(
     from cli.runtime.open_index import catch_up_and_report
     from state.codex.check import check_codex
 
-    await catch_up_and_report(index)
-    return await check_codex(index, database, _both(found.add, plan.add))
-
-
-def _both(
-    first: Callable[[Finding], None], second: Callable[[Finding], None]
-) -> Callable[[Finding], None]:
     def add(finding: Finding) -> None:
-        first(finding)
-        second(finding)
+        found.add(finding)
+        plan.add(finding)
 
-    return add
+    await catch_up_and_report(index)
+    return await check_codex(index, database, add)
 
 
 def _document(database: Path, found: Findings, checked: "CodexCheck") -> dict[str, Any]:

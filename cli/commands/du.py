@@ -1,7 +1,6 @@
 """``threadkeep du``."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,18 +18,7 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 
-class Dimension(StrEnum):
-    """What the files can be counted by."""
-
-    PROJECT = "project"
-    SOURCE = "source"
-    AGE = "age"
-    ERA = "era"
-    PROVIDER = "provider"
-    MODEL = "model"
-    FORM = "form"
-    PLACE = "place"
-    BUCKET = "bucket"
+_DIMENSIONS = ("project", "source", "age", "era", "provider", "model", "form", "place", "bucket")
 
 
 def command(
@@ -54,10 +42,9 @@ def command(
     from cli.runtime.open_index import catch_up, read_index
     from state.reports.usage import usage
 
-    try:
-        dimensions = [Dimension(name) for name in by or Dimension]
-    except ValueError:
-        raise typer.BadParameter(f"--by must be one of {', '.join(Dimension)}") from None
+    dimensions = by or _DIMENSIONS
+    if not set(dimensions) <= set(_DIMENSIONS):
+        raise typer.BadParameter(f"--by must be one of {', '.join(_DIMENSIONS)}")
 
     async def work(index: "ThreadIndex") -> "tuple[Usage, str]":
         note = await catch_up(index)
@@ -85,9 +72,7 @@ def command(
     return errors.SOME_UNREADABLE if problems else errors.OK
 
 
-def _print(
-    found: "Usage", dimensions: Sequence[Dimension], limit: int, *, with_threads: bool
-) -> None:
+def _print(found: "Usage", dimensions: Sequence[str], limit: int, *, with_threads: bool) -> None:
     images = found.images is not None
     threads = f"of {plural(found.threads, 'thread')}"
     total = found.total
@@ -152,7 +137,7 @@ def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
 
 
 def _document(
-    found: "Usage", dimensions: Sequence[Dimension], limit: int, *, complete: bool
+    found: "Usage", dimensions: Sequence[str], limit: int, *, complete: bool
 ) -> dict[str, Any]:
     read = found.images
 
@@ -168,7 +153,7 @@ def _document(
         "contentBytes": read.content_bytes if read else None,
         "threads": found.threads,
         "by": {
-            dimension.value: {
+            dimension: {
                 "groups": [
                     {"key": key, **entry(amount)}
                     for key, amount in islice(found.by[dimension].items(), limit)

@@ -288,7 +288,7 @@ def _blocks(searched: Searched, search: "Search") -> None:
         rest = hit.matches - len(where[:_HITS_SHOWN])
         if rest > 0:
             blocks.append(Text(f"         and {rest:,} more", style="dim"))
-    output.texts(blocks)
+    output.table(*blocks)
 
 
 def _marked(passage: "Passage") -> Any:

@@ -94,9 +94,8 @@ class _Watch:
 
         watcher = Watcher(index, self._seen, on_trouble=_report_trouble)
         changes = self._seen.changes()
-        return await _first(
-            index, watcher.run(), self._print(index, watcher, changes), _until_nobody_reads()
-        )
+        printing, reading = self._print(index, watcher, changes), _until_stdout_is(_GONE)
+        return await _first(index, watcher.run(), printing, reading)
 
     async def _print(self, index: "ThreadIndex", watcher: "Watcher", changes: ChangeFeed) -> int:
         await watcher.ready.wait()
@@ -143,20 +142,9 @@ def _report_trouble(error: Exception | None) -> None:
     output.say(f"Not up to date: {error}." if error else "Up to date again.")
 
 
-async def _until_nobody_reads() -> int:
-    await _until_stdout_is(_GONE)
-    return errors.OK
-
-
 async def _until_stdout_is(events: int) -> None:
-    while True:
-        if _stdout_is(events):
-            return
-        await asyncio.sleep(_GLANCE_S)
-
-
-def _stdout_is(events: int) -> bool:
-    """Whether one of ``events`` holds for stdout."""
+    """Wait until one of ``events`` holds for stdout."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), events)
-    return any(found & events for _, found in poll.poll(0))
+    while not any(found & events for _, found in poll.poll(0)):  # noqa: ASYNC110 - none tells
+        await asyncio.sleep(_GLANCE_S)

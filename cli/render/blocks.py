@@ -1,6 +1,5 @@
 """The blocks of a thread that a reader sees: who says or does something, and its result."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -51,9 +50,9 @@ class Picture:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Block:
-    """One block. Its texts hold nothing that controls a terminal: see :func:`block`."""
+    """One block. Its texts come from a rollout, and are made safe for a terminal."""
 
     role: Role
     title: str
@@ -66,35 +65,16 @@ class Block:
     """Whether the title is a command."""
     pictures: tuple[Picture, ...] = ()
 
+    def __post_init__(self) -> None:
+        clean = many_lines if self.command else one_line
+        self.title = clean(self.title).strip()
+        self.text = many_lines(self.text).strip("\n")
+        self.state = one_line(self.state)
+
     @property
     def collapse(self) -> Collapse | None:
         """How it is collapsed if it is long; None if it never is."""
         return COLLAPSED_REASONING if self.role is Role.REASONING else COLLAPSED.get(self.form)
-
-
-def block(
-    role: Role,
-    title: str,
-    text: str = "",
-    form: Form = Form.PLAIN,
-    *,
-    state: str = "",
-    failed: bool = False,
-    command: bool = False,
-    pictures: tuple[Picture, ...] = (),
-) -> Block:
-    """A block with texts from a rollout, made safe for a terminal."""
-    clean: Callable[[str], str] = many_lines if command else one_line
-    return Block(
-        role,
-        clean(title).strip(),
-        many_lines(text).strip("\n"),
-        form,
-        one_line(state),
-        failed,
-        command,
-        pictures,
-    )
 
 
 def collapsed(shown: Block, *, full: bool) -> tuple[list[str], int, list[str]]:

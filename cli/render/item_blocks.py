@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from cli.render import tool_blocks
-from cli.render.blocks import Block, Form, Picture, Role, block
+from cli.render.blocks import Block, Form, Picture, Role
 from rollout.history.tool_calls import TOOL_CALL, image_format
 from rollout.schema.strict import Fields
 
@@ -19,14 +19,14 @@ def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
     behind an item that does not hold everything."""
     if item.keys() == _UNREAD:
         text = tool_blocks.readable(item["raw"])
-        yield block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
+        yield Block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
         return
     build = _BUILDS.get(item["type"])
     if build is None:
         text = tool_blocks.readable(
             {key: value for key, value in item.items() if value is not None}
         )
-        yield block(Role.NOTE, item["type"], text, Form.OUTPUT)
+        yield Block(Role.NOTE, item["type"], text, Form.OUTPUT)
         return
     with_call = _WITH_CALL.get(item["type"]) if call else None
     made = with_call(item, call) if with_call else build(item)
@@ -54,7 +54,7 @@ def _user(item: Fields) -> Block:
             case {"type": kind, **more}:
                 where = more.get("path") or more.get("url") or more.get("fileId") or ""
                 texts.append(f"[{kind} {str(where)[:200]}]")
-    return block(Role.USER, "user", "\n".join(texts), pictures=tuple(pictures))
+    return Block(Role.USER, "user", "\n".join(texts), pictures=tuple(pictures))
 
 
 def _agent(item: Fields) -> Block:
@@ -67,16 +67,12 @@ def _agent(item: Fields) -> Block:
     for each in asked:
         lines += [each["title"], *(f"- {option}" for option in each["options"] or ())]
     text = "\n".join(filter(None, (item["text"], *lines)))
-    return block(Role.AGENT, "agent", text, Form.MARKDOWN, state=state)
+    return Block(Role.AGENT, "agent", text, Form.MARKDOWN, state=state)
 
 
 def _reasoning(item: Fields) -> list[Block]:
     text = "\n\n".join([*item["summary"], *item["content"]])
-    return [block(Role.REASONING, "reasoning", text, Form.MARKDOWN)] if text.strip() else []
-
-
-def _plan(item: Fields) -> Block:
-    return block(Role.AGENT, "plan", item["text"], Form.MARKDOWN)
+    return [Block(Role.REASONING, "reasoning", text, Form.MARKDOWN)] if text.strip() else []
 
 
 def _command(item: Fields, call: Fields | None = None) -> Block:
@@ -103,24 +99,14 @@ def _patch(item: Fields) -> list[Block]:
             diff = "\n".join(mark + line for line in diff.removesuffix("\n").split("\n"))
         title = f"{kind} {change['path']}"
         failed = status in ("failed", "declined")
-        found.append(block(Role.TOOL, title, diff, Form.DIFF, state=state, failed=failed))
-    return found or [block(Role.TOOL, "patch of no file", state=state)]
+        found.append(Block(Role.TOOL, title, diff, Form.DIFF, state=state, failed=failed))
+    return found or [Block(Role.TOOL, "patch of no file", state=state)]
 
 
 def _patch_with(item: Fields, call: Fields) -> list[Block]:
     if not item["changes"]:
         return tool_blocks.patch(call, item["status"])
     return [*_patch(item), *tool_blocks.patch_output(tool_blocks.tool_output(call))]
-
-
-def _called_with(item: Fields, call: Fields) -> list[Block]:
-    """The block of an item, and those of its call, which holds more."""
-    made = _BUILDS[item["type"]](item)
-    return [made, *tool_blocks.tool_call(call)]
-
-
-def _output_with(item: Fields, call: Fields) -> list[Block]:
-    return tool_blocks.tool_call({**call, "output": item["output"]})
 
 
 def _result_with(item: Fields, call: Fields) -> Block:
@@ -142,7 +128,7 @@ def _tool(title: str, item: Fields, content: object, error: str | None) -> Block
         if item["arguments"] in (None, {})
         else f" {tool_blocks.readable(item['arguments'])[:500]}"
     )
-    return block(
+    return Block(
         Role.TOOL,
         f"tool {title}{arguments}",
         "\n".join(filter(None, (error, text))),
@@ -170,7 +156,7 @@ def _function_output(item: Fields) -> Block:
     pictures: list[Picture] = []
     text = tool_blocks.content_text(item["output"], pictures)
     name = ".".join(filter(None, (item["namespace"], item["name"])))
-    return block(Role.TOOL, f"tool {name}", text, Form.OUTPUT, pictures=tuple(pictures))
+    return Block(Role.TOOL, f"tool {name}", text, Form.OUTPUT, pictures=tuple(pictures))
 
 
 def _collab(item: Fields) -> Block:
@@ -182,11 +168,11 @@ def _collab(item: Fields) -> Block:
         lines.append(f"{thread} {state['status']}{said}")
     state = "" if item["status"] == "completed" else item["status"]
     failed = item["status"] == "failed"
-    return block(Role.TOOL, title, "\n".join(lines), Form.OUTPUT, state=state, failed=failed)
+    return Block(Role.TOOL, title, "\n".join(lines), Form.OUTPUT, state=state, failed=failed)
 
 
 def _activity(item: Fields) -> Block:
-    return block(
+    return Block(
         Role.NOTE, f"agent {item['agentPath']} {item['kind']} (thread {item['agentThreadId']})"
     )
 
@@ -195,11 +181,7 @@ def _web_search(item: Fields) -> Block:
     title = tool_blocks.web_title(item["query"], item["action"] or {})
     results = item.get("results")
     text = "\n".join(tool_blocks.readable(each) for each in results) if results else ""
-    return block(Role.TOOL, title, text, Form.OUTPUT)
-
-
-def _image_view(item: Fields) -> Block:
-    return block(Role.TOOL, f"looked at the image {item['path']}")
+    return Block(Role.TOOL, title, text, Form.OUTPUT)
 
 
 def _image_generation(item: Fields) -> Block:
@@ -209,23 +191,19 @@ def _image_generation(item: Fields) -> Block:
     saved = item.get("savedPath")
     title = f"made an image{f' at {saved}' if saved else ''}"
     state = "" if item["status"] == "completed" else item["status"]
-    return block(Role.TOOL, title, item["revisedPrompt"] or "", state=state, pictures=made)
-
-
-def _note(text: str) -> Callable[[Fields], Block]:
-    return lambda _: block(Role.NOTE, text)
+    return Block(Role.TOOL, title, item["revisedPrompt"] or "", state=state, pictures=made)
 
 
 def _hook(item: Fields) -> Block:
     text = "\n".join(str(fragment.get("text")) for fragment in item["fragments"])
-    return block(Role.NOTE, "hook prompt", text, Form.OUTPUT)
+    return Block(Role.NOTE, "hook prompt", text, Form.OUTPUT)
 
 
 _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
     "userMessage": _user,
     "agentMessage": _agent,
     "reasoning": _reasoning,
-    "plan": _plan,
+    "plan": lambda item: Block(Role.AGENT, "plan", item["text"], Form.MARKDOWN),
     "commandExecution": _command,
     "fileChange": _patch,
     "mcpToolCall": _mcp,
@@ -234,15 +212,15 @@ _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
     "collabAgentToolCall": _collab,
     "subAgentActivity": _activity,
     "webSearch": _web_search,
-    "imageView": _image_view,
+    "imageView": lambda item: Block(Role.TOOL, f"looked at the image {item['path']}"),
     "imageGeneration": _image_generation,
-    "sleep": lambda item: block(
+    "sleep": lambda item: Block(
         Role.NOTE, f"slept for {tool_blocks.duration_text(item['durationMs'])}"
     ),
     "hookPrompt": _hook,
-    "enteredReviewMode": lambda item: block(Role.NOTE, "review begins", item["review"]),
-    "exitedReviewMode": lambda item: block(Role.AGENT, "review", item["review"], Form.MARKDOWN),
-    "contextCompaction": _note("the history was compacted here"),
+    "enteredReviewMode": lambda item: Block(Role.NOTE, "review begins", item["review"]),
+    "exitedReviewMode": lambda item: Block(Role.AGENT, "review", item["review"], Form.MARKDOWN),
+    "contextCompaction": lambda _: Block(Role.NOTE, "the history was compacted here"),
     TOOL_CALL: tool_blocks.tool_call,
 }
 _WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
@@ -250,7 +228,9 @@ _WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
     "fileChange": _patch_with,
     "mcpToolCall": _result_with,
     "dynamicToolCall": _result_with,
-    "functionCallOutput": _output_with,
-    "subAgentActivity": _called_with,
+    "functionCallOutput": lambda item, call: tool_blocks.tool_call(
+        {**call, "output": item["output"]}
+    ),
+    "subAgentActivity": lambda item, call: [_activity(item), *tool_blocks.tool_call(call)],
 }
 """How an item is shown together with its call."""

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cli.render.reading import Reading
-from cli.terminal import damage, output
+from cli.terminal import damage
+from cli.terminal.output import json_text
 
 
 def document(reading: Reading) -> Iterator[str]:
@@ -13,10 +14,10 @@ def document(reading: Reading) -> Iterator[str]:
     thread = reading.thread()
     del thread["turns"]
     # The last key of a Thread is its turns.
-    yield f'{{"thread": {_json(thread)[:-1]}, "turns": ['
+    yield f'{{"thread": {json_text(thread)[:-1]}, "turns": ['
     yield from _array(reading.answers())
-    moved = _json(reading.cleaned(reading.details["moved_to"]))
-    broken = _json(reading.cleaned(damage.document(reading.dialogue.damage, reading.home)))
+    moved = json_text(reading.cleaned(reading.details["moved_to"]))
+    broken = json_text(reading.cleaned(damage.document(reading.dialogue.damage, reading.home)))
     yield f']}}, "movedTo": {moved}, "damage": {broken}, "others": ['
     yield from _array(reading.others())
     yield "]}\n"
@@ -25,9 +26,5 @@ def document(reading: Reading) -> Iterator[str]:
 def _array(values: Iterator[Any]) -> Iterator[str]:
     separator = "\n"
     for value in values:
-        yield f"{separator}{_json(value)}"
+        yield f"{separator}{json_text(value)}"
         separator = ",\n"
-
-
-def _json(value: object) -> str:
-    return output.json_text(value)

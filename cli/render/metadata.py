@@ -11,6 +11,7 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and values, in order. Empty values are not shown."""
     git = " ".join(filter(None, (row["git_branch"], (row["git_sha"] or "")[:12])))
     supported = row["history_mode"] in ("legacy", "paginated")
+    tools = (filter(None, (tool["namespace"], tool["name"])) for tool in details["tools"])
     fields = [
         ("id", row["id"]),
         ("name", display_name(row) or ""),
@@ -32,7 +33,7 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
         ("memory", details["memory_mode"]),
         ("forked from", row["forked_from_id"] or ""),
         ("parent", row["parent_thread_id"] or ""),
-        ("tools", ", ".join(_tool_name(tool) for tool in details["tools"])),
+        ("tools", ", ".join(map(".".join, tools))),
     ]
     for file in details["files"]:
         note = "" if file["bucket"] == "indexed" else f"  ({file['bucket']})"
@@ -47,7 +48,3 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
             note += f" the first at byte {file['left_out_at']})"
         fields.append(("file", f"{file['path']}  {amount(file['size_bytes'])}B{note}"))
     return fields
-
-
-def _tool_name(tool: dict[str, Any]) -> str:
-    return f"{tool['namespace']}.{tool['name']}" if tool["namespace"] else str(tool["name"])

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from cli.render.blocks import Block, Role, block
+from cli.render.blocks import Block, Role
 from cli.render.item_blocks import blocks
 from cli.render.labels import label
 from cli.render.tool_blocks import duration_text
@@ -167,10 +167,10 @@ class Reading:
         if turn is None:
             return
         if turn.error:
-            yield block(Role.ERROR, "error", self.cleaned(turn.error["message"]), failed=True)
+            yield Block(Role.ERROR, "error", self.cleaned(turn.error["message"]), failed=True)
         if turn.status in (INTERRUPTED, IN_PROGRESS):
             ended = turn.status == INTERRUPTED
-            yield block(Role.NOTE, "interrupted" if ended else "not finished")
+            yield Block(Role.NOTE, "interrupted" if ended else "not finished")
 
     def answers(self) -> Iterator[Fields]:
         """The selected turns as the app-server returns them."""

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
@@ -20,18 +20,9 @@ _LONGEST_MARKDOWN: Final = 50_000
 _STYLED: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
-class LineStyle(Protocol):
-    """Prints each kind of line."""
-
-    def heading(self, text: str) -> str: ...
-    def title(self, shown: Block) -> str: ...
-    def body(self, shown: Block, lines: list[str]) -> str: ...
-    def aside(self, text: str) -> str: ...
-
-
 def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterator[str]:
     """The text of a thread, in pieces; with ``width``, for a terminal of so many columns."""
-    style: LineStyle = Plain() if width is None else Terminal(width)
+    style = Plain() if width is None else Terminal(width)
     yield style.heading(reading.title)
     yield style.aside(" · ".join(reading.facts()))
     for warning in reading.warnings():
@@ -57,7 +48,7 @@ def turn_line(turn: ShownTurn) -> str:
     return one_line(" · ".join([name, *turn.facts, turn.id]))
 
 
-def _block(style: LineStyle, shown: Block, *, full: bool) -> Iterator[str]:
+def _block(style: "Plain | Terminal", shown: Block, *, full: bool) -> Iterator[str]:
     yield style.title(shown)
     head, hidden, tail = collapsed(shown, full=full)
     if head:
@@ -70,12 +61,6 @@ def _block(style: LineStyle, shown: Block, *, full: bool) -> Iterator[str]:
         yield style.aside(f"{_INDENT}[image: {one_line(picture.label)}]")
 
 
-def block_title(shown: Block) -> str:
-    """The first line of a block: a command as it was typed, and its result."""
-    title = f"$ {shown.title}" if shown.command else shown.title
-    return f"{title}  ({shown.state})" if shown.state else title
-
-
 class Plain:
     """For pipes. Texts are indented, so that nothing in them looks like a heading."""
 
@@ -83,7 +68,8 @@ class Plain:
         return f"{text}\n"
 
     def title(self, shown: Block) -> str:
-        first, *more = block_title(shown).split("\n")
+        title = f"$ {shown.title}" if shown.command else shown.title
+        first, *more = (f"{title}  ({shown.state})" if shown.state else title).split("\n")
         return "".join(f"{line}\n" for line in [first, *(f"{_INDENT}{line}" for line in more)])
 
     def body(self, shown: Block, lines: list[str]) -> str:

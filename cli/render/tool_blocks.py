@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.render.blocks import Block, Form, Picture, Role, block
+from cli.render.blocks import Block, Form, Picture, Role
 from rollout.items.commands import shell_line
 from rollout.schema.strict import Fields
 
@@ -47,7 +47,7 @@ def tool_call(call: Fields) -> list[Block]:
     arguments = _parsed(call["arguments"])
     given = tool_output(call)
     if call["name"] == "update_plan" and isinstance(arguments, dict):
-        return [block(Role.NOTE, "plan", plan_text(arguments))]
+        return [Block(Role.NOTE, "plan", plan_text(arguments))]
     line = command_line(arguments) if call["name"] in _SHELLS else None
     if line is not None:
         return [command(line, given, no_output=call["output"] is None)]
@@ -64,7 +64,7 @@ def tool_call(call: Fields) -> list[Block]:
         title, state = f"looked at the image {path}", _state(given)
     elif call["name"] == "image_generation_call":
         title = f"made an image{shown_arguments(arguments)}"
-    shown = block(
+    shown = Block(
         Role.TOOL,
         title,
         given.text,
@@ -84,7 +84,7 @@ def patch(call: Fields, status: str = "") -> list[Block]:
     if status != "completed":
         state = ", ".join(filter(None, (status, state)))
     text = patch_text(_parsed(call["arguments"]))
-    shown = [block(Role.TOOL, "patch", text, Form.DIFF, state=state, failed=failed)]
+    shown = [Block(Role.TOOL, "patch", text, Form.DIFF, state=state, failed=failed)]
     return [*shown, *patch_output(given)]
 
 
@@ -92,7 +92,7 @@ def patch_output(given: ToolOutput) -> list[Block]:
     """The tool's output for a patch, unless it only reports success."""
     if not given.text or (given.text.startswith("Success") and not given.failed):
         return []
-    return [block(Role.TOOL, "patch output", given.text, Form.OUTPUT, failed=given.failed)]
+    return [Block(Role.TOOL, "patch output", given.text, Form.OUTPUT, failed=given.failed)]
 
 
 def patch_text(arguments: object) -> str:
@@ -149,7 +149,7 @@ def command(line: str, given: ToolOutput, *, no_output: bool = False, status: st
     state = "no output" if no_output else ""
     if status and status != "completed" and given.exit_code is None:
         state = status
-    return block(
+    return Block(
         Role.TOOL,
         line,
         given.text,

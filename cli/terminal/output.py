@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,6 @@ from cli.terminal.text import UNPRINTED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 
 def on_terminal() -> bool:
@@ -23,17 +21,8 @@ def on_terminal() -> bool:
     return sys.stdout.isatty() if client is None else client.terminal
 
 
-def table(shown: "Table") -> None:
-    """Print a table to stdout."""
-    _draw([shown])
-
-
-def texts(shown: "Sequence[Text]") -> None:
-    """Print lines with colours to stdout."""
-    _draw(shown)
-
-
-def _draw(shown: "Sequence[RenderableType]") -> None:
+def table(*shown: "RenderableType") -> None:
+    """Print a table, or lines with colours, to stdout."""
     from rich.console import Console
 
     client = DELEGATED.get()

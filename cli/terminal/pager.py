@@ -9,9 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
@@ -20,18 +20,12 @@ _ROOM: Final = 2  # lines of the screen that the next prompt takes
 _BUFFER: Final = 64 * 1024
 
 
-class Sink(Protocol):
-    """Takes text, in pieces."""
-
-    def __call__(self, text: str, /) -> None: ...
-
-
 class PagerClosed(Exception):
     """The reader has quit the pager."""
 
 
 @contextmanager
-def sink(*, paged: bool) -> Iterator[Sink]:
+def sink(*, paged: bool) -> Iterator[Callable[[str], None]]:
     """Writes a long text: into a pager if stdout is a terminal and the text is longer than its
     screen; else to stdout. The body ends quietly when the reader quits the pager."""
     command = _command() if paged and DELEGATED.get() is None else None

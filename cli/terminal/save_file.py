@@ -8,12 +8,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cli.errors import NoRegularFile
+from rollout.files.cancellation import Cancelled
 from state.errors import FileUnusable
 from state.workers import Workers
 
@@ -53,25 +53,10 @@ def _is_system_link(path: Path) -> bool:
     return False
 
 
-class _Stopped(Exception):
-    """The file is no longer wanted."""
-
-
-@dataclass(slots=True)
-class _Stop:
-    """Whether to stop writing; checked before each piece."""
-
-    wanted: bool = False
-
-
 async def saved(path: Path, content: Iterator[bytes]) -> int:
     """As :func:`save`, in a thread. If cancelled, it stops soon and leaves nothing."""
     with _until_terminated() as stop:
-
-        def unwanted() -> None:
-            stop.wanted = True
-
-        return await Workers(1).run(partial(_save, path, content, stop), stopped=unwanted)
+        return await Workers(1).run(partial(_save, path, content, stop), stopped=stop.set)
 
 
 def save(path: Path, content: Iterator[bytes]) -> int:
@@ -87,9 +72,9 @@ def save(path: Path, content: Iterator[bytes]) -> int:
 
 
 @contextmanager
-def _until_terminated() -> Iterator[_Stop]:
-    """A flag that SIGTERM sets while a file is written; the signal ends the process afterwards."""
-    stop = _Stop()
+def _until_terminated() -> Iterator[threading.Event]:
+    """Set by SIGTERM while a file is written. The signal ends the process afterwards."""
+    stop = threading.Event()
     usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not usual or threading.current_thread() is not threading.main_thread():
         yield stop
@@ -98,7 +83,8 @@ def _until_terminated() -> Iterator[_Stop]:
 
     def on_terminate(*_: object) -> None:
         nonlocal terminated
-        terminated = stop.wanted = True
+        terminated = True
+        stop.set()
 
     signal.signal(signal.SIGTERM, on_terminate)
     try:
@@ -109,7 +95,7 @@ def _until_terminated() -> Iterator[_Stop]:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _save(path: Path, content: Iterator[bytes], stop: _Stop) -> int:
+def _save(path: Path, content: Iterator[bytes], stop: threading.Event) -> int:
     check_replaceable(path)
     temporary = ""
     try:
@@ -118,12 +104,12 @@ def _save(path: Path, content: Iterator[bytes], stop: _Stop) -> int:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:
             temporary = file.name
             for piece in content:
-                if stop.wanted:
-                    raise _Stopped
+                if stop.is_set():
+                    raise Cancelled
                 file.write(piece)
             size = file.tell()
-        if stop.wanted:
-            raise _Stopped
+        if stop.is_set():
+            raise Cancelled
         os.replace(temporary, path)
     except BaseException as error:
         if temporary and os.path.exists(temporary):

@@ -50,6 +50,10 @@ class Call:
             raise invalid_request(f"invalid {what} id: {invalid_uuid(text)}", "invalid_thread_id")
         return found
 
+    async def thread_of(self, text: str) -> tuple[ThreadStore, str]:
+        """The store, and the id of a thread. Raises RpcError if the id is not a UUID."""
+        return await self.store(), self.id(text)
+
     def draft(self, thread_id: str) -> dict[str, Any] | None:
         """A live thread that has no file (yet), as it was started."""
         draft = self.service.drafts.get(thread_id)

@@ -249,8 +249,7 @@ def _ephemeral_fork(source: dict[str, Any], params: p.ThreadForkParams) -> dict[
 
 
 async def thread_unsubscribe(call: Call, params: p.ThreadUnsubscribeParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     if thread_id not in call.loaded_ids(store):
         return {"status": "notLoaded"}
     release = call.service.release(thread_id, call.client)
@@ -258,8 +257,7 @@ async def thread_unsubscribe(call: Call, params: p.ThreadUnsubscribeParams) -> d
 
 
 async def inject_items(call: Call, params: p.ThreadInjectItemsParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     async with call.service.lock_for(thread_id):
         if thread_id not in call.loaded_ids(store):
             text = f"thread not found: {thread_id}"

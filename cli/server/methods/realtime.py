@@ -24,8 +24,7 @@ _AS_ASKED: Final[Fields] = {"cursor": None, "page_size": 0, "snapshot_end": None
 
 async def realtime_list(call: Call, params: p.ThreadRealtimeListParams) -> Fields:
     """A page of events of a paginated thread with a file; other threads are "unsupported"."""
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     limit = _DEFAULT_PAGE if params.limit is None else params.limit
     if not 1 <= limit <= _LARGEST_PAGE:
         raise invalid_request(f"realtime page size must be between 1 and {_LARGEST_PAGE}")

@@ -98,8 +98,7 @@ def _page_json(data: list[dict[str, Any]], page: Page, *, complete: bool) -> dic
 
 
 async def thread_read(call: Call, params: p.ThreadReadParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     if params.include_turns:
         if call.is_ephemeral(thread_id):
             raise invalid_request("ephemeral threads do not support includeTurns")
@@ -125,8 +124,7 @@ async def loaded_list(call: Call, params: p.ThreadLoadedListParams) -> dict[str,
 
 
 async def name_set(call: Call, params: p.ThreadSetNameParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     if call.is_ephemeral(thread_id) and not params.name.strip():
         raise invalid_request("thread name must not be empty", "invalid_name")
     _refuse_ephemeral(call, thread_id)
@@ -167,8 +165,7 @@ def _refuse_ephemeral(call: Call, thread_id: str) -> None:
 
 
 async def metadata_update(call: Call, params: p.ThreadMetadataUpdateParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     if params.project_id is not None:
         raise invalid_request(f"project not found: {params.project_id}")
     if params.daybreak_enabled is not None:
@@ -196,8 +193,7 @@ async def metadata_update(call: Call, params: p.ThreadMetadataUpdateParams) -> d
 
 
 async def memory_mode_set(call: Call, params: p.ThreadMemoryModeSetParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     _refuse_ephemeral(call, thread_id)
 
     async def change() -> dict[str, Any]:
@@ -207,8 +203,7 @@ async def memory_mode_set(call: Call, params: p.ThreadMemoryModeSetParams) -> di
 
 
 async def thread_archive(call: Call, params: p.ThreadArchiveParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
 
     async def change() -> dict[str, Any]:
         moved = await store.archive_thread(thread_id)
@@ -220,8 +215,7 @@ async def thread_archive(call: Call, params: p.ThreadArchiveParams) -> dict[str,
 
 
 async def thread_unarchive(call: Call, params: p.ThreadUnarchiveParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
 
     async def change() -> None:
         try:
@@ -237,8 +231,7 @@ async def thread_unarchive(call: Call, params: p.ThreadUnarchiveParams) -> dict[
 
 
 async def thread_delete(call: Call, params: p.ThreadDeleteParams) -> dict[str, Any]:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     if call.is_ephemeral(thread_id):
         text = f"thread is not persisted and cannot be deleted: {thread_id}"
         raise invalid_request(text)

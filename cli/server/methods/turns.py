@@ -7,6 +7,7 @@ from cli.server.protocol import params as p
 from cli.server.protocol.messages import INVALID_PARAMS, UNSUPPORTED, RpcError, invalid_request
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
+from state.thread_store import ThreadStore
 from state.turns.answers import DEFAULT_VIEW, Deferred
 from state.turns.pages import DEFAULT_LIMIT, ItemQuery, PageQuery
 
@@ -14,8 +15,7 @@ _MOST_IDS = 100
 
 
 async def turns_list(call: Call, params: p.ThreadTurnsListParams) -> Fields:
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await call.thread_of(params.thread_id)
     if call.is_ephemeral(thread_id):
         raise invalid_request(f"ephemeral threads do not support {call.method}")
     if call.draft(thread_id):
@@ -42,9 +42,7 @@ async def items_list(call: Call, params: p.ThreadItemsListParams) -> Fields:
     if anchor is not None and not params.turn_id:
         text = "turnId is required when cursor is an item anchor"
         raise RpcError(INVALID_PARAMS, text, "invalid_params")
-    await _check_items(call, params.thread_id)
-    store = await call.store()
-    thread_id = call.id(params.thread_id)
+    store, thread_id = await _checked(call, params.thread_id)
     query = ItemQuery(
         thread_id,
         params.cursor if isinstance(params.cursor, str) else None,
@@ -61,20 +59,18 @@ async def items_list(call: Call, params: p.ThreadItemsListParams) -> Fields:
 async def items_read(call: Call, params: p.ThreadItemsReadParams) -> Fields:
     if not 1 <= len(params.item_ids) <= _MOST_IDS:
         raise invalid_request(f"itemIds must contain 1 to {_MOST_IDS} IDs")
-    await _check_items(call, params.thread_id)
-    store = await call.store()
+    store, thread_id = await _checked(call, params.thread_id)
     turn_id, ids = params.turn_id, params.item_ids
-    thread_id = call.id(params.thread_id)
     return await store.with_turns(thread_id, lambda answers: answers.some_items(turn_id, ids))
 
 
-async def _check_items(call: Call, given: str) -> None:
-    """Refuse threads whose items Codex does not list: legacy ones that it knows, and those without
-    a file."""
-    store = await call.store()
-    thread_id = call.id(given)
+async def _checked(call: Call, given: str) -> tuple[ThreadStore, str]:
+    """As :meth:`Call.thread_of`. Refuses threads whose items Codex does not list: legacy ones that
+    it knows, and those without a file."""
+    store, thread_id = await call.thread_of(given)
     if call.draft(thread_id) or not await store.lists_items(thread_id):
         raise RpcError(UNSUPPORTED, f"{call.method} is not supported yet", "unsupported_method")
+    return store, thread_id
 
 
 def no_turns_yet() -> RpcError:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.render.blocks import Form, Role, block, collapsed
+from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.tool_blocks import picture, tool_call
 from cli.terminal.text import many_lines
 from rollout.history.tool_calls import TOOL_CALL
@@ -63,7 +63,7 @@ def test_escape_sequences_go_with_all_that_belongs_to_them() -> None:
 
 @given(st.lists(st.text("ab", max_size=3), max_size=30))
 def test_what_is_folded_adds_up(lines: list[str]) -> None:
-    shown = block(Role.TOOL, "t", "\n".join(lines), Form.OUTPUT)
+    shown = Block(Role.TOOL, "t", "\n".join(lines), Form.OUTPUT)
     every, none, _ = collapsed(shown, full=True)
     head, hidden, tail = collapsed(shown, full=False)
     assert none == 0
