@@ -1,7 +1,7 @@
 """Options that many commands share: the filters of ``list``, and the threads to work on."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -79,13 +79,18 @@ _NO_FILTERS: Final = Filters()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The threads to work on, and how."""
+    """The threads to work on, and how; the fields are options."""
 
-    references: Sequence[str]
+    threads: AnyThreadsArgument = None
     filters: Filters = _NO_FILTERS
-    dry_run: bool = False
-    yes: bool = False
-    as_json: bool = False
+    dry_run: DryRunOption = False
+    yes: YesOption = False
+    as_json: JsonOption = False
+
+    @property
+    def references(self) -> list[str]:
+        """The threads as they are named."""
+        return self.threads or []
 
     def query(self, *, archived: bool) -> "Query | None":
         """The query for the threads that the filters select; None if threads are named. Raises
@@ -133,21 +138,5 @@ def _expands(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., An
 
 takes_filters: Final = _expands("filters", Filters)
 """Gives a command the filters of ``list``, as ``filters``."""
-
-
-@takes_filters
-def _selection(
-    threads: AnyThreadsArgument = None,
-    *,
-    filters: Filters,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> Selection:
-    return Selection(
-        references=threads or [], filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
-    )
-
-
-takes_selection: Final = _expands("selection", _selection)
+takes_selection: Final = _expands("selection", takes_filters(Selection))
 """Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""

@@ -44,6 +44,6 @@ def command(
         return batch.AppliedChange({"memoryMode": mode}, line, changed.indexed, changed.codex_error)
 
     selection = Selection(
-        references=threads, filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
+        threads=threads, filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
     )
     return batch.run(locations(context), "memory", selection, change)

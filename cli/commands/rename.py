@@ -51,7 +51,7 @@ def command(
             {"name": kept}, indexed=changed.indexed, codex_error=changed.codex_error
         )
 
-    selection = Selection(references=[thread], dry_run=dry_run, as_json=as_json)
+    selection = Selection(threads=[thread], dry_run=dry_run, as_json=as_json)
     return batch.run(
         locations(context), "rename", selection, change, references=[*names], after=refresh_names
     )

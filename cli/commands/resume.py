@@ -79,7 +79,6 @@ def _quoted(folder: str) -> str:
 
 
 def _become(words: list[str], folder: str) -> None:
-    """Replace this process by the command."""
     program = shutil.which(words[0])
     if program is None:
         raise NotResumable(f"there is no {words[0]} on PATH")

@@ -67,10 +67,7 @@ class Redactor:
     """Removes what should not be shared, and counts it."""
 
     def __init__(self) -> None:
-        """
-        Raises:
-            RedactorMissing: the library is not installed.
-        """
+        """Raises RedactorMissing if the library is not installed."""
         self.counts: Counter[str] = Counter()
         self.unseen = 0
         """Long runs of base64, which were not searched."""

@@ -79,9 +79,8 @@ def _text(text: str) -> str:
 
 
 def _turn(turn: ShownTurn) -> Iterator[str]:
-    name = f"turn {turn.number}" if turn.number else "outside of any turn"
     anchor = f"turn-{turn.number}"
-    line = " · ".join([name, *turn.facts])
+    line = " · ".join([turn.name, *turn.facts])
     yield f'<article>\n<h2 id="{anchor}"><a href="#{anchor}">{_text(line)}</a></h2>\n'
     for shown in turn.blocks:
         yield from _block(shown)

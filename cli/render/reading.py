@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,9 +80,14 @@ class ShownTurn:
     blocks: Iterator[Block]
     """To be iterated once, before the next turn."""
 
+    @property
+    def name(self) -> str:
+        """How a heading calls it."""
+        return f"turn {self.number}" if self.number else "outside of any turn"
+
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(AbstractContextManager["Reading"]):
     """A thread that is being read. Use it in a ``with`` statement."""
 
     row: Row
@@ -94,9 +100,6 @@ class Reading:
     """Whether all turns are selected."""
     cleaned: Callable[[Any], Any]
     """Cleans each value before it is shown."""
-
-    def __enter__(self) -> "Reading":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.dialogue.__exit__()

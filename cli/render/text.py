@@ -44,8 +44,7 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
 
 def turn_line(turn: ShownTurn) -> str:
     """The heading of a turn."""
-    name = f"turn {turn.number}" if turn.number else "outside of any turn"
-    return one_line(" · ".join([name, *turn.facts, turn.id]))
+    return one_line(" · ".join([turn.name, *turn.facts, turn.id]))
 
 
 def _block(style: "Plain | Terminal", shown: Block, *, full: bool) -> Iterator[str]:
@@ -75,8 +74,7 @@ class Plain:
     def body(self, shown: Block, lines: list[str]) -> str:
         return "".join(f"{_INDENT}{line}\n" if line else "\n" for line in lines)
 
-    def aside(self, text: str) -> str:
-        return f"{text}\n"
+    aside = heading
 
 
 _TITLES: Final = {

@@ -5,9 +5,9 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from contextlib import suppress
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -98,19 +98,15 @@ def _wanted(levels: str | None) -> dict[str, int]:
 _WORDS: Final = "%(levelname)s %(name)s: %(message)s"
 
 
-def _time_of(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class _Dated(logging.Formatter):
-    """Text with the time before it."""
+    """Text with the time before it, in UTC."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return _time_of(record)
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
 
-class _JsonLines(logging.Formatter):
+class _JsonLines(_Dated):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -119,7 +115,7 @@ class _JsonLines(logging.Formatter):
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(
             {
-                "timestamp": _time_of(record),
+                "timestamp": self.formatTime(record),
                 "level": _NAMES.get(record.levelno, record.levelname),
                 "target": record.name,
                 "fields": fields,

@@ -38,8 +38,6 @@ _SHOWN: Final = 20
 
 @dataclass(slots=True)
 class _Result:
-    """What became of the selected threads."""
-
     outcomes: list[MoveOutcome] = field(default_factory=list)
     not_found: list[batch.Entry] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
@@ -96,7 +94,6 @@ async def _labels(index: ThreadIndex, outcomes: Sequence[MoveOutcome]) -> dict[s
 
 
 def _confirmed(action: Action, result: _Result) -> bool:
-    """Show what would be done, and ask."""
     moved = [id_ for group in _groups(result) for id_ in group.thread_ids]
     if not moved:
         return True  # the errors are reported

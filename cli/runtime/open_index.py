@@ -21,13 +21,9 @@ Work = Callable[[ThreadIndex], Awaitable[Result]]
 
 
 def with_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
-    """The result of ``work`` on the index, which is created if needed.
-
-    With ``recovering`` a damaged index is first moved aside, and a new one begun.
-
-    Raises:
-        HomeNotFound: there is no home.
-    """
+    """The result of ``work`` on the index, which is created if needed. With ``recovering`` a
+    damaged index is first moved aside, and a new one begun. Raises HomeNotFound if there is no
+    home."""
     client = DELEGATED.get()
     if client is not None:
         result: Result = client.on_index(work)
@@ -99,8 +95,7 @@ async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str
 
 async def catch_up_and_report(index: ThreadIndex) -> None:
     """Catch up with the files, and say so if what follows may be incomplete."""
-    note = await catch_up(index)
-    if note:
+    if note := await catch_up(index):
         output.say(note)
 
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ _PATIENCE_S: Final = 5.0
 _SHORT_PATIENCE_S: Final = 0.05
 
 
-class WriterLock:
+class WriterLock(AbstractContextManager["WriterLock"]):
     """Held from :meth:`acquire` until :meth:`release` or the end of the process."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -68,9 +68,6 @@ class WriterLock:
                 self._path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
-
-    def __enter__(self) -> "WriterLock":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.release()

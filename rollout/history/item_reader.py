@@ -4,7 +4,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -29,7 +29,7 @@ _OPEN_FILES: Final = 64
 """So many of a history's files are open at once: it may be in thousands."""
 
 
-class LineFile:
+class LineFile(AbstractContextManager["LineFile"]):
     """Single lines of a rollout, by the bytes where they begin, as far as it reads. Close it, or
     use it in a ``with``."""
 
@@ -53,9 +53,6 @@ class LineFile:
         self._images = images
         self._start = 0
         self._window = b""
-
-    def __enter__(self) -> "LineFile":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -139,7 +136,7 @@ class _Stream:
         return self._descriptor
 
 
-class ItemReader:
+class ItemReader(AbstractContextManager["ItemReader"]):
     """The items of a thread whose history is in some files. Use it in a ``with``."""
 
     def __init__(self, paths: Sequence[Path], mode: str, *, images: bool = False) -> None:
@@ -149,9 +146,6 @@ class ItemReader:
         self._paths = paths
         self._mode = mode
         self._files: OrderedDict[int, LineFile] = OrderedDict()
-
-    def __enter__(self) -> "ItemReader":
-        return self
 
     def __exit__(self, *_: object) -> None:
         for file in self._files.values():
@@ -225,7 +219,6 @@ def _made_up_id(ref: ItemRef) -> str:
 
 
 def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:
-    """A turn as responses have it, with these items."""
     unfinished = turn.status == IN_PROGRESS and not live
     return {
         "id": turn.id,

@@ -58,13 +58,8 @@ def history_parts(path: Path, find: Find) -> list[Part]:
 
 
 def known_parts(path: Path, find: Find) -> tuple[list[Part], HistoryIncomplete | None]:
-    """As :func:`history_parts`, but without those that are not here, and why they are not.
-
-    Raises:
-        DamagedCompression: the thread's own file is damaged before its ``session_meta``.
-        HistoryIncomplete: the thread's own file has no ``session_meta``.
-        OSError: one of them cannot be read.
-    """
+    """As :func:`history_parts`, but without those that are not here, and why they are not. Raises
+    HistoryIncomplete only if the thread's own file has no ``session_meta``."""
     parts: list[Part] = []
     seen: set[str] = set()
     end: int | None = None

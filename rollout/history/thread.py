@@ -112,11 +112,8 @@ def outline(path: Path, find: Find) -> Outline:
 
 
 def open_history(path: Path, find: Find) -> ThreadTurns:
-    """The turns of the thread whose rollout is at ``path``, as far as it reads; ``find`` gives the
-    files that its history begins in.
-
-    Raises: see :func:`outline`.
-    """
+    """The turns of the thread whose rollout is at ``path``, as far as it reads: see
+    :func:`outline`."""
     known = outline(path, find)
     reducer = known.new_reducer()
     damage: list[Damage] = []
@@ -141,13 +138,7 @@ def bare_if_empty(history: ThreadTurns) -> ThreadTurns:
 def reduce_parts(
     parts: Sequence[Part], reducer: TurnReducer, damage: list[Damage] | None = None
 ) -> None:
-    """Feed ``reducer`` the lines of a history that count, file by file; of
-    ``damage`` see :func:`rollout.jsonl.reader.open_rollout`.
-
-    Raises:
-        DamagedCompression: a file is damaged, and no ``damage`` given.
-        OSError: a file cannot be read.
-    """
+    """As :func:`reduce_part`, for each file of a history."""
     for number, part in enumerate(parts):
         reduce_part(part, number, reducer, damage=damage)
 

@@ -267,7 +267,6 @@ def image_format(encoded: str) -> str | None:
 
 
 def _picture(call: Fields) -> Any:
-    """The picture in a call that made one."""
     result = call.get("result")
     if not isinstance(result, str) or not result:
         return None
@@ -277,7 +276,6 @@ def _picture(call: Fields) -> Any:
 
 
 def _event_tool(event: Fields) -> object:
-    """The tool that an event names."""
     kind = str(event.get("type"))
     return (
         BEGIN_TOOLS.get(kind)

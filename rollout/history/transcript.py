@@ -6,6 +6,7 @@ which stands before it, lacks something (:mod:`rollout.history.tool_calls`); or 
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rollout.history.bare import BARE
@@ -20,7 +21,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 
 
-class Transcript:
+class Transcript(AbstractContextManager["Transcript"]):
     """A thread's turns and what is in them. Use it in a ``with``; make one with
     :func:`open_transcript`."""
 
@@ -37,9 +38,6 @@ class Transcript:
         """Where files of the history break off."""
         paths = [part.path for part in history.parts]
         self._reader = ItemReader(paths, self.mode, images=images)
-
-    def __enter__(self) -> "Transcript":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._reader.__exit__()
@@ -84,7 +82,6 @@ class Transcript:
         return following[0].start.offset if same else None
 
     def _records(self, number: int) -> list[CallRecord]:
-        """The records of calls in a turn."""
         if number >= len(self.turns):
             return []
         turn, end = self.turns[number], self._end(number)

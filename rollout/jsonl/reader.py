@@ -221,11 +221,9 @@ def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterat
 
     Several zstd frames are one content. Readers that show what there is pass a list for the
     ``damage``: the content ends where it begins, and it is added to the list. Writers pass none,
-    and reading raises :class:`rollout.errors.DamagedCompression`.
-
-    Raises:
-        OSError: the file cannot be opened, or is not a regular one: opening a pipe with the name
-            of a rollout would wait for ever.
+    and reading raises :class:`rollout.errors.DamagedCompression`. Raises OSError if the file cannot
+    be opened, or is not a regular one: opening a pipe with the name of a rollout would wait for
+    ever.
     """
     if isinstance(path, MemoryRollout):
         yield BytesIO(path.content)

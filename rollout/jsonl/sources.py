@@ -10,7 +10,7 @@ import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
@@ -83,7 +83,7 @@ class MemorySource:
         """Does nothing: it holds only memory."""
 
 
-class FileSource:
+class FileSource(AbstractContextManager["FileSource"]):
     """A rollout in a file. Close it, or use it in a ``with``. A plain file is open only while it
     is read, as a process may have more of these than descriptors."""
 
@@ -106,9 +106,6 @@ class FileSource:
         else:
             with self._opened() as descriptor:
                 self._bounds = _bounds(descriptor, 0)
-
-    def __enter__(self) -> "FileSource":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

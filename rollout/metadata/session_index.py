@@ -30,10 +30,7 @@ def read_names(home: Path) -> dict[str, ThreadName]:
     """The latest name of each thread id; empty if there is no such file.
 
     The last line wins, whatever its ``updated_at``. A blank name is none: an earlier one stays.
-    Unreadable lines are skipped.
-
-    Raises:
-        OSError: the file is there and cannot be read.
+    Unreadable lines are skipped. Raises OSError if the file is there and cannot be read.
     """
     names: dict[str, ThreadName] = {}
     try:

@@ -39,19 +39,7 @@ def append_meta(home: Path, path: Path, thread_id: str, changes: Mapping[str, An
 
 def amended_meta(path: Path, thread_id: str, changes: Mapping[str, Any]) -> Item:
     """The line that makes ``changes``: the latest ``session_meta`` of the thread with them in it.
-
-    Raises:
-        DamagedCompression: the rollout is compressed, and damaged.
-        NotAppendable: it has no ``session_meta`` of this thread.
-        OSError: it cannot be read.
-    """
-    payload = _latest_meta(path, thread_id)
-    if payload is None:
-        raise NotAppendable(path, "it has no session_meta of its own thread to change")
-    return {"type": "session_meta", "payload": {**payload, **changes}}
-
-
-def _latest_meta(path: Path, thread_id: str) -> dict[str, Any] | None:
+    Raises as :func:`append_meta` if there is none, or the rollout cannot be read."""
     latest: dict[str, Any] | None = None
     for item, _, _ in records(path, Skipping(lines_without("session_meta"))):
         payload = item.get("payload")
@@ -59,4 +47,6 @@ def _latest_meta(path: Path, thread_id: str) -> dict[str, Any] | None:
             continue
         if parse_uuid(payload.get("id")) == thread_id:
             latest = payload
-    return latest
+    if latest is None:
+        raise NotAppendable(path, "it has no session_meta of its own thread to change")
+    return {"type": "session_meta", "payload": {**latest, **changes}}

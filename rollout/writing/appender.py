@@ -181,7 +181,6 @@ class RolloutAppender:
             self._start = size
 
     def _account(self, written: int) -> None:
-        """Remember what is in the file now."""
         at = self._size - len(self._begun)  # where the line begins that was not whole
         done = len(self._begun) + written
         count = 0

@@ -164,13 +164,8 @@ def _settings(parts: list[Part], position: Position) -> tuple[Item, ...]:
 
 
 def write_fork(fork: Fork, target: Path, git: dict[str, str] | None) -> None:
-    """Write the fork to ``target`` durably, all of it or nothing. Hold its writer lock.
-
-    Raises:
-        DamagedCompression: what is copied is damaged.
-        FileExistsError: a file exists there; it is kept.
-        OSError: it cannot be written.
-    """
+    """Write the fork to ``target`` durably, all of it or nothing. Hold its writer lock. Raises as
+    :func:`rollout.files.atomic.atomic_file`; and DamagedCompression, if what is copied is."""
     with atomic_file(target) as file:
         write_lines(fork, file, git)
 

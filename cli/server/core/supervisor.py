@@ -43,10 +43,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Open the store, pass it on, and keep its index fresh until cancelled; then close it.
-
-        Raises:
-            RolloutError, StateError: the store cannot be opened.
-        """
+        Raises RolloutError or StateError if the store cannot be opened."""
         check_home(self._locations.home)
         index, opened = await self._open()
         store = ThreadStore(index, self._locations.sqlite_home)

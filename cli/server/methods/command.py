@@ -27,9 +27,7 @@ class CommandParams(p.Params):
 
 async def command(call: Call, params: CommandParams) -> dict[str, Any]:
     """Run a command on the open index. It ends when its client is gone or has waited long enough.
-
-    Raises:
-        RpcError: the client should run it, whatever the reason: then it reports that properly.
+    Raises RpcError if the client should run it, whatever the reason: then it reports that properly.
     """
     if not is_served(params.args):
         raise invalid_request("this command is not run by a server", "not_served")

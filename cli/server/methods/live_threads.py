@@ -222,7 +222,6 @@ def _forked_turns(turns: list[dict[str, Any]], params: p.ThreadForkParams) -> li
 
 
 def _ephemeral_fork(source: dict[str, Any], params: p.ThreadForkParams) -> dict[str, Any]:
-    """A thread that begins as another one and has no file."""
     fork_id = new_id()
     now = int(time.time())
     return {
