@@ -1,6 +1,5 @@
 """``threadkeep backfill``."""
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,12 +32,10 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Fill the index from all rollout files. Ctrl-C is safe: the next run continues."""
-    from cli.runtime.jobs import interrupted, report
+    from cli.runtime import jobs
     from cli.runtime.open_index import catch_up_fulltext, with_index
 
-    began = time.monotonic()
-
-    async def work(index: "ThreadIndex") -> "tuple[SyncProgress, bool]":
+    async def work(index: "ThreadIndex") -> "tuple[SyncProgress, str]":
         job = await index.backfill_status()
         complete = job.status == "complete" and not force
         with progress("backfill") as shown:
@@ -50,11 +47,9 @@ def command(
                 )
         if note := await catch_up_fulltext(index, restart=force):
             output.say(note)
-        return counts, complete
+        done = "The backfill was complete already; caught up" if complete else "Backfill complete"
+        return counts, done
 
-    try:
-        counts, was_complete = with_index(locations(context), work)
-    except KeyboardInterrupt:
-        return interrupted("What was read is kept; threadkeep backfill continues from there.")
-    text = "The backfill was complete already; caught up" if was_complete else "Backfill complete"
-    return report("backfill", text, counts, began, as_json=as_json)
+    kept = "What was read is kept; threadkeep backfill continues from there."
+    here = locations(context)
+    return jobs.run("backfill", lambda: with_index(here, work), interrupted=kept, as_json=as_json)

@@ -62,10 +62,7 @@ def _check(here: Locations, *, limit: int, as_json: bool) -> int:
     database = codex_database(here.home, here.sqlite_home)
     found, plan = Findings(keep=limit), FixPlan()
 
-    async def work(index: "ThreadIndex") -> "CodexCheck":
-        return await _compared(index, database, found, plan)
-
-    checked = read_index(here, work)
+    checked = read_index(here, lambda index: _compared(index, database, found, plan))
     elapsed = time.monotonic() - began
     if as_json:
         output.data(_document(database, found, checked) | {"seconds": round(elapsed, 3)})
@@ -112,12 +109,10 @@ def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     if backup is None:
         left = found
     if as_json:
-        document: dict[str, Any] = {"version": 1, "plan": _plan_json(plan)}
-        document["applied"] = backup is not None
-        document["inserted"] = inserted
-        document["before"] = str(backup) if backup else None
-        document["left"] = _document(database, left, checked)
-        output.data(document)
+        before = str(backup) if backup else None
+        done = {"applied": backup is not None, "inserted": inserted, "before": before}
+        document = {"version": 1, "plan": _plan_json(plan), **done}
+        output.data({**document, "left": _document(database, left, checked)})
     elif backup:
         if inserted < len(plan.insert):
             lacking = plural(len(plan.insert) - inserted, "file")

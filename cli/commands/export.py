@@ -173,10 +173,10 @@ def _inside(folder: Path, name: str) -> Path:
 async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None") -> "Reading":
     from cli.render.reading import TurnSelection, open_reading
 
-    if redactor is None:
-        return await open_reading(index, row, TurnSelection(), images=True)
-    redactor.look_at(row["cwd"], str(index.home))
-    return await open_reading(index, row, TurnSelection(), images=True, cleaned=redactor.value)
+    if redactor:
+        redactor.look_at(row["cwd"], str(index.home))
+    cleaned = redactor.value if redactor else lambda value: value
+    return await open_reading(index, row, TurnSelection(), images=True, cleaned=cleaned)
 
 
 def _content(reading: "Reading", kind: Kind, redactor: "Redactor | None") -> Iterator[bytes]:

@@ -89,10 +89,9 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
         output.say("Interrupted. What was done is kept; threadkeep repair --apply continues.")
         return errors.INTERRUPTED
     if as_json:
-        document: dict[str, Any] = {"version": 1, "plan": _document(plan), "applied": bool(plan)}
-        document["before"] = str(kept) if kept else None
-        document["left"] = findings.document("verify", left)
-        output.data(document)
+        document = {"version": 1, "plan": _document(plan), "applied": bool(plan)}
+        before = str(kept) if kept else None
+        output.data({**document, "before": before, "left": findings.document("verify", left)})
         return findings.status(left)
     _print(plan)
     if kept:

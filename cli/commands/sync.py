@@ -1,6 +1,5 @@
 """``threadkeep sync``."""
 
-import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,19 +14,15 @@ if TYPE_CHECKING:
 
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Catch up with files that were added, changed, moved or removed."""
-    from cli.runtime.jobs import interrupted, report
+    from cli.runtime import jobs
     from cli.runtime.open_index import with_index
 
-    began = time.monotonic()
-
-    async def work(index: "ThreadIndex") -> "SyncProgress":
+    async def work(index: "ThreadIndex") -> "tuple[SyncProgress, str]":
         with progress("sync") as shown:
             # An index that was never complete is filled. One that another process is filling is
             # not waited for.
-            return await index.catch_up(shown) or await index.sync(shown)
+            return await index.catch_up(shown) or await index.sync(shown), "Up to date"
 
-    try:
-        counts = with_index(locations(context), work)
-    except KeyboardInterrupt:
-        return interrupted("What was read is kept; threadkeep sync continues from there.")
-    return report("sync", "Up to date", counts, began, as_json=as_json)
+    kept = "What was read is kept; threadkeep sync continues from there."
+    here = locations(context)
+    return jobs.run("sync", lambda: with_index(here, work), interrupted=kept, as_json=as_json)

@@ -52,12 +52,9 @@ def command(
         interrupted = True
     elapsed = time.monotonic() - began
     if as_json:
-        document = findings.document("verify", found)
-        document["deep"] = depth is not None
-        document["complete"] = not interrupted
-        document["mark"] = depth.mark if depth else None
-        document["seconds"] = round(elapsed, 3)
-        output.data(document)
+        mark = depth.mark if depth else None
+        how = {"deep": depth is not None, "complete": not interrupted, "mark": mark}
+        output.data({**findings.document("verify", found), **how, "seconds": round(elapsed, 3)})
     else:
         findings.report(found, "--limit N shows more")
         output.say(f"{findings.summary(found)} ({elapsed:.2f} s)")

@@ -175,10 +175,7 @@ def status_of(
 
 def error_json(error: Error | None) -> dict[str, Any] | None:
     """An error in a document about many threads."""
-    if error is None:
-        return None
-    fields: dict[str, Any] = errors.document(error)["error"]
-    return fields
+    return None if error is None else dict(errors.document(error)["error"])
 
 
 def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How jobs that fill the index report."""
 
 import time
+from collections.abc import Callable
 
 from cli import errors
 from cli.terminal import output
@@ -8,9 +9,17 @@ from cli.terminal.text import amount, plural
 from state.jobs.progress import SyncProgress
 
 
-def report(job: str, text: str, counts: SyncProgress, began: float, *, as_json: bool) -> int:
-    """Report a finished job, which began at a time of the monotonic clock. Returns the exit
-    status."""
+def run(
+    job: str, work: Callable[[], tuple[SyncProgress, str]], *, interrupted: str, as_json: bool
+) -> int:
+    """Do a job and report it: ``work`` gives its counts, and what it has done. ``interrupted`` says
+    what is kept if it is. Returns the exit status."""
+    began = time.monotonic()
+    try:
+        counts, text = work()
+    except KeyboardInterrupt:
+        output.say(f"Interrupted. {interrupted}")
+        return errors.INTERRUPTED
     elapsed = time.monotonic() - began
     if as_json:
         output.data(
@@ -34,9 +43,3 @@ def report(job: str, text: str, counts: SyncProgress, began: float, *, as_json: 
         if counts.unreadable:
             output.say("threadkeep status shows which files cannot be read, and why.")
     return errors.SOME_UNREADABLE if counts.unreadable else errors.OK
-
-
-def interrupted(text: str) -> int:
-    """Report an interruption, and what is kept. Returns the exit status."""
-    output.say(f"Interrupted. {text}")
-    return errors.INTERRUPTED

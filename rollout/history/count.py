@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, RolloutError
 from rollout.history.bare import BARE, BareReducer
-from rollout.history.legacy import LegacyReducer
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import source_meta
-from rollout.history.thread import reduce_file
-from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.history.thread import Outline, reduce_file
+from rollout.schema.modes import LEGACY, MODES
 from rollout.schema.strict import Fields
 
 
@@ -28,31 +26,23 @@ def turn_counts(home: str, paths: Sequence[str]) -> list[TurnCount]:
 
 
 def _count(path: Path) -> TurnCount:
+    damage: list[Damage] = []
     try:
         meta = _meta(path)
         mode = BARE if meta is None else meta.get("history_mode", LEGACY)
-        damage: list[Damage] = []
-        if mode == PAGINATED:
-            start = (meta or {}).get("subagent_history_start_ordinal")
-            reducer = PaginatedReducer(shown_from=start if isinstance(start, int) else 0)
-            reduce_file(path, reducer, damage=damage)
-            return TurnCount(len(reducer.turns), _problem(damage))
-        if mode == LEGACY:
-            legacy = LegacyReducer()
-            reduce_file(path, legacy, damage=damage)
-            if legacy.turns:
-                return TurnCount(len(legacy.turns), _problem(damage))
-        elif mode != BARE:
+        if mode not in (BARE, *MODES):
             return TurnCount(0, f"the history mode {mode!r} is not known here")
-        bare = BareReducer()
-        reduce_file(path, bare, damage=damage)
-        return TurnCount(len(bare.turns), _problem(damage))
+        start = (meta or {}).get("subagent_history_start_ordinal")
+        known = Outline(mode, [], None, start if isinstance(start, int) else 0)
+        reducer = known.new_reducer()
+        reduce_file(path, reducer, damage=damage)
+        if mode == LEGACY and not reducer.turns:
+            reducer = BareReducer()
+            reduce_file(path, reducer, damage=damage)
     except (RolloutError, OSError) as error:
         return TurnCount(0, str(error))
-
-
-def _problem(damage: list[Damage]) -> str:
-    return f"{damage[0].reason} (at byte {damage[0].offset:,})" if damage else ""
+    problem = f"{damage[0].reason} (at byte {damage[0].offset:,})" if damage else ""
+    return TurnCount(len(reducer.turns), problem)
 
 
 def _meta(path: Path) -> Fields | None:

@@ -213,7 +213,7 @@ def passed_by(reader: Reader, level: Level, *kept: Kept) -> tuple[str, ...]:
     )
 
 
-_IN_FILES: Final = (Kept.ALWAYS, Kept.LEGACY, Kept.PAGINATED, Kept.EXTENDED)
+_IN_FILES: Final = {*Kept} - {Kept.NEVER}
 
 
 def known(level: Level) -> frozenset[str]:

@@ -3,7 +3,7 @@
 
 from dataclasses import field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass
@@ -91,36 +91,22 @@ class NewThread:
             raise ValueError(f"unknown history_mode {self.history_mode!r}: {' or '.join(MODES)}")
 
 
-def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> Item:
-    """The ``session_meta`` of a new thread, fields in the order that Codex writes.
+_META_FIELDS: Final = (
+    *("session_id", "id", "forked_from_id", "forked_from_ordinal_exclusive", "parent_thread_id"),
+    *("timestamp", "cwd", "originator", "cli_version", "source", "thread_source"),
+    *("agent_nickname", "agent_role", "agent_path", "model_provider", "base_instructions"),
+    *("dynamic_tools", "memory_mode", "history_mode", "history_base", "git"),
+)
+"""In the order that Codex writes. Of those that are null only ``base_instructions`` is written."""
 
-    ``created`` is the time of creation, ``git`` what :mod:`state.edit.git` found.
-    """
-    optional = {
-        "session_id": thread.session_id or thread.id,
-        "id": thread.id,
-        "forked_from_id": thread.forked_from_id,
-        "forked_from_ordinal_exclusive": thread.forked_from_ordinal_exclusive,
-        "parent_thread_id": thread.parent_thread_id,
-        "timestamp": created,
-        "cwd": thread.cwd,
-        "originator": thread.originator,
-        "cli_version": thread.cli_version,
-        "source": thread.source,
-        "thread_source": thread.thread_source,
-        "agent_nickname": thread.agent_nickname,
-        "agent_role": thread.agent_role,
-        "agent_path": thread.agent_path,
-        "model_provider": thread.model_provider,
-    }
-    payload: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
-    payload["base_instructions"] = thread.base_instructions  # null is written out
-    late = {
-        "dynamic_tools": thread.dynamic_tools,
-        "memory_mode": thread.memory_mode,
-        "history_mode": thread.history_mode,
-        "history_base": thread.history_base,
-        "git": git,
-    }
-    payload |= {key: value for key, value in late.items() if value is not None}
+
+def first_line(thread: NewThread, created: str, git: dict[str, str] | None) -> Item:
+    """The ``session_meta`` of a new thread. ``created`` is the time of creation, ``git`` what
+    :mod:`state.edit.git` found."""
+    other = {"session_id": thread.session_id or thread.id, "timestamp": created, "git": git}
+    payload: dict[str, Any] = {}
+    for name in _META_FIELDS:
+        value = other[name] if name in other else getattr(thread, name)
+        if value is not None or name == "base_instructions":
+            payload[name] = value
     return {"type": "session_meta", "payload": payload}

@@ -37,23 +37,20 @@ def _register_draft(call: Call, draft: dict[str, Any]) -> dict[str, Any]:
     return draft
 
 
+_OF_NEW: Final = (
+    *("id", "history_mode", "model_provider", "cwd", "cli_version"),
+    *("originator", "source", "thread_source"),
+)
+"""Columns of a row that are fields of a new thread."""
+
+
 def _draft(new: NewThread, store: ThreadStore, *, ephemeral: bool) -> dict[str, Any]:
     """A thread without a file, and so without a row, as clients see it."""
     now_ms = time.time_ns() // 1_000_000
     row: Row = dict.fromkeys(COLUMNS.split(", "))
     row |= {name: now_ms for name in row if name.endswith("_at_ms")}
-    row |= {
-        "id": new.id,
-        "history_mode": new.history_mode,
-        "model_provider": new.model_provider,
-        "rollout_path": "",
-        "cwd": new.cwd,
-        "cli_version": new.cli_version,
-        "originator": new.originator,
-        "source": new.source,
-        "thread_source": new.thread_source,
-        "fallback_preview": "",
-    }
+    row |= {name: getattr(new, name) for name in _OF_NEW}
+    row |= {"rollout_path": "", "fallback_preview": ""}
     path = None if ephemeral else str(store.path_of(new.id))
     facts = {"status": {"type": "idle"}, "ephemeral": ephemeral, "path": path}
     return {**thread_json(row, store.home), **facts}

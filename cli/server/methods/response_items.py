@@ -8,7 +8,7 @@ only then the first missing one in the order of the type.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cli.server.protocol.messages import RpcError, invalid_request
+from cli.server.protocol.messages import invalid_request
 from cli.server.protocol.serde_wording import describe, unknown_variant
 from rollout.items.line_events import RESPONSES
 from rollout.jsonl.parse import Item
@@ -54,7 +54,8 @@ def response_lines(items: Sequence[Any]) -> list[Item]:
     for number, given in enumerate(items):
         wrapped = _wrapped(given)
         if fault := _fault(given) if wrapped is None else _wrapped_fault(wrapped):
-            raise _invalid(number, fault)
+            text = f"items[{number}] is not a valid response item: {fault}"
+            raise invalid_request(text, "invalid_params")
         item = given if wrapped is None else wrapped["item"]
         if item["type"] in RESPONSES:
             line: Item = {"type": "response_item", "payload": item}
@@ -63,11 +64,6 @@ def response_lines(items: Sequence[Any]) -> list[Item]:
                 line["metadata"] = {"retain_across_windows": kept}
             lines.append(line)
     return lines
-
-
-def _invalid(number: int, fault: str) -> RpcError:
-    text = f"items[{number}] is not a valid response item: {fault}"
-    return invalid_request(text, "invalid_params")
 
 
 def _wrapped(given: Any) -> Mapping[str, Any] | None:
