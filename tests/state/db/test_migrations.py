@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -280,3 +280,66 @@ def test_plain_names_leave_out_rows_of_threads_that_are_gone(index_path: Path) -
         assert new.execute("SELECT * FROM fulltext_documents").fetchall() == []
         assert new.execute("SELECT thread_id FROM turn_checkpoints").fetchall() == [(thread_id,)]
         assert new.execute("SELECT thread_id FROM turns").fetchall() == [(thread_id,)]
+
+
+def test_plain_names_keep_values_that_do_not_fit(index_path: Path) -> None:
+    """SQLite takes nearly any value in any column: ``verify`` judges them, no migration does."""
+    index_path.parent.mkdir()
+    shutil.copy(FIXTURES / "indexes" / "v0009.sqlite3", index_path)
+    odd = ("NULL", "9223372036854775807", "-9223372036854775808", "1.5", "'odd'", "x'ff00'")
+    broken = "CAST(x'ff41' AS TEXT)"
+    renamed = {"fold_flags": "flags", "stray": "orphan", "anchors": "item_refs"}
+    columns: dict[str, list[str]] = {}
+    with closing(sqlite3.connect(index_path)) as old, old:
+        old.execute("PRAGMA ignore_check_constraints = 1")
+        for table in ("threads", "turns", "index_meta"):
+            found = [row[1] for row in old.execute(f"PRAGMA table_info({table})")]
+            columns[table] = [name for name in found if name not in ("folded_bytes", "guard")]
+        threads = old.execute("SELECT row_id, id FROM threads").fetchall()
+        for (row, id_), value in zip(threads, (*odd, broken), strict=False):
+            old.execute("INSERT INTO turn_folds VALUES (?, 2, '[]', 'legacy', '{}', 1)", [id_])
+            names = ", ".join(columns["turns"])
+            old.execute(
+                f"INSERT INTO turns ({names}) VALUES (?, 0, 0, 't', 'r', 'completed', '{{}}',"
+                " 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, x'')",
+                [id_],
+            )
+            old.execute("INSERT INTO index_meta VALUES (?, 'x')", [id_])
+            for table, key, place in (
+                ("threads", "row_id", row),
+                ("turns", "thread_id", id_),
+                ("index_meta", "key", id_),
+            ):
+                for column in set(columns[table]) - {key, "id"}:
+                    with suppress(sqlite3.IntegrityError):  # NULL where there must be a value
+                        old.execute(
+                            f'UPDATE {table} SET "{column}" = {value} WHERE "{key}" = ?', [place]
+                        )
+        pending = old.execute("SELECT row_id FROM said_pending").fetchall()
+        for orphan in (0, -(2**63), 2**63 - 1):
+            old.execute("INSERT INTO said_pending VALUES (?)", [orphan])
+        before = [_values(old, table, names) for table, names in columns.items()]
+    assert all(r"\xffA" in " ".join(rows) for rows in before)
+
+    async def migrated() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(migrated())
+    with closing(sqlite3.connect(index_path)) as new:
+        new.execute("UPDATE index_meta SET key = 'facts_journal' WHERE key = 'user_data_journal'")
+        assert before == [
+            _values(new, table, [renamed.get(name, name) for name in names])
+            for table, names in columns.items()
+        ]
+        assert new.execute("SELECT row_id FROM fulltext_pending").fetchall() == pending
+        assert new.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def _values(connection: sqlite3.Connection, table: str, columns: list[str]) -> list[str]:
+    """The rows of a table, with the types of their values."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    connection.text_factory = bytes
+    found = [repr(row) for row in connection.execute(f"SELECT {names} FROM {table}")]
+    connection.text_factory = str
+    return sorted(found)
