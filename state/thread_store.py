@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 from rollout.errors import WriterActive
 from rollout.files.layout import is_archived, logical_path
@@ -24,7 +24,7 @@ from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.archive import move_thread
-from state.edit.fork import fork_thread
+from state.edit.fork import ForkOptions, fork_thread
 from state.edit.git import git_facts
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
@@ -172,31 +172,11 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         )
         return changed
 
-    async def fork_thread(
-        self,
-        thread_id: str,
-        *,
-        last_turn: str | None = None,
-        before_turn: str | None = None,
-        source: str = "cli",
-        cwd: str | None = None,
-        thread_source: str | None = None,
-        dry_run: bool = False,
-    ) -> str:
+    async def fork_thread(self, thread_id: str, **options: Unpack[ForkOptions]) -> str:
         """Make a new thread that begins as another one, which anybody may keep writing: see
         :func:`state.edit.fork.fork_thread`. Gives its id; resume it to write it."""
         thread_id = await self._written_out(thread_id)
-        forked = await fork_thread(
-            self.index,
-            thread_id,
-            last_turn=last_turn,
-            before_turn=before_turn,
-            source=source,
-            cwd=cwd,
-            thread_source=thread_source,
-            dry_run=dry_run,
-        )
-        return forked.thread_id
+        return (await fork_thread(self.index, thread_id, **options)).thread_id
 
     async def archive_thread(self, thread_id: str) -> list[str]:
         """Move a thread and what it has spawned into the archive; live ones are shut down, if

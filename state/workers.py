@@ -57,7 +57,6 @@ class Workers:
 
 
 def _started(work: Callable[[], Result], stop: threading.Event) -> "asyncio.Future[Result]":
-    """Start ``work`` in a thread of its own."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
     context = copy_context()

@@ -137,10 +137,5 @@ def _bad_lines(path: Path, name: str, code: str) -> Iterator[Finding]:
         for line in LineReader().lines(file):
             value = line if isinstance(line, BadLine) else parse_line(line)
             if isinstance(value, BadLine):
-                reason = value.reason
-            elif value is None or isinstance(value, dict):
-                continue
-            else:
-                reason = "not an object"
-            message = f"The line cannot be read: {reason}."
-            yield Finding(KINDS[code], message, None, name, line.offset)
+                message = f"The line cannot be read: {value.reason}."
+                yield Finding(KINDS[code], message, None, name, line.offset)

@@ -201,7 +201,6 @@ def _stale(row: CodexThread, home: Path) -> Finding:
 
 
 def _name(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
-    """Whether Codex shows the latest name."""
     if row.history_mode == PAGINATED:
         shown = row.name
     else:

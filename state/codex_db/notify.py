@@ -183,7 +183,6 @@ def _transaction(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _forget_history(database: Path, thread_ids: Sequence[str]) -> None:
-    """Remove the turns and items that Codex has read from threads."""
     if not has_database(database):
         return
     with _transaction(database) as connection:

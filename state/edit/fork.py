@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import Find, source_meta
@@ -25,6 +25,17 @@ from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 
 _LONGEST_LABEL = 120
+
+
+class ForkOptions(TypedDict, total=False):
+    """How a fork is made: see :func:`fork_thread`."""
+
+    last_turn: str | None
+    before_turn: str | None
+    source: str
+    cwd: str | None
+    thread_source: str | None
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,9 @@ async def run_job(
 ) -> Result:
     """What ``work`` gives under the lease of the job in ``table``, which is complete then.
 
-    If it fails or is cancelled, the next worker may continue at once.
-
-    Raises:
-        LeaseHeld: another worker holds the lease.
-        LeaseLost: another worker took the job over, because this one was silent for longer
-            than ``lease_s`` seconds.
+    If it fails or is cancelled, the next worker may continue at once. Raises LeaseHeld if another
+    worker holds the lease, and LeaseLost if one took the job over, because this one was silent for
+    longer than ``lease_s`` seconds.
     """
     owner = Owner.this_process()
     async with database.write() as connection:

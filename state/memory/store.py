@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 from rollout.errors import WriterActive
 from rollout.history.model_context import context_items
@@ -23,7 +23,7 @@ from rollout.writing.amend import amended_meta
 from rollout.writing.appender import encoded, timestamp
 from rollout.writing.fork import write_lines
 from rollout.writing.new_thread import NewThread, rollout_path
-from state.edit.fork import fork_point, name_of_fork, plan_at_folder, settings_of_fork
+from state.edit.fork import ForkOptions, fork_point, name_of_fork, plan_at_folder, settings_of_fork
 from state.edit.git import git_facts
 from state.edit.lineage import with_descendants
 from state.edit.metadata import (
@@ -130,25 +130,16 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         values, info = git_change(thread.row(), checked_git(git))
         return self._change(thread, values, {"git": info})
 
-    async def fork_thread(
-        self,
-        thread_id: str,
-        *,
-        last_turn: str | None = None,
-        before_turn: str | None = None,
-        source: str = "cli",
-        cwd: str | None = None,
-        thread_source: str | None = None,
-        dry_run: bool = False,
-    ) -> str:
+    async def fork_thread(self, thread_id: str, **options: Unpack[ForkOptions]) -> str:
         """Make a new thread that begins as another one. Gives its id."""
         thread = self._written_out(thread_id)
-        point = fork_point(last_turn, before_turn)
+        point = fork_point(options.get("last_turn"), options.get("before_turn"))
         _check_active(thread)
-        row, meta = thread.row(), source_meta(thread.rollout)
+        row, meta, cwd = thread.row(), source_meta(thread.rollout), options.get("cwd")
+        source, thread_source = options.get("source", "cli"), options.get("thread_source")
         new = settings_of_fork(row, meta, source, thread_source=thread_source, cwd=cwd)
         fork = plan_at_folder(thread.rollout, new, point, self._threads.find, cwd)
-        if dry_run:
+        if options.get("dry_run"):
             return new.id
         file = BytesIO()
         write_lines(fork, file, await git_facts(new.cwd))

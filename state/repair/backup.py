@@ -23,14 +23,8 @@ _KEPT_BACKUPS: Final = 3
 
 def back_up_index(index: Path, *, check: bool = True) -> Path | None:
     """Copy an index beside itself, with SQLite's backup: the path of the copy, None if there is no
-    index. The newest few backups are kept.
-
-    ``check`` has the copy checked.
-
-    Raises:
-        IndexDamaged: it is damaged.
-        IndexNotWritable: there is no room for the copy.
-    """
+    index. The newest few backups are kept. ``check`` has the copy checked. Raises IndexDamaged if
+    it is damaged, and IndexNotWritable if there is no room for it."""
     if not index.exists():
         return None
     # In UTC, to the microsecond: a backup holds the write lock, so no two are equal.

@@ -62,12 +62,9 @@ async def repair(
     report: Report | None = None,
 ) -> tuple[Plan, Path | None]:
     """Verify, and repair what can be repaired. Gives the plan that was carried out, and the path of
-    the index as it was before: None if there was no index, or nothing to do.
-
-    Raises:
-        PlanOutdated: another plan than ``plan_id`` is needed now, or the index changed again and
-            again between the plan and the first write. Nothing was changed.
-    """
+    the index as it was before: None if there was no index, or nothing to do. Raises PlanOutdated,
+    with nothing changed, if another plan than ``plan_id`` is needed now, or the index changed again
+    and again between the plan and the first write."""
     plan = Plan()
     for _ in range(_TRIES):
         with _ChangeDetector(index) as detector:

@@ -109,7 +109,6 @@ async def _rows(
 
 
 async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None) -> list[TurnCount]:
-    """The turns of each row's file."""
     files = [(row["rollout_path"], row["size_bytes"]) for row in rows]
     # Most lines are skipped, which takes a quarter of the time that parsing them does.
     counts = read_files(index.home, turn_counts, files, effort=1 / 4, report=report)

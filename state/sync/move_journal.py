@@ -132,8 +132,6 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
 
 @dataclass(slots=True)
 class _Moved:
-    """The outcome of groups."""
-
     failed: dict[str, StateError] = field(default_factory=dict)
     """Errors, by a group's thread."""
     left: list[str] = field(default_factory=list)
@@ -225,7 +223,6 @@ async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None
 
 
 async def _clear_user_data(database: Database, thread_ids: Sequence[str]) -> None:
-    """Clear the user data of deleted threads."""
     c = user_data.c
     known = sa.select(c.thread_id, c.key).where(
         among(c.thread_id, thread_ids), c.value.is_not(None)

@@ -80,7 +80,6 @@ def _name(path: str) -> str:
 
 
 async def _ledger(database: Database, paths: Collection[str]) -> tuple[Ledger, set[str]]:
-    """The ledger of ``paths``, and the ids of their threads."""
     known: Ledger = {}
     ids: set[str] = set()
     async with database.read() as connection:

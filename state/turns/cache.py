@@ -78,8 +78,6 @@ class _Build:
 
 @dataclass(frozen=True, slots=True)
 class _Answer(Generic[Result]):
-    """What came of an attempt."""
-
     state: TurnState | None
     """The turns that are known now."""
     result: Result | None = None
