@@ -17,8 +17,7 @@ from state.codex_db.database import has_database
 from state.codex_db.tables import THREAD_COLUMNS
 from state.db.snapshot import snapshot
 from state.errors import CodexUnusable
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
+from state.jobs.pool import ReadPool, ordered_map
 from state.sync.home_config import default_provider
 from state.sync.thread_rows import thread_row
 

@@ -27,8 +27,7 @@ from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.store import VERSION, earlier_passes, store_documents
 from state.jobs.lease import job_row
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
+from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import DEFAULT_LEASE_S, JobProgress, Report
 from state.jobs.runner import Job, run_job
 from state.rollout_locator import rollout_locator

@@ -1,13 +1,16 @@
-"""Reading many files beside the event loop: in a thread, or in processes for a whole home."""
+"""Reading many files beside the event loop: in a thread, or in processes for a whole home; and in
+order, ahead of the caller that stores the results."""
 
 import asyncio
 import logging
 import multiprocessing
 import os
 import resource
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +19,6 @@ from typing import Any, Final, TypeVar
 from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.worker import extract_many, start_worker
-from state.jobs.ordered_map import ordered_map
 from state.jobs.progress import JobProgress, Report
 from state.workers import Workers
 
@@ -152,6 +154,41 @@ class ReadPool:
             for start in range(0, len(items), _TASK_FILES)
         ]
         return [result for done in await asyncio.gather(*tasks) for result in done]
+
+
+@asynccontextmanager
+async def ordered_map(
+    work: Callable[[Sequence[Item]], Awaitable[Result]],
+    items: Sequence[Item],
+    *,
+    batch: int = 50,
+    ahead: int = 16,
+) -> AsyncGenerator[AsyncIterator[tuple[Sequence[Item], Result]]]:
+    """The items in batches of ``batch``, in order, each batch with what ``work`` gives for it.
+
+    ``ahead`` batches are worked on at a time. Those that nobody has taken when the block ends are
+    cancelled and waited for.
+    """
+    under_way: deque[tuple[Sequence[Item], asyncio.Future[Result]]] = deque()
+
+    async def results() -> AsyncGenerator[tuple[Sequence[Item], Result]]:
+        start = 0
+        while under_way or start < len(items):
+            while len(under_way) < ahead and start < len(items):
+                part = items[start : start + batch]
+                under_way.append((part, asyncio.ensure_future(work(part))))
+                start += batch
+            part, future = under_way[0]
+            result = await future
+            under_way.popleft()
+            yield part, result
+
+    try:
+        yield results()
+    finally:
+        for _, future in under_way:
+            future.cancel()
+        await asyncio.gather(*(future for _, future in under_way), return_exceptions=True)
 
 
 async def read_files(

@@ -23,17 +23,11 @@ from rollout.writing.amend import amended_meta
 from rollout.writing.appender import encoded, timestamp
 from rollout.writing.fork import write_lines
 from rollout.writing.new_thread import NewThread, rollout_path
+from state.edit import metadata
 from state.edit.fork import ForkOptions, fork_point, name_of_fork, plan_at_folder, settings_of_fork
 from state.edit.git import git_facts
 from state.edit.lineage import with_descendants
-from state.edit.metadata import (
-    Changed,
-    check_memory_mode,
-    checked_git,
-    checked_name,
-    git_change,
-    repeated_meta,
-)
+from state.edit.metadata import Changed
 from state.errors import AlreadyArchived, NotArchived, StateError, ThreadArchived, ThreadExists
 from state.memory.thread import MemoryRecorder, MemoryThread
 from state.memory.threads import MemoryThreads
@@ -109,7 +103,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
     async def set_thread_name(self, thread_id: str, name: str) -> Changed:
         """Name a thread. A live one is stored, here and in all that follow."""
         thread = self._written_out(thread_id)
-        name = checked_name(name)
+        name = metadata.checked_name(name)
         _check_active(thread)
         thread.rename(name)
         return Changed(thread.id)
@@ -117,7 +111,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
     async def set_memory_mode(self, thread_id: str, mode: str) -> Changed:
         """Say whether memories may be made of a thread."""
         thread = self._written_out(thread_id)
-        check_memory_mode(mode)
+        metadata.check_memory_mode(mode)
         _check_active(thread)
         values = {"memory_mode": mode}
         return self._change(thread, values, values)
@@ -127,7 +121,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
     ) -> Changed:
         """Set git facts of a thread."""
         thread = self._written_out(thread_id)
-        values, info = git_change(thread.row(), checked_git(git))
+        values, info = metadata.git_change(thread.row(), metadata.checked_git(git))
         return self._change(thread, values, {"git": info})
 
     async def fork_thread(self, thread_id: str, **options: Unpack[ForkOptions]) -> str:
@@ -222,7 +216,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         if row["history_mode"] != LEGACY:
             thread.override({key: value or "" for key, value in values.items()})
             return Changed(thread.id)
-        line = amended_meta(thread.rollout, thread.id, {**repeated_meta(row), **payload})
+        line = amended_meta(thread.rollout, thread.id, {**metadata.repeated_meta(row), **payload})
         written = thread.write(encoded(line, timestamp(), None))
         if recorder := self._open_recorder(thread.id):
             recorder.own.append(written)

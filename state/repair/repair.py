@@ -22,8 +22,7 @@ from state.db.sql import among, forget_inputs
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.fulltext.indexer import fill_fulltext
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
+from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import Report
 from state.repair.backup import back_up_index
 from state.repair.plan import Plan

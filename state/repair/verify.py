@@ -20,8 +20,7 @@ from state.checks import verify as shallow
 from state.checks.findings import Finding
 from state.checks.metadata import MetadataCheck
 from state.checks.verify import check_index
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool
+from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import JobProgress, Report
 from state.repair import contents
 from state.repair.contents import ContentCheck

@@ -18,8 +18,7 @@ from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
 from state.errors import FileUnusable
-from state.jobs.ordered_map import ordered_map
-from state.jobs.pool import ReadPool, warn_once
+from state.jobs.pool import ReadPool, ordered_map, warn_once
 from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from state.jobs.ordered_map import ordered_map
+from state.jobs.pool import ordered_map
 
 
 class Worker:
