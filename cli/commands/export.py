@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +24,7 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 
-class Kind(StrEnum):
-    """The format of an export."""
-
-    MARKDOWN = "md"
-    HTML = "html"
-    JSON = "json"
-    JSONL = "jsonl"
+_KINDS = ("md", "html", "json", "jsonl")
 
 
 def command(
@@ -65,10 +58,9 @@ def command(
     from cli.runtime.target import check_target
 
     target = None if output_path in (None, "-") else Path(output_path or "")
-    kinds = [each.value for each in Kind]
-    chosen = kind or (target.suffix[1:] if target and target.suffix[1:] in kinds else "md")
-    if chosen not in kinds:
-        raise typer.BadParameter(f"--format must be one of {', '.join(kinds)}")
+    kind = kind or (target.suffix[1:] if target and target.suffix[1:] in _KINDS else "md")
+    if kind not in _KINDS:
+        raise typer.BadParameter(f"--format must be one of {', '.join(_KINDS)}")
     threads = [*dict.fromkeys(threads)]
     folder = target is not None and (target.is_dir() or str(output_path).endswith(os.sep))
     if target is not None and folder and target.exists() and not target.is_dir():
@@ -84,7 +76,7 @@ def command(
         return _export(
             locations(context),
             threads,
-            Kind(chosen),
+            kind,
             target,
             folder=folder,
             redact=redact,
@@ -95,7 +87,7 @@ def command(
 def _export(
     here: Locations,
     references: Sequence[str],
-    kind: Kind,
+    kind: str,
     target: Path | None,
     *,
     folder: bool,
@@ -157,8 +149,8 @@ def _export(
     return errors.SOME_UNREADABLE if failed else errors.OK
 
 
-def _for_stdout(piece: bytes, kind: Kind) -> bytes:
-    if kind is not Kind.JSONL or not output.on_terminal():
+def _for_stdout(piece: bytes, kind: str) -> bytes:
+    if kind != "jsonl" or not output.on_terminal():
         return piece
     return output.shown_json(piece.decode("utf-8", "replace")).encode()
 
@@ -179,17 +171,17 @@ async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None")
     return await open_reading(index, row, TurnSelection(), images=True, cleaned=cleaned)
 
 
-def _content(reading: "Reading", kind: Kind, redactor: "Redactor | None") -> Iterator[bytes]:
+def _content(reading: "Reading", kind: str, redactor: "Redactor | None") -> Iterator[bytes]:
     from cli.render.html import page
     from cli.render.json_document import document
     from cli.render.markdown import markdown
     from rollout.history.segments import raw_lines
 
-    if kind is Kind.JSONL:
+    if kind == "jsonl":
         lines = raw_lines(reading.dialogue.parts)
         yield from lines if redactor is None else _redacted(lines, redactor)
         return
-    writers = {Kind.MARKDOWN: markdown, Kind.HTML: page, Kind.JSON: document}
+    writers = {"md": markdown, "html": page, "json": document}
     for text in writers[kind](reading):
         yield text.encode("utf-8", "replace")
 

@@ -42,13 +42,13 @@ class Searched:
 
     found: "Found"
     passages: list[list["Passage"]]
-    short_ids: dict[str, str]
     notes: list[str]
     damage: list[Damage] = field(default_factory=list)
     """Where the files that were read break off."""
     hidden: Hidden = field(default_factory=Hidden)
     """What was not searched."""
     raw: bool = False
+    short_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -111,8 +111,17 @@ def command(
     if raw and (ranked or cursor is not None):
         raise typer.BadParameter("--raw excludes --sort matches and --cursor")
     wants_ids = not as_json and output.on_terminal()
-    work = _raw if raw else _indexed
-    found = read_index(here, lambda index: work(index, search, limit, sync, wants_ids))
+
+    async def work(index: "ThreadIndex") -> Searched:
+        searched = await (_raw if raw else _indexed)(index, search, limit, sync)
+        searched.notes = [note for note in searched.notes if note]
+        searched.hidden = await index.hidden(search.among)
+        if wants_ids:
+            ids = [hit.row["id"] for hit in searched.found.hits]
+            searched.short_ids = await index.short_ids(ids)
+        return searched
+
+    found = read_index(here, work)
     if raw:
         output.say("All rollouts were read for this: --raw uses no index.")
     return _print(found, here, search, as_json=as_json, on_terminal=wants_ids)
@@ -140,9 +149,7 @@ def _print(
     return errors.OK if searched.found.hits else errors.NO_MATCH
 
 
-async def _raw(
-    index: "ThreadIndex", search: "Search", count: int, sync: bool, wants_ids: bool
-) -> Searched:
+async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
     from cli.runtime.open_index import catch_up
     from state.fulltext.grep import raw_search
     from state.fulltext.hits import Hit, Passage
@@ -172,16 +179,10 @@ async def _raw(
                 where.append([Passage(each.kind, each.snippet) for each in raw.hits])
     if unread:
         notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
-    hidden = await index.hidden(search.among)
-    short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
-    return Searched(
-        Found(hits), where, short, [note for note in notes if note], cut, hidden, raw=True
-    )
+    return Searched(Found(hits), where, notes, cut, raw=True)
 
 
-async def _indexed(
-    index: "ThreadIndex", search: "Search", count: int, sync: bool, wants_ids: bool
-) -> Searched:
+async def _indexed(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
     from cli.runtime.open_index import catch_up, catch_up_fulltext
     from state.fulltext.hits import passages
     from state.fulltext.search import search as search_index
@@ -208,11 +209,7 @@ async def _indexed(
         )
     if unread := {path for page in pages for path in page.unreadable}:
         notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
-    where = [passages(hit, search.terms) for hit in hits]
-    short = await index.short_ids([hit.row["id"] for hit in hits]) if wants_ids else {}
-    hidden = await index.hidden(search.among)
-    notes = [note for note in notes if note]
-    return Searched(found, where, short, notes, hidden=hidden)
+    return Searched(found, [passages(hit, search.terms) for hit in hits], notes)
 
 
 def _document(searched: Searched, here: Locations) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Archive, unarchive and delete: threads that are named, or selected as ``list`` does."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -61,7 +60,8 @@ def move(
         result = _Result(not_found=[entry for entry in entries if entry.error])
         planned = await move_threads(index, action, ids, locations.sqlite_home, dry_run=True)
         result.outcomes = planned
-        result.labels = await _labels(index, planned)
+        moved = [id_ for each in planned if each.group for id_ in each.group.thread_ids]
+        result.labels = {id_: label(row) for id_, row in (await index.rows_of(moved)).items()}
         if not selection.dry_run and (not asks or _confirmed(action, result)):
             result.outcomes = []
             try:
@@ -86,11 +86,6 @@ def move(
     else:
         _print(action, selection, result)
     return batch.status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
-
-
-async def _labels(index: ThreadIndex, outcomes: Sequence[MoveOutcome]) -> dict[str, str]:
-    ids = [id_ for o in outcomes if o.group for id_ in o.group.thread_ids]
-    return {id_: label(row) for id_, row in (await index.rows_of(ids)).items()}
 
 
 def _confirmed(action: Action, result: _Result) -> bool:

@@ -18,10 +18,8 @@ ROOTS: Final = (SESSIONS, ARCHIVED)
 COMPRESSED_SUFFIX: Final = ".zst"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_LOOSE_UUID = re.compile(
-    r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
-)
 _UUID: Final = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_LOOSE_UUID = re.compile(f"[0-9A-Fa-f]{{32}}|{_UUID}")
 _COPIED_IDS = re.compile(rf"({_UUID})(?:_({_UUID}))?(?![0-9A-Za-z])")
 _NAME = re.compile(r"rollout-(?P<body>.*)\.jsonl(?P<zst>\.zst)?", re.DOTALL)
 _DATE_FOLDERS = re.compile(r"sessions/\d+/\d+/\d+/[^/]+")

@@ -168,10 +168,8 @@ def reduce_part(
     """
     with open_rollout(part.path, damage) as stream:
         pass_to(stream, part.path, offset)
-        if pause:
-            stream = _Pausing(stream, pause)
-        if end is not None:
-            stream = _Ending(stream, end - offset)
+        if pause or end is not None:
+            stream = _Section(stream, None if end is None else end - offset, pause)
         reached = reduce_stream(
             stream,
             reducer,
@@ -228,30 +226,21 @@ def reduce_stream(
     return reader.end_offset
 
 
-class _Pausing:
-    """A stream that calls a function before each read."""
+class _Section:
+    """A stream that ends after so many bytes, and calls a function before each read."""
 
-    def __init__(self, stream: RolloutStream, pause: Callable[[], None]) -> None:
-        self._stream = stream
-        self._pause = pause
+    def __init__(
+        self, stream: RolloutStream, left: int | None, pause: Callable[[], None] | None
+    ) -> None:
+        self._stream, self._left, self._pause = stream, left, pause
         self.seek, self.fileno = stream.seek, stream.fileno
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        self._pause()
-        return self._stream.readinto(buffer)
-
-
-class _Ending:
-    """A stream that ends after so many bytes."""
-
-    def __init__(self, stream: RolloutStream, left: int) -> None:
-        self._stream = stream
-        self._left = left
-        self.seek, self.fileno = stream.seek, stream.fileno
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
+        if self._pause:
+            self._pause()
         got = self._stream.readinto(buffer[: self._left])
-        self._left -= got or 0
+        if self._left is not None:
+            self._left -= got or 0
         return got
 
 

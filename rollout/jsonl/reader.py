@@ -134,7 +134,9 @@ class LineReader:
                         yield BadLine(line_start, unusable)
                         unusable = ""
                     elif counted is not None:
-                        self._count(counted, line_start)
+                        self.passed += 1
+                        if counted:
+                            self._number(counted, line_start)
                     counted = None
                 elif long_line is not None:
                     long_line += view[start:newline]
@@ -192,11 +194,6 @@ class LineReader:
             yield BadLine(line_start, unusable, ended=False)
         elif have and not dropping:
             yield Line(line_start, bytes(view[:have]), ended=False)
-
-    def _count(self, ordinal: bytes, offset: int) -> None:
-        self.passed += 1
-        if ordinal:
-            self._number(ordinal, offset)
 
     def _number(self, ordinal: "bytes | bytearray", offset: int) -> None:
         if (number := int(ordinal)) > self.highest:

@@ -244,7 +244,7 @@ def _ephemeral_fork(source: dict[str, Any], params: p.ThreadForkParams) -> dict[
     }
 
 
-async def thread_unsubscribe(call: Call, params: p.ThreadUnsubscribeParams) -> dict[str, Any]:
+async def thread_unsubscribe(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store, thread_id = await call.thread_of(params.thread_id)
     if thread_id not in call.loaded_ids(store):
         return {"status": "notLoaded"}

@@ -202,7 +202,7 @@ async def memory_mode_set(call: Call, params: p.ThreadMemoryModeSetParams) -> di
     return await _change(call, thread_id, change)
 
 
-async def thread_archive(call: Call, params: p.ThreadArchiveParams) -> dict[str, Any]:
+async def thread_archive(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store, thread_id = await call.thread_of(params.thread_id)
 
     async def change() -> dict[str, Any]:
@@ -214,7 +214,7 @@ async def thread_archive(call: Call, params: p.ThreadArchiveParams) -> dict[str,
     return await _change(call, thread_id, change)
 
 
-async def thread_unarchive(call: Call, params: p.ThreadUnarchiveParams) -> dict[str, Any]:
+async def thread_unarchive(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store, thread_id = await call.thread_of(params.thread_id)
 
     async def change() -> None:
@@ -230,7 +230,7 @@ async def thread_unarchive(call: Call, params: p.ThreadUnarchiveParams) -> dict[
     return {"thread": await call.thread(store, thread_id)}
 
 
-async def thread_delete(call: Call, params: p.ThreadDeleteParams) -> dict[str, Any]:
+async def thread_delete(call: Call, params: p.ThreadParams) -> dict[str, Any]:
     store, thread_id = await call.thread_of(params.thread_id)
     if call.is_ephemeral(thread_id):
         text = f"thread is not persisted and cannot be deleted: {thread_id}"

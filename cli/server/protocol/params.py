@@ -5,7 +5,7 @@ Fields under "No effect" are only validated: as Codex, the server refuses a wron
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 
 from cli.server.protocol.messages import Request, invalid_request
@@ -116,20 +116,11 @@ class ThreadParams(Params):
     thread_id: str
 
 
-class ThreadArchiveParams(ThreadParams):
-    """``thread/archive``."""
-
-
-class ThreadUnarchiveParams(ThreadParams):
-    """``thread/unarchive``."""
-
-
-class ThreadDeleteParams(ThreadParams):
-    """``thread/delete``."""
-
-
-class ThreadUnsubscribeParams(ThreadParams):
-    """``thread/unsubscribe``."""
+# Codex names the type in its errors.
+ThreadArchiveParams = create_model("ThreadArchiveParams", __base__=ThreadParams)
+ThreadUnarchiveParams = create_model("ThreadUnarchiveParams", __base__=ThreadParams)
+ThreadDeleteParams = create_model("ThreadDeleteParams", __base__=ThreadParams)
+ThreadUnsubscribeParams = create_model("ThreadUnsubscribeParams", __base__=ThreadParams)
 
 
 class ThreadReadParams(ThreadParams):
