@@ -1,8 +1,12 @@
 """The entry point: a running server of the home carries the command out, or this process does."""
 
+import atexit
+import gc
 import sys
 
 from cli.remote.client import delegate
+
+_OBJECTS_BEFORE_A_COLLECTION = 50_000
 
 
 def main() -> None:
@@ -10,6 +14,7 @@ def main() -> None:
     try:
         status = delegate(sys.argv[1:]) if len(sys.argv) > 1 else None
         if status is None:
+            _collect_rarely()
             from cli.app import main as run
 
             run()
@@ -17,3 +22,12 @@ def main() -> None:
         print("Interrupted.", file=sys.stderr)
         status = 130
     sys.exit(status)
+
+
+def _collect_rarely() -> None:
+    """Spare a short command the search for cycles among the objects of modules, which stay.
+
+    By default it takes place after each 700 new objects, and once more before the process ends.
+    """
+    gc.set_threshold(_OBJECTS_BEFORE_A_COLLECTION)
+    atexit.register(gc.freeze)

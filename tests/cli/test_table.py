@@ -26,11 +26,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return cli
 
 
-def loaded_by(cli: Cli, *words: str) -> set[str]:
-    """The modules that a process has loaded when a command ends."""
+def at_the_end_of(cli: Cli, words: list[str], expression: str) -> list[str]:
+    """The items of an expression, evaluated in a process when its command has ended."""
     program = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "import atexit, gc, sys\n"
+        f"atexit.register(lambda: print(*{expression}, file=sys.stderr))\n"
         "from cli.main import main\n"
         "main()"
     )
@@ -41,7 +41,12 @@ def loaded_by(cli: Cli, *words: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(done.stderr.splitlines()[-1].split())
+    return done.stderr.splitlines()[-1].split()
+
+
+def loaded_by(cli: Cli, *words: str) -> set[str]:
+    """The modules that a process has loaded when a command ends."""
+    return set(at_the_end_of(cli, list(words), "sys.modules"))
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "--limit", "1"], ["git-info", "--help"]])
@@ -51,6 +56,15 @@ def test_a_command_loads_its_own_module_and_nothing_slow(small: Cli, words: list
     own = {f"cli.commands.{words[0].replace('-', '_')}"} if words[0] in HELP else set()
     assert commands == own
     assert not HEAVY & loaded
+
+
+def test_a_command_searches_what_it_has_loaded_for_no_cycles(small: Cli) -> None:
+    searches = "(one['collections'] for one in gc.get_stats())"
+    frozen, *counts = map(
+        int, at_the_end_of(small, ["status"], f"(gc.get_freeze_count(), *{searches})")
+    )
+    assert sum(counts) < 50
+    assert frozen
 
 
 def test_each_command_has_a_module_and_each_module_a_command() -> None:
