@@ -8,7 +8,6 @@ import typer
 
 from cli import errors
 from cli.arguments.options import JsonOption, RowsLimitOption, locations
-from cli.render.labels import label
 from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import amount, one_line, plural
@@ -104,6 +103,8 @@ def _print_groups(
 
 
 def _print_threads(found: "Sequence[ThreadUsage]", total: "Amount", *, images: bool) -> None:
+    from cli.render.labels import label
+
     output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
     for thread in found:
         what = f"{thread.row['id']}  {one_line(label(thread.row))[:60]}"
@@ -139,6 +140,8 @@ def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
 def _document(
     found: "Usage", dimensions: Sequence[str], limit: int, *, complete: bool
 ) -> dict[str, Any]:
+    from cli.render.labels import label
+
     read = found.images
 
     def entry(amount: "Amount") -> dict[str, Any]:

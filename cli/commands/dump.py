@@ -1,6 +1,5 @@
 """``threadkeep dump``."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,8 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Save names, relinked folders and whatever else was set by hand as lines of text."""
+    import asyncio
+
     from cli.runtime.open_index import temporary_copy
     from state.repair.dump import dump_lines, known_user_data
     from state.userdata.folders import check_current_folder

@@ -10,17 +10,15 @@ from cli import errors
 from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
-from cli.render.labels import folder, label
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.hidden import no_threads, report_hidden
 from cli.terminal.text import age, amount, iso, one_line
 from state.errors import SQLITE_ERRORS
-from state.query.model import LARGEST_PAGE, Hidden, Page, Query
-from state.query.rows import Row
-from state.query.thread_json import display_name, thread_json
 
 if TYPE_CHECKING:
+    from state.query.model import Hidden, Page, Query
+    from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
 
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
 class Listed:
     """What a list command found."""
 
-    page: Page
-    hidden: Hidden
+    page: "Page"
+    hidden: "Hidden"
     short_ids: dict[str, str]
     empty: bool
     """Whether the home has no thread at all."""
@@ -86,7 +84,7 @@ def command(
 
 
 def _quickly(
-    here: Locations, query: Query, count: int | None, sync: bool, wants_ids: bool
+    here: Locations, query: "Query", count: int | None, sync: bool, wants_ids: bool
 ) -> Listed | None:
     from state.query.oneshot import IndexReader
 
@@ -108,7 +106,7 @@ def _quickly(
 
 
 async def _thoroughly(
-    index: "ThreadIndex", query: Query, count: int | None, sync: bool, wants_ids: bool
+    index: "ThreadIndex", query: "Query", count: int | None, sync: bool, wants_ids: bool
 ) -> Listed:
     from cli.runtime.open_index import catch_up
 
@@ -122,23 +120,29 @@ async def _thoroughly(
     return Listed(whole, await index.hidden(query), ids, empty, note)
 
 
-def _next(query: Query, pages: list[Page], count: int | None) -> Query:
+def _next(query: "Query", pages: "list[Page]", count: int | None) -> "Query":
+    from state.query.model import LARGEST_PAGE
+
     wanted = LARGEST_PAGE if count is None else count - sum(len(page.rows) for page in pages)
     cursor = pages[-1].next_cursor if pages else query.cursor
     return replace(query, cursor=cursor, limit=min(wanted, LARGEST_PAGE))
 
 
-def _wants_more(pages: list[Page], count: int | None) -> bool:
+def _wants_more(pages: "list[Page]", count: int | None) -> bool:
     found = sum(len(page.rows) for page in pages)
     return pages[-1].next_cursor is not None and (count is None or found < count)
 
 
-def _joined(pages: list[Page]) -> Page:
+def _joined(pages: "list[Page]") -> "Page":
+    from state.query.model import Page
+
     rows = [row for page in pages for row in page.rows]
     return Page(rows, pages[-1].next_cursor, pages[0].backwards_cursor)
 
 
 def _document(listed: Listed, here: Locations) -> dict[str, Any]:
+    from state.query.thread_json import thread_json
+
     page, hidden = listed.page, listed.hidden
     return {
         "data": [thread_json(row, here.home) for row in page.rows],
@@ -150,10 +154,11 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
     }
 
 
-def _lines(listed: Listed, query: Query) -> None:
+def _lines(listed: Listed, query: "Query") -> None:
     """For pipes: whole values, tab-separated, one thread a line."""
+    from cli.render.labels import label
 
-    def text(row: Row) -> str:
+    def text(row: "Row") -> str:
         values = (
             row["id"],
             iso(row[f"{query.sort_key}_ms"]),
@@ -167,11 +172,14 @@ def _lines(listed: Listed, query: Query) -> None:
     output.lines(text(row) for row in listed.page.rows)
 
 
-def _table(listed: Listed, query: Query) -> None:
+def _table(listed: Listed, query: "Query") -> None:
     import os
 
     from rich.table import Table
     from rich.text import Text
+
+    from cli.render.labels import folder, label
+    from state.query.thread_json import display_name
 
     home = os.path.expanduser("~")
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)

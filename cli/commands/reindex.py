@@ -1,6 +1,5 @@
 """``threadkeep reindex``."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Build a new index beside the old one, and replace the old one when it is complete."""
+    import asyncio
+
     from cli.runtime import jobs
     from rollout.files.scan import check_home
     from state.repair.reindex import reindex

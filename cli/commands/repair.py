@@ -1,6 +1,5 @@
 """``threadkeep repair``."""
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +46,8 @@ def command(
 
 
 def _show(here: Locations, *, deep: bool, as_json: bool) -> int:
+    import asyncio
+
     from state.repair.repair import make_plan
 
     async def work() -> "Plan":
@@ -66,6 +67,8 @@ def _show(here: Locations, *, deep: bool, as_json: bool) -> int:
 
 
 def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -> int:
+    import asyncio
+
     from rollout.files.scan import check_home
     from state.checks.findings import Findings
     from state.repair.backup import backups
@@ -109,6 +112,8 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
 
 
 def _undo(here: Locations, *, as_json: bool) -> int:
+    import asyncio
+
     from state.repair.backup import restore_backup
 
     restored = asyncio.run(restore_backup(here.index))

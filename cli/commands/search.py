@@ -12,20 +12,17 @@ from cli import errors
 from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
-from cli.render.labels import folder, label
 from cli.terminal import damage, output
 from cli.terminal.hidden import report_hidden
 from cli.terminal.progress import progress
 from cli.terminal.text import age, iso, one_line, one_line_marked, plural
 from rollout.errors import Damage
-from state.db.derived_columns import SORT_KEYS
 from state.errors import InvalidQuery
-from state.query.model import LARGEST_PAGE, Hidden
-from state.query.thread_json import thread_json
 
 if TYPE_CHECKING:
     from state.fulltext.hits import Hit, Passage
     from state.fulltext.search import Found, Search
+    from state.query.model import Hidden
     from state.thread_index import ThreadIndex
 
 _HITS_SHOWN = 3
@@ -45,7 +42,7 @@ class Searched:
     notes: list[str]
     damage: list[Damage] = field(default_factory=list)
     """Where the files that were read break off."""
-    hidden: Hidden = field(default_factory=Hidden)
+    hidden: "Hidden" = field(init=False)
     """What was not searched."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
@@ -92,6 +89,7 @@ def command(
     1 if nothing is found."""
     from cli.runtime.open_index import read_index
     from rollout.search.terms import Term, terms_of
+    from state.db.derived_columns import SORT_KEYS
     from state.fulltext.search import MATCHES, Search
 
     here = locations(context)
@@ -186,6 +184,7 @@ async def _indexed(index: "ThreadIndex", search: "Search", count: int, sync: boo
     from cli.runtime.open_index import catch_up, catch_up_fulltext
     from state.fulltext.hits import passages
     from state.fulltext.search import search as search_index
+    from state.query.model import LARGEST_PAGE
 
     notes = []
     if sync:
@@ -213,6 +212,8 @@ async def _indexed(index: "ThreadIndex", search: "Search", count: int, sync: boo
 
 
 def _document(searched: Searched, here: Locations) -> dict[str, Any]:
+    from state.query.thread_json import thread_json
+
     found = searched.found
     return {
         "data": [
@@ -267,6 +268,8 @@ def _blocks(searched: Searched, search: "Search") -> None:
     import os
 
     from rich.text import Text
+
+    from cli.render.labels import folder, label
 
     home = os.path.expanduser("~")
     now_ms = time.time_ns() // 1_000_000

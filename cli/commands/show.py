@@ -10,11 +10,10 @@ from cli.arguments.options import ForceOption, JsonOption, ThreadArgument, locat
 from cli.terminal import damage, output
 from cli.terminal.text import one_line
 from rollout.errors import READ_ALL, without_expansion_limit
-from state.query.rows import Row
-from state.query.thread_json import thread_json
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading, TurnSelection
+    from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
 
@@ -99,8 +98,9 @@ def _show(
 def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     from cli.render.metadata import fields
     from cli.runtime.open_index import catch_up_and_report, read_index
+    from state.query.thread_json import thread_json
 
-    async def work(index: "ThreadIndex") -> tuple[Row, dict[str, Any]]:
+    async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any]]":
         await catch_up_and_report(index)
         row = await index.thread(reference)
         return row, await index.details(row["id"])

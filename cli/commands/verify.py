@@ -1,6 +1,5 @@
 """``threadkeep verify``."""
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +31,8 @@ def command(
 ) -> int:
     """Find problems in the index and the files. Writes nothing. The exit status is 1 if there are
     any."""
+    import asyncio
+
     from state.repair.verify import Depth, verify
 
     depth = None

@@ -1,7 +1,11 @@
 """What a list or a search leaves out, for people."""
 
+from typing import TYPE_CHECKING
+
 from cli.terminal import output
-from state.query.model import Hidden
+
+if TYPE_CHECKING:
+    from state.query.model import Hidden
 
 
 def no_threads(*, empty: bool) -> str:
@@ -9,7 +13,7 @@ def no_threads(*, empty: bool) -> str:
     return "No threads here yet." if empty else "No threads match."
 
 
-def report_hidden(hidden: Hidden) -> None:
+def report_hidden(hidden: "Hidden") -> None:
     """Say how many threads were left out, and which option shows them."""
     parts = [
         f"{count:,} {what}"
