@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from rollout.files.layout import parse_uuid
 from rollout.files.scan import check_home, stat_file
-from rollout.metadata.worker import extract_many
 from state.db.database import Database
 from state.db.location import on_network_drive
 from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
@@ -265,6 +264,8 @@ class ThreadIndex:
     async def refresh(self, paths: Sequence[str]) -> bool:
         """Read on in the files at ``paths``, relative to the home, and forget those that are gone:
         whether any was. Raises IndexBusy if another process kept the write lock."""
+        from rollout.metadata.worker import extract_many  # loads pydantic
+
         gone = [path for path in paths if stat_file(self.home, path) is None]
         changed = [path for path in paths if path not in gone]
         context = load_context(self.home)

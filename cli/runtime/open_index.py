@@ -13,7 +13,6 @@ from cli.terminal.delegated import DELEGATED
 from cli.terminal.progress import progress
 from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
-from state.repair.recovery import copy_index, recover
 from state.thread_index import ThreadIndex, open_index
 
 Result = TypeVar("Result")
@@ -45,6 +44,8 @@ def read_index(locations: Locations, work: Work[Result], *, recovering: bool = T
 @contextmanager
 def temporary_copy(locations: Locations, problem: IndexNotWritable) -> Iterator[Locations]:
     """Say that the index cannot be written, and give the locations with a copy of it."""
+    from state.repair.recovery import copy_index
+
     output.say(f"{problem}\n  A temporary copy is used.")
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
         yield Locations(locations.home, copy_index(locations.index, Path(folder)))
@@ -116,6 +117,8 @@ async def _opened(locations: Locations, work: Work[Result], recovering: bool) ->
 
 
 async def _put_aside(locations: Locations, damage: IndexDamaged) -> None:
+    from state.repair.recovery import recover
+
     aside = await recover(locations.index, damage)
     if aside:
         output.say(f"{damage}.\n  It was moved to {aside}; building a new one.")

@@ -12,8 +12,9 @@ from pathlib import Path
 from rollout.files.scan import stat_file
 from rollout.files.stamp import NO_STAMP
 from rollout.jsonl.reader import LineReader
-from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
+from rollout.metadata.extract import extract_file
 from rollout.metadata.model import LONGEST_TEXT
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 
 Item = tuple[str, EarlierMetadata | None]
 _log = logging.getLogger("threadkeep.read")

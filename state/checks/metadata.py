@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout.files.scan import FoundFile
-from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.model import BEGINS_ELSEWHERE, ToolMetadata
+from rollout.metadata.outcomes import Extracted, Unusable
 from state.checks.findings import (
     ERROR,
     REPAIR_DEEP,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rollout.metadata.extract import Extracted
+from rollout.metadata.outcomes import Extracted
 from rollout.schema.session_source import thread_spawn
 from state.codex.index_side import IndexSide, absolute
 from state.codex_db.database import has_database

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import parse_name, thread_id_in_name
 from rollout.files.move import Move
-from rollout.metadata.extract import Extracted, extract_file
+from rollout.metadata.extract import extract_file
+from rollout.metadata.outcomes import Extracted
 from state.db.schema import rollout_files, thread_spawn_edges, threads
 from state.db.sql import among
 from state.sync.openings import base_id

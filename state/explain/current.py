@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from rollout.files.layout import precedence, thread_id_in_name
 from rollout.files.scan import FoundFile
-from rollout.metadata.extract import Extracted, Unusable, extract_file
+from rollout.metadata.extract import extract_file
 from rollout.metadata.model import BEGINS_ELSEWHERE
+from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.metadata.session_index import ThreadName
 from state.db.schema import rollout_files, threads
 from state.explain.reasons import BOTH, HERE, Picker, Reason

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from rollout.files.layout import ROOTS, logical_path, parse_name, thread_id_in_name
 from rollout.files.scan import stat_file
 from rollout.files.text import printable_path
-from rollout.metadata.extract import Unusable, extract_file
+from rollout.metadata.extract import extract_file
+from rollout.metadata.outcomes import Unusable
 from state.codex.rows import CodexLookup, look_up_in_codex
 from state.codex_db.database import codex_database
 from state.db.schema import rollout_files

@@ -1,5 +1,8 @@
 """Reading many files beside the event loop: in a thread, or in processes for a whole home; and in
-order, ahead of the caller that stores the results."""
+order, ahead of the caller that stores the results.
+
+What reads metadata is imported when there is some to read: it loads pydantic.
+"""
 
 import asyncio
 import logging
@@ -16,9 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.model import LONGEST_TEXT
-from rollout.metadata.worker import extract_many, start_worker
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from state.jobs.progress import JobProgress, Report
 from state.workers import Workers
 
@@ -58,6 +60,8 @@ class _ProcessPool(Executor):
     """Worker processes. The work of one that dies is done in this process."""
 
     def __init__(self, workers: int) -> None:
+        from rollout.metadata.worker import start_worker
+
         # "spawn": a fork would copy the database's threads in whatever state they are.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
@@ -138,6 +142,8 @@ class ReadPool:
         longest: int | None = LONGEST_TEXT,
     ) -> list[Extracted | Unusable]:
         """The metadata of the files at ``paths``, in their order."""
+        from rollout.metadata.worker import extract_many
+
         items = [(path, earlier.get(path)) for path in paths]
         return await self.map(partial(extract_many, longest=longest), items)
 

@@ -12,8 +12,8 @@ from rollout.jsonl.parse import BadLine, Item, parse_line
 from rollout.jsonl.reader import LineReader, MemoryRollout, open_rollout
 from rollout.jsonl.resume import ResumePoint
 from rollout.jsonl.sources import MemorySource, RolloutSource
-from rollout.metadata.extract import Extracted
 from rollout.metadata.model import LONGEST_TEXT, initial_metadata
+from rollout.metadata.outcomes import Extracted
 from rollout.metadata.reducer import MetadataReducer
 from rollout.writing.appender import encoded, encoded_lines
 from rollout.writing.retention import begins_history

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import best_file
-from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.search.documents import MessageDigest, digests, read_digest
 from state.checks import database as dbcheck
 from state.checks.findings import ERROR, REPAIR_DEEP, Finding, kinds

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import stat_file
-from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.outcomes import Extracted, Unusable
 from state.db.connect import connect
 from state.db.database import Database
 from state.db.schema import path_aliases, rollout_files, threads, user_data

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.scan import FoundFile, scan_home
-from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.outcomes import Extracted, Unusable
 from state.checks import database, findings, metadata
 from state.checks import verify as shallow
 from state.checks.findings import Finding

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import FoundFile, scan_home, stat_file
-from rollout.metadata.extract import Extracted, Unusable
+from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.metadata.session_index import read_names
 from state.clock import now_ms
 from state.db.database import Database

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.layout import is_archived, parse_name
 from rollout.jsonl.parse import BadLine
 from rollout.metadata import model
-from rollout.metadata.extract import EarlierMetadata, Extracted
+from rollout.metadata.outcomes import EarlierMetadata, Extracted
 from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn

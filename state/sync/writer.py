@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import Precedence, parse_name, precedence
 from rollout.files.scan import FoundFile
-from rollout.metadata.extract import Extracted, Unusable
 from rollout.metadata.model import BEGINS_ELSEWHERE
+from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.metadata.session_index import ThreadName
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.db.location import INPUTS_KEY

@@ -10,7 +10,7 @@ import pytest
 
 from cli.app import GROUPS, HELP
 from cli.commands import __path__ as folder
-from tests.support.command import Cli, Inside, write_rollout
+from tests.support.command import Cli, Inside, thread_id, write_rollout
 
 HEAVY = {"sqlalchemy", "aiosqlite", "alembic", "pydantic", "zstandard", "rich", "asyncio"}
 """Libraries that are slow to load."""
@@ -56,6 +56,19 @@ def test_a_command_loads_its_own_module_and_nothing_slow(small: Cli, words: list
     own = {f"cli.commands.{words[0].replace('-', '_')}"} if words[0] in HELP else set()
     assert commands == own
     assert not HEAVY & loaded
+
+
+@pytest.mark.parametrize("name", ["list", "search", "show", "stats", "du", "verify"])
+def test_help_loads_nothing_that_only_the_work_needs(small: Cli, name: str) -> None:
+    loaded = loaded_by(small, name, "--help")
+    assert not (HEAVY | {"rollout.jsonl", "rollout.schema", "state.query", "state.sync"}) & loaded
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["sync"], ["show", thread_id(1)], ["search", "hello"]]
+)
+def test_pydantic_is_loaded_only_to_read_files(small: Cli, words: list[str]) -> None:
+    assert "pydantic" not in loaded_by(small, *words)
 
 
 def test_a_command_searches_what_it_has_loaded_for_no_cycles(small: Cli) -> None:

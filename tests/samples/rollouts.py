@@ -18,8 +18,9 @@ import zstandard
 from rollout.files.layout import parse_name
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineFilter, LineReader, open_rollout
-from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
+from rollout.metadata.extract import extract_file
 from rollout.metadata.model import initial_metadata
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.reducer import MetadataReducer
 from tests import FIXTURES
 

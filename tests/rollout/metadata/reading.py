@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rollout.jsonl.parse import BadLine
 from rollout.jsonl.reader import LineReader
-from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
+from rollout.metadata.extract import extract_file
 from rollout.metadata.model import ThreadMetadata
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.reducer import MetadataReducer
 from tests.samples.rollouts import RolloutLine, extracted, reduce_lines, write_rollout
 from tests.support.effort import examples

@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollout.jsonl.reader import HEAD_BYTES, LineReader
-from rollout.metadata.extract import EarlierMetadata, Extracted, Unusable, extract_file
+from rollout.metadata.extract import extract_file
 from rollout.metadata.model import ToolMetadata
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.version import EXTRACTOR_VERSION
 from tests.rollout.metadata.reading import TOOLS, earlier_of, go_on, told
 from tests.samples import strategies

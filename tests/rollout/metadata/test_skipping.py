@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.jsonl.reader import HEAD_BYTES
-from rollout.metadata.extract import Extracted, extract_file
+from rollout.metadata.extract import extract_file
 from rollout.metadata.model import metadata_values
+from rollout.metadata.outcomes import Extracted
 from tests.rollout.metadata.reading import CASES, agree, metadata_of, skipped
 from tests.samples import strategies
 from tests.samples.rollouts import (

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.files.stamp import NO_STAMP, FileStamp
-from rollout.metadata.extract import Unusable, extract_file
+from rollout.metadata.extract import extract_file
+from rollout.metadata.outcomes import Unusable
 from tests.samples import strategies
 from tests.samples.rollouts import (
     THREAD_ID,
