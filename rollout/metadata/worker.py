@@ -1,11 +1,6 @@
-"""Extracts many files in another process. It imports little, as each process pays for that."""
+"""Extracts many files, in another process for a whole home."""
 
-import gc
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,18 +33,3 @@ def _extract(
         found = stat_file(Path(home), path)
         reason = f"fault in threadkeep, please report: {type(error).__name__}: {error}"
         return Unusable(path, found.stamp if found else NO_STAMP, reason, retry=True)
-
-
-def start_worker() -> None:
-    """Set up a worker process; the pool runs it in each."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # its objects have no cycles, and it does not live long
-    os.nice(5)  # the process that stores the results is the bottleneck
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()  # a parent that was killed cannot stop us
-        os._exit(1)

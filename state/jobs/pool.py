@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from state.jobs.progress import JobProgress, Report
+from state.jobs.worker_process import start_worker
 from state.workers import Workers
 
 _POOL_FROM_FILES: Final = 1000
@@ -60,8 +61,6 @@ class _ProcessPool(Executor):
     """Worker processes. The work of one that dies is done in this process."""
 
     def __init__(self, workers: int) -> None:
-        from rollout.metadata.worker import start_worker
-
         # "spawn": a fork would copy the database's threads in whatever state they are.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
