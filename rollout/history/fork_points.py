@@ -11,7 +11,7 @@ class LegacyForkPoints(LegacyReducer):
     """Fork points of a legacy thread: what was sent with a message stands before it, and belongs
     to the turn that begins with it."""
 
-    skip = skip_pattern("assistant")  # others may be sent with a message
+    skip = skip_pattern('assistant"')  # others may be sent with a message
 
     def __init__(self) -> None:
         super().__init__()

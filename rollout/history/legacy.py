@@ -18,9 +18,10 @@ _KEPT: Final = (kinds.Kept.ALWAYS, kinds.Kept.LEGACY)
 
 
 def skip_pattern(roles: str) -> Pattern[bytes]:
-    """Matches lines that begin no turn and are no item, messages in these roles among them."""
+    """Matches lines that begin no turn and are no item, messages whose role, and what follows it,
+    match ``roles`` among them."""
     responses = kinds.any_of(*kinds.passed_by(kinds.Reader.LEGACY, kinds.Level.RESPONSE, *_KEPT))
-    message = rf'message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:{roles})"'
+    message = rf'message",(?:"id":(?:"[^"\\]*"|null),)?"role":"(?:{roles})'
     lines = kinds.any_of(*kinds.passed_by(kinds.Reader.LEGACY, kinds.Level.LINE, *_KEPT))
     response = kinds.payload_type("response_item", f"(?:{responses}|{message})")
     return kinds.line_pattern(
@@ -28,8 +29,9 @@ def skip_pattern(roles: str) -> Pattern[bytes]:
     )
 
 
-# A message of a user may be the prompt of a hook.
-_SKIP: Final = skip_pattern("assistant|developer|system")
+# A message of a user may be the prompt of a hook: that begins with a tag that has attributes.
+_NO_HOOK: Final = r'\[\{"type":"input_text","text":"(?:[!#-;=-\[\]-~]|<[a-z_]+>)'
+_SKIP: Final = skip_pattern(rf'(?:assistant|developer|system)"|user","content":{_NO_HOOK}')
 _COUNTED: Final = frozenset(
     name
     for level in (kinds.Level.LINE, kinds.Level.EVENT)

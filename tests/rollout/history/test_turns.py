@@ -332,6 +332,22 @@ def test_a_skipped_line_is_counted_where_the_ids_of_turns_depend_on_it(tmp_path:
     ]
 
 
+def test_a_hook_is_found_however_its_prompt_begins(tmp_path: Path) -> None:
+    prompt = '<p hook_run_id="r">x</p>'
+    found = []
+    for before in ("", " ", "\n\t", "\u00a0", "\u3000", "x", "<p>", "é", "!", "<p />"):
+        line = hook("")
+        line["payload"]["content"][0]["text"] = before + prompt
+        for ascii_only in (True, False):
+            raw = json.dumps(line, separators=(",", ":"), ensure_ascii=ascii_only).encode()
+            path = written(tmp_path, spell([first_line(LEGACY), user("u"), raw]))
+            [turn] = turns_in(path, LEGACY)
+            if turn["items"][-1]["type"] == "hookPrompt":
+                found.append((before, ascii_only))
+    spaces = ("", " ", "\n\t", "\u00a0", "\u3000")
+    assert found == [(space, ascii_only) for space in spaces for ascii_only in (True, False)]
+
+
 def test_the_ordinal_of_a_skipped_line_keeps_a_regressed_one_out(tmp_path: Path) -> None:
     lines = numbered([first_line(PAGINATED), event("task_started", turn_id="A"), response("x")])
     late = {"ordinal": 2, **event("task_started", turn_id="B")}
