@@ -7,17 +7,20 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
+from state.db import database
 from state.thread_index import open_index
 from tests import FIXTURES, ROOT
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
+from tests.support.indexes import empty_index, migrated
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
@@ -31,6 +34,8 @@ hypothesis.settings.register_profile("random", _random)
 hypothesis.settings.register_profile("full", _full)
 hypothesis.settings.register_profile("fixed", _full, max_examples=20)
 hypothesis.settings.load_profile("fixed")
+
+CreateFile = Callable[[Path], None]
 
 CORPUS = FIXTURES / "corpus"
 LONG = {
@@ -118,6 +123,29 @@ def pytest_collection_finish() -> None:
     """Take all that is loaded by now out of every later collection of garbage."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_once() -> Iterator[CreateFile]:
+    """New indexes that are made in this process are copies of one that the migrations made: to
+    run all of them costs more than most tests. Tests of it take :func:`each_migrated`."""
+    create = database._create_file
+    migrated()
+
+    def copy(path: Path) -> None:
+        with suppress(OSError):  # told by the other
+            empty_index(path)
+        create(path)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database, "_create_file", copy)
+        yield create
+
+
+@pytest.fixture
+def each_migrated(_migrated_once: CreateFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The migrations make each new index."""
+    monkeypatch.setattr(database, "_create_file", _migrated_once)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """Using indexes from a test, and comparing them by what they mean."""
 
 import asyncio
+import os
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def rows(index: Path, sql: str, *parameters: Any) -> list[dict[str, Any]]:
 
 
 @cache
-def _empty() -> bytes:
+def migrated() -> bytes:
+    """An index with nothing in it, as the migrations make it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.sqlite3"
 
@@ -71,8 +73,15 @@ def empty_index(path: Path) -> None:
     """Put an index with nothing in it at ``path``, unless there is one or a journal to make it of.
     The migrations take ten times as long as opening what they made."""
     if not path.exists() and not journal_path(path).exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_empty())
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            whole.touch(0o600)
+            whole.write_bytes(migrated())
+            with suppress(FileExistsError):  # another process was faster
+                path.hardlink_to(whole)
+        finally:
+            whole.unlink(missing_ok=True)
 
 
 def in_index(home: Path, index: Path, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:

@@ -24,6 +24,8 @@ from tests.support.describe import describe
 from tests.support.effort import PATIENCE_S
 from tests.support.warm import run_program
 
+pytestmark = pytest.mark.usefixtures("each_migrated")
+
 
 def test_there_is_one_head_and_the_program_knows_every_revision() -> None:
     scripts = ScriptDirectory.from_config(alembic_config())
