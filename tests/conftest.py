@@ -21,6 +21,7 @@ from tests import FIXTURES, ROOT
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
 from tests.support.indexes import empty_index, migrated
+from tests.support.once import compile_statements_once
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
@@ -121,6 +122,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Take all that is loaded by now out of every later collection of garbage."""
+    compile_statements_once()
     gc.collect()
     gc.freeze()
 

@@ -158,6 +158,9 @@ def _load() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
+    from tests.support.once import compile_statements_once
+
+    compile_statements_once()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sessions").mkdir()
         for words in (["list"], ["list", "--json"], ["search", "x"], ["verify"]):
