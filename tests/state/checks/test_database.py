@@ -13,9 +13,9 @@ from tests import FIXTURES
 
 
 @pytest.fixture
-def index(corpus_index: Path, tmp_path: Path) -> Path:
-    """An index that a test may damage."""
-    return Path(shutil.copy(corpus_index, tmp_path / "copy.sqlite3"))
+def index(own_corpus_index: Path) -> Path:
+    """An index that a test may damage, and no search has filled before."""
+    return own_corpus_index
 
 
 def check(index: Path) -> list[Finding]:
