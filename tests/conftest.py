@@ -3,10 +3,12 @@
 import asyncio
 import fcntl
 import gc
+import importlib
 import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +108,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[FULL] = "1"
         if not config.getoption("--hypothesis-profile"):
             hypothesis.settings.load_profile("full")
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker imports a share of the tests first, and leaves what it has compiled of them to
+    the others: to rewrite what tests assert takes longer than all else of collecting."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if "bench" not in path.parts]
+    for path in sorted(files)[number::count]:
+        # What is wrong with it is told when it is collected.
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    sys.dont_write_bytecode = before
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
