@@ -9,7 +9,7 @@ from typing import Any
 from rollout.errors import DamagedCompression, HistoryIncomplete
 from rollout.files.layout import parse_name, parse_uuid
 from rollout.jsonl.parse import Item, Line, object_of
-from rollout.jsonl.reader import LineFilter, LineReader, open_rollout
+from rollout.jsonl.reader import LineFilter, LineReader, RolloutStream, open_rollout
 from rollout.jsonl.sources import FileSource, RolloutSource
 
 Find = Callable[[str], Path | None]
@@ -36,7 +36,14 @@ def source_meta(path: Path) -> dict[str, Any]:
         HistoryIncomplete: there is none.
         OSError: the file cannot be read.
     """
-    for item, _, _ in records(path):
+    with open_rollout(path) as stream:
+        return meta_in(stream, path, LineReader())
+
+
+def meta_in(stream: RolloutStream, path: Path, reader: LineReader) -> dict[str, Any]:
+    """As :func:`source_meta`, for the file at ``path`` that is open."""
+    for line in reader.lines(stream):
+        item = object_of(line) or {}
         payload = item.get("payload")
         if item.get("type") == "session_meta" and isinstance(payload, dict):
             return payload

@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rollout.errors import DamagedCompression, HistoryIncomplete
+from rollout.errors import HistoryIncomplete
 from rollout.files.layout import parse_name
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import key_of
-from rollout.history.segments import Find, source_meta
+from rollout.history.segments import Find, meta_in, source_meta
 from rollout.history.thread import ThreadTurns, bare_if_empty, outline, reduce_parts, reduce_stream
 from rollout.items.line_events import parse_event
 from rollout.items.thread_item import unknown_item
@@ -100,21 +100,26 @@ def read_thread_messages(
     if earlier is not None and earlier.resume.guard:
         with suppress(NeedsWholeFile):
             return _read_on(full, path, earlier)
-    try:
-        meta = source_meta(full)
-    except (DamagedCompression, HistoryIncomplete):  # as files of the first versions
-        return rebuilt_messages(home, path, find)
-    mode = meta.get("history_mode", LEGACY)
-    simple = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
-    if simple and (meta.get("history_base") is None or not _may_have_earlier(full)):
-        with suppress(NeedsWholeFile), open_rollout(full, []) as stream:
-            stamp = FileStamp.of(os.fstat(stream.fileno()))
-            if mode == LEGACY:
-                return _legacy(stream, path, stamp)
-            lines = _PaginatedLines(0, _inherited(meta))
-            lines.take(stream)
-            return lines.done(stream, path, stamp, (path,))
+    with suppress(NeedsWholeFile, HistoryIncomplete):  # no meta: as files of the first versions
+        return _read_whole(full, path)
     return rebuilt_messages(home, path, find)
+
+
+def _read_whole(full: Path, path: str) -> ThreadMessages:
+    """Raises HistoryIncomplete if there is no ``session_meta``."""
+    with open_rollout(full, []) as stream:
+        stamp = FileStamp.of(os.fstat(stream.fileno()))
+        meta = meta_in(stream, full, _reader())
+        mode = meta.get("history_mode", LEGACY)
+        simple = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
+        if not simple or (meta.get("history_base") is not None and _may_have_earlier(full)):
+            raise NeedsWholeFile
+        stream.seek(0)
+        if mode == LEGACY:
+            return _legacy(stream, path, stamp)
+        lines = _PaginatedLines(0, _inherited(meta))
+        lines.take(stream)
+        return lines.done(stream, path, stamp, (path,))
 
 
 def _may_have_earlier(path: Path) -> bool:
