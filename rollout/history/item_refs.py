@@ -68,9 +68,13 @@ class ItemRefs:
         return self._count
 
     def __iter__(self) -> Iterator[ItemRef]:
-        words = self._words
+        return self.of_kinds(*KINDS)
+
+    def of_kinds(self, *kinds: str) -> Iterator[ItemRef]:
+        """Those whose kind is one of these, in order."""
+        words, wanted = self._words, {_KIND_NUMBERS[kind] for kind in kinds}
         for at in range(0, len(words), _WORDS):
-            if words[at + 2] & _KIND < _GONE:
+            if words[at + 2] & _KIND in wanted:
                 yield self._ref(at)
 
     def __eq__(self, other: object) -> bool:

@@ -2,6 +2,7 @@
 (docs/rollout-format.md#turns-of-legacy-threads)."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from re import Pattern
 from typing import Any, Final
 
@@ -73,6 +74,8 @@ class LegacyReducer:
         """Whether the id of the current turn is."""
         self._index = int(state.get("index", -1))
         self._next_number = int(state.get("number", 1))
+        self.end = 0
+        """Where the last line ends that :meth:`take` was given."""
 
     def dump(self) -> Fields:
         return {
@@ -87,6 +90,7 @@ class LegacyReducer:
         self._index += count
 
     def take(self, item: Item, before: Position, after: Position) -> None:
+        self.end = after.offset
         read = line_events.parse_event(item)
         if read is None:
             self._unknown(item, before)
@@ -212,7 +216,7 @@ class LegacyReducer:
         if kind == "agentMessage" or (item["id"] is None and kind != "hookPrompt"):
             number = self._next_number  # also of a message that has another id
             self._next_number += 1
-            key = key_of(f"item-{number}")
+            key = _key_of_number(number)
         if item["id"] is not None:
             number, key = 0, key_of(item["id"])
         record = -1 if kind in _ALWAYS_NEW else items.find(key)
@@ -258,6 +262,11 @@ class LegacyReducer:
         if self.turns:
             return self.turns[-1]
         return self.orphans.setdefault("", Turn("", before, False, status=COMPLETED))
+
+
+@lru_cache(1024)
+def _key_of_number(number: int) -> int:
+    return key_of(f"item-{number}")
 
 
 def _counts(read: line_events.ParsedEvent) -> bool:

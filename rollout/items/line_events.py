@@ -117,13 +117,14 @@ def _event(payload: Fields) -> ParsedEvent | None:
 
 
 def _started(payload: Fields) -> TurnEvent:
-    text(payload.get("turn_id"))
+    turn_id = text(payload.get("turn_id"))
+    root_id = optional(payload.get("root_turn_id"), text)
+    started_at = optional(payload.get("started_at"), integer)
     optional(payload.get("trace_id"), text)
     optional(payload.get("model_context_window"), integer)
     optional(payload.get("turn_attribution"), obj)
     default(payload, "collaboration_mode_kind", lambda value: member(value, _MODES), "default")
-    begins = {name: payload.get(name) for name in ("turn_id", "root_turn_id", "started_at")}
-    return _turn_event(begins)
+    return TurnEvent(turn_id, root_id, None, started_at, None, None)
 
 
 def _turn_event(payload: Fields) -> TurnEvent:

@@ -177,10 +177,11 @@ def _legacy(
     end = reduce_stream(stream, reducer, _reader(), offset=start)
     if earlier is None and not reducer.turns:
         raise NeedsWholeFile
-    goes_on = not reducer.is_torn(end) and not reducer.has_ids
+    torn = reducer.end > end  # its last line has no newline yet
+    goes_on = not torn and not reducer.has_ids
     resume = ResumePoint.at(stream, path, stamp, end, resumable=goes_on)
-    read = ThreadMessages(path, resume, LEGACY, (path,), reducer.messages(), reducer.state())
-    return read._replace(added=earlier is not None)
+    messages, added = reducer.messages(), earlier is not None
+    return ThreadMessages(path, resume, LEGACY, (path,), messages, reducer.state(), added)
 
 
 def rebuilt_messages(home: Path, path: str, find: Find) -> ThreadMessages:

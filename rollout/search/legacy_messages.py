@@ -8,7 +8,7 @@ from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN, unknown_item
 from rollout.jsonl.parse import Item
 from rollout.schema.strict import Fields
-from rollout.search.messages import Message, is_message, item_text
+from rollout.search.messages import MESSAGES, Message, is_message, item_text
 
 _BEFORE: Final = Position(0, 0, 0)
 """Stands for all lines of an earlier pass; no message of a later one is there."""
@@ -31,7 +31,6 @@ class LegacyMessages(LegacyReducer):
             raise NeedsWholeFile from None
         self._resumed = state is not None
         self._texts: dict[int, tuple[str, str | None, str]] = {}
-        self._end = 0
         self.has_ids = False
         """Whether a message has an id of its own, so that a later item may take its place."""
 
@@ -41,16 +40,11 @@ class LegacyMessages(LegacyReducer):
         known = None if turn is None else [turn.id, turn.explicit, turn.items.last_kind()]
         return {**self.dump(), "turn": known}
 
-    def is_torn(self, end: int) -> bool:
-        """Whether a line was read that has no newline yet; ``end`` is that of the last one that
-        has."""
-        return self._end > end
-
     def messages(self) -> list[Message]:
         """The messages that the turns have, in order."""
         found = []
         for turn in (*self.orphans.values(), *self.turns):
-            for ref in turn.items:
+            for ref in turn.items.of_kinds(*MESSAGES, UNKNOWN):
                 offset = ref.offsets[0]
                 if (known := self._texts.get(offset)) is not None:
                     kind, item_id, text = known
@@ -58,10 +52,6 @@ class LegacyMessages(LegacyReducer):
                         item_id = f"at-{offset}" if ref.kind == UNKNOWN else f"item-{ref.number}"
                     found.append(Message(0, offset, text, kind, turn.id, item_id))
         return found
-
-    def take(self, item: Item, before: Position, after: Position) -> None:
-        self._end = after.offset
-        super().take(item, before, after)
 
     def _named(self, turn_id: str | None) -> Turn | None:
         found = super()._named(turn_id)
