@@ -10,6 +10,7 @@ from rollout.errors import SHORTAGES, HistoryUnknown
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import words_of, words_to_bytes
 from rollout.history.segments import Find
+from rollout.jsonl.parse import compact_json
 from rollout.search.extract import EarlierMessages, ThreadMessages, read_thread_messages
 from rollout.search.messages import Location, Message, digest_of, sum_of
 from rollout.search.normalize import casefold, normalize
@@ -97,9 +98,10 @@ def read_many(
     """The documents of some threads, in a process of its own; an item itself where another file
     is needed, which only whoever has the index can find."""
     found: list[Documents | tuple[Thread, EarlierMessages | None]] = []
+    root = Path(home)
     for item in items:
         try:
-            found.append(read_documents(Path(home), *item, _not_here))
+            found.append(read_documents(root, *item, _not_here))
         except OtherFileNeeded:
             found.append(item)
     return found
@@ -183,7 +185,7 @@ def _ids(messages: Sequence[Message]) -> str:
         if not turns or turns[-1][0] != message.turn_id:
             turns.append([message.turn_id])
         turns[-1].append(message.item_id)
-    return json.dumps(turns, separators=(",", ":"))
+    return compact_json(turns) or ""
 
 
 def locations_of(data: bytes, item_ids: str) -> list[Location]:

@@ -108,6 +108,7 @@ class _Normalized(dict[int, str]):
 
 CASEFOLDED: Final = _Casefolded()
 NORMALIZED: Final = _Normalized()
+_ASCII: Final = bytes(ord(NORMALIZED[code]) for code in range(128)).ljust(256)
 
 
 def without_escapes(text: str) -> str:
@@ -124,4 +125,8 @@ def casefold(text: str) -> str:
 
 def normalize(casefolded: str) -> str:
     """A casefolded text as the index holds it, with a blank at both ends."""
-    return f" {' '.join(casefolded.translate(NORMALIZED).split())} "
+    if casefolded.isascii():
+        text = casefolded.encode().translate(_ASCII).decode()
+    else:
+        text = casefolded.translate(NORMALIZED)
+    return f" {' '.join(text.split())} "
