@@ -3,13 +3,15 @@
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import Final
+from typing import Any, Final
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -42,14 +44,17 @@ _MOST_WORKERS: Final = 6
 _MOST_CONNECTIONS: Final = 4
 """SQLAlchemy's at a time; all but one are closed after use. SQLite keeps the descriptors of closed
 ones for the next ones as long as another one is open."""
+_THREADS_END_S: Final = 2.0
+"""How long the threads of connections may take to end, once nobody uses them."""
 
 
 class Database:
     """An open index database. Make one with :func:`open_database`."""
 
-    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+    def __init__(self, path: Path, patience_s: float) -> None:
         self.path = path
-        self._readers = engine
+        self._threads: WeakSet[threading.Thread] = WeakSet()
+        engine = self._readers = _engine(path, patience_s, self._threads)
         self._writers = engine.execution_options(begin="IMMEDIATE")
         self._waits = True
         self._idle: Queue[sqlite3.Connection] = Queue(1)
@@ -175,6 +180,12 @@ class Database:
         self._close_idle()
         if self._inline is not None:
             self._inline.close()
+        # A connection that fails, or is cancelled, leaves its thread to end by itself. The thread
+        # reports to the event loop, which must not be closed before.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_THREADS_END_S):
+                while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110 - none tells
+                    await asyncio.sleep(0.001)
 
     def _close_idle(self) -> None:
         with suppress(Empty):
@@ -206,7 +217,7 @@ async def open_database(
         IndexUnavailable: the path cannot be used.
     """
     _create_file(path)
-    database = Database(path, _engine(path, patience_s))
+    database = Database(path, patience_s)
     try:
         async with database.read() as connection:
             current = await connection.run_sync(_is_current, path)
@@ -221,10 +232,17 @@ async def open_database(
         await finished(database.close())
 
 
-def _engine(path: Path, patience_s: float) -> AsyncEngine:
+def _engine(path: Path, patience_s: float, threads: "WeakSet[threading.Thread]") -> AsyncEngine:
+    """The engine of a database; it notes the threads of its connections in ``threads``."""
+
+    def opened(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        threads.add(threading.current_thread())
+        return sqlite3.Connection(*arguments, **options)
+
+    options = {"timeout": patience_s, "cached_statements": 256, "factory": opened}
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"timeout": patience_s, "cached_statements": 256},
+        connect_args=options,
         pool_size=1,
         max_overflow=_MOST_CONNECTIONS - 1,
         pool_timeout=None,  # callers have their own timeouts

@@ -1,15 +1,16 @@
 """Reads of the index: over a reader's connection, and inline in the event loop."""
 
 import asyncio
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from state.db.connect import connect
-from state.db.database import Database
+from state.db.database import Database, open_database
 from state.db.steps import Steps
-from state.errors import InvalidCursor
+from state.errors import IndexUnavailable, InvalidCursor
 from state.query.model import Query
 from state.thread_index import open_index
 
@@ -52,3 +53,17 @@ def test_a_cursor_of_another_list_is_refused_each_time(home: Path, index_path: P
                     await index.page(Query(cursor="other"))
 
     asyncio.run(main())
+
+
+def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
+    """One that is left reports to an event loop that is closed by then, with a traceback."""
+    folder = tmp_path.joinpath("a" * 200, "b" * 200, "c" * 200)  # too long for SQLite
+    before = set(threading.enumerate())
+
+    async def main() -> set[threading.Thread]:
+        with pytest.raises(IndexUnavailable, match="unable to open"):
+            async with open_database(folder / "index"):
+                pass
+        return set(threading.enumerate())
+
+    assert asyncio.run(main()) == before
