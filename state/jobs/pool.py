@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from state.jobs.progress import JobProgress, Report
-from state.jobs.worker_process import start_worker
+from state.jobs.worker_process import interrupts_held, start_worker
 from state.workers import Workers
 
 _POOL_FROM_FILES: Final = 1000
@@ -70,7 +70,8 @@ class _ProcessPool(Executor):
     ) -> "Future[Result]":
         outcome: Future[Result] = Future()
         try:
-            there = self._pool.submit(work, *arguments)
+            with interrupts_held():  # this may start a worker
+                there = self._pool.submit(work, *arguments)
         except (BrokenProcessPool, OSError) as error:
             self._do(outcome, error, work, arguments)
             return outcome

@@ -1,0 +1,39 @@
+"""Ctrl-C while worker processes are being started: it is for the parent, and for it alone."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from state.jobs import pool as pools
+from state.jobs.worker_process import interrupts_held
+
+
+def _next(number: int) -> int:
+    return number + 1
+
+
+def test_a_worker_is_not_interrupted_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    pools.warn_once.cache_clear()
+    pool = pools.worker_pool()
+    assert pool is not None
+    with pool:
+        future = pool.submit(_next, 1)
+        while not future.done():
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid or 0, signal.SIGINT)
+            time.sleep(0.001)
+        assert future.result() == 2
+    assert (caplog.text, capfd.readouterr().err) == ("", "")
+
+
+def test_an_interrupt_meanwhile_is_not_lost() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        os.kill(os.getpid(), signal.SIGINT)
