@@ -144,8 +144,8 @@ class _End:
         """Log it, once."""
         if not self._logged.acquire(blocking=False):
             return
-        reason = f"error: {error!r}" if error else self._reason
-        level = logging.ERROR if error else logging.WARNING if forced else logging.INFO
+        usual = self._reason, logging.WARNING if forced else logging.INFO
+        reason, level = logs.end_by(error) if error else usual
         fields = {"reason": reason, "connections": self._connections, "forced": forced}
         how = "; unfinished work was given up" if forced else ""
         text = "ended by %s with %d connections left%s"

@@ -50,7 +50,7 @@ def command(
     try:
         status = _until_ended(here, as_json)
     except Exception as error:
-        _log_end(f"error: {error!r}", logging.ERROR)
+        _log_end(*logs.end_by(error))
         raise
     _log_end(reason if status == errors.INTERRUPTED else "nobody reads", logging.INFO)
     return status

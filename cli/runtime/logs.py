@@ -17,7 +17,8 @@ from typing import Final
 import typer
 
 from cli.terminal import output
-from state.errors import FileUnusable
+from rollout.errors import RolloutError
+from state.errors import FileUnusable, StateError
 
 MOST_BYTES: Final = 10 * 2**20
 """Size of one file. Then it is renamed, and a new one begun."""
@@ -64,6 +65,14 @@ def begin(levels: str | None, file: Path | None, *, waits: bool = True) -> None:
     if as_json:  # nothing else is printed between the objects
         output.redirect_messages(_say)
         sys.excepthook = _note_uncaught
+
+
+def end_by(error: BaseException) -> tuple[str, int]:
+    """The reason and the level of the last record where an error ends a command. One that the
+    command line reports itself is no second time an error."""
+    if isinstance(error, StateError | RolloutError | OSError):
+        return f"error: {error}", logging.INFO
+    return f"error: {error!r}", logging.ERROR
 
 
 def levels_of(text: str) -> dict[str, int]:

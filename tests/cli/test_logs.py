@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +213,15 @@ def test_what_a_watch_says_is_records_where_json_is_wanted(
     records = [json.loads(line) for line in watch.said]
     assert records[-1]["target"] == "threadkeep.watch"
     assert records[-1]["fields"]["reason"] == number.name
+
+
+def test_an_error_that_ends_watch_is_told_once(cli: Cli) -> None:
+    cli.run("sync")
+    with closing(sqlite3.connect(cli.index)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9999'")
+        connection.commit()
+    told = cli.run("watch", status=4).err.splitlines()
+    assert [line.partition(":")[0].strip() for line in told] == [
+        "threadkeep",
+        "update threadkeep, or name another index with --db",
+    ]
