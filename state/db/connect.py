@@ -1,5 +1,6 @@
 """Plain connections of SQLite, and whether they lead to an index. Standard library only."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -48,9 +49,11 @@ def revision_of(path: Path, execute: Callable[[str], Iterable[Sequence[Any]]]) -
     revisions = [str(row[0]) for row in execute("SELECT version_num FROM alembic_version")]
     if not revisions:
         raise IndexDamaged(path, "its table alembic_version is empty")
-    if revisions[0] not in REVISIONS:
+    if revisions[0] in REVISIONS:
+        return revisions[0]
+    if re.fullmatch(r"v\d{4,}", revisions[0], re.ASCII) and int(revisions[0][1:]) > len(REVISIONS):
         raise IndexTooNew(path, revisions[0], HEAD)
-    return revisions[0]
+    raise IndexDamaged(path, f"its table alembic_version holds {revisions[0]!r}")
 
 
 def check_is_index(path: Path, connection: sqlite3.Connection) -> None:

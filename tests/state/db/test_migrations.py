@@ -104,6 +104,20 @@ def test_an_index_from_the_future_is_refused(index_path: Path) -> None:
         asyncio.run(opened())
 
 
+@pytest.mark.parametrize("found", ["", "garbage", "v0000", "v99999999 or so"])
+def test_an_index_of_no_revision_is_damaged(found: str, index_path: Path) -> None:
+    async def opened() -> None:
+        async with open_database(index_path):
+            pass
+
+    asyncio.run(opened())
+    with closing(sqlite3.connect(index_path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [found])
+        connection.commit()
+    with pytest.raises(IndexDamaged, match=f"alembic_version holds '{found}'"):
+        asyncio.run(opened())
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [

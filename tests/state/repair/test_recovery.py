@@ -67,6 +67,7 @@ WRECKS: dict[str, Callable[[Path], None]] = {
     "table missing": sql("DROP TABLE rollout_files"),
     "no revision": sql("DROP TABLE alembic_version"),
     "half migrated": sql("DELETE FROM alembic_version"),
+    "no such revision": sql("UPDATE alembic_version SET version_num = 'garbage'"),
     "no job": sql("DELETE FROM backfill_state"),
 }
 
