@@ -122,11 +122,9 @@ def _print(
     if job.status == "complete":
         output.line(f"backfill  complete since {iso(job.completed_at_ms)}")
     elif job.is_being_worked_on(_now_ms()):
-        output.line(
-            f"backfill  running: {job.files_done:,} of {job.files_total:,} files, by {job.owner}"
-        )
+        output.line(f"backfill  running: {job.progress}, by {job.owner}")
     else:
-        done = f" after {job.files_done:,} of {job.files_total:,} files" if job.files_total else ""
+        done = f" after {job.progress}" if job.files_done else ""
         word = "pending" if job.status == "pending" else f"interrupted{done}"
         output.line(f"backfill  {word} (threadkeep backfill)")
     if status.fulltext_pending:

@@ -70,10 +70,7 @@ async def catch_up(index: ThreadIndex) -> str:
         index.database.stop_waiting()
         return f"Not caught up with the files: {busy}."
     job = await index.backfill_status()
-    return (
-        f"Indexing: {job.files_done:,} of {job.files_total:,} files so far,"
-        f" by {job.owner}; this list may be incomplete."
-    )
+    return f"Indexing: {job.progress} so far, by {job.owner}; this list may be incomplete."
 
 
 async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str:

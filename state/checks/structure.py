@@ -21,6 +21,7 @@ from state.checks.findings import (
 )
 from state.checks.lineage import edge_findings, lineage_findings
 from state.checks.user_data import name_findings, user_data_findings
+from state.jobs.progress import done_of
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
 from state.sync.openings import ids_in
 from state.sync.writer import bucket_of
@@ -54,7 +55,7 @@ def _job(index: IndexState) -> Iterator[Finding]:
         yield Finding(
             KINDS["index_incomplete"],
             "The backfill is not complete.",
-            measured=f"{job['status']}, {job['files_done']} of {job['files_total']} files",
+            measured=f"{job['status']}, {done_of(job['files_done'], job['files_total'])}",
             expected="complete",
         )
 

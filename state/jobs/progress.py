@@ -31,3 +31,8 @@ class SyncProgress(JobProgress):
 
 Report = Callable[[JobProgress], None]
 """Is called with the progress of a job while it runs."""
+
+
+def done_of(done: int, total: int) -> str:
+    """How many files a job has done, of how many if that is known: ``5 of 8 files``."""
+    return f"{done:,} of {total:,} files" if total else f"{done:,} files"

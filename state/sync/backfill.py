@@ -20,7 +20,7 @@ from state.db.database import Database
 from state.db.schema import CWD_INDEXES, backfill_state
 from state.jobs.lease import Owner, job_row
 from state.jobs.pool import ReadPool
-from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
+from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
 from state.jobs.runner import Job, run_job
 from state.sync import sync
 from state.sync.ledger import Changes, compare_with_ledger, watermark
@@ -43,6 +43,7 @@ class BackfillStatus:
     fence: int
     lease_expires_at_ms: int
     files_total: int
+    """0 until the home has been walked."""
     files_done: int
     files_unreadable: int
     threads_pruned: int
@@ -50,6 +51,11 @@ class BackfillStatus:
     updated_at_ms: int | None
     completed_at_ms: int | None
     last_error: str | None
+
+    @property
+    def progress(self) -> str:
+        """How far it is: ``5 of 8 files``, or ``5 files`` while the total is not known."""
+        return done_of(self.files_done, self.files_total)
 
     def is_being_worked_on(self, at_ms: int) -> bool:
         """Whether some worker holds the lease and may be alive."""
@@ -113,7 +119,7 @@ class _Backfill:
             self._current = changes.files - unread - self._counts.done
             pool.prepare(files=len(changes.to_read))
             if first and len(changes.to_read) >= _BULK_FILES:
-                async with self._job.write() as connection:
+                async with self._job.write(self._columns) as connection:
                     for index in CWD_INDEXES:
                         await connection.execute(DropIndex(index, if_exists=True))
             await self._store(pool, changes, context)
@@ -162,7 +168,7 @@ class _Backfill:
         counts = self._counts
         mark = {} if self._watermark is None else {"watermark": self._watermark}
         return mark | {
-            "files_total": max(counts.files, counts.done),
+            "files_total": counts.files,
             "files_done": self._current + counts.done,
             "files_unreadable": counts.unreadable,
             "threads_pruned": counts.dropped,

@@ -266,7 +266,9 @@ def test_the_newest_threads_are_there_with_the_first_batch(
                 await done.wait()
             page = await index.page(Query(limit=5))
             seen.extend(row["id"] for row in page.rows)
+            early = (await index.backfill_status()).files_total
             await task
+            assert early in (0, (await index.backfill_status()).files_total)
             page = await index.page(Query(limit=5))
             assert [row["id"] for row in page.rows] == seen
 
