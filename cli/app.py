@@ -162,7 +162,7 @@ def main() -> None:
         reason = error.strerror or str(error)
         if error.filename is None or error.errno in (errno.EMFILE, errno.ENFILE):
             sys.exit(_report(OutOfResources(reason), error))
-        sys.exit(_report(FileUnusable(Path(str(error.filename)), reason), error))
+        sys.exit(_report(FileUnusable.of(error, Path(str(error.filename))), error))
     except MemoryError as error:
         sys.exit(_report(OutOfResources(os.strerror(errno.ENOMEM)), error))
     except RuntimeError as error:

@@ -1,11 +1,12 @@
-"""Errors of the index, of threads in it and of Codex's database, each a class with its fields.
-``cli/errors.py`` gives each its exit status and next step."""
+"""Errors of the index, of threads and of Codex's database; ``cli/errors.py`` has their statuses."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Final
+
+from rollout.files.access import refusing
 
 SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What Python raises for SQLite's errors: the second for a message that quotes broken UTF-8."""
@@ -59,9 +60,7 @@ class IndexTooNew(StateError):
 
     def __init__(self, path: Path, found: str, known: str) -> None:
         self.path, self.found, self.known = path, found, known
-        super().__init__(
-            f"the index {path} has schema {found}; this threadkeep knows schemas up to {known}"
-        )
+        super().__init__(f"the index {path} has schema {found}; the newest known is {known}")
 
 
 class IndexDamaged(FileError):
@@ -141,10 +140,9 @@ class CodexSchemaUnknown(StateError):
 
     def __init__(self, path: Path, migrations: Collection[int], differences: Sequence[str]) -> None:
         self.path, self.migrations, self.differences = path, migrations, differences
-        last = max(migrations, default=0)
         super().__init__(
-            f"Codex's database {path} (migration {last}) has a schema that this threadkeep does not"
-            f" know: {differences[0]}; nothing was changed in it"
+            f"Codex's database {path} (migration {max(migrations, default=0)}) has a schema that"
+            f" this threadkeep does not know: {differences[0]}; nothing was changed in it"
         )
 
 
@@ -232,9 +230,8 @@ class HomeFolderUnknown(StateError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        why = "HOME is not set, and the system does not know the user"
-        if not str(path).startswith("~/") and str(path) != "~":
-            why = "there is no such user"
+        unset = "HOME is not set, and the system does not know the user"
+        why = unset if str(path).partition("/")[0] == "~" else "there is no such user"
         super().__init__(f"{path} cannot be resolved: {why}")
 
 
@@ -246,12 +243,10 @@ class AliasCycle(StateError):
         super().__init__(f"{old} cannot have moved to {new}: {new} already leads to it")
 
 
-class AliasNotFound(StateError):
+class AliasNotFound(PathError):
     """No alias says that this folder has moved."""
 
-    def __init__(self, old: str) -> None:
-        self.old = old
-        super().__init__(f"{old} has no alias")
+    text = "{} has no alias"
 
 
 class BadDump(StateError):
@@ -271,9 +266,14 @@ class DumpTooNew(StateError):
 
 
 class FileUnusable(FileError):
-    """A file other than the index cannot be read or written."""
+    """A file other than the index, or a folder, cannot be read or written."""
 
-    text = "the file {} cannot be used: {}"
+    text = "{} cannot be used: {}"
+
+    @classmethod
+    def of(cls, error: OSError, path: Path) -> "FileUnusable":
+        """The system's ``error`` about the files that it names, or else about ``path``."""
+        return cls(refusing(error, path), error.strerror or str(error))
 
 
 class OutOfResources(ReasonError):
@@ -356,8 +356,8 @@ class TargetExists(StateError):
 
     def __init__(self, thread_id: str, path: Path, rivals: Sequence[str] = ()) -> None:
         self.thread_id, self.path, self.rivals = thread_id, path, rivals
-        taken = f"there is already a file at {path}"
-        why = f"{' and '.join(rivals)} would both become {path}" if rivals else taken
+        both = f"{' and '.join(rivals)} would both become {path}" if rivals else ""
+        why = both or f"there is already a file at {path}"
         super().__init__(f"thread {thread_id} cannot be moved: {why}")
 
 
@@ -396,5 +396,4 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = Path(error.filename) if isinstance(error.filename, str) else path
-        raise FileUnusable(place, error.strerror or str(error)) from error
+        raise FileUnusable.of(error, path) from error

@@ -193,7 +193,7 @@ def _opened(file: Path) -> logging.Handler:
     try:
         return _LogFile(file, "a", MOST_BYTES, KEPT_FILES)
     except OSError as error:
-        raise FileUnusable(file, error.strerror or str(error)) from error
+        raise FileUnusable.of(error, file) from error
 
 
 def _say(text: str, level: str) -> None:

@@ -115,7 +115,7 @@ def _save(path: Path, content: Iterator[bytes], stop: threading.Event) -> int:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
         if isinstance(error, OSError):
-            raise FileUnusable(path, error.strerror or str(error)) from error
+            raise FileUnusable.of(error, path) from error
         raise
     return size
 

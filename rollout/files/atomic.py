@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from rollout.files.access import is_there
+
 _UNNAMED: Final[int | None] = getattr(os, "O_TMPFILE", None)
 NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK})
 """What a file system says that knows no links, or no more of them."""
@@ -38,7 +40,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
             except OSError as error:
                 reason = error.errno
                 if reason in NO_LINKS and unnamed is None:
-                    reason = errno.EEXIST if os.path.lexists(target) else None
+                    reason = errno.EEXIST if is_there(target) else None
                 if reason is not None:
                     raise OSError(reason, os.strerror(reason), str(target)) from None
                 fresh.rename(target)

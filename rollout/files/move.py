@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rollout.files.access import is_there
 from rollout.files.atomic import NO_LINKS, sync_folder, write_synced
 from rollout.files.layout import ARCHIVED, SESSIONS, parse_name
 
@@ -70,10 +71,11 @@ def session_path(path: str, created_at_ms: int) -> str:
 
 
 def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str:
-    """A new folder for a delete, relative to the home."""
+    """A new folder for a delete, relative to the home. Raises OSError if the trash cannot be
+    accessed."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder, number = f"{TRASH}/{stamp}-{thread_id}", 1
-    while folder in taken or os.path.lexists(home / folder):
+    while folder in taken or is_there(home / folder):
         number += 1
         folder = f"{TRASH}/{stamp}-{thread_id}-{number}"
     return folder
@@ -81,9 +83,10 @@ def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str
 
 def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
     """The first target that is taken, by a file or by another move; None if all are free. Raises
-    OSError if a target cannot be accessed."""
+    OSError if a file or its target cannot be accessed."""
     targets = set[str]()
     for move in moves:
+        is_there(home / move.source)  # it may be gone, but not where that cannot be seen
         if move.target in targets or _other_file(home / move.source, home / move.target):
             return move.target
         targets.add(move.target)
@@ -96,10 +99,10 @@ def move_group(home: Path, group: MoveGroup) -> None:
     if group.trash:
         _write_manifest(home, group)
     for move in group.moves:
-        if os.path.lexists(home / move.source):
+        if is_there(home / move.source):
             move_file(home / move.source, home / move.target)
     for move in group.moves:
-        if group.touch_ns is not None and os.path.lexists(home / move.target):
+        if group.touch_ns is not None and is_there(home / move.target):
             os.utime(home / move.target, ns=(group.touch_ns, group.touch_ns))
     for folder in {(home / move.target).parent for move in group.moves}:
         sync_folder(folder)
@@ -108,7 +111,7 @@ def move_group(home: Path, group: MoveGroup) -> None:
 def purge(home: Path, group: MoveGroup) -> None:
     """Delete for good what a group has moved into the trash. Raises OSError if some of it cannot be
     deleted and stays in the trash."""
-    if group.trash and os.path.lexists(home / group.trash):
+    if group.trash and is_there(home / group.trash):
         shutil.rmtree(home / group.trash)
     with suppress(OSError):  # not empty, or gone
         (home / TRASH).rmdir()
@@ -118,7 +121,7 @@ def undo_group(home: Path, group: MoveGroup) -> None:
     """Move the files of a group back. Raises OSError if a file cannot be moved back."""
     for move in reversed(group.moves):
         source, target = home / move.source, home / move.target
-        if os.path.lexists(target) and not _other_file(source, target):
+        if is_there(target) and not _other_file(source, target):
             move_file(target, source)
     if group.trash:
         (home / group.trash / MANIFEST).unlink(missing_ok=True)
@@ -140,7 +143,7 @@ def move_file(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        if os.path.lexists(target):
+        if is_there(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         source.rename(target)
         return
@@ -162,7 +165,7 @@ def _other_file(source: Path, target: Path) -> bool:
 def _write_manifest(home: Path, group: MoveGroup) -> None:
     """Write a list of what is in a folder of the trash, for people and programs."""
     folder = home / str(group.trash)
-    if not any(os.path.lexists(home / move.source) for move in group.moves):
+    if not any(is_there(home / move.source) for move in group.moves):
         return  # all is moved; a purge may have removed the folder
     folder.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {

@@ -33,9 +33,14 @@ class FoundFile(NamedTuple):
 def check_home(home: Path) -> None:
     """Raise :class:`HomeNotFound` unless ``home`` has at least one rollout folder.
 
-    A home that exists but is still empty is fine: Codex creates its folders on demand.
+    A home that exists but is still empty is fine: Codex creates its folders on demand. Raises
+    OSError if it cannot be seen whether there is one.
     """
-    if not home.is_dir():
+    try:
+        found = stat.S_ISDIR(os.stat(home).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        found = False
+    if not found:
         raise HomeNotFound(home)
 
 
@@ -48,6 +53,11 @@ def scan_home(home: Path) -> Iterator[FoundFile]:
     """
     for root in ROOTS:
         yield from _walk(f"{home}/{root}", root)
+
+
+def is_away(file: FoundFile) -> bool:
+    """Whether an entry stands for what cannot be accessed now."""
+    return file.ignored is not None and file.ignored.startswith(INACCESSIBLE)
 
 
 def stat_file(home: Path, path: str) -> FoundFile | None:

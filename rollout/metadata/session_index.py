@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from rollout.files.access import is_there
 from rollout.files.atomic import append_lines, replace_file
 from rollout.files.layout import parse_uuid
 from rollout.files.text import storable_text
@@ -71,7 +72,7 @@ def remove_names(home: Path, thread_ids: Sequence[str]) -> None:
     under the same lock, by a new file in the place of the old one. All other lines stay, in their
     order, unreadable ones too. Raises OSError if it cannot be done; the file is as it was."""
     names = home / NAMES_FILE
-    if not names.exists():
+    if not is_there(names):
         return
     forgotten = set(thread_ids)
     with (home / f"{NAMES_FILE}.lock").open("ab") as lock:

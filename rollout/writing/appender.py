@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.errors import NotAppendable
+from rollout.files.access import is_there
 from rollout.files.atomic import atomic_file, sync_folder
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.jsonl.parse import Item
@@ -224,7 +225,7 @@ def plain_file(path: Path) -> Path:
     """
     plain = path.with_name(path.name.removesuffix(COMPRESSED_SUFFIX))
     compressed = plain.with_name(plain.name + COMPRESSED_SUFFIX)
-    if plain.exists() or not compressed.exists():
+    if is_there(plain) or not is_there(compressed):
         return plain
     with open_rollout(compressed) as stream, atomic_file(plain) as file:
         copy(stream, file)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from rollout.files.access import is_there
 from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path
 from state.db.schema import rollout_files, threads
 from state.thread_index import ThreadIndex
@@ -63,7 +64,12 @@ def file_exists(path: str) -> bool:
     """Whether there is a file at ``path``, plain or compressed."""
     if not os.path.isabs(path):
         return False  # Codex has absolute paths only; this one would mean our working folder
-    return os.path.exists(path) or os.path.exists(_other_form(path))
+    try:
+        return is_there(path) or is_there(_other_form(path))
+    except ValueError:  # a NUL is in no file's name
+        return False
+    except OSError:
+        return True  # what cannot be seen is not gone
 
 
 def _other_form(path: str) -> str:

@@ -114,7 +114,9 @@ class MovePlan:
             raise AlreadyArchived(thread_id)
         if self.action is Action.UNARCHIVE and not archived:
             raise NotArchived(thread_id)
-        trash = trash_folder(self._home, thread_id, self._trash) if self.action.deletes else None
+        with file_errors(self._home):
+            deletes = self.action.deletes
+            trash = trash_folder(self._home, thread_id, self._trash) if deletes else None
         moves = []
         for id_ in reversed(with_descendants(thread_id, nodes)):
             if id_ in claimed or (nodes[id_].archived != archived and not trash):

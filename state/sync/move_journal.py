@@ -8,7 +8,6 @@ database (:mod:`state.codex_db.notify`) says where. The process that moves holds
 """
 
 import json
-import os
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -23,7 +22,7 @@ from rollout.errors import WriterActive
 from rollout.files.atomic import atomic_file
 from rollout.files.layout import ROOTS
 from rollout.files.move import Move, MoveGroup, move_group, purge, undo_group
-from rollout.files.scan import stat_file
+from rollout.files.scan import is_away, stat_file
 from rollout.files.writer_lock import WriterLock
 from rollout.metadata.session_index import remove_names
 from state.clock import now_ms
@@ -199,8 +198,7 @@ def _purge(home: Path, groups: Sequence[MoveGroup], moved: _Moved) -> None:
 
 
 def _unusable(home: Path, error: OSError) -> FileUnusable:
-    path = error.filename2 or error.filename or home
-    unusable = FileUnusable(Path(os.fsdecode(path)), error.strerror or str(error))
+    unusable = FileUnusable.of(error, home)
     unusable.__cause__ = error
     return unusable
 
@@ -214,7 +212,7 @@ async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None
         found = stat_file(home, path)
         if found is None:
             changes.vanished.append(path)
-        else:
+        elif not is_away(found):
             changes.to_read.append(found)
     gone = set(changes.vanished)
     changes.moved_from = {move.target: move.source for move in moves if move.source in gone}
@@ -249,7 +247,7 @@ def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Pa
         with atomic_file(entry) as file:
             file.write(json.dumps(value).encode())
     except OSError as error:
-        raise FileUnusable(entry, error.strerror or str(error)) from error
+        raise FileUnusable.of(error, entry) from error
     return entry
 
 
@@ -266,7 +264,7 @@ def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
         ]
         return groups, Path(value["codex"]) if "codex" in value else None
     except OSError as error:
-        raise FileUnusable(entry, error.strerror or str(error)) from error
+        raise FileUnusable.of(error, entry) from error
     except (ValueError, TypeError, KeyError) as error:
         raise FileUnusable(entry, "it is damaged") from error
 

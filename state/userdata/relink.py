@@ -1,5 +1,7 @@
 """Record that a folder has moved, or take that back. Rollouts stay as they are."""
 
+from pathlib import Path
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,7 +60,7 @@ async def unlink(database: Database, old: str) -> FolderAlias:
             if alias.value is not None and cwd_key(alias.alias) == cwd_key(old):
                 await _set(database, connection, known, old, None)
                 return alias
-    raise AliasNotFound(old)
+    raise AliasNotFound(Path(old))
 
 
 async def _set(
