@@ -10,20 +10,20 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from rollout.files.layout import parse_uuid
-from rollout.files.scan import check_home, stat_file
+from rollout.files.scan import INACCESSIBLE, check_home, is_away, stat_file
 from state.db.database import Database
 from state.db.location import on_network_drive
 from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
 from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
-from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
+from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Hidden, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
-from state.sync.ledger import Changes
+from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, sync
 from state.sync.thread_rows import earlier_extractions
@@ -235,14 +235,25 @@ class ThreadIndex:
         )
 
     async def pending(self) -> Changes:
-        """What the next sync will do; changes nothing."""
-        return await find_changes(self.database, self.home)
+        """What the next sync will do, without what it will try to read in vain; changes nothing."""
+        changes = await find_changes(self.database, self.home)
+        await self.database.workers.run(partial(leave_out_unreadable, self.home, changes))
+        return changes
+
+    async def known_away(self) -> list[Away]:
+        """What could not be accessed when the index last caught up with the files."""
+        c = rollout_files.c
+        found = sa.select(c.path, c.reason).where(
+            c.bucket == "ignored", c.reason.startswith(INACCESSIBLE)
+        )
+        async with self.database.read() as connection:
+            return [Away(*row) for row in await connection.execute(found)]
 
     async def problems(self, limit: int) -> list[dict[str, Any]]:
         """At most ``limit`` files that are unreadable or damaged, or have lines that are in no
         turn, newest name first."""
         c = rollout_files.c
-        damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines
+        damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines, c.retry
         has_reason = c.reason.is_not(None) & (c.bucket != "ignored")
         found = (
             sa.select(*damage, c.left_out, c.left_out_at)
@@ -266,8 +277,9 @@ class ThreadIndex:
         whether any was. Raises IndexBusy if another process kept the write lock."""
         from rollout.metadata.worker import extract_many  # loads pydantic
 
-        gone = [path for path in paths if stat_file(self.home, path) is None]
-        changed = [path for path in paths if path not in gone]
+        found = {path: stat_file(self.home, path) for path in paths}
+        gone = [path for path, file in found.items() if file is None]
+        changed = [path for path, file in found.items() if file is not None and not is_away(file)]
         context = load_context(self.home)
         async with self.database.read() as connection:
             earlier = await earlier_extractions(connection, {path: path for path in changed})

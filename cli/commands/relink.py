@@ -25,8 +25,7 @@ def command(
 ) -> int:
     """Record that a project folder has moved, so that list --cwd NEW finds its threads. Without
     arguments, list the moved folders."""
-    from cli.runtime.open_index import read_index, with_index
-    from cli.terminal.progress import progress
+    from cli.runtime.open_index import catch_up_and_report, read_index, with_index
     from state.userdata.relink import aliases, relink, unlink
 
     if (old is None) != (new is None) or (old is not None and remove is not None):
@@ -37,8 +36,7 @@ def command(
             return [await unlink(index.database, remove)], None
         if old is None or new is None:
             return await aliases(index.database), None
-        with progress("indexing") as report:
-            await index.catch_up(report)
+        await catch_up_and_report(index)
         alias, count = await relink(index.database, old, new)
         return [alias], count
 

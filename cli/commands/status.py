@@ -1,6 +1,7 @@
 """``threadkeep status``."""
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ from cli.terminal import output
 from cli.terminal.text import amount, iso, one_line, plural
 
 if TYPE_CHECKING:
+    from state.jobs.progress import Away
     from state.thread_index import Status, ThreadIndex
 
 _SHOWN_PROBLEMS = 20
@@ -20,9 +22,9 @@ _SHOWN_PROBLEMS = 20
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Show the state of the index: the backfill, the counts, unreadable files. Writes nothing."""
     from cli.runtime.open_index import read_index
-    from state.sync.sync import follows_inputs
+    from state.sync.sync import away_in, follows_inputs
 
-    async def work(index: "ThreadIndex") -> "tuple[Status, list[dict[str, Any]], dict[str, Any]]":
+    async def work(index: "ThreadIndex") -> "_Found":
         changes = await index.pending()
         oldest = min((file.stamp.mtime_ns for file in changes.to_read), default=None)
         pending = {
@@ -31,26 +33,29 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
             "names": not await follows_inputs(index.database, index.home),
             "since": None if oldest is None else iso(oldest // 1_000_000),
         }
-        return await index.status(), await index.problems(_SHOWN_PROBLEMS + 1), pending
+        problems = await index.problems(_SHOWN_PROBLEMS + 1)
+        return _Found(await index.status(), problems, pending, away_in(changes))
 
     here = locations(context)
-    status, problems, pending = read_index(here, work, recovering=False)
-    cut = len(problems) > _SHOWN_PROBLEMS
-    problems = problems[:_SHOWN_PROBLEMS]
+    found = read_index(here, work, recovering=False)
     if as_json:
-        output.data(_document(here, status, problems, pending, cut))
+        output.data(_document(here, found))
     else:
-        _print(here, status, problems, pending, cut)
+        _print(here, found)
     return errors.OK
 
 
-def _document(
-    here: Locations,
-    status: "Status",
-    problems: list[dict[str, Any]],
-    pending: dict[str, Any],
-    cut: bool,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    status: "Status"
+    problems: list[dict[str, Any]]
+    """One more than is shown if there are more."""
+    pending: dict[str, Any]
+    away: "list[Away]"
+
+
+def _document(here: Locations, found: _Found) -> dict[str, Any]:
+    status = found.status
     job = status.backfill
     return {
         "version": 1,
@@ -63,7 +68,8 @@ def _document(
         "buckets": status.buckets,
         "damaged": status.damaged,
         "leftOut": status.left_out,
-        "pending": pending,
+        "pending": found.pending,
+        "away": [entry._asdict() for entry in found.away],
         "search": {"toIndex": status.fulltext_pending},
         "backfill": {
             "status": job.status,
@@ -89,19 +95,14 @@ def _document(
                 "leftOutLines": problem["left_out"],
                 "leftOutOffset": problem["left_out_at"],
             }
-            for problem in problems
+            for problem in found.problems[:_SHOWN_PROBLEMS]
         ],
-        "problemsCut": cut,
+        "problemsCut": len(found.problems) > _SHOWN_PROBLEMS,
     }
 
 
-def _print(
-    here: Locations,
-    status: "Status",
-    problems: list[dict[str, Any]],
-    pending: dict[str, Any],
-    cut: bool,
-) -> None:
+def _print(here: Locations, found: _Found) -> None:
+    status, pending = found.status, found.pending
     job = status.backfill
     output.line(f"home      {here.home}")
     output.line(f"index     {here.index} ({amount(status.index_bytes)}B)")
@@ -118,7 +119,9 @@ def _print(
             parts.append(f"the oldest change of {pending['since']}")
         output.line(f"behind    {', '.join(parts)} (threadkeep sync)")
     else:
-        output.line("behind    nothing: the index is up to date with the files")
+        some = found.away or any(p["bucket"] == "unreadable" for p in found.problems)
+        which = "the files that can be read" if some else "the files"
+        output.line(f"behind    nothing: the index is up to date with {which}")
     if job.status == "complete":
         output.line(f"backfill  complete since {iso(job.completed_at_ms)}")
     elif job.is_being_worked_on(_now_ms()):
@@ -133,9 +136,13 @@ def _print(
         )
     if job.last_error:
         output.line(f"          last error: {one_line(job.last_error)}")
-    for problem in problems:
+    for path, reason in found.away[:_SHOWN_PROBLEMS]:
+        output.line(f"away      {one_line(path)}: {one_line(reason)}; make it accessible")
+    if len(found.away) > _SHOWN_PROBLEMS:
+        output.line(f"          … and {len(found.away) - _SHOWN_PROBLEMS:,} more")
+    for problem in found.problems[:_SHOWN_PROBLEMS]:
         _print_problem(problem)
-    if cut:
+    if len(found.problems) > _SHOWN_PROBLEMS:
         output.line(f"          … and more; these are the newest {_SHOWN_PROBLEMS}")
 
 
@@ -147,7 +154,8 @@ def _print_problem(problem: dict[str, Any]) -> None:
         lines = f" ({plural(count, 'bad line')})" if count else ""
         word = "unreadable" if problem["bucket"] == "unreadable" else "damaged"
         reason = one_line(problem["reason"])
-        output.line(f"{word:<9} {path}: {reason}{where}{lines}")
+        again = "; make it readable, then threadkeep sync" if problem["retry"] else ""
+        output.line(f"{word:<9} {path}: {reason}{where}{lines}{again}")
     if problem["left_out"]:
         lines = plural(problem["left_out"], "line")
         where = f"the first at byte {problem['left_out_at']:,}"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from cli import errors
 from cli.terminal import output
+from cli.terminal.hidden import inaccessible
 from cli.terminal.text import amount, plural
 from state.jobs.progress import SyncProgress
 
@@ -21,6 +22,7 @@ def run(
         output.say(f"Interrupted. {interrupted}")
         return errors.INTERRUPTED
     elapsed = time.monotonic() - began
+    unreadable = counts.unreadable + len(counts.away)
     if as_json:
         output.data(
             {
@@ -28,7 +30,8 @@ def run(
                 "job": job,
                 "files": counts.files,
                 "read": counts.done,
-                "unreadable": counts.unreadable,
+                "unreadable": unreadable,
+                "away": [entry._asdict() for entry in counts.away],
                 "dropped": counts.dropped,
                 "bytesRead": counts.bytes_done,
                 "seconds": round(elapsed, 3),
@@ -37,9 +40,11 @@ def run(
     else:
         output.say(
             f"{text}: {plural(counts.files, 'file')}, {counts.done:,} read"
-            f" ({amount(counts.bytes_done)}B), {counts.unreadable:,} unreadable,"
+            f" ({amount(counts.bytes_done)}B), {unreadable:,} unreadable,"
             f" {counts.dropped:,} dropped, in {elapsed:.2f} s."
         )
         if counts.unreadable:
             output.say("threadkeep status shows which files cannot be read, and why.")
-    return errors.SOME_UNREADABLE if counts.unreadable else errors.OK
+        if counts.away:
+            output.say(inaccessible(counts.away))
+    return errors.SOME_UNREADABLE if unreadable else errors.OK

@@ -10,6 +10,7 @@ from typing import TypeVar
 from cli.arguments.locations import Locations
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
+from cli.terminal.hidden import inaccessible
 from cli.terminal.progress import progress
 from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
@@ -61,11 +62,11 @@ async def catch_up(index: ThreadIndex) -> str:
     """Catch up with the files, with a progress bar. Returns why the result may be incomplete, if
     it may."""
     if DELEGATED.get() is not None:
-        return ""  # the server watches the files
+        return inaccessible(await index.known_away())  # the server watches the files
     try:
         with progress("indexing") as report:
-            if await index.catch_up(report) is not None:
-                return ""
+            if (counts := await index.catch_up(report)) is not None:
+                return inaccessible(counts.away)
     except IndexBusy as busy:
         index.database.stop_waiting()
         return f"Not caught up with the files: {busy}."

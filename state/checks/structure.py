@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import Precedence, is_archived, precedence
-from rollout.files.scan import INACCESSIBLE, scan_home
+from rollout.files.scan import INACCESSIBLE, FoundFile, is_away, scan_home
 from state.checks.database import damaged
 from state.checks.findings import (
     KINDS,
@@ -22,7 +22,7 @@ from state.checks.findings import (
 from state.checks.lineage import edge_findings, lineage_findings
 from state.checks.user_data import name_findings, user_data_findings
 from state.jobs.progress import done_of
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger, stamp_of
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger, leave_out_unreadable, stamp_of
 from state.sync.openings import ids_in
 from state.sync.writer import bucket_of
 
@@ -32,7 +32,7 @@ _ROWS_SQL: Final = (
 )
 _FILES_SQL: Final = (
     "SELECT path, bucket, thread_id, reason, reason_offset, bad_lines, left_out, left_out_at,"
-    " size_bytes, mtime_ns, inode FROM rollout_files"
+    " size_bytes, mtime_ns, inode, retry FROM rollout_files"
 )
 
 
@@ -65,28 +65,37 @@ def _scan(index: IndexState) -> Iterator[Finding]:
     ledger = {row[0]: tuple(row)[1:] for row in index.connection.execute(LEDGER_SQL)}
     found = list(scan_home(index.home))
     changes = compare_with_ledger(found, ledger)
-    for file in found:
-        if file.ignored and file.ignored.startswith(INACCESSIBLE):
-            yield Finding(KINDS["cannot_look"], f"It {file.ignored}.", path=file.path)
+    leave_out_unreadable(index.home, changes)
+    for file in changes.away:
+        yield Finding(KINDS["cannot_look"], f"It {file.ignored}.", path=file.path)
     for file in [*changes.to_read, *changes.ignored]:
         held = index.files.get(file.path)
+        if is_away(file):
+            continue
         if held is None:
             moved = changes.moved_from.get(file.path)
             message = f"Moved from {moved}." if moved else "The index does not have this file."
             yield Finding(KINDS["not_indexed"], message, path=file.path)
         else:
-            retried = stamp_of(held) == file.stamp
-            yield Finding(
-                KINDS["out_of_date"],
-                "Each sync tries to read it again." if retried else "Changed since it was read.",
-                thread_id=held["thread_id"],
-                path=file.path,
-                measured=f"{held['size_bytes']} bytes, mtime {held['mtime_ns']} ns",
-                expected=f"{file.stamp.size} bytes, mtime {file.stamp.mtime_ns} ns",
-            )
+            yield _out_of_date(held, file)
     for path in changes.vanished:
-        thread_id = index.files[path]["thread_id"]
-        yield Finding(KINDS["file_gone"], "The file is gone.", thread_id=thread_id, path=path)
+        held = index.files[path]
+        if (held["reason"] or "").startswith(INACCESSIBLE):
+            yield _about(KINDS["out_of_date"], "It can be accessed again, or is gone.", held)
+        else:
+            yield _about(KINDS["file_gone"], "The file is gone.", held)
+
+
+def _out_of_date(held: sqlite3.Row, file: FoundFile) -> Finding:
+    """The finding that the index is behind a file, which it may only have to try again."""
+    if stamp_of(held) == file.stamp:
+        return _about(KINDS["out_of_date"], "The next sync reads it again.", held)
+    message = "Changed since it was read."
+    measured, expected = (
+        f"{stamp.size} bytes, mtime {stamp.mtime_ns} ns" for stamp in (stamp_of(held), file.stamp)
+    )
+    kind = KINDS["out_of_date"]
+    return difference(kind, message, held["thread_id"], file.path, measured, expected)
 
 
 def _files(index: IndexState) -> Iterator[Finding]:
@@ -94,7 +103,8 @@ def _files(index: IndexState) -> Iterator[Finding]:
     for path, file in index.files.items():
         bucket, thread_id = file["bucket"], file["thread_id"]
         if bucket == "unreadable":
-            message = f"The file gives no thread: {file['reason']}."
+            again = " Make it readable; the next sync reads it." if file["retry"] else ""
+            message = f"The file gives no thread: {file['reason']}.{again}"
             yield _about(KINDS["unreadable"], message, file, file["reason_offset"])
             continue
         if bucket == "ignored":

@@ -1,8 +1,8 @@
 """The progress of a job, and how long its worker may be silent. It imports little."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 DEFAULT_LEASE_S: Final = 900
 """After so many seconds without a renewal, another worker may take over."""
@@ -18,6 +18,13 @@ class JobProgress:
     """The size on disk of what was done."""
 
 
+class Away(NamedTuple):
+    """A file or folder that cannot be accessed, relative to the home, and why."""
+
+    path: str
+    reason: str
+
+
 @dataclass(slots=True)
 class SyncProgress(JobProgress):
     """What a sync or a backfill has done, in files."""
@@ -27,6 +34,8 @@ class SyncProgress(JobProgress):
     unreadable: int = 0
     dropped: int = 0
     """Rows deleted because their file is gone."""
+    away: list[Away] = field(default_factory=list)
+    """What cannot be accessed: the index keeps what it has of it."""
 
 
 Report = Callable[[JobProgress], None]

@@ -91,4 +91,5 @@ def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool
     if meta.get(location.JOURNAL_KEY, location.NO_JOURNAL) != location.journal_state(index):
         return False
     ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
-    return not compare_with_ledger(scan_home(home), ledger)
+    changes = compare_with_ledger(scan_home(home), ledger)
+    return not (changes or changes.away)  # what cannot be accessed is reported by a sync

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from rollout.files.scan import INACCESSIBLE, stat_file
+from rollout.files.scan import is_away, stat_file
 from state.db.steps import MalformedRow, Steps
 from state.sync.ledger import stamp_of
 
@@ -36,7 +36,7 @@ def is_fresh(home: Path, row: Row) -> bool:
     file = stat_file(home, row["rollout_path"])
     if file is None:
         return False
-    return (file.ignored or "").startswith(INACCESSIBLE) or file.stamp == stamp_of(row)
+    return is_away(file) or file.stamp == stamp_of(row)
 
 
 def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":

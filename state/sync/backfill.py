@@ -114,6 +114,7 @@ class _Backfill:
             if changes is None:
                 changes = await sync.find_changes(database, self._home, reread=self._force)
             self._counts.files = changes.files
+            self._counts.away = sync.away_in(changes)
             self._counts.total = self._counts.done + len(changes.to_read)
             unread = len(changes.to_read) + len(changes.ignored)
             self._current = changes.files - unread - self._counts.done

@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
-from rollout.files.scan import INACCESSIBLE, FoundFile
+from rollout.files.access import can_be_read
+from rollout.files.scan import FoundFile, is_away
 from rollout.files.stamp import FileStamp
 from rollout.metadata.version import EXTRACTOR_VERSION
 
@@ -32,6 +34,10 @@ class Changes:
     ignored: list[FoundFile] = field(default_factory=list)
     """New or changed entries that are no rollouts: they go into the ledger alone."""
     vanished: list[str] = field(default_factory=list)
+    retried: set[str] = field(default_factory=set)
+    """Those of ``to_read`` that are only tried again, as their permission may be back."""
+    away: list[FoundFile] = field(default_factory=list)
+    """What cannot be accessed, mostly folders: the index keeps what it has of them."""
     moved_from: dict[str, str] = field(default_factory=dict)
     """The earlier paths of files in ``to_read`` that were moved."""
     files: int = 0
@@ -52,16 +58,15 @@ def compare_with_ledger(
     """
     known = ledger
     changes = Changes(reread=reread)
-    hidden: list[str] = []
     added: list[FoundFile] = []
     for file in scanned:
         changes.files += 1
         path, stamp, ignored = file
         before = known.pop(path, None)
         if ignored is not None:
-            away = ignored.startswith(INACCESSIBLE)
+            away = is_away(file)
             if away:
-                hidden.append(path + "/")
+                changes.away.append(file)
             if before is None or (before[5] != ignored and not away):
                 changes.ignored.append(file)
         elif before is None:
@@ -69,8 +74,11 @@ def compare_with_ledger(
             changes.to_read.append(file)
         elif reread or before[:3] != stamp or before[3] or before[4] != EXTRACTOR_VERSION:
             changes.to_read.append(file)
+            if before[:3] == stamp and before[3]:
+                changes.retried.add(path)
     # Files in a folder that cannot be listed now have not vanished.
-    gone = {path: row for path, row in known.items() if not any(path.startswith(f) for f in hidden)}
+    hidden = tuple(f"{file.path}/" for file in changes.away)
+    gone = {path: row for path, row in known.items() if not path.startswith(hidden)}
     changes.vanished = list(gone)
     if gone and added:
         by_stamp = {row[:3]: path for path, row in gone.items()}
@@ -80,6 +88,12 @@ def compare_with_ledger(
                 changes.moved_from[file.path] = old
     changes.to_read.sort(key=newest_first, reverse=True)
     return changes
+
+
+def leave_out_unreadable(home: Path, changes: Changes) -> None:
+    """Drop from ``to_read`` what a sync would try again in vain, as it still cannot be read."""
+    vain = {path for path in changes.retried if not can_be_read(home / path)}
+    changes.to_read = [file for file in changes.to_read if file.path not in vain]
 
 
 def newest_first(file: FoundFile) -> tuple[str, str]:

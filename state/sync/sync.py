@@ -1,5 +1,6 @@
 """Bring the index in step with the files: scan, compare, and read only what has changed."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.scan import FoundFile, scan_home, stat_file
+from rollout.files.scan import FoundFile, is_away, scan_home, stat_file
 from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.metadata.session_index import read_names
 from state.clock import now_ms
@@ -19,7 +20,7 @@ from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
 from state.errors import FileUnusable
 from state.jobs.pool import ReadPool, ordered_map, warn_once
-from state.jobs.progress import Report, SyncProgress
+from state.jobs.progress import Away, Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
@@ -31,6 +32,8 @@ BATCH_FILES: Final = 200
 """Files in one transaction."""
 _BATCHES_AHEAD: Final = 4
 _HOME: Final = "home"
+NAMES_UNREAD: Final = "names cannot be read"
+"""In the place of the inputs: the next sync tries it again."""
 
 
 Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
@@ -50,7 +53,7 @@ async def sync(
     It is safe beside any other sync or backfill, because what is stored depends on the files alone.
     """
     changes = await find_changes(database, home, reread=reread)
-    counts = SyncProgress(files=changes.files, total=len(changes.to_read))
+    counts = SyncProgress(files=changes.files, total=len(changes.to_read), away=away_in(changes))
     await apply_journal(database)
     await apply_inputs(database, home)
     if changes:
@@ -64,6 +67,11 @@ async def find_changes(database: Database, home: Path, *, reread: bool = False) 
     return await database.workers.run(
         lambda: compare_with_ledger(scan_home(home), ledger, reread=reread)
     )
+
+
+def away_in(changes: Changes) -> list[Away]:
+    """What a scan could not access, and why."""
+    return [Away(file.path, str(file.ignored)) for file in changes.away]
 
 
 async def read_ledger(database: Database) -> Ledger:
@@ -132,11 +140,18 @@ async def finish_changes(
             await store_files(connection, some, context)
     for start in range(0, len(changes.vanished), BATCH_FILES):
         paths = changes.vanished[start : start + BATCH_FILES]
-        gone = [path for path in paths if stat_file(home, path) is None]
+        gone = [path for path in paths if _is_gone(home, path)]
         async with write() as connection:
             stored = await forget_files(connection, gone)
         counts.dropped += stored.dropped
         await reread(write, pool, stored, context)
+
+
+def _is_gone(home: Path, path: str) -> bool:
+    """Whether no scan gives an entry for ``path``: nothing is there, or a folder that could not be
+    accessed before and can be now."""
+    found = stat_file(home, path)
+    return found is None or (not is_away(found) and os.path.isdir(home / path))
 
 
 async def reread(write: Writer, pool: ReadPool, stored: StoredBatch, context: Context) -> None:
@@ -161,7 +176,7 @@ def load_context(home: Path) -> Context:
     try:
         names = read_names(home)
     except OSError:
-        names = {}  # home_inputs changes when it can be read again
+        names, inputs = {}, NAMES_UNREAD
     return Context(names, default_provider(home), now_ms(), inputs)
 
 
@@ -195,6 +210,8 @@ async def apply_inputs(database: Database, home: Path, write: Writer | None = No
     async with (write or database.write)() as connection:
         # Read under the lock: a name that is given meanwhile is not replaced by an older one.
         context = load_context(home)
+        if context.inputs == NAMES_UNREAD:
+            return  # the index keeps the names that it has
         named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
         set_here = await connection.execute(sa.select(user_data).where(user_data.c.key == NAME))
         names_set = [UserValue(**row._mapping) for row in set_here]

@@ -21,7 +21,9 @@ from tests.support.effort import PATIENCE_S
 __all__ = ["small"]
 
 
-JOB_KEYS = ["version", "job", "files", "read", "unreadable", "dropped", "bytesRead", "seconds"]
+JOB_KEYS = [
+    *("version", "job", "files", "read", "unreadable", "away", "dropped", "bytesRead", "seconds"),
+]
 
 
 @pytest.mark.parametrize("command", ["backfill", "sync", "reindex"])
@@ -36,6 +38,7 @@ def test_a_job_ends_with_its_counters(small: Cli, command: str) -> None:
         "files": 4,
         "read": 3,
         "unreadable": 0,
+        "away": [],
         "dropped": 0,
         "bytesRead": size,
         "seconds": 0,
@@ -85,6 +88,7 @@ def test_status_shows_the_state_of_the_index(small: Cli) -> None:
         "damaged",
         "leftOut",
         "pending",
+        "away",
         "search",
         "backfill",
         "problems",
