@@ -7,20 +7,26 @@ pages). User data is carried over.
 import glob
 import os
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from rollout.files.access import refusing
+from rollout.files.scan import INACCESSIBLE, scan_home
 from state.db.connect import connect
 from state.db.database import journal_mode, open_database
 from state.db.lock import locked
+from state.db.snapshot import read_only
 from state.db.sql import forget_inputs
 from state.db.translate import translated
-from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
+from state.errors import FileUnusable
+from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.repair.dump import known_user_data
 from state.repair.recovery import remove_database, set_aside
 from state.sync.backfill import backfill
-from state.sync.sync import BATCH_FILES, apply_inputs
+from state.sync.ledger import compare_with_ledger
+from state.sync.sync import BATCH_FILES, apply_inputs, away_in
 from state.userdata.journal import read_settings
 from state.userdata.store import put_settings
 
@@ -35,6 +41,8 @@ async def reindex(
     Gives the progress, and the path to which a damaged old index was set aside, if it was.
 
     Raises:
+        FileUnusable: a folder cannot be accessed, and the new index would lack the threads of the
+            old one in it; the old index stays.
         HomeNotFound: there is nothing to build from; the old index stays.
         IndexTooNew: the old index belongs to a newer threadkeep; it stays.
         NotAnIndex: the file is another program's database; it stays.
@@ -43,12 +51,16 @@ async def reindex(
     _remove_leftovers(path)
     try:
         settings, damaged = await known_user_data(path)
+        if not damaged:
+            _check_nothing_is_lost(home, path, away_in(compare_with_ledger(scan_home(home), {})))
         async with open_database(fresh) as database:
             async with database.write() as connection:
                 await put_settings(connection, settings)
             counts = await backfill(
                 database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
             )
+        if not damaged:
+            _check_nothing_is_lost(home, path, counts.away)
         async with locked(path):
             async with open_database(fresh) as database:
                 async with database.write() as connection:
@@ -61,6 +73,23 @@ async def reindex(
         return counts, aside
     finally:
         remove_database(fresh)
+
+
+def _check_nothing_is_lost(home: Path, path: Path, away: Sequence[Away]) -> None:
+    """Raise FileUnusable if the index at ``path`` has threads in what cannot be accessed now."""
+    if not (away and path.exists()):
+        return
+    threads = "SELECT count(DISTINCT id) FROM threads WHERE substr(rollout_path || '/', 1, ?) = ?"
+    with translated(path), read_only(path) as connection:
+        for place, reason in away:
+            below = f"{place}/"
+            (lost,) = connection.execute(threads, [len(below), below]).fetchone()
+            if lost:
+                why = reason.removeprefix(f"{INACCESSIBLE}: ")
+                count = "1 thread" if lost == 1 else f"{lost:,} threads"
+                lacking = refusing(PermissionError(), home / place)
+                what = f"{why}. A new index would lack the {count} there; the old one stays"
+                raise FileUnusable(lacking, what)
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -1,0 +1,179 @@
+"""Files and folders without permission: nothing in them is gone, and each command says so."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
+
+__all__ = ["plain_user"]
+
+DAY = "sessions/2026/11/20"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command for a home of four indexed threads: the third has a name and a folder of its
+    own, the fourth is archived."""
+    home = tmp_path / "home"
+    for number in (1, 2):
+        write_rollout(home, number)
+    file = write_rollout(home, 3)
+    (home / DAY).mkdir(parents=True)
+    file.rename(home / DAY / file.name)
+    write_rollout(home, 4, archived=True)
+    (home / "session_index.jsonl").write_text(
+        json.dumps({"id": thread_id(3), "thread_name": "Third"}) + "\n"
+    )
+    cli = Inside(home, tmp_path)
+    cli.run("sync")
+    return cli
+
+
+@contextmanager
+def mode(path: Path, bits: int = 0) -> Iterator[None]:
+    """Give ``path`` these permissions for a while."""
+    before = path.stat().st_mode & 0o777
+    path.chmod(bits)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+def content(home: Path) -> dict[str, bytes]:
+    """The rollouts and names of a home."""
+    files = [*home.rglob("rollout-*"), home / "session_index.jsonl"]
+    return {path.relative_to(home).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("archive",),
+        ("archive", "--dry-run"),
+        ("delete", "--yes"),
+        ("delete", "--purge", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_a_thread_in_a_folder_without_permission_is_not_moved(
+    cli: Cli, plain_user: Within, command: Sequence[str]
+) -> None:
+    before = content(cli.home)
+    with mode(cli.home / DAY):
+        ran = cli.run(*command, thread_id(3), status=7, prefix=plain_user)
+    assert ran.out == ""
+    assert ran.err.splitlines()[1:] == [
+        f"threadkeep: {cli.home / DAY} cannot be used: Permission denied",
+        "  make it readable and writable",
+    ]
+    assert content(cli.home) == before
+    assert not (cli.home / ".threadkeep-trash").exists()
+    assert "Third" in cli.run("list").out
+
+
+def test_a_folder_without_permission_is_named_until_it_is_back(
+    cli: Cli, plain_user: Within
+) -> None:
+    away = {"path": DAY, "reason": "cannot be accessed: Permission denied"}
+    line = f"{DAY} cannot be accessed: Permission denied. Threads there stay in the index"
+    with mode(cli.home / DAY):
+        for _ in range(2):
+            ran = cli.run("list", prefix=plain_user)
+            assert len(ran.lines) == 3
+            assert line in ran.err
+        assert cli.run("list", "--json", prefix=plain_user).json["complete"] is False
+        ran = cli.run("sync", status=6, prefix=plain_user)
+        assert "1 unreadable" in ran.err
+        assert line in ran.err
+        assert cli.run("sync", "--json", status=6, prefix=plain_user).json["away"] == [away]
+        assert line in cli.run("backfill", "--force", status=6, prefix=plain_user).err
+        ran = cli.run("status", prefix=plain_user)
+        assert f"away      {DAY}: cannot be accessed: Permission denied" in ran.out
+        assert "up to date with the files that can be read" in ran.out
+        assert cli.run("status", "--json", prefix=plain_user).json["away"] == [away]
+    (finding,) = cli.run("verify", "--json", status=1).json["findings"]
+    assert (finding["code"], finding["path"]) == ("out_of_date", DAY)
+    assert finding["mend"] == "threadkeep sync"
+    cli.run("sync")
+    cli.run("verify")
+    assert cli.run("status", "--json").json["away"] == []
+
+
+@pytest.mark.parametrize(("folder", "lost"), [(DAY, "1 thread"), ("sessions", "3 threads")])
+def test_a_new_index_never_lacks_what_cannot_be_accessed(
+    cli: Cli, plain_user: Within, folder: str, lost: str
+) -> None:
+    before = cli.ids()
+    with mode(cli.home / folder):
+        ran = cli.run("reindex", status=7, prefix=plain_user)
+        assert f"{cli.home / folder} cannot be used: Permission denied. A new index" in ran.err
+        assert f"would lack the {lost} there; the old one stays" in ran.err
+        assert cli.ids("--no-sync", prefix=plain_user) == before
+        cli.index.unlink()
+        assert cli.run("reindex", "--json", status=6, prefix=plain_user).json["away"]
+    assert cli.ids() == before
+
+
+@pytest.mark.parametrize("path", ["", "session_index.jsonl"])
+def test_names_that_cannot_be_read_now_stay(cli: Cli, plain_user: Within, path: str) -> None:
+    os.utime(cli.home / "session_index.jsonl", (0, 0))
+    with mode(cli.home / path):
+        assert "Third" in cli.run("list", prefix=plain_user).out
+    assert "Third" in cli.run("list").out
+    cli.run("verify")
+
+
+def test_a_rollout_without_permission_needs_more_than_a_sync(cli: Cli, plain_user: Within) -> None:
+    file = next((cli.home / DAY).iterdir())
+    os.utime(file, (0, 0))
+    with mode(file):
+        cli.run("sync", status=6, prefix=plain_user)
+        (finding,) = cli.run("verify", "--json", status=1, prefix=plain_user).json["findings"]
+        assert (finding["code"], finding["mend"]) == ("unreadable", None)
+        assert "Make it readable; the next sync reads it." in finding["message"]
+        ran = cli.run("status", prefix=plain_user)
+        assert (
+            "behind    nothing: the index is up to date with the files that can be read" in ran.out
+        )
+        assert "Permission denied; make it readable, then threadkeep sync" in ran.out
+    assert "behind    1 to read" in cli.run("status").out
+    found = cli.run("verify", "--json", status=1).json["findings"]
+    assert [finding["code"] for finding in found] == ["out_of_date", "unreadable"]
+    cli.run("sync")
+    cli.run("verify")
+
+
+@pytest.mark.parametrize(
+    ("folder", "bits", "command"),
+    [
+        ("archived_sessions", 0o555, ("archive", thread_id(3))),
+        ("archived_sessions", 0o000, ("unarchive", thread_id(4))),
+        (DAY, 0o555, ("archive", thread_id(3))),
+        ("sessions/2026", 0o555, ("unarchive", thread_id(4))),
+        (".threadkeep-trash", 0o000, ("delete", "--yes", thread_id(3))),
+        ("thread-writer-locks", 0o000, ("archive", thread_id(3))),
+        ("", 0o555, ("rename", thread_id(3), "x")),
+        ("", 0o555, ("delete", "--yes", thread_id(3))),
+    ],
+    ids=str,
+)
+def test_the_folder_that_lacks_a_permission_is_named(
+    cli: Cli, plain_user: Within, folder: str, bits: int, command: Sequence[str]
+) -> None:
+    place = cli.home / folder
+    place.mkdir(exist_ok=True)
+    before = content(cli.home)
+    if folder == "sessions/2026":
+        (place / "10").rename(place / "09")  # a new folder is needed
+        cli.run("sync")
+        before = content(cli.home)
+    with mode(place, bits):
+        ran = cli.run(*command, status=7, prefix=plain_user)
+    assert f"threadkeep: {place} cannot be used: Permission denied\n" in ran.err
+    assert content(cli.home) == before
