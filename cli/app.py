@@ -137,6 +137,9 @@ def common(
     ] = False,
 ) -> None:
     """Set the locations that every command works on."""
+    for option, value, what in (("--home", home, "folder"), ("--db", database, "file")):
+        if value == "":
+            raise typer.BadParameter(f"it is empty: name a {what}", param_hint=option)
     context.obj = locations_of(home, database)
 
 

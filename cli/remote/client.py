@@ -36,11 +36,13 @@ def delegate(words: list[str]) -> int | None:
         return None
     given: dict[str, str] = {}
     while words and words[0].startswith("--"):
-        name, _, value = words[0].partition("=")
-        if name not in ("--home", "--db") or (not value and len(words) < 2):
+        name, joined, value = words[0].partition("=")
+        words = words[1:]
+        if not joined and words:
+            value, *words = words
+        if name not in ("--home", "--db") or not value:
             return None
-        given[name] = value or words[1]
-        words = words[1:] if value else words[2:]
+        given[name] = value
     if not is_served(words) or _depends_on_more(words):
         return None
     if words[0] == "show" and "--meta" not in words:
