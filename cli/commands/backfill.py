@@ -52,4 +52,6 @@ def command(
 
     kept = "What was read is kept; threadkeep backfill continues from there."
     here = locations(context)
-    return jobs.run("backfill", lambda: with_index(here, work), interrupted=kept, as_json=as_json)
+    return jobs.run(
+        "backfill", here.home, lambda: with_index(here, work), interrupted=kept, as_json=as_json
+    )

@@ -76,7 +76,7 @@ def command(
         output.say(listed.note)
     if not as_json:
         if not page.rows:
-            output.say(no_threads(empty=listed.empty))
+            output.say(no_threads(here.home, empty=listed.empty))
         report_hidden(listed.hidden)
         if page.next_cursor:
             output.say("There are more threads: --limit N or --all shows them.")

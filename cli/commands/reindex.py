@@ -31,4 +31,6 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
         return counts, "New index built"
 
     kept = "The old index is untouched; threadkeep reindex starts over."
-    return jobs.run("reindex", lambda: asyncio.run(work()), interrupted=kept, as_json=as_json)
+    return jobs.run(
+        "reindex", here.home, lambda: asyncio.run(work()), interrupted=kept, as_json=as_json
+    )

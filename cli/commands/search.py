@@ -13,7 +13,7 @@ from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
 from cli.terminal import damage, output
-from cli.terminal.hidden import report_hidden
+from cli.terminal.hidden import no_threads, report_hidden
 from cli.terminal.progress import progress
 from cli.terminal.text import age, iso, one_line, one_line_marked, plural
 from rollout.errors import Damage
@@ -44,6 +44,8 @@ class Searched:
     """Where the files that were read break off."""
     hidden: "Hidden" = field(init=False)
     """What was not searched."""
+    empty: bool = False
+    """Whether the home has neither threads nor unreadable files."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
 
@@ -114,6 +116,7 @@ def command(
         searched = await (_raw if raw else _indexed)(index, search, limit, sync)
         searched.notes = [note for note in searched.notes if note]
         searched.hidden = await index.hidden(search.among)
+        searched.empty = not searched.found.hits and await index.is_empty()
         if wants_ids:
             ids = [hit.row["id"] for hit in searched.found.hits]
             searched.short_ids = await index.short_ids(ids)
@@ -140,7 +143,7 @@ def _print(
         output.say(sentence)
     if not as_json:
         if not searched.found.hits:
-            output.say("No threads match.")
+            output.say(no_threads(here.home, empty=searched.empty))
         report_hidden(searched.hidden)
         if searched.found.next_cursor:
             output.say(_MORE)

@@ -128,7 +128,7 @@ def command(
     for path, problem in found.problems.items():
         output.say(one_line(f"{path}: {problem}"))
     if not found.total.threads:
-        output.say(no_threads(empty=empty))
+        output.say(no_threads(here.home, empty=empty))
     if not as_json:
         report_hidden(hidden)
     if not found.total.threads:

@@ -25,4 +25,6 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
 
     kept = "What was read is kept; threadkeep sync continues from there."
     here = locations(context)
-    return jobs.run("sync", lambda: with_index(here, work), interrupted=kept, as_json=as_json)
+    return jobs.run(
+        "sync", here.home, lambda: with_index(here, work), interrupted=kept, as_json=as_json
+    )

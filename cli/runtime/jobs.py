@@ -2,19 +2,25 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from cli import errors
 from cli.terminal import output
-from cli.terminal.hidden import inaccessible
+from cli.terminal.hidden import empty_home, inaccessible
 from cli.terminal.text import amount, plural
 from state.jobs.progress import SyncProgress
 
 
 def run(
-    job: str, work: Callable[[], tuple[SyncProgress, str]], *, interrupted: str, as_json: bool
+    job: str,
+    home: Path,
+    work: Callable[[], tuple[SyncProgress, str]],
+    *,
+    interrupted: str,
+    as_json: bool,
 ) -> int:
-    """Do a job and report it: ``work`` gives its counts, and what it has done. ``interrupted`` says
-    what is kept if it is. Returns the exit status."""
+    """Do a job on ``home`` and report it: ``work`` gives its counts, and what it has done.
+    ``interrupted`` says what is kept if it is. Returns the exit status."""
     began = time.monotonic()
     try:
         counts, text = work()
@@ -47,4 +53,6 @@ def run(
             output.say("threadkeep status shows which files cannot be read, and why.")
         if counts.away:
             output.say(inaccessible(counts.away))
+        elif not counts.files:
+            output.say(empty_home(home))
     return errors.SOME_UNREADABLE if unreadable else errors.OK

@@ -1,10 +1,13 @@
 """What a list or a search leaves out, for people."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cli.terminal import output
 from cli.terminal.text import one_line
+from rollout.files.layout import ROOTS, SESSIONS
 
 if TYPE_CHECKING:
     from state.jobs.progress import Away
@@ -14,9 +17,29 @@ _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
 
 
-def no_threads(*, empty: bool) -> str:
-    """Why no thread is shown: the home is ``empty``, or none matches."""
-    return "No threads here yet." if empty else "No threads match."
+def no_threads(home: Path, *, empty: bool) -> str:
+    """Why no thread is shown: ``home`` is empty, or none matches."""
+    return empty_home(home) if empty else "No threads match."
+
+
+def empty_home(home: Path) -> str:
+    """That there are no threads in ``home``, and what to do if it is no home at all."""
+    if any(_may_exist(home / root) for root in ROOTS):
+        return f"No threads here yet: {one_line(str(home))}"
+    return (
+        f"No threads here: {one_line(str(home))} has no folder {SESSIONS}.\n"
+        "  If it is not your Codex home, name that with --home or CODEX_HOME."
+    )
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # nobody can tell
+    return True
 
 
 def inaccessible(away: "Sequence[Away]") -> str:
@@ -34,7 +57,7 @@ def report_hidden(hidden: "Hidden") -> None:
         f"{count:,} {what}"
         for count, what in (
             (hidden.source, "not interactive (--all-sources)"),
-            (hidden.attached, "side threads (--all-sources)"),
+            (hidden.attached, f"side thread{'s' * (hidden.attached != 1)} (--all-sources)"),
             (hidden.archived, "archived (--archived)"),
             (hidden.empty, "without messages"),
             (hidden.unreadable, "unreadable (threadkeep status)"),

@@ -97,12 +97,21 @@ def test_no_threads_here_is_said_only_where_there_are_none(
     cli = Inside(tmp_path / "home", tmp_path)
     (cli.home / "sessions").mkdir(parents=True)
     for arguments in (("list", *filters), ("list",), ("stats",)):
-        assert "No threads here yet." in cli.run(*arguments, status=1).err
+        assert f"No threads here yet: {cli.home}\n" in cli.run(*arguments, status=1).err
     write(cli.home, 1)
     for command in ("list", "stats"):
         ran = cli.run(command, *filters, status=1)
         assert "No threads match." in ran.err
-        assert "No threads here yet." not in ran.err
+        assert "No threads here yet" not in ran.err
+
+
+def test_a_folder_that_is_no_home_is_named_with_what_to_do(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    cli.home.mkdir()
+    for words, status in ((["list"], 1), (["search", "x"], 1), (["sync"], 0), (["backfill"], 0)):
+        told = cli.run(*words, status=status).err
+        assert f"No threads here: {cli.home} has no folder sessions." in told
+        assert "name that with --home or CODEX_HOME" in told
 
 
 def test_a_file_that_cannot_be_read_is_not_nothing(tmp_path: Path) -> None:

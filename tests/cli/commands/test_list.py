@@ -86,7 +86,7 @@ def test_lines_for_pipes_have_six_tab_separated_values(corpus: Cli) -> None:
         assert (cwd, model) == (thread["cwd"], thread["model"] or "")
         assert tokens.isdigit()
     assert ran.err.splitlines() == [
-        "Hidden: 24 not interactive (--all-sources), 1 side threads (--all-sources),"
+        "Hidden: 24 not interactive (--all-sources), 1 side thread (--all-sources),"
         " 7 archived (--archived), 2 without messages.",
         "There are more threads: --limit N or --all shows them.",
     ]
@@ -157,7 +157,7 @@ def test_a_list_follows_every_change_of_the_files(small: Cli) -> None:
 
 def test_an_empty_home_has_no_threads_and_status_1(small: Cli) -> None:
     ran = small.run("list", status=1)
-    assert (ran.out, ran.err) == ("", "No threads here yet.\n")
+    assert (ran.out, ran.err) == ("", f"No threads here yet: {small.home}\n")
     page = small.run("list", "--json", status=1).json
     assert (page["data"], page["nextCursor"], page["backwardsCursor"]) == ([], None, None)
     assert page["complete"] is True
