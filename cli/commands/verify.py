@@ -9,7 +9,8 @@ from cli import errors
 from cli.arguments.options import FindingsLimitOption, JsonOption, locations
 from cli.terminal import findings, output
 from cli.terminal.progress import progress
-from state.checks.findings import KEPT_FINDINGS, Findings
+from rollout.files.layout import ROOTS
+from state.checks.findings import KEPT_FINDINGS, NOTE, Finding, Findings
 
 if TYPE_CHECKING:
     from state.repair.verify import Depth
@@ -30,14 +31,15 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Find problems in the index and the files. Writes nothing. The exit status is 1 if there are
-    any."""
+    any, also if no command repairs them."""
     import asyncio
 
     from state.repair.verify import Depth, verify
 
     depth = None
     if deep or sample is not None or after is not None:
-        depth = Depth(_share(sample) if sample is not None else 1.0, after)
+        share = _share(sample) if sample is not None else 1.0
+        depth = Depth(share, _mark(after) if after is not None else None)
     here = locations(context)
     began = time.monotonic()
     found = Findings(keep=limit)
@@ -61,16 +63,37 @@ def command(
         output.say(f"{findings.summary(found)} ({elapsed:.2f} s)")
         if not interrupted and any(each.mend or each.kind.mend for each in found.kept):
             output.say("threadkeep repair shows what it would change.")
+        if any(_stays(each) for each in found.kept):
+            output.say(
+                "No command changes a rollout: threadkeep explain THREAD (an id or a path) says"
+                " what a fault in a file means."
+            )
     if interrupted:
         output.say(f"Interrupted. {_how_to_continue(depth)}")
         return errors.INTERRUPTED
     return findings.status(found)
 
 
+def _stays(finding: Finding) -> bool:
+    """Whether no command of ours mends what was found."""
+    return not (finding.mend or finding.kind.mend or finding.kind.severity == NOTE)
+
+
 def _how_to_continue(depth: "Depth | None") -> str:
     if depth is None or depth.mark is None or depth.share < 1:
         return "Nothing was changed. Run it again."
     return f"Continue with: threadkeep verify --deep --after '{depth.mark}'"
+
+
+def _mark(text: str) -> str:
+    """A mark that an interrupted check gave: the name of a file, and its path."""
+    name = text.rsplit("/", 1)[-1]
+    path = text[len(name) + 1 :]
+    if text != f"{name} {path}" or not path.startswith(tuple(f"{root}/" for root in ROOTS)):
+        raise typer.BadParameter(
+            f"{text!r} is no mark: give the one that an interrupted check gave"
+        )
+    return text
 
 
 def _share(text: str) -> float:

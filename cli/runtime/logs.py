@@ -95,6 +95,10 @@ def _wanted(levels: str | None) -> dict[str, int]:
     text = levels or os.environ.get("RUST_LOG", "")
     try:
         found = levels_of(text)
+        for word in filter(None, map(str.strip, (levels or "").split(","))):
+            # Alone, a target of others is rather a level that is misspelt.
+            if "=" not in word and not word.startswith(_PROGRAM) and word.lower() not in _LEVELS:
+                raise ValueError(word)
     except ValueError as error:
         if not levels:
             return {}  # other programs use the variable, too
