@@ -15,6 +15,7 @@ from cli.terminal.text import one_line, plural
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from state.checks.findings import Finding
     from state.repair.plan import Plan
 
 
@@ -63,7 +64,7 @@ def _show(here: Locations, *, deep: bool, as_json: bool) -> int:
             more = " --deep" if deep else ""
             output.say(f"Nothing was changed. To apply the plan: threadkeep repair{more} --apply")
             output.say(f"To apply this plan and no other, add --plan {plan.id}")
-    return errors.FINDINGS if plan else errors.OK
+    return _status(plan)
 
 
 def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -> int:
@@ -72,18 +73,23 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
     from rollout.files.scan import check_home
     from state.checks.findings import Findings
     from state.repair.backup import backups
+    from state.repair.plan import Plan
     from state.repair.repair import repair
     from state.repair.verify import Depth, verify
 
     check_home(here.home)
     began = time.monotonic()
-    left = Findings()
+    left, to_do = Findings(), Plan()
+
+    def note(finding: "Finding") -> None:
+        left.add(finding)
+        to_do.add(finding)
 
     async def work() -> "tuple[Plan, Path | None]":
         with progress("repair") as shown:
             done = await repair(here.home, here.index, deep=deep, plan_id=plan_id, report=shown)
             depth = Depth() if deep else None
-            await verify(here.home, here.index, left.add, depth=depth, report=shown)
+            await verify(here.home, here.index, note, depth=depth, report=shown)
             return done
 
     try:
@@ -95,7 +101,7 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
         document = {"version": 1, "plan": _document(plan), "applied": bool(plan)}
         before = str(kept) if kept else None
         output.data({**document, "before": before, "left": findings.document("verify", left)})
-        return findings.status(left)
+        return _status(to_do)
     _print(plan)
     if kept:
         output.say(f"Backup of the index: {kept}")
@@ -108,7 +114,12 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
     else:
         output.say(f"Not repaired: {findings.summary(left)}")
         output.say("threadkeep verify shows the details.")
-    return findings.status(left)
+    return _status(to_do)
+
+
+def _status(plan: "Plan") -> int:
+    """The exit status: whether there is anything to do for a repair. Faults in the files stay."""
+    return errors.FINDINGS if plan else errors.OK
 
 
 def _undo(here: Locations, *, as_json: bool) -> int:
@@ -137,7 +148,7 @@ def _document(plan: "Plan") -> dict[str, Any]:
 
 def _print(plan: "Plan") -> None:
     if not plan:
-        output.line("Nothing to repair.")
+        output.line("Nothing to repair in the index.")
     else:
         output.line(f"plan {plan.id}")
     for number, step in enumerate(plan.steps, 1):
@@ -148,4 +159,8 @@ def _print(plan: "Plan") -> None:
         output.line(f"   … and {len(plan.threads) - 20:,} more")
     if plan.stays:
         count = plural(plan.stays, "finding")
-        output.line(f"{count} in the files themselves remain: rollouts are never changed.")
+        remain = "remains" if plan.stays == 1 else "remain"
+        output.line(
+            f"{count} in the files themselves {remain}, as rollouts are never changed:"
+            " threadkeep verify shows more."
+        )
