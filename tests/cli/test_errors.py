@@ -150,6 +150,12 @@ def test_a_cursor_of_another_list_is_refused(corpus: Cli) -> None:
         ["show"],
         ["backfill", "--batch-size", "201"],
         ["backfill", "--lease-seconds", "0"],
+        ["--home", "", "list"],
+        ["--home=", "list"],
+        ["--db", "", "list"],
+        ["verify", "--after", "zz"],
+        ["verify", "--after", "a.jsonl sessions/b.jsonl"],
+        ["watch", "--log-level", "wran"],
     ],
     ids=" ".join,
 )
@@ -260,6 +266,7 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
         f"a backfill is already running: {who}",
         "threadkeep status",
     )
+    is_reported(small.run("sync", status=5), f"already running: {who}", "threadkeep status")
     refused = small.run("backfill", "--json", status=5).json["error"]
     assert (refused["kind"], refused["retryable"]) == ("lease_held", True)
     job = small.run("status", "--json").json["backfill"]
