@@ -25,7 +25,7 @@ KINDS: Final = kinds(
     (NOTE, None, "codex_backfill_running codex_backfill_pending"),
 )
 """Each kind of finding about Codex's database, by its code."""
-LEASE_S: Final = 900
+_TAKEOVER_S: Final = 900
 """Codex takes over a running backfill that gave no sign of life for so long."""
 _NOT_ITS_FILE: Final = "The row names a file of another thread: Codex cannot resume this one."
 _NO_FILE: Final = "The row names a file that does not exist: Codex cannot resume the thread."
@@ -116,7 +116,7 @@ def _backfill(
         yield Finding(KINDS["codex_backfill_pending"], message, path=str(database))
         return
     age = int(time.time()) - updated_at
-    if status == "running" and (who or (who is None and 0 <= age < LEASE_S)):
+    if status == "running" and (who or (who is None and 0 <= age < _TAKEOVER_S)):
         message = f"Codex's backfill is running; {to_come}"
         yield Finding(KINDS["codex_backfill_running"], message, path=str(database), measured=where)
         return
@@ -124,8 +124,8 @@ def _backfill(
         message = "Codex's app-server does not start with this backfill status."
     else:
         message = f"The process of its backfill has ended; {to_come} Codex continues it"
-        if 0 <= age < LEASE_S:
-            message += f" {LEASE_S - age} s from now; until then its app-server does not start."
+        if 0 <= age < _TAKEOVER_S:
+            message += f" {_TAKEOVER_S - age} s from now; until then its app-server does not start."
         else:
             message += " at its next start."
     kind = KINDS["codex_backfill_stuck"]
