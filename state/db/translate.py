@@ -21,6 +21,13 @@ _NOT_WRITABLE: Final = (
     *("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_PERM", "SQLITE_IOERR_WRITE"),
     *("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHM"),
 )
+_NEEDS_SPACE: Final = (
+    *("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHM", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC"),
+    "SQLITE_CANTOPEN",
+)
+"""What SQLite may say of a full disk, besides ``SQLITE_FULL``."""
+_SHM_BYTES: Final = 32_768
+"""The least size of the ``-shm`` file."""
 
 
 @contextmanager
@@ -89,11 +96,24 @@ def translate(path: Path, error: BaseException | None) -> errors.StateError | No
     bounded = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
     if name.startswith("SQLITE_IOERR") and bounded:
         return _short_of(errors.IndexNotWritable, path, text, errno.EFBIG)
+    if name.startswith(_NEEDS_SPACE) and _is_full(path.parent):
+        return _short_of(errors.IndexNotWritable, path, text, errno.ENOSPC)
     if name.startswith(_NOT_WRITABLE):
         return errors.IndexNotWritable(path, text)
     if name.startswith("SQLITE_IOERR"):
         return errors.IndexUnavailable(path, text)
     return None
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a folder may be written, and its disk has no room for a new ``-shm`` or file."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _SHM_BYTES or (disk.f_files > 0 and not disk.f_favail)
 
 
 def _error_name(error: BaseException | None) -> str:
