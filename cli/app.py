@@ -152,7 +152,9 @@ def main() -> None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            # What is written to stdout fails, as it would be lost.
+            wanted = os.O_RDONLY if name == "stdout" else os.O_WRONLY
+            setattr(sys, name, open(os.open(os.devnull, wanted), "w"))  # noqa: SIM115
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):  # the locale may lack some characters
             stream.reconfigure(errors="replace")
@@ -162,6 +164,9 @@ def main() -> None:
     except (RolloutError, StateError) as error:
         sys.exit(_report(error))
     except OSError as error:  # a file that vanished, a disk that was removed
+        from cli.terminal.output import flush
+
+        flush()  # which ends here if it was about stdout
         reason = error.strerror or str(error)
         if error.filename is None or error.errno in (errno.EMFILE, errno.ENFILE):
             sys.exit(_report(OutOfResources(reason), error))

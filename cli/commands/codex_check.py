@@ -112,7 +112,7 @@ def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
         before = str(backup) if backup else None
         done = {"applied": backup is not None, "inserted": inserted, "before": before}
         document = {"version": 1, "plan": _plan_json(plan), **done}
-        output.data({**document, "left": _document(database, left, checked)})
+        output.data({**document, "left": _document(database, left, checked)}, changed=True)
     elif backup:
         if inserted < len(plan.insert):
             lacking = plural(len(plan.insert) - inserted, "file")
@@ -142,7 +142,7 @@ def _undo(here: Locations, *, ask: bool, as_json: bool) -> int:
             return errors.OK
     restored = restore_latest_copy(here.index.parent, database)
     if as_json:
-        output.data({"version": 1, "restored": str(restored)})
+        output.data({"version": 1, "restored": str(restored)}, changed=True)
     else:
         output.say(f"Codex's database was restored from {one_line(restored.name)}.")
     return errors.OK

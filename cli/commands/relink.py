@@ -47,7 +47,7 @@ def command(
             {"old": alias.alias, "new": alias.value, "setAt": iso(alias.set_at_ms) or None}
             for alias in found
         ]
-        output.data({"version": 1, "aliases": entries, "threads": count})
+        output.data({"version": 1, "aliases": entries, "threads": count}, changed=changes)
     elif remove is not None:
         output.say(f"{one_line(found[0].alias)} is no longer recorded as moved.")
     elif count is not None:

@@ -100,7 +100,8 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
     if as_json:
         document = {"version": 1, "plan": _document(plan), "applied": bool(plan)}
         before = str(kept) if kept else None
-        output.data({**document, "before": before, "left": findings.document("verify", left)})
+        left_document = findings.document("verify", left)
+        output.data({**document, "before": before, "left": left_document}, changed=True)
         return _status(to_do)
     _print(plan)
     if kept:
@@ -129,7 +130,7 @@ def _undo(here: Locations, *, as_json: bool) -> int:
 
     restored = asyncio.run(restore_backup(here.index))
     if as_json:
-        output.data({"version": 1, "restored": str(restored)})
+        output.data({"version": 1, "restored": str(restored)}, changed=True)
     else:
         output.say(f"The index was restored from {restored.name}.")
     return errors.OK

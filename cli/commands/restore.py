@@ -39,7 +39,8 @@ def command(
         locations(context), lambda index: restore(index.database, index.home, settings)
     )
     if as_json:
-        output.data({"version": 1, "set": done.set, "equal": done.equal, "older": done.older})
+        document = {"version": 1, "set": done.set, "equal": done.equal, "older": done.older}
+        output.data(document, changed=True)
     else:
         output.say(
             f"{plural(done.set, 'setting')} restored, {done.equal:,} unchanged,"

@@ -97,6 +97,7 @@ def run(
         return [entry for entry in entries if entry.change or entry.error], interrupted
 
     entries, interrupted = with_index(locations, work)
+    changed = not (reads or selection.dry_run) and any(entry.change for entry in entries)
     if selection.as_json:
         output.data(
             {
@@ -105,10 +106,11 @@ def run(
                 "dryRun": selection.dry_run,
                 "interrupted": interrupted,
                 "threads": [_entry_json(entry, done=not selection.dry_run) for entry in entries],
-            }
+            },
+            changed=changed,
         )
     else:
-        _print(entries)
+        _print(entries, changed=changed)
     status = status_of(entries, [entry.error for entry in entries], interrupted=interrupted)
     codex_error = any(entry.change and entry.change.codex_error for entry in entries)
     return status or (errors.CODEX_NOT_UPDATED if codex_error else errors.OK)
@@ -131,9 +133,9 @@ def needs_confirmation(selection: Selection) -> bool:
     return asks
 
 
-def _print(entries: Sequence[Entry]) -> None:
+def _print(entries: Sequence[Entry], *, changed: bool) -> None:
     changes = [entry.change for entry in entries if entry.change]
-    output.lines(change.line for change in changes if change.line)
+    output.lines((change.line for change in changes if change.line), changed=changed)
     report_errors(entry.error for entry in entries)
     _report_codex_errors(change.codex_error for change in changes)
     if not all(change.indexed for change in changes):

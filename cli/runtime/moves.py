@@ -82,7 +82,8 @@ def move(
 
     result = with_index(locations, work)
     if selection.as_json:
-        output.data(_document(action, selection, result))
+        changed = bool(_groups(result)) and not selection.dry_run
+        output.data(_document(action, selection, result), changed=changed)
     else:
         _print(action, selection, result)
     return batch.status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
@@ -111,11 +112,12 @@ def _errors(result: _Result) -> list[batch.Error]:
 def _print(action: Action, selection: Selection, result: _Result) -> None:
     groups = _groups(result)
     done = f"would be {_DONE[action]}" if selection.dry_run else _DONE[action]
-    output.lines(
+    moved = (
         "\t".join((id_, done, one_line(result.labels.get(id_, ""))))
         for group in groups
         for id_ in group.thread_ids
     )
+    output.lines(moved, changed=bool(groups) and not selection.dry_run)
     batch.report_errors(_errors(result))
     trashed = [group.trash for group in groups if group.trash and not group.purge]
     if trashed and not selection.dry_run:

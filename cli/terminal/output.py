@@ -1,12 +1,13 @@
 """Data on stdout, messages on stderr; colours only on a terminal."""
 
+import errno
 import json
 import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import UNPRINTED
@@ -51,9 +52,9 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def data(value: Any) -> None:
-    """Print one JSON document to stdout, as UTF-8 whatever the locale."""
-    lines([json_text(value, indent=2)])
+def data(value: Any, *, changed: bool = False) -> None:
+    """Print one JSON document to stdout, as UTF-8 whatever the locale; see :func:`write`."""
+    lines([json_text(value, indent=2)], changed=changed)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -75,14 +76,14 @@ def _escaped(character: str) -> str:
     return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
-def lines(texts: Iterable[str]) -> None:
-    """Print lines of data to stdout, as UTF-8 whatever the locale. If the reader has closed it, end
-    the program quietly."""
-    write("".join(text + "\n" for text in texts).encode("utf-8", "replace"))
+def lines(texts: Iterable[str], *, changed: bool = False) -> None:
+    """Print lines of data to stdout, as UTF-8 whatever the locale; see :func:`write`."""
+    write("".join(text + "\n" for text in texts).encode("utf-8", "replace"), changed=changed)
 
 
-def write(content: bytes) -> None:
-    """Print data to stdout as it is; see :func:`lines`."""
+def write(content: bytes, *, changed: bool = False) -> None:
+    """Print data to stdout as it is. If the reader has closed it, end the program quietly; if it
+    cannot be written, with a message that says whether the command has ``changed`` something."""
     client = DELEGATED.get()
     if client is not None:
         client.write(content)
@@ -92,12 +93,29 @@ def write(content: bytes) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except OSError as error:
-        # What is still in the buffer would fail again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise SystemExit(0) from None
-        say(f"threadkeep: the output cannot be written: {error.strerror}")
-        raise SystemExit(7) from None
+        _end(error, changed=changed)
+
+
+def flush() -> None:
+    """Have what others have printed reach stdout, or end the program as :func:`write` does."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _end(error, changed=False)
+
+
+def _end(error: OSError, *, changed: bool) -> NoReturn:
+    # What is still in the buffer would fail again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        raise SystemExit(0) from None
+    hint = "give it an output that can be written, then run the same command again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space on its disk (see df), then run the same command again"
+    if changed:
+        hint = "the changes are made all the same: threadkeep list shows the threads"
+    say(f"threadkeep: the output cannot be written: {error.strerror}\n  {hint}", "error")
+    raise SystemExit(7) from None
 
 
 def line(text: str = "") -> None:

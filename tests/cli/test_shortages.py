@@ -4,6 +4,8 @@ import errno
 import os
 import resource
 import sqlite3
+import subprocess
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -91,10 +93,66 @@ def test_little_address_space_is_enough_for_a_list(cli: Cli) -> None:
     assert thread_id(1) in ran.out
 
 
-def test_a_full_disk_under_stdout_is_reported(cli: Cli) -> None:
-    ran = cli.run("list", status=7, prefix=("bash", "-c", 'exec "$0" "$@" > /dev/full', *COMMAND))
+_UNCHANGED = "  free some space on its disk (see df), then run the same command again"
+_CHANGED = "  the changes are made all the same: threadkeep list shows the threads"
 
-    assert "No space left on device" in ran.err
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("list",), _UNCHANGED),
+        (("--help",), _UNCHANGED),
+        (("--version",), _UNCHANGED),
+        (("archive", "--dry-run", thread_id(1)), _UNCHANGED),
+        (("archive", thread_id(1)), _CHANGED),
+        (("archive", thread_id(1), "--json"), _CHANGED),
+        (("memory", thread_id(1), "disabled"), _CHANGED),
+    ],
+    ids=str,
+)
+def test_a_full_disk_under_stdout_is_reported(cli: Cli, words: Sequence[str], hint: str) -> None:
+    ran = cli.run(*words, status=7, prefix=("bash", "-c", 'exec "$0" "$@" > /dev/full', *COMMAND))
+
+    assert ran.err.splitlines() == [
+        "threadkeep: the output cannot be written: No space left on device",
+        hint,
+    ]
+
+
+def test_a_closed_stdout_is_reported_where_something_is_lost(cli: Cli) -> None:
+    closed = ("bash", "-c", 'exec "$0" "$@" >&-', *COMMAND)
+    for words in (("list",), ("status", "--json"), ("--help",)):
+        ran = cli.run(*words, status=7, prefix=closed)
+        assert ran.err.splitlines() == [
+            "threadkeep: the output cannot be written: Bad file descriptor",
+            "  give it an output that can be written, then run the same command again",
+        ]
+    assert "Up to date" in cli.run("sync", prefix=closed).err
+
+
+_ON_A_FULL_DISK = (
+    'mount -t tmpfs -o size=2m tmpfs "$1" && cp "$2" "$1" && touch "$1/index.sqlite3.lock"'
+    ' && { dd if=/dev/zero of="$1/fill" bs=4k count=999 2>&1; df "$1"; } >/dev/null'
+    ' && shift 2 && exec "$@"'
+)
+
+
+def test_an_index_without_room_for_its_wal_is_on_a_full_disk(cli: Cli) -> None:
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("disks cannot be mounted here")
+    cli.run("list")
+    full = cli.base / "full"
+    full.mkdir()
+    around = ("unshare", "-m", "sh", "-c", _ON_A_FULL_DISK, "sh", str(full), str(cli.index))
+    index = full / "index.sqlite3"
+    words_of_system = os.strerror(errno.ENOSPC)
+    for words in (("sync",), ("archive", thread_id(1)), ("reindex",)):
+        ran = cli.run("--db", str(index), *words, status=7, prefix=(*around, *COMMAND))
+        assert ran.err.splitlines() == [
+            f"threadkeep: the index {index} cannot be used: disk I/O error: {words_of_system}",
+            _UNCHANGED,
+        ]
+    assert list((cli.home / "sessions").rglob("rollout-*"))
 
 
 def test_without_address_space_there_are_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
