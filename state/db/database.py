@@ -13,6 +13,7 @@ from queue import Empty, Full, Queue
 from typing import Any, Final
 from weakref import WeakSet
 
+import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -44,7 +45,7 @@ _MOST_WORKERS: Final = 6
 _MOST_CONNECTIONS: Final = 4
 """SQLAlchemy's at a time; all but one are closed after use. SQLite keeps the descriptors of closed
 ones for the next ones as long as another one is open."""
-_THREADS_END_S: Final = 2.0
+_THREADS_END_S: Final = 0.5
 """How long the threads of connections may take to end, once nobody uses them."""
 
 
@@ -235,11 +236,14 @@ async def open_database(
 def _engine(path: Path, patience_s: float, threads: "WeakSet[threading.Thread]") -> AsyncEngine:
     """The engine of a database; it notes the threads of its connections in ``threads``."""
 
-    def opened(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        threads.add(threading.current_thread())
-        return sqlite3.Connection(*arguments, **options)
+    async def connected(*arguments: Any, **options: Any) -> Any:
+        made: Any = aiosqlite.connect(*arguments, **options)
+        thread: threading.Thread = getattr(made, "_thread", made)  # before 0.22 it was one itself
+        thread.daemon = True
+        threads.add(thread)
+        return await made
 
-    options = {"timeout": patience_s, "cached_statements": 256, "factory": opened}
+    options = {"timeout": patience_s, "cached_statements": 256, "async_creator_fn": connected}
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args=options,

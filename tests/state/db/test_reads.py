@@ -67,3 +67,22 @@ def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> No
         return set(threading.enumerate())
 
     assert asyncio.run(main()) == before
+
+
+def test_a_database_whose_opening_is_cancelled_leaves_no_thread(index_path: Path) -> None:
+    before = set(threading.enumerate())
+
+    async def use() -> None:
+        async with open_database(index_path):
+            pass
+
+    async def main() -> None:
+        for steps in range(8):
+            task = asyncio.create_task(use())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            assert set(threading.enumerate()) == before, steps
+
+    asyncio.run(main())
