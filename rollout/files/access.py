@@ -6,6 +6,7 @@ permission, on a drive that fails. What cannot be looked at is not gone.
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -27,6 +28,20 @@ def can_be_read(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def readable_files(home: Path, paths: Iterable[str]) -> set[str]:
+    """Those of the files at ``paths``, relative to the home, whose first byte can be read. In a
+    folder that cannot be entered none is tried: a whole home costs one look for each folder."""
+    entered: dict[str, bool] = {}
+    readable: set[str] = set()
+    for path in paths:
+        folder = os.path.dirname(path)
+        if folder not in entered:
+            entered[folder] = os.access(home / folder, os.X_OK)
+        if entered[folder] and can_be_read(home / path):
+            readable.add(path)
+    return readable
 
 
 def refusing(error: OSError, path: Path) -> Path:

@@ -1,13 +1,14 @@
 """The messages of a thread as documents for the full-text index."""
 
 import json
+import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import SHORTAGES, HistoryUnknown
-from rollout.files.stamp import FileStamp
+from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.history.item_refs import words_of, words_to_bytes
 from rollout.history.segments import Find
 from rollout.jsonl.parse import compact_json
@@ -58,6 +59,9 @@ class Documents(NamedTuple):
     """Of all messages, see :func:`rollout.search.messages.digest_of`."""
     problem: str = ""
     """Why the thread has nothing but its header here; empty otherwise."""
+    refused: str = ""
+    """The file that could not be read, relative to the home, if that is the problem: another time
+    it may be read, with nothing in it changed."""
 
 
 class OtherFileNeeded(Exception):
@@ -78,11 +82,13 @@ def read_documents(
     memory, file descriptors or the like."""
     try:
         read = read_thread_messages(home, thread.path, find, earlier)
-    except (HistoryUnknown, OSError) as error:
-        if isinstance(error, OSError) and error.errno in SHORTAGES:
+    except HistoryUnknown as error:
+        return _only_header(thread, error)
+    except OSError as error:
+        if error.errno in SHORTAGES:
             raise
-        only_header = _documents((), thread.header)
-        return Documents(thread, None, thread.header, only_header, problem=str(error))
+        refused = error.filename if isinstance(error.filename, str) else home / thread.path
+        return _only_header(thread, error, os.path.relpath(refused, home))
     messages, read = read.messages, read._replace(messages=[])
     digest = digest_of(messages)
     if read.added and earlier is not None:
@@ -90,6 +96,11 @@ def read_documents(
         return Documents(thread, read, "", _documents(messages, ""), digest)
     header = _not_in_messages(thread.header, messages)
     return Documents(thread, read, header, _documents(messages, header), digest)
+
+
+def _only_header(thread: Thread, error: Exception, refused: str = "") -> Documents:
+    documents = _documents((), thread.header)
+    return Documents(thread, None, thread.header, documents, problem=str(error), refused=refused)
 
 
 def read_many(
@@ -112,7 +123,8 @@ class MessageDigest(NamedTuple):
 
     path: str
     stamp: FileStamp | None
-    """Of the thread's file; None if it has none to show."""
+    """Of the thread's file; None if it has none to show, and that of no file if one that it needs
+    cannot be read."""
     digest: int
     """See :func:`rollout.search.messages.digest_of`."""
 
@@ -133,8 +145,10 @@ def read_digest(home: Path, path: str, find: Find) -> MessageDigest:
     """The messages of the thread whose file is at ``path``, relative to the home."""
     try:
         read = read_thread_messages(home, path, find)
-    except (HistoryUnknown, OSError):
+    except HistoryUnknown:
         return MessageDigest(path, None, 0)
+    except OSError:
+        return MessageDigest(path, NO_STAMP, 0)
     return MessageDigest(path, read.resume.stamp, digest_of(read.messages))
 
 

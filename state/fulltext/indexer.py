@@ -3,29 +3,35 @@
 Triggers put each thread that is new or changed into ``fulltext_pending``. The job reads the
 messages of these threads, the most recently updated first, and stores them in batches. Each batch
 is one transaction that the fence guards, and what it stores is no longer pending. A thread that has
-only grown is read from where the last pass ended.
+only grown is read from where the last pass ended. One that cannot be read has its header stored,
+and is pending again once it can be.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rollout.files.access import readable_files
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
 from state.aio import check_not_cancelled
 from state.db import schema
+from state.db.sql import among
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
-from state.fulltext.store import VERSION, earlier_passes, store_documents
+from state.fulltext.store import UNREAD, VERSION, earlier_passes, store_documents
 from state.jobs.lease import job_row
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import DEFAULT_LEASE_S, JobProgress, Report
@@ -40,11 +46,7 @@ BATCH_THREADS: Final = 200
 _BATCHES_AHEAD: Final = 3
 _WASTE: Final = 10_000
 """So many deleted documents are worth a rebuild, if they are as many as the others."""
-_OUTDATED: Final = sa.select(schema.fulltext_threads.c.row_id).where(
-    schema.fulltext_threads.c.version != VERSION,
-    schema.fulltext_threads.c.row_id.not_in(sa.select(schema.fulltext_pending.c.row_id)),
-)
-"""Threads whose documents an earlier version of this program made."""
+_IDLE: Final = schema.fulltext_threads.c.row_id.not_in(sa.select(schema.fulltext_pending.c.row_id))
 
 
 async def pending_threads(index: ThreadIndex) -> int:
@@ -68,15 +70,36 @@ async def fill_fulltext(
     scratch. Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
     async with index.database.read() as connection:
         count = await _count(connection, schema.fulltext_pending)
-        outdated = await connection.scalar(_OUTDATED.limit(1))
+        c = schema.fulltext_threads.c
+        others = sa.select(c.row_id, c.version, c.files).where(c.version != VERSION, _IDLE)
+        found = [(row[0], row[1], row[2]) for row in await connection.execute(others)]
         job = await job_row(connection, schema.fulltext_state)
-    if not count and outdated is None and job.status == "complete" and not restart:
+    look = partial(_due_again, index.home, found)
+    again = await index.database.workers.run(look) if found else []
+    if not (count or again or restart) and job.status == "complete":
         return JobProgress()
 
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
-        return _Filling(index, job, batch_threads, report).run(restart=restart)
+        return _Filling(index, job, batch_threads, report).run(again, restart=restart)
 
     return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
+
+
+def _due_again(home: Path, others: Sequence[tuple[int, int, str]]) -> list[int]:
+    """Rows of threads whose documents an earlier version of this program made, or that could not
+    be read and can be now; of others with their versions and files."""
+    refused = {row_id: _refused(files) for row_id, version, files in others if version == UNREAD}
+    readable = readable_files(home, refused.values())
+    readable.add("")
+    return [row_id for row_id, *_ in others if refused.get(row_id, "") in readable]
+
+
+def _refused(files: str) -> str:
+    """The file that could not be read; empty if the row is not as it was written."""
+    try:
+        return str(orjson.loads(files)[0])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 async def caught_up_fulltext(
@@ -97,13 +120,15 @@ class _Filling:
     _report: Report | None
     _counts: JobProgress = field(default_factory=JobProgress)
 
-    async def run(self, *, restart: bool) -> JobProgress:
+    async def run(self, again: Sequence[int], *, restart: bool) -> JobProgress:
         done: set[tuple[Any, ...]] = set()
         async with self._job.write() as connection:
             if restart or await _is_wasteful(connection):
                 await _forget(connection)
+            row_id = schema.fulltext_threads.c.row_id
+            due = sa.select(row_id).where(among(row_id, again), _IDLE)
             await connection.execute(
-                sa.insert(schema.fulltext_pending).from_select(["row_id"], _OUTDATED)
+                sa.insert(schema.fulltext_pending).from_select(["row_id"], due)
             )
         async with ReadPool(self._index.home) as pool:
             # What changes meanwhile is pending again; what stays so unchanged is left to others.
@@ -193,6 +218,8 @@ async def _forget(connection: AsyncConnection) -> None:
 
 LOOK_S: Final = 0.5
 """How often new and changed threads are looked for, in seconds."""
+RETRY_S: Final = 30.0
+"""How often the files of threads that could not be read are tried, in seconds."""
 _BUSY: Final = (IndexBusy, LeaseHeld, LeaseLost)
 _PASSING: Final = (*_BUSY, IndexUnavailable, BrokenExecutor, OSError)
 """What may end a run of the job and passes: what is pending stays so, for the next run."""
@@ -202,16 +229,22 @@ def _any_pending_steps() -> Steps[bool]:
     return bool((yield ("SELECT 1 FROM fulltext_pending LIMIT 1", [])))
 
 
-async def keep_fulltext(index: ThreadIndex, ready: asyncio.Event) -> NoReturn:
+async def keep_fulltext(
+    index: ThreadIndex, ready: asyncio.Event, *, retry_s: float = RETRY_S
+) -> NoReturn:
     """Fill the full-text index once the index is ``ready``, and again whenever it changes, until
-    cancelled. Raises IndexDamaged if the index is no usable database any more."""
+    cancelled; every ``retry_s`` seconds also with what could not be read. Raises IndexDamaged if
+    the index is no usable database any more."""
     await ready.wait()
     problem = ""
+    retry_at = time.monotonic()
     while True:
         try:
             # Most looks find nothing, in a few microseconds.
-            if index.database.inline(_any_pending_steps()) is not False:
+            retried = time.monotonic() >= retry_at
+            if retried or index.database.inline(_any_pending_steps()) is not False:
                 await fill_fulltext(index)
+                retry_at = time.monotonic() + retry_s
             problem = ""
         except _PASSING as error:
             check_not_cancelled(error)

@@ -18,7 +18,9 @@ from state.db.steps import Steps
 from state.errors import EmptySearch, IndexBusy, InvalidQuery
 from state.fulltext.candidates import KeysetWalk, candidate_steps
 from state.fulltext.hits import Candidate, Hit, HitReader
+from state.fulltext.store import UNREAD
 from state.query.cursor import Cursor, decode
+from state.query.listing import key_steps
 from state.query.model import Query
 from state.query.rows import is_fresh
 from state.rollout_locator import rollout_locator
@@ -110,6 +112,7 @@ def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
     cursor = search.decoded_cursor()
     query = index.database.query_here  # all in one thread: going to one costs more than a query
     rows, pending, behind = query(_start_steps(search))
+    unread = query(_unread_steps(search.among))
     reader = HitReader(index.home, search.terms, search.most_hits, find, pending, search.ranked)
     most = MOST_RANKED if search.ranked else search.among.limit + 1
     walk = KeysetWalk(search.among, None if search.ranked else cursor, rows)
@@ -122,7 +125,7 @@ def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
         found += reader.read(candidates, left)
     if search.ranked:
         found = _ranked(search, found, cursor)
-    return replace(_page(search, found, behind), unreadable=frozenset(reader.unreadable))
+    return replace(_page(search, found, behind), unreadable=unread.union(reader.unreadable))
 
 
 def _start_steps(search: Search) -> Steps[tuple[set[int] | None, set[int], int]]:
@@ -136,6 +139,21 @@ def _start_steps(search: Search) -> Steps[tuple[set[int] | None, set[int], int]]
         pending = set()
     matching = yield from candidate_steps(search.terms)
     return None if matching is None else matching | pending, pending, behind
+
+
+def _unread_steps(among: Query) -> Steps[frozenset[str]]:
+    """The files of those threads among which is searched that had a file that could not be read
+    when their messages were due."""
+    unread = yield ("SELECT row_id FROM fulltext_threads WHERE version = ?", [UNREAD])
+    if not unread:
+        return frozenset()
+    keys = yield from key_steps(among, None, len(unread), [row_id for (row_id,) in unread])
+    ids = orjson.dumps([id_ for _, id_ in keys]).decode()
+    paths = yield (
+        "SELECT rollout_path FROM threads WHERE id IN (SELECT value FROM json_each(?))",
+        [ids],
+    )
+    return frozenset(path for (path,) in paths)
 
 
 def _next_steps(walk: KeysetWalk, reader: HitReader, count: int) -> Steps[list[Candidate] | None]:

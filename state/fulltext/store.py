@@ -30,6 +30,9 @@ VERSION: Final = 7
 text in them. Documents of another version are made again. The other two numbers of this kind are
 ``EXTRACTOR_VERSION`` in :mod:`rollout.metadata.version` (rows) and ``VERSION`` in
 :mod:`state.turns.store` (turns and items)."""
+UNREAD: Final = 0
+"""Instead of a version: the thread has its header alone, as a file could not be read. ``files`` is
+that file. Its messages are read once it can be, which changes nothing in the file."""
 
 
 async def earlier_passes(
@@ -152,13 +155,14 @@ def _resume_point(each: Documents) -> ResumePoint:
 
 def _thread_row(each: Documents) -> dict[str, Any]:
     thread, read = each.thread, each.read
+    files = [each.refused or thread.path]
     return {
         "row_id": thread.row_id,
-        "files": orjson.dumps([thread.path] if read is None else read.files).decode(),
+        "files": orjson.dumps(files if read is None else read.files).decode(),
         "mode": "" if read is None else read.mode,
         "state": "{}" if read is None else json.dumps(read.state),
         "header": each.header,
         "header_digest": _digest(thread.header),
-        "version": VERSION,
+        "version": UNREAD if each.refused else VERSION,
         "digest": hex_of(each.digest),
     }

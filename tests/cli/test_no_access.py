@@ -2,12 +2,17 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from cli.terminal.text import plural
+from rollout.schema.modes import PAGINATED
+from tests.samples.histories import numbered, spell
+from tests.samples.long_threads import content, head, put, turn_lines
 from tests.support.command import Cli, Inside, Within, plain_user, thread_id, write_rollout
 
 __all__ = ["plain_user"]
@@ -45,7 +50,7 @@ def mode(path: Path, bits: int = 0) -> Iterator[None]:
         path.chmod(before)
 
 
-def content(home: Path) -> dict[str, bytes]:
+def canonical(home: Path) -> dict[str, bytes]:
     """The rollouts and names of a home."""
     files = [*home.rglob("rollout-*"), home / "session_index.jsonl"]
     return {path.relative_to(home).as_posix(): path.read_bytes() for path in files}
@@ -64,7 +69,7 @@ def content(home: Path) -> dict[str, bytes]:
 def test_a_thread_in_a_folder_without_permission_is_not_moved(
     cli: Cli, plain_user: Within, command: Sequence[str]
 ) -> None:
-    before = content(cli.home)
+    before = canonical(cli.home)
     with mode(cli.home / DAY):
         ran = cli.run(*command, thread_id(3), status=7, prefix=plain_user)
     assert ran.out == ""
@@ -72,7 +77,7 @@ def test_a_thread_in_a_folder_without_permission_is_not_moved(
         f"threadkeep: {cli.home / DAY} cannot be used: Permission denied",
         "  make it readable and writable",
     ]
-    assert content(cli.home) == before
+    assert canonical(cli.home) == before
     assert not (cli.home / ".threadkeep-trash").exists()
     assert "Third" in cli.run("list").out
 
@@ -168,12 +173,92 @@ def test_the_folder_that_lacks_a_permission_is_named(
 ) -> None:
     place = cli.home / folder
     place.mkdir(exist_ok=True)
-    before = content(cli.home)
+    before = canonical(cli.home)
     if folder == "sessions/2026":
         (place / "10").rename(place / "09")  # a new folder is needed
         cli.run("sync")
-        before = content(cli.home)
+        before = canonical(cli.home)
     with mode(place, bits):
         ran = cli.run(*command, status=7, prefix=plain_user)
     assert f"threadkeep: {place} cannot be used: Permission denied\n" in ran.err
-    assert content(cli.home) == before
+    assert canonical(cli.home) == before
+
+
+def say(file: Path, text: str) -> None:
+    """Add an agent's message to a thread."""
+    payload = {"type": "agent_message", "message": text}
+    line = {"timestamp": "2026-11-20T00:00:00.000Z", "type": "event_msg", "payload": payload}
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(line) + "\n")
+
+
+def fulltext_fence(cli: Cli) -> int:
+    """How many times the full-text job was begun."""
+    with closing(sqlite3.connect(cli.index)) as connection:
+        (fence,) = connection.execute("SELECT fence FROM fulltext_state").fetchone()
+    return int(fence)
+
+
+@pytest.mark.parametrize(
+    ("due", "path", "bits", "lost"),
+    [
+        ((), f"{DAY}/{{}}", 0, 1),
+        ((), DAY, 0o600, 1),
+        (("rename", thread_id(3), "Anew"), f"{DAY}/{{}}", 0, 1),
+        (("rename", thread_id(3), "Anew"), "sessions", 0, 1),  # the others were read before
+        (("backfill", "--force"), DAY, 0, 1),
+        (("backfill", "--force"), "sessions", 0, 3),
+    ],
+    ids=str,
+)
+def test_messages_that_cannot_be_read_are_searched_when_they_can_be(
+    cli: Cli, plain_user: Within, due: Sequence[str], path: str, bits: int, lost: int
+) -> None:
+    file = next((cli.home / DAY).iterdir())
+    say(file, "only the agent says zanzibar")
+    if due:
+        cli.run("search", "zanzibar")
+    else:
+        cli.run("sync")
+    note = f"{plural(lost, 'thread')} may match too, but cannot be read"
+    with mode(cli.home / path.format(file.name), bits):
+        if due:
+            cli.run(*due, status=None, prefix=plain_user)
+        begun = set()
+        for _ in range(2):
+            ran = cli.run("search", "zanzibar", status=1, prefix=plain_user)
+            assert note in ran.err
+            assert "index is" not in ran.err
+            begun.add(fulltext_fence(cli))
+        assert len(begun) == 1  # no job is begun for what still cannot be read
+        ran = cli.run("search", "zanzibar", "--archived", status=1, prefix=plain_user)
+        assert "may match too" not in ran.err
+        name = "Anew" if "Anew" in due else "Third"
+        assert name in cli.run("search", name, prefix=plain_user).out
+    assert "search_index_differs" not in cli.run("verify", "--deep", status=None).out
+    assert "zanzibar" in cli.run("search", "zanzibar").out
+    assert cli.run("search", "--json", "zanzibar").json["complete"] is True
+    cli.run("verify", "--deep")
+
+
+def test_an_earlier_file_of_a_thread_that_cannot_be_read_is_read_when_it_can_be(
+    tmp_path: Path, plain_user: Within
+) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    earlier = put(cli.home, 1, content(1, PAGINATED, 3, bulk=10))
+    count = earlier.read_bytes().count(b"\n")
+    base = {"thread_id": earlier.stem[-36:], "end_ordinal_exclusive": count}
+    own = [head(1, PAGINATED, history_base=base), *turn_lines(1, PAGINATED, 1, first=9, bulk=10)]
+    put(cli.home, 1, spell(numbered(own, count)), segment=1)
+    cli.run("sync")
+    with mode(earlier):
+        ran = cli.run("search", "answer", status=1, prefix=plain_user)
+        assert "1 thread may match too, but cannot be read" in ran.err
+        begun = fulltext_fence(cli)
+        cli.run("search", "answer", status=1, prefix=plain_user)
+        assert fulltext_fence(cli) == begun
+    assert len(cli.run("search", "answer").lines) == 4
+    cli.run("verify", "--deep")
+    with mode(earlier):
+        found = cli.run("verify", "--deep", "--json", status=1, prefix=plain_user).json["findings"]
+        assert "search_index_differs" not in [finding["code"] for finding in found]

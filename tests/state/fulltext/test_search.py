@@ -22,12 +22,17 @@ from rollout.search.normalize import casefold, normalize
 from rollout.search.terms import Matcher, Term, terms_of
 from state.errors import InvalidCursor, InvalidQuery
 from state.fulltext.hits import passages
-from state.fulltext.indexer import caught_up_fulltext, fill_fulltext
+from state.fulltext.indexer import (
+    caught_up_fulltext,
+    fill_fulltext,
+    keep_fulltext,
+    pending_threads,
+)
 from state.fulltext.search import MOST_SCANNED, Found, Search, search
 from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
 from tests.samples.homes import encoded, event, lines, thread_id, write
-from tests.support.effort import examples
+from tests.support.effort import PATIENCE_S, examples
 from tests.support.indexes import rows
 
 Result = TypeVar("Result")
@@ -344,3 +349,28 @@ def test_an_older_index_finds_what_an_agent_sent_while_working(
         connection.execute("UPDATE fulltext_threads SET version = 2")
         connection.commit()
     assert looked(home, index_path, "heads") == [thread_id(1)]
+
+
+def test_a_server_reads_later_what_could_not_be_read(
+    home: Path, index_path: Path, tmp_path: Path
+) -> None:
+    """As a process that may read all has no permission to lack, the file is elsewhere for a
+    while, unnoticed."""
+    path = write(home, 1, encoded([*lines(1), event(STAMP, "agent_message", message="zanzibar")]))
+
+    async def do(index: ThreadIndex) -> None:
+        away = path.rename(tmp_path / "away")
+        await fill_fulltext(index)
+        found = await search(index, wanted("zanzibar"))
+        assert (found.hits, len(found.unreadable), await pending_threads(index)) == ([], 1, 0)
+        away.rename(path)
+        ready = asyncio.Event()
+        ready.set()
+        keeping = asyncio.create_task(keep_fulltext(index, ready, retry_s=0))
+        async with asyncio.timeout(PATIENCE_S):
+            while not found.hits:
+                found = await search(index, wanted("zanzibar"))
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+    work(home, index_path, do)
