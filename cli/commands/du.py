@@ -13,7 +13,7 @@ from cli.terminal.progress import progress
 from cli.terminal.text import amount, one_line, plural
 
 if TYPE_CHECKING:
-    from state.reports.usage import Amount, ThreadUsage, Usage
+    from state.reports.disk import Amount, DiskUsage, ThreadDiskUsage
     from state.thread_index import ThreadIndex
 
 
@@ -39,16 +39,16 @@ def command(
     """Show disk usage of rollout files by project, source, age and more, and the biggest
     threads."""
     from cli.runtime.open_index import catch_up, read_index
-    from state.reports.usage import usage
+    from state.reports.disk import disk_usage
 
     dimensions = by or _DIMENSIONS
     if not set(dimensions) <= set(_DIMENSIONS):
         raise typer.BadParameter(f"--by must be one of {', '.join(_DIMENSIONS)}")
 
-    async def work(index: "ThreadIndex") -> "tuple[Usage, str]":
+    async def work(index: "ThreadIndex") -> "tuple[DiskUsage, str]":
         note = await catch_up(index)
         with progress("images") as report:
-            return await usage(index, limit, images=images, report=report), note
+            return await disk_usage(index, limit, images=images, report=report), note
 
     try:
         found, note = read_index(locations(context), work)
@@ -71,7 +71,7 @@ def command(
     return errors.SOME_UNREADABLE if problems else errors.OK
 
 
-def _print(found: "Usage", dimensions: Sequence[str], limit: int, *, with_threads: bool) -> None:
+def _print(found: "DiskUsage", dimensions: Sequence[str], limit: int, *, with_threads: bool) -> None:
     images = found.images is not None
     threads = f"of {plural(found.threads, 'thread')}"
     total = found.total
@@ -102,7 +102,7 @@ def _print_groups(
         output.line(_amount_row(rest, total, f"… {count:,} more", images=images))
 
 
-def _print_threads(found: "Sequence[ThreadUsage]", total: "Amount", *, images: bool) -> None:
+def _print_threads(found: "Sequence[ThreadDiskUsage]", total: "Amount", *, images: bool) -> None:
     from cli.render.labels import label
 
     output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
@@ -127,7 +127,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
-    from state.reports.usage import Amount
+    from state.reports.disk import Amount
 
     rest = Amount()
     for used in islice(groups.values(), limit, None):
@@ -138,7 +138,7 @@ def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
 
 
 def _document(
-    found: "Usage", dimensions: Sequence[str], limit: int, *, complete: bool
+    found: "DiskUsage", dimensions: Sequence[str], limit: int, *, complete: bool
 ) -> dict[str, Any]:
     from cli.render.labels import label
 

@@ -57,7 +57,7 @@ class Amount:
 
 
 @dataclass(slots=True)
-class ThreadUsage:
+class ThreadDiskUsage:
     """A thread and all its files."""
 
     row: Row
@@ -78,7 +78,7 @@ class Images:
 
 
 @dataclass(slots=True)
-class Usage:
+class DiskUsage:
     """The usage of a home. The amounts of each dimension add up to the total."""
 
     total: Amount
@@ -86,23 +86,23 @@ class Usage:
     """Threads with a file."""
     by: dict[str, dict[str, Amount]]
     """By dimension and key, the largest first."""
-    biggest: list[ThreadUsage]
+    biggest: list[ThreadDiskUsage]
     images: Images | None
     """None if the files were not read."""
     away: int = 0
     """Files and folders that cannot be accessed, whose usage is not known."""
 
 
-async def usage(
+async def disk_usage(
     index: ThreadIndex, most: int, *, images: bool = False, report: Report | None = None
-) -> Usage:
+) -> DiskUsage:
     """The disk usage of the files in ``index``, with the ``most`` biggest threads. ``images`` has
     all files read."""
     shares = await _read_images(index, report) if images else None
-    return await index.database.query(_usage_steps(now_ms(), most, shares))
+    return await index.database.query(_disk_usage_steps(now_ms(), most, shares))
 
 
-def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:
+def _disk_usage_steps(now: int, most: int, images: Images | None) -> Steps[DiskUsage]:
     keys = ", ".join(_KEYS.values())
     ages = [(now - days * _DAY_MS) * 1_000_000 for _, days in _AGES]
     if images is None:
@@ -130,10 +130,10 @@ def _usage_steps(now: int, most: int, images: Images | None) -> Steps[Usage]:
         "SELECT count(*) FROM rollout_files WHERE bucket = 'ignored' AND instr(reason, ?) = 1",
         [INACCESSIBLE],
     )
-    return Usage(total, threads, by, (yield from _biggest_steps(most, images)), images, away)
+    return DiskUsage(total, threads, by, (yield from _biggest_steps(most, images)), images, away)
 
 
-def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadUsage]]:
+def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadDiskUsage]]:
     sums = yield (
         "SELECT thread_id, count(*), sum(size_bytes) AS size FROM rollout_files"
         " WHERE thread_id IN (SELECT id FROM threads)"
@@ -145,7 +145,7 @@ def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadUsage]]
     by_id = {row[0]: dict(zip(COLUMNS.split(", "), row, strict=True)) for row in rows}
     in_images: Mapping[str, int] = images.by_thread if images else {}
     return [
-        ThreadUsage(by_id[id_], Amount(files, size, in_images.get(id_, 0)))
+        ThreadDiskUsage(by_id[id_], Amount(files, size, in_images.get(id_, 0)))
         for id_, files, size in sums
     ]
 

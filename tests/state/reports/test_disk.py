@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from rollout.metadata.image_share import ImageShare, image_shares
-from state.reports.usage import DIMENSIONS, NO_THREAD, Usage, usage
+from state.reports.disk import DIMENSIONS, NO_THREAD, DiskUsage, disk_usage
 from state.thread_index import open_index
 from tests.samples.homes import encoded, event, lines, thread_id, write
 from tests.support.command import Inside
@@ -18,11 +18,11 @@ STAMP = "2026-05-28T20:00:00.000Z"
 CHUNK = 2**20
 
 
-def used(home: Path, index: Path, *, images: bool = False) -> Usage:
-    async def work() -> Usage:
+def used(home: Path, index: Path, *, images: bool = False) -> DiskUsage:
+    async def work() -> DiskUsage:
         async with open_index(home, index) as opened:
             await opened.catch_up()
-            return await usage(opened, 10, images=images)
+            return await disk_usage(opened, 10, images=images)
 
     return asyncio.run(work())
 
