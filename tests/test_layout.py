@@ -23,7 +23,8 @@ rollout.errors
 rollout.files         -> rollout.errors
 rollout.jsonl         -> rollout.files
 rollout.schema        -> rollout.jsonl
-rollout.metadata      -> rollout.schema
+rollout.usage         -> rollout.schema
+rollout.metadata      -> rollout.usage
 rollout.items         -> rollout.schema
 rollout.history       -> rollout.items
 rollout.search        -> rollout.history

@@ -1,0 +1,126 @@
+"""What the responses of one file used: counts by the hour, the model and the provider."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+TIERS = (128_000, 200_000, 256_000, 272_000, 512_000)
+"""A response with more input tokens than one of these may have another price per token."""
+
+
+class UsageKey(NamedTuple):
+    """What responses have in common that are summed in one row."""
+
+    hour: int
+    """Whole hours since 1970, in UTC."""
+    model: str
+    """As the turn had it; empty if the file does not tell."""
+    provider: str
+    """As the session had it; empty if the file does not tell."""
+    effort: str
+    """The reasoning effort of the turn; empty if it has none."""
+    tier: int
+    """The greatest of ``TIERS`` that the input tokens of the response exceed, or 0."""
+
+
+class Tokens(NamedTuple):
+    """The counts of one response, or of a counter."""
+
+    input: int = 0
+    """All of the input: what was cached, and what was written to the cache, too."""
+    cached_input: int = 0
+    cache_write: int = 0
+    output: int = 0
+    """All of the output: reasoning, too."""
+    reasoning: int = 0
+    total: int = 0
+
+
+class UsageSums(NamedTuple):
+    """The summed counts of some responses."""
+
+    input: int = 0
+    cached_input: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    total: int = 0
+    responses: int = 0
+
+
+class RateLimits(NamedTuple):
+    """The newest rate limits that a file tells."""
+
+    at_ms: int
+    """When the newest of them was told, in milliseconds since 1970."""
+    value: str
+    """Compact JSON: limit id ("" for none) to the newest snapshot as Codex wrote it, and its
+    ``at_ms``."""
+
+
+class FileUsage(NamedTuple):
+    """What one file tells of the tokens that were used."""
+
+    rows: dict[UsageKey, UsageSums]
+    state: str = ""
+    """JSON that a later pass over the file continues from; of no use to others."""
+    limits: RateLimits | None = None
+    odd: int = 0
+    """How many lines had counts that are no counts; those were taken as 0."""
+    odd_at: int | None = None
+    """Where the first of these lines begins."""
+
+
+def tier_of(input_tokens: int) -> int:
+    """The greatest of ``TIERS`` that ``input_tokens`` exceed, or 0."""
+    return max((tier for tier in TIERS if input_tokens > tier), default=0)
+
+
+def add_rows(usages: Iterable[dict[UsageKey, UsageSums]]) -> dict[UsageKey, UsageSums]:
+    """The sums of several files: those of each key added up."""
+    rows: dict[UsageKey, UsageSums] = {}
+    for usage in usages:
+        for key, sums in usage.items():
+            before = rows.get(key)
+            rows[key] = UsageSums(*map(sum, zip(before, sums, strict=True))) if before else sums
+    return rows
+
+
+def newest_limits(limits: Iterable[RateLimits | None]) -> RateLimits | None:
+    """The rate limits of several files: of each limit id the newest."""
+    newest: dict[str, Any] = {}
+    for told in limits:
+        for limit_id, snapshot in json.loads(told.value).items() if told else ():
+            if limit_id not in newest or newest[limit_id]["at_ms"] <= snapshot["at_ms"]:
+                newest[limit_id] = snapshot
+    if not newest:
+        return None
+    return RateLimits(max(snapshot["at_ms"] for snapshot in newest.values()), compact(newest))
+
+
+def encode_usage(usage: FileUsage) -> str:
+    """``usage`` as compact JSON, to be stored beside the file's other metadata."""
+    rows = [[*key, *sums] for key, sums in usage.rows.items()]
+    return compact([rows, usage.state, usage.limits, usage.odd, usage.odd_at])
+
+
+def decode_usage(text: str) -> FileUsage:
+    """What ``encode_usage`` stored.
+
+    Raises:
+        ValueError, TypeError: ``text`` is no such value.
+    """
+    rows, state, limits, odd, odd_at = json.loads(text)
+    width = len(UsageKey._fields)
+    return FileUsage(
+        {UsageKey(*row[:width]): UsageSums(*row[width:]) for row in rows},
+        state,
+        RateLimits(*limits) if limits else None,
+        odd,
+        odd_at,
+    )
+
+
+def compact(value: object) -> str:
+    """``value`` as JSON without blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
