@@ -63,7 +63,10 @@ Objects = dict[str, str]
 def mistyped_sql(table: sa.Table) -> str:
     """Counts the rows of a table with a value of another type than its column's, which SQLite
     accepts."""
-    kinds = ((sa.Integer, "integer"), (sa.LargeBinary, "blob"), (sa.Text, "text"))
+    kinds = (
+        *((sa.Integer, "integer"), (sa.Float, "real")),
+        *((sa.LargeBinary, "blob"), (sa.Text, "text")),
+    )
     checks = []
     for column in table.columns:
         (kind,) = (name for type_, name in kinds if isinstance(column.type, type_))

@@ -41,6 +41,10 @@ def _iso(column: str, per_second: int, name: str) -> str:
     return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / {per_second}, 'unixepoch') AS {name}"
 
 
+_PROVIDER: Final = "CASE u.provider WHEN '' THEN t.model_provider ELSE u.provider END"
+_HOUR: Final = "strftime('%Y-%m-%dT%H:%M:%SZ', u.hour * 3600, 'unixepoch')"
+_HOUR_OF_DAY: Final = "(u.hour % 24 + 24) % 24"  # hours before 1970 are negative
+
 VIEWS: Final = (
     # What is hidden by default, by the words of ``list``: see state.query.model.Hidden.
     "CREATE VIEW v_threads AS SELECT id, name, title,"
@@ -68,6 +72,21 @@ VIEWS: Final = (
     f" {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms FROM user_data WHERE value IS NOT NULL",
     f"CREATE VIEW v_aliases AS SELECT old, new, {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms"
     " FROM path_aliases WHERE new IS NOT NULL",
+    f"CREATE VIEW v_usage AS SELECT t.id AS thread_id, {_HOUR} AS hour,"
+    f" u.hour AS hour_number, u.model, {_PROVIDER} AS provider, u.effort, u.tier, u.input,"
+    " u.cached_input, u.cache_write, u.output, u.reasoning, u.total, u.responses,"
+    " max(u.input - u.cached_input - u.cache_write, 0) * r.input_rate"
+    " + u.cached_input * r.cached_input_rate + u.cache_write * r.cache_write_rate"
+    " + u.output * r.output_rate AS cost"
+    " FROM thread_usage u JOIN threads t ON t.row_id = u.row_id LEFT JOIN usage_rates r"
+    f" ON r.provider = {_PROVIDER} AND r.model = u.model AND r.tier = u.tier"
+    " AND u.hour >= r.from_hour AND u.hour < r.until_hour"
+    f" AND {_HOUR_OF_DAY} >= r.day_from AND {_HOUR_OF_DAY} < r.day_until",
+    "CREATE VIEW v_thread_usage AS SELECT thread_id, sum(input) AS input,"
+    " sum(cached_input) AS cached_input, sum(cache_write) AS cache_write, sum(output) AS output,"
+    " sum(reasoning) AS reasoning, sum(total) AS total, sum(responses) AS responses,"
+    " sum(cost) AS cost, sum(iif(cost IS NULL, total, 0)) AS unpriced_tokens"
+    " FROM v_usage GROUP BY thread_id",
 )
 """For people who query in SQL: plain names, times as text; see ``docs/schema.md``."""
 

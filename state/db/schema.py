@@ -231,6 +231,52 @@ sa.Index(
     sqlite_where=rollout_files.c.bucket != "indexed",
 )
 
+file_usage: Final = sa.Table(
+    "file_usage",
+    metadata,
+    _key("path", sa.Text, "rollout_files.path"),
+    _optional("sums"),
+    _text("state"),
+    _optional_number("limits_at_ms"),
+    _optional("limits"),
+    _number("odd", 0),
+    _optional_number("odd_at"),
+)
+"""Not in ``rollout_files``, which each start of the program reads whole."""
+
+thread_usage: Final = sa.Table(
+    "thread_usage",
+    metadata,
+    _row_id(primary_key=True),
+    _key("hour", sa.Integer),
+    *(_key(name, sa.Text) for name in ("model", "provider", "effort")),
+    _key("tier", sa.Integer),
+    *map(_number, ("input", "cached_input", "cache_write", "output", "reasoning", "total")),
+    _number("responses"),
+    sqlite_with_rowid=False,
+)
+
+thread_limits: Final = sa.Table(
+    "thread_limits", metadata, _row_id(primary_key=True), _number("at_ms"), _text("value")
+)
+sa.Index("ix_thread_limits_at_ms", thread_limits.c.at_ms)
+
+usage_rates: Final = sa.Table(
+    "usage_rates",
+    metadata,
+    *(_key(name, sa.Text) for name in ("provider", "model")),
+    *(_key(name, sa.Integer) for name in ("tier", "from_hour")),
+    _number("until_hour"),
+    _key("day_from", sa.Integer),
+    _number("day_until"),
+    *(
+        sa.Column(f"{name}_rate", sa.REAL, nullable=False)
+        for name in ("input", "cached_input", "cache_write", "output")
+    ),
+    _text("origin"),
+    sqlite_with_rowid=False,
+)
+
 user_data: Final = sa.Table(
     "user_data",
     metadata,
