@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-TIERS = (128_000, 200_000, 256_000, 272_000, 512_000)
+LONG_CONTEXTS = (128_000, 200_000, 256_000, 272_000, 512_000)
 """A response with more input tokens than one of these may have another price per token."""
 
 
@@ -19,8 +19,10 @@ class UsageKey(NamedTuple):
     """As the session had it; empty if the file does not tell."""
     effort: str
     """The reasoning effort of the turn; empty if it has none."""
-    tier: int
-    """The greatest of ``TIERS`` that the input tokens of the response exceed, or 0."""
+    service_tier: str
+    """The service tier of the turn, which may change the price; empty for the default one."""
+    long_context: int
+    """The greatest of ``LONG_CONTEXTS`` that the input tokens of the response exceed, or 0."""
 
 
 class Tokens(NamedTuple):
@@ -71,9 +73,9 @@ class FileUsage(NamedTuple):
     """Where the first of these lines begins."""
 
 
-def tier_of(input_tokens: int) -> int:
-    """The greatest of ``TIERS`` that ``input_tokens`` exceed, or 0."""
-    return max((tier for tier in TIERS if input_tokens > tier), default=0)
+def long_context_of(input_tokens: int) -> int:
+    """The greatest of ``LONG_CONTEXTS`` that ``input_tokens`` exceed, or 0."""
+    return max((length for length in LONG_CONTEXTS if input_tokens > length), default=0)
 
 
 def add_rows(usages: Iterable[dict[UsageKey, UsageSums]]) -> dict[UsageKey, UsageSums]:
