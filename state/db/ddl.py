@@ -33,6 +33,12 @@ TRIGGERS_AND_SEARCH: Final = (
     "CREATE VIRTUAL TABLE fulltext_trigrams USING fts5(letters, content='', columnsize=0,"
     " tokenize='trigram case_sensitive 1', detail='none')",
     "INSERT INTO fulltext_state (id) VALUES (1)",
+    # Before and after all hours: state.prices.rate has the numbers.
+    "CREATE TRIGGER new_models_have_rates_due AFTER INSERT ON thread_usage WHEN NOT EXISTS"
+    " (SELECT 1 FROM usage_rates WHERE (provider, model, service_tier, long_context)"
+    " = (new.provider, new.model, new.service_tier, new.long_context))"
+    " BEGIN INSERT INTO usage_rates VALUES (new.provider, new.model, new.service_tier,"
+    " new.long_context, -1000000000, 1000000000, 0, 24, NULL, NULL, NULL, NULL, 'due'); END",
 )
 """What ``metadata`` cannot declare. The migrations have copies of their own."""
 
@@ -73,14 +79,15 @@ VIEWS: Final = (
     f"CREATE VIEW v_aliases AS SELECT old, new, {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms"
     " FROM path_aliases WHERE new IS NOT NULL",
     f"CREATE VIEW v_usage AS SELECT t.id AS thread_id, {_HOUR} AS hour,"
-    f" u.hour AS hour_number, u.model, {_PROVIDER} AS provider, u.effort, u.tier, u.input,"
-    " u.cached_input, u.cache_write, u.output, u.reasoning, u.total, u.responses,"
+    f" u.hour AS hour_number, u.model, {_PROVIDER} AS provider, u.effort, u.service_tier,"
+    " u.long_context, u.input, u.cached_input, u.cache_write, u.output, u.reasoning, u.total,"
+    " u.responses,"
     " max(u.input - u.cached_input - u.cache_write, 0) * r.input_rate"
     " + u.cached_input * r.cached_input_rate + u.cache_write * r.cache_write_rate"
     " + u.output * r.output_rate AS cost"
     " FROM thread_usage u JOIN threads t ON t.row_id = u.row_id LEFT JOIN usage_rates r"
-    f" ON r.provider = {_PROVIDER} AND r.model = u.model AND r.tier = u.tier"
-    " AND u.hour >= r.from_hour AND u.hour < r.until_hour"
+    " ON r.provider = u.provider AND r.model = u.model AND r.service_tier = u.service_tier"
+    " AND r.long_context = u.long_context AND u.hour >= r.from_hour AND u.hour < r.until_hour"
     f" AND {_HOUR_OF_DAY} >= r.day_from AND {_HOUR_OF_DAY} < r.day_until",
     "CREATE VIEW v_thread_usage AS SELECT thread_id, sum(input) AS input,"
     " sum(cached_input) AS cached_input, sum(cache_write) AS cache_write, sum(output) AS output,"

@@ -249,8 +249,8 @@ thread_usage: Final = sa.Table(
     metadata,
     _row_id(primary_key=True),
     _key("hour", sa.Integer),
-    *(_key(name, sa.Text) for name in ("model", "provider", "effort")),
-    _key("tier", sa.Integer),
+    *(_key(name, sa.Text) for name in ("model", "provider", "effort", "service_tier")),
+    _key("long_context", sa.Integer),
     *map(_number, ("input", "cached_input", "cache_write", "output", "reasoning", "total")),
     _number("responses"),
     sqlite_with_rowid=False,
@@ -264,13 +264,13 @@ sa.Index("ix_thread_limits_at_ms", thread_limits.c.at_ms)
 usage_rates: Final = sa.Table(
     "usage_rates",
     metadata,
-    *(_key(name, sa.Text) for name in ("provider", "model")),
-    *(_key(name, sa.Integer) for name in ("tier", "from_hour")),
+    *(_key(name, sa.Text) for name in ("provider", "model", "service_tier")),
+    *(_key(name, sa.Integer) for name in ("long_context", "from_hour")),
     _number("until_hour"),
     _key("day_from", sa.Integer),
     _number("day_until"),
     *(
-        sa.Column(f"{name}_rate", sa.REAL, nullable=False)
+        sa.Column(f"{name}_rate", sa.REAL)
         for name in ("input", "cached_input", "cache_write", "output")
     ),
     _text("origin"),
