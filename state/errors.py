@@ -84,6 +84,12 @@ class NotAnIndex(IndexUnavailable):
     """Another program's database is where the index should be; it is left alone."""
 
 
+class InvalidPrices(FileError):
+    """A user's list of prices cannot be used."""
+
+    text = "the price list {} cannot be used: {}"
+
+
 class IndexMissing(PathError):
     """There is no index, and the command does not create one."""
 

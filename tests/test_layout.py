@@ -38,7 +38,8 @@ state.db              -> state.errors state.clock state.workers
 state.userdata        -> state.db
 state.codex_db        -> state.userdata
 state.jobs            -> state.db
-state.sync            -> state.codex_db state.jobs
+state.prices          -> state.db
+state.sync            -> state.codex_db state.jobs state.prices
 state.query           -> state.sync
 state.checks          -> state.sync
 state.thread_index    -> state.query state.checks
