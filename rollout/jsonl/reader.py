@@ -12,7 +12,6 @@ import errno
 import os
 import re
 import stat
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -38,8 +37,7 @@ class LineFilter(Protocol):
     def skip(self) -> re.Pattern[bytes]:
         """Matches the beginning of a line that is skipped. If the last group that took part has a
         name, the line is counted, and group 1 is its ordinal, or empty: see
-        :attr:`LineReader.passed`. If that group has no name, only the latest lines of the kind
-        count: see :attr:`LineReader.latest`; group 1 may be its ordinal all the same."""
+        :attr:`LineReader.passed`."""
 
 
 class Skipping(NamedTuple):
@@ -77,9 +75,6 @@ class LineReader:
 
     end_offset: int
     """Just after the last newline so far."""
-    latest: "deque[Line]"
-    """The last few lines that ``needs`` set apart; ``latest_seen`` counts all of them."""
-    latest_seen: int
     passed: int
     """How many lines were skipped and counted; the caller may reset it."""
     highest: int
@@ -109,8 +104,7 @@ class LineReader:
         """
         buffer, view = self._buffer, memoryview(self._buffer)
         size = len(buffer)
-        latest: deque[Line] = deque(maxlen=4)
-        self.latest, self.latest_seen, self.end_offset = latest, 0, offset
+        self.end_offset = offset
         self.passed, self.highest = 0, highest
         self.behind, self.behind_at = 0, -1
         match = needs.skip.match if needs else _NOTHING.match
@@ -124,7 +118,6 @@ class LineReader:
             check_cancelled()
             end = have + got
             start, search = 0, have
-            places: list[tuple[int, int]] = []
             while (newline := buffer.find(b"\n", search, end)) >= 0:
                 if dropping:
                     dropping = False
@@ -154,14 +147,7 @@ class LineReader:
                     self.passed += 1
                     if ordinal := found[1]:
                         self._number(ordinal, base + start)
-                elif found.lastindex:
-                    places.append((start, newline))
-                    if found.lastindex > 1 and (ordinal := found[1]):
-                        self._number(ordinal, base + start)
                 start = search = newline + 1
-            for place in places[-4:]:
-                latest.append(Line(base + place[0], bytes(view[place[0] : place[1]])))
-            self.latest_seen += len(places)
             if start:
                 self.end_offset = line_start = base + start
             base += start
@@ -177,7 +163,7 @@ class LineReader:
                 # One line fills the buffer: keep it if it is needed, else skip it. Leading blanks
                 # do not count, however many NULs a crash has left.
                 found = match(buffer, 0, end)
-                if found is not None and (found.lastgroup or not found.lastindex):
+                if found is not None:
                     dropping = True
                     counted = bytes(found[1]) if found.lastgroup else None
                 elif front := buffer.lstrip(BLANK):

@@ -60,14 +60,11 @@ def _extract(
         raise UnreadableRollout(path, "empty file")
     reducer = MetadataReducer(model.initial_metadata(name), longest)
     end = _reduce_lines(reducer, stream, reader, 0, reducer)
-    if not reducer.apply_latest(reader.latest, reader.latest_seen) or not reducer.usable_lines:
+    if not reducer.usable_lines:
         # What was skipped matters after all: take every line.
         stream.seek(0)
-        skipping = reducer
         reducer = MetadataReducer(model.initial_metadata(name), longest)
         end = _reduce_lines(reducer, stream, reader, 0, None)
-        if skipping.usable_lines:  # skipped lines are no findings now either
-            reducer.bad_lines, reducer.first_bad = skipping.bad_lines, skipping.first_bad
     first_bad = end.damage or reducer.first_bad  # damage costs more than a line
     if not reducer.usable_lines:
         first_bad = first_bad or end.torn or BadLine(0, "nothing but blanks")
@@ -88,6 +85,7 @@ def _extract(
         first_bad,
         reducer.left_out,
         reducer.left_out_at,
+        reducer.usage.usage(),
     )
 
 
@@ -101,11 +99,8 @@ def _continue(
 ) -> Extracted:
     start = earlier.resume.end
     stream.seek(start)
-    reducer = MetadataReducer(earlier.metadata, longest)
+    reducer = MetadataReducer(earlier.metadata, longest, earlier.usage)
     end = _reduce_lines(reducer, stream, reader, start, reducer)
-    if not reducer.apply_latest(reader.latest, reader.latest_seen):
-        stream.seek(0)
-        return _extract(stream, path, stamp, reader, longest)
     return Extracted(
         path,
         ResumePoint.at(stream, path, stamp, end.offset, resumable=end.resumable),
@@ -115,6 +110,7 @@ def _continue(
         earlier.first_bad or reducer.first_bad,
         earlier.left_out + reducer.left_out,
         reducer.left_out_at if earlier.left_out_at is None else earlier.left_out_at,
+        reducer.usage.usage(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which lines a metadata reducer still needs, by their first bytes
+"""Which lines the reducers of metadata and usage still need, by their first bytes
 (docs/rollout-format.md#what-can-be-skipped)."""
 
 import re
@@ -22,13 +22,14 @@ class Needs(NamedTuple):
     """Lines without an ordinal, in a paginated file."""
 
     def skip_pattern(self) -> re.Pattern[bytes]:
-        """Matches lines that change nothing, and sets ``token_count`` lines apart; must never be
-        wrong about that, and need not find them all."""
+        """Matches lines that change nothing; must never be wrong about that, and need not find
+        them all."""
         return _skip_pattern(self)
 
 
-_LINES: Final = kinds.passed_by(kinds.Reader.METADATA, kinds.Level.LINE)
-_EVENTS: Final = kinds.passed_by(kinds.Reader.METADATA, kinds.Level.EVENT)
+_READERS: Final = kinds.Reader.METADATA | kinds.Reader.USAGE
+_LINES: Final = kinds.passed_by(_READERS, kinds.Level.LINE)
+_EVENTS: Final = kinds.passed_by(_READERS, kinds.Level.EVENT)
 _OTHER_ITEM: Final = kinds.none_of(*kinds.read_by(kinds.Reader.METADATA, kinds.Level.ITEM))
 _ITEM_START: Final = r'item_completed","thread_id":"[^"\\]*","turn_id":"[^"\\]*","item":\{"type":"'
 _MESSAGE: Final = (
@@ -56,7 +57,6 @@ def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
         events += () if needs.starts else ("user_message",)
     if not needs.preview:
         events += ("thread_goal_updated",)
-    tokens = r'token_count",(?:"info":null|("info":\{))'
-    event = kinds.payload_type("event_msg", f"(?:{tokens}|{kinds.any_of(*events)}{items})")
+    event = kinds.payload_type("event_msg", f"(?:{kinds.any_of(*events)}{items})")
     ordinal = r'(?:"ordinal":(?P<counted>\d{1,18}),)' + "?" * (not needs.numbered)
     return kinds.line_pattern(f"{kinds.any_of(*lines)},{response}|{event}", ordinal)

@@ -7,6 +7,7 @@ from rollout.jsonl.parse import BadLine
 from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.model import ThreadMetadata, ToolMetadata
 from rollout.metadata.version import EXTRACTOR_VERSION
+from rollout.usage.model import NO_USAGE, FileUsage
 
 
 class Extracted(NamedTuple):
@@ -24,6 +25,7 @@ class Extracted(NamedTuple):
     """Lines that are in no turn, as a second writer gave them ordinals that were taken."""
     left_out_at: int | None = None
     """Where the first of them is."""
+    usage: FileUsage = NO_USAGE
     extractor: int = EXTRACTOR_VERSION
 
     @property
@@ -52,3 +54,5 @@ class EarlierMetadata(NamedTuple):
     first_bad: BadLine | None = None
     left_out: int = 0
     left_out_at: int | None = None
+    usage: FileUsage | None = None
+    """None: nothing was used until there."""

@@ -5,7 +5,6 @@ value is kept. Every rule is *first wins*, *last wins* or *greatest wins*: takin
 row changes nothing, and a pass can continue from the values of a stored row.
 """
 
-from collections.abc import Sequence
 from re import Pattern
 from typing import Any, Final
 
@@ -38,6 +37,8 @@ from rollout.schema.payloads import read_payload
 from rollout.schema.permissions import permission_profile
 from rollout.schema.session_source import stored_source, thread_spawn
 from rollout.schema.times import time_ms
+from rollout.usage.model import FileUsage
+from rollout.usage.reducer import UsageReducer
 
 _REQUEST_MARKER: Final = "## My request for Codex:"
 _MAX_INTEGER: Final = 2**63 - 1
@@ -47,16 +48,22 @@ _SPEAKERS: Final = ("user", "assistant")
 class MetadataReducer:
     """Reduces the lines of one rollout, in order, to :class:`ThreadMetadata`.
 
-    With the ``metadata`` of an earlier pass it continues where that one ended. ``longest`` is how
-    many characters of prompts, sources and policies are kept, which have no limit in the file;
-    None keeps all.
+    With the ``metadata`` and the ``usage`` of an earlier pass it continues where that one ended.
+    ``longest`` is how many characters of prompts, sources and policies are kept, which have no
+    limit in the file; None keeps all.
     """
 
     skip: Pattern[bytes]
     """Matches the beginnings of lines that :meth:`apply` does not need."""
 
-    def __init__(self, metadata: ThreadMetadata, longest: int | None = LONGEST_TEXT) -> None:
+    def __init__(
+        self,
+        metadata: ThreadMetadata,
+        longest: int | None = LONGEST_TEXT,
+        usage: FileUsage | None = None,
+    ) -> None:
         self.metadata = metadata
+        self.usage = UsageReducer(usage)
         self._longest = longest
         self.tools: list[ToolMetadata] | None = None
         """Dynamic tools, if this pass read the session_meta that has them."""
@@ -67,7 +74,6 @@ class MetadataReducer:
         """Lines of a paginated file that are in no turn, as their ordinal does not follow."""
         self.left_out_at: int | None = None
         """Where the first of them is."""
-        self._tokens_at = -1  # where the last usable token_count is that apply() took
         self._note_needs()
 
     def _note_needs(self) -> None:
@@ -96,8 +102,9 @@ class MetadataReducer:
         else:
             value = line
         if isinstance(value, dict):
-            problem = self._apply_object(value, line.offset)
+            problem = self._apply_object(value)
             if problem is None:
+                self.usage.apply(value, line.offset)
                 self.usable_lines += 1
                 self._number(value.get("ordinal"), line.offset)
                 return True
@@ -127,23 +134,7 @@ class MetadataReducer:
             if self.left_out_at is None:
                 self.left_out_at = offset
 
-    def apply_latest(self, lines: Sequence[Line], seen: int) -> bool:
-        """Take the latest ``token_count`` lines, which the reader set apart out of ``seen``.
-
-        Only the last usable one counts, so that the others need no parsing. False: none of
-        ``lines`` was usable, so all lines must be applied.
-        """
-        self.usable_lines += bool(lines)
-        for line in reversed(lines):
-            if line.offset < self._tokens_at:
-                return True
-            value = parse_line(line)
-            payload = value.get("payload") if isinstance(value, dict) else None
-            if isinstance(payload, dict) and self._token_count(payload):
-                return True
-        return len(lines) == seen
-
-    def _apply_object(self, value: dict[str, Any], offset: int) -> str | None:
+    def _apply_object(self, value: dict[str, Any]) -> str | None:
         """What is wrong with the line, if anything."""
         kind = value.get("type")
         payload = value.get("payload")
@@ -166,7 +157,7 @@ class MetadataReducer:
         elif kind == "event_msg":
             if not isinstance(payload, dict):
                 return "event_msg without a payload object"
-            self._event(payload, offset)
+            self._event(payload)
             self._turn(payload.get("type"), value)
         elif kind == "response_item" and self._needs_responses:
             self._prompt(read_payload(models.ResponseMessage, payload))
@@ -273,11 +264,10 @@ class MetadataReducer:
         if profile is not None:
             self.metadata.sandbox_policy = text_of(compact_json(profile), self._longest)
 
-    def _event(self, payload: dict[str, Any], offset: int) -> None:
+    def _event(self, payload: dict[str, Any]) -> None:
         kind = payload.get("type")
         if kind == "token_count":
-            if self._token_count(payload):
-                self._tokens_at = offset
+            self._token_count(payload)
         elif kind == "user_message":
             event = read_payload(models.UserMessage, payload)
             if event is not None:
@@ -349,13 +339,12 @@ class MetadataReducer:
         metadata.reasoning_effort = optional_text(settings.reasoning_effort)
         self._policies(settings, metadata.cwd)
 
-    def _token_count(self, payload: dict[str, Any]) -> bool:
+    def _token_count(self, payload: dict[str, Any]) -> None:
         info = read_payload(models.TokenInfo, payload.get("info"))
         usage = info.total_token_usage if info else None
         if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
-            return False
+            return
         self.metadata.tokens_used = int(min(max(usage.total_tokens, 0), _MAX_INTEGER))
-        return True
 
     def _bare_line(self, value: dict[str, Any]) -> str | None:
         """A line of the bare era, up to 0.29: no envelope. Codex lists none of these."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-EXTRACTOR_VERSION: Final = 5
+EXTRACTOR_VERSION: Final = 6
 """Raise it when a change in this package changes the metadata of any file: rows of another version
 are extracted again. The other two numbers of this kind are ``VERSION`` in ``state.fulltext.store``
 (messages) and in ``state.turns.store`` (turns and items)."""

@@ -38,6 +38,8 @@ class Reader(Flag):
 
     METADATA = auto()
     """:mod:`rollout.metadata`: the metadata of a row."""
+    USAGE = auto()
+    """:mod:`rollout.usage`: the tokens that were used; in the same pass as the metadata."""
     ITEMS = auto()
     """:mod:`rollout.items`: what a client is shown."""
     LEGACY = auto()
@@ -68,12 +70,12 @@ class Kind(NamedTuple):
 
 _TABLE: Final = """
 line     response_item                      always    0.36  metadata legacy paginated context calls
-line     event_msg                          always    0.36  metadata legacy paginated messages calls
-line     session_meta                       always    0.36  metadata legacy paginated messages
-line     turn_context                       always    0.36  metadata legacy paginated
+line     event_msg                          always    0.36  metadata usage legacy paginated messages calls
+line     session_meta                       always    0.36  metadata usage legacy paginated messages
+line     turn_context                       always    0.36  metadata usage legacy paginated
 line     compacted                          always    ?     legacy context
 line     world_state                        always    0.145
-line     token_usage_record                 always    0.153
+line     token_usage_record                 always    0.153   usage
 line     dynamic_tools_updated              always    ?     legacy paginated
 line     inter_agent_communication          always    ?     legacy paginated
 line     inter_agent_communication_metadata always    ?     legacy paginated
@@ -81,15 +83,15 @@ line     retained_context                   always    ?     legacy paginated
 line     security_risk_score                always    ?     legacy paginated
 line     realtime_item                      paginated ?     realtime
 
-event    task_started                       always    0.104 metadata legacy paginated calls
-event    turn_started                       always    ?     metadata legacy paginated calls
+event    task_started                       always    0.104 metadata usage legacy paginated calls
+event    turn_started                       always    ?     metadata usage legacy paginated calls
 event    task_complete                      always    0.104 legacy paginated
 event    turn_complete                      always    ?     legacy paginated
 event    turn_aborted                       always    ?     legacy paginated
-event    token_count                        always    0.36  metadata
+event    token_count                        always    0.36  metadata usage
 event    thread_goal_updated                always    ?     metadata legacy paginated
 event    thread_rolled_back                 always    ?     legacy paginated messages
-event    thread_settings_applied            always    0.166 metadata legacy paginated
+event    thread_settings_applied            always    0.166 metadata usage legacy paginated
 event    item_completed                     always    0.148 metadata legacy paginated messages
 event    user_message                       legacy    0.36  metadata items legacy messages calls
 event    agent_message                      legacy    0.36  metadata items legacy messages
@@ -100,8 +102,8 @@ event    mcp_tool_call_end                  legacy    ?     items legacy calls
 event    web_search_end                     legacy    ?     items legacy calls
 event    image_generation_end               legacy    ?     items legacy calls
 event    context_compacted                  legacy    ?     items legacy
-event    entered_review_mode                legacy    ?     items legacy
-event    exited_review_mode                 legacy    ?     items legacy
+event    entered_review_mode                legacy    ?     usage items legacy
+event    exited_review_mode                 legacy    ?     usage items legacy
 event    sub_agent_activity                 legacy    ?     items legacy
 event    thread_name_updated                legacy    old   metadata legacy
 event    undo_completed                     legacy    old   legacy
@@ -167,7 +169,7 @@ item     HookPrompt                         paginated ?     items
 item     EnteredReviewMode                  paginated ?     items
 item     ExitedReviewMode                   paginated ?     items
 item     ContextCompaction                  paginated ?     items
-"""
+"""  # noqa: E501
 """Level, name, where it is kept, since when, and who reads it."""
 _EVENTS_IN_NO_FILE: Final = """
 agent_message_content_delta agent_reasoning_section_break apply_patch_approval_request

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-LONG_CONTEXTS = (128_000, 200_000, 256_000, 272_000, 512_000)
+LONG_CONTEXTS: Final = (128_000, 200_000, 256_000, 272_000, 512_000)
 """A response with more input tokens than one of these may have another price per token."""
 
 
@@ -71,6 +71,10 @@ class FileUsage(NamedTuple):
     """How many lines had counts that are no counts; those were taken as 0."""
     odd_at: int | None = None
     """Where the first of these lines begins."""
+
+
+NO_USAGE: Final = FileUsage({})
+"""Nothing was used."""
 
 
 def long_context_of(input_tokens: int) -> int:

@@ -86,6 +86,7 @@ class MemoryThread:
                 reducer.tools,
                 reducer.bad_lines,
                 reducer.first_bad,
+                usage=reducer.usage.usage(),
             )
             self._row = thread_row(read, self._name, DEFAULT_PROVIDER, self._overrides)
         return self._row

@@ -9,6 +9,7 @@ from rollout.metadata.extract import extract_file
 from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.reducer import MetadataReducer
+from rollout.usage.model import FileUsage
 from tests.samples.rollouts import RolloutLine, extracted, reduce_lines, write_rollout
 from tests.support.effort import examples
 
@@ -37,6 +38,7 @@ def agree(found: Extracted | Unusable, reducer: MetadataReducer) -> None:
         else:
             assert (found.left_out, found.left_out_at) == (reducer.left_out, reducer.left_out_at)
         assert metadata == reducer.metadata
+        assert found.usage == reducer.usage.usage()
         assert found.tools == (reducer.tools or [])
 
 
@@ -45,16 +47,22 @@ TOOLS = [{"name": "look", "description": "d", "inputSchema": {}}]
 
 def earlier_of(found: Extracted) -> EarlierMetadata:
     """What a row keeps of a pass; the metadata is copied because a reducer changes them."""
-    return EarlierMetadata(replace(found.metadata), found.resume, found.bad_lines, found.first_bad)
+    return EarlierMetadata(
+        replace(found.metadata),
+        found.resume,
+        found.bad_lines,
+        found.first_bad,
+        usage=found.usage,
+    )
 
 
 def go_on(home: Path, found: Extracted, reader: LineReader | None = None) -> Extracted:
     return extracted(home, found.path, earlier_of(found), reader)
 
 
-Told = tuple[ThreadMetadata, int, BadLine | None, int]
+Told = tuple[ThreadMetadata, int, BadLine | None, int, FileUsage]
 
 
 def told(found: Extracted) -> Told:
     """All that must not depend on how often the file was looked at."""
-    return found.metadata, found.bad_lines, found.first_bad, found.resume.end
+    return found.metadata, found.bad_lines, found.first_bad, found.resume.end, found.usage

@@ -1,0 +1,44 @@
+"""What the copies of one rollout tell together: each response once."""
+
+from pathlib import Path
+from typing import Final
+
+from rollout.jsonl.parse import Line, parse_line
+from rollout.jsonl.reader import LineReader, Skipping, open_rollout
+from rollout.schema import kinds
+from rollout.usage.model import FileUsage, add_rows, newest_limits
+from rollout.usage.reducer import UsageReducer
+
+_LINES: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.LINE))
+_EVENTS: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.EVENT))
+_USAGE_LINES: Final = Skipping(
+    kinds.line_pattern(f"{_LINES},|{kinds.payload_type('event_msg', _EVENTS)}")
+)
+
+
+def usage_of_copies(home: Path | str, paths: list[str]) -> FileUsage:
+    """What the files at ``paths`` below ``home`` tell, which have lines in common: an archived copy
+    beside the file, a compressed one, or one in which the thread went on elsewhere. A file tells
+    what it has before it is damaged; one that is gone tells nothing.
+    """
+    seen: set[tuple[object, ...]] = set()
+    found = [_usage_of(f"{home}/{path}", seen) for path in paths]
+    return FileUsage(
+        add_rows(usage.rows for usage in found),
+        limits=newest_limits(usage.limits for usage in found),
+        odd=sum(usage.odd for usage in found),
+        odd_at=next((usage.odd_at for usage in found if usage.odd), None),
+    )
+
+
+def _usage_of(path: str, seen: set[tuple[object, ...]]) -> FileUsage:
+    reducer = UsageReducer(seen=seen)
+    try:
+        with open_rollout(path, []) as stream:
+            for line in LineReader().lines(stream, needs=_USAGE_LINES):
+                value = parse_line(line) if isinstance(line, Line) else None
+                if isinstance(value, dict):
+                    reducer.apply(value, line.offset)
+    except OSError:
+        pass  # a finding elsewhere, as damage is
+    return reducer.usage()

@@ -1,0 +1,117 @@
+"""The running totals of a file, and which responses they tell.
+
+A ``token_count`` has the counts of the last response and the total of a counter. A session has one
+counter, which begins at nothing or where an earlier one ended; one file may have lines of several.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from rollout.usage.counts import is_response, minus, same_use
+from rollout.usage.model import Tokens
+
+_MOST_COUNTERS: Final = 8
+_WIDEST_CONTEXT: Final = 2**20
+"""The tokens that one response may have used, if the line does not tell the model's context."""
+
+
+class _Counter(NamedTuple):
+    limit: str | None
+    """The rate limit that it was told with."""
+    total: Tokens
+    stale: bool
+    """Whether a session began after it, whose counter may begin with the same counts."""
+
+
+class Counters:
+    """The counters of one file, the latest first."""
+
+    def __init__(self, state: list[Any] | None = None) -> None:
+        self._counters = [
+            _Counter(limit, Tokens(*total), stale) for limit, total, stale in state or ()
+        ]
+
+    def state(self) -> list[Any]:
+        """What a later pass continues from."""
+        return list(self._counters)
+
+    def __bool__(self) -> bool:
+        return bool(self._counters)
+
+    def begin(self) -> None:
+        """A session has begun that has no counter yet."""
+        if self._counters:
+            self._counters = [counter._replace(stale=True) for counter in self._counters]
+
+    def is_repeated(self, total: Tokens, last: Tokens | None) -> bool:
+        """Whether a counter was at this ``total`` before."""
+        for place, counter in enumerate(self._counters):
+            if counter.total == total:
+                if counter.stale and total == last:
+                    del self._counters[place]  # it begins again, with the same counts
+                    return False
+                if place:
+                    self._counters.insert(0, self._counters.pop(place))
+                return True
+        return False
+
+    def missing(
+        self,
+        limit: str | None,
+        total: Tokens,
+        last: Tokens | None,
+        window: object = None,
+        *,
+        new: bool = False,
+    ) -> Tokens | None:
+        """Set the counter that is now at ``total``, and give what was used between its last line
+        and the response ``last``, if anything. ``new``: counters of this file began at nothing."""
+        if last is not None:
+            for place, counter in enumerate(self._counters):
+                if same_use(minus(total, counter.total), last):
+                    self._set(place, limit, total)
+                    return None
+            if same_use(total, last):
+                self._set(None, limit, total)
+                return None
+        grown, more = self._grown(limit, total, last, window)
+        if new and not self._counters:
+            more = _plausible(minus(total, last) if last else total, window)
+        self._set(grown, limit, total)
+        return more
+
+    def _grown(
+        self, limit: str | None, total: Tokens, last: Tokens | None, window: object
+    ) -> tuple[int | None, Tokens | None]:
+        """The counter that grew least to reach ``total``, and by how much beside ``last``. Else
+        the latest of the limit, which went back."""
+        best: tuple[int, Tokens] | None = None
+        places = [place for place, one in enumerate(self._counters) if one.limit == limit]
+        for place in places or range(len(self._counters)):
+            grown = minus(total, self._counters[place].total)
+            more = _plausible(minus(grown, last) if last else grown, window)
+            if more is not None and (best is None or more.total < best[1].total):
+                best = place, more
+        if best is not None:
+            return best
+        return (places[0] if places else 0 if self._counters else None), None
+
+    def _set(self, place: int | None, limit: str | None, total: Tokens) -> None:
+        if place is not None:
+            del self._counters[place]
+        self._counters.insert(0, _Counter(limit, total, stale=False))
+        del self._counters[_MOST_COUNTERS:]
+
+
+def _plausible(more: Tokens, window: object) -> Tokens | None:
+    """``more`` if one response can have used it."""
+    widest = window if isinstance(window, int) and window > 0 else _WIDEST_CONTEXT
+    if (
+        is_response(more)
+        and min(more) >= 0
+        and more.total == more.input + more.output
+        and more.cached_input + more.cache_write <= more.input
+        and more.reasoning <= more.output
+        and more.total <= widest
+    ):
+        return more
+    return None

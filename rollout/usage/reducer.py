@@ -1,0 +1,226 @@
+"""Reduces the lines of a rollout to what its responses used (docs/usage.md#rules)."""
+
+import json
+from typing import Any, Final
+
+from rollout.files.text import storable_text
+from rollout.schema.times import time_ms
+from rollout.usage.counters import Counters
+from rollout.usage.counts import is_response, same_use, tokens_of
+from rollout.usage.model import (
+    FileUsage,
+    RateLimits,
+    Tokens,
+    UsageKey,
+    UsageSums,
+    compact,
+    long_context_of,
+)
+from rollout.usage.origin import Origin
+
+_HOUR_MS: Final = 3_600_000
+_MOST_UNTOLD: Final = 8
+_MOST_IDS: Final = 32
+_MOST_LIMITS: Final = 8
+_LONGEST_NAME: Final = 200
+_DEFAULT_TIER: Final = "default"
+
+
+class UsageReducer:
+    """Takes the parsed lines of one file, in order. With the :class:`FileUsage` of an earlier pass
+    it continues where that one ended.
+
+    ``seen`` has the responses of copies of the file: these are not counted again, and those of
+    this file are added.
+    """
+
+    def __init__(
+        self, earlier: FileUsage | None = None, seen: set[tuple[object, ...]] | None = None
+    ) -> None:
+        self._seen = seen
+        self._rows: dict[UsageKey, list[int]] = {}
+        self._limits: dict[str, dict[str, Any]] = {}
+        self.odd = 0
+        self.odd_at: int | None = None
+        state: list[Any] = [None, None, "", "", "", "", None, False, [], []]
+        if earlier is not None:
+            self._rows = {key: list(sums) for key, sums in earlier.rows.items()}
+            self._limits = json.loads(earlier.limits.value) if earlier.limits else {}
+            self.odd, self.odd_at = earlier.odd, earlier.odd_at
+            state = json.loads(earlier.state) if earlier.state else state
+        self._counters = Counters(state[0])
+        self._origin = Origin(state[1])
+        self._model: str = state[2]
+        self._provider: str = state[3]
+        self._effort: str = state[4]
+        self._service_tier: str = state[5]
+        self._at_ms: int | None = state[6]  # the latest time that could be read
+        self._reviewing: bool = state[7]  # whether events of a review are repeated here
+        self._untold = [Tokens(*tokens) for tokens in state[8]]
+        # ... recorded responses that no token_count has told yet
+        self._ids: list[str] = state[9]  # of the latest recorded responses
+
+    def usage(self) -> FileUsage:
+        """What the lines so far tell."""
+        state = [
+            self._counters.state(),
+            self._origin.state(),
+            self._model,
+            self._provider,
+            self._effort,
+            self._service_tier,
+            self._at_ms,
+            self._reviewing,
+            self._untold,
+            self._ids,
+        ]
+        limits = None
+        if self._limits:
+            newest = max(snapshot["at_ms"] for snapshot in self._limits.values())
+            limits = RateLimits(newest, compact(self._limits))
+        rows = {key: UsageSums._make(sums) for key, sums in self._rows.items()}
+        return FileUsage(rows, compact(state), limits, self.odd, self.odd_at)
+
+    def apply(self, line: dict[str, Any], offset: int) -> None:
+        """Take one line, which begins at ``offset``."""
+        kind, payload = line.get("type"), line.get("payload")
+        if not isinstance(payload, dict):
+            return
+        if kind == "event_msg":
+            event = payload.get("type")
+            if event == "token_count":
+                self._token_count(line, payload, offset)
+            elif event in ("task_started", "turn_started"):
+                self._origin.turn(payload.get("turn_id"), self._time(line))
+            elif event == "thread_settings_applied":
+                self._settings(payload.get("thread_settings"))
+            elif event == "entered_review_mode":
+                self._reviewing = True
+            elif event == "exited_review_mode":
+                self._reviewing = False
+        elif kind == "token_usage_record":
+            self._record(line, payload, offset)
+        elif kind == "turn_context":
+            self._reviewing = False
+            self._origin.turn(payload.get("turn_id"), self._time(line))
+            self._model = _name(payload.get("model")) or self._model
+            self._effort = _name(payload.get("effort"))
+        elif kind == "session_meta" and self._origin.session(payload, self._time(line)):
+            self._provider = _name(payload.get("model_provider")) or self._provider
+
+    def _settings(self, settings: object) -> None:
+        if isinstance(settings, dict):
+            self._model = _name(settings.get("model")) or self._model
+            self._provider = _name(settings.get("model_provider_id")) or self._provider
+            self._effort = _name(settings.get("reasoning_effort"))
+            tier = _name(settings.get("service_tier"))
+            self._service_tier = "" if tier == _DEFAULT_TIER else tier
+
+    def _token_count(self, line: dict[str, Any], payload: dict[str, Any], offset: int) -> None:
+        if self._reviewing:
+            return  # told in the file of the review, too
+        at_ms = self._time(line)
+        copy = self._origin.is_copy(line.get("ordinal"), at_ms)
+        limits, limit = payload.get("rate_limits"), None
+        if isinstance(limits, dict):
+            found = limits.get("limit_id")
+            limit = found[:_LONGEST_NAME] if isinstance(found, str) else None
+            if not copy:
+                self._limit(limit or "", limits)
+        info = payload.get("info")
+        if not isinstance(info, dict):
+            if info is None:
+                self._counters.begin()
+            return
+        total, odd_total = tokens_of(info.get("total_token_usage"))
+        last, odd_last = tokens_of(info.get("last_token_usage"))
+        if odd_total or odd_last:
+            self._odd(offset)
+        if total is None:
+            if last is not None and not copy:
+                self._response(last, line)
+            return
+        if self._counters.is_repeated(total, last):
+            return
+        origin = self._origin
+        new = origin.thread_id is not None and not (copy or origin.copied or origin.based)
+        window = info.get("model_context_window")
+        more = self._counters.missing(limit, total, last, window, new=new)
+        if copy:
+            return
+        if last is not None and is_response(last):
+            self._response(last, line, total)
+        if more is not None:
+            self._response(more, line, total)
+
+    def _record(self, line: dict[str, Any], payload: dict[str, Any], offset: int) -> None:
+        """A response at once; the ``token_count`` that follows tells the same."""
+        self._time(line)
+        thread_id = payload.get("thread_id")
+        if isinstance(thread_id, str) and self._origin.thread_id not in (None, thread_id.lower()):
+            return  # another thread's
+        self._origin.own()
+        response_id = payload.get("response_id")
+        if isinstance(response_id, str):
+            response_id = response_id[:_LONGEST_NAME]
+            if response_id in self._ids:
+                return
+            self._ids = [*self._ids[1 - _MOST_IDS :], response_id]
+        tokens, odd = tokens_of(payload.get("usage"))
+        if odd:
+            self._odd(offset)
+        if tokens is not None and is_response(tokens):
+            self._add(tokens, line, response_id)
+            self._untold = [*self._untold[1 - _MOST_UNTOLD :], tokens]
+
+    def _response(self, tokens: Tokens, line: dict[str, Any], total: Tokens | None = None) -> None:
+        """Count a response that a ``token_count`` tells, unless its record was there before."""
+        for place, recorded in enumerate(self._untold):
+            if same_use(recorded, tokens):
+                del self._untold[place]
+                return
+        if is_response(tokens):
+            self._add(tokens, line, total)
+
+    def _add(self, tokens: Tokens, line: dict[str, Any], known_by: object) -> None:
+        if self._seen is not None:
+            response = str(line.get("timestamp")), tokens, str(known_by)
+            if response in self._seen:
+                return
+            self._seen.add(response)
+        hour = (self._at_ms or 0) // _HOUR_MS
+        key = UsageKey(
+            hour,
+            self._model,
+            self._provider,
+            self._effort,
+            self._service_tier,
+            long_context_of(tokens.input),
+        )
+        sums = self._rows.setdefault(key, [0] * len(UsageSums._fields))
+        for place, count in enumerate(tokens):
+            sums[place] += count
+        sums[-1] += 1
+
+    def _limit(self, limit: str, snapshot: dict[str, Any]) -> None:
+        self._limits.pop(limit, None)
+        self._limits[limit] = {"at_ms": self._at_ms or 0, **snapshot}
+        if len(self._limits) > _MOST_LIMITS:
+            del self._limits[next(iter(self._limits))]
+
+    def _odd(self, offset: int) -> None:
+        self.odd += 1
+        if self.odd_at is None:
+            self.odd_at = offset
+
+    def _time(self, line: dict[str, Any]) -> int | None:
+        """The time of a line; the latest that could be read stands for one that cannot."""
+        text = line.get("timestamp")
+        at_ms = time_ms(text) if isinstance(text, str) else None
+        if at_ms is not None:
+            self._at_ms = at_ms
+        return at_ms
+
+
+def _name(value: object) -> str:
+    return storable_text(value[:_LONGEST_NAME]) if isinstance(value, str) else ""
