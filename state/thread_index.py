@@ -23,6 +23,7 @@ from state.query.model import LARGEST_PAGE, Hidden, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
+from state.sync.copies import compare_copies
 from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, load_context, sync
@@ -287,13 +288,15 @@ class ThreadIndex:
         reading = self.database.workers
         outcomes = await reading.run(partial(extract_many, str(self.home), items))
         async with self.database.write() as connection:
-            await store_files(connection, outcomes, context, gone)
+            copies = (await store_files(connection, outcomes, context, gone)).copies
             stored = await forget_files(connection, gone)
         if stored.reread:
             again = [(path, None) for path in stored.reread]
             others = await reading.run(partial(extract_many, str(self.home), again))
             async with self.database.write() as connection:
-                await store_files(connection, others, context)
+                copies |= (await store_files(connection, others, context)).copies
+        if copies or stored.copies:
+            await compare_copies(self.database, self.home, self.database.write)
         return bool(gone)
 
 

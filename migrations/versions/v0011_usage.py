@@ -10,12 +10,13 @@ STATEMENTS = (
     # Not in rollout_files, which each start of the program reads whole.
     """
     CREATE TABLE file_usage (
-        path TEXT NOT NULL, sums TEXT, state TEXT NOT NULL, limits_at_ms INTEGER, limits TEXT,
-        odd INTEGER DEFAULT 0 NOT NULL, odd_at INTEGER,
+        path TEXT NOT NULL, sums TEXT NOT NULL, only_here TEXT, state TEXT NOT NULL,
+        limits_at_ms INTEGER, limits TEXT, odd INTEGER DEFAULT 0 NOT NULL, odd_at INTEGER,
         CONSTRAINT pk_file_usage PRIMARY KEY (path),
         CONSTRAINT fk_file_usage_path FOREIGN KEY(path) REFERENCES rollout_files (path) ON DELETE CASCADE
     )
     """,
+    "CREATE INDEX ix_file_usage_only_here ON file_usage (path) WHERE only_here = ''",
     """
     CREATE TABLE thread_usage (
         row_id INTEGER NOT NULL, hour INTEGER NOT NULL, model TEXT NOT NULL,

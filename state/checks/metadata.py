@@ -18,6 +18,7 @@ from state.checks.findings import (
     difference,
     kinds,
 )
+from state.checks.usage import compare_usage
 from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
 from state.sync.home_config import default_provider
@@ -59,6 +60,7 @@ class MetadataCheck:
         yield from _compare_entry(entry, outcome)
         if isinstance(outcome, Unusable) or entry["thread_id"] != outcome.metadata.id:
             return
+        yield from compare_usage(self._connection, outcome)
         row = self._connection.execute(
             "SELECT * FROM threads WHERE id = ?", [outcome.metadata.id]
         ).fetchone()

@@ -20,6 +20,7 @@ from state.checks.findings import (
     difference,
 )
 from state.checks.lineage import edge_findings, lineage_findings
+from state.checks.usage import usage_findings
 from state.checks.user_data import name_findings, user_data_findings
 from state.jobs.progress import done_of
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger, leave_out_unreadable, stamp_of
@@ -27,13 +28,15 @@ from state.sync.openings import ids_in
 from state.sync.writer import bucket_of
 
 _ROWS_SQL: Final = (
-    "SELECT id, rollout_path, archived, archived_at, name, source, parent_thread_id,"
+    "SELECT id, row_id, rollout_path, archived, archived_at, name, source, parent_thread_id,"
     " forked_from_id, history_base, size_bytes, mtime_ns, inode FROM threads"
 )
 _FILES_SQL: Final = (
     "SELECT path, bucket, thread_id, reason, reason_offset, bad_lines, left_out, left_out_at,"
     " size_bytes, mtime_ns, inode, retry FROM rollout_files"
 )
+
+_OTHERS: Final = (edge_findings, usage_findings, name_findings, user_data_findings)
 
 
 def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> Iterator[Finding]:
@@ -43,7 +46,7 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
     index = IndexState(home, path, connection, threads, files, ids_in(files))
-    for check in (_job, _scan, _files, _threads, edge_findings, name_findings, user_data_findings):
+    for check in (_job, _scan, _files, _threads, *_OTHERS):
         yield from check(index)
 
 

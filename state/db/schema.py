@@ -235,7 +235,8 @@ file_usage: Final = sa.Table(
     "file_usage",
     metadata,
     _key("path", sa.Text, "rollout_files.path"),
-    _optional("sums"),
+    _text("sums"),
+    _optional("only_here"),
     _text("state"),
     _optional_number("limits_at_ms"),
     _optional("limits"),
@@ -243,6 +244,7 @@ file_usage: Final = sa.Table(
     _optional_number("odd_at"),
 )
 """Not in ``rollout_files``, which each start of the program reads whole."""
+sa.Index("ix_file_usage_only_here", file_usage.c.path, sqlite_where=file_usage.c.only_here == "")
 
 thread_usage: Final = sa.Table(
     "thread_usage",

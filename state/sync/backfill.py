@@ -23,6 +23,7 @@ from state.jobs.pool import ReadPool
 from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
 from state.jobs.runner import Job, run_job
 from state.sync import sync
+from state.sync.copies import compare_copies
 from state.sync.ledger import Changes, compare_with_ledger, watermark
 from state.sync.writer import Context, store_files
 
@@ -127,6 +128,7 @@ class _Backfill:
             await sync.finish_changes(
                 self._job.write, self._home, changes, pool, self._counts, context
             )
+        await compare_copies(database, self._home, self._job.write)
         await sync.apply_inputs(database, self._home, self._job.write)
         async with self._job.write(self._columns) as connection:
             for index in CWD_INDEXES:

@@ -22,6 +22,7 @@ from state.errors import FileUnusable
 from state.jobs.pool import ReadPool, ordered_map, warn_once
 from state.jobs.progress import Away, Report, SyncProgress
 from state.sync import thread_rows as rows
+from state.sync.copies import compare_copies
 from state.sync.home_config import default_provider, home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
 from state.sync.writer import Context, StoredBatch, forget_files, store_files
@@ -58,6 +59,8 @@ async def sync(
     await apply_inputs(database, home)
     if changes:
         await apply_changes(database, home, changes, counts, batch_files=batch_files, report=report)
+    else:
+        await compare_copies(database, home, database.write)
     return counts
 
 
@@ -103,6 +106,7 @@ async def apply_changes(
                 if report:
                     report(counts)
         await finish_changes(database.write, home, changes, pool, counts, context)
+    await compare_copies(database, home, database.write)
     if report:
         report(counts)
 

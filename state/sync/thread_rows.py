@@ -16,6 +16,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
 from state.db.derived_columns import Facet, searchable
 from state.db.schema import (
+    file_usage,
     fulltext_pending,
     rollout_files,
     thread_dynamic_tools,
@@ -32,6 +33,7 @@ from state.sync.resume_points import (
     load_resume_points,
     put_resume_points,
 )
+from state.sync.usage_rows import FIELDS, usage_of
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
@@ -281,9 +283,14 @@ async def earlier_extractions(
     wanted = {old: new for new, old in paths.items()}
     found: dict[str, EarlierMetadata] = {}
     f = rollout_files.c
-    joined = sa.select(
-        threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at)
-    ).join(rollout_files, rollout_files.c.path == threads.c.rollout_path)
+    told = [file_usage.c[name] for name in FIELDS]
+    joined = (
+        sa.select(
+            threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at), *told
+        )
+        .join(rollout_files, rollout_files.c.path == threads.c.rollout_path)
+        .join(file_usage, file_usage.c.path == rollout_files.c.path)
+    )
     condition = among(rollout_files.c.path, wanted) & (rollout_files.c.thread_id == threads.c.id)
     known = (await connection.execute(joined.where(condition))).all()
     points = await load_resume_points(connection, METADATA, [row.row_id for row in known])
@@ -291,6 +298,9 @@ async def earlier_extractions(
         values = row._mapping
         resume = points.get(row.row_id)
         if row.extractor_version != EXTRACTOR_VERSION or resume is None or not resume.guard:
+            continue
+        usage = usage_of(*(values[name] for name in FIELDS))
+        if usage is None:
             continue
         metadata = model.ThreadMetadata(**{name: values[name] for name in model.METADATA_NAMES})
         if not metadata.flags & model.SEEN_PROVIDER:
@@ -301,5 +311,5 @@ async def earlier_extractions(
         bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
         path = wanted[row.rollout_path]
         left_out = row.left_out, row.left_out_at
-        found[path] = EarlierMetadata(metadata, resume, row.bad_lines, bad, *left_out)
+        found[path] = EarlierMetadata(metadata, resume, row.bad_lines, bad, *left_out, usage)
     return found

@@ -21,6 +21,7 @@ from state.db.schema import index_meta, rollout_files, threads
 from state.db.sql import among, execute_many, upsert_statement
 from state.sync import thread_rows as rows
 from state.sync.openings import ids_in, update_openings
+from state.sync.usage_rows import update_usage
 from state.userdata.model import chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads
 
@@ -49,6 +50,8 @@ class StoredBatch:
     dropped: int = 0
     reread: list[str] = field(default_factory=list)
     """Other files of threads that lost their own file here: they must be read again."""
+    copies: bool = False
+    """Whether files have to be compared: see :mod:`state.sync.copies`."""
 
 
 async def invalidate_inputs(connection: AsyncConnection, inputs: str) -> None:
@@ -115,6 +118,8 @@ async def store_files(
     if entries:
         await execute_many(connection, _UPSERT_ENTRY, entries)
     await _assign_buckets(connection, [file.metadata.id for file in read])
+    unusable = [outcome.path for outcome in outcomes if not isinstance(outcome, Extracted)]
+    stored.copies = await update_usage(connection, read, unusable, owners)
     if read or owners:
         changed_ids = {*owners, *now_in.values(), *ids_in(paths)}
         await update_openings(connection, changed_ids)
@@ -152,6 +157,7 @@ async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> Sto
     await connection.execute(sa.delete(rollout_files).where(among(c.path, paths)))
     stored.reread = await _other_files(connection, orphaned)
     await _assign_buckets(connection, list(owners))
+    stored.copies = await update_usage(connection, (), (), owners)
     await update_openings(connection, {*owners, *ids_in(paths)})
     return stored
 

@@ -32,12 +32,14 @@ def lines(number: int, prompt: str = "hello", **meta: Any) -> list[dict[str, Any
         "model": "gpt-5",
         "sandbox_policy": {"type": "read-only"},
     }
-    usage = {"total_token_usage": {"total_tokens": 100 + number}}
+    used = {"input_tokens": 90 + number, "output_tokens": 10, "total_tokens": 100 + number}
+    usage = {"total_token_usage": used, "last_token_usage": used}
+    limits = {"limit_id": "codex", "primary": {"used_percent": number}}
     return [
         {"timestamp": stamp, "type": "session_meta", "payload": payload},
         {"timestamp": stamp, "type": "turn_context", "payload": turn},
         event(stamp, "user_message", message=prompt),
-        event(stamp, "token_count", info=usage),
+        event(stamp, "token_count", info=usage, rate_limits=limits),
     ]
 
 

@@ -20,6 +20,7 @@ _VOLATILE = {
     "rollout_files": {"first_seen_ms", "last_seen_ms", "attempts"},
     "thread_dynamic_tools": set(),
     "thread_spawn_edges": set(),
+    "file_usage": set(),
 }
 
 
@@ -43,6 +44,10 @@ def meaning(index: Path) -> dict[str, list[dict[str, Any]]]:
                 " WHERE pass = 'metadata' ORDER BY id"
             )
         ]
+        for table in ("thread_usage", "thread_limits"):
+            asked = f"SELECT id, u.* FROM {table} u JOIN threads USING (row_id)"
+            rows = [dict(row) for row in connection.execute(asked)]
+            found[table] = sorted(({**row, "row_id": 0} for row in rows), key=repr)
         # The title index finds each row by its text, and nothing else.
         connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('integrity-check')")
         return found

@@ -155,6 +155,9 @@ FAULTS = (
     Fault(
         "float token counts",
         inserted(sick_lines()[3].replace(b"109", b"109.5"), 4),
+        ("token_counts_unreadable",),
+        offset=offset_after(4),
+        reason="1 line has",
     ),
     Fault(
         "lines of two writers interleaved",

@@ -103,6 +103,18 @@ ROW_FAULTS = {
     "size": ["UPDATE threads SET size_bytes = 1", "column_differs"],
     "edge lost": ["DELETE FROM thread_spawn_edges", "edge_differs"],
     "edge of nobody": ["INSERT INTO thread_spawn_edges VALUES ('a', 'b', 'open')", "edge_differs"],
+    "usage lost": ["DELETE FROM thread_usage", "usage_differs"],
+    "usage of nobody": ["UPDATE thread_usage SET row_id = row_id + 100", "foreign_key_broken"],
+    "usage of another hour": ["UPDATE thread_usage SET hour = 1", "usage_differs"],
+    "files' usage lost": ["DELETE FROM file_usage", "usage_differs"],
+    "files' usage wrong": (
+        ["UPDATE file_usage SET sums = '[]'", "DELETE FROM thread_usage"],
+        "usage_differs",
+    ),
+    "usage cut off": ["UPDATE file_usage SET sums = '[[1]]'", "usage_differs"],
+    "place in usage lost": ["UPDATE file_usage SET state = ''", "usage_differs"],
+    "limits lost": ["DELETE FROM thread_limits", "usage_differs"],
+    "usage is no JSON": ["UPDATE file_usage SET sums = '{'", "index_damaged"],
     "tools lost": ["DELETE FROM thread_dynamic_tools", "tools_differ"],
     "titles lost": (
         ["INSERT INTO thread_titles (thread_titles) VALUES ('delete-all')"],

@@ -1,0 +1,77 @@
+"""Check the tokens that threads have used against those that their files tell of."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from rollout.metadata.extract import Extracted
+from rollout.metadata.version import EXTRACTOR_VERSION
+from state.checks.findings import KINDS, REPAIR_DEEP, Finding, IndexState, difference
+from state.db.schema import thread_limits, thread_usage
+from state.sync.usage_rows import FIELDS, LIMITS_SQL, USAGE_SQL, usage_of
+
+_ODD: Final = (
+    "SELECT f.path, f.thread_id, u.odd, u.odd_at FROM file_usage u JOIN rollout_files f"
+    " ON f.path = u.path WHERE u.odd > 0 ORDER BY f.path"
+)
+_MISSING: Final = (
+    "SELECT f.path, f.thread_id FROM rollout_files f LEFT JOIN file_usage u ON u.path = f.path"
+    " WHERE f.thread_id NOT NULL AND f.extractor_version = ? AND u.path IS NULL ORDER BY f.path"
+)
+_OF_FILE: Final = f"SELECT {', '.join(FIELDS)} FROM file_usage WHERE path = ?"
+
+Rows = dict[int, set[tuple[Any, ...]]]
+
+
+def usage_findings(index: IndexState) -> Iterator[Finding]:
+    """Files whose counts are none, and threads that have not used what their files tell."""
+    for path, thread_id, odd, odd_at in index.connection.execute(_ODD):
+        lines = "1 line has" if odd == 1 else f"{odd} lines have"
+        message = (
+            f"{lines} token counts that are no numbers, negative or too large: they count as 0."
+        )
+        yield Finding(KINDS["token_counts_unreadable"], message, thread_id, path, odd_at)
+    kind = KINDS["usage_differs"]
+    for path, thread_id in index.connection.execute(_MISSING, [EXTRACTOR_VERSION]):
+        message = "The index does not have the tokens that this file tells of."
+        yield Finding(kind, message, thread_id, path)
+    ids = {row["row_id"]: id_ for id_, row in index.threads.items()}
+    for table, sql in ((thread_usage, USAGE_SQL), (thread_limits, LIMITS_SQL)):
+        columns = ", ".join(column.name for column in table.c)
+        held = _by_thread(index.connection.execute(f"SELECT {columns} FROM {table.name}"))
+        told = _by_thread(index.connection.execute(sql.format("1")))
+        for row_id in held.keys() | told.keys():
+            if held[row_id] != told[row_id]:
+                message = f"What {table.name} has of the thread does not match its files."
+                measured, expected = held[row_id] - told[row_id], told[row_id] - held[row_id]
+                yield difference(
+                    kind, message, ids.get(row_id), None, _text(measured), _text(expected)
+                )
+
+
+def compare_usage(connection: sqlite3.Connection, outcome: Extracted) -> Iterator[Finding]:
+    """Where the index does not have of a file what reading it gives."""
+    row = connection.execute(_OF_FILE, [outcome.path]).fetchone()
+    held = usage_of(*row) if row else None
+    if held != outcome.usage:
+        yield difference(
+            KINDS["usage_differs"],
+            "The tokens do not match the file.",
+            outcome.metadata.id,
+            outcome.path,
+            held,
+            outcome.usage,
+            REPAIR_DEEP,
+        )
+
+
+def _by_thread(found: sqlite3.Cursor) -> Rows:
+    rows: Rows = defaultdict(set)
+    for row in found:
+        rows[row[0]].add(tuple(row)[1:])
+    return rows
+
+
+def _text(rows: Iterable[tuple[Any, ...]]) -> str:
+    return "; ".join(" ".join(map(str, row)) for row in sorted(rows, key=str)) or "nothing"
