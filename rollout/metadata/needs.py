@@ -18,6 +18,8 @@ class Needs(NamedTuple):
     """What response items say, in a file that may have nothing else."""
     starts: bool = True
     """``user_message`` events, as long as no event says where turns start."""
+    ends: bool = True
+    """How turns end, where that tells whether a response was used."""
     numbered: bool = False
     """Lines without an ordinal, in a paginated file."""
 
@@ -55,6 +57,8 @@ def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
     else:
         events += ("agent_message", "item_completed")
         events += () if needs.starts else ("user_message",)
+    if not needs.ends:
+        events += ("task_complete", "turn_complete", "turn_aborted")
     if not needs.preview:
         events += ("thread_goal_updated",)
     event = kinds.payload_type("event_msg", f"(?:{kinds.any_of(*events)}{items})")

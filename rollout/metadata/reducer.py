@@ -82,6 +82,7 @@ class MetadataReducer:
         self._needs_preview = not metadata.preview
         self._needs_agent = not metadata.preview and not metadata.fallback_preview
         self._needs_starts = not metadata.flags & SEEN_START
+        self._needs_ends = self.usage.needs_ends
         paginated = metadata.history_mode == PAGINATED
         # Only the preview of a legacy thread may come from response items.
         self._needs_responses = self._needs_agent and not paginated
@@ -90,6 +91,7 @@ class MetadataReducer:
             preview=self._needs_preview,
             fallback=self._needs_responses,
             starts=self._needs_starts,
+            ends=self._needs_ends,
             numbered=paginated,
         ).skip_pattern()
 
@@ -105,6 +107,8 @@ class MetadataReducer:
             problem = self._apply_object(value)
             if problem is None:
                 self.usage.apply(value, line.offset)
+                if self._needs_ends != self.usage.needs_ends:
+                    self._note_needs()
                 self.usable_lines += 1
                 self._number(value.get("ordinal"), line.offset)
                 return True
@@ -157,8 +161,12 @@ class MetadataReducer:
         elif kind == "event_msg":
             if not isinstance(payload, dict):
                 return "event_msg without a payload object"
-            self._event(payload)
-            self._turn(payload.get("type"), value)
+            event = payload.get("type")
+            if event == "token_count":
+                self._token_count(payload)
+            else:
+                self._event(event, payload)
+                self._turn(event, value)
         elif kind == "response_item" and self._needs_responses:
             self._prompt(read_payload(models.ResponseMessage, payload))
         return None
@@ -264,11 +272,8 @@ class MetadataReducer:
         if profile is not None:
             self.metadata.sandbox_policy = text_of(compact_json(profile), self._longest)
 
-    def _event(self, payload: dict[str, Any]) -> None:
-        kind = payload.get("type")
-        if kind == "token_count":
-            self._token_count(payload)
-        elif kind == "user_message":
+    def _event(self, kind: object, payload: dict[str, Any]) -> None:
+        if kind == "user_message":
             event = read_payload(models.UserMessage, payload)
             if event is not None:
                 pictures = bool(event.images or event.local_images)
@@ -340,7 +345,17 @@ class MetadataReducer:
         self._policies(settings, metadata.cwd)
 
     def _token_count(self, payload: dict[str, Any]) -> None:
-        info = read_payload(models.TokenInfo, payload.get("info"))
+        info = payload.get("info")
+        if info is None:
+            return
+        try:
+            total = info["total_token_usage"]["total_tokens"]
+        except (TypeError, KeyError):
+            total = None
+        if type(total) is int and 0 <= total <= _MAX_INTEGER:
+            self.metadata.tokens_used = total  # as nearly always
+            return
+        info = read_payload(models.TokenInfo, info)
         usage = info.total_token_usage if info else None
         if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
             return

@@ -85,9 +85,9 @@ line     realtime_item                      paginated ?     realtime
 
 event    task_started                       always    0.104 metadata usage legacy paginated calls
 event    turn_started                       always    ?     metadata usage legacy paginated calls
-event    task_complete                      always    0.104 legacy paginated
-event    turn_complete                      always    ?     legacy paginated
-event    turn_aborted                       always    ?     legacy paginated
+event    task_complete                      always    0.104 usage legacy paginated
+event    turn_complete                      always    ?     usage legacy paginated
+event    turn_aborted                       always    ?     usage legacy paginated
 event    token_count                        always    0.36  metadata usage
 event    thread_goal_updated                always    ?     metadata legacy paginated
 event    thread_rolled_back                 always    ?     legacy paginated messages

@@ -2,11 +2,13 @@
 
 A ``token_count`` has the counts of the last response and the total of a counter. A session has one
 counter, which begins at nothing or where an earlier one ended; one file may have lines of several.
+They are told apart by what they are at: the rate limit that a line names does not tell, as Codex
+repeats the counts of one session with each of its limits.
 """
 
 from typing import Any, Final, NamedTuple
 
-from rollout.usage.counts import is_response, minus, same_use
+from rollout.usage.counts import grown_by, is_response, minus, same_use
 from rollout.usage.model import Tokens
 
 _MOST_COUNTERS: Final = 8
@@ -15,8 +17,6 @@ _WIDEST_CONTEXT: Final = 2**20
 
 
 class _Counter(NamedTuple):
-    limit: str | None
-    """The rate limit that it was told with."""
     total: Tokens
     stale: bool
     """Whether a session began after it, whose counter may begin with the same counts."""
@@ -26,9 +26,7 @@ class Counters:
     """The counters of one file, the latest first."""
 
     def __init__(self, state: list[Any] | None = None) -> None:
-        self._counters = [
-            _Counter(limit, Tokens(*total), stale) for limit, total, stale in state or ()
-        ]
+        self._counters = [_Counter(Tokens(*total), stale) for total, stale in state or ()]
 
     def state(self) -> list[Any]:
         """What a later pass continues from."""
@@ -56,7 +54,6 @@ class Counters:
 
     def missing(
         self,
-        limit: str | None,
         total: Tokens,
         last: Tokens | None,
         window: object = None,
@@ -67,38 +64,37 @@ class Counters:
         and the response ``last``, if anything. ``new``: counters of this file began at nothing."""
         if last is not None:
             for place, counter in enumerate(self._counters):
-                if same_use(minus(total, counter.total), last):
-                    self._set(place, limit, total)
+                if grown_by(total, counter.total, last):
+                    self._set(place, total)
                     return None
             if same_use(total, last):
-                self._set(None, limit, total)
+                self._set(None, total)
                 return None
-        grown, more = self._grown(limit, total, last, window)
+        grown, more = self._grown(total, last, window)
         if new and not self._counters:
             more = _plausible(minus(total, last) if last else total, window)
-        self._set(grown, limit, total)
+        self._set(grown, total)
         return more
 
     def _grown(
-        self, limit: str | None, total: Tokens, last: Tokens | None, window: object
+        self, total: Tokens, last: Tokens | None, window: object
     ) -> tuple[int | None, Tokens | None]:
         """The counter that grew least to reach ``total``, and by how much beside ``last``. Else
-        the latest of the limit, which went back."""
+        the latest one, which went back."""
         best: tuple[int, Tokens] | None = None
-        places = [place for place, one in enumerate(self._counters) if one.limit == limit]
-        for place in places or range(len(self._counters)):
-            grown = minus(total, self._counters[place].total)
+        for place, counter in enumerate(self._counters):
+            grown = minus(total, counter.total)
             more = _plausible(minus(grown, last) if last else grown, window)
             if more is not None and (best is None or more.total < best[1].total):
                 best = place, more
         if best is not None:
             return best
-        return (places[0] if places else 0 if self._counters else None), None
+        return (0 if self._counters else None), None
 
-    def _set(self, place: int | None, limit: str | None, total: Tokens) -> None:
+    def _set(self, place: int | None, total: Tokens) -> None:
         if place is not None:
             del self._counters[place]
-        self._counters.insert(0, _Counter(limit, total, stale=False))
+        self._counters.insert(0, _Counter(total, stale=False))
         del self._counters[_MOST_COUNTERS:]
 
 

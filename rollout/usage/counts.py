@@ -6,15 +6,6 @@ from rollout.usage.model import Tokens
 
 MOST_TOKENS: Final = 2**40
 """A greater count is no count."""
-NO_TOKENS: Final = Tokens()
-_NAMES: Final = (
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_input_tokens",
-    "output_tokens",
-    "reasoning_output_tokens",
-    "total_tokens",
-)
 
 
 def tokens_of(value: object) -> tuple[Tokens | None, bool]:
@@ -25,23 +16,33 @@ def tokens_of(value: object) -> tuple[Tokens | None, bool]:
     if not isinstance(value, dict):
         return None, value is not None
     get = value.get
-    found = [get(name, 0) for name in _NAMES]
-    odd = False
-    for place, count in enumerate(found):
-        if type(count) is not int or not 0 <= count <= MOST_TOKENS:
-            whole = _whole(count)
-            odd = odd or (whole is None and count is not None)
-            found[place] = whole or 0
+    input_ = get("input_tokens", 0)
+    cached = get("cached_input_tokens", 0)
+    written = get("cache_write_input_tokens", 0)
+    output = get("output_tokens", 0)
+    reasoning = get("reasoning_output_tokens", 0)
+    total = get("total_tokens", 0)
+    if (
+        type(input_) is type(cached) is type(written) is int
+        and type(output) is type(reasoning) is type(total) is int
+        and not (input_ | cached | written | output | reasoning | total) // MOST_TOKENS
+    ):
+        return Tokens(input_, cached, written, output, reasoning, total or input_ + output), False
+    odd, found = False, []
+    for count in (input_, cached, written, output, reasoning, total):
+        whole = _whole(count)
+        odd = odd or (whole is None and count is not None)
+        found.append(whole or 0)
     if not found[5]:
         found[5] = found[0] + found[3]
     return Tokens._make(found), odd
 
 
 def _whole(count: Any) -> int | None:
-    """A float that is a count as one."""
-    if isinstance(count, float) and 0 <= count <= MOST_TOKENS and count.is_integer():
-        return int(count)
-    return None
+    """A count as an integer, also if it is a float; None if it is no count."""
+    if type(count) is float and count.is_integer():
+        count = int(count)
+    return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
 
 
 def minus(more: Tokens, less: Tokens) -> Tokens:
@@ -64,4 +65,11 @@ def is_response(tokens: Tokens) -> bool:
 
 def same_use(one: Tokens, other: Tokens) -> bool:
     """Whether input, output and total are the same; versions differ in the other counts."""
-    return one[0] == other[0] and one[3] == other[3] and one[5] == other[5]
+    return one[5] == other[5] and one[0] == other[0] and one[3] == other[3]
+
+
+def grown_by(more: Tokens, less: Tokens, use: Tokens) -> bool:
+    """Whether ``more`` is ``less`` and ``use`` together."""
+    return (
+        more[5] - less[5] == use[5] and more[0] - less[0] == use[0] and more[3] - less[3] == use[3]
+    )

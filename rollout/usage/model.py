@@ -79,7 +79,9 @@ NO_USAGE: Final = FileUsage({})
 
 def long_context_of(input_tokens: int) -> int:
     """The greatest of ``LONG_CONTEXTS`` that ``input_tokens`` exceed, or 0."""
-    return max((length for length in LONG_CONTEXTS if input_tokens > length), default=0)
+    if input_tokens <= LONG_CONTEXTS[0]:
+        return 0
+    return max(length for length in LONG_CONTEXTS if input_tokens > length)
 
 
 def add_rows(usages: Iterable[dict[UsageKey, UsageSums]]) -> dict[UsageKey, UsageSums]:

@@ -1,9 +1,11 @@
 """Reduces the lines of a rollout to what its responses used (docs/usage.md#rules)."""
 
 import json
+from operator import add
 from typing import Any, Final
 
 from rollout.files.text import storable_text
+from rollout.jsonl.parse import compact_json
 from rollout.schema.times import time_ms
 from rollout.usage.counters import Counters
 from rollout.usage.counts import is_response, same_use, tokens_of
@@ -23,6 +25,10 @@ _MOST_UNTOLD: Final = 8
 _MOST_IDS: Final = 32
 _MOST_LIMITS: Final = 8
 _LONGEST_NAME: Final = 200
+_LONGEST_SNAPSHOT: Final = 4096
+_LIMIT_NAMES: Final = ("primary", "secondary", "plan_type", "credits")
+"""Without any of these, a snapshot tells nothing."""
+_NOTHING: Final = [0] * len(UsageSums._fields)
 _DEFAULT_TIER: Final = "default"
 
 
@@ -39,13 +45,15 @@ class UsageReducer:
     ) -> None:
         self._seen = seen
         self._rows: dict[UsageKey, list[int]] = {}
-        self._limits: dict[str, dict[str, Any]] = {}
+        self._limits: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._repeated: dict[str, Any] | None = None  # an ``info`` that tells nothing new
         self.odd = 0
         self.odd_at: int | None = None
-        state: list[Any] = [None, None, "", "", "", "", None, False, [], []]
+        state: list[Any] = [None, None, "", "", "", "", None, False, [], [], None]
         if earlier is not None:
             self._rows = {key: list(sums) for key, sums in earlier.rows.items()}
-            self._limits = json.loads(earlier.limits.value) if earlier.limits else {}
+            limits = json.loads(earlier.limits.value) if earlier.limits else {}
+            self._limits = {limit: (one["at_ms"], one) for limit, one in limits.items()}
             self.odd, self.odd_at = earlier.odd, earlier.odd_at
             state = json.loads(earlier.state) if earlier.state else state
         self._counters = Counters(state[0])
@@ -59,6 +67,8 @@ class UsageReducer:
         self._untold = [Tokens(*tokens) for tokens in state[8]]
         # ... recorded responses that no token_count has told yet
         self._ids: list[str] = state[9]  # of the latest recorded responses
+        self._doubtful: list[Any] | None = state[10]
+        # ... the key and counts of a response that may be inherited, until its turn ends
 
     def usage(self) -> FileUsage:
         """What the lines so far tell."""
@@ -73,13 +83,25 @@ class UsageReducer:
             self._reviewing,
             self._untold,
             self._ids,
+            self._doubtful,
         ]
-        limits = None
-        if self._limits:
-            newest = max(snapshot["at_ms"] for snapshot in self._limits.values())
-            limits = RateLimits(newest, compact(self._limits))
         rows = {key: UsageSums._make(sums) for key, sums in self._rows.items()}
-        return FileUsage(rows, compact(state), limits, self.odd, self.odd_at)
+        return FileUsage(rows, compact(state), self._rate_limits(), self.odd, self.odd_at)
+
+    def _rate_limits(self) -> RateLimits | None:
+        if not self._limits:
+            return None
+        told = {}
+        for limit, (at_ms, snapshot) in self._limits.items():
+            text = compact_json(snapshot)
+            small = text is not None and len(text) <= _LONGEST_SNAPSHOT
+            told[limit] = {**(snapshot if small else {}), "at_ms": at_ms}
+        return RateLimits(max(at_ms for at_ms, _ in self._limits.values()), compact(told))
+
+    @property
+    def needs_ends(self) -> bool:
+        """Whether it matters how the turn ends."""
+        return self._doubtful is not None
 
     def apply(self, line: dict[str, Any], offset: int) -> None:
         """Take one line, which begins at ``offset``."""
@@ -94,6 +116,10 @@ class UsageReducer:
                 self._origin.turn(payload.get("turn_id"), self._time(line))
             elif event == "thread_settings_applied":
                 self._settings(payload.get("thread_settings"))
+            elif event in ("task_complete", "turn_complete", "turn_aborted"):
+                if event == "turn_aborted" or payload.get("error") is not None:
+                    self._withdraw()
+                self._doubtful = None
             elif event == "entered_review_mode":
                 self._reviewing = True
             elif event == "exited_review_mode":
@@ -121,21 +147,23 @@ class UsageReducer:
             return  # told in the file of the review, too
         at_ms = self._time(line)
         copy = self._origin.is_copy(line.get("ordinal"), at_ms)
-        limits, limit = payload.get("rate_limits"), None
-        if isinstance(limits, dict):
-            found = limits.get("limit_id")
-            limit = found[:_LONGEST_NAME] if isinstance(found, str) else None
-            if not copy:
-                self._limit(limit or "", limits)
+        limits = payload.get("rate_limits")
+        if isinstance(limits, dict) and not copy:
+            self._limit(limits)
         info = payload.get("info")
         if not isinstance(info, dict):
             if info is None:
                 self._counters.begin()
+                self._repeated = None
+            return
+        if info == self._repeated:
             return
         total, odd_total = tokens_of(info.get("total_token_usage"))
         last, odd_last = tokens_of(info.get("last_token_usage"))
         if odd_total or odd_last:
             self._odd(offset)
+        else:
+            self._repeated = info
         if total is None:
             if last is not None and not copy:
                 self._response(last, line)
@@ -144,12 +172,13 @@ class UsageReducer:
             return
         origin = self._origin
         new = origin.thread_id is not None and not (copy or origin.copied or origin.based)
+        goes_on = origin.based and not self._counters
         window = info.get("model_context_window")
-        more = self._counters.missing(limit, total, last, window, new=new)
+        more = self._counters.missing(total, last, window, new=new)
         if copy:
             return
-        if last is not None and is_response(last):
-            self._response(last, line, total)
+        if last is not None:
+            self._response(last, line, total, doubtful=goes_on and not same_use(total, last))
         if more is not None:
             self._response(more, line, total)
 
@@ -160,6 +189,7 @@ class UsageReducer:
         if isinstance(thread_id, str) and self._origin.thread_id not in (None, thread_id.lower()):
             return  # another thread's
         self._origin.own()
+        self._withdraw()
         response_id = payload.get("response_id")
         if isinstance(response_id, str):
             response_id = response_id[:_LONGEST_NAME]
@@ -173,20 +203,43 @@ class UsageReducer:
             self._add(tokens, line, response_id)
             self._untold = [*self._untold[1 - _MOST_UNTOLD :], tokens]
 
-    def _response(self, tokens: Tokens, line: dict[str, Any], total: Tokens | None = None) -> None:
+    def _response(
+        self,
+        tokens: Tokens,
+        line: dict[str, Any],
+        total: Tokens | None = None,
+        *,
+        doubtful: bool = False,
+    ) -> None:
         """Count a response that a ``token_count`` tells, unless its record was there before."""
         for place, recorded in enumerate(self._untold):
             if same_use(recorded, tokens):
                 del self._untold[place]
                 return
         if is_response(tokens):
-            self._add(tokens, line, total)
+            key = self._add(tokens, line, total)
+            if doubtful and key is not None:
+                self._doubtful = [key, tokens]
 
-    def _add(self, tokens: Tokens, line: dict[str, Any], known_by: object) -> None:
+    def _withdraw(self) -> None:
+        """Do not count the doubtful response: its turn had none, or responses are recorded here,
+        and it was not."""
+        if self._doubtful is not None:
+            key = UsageKey(*self._doubtful[0])
+            sums = self._rows[key]
+            for place, count in enumerate(self._doubtful[1]):
+                sums[place] -= count
+            sums[-1] -= 1
+            if not sums[-1]:
+                del self._rows[key]
+            self._doubtful = None
+
+    def _add(self, tokens: Tokens, line: dict[str, Any], known_by: object) -> UsageKey | None:
+        """Count a response; its row, if it was not counted before."""
         if self._seen is not None:
             response = str(line.get("timestamp")), tokens, str(known_by)
             if response in self._seen:
-                return
+                return None
             self._seen.add(response)
         hour = (self._at_ms or 0) // _HOUR_MS
         key = UsageKey(
@@ -197,14 +250,16 @@ class UsageReducer:
             self._service_tier,
             long_context_of(tokens.input),
         )
-        sums = self._rows.setdefault(key, [0] * len(UsageSums._fields))
-        for place, count in enumerate(tokens):
-            sums[place] += count
-        sums[-1] += 1
+        sums = self._rows.get(key, _NOTHING)
+        self._rows[key] = [*map(add, sums, tokens), sums[-1] + 1]
+        return key
 
-    def _limit(self, limit: str, snapshot: dict[str, Any]) -> None:
+    def _limit(self, snapshot: dict[str, Any]) -> None:
+        if all(snapshot.get(name) is None for name in _LIMIT_NAMES):
+            return
+        limit = _name(snapshot.get("limit_id"))
         self._limits.pop(limit, None)
-        self._limits[limit] = {"at_ms": self._at_ms or 0, **snapshot}
+        self._limits[limit] = self._at_ms or 0, snapshot
         if len(self._limits) > _MOST_LIMITS:
             del self._limits[next(iter(self._limits))]
 

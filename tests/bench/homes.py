@@ -86,17 +86,20 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"rollout-{stamp[:19].replace(':', '-')}-{own_id}.jsonl"
     ordinal = max((line.get("ordinal") or 0 for line in lines), default=0)
+    responses = 1
     with path.open("w") as file:
         for line in lines:
             file.write(_json(line))
         while file.tell() < size:
             ordinal += 1
-            file.write(_json(_filler(chance, stamp, ordinal)))
+            line = _filler(chance, stamp, ordinal, responses)
+            responses += line["type"] == "event_msg"
+            file.write(_json(line))
     touched = (moment + chance.randrange(3 * 86_400_000)) * 1_000_000
     os.utime(path, ns=(touched, touched))
 
 
-def _filler(chance: random.Random, stamp: str, ordinal: int) -> dict[str, Any]:
+def _filler(chance: random.Random, stamp: str, ordinal: int, responses: int) -> dict[str, Any]:
     line: dict[str, Any] = {"timestamp": stamp, "ordinal": ordinal, "type": "response_item"}
     words = " ".join(chance.choices(_WORDS, k=chance.randint(10, 60)))
     kind = chance.random()
@@ -106,8 +109,9 @@ def _filler(chance: random.Random, stamp: str, ordinal: int) -> dict[str, Any]:
     elif kind < 0.8:
         line["payload"] = {"type": "function_call", "name": "exec", "arguments": words}
     else:
-        usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": ordinal}
-        info = {"total_token_usage": usage, "last_token_usage": usage}
+        last = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
+        total = {name: count * responses for name, count in last.items()}
+        info = {"total_token_usage": total, "last_token_usage": last}
         line |= {"type": "event_msg", "payload": {"type": "token_count", "info": info}}
     return line
 
