@@ -71,7 +71,9 @@ def command(
     return errors.SOME_UNREADABLE if problems else errors.OK
 
 
-def _print(found: "DiskUsage", dimensions: Sequence[str], limit: int, *, with_threads: bool) -> None:
+def _print(
+    found: "DiskUsage", dimensions: Sequence[str], limit: int, *, with_threads: bool
+) -> None:
     images = found.images is not None
     threads = f"of {plural(found.threads, 'thread')}"
     total = found.total
