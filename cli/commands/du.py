@@ -10,7 +10,7 @@ from cli import errors
 from cli.arguments.options import JsonOption, RowsLimitOption, locations
 from cli.terminal import output
 from cli.terminal.progress import progress
-from cli.terminal.text import amount, one_line, plural
+from cli.terminal.text import amount, money, one_line, plural
 
 if TYPE_CHECKING:
     from state.reports.disk import Amount, DiskUsage, ThreadDiskUsage
@@ -34,6 +34,9 @@ def command(
     images: Annotated[
         bool, typer.Option("--images", help="Read every file to measure its images.")
     ] = False,
+    costs: Annotated[
+        bool, typer.Option("--cost", help="Show what the tokens of the threads cost, in USD.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Show disk usage of rollout files by project, source, age and more, and the biggest
@@ -48,7 +51,8 @@ def command(
     async def work(index: "ThreadIndex") -> "tuple[DiskUsage, str]":
         note = await catch_up(index)
         with progress("images") as report:
-            return await disk_usage(index, limit, images=images, report=report), note
+            found = await disk_usage(index, limit, images=images, costs=costs, report=report)
+            return found, note
 
     try:
         found, note = read_index(locations(context), work)
@@ -58,9 +62,12 @@ def command(
     if note:
         output.say(note)
     if as_json:
-        output.data(_document(found, dimensions, limit, complete=not note))
+        output.data(_document(found, dimensions, limit, costs=costs, complete=not note))
     else:
-        _print(found, dimensions, limit, with_threads=not by)
+        shown = {"images": images, "cost": costs}
+        _print(
+            found, dimensions, limit, [name for name in shown if shown[name]], with_threads=not by
+        )
     if found.away and not as_json:
         output.say(
             f"Hidden: {plural(found.away, 'path')} that cannot be accessed (threadkeep verify)."
@@ -72,9 +79,14 @@ def command(
 
 
 def _print(
-    found: "DiskUsage", dimensions: Sequence[str], limit: int, *, with_threads: bool
+    found: "DiskUsage",
+    dimensions: Sequence[str],
+    limit: int,
+    more: Sequence[str],
+    *,
+    with_threads: bool,
 ) -> None:
-    images = found.images is not None
+    """``more`` are the columns that were asked for: images, cost."""
     threads = f"of {plural(found.threads, 'thread')}"
     total = found.total
     output.line(f"{amount(total.bytes)}B in {plural(total.files, 'file')} {threads}")
@@ -84,43 +96,48 @@ def _print(
         output.line(
             f"{amount(content)}B of content, {share} of it images ({amount(total.image_bytes)}B)"
         )
+    if "cost" in more:
+        output.line(f"{money(total.cost)} for tokens, at API prices")
     for dimension in dimensions:
         output.line()
-        _print_groups(dimension, found.by[dimension], total, limit, images=images)
+        _print_groups(dimension, found.by[dimension], total, limit, more)
     if with_threads:
         output.line()
-        _print_threads(found.biggest, total, images=images)
+        _print_threads(found.biggest, total, more)
 
 
 def _print_groups(
-    title: str, groups: "Mapping[str, Amount]", total: "Amount", limit: int, *, images: bool
+    title: str, groups: "Mapping[str, Amount]", total: "Amount", limit: int, more: Sequence[str]
 ) -> None:
-    output.line(_row("bytes", "share", "files", title, "images" if images else ""))
+    output.line(_row("bytes", "share", "files", more, title))
     for key, used in islice(groups.items(), limit):
-        output.line(_amount_row(used, total, key or "(none)", images=images))
+        output.line(_amount_row(used, total, key or "(none)", more))
     rest = _rest(groups, limit)
     if rest.files:
         count = len(groups) - limit
-        output.line(_amount_row(rest, total, f"… {count:,} more", images=images))
+        output.line(_amount_row(rest, total, f"… {count:,} more", more))
 
 
-def _print_threads(found: "Sequence[ThreadDiskUsage]", total: "Amount", *, images: bool) -> None:
+def _print_threads(
+    found: "Sequence[ThreadDiskUsage]", total: "Amount", more: Sequence[str]
+) -> None:
     from cli.render.labels import label
 
-    output.line(_row("bytes", "share", "files", "thread", "images" if images else ""))
+    output.line(_row("bytes", "share", "files", more, "thread"))
     for thread in found:
         what = f"{thread.row['id']}  {one_line(label(thread.row))[:60]}"
-        output.line(_amount_row(thread.amount, total, what, images=images))
+        output.line(_amount_row(thread.amount, total, what, more))
 
 
-def _amount_row(used: "Amount", total: "Amount", what: str, *, images: bool) -> str:
-    shown = amount(used.image_bytes) if images else ""
+def _amount_row(used: "Amount", total: "Amount", what: str, more: Sequence[str]) -> str:
+    values = {"images": amount(used.image_bytes), "cost": money(used.cost)}
     share = _percent(used.bytes, total.bytes)
-    return _row(amount(used.bytes), share, f"{used.files:,}", what, shown)
+    shown = [values[name] for name in more]
+    return _row(amount(used.bytes), share, f"{used.files:,}", shown, what)
 
 
-def _row(size: str, share: str, files: str, what: str, images: str) -> str:
-    middle = f"  {images:>7}" if images else ""
+def _row(size: str, share: str, files: str, more: Sequence[str], what: str) -> str:
+    middle = "".join(f"  {value:>7}" for value in more)
     return f"{size:>7}  {share:>6}  {files:>8}{middle}  {one_line(what)}"
 
 
@@ -133,14 +150,17 @@ def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
 
     rest = Amount()
     for used in islice(groups.values(), limit, None):
-        rest.files += used.files
-        rest.bytes += used.bytes
-        rest.image_bytes += used.image_bytes
+        rest.add(used.files, used.bytes, used.image_bytes, used.cost)
     return rest
 
 
 def _document(
-    found: "DiskUsage", dimensions: Sequence[str], limit: int, *, complete: bool
+    found: "DiskUsage",
+    dimensions: Sequence[str],
+    limit: int,
+    *,
+    costs: bool,
+    complete: bool,
 ) -> dict[str, Any]:
     from cli.render.labels import label
 
@@ -148,7 +168,8 @@ def _document(
 
     def entry(amount: "Amount") -> dict[str, Any]:
         shown = amount.image_bytes if read else None
-        return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown}
+        cost = {"costUsd": amount.cost} if costs else {}
+        return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown, **cost}
 
     return {
         "version": 1,

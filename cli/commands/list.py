@@ -1,8 +1,10 @@
 """``threadkeep list``."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,13 +15,18 @@ from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, Sync
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.hidden import no_threads, report_hidden
-from cli.terminal.text import age, amount, iso, one_line
+from cli.terminal.text import age, amount, iso, money, one_line
 from state.errors import SQLITE_ERRORS
 
 if TYPE_CHECKING:
+    from state.prices.spending import Spending
     from state.query.model import Hidden, Page, Query
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
+
+PIPED: Final = ("id", "age", "thread", "folder", "model", "tokens")
+SHOWN: Final = ("age", "thread", "folder", "model", "tokens", "id")
+COLUMNS: Final = (*SHOWN, "branch", "source", "cost")
 
 
 @dataclass(slots=True)
@@ -33,6 +40,8 @@ class Listed:
     """Whether the home has no thread at all."""
     note: str = ""
     """Why the list may be incomplete."""
+    spending: "dict[str, Spending] | None" = None
+    """What the threads have spent, if that is asked for."""
 
 
 @takes_filters
@@ -51,6 +60,10 @@ def command(
     archived: ArchivedOption = False,
     *,
     filters: Filters,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help=f"Columns to show: of {', '.join(COLUMNS)}."),
+    ] = None,
     sync: SyncOption = True,
     as_json: JsonOption = False,
 ) -> int:
@@ -58,20 +71,30 @@ def command(
     here = locations(context)
     query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
     count = None if all_pages else limit
-    wants_ids = not as_json and output.on_terminal()
-    try:
-        listed = None if DELEGATED.get() else _quickly(here, query, count, sync, wants_ids)
-    except SQLITE_ERRORS:
-        listed = None  # the thorough way reports what is wrong, and repairs it where it can
+    terminal = output.on_terminal()
+    chosen = _chosen(columns) or (SHOWN if terminal else PIPED)
+    wants_ids = not as_json and terminal and "id" in chosen
+    wants_cost = "cost" in chosen
+    listed = None
+    if not (DELEGATED.get() or wants_cost):
+        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
+        with suppress(*SQLITE_ERRORS):
+            listed = _quickly(here, query, count, sync, wants_ids)
     if listed is None:
         from cli.runtime.open_index import read_index
 
-        listed = read_index(here, lambda index: _thoroughly(index, query, count, sync, wants_ids))
+        async def work(index: "ThreadIndex") -> Listed:
+            found = await _thoroughly(index, query, count, sync, wants_ids)
+            if wants_cost:
+                found.spending = await _spending(index, found.page.rows)
+            return found
+
+        listed = read_index(here, work)
     page = listed.page
     if as_json:
         output.data(_document(listed, here))
     elif page.rows:
-        (_table if wants_ids else _lines)(listed, query)
+        (_table if terminal else _lines)(listed, query, chosen)
     if listed.note:
         output.say(listed.note)
     if not as_json:
@@ -81,6 +104,22 @@ def command(
         if page.next_cursor:
             output.say("There are more threads: --limit N or --all shows them.")
     return errors.OK if page.rows else errors.NO_MATCH
+
+
+def _chosen(columns: str | None) -> tuple[str, ...]:
+    chosen = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
+    unknown = [name for name in chosen if name not in COLUMNS]
+    if unknown:
+        raise typer.BadParameter(
+            f"--columns has no {unknown[0]}: give some of {', '.join(COLUMNS)}, with commas"
+        )
+    return chosen
+
+
+async def _spending(index: "ThreadIndex", rows: "list[Row]") -> "dict[str, Spending]":
+    from state.prices.spending import spending
+
+    return await spending(index.database, [row["id"] for row in rows])
 
 
 def _quickly(
@@ -141,11 +180,16 @@ def _joined(pages: "list[Page]") -> "Page":
 
 
 def _document(listed: Listed, here: Locations) -> dict[str, Any]:
+    from cli.render.labels import usage_json
     from state.query.thread_json import thread_json
 
     page, hidden = listed.page, listed.hidden
+    threads = [thread_json(row, here.home) for row in page.rows]
+    if listed.spending is not None:
+        for thread in threads:
+            thread["usage"] = usage_json(listed.spending.get(thread["id"]))
     return {
-        "data": [thread_json(row, here.home) for row in page.rows],
+        "data": threads,
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
         "hidden": asdict(hidden),
@@ -154,25 +198,34 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
     }
 
 
-def _lines(listed: Listed, query: "Query") -> None:
+def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
     """For pipes: whole values, tab-separated, one thread a line."""
     from cli.render.labels import label
 
     def text(row: "Row") -> str:
-        values = (
-            row["id"],
-            iso(row[f"{query.sort_key}_ms"]),
-            label(row),
-            row["cwd"],
-            row["model"] or "",
-            str(row["tokens_used"]),
-        )
-        return "\t".join(one_line(value) for value in values)
+        cost = _cost(listed, row)
+        values = {
+            "id": row["id"],
+            "age": iso(row[f"{query.sort_key}_ms"]),
+            "thread": label(row),
+            "folder": row["cwd"],
+            "branch": row["git_branch"] or "",
+            "source": row["source_kind"],
+            "model": row["model"] or "",
+            "tokens": str(row["tokens_used"]),
+            "cost": "" if cost is None else f"{cost:.6f}",
+        }
+        return "\t".join(one_line(values[name]) for name in columns)
 
     output.lines(text(row) for row in listed.page.rows)
 
 
-def _table(listed: Listed, query: "Query") -> None:
+def _cost(listed: Listed, row: "Row") -> float | None:
+    found = (listed.spending or {}).get(row["id"])
+    return found.cost if found else 0.0
+
+
+def _table(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
     import os
 
     from rich.table import Table
@@ -182,24 +235,33 @@ def _table(listed: Listed, query: "Query") -> None:
     from state.query.thread_json import display_name
 
     home = os.path.expanduser("~")
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     heads = {"created_at": "created", "updated_at": "changed", "recency_at": "age"}
-    table.add_column(heads[query.sort_key])
-    table.add_column("thread", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("folder", no_wrap=True, overflow="ellipsis", max_width=26)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=16)
-    table.add_column("tokens", justify="right", no_wrap=True)
-    table.add_column("id", no_wrap=True)
+    looks: dict[str, dict[str, Any]] = {
+        "age": {"header": heads[query.sort_key]},
+        "thread": {"no_wrap": True, "overflow": "ellipsis", "ratio": 1},
+        "folder": {"no_wrap": True, "overflow": "ellipsis", "max_width": 26},
+        "model": {"no_wrap": True, "overflow": "ellipsis", "max_width": 16},
+        "branch": {"no_wrap": True, "overflow": "ellipsis", "max_width": 20},
+        "tokens": {"no_wrap": True, "justify": "right"},
+        "cost": {"no_wrap": True, "justify": "right"},
+    }
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for name in columns:
+        table.add_column(**{"header": name, "no_wrap": True, **looks.get(name, {})})
     now_ms = time.time_ns() // 1_000_000
     for row in listed.page.rows:
         style = "bold" if display_name(row) else "" if row["preview"] else "italic dim"
         marks = "" if row["history_mode"] in ("legacy", "paginated") else " [unsupported history]"
-        table.add_row(
-            age(row[f"{query.sort_key}_ms"], now_ms),
-            Text(one_line(label(row)) + marks, style=style),
-            Text(folder(row["cwd"], home)),
-            Text(one_line(row["model"] or "")),
-            amount(row["tokens_used"]) if row["tokens_used"] else "",
-            Text(listed.short_ids[row["id"]], style="cyan"),
-        )
+        cells: dict[str, str | Text] = {
+            "age": age(row[f"{query.sort_key}_ms"], now_ms),
+            "thread": Text(one_line(label(row)) + marks, style=style),
+            "folder": Text(folder(row["cwd"], home)),
+            "branch": Text(one_line(row["git_branch"] or "")),
+            "source": Text(one_line(row["source_kind"])),
+            "model": Text(one_line(row["model"] or "")),
+            "tokens": amount(row["tokens_used"]) if row["tokens_used"] else "",
+            "cost": money(_cost(listed, row)),
+            "id": Text(listed.short_ids.get(row["id"], ""), style="cyan"),
+        }
+        table.add_row(*(cells[name] for name in columns))
     output.table(table)

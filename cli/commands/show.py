@@ -13,6 +13,7 @@ from rollout.errors import READ_ALL, without_expansion_limit
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading, TurnSelection
+    from state.prices.spending import Spending
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
@@ -96,20 +97,29 @@ def _show(
 
 
 def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
+    from cli.render.labels import usage_json
     from cli.render.metadata import fields
     from cli.runtime.open_index import catch_up_and_report, read_index
+    from state.prices.spending import spending
     from state.query.thread_json import thread_json
 
-    async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any]]":
+    async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending | None]":
         await catch_up_and_report(index)
         row = await index.thread(reference)
-        return row, await index.details(row["id"])
+        spent = await spending(index.database, [row["id"]])
+        return row, await index.details(row["id"]), spent.get(row["id"])
 
-    row, details = read_index(here, work)
+    row, details, spent = read_index(here, work)
     if as_json:
-        output.data({"thread": thread_json(row, here.home), "movedTo": details["moved_to"]})
+        output.data(
+            {
+                "thread": thread_json(row, here.home),
+                "movedTo": details["moved_to"],
+                "usage": usage_json(spent),
+            }
+        )
     else:
-        for name, value in fields(row, details):
+        for name, value in fields(row, details, spent):
             if value:
                 output.line(f"{name:<12} {one_line(value)}")
     return errors.OK

@@ -1,8 +1,13 @@
-"""The label and the folder of a thread, as lists show them."""
+"""The label, the folder and the cost of a thread, as lists show them."""
+
+from typing import TYPE_CHECKING, Any
 
 from cli.terminal.text import one_line
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
+
+if TYPE_CHECKING:
+    from state.prices.spending import Spending
 
 
 def label(row: Row) -> str:
@@ -16,3 +21,14 @@ def folder(cwd: str, home: str, width: int = 26) -> str:
     if text == home or text.startswith(home + "/"):
         text = "~" + text[len(home) :]
     return text if len(text) <= width else "…" + text[1 - width :]
+
+
+def usage_json(spent: "Spending | None") -> dict[str, Any]:
+    """What a thread used itself, for ``--json``; ``costUsd`` is null where no price is known."""
+    if spent is None:
+        return {"tokens": 0, "costUsd": 0.0, "unpricedTokens": 0}
+    return {
+        "tokens": spent.tokens,
+        "costUsd": spent.cost,
+        "unpricedTokens": spent.unpriced_tokens,
+    }

@@ -1,13 +1,16 @@
 """The metadata of a thread, for people."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli.terminal.text import amount, iso, plural
+from cli.terminal.text import amount, iso, money, plural
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
+if TYPE_CHECKING:
+    from state.prices.spending import Spending
 
-def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
+
+def fields(row: Row, details: dict[str, Any], spent: "Spending | None") -> list[tuple[str, str]]:
     """Names and values, in order. Empty values are not shown."""
     git = " ".join(filter(None, (row["git_branch"], (row["git_sha"] or "")[:12])))
     supported = row["history_mode"] in ("legacy", "paginated")
@@ -26,6 +29,7 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
         ("model", " ".join(filter(None, (row["model"], row["reasoning_effort"])))),
         ("provider", row["model_provider"]),
         ("tokens", f"{row['tokens_used']:,}" if row["tokens_used"] else ""),
+        ("used", _used(spent) if spent else ""),
         ("git", git),
         ("origin", row["git_origin_url"] or ""),
         ("history", row["history_mode"] + ("" if supported else " (unknown to this version)")),
@@ -48,3 +52,10 @@ def fields(row: Row, details: dict[str, Any]) -> list[tuple[str, str]]:
             note += f" the first at byte {file['left_out_at']})"
         fields.append(("file", f"{file['path']}  {amount(file['size_bytes'])}B{note}"))
     return fields
+
+
+def _used(spent: "Spending") -> str:
+    """What the thread used itself; ``tokens`` is Codex's count, with what was inherited."""
+    unpriced = f" ({spent.unpriced_tokens:,} of them without a price)"
+    partly = unpriced if spent.unpriced_tokens and spent.cost is not None else ""
+    return f"{spent.tokens:,} tokens{partly}, {money(spent.cost)} at API prices"

@@ -132,6 +132,15 @@ _LARGEST_FLOAT: Final = 10**300
 """Floats end there."""
 
 
+def money(cost: float | None) -> str:
+    """USD: ``$1,234``, ``$12.34``, ``$0.0123``; a dash where no price is known."""
+    if cost is None:
+        return "—"
+    if cost >= 1000:
+        return f"${cost:,.0f}"
+    return f"${cost:.2f}" if cost >= 0.1 or cost == 0 else f"${max(cost, 0.0001):.4f}"
+
+
 def plural(count: int, noun: str) -> str:
     """``1 thread``, ``2 threads``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -13,6 +13,7 @@ from state.clock import now_ms
 from state.db.steps import Steps
 from state.jobs.pool import read_files
 from state.jobs.progress import Report
+from state.prices.spending import Spending, spending
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
 from state.userdata.folders import shown_folders
@@ -43,17 +44,22 @@ _FROM: Final = "FROM rollout_files f LEFT JOIN threads t ON t.id = f.thread_id"
 
 @dataclass(slots=True)
 class Amount:
-    """Files, their bytes on disk, and the bytes of images in their content, if it was read."""
+    """Files, their bytes on disk, the bytes of images in their content, if it was read, and what
+    their threads cost, if that was asked for, where a price is known."""
 
     files: int = 0
     bytes: int = 0
     image_bytes: int = 0
+    cost: float | None = None
+    """In USD; None if no price is known."""
 
-    def add(self, files: int, size: int, image_bytes: int) -> None:
+    def add(self, files: int, size: int, image_bytes: int, cost: float | None) -> None:
         """Add files."""
         self.files += files
         self.bytes += size
         self.image_bytes += image_bytes
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
 
 
 @dataclass(slots=True)
@@ -94,28 +100,38 @@ class DiskUsage:
 
 
 async def disk_usage(
-    index: ThreadIndex, most: int, *, images: bool = False, report: Report | None = None
+    index: ThreadIndex,
+    most: int,
+    *,
+    images: bool = False,
+    costs: bool = False,
+    report: Report | None = None,
 ) -> DiskUsage:
     """The disk usage of the files in ``index``, with the ``most`` biggest threads. ``images`` has
-    all files read."""
+    all files read; ``costs`` adds what the tokens of their threads cost."""
     shares = await _read_images(index, report) if images else None
-    return await index.database.query(_disk_usage_steps(now_ms(), most, shares))
+    spent = await spending(index.database) if costs else None
+    return await index.database.query(_disk_usage_steps(now_ms(), most, shares, spent))
 
 
-def _disk_usage_steps(now: int, most: int, images: Images | None) -> Steps[DiskUsage]:
+def _disk_usage_steps(
+    now: int, most: int, images: Images | None, spent: Mapping[str, Spending] | None
+) -> Steps[DiskUsage]:
     keys = ", ".join(_KEYS.values())
     ages = [(now - days * _DAY_MS) * 1_000_000 for _, days in _AGES]
-    if images is None:
+    if images is None and spent is None:
         groups = ", ".join(str(number) for number in range(1, len(_KEYS) + 1))
-        sql = f"SELECT {keys}, count(*), sum(f.size_bytes), NULL {_FROM} GROUP BY {groups}"
+        sql = f"SELECT {keys}, count(*), sum(f.size_bytes), NULL, NULL {_FROM} GROUP BY {groups}"
     else:
-        sql = f"SELECT {keys}, 1, f.size_bytes, f.path {_FROM}"
+        own = "iif(f.path = t.rollout_path, t.id, NULL)"  # a thread's cost counts once
+        sql = f"SELECT {keys}, 1, f.size_bytes, f.path, {own} {_FROM}"
     rows = yield sql, ages
     by_path: Mapping[str, int] = images.by_path if images else {}
     total = Amount()
     found: dict[str, dict[str, Amount]] = {name: defaultdict(Amount) for name in DIMENSIONS}
-    for *values, files, size, path in rows:
-        amount = (files, size, by_path.get(path, 0))
+    costs = {id_: thread.cost for id_, thread in (spent or {}).items()}
+    for *values, files, size, path, thread_id in rows:
+        amount = (files, size, by_path.get(path, 0), costs.get(thread_id))
         total.add(*amount)
         for name, key in zip(DIMENSIONS, values, strict=True):
             found[name][key].add(*amount)
@@ -130,10 +146,14 @@ def _disk_usage_steps(now: int, most: int, images: Images | None) -> Steps[DiskU
         "SELECT count(*) FROM rollout_files WHERE bucket = 'ignored' AND instr(reason, ?) = 1",
         [INACCESSIBLE],
     )
-    return DiskUsage(total, threads, by, (yield from _biggest_steps(most, images)), images, away)
+    return DiskUsage(
+        total, threads, by, (yield from _biggest_steps(most, images, costs)), images, away
+    )
 
 
-def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadDiskUsage]]:
+def _biggest_steps(
+    most: int, images: Images | None, costs: Mapping[str, float | None]
+) -> Steps[list[ThreadDiskUsage]]:
     sums = yield (
         "SELECT thread_id, count(*), sum(size_bytes) AS size FROM rollout_files"
         " WHERE thread_id IN (SELECT id FROM threads)"
@@ -145,7 +165,7 @@ def _biggest_steps(most: int, images: Images | None) -> Steps[list[ThreadDiskUsa
     by_id = {row[0]: dict(zip(COLUMNS.split(", "), row, strict=True)) for row in rows}
     in_images: Mapping[str, int] = images.by_thread if images else {}
     return [
-        ThreadDiskUsage(by_id[id_], Amount(files, size, in_images.get(id_, 0)))
+        ThreadDiskUsage(by_id[id_], Amount(files, size, in_images.get(id_, 0), costs.get(id_)))
         for id_, files, size in sums
     ]
 

@@ -1,0 +1,74 @@
+"""Lists, metadata and disk usage show what threads cost, and never take unknown prices for zero."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.support.command import Cli, Inside
+
+STAMP = "2026-05-28T20:00:09.000Z"
+
+
+def tokens(count: int) -> dict[str, int]:
+    return {"input_tokens": count, "output_tokens": 0, "total_tokens": count}
+
+
+def rollout(number: int, model: str, count: int) -> bytes:
+    told = lines(number)[:3]
+    told[1]["payload"]["model"] = model
+    used = event(
+        STAMP,
+        "token_count",
+        info={"total_token_usage": tokens(count), "last_token_usage": tokens(count)},
+    )
+    return encoded([*told, used])
+
+
+@pytest.fixture
+def spent(home: Path, index_path: Path) -> Cli:
+    write(home, 1, rollout(1, "gpt-5", 1_000_000))
+    write(home, 2, rollout(2, "made-up", 500))
+    write(home, 3, encoded(lines(3)[:3]))
+    return Inside(home, index_path)
+
+
+def test_a_list_shows_the_columns_that_are_asked_for(spent: Cli) -> None:
+    shown = spent.run("list", "--columns", "id,model,cost")
+    assert [line.split("\t") for line in shown.lines] == [
+        [thread_id(3), "gpt-5", "0.000000"],
+        [thread_id(2), "made-up", ""],
+        [thread_id(1), "gpt-5", "1.250000"],
+    ]
+    data = spent.run("list", "--columns", "cost", "--json").json["data"]
+    assert [thread["usage"] for thread in data] == [
+        {"tokens": 0, "costUsd": 0.0, "unpricedTokens": 0},
+        {"tokens": 500, "costUsd": None, "unpricedTokens": 500},
+        {"tokens": 1_000_000, "costUsd": 1.25, "unpricedTokens": 0},
+    ]
+    assert "usage" not in spent.run("list", "--json").json["data"][0]
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(spent: Cli) -> None:
+    ran = spent.run("list", "--columns", "id,price", status=2)
+    assert "no price" in ran.err
+    assert "cost" in ran.err
+
+
+def test_metadata_tells_what_a_thread_used_and_what_that_costs(spent: Cli) -> None:
+    assert "1,000,000 tokens, $1.25 at API prices" in spent.run("show", "--meta", thread_id(1)).out
+    assert "500 tokens, — at API prices" in spent.run("show", "--meta", thread_id(2)).out
+    assert "at API prices" not in spent.run("show", "--meta", thread_id(3)).out
+    used = spent.run("show", "--meta", thread_id(1), "--json").json["usage"]
+    assert used == {"tokens": 1_000_000, "costUsd": 1.25, "unpricedTokens": 0}
+
+
+def test_disk_usage_adds_up_the_cost_of_threads(spent: Cli) -> None:
+    found = spent.run("du", "--cost", "--json").json
+    assert found["costUsd"] == 1.25
+    by_model = {group["key"]: group["costUsd"] for group in found["by"]["model"]["groups"]}
+    assert by_model == {"gpt-5": 1.25, "made-up": None}
+    shown = spent.run("du", "--cost", "--by", "model").out
+    assert "$1.25 for tokens" in shown
+    assert "  —  made-up" in shown
+    assert "costUsd" not in spent.run("du", "--json").json
