@@ -5,6 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from state.db.schema import metadata
+from state.db.usage_sql import COST, RATES_JOIN
 
 # No OR IGNORE: an upsert forces its own conflict clause on the statements of its triggers.
 _NOTE_PENDING: Final = (
@@ -49,7 +50,6 @@ def _iso(column: str, per_second: int, name: str) -> str:
 
 _PROVIDER: Final = "CASE u.provider WHEN '' THEN t.model_provider ELSE u.provider END"
 _HOUR: Final = "strftime('%Y-%m-%dT%H:%M:%SZ', u.hour * 3600, 'unixepoch')"
-_HOUR_OF_DAY: Final = "(u.hour % 24 + 24) % 24"  # hours before 1970 are negative
 
 VIEWS: Final = (
     # What is hidden by default, by the words of ``list``: see state.query.model.Hidden.
@@ -81,14 +81,8 @@ VIEWS: Final = (
     f"CREATE VIEW v_usage AS SELECT t.id AS thread_id, {_HOUR} AS hour,"
     f" u.hour AS hour_number, u.model, {_PROVIDER} AS provider, u.effort, u.service_tier,"
     " u.long_context, u.input, u.cached_input, u.cache_write, u.output, u.reasoning, u.total,"
-    " u.responses,"
-    " max(u.input - u.cached_input - u.cache_write, 0) * r.input_rate"
-    " + u.cached_input * r.cached_input_rate + u.cache_write * r.cache_write_rate"
-    " + u.output * r.output_rate AS cost"
-    " FROM thread_usage u JOIN threads t ON t.row_id = u.row_id LEFT JOIN usage_rates r"
-    " ON r.provider = u.provider AND r.model = u.model AND r.service_tier = u.service_tier"
-    " AND r.long_context = u.long_context AND u.hour >= r.from_hour AND u.hour < r.until_hour"
-    f" AND {_HOUR_OF_DAY} >= r.day_from AND {_HOUR_OF_DAY} < r.day_until",
+    f" u.responses, {COST} AS cost"
+    f" FROM thread_usage u JOIN threads t ON t.row_id = u.row_id {RATES_JOIN}",
     "CREATE VIEW v_thread_usage AS SELECT thread_id, sum(input) AS input,"
     " sum(cached_input) AS cached_input, sum(cache_write) AS cache_write, sum(output) AS output,"
     " sum(reasoning) AS reasoning, sum(total) AS total, sum(responses) AS responses,"

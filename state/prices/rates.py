@@ -4,32 +4,28 @@ A trigger enters a model that is new as *due*. What it costs is looked up when i
 again when the library or the user's list has changed.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.stamp import NO_STAMP, FileStamp
 from state.db.database import Database
 from state.db.schema import index_meta, usage_rates
 from state.db.sql import set_meta
-from state.db.steps import Steps
 from state.errors import IndexBusy, IndexNotWritable
+from state.prices.current import (
+    DUE,
+    RATES_KEY,
+    price_lists,
+    prices_path,
+    rates_are_current_steps,
+)
 from state.prices.rate import LAST_HOUR, Pair, Prices, Rate
 
-RATES_KEY: Final = "usage_rates"
-"""In ``index_meta``: what the rates were looked up in."""
-DUE: Final = "due"
 UNPRICED: Final = "unpriced"
 LIBRARY: Final = "genai-prices"
 OWN: Final = "prices.toml"
-
-
-def prices_path(index: Path) -> Path:
-    """Where a user's own prices are."""
-    return index.with_name("prices.toml")
 
 
 async def ensure_rates(database: Database) -> bool:
@@ -40,8 +36,8 @@ async def ensure_rates(database: Database) -> bool:
         InvalidPrices: the user's list cannot be used.
         StateError: the index cannot be read.
     """
-    lists = _lists(database.path)
-    if await database.query(_up_to_date(lists)):
+    lists = price_lists(database.path)
+    if await database.query(rates_are_current_steps(lists)):
         return True
     try:
         async with database.write() as connection:
@@ -49,28 +45,6 @@ async def ensure_rates(database: Database) -> bool:
     except (IndexBusy, IndexNotWritable):
         return False
     return True
-
-
-def _lists(index: Path) -> str:
-    """Changes whenever one of the lists of prices does. The library is not imported for it."""
-    spec = find_spec("genai_prices")
-    data = Path(spec.origin).with_name("data.py") if spec and spec.origin else None
-    return " ".join(str(_stamp(path)) for path in (data, prices_path(index)))
-
-
-def _stamp(path: Path | None) -> FileStamp:
-    try:
-        return NO_STAMP if path is None else FileStamp.of(path.stat())
-    except OSError:
-        return NO_STAMP
-
-
-def _up_to_date(lists: str) -> Steps[bool]:
-    known = yield f"SELECT value FROM index_meta WHERE key = '{RATES_KEY}'", []
-    if known != [(lists,)]:
-        return False
-    due = yield f"SELECT 1 FROM usage_rates WHERE origin = '{DUE}' LIMIT 1", []
-    return not due
 
 
 async def _look_up(connection: AsyncConnection, own_list: Path, lists: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 from state.db.database import Database
 from state.errors import InvalidPrices
 from state.prices import rates
-from state.prices.rates import ensure_rates, prices_path
+from state.prices.current import prices_path
+from state.prices.rates import ensure_rates
 from state.thread_index import open_index
 from tests.conftest import CORPUS
 
