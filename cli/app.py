@@ -30,7 +30,7 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "export": "Save threads as Markdown, HTML, JSON or raw lines.",
         "resume": "Print the command that continues a thread in Codex.",
         "explain": "Explain why a thread is listed or not, here and in Codex.",
-        "stats": "Count threads, turns and tokens by day, project, model.",
+        "stats": "Show tokens and their cost by day, model, project.",
         "query": "Run a read-only SQL query on the index.",
     },
     "Change": {

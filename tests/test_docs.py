@@ -135,6 +135,7 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
         ["dump", dump],
         ["restore", dump],
         ["query", "SELECT 1"],
+        ["stats", "--since", "2026-01", "--compare", "--by", "thread"],
         ["search", "thread"],
         ["verify"],
         ["repair"],

@@ -111,13 +111,17 @@ class Selection:
         return filters.query(archived=archived, sort_key="updated_at", limit=LARGEST_PAGE)
 
 
-def _expands(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that replaces a command's parameter ``name`` by the parameters of ``maker``, and
-    passes what ``maker`` returns for them.
+def _expands(
+    name: str, maker: Callable[..., Any], without: str = ""
+) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator that replaces a command's parameter ``name`` by the parameters of ``maker``, but
+    for the one called ``without``, and passes what ``maker`` returns for them.
 
     Typer reads options from a signature and has no groups of them, so the signature is composed.
     """
-    inner = inspect.signature(maker).parameters
+    inner = {
+        key: each for key, each in inspect.signature(maker).parameters.items() if key != without
+    }
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         def expanded(**values: Any) -> Any:
@@ -138,5 +142,7 @@ def _expands(name: str, maker: Callable[..., Any]) -> Callable[[Callable[..., An
 
 takes_filters: Final = _expands("filters", Filters)
 """Gives a command the filters of ``list``, as ``filters``."""
+takes_filters_of_all: Final = _expands("filters", Filters, without="all_sources")
+"""The same for a command that leaves no source out by itself."""
 takes_selection: Final = _expands("selection", takes_filters(Selection))
 """Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""

@@ -1,78 +1,116 @@
 """``threadkeep stats``."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from cli import errors
-from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.filters import Filters, takes_filters_of_all
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
+from cli.arguments.span import calendar_of, span_before, span_of
+from cli.render.labels import label
+from cli.render.stats.table import print_lines, print_table, rest, shown, summary, whole
 from cli.terminal import output
-from cli.terminal.hidden import no_threads, report_hidden
-from cli.terminal.progress import progress
-from cli.terminal.text import amount, one_line, plural
+from cli.terminal.delegated import DELEGATED
+from cli.terminal.hidden import no_threads
+from cli.terminal.text import amount, iso, one_line, plural
+from state.errors import SQLITE_ERRORS
+from state.prices.current import price_lists, prices_path, rates_are_current_steps
+from state.query.listing import any_steps, short_id_steps, unreadable_steps
+from state.query.rows import rows_steps
+from state.reports.calendar import HOUR_OF_WEEK, HOUR_S
+from state.reports.stats import (
+    DIMENSIONS,
+    Asked,
+    Statistics,
+    TurnRows,
+    hours_steps,
+    statistics_steps,
+)
 
 if TYPE_CHECKING:
-    from state.query.model import Hidden
-    from state.reports.stats import Statistics, Tally
+    from state.db.steps import Steps
     from state.thread_index import ThreadIndex
 
-USUAL: Final = ("day", "project", "model")
+_PAGE: Final = (("model",), ("project",), ("source",))
+"""The tables of a page, besides those that are asked for."""
+_FINE: Final = {"day": 24 * 190, "week": 7 * 24 * 190}
+"""For how many hours at most a chart has columns so fine; others are of months."""
 
 
-_AGO: Final = re.compile(r"(\d{1,5})([mhdwy])")
-_UNITS: Final = {
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-    "y": timedelta(days=365),
-}
-"""The units of :func:`cli.terminal.text.age`, which lists show."""
+@dataclass(slots=True)
+class Found:
+    """What the command found."""
+
+    statistics: list[Statistics]
+    """What was asked for; on a page also the other tables, the times and the hours of a week."""
+    asked: list[Asked]
+    names: dict[str, str]
+    """What threads are called, by id."""
+    short_ids: dict[str, str]
+    unreadable: int
+    empty: bool
+    """Whether the home has no thread at all."""
+    notes: list[str] = field(default_factory=list)
+    """Why the numbers may be incomplete."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Files whose turns could not be counted, and why."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is counted."""
+        counted = self.statistics[0].total.turns is None or not self.unreadable
+        return counted and not self.notes
+
+    def short_names(self) -> dict[str, str]:
+        """Of threads, for people."""
+        return {id_: f"{self.short_ids[id_]}  {name}" for id_, name in self.names.items()}
+
+    def long_names(self) -> dict[str, str]:
+        """Of threads, for pipes."""
+        return {id_: f"{id_}  {one_line(name)[:60]}" for id_, name in self.names.items()}
 
 
-def moment(text: str, *, now: datetime | None = None) -> int:
-    """The ms since 1970 of a day (``2026-11-20``), a time, or an age (``30m``, ``12h``, ``7d``,
-    ``2w``, ``1y``). Ages of a day or more begin at midnight; days are those of UTC. Raises
-    OverflowError if it is before all times, and ValueError if it is none of these."""
-    ago = _AGO.fullmatch(text)
-    if ago:
-        now = now or datetime.now(UTC)
-        if ago[2] not in "mh":
-            now = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return int((now - int(ago[1]) * _UNITS[ago[2]]).timestamp() * 1000)
-    found = datetime.fromisoformat(text)
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return int(found.timestamp() * 1000)
-
-
-@takes_filters
+@takes_filters_of_all
 def command(
     context: typer.Context,
     by: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="Count by day, month, project, model, provider or source. Repeatable."
-            " [default: day, project, model]",
+            help=f"Count by {', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}. Twice: rows of the"
+            " first are split by the second. [default: day]",
             show_default=False,
         ),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
-            metavar="WHEN", help="Only threads created since: 2026-11-20, a time, 12h, 7d, 2w."
+            metavar="WHEN",
+            help="Only what was used since: 2026-11-20, 2026-11, today, this-week, 12h, 7d.",
         ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Only threads created before.")
+        str | None, typer.Option(metavar="WHEN", help="Only what was used before.")
     ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone",
+            metavar="NAME",
+            help="The time zone of days: Europe/Berlin, UTC. [default: the local one]",
+            show_default=False,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare with the span before --since.")
+    ] = False,
     turns: Annotated[
         bool, typer.Option("--turns", help="Count turns, too. This reads every rollout.")
     ] = False,
@@ -86,149 +124,195 @@ def command(
     filters: Filters,
     as_json: JsonOption = False,
 ) -> int:
-    """Count threads, turns and tokens by day, project and model. The exit status is 1 if there are
-    none."""
-    from cli.runtime.open_index import catch_up, read_index
+    """Show the tokens that threads used and what they cost, by day, model, project and more. The
+    exit status is 1 if there are none."""
     from cli.runtime.target import check_target
-    from state.reports.stats import DIMENSIONS, statistics
 
-    for name in by or ():
-        if name not in DIMENSIONS:
-            raise typer.BadParameter(f"--by must be one of {', '.join(DIMENSIONS)}")
-    limits = {"since_ms": _limit("--since", since), "until_ms": _limit("--until", until)}
+    dimensions = _dimensions(by)
+    now_s = time.time()
+    calendar, zone_name = calendar_of(zone)
+    span, begin, end = span_of(since, until, calendar, now_s)
+    before = span_before(begin, end, calendar, now_s) if compare else None
     if page == "-":
         raise typer.BadParameter("--html writes a page to a file, not to stdout: name a file")
     here = locations(context)
     target = None if page is None else Path(page)
     check_target(here, target)
-    query = filters.query(archived=archived)
-
-    async def work(index: "ThreadIndex") -> "tuple[Statistics, Hidden, bool, str]":
-        note = await catch_up(index)
-        with progress("turns") as report:
-            found = await statistics(index, query, **limits, turns=turns, report=report)
-        hidden = await index.hidden(query, **limits)
-        empty = not found.total.threads and await index.is_empty()
-        return found, hidden, empty, note
-
-    found, hidden, empty, note = read_index(here, work)
-    if note:
+    asked = Asked(dimensions, calendar, span, filters.query(), archived, before)
+    found = _find(here, asked, limit, turns=turns, page=target is not None)
+    for note in found.notes:
         output.say(note)
-    dimensions = [*dict.fromkeys(by or USUAL)]
     if target is not None:
-        _save(target, found, dimensions, limit, here)
-    if as_json:
-        complete = not note and not (turns and hidden.unreadable)
-        document = _document(found, dimensions, limit, complete=complete)
-        output.data({**document, "hidden": asdict(hidden)})
-    elif target is None:
-        _print(found, dimensions, limit)
-    else:
-        output.line(str(target))
+        _save(target, found, limit, here, zone_name)
+    _print(found, zone_name, limit, as_json=as_json, target=target)
     for path, problem in found.problems.items():
         output.say(one_line(f"{path}: {problem}"))
-    if not found.total.threads:
-        output.say(no_threads(here.home, empty=empty))
+    total = found.statistics[0].total
+    if not (total.threads or total.turns):
+        output.say(no_threads(here.home, empty=found.empty))
     if not as_json:
-        report_hidden(hidden)
-    if not found.total.threads:
+        _report(found, here)
+    if not (total.threads or total.turns):
         return errors.NO_MATCH
     return errors.SOME_UNREADABLE if found.problems else errors.OK
 
 
-def _limit(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else moment(text)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{option} must be a day (2026-11-20), a time (2026-11-20T12:00) or an age"
-            " (30m, 12h, 7d, 2w, 1y)"
-        ) from None
+def _dimensions(by: list[str] | None) -> tuple[str, ...]:
+    dimensions = tuple(dict.fromkeys(by or ["day"]))
+    if any(name not in DIMENSIONS for name in dimensions):
+        raise typer.BadParameter(f"--by must be one of {', '.join(DIMENSIONS)}")
+    if len(dimensions) > 2:
+        raise typer.BadParameter("--by can be given twice, not more often")
+    return dimensions
 
 
-def _save(
-    page: Path, found: "Statistics", dimensions: Sequence[str], limit: int, here: Locations
-) -> None:
-    from cli.render.html_charts import charts
+def _find(here: Locations, asked: Asked, limit: int, *, turns: bool, page: bool) -> Found:
+    found = None
+    if not turns and DELEGATED.get() is None:
+        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
+        with suppress(*SQLITE_ERRORS):
+            found = _quickly(here, asked, limit, page=page)
+    if found is None:
+        from cli.runtime.open_index import read_index
+
+        found = read_index(
+            here, lambda index: _thoroughly(index, asked, limit, turns=turns, page=page)
+        )
+    return found
+
+
+def _quickly(here: Locations, asked: Asked, limit: int, *, page: bool) -> Found | None:
+    from state.query.oneshot import IndexReader
+
+    with IndexReader.opened(here.home, here.index) as reader:
+        if reader is None or not reader.read(rates_are_current_steps(price_lists(here.index))):
+            return None
+        return reader.read(_steps(asked, limit, None, page=page))
+
+
+async def _thoroughly(
+    index: "ThreadIndex", asked: Asked, limit: int, *, turns: bool, page: bool
+) -> Found:
+    from cli.runtime.open_index import catch_up
+    from cli.terminal.progress import progress
+    from state.prices.rates import ensure_rates
+    from state.reports.turns import Turns, read_turns
+
+    notes = [await catch_up(index)]
+    if not await ensure_rates(index.database):
+        notes.append("The index cannot be written now: new models have no price yet.")
+    counted = Turns()
+    if turns:
+        with progress("turns") as report:
+            counted = await read_turns(index, asked, report)
+    rows = counted.rows if turns else None
+    found = await index.database.query(_steps(asked, limit, rows, page=page))
+    found.notes = [note for note in notes if note]
+    found.problems = counted.problems
+    return found
+
+
+def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "Steps[Found]":
+    asks = [asked]
+    if page:
+        first, last = yield from hours_steps(asked)
+        time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
+        others = [by for by in _PAGE if by != asked.by]
+        for by in (*others, (time_, "model"), (HOUR_OF_WEEK,)):
+            asks.append(replace(asked, by=by, before=None))
+    statistics = []
+    for each in asks:
+        statistics.append((yield from statistics_steps(each, turns)))
+    names = yield from _names_steps(statistics[0], asked.by, limit)
+    short_ids = yield from short_id_steps([*names])
+    unreadable = yield from unreadable_steps()
+    empty = not statistics[0].total.threads and not (yield from any_steps())
+    return Found(statistics, asks, names, short_ids, unreadable, empty)
+
+
+def _names_steps(statistics: Statistics, by: Sequence[str], limit: int) -> "Steps[dict[str, str]]":
+    """What the threads are called that are shown."""
+    if "thread" not in by:
+        return {}
+    outer = shown(statistics.groups, by, limit)
+    groups = outer
+    if by[0] != "thread":
+        groups = [inner for group in outer for inner in shown(group.groups, by[1:], limit)]
+    rows = yield from rows_steps(sorted({group.key for group in groups}))
+    return {id_: label(row) for id_, row in rows.items()}
+
+
+def _print(found: Found, zone: str, limit: int, *, as_json: bool, target: Path | None) -> None:
+    statistics, asked = found.statistics[0], found.asked[0]
+    if as_json:
+        from cli.render.stats.document import document
+
+        problems = [{"path": path, "reason": why} for path, why in found.problems.items()]
+        output.data(
+            {
+                "version": 2,
+                "complete": found.complete,
+                **document(statistics, asked, zone, limit, found.names),
+                "problems": problems,
+                "unreadable": found.unreadable,
+            }
+        )
+    elif target is not None:
+        output.line(str(target))
+    elif statistics.groups:
+        terminal = output.on_terminal()
+        output.line(summary(statistics, amount if terminal else whole))
+        output.line()
+        if terminal:
+            print_table(statistics, asked.by, limit, found.short_names())
+        else:
+            print_lines(statistics, asked.by, limit, found.long_names())
+        if more := rest(statistics.groups, asked.by, limit):
+            output.line(more)
+
+
+def _report(found: Found, here: Locations) -> None:
+    """Say what else there is to know about the numbers."""
+    statistics = found.statistics[0]
+    if statistics.unpriced:
+        models = [
+            f"{one_line(each.model) or 'an unnamed model'} ({each.total:,} tokens)"
+            for each in statistics.unpriced
+        ]
+        more = f" and {len(models) - 5:,} more" if len(models) > 5 else ""
+        output.say(
+            f"No price is known for {', '.join(models[:5])}{more}: add it to"
+            f" {prices_path(here.index)}."
+        )
+    if statistics.subscribed and statistics.total.cost:
+        output.say(
+            f"{plural(statistics.subscribed, 'thread')} used a subscription: their cost is what"
+            " the API would have asked."
+        )
+    left_out = statistics.left_out
+    if left_out.threads or left_out.total:
+        threads = plural(left_out.threads, "thread")
+        output.say(f"Left out by filters: {threads}, {left_out.total:,} tokens.")
+    if found.unreadable:
+        files = plural(found.unreadable, "unreadable file")
+        output.say(f"Not counted: {files} (threadkeep status).")
+
+
+def _save(target: Path, found: Found, limit: int, here: Locations, zone: str) -> None:
+    from cli.render.stats.page import Report, Table, page
     from cli.terminal.save_file import save
 
-    pieces = charts(found, dimensions, limit, f"Threads of {here.home}")
-    save(page, (piece.encode("utf-8", "replace") for piece in pieces))
-
-
-def _cut(dimension: str, groups: "Mapping[str, Tally]", limit: int) -> "dict[str, Tally]":
-    """The last groups of times, the first of others."""
-    from state.reports.stats import TIMES
-
-    shown = list(groups.items())
-    return dict(shown[-limit:] if dimension in TIMES else shown[:limit])
-
-
-def _print(found: "Statistics", dimensions: Sequence[str], limit: int) -> None:
-    total = found.total
-    words = [plural(total.threads, "thread"), f"{total.tokens:,} tokens"]
-    if total.turns is not None:
-        words.insert(1, plural(total.turns, "turn"))
-    output.line(", ".join(words))
-    for dimension in dimensions:
-        groups = found.by[dimension]
-        shown = _cut(dimension, groups, limit)
-        output.line()
-        (_plot if output.on_terminal() else _lines)(dimension, shown, total)
-        if len(groups) > len(shown):
-            output.line(f"… {len(groups) - len(shown):,} more (--limit)")
-
-
-def _lines(dimension: str, groups: "Mapping[str, Tally]", total: "Tally") -> None:
-    with_turns = total.turns is not None
-    turns = f"{'turns':>7}  " if with_turns else ""
-    output.line(f"{'threads':>7}  {turns}{'tokens':>13}  {dimension}")
-    for key, tally in groups.items():
-        turns = f"{tally.turns or 0:>7,}  " if with_turns else ""
-        name = one_line(key) or "(none)"
-        output.line(f"{tally.threads:>7,}  {turns}{tally.tokens:>13,}  {name}")
-
-
-def _plot(dimension: str, groups: "Mapping[str, Tally]", total: "Tally") -> None:
-    """Print a table with a bar for the tokens of each row."""
-    from rich.bar import Bar
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    table.add_column(dimension, no_wrap=True, overflow="ellipsis", max_width=40)
-    for name in ("threads", *(("turns",) if total.turns is not None else ()), "tokens"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", ratio=1)
-    most = max((tally.tokens for tally in groups.values()), default=0) or 1
-    for key, tally in groups.items():
-        numbers = [f"{tally.threads:,}"]
-        numbers += [f"{tally.turns or 0:,}"] if total.turns is not None else []
-        numbers += [amount(tally.tokens)]
-        bar = Bar(most, 0, tally.tokens, color="cyan")
-        table.add_row(Text(one_line(key) or "(none)"), *numbers, bar)
-    output.table(table)
-
-
-def _document(
-    found: "Statistics", dimensions: Sequence[str], limit: int, *, complete: bool
-) -> dict[str, Any]:
-    def entry(tally: "Tally") -> dict[str, Any]:
-        return {"threads": tally.threads, "turns": tally.turns, "tokens": tally.tokens}
-
-    return {
-        "version": 1,
-        "complete": complete,
-        **entry(found.total),
-        "by": {
-            dimension: {
-                "groups": [
-                    {"key": key, **entry(tally)}
-                    for key, tally in _cut(dimension, found.by[dimension], limit).items()
-                ],
-                "count": len(found.by[dimension]),
-            }
-            for dimension in dimensions
-        },
-        "problems": [{"path": path, "reason": why} for path, why in found.problems.items()],
-    }
+    tables: list[Table] = [
+        Table(asked.by, statistics, found.short_names())
+        for asked, statistics in zip(found.asked, found.statistics, strict=True)
+    ]
+    *shown_tables, times, week = tables
+    span = found.asked[0].span
+    limits = [
+        f"{word} {iso(hour * HOUR_S * 1000)}"
+        for word, hour in (("since", span.since), ("until", span.until))
+        if hour is not None
+    ]
+    facts = [*limits, f"time zone {zone}"]
+    report = Report(f"Token use of {here.home}", facts, times, week.statistics, shown_tables)
+    save(target, (piece.encode("utf-8", "replace") for piece in page(report, limit)))

@@ -1,52 +1,109 @@
-"""How many turns rollouts have, of their own: what a history begins with in another file counts
+"""When the turns of threads began, of their own: those that a history has from another thread count
 there. Module-level and picklable, so that it can run in another process."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, RolloutError
-from rollout.history.bare import BARE, BareReducer
-from rollout.history.segments import source_meta
-from rollout.history.thread import Outline, reduce_file
-from rollout.schema.modes import LEGACY, MODES
-from rollout.schema.strict import Fields
+from rollout.errors import Damage, RolloutError
+from rollout.files.layout import parse_name, parse_uuid
+from rollout.history.bare import BARE
+from rollout.history.item_refs import Position
+from rollout.history.thread import Outline, outline, reduce_file, reduce_part
+from rollout.history.turn import Turn, TurnReducer
+from rollout.jsonl.parse import Item
+from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.schema.times import time_ms
+
+_HOUR_S: Final = 3600
+_HOUR_MS: Final = _HOUR_S * 1000
+_NO_SECONDS: Final = 10**12
+"""A time since 1970 that is so large is no time in seconds."""
+
+
+class ThreadFiles(NamedTuple):
+    """The file of a thread, and all others that it has, relative to the home."""
+
+    path: str
+    others: tuple[str, ...] = ()
 
 
 class TurnCount(NamedTuple):
-    """The turns of one file as far as it reads, or why they cannot be counted."""
+    """The turns of one thread as far as it reads, or why they cannot be counted."""
 
-    turns: int
+    hours: tuple[int | None, ...]
+    """For each turn the hour since 1970 in which it began, None if that is not known."""
     problem: str = ""
 
 
-def turn_counts(home: str, paths: Sequence[str]) -> list[TurnCount]:
-    """The turns of each of the rollouts at ``paths``, relative to ``home``."""
-    return [_count(Path(home, path)) for path in paths]
+def turn_counts(home: str, threads: Sequence[ThreadFiles]) -> list[TurnCount]:
+    """The turns of each of the threads below ``home``."""
+    return [_count(Path(home), thread) for thread in threads]
 
 
-def _count(path: Path) -> TurnCount:
-    damage: list[Damage] = []
+def _count(home: Path, thread: ThreadFiles) -> TurnCount:
+    own = {}
+    for path in thread.others:
+        name = parse_name(path)
+        if name and name.rollout_id:
+            own[name.rollout_id] = home / path
     try:
-        meta = _meta(path)
-        mode = BARE if meta is None else meta.get("history_mode", LEGACY)
-        if mode not in (BARE, *MODES):
-            return TurnCount(0, f"the history mode {mode!r} is not known here")
-        start = (meta or {}).get("subagent_history_start_ordinal")
-        known = Outline(mode, [], None, start if isinstance(start, int) else 0)
-        reducer = known.new_reducer()
-        reduce_file(path, reducer, damage=damage)
-        if mode == LEGACY and not reducer.turns:
-            reducer = BareReducer()
-            reduce_file(path, reducer, damage=damage)
+        known = outline(home / thread.path, own.get)
+        found = _hours(known)
+        if not found.hours and known.mode == LEGACY:  # as those of the first versions
+            found = _hours(Outline(BARE, known.parts, None, 0))
     except (RolloutError, OSError) as error:
-        return TurnCount(0, str(error))
+        return TurnCount((), str(error))
+    return found
+
+
+def _hours(known: Outline) -> TurnCount:
+    damage: list[Damage] = []
+    reducer = known.new_reducer()
+    dated = _Dated(reducer)
+    for number, part in enumerate(known.parts):
+        if known.mode == PAGINATED:  # its turns say when they began
+            reduce_part(part, number, reducer, damage=damage)
+        else:
+            reduce_file(part.path, dated, damage=damage)
     problem = f"{damage[0].reason} (at byte {damage[0].offset:,})" if damage else ""
-    return TurnCount(len(reducer.turns), problem)
+    name = parse_name(known.parts[-1].path.name)
+    born = _made_ms(name.thread_id if name else None)
+    hours = [
+        _hour_of(turn, hour)
+        for turn, hour in zip_longest(reducer.turns, dated.hours)
+        if _made_ms(turn.id) is None or born is None or (_made_ms(turn.id) or 0) >= born
+    ]
+    return TurnCount(tuple(hours), problem)
 
 
-def _meta(path: Path) -> Fields | None:
-    try:
-        return source_meta(path)
-    except (DamagedCompression, HistoryIncomplete):  # or a file of the first versions
-        return None
+def _made_ms(id_: str | None) -> int | None:
+    """When an id was made, if it tells. A turn that is older than its thread was copied into it."""
+    known = parse_uuid(id_)
+    return int(known[:8] + known[9:13], 16) if known and known[14] == "7" else None
+
+
+class _Dated:
+    """A reducer that notes the hour of the line that each turn begins with."""
+
+    def __init__(self, reducer: TurnReducer) -> None:
+        self._reducer = reducer
+        self.skip = reducer.skip
+        self.turns, self.orphans = reducer.turns, reducer.orphans
+        self.hours: list[int | None] = []
+        self.pass_over, self.dump = reducer.pass_over, reducer.dump
+
+    def take(self, item: Item, before: Position, after: Position) -> None:
+        self._reducer.take(item, before, after)
+        del self.hours[len(self.turns) :]  # turns that were rolled back
+        while len(self.hours) < len(self.turns):
+            stamp = item.get("timestamp")
+            written_ms = time_ms(stamp) if isinstance(stamp, str) else None
+            self.hours.append(None if written_ms is None else written_ms // _HOUR_MS)
+
+
+def _hour_of(turn: Turn, written: int | None) -> int | None:
+    if turn.started_at is None or abs(turn.started_at) >= _NO_SECONDS:
+        return written
+    return turn.started_at // _HOUR_S

@@ -199,21 +199,21 @@ async def ordered_map(
 
 async def read_files(
     home: Path,
-    work: Callable[[str, Sequence[str]], list[Result]],
-    files: Sequence[tuple[str, int]],
+    work: Callable[[str, Sequence[Item]], list[Result]],
+    files: Sequence[tuple[Item, int]],
     *,
     effort: float = 1,
     batch: int = 50,
     report: Report | None = None,
 ) -> AsyncGenerator[Result]:
-    """What ``work`` gives for the home and the paths of some ``files`` at a time, each a path and
-    its size, in their order. ``effort`` is what it costs, of what parsing all bytes would."""
+    """What ``work`` gives for the home and some ``files`` at a time, each what it takes, as a path,
+    and a size, in their order. ``effort`` is what it costs, of what parsing all bytes would."""
     counts = JobProgress(total=len(files))
     async with ReadPool(home) as pool:
         pool.prepare(size=int(sum(size for _, size in files) * effort))
 
-        async def read(part: Sequence[tuple[str, int]]) -> list[Result]:
-            return await pool.map(work, [path for path, _ in part])
+        async def read(part: Sequence[tuple[Item, int]]) -> list[Result]:
+            return await pool.map(work, [file for file, _ in part])
 
         async with ordered_map(read, files, batch=batch) as parts:
             async for part, results in parts:

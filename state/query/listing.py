@@ -304,15 +304,7 @@ def _lineage_keys(
     query: Query, after: Cursor | None, count: int, among: list[int] | None
 ) -> "Steps[list[tuple[int, str]]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
-    start = parse_uuid(query.parent_id or query.ancestor_id)
-    children = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
-    if query.ancestor_id:
-        children = (  # UNION, not UNION ALL: lineage in damaged files may go in circles
-            f"WITH RECURSIVE descendants(id) AS ({children} UNION SELECT e.child_thread_id FROM"
-            " thread_spawn_edges e JOIN descendants d ON e.parent_thread_id = d.id)"
-            " SELECT id FROM descendants WHERE id <> ?"
-        )
-    values: list[Any] = [start, start] if query.ancestor_id else [start]
+    children, values = _children(query)
     where, parameters = _row_filter(query, after)
     folders = yield from _folders(query)
     if folders is not None:
@@ -328,6 +320,44 @@ def _lineage_keys(
         [*values, *parameters],
     )
     return [(key, id_) for key, id_, facet in rows if fits(query, Facet.decode(facet))][:count]
+
+
+def _children(query: Query) -> tuple[str, list[Any]]:
+    """SQL for the ids of what the query's parent or ancestor spawned, with its parameters."""
+    start = parse_uuid(query.parent_id or query.ancestor_id)
+    children = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
+    if not query.ancestor_id:
+        return children, [start]
+    descendants = (  # UNION, not UNION ALL: lineage in damaged files may go in circles
+        f"WITH RECURSIVE descendants(id) AS ({children} UNION SELECT e.child_thread_id FROM"
+        " thread_spawn_edges e JOIN descendants d ON e.parent_thread_id = d.id)"
+        " SELECT id FROM descendants WHERE id <> ?"
+    )
+    return descendants, [start, start]
+
+
+def selected_steps(query: Query, *, archived: bool) -> "Steps[tuple[str, list[Any]] | None]":
+    """SQL for the ``row_id`` of the threads that the filters of ``query`` choose among all of them,
+    whatever a list hides, with its parameters; None if every thread is one. ``archived`` chooses
+    archived ones. Providers do not count."""
+    where, parameters = _row_filter(query)
+    if archived:
+        where.append("archived")
+    if query.source_kinds:
+        kinds = kinds_selected(list(query.source_kinds))
+        where.append("source_kind IN (SELECT value FROM json_each(?))")
+        parameters.append(json.dumps([*kinds]))
+    folders = yield from _folders(query)
+    if folders is not None:
+        where.append("cwd_key IN (SELECT value FROM json_each(?))")
+        parameters.append(json.dumps(folders))
+    if query.parent_id or query.ancestor_id:
+        children, values = _children(query)
+        where.append(f"id IN ({children})")
+        parameters += values
+    if not where:
+        return None
+    return f"SELECT row_id FROM threads WHERE {' AND '.join(where)}", parameters
 
 
 def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":

@@ -14,7 +14,7 @@ from pathlib import Path
 from rollout.files.scan import check_home, scan_home
 from state.db import location
 from state.db.connect import connect, revision_of
-from state.db.steps import run_steps
+from state.db.steps import Result, Steps, run_steps
 from state.errors import SQLITE_ERRORS, StateError
 from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
 from state.query.model import Hidden, Page, Query
@@ -63,6 +63,10 @@ class IndexReader:
         if not self._scanned and not all(is_fresh(self._home, row) for row in page.rows):
             return None
         return page
+
+    def read(self, steps: "Steps[Result]") -> Result:
+        """What ``steps`` give."""
+        return run_steps(steps, self._connection)
 
     def hidden(self, query: Query) -> Hidden:
         """What the defaults keep out of the list of ``query``."""

@@ -1,115 +1,365 @@
-"""Count threads, turns and tokens, by day and other dimensions, of the threads of a list."""
+"""Sums of the tokens that threads used, by day, model and other dimensions.
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+SQL counts and groups whole hours; only the names of groups are made here. Threads cannot be added
+up, as one thread may be in several groups: they are counted apart.
+"""
 
-from rollout.history.count import TurnCount, turn_counts
-from state.jobs.pool import read_files
-from state.jobs.progress import Report
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from state.db.steps import MalformedRow, Steps
+from state.db.usage_sql import COST, RATES_JOIN
+from state.query.listing import selected_steps
 from state.query.model import Query
-from state.query.rows import Row
-from state.thread_index import ThreadIndex
-from state.userdata.folders import cwd_key, shown_folders
+from state.reports.calendar import BUCKETS, TIMES, Calendar, Shift, bucket_name, bucket_sql
+from state.userdata.folders import is_windows, shown_folders
+
+_PROVIDER: Final = (
+    "CASE u.provider WHEN '' THEN"
+    " (SELECT o.model_provider FROM threads o WHERE o.row_id = u.row_id) ELSE u.provider END"
+)
+_KEYS: Final = {
+    "project": "t.cwd_key",
+    "model": "u.model",
+    "provider": _PROVIDER,
+    "effort": "u.effort",
+    "source": "t.source_kind",
+    "branch": "coalesce(t.git_branch, '')",
+    "thread": "t.id",
+}
+"""The key of a row ``u`` of ``thread_usage`` and its thread ``t`` in each dimension, in SQL."""
+DIMENSIONS: Final = ("day", "week", "month", "hour", *_KEYS)
+_OF_THREADS: Final = frozenset({"project", "source", "branch", "thread"})
+_COUNTS: Final = ("responses", "input", "cached_input", "cache_write", "output", "reasoning")
+_NEXT: Final = (
+    "coalesce((SELECT n.{0} FROM thread_usage n WHERE n.row_id = w.row_id AND n.hour >= w.hour"
+    " ORDER BY n.hour LIMIT 1), {1}, '') AS {0}"
+)
+_TURNS: Final = (
+    "WITH given AS (SELECT value ->> 0 AS row_id, value ->> 1 AS hour FROM json_each(?)),"
+    " w AS (SELECT g.row_id, coalesce(g.hour, t.created_at_ms / 3600000) AS hour, t.model,"
+    " t.model_provider, t.reasoning_effort FROM given g JOIN threads t ON t.row_id = g.row_id),"
+    " u AS MATERIALIZED (SELECT w.row_id, w.hour,"
+    f" {_NEXT.format('model', 'w.model')}, {_NEXT.format('provider', 'w.model_provider')},"
+    f" {_NEXT.format('effort', 'w.reasoning_effort')} FROM w)"
+)
+"""Turns as rows ``u``: with the model that the thread used next."""
+_SUMS: Final = (
+    ", ".join(f"sum(u.{name})" for name in (*_COUNTS, "total"))
+    + f", sum({COST}), sum(iif(r.input_rate IS NULL, u.total, 0))"
+)
+
+
+class Span(NamedTuple):
+    """Hours since 1970: from ``since`` on, before ``until``; None for no limit."""
+
+    since: int | None = None
+    until: int | None = None
 
 
 @dataclass(slots=True)
 class Tally:
-    """Threads, their turns (None if not counted) and their tokens."""
+    """What some responses used."""
 
     threads: int = 0
+    responses: int = 0
+    input: int = 0
+    """All of the input: cached input and what was written to the cache, too."""
+    cached_input: int = 0
+    cache_write: int = 0
+    output: int = 0
+    """All of the output: reasoning, too."""
+    reasoning: int = 0
+    total: int = 0
+    cost: float | None = None
+    """In USD; None if no model has a price."""
+    unpriced: int = 0
+    """Tokens of models that have no price."""
     turns: int | None = None
-    tokens: int = 0
+    """None if they are not counted."""
 
-    def add(self, turns: int | None, tokens: int) -> None:
-        """Add a thread."""
-        self.threads += 1
-        self.tokens += tokens
-        if turns is not None:
-            self.turns = (self.turns or 0) + turns
+    def add(self, other: "Tally") -> None:
+        """Add what other responses used. Threads are not added."""
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.cost is not None:
+            self.cost = (self.cost or 0.0) + other.cost
+        if other.turns is not None:
+            self.turns = (self.turns or 0) + other.turns
+
+
+_ADDED: Final = tuple(
+    each.name for each in fields(Tally) if each.name not in ("threads", "cost", "turns")
+)
+
+
+@dataclass(slots=True)
+class Group:
+    """What was used under one key, and under the keys of the second dimension, if there is one."""
+
+    key: str
+    tally: Tally = field(default_factory=Tally)
+    before: Tally | None = None
+    """In the span before, if that was asked for."""
+    groups: "list[Group]" = field(default_factory=list)
+
+
+TurnRows = Sequence[tuple[int, int | None]]
+"""Of turns the rows of their threads, and the hours in which they began, if known."""
+
+
+class Unpriced(NamedTuple):
+    """A model without a price."""
+
+    model: str
+    provider: str
+    total: int
 
 
 @dataclass(slots=True)
 class Statistics:
-    """Tallies, of which those of each dimension add up to the total."""
+    """What was used. The tokens of the groups add up to those of the total."""
 
-    total: Tally = field(default_factory=Tally)
-    by: dict[str, dict[str, Tally]] = field(default_factory=dict)
-    """By dimension and key: times in order, other keys with most tokens first."""
-    problems: dict[str, str] = field(default_factory=dict)
-    """Files whose turns could not be counted, and why."""
-
-
-def _moment(layout: str) -> Callable[[Row], str]:
-    return lambda row: time.strftime(layout, time.gmtime(row["created_at_ms"] // 1000))
-
-
-_KEYS: Final[dict[str, Callable[[Row], str]]] = {
-    "day": _moment("%Y-%m-%d"),
-    "month": _moment("%Y-%m"),
-    "project": lambda row: cwd_key(row["cwd"]),
-    "model": lambda row: str(row["model"] or ""),
-    "provider": lambda row: str(row["model_provider"]),
-    "source": lambda row: str(row["source_kind"]),
-}
-DIMENSIONS: Final = tuple(_KEYS)
-TIMES: Final = frozenset({"day", "month"})
+    total: Tally
+    groups: list[Group]
+    """Times in order; others with most tokens first."""
+    before: Tally | None = None
+    left_out: Tally = field(default_factory=Tally)
+    """Threads and tokens of the span that the filters leave out."""
+    unpriced: list[Unpriced] = field(default_factory=list)
+    subscribed: int = 0
+    """Threads of a subscription, for which nobody pays by the token."""
 
 
-async def statistics(
-    index: ThreadIndex,
-    query: Query,
-    *,
-    since_ms: int | None = None,
-    until_ms: int | None = None,
-    turns: bool = False,
-    report: Report | None = None,
-) -> Statistics:
-    """Count the threads of ``query`` that were created from ``since_ms`` on, before ``until_ms``.
-    ``turns`` has their rollouts read."""
-    rows = await _rows(index, query, since_ms, until_ms)
-    counts = await _turns(index, rows, report) if turns else None
-    found = Statistics()
-    tallies: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in DIMENSIONS}
-    for number, row in enumerate(rows):
-        counted = None
-        if counts is not None:
-            counted = counts[number].turns
-            if counts[number].problem:
-                found.problems[row["rollout_path"]] = counts[number].problem
-        found.total.add(counted, row["tokens_used"])
-        for name, key in _KEYS.items():
-            tallies[name][key(row)].add(counted, row["tokens_used"])
-    if turns and not rows:
-        found.total.turns = 0
-    tallies["project"] = shown_folders(tallies["project"], [row["cwd"] for row in rows])
-    for name, group in tallies.items():
-        if name in TIMES:
-            found.by[name] = dict(sorted(group.items()))
-        else:
-            order = sorted(group.items(), key=lambda item: (-item[1].tokens, item[0]))
-            found.by[name] = dict(order)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to count, and how."""
+
+    by: tuple[str, ...]
+    """One or two of ``DIMENSIONS``."""
+    calendar: Calendar
+    span: Span
+    query: Query
+    """The threads; its ``archived`` does not count."""
+    archived: bool = False
+    """Only archived threads."""
+    before: tuple[Span, Shift] | None = None
+    """The span to compare with, and how much earlier it is."""
+
+
+class _Rows(NamedTuple):
+    """A condition on the rows that are counted, with its parameters."""
+
+    where: str
+    parameters: list[Any]
+
+
+def statistics_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Statistics]:
+    """Count what ``asked`` asks for; with ``turns``, those as well."""
+    chosen = yield from _condition(asked)
+    rows = _limited(chosen, asked.span)
+    found = yield from _tree(asked, rows, turns)
+    found.unpriced = (yield from _unpriced(rows)) if found.total.unpriced else []
+    if chosen.where != "1":
+        everything = yield from _light(_limited(_Rows("1", []), asked.span))
+        found.left_out.threads = everything[0] - found.total.threads
+        found.left_out.total = everything[3] - found.total.total
+    subscribed = yield (
+        'SELECT count(*) FROM thread_limits l WHERE instr(l.value, \'"plan_type":"\')'
+        f" AND l.row_id IN (SELECT u.row_id FROM thread_usage u WHERE {rows.where})",
+        rows.parameters,
+    )
+    found.subscribed = subscribed[0][0]
+    if asked.before:
+        span, shift = asked.before
+        earlier = yield from _tree(asked, _limited(chosen, span), turns, shift)
+        found.before = earlier.total
+        found.groups = _compared(asked.by, found.groups, earlier.groups)
     return found
 
 
-async def _rows(
-    index: ThreadIndex, query: Query, since_ms: int | None, until_ms: int | None
-) -> list[Row]:
-    """The rows of all pages that are not too old, the newest first."""
-    found: list[Row] = []
-    newest_first = replace(query, sort_key="created_at", descending=True, cursor=None)
-    async for row in index.all_rows(newest_first):
-        if since_ms is not None and row["created_at_ms"] < since_ms:
-            break
-        if until_ms is None or row["created_at_ms"] < until_ms:
-            found.append(row)
-    return found
+def hours_steps(asked: Asked) -> Steps[tuple[int, int]]:
+    """The first and the last hour of what ``asked`` asks for."""
+    chosen = yield from _condition(asked)
+    _, first, last, _ = yield from _light(_limited(chosen, asked.span))
+    return first, last
 
 
-async def _turns(index: ThreadIndex, rows: Sequence[Row], report: Report | None) -> list[TurnCount]:
-    files = [(row["rollout_path"], row["size_bytes"]) for row in rows]
-    # Most lines are skipped, which takes a quarter of the time that parsing them does.
-    counts = read_files(index.home, turn_counts, files, effort=1 / 4, report=report)
-    return [count async for count in counts]
+def _condition(asked: Asked) -> Steps[_Rows]:
+    """The condition that the filters make."""
+    where: list[str] = []
+    parameters: list[Any] = []
+    selected = yield from selected_steps(asked.query, archived=asked.archived)
+    if selected is not None:
+        where.append(f"u.row_id IN ({selected[0]})")
+        parameters += selected[1]
+    if asked.query.providers:
+        where.append(f"{_PROVIDER} IN (SELECT value FROM json_each(?))")
+        parameters.append(orjson.dumps(asked.query.providers).decode())
+    return _Rows(" AND ".join(where) or "1", parameters)
+
+
+def _limited(rows: _Rows, span: Span) -> _Rows:
+    where, parameters = [rows.where], [*rows.parameters]
+    for sign, hour in ((">=", span.since), ("<", span.until)):
+        if hour is not None:
+            where.append(f"u.hour {sign} ?")
+            parameters.append(hour)
+    return _Rows(" AND ".join(where), parameters)
+
+
+def _light(rows: _Rows) -> Steps[tuple[int, int, int, int]]:
+    """The number of threads, the first and the last hour, and all tokens."""
+    found = yield (
+        "SELECT count(DISTINCT u.row_id), coalesce(min(u.hour), 0), coalesce(max(u.hour), 0),"
+        f" coalesce(sum(u.total), 0) FROM thread_usage u WHERE {rows.where}",
+        rows.parameters,
+    )
+    return _numbers(found[0])
+
+
+def _tree(
+    asked: Asked, rows: _Rows, turns: TurnRows | None, shift: Shift | None = None
+) -> Steps[Statistics]:
+    """The groups and their sums."""
+    threads, first, last, _ = yield from _light(rows)
+    if turns is not None:
+        hours = [hour for _, hour in turns if hour is not None]
+        first, last = min([first, *hours]), max([last, *hours])
+    seconds = asked.calendar.seconds_sql(first, last)
+    keys = [bucket_sql(d, seconds) if d in BUCKETS else _KEYS[d] for d in asked.by]
+    tree = _Tree(asked.by, shift)
+    columns = f"count(DISTINCT u.row_id), {_SUMS}"
+    for key, row in (yield from _grouped(tree, keys, columns, rows, RATES_JOIN)):
+        _numbers(row[:-2])  # then come the cost and what has no price
+        tree.add(key, Tally(*row))
+    if turns is not None:
+        tree.total.turns = 0
+        rows_of_turns = rows._replace(parameters=[orjson.dumps(turns).decode(), *rows.parameters])
+        for key, (count,) in (
+            yield from _grouped(tree, keys, "count(*)", rows_of_turns, before=_TURNS)
+        ):
+            tree.add(key, Tally(turns=count))
+    if len(keys) > 1:
+        outer = _Tree(asked.by[:1], shift)
+        for key, (count,) in (
+            yield from _grouped(outer, keys[:1], "count(DISTINCT u.row_id)", rows)
+        ):
+            tree.groups[key[0]].tally.threads = count
+    tree.total.threads = threads
+    return Statistics(tree.total, tree.sorted())
+
+
+def _numbers(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of whole numbers. Raises MalformedRow if others are among them."""
+    if not all(type(value) is int for value in row):
+        raise MalformedRow("a row of thread_usage")
+    return row
+
+
+class _Tree:
+    """Groups that are filled row by row."""
+
+    def __init__(self, by: Sequence[str], shift: Shift | None) -> None:
+        self.by = by
+        self.shift = shift
+        self.total = Tally()
+        self.groups: dict[str, Group] = {}
+        self._inner: dict[tuple[str, ...], Group] = {}
+
+    def add(self, key: tuple[str, ...], tally: Tally) -> None:
+        """Add what was used under the keys of all dimensions."""
+        outer = self.groups.setdefault(key[0], Group(key[0]))
+        found = [outer]
+        if len(key) > 1:
+            if key not in self._inner:
+                self._inner[key] = Group(key[1])
+                outer.groups.append(self._inner[key])
+            found.append(self._inner[key])
+        self.total.add(tally)
+        for group in found:
+            group.tally.add(tally)
+            # Two rows have one name where a clock was put back.
+            group.tally.threads = max(group.tally.threads, tally.threads)
+
+    def sorted(self) -> list[Group]:
+        """The groups in their order."""
+        return _sorted(self.by, self.groups.values())
+
+
+def _grouped(
+    tree: _Tree, keys: list[str], columns: str, rows: _Rows, join: str = "", before: str = ""
+) -> Steps[list[tuple[tuple[str, ...], tuple[Any, ...]]]]:
+    """Columns of each group, with the names of its keys."""
+    threads = "JOIN threads t ON t.row_id = u.row_id" if _OF_THREADS & {*tree.by} else ""
+    numbers = ", ".join(str(number) for number in range(1, len(keys) + 1))
+    source = "u" if before else "thread_usage u"
+    found = yield (
+        f"{before} SELECT {', '.join(keys)}, {columns} FROM {source} {threads} {join}"
+        f" WHERE {rows.where} GROUP BY {numbers}",
+        rows.parameters,
+    )
+    names = []
+    for place, dimension in enumerate(tree.by):
+        names.append((yield from _names(dimension, {row[place] for row in found}, tree.shift)))
+    split = len(keys)
+    return [
+        (tuple(name[key] for name, key in zip(names, row, strict=False)), row[split:])
+        for row in found
+    ]
+
+
+def _names(dimension: str, keys: set[Any], shift: Shift | None) -> Steps[dict[Any, str]]:
+    """What people call each key."""
+    if dimension in BUCKETS:
+        return {key: bucket_name(dimension, key, shift) for key in keys}
+    if dimension != "project":
+        return {key: str(key) for key in keys}
+    # Other folders have one spelling, as they are cleaned.
+    several = orjson.dumps([key for key in keys if is_windows(key)]).decode()
+    spelled = yield (
+        "SELECT DISTINCT cwd FROM threads WHERE cwd_key IN (SELECT value FROM json_each(?))",
+        [several],
+    )
+    shown = shown_folders({key: key for key in keys}, [cwd for (cwd,) in spelled])
+    return {key: name for name, key in shown.items()}
+
+
+def _sorted(by: Sequence[str], groups: Iterable[Group]) -> list[Group]:
+    for group in (found := [*groups]):
+        group.groups = _sorted(by[1:], group.groups) if group.groups else []
+    order: Callable[[Group], Any] = _by_key if by[0] in TIMES else _by_tokens
+    return sorted(found, key=order)
+
+
+def _by_key(group: Group) -> str:
+    return group.key
+
+
+def _by_tokens(group: Group) -> tuple[int, int, str]:
+    return -group.tally.total, -(group.before.total if group.before else 0), group.key
+
+
+def _compared(by: Sequence[str], now: list[Group], earlier: list[Group]) -> list[Group]:
+    """The groups of both spans: those that only one has, too."""
+    found = {group.key: group for group in now}
+    before = {group.key: group for group in earlier}
+    for key in {*found, *before}:
+        group = found.setdefault(key, Group(key))
+        other = before.get(key, Group(key))
+        group.before = other.tally
+        group.groups = _compared(by[1:], group.groups, other.groups) if len(by) > 1 else []
+    return _sorted(by, found.values())
+
+
+def _unpriced(rows: _Rows) -> Steps[list[Unpriced]]:
+    found = yield (
+        f"SELECT u.model, {_PROVIDER}, sum(u.total) FROM thread_usage u {RATES_JOIN}"
+        f" WHERE {rows.where} AND r.input_rate IS NULL GROUP BY 1, 2"
+        " HAVING sum(u.total) ORDER BY 3 DESC, 1, 2",
+        rows.parameters,
+    )
+    return [Unpriced(*row) for row in found]

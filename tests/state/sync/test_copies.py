@@ -11,6 +11,7 @@ from tests.support.command import Cli, Inside
 COPY = ".sync-conflict-20261102-101010-ABCDEFG"
 STAMP = "2026-05-28T21:00:00.000Z"
 ID = thread_id(1)
+COUNTS = {"total": 5000, "last": 4899}
 
 
 @pytest.fixture
@@ -30,9 +31,13 @@ def short(number: int) -> bytes:
 
 
 def long(number: int, text: str = "only in the real file") -> bytes:
+    usage = {
+        f"{name}_token_usage": {"input_tokens": count, "total_tokens": count}
+        for name, count in COUNTS.items()
+    }
     more = [
         event(STAMP, "user_message", message=text),
-        event(STAMP, "token_count", info={"total_token_usage": {"total_tokens": 5000}}),
+        event(STAMP, "token_count", info=usage),
     ]
     return short(number) + encoded(more)
 

@@ -305,7 +305,7 @@ def test_a_provider_that_the_file_does_not_name_is_the_threads(
     assert row == {"provider": "mine"}
 
 
-@pytest.mark.parametrize("stamp", ["0001-01-02T00:00:00Z", "9999-12-30T23:59:59Z", "no time", 7])
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "no time", 7])
 def test_hours_at_the_ends_of_time_are_kept(stamp: object, home: Path, index_path: Path) -> None:
     odd = {**responses(("20:10:00", 1))[0], "timestamp": stamp}
     write(home, 1, encoded([*begun(), odd]))

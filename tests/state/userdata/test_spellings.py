@@ -114,7 +114,7 @@ def test_all_commands_take_spellings_for_one_folder(cli: Cli) -> None:
         searched = cli.run("search", "same words", "--cwd", first, "--limit", "99", "--json").json
         assert len(searched["data"]) == len(spellings)
         assert cli.run("stats", "--cwd", first, "--json").json["threads"] == len(spellings)
-    counted = cli.run("stats", "--by", "project", "--json").json["by"]["project"]["groups"]
+    counted = cli.run("stats", "--by", "project", "--json").json["groups"]
     told = {group["key"]: group["threads"] for group in counted}
     assert told == {"/w/demo": len(POSIX), "C:\\W\\demo": len(DRIVE), "/elsewhere": 1}
     used = cli.run("du", "--by", "project", "--json").json["by"]["project"]["groups"]

@@ -1,0 +1,156 @@
+"""Words for times and time zones: ``7d``, ``this-month``, ``2026-10``, ``Europe/Berlin``."""
+
+import math
+import os
+import re
+import time
+from datetime import datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import typer
+
+from state.reports.calendar import HOUR_S, Calendar, Shift
+
+if TYPE_CHECKING:
+    from state.reports.stats import Span
+
+_AGO: Final = re.compile(r"(\d{1,6})([mhdwy])")
+_SECONDS: Final = {"m": 60, "h": HOUR_S}
+_DAYS: Final = {"d": 1, "w": 7, "y": 365}
+"""The units of :func:`cli.terminal.text.age`, which lists show."""
+_MONTH: Final = re.compile(r"\d{4}-\d\d")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_EXAMPLES: Final = (
+    "a day (2026-11-20, today, yesterday), a week or month (this-week, last-week, this-month,"
+    " last-month, 2026-11), a time (2026-11-20T12:00) or an age (30m, 12h, 7d, 2w, 1y)"
+)
+Unit = Literal["hour", "day", "week", "month"]
+
+
+class When(NamedTuple):
+    """A point in time, as whole hours since 1970, and what it is the beginning of."""
+
+    hour: int
+    unit: Unit
+    then: datetime
+    """On the clock."""
+
+
+def when(text: str, calendar: Calendar, now_s: float) -> When:
+    """What a word for a time means. Ages of a day or more begin at midnight.
+
+    Raises:
+        ValueError: it is no such word.
+        OverflowError: it is before or after all times.
+    """
+    now = calendar.clock(now_s)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    ago = _AGO.fullmatch(text)
+    if ago and ago[2] in _SECONDS:
+        then_s = now_s - int(ago[1]) * _SECONDS[ago[2]]
+        return When(int(then_s // HOUR_S), "hour", calendar.clock(then_s))
+    unit: Unit = "day"
+    if ago:
+        then = today - timedelta(days=int(ago[1]) * _DAYS[ago[2]])
+    elif text in ("today", "yesterday"):
+        then = today - timedelta(days=text == "yesterday")
+    elif text in ("this-week", "last-week"):
+        unit = "week"
+        then = today - timedelta(days=today.weekday() + 7 * (text == "last-week"))
+    elif text in ("this-month", "last-month"):
+        unit = "month"
+        then = Shift(months=text == "last-month").moved(today.replace(day=1), -1)
+    elif _MONTH.fullmatch(text):
+        unit, then = "month", datetime.fromisoformat(f"{text}-01")
+    else:
+        then = datetime.fromisoformat(text)
+        unit = "day" if _DAY.fullmatch(text) else "hour"
+        if then.tzinfo:
+            then = calendar.clock(then.timestamp())
+    return When(calendar.hour_of(then), unit, then)
+
+
+def span_of(
+    since: str | None, until: str | None, calendar: Calendar, now_s: float
+) -> "tuple[Span, When | None, When | None]":
+    """The span that ``--since`` and ``--until`` name, and its ends. Raises typer.BadParameter if
+    they name none."""
+    from state.reports.stats import Span
+
+    begin = _option("--since", since, calendar, now_s)
+    end = _option("--until", until, calendar, now_s)
+    if begin and end and begin.hour >= end.hour:
+        raise typer.BadParameter(
+            "--until must be later than --since: it names the first moment that does not count"
+            " (--since last-week --until this-week)"
+        )
+    return Span(begin and begin.hour, end and end.hour), begin, end
+
+
+def span_before(
+    begin: When | None, end: When | None, calendar: Calendar, now_s: float
+) -> "tuple[Span, Shift]":
+    """The span before another one, which begins at ``begin`` and ends at ``end``, or now. It has as
+    many days, weeks or months, and ends at the same time of its last day. Raises
+    typer.BadParameter if the other has no beginning."""
+    from state.reports.stats import Span
+
+    if begin is None:
+        raise typer.BadParameter("--compare needs a span: add --since 7d, --since this-month, …")
+    last = end or When(math.ceil(now_s / HOUR_S), "hour", calendar.clock(now_s))
+    hours = max(last.hour - begin.hour, 1)
+    days = math.ceil((last.then - begin.then) / timedelta(days=1))
+    if begin.unit == "hour":
+        shift = Shift(hours=hours)
+    elif begin.unit == "day":
+        shift = Shift(days=max(days, 1))
+    elif begin.unit == "week":
+        shift = Shift(days=7 * max(math.ceil(days / 7), 1))
+    else:
+        months = 12 * (last.then.year - begin.then.year) + last.then.month - begin.then.month
+        months += last.then > Shift(months=months).moved(begin.then)
+        shift = Shift(months=max(months, 1))
+    try:
+        if begin.unit == "hour":
+            return Span(begin.hour - hours, begin.hour), shift
+        since = calendar.hour_of(shift.moved(begin.then, -1))
+        until = calendar.hour_of(shift.moved(last.then, -1)) + (end is None)
+        return Span(since, min(until, begin.hour)), shift
+    except OverflowError:
+        raise typer.BadParameter("--compare: there is no time before --since") from None
+
+
+def _option(name: str, text: str | None, calendar: Calendar, now_s: float) -> When | None:
+    try:
+        return None if text is None else when(text, calendar, now_s)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{name} must be {_EXAMPLES}") from None
+
+
+def calendar_of(name: str | None) -> tuple[Calendar, str]:
+    """The calendar of a time zone, by default the local one, and what the zone is called. Raises
+    typer.BadParameter if there is no such zone."""
+    if name is not None:
+        return Calendar(_zone(name)), name
+    time.tzset()
+    return Calendar(), _local_name()
+
+
+def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"--timezone: this system knows no time zone {name!r}: give a name such as"
+            " Europe/Berlin, America/Los_Angeles or UTC"
+        ) from None
+
+
+def _local_name() -> str:
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if named:
+        return named
+    _, found, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
+    return name if found else time.tzname[0]

@@ -1,0 +1,1 @@
+"""Statistics of token use: as a table, as JSON, and as a page with charts."""

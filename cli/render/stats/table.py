@@ -1,0 +1,167 @@
+"""Statistics of token use as a table: with whole numbers and one row a line for pipes, with bars
+for a terminal."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cli.terminal import output
+from cli.terminal.text import amount, money, one_line, plural
+from state.reports.calendar import TIMES
+
+if TYPE_CHECKING:
+    from state.reports.stats import Group, Statistics, Tally
+
+Number = Callable[[int], str]
+_NARROW: Final = 110
+_IN_WIDE: Final = frozenset({"responses", "reasoning"})
+_COUNTS: Final = {
+    "responses": "responses",
+    "input": "input",
+    "cached": "cached_input",
+    "output": "output",
+    "reasoning": "reasoning",
+    "total": "total",
+}
+NO_KEY: Final = "(none)"
+
+
+class Row(NamedTuple):
+    """A line of the table: a group of the first dimension, of the second, or of both."""
+
+    names: tuple[str, ...]
+    """One for each dimension; empty for all of the second one."""
+    group: "Group"
+    outer: bool
+    """Whether it adds up to the total with the others that do."""
+
+
+def shown(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> "Sequence[Group]":
+    """The latest groups of times, the first of others."""
+    return groups[-limit:] if by[0] in TIMES else groups[:limit]
+
+
+def rows(
+    groups: "Sequence[Group]",
+    by: Sequence[str],
+    limit: int,
+    names: Mapping[str, str],
+    *,
+    sums: bool,
+) -> Iterator[Row]:
+    """The rows of a table. ``sums`` gives a group with several inner ones a row of its own;
+    ``names`` are those of keys that are for machines."""
+    for group in shown(groups, by, limit):
+        name = names.get(group.key, group.key)
+        if len(by) == 1:
+            yield Row((name,), group, True)
+            continue
+        inner = shown(group.groups, by[1:], limit)
+        several = sums and len(group.groups) > 1
+        if several:
+            yield Row((name, ""), group, True)
+        for other in inner:
+            second = names.get(other.key, other.key) or NO_KEY
+            yield Row(("" if several else name, second), other, not several)
+
+
+def rest(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> str:
+    """How many groups are not shown; empty if none."""
+    counts = [len(groups) - limit]
+    if len(by) > 1:
+        counts.append(sum(max(len(g.groups) - limit, 0) for g in shown(groups, by, limit)))
+    words = [f"{count:,} by {name}" for name, count in zip(by, counts, strict=True) if count > 0]
+    return f"… more: {', '.join(words)} (--limit)" if words else ""
+
+
+def summary(found: "Statistics", number: Number) -> str:
+    """The total in one line."""
+    total = found.total
+    words = [plural(total.threads, "thread"), plural(total.responses, "response")]
+    if total.turns is not None:
+        words.insert(1, plural(total.turns, "turn"))
+    tokens = (
+        f"{number(total.total)} tokens ({number(total.input)} in, {number(total.cached_input)} of"
+        f" it cached; {number(total.output)} out, {number(total.reasoning)} of it reasoning)"
+    )
+    return ", ".join([*words, tokens, money(total.cost)])
+
+
+def heads(found: "Statistics") -> list[str]:
+    """The heads of the numbers of :func:`cells`."""
+    if found.before:
+        return ["total", "before", "change", "cost", "before", "change"]
+    turns = ["turns"] if found.total.turns is not None else []
+    return ["threads", *turns, *_COUNTS, "cost"]
+
+
+def whole(number: int) -> str:
+    """A number with all its digits."""
+    return f"{number:,}"
+
+
+def cells(tally: "Tally", before: "Tally | None", number: Number, *, with_turns: bool) -> list[str]:
+    """The numbers of a row, under their heads."""
+    if before is not None:
+        tokens = [number(tally.total), number(before.total), change(tally.total, before.total)]
+        costs = [money(tally.cost), money(before.cost), change(tally.cost, before.cost)]
+        return [*tokens, *costs]
+    turns = [whole(tally.turns or 0)] if with_turns else []
+    counts = [number(getattr(tally, name)) for name in _COUNTS.values()]
+    return [whole(tally.threads), *turns, *counts, money(tally.cost)]
+
+
+def change(now: float | None, before: float | None) -> str:
+    """How much more that is, in percent."""
+    if not before:
+        return "new" if now else ""
+    return f"{100 * ((now or 0) - before) / before:+,.0f}%"
+
+
+def print_lines(
+    found: "Statistics", by: Sequence[str], limit: int, names: Mapping[str, str]
+) -> None:
+    """For pipes."""
+    with_turns = found.total.turns is not None
+    table = [[*by, *heads(found)]]
+    for row in rows(found.groups, by, limit, names, sums=False):
+        shown = [one_line(name) or NO_KEY for name in row.names]
+        tally, before = row.group.tally, row.group.before
+        table.append([*shown, *cells(tally, before, whole, with_turns=with_turns)])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        texts = [
+            cell.ljust(width) if place < len(by) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        output.line("  ".join(texts).rstrip())
+
+
+def print_table(
+    found: "Statistics", by: Sequence[str], limit: int, names: Mapping[str, str]
+) -> None:
+    """For a terminal."""
+    from rich.bar import Bar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for dimension in by:
+        table.add_column(dimension, no_wrap=True, overflow="ellipsis", max_width=40)
+    titles = heads(found)
+    with_turns = found.total.turns is not None
+    narrow = output.width() < _NARROW
+    kept = [place for place, head in enumerate(titles) if not narrow or head not in _IN_WIDE]
+    for place in kept:
+        table.add_column(titles[place], justify="right", no_wrap=True)
+    table.add_column("", ratio=1)
+    listed = [*rows(found.groups, by, limit, names, sums=True)]
+    most = max((row.group.tally.total for row in listed), default=0) or 1
+    for row in listed:
+        keys = [Text(one_line(name)) for name in row.names]
+        if row.names[0] == "" and len(keys) == 1:
+            keys = [Text(NO_KEY)]
+        numbers = cells(row.group.tally, row.group.before, amount, with_turns=with_turns)
+        bar = Bar(most, 0, row.group.tally.total, color="cyan" if row.outer else "blue")
+        style = "bold" if row.outer and len(by) > 1 else ""
+        table.add_row(*keys, *(numbers[place] for place in kept), bar, style=style)
+    output.table(table)
