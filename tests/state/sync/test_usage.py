@@ -2,18 +2,22 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from state.db.database import Database
 from state.sync import copies
 from state.sync.usage_rows import copies_of
 from state.thread_index import ThreadIndex
-from tests.samples.homes import BASE_MS, encoded, event, lines, thread_id, write
+from tests.samples.homes import BASE_MS, encoded, event, file_name, lines, thread_id, write
 from tests.support.checks import codes, synced, verified
+from tests.support.effort import examples
 from tests.support.indexes import fresh_meaning, in_index, meaning, rows
 
 ID = thread_id(1)
@@ -323,3 +327,51 @@ def test_a_refresh_of_one_file_keeps_its_tokens_up_to_date(home: Path, index_pat
     relative = os.path.relpath(path, home)
     in_index(home, index_path, lambda index: index.refresh([relative]))
     assert used(index_path) == [(EVENING, "gpt-5", 202, 2)]
+
+
+PLACES = ("own", " (1)", " (2)", "archive", "segment")
+steps = st.lists(
+    st.tuples(st.sampled_from(("append", "copy", "remove")), st.integers(0, 4), st.integers(0, 4)),
+    min_size=3,
+    max_size=9,
+)
+
+
+def put(home: Path, place: str, told: list[int]) -> Path:
+    """Write a file of the thread in which these responses are told."""
+    content = begun()
+    for number, second in enumerate(told):
+        content += responses((f"20:10:{second:02}", 1), before=101 * number)
+    if place in ("own", "archive", "segment"):
+        segment = 1 if place == "segment" else None
+        path = write(home, 1, encoded(content), archived=place == "archive", segment=segment)
+        path.touch()  # else it may look as the one before
+        return path
+    folder = home / "sessions/2026/05/28"
+    folder.mkdir(parents=True, exist_ok=True)
+    return copy(folder / file_name(1), encoded(content), place)
+
+
+@examples(20)
+@given(steps=steps)
+def test_whatever_happens_to_copies_each_response_counts_once(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home, index = Path(folder) / "home", Path(folder) / "index.sqlite3"
+        files: dict[str, tuple[Path, list[int]]] = {}
+        second = 0
+        for what, one, other in [("append", 0, 0), *steps]:
+            place, target = PLACES[one], PLACES[other]
+            if what == "append":
+                told = [*files[place][1], second] if place in files else [second]
+                second += 1
+                files[place] = put(home, place, told), told
+            elif what == "copy" and place in files and "segment" not in (place, target):
+                files[target] = put(home, target, files[place][1]), files[place][1]
+            elif what == "remove" and place in files:
+                files.pop(place)[0].unlink()
+            synced(home, index)
+            there = {number for _, told in files.values() for number in told}
+            assert sum(responses for *_, responses in used(index)) == len(there), files
+        assert meaning(index) == fresh_meaning(home)
