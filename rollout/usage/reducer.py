@@ -21,6 +21,8 @@ from rollout.usage.model import (
 from rollout.usage.origin import Origin
 
 _HOUR_MS: Final = 3_600_000
+_FIRST_MS: Final = -62_135_510_400_000  # 0001-01-02: a time that has a day in every time zone
+_END_MS: Final = 253_402_214_400_000  # 9999-12-31
 _MOST_UNTOLD: Final = 8
 _MOST_IDS: Final = 32
 _MOST_LIMITS: Final = 8
@@ -272,8 +274,9 @@ class UsageReducer:
         """The time of a line; the latest that could be read stands for one that cannot."""
         text = line.get("timestamp")
         at_ms = time_ms(text) if isinstance(text, str) else None
-        if at_ms is not None:
-            self._at_ms = at_ms
+        if at_ms is None or not _FIRST_MS <= at_ms < _END_MS:
+            return None
+        self._at_ms = at_ms
         return at_ms
 
 

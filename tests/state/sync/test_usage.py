@@ -309,13 +309,24 @@ def test_a_provider_that_the_file_does_not_name_is_the_threads(
     assert row == {"provider": "mine"}
 
 
-@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "no time", 7])
-def test_hours_at_the_ends_of_time_are_kept(stamp: object, home: Path, index_path: Path) -> None:
-    odd = {**responses(("20:10:00", 1))[0], "timestamp": stamp}
-    write(home, 1, encoded([*begun(), odd]))
+@pytest.mark.parametrize(
+    ("stamp", "hour"),
+    [
+        ("0001-01-01T00:00:00+23:59", EVENING),
+        ("0001-01-02T00:00:00Z", "0001-01-02T00:00:00Z"),
+        ("9999-12-30T23:59:59.999Z", "9999-12-30T23:00:00Z"),
+        ("9999-12-31T23:59:59.999-23:59", EVENING),
+        ("no time", EVENING),
+        (7, EVENING),
+        (None, EVENING),
+    ],
+)
+def test_every_hour_has_a_date_in_every_time_zone(
+    stamp: object, hour: str, home: Path, index_path: Path
+) -> None:
+    write(home, 1, encoded([*begun(), {**responses(("20:10:00", 1))[0], "timestamp": stamp}]))
     synced(home, index_path)
-    ((hour, *_),) = used(index_path)
-    assert hour.startswith(str(stamp)[:4] if "T" in str(stamp) else "2026")
+    assert used(index_path) == [(hour, "gpt-5", 101, 1)]
     as_fresh(home, index_path)
 
 
