@@ -106,27 +106,15 @@ def newest_limits(limits: Iterable[RateLimits | None]) -> RateLimits | None:
     return RateLimits(max(snapshot["at_ms"] for snapshot in newest.values()), compact(newest))
 
 
-def encode_usage(usage: FileUsage) -> str:
-    """``usage`` as compact JSON, to be stored beside the file's other metadata."""
-    rows = [[*key, *sums] for key, sums in usage.rows.items()]
-    return compact([rows, usage.state, usage.limits, usage.odd, usage.odd_at])
+def encode_rows(rows: dict[UsageKey, UsageSums]) -> str:
+    """Rows as compact JSON, the same for the same rows."""
+    return compact([[*key, *sums] for key, sums in sorted(rows.items())])
 
 
-def decode_usage(text: str) -> FileUsage:
-    """What ``encode_usage`` stored.
-
-    Raises:
-        ValueError, TypeError: ``text`` is no such value.
-    """
-    rows, state, limits, odd, odd_at = json.loads(text)
+def decode_rows(text: str) -> dict[UsageKey, UsageSums]:
+    """What ``encode_rows`` gave. Raises ValueError or TypeError if ``text`` is no such value."""
     width = len(UsageKey._fields)
-    return FileUsage(
-        {UsageKey(*row[:width]): UsageSums(*row[width:]) for row in rows},
-        state,
-        RateLimits(*limits) if limits else None,
-        odd,
-        odd_at,
-    )
+    return {UsageKey(*row[:width]): UsageSums(*row[width:]) for row in json.loads(text)}
 
 
 def compact(value: object) -> str:

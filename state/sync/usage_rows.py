@@ -17,7 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rollout.files.layout import parse_name, precedence
 from rollout.files.stamp import FileStamp
 from rollout.metadata.extract import Extracted
-from rollout.usage.model import FileUsage, RateLimits, UsageKey, UsageSums, add_rows, compact
+from rollout.usage.model import (
+    FileUsage,
+    RateLimits,
+    UsageKey,
+    UsageSums,
+    add_rows,
+    decode_rows,
+    encode_rows,
+)
 from state.db.schema import file_usage, thread_limits, thread_usage
 from state.db.sql import among, execute_many, upsert_statement
 
@@ -86,17 +94,6 @@ _TO_COMPARE: Final = (
     "SELECT DISTINCT f.thread_id FROM file_usage u JOIN rollout_files f ON f.path = u.path"
     f" JOIN threads t ON t.id = f.thread_id WHERE u.only_here = '{NOT_COMPARED}'"
 )
-
-
-def encode_rows(rows: Rows) -> str:
-    """Rows as ``file_usage`` has them."""
-    return compact([[*key, *sums] for key, sums in sorted(rows.items())])
-
-
-def decode_rows(text: str) -> Rows:
-    """The rows in a column of ``file_usage``. Raises ValueError or TypeError if it has others."""
-    width = len(_KEY)
-    return {UsageKey(*row[:width]): UsageSums(*row[width:]) for row in orjson.loads(text)}
 
 
 def usage_of(
