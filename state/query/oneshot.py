@@ -94,6 +94,8 @@ def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool
         return False
     if meta.get(location.JOURNAL_KEY, location.NO_JOURNAL) != location.journal_state(index):
         return False
+    if connection.execute("SELECT 1 FROM file_usage WHERE only_here = ''").fetchone():
+        return False  # a sync that was killed has left copies to compare
     ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
     changes = compare_with_ledger(scan_home(home), ledger)
     return not (changes or changes.away)  # what cannot be accessed is reported by a sync

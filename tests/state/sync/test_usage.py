@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from state.sync.usage_rows import copies_of
 from state.thread_index import ThreadIndex
 from tests.samples.homes import BASE_MS, encoded, event, file_name, lines, thread_id, write
 from tests.support.checks import codes, synced, verified
+from tests.support.command import Inside
 from tests.support.effort import examples
 from tests.support.indexes import fresh_meaning, in_index, meaning, rows
 
@@ -196,6 +199,18 @@ def test_a_killed_comparison_is_done_by_the_next_sync(
     synced(home, index_path)
     assert used(index_path) == [(EVENING, "gpt-5", 209, 2)]
     as_fresh(home, index_path)
+
+
+def test_a_report_compares_what_a_killed_sync_has_left(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    own = write(cli.home, 1, encoded([*begun(), *responses(("20:10:00", 1))]))
+    copy(own, encoded([*begun(), *responses(("20:12:00", 8))]))
+    before = cli.run("stats", "--json").json
+    assert before["totalTokens"] == 209
+    with closing(sqlite3.connect(cli.index)) as connection, connection:
+        connection.execute("UPDATE file_usage SET only_here = '' WHERE only_here <> ''")
+        connection.execute("UPDATE thread_usage SET total = 101, responses = 1")
+    assert cli.run("stats", "--json").json == before
 
 
 def test_a_copy_that_is_being_written_is_compared_later(home: Path, index_path: Path) -> None:
