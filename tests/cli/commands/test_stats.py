@@ -316,7 +316,7 @@ def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> Non
 
 
 def test_a_page_of_many_years_has_few_columns(cli: Cli, tmp_path: Path) -> None:
-    old = used(9, ("0001-01-01T00:00:00Z", "gpt-5", 5), ("9999-12-31T23:59:59Z", "gpt-5", 5))
+    old = used(9, ("0001-01-02T00:00:00Z", "gpt-5", 5), ("9999-12-30T23:59:59Z", "gpt-5", 5))
     write(cli.home, 9, encoded(old))
     page = tmp_path / "stats.html"
     for zone in ("Asia/Tokyo", "America/Los_Angeles"):
