@@ -180,7 +180,7 @@ class UsageReducer:
         if copy:
             return
         if last is not None:
-            self._response(last, line, total, doubtful=goes_on and not same_use(total, last))
+            self._response(last, line, total, doubtful=goes_on)
         if more is not None:
             self._response(more, line, total)
 

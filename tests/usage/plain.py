@@ -77,7 +77,7 @@ def used(lines: list[Line]) -> int:
         total, last, real = told(line) if line["kind"] == "token_count" else (0, 0, False)
         if review or not total or total in totals:
             continue
-        inherited = based and not totals and failed and total != last
+        inherited = based and not totals and failed
         below = max((one for one in totals if one <= total - last), default=total - last)
         totals.add(total)
         if real and not inherited:

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import zstandard
+
 from rollout.usage.model import Tokens
 
 Line = dict[str, Any]
@@ -38,6 +40,7 @@ class Session:
         self.total, self.last = Tokens(), Tokens()
         self.name = f"{thread_id}"
         self.folder = "sessions/2026/09/21"
+        self.compressed = False
         self.ordinal = 0
 
     def add(self, kind: str, payload: Line) -> None:
@@ -211,7 +214,11 @@ class Home:
             folder = home / session.folder
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"rollout-2026-09-21T10-00-00-{session.name}.jsonl"
-            path.write_bytes(encoded(session.lines))
+            if session.compressed:
+                packed = zstandard.ZstdCompressor().compress(encoded(session.lines))
+                path.with_name(f"{path.name}.zst").write_bytes(packed)
+            else:
+                path.write_bytes(encoded(session.lines))
 
 
 def encoded(lines: Iterable[Line]) -> bytes:
@@ -257,7 +264,9 @@ def spending(steps: Iterable[tuple[str, int]]) -> Home:
         elif step == "restart":
             home.restart(at)
         elif step == "copy":
-            home.copy(at, archived=bool(number & 1)).turn(number % 2)
+            copy = home.copy(at, archived=bool(number & 1))
+            copy.turn(number % 2)
+            copy.compressed = number % 3 == 2
         elif step == "beside":
             beside = Session(home, at.thread_id, paginated=at.paginated, records=at.records)
             beside.lines, beside.ordinal = at.lines, at.ordinal

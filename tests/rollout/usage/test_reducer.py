@@ -267,7 +267,8 @@ def test_a_subagents_history_begins_at_an_ordinal() -> None:
         ([count(900, 200), event("turn_aborted", reason="interrupted")], []),
         ([count(900, 200), record(50), count(950, 50)], [(50, 1)]),
         ([record(200), count(900, 200), event("turn_aborted")], [(200, 1)]),
-        ([count(200, 200), event("turn_aborted")], [(200, 1)]),
+        ([count(200, 200), event("turn_aborted")], []),
+        ([record(200), count(200, 200), event("turn_aborted")], [(200, 1)]),
     ],
 )
 def test_a_first_turn_that_fails_repeats_what_is_inherited(

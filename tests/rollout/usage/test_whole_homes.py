@@ -24,8 +24,8 @@ steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), max_size=
 def sums_of(home: Path) -> UsageSums:
     """All that was used in a home: file by file, but copies of one rollout together."""
     rollouts = defaultdict(list)
-    for path in sorted(home.rglob("rollout-*.jsonl")):
-        rollouts[path.name].append(path.relative_to(home).as_posix())
+    for path in sorted(home.rglob("rollout-*")):
+        rollouts[path.name.removesuffix(".zst")].append(path.relative_to(home).as_posix())
     rows = add_rows(usage_of_copies(home, paths).rows for paths in rollouts.values())
     return UsageSums(*map(sum, zip(*rows.values(), strict=True)))
 
