@@ -8,7 +8,7 @@ skip the adapter, and so do numbers, whose errors are clearer here; all others g
 from typing import Any
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 
 def _process_value(self: Any, ctx: Any, value: Any) -> Any:
@@ -73,6 +73,16 @@ def lighten(parameters: list[Any]) -> list[Any]:
 
 class Command(TyperCommand):
     """A command whose function returns the exit status."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return lighten(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        raise typer.Exit(super().invoke(ctx) or 0)
+
+
+class Group(TyperGroup):
+    """A command that does something by itself and has others below it, both with an exit status."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return lighten(super().get_params(ctx))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cli import errors
+from cli.arguments.command import Command, Group
 from cli.arguments.filters import Filters, takes_filters_of_all
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
@@ -30,6 +31,7 @@ from state.reports.stats import (
     Asked,
     Statistics,
     TurnRows,
+    copies_due_steps,
     hours_steps,
     statistics_steps,
 )
@@ -42,6 +44,15 @@ _PAGE: Final = (("model",), ("project",), ("source",))
 """The tables of a page, besides those that are asked for."""
 _FINE: Final = {"day": 24 * 190, "week": 7 * 24 * 190}
 """For how many hours at most a chart has columns so fine; others are of months."""
+ZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--timezone",
+        metavar="NAME",
+        help="The time zone of days: Europe/Berlin, UTC. [default: the local one]",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(slots=True)
@@ -77,8 +88,18 @@ class Found:
         return {id_: f"{id_}  {one_line(name)[:60]}" for id_, name in self.names.items()}
 
 
+command = typer.Typer(
+    name="stats",
+    cls=Group,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@command.callback()
 @takes_filters_of_all
-def command(
+def stats(
     context: typer.Context,
     by: Annotated[
         list[str] | None,
@@ -99,15 +120,7 @@ def command(
     until: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Only what was used before.")
     ] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option(
-            "--timezone",
-            metavar="NAME",
-            help="The time zone of days: Europe/Berlin, UTC. [default: the local one]",
-            show_default=False,
-        ),
-    ] = None,
+    zone: ZoneOption = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare with the span before --since.")
     ] = False,
@@ -126,6 +139,8 @@ def command(
 ) -> int:
     """Show the tokens that threads used and what they cost, by day, model, project and more. The
     exit status is 1 if there are none."""
+    if context.invoked_subcommand:
+        return errors.OK
     from cli.runtime.target import check_target
 
     dimensions = _dimensions(by)
@@ -157,6 +172,44 @@ def command(
     return errors.SOME_UNREADABLE if found.problems else errors.OK
 
 
+@command.command(cls=Command)
+def now(
+    context: typer.Context,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="TEXT",
+            help="What to print: '{today.cost} {block.tokens} {week.used}' (see docs/cli.md).",
+        ),
+    ] = None,
+    zone: ZoneOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show in one line what was used today, in this 5-hour block and this week, and the rate limits
+    that Codex was told of. It looks only at files that are likely to be in use."""
+    from cli.render.stats.now import document, filled, line, places
+    from cli.runtime.usage_now import usage_now
+
+    now_s = time.time()
+    calendar, zone_name = calendar_of(zone)
+    here = locations(context)
+    found, notes = usage_now(here, calendar, now_s)
+    for note in notes:
+        output.say(note)
+    if as_json:
+        head = {"version": 1, "complete": not notes}
+        output.data({**head, **document(found, zone_name, now_s)})
+        return errors.OK
+    try:
+        shown = line(found, calendar, now_s)
+        output.line(shown if text is None else filled(text, found, calendar, now_s))
+    except KeyError as error:
+        known = ", ".join(f"{{{name}}}" for name in places(found, calendar, now_s))
+        raise typer.BadParameter(f"--format has no {{{error.args[0]}}}, but {known}") from None
+    return errors.OK
+
+
 def _dimensions(by: list[str] | None) -> tuple[str, ...]:
     dimensions = tuple(dict.fromkeys(by or ["day"]))
     if any(name not in DIMENSIONS for name in dimensions):
@@ -185,29 +238,35 @@ def _quickly(here: Locations, asked: Asked, limit: int, *, page: bool) -> Found 
     from state.query.oneshot import IndexReader
 
     with IndexReader.opened(here.home, here.index) as reader:
-        if reader is None or not reader.read(rates_are_current_steps(price_lists(here.index))):
+        if reader is None:
             return None
-        return reader.read(_steps(asked, limit, None, page=page))
+        return reader.read(_quick_steps(here.index, asked, limit, page=page))
+
+
+def _quick_steps(index: Path, asked: Asked, limit: int, *, page: bool) -> "Steps[Found | None]":
+    """As :func:`_steps`, if no price has to be looked up before."""
+    if not (yield from rates_are_current_steps(price_lists(index))):
+        return None
+    return (yield from _steps(asked, limit, None, page=page))
 
 
 async def _thoroughly(
     index: "ThreadIndex", asked: Asked, limit: int, *, turns: bool, page: bool
 ) -> Found:
-    from cli.runtime.open_index import catch_up
+    from cli.runtime.open_index import catch_up_with_prices
     from cli.terminal.progress import progress
-    from state.prices.rates import ensure_rates
     from state.reports.turns import Turns, read_turns
 
-    notes = [await catch_up(index)]
-    if not await ensure_rates(index.database):
-        notes.append("The index cannot be written now: new models have no price yet.")
+    notes = await catch_up_with_prices(index)
+    if await index.database.query(copies_due_steps()):
+        notes.append("Some copies of rollouts cannot be compared now: they count only once.")
     counted = Turns()
     if turns:
         with progress("turns") as report:
             counted = await read_turns(index, asked, report)
     rows = counted.rows if turns else None
     found = await index.database.query(_steps(asked, limit, rows, page=page))
-    found.notes = [note for note in notes if note]
+    found.notes = notes
     found.problems = counted.problems
     return found
 

@@ -74,6 +74,17 @@ async def catch_up(index: ThreadIndex) -> str:
     return f"Indexing: {job.progress} so far, by {job.owner}; this list may be incomplete."
 
 
+async def catch_up_with_prices(index: ThreadIndex) -> list[str]:
+    """Catch up with the files, and look up the prices of new models. Returns why numbers may be
+    incomplete. Raises InvalidPrices if the user's list of prices cannot be used."""
+    from state.prices.rates import ensure_rates
+
+    notes = [await catch_up(index)]
+    if not await ensure_rates(index.database):
+        notes.append("The index cannot be written now: new models have no price yet.")
+    return [note for note in notes if note]
+
+
 async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str:
     """Have the full-text index catch up, or with ``restart`` start from scratch, with a progress
     bar. Returns why threads may be missing, if they may."""

@@ -1,19 +1,11 @@
 """What the copies of one rollout tell together: each response once."""
 
 from pathlib import Path
-from typing import Final
 
-from rollout.jsonl.parse import Line, parse_line
-from rollout.jsonl.reader import LineReader, Skipping, open_rollout
-from rollout.schema import kinds
+from rollout.jsonl.reader import open_rollout
+from rollout.usage.file import reduce_usage
 from rollout.usage.model import FileUsage, add_rows, newest_limits
 from rollout.usage.reducer import UsageReducer
-
-_LINES: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.LINE))
-_EVENTS: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.EVENT))
-_USAGE_LINES: Final = Skipping(
-    kinds.line_pattern(f"{_LINES},|{kinds.payload_type('event_msg', _EVENTS)}")
-)
 
 
 def usage_of_copies(home: Path | str, paths: list[str]) -> FileUsage:
@@ -35,10 +27,7 @@ def _usage_of(path: str, seen: set[tuple[object, ...]]) -> FileUsage:
     reducer = UsageReducer(seen=seen)
     try:
         with open_rollout(path, []) as stream:
-            for line in LineReader().lines(stream, needs=_USAGE_LINES):
-                value = parse_line(line) if isinstance(line, Line) else None
-                if isinstance(value, dict):
-                    reducer.apply(value, line.offset)
+            reduce_usage(stream, reducer)
     except OSError:
         pass  # a finding elsewhere, as damage is
     return reducer.usage()

@@ -5,7 +5,7 @@ up, as one thread may be in several groups: they are counted apart.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -81,19 +81,25 @@ class Tally:
     turns: int | None = None
     """None if they are not counted."""
 
+    @property
+    def spent(self) -> float | None:
+        """The cost, which is nothing where nothing was used."""
+        return 0.0 if self.cost is None and not self.unpriced else self.cost
+
     def add(self, other: "Tally") -> None:
         """Add what other responses used. Threads are not added."""
-        for name in _ADDED:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.responses += other.responses
+        self.input += other.input
+        self.cached_input += other.cached_input
+        self.cache_write += other.cache_write
+        self.output += other.output
+        self.reasoning += other.reasoning
+        self.total += other.total
+        self.unpriced += other.unpriced
         if other.cost is not None:
             self.cost = (self.cost or 0.0) + other.cost
         if other.turns is not None:
             self.turns = (self.turns or 0) + other.turns
-
-
-_ADDED: Final = tuple(
-    each.name for each in fields(Tally) if each.name not in ("threads", "cost", "turns")
-)
 
 
 @dataclass(slots=True)
@@ -179,6 +185,12 @@ def statistics_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Stati
         found.before = earlier.total
         found.groups = _compared(asked.by, found.groups, earlier.groups)
     return found
+
+
+def copies_due_steps() -> Steps[bool]:
+    """Whether there are copies of rollouts of which it is not known what they alone have."""
+    found = yield "SELECT 1 FROM file_usage WHERE only_here = '' LIMIT 1", []
+    return bool(found)
 
 
 def hours_steps(asked: Asked) -> Steps[tuple[int, int]]:

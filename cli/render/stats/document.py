@@ -47,7 +47,7 @@ def tally_json(tally: "Tally") -> dict[str, Any]:
         "outputTokens": tally.output,
         "reasoningTokens": tally.reasoning,
         "totalTokens": tally.total,
-        "costUsd": tally.cost,
+        "costUsd": tally.spent,
         "unpricedTokens": tally.unpriced,
     }
 

@@ -33,7 +33,7 @@ table { width: 100%; font-size: .9rem; }
 td, th { border: 0; border-bottom: 1px solid var(--line); text-align: left; }
 th { font-weight: 600; color: var(--dim); }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.key { overflow-wrap: anywhere; min-width: 7rem; } td.bar { width: 18%; min-width: 4rem; }
+td.key { overflow-wrap: anywhere; min-width: 8rem; } td.bar { width: 12%; min-width: 4rem; }
 tr.sum td { font-weight: 600; }
 .bar div { background: var(--c0); height: .7rem; border-radius: .2rem; min-width: 1px; }
 """
@@ -77,11 +77,11 @@ def page(report: Report, limit: int) -> Iterator[str]:
 
 
 def _cards(total: "Tally") -> Iterator[str]:
-    cached = f"{100 * total.cached_input / total.input:.0f}% cached" if total.input else ""
+    cached = f", {100 * total.cached_input / total.input:.0f}% cached" if total.input else ""
     facts = [
-        (money(total.cost), "cost at API prices"),
+        (money(total.spent), "cost at API prices"),
         (amount(total.total), "tokens"),
-        (amount(total.input), f"input {cached}"),
+        (amount(total.input), f"input{cached}"),
         (amount(total.output), f"output, {amount(total.reasoning)} reasoning"),
         (f"{total.threads:,}", "threads"),
         (f"{total.responses:,}", "responses"),
@@ -109,7 +109,7 @@ def _charts(report: Report) -> Iterator[str]:
         for inner in group.groups if group else ():
             colour = colours.get(inner.key, svg.COLOURS - 1)
             parts[colour] = parts.get(colour, 0) + inner.tally.total
-            spent = money(inner.tally.cost)
+            spent = money(inner.tally.spent)
             facts.append(f"{inner.key or NO_KEY}: {inner.tally.total:,} tokens, {spent}")
         stack = [svg.Part(value, colour) for colour, value in sorted(parts.items())]
         tokens.append(svg.Column(name, stack, "\n".join(facts)))

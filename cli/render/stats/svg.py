@@ -14,7 +14,7 @@ _HEIGHT: Final = 220
 _BOTTOM: Final = 24
 _PLOT: Final = _WIDTH - _LEFT - 8
 _LABELS: Final = 10
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY_H: Final = 24
 
 STYLE: Final = """\
@@ -100,7 +100,7 @@ def week(hours: Sequence[float], titles: Sequence[str], label: str) -> str:
     most = max(hours, default=0) or 1
     wide, high = _PLOT / _DAY_H, 20
     pieces = []
-    for day, name in enumerate(_DAYS):
+    for day, name in enumerate(WEEKDAYS):
         middle = _TOP + day * high + 14
         pieces.append(f'<text x="{_LEFT - 8}" y="{middle}" text-anchor="end">{name}</text>')
     for hour, value in enumerate(hours):

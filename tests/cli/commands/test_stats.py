@@ -192,7 +192,7 @@ def test_a_span_is_compared_with_the_one_before(cli: Cli) -> None:
     assert ran.lines[2:] == [
         "model       total  before  change     cost   before  change",
         "gpt-5       2,000   1,000   +100%  $0.0038  $0.0019   +100%",
-        "gpt-5-mini    500       0     new  $0.0002        —     new",
+        "gpt-5-mini    500       0     new  $0.0002    $0.00     new",
     ]
     assert "--compare needs a span" in cli.run("stats", "--compare", status=2).err
 
