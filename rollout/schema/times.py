@@ -1,8 +1,12 @@
 """Times as Codex writes them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from rollout.files.layout import name_time_ms
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def time_ms(text: str | None) -> int | None:
@@ -17,8 +21,4 @@ def time_ms(text: str | None) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    try:
-        seconds = moment.replace(microsecond=0).timestamp()
-    except (OverflowError, ValueError):
-        return None
-    return int(seconds) * 1000 + moment.microsecond // 1000
+    return (moment - _EPOCH) // _MILLISECOND

@@ -30,7 +30,7 @@ class Counters:
 
     def state(self) -> list[Any]:
         """What a later pass continues from."""
-        return list(self._counters)
+        return [[list(counter.total), counter.stale] for counter in self._counters]
 
     def __bool__(self) -> bool:
         return bool(self._counters)

@@ -83,12 +83,13 @@ class UsageReducer:
             self._service_tier,
             self._at_ms,
             self._reviewing,
-            self._untold,
+            [list(tokens) for tokens in self._untold],
             self._ids,
             self._doubtful,
         ]
         rows = {key: UsageSums._make(sums) for key, sums in self._rows.items()}
-        return FileUsage(rows, compact(state), self._rate_limits(), self.odd, self.odd_at)
+        told = compact_json(state) or ""
+        return FileUsage(rows, told, self._rate_limits(), self.odd, self.odd_at)
 
     def _rate_limits(self) -> RateLimits | None:
         if not self._limits:
@@ -221,7 +222,7 @@ class UsageReducer:
         if is_response(tokens):
             key = self._add(tokens, line, total)
             if doubtful and key is not None:
-                self._doubtful = [key, tokens]
+                self._doubtful = [list(key), list(tokens)]
 
     def _withdraw(self) -> None:
         """Do not count the doubtful response: its turn had none, or responses are recorded here,
