@@ -112,6 +112,7 @@ REPAIR_DEEP: Final = "threadkeep repair --deep"
 KINDS: Final = kinds(
     (WARNING, "threadkeep backfill", "index_incomplete"),
     (WARNING, "threadkeep sync", "not_indexed out_of_date file_gone names_out_of_date"),
+    (WARNING, "threadkeep sync", "copies_not_compared"),
     (WARNING, None, "cannot_look unreadable damaged_lines lines_left_out names_line journal_line"),
     (WARNING, None, "token_counts_unreadable"),
     (ERROR, "threadkeep repair", "row_missing row_without_file wrong_file wrong_bucket"),

@@ -15,6 +15,10 @@ _ODD: Final = (
     "SELECT f.path, f.thread_id, u.odd, u.odd_at FROM file_usage u JOIN rollout_files f"
     " ON f.path = u.path WHERE u.odd > 0 ORDER BY f.path"
 )
+_NOT_COMPARED: Final = (
+    "SELECT f.path, f.thread_id FROM file_usage u JOIN rollout_files f ON f.path = u.path"
+    " WHERE u.only_here = '' ORDER BY f.path"
+)
 _MISSING: Final = (
     "SELECT f.path, f.thread_id FROM rollout_files f LEFT JOIN file_usage u ON u.path = f.path"
     " WHERE f.thread_id NOT NULL AND f.extractor_version = ? AND u.path IS NULL ORDER BY f.path"
@@ -32,6 +36,9 @@ def usage_findings(index: IndexState) -> Iterator[Finding]:
             f"{lines} token counts that are no numbers, negative or too large: they count as 0."
         )
         yield Finding(KINDS["token_counts_unreadable"], message, thread_id, path, odd_at)
+    for path, thread_id in index.connection.execute(_NOT_COMPARED):
+        message = "What only this copy tells is not counted yet."
+        yield Finding(KINDS["copies_not_compared"], message, thread_id, path)
     kind = KINDS["usage_differs"]
     for path, thread_id in index.connection.execute(_MISSING, [EXTRACTOR_VERSION]):
         message = "The index does not have the tokens that this file tells of."

@@ -11,7 +11,7 @@ from state.checks.findings import NOTE, Finding
 _REBUILD: Final = ("index_damaged", "schema_differs", "foreign_key_broken")
 _CATCH_UP: Final = (
     *("no_index", "old_schema", "index_incomplete", "not_indexed", "out_of_date"),
-    *("file_gone", "names_out_of_date"),
+    *("file_gone", "names_out_of_date", "copies_not_compared"),
 )
 _USER_DATA: Final = ("user_data_not_indexed", "user_data_not_in_journal")
 _TITLES: Final = "title_index_differs"

@@ -32,6 +32,14 @@ KEPT: list[Setting] = [
 RESTORED: list[Setting] = [
     UserValue(thread_id(number), "name", f"restored {number}", BASE_MS + 5) for number in range(450)
 ]
+USED = event(
+    "2026-05-28T21:00:00.000Z",
+    "token_count",
+    info={
+        "total_token_usage": {"input_tokens": 105, "output_tokens": 20, "total_tokens": 125},
+        "last_token_usage": {"input_tokens": 11, "output_tokens": 10, "total_tokens": 21},
+    },
+)
 
 
 def fill(home: Path) -> None:
@@ -41,7 +49,7 @@ def fill(home: Path) -> None:
         write(home, number, archived=number % 5 == 4)
     spawn = {"subagent": {"thread_spawn": {"parent_thread_id": thread_id(1), "depth": 1}}}
     write(home, 20, encoded(lines(20, source=spawn, dynamic_tools=[{"name": "t"}])))
-    write(home, 4)
+    write(home, 4, encoded([*lines(4, "prompt 4"), USED]))  # what its copy in the archive lacks
     write(home, 3, segment=1)
     write(home, 21, b"")
     write(home, 22, encoded(lines(22)) + b'{"torn')

@@ -196,6 +196,7 @@ def test_a_killed_comparison_is_done_by_the_next_sync(
         with pytest.raises(KeyboardInterrupt):
             synced(home, index_path)
     assert used(index_path) == [(EVENING, "gpt-5", 101, 1)]
+    assert codes(verified(home, index_path))["copies_not_compared"] == 1
     synced(home, index_path)
     assert used(index_path) == [(EVENING, "gpt-5", 209, 2)]
     as_fresh(home, index_path)
