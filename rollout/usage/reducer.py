@@ -48,7 +48,7 @@ class UsageReducer:
         self._seen = seen
         self._rows: dict[UsageKey, list[int]] = {}
         self._limits: dict[str, tuple[int, dict[str, Any]]] = {}
-        self._repeated: dict[str, Any] | None = None  # an ``info`` that tells nothing new
+        self._repeated: tuple[Any, Any] | None = None  # counts that tell nothing new
         self.odd = 0
         self.odd_at: int | None = None
         state: list[Any] = [None, None, "", "", "", "", None, False, [], [], None]
@@ -159,14 +159,15 @@ class UsageReducer:
                 self._counters.begin()
                 self._repeated = None
             return
-        if info == self._repeated:
+        totals, lasts = info.get("total_token_usage"), info.get("last_token_usage")
+        if self._repeated == (totals, lasts):
             return
-        total, odd_total = tokens_of(info.get("total_token_usage"))
-        last, odd_last = tokens_of(info.get("last_token_usage"))
+        total, odd_total = tokens_of(totals)
+        last, odd_last = tokens_of(lasts)
         if odd_total or odd_last:
             self._odd(offset)
-        else:
-            self._repeated = info
+        elif totals and lasts and max(len(totals), len(lasts)) <= len(Tokens._fields):
+            self._repeated = totals, lasts
         if total is None:
             if last is not None and not copy:
                 self._response(last, line)

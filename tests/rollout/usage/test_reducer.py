@@ -307,6 +307,21 @@ def test_the_newest_rate_limits_of_each_name_are_kept() -> None:
     assert usage_of(count(100, 100)).limits is None
 
 
+@pytest.mark.parametrize("depth", [300, 1000])
+@pytest.mark.parametrize("name", ["x", "model_context_window", "input_tokens"])
+def test_deep_values_tell_nothing(depth: int, name: str) -> None:
+    deep = b"[" * depth + b"]" * depth
+    fields = counts(use(100)) | ({"input_tokens": "HERE"} if name == "input_tokens" else {})
+    line = encode(count(fields, fields | {"x": "HERE"}, **{name: "HERE"}))
+    nested = line.replace(b'"HERE"', deep)
+    reducer = UsageReducer()
+    for one in read_lines(content(meta(), nested, nested), 2**20):
+        value = parse_line(one)  # type: ignore[arg-type]
+        assert isinstance(value, dict)
+        reducer.apply(value, one.offset)
+    assert sum(sums.responses for sums in reducer.usage().rows.values()) == 1
+
+
 def test_what_is_kept_for_the_next_pass_stays_small() -> None:
     lines: list[Line] = []
     for number in range(300):
