@@ -4,6 +4,17 @@ from typing import Any, Final
 
 from rollout.usage.model import Tokens
 
+COUNTS: Final = frozenset(
+    {
+        "input_tokens",
+        "cached_input_tokens",
+        "cache_write_input_tokens",
+        "output_tokens",
+        "reasoning_output_tokens",
+        "total_tokens",
+    }
+)
+"""The counts of a usage object."""
 MOST_TOKENS: Final = 2**40
 """A greater count is no count."""
 

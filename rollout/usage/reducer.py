@@ -8,7 +8,7 @@ from rollout.files.text import storable_text
 from rollout.jsonl.parse import compact_json
 from rollout.schema.times import time_ms
 from rollout.usage.counters import Counters
-from rollout.usage.counts import is_response, same_use, tokens_of
+from rollout.usage.counts import COUNTS, is_response, same_use, tokens_of
 from rollout.usage.model import (
     FileUsage,
     RateLimits,
@@ -166,7 +166,7 @@ class UsageReducer:
         last, odd_last = tokens_of(lasts)
         if odd_total or odd_last:
             self._odd(offset)
-        elif totals and lasts and max(len(totals), len(lasts)) <= len(Tokens._fields):
+        elif totals and lasts and totals.keys() <= COUNTS and lasts.keys() <= COUNTS:
             self._repeated = totals, lasts
         if total is None:
             if last is not None and not copy:

@@ -312,6 +312,7 @@ def test_the_newest_rate_limits_of_each_name_are_kept() -> None:
 def test_deep_values_tell_nothing(depth: int, name: str) -> None:
     deep = b"[" * depth + b"]" * depth
     fields = counts(use(100)) | ({"input_tokens": "HERE"} if name == "input_tokens" else {})
+    del fields["cache_write_input_tokens"]
     line = encode(count(fields, fields | {"x": "HERE"}, **{name: "HERE"}))
     nested = line.replace(b'"HERE"', deep)
     reducer = UsageReducer()
