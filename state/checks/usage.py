@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from rollout.metadata.extract import Extracted
+from rollout.metadata.outcomes import Extracted
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.checks.findings import KINDS, REPAIR_DEEP, Finding, IndexState, difference
 from state.db.schema import thread_limits, thread_usage

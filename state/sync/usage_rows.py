@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import parse_name, precedence
 from rollout.files.stamp import FileStamp
-from rollout.metadata.extract import Extracted
+from rollout.metadata.outcomes import Extracted
 from rollout.usage.model import (
     FileUsage,
     RateLimits,
