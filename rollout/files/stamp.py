@@ -18,7 +18,9 @@ class FileStamp(NamedTuple):
         """The stamp of a file, within SQLite's signed 64 bits: some file systems use the last
         bit of an inode number, and a clock may have jumped beyond 2262, where the nanoseconds
         end."""
-        mtime_ns = min(max(info.st_mtime_ns, -_MAX_INTEGER), _MAX_INTEGER)
+        mtime_ns = info.st_mtime_ns
+        if not -_MAX_INTEGER <= mtime_ns <= _MAX_INTEGER:
+            mtime_ns = _MAX_INTEGER if mtime_ns > 0 else -_MAX_INTEGER
         return cls(info.st_size, mtime_ns, info.st_ino & _MAX_INTEGER)
 
     def __str__(self) -> str:
