@@ -11,6 +11,8 @@ _OBJECTS_BEFORE_A_COLLECTION = 50_000
 
 def main() -> None:
     """Run the command line."""
+    # What the program has loaded need not be looked through when it ends.
+    atexit.register(gc.freeze)
     try:
         status = delegate(sys.argv[1:]) if len(sys.argv) > 1 else None
         if status is None:
