@@ -139,5 +139,8 @@ def _begin(dimension: str, bucket: int | str) -> datetime:
     if dimension == "month":
         year, _, month = str(bucket).partition("-")
         return datetime(int(year), int(month), 1)
-    size = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-    return datetime(1, 1, 1) + int(bucket) * size[dimension]
+    return _YEAR_1 + int(bucket) * _LENGTHS[dimension]
+
+
+_YEAR_1: Final = datetime(1, 1, 1)
+_LENGTHS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}

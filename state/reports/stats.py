@@ -175,7 +175,8 @@ def statistics_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Stati
         found.left_out.total = everything[3] - found.total.total
     subscribed = yield (
         'SELECT count(*) FROM thread_limits l WHERE instr(l.value, \'"plan_type":"\')'
-        f" AND l.row_id IN (SELECT u.row_id FROM thread_usage u WHERE {rows.where})",
+        " AND EXISTS (SELECT 1 FROM thread_usage u WHERE u.row_id = l.row_id"
+        f" AND {rows.where})",
         rows.parameters,
     )
     found.subscribed = subscribed[0][0]
@@ -249,7 +250,6 @@ def _tree(
         _numbers(row[:-2])  # then come the cost and what has no price
         tree.add(key, Tally(*row))
     if turns is not None:
-        tree.total.turns = 0
         rows_of_turns = rows._replace(parameters=[orjson.dumps(turns).decode(), *rows.parameters])
         for key, (count,) in (
             yield from _grouped(tree, keys, "count(*)", rows_of_turns, before=_TURNS)
@@ -261,8 +261,11 @@ def _tree(
             yield from _grouped(outer, keys[:1], "count(DISTINCT u.row_id)", rows)
         ):
             tree.groups[key[0]].tally.threads = count
-    tree.total.threads = threads
-    return Statistics(tree.total, tree.sorted())
+    total = tree.total()
+    total.threads = threads
+    if turns is not None:
+        total.turns = total.turns or 0
+    return Statistics(total, tree.sorted())
 
 
 def _numbers(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -278,28 +281,42 @@ class _Tree:
     def __init__(self, by: Sequence[str], shift: Shift | None) -> None:
         self.by = by
         self.shift = shift
-        self.total = Tally()
         self.groups: dict[str, Group] = {}
         self._inner: dict[tuple[str, ...], Group] = {}
 
     def add(self, key: tuple[str, ...], tally: Tally) -> None:
         """Add what was used under the keys of all dimensions."""
-        outer = self.groups.setdefault(key[0], Group(key[0]))
-        found = [outer]
-        if len(key) > 1:
-            if key not in self._inner:
-                self._inner[key] = Group(key[1])
-                outer.groups.append(self._inner[key])
-            found.append(self._inner[key])
-        self.total.add(tally)
-        for group in found:
-            group.tally.add(tally)
-            # Two rows have one name where a clock was put back.
-            group.tally.threads = max(group.tally.threads, tally.threads)
+        outer = self.groups.get(key[0])
+        if outer is None:
+            outer = self.groups[key[0]] = Group(key[0])
+        if len(key) == 1:
+            _add(outer, tally)
+            return
+        outer.tally.add(tally)
+        inner = self._inner.get(key)
+        if inner is None:
+            inner = self._inner[key] = Group(key[1], tally)
+            outer.groups.append(inner)
+        else:
+            _add(inner, tally)
+
+    def total(self) -> Tally:
+        """All groups together, but for the threads."""
+        total = Tally()
+        for group in self.groups.values():
+            total.add(group.tally)
+        return total
 
     def sorted(self) -> list[Group]:
         """The groups in their order."""
         return _sorted(self.by, self.groups.values())
+
+
+def _add(group: Group, tally: Tally) -> None:
+    """Add a row; a group has several where a clock was put back, so that hours have one name, and
+    one of turns."""
+    group.tally.add(tally)
+    group.tally.threads = max(group.tally.threads, tally.threads)
 
 
 def _grouped(
