@@ -20,7 +20,7 @@ from cli.render.stats.table import print_lines, print_table, rest, shown, summar
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.hidden import no_threads
-from cli.terminal.text import amount, iso, one_line, plural
+from cli.terminal.text import amount, one_line, plural
 from state.errors import SQLITE_ERRORS
 from state.prices.current import price_lists, prices_path, rates_are_current_steps
 from state.query.listing import any_steps, short_id_steps, unreadable_steps
@@ -165,8 +165,8 @@ def stats(
     total = found.statistics[0].total
     if not (total.threads or total.turns):
         output.say(no_threads(here.home, empty=found.empty))
-    if not as_json:
-        _report(found, here)
+    for remark in () if as_json else _remarks(found, here):
+        output.say(remark)
     if not (total.threads or total.turns):
         return errors.NO_MATCH
     return errors.SOME_UNREADABLE if found.problems else errors.OK
@@ -330,31 +330,31 @@ def _print(found: Found, zone: str, limit: int, *, as_json: bool, target: Path |
             output.line(more)
 
 
-def _report(found: Found, here: Locations) -> None:
-    """Say what else there is to know about the numbers."""
+def _remarks(found: Found, here: Locations) -> list[str]:
+    """What else there is to know about the numbers."""
     statistics = found.statistics[0]
+    remarks = []
     if statistics.unpriced:
         models = [
             f"{one_line(each.model) or 'an unnamed model'} ({each.total:,} tokens)"
             for each in statistics.unpriced
         ]
         more = f" and {len(models) - 5:,} more" if len(models) > 5 else ""
-        output.say(
-            f"No price is known for {', '.join(models[:5])}{more}: add it to"
-            f" {prices_path(here.index)}."
-        )
+        own = prices_path(here.index)
+        remarks.append(f"No price is known for {', '.join(models[:5])}{more}: add it to {own}.")
     if statistics.subscribed and statistics.total.cost:
-        output.say(
+        remarks.append(
             f"{plural(statistics.subscribed, 'thread')} used a subscription: their cost is what"
             " the API would have asked."
         )
     left_out = statistics.left_out
     if left_out.threads or left_out.total:
         threads = plural(left_out.threads, "thread")
-        output.say(f"Left out by filters: {threads}, {left_out.total:,} tokens.")
+        remarks.append(f"Left out by filters: {threads}, {left_out.total:,} tokens.")
     if found.unreadable:
         files = plural(found.unreadable, "unreadable file")
-        output.say(f"Not counted: {files} (threadkeep status).")
+        remarks.append(f"Not counted: {files} (threadkeep status).")
+    return remarks
 
 
 def _save(target: Path, found: Found, limit: int, here: Locations, zone: str) -> None:
@@ -368,10 +368,12 @@ def _save(target: Path, found: Found, limit: int, here: Locations, zone: str) ->
     *shown_tables, times, week = tables
     span = found.asked[0].span
     limits = [
-        f"{word} {iso(hour * HOUR_S * 1000)}"
+        f"{word} {found.asked[0].calendar.clock(hour * HOUR_S):%Y-%m-%d %H:%M}"
         for word, hour in (("since", span.since), ("until", span.until))
         if hour is not None
     ]
     facts = [*limits, f"time zone {zone}"]
-    report = Report(f"Token use of {here.home}", facts, times, week.statistics, shown_tables)
+    remarks = [*found.notes, *_remarks(found, here)]
+    title = f"Token use of {here.home}"
+    report = Report(title, facts, remarks, times, week.statistics, shown_tables)
     save(target, (piece.encode("utf-8", "replace") for piece in page(report, limit)))

@@ -38,6 +38,11 @@ class Limit(NamedTuple):
     resets_at: int
     """Seconds since 1970."""
 
+    @property
+    def begins_at(self) -> int:
+        """When its window began, in seconds since 1970."""
+        return self.resets_at - self.window_min * 60
+
 
 @dataclass(slots=True)
 class Window:
@@ -69,7 +74,7 @@ def now_steps(calendar: Calendar, now_s: float, recent: Recent) -> Steps[Now]:
     """What was used, with what the index does not have yet."""
     told = yield "SELECT value FROM thread_limits ORDER BY at_ms DESC LIMIT 1", []
     snapshot = _snapshot(told[0][0] if told else None, recent)
-    limits = [limit for limit in _limits(snapshot) if limit.resets_at > now_s]
+    limits = [limit for limit in _limits(snapshot) if limit.begins_at <= now_s < limit.resets_at]
     clock = calendar.clock(now_s)
     midnight = clock.replace(hour=0, minute=0, second=0, microsecond=0)
     monday = calendar.hour_of(midnight - timedelta(days=midnight.weekday()))
@@ -139,8 +144,7 @@ _LATEST_S: Final = 2**40
 
 
 def _window(limit: Limit) -> Window:
-    begin_s = limit.resets_at - limit.window_min * 60
-    return Window(begin_s // HOUR_S, limit.resets_at, limit.used_percent)
+    return Window(limit.begins_at // HOUR_S, limit.resets_at, limit.used_percent)
 
 
 def _block(hours: list[int], now_s: float) -> Window:

@@ -54,7 +54,9 @@ class Report(NamedTuple):
 
     title: str
     facts: Sequence[str]
-    """Of what time, in which time zone, and what else there is to know."""
+    """Of what time, in which time zone."""
+    remarks: Sequence[str]
+    """What else there is to know."""
     times: Table
     """By days, weeks or months, and models."""
     week: "Statistics"
@@ -69,6 +71,7 @@ def page(report: Report, limit: int) -> Iterator[str]:
     yield f'<h1>{title}</h1>\n<ul class="facts">\n'
     yield "".join(f"<li>{_text(fact)}</li>\n" for fact in report.facts) + "</ul>\n"
     yield from _cards(report.times.statistics.total)
+    yield "".join(f'<p class="name">{_text(each)}</p>\n' for each in report.remarks)
     if report.times.statistics.groups:
         yield from _charts(report)
     for table in report.tables:
@@ -132,12 +135,13 @@ def _colours(groups: "Sequence[Group]") -> dict[str, int]:
     for group in groups:
         for inner in group.groups:
             used[inner.key] = used.get(inner.key, 0) + inner.tally.total
-    order = sorted(used, key=lambda key: (-used[key], key))
+    order = sorted(filter(used.get, used), key=lambda key: (-used[key], key))
     return {key: colour for colour, key in enumerate(order[: svg.COLOURS - 1])}
 
 
 def _legend(colours: Mapping[str, int], groups: "Sequence[Group]") -> Iterator[str]:
-    others = {inner.key for group in groups for inner in group.groups} - {*colours}
+    used = {inner.key for group in groups for inner in group.groups if inner.tally.total}
+    others = used - {*colours}
     yield '<ul class="legend">\n'
     for key, colour in colours.items():
         yield f'<li><i style="background: var(--c{colour})"></i>{_text(key) or NO_KEY}</li>\n'

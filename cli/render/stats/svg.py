@@ -14,6 +14,7 @@ _HEIGHT: Final = 220
 _BOTTOM: Final = 24
 _PLOT: Final = _WIDTH - _LEFT - 8
 _LABELS: Final = 10
+_WIDEST: Final = 56
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY_H: Final = 24
 
@@ -58,7 +59,7 @@ def columns(shown: Sequence[Column], label: str, unit: Callable[[float], str]) -
     """A chart with a column for each of ``shown``; ``unit`` words the numbers at its side."""
     most = _round_up(max((column.value for column in shown), default=0))
     step = _PLOT / max(len(shown), 1)
-    wide = max(step * 0.8, step - 4, 0.5)
+    wide = min(max(step * 0.8, step - 4, 0.5), _WIDEST)
     pieces = [*_frame(shown, most, unit)]
     for place, column in enumerate(shown):
         left = _LEFT + place * step + (step - wide) / 2

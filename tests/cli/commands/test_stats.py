@@ -308,6 +308,9 @@ def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> Non
     for name in ("by day and project", "by model", "by project", "by source"):
         assert name in text
     assert "2026-10-02\ngpt-5: 2,000 tokens, $0.0038\ngpt-5-mini: 500 tokens, $0.0002" in text
+    assert "No price is known for mine (50 tokens)" in text
+    cli.run("stats", "--since", "2026-10-02", "--html", str(page), "--timezone", "Asia/Tokyo")
+    assert "since 2026-10-02 00:00" in page.read_text("utf-8")
     document = cli.run("stats", "--html", str(page), "--json").json
     assert document["threads"] == 4
     cli.run("stats", "--html", str(tmp_path / "no" / "x.html"), status=2)

@@ -116,6 +116,8 @@ def test_rate_limits_tell_when_the_block_and_the_week_began(cli: Cli) -> None:
     over = caught_up(cli, NOW_S + 3 * HOUR_S)  # that window has ended
     assert over.block.used_percent is None
     assert over.week.used_percent == 12.5
+    early = caught_up(cli, NOW_S - 4 * HOUR_S)  # it has not begun: a clock is wrong
+    assert early.block.used_percent is None
 
 
 def appended(path: Path) -> None:
