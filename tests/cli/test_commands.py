@@ -111,7 +111,7 @@ def test_completion_works_in_bash(corpus: Cli) -> None:
 def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
     listed = corpus.run("list", "--limit", "1", "--json").json["data"][0]
     ran = corpus.run("show", listed["id"], "--meta", "--json")
-    assert list(ran.json) == ["thread", "movedTo"]
+    assert list(ran.json) == ["thread", "movedTo", "usage"]
     assert list(ran.json["thread"]) == THREAD_KEYS
     assert ran.json["thread"] == listed
     assert ran.err == ""
