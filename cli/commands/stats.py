@@ -1,11 +1,8 @@
 """``threadkeep stats``."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,35 +12,14 @@ from cli.arguments.filters import Filters, takes_filters_of_all
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
 from cli.arguments.span import calendar_of, span_before, span_of
-from cli.render.labels import label
-from cli.render.stats.table import print_lines, print_table, rest, shown, summary, whole
 from cli.terminal import output
-from cli.terminal.delegated import DELEGATED
 from cli.terminal.hidden import no_threads
 from cli.terminal.text import amount, one_line, plural
-from state.errors import SQLITE_ERRORS
-from state.prices.current import price_lists, prices_path, rates_are_current_steps
-from state.query.listing import any_steps, short_id_steps, unreadable_steps
-from state.query.rows import rows_steps
-from state.reports.calendar import HOUR_OF_WEEK, HOUR_S
-from state.reports.stats import (
-    DIMENSIONS,
-    Asked,
-    Statistics,
-    TurnRows,
-    copies_due_steps,
-    hours_steps,
-    statistics_steps,
-)
+from state.reports import DIMENSIONS
 
 if TYPE_CHECKING:
-    from state.db.steps import Steps
-    from state.thread_index import ThreadIndex
+    from cli.runtime.usage import FoundUsage
 
-_PAGE: Final = (("model",), ("project",), ("source",))
-"""The tables of a page, besides those that are asked for."""
-_FINE: Final = {"day": 24 * 190, "week": 7 * 24 * 190}
-"""For how many hours at most a chart has columns so fine; others are of months."""
 ZoneOption = Annotated[
     str | None,
     typer.Option(
@@ -53,39 +29,6 @@ ZoneOption = Annotated[
         show_default=False,
     ),
 ]
-
-
-@dataclass(slots=True)
-class Found:
-    """What the command found."""
-
-    statistics: list[Statistics]
-    """What was asked for; on a page also the other tables, the times and the hours of a week."""
-    asked: list[Asked]
-    names: dict[str, str]
-    """What threads are called, by id."""
-    short_ids: dict[str, str]
-    unreadable: int
-    empty: bool
-    """Whether the home has no thread at all."""
-    notes: list[str] = field(default_factory=list)
-    """Why the numbers may be incomplete."""
-    problems: dict[str, str] = field(default_factory=dict)
-    """Files whose turns could not be counted, and why."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything is counted."""
-        counted = self.statistics[0].total.turns is None or not self.unreadable
-        return counted and not self.notes
-
-    def short_names(self) -> dict[str, str]:
-        """Of threads, for people."""
-        return {id_: f"{self.short_ids[id_]}  {name}" for id_, name in self.names.items()}
-
-    def long_names(self) -> dict[str, str]:
-        """Of threads, for pipes."""
-        return {id_: f"{id_}  {one_line(name)[:60]}" for id_, name in self.names.items()}
 
 
 command = typer.Typer(
@@ -142,6 +85,8 @@ def stats(
     if context.invoked_subcommand:
         return errors.OK
     from cli.runtime.target import check_target
+    from cli.runtime.usage import find_usage
+    from state.reports.stats import Asked
 
     dimensions = _dimensions(by)
     now_s = time.time()
@@ -154,7 +99,7 @@ def stats(
     target = None if page is None else Path(page)
     check_target(here, target)
     asked = Asked(dimensions, calendar, span, filters.query(), archived, before)
-    found = _find(here, asked, limit, turns=turns, page=target is not None)
+    found = find_usage(here, asked, limit, turns=turns, page=target is not None)
     for note in found.notes:
         output.say(note)
     if target is not None:
@@ -219,89 +164,11 @@ def _dimensions(by: list[str] | None) -> tuple[str, ...]:
     return dimensions
 
 
-def _find(here: Locations, asked: Asked, limit: int, *, turns: bool, page: bool) -> Found:
-    found = None
-    if not turns and DELEGATED.get() is None:
-        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
-        with suppress(*SQLITE_ERRORS):
-            found = _quickly(here, asked, limit, page=page)
-    if found is None:
-        from cli.runtime.open_index import read_index
+def _print(
+    found: "FoundUsage", zone: str, limit: int, *, as_json: bool, target: Path | None
+) -> None:
+    from cli.render.stats.table import print_lines, print_table, rest, summary, whole
 
-        found = read_index(
-            here, lambda index: _thoroughly(index, asked, limit, turns=turns, page=page)
-        )
-    return found
-
-
-def _quickly(here: Locations, asked: Asked, limit: int, *, page: bool) -> Found | None:
-    from state.query.oneshot import IndexReader
-
-    with IndexReader.opened(here.home, here.index) as reader:
-        if reader is None:
-            return None
-        return reader.read(_quick_steps(here.index, asked, limit, page=page))
-
-
-def _quick_steps(index: Path, asked: Asked, limit: int, *, page: bool) -> "Steps[Found | None]":
-    """As :func:`_steps`, if no price has to be looked up before."""
-    if not (yield from rates_are_current_steps(price_lists(index))):
-        return None
-    return (yield from _steps(asked, limit, None, page=page))
-
-
-async def _thoroughly(
-    index: "ThreadIndex", asked: Asked, limit: int, *, turns: bool, page: bool
-) -> Found:
-    from cli.runtime.open_index import catch_up_with_prices
-    from cli.terminal.progress import progress
-    from state.reports.turns import Turns, read_turns
-
-    notes = await catch_up_with_prices(index)
-    if await index.database.query(copies_due_steps()):
-        notes.append("Some copies of rollouts cannot be compared now: they count only once.")
-    counted = Turns()
-    if turns:
-        with progress("turns") as report:
-            counted = await read_turns(index, asked, report)
-    rows = counted.rows if turns else None
-    found = await index.database.query(_steps(asked, limit, rows, page=page))
-    found.notes = notes
-    found.problems = counted.problems
-    return found
-
-
-def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "Steps[Found]":
-    asks = [asked]
-    if page:
-        first, last = yield from hours_steps(asked)
-        time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
-        others = [by for by in _PAGE if by != asked.by]
-        for by in (*others, (time_, "model"), (HOUR_OF_WEEK,)):
-            asks.append(replace(asked, by=by, before=None))
-    statistics = []
-    for each in asks:
-        statistics.append((yield from statistics_steps(each, turns)))
-    names = yield from _names_steps(statistics[0], asked.by, limit)
-    short_ids = yield from short_id_steps([*names])
-    unreadable = yield from unreadable_steps()
-    empty = not statistics[0].total.threads and not (yield from any_steps())
-    return Found(statistics, asks, names, short_ids, unreadable, empty)
-
-
-def _names_steps(statistics: Statistics, by: Sequence[str], limit: int) -> "Steps[dict[str, str]]":
-    """What the threads are called that are shown."""
-    if "thread" not in by:
-        return {}
-    outer = shown(statistics.groups, by, limit)
-    groups = outer
-    if by[0] != "thread":
-        groups = [inner for group in outer for inner in shown(group.groups, by[1:], limit)]
-    rows = yield from rows_steps(sorted({group.key for group in groups}))
-    return {id_: label(row) for id_, row in rows.items()}
-
-
-def _print(found: Found, zone: str, limit: int, *, as_json: bool, target: Path | None) -> None:
     statistics, asked = found.statistics[0], found.asked[0]
     if as_json:
         from cli.render.stats.document import document
@@ -330,8 +197,10 @@ def _print(found: Found, zone: str, limit: int, *, as_json: bool, target: Path |
             output.line(more)
 
 
-def _remarks(found: Found, here: Locations) -> list[str]:
+def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
     """What else there is to know about the numbers."""
+    from state.prices.current import prices_path
+
     statistics = found.statistics[0]
     remarks = []
     if statistics.unpriced:
@@ -357,9 +226,10 @@ def _remarks(found: Found, here: Locations) -> list[str]:
     return remarks
 
 
-def _save(target: Path, found: Found, limit: int, here: Locations, zone: str) -> None:
+def _save(target: Path, found: "FoundUsage", limit: int, here: Locations, zone: str) -> None:
     from cli.render.stats.page import Report, Table, page
     from cli.terminal.save_file import save
+    from state.reports.calendar import HOUR_S
 
     tables: list[Table] = [
         Table(asked.by, statistics, found.short_names())

@@ -1,1 +1,9 @@
 """Statistics, disk usage and SQL."""
+
+from typing import Final
+
+DIMENSIONS: Final = (
+    *("day", "week", "month", "hour"),
+    *("project", "model", "provider", "effort", "source", "branch", "thread"),
+)
+"""What the use of tokens is counted by."""

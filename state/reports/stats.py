@@ -31,7 +31,6 @@ _KEYS: Final = {
     "thread": "t.id",
 }
 """The key of a row ``u`` of ``thread_usage`` and its thread ``t`` in each dimension, in SQL."""
-DIMENSIONS: Final = ("day", "week", "month", "hour", *_KEYS)
 _OF_THREADS: Final = frozenset({"project", "source", "branch", "thread"})
 _COUNTS: Final = ("responses", "input", "cached_input", "cache_write", "output", "reasoning")
 _NEXT: Final = (
@@ -145,7 +144,7 @@ class Asked:
     """What to count, and how."""
 
     by: tuple[str, ...]
-    """One or two of ``DIMENSIONS``."""
+    """One or two of ``state.reports.DIMENSIONS``."""
     calendar: Calendar
     span: Span
     query: Query

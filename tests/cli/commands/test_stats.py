@@ -12,8 +12,8 @@ import pytest
 from cli.arguments.span import span_before, span_of, when
 from rollout.history.count import ThreadFiles, turn_counts
 from rollout.history.transcript import open_transcript
+from state.reports import DIMENSIONS
 from state.reports.calendar import Calendar
-from state.reports.stats import DIMENSIONS
 from tests.cli.commands.test_export import well_formed
 from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
 from tests.samples.homes import encoded, event, lines, thread_id, write

@@ -1,0 +1,154 @@
+"""What a report on the use of tokens needs, from the index."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cli.arguments.locations import Locations
+from cli.render.labels import label
+from cli.render.stats.table import shown
+from cli.terminal.delegated import DELEGATED
+from cli.terminal.text import one_line
+from state.errors import SQLITE_ERRORS
+from state.prices.current import price_lists, rates_are_current_steps
+from state.query.listing import any_steps, short_id_steps, unreadable_steps
+from state.query.rows import rows_steps
+from state.reports.calendar import HOUR_OF_WEEK
+from state.reports.stats import (
+    Asked,
+    Statistics,
+    TurnRows,
+    copies_due_steps,
+    hours_steps,
+    statistics_steps,
+)
+
+if TYPE_CHECKING:
+    from state.db.steps import Steps
+    from state.thread_index import ThreadIndex
+
+_PAGE: Final = (("model",), ("project",), ("source",))
+"""The tables of a page, besides those that are asked for."""
+_FINE: Final = {"day": 24 * 190, "week": 7 * 24 * 190}
+"""For how many hours at most a chart has columns so fine; others are of months."""
+
+
+@dataclass(slots=True)
+class FoundUsage:
+    """What a report is made of."""
+
+    statistics: list[Statistics]
+    """What was asked for; on a page also the other tables, the times and the hours of a week."""
+    asked: list[Asked]
+    names: dict[str, str]
+    """What threads are called, by id."""
+    short_ids: dict[str, str]
+    unreadable: int
+    empty: bool
+    """Whether the home has no thread at all."""
+    notes: list[str] = field(default_factory=list)
+    """Why the numbers may be incomplete."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Files whose turns could not be counted, and why."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is counted."""
+        counted = self.statistics[0].total.turns is None or not self.unreadable
+        return counted and not self.notes
+
+    def short_names(self) -> dict[str, str]:
+        """Of threads, for people."""
+        return {id_: f"{self.short_ids[id_]}  {name}" for id_, name in self.names.items()}
+
+    def long_names(self) -> dict[str, str]:
+        """Of threads, for pipes."""
+        return {id_: f"{id_}  {one_line(name)[:60]}" for id_, name in self.names.items()}
+
+
+def find_usage(here: Locations, asked: Asked, limit: int, *, turns: bool, page: bool) -> FoundUsage:
+    """What ``asked`` asks for, with the names of ``limit`` threads. ``turns`` reads every rollout;
+    a ``page`` has more tables."""
+    found = None
+    if not turns and DELEGATED.get() is None:
+        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
+        with suppress(*SQLITE_ERRORS):
+            found = _quickly(here, asked, limit, page=page)
+    if found is None:
+        from cli.runtime.open_index import read_index
+
+        found = read_index(
+            here, lambda index: _thoroughly(index, asked, limit, turns=turns, page=page)
+        )
+    return found
+
+
+def _quickly(here: Locations, asked: Asked, limit: int, *, page: bool) -> FoundUsage | None:
+    from state.query.oneshot import IndexReader
+
+    with IndexReader.opened(here.home, here.index) as reader:
+        if reader is None:
+            return None
+        return reader.read(_quick_steps(here.index, asked, limit, page=page))
+
+
+def _quick_steps(
+    index: Path, asked: Asked, limit: int, *, page: bool
+) -> "Steps[FoundUsage | None]":
+    """As :func:`_steps`, if no price has to be looked up before."""
+    if not (yield from rates_are_current_steps(price_lists(index))):
+        return None
+    return (yield from _steps(asked, limit, None, page=page))
+
+
+async def _thoroughly(
+    index: "ThreadIndex", asked: Asked, limit: int, *, turns: bool, page: bool
+) -> FoundUsage:
+    from cli.runtime.open_index import catch_up_with_prices
+    from cli.terminal.progress import progress
+    from state.reports.turns import Turns, read_turns
+
+    notes = await catch_up_with_prices(index)
+    if await index.database.query(copies_due_steps()):
+        notes.append("Some copies of rollouts cannot be compared now: they count only once.")
+    counted = Turns()
+    if turns:
+        with progress("turns") as report:
+            counted = await read_turns(index, asked, report)
+    rows = counted.rows if turns else None
+    found = await index.database.query(_steps(asked, limit, rows, page=page))
+    found.notes = notes
+    found.problems = counted.problems
+    return found
+
+
+def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "Steps[FoundUsage]":
+    asks = [asked]
+    if page:
+        first, last = yield from hours_steps(asked)
+        time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
+        others = [by for by in _PAGE if by != asked.by]
+        for by in (*others, (time_, "model"), (HOUR_OF_WEEK,)):
+            asks.append(replace(asked, by=by, before=None))
+    statistics = []
+    for each in asks:
+        statistics.append((yield from statistics_steps(each, turns)))
+    names = yield from _names_steps(statistics[0], asked.by, limit)
+    short_ids = yield from short_id_steps([*names])
+    unreadable = yield from unreadable_steps()
+    empty = not statistics[0].total.threads and not (yield from any_steps())
+    return FoundUsage(statistics, asks, names, short_ids, unreadable, empty)
+
+
+def _names_steps(statistics: Statistics, by: Sequence[str], limit: int) -> "Steps[dict[str, str]]":
+    """What the threads are called that are shown."""
+    if "thread" not in by:
+        return {}
+    outer = shown(statistics.groups, by, limit)
+    groups = outer
+    if by[0] != "thread":
+        groups = [inner for group in outer for inner in shown(group.groups, by[1:], limit)]
+    rows = yield from rows_steps(sorted({group.key for group in groups}))
+    return {id_: label(row) for id_, row in rows.items()}
