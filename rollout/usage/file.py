@@ -9,7 +9,7 @@ from rollout.jsonl.parse import Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, Skipping, open_rollout
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema import kinds
-from rollout.usage.model import FileUsage
+from rollout.usage.model import FileUsage, RateLimits, decode_rows
 from rollout.usage.reducer import UsageReducer
 
 _LINES: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.LINE))
@@ -17,6 +17,25 @@ _EVENTS: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.E
 _USAGE_LINES: Final = Skipping(
     kinds.line_pattern(f"{_LINES},|{kinds.payload_type('event_msg', _EVENTS)}")
 )
+
+
+def stored_usage(
+    sums: str,
+    state: str,
+    limits_at_ms: int | None = None,
+    limits: str | None = None,
+    odd: int = 0,
+    odd_at: int | None = None,
+) -> FileUsage | None:
+    """What an earlier pass told, from what was stored of it; None if that is damaged, so that no
+    pass can continue from it."""
+    told = RateLimits(limits_at_ms or 0, limits) if limits else None
+    try:
+        usage = FileUsage(decode_rows(sums), state, told, odd, odd_at)
+        UsageReducer(usage)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
+    return usage if state else None
 
 
 def usage_now(path: str, earlier: FileUsage | None, resume: ResumePoint | None) -> FileUsage:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from rollout.metadata.outcomes import Extracted
 from rollout.metadata.version import EXTRACTOR_VERSION
+from rollout.usage.file import stored_usage
 from state.checks.findings import KINDS, REPAIR_DEEP, Finding, IndexState, difference
 from state.db.schema import thread_limits, thread_usage
-from state.sync.usage_rows import FIELDS, LIMITS_SQL, USAGE_SQL, usage_of
+from state.sync.usage_rows import FIELDS, LIMITS_SQL, USAGE_SQL
 
 _ODD: Final = (
     "SELECT f.path, f.thread_id, u.odd, u.odd_at FROM file_usage u JOIN rollout_files f"
@@ -60,7 +61,7 @@ def usage_findings(index: IndexState) -> Iterator[Finding]:
 def compare_usage(connection: sqlite3.Connection, outcome: Extracted) -> Iterator[Finding]:
     """Where the index does not have of a file what reading it gives."""
     row = connection.execute(_OF_FILE, [outcome.path]).fetchone()
-    held = usage_of(*row) if row else None
+    held = stored_usage(*row) if row else None
     if held != outcome.usage:
         yield difference(
             KINDS["usage_differs"],

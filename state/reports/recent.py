@@ -23,7 +23,6 @@ from rollout.usage.model import (
     UsageKey,
     UsageSums,
     add_rows,
-    decode_rows,
     newest_limits,
 )
 from state.db.steps import Steps
@@ -115,9 +114,10 @@ def _earlier(row: tuple[Any, ...]) -> _Earlier | None:
     bucket, _, _, _, version, sums, state, limits_at_ms, limits, *point = row
     if bucket != "indexed" or version != EXTRACTOR_VERSION or sums is None or not point[-1]:
         return None
-    told = RateLimits(limits_at_ms, limits) if limits else None
-    resume = ResumePoint(FileStamp(*point[:3]), *point[3:])
-    return _Earlier(FileUsage(decode_rows(sums), state, told), resume)
+    from rollout.usage.file import stored_usage  # rarely needed
+
+    usage = stored_usage(sums, state, limits_at_ms, limits)
+    return usage and _Earlier(usage, ResumePoint(FileStamp(*point[:3]), *point[3:]))
 
 
 def _added(home: Path, file: FoundFile, earlier: _Earlier | None) -> Recent:

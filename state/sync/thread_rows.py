@@ -14,6 +14,7 @@ from rollout.metadata.outcomes import EarlierMetadata, Extracted
 from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
+from rollout.usage.file import stored_usage
 from state.db.derived_columns import Facet, searchable
 from state.db.schema import (
     file_usage,
@@ -33,7 +34,7 @@ from state.sync.resume_points import (
     load_resume_points,
     put_resume_points,
 )
-from state.sync.usage_rows import FIELDS, usage_of
+from state.sync.usage_rows import FIELDS
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
@@ -299,7 +300,7 @@ async def earlier_extractions(
         resume = points.get(row.row_id)
         if row.extractor_version != EXTRACTOR_VERSION or resume is None or not resume.guard:
             continue
-        usage = usage_of(*(values[name] for name in FIELDS))
+        usage = stored_usage(*(values[name] for name in FIELDS))
         if usage is None:
             continue
         metadata = model.ThreadMetadata(**{name: values[name] for name in model.METADATA_NAMES})

@@ -18,8 +18,6 @@ from rollout.files.layout import parse_name, precedence
 from rollout.files.stamp import FileStamp
 from rollout.metadata.outcomes import Extracted
 from rollout.usage.model import (
-    FileUsage,
-    RateLimits,
     UsageKey,
     UsageSums,
     add_rows,
@@ -33,7 +31,7 @@ NOT_COMPARED: Final = ""
 """``only_here`` of a copy that has to be compared: until then nothing of it counts."""
 NOTHING: Final = "[]"
 FIELDS: Final = ("sums", "state", "limits_at_ms", "limits", "odd", "odd_at")
-"""The columns of ``file_usage`` that :func:`usage_of` reads."""
+"""The columns of ``file_usage`` that :func:`rollout.usage.file.stored_usage` takes."""
 Rows = dict[UsageKey, UsageSums]
 
 _KEY: Final = UsageKey._fields
@@ -94,17 +92,6 @@ _TO_COMPARE: Final = (
     "SELECT DISTINCT f.thread_id FROM file_usage u JOIN rollout_files f ON f.path = u.path"
     f" JOIN threads t ON t.id = f.thread_id WHERE u.only_here = '{NOT_COMPARED}'"
 )
-
-
-def usage_of(
-    sums: str, state: str, at_ms: int | None, limits: str | None, odd: int, odd_at: int | None
-) -> FileUsage | None:
-    """What :data:`FIELDS` say of a file; None if they are damaged."""
-    try:
-        rows = decode_rows(sums)
-    except (TypeError, ValueError):
-        return None
-    return FileUsage(rows, state, RateLimits(at_ms or 0, limits) if limits else None, odd, odd_at)
 
 
 async def update_usage(

@@ -300,13 +300,14 @@ def test_the_newest_limits_of_all_files_are_the_threads(home: Path, index_path: 
     as_fresh(home, index_path)
 
 
-def test_usage_that_is_damaged_is_read_again(home: Path, index_path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["sums = '[1]'", "state = ''", "state = '[[[1]]]'"])
+def test_usage_that_is_damaged_is_read_again(home: Path, index_path: Path, damaged: str) -> None:
     path = write(home, 1)
     synced(home, index_path)
 
     async def damage(index: ThreadIndex) -> None:
         async with index.database.write() as connection:
-            await connection.exec_driver_sql("UPDATE file_usage SET sums = '[1]'")
+            await connection.exec_driver_sql(f"UPDATE file_usage SET {damaged}")
 
     in_index(home, index_path, damage)
     grown(path, responses(("20:40:00", 1), before=101))
