@@ -11,10 +11,12 @@ from rollout.usage.reducer import UsageReducer
 def usage_of_copies(home: Path | str, paths: list[str]) -> FileUsage:
     """What the files at ``paths`` below ``home`` tell, which have lines in common: an archived copy
     beside the file, a compressed one, or one in which the thread went on elsewhere. A file tells
-    what it has before it is damaged; one that is gone tells nothing.
+    what it has before it is damaged; one that is gone tells nothing. The one with the earliest time
+    in its name comes first: others may have its lines with the time at which they were copied.
     """
     seen: set[tuple[object, ...]] = set()
-    found = [_usage_of(f"{home}/{path}", seen) for path in paths]
+    in_turn = sorted(paths, key=lambda path: path.rpartition("/")[2])
+    found = [_usage_of(f"{home}/{path}", seen) for path in in_turn]
     return FileUsage(
         add_rows(usage.rows for usage in found),
         limits=newest_limits(usage.limits for usage in found),
@@ -30,4 +32,5 @@ def _usage_of(path: str, seen: set[tuple[object, ...]]) -> FileUsage:
             reduce_usage(stream, reducer)
     except OSError:
         pass  # a finding elsewhere, as damage is
+    seen |= reducer.told
     return reducer.usage()

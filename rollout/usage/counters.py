@@ -20,17 +20,24 @@ class _Counter(NamedTuple):
     total: Tokens
     stale: bool
     """Whether a session began after it, whose counter may begin with the same counts."""
+    limit: str
+    """The rate limit that its latest line names."""
+    first: Tokens | None
+    """The response that it began with; None if it began before the file."""
 
 
 class Counters:
     """The counters of one file, the latest first."""
 
     def __init__(self, state: list[Any] | None = None) -> None:
-        self._counters = [_Counter(Tokens(*total), stale) for total, stale in state or ()]
+        self._counters = [
+            _Counter(Tokens(*total), stale, limit, first and Tokens(*first))
+            for total, stale, limit, first in state or ()
+        ]
 
     def state(self) -> list[Any]:
         """What a later pass continues from."""
-        return [[list(counter.total), counter.stale] for counter in self._counters]
+        return [list(counter) for counter in self._counters]
 
     def __bool__(self) -> bool:
         return bool(self._counters)
@@ -57,24 +64,37 @@ class Counters:
         total: Tokens,
         last: Tokens | None,
         window: object = None,
+        limit: str = "",
         *,
         new: bool = False,
     ) -> Tokens | None:
         """Set the counter that is now at ``total``, and give what was used between its last line
-        and the response ``last``, if anything. ``new``: counters of this file began at nothing."""
+        and the response ``last``, if anything. ``limit``: the rate limit that the line names.
+        ``new``: counters of this file began at nothing."""
         if last is not None:
             for place, counter in enumerate(self._counters):
                 if grown_by(total, counter.total, last):
-                    self._set(place, total)
+                    self._set(place, total, limit)
                     return None
             if same_use(total, last):
-                self._set(None, total)
+                self._set(None, total, limit, total)
                 return None
+            if (twin := self._twin(total, last, limit)) is not None:
+                self._set(None, total, limit, twin)
+                return twin
         grown, more = self._grown(total, last, window)
-        if new and not self._counters:
-            more = _plausible(minus(total, last) if last else total, window)
-        self._set(grown, total)
+        if last is None and new and not self._counters:
+            more = _plausible(total, window)
+        self._set(grown, total, limit)
         return more
+
+    def _twin(self, total: Tokens, last: Tokens, limit: str) -> Tokens | None:
+        """The first response of a counter that began with the same counts as another one, so that
+        its first line was taken for a repetition: the other one is ahead, and of another limit."""
+        if not limit or any(counter.limit in ("", limit) for counter in self._counters):
+            return None
+        firsts = (counter.first for counter in self._counters)
+        return next((one for one in firsts if one and grown_by(total, one, last)), None)
 
     def _grown(
         self, total: Tokens, last: Tokens | None, window: object
@@ -91,10 +111,12 @@ class Counters:
             return best
         return (0 if self._counters else None), None
 
-    def _set(self, place: int | None, total: Tokens) -> None:
+    def _set(
+        self, place: int | None, total: Tokens, limit: str, first: Tokens | None = None
+    ) -> None:
         if place is not None:
-            del self._counters[place]
-        self._counters.insert(0, _Counter(total, stale=False))
+            first = self._counters.pop(place).first
+        self._counters.insert(0, _Counter(total, stale=False, limit=limit, first=first))
         del self._counters[_MOST_COUNTERS:]
 
 

@@ -7,7 +7,7 @@ from rollout.files.layout import parse_uuid
 _PAUSE_MS: Final = 20
 """Lines that are copied have the time of the copy, one just after another. The first turn of the
 thread itself begins later than this after the last of them."""
-_ANSWER_MS: Final = 1000
+ANSWER_MS: Final = 1000
 """A model takes longer than this to answer, and copying a turn does not."""
 
 
@@ -89,7 +89,7 @@ class Origin:
         if self._start_ordinal is not None:
             if type(ordinal) is int and ordinal >= self._start_ordinal:
                 self._end()
-        elif not self._old_turn and self._pauses(at_ms, _ANSWER_MS):
+        elif not self._old_turn and self._pauses(at_ms, ANSWER_MS):
             self._end()
         return self.copying
 

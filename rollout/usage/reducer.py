@@ -18,7 +18,7 @@ from rollout.usage.model import (
     compact,
     long_context_of,
 )
-from rollout.usage.origin import Origin
+from rollout.usage.origin import ANSWER_MS, Origin
 
 _HOUR_MS: Final = 3_600_000
 _FIRST_MS: Final = -62_135_510_400_000  # 0001-01-02: a time that has a day in every time zone
@@ -38,20 +38,21 @@ class UsageReducer:
     """Takes the parsed lines of one file, in order. With the :class:`FileUsage` of an earlier pass
     it continues where that one ended.
 
-    ``seen`` has the responses of copies of the file: these are not counted again, and those of
-    this file are added.
+    ``seen`` has the responses of copies of the file: these are not counted again. ``told`` has
+    those of this file.
     """
 
     def __init__(
         self, earlier: FileUsage | None = None, seen: set[tuple[object, ...]] | None = None
     ) -> None:
         self._seen = seen
+        self.told: set[tuple[object, ...]] = set()
         self._rows: dict[UsageKey, list[int]] = {}
         self._limits: dict[str, tuple[int, dict[str, Any]]] = {}
         self._repeated: tuple[Any, Any] | None = None  # counts that tell nothing new
         self.odd = 0
         self.odd_at: int | None = None
-        state: list[Any] = [None, None, "", "", "", "", None, False, [], [], None]
+        state: list[Any] = [None, None, "", "", "", "", None, False, [], [], None, "", None, None]
         if earlier is not None:
             self._rows = {key: list(sums) for key, sums in earlier.rows.items()}
             limits = json.loads(earlier.limits.value) if earlier.limits else {}
@@ -71,6 +72,10 @@ class UsageReducer:
         self._ids: list[str] = state[9]  # of the latest recorded responses
         self._doubtful: list[Any] | None = state[10]
         # ... the key and counts of a response that may be inherited, until its turn ends
+        self._turn: str = state[11]
+        self._turn_ms: int | None = state[12]  # when it began
+        self._unrecorded = state[13] and Tokens(*state[13])
+        # ... the latest response that a token_count told, if no record has told it yet
 
     def usage(self) -> FileUsage:
         """What the lines so far tell."""
@@ -86,6 +91,9 @@ class UsageReducer:
             [list(tokens) for tokens in self._untold],
             self._ids,
             self._doubtful,
+            self._turn,
+            self._turn_ms,
+            self._unrecorded,
         ]
         rows = {key: UsageSums._make(sums) for key, sums in self._rows.items()}
         told = compact_json(state) or ""
@@ -116,7 +124,7 @@ class UsageReducer:
             if event == "token_count":
                 self._token_count(line, payload, offset)
             elif event in ("task_started", "turn_started"):
-                self._origin.turn(payload.get("turn_id"), self._time(line))
+                self._begin_turn(payload.get("turn_id"), self._time(line))
             elif event == "thread_settings_applied":
                 self._settings(payload.get("thread_settings"))
             elif event in ("task_complete", "turn_complete", "turn_aborted"):
@@ -131,11 +139,15 @@ class UsageReducer:
             self._record(line, payload, offset)
         elif kind == "turn_context":
             self._reviewing = False
-            self._origin.turn(payload.get("turn_id"), self._time(line))
+            self._begin_turn(payload.get("turn_id"), self._time(line))
             self._model = _name(payload.get("model")) or self._model
             self._effort = _name(payload.get("effort"))
         elif kind == "session_meta" and self._origin.session(payload, self._time(line)):
             self._provider = _name(payload.get("model_provider")) or self._provider
+
+    def _begin_turn(self, turn_id: object, at_ms: int | None) -> None:
+        self._origin.turn(turn_id, at_ms)
+        self._turn, self._turn_ms = _name(turn_id), at_ms
 
     def _settings(self, settings: object) -> None:
         if isinstance(settings, dict):
@@ -178,7 +190,8 @@ class UsageReducer:
         new = origin.thread_id is not None and not (copy or origin.copied or origin.based)
         goes_on = origin.based and not self._counters
         window = info.get("model_context_window")
-        more = self._counters.missing(total, last, window, new=new)
+        limit = _name(limits.get("limit_id")) if isinstance(limits, dict) else ""
+        more = self._counters.missing(total, last, window, limit, new=new)
         if copy:
             return
         if last is not None:
@@ -193,16 +206,21 @@ class UsageReducer:
         if isinstance(thread_id, str) and self._origin.thread_id not in (None, thread_id.lower()):
             return  # another thread's
         self._origin.own()
-        self._withdraw()
         response_id = payload.get("response_id")
         if isinstance(response_id, str):
             response_id = response_id[:_LONGEST_NAME]
             if response_id in self._ids:
+                self._withdraw()
                 return
             self._ids = [*self._ids[1 - _MOST_IDS :], response_id]
         tokens, odd = tokens_of(payload.get("usage"))
         if odd:
             self._odd(offset)
+        told, self._unrecorded = self._unrecorded, None
+        if tokens is not None and told is not None and same_use(told, tokens):
+            self._doubtful = None
+            return
+        self._withdraw()
         if tokens is not None and is_response(tokens):
             self._add(tokens, line, response_id)
             self._untold = [*self._untold[1 - _MOST_UNTOLD :], tokens]
@@ -219,9 +237,11 @@ class UsageReducer:
         for place, recorded in enumerate(self._untold):
             if same_use(recorded, tokens):
                 del self._untold[place]
+                self._unrecorded = None
                 return
         if is_response(tokens):
             key = self._add(tokens, line, total)
+            self._unrecorded = tokens
             if doubtful and key is not None:
                 self._doubtful = [list(key), list(tokens)]
 
@@ -240,11 +260,8 @@ class UsageReducer:
 
     def _add(self, tokens: Tokens, line: dict[str, Any], known_by: object) -> UsageKey | None:
         """Count a response; its row, if it was not counted before."""
-        if self._seen is not None:
-            response = str(line.get("timestamp")), tokens, str(known_by)
-            if response in self._seen:
-                return None
-            self._seen.add(response)
+        if self._seen is not None and self._is_seen(line, (tokens, str(known_by))):
+            return None
         hour = (self._at_ms or 0) // _HOUR_MS
         key = UsageKey(
             hour,
@@ -257,6 +274,21 @@ class UsageReducer:
         sums = self._rows.get(key, _NOTHING)
         self._rows[key] = [*map(add, sums, tokens), sums[-1] + 1]
         return key
+
+    def _is_seen(self, line: dict[str, Any], use: tuple[object, ...]) -> bool:
+        """Whether a copy of the file told a response before: of the same time, or, if the line was
+        written anew as no model answers so soon, of the same turn."""
+        by_time, by_turn = ("time", str(line.get("timestamp")), *use), ("turn", self._turn, *use)
+        written_anew = (
+            self._at_ms is not None
+            and self._turn_ms is not None
+            and self._at_ms - self._turn_ms < ANSWER_MS
+        )
+        seen = self._seen or ()
+        if by_time in seen or (self._turn and written_anew and by_turn in seen):
+            return True
+        self.told |= {by_time, by_turn}
+        return False
 
     def _limit(self, snapshot: dict[str, Any]) -> None:
         if all(snapshot.get(name) is None for name in _LIMIT_NAMES):

@@ -41,6 +41,10 @@ def count(total: object, last: object, **more: object) -> Line:
     return event("token_count", info=info, rate_limits=None)
 
 
+def of_limit(line: Line, limit: str) -> Line:
+    return {**line, "payload": {**line["payload"], "rate_limits": {"limit_id": limit}}}
+
+
 def at(stamp: object, line: Line) -> Line:
     return {**line, "timestamp": stamp}
 
@@ -103,13 +107,41 @@ def totals(found: FileUsage) -> list[tuple[int, int]]:
             id="a full context",
         ),
         pytest.param([count(100, 100), count(450, 150)], (450, 3), id="a missing line"),
-        pytest.param([count(450, 150)], (450, 2), id="a missing first line"),
+        pytest.param([count(450, 150)], (150, 1), id="a counter that began in another file"),
+        pytest.param(
+            [
+                of_limit(count(100, 100), "a"),
+                of_limit(count(100, 100), "b"),
+                of_limit(count(150, 50), "a"),
+                of_limit(count(107, 7), "b"),
+                of_limit(count(200, 50), "a"),
+                of_limit(count(114, 7), "b"),
+            ],
+            (314, 6),
+            id="two counters that begin with the same counts",
+        ),
+        pytest.param(
+            [
+                of_limit(count(100, 100), "a"),
+                of_limit(count(100, 100), "b"),
+                of_limit(count(200, 100), "b"),
+                of_limit(count(200, 100), "a"),
+                of_limit(count(300, 100), "a"),
+            ],
+            (300, 3),
+            id="one counter, repeated with two limits",
+        ),
         pytest.param(
             [count(100, 100), count(450, 150, model_context_window=199)],
             (250, 2),
             id="more than one response can have used",
         ),
         pytest.param([record(100), count(100, 100)], (100, 1), id="a record and its count"),
+        pytest.param(
+            [count(100, 100), record(100), count(200, 100), record(100, 2)],
+            (200, 2),
+            id="a count and its record",
+        ),
         pytest.param(
             [count(100, 100), record(70), count(100, counts(Tokens(total=30))), count(300, 200)],
             (370, 3),
