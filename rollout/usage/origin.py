@@ -75,11 +75,12 @@ class Origin:
         if not self.copying or self._start_ordinal is not None:
             return
         found = parse_uuid(turn_id)
+        pauses = self._pauses(at_ms, ANSWER_MS if self._old_turn else _PAUSE_MS)
         if found is not None and found[14] == "7":
             self._old_turn = self._is_older(found)
             if not self._old_turn:
                 self._end()
-        elif not self._old_turn and self._pauses(at_ms, _PAUSE_MS):
+        elif pauses and (turn_id or not self._old_turn):
             self._end()
 
     def is_copy(self, ordinal: object, at_ms: int | None) -> bool:
@@ -113,4 +114,4 @@ class Origin:
         if at_ms is None or at_ms < self._created_ms:
             return False
         before, self._last_ms = self._last_ms, max(self._last_ms, at_ms)
-        return at_ms - before > pause_ms
+        return at_ms - before >= pause_ms

@@ -284,6 +284,18 @@ def test_copies_without_turns_that_have_ids_end_with_a_pause() -> None:
         assert totals(usage_of(*lines, late, front=front)) == [(150, 1)]
 
 
+def test_a_turn_with_an_id_of_another_kind_is_no_copied_one_after_a_pause() -> None:
+    front = meta(forked_from_id=FOREIGN_ID)
+    copied = [turn(turn_id=OLDER), count(100, 100)]
+    compacted = [*copied, turn(turn_id="auto-compact-0"), count(300, 200)]
+    assert totals(usage_of(*compacted, front=front)) == []
+    own = [
+        at("2026-10-15T07:00:09.323Z", turn(turn_id="t")),
+        at("2026-10-15T07:00:09.400Z", count(150, 50)),
+    ]
+    assert totals(usage_of(*copied, *own, front=front)) == [(50, 1)]
+
+
 def test_a_subagents_history_begins_at_an_ordinal() -> None:
     front = meta(subagent_history_start_ordinal=2, source={"subagent": {}})
     lines = [{**count(100, 100), "ordinal": 1}, {**count(300, 200), "ordinal": 2}]
