@@ -407,7 +407,7 @@ def test_a_subscription_is_told(cli: Cli) -> None:
 def test_an_empty_home_and_unreadable_files(tmp_path: Path) -> None:
     cli = Inside(tmp_path / "home", tmp_path)
     (cli.home / "sessions").mkdir(parents=True)
-    assert cli.run("stats", status=1).err == f"No threads here yet: {home}\n"
+    assert cli.run("stats", status=1).err == f"No threads here yet: {cli.home}\n"
     write(cli.home, 1, b"nothing of use\n")
     ran = cli.run("stats", status=1)
     assert "Not counted: 1 unreadable file (threadkeep status)." in ran.err
