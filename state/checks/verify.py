@@ -18,7 +18,7 @@ from state.checks.structure import check_structure
 from state.db.connect import revision_of
 from state.db.location import HEAD
 from state.db.snapshot import read_only
-from state.db.translate import translate
+from state.db.translate import release_cursors, translate
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexUnavailable
 from state.workers import Workers
 
@@ -100,6 +100,9 @@ async def _check_both(
             ),
             return_exceptions=True,  # waits for both: they use connections that are closed here
         )
+    for outcome in (in_database, in_rows):
+        if isinstance(outcome, BaseException):
+            release_cursors(outcome)  # nobody may raise it, and it would keep the index open
     if isinstance(in_database, BaseException):
         raise in_database
     return in_database, in_rows

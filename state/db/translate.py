@@ -51,7 +51,7 @@ def translated(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]
 def _or_cancelled(translation: errors.StateError, error: BaseException) -> BaseException:
     """The error to raise: a cancelled write may end with SQLite's error, for example when it was
     waiting for a lock; it still counts as cancelled."""
-    _release_cursors(error)
+    release_cursors(error)
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -59,7 +59,7 @@ def _or_cancelled(translation: errors.StateError, error: BaseException) -> BaseE
     return asyncio.CancelledError() if task and task.cancelling() else translation
 
 
-def _release_cursors(error: BaseException) -> None:
+def release_cursors(error: BaseException) -> None:
     """Drop the cursors that a traceback holds. Until then SQLite only seems to close their
     connection and keeps its lock: an error that is stored somewhere would block a rebuild."""
     cause: BaseException | None = error
