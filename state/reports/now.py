@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from rollout.usage.model import UsageKey, UsageSums
 from state.db.steps import MalformedRow, Steps
 from state.db.usage_sql import COST, RATES_JOIN
 from state.reports.calendar import HOUR_S, Calendar
@@ -18,16 +19,35 @@ _WEEK_H: Final = 7 * 24
 _LONGEST_BLOCK_MIN: Final = 24 * 60
 _MAIN: Final = ("codex", "")
 """The ids of the limits that hold for all models."""
-_COLUMNS: Final = "hour, model, provider, service_tier, long_context"
-_COUNTS: Final = "responses, input, cached_input, cache_write, output, reasoning, total"
+_COUNTS: Final = (
+    "responses",
+    "input",
+    "cached_input",
+    "cache_write",
+    "output",
+    "reasoning",
+    "total",
+)
+_PRICED: Final = f"hour, model, provider, service_tier, long_context, {', '.join(_COUNTS)}"
+_COLUMNS: Final = ("row_id", *UsageKey._fields, *UsageSums._fields)
+_ALL: Final = ", ".join(_COLUMNS)
+_KEY: Final = ", ".join(("row_id", *UsageKey._fields))
+_SUMS: Final = ", ".join(f"sum({name})" for name in UsageSums._fields)
 _SQL: Final = (
-    f"WITH added AS (SELECT {', '.join(f'value ->> {n}' for n in range(12))} FROM json_each(?)),"
-    f" u AS (SELECT {_COLUMNS}, {_COUNTS} FROM thread_usage WHERE hour >= ?"
-    " UNION ALL SELECT * FROM added)"
-    f" SELECT u.hour, {', '.join(f'sum(u.{name})' for name in _COUNTS.split(', '))}, sum({COST}),"
-    f" sum(iif(r.input_rate IS NULL, u.total, 0)) FROM u {RATES_JOIN} WHERE u.hour >= ?"
+    f"WITH added({_ALL}) AS"
+    f" (SELECT {', '.join(f'value ->> {n}' for n in range(len(_COLUMNS)))} FROM json_each(?)),"
+    f" changed({_ALL}) AS (SELECT {_KEY}, {_SUMS} FROM (SELECT {_ALL} FROM thread_usage"
+    " WHERE row_id IN (SELECT row_id FROM added) UNION ALL SELECT * FROM added)"
+    f" GROUP BY {_KEY} HAVING sum(total) <> 0),"
+    f" u AS (SELECT {_PRICED} FROM thread_usage WHERE hour >= ?"
+    " AND row_id NOT IN (SELECT row_id FROM added)"
+    f" UNION ALL SELECT {_PRICED} FROM changed WHERE hour >= ?)"
+    f" SELECT u.hour, {', '.join(f'sum(u.{name})' for name in _COUNTS)}, sum({COST}),"
+    f" sum(iif(r.input_rate IS NULL, u.total, 0)) FROM u {RATES_JOIN}"
     " GROUP BY u.hour ORDER BY u.hour"
 )
+"""The threads that changed have the rows that the index will have, before these are priced: prices
+do not hold for what is added or taken away."""
 
 
 class Limit(NamedTuple):
@@ -83,7 +103,9 @@ def now_steps(calendar: Calendar, now_s: float, recent: Recent) -> Steps[Now]:
     long = [limit for limit in limits if limit.window_min > _LONGEST_BLOCK_MIN]
     week = _window(long[0]) if long else Window(monday, _seconds(calendar, midnight))
     first = min(monday, today, week.since or today, int(now_s) // HOUR_S - _WEEK_H)
-    added = [[*key[:3], *key[4:], sums.responses, *sums[:-1]] for key, sums in recent.rows.items()]
+    added = [
+        [row_id, *key, *sums] for row_id, rows in recent.rows.items() for key, sums in rows.items()
+    ]
     rows = yield _SQL, [orjson.dumps(added).decode(), first, first]
     hours = [(hour, _tally(counts)) for hour, *counts in rows]
     block = _window(short[0]) if short else _block([hour for hour, _ in hours], now_s)

@@ -6,7 +6,7 @@ index has to catch up.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,13 +29,17 @@ from state.db.steps import Steps
 from state.query.listing import key_steps
 from state.query.model import Query
 
+_IN_FOLDER: Final = "SELECT path FROM rollout_files WHERE path > ? AND path < ?"
 _LATEST: Final = 32
+_FOLDER: Final = "sessions/"
 _MOST_BYTES: Final = 16 * 2**20
 """If there is more to read, the index had better catch up."""
 _KNOWN: Final = (
-    "SELECT f.path, f.bucket, f.size_bytes, f.mtime_ns, f.inode, f.extractor_version, u.sums,"
+    "SELECT f.path, f.bucket, f.size_bytes, f.mtime_ns, f.inode, f.extractor_version,"
+    " o.row_id, u.only_here, u.sums,"
     " u.state, u.limits_at_ms, u.limits, p.size_bytes, p.mtime_ns, p.inode, p.end_offset, p.guard"
     " FROM rollout_files f LEFT JOIN file_usage u ON u.path = f.path"
+    " LEFT JOIN threads o ON o.id = f.thread_id"
     " LEFT JOIN threads t ON t.id = f.thread_id AND t.rollout_path = f.path"
     " LEFT JOIN resume_points p ON p.row_id = t.row_id AND p.pass = 'metadata' AND p.part = 0"
     " WHERE f.path IN (SELECT value FROM json_each(?))"
@@ -45,12 +49,13 @@ _KNOWN: Final = (
 class Recent(NamedTuple):
     """What the index does not have yet."""
 
-    rows: dict[UsageKey, UsageSums]
-    """May have less than nothing: of a file that has less than before."""
+    rows: dict[int, dict[UsageKey, UsageSums]]
+    """By the row of the thread; those of new threads are negative. May have less than nothing: of a
+    file that has less than before."""
     limits: RateLimits | None = None
 
 
-def recent_steps(home: Path, days: Iterable[str]) -> Steps[Recent | None]:
+def recent_steps(home: Path, days: Sequence[str]) -> Steps[Recent | None]:
     """What files tell that the index does not have: those used last, and those in the folders of
     ``days`` (``2026/10/15``). None if the index has to catch up."""
     latest = Query(sort_key="updated_at", all_sources=True, attached=True)
@@ -59,7 +64,12 @@ def recent_steps(home: Path, days: Iterable[str]) -> Steps[Recent | None]:
         "SELECT rollout_path FROM threads WHERE id IN (SELECT value FROM json_each(?))",
         [orjson.dumps([id_ for _, id_ in keys]).decode()],
     )
+    for day in days:
+        folder = f"{_FOLDER}{day}/"
+        paths += yield _IN_FOLDER, [folder, f"{folder}\U0010ffff"]
     found = {path: stat_file(home, path) for (path,) in paths} | _in_folders(home, days)
+    if None in found.values():  # a file was deleted, or moved to the archive
+        return None
     files = {path: file for path, file in found.items() if file and file.ignored is None}
     known = {row[0]: row[1:] for row in (yield (_KNOWN, [orjson.dumps([*files]).decode()]))}
     changed = [
@@ -73,7 +83,7 @@ def recent_steps(home: Path, days: Iterable[str]) -> Steps[Recent | None]:
         [orjson.dumps(ids).decode()],
     )
     there = {id_ for (id_,) in threads}
-    made = []
+    made: list[Recent] = []
     left = _MOST_BYTES
     for file in changed:
         name = parse_name(file.path)
@@ -83,25 +93,31 @@ def recent_steps(home: Path, days: Iterable[str]) -> Steps[Recent | None]:
         earlier = None if new else _earlier(known[file.path])
         if not new and earlier is None:
             return None
-        left -= file.stamp.size - (earlier.resume.end if earlier else 0)
+        read = earlier.resume.end if earlier else 0
+        left -= file.stamp.size - (read if read <= file.stamp.size else 0)
         if left < 0:
             return None
-        made.append(_added(home, file, earlier))
-    rows = add_rows(recent.rows for recent in made)
+        made.append(_added(home, file, earlier, -1 - len(made)))
+    rows: dict[int, dict[UsageKey, UsageSums]] = {}
+    for recent in made:
+        for row_id, added in recent.rows.items():
+            rows[row_id] = add_rows([rows.get(row_id, {}), added])
     return Recent(rows, newest_limits(recent.limits for recent in made))
 
 
 class _Earlier(NamedTuple):
+    row_id: int
+    """Of the thread."""
     usage: FileUsage
     resume: ResumePoint
 
 
-def _in_folders(home: Path, days: Iterable[str]) -> dict[str, FoundFile | None]:
+def _in_folders(home: Path, days: Sequence[str]) -> dict[str, FoundFile | None]:
     return {path: stat_file(home, path) for day in days for path in _listed(home, day)}
 
 
 def _listed(home: Path, day: str) -> Iterator[str]:
-    folder = f"sessions/{day}"
+    folder = f"{_FOLDER}{day}"
     try:
         names = os.listdir(home / folder)
     except OSError:
@@ -111,26 +127,27 @@ def _listed(home: Path, day: str) -> Iterator[str]:
 
 def _earlier(row: tuple[Any, ...]) -> _Earlier | None:
     """What the index has of a file, and up to where; None if that cannot be continued."""
-    bucket, _, _, _, version, sums, state, limits_at_ms, limits, *point = row
+    bucket, _, _, _, version, row_id, only_here, sums, state, limits_at_ms, limits, *point = row
     if bucket != "indexed" or version != EXTRACTOR_VERSION or sums is None or not point[-1]:
+        return None
+    if row_id is None or only_here is not None:  # of a copy, only a part counts
         return None
     from rollout.usage.file import stored_usage  # rarely needed
 
     usage = stored_usage(sums, state, limits_at_ms, limits)
-    return usage and _Earlier(usage, ResumePoint(FileStamp(*point[:3]), *point[3:]))
+    return usage and _Earlier(row_id, usage, ResumePoint(FileStamp(*point[:3]), *point[3:]))
 
 
-def _added(home: Path, file: FoundFile, earlier: _Earlier | None) -> Recent:
-    """What a file tells that the index does not have."""
+def _added(home: Path, file: FoundFile, earlier: _Earlier | None, new_row: int) -> Recent:
+    """What a file tells that the index does not have; of a new thread as row ``new_row``."""
     from rollout.usage.file import usage_now  # rarely needed
 
-    usage, resume = earlier or (None, None)
+    row_id, usage, resume = earlier or (new_row, None, None)
     try:
         now = usage_now(f"{home}/{file.path}", usage, resume)
     except OSError:  # the index tells when it catches up
         return Recent({})
-    if usage is None:
-        return Recent(now.rows, now.limits)
-    before = {key: UsageSums(*(-count for count in sums)) for key, sums in usage.rows.items()}
-    rows = add_rows([now.rows, before])
-    return Recent({key: sums for key, sums in rows.items() if any(sums)}, now.limits)
+    before = usage.rows if usage else {}
+    less = {key: UsageSums(*(-count for count in sums)) for key, sums in before.items()}
+    rows = add_rows([now.rows, less])
+    return Recent({row_id: {key: sums for key, sums in rows.items() if any(sums)}}, now.limits)

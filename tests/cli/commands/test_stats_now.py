@@ -152,6 +152,20 @@ def copied(path: Path) -> None:
     path.with_suffix(".jsonl.zst").write_bytes(zstandard.compress(path.read_bytes()))
 
 
+def of_another_model(path: Path) -> None:
+    content = path.read_bytes()
+    assert b"gpt-5" in content
+    path.write_bytes(content.replace(b"gpt-5", b"acme1"))
+
+
+def shorter(path: Path) -> None:
+    put(path.parents[4], 1, [response(NOW_S - 3 * HOUR_S, 16, 31)])
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
 def archived(path: Path) -> None:
     folder = path.parents[4] / "archived_sessions"
     folder.mkdir()
@@ -168,7 +182,10 @@ def archived(path: Path) -> None:
         (rewritten, True),
         (touched, True),
         (copied, False),
-        (archived, True),
+        (of_another_model, True),
+        (shorter, True),
+        (deleted, False),
+        (archived, False),
     ],
 )
 def test_changes_are_counted_as_the_index_will_have_them(
@@ -183,7 +200,7 @@ def test_changes_are_counted_as_the_index_will_have_them(
     later = caught_up(cli)
     if told is not None:
         assert totals(told) == totals(later)
-        assert told.today.tally.responses == later.today.tally.responses
+        assert told.today.tally == later.today.tally
 
 
 def test_an_old_thread_that_goes_on_is_seen_among_the_latest(cli: Cli) -> None:
