@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -53,6 +53,14 @@ def stats(
             show_default=False,
         ),
     ] = None,
+    sort: Annotated[
+        Literal["cost", "tokens"] | None,
+        typer.Option(
+            help="What the first rows have most of, where rows are no times. [default: cost if"
+            " everything has a price, else tokens]",
+            show_default=False,
+        ),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -86,9 +94,14 @@ def stats(
         return errors.OK
     from cli.runtime.target import check_target
     from cli.runtime.usage import find_usage
+    from state.reports.calendar import TIMES
     from state.reports.stats import Asked
 
     dimensions = _dimensions(by)
+    if sort and {*dimensions} <= {*TIMES}:
+        raise typer.BadParameter(
+            f"--sort: rows by {dimensions[0]} are in order of time; add --by thread, --by model, …"
+        )
     now_s = time.time()
     calendar, zone_name = calendar_of(zone)
     span, begin, end = span_of(since, until, calendar, now_s)
@@ -98,7 +111,7 @@ def stats(
     here = locations(context)
     target = None if page is None else Path(page)
     check_target(here, target)
-    asked = Asked(dimensions, calendar, span, filters.query(), archived, before)
+    asked = Asked(dimensions, calendar, span, filters.query(), archived, before, sort)
     found = find_usage(here, asked, limit, turns=turns, page=target is not None)
     for note in found.notes:
         output.say(note)

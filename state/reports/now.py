@@ -11,8 +11,8 @@ from rollout.usage.model import UsageKey, UsageSums
 from state.db.steps import MalformedRow, Steps
 from state.db.usage_sql import COST, RATES_JOIN
 from state.reports.calendar import HOUR_S, Calendar
+from state.reports.groups import Tally
 from state.reports.recent import Recent
-from state.reports.stats import Tally
 
 _BLOCK_H: Final = 5
 _WEEK_H: Final = 7 * 24

@@ -4,7 +4,7 @@ SQL counts and groups whole hours; only the names of groups are made here. Threa
 up, as one thread may be in several groups: they are counted apart.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,8 @@ from state.db.steps import MalformedRow, Steps
 from state.db.usage_sql import COST, RATES_JOIN
 from state.query.listing import selected_steps
 from state.query.model import Query
-from state.reports.calendar import BUCKETS, TIMES, Calendar, Shift, bucket_name, bucket_sql
+from state.reports.calendar import BUCKETS, Calendar, Shift, bucket_name, bucket_sql
+from state.reports.groups import Group, Sort, Tally, compared, in_order
 from state.userdata.folders import is_windows, shown_folders
 
 _PROVIDER: Final = (
@@ -59,59 +60,6 @@ class Span(NamedTuple):
     until: int | None = None
 
 
-@dataclass(slots=True)
-class Tally:
-    """What some responses used."""
-
-    threads: int = 0
-    responses: int = 0
-    input: int = 0
-    """All of the input: cached input and what was written to the cache, too."""
-    cached_input: int = 0
-    cache_write: int = 0
-    output: int = 0
-    """All of the output: reasoning, too."""
-    reasoning: int = 0
-    total: int = 0
-    cost: float | None = None
-    """In USD; None if no model has a price."""
-    unpriced: int = 0
-    """Tokens of models that have no price."""
-    turns: int | None = None
-    """None if they are not counted."""
-
-    @property
-    def spent(self) -> float | None:
-        """The cost, which is nothing where nothing was used."""
-        return 0.0 if self.cost is None and not self.unpriced else self.cost
-
-    def add(self, other: "Tally") -> None:
-        """Add what other responses used. Threads are not added."""
-        self.responses += other.responses
-        self.input += other.input
-        self.cached_input += other.cached_input
-        self.cache_write += other.cache_write
-        self.output += other.output
-        self.reasoning += other.reasoning
-        self.total += other.total
-        self.unpriced += other.unpriced
-        if other.cost is not None:
-            self.cost = (self.cost or 0.0) + other.cost
-        if other.turns is not None:
-            self.turns = (self.turns or 0) + other.turns
-
-
-@dataclass(slots=True)
-class Group:
-    """What was used under one key, and under the keys of the second dimension, if there is one."""
-
-    key: str
-    tally: Tally = field(default_factory=Tally)
-    before: Tally | None = None
-    """In the span before, if that was asked for."""
-    groups: "list[Group]" = field(default_factory=list)
-
-
 TurnRows = Sequence[tuple[int, int | None]]
 """Of turns the rows of their threads, and the hours in which they began, if known."""
 
@@ -130,7 +78,8 @@ class Statistics:
 
     total: Tally
     groups: list[Group]
-    """Times in order; others with most tokens first."""
+    """Times in order; others by ``sort``, what has most first."""
+    sort: Sort = "tokens"
     before: Tally | None = None
     left_out: Tally = field(default_factory=Tally)
     """Threads and tokens of the span that the filters leave out."""
@@ -153,6 +102,9 @@ class Asked:
     """Only archived threads."""
     before: tuple[Span, Shift] | None = None
     """The span to compare with, and how much earlier it is."""
+    sort: Sort | None = None
+    """By what groups are sorted that are no times; None for the cost if everything has a price,
+    else for the tokens."""
 
 
 class _Rows(NamedTuple):
@@ -183,7 +135,7 @@ def statistics_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Stati
         span, shift = asked.before
         earlier = yield from _tree(asked, _limited(chosen, span), turns, shift)
         found.before = earlier.total
-        found.groups = _compared(asked.by, found.groups, earlier.groups)
+        found.groups = compared(asked.by, found.groups, earlier.groups, found.sort)
     return found
 
 
@@ -264,7 +216,8 @@ def _tree(
     total.threads = threads
     if turns is not None:
         total.turns = total.turns or 0
-    return Statistics(total, tree.sorted())
+    sort = asked.sort or ("tokens" if total.unpriced else "cost")
+    return Statistics(total, in_order(asked.by, tree.groups.values(), sort), sort=sort)
 
 
 def _numbers(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -305,10 +258,6 @@ class _Tree:
         for group in self.groups.values():
             total.add(group.tally)
         return total
-
-    def sorted(self) -> list[Group]:
-        """The groups in their order."""
-        return _sorted(self.by, self.groups.values())
 
 
 def _add(group: Group, tally: Tally) -> None:
@@ -354,33 +303,6 @@ def _names(dimension: str, keys: set[Any], shift: Shift | None) -> Steps[dict[An
     )
     shown = shown_folders({key: key for key in keys}, [cwd for (cwd,) in spelled])
     return {key: name for name, key in shown.items()}
-
-
-def _sorted(by: Sequence[str], groups: Iterable[Group]) -> list[Group]:
-    for group in (found := [*groups]):
-        group.groups = _sorted(by[1:], group.groups) if group.groups else []
-    order: Callable[[Group], Any] = _by_key if by[0] in TIMES else _by_tokens
-    return sorted(found, key=order)
-
-
-def _by_key(group: Group) -> str:
-    return group.key
-
-
-def _by_tokens(group: Group) -> tuple[int, int, str]:
-    return -group.tally.total, -(group.before.total if group.before else 0), group.key
-
-
-def _compared(by: Sequence[str], now: list[Group], earlier: list[Group]) -> list[Group]:
-    """The groups of both spans: those that only one has, too."""
-    found = {group.key: group for group in now}
-    before = {group.key: group for group in earlier}
-    for key in {*found, *before}:
-        group = found.setdefault(key, Group(key))
-        other = before.get(key, Group(key))
-        group.before = other.tally
-        group.groups = _compared(by[1:], group.groups, other.groups) if len(by) > 1 else []
-    return _sorted(by, found.values())
 
 
 def _unpriced(rows: _Rows) -> Steps[list[Unpriced]]:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from cli.render.stats.table import shown
 from cli.terminal.text import iso
+from state.reports.calendar import TIMES
 
 if TYPE_CHECKING:
-    from state.reports.stats import Asked, Group, Statistics, Tally
+    from state.reports.groups import Group, Tally
+    from state.reports.stats import Asked, Statistics
 
 _HOUR_MS = 3_600_000
 
@@ -24,6 +26,7 @@ def document(
         **tally_json(found.total),
         **_before(found.before),
         "by": list(asked.by),
+        "sort": None if {*asked.by} <= {*TIMES} else found.sort,
         "groups": _groups(found.groups, asked.by, limit, names),
         "count": len(found.groups),
         "unpriced": [

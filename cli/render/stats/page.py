@@ -12,7 +12,8 @@ from cli.render.stats.table import NO_KEY, cells, heads, rest, rows
 from cli.terminal.text import amount, money, one_line, plural
 
 if TYPE_CHECKING:
-    from state.reports.stats import Group, Statistics, Tally
+    from state.reports.groups import Group, Tally
+    from state.reports.stats import Statistics
 
 _STYLE: Final = (
     STYLE

@@ -9,7 +9,8 @@ from cli.terminal.text import amount, money, one_line, plural
 from state.reports.calendar import TIMES
 
 if TYPE_CHECKING:
-    from state.reports.stats import Group, Statistics, Tally
+    from state.reports.groups import Group, Tally
+    from state.reports.stats import Statistics
 
 Number = Callable[[int], str]
 _NARROW: Final = 110

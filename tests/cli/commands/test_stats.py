@@ -133,6 +133,25 @@ def test_the_cost_is_that_of_the_view_and_no_price_is_not_nothing(cli: Cli) -> N
     assert "prices.toml" in cli.run("stats", status=2).err
 
 
+def test_rows_are_sorted_by_cost_where_all_has_a_price(cli: Cli) -> None:
+    dear = used(9, ("2026-10-03T08:00:00Z", "gpt-5-pro", 300))
+    write(cli.home, 9, encoded(dear))
+    assert by(cli, "day")["sort"] is None
+    document = by(cli, "model")  # one of them has no price
+    assert (document["sort"], [*groups(document)][:2]) == ("tokens", ["gpt-5", "gpt-5-mini"])
+    document = by(cli, "model", more=("--sort", "cost"))
+    assert document["sort"] == "cost"
+    assert [*groups(document)] == ["gpt-5-pro", "gpt-5", "gpt-5-mini", "mine"]
+    document = by(cli, "day", "model", more=("--until", "2026-10-03T08:00", "--sort", "tokens"))
+    assert document["sort"] == "tokens"
+    document = by(cli, "thread", more=("--until", "2026-10-03T08:00"))
+    assert document["sort"] == "cost"
+    costs = [*groups(document, "costUsd").values()]
+    assert costs == sorted(costs, reverse=True)
+    refused = cli.run("stats", "--by", "week", "--sort", "cost", status=2).err
+    assert "add --by thread" in refused
+
+
 def test_times_limit_what_was_used(cli: Cli) -> None:
     def counted(*words: str) -> tuple[int, int]:
         document = cli.run("stats", "--json", *words).json
