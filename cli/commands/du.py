@@ -97,7 +97,9 @@ def _print(
             f"{amount(content)}B of content, {share} of it images ({amount(total.image_bytes)}B)"
         )
     if "cost" in more:
-        output.line(f"{money(total.cost)} for tokens, at API prices")
+        output.line(
+            f"{money(total.spent.cost, total.spent.unpriced_tokens)} for tokens, at API prices"
+        )
     for dimension in dimensions:
         output.line()
         _print_groups(dimension, found.by[dimension], total, limit, more)
@@ -130,7 +132,8 @@ def _print_threads(
 
 
 def _amount_row(used: "Amount", total: "Amount", what: str, more: Sequence[str]) -> str:
-    values = {"images": amount(used.image_bytes), "cost": money(used.cost)}
+    cost = money(used.spent.cost, used.spent.unpriced_tokens)
+    values = {"images": amount(used.image_bytes), "cost": cost}
     share = _percent(used.bytes, total.bytes)
     shown = [values[name] for name in more]
     return _row(amount(used.bytes), share, f"{used.files:,}", shown, what)
@@ -150,7 +153,7 @@ def _rest(groups: "Mapping[str, Amount]", limit: int) -> "Amount":
 
     rest = Amount()
     for used in islice(groups.values(), limit, None):
-        rest.add(used.files, used.bytes, used.image_bytes, used.cost)
+        rest.add(used.files, used.bytes, used.image_bytes, used.spent)
     return rest
 
 
@@ -168,7 +171,8 @@ def _document(
 
     def entry(amount: "Amount") -> dict[str, Any]:
         shown = amount.image_bytes if read else None
-        cost = {"costUsd": amount.cost} if costs else {}
+        spent = amount.spent
+        cost = {"costUsd": spent.cost, "unpricedTokens": spent.unpriced_tokens} if costs else {}
         return {"bytes": amount.bytes, "files": amount.files, "imageBytes": shown, **cost}
 
     return {

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PIPED: Final = ("id", "age", "thread", "folder", "model", "tokens")
 SHOWN: Final = ("age", "thread", "folder", "model", "tokens", "id")
-COLUMNS: Final = (*SHOWN, "branch", "source", "cost")
+COLUMNS: Final = (*SHOWN, "branch", "source", "used", "cost")
 
 
 @dataclass(slots=True)
@@ -42,6 +42,12 @@ class Listed:
     """Why the list may be incomplete."""
     spending: "dict[str, Spending] | None" = None
     """What the threads have spent, if that is asked for."""
+
+    def spent(self, thread_id: str) -> "Spending":
+        """What a thread has spent."""
+        from state.prices.spending import NOTHING
+
+        return (self.spending or {}).get(thread_id, NOTHING)
 
 
 @takes_filters
@@ -62,7 +68,11 @@ def command(
     filters: Filters,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help=f"Columns to show: of {', '.join(COLUMNS)}."),
+        typer.Option(
+            metavar="NAMES",
+            help=f"Columns to show: of {', '.join(COLUMNS)}. tokens is Codex's last total, with"
+            " what was inherited; used is what the thread used itself, and cost what that costs.",
+        ),
     ] = None,
     sync: SyncOption = True,
     as_json: JsonOption = False,
@@ -74,9 +84,9 @@ def command(
     terminal = output.on_terminal()
     chosen = _chosen(columns) or (SHOWN if terminal else PIPED)
     wants_ids = not as_json and terminal and "id" in chosen
-    wants_cost = "cost" in chosen
+    wants_spending = not {"used", "cost"}.isdisjoint(chosen)
     listed = None
-    if not (DELEGATED.get() or wants_cost):
+    if not (DELEGATED.get() or wants_spending):
         # If it cannot, the thorough way says what is wrong, and repairs it where it can.
         with suppress(*SQLITE_ERRORS):
             listed = _quickly(here, query, count, sync, wants_ids)
@@ -85,7 +95,7 @@ def command(
 
         async def work(index: "ThreadIndex") -> Listed:
             found = await _thoroughly(index, query, count, sync, wants_ids)
-            if wants_cost:
+            if wants_spending:
                 found.spending = await _spending(index, found.page.rows)
             return found
 
@@ -187,7 +197,7 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
     threads = [thread_json(row, here.home) for row in page.rows]
     if listed.spending is not None:
         for thread in threads:
-            thread["usage"] = usage_json(listed.spending.get(thread["id"]))
+            thread["usage"] = usage_json(listed.spent(thread["id"]))
     return {
         "data": threads,
         "nextCursor": page.next_cursor,
@@ -203,7 +213,6 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
     from cli.render.labels import label
 
     def text(row: "Row") -> str:
-        cost = _cost(listed, row)
         values = {
             "id": row["id"],
             "age": iso(row[f"{query.sort_key}_ms"]),
@@ -213,16 +222,14 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
             "source": row["source_kind"],
             "model": row["model"] or "",
             "tokens": str(row["tokens_used"]),
-            "cost": "" if cost is None else f"{cost:.6f}",
         }
+        if listed.spending is not None:
+            spent = listed.spent(row["id"])
+            values["used"] = str(spent.tokens)
+            values["cost"] = money(spent.cost, spent.unpriced_tokens, exact=True)
         return "\t".join(one_line(values[name]) for name in columns)
 
     output.lines(text(row) for row in listed.page.rows)
-
-
-def _cost(listed: Listed, row: "Row") -> float | None:
-    found = (listed.spending or {}).get(row["id"])
-    return found.cost if found else 0.0
 
 
 def _table(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
@@ -243,6 +250,7 @@ def _table(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
         "model": {"no_wrap": True, "overflow": "ellipsis", "max_width": 16},
         "branch": {"no_wrap": True, "overflow": "ellipsis", "max_width": 20},
         "tokens": {"no_wrap": True, "justify": "right"},
+        "used": {"no_wrap": True, "justify": "right"},
         "cost": {"no_wrap": True, "justify": "right"},
     }
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
@@ -260,8 +268,11 @@ def _table(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
             "source": Text(one_line(row["source_kind"])),
             "model": Text(one_line(row["model"] or "")),
             "tokens": amount(row["tokens_used"]) if row["tokens_used"] else "",
-            "cost": money(_cost(listed, row)),
             "id": Text(listed.short_ids.get(row["id"], ""), style="cyan"),
         }
+        if listed.spending is not None:
+            spent = listed.spent(row["id"])
+            cells["used"] = amount(spent.tokens) if spent.tokens else ""
+            cells["cost"] = money(spent.cost, spent.unpriced_tokens)
         table.add_row(*(cells[name] for name in columns))
     output.table(table)

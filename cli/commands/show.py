@@ -13,7 +13,6 @@ from rollout.errors import READ_ALL, without_expansion_limit
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading, TurnSelection
-    from state.prices.spending import Spending
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
@@ -100,14 +99,19 @@ def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     from cli.render.labels import usage_json
     from cli.render.metadata import fields
     from cli.runtime.open_index import catch_up_and_report, read_index
-    from state.prices.spending import spending
+    from state.errors import InvalidPrices
+    from state.prices.spending import NOTHING, Spending, spending, spending_without_prices
     from state.query.thread_json import thread_json
 
-    async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending | None]":
+    async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending]":
         await catch_up_and_report(index)
         row = await index.thread(reference)
-        spent = await spending(index.database, [row["id"]])
-        return row, await index.details(row["id"]), spent.get(row["id"])
+        try:
+            spent = await spending(index.database, [row["id"]])
+        except InvalidPrices as problem:
+            output.say(f"Costs are missing: {problem} (docs/cost.md).")
+            spent = await spending_without_prices(index.database, [row["id"]])
+        return row, await index.details(row["id"]), spent.get(row["id"], NOTHING)
 
     row, details, spent = read_index(here, work)
     if as_json:

@@ -23,10 +23,8 @@ def folder(cwd: str, home: str, width: int = 26) -> str:
     return text if len(text) <= width else "…" + text[1 - width :]
 
 
-def usage_json(spent: "Spending | None") -> dict[str, Any]:
+def usage_json(spent: "Spending") -> dict[str, Any]:
     """What a thread used itself, for ``--json``; ``costUsd`` is null where no price is known."""
-    if spent is None:
-        return {"tokens": 0, "costUsd": 0.0, "unpricedTokens": 0}
     return {
         "tokens": spent.tokens,
         "costUsd": spent.cost,

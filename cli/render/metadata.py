@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from state.prices.spending import Spending
 
 
-def fields(row: Row, details: dict[str, Any], spent: "Spending | None") -> list[tuple[str, str]]:
+def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[str, str]]:
     """Names and values, in order. Empty values are not shown."""
     git = " ".join(filter(None, (row["git_branch"], (row["git_sha"] or "")[:12])))
     supported = row["history_mode"] in ("legacy", "paginated")
@@ -29,7 +29,7 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending | None") -> list[
         ("model", " ".join(filter(None, (row["model"], row["reasoning_effort"])))),
         ("provider", row["model_provider"]),
         ("tokens", f"{row['tokens_used']:,}" if row["tokens_used"] else ""),
-        ("used", _used(spent) if spent else ""),
+        ("used", _used(spent) if spent.tokens else ""),
         ("git", git),
         ("origin", row["git_origin_url"] or ""),
         ("history", row["history_mode"] + ("" if supported else " (unknown to this version)")),
@@ -58,4 +58,5 @@ def _used(spent: "Spending") -> str:
     """What the thread used itself; ``tokens`` is Codex's count, with what was inherited."""
     unpriced = f" ({spent.unpriced_tokens:,} of them without a price)"
     partly = unpriced if spent.unpriced_tokens and spent.cost is not None else ""
-    return f"{spent.tokens:,} tokens{partly}, {money(spent.cost)} at API prices"
+    cost = money(spent.cost, spent.unpriced_tokens)
+    return f"{spent.tokens:,} tokens{partly}, {cost} at API prices"

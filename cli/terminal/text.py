@@ -132,13 +132,18 @@ _LARGEST_FLOAT: Final = 10**300
 """Floats end there."""
 
 
-def money(cost: float | None) -> str:
-    """USD: ``$1,234``, ``$12.34``, ``$0.0123``; a dash where no price is known."""
+def money(cost: float | None, unpriced: int = 0, *, exact: bool = False) -> str:
+    """USD: ``$1,234``, ``$12.34``, ``$0.0123``; as ``exact`` ``1234.000000``. A dash (exact:
+    nothing) where no price is known; ``≥$0.02`` where some tokens are ``unpriced``."""
     if cost is None:
-        return "—"
+        return "" if exact else "—"
+    at_least = "≥" if unpriced else ""
+    if exact:
+        return f"{at_least}{cost:.6f}"
     if cost >= 1000:
-        return f"${cost:,.0f}"
-    return f"${cost:.2f}" if cost >= 0.1 or cost == 0 else f"${max(cost, 0.0001):.4f}"
+        return f"{at_least}${cost:,.0f}"
+    small = 0 < cost < 0.1
+    return at_least + (f"${max(cost, 0.0001):.4f}" if small else f"${cost:.2f}")
 
 
 def plural(count: int, noun: str) -> str:

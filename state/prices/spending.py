@@ -1,7 +1,7 @@
 """What threads have spent: their tokens, and what these cost."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -14,10 +14,28 @@ class Spending(NamedTuple):
     """Of one thread: what it used itself, without what it inherited."""
 
     tokens: int = 0
-    cost: float | None = None
-    """In USD, as the API would have asked; None if no model has a price."""
+    priced: float = 0.0
+    """What the API would have asked for all that has a price, in USD."""
     unpriced_tokens: int = 0
     """Of models that have no price."""
+
+    @property
+    def cost(self) -> float | None:
+        """In USD, without what has no price; None if nothing of it has one. What used nothing costs
+        nothing."""
+        nothing_known = self.unpriced_tokens and self.unpriced_tokens == self.tokens
+        return None if nothing_known else self.priced
+
+    def plus(self, other: "Spending") -> "Spending":
+        """Both together."""
+        tokens, unpriced = (
+            self.tokens + other.tokens,
+            self.unpriced_tokens + other.unpriced_tokens,
+        )
+        return Spending(tokens, self.priced + other.priced, unpriced)
+
+
+NOTHING: Final = Spending()
 
 
 async def spending(database: Database, ids: Sequence[str] | None = None) -> dict[str, Spending]:
@@ -31,13 +49,25 @@ async def spending(database: Database, ids: Sequence[str] | None = None) -> dict
     return await database.query(_spending_steps(ids))
 
 
+async def spending_without_prices(
+    database: Database, ids: Sequence[str] | None = None
+) -> dict[str, Spending]:
+    """As :func:`spending`, but all of it unpriced: for a list of prices that cannot be used.
+
+    Raises:
+        StateError: the index cannot be read.
+    """
+    found = await database.query(_spending_steps(ids))
+    return {id_: Spending(spent.tokens, 0.0, spent.tokens) for id_, spent in found.items()}
+
+
 def _spending_steps(ids: Sequence[str] | None) -> Steps[dict[str, Spending]]:
     chosen, values = "", []
     if ids is not None:
         chosen = "WHERE thread_id IN (SELECT value FROM json_each(?))"
         values = [orjson.dumps(ids).decode()]
     rows = yield (
-        "SELECT thread_id, sum(total), sum(cost), sum(iif(cost IS NULL, total, 0))"
+        "SELECT thread_id, sum(total), total(cost), sum(iif(cost IS NULL, total, 0))"
         f" FROM v_usage {chosen} GROUP BY thread_id",
         values,
     )

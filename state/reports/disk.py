@@ -13,7 +13,7 @@ from state.clock import now_ms
 from state.db.steps import Steps
 from state.jobs.pool import read_files
 from state.jobs.progress import Report
-from state.prices.spending import Spending, spending
+from state.prices.spending import NOTHING, Spending, spending
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
 from state.userdata.folders import shown_folders
@@ -45,21 +45,19 @@ _FROM: Final = "FROM rollout_files f LEFT JOIN threads t ON t.id = f.thread_id"
 @dataclass(slots=True)
 class Amount:
     """Files, their bytes on disk, the bytes of images in their content, if it was read, and what
-    their threads cost, if that was asked for, where a price is known."""
+    their threads have spent, if that was asked for."""
 
     files: int = 0
     bytes: int = 0
     image_bytes: int = 0
-    cost: float | None = None
-    """In USD; None if no price is known."""
+    spent: Spending = NOTHING
 
-    def add(self, files: int, size: int, image_bytes: int, cost: float | None) -> None:
+    def add(self, files: int, size: int, image_bytes: int, spent: Spending) -> None:
         """Add files."""
         self.files += files
         self.bytes += size
         self.image_bytes += image_bytes
-        if cost is not None:
-            self.cost = (self.cost or 0.0) + cost
+        self.spent = self.spent.plus(spent)
 
 
 @dataclass(slots=True)
@@ -129,9 +127,9 @@ def _disk_usage_steps(
     by_path: Mapping[str, int] = images.by_path if images else {}
     total = Amount()
     found: dict[str, dict[str, Amount]] = {name: defaultdict(Amount) for name in DIMENSIONS}
-    costs = {id_: thread.cost for id_, thread in (spent or {}).items()}
+    spent = spent or {}
     for *values, files, size, path, thread_id in rows:
-        amount = (files, size, by_path.get(path, 0), costs.get(thread_id))
+        amount = (files, size, by_path.get(path, 0), spent.get(thread_id, NOTHING))
         total.add(*amount)
         for name, key in zip(DIMENSIONS, values, strict=True):
             found[name][key].add(*amount)
@@ -147,12 +145,12 @@ def _disk_usage_steps(
         [INACCESSIBLE],
     )
     return DiskUsage(
-        total, threads, by, (yield from _biggest_steps(most, images, costs)), images, away
+        total, threads, by, (yield from _biggest_steps(most, images, spent)), images, away
     )
 
 
 def _biggest_steps(
-    most: int, images: Images | None, costs: Mapping[str, float | None]
+    most: int, images: Images | None, spent: Mapping[str, Spending]
 ) -> Steps[list[ThreadDiskUsage]]:
     sums = yield (
         "SELECT thread_id, count(*), sum(size_bytes) AS size FROM rollout_files"
@@ -165,7 +163,10 @@ def _biggest_steps(
     by_id = {row[0]: dict(zip(COLUMNS.split(", "), row, strict=True)) for row in rows}
     in_images: Mapping[str, int] = images.by_thread if images else {}
     return [
-        ThreadDiskUsage(by_id[id_], Amount(files, size, in_images.get(id_, 0), costs.get(id_)))
+        ThreadDiskUsage(
+            by_id[id_],
+            Amount(files, size, in_images.get(id_, 0), spent.get(id_, NOTHING)),
+        )
         for id_, files, size in sums
     ]
 

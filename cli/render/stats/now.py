@@ -36,7 +36,7 @@ def places(now: "Now", calendar: Calendar, now_s: float) -> dict[str, str]:
     """What ``--format`` may name, and the values."""
     values = {"plan": one_line(now.plan or "") or _UNKNOWN}
     for name, window in (("today", now.today), ("block", now.block), ("week", now.week)):
-        values[f"{name}.cost"] = money(window.tally.spent)
+        values[f"{name}.cost"] = money(window.tally.spent, window.tally.unpriced)
         values[f"{name}.tokens"] = amount(window.tally.total)
         values[f"{name}.responses"] = str(window.tally.responses)
         if name != "today":
@@ -74,7 +74,7 @@ def _window_json(window: "Window") -> dict[str, Any]:
 def _spent(window: "Window") -> str:
     tokens = f"{amount(window.tally.total)} tokens"
     cost = window.tally.spent
-    return tokens if cost is None else f"{money(cost)} ({tokens})"
+    return tokens if cost is None else f"{money(cost, window.tally.unpriced)} ({tokens})"
 
 
 def _resets(window: "Window", calendar: Calendar, now_s: float) -> str:

@@ -84,7 +84,7 @@ def summary(found: "Statistics", number: Number) -> str:
         f"{number(total.total)} tokens ({number(total.input)} in, {number(total.cached_input)} of"
         f" it cached; {number(total.output)} out, {number(total.reasoning)} of it reasoning)"
     )
-    return ", ".join([*words, tokens, money(total.spent)])
+    return ", ".join([*words, tokens, money(total.spent, total.unpriced)])
 
 
 def heads(found: "Statistics") -> list[str]:
@@ -104,11 +104,11 @@ def cells(tally: "Tally", before: "Tally | None", number: Number, *, with_turns:
     """The numbers of a row, under their heads."""
     if before is not None:
         tokens = [number(tally.total), number(before.total), change(tally.total, before.total)]
-        costs = [money(tally.spent), money(before.spent), change(tally.spent, before.spent)]
-        return [*tokens, *costs]
+        costs = [money(each.spent, each.unpriced) for each in (tally, before)]
+        return [*tokens, *costs, change(tally.spent, before.spent)]
     turns = [whole(tally.turns or 0)] if with_turns else []
     counts = [number(getattr(tally, name)) for name in _COUNTS.values()]
-    return [whole(tally.threads), *turns, *counts, money(tally.spent)]
+    return [whole(tally.threads), *turns, *counts, money(tally.spent, tally.unpriced)]
 
 
 def change(now: float | None, before: float | None) -> str:

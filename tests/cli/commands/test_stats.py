@@ -296,11 +296,11 @@ def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
     ran = cli.run("stats", "--by", "project", "--limit", "2")
     assert ran.lines == [
         "4 threads, 6 responses, 3,660 tokens (3,294 in, 732 of it cached; 366 out,"
-        " 0 of it reasoning), $0.0061",
+        " 0 of it reasoning), ≥$0.0061",
         "",
-        "project  threads  responses  input  cached  output  reasoning  total     cost",
-        "/w/one         2          4  2,835     630     315          0  3,150  $0.0059",
-        "/w/two         1          1    450     100      50          0    500  $0.0002",
+        "project  threads  responses  input  cached  output  reasoning  total      cost",
+        "/w/one         2          4  2,835     630     315          0  3,150  ≥$0.0059",
+        "/w/two         1          1    450     100      50          0    500   $0.0002",
         "… more: 1 by project (--limit)",
     ]
     real = Cli(cli.home, cli.base)
