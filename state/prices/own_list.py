@@ -13,7 +13,7 @@ from state.errors import InvalidPrices
 from state.prices.rate import FIRST_HOUR, LAST_HOUR, Pair, Prices, Rate
 
 _MILLION: Final = 1_000_000
-_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class _Entry(BaseModel):
@@ -65,7 +65,7 @@ class OwnPrices:
         except FileNotFoundError:
             self._entries = []
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InvalidPrices(path, str(error)) from error
+            raise InvalidPrices(path, _reason(error)) from error
         except ValidationError as error:
             raise InvalidPrices(path, _first_problem(error)) from error
 
@@ -77,9 +77,25 @@ class OwnPrices:
         return [starts[start].rate(end) for start, end in pairwise([*order, LAST_HOUR])]
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def _first_problem(error: ValidationError) -> str:
-    found = error.errors()[0]
-    where = ""
-    for part in found["loc"]:
-        where += f" {part + 1}" if isinstance(part, int) else f" {part}"
-    return f"{where.strip()}: {found['msg']}"
+    """The first problem; a key that is unknown before one that is missing, which it may stand
+    for."""
+    found = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    *entry, name = (part + 1 if isinstance(part, int) else part for part in found["loc"])
+    where = " ".join(map(str, entry))
+    match found["type"]:
+        case "list_type" | "model_type" if found["loc"][0] == "price" and len(found["loc"]) < 3:
+            return "write [[price]], not [price]"
+        case "extra_forbidden":
+            what = f"unknown key {name}"
+        case "missing":
+            what = f"{name} is missing"
+        case _:
+            what = f"{name} {found['msg'].removeprefix('Input ')}"
+    return f"{where}: {what}" if where else what

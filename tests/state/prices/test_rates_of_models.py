@@ -135,11 +135,14 @@ def test_own_prices_are_taken_by_model_provider_and_day(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("[[price]]\nmodel = 'a'\ninput = 1\noutput = x\n", "line 4"),
-        ("[[price]]\nmodel = 'a'\ninput = 1\n", "price 1 output: Field required"),
-        ("[[price]]\nmodel = 'a'\ninput = -1\noutput = 1\n", "price 1 input"),
-        ("[[price]]\nmodel = 'a'\ninput = '1'\noutput = 1\n", "price 1 input"),
-        ("[[price]]\nmodel = 'a'\ninput = inf\noutput = 1\n", "price 1 input"),
-        ("[[prices]]\nmodel = 'a'\n", "prices"),
+        ("[[price]]\nmodel = 'a'\ninput = 1\n", "price 1: output is missing"),
+        ("[[price]]\nmodel = 'a'\ninput = -1\noutput = 1\n", "price 1: input should be greater"),
+        ("[[price]]\nmodel = 'a'\ninput = '1'\noutput = 1\n", "price 1: input should be"),
+        ("[[price]]\nmodel = 'a'\ninput = inf\noutput = 1\n", "price 1: input should be"),
+        ("[[price]]\nmodel = 'a'\ninput = 1e308\noutput = 1\n", "price 1: input should be less"),
+        ("[[price]]\nmodel = 'a'\ninptu = 1\noutput = 1\n", "price 1: unknown key inptu"),
+        ("[[prices]]\nmodel = 'a'\n", "unknown key prices"),
+        ("[price]\nmodel = 'a'\n", r"write \[\[price\]\], not \[price\]"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_with_the_place(
