@@ -81,8 +81,8 @@ def summary(found: "Statistics", number: Number) -> str:
     if total.turns is not None:
         words.insert(1, plural(total.turns, "turn"))
     tokens = (
-        f"{number(total.total)} tokens ({number(total.input)} in, {number(total.cached_input)} of"
-        f" it cached; {number(total.output)} out, {number(total.reasoning)} of it reasoning)"
+        f"{number(total.total)} tokens ({number(total.input)} in, {number(total.cached_input)}"
+        f" cached; {number(total.output)} out, {number(total.reasoning)} reasoning)"
     )
     return ", ".join([*words, tokens, money(total.spent, total.unpriced)])
 

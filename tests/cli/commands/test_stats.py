@@ -295,8 +295,8 @@ def test_what_has_no_meaning_is_refused(cli: Cli, words: list[str]) -> None:
 def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
     ran = cli.run("stats", "--by", "project", "--limit", "2")
     assert ran.lines == [
-        "4 threads, 6 responses, 3,660 tokens (3,294 in, 732 of it cached; 366 out,"
-        " 0 of it reasoning), ≥$0.0061",
+        "4 threads, 6 responses, 3,660 tokens (3,294 in, 732 cached; 366 out,"
+        " 0 reasoning), ≥$0.0061",
         "",
         "project  threads  responses  input  cached  output  reasoning  total      cost",
         "/w/one         2          4  2,835     630     315          0  3,150  ≥$0.0059",
