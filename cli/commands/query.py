@@ -24,6 +24,8 @@ _CHUNK_ROWS = 500
 _CHUNK_SIZE = 2**20
 _LONGEST_SQL = 1_000_000
 _NARROWEST_COLUMN = 8
+_PRICED = ("v_usage", "v_thread_usage", "usage_rates")
+"""Statements that name one of these have prices looked up before."""
 _LARGEST_SERVED = 2**20
 """The largest text in a server, in bytes: SQLite cannot be stopped within a function."""
 
@@ -44,15 +46,16 @@ def command(
     if len(sql) > _LONGEST_SQL:
         raise InvalidSql(f"it is longer than {_LONGEST_SQL:,} characters")
     largest = _LARGEST_SERVED if DELEGATED.get() else LARGEST_VALUE
+    priced = any(name in sql.lower() for name in _PRICED)
     with ExitStack() as stack:
-        here, note = _make_ready(locations(context), sync, stack)
+        here, note = _make_ready(locations(context), sync, priced, stack)
         try:
             result = stack.enter_context(run_sql(here.index, sql, largest))
         except IndexDamaged as damage:  # deeper than opening the index looks
             from cli.runtime.open_index import put_aside
 
             put_aside(here, damage)
-            here, note = _make_ready(locations(context), sync, stack)
+            here, note = _make_ready(locations(context), sync, priced, stack)
             result = stack.enter_context(run_sql(here.index, sql))
         if note:
             output.say(note)
@@ -62,23 +65,35 @@ def command(
     return errors.OK if rows else errors.NO_MATCH
 
 
-def _make_ready(here: Locations, sync: bool, stack: ExitStack) -> tuple[Locations, str]:
-    """Bring the index up to date. Returns where it is, and why it may be incomplete, if so.
+def _make_ready(
+    here: Locations, sync: bool, priced: bool, stack: ExitStack
+) -> tuple[Locations, str]:
+    """Bring the index up to date, and with ``priced`` the prices in it. Returns where it is, and
+    why it may be incomplete, if so. Raises InvalidPrices if the user's list of prices cannot be
+    used.
 
     Where it cannot be written, that is a copy, which is removed with ``stack``.
     """
+    from state.prices.current import price_lists, rates_are_current_steps
     from state.query.oneshot import IndexReader
 
-    if DELEGATED.get():
+    delegated = DELEGATED.get() is not None
+    if delegated and not priced:
         return here, ""
-    with IndexReader.opened(here.home, here.index, scan=sync) as reader:
-        if reader is not None:
-            return here, ""
-    from cli.runtime.open_index import catch_up, temporary_copy, with_index
+    if not delegated:
+        with IndexReader.opened(here.home, here.index, scan=sync) as reader:
+            if reader is not None and (
+                not priced or reader.read(rates_are_current_steps(price_lists(here.index)))
+            ):
+                return here, ""
+    from cli.runtime.open_index import catch_up, look_up_prices, temporary_copy, with_index
 
     async def work(index: "ThreadIndex") -> str:
         # Without catching up, opening it has still migrated its schema.
-        return await catch_up(index) if sync else ""
+        notes = [await catch_up(index)] if sync else []
+        if priced:
+            notes.append(await look_up_prices(index))
+        return "\n".join(note for note in notes if note)
 
     try:
         return here, with_index(here, work)

@@ -77,12 +77,18 @@ async def catch_up(index: ThreadIndex) -> str:
 async def catch_up_with_prices(index: ThreadIndex) -> list[str]:
     """Catch up with the files, and look up the prices of new models. Returns why numbers may be
     incomplete. Raises InvalidPrices if the user's list of prices cannot be used."""
+    notes = [await catch_up(index), await look_up_prices(index)]
+    return [note for note in notes if note]
+
+
+async def look_up_prices(index: ThreadIndex) -> str:
+    """Look up the prices of new models, or all if they have changed. Returns why some may be
+    missing, if they may. Raises InvalidPrices if the user's list of prices cannot be used."""
     from state.prices.rates import ensure_rates
 
-    notes = [await catch_up(index)]
-    if not await ensure_rates(index.database):
-        notes.append("The index cannot be written now: new models have no price yet.")
-    return [note for note in notes if note]
+    if await ensure_rates(index.database):
+        return ""
+    return "The index cannot be written now: prices are those of before, and new models have none."
 
 
 async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str:

@@ -91,6 +91,23 @@ def test_sums_of_all_show_that_a_part_has_no_price(spent: Cli) -> None:
     assert ran.lines[-1].endswith("  ≥$2.50")
 
 
+def test_a_query_has_the_prices_of_now(spent: Cli) -> None:
+    prices = spent.index.with_name("prices.toml")
+    spent.run("query", "--no-sync", "SELECT count(*) FROM v_threads")
+    for sync in ("--sync", "--no-sync"):
+        for price, name in ((3, "v_usage"), (5, "V_Thread_Usage")):
+            prices.write_text(f"[[price]]\nmodel = 'made-up'\ninput = {price}\noutput = 1\n")
+            asked = f"SELECT round(sum(cost), 4) FROM {name}"
+            assert spent.run("query", sync, asked).lines[1:] == [str(2.5 + price / 1000)]
+    rates = "SELECT DISTINCT origin FROM usage_rates WHERE model = 'made-up'"
+    assert spent.run("query", rates).lines[1:] == ["prices.toml"]
+    prices.unlink()
+    assert spent.run("query", rates).lines[1:] == ["unpriced"]
+    prices.mkdir()
+    assert "it is a folder" in spent.run("query", rates, status=2).err
+    assert spent.run("query", "SELECT count(*) FROM v_threads").lines[1:] == ["4"]
+
+
 def test_a_broken_list_of_prices_hides_costs_and_nothing_else(spent: Cli) -> None:
     spent.run("sync")
     spent.index.with_name("prices.toml").write_text("[price]\n")
