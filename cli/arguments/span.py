@@ -14,17 +14,21 @@ from state.reports.calendar import HOUR_S, Calendar, Shift
 if TYPE_CHECKING:
     from state.reports.stats import Span
 
-_AGO: Final = re.compile(r"(\d{1,6})([mhdwy])")
+_AGO: Final = re.compile(r"(\d{1,9})([mhdwy])")
 _SECONDS: Final = {"m": 60, "h": HOUR_S}
 _DAYS: Final = {"d": 1, "w": 7, "y": 365}
 """The units of :func:`cli.terminal.text.age`, which lists show."""
+_YEAR: Final = re.compile(r"\d{4}")
 _MONTH: Final = re.compile(r"\d{4}-\d\d")
+_WEEK: Final = re.compile(r"\d{4}-W\d\d")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_IN_A_CALENDAR: Final = (("year", _YEAR), ("month", _MONTH), ("week", _WEEK), ("day", _DAY))
 _EXAMPLES: Final = (
-    "a day (2026-11-20, today, yesterday), a week or month (this-week, last-week, this-month,"
-    " last-month, 2026-11), a time (2026-11-20T12:00) or an age (30m, 12h, 7d, 2w, 1y)"
+    "a day (2026-11-20, today, yesterday), a week (this-week, last-week, 2026-W47), a month"
+    " (this-month, last-month, 2026-11), a year (2026), a time"
+    " (2026-11-20T12:00) or an age (30m, 12h, 7d, 2w, 1y)"
 )
-Unit = Literal["hour", "day", "week", "month"]
+Unit = Literal["hour", "day", "week", "month", "year"]
 
 
 class When(NamedTuple):
@@ -60,8 +64,12 @@ def when(text: str, calendar: Calendar, now_s: float) -> When:
     elif text in ("this-month", "last-month"):
         unit = "month"
         then = Shift(months=text == "last-month").moved(today.replace(day=1), -1)
+    elif _YEAR.fullmatch(text):
+        unit, then = "year", datetime.fromisoformat(f"{text}-01-01")
     elif _MONTH.fullmatch(text):
         unit, then = "month", datetime.fromisoformat(f"{text}-01")
+    elif _WEEK.fullmatch(text):
+        unit, then = "week", datetime.fromisoformat(text)
     else:
         then = datetime.fromisoformat(text)
         unit = "day" if _DAY.fullmatch(text) else "hour"
@@ -109,6 +117,8 @@ def span_before(
     else:
         months = 12 * (last.then.year - begin.then.year) + last.then.month - begin.then.month
         months += last.then > Shift(months=months).moved(begin.then)
+        if begin.unit == "year":
+            months = 12 * math.ceil(months / 12)
         shift = Shift(months=max(months, 1))
     try:
         if begin.unit == "hour":
@@ -123,7 +133,14 @@ def span_before(
 def _option(name: str, text: str | None, calendar: Calendar, now_s: float) -> When | None:
     try:
         return None if text is None else when(text, calendar, now_s)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        raise typer.BadParameter(
+            f"{name}: {text} is out of range: give a time from 0001-01-02 to 9999-12-30"
+        ) from None
+    except ValueError:
+        for unit, shape in _IN_A_CALENDAR:
+            if text and shape.fullmatch(text):
+                raise typer.BadParameter(f"{name}: there is no {unit} {text}") from None
         raise typer.BadParameter(f"{name} must be {_EXAMPLES}") from None
 
 

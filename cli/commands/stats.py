@@ -65,7 +65,7 @@ def stats(
         str | None,
         typer.Option(
             metavar="WHEN",
-            help="Only what was used since: 2026-11-20, 2026-11, today, this-week, 12h, 7d.",
+            help="Only what was used since: 2026-11-20, 2026-11, 2026, today, this-week, 12h, 7d.",
         ),
     ] = None,
     until: Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import typer
 
 from cli.arguments.span import span_before, span_of, when
 from rollout.history.count import ThreadFiles, turn_counts
@@ -225,7 +226,9 @@ def test_a_span_is_compared_with_the_one_before(cli: Cli) -> None:
         ("last-week", "2026-11-09T00", "week"),
         ("this-month", "2026-11-01T00", "month"),
         ("last-month", "2026-10-01T00", "month"),
+        ("2026", "2026-01-01T00", "year"),
         ("2026-02", "2026-02-01T00", "month"),
+        ("2026-W40", "2026-09-28T00", "week"),
         ("2026-02-03", "2026-02-03T00", "day"),
         ("2026-02-03T04:59", "2026-02-03T04", "hour"),
         ("2026-02-03T04:59+01:00", "2026-02-03T03", "hour"),
@@ -252,6 +255,8 @@ def test_words_for_times(text: str, hour: str, unit: str) -> None:
         ("this-month", None, ("2026-10-01T00", "2026-10-18T16")),
         ("last-month", "this-month", ("2026-09-01T00", "2026-10-01T00")),
         ("2026-01", "2026-04", ("2025-10-01T00", "2026-01-01T00")),
+        ("2026", None, ("2025-01-01T00", "2025-11-18T16")),
+        ("2026-W40", "2026-W41", ("2026-09-21T00", "2026-09-28T00")),
         ("today", None, ("2026-11-17T00", "2026-11-17T16")),
         ("12h", None, ("2026-11-17T14", "2026-11-18T03")),
         ("2026-11-01", "2026-11-03", ("2026-10-30T00", "2026-11-01T00")),
@@ -290,6 +295,25 @@ def test_what_has_no_meaning_is_refused(cli: Cli, words: list[str]) -> None:
     ran = cli.run("stats", *words, status=2)
     assert ran.out == ""
     assert words[0] in ran.err
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("2026-02-30", "there is no day 2026-02-30"),
+        ("2026-13", "there is no month 2026-13"),
+        ("2026-W54", "there is no week 2026-W54"),
+        ("0000", "there is no year 0000"),
+        ("3000y", "3000y is out of range"),
+        ("999999999d", "999999999d is out of range"),
+        ("0001-01-01", "0001-01-01 is out of range"),
+        ("tomorrow", "--since must be a day"),
+        ("2026-11-20T25:00", "--since must be a day"),
+    ],
+)
+def test_a_time_that_is_refused_gets_the_reason(word: str, why: str) -> None:
+    with pytest.raises(typer.BadParameter, match=why):
+        span_of(word, None, Calendar(), 1_790_000_000)
 
 
 def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
