@@ -180,7 +180,7 @@ def _dimensions(by: list[str] | None) -> tuple[str, ...]:
 def _print(
     found: "FoundUsage", zone: str, limit: int, *, as_json: bool, target: Path | None
 ) -> None:
-    from cli.render.stats.table import print_lines, print_table, rest, summary, whole
+    from cli.render.stats.table import print_lines, rest, summary, whole
 
     statistics, asked = found.statistics[0], found.asked[0]
     if as_json:
@@ -203,6 +203,8 @@ def _print(
         output.line(summary(statistics, amount if terminal else whole))
         output.line()
         if terminal:
+            from cli.render.stats.terminal import print_table
+
             print_table(statistics, asked.by, limit, found.short_names())
         else:
             print_lines(statistics, asked.by, limit, found.long_names())

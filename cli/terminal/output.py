@@ -52,6 +52,20 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
+def has_blocks() -> bool:
+    """Whether the terminal can show the characters of bars."""
+    if DELEGATED.get() is not None:
+        return True
+    import locale
+
+    try:
+        for encoding in (locale.getencoding(), sys.stdout.encoding):
+            "█".encode(encoding)
+    except (LookupError, UnicodeError):
+        return False
+    return True
+
+
 def data(value: Any, *, changed: bool = False) -> None:
     """Print one JSON document to stdout, as UTF-8 whatever the locale; see :func:`write`."""
     lines([json_text(value, indent=2)], changed=changed)

@@ -1,11 +1,11 @@
-"""Statistics of token use as a table: with whole numbers and one row a line for pipes, with bars
-for a terminal."""
+"""Statistics of token use as a table: its rows and cells, and the table for pipes, with whole
+numbers and one row a line."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.terminal import output
-from cli.terminal.text import amount, money, one_line, plural
+from cli.terminal.text import money, one_line, plural
 from state.reports.calendar import TIMES
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from state.reports.stats import Statistics
 
 Number = Callable[[int], str]
-_NARROW: Final = 110
-_IN_WIDE: Final = frozenset({"responses", "reasoning"})
 _COUNTS: Final = {
     "responses": "responses",
     "input": "input",
@@ -67,11 +65,26 @@ def rows(
 
 def rest(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> str:
     """How many groups are not shown; empty if none."""
-    counts = [len(groups) - limit]
+    counts, words = [], []
+    if (more := len(groups) - limit) > 0:
+        counts.append(more)
+        words.append(_more(more, by[0]))
     if len(by) > 1:
-        counts.append(sum(max(len(g.groups) - limit, 0) for g in shown(groups, by, limit)))
-    words = [f"{count:,} by {name}" for name, count in zip(by, counts, strict=True) if count > 0]
-    return f"… more: {', '.join(words)} (--limit)" if words else ""
+        above = shown(groups, by, limit)
+        more = sum(max(len(group.groups) - limit, 0) for group in above)
+        if more:
+            counts.append(more)
+            words.append(f"{_more(more, by[1])} of the {_plural(by[0])} above")
+    these = "it" if sum(counts) == 1 else "them"
+    return f"{' and '.join(words)}: --limit N shows {these}" if words else ""
+
+
+def _more(count: int, dimension: str) -> str:
+    return f"{count:,} more {dimension if count == 1 else _plural(dimension)}"
+
+
+def _plural(dimension: str) -> str:
+    return f"{dimension}es" if dimension == "branch" else f"{dimension}s"
 
 
 def summary(found: "Statistics", number: Number) -> str:
@@ -93,6 +106,11 @@ def heads(found: "Statistics") -> list[str]:
         return ["total", "before", "change", "cost", "before", "change"]
     turns = ["turns"] if found.total.turns is not None else []
     return ["threads", *turns, *_COUNTS, "cost"]
+
+
+def places(by: Sequence[str], titles: Sequence[str]) -> list[int]:
+    """The places of the numbers that say something: not how many threads a thread is."""
+    return [n for n, title in enumerate(titles) if (title, by[0]) != ("threads", "thread")]
 
 
 def whole(number: int) -> str:
@@ -123,11 +141,14 @@ def print_lines(
 ) -> None:
     """For pipes."""
     with_turns = found.total.turns is not None
-    table = [[*by, *heads(found)]]
+    titles = heads(found)
+    kept = places(by, titles)
+    table = [[*by, *(titles[place] for place in kept)]]
     for row in rows(found.groups, by, limit, names, sums=False):
         shown = [one_line(name) or NO_KEY for name in row.names]
         tally, before = row.group.tally, row.group.before
-        table.append([*shown, *cells(tally, before, whole, with_turns=with_turns)])
+        numbers = cells(tally, before, whole, with_turns=with_turns)
+        table.append([*shown, *(numbers[place] for place in kept)])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         texts = [
@@ -135,34 +156,3 @@ def print_lines(
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         output.line("  ".join(texts).rstrip())
-
-
-def print_table(
-    found: "Statistics", by: Sequence[str], limit: int, names: Mapping[str, str]
-) -> None:
-    """For a terminal."""
-    from rich.bar import Bar
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    for dimension in by:
-        table.add_column(dimension, no_wrap=True, overflow="ellipsis", max_width=40)
-    titles = heads(found)
-    with_turns = found.total.turns is not None
-    narrow = output.width() < _NARROW
-    kept = [place for place, head in enumerate(titles) if not narrow or head not in _IN_WIDE]
-    for place in kept:
-        table.add_column(titles[place], justify="right", no_wrap=True)
-    table.add_column("", ratio=1)
-    listed = [*rows(found.groups, by, limit, names, sums=True)]
-    most = max((row.group.tally.total for row in listed), default=0) or 1
-    for row in listed:
-        keys = [Text(one_line(name)) for name in row.names]
-        if row.names[0] == "" and len(keys) == 1:
-            keys = [Text(NO_KEY)]
-        numbers = cells(row.group.tally, row.group.before, amount, with_turns=with_turns)
-        bar = Bar(most, 0, row.group.tally.total, color="cyan" if row.outer else "blue")
-        style = "bold" if row.outer and len(by) > 1 else ""
-        table.add_row(*keys, *(numbers[place] for place in kept), bar, style=style)
-    output.table(table)
