@@ -180,7 +180,7 @@ def _dimensions(by: list[str] | None) -> tuple[str, ...]:
 def _print(
     found: "FoundUsage", zone: str, limit: int, *, as_json: bool, target: Path | None
 ) -> None:
-    from cli.render.stats.table import print_lines, rest, summary, whole
+    from cli.render.stats.table import before, print_lines, rest, summary, whole
 
     statistics, asked = found.statistics[0], found.asked[0]
     if as_json:
@@ -200,7 +200,10 @@ def _print(
         output.line(str(target))
     elif statistics.groups:
         terminal = output.on_terminal()
-        output.line(summary(statistics, amount if terminal else whole))
+        number = amount if terminal else whole
+        output.line(summary(statistics, number))
+        if compared := before(statistics, asked, zone, number):
+            output.line(compared)
         output.line()
         if terminal:
             from cli.render.stats.terminal import print_table
@@ -231,6 +234,8 @@ def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
             f"{plural(statistics.subscribed, 'thread')} used a subscription: their cost is what"
             " the API would have asked."
         )
+    if alone := _without_a_day(found):
+        remarks.append(f"Only the span before has such a day: {', '.join(alone)}.")
     left_out = statistics.left_out
     if left_out.threads or left_out.total:
         threads = plural(left_out.threads, "thread")
@@ -241,23 +246,30 @@ def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
     return remarks
 
 
+def _without_a_day(found: "FoundUsage") -> list[str]:
+    """Days of the span before that this one has not, as its months are shorter."""
+    statistics, asked = found.statistics[0], found.asked[0]
+    if not asked.before or asked.by[0] != "day" or asked.span.since is None:
+        return []
+    first = f"{asked.calendar.clock(asked.span.since * 3600):%Y-%m-%d}"
+    return [group.key for group in statistics.groups if group.key < first]
+
+
 def _save(target: Path, found: "FoundUsage", limit: int, here: Locations, zone: str) -> None:
     from cli.render.stats.page import Report, Table, page
+    from cli.render.stats.table import before, span_text
     from cli.terminal.save_file import save
-    from state.reports.calendar import HOUR_S
 
     tables: list[Table] = [
         Table(asked.by, statistics, found.short_names())
         for asked, statistics in zip(found.asked, found.statistics, strict=True)
     ]
     *shown_tables, times, week = tables
-    span = found.asked[0].span
-    limits = [
-        f"{word} {found.asked[0].calendar.clock(hour * HOUR_S):%Y-%m-%d %H:%M}"
-        for word, hour in (("since", span.since), ("until", span.until))
-        if hour is not None
-    ]
-    facts = [*limits, f"time zone {zone}"]
+    asked, statistics = found.asked[0], found.statistics[0]
+    limits = span_text(asked.span, asked.calendar)
+    facts = [fact for fact in (limits, f"time zone {zone}") if fact]
+    if compared := before(statistics, asked, zone, amount):
+        facts.append(compared)
     remarks = [*found.notes, *_remarks(found, here)]
     title = f"Token use of {here.home}"
     report = Report(title, facts, remarks, times, week.statistics, shown_tables)

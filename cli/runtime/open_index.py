@@ -58,9 +58,9 @@ def put_aside(locations: Locations, damage: IndexDamaged) -> None:
     asyncio.run(_put_aside(locations, damage))
 
 
-async def catch_up(index: ThreadIndex) -> str:
+async def catch_up(index: ThreadIndex, result: str = "this list may be incomplete") -> str:
     """Catch up with the files, with a progress bar. Returns why the result may be incomplete, if
-    it may."""
+    it may: in the words of ``result`` while the index is first made."""
     if DELEGATED.get() is not None:
         return inaccessible(await index.known_away())  # the server watches the files
     try:
@@ -71,7 +71,7 @@ async def catch_up(index: ThreadIndex) -> str:
         index.database.stop_waiting()
         return f"Not caught up with the files: {busy}."
     job = await index.backfill_status()
-    return f"Indexing: {job.progress} so far, by {job.owner}; this list may be incomplete."
+    return f"Indexing: {job.progress} so far, by {job.owner}; {result}."
 
 
 async def catch_up_with_prices(index: ThreadIndex) -> list[str]:

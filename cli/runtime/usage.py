@@ -130,7 +130,8 @@ def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "
         first, last = yield from hours_steps(asked)
         time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
         others = [by for by in _PAGE if by != asked.by]
-        for by in (*others, (time_, "model"), (HOUR_OF_WEEK,)):
+        asks += [replace(asked, by=by) for by in others]
+        for by in ((time_, "model"), (HOUR_OF_WEEK,)):
             asks.append(replace(asked, by=by, before=None))
     statistics = []
     for each in asks:

@@ -122,12 +122,14 @@ def bucket_sql(dimension: str, seconds: str) -> str:
 
 def bucket_name(dimension: str, bucket: int | str, shift: Shift | None = None) -> str:
     """What people call a value of :func:`bucket_sql`, moved on by ``shift``: weeks by their
-    Monday."""
+    Monday. A day that there is not a month later, such as the 31st, keeps its name: else two days
+    had one."""
     if dimension == HOUR_OF_WEEK:
         return str(bucket)
     try:
         then = _begin(dimension, bucket)
-        then = shift.moved(then) if shift else then
+        moved = shift.moved(then) if shift else then
+        then = moved if not shift or shift.moved(moved, -1) == then else then
     except (ValueError, OverflowError):  # an hour of a year that no calendar has
         return str(bucket)
     if dimension == "month":

@@ -24,7 +24,7 @@ def document(
         "since": _time(asked.span.since),
         "until": _time(asked.span.until),
         **tally_json(found.total),
-        **_before(found.before),
+        **_before(found.before, asked),
         "by": list(asked.by),
         "sort": None if {*asked.by} <= {*TIMES} else found.sort,
         "groups": _groups(found.groups, asked.by, limit, names),
@@ -59,8 +59,12 @@ def _time(hour: int | None) -> str | None:
     return None if hour is None else iso(hour * _HOUR_MS)
 
 
-def _before(tally: "Tally | None") -> dict[str, Any]:
-    return {} if tally is None else {"before": tally_json(tally)}
+def _before(tally: "Tally | None", asked: "Asked | None" = None) -> dict[str, Any]:
+    if tally is None:
+        return {}
+    span = asked and asked.before and asked.before[0]
+    limits = {"since": _time(span.since), "until": _time(span.until)} if span else {}
+    return {"before": {**limits, **tally_json(tally)}}
 
 
 def _groups(

@@ -4,15 +4,16 @@ scripts. Chart libraries bring their own colours, and scripts."""
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.render.html import STYLE, head
 from cli.render.stats import svg
-from cli.render.stats.table import NO_KEY, cells, heads, rest, rows
+from cli.render.stats.table import NO_KEY, cells, change, heads, rest, rows
 from cli.terminal.text import amount, money, one_line, plural
 
 if TYPE_CHECKING:
-    from state.reports.groups import Group, Tally
+    from state.reports.groups import Group
     from state.reports.stats import Statistics
 
 _STYLE: Final = (
@@ -24,7 +25,7 @@ body { max-width: 64rem; }
   margin: 1rem 0; }
 .card { border: 1px solid var(--line); border-radius: .6rem; padding: .6rem .8rem; }
 .card b { display: block; font-size: 1.35rem; font-weight: 650; line-height: 1.3; }
-.card span { color: var(--dim); font-size: .8rem; }
+.card span { display: block; color: var(--dim); font-size: .8rem; }
 .legend { list-style: none; padding: 0; margin: 0; font-size: .85rem; }
 .legend li { display: inline-block; margin-right: 1rem; overflow-wrap: anywhere; }
 .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem;
@@ -71,7 +72,7 @@ def page(report: Report, limit: int) -> Iterator[str]:
     yield head(title, _STYLE)
     yield f'<h1>{title}</h1>\n<ul class="facts">\n'
     yield "".join(f"<li>{_text(fact)}</li>\n" for fact in report.facts) + "</ul>\n"
-    yield from _cards(report.times.statistics.total)
+    yield from _cards(report.tables[0].statistics)
     yield "".join(f'<p class="name">{_text(each)}</p>\n' for each in report.remarks)
     if report.times.statistics.groups:
         yield from _charts(report)
@@ -80,10 +81,11 @@ def page(report: Report, limit: int) -> Iterator[str]:
     yield "</body>\n</html>\n"
 
 
-def _cards(total: "Tally") -> Iterator[str]:
-    cached = f", {100 * total.cached_input / total.input:.0f}% cached" if total.input else ""
+def _cards(found: "Statistics") -> Iterator[str]:
+    total, before = found.total, found.before
+    cached = f", {_percent(total.cached_input, total.input)} cached" if total.input else ""
     facts = [
-        (money(total.spent), "cost at API prices"),
+        (money(total.spent, total.unpriced), "cost at API prices"),
         (amount(total.total), "tokens"),
         (amount(total.input), f"input{cached}"),
         (amount(total.output), f"output, {amount(total.reasoning)} reasoning"),
@@ -92,10 +94,26 @@ def _cards(total: "Tally") -> Iterator[str]:
     ]
     if total.turns is not None:
         facts.append((f"{total.turns:,}", "turns"))
+    earlier = []
+    if before:
+        earlier = [
+            (money(before.spent, before.unpriced), change(total.spent, before.spent)),
+            (amount(before.total), change(total.total, before.total)),
+            (amount(before.input), change(total.input, before.input)),
+            (amount(before.output), change(total.output, before.output)),
+            (f"{before.threads:,}", change(total.threads, before.threads)),
+            (f"{before.responses:,}", change(total.responses, before.responses)),
+        ]
     yield '<div class="cards">\n'
-    for value, name in facts:
-        yield f'<div class="card"><b>{value}</b><span>{name}</span></div>\n'
+    for (value, name), (was, more) in zip_longest(facts, earlier, fillvalue=("", "")):
+        compared = f"<span>before {was}{more and f' ({more})'}</span>" if was else ""
+        yield f'<div class="card"><b>{value}</b><span>{escape(name)}</span>{compared}</div>\n'
     yield "</div>\n"
+
+
+def _percent(part: int, whole: int) -> str:
+    """In whole percent; what is little is not nothing."""
+    return "<1%" if 0 < 100 * part < whole else f"{100 * part / whole:.0f}%"
 
 
 def _charts(report: Report) -> Iterator[str]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.terminal import output
 from cli.terminal.text import money, one_line, plural
-from state.reports.calendar import TIMES
+from state.reports.calendar import HOUR_S, TIMES
 
 if TYPE_CHECKING:
+    from state.reports.calendar import Calendar
     from state.reports.groups import Group, Tally
-    from state.reports.stats import Statistics
+    from state.reports.stats import Asked, Span, Statistics
 
 Number = Callable[[int], str]
 _COUNTS: Final = {
@@ -98,6 +99,28 @@ def summary(found: "Statistics", number: Number) -> str:
         f" cached; {number(total.output)} out, {number(total.reasoning)} reasoning)"
     )
     return ", ".join([*words, tokens, money(total.spent, total.unpriced)])
+
+
+def span_text(span: "Span", calendar: "Calendar") -> str:
+    """The hours that limit a span, on the clock."""
+    return ", ".join(
+        f"{word} {calendar.clock(hour * HOUR_S):%Y-%m-%d %H:%M}"
+        for word, hour in (("since", span.since), ("until", span.until))
+        if hour is not None
+    )
+
+
+def before(found: "Statistics", asked: "Asked", zone: str, number: Number) -> str:
+    """The span that was compared with, and its total; empty if none was."""
+    if found.before is None or asked.before is None:
+        return ""
+    words = [
+        f"{number(found.before.total)} tokens ({change(found.total.total, found.before.total)})",
+        f"{money(found.before.spent, found.before.unpriced)}"
+        f" ({change(found.total.spent, found.before.spent)})",
+    ]
+    span = span_text(asked.before[0], asked.calendar)
+    return f"before ({span}, {zone}): {', '.join(words)}".replace(" ()", "")
 
 
 def heads(found: "Statistics") -> list[str]:

@@ -210,13 +210,36 @@ def test_a_span_is_compared_with_the_one_before(cli: Cli) -> None:
     document = by(cli, "day", "project", more=more)
     assert groups(document) == {"2026-10-02": 2500}
     assert document["groups"][0]["before"]["totalTokens"] == 1000
+    limits = {name: document["before"][name] for name in ("since", "until")}
+    assert limits == {"since": "2026-10-01T00:00:00Z", "until": "2026-10-02T00:00:00Z"}
     ran = cli.run("stats", "--by", "model", *more)
-    assert ran.lines[2:] == [
+    assert ran.lines[1:] == [
+        "before (since 2026-10-01 00:00, until 2026-10-02 00:00, UTC): 1,000 tokens (+150%),"
+        " $0.0019 (+110%)",
+        "",
         "model       total  before  change     cost   before  change",
         "gpt-5       2,000   1,000   +100%  $0.0038  $0.0019   +100%",
         "gpt-5-mini    500       0     new  $0.0002    $0.00     new",
     ]
     assert "--compare needs a span" in cli.run("stats", "--compare", status=2).err
+    page = cli.base / "stats.html"
+    cli.run("stats", "--by", "day", *more, "--html", str(page))
+    text = "".join(well_formed(page.read_text("utf-8")).itertext())
+    assert "before (since 2026-10-01 00:00, until 2026-10-02 00:00, UTC)" in text
+    assert "before 1.0k (+150%)" in text
+    assert text.count("totalbeforechangecostbeforechange") == 4
+
+
+def test_two_days_before_are_never_one_row(cli: Cli) -> None:
+    days = [(f"2026-10-{day}T20:00:00Z", "gpt-5", day) for day in (30, 31)]
+    write(cli.home, 9, encoded(used(9, *days, ("2026-11-30T20:00:00Z", "gpt-5", 7))))
+    more = ("--since", "2026-11", "--until", "2026-12", "--compare")
+    document = by(cli, "day", more=more)
+    before = {each["key"]: each["before"]["totalTokens"] for each in document["groups"]}
+    assert (before["2026-11-30"], before["2026-10-31"]) == (30, 31)
+    assert document["before"]["totalTokens"] == sum(before.values()) == 3711
+    ran = cli.run("stats", *more)
+    assert "Only the span before has such a day: 2026-10-31." in ran.err
 
 
 @pytest.mark.parametrize(
