@@ -109,7 +109,7 @@ def command(
         output.say(listed.note)
     if not as_json:
         if not page.rows:
-            output.say(no_threads(here.home, empty=listed.empty))
+            output.say(no_threads(here.home, empty=listed.empty, complete=not listed.note))
         report_hidden(listed.hidden)
         if page.next_cursor:
             output.say("There are more threads: --limit N or --all shows them.")

@@ -143,7 +143,7 @@ def _print(
         output.say(sentence)
     if not as_json:
         if not searched.found.hits:
-            output.say(no_threads(here.home, empty=searched.empty))
+            output.say(no_threads(here.home, empty=searched.empty, complete=not searched.notes))
         report_hidden(searched.hidden)
         if searched.found.next_cursor:
             output.say(_MORE)

@@ -1,8 +1,9 @@
 """``threadkeep stats``."""
 
+import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -29,7 +30,8 @@ ZoneOption = Annotated[
         show_default=False,
     ),
 ]
-
+_OF_NOW: Final = frozenset({"zone", "as_json"})
+"""The options that may come before ``now``, too."""
 
 command = typer.Typer(
     name="stats",
@@ -91,6 +93,7 @@ def stats(
     """Show the tokens that threads used and what they cost, by day, model, project and more. The
     exit status is 1 if there are none."""
     if context.invoked_subcommand:
+        _check_options_of_now(context)
         return errors.OK
     from cli.runtime.target import check_target
     from cli.runtime.usage import find_usage
@@ -108,6 +111,8 @@ def stats(
     before = span_before(begin, end, calendar, now_s) if compare else None
     if page == "-":
         raise typer.BadParameter("--html writes a page to a file, not to stdout: name a file")
+    if page is not None and page.endswith(os.sep):
+        raise typer.BadParameter(f"--html writes a page to a file: name one, as {page}stats.html")
     here = locations(context)
     target = None if page is None else Path(page)
     check_target(here, target)
@@ -122,7 +127,7 @@ def stats(
         output.say(one_line(f"{path}: {problem}"))
     total = found.statistics[0].total
     if not (total.threads or total.turns):
-        output.say(no_threads(here.home, empty=found.empty))
+        output.say(_why_nothing(found, here))
     for remark in () if as_json else _remarks(found, here):
         output.say(remark)
     if not (total.threads or total.turns):
@@ -150,12 +155,13 @@ def now(
     from cli.runtime.usage_now import usage_now
 
     now_s = time.time()
-    calendar, zone_name = calendar_of(zone)
+    before = context.parent.params if context.parent else {}  # options between stats and now
+    calendar, zone_name = calendar_of(zone or before.get("zone"))
     here = locations(context)
     found, notes = usage_now(here, calendar, now_s)
     for note in notes:
         output.say(note)
-    if as_json:
+    if as_json or before.get("as_json"):
         head = {"version": 1, "complete": not notes}
         output.data({**head, **document(found, zone_name, now_s)})
         return errors.OK
@@ -164,8 +170,29 @@ def now(
         output.line(shown if text is None else filled(text, found, calendar, now_s))
     except KeyError as error:
         known = ", ".join(f"{{{name}}}" for name in places(found, calendar, now_s))
-        raise typer.BadParameter(f"--format has no {{{error.args[0]}}}, but {known}") from None
+        raise typer.BadParameter(
+            f"--format: unknown place {error.args[0]}; there are {known}"
+        ) from None
     return errors.OK
+
+
+def _check_options_of_now(context: typer.Context) -> None:
+    """Refuse options before ``now`` that it does not have."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in _OF_NOW and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"{parameter.opts[0]} is no option of stats now, which has --format, --timezone"
+                " and --json"
+            )
+
+
+def _why_nothing(found: "FoundUsage", here: Locations) -> str:
+    from cli.render.stats.unused import nothing_used
+
+    told = "" if found.unused is None else nothing_used(found.unused, found.asked[0])
+    return told or no_threads(here.home, empty=found.empty, complete=not found.notes)
 
 
 def _dimensions(by: list[str] | None) -> tuple[str, ...]:
@@ -223,12 +250,15 @@ def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
     remarks = []
     if statistics.unpriced:
         models = [
-            f"{one_line(each.model) or 'an unnamed model'} ({each.total:,} tokens)"
+            f"{one_line(each.model) or 'an unnamed model'}{' on these days' * each.at_other_times}"
+            f" ({each.total:,} tokens)"
             for each in statistics.unpriced
         ]
         more = f" and {len(models) - 5:,} more" if len(models) > 5 else ""
         own = prices_path(here.index)
-        remarks.append(f"No price is known for {', '.join(models[:5])}{more}: add it to {own}.")
+        remarks.append(
+            f"No price is known for {', '.join(models[:5])}{more}: add it to {own} (docs/cost.md)."
+        )
     if statistics.subscribed and statistics.total.cost:
         remarks.append(
             f"{plural(statistics.subscribed, 'thread')} used a subscription: their cost is what"

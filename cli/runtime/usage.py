@@ -24,6 +24,7 @@ from state.reports.stats import (
     hours_steps,
     statistics_steps,
 )
+from state.reports.unused import Unused, unused_steps
 
 if TYPE_CHECKING:
     from state.db.steps import Steps
@@ -48,6 +49,8 @@ class FoundUsage:
     unreadable: int
     empty: bool
     """Whether the home has no thread at all."""
+    unused: Unused | None
+    """What there is, if nothing was used."""
     notes: list[str] = field(default_factory=list)
     """Why the numbers may be incomplete."""
     problems: dict[str, str] = field(default_factory=dict)
@@ -127,7 +130,7 @@ async def _thoroughly(
 def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "Steps[FoundUsage]":
     asks = [asked]
     if page:
-        first, last = yield from hours_steps(asked)
+        first, last = (yield from hours_steps(asked)) or (0, 0)
         time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
         others = [by for by in _PAGE if by != asked.by]
         asks += [replace(asked, by=by) for by in others]
@@ -139,8 +142,11 @@ def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "
     names = yield from _names_steps(statistics[0], asked.by, limit)
     short_ids = yield from short_id_steps([*names])
     unreadable = yield from unreadable_steps()
-    empty = not statistics[0].total.threads and not (yield from any_steps())
-    return FoundUsage(statistics, asks, names, short_ids, unreadable, empty)
+    unused, empty = None, False
+    if not statistics[0].total.threads:
+        unused = yield from unused_steps(asked)
+        empty = not (yield from any_steps())
+    return FoundUsage(statistics, asks, names, short_ids, unreadable, empty, unused)
 
 
 def _names_steps(statistics: Statistics, by: Sequence[str], limit: int) -> "Steps[dict[str, str]]":

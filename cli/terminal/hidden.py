@@ -17,8 +17,11 @@ _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
 
 
-def no_threads(home: Path, *, empty: bool) -> str:
-    """Why no thread is shown: ``home`` is empty, or none matches."""
+def no_threads(home: Path, *, empty: bool, complete: bool) -> str:
+    """Why no thread is shown: ``home`` is empty, or none matches; or nobody can tell yet, as what
+    there is may be not ``complete``."""
+    if empty and not complete:
+        return "No threads so far."
     return empty_home(home) if empty else "No threads match."
 
 

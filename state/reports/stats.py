@@ -70,6 +70,8 @@ class Unpriced(NamedTuple):
     model: str
     provider: str
     total: int
+    at_other_times: int
+    """Whether it has a price at other times."""
 
 
 @dataclass(slots=True)
@@ -145,11 +147,11 @@ def copies_due_steps() -> Steps[bool]:
     return bool(found)
 
 
-def hours_steps(asked: Asked) -> Steps[tuple[int, int]]:
-    """The first and the last hour of what ``asked`` asks for."""
+def hours_steps(asked: Asked) -> Steps[tuple[int, int] | None]:
+    """The first and the last hour of what ``asked`` asks for; None if there is none."""
     chosen = yield from _condition(asked)
-    _, first, last, _ = yield from _light(_limited(chosen, asked.span))
-    return first, last
+    threads, first, last, _ = yield from _light(_limited(chosen, asked.span))
+    return (first, last) if threads else None
 
 
 def _condition(asked: Asked) -> Steps[_Rows]:
@@ -305,9 +307,18 @@ def _names(dimension: str, keys: set[Any], shift: Shift | None) -> Steps[dict[An
     return {key: name for name, key in shown.items()}
 
 
+_PRICED_LATER: Final = (
+    "EXISTS (SELECT 1 FROM usage_rates o WHERE o.input_rate IS NOT NULL"
+    " AND (o.provider, o.model, o.service_tier, o.long_context)"
+    " = (u.provider, u.model, u.service_tier, u.long_context))"
+)
+"""Whether a row ``u`` without a price would have one at another time."""
+
+
 def _unpriced(rows: _Rows) -> Steps[list[Unpriced]]:
     found = yield (
-        f"SELECT u.model, {_PROVIDER}, sum(u.total) FROM thread_usage u {RATES_JOIN}"
+        f"SELECT u.model, {_PROVIDER}, sum(u.total), max({_PRICED_LATER})"
+        f" FROM thread_usage u {RATES_JOIN}"
         f" WHERE {rows.where} AND r.input_rate IS NULL GROUP BY 1, 2"
         " HAVING sum(u.total) ORDER BY 3 DESC, 1, 2",
         rows.parameters,

@@ -277,6 +277,11 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     assert listed.json["complete"] is False
     assert "Indexing: 2 of 7 files so far" in listed.err
     assert "this list may be incomplete" in listed.err
+    for command in ("list", "search", "stats"):
+        words = (command, "hello") if command == "search" else (command,)
+        told = small.run(*words, status=1).err
+        assert "Indexing: 2 of 7 files so far" in told
+        assert "No threads so far." in told
     hold_the_lease(small.index, -1)
     assert small.run("backfill", "--json").json["read"] == 3
 

@@ -10,7 +10,7 @@ from state.reports.calendar import HOUR_S, Calendar
 if TYPE_CHECKING:
     from state.reports.now import Now, Window
 
-_PLACE: Final = re.compile(r"\{([a-z.]*)\}")
+_PLACE: Final = re.compile(r"\{[^{}]*\}|[{}].*")
 _DAY_S: Final = 86_400
 _UNKNOWN: Final = "—"
 
@@ -27,9 +27,10 @@ def line(now: "Now", calendar: Calendar, now_s: float) -> str:
 
 
 def filled(text: str, now: "Now", calendar: Calendar, now_s: float) -> str:
-    """``text`` with the values of its places. Raises KeyError with one that does not exist."""
-    known = places(now, calendar, now_s)
-    return _PLACE.sub(lambda found: known[found[1]], text)
+    """``text`` with the values of its places. Raises KeyError with one that does not exist or has
+    no end."""
+    known = {f"{{{name}}}": value for name, value in places(now, calendar, now_s).items()}
+    return _PLACE.sub(lambda found: known[found[0]], text)
 
 
 def places(now: "Now", calendar: Calendar, now_s: float) -> dict[str, str]:

@@ -132,6 +132,8 @@ def test_the_cost_is_that_of_the_view_and_no_price_is_not_nothing(cli: Cli) -> N
     priced = by(cli, "model")
     assert groups(priced, "costUsd")["mine"] == pytest.approx(45)
     assert priced["unpriced"] == []
+    own.write_text('[[price]]\nmodel = "mine"\nsince = 2026-10-04\ninput = 1\noutput = 0\n')
+    assert "for mine on these days (50 tokens): add it to" in cli.run("stats").err
     own.write_text("[[price]]\n")
     assert "prices.toml" in cli.run("stats", status=2).err
 
@@ -164,9 +166,36 @@ def test_times_limit_what_was_used(cli: Cli) -> None:
     assert counted("--until", "2026-10-02") == (1, 1000)
     assert counted("--since", "2026-10", "--until", "2026-11") == (3, 3650)
     assert counted("--since", "2026-10-03T08:30", "--until", "2026-10-03T09:00:01Z") == (1, 50)
-    assert cli.run("stats", "--since", "2030-01-01", status=1).err == "No threads match.\n"
     east = ("--timezone", "Pacific/Kiritimati")  # 14 hours before UTC
     assert counted("--since", "2026-10-03", *east) == (3, 2160)
+
+
+def test_why_there_is_nothing_is_told(cli: Cli, tmp_path: Path) -> None:
+    def told(*words: str) -> str:
+        return cli.run("stats", *words, status=1).err.splitlines()[0]
+
+    assert told("--since", "2030") == (
+        "Nothing was used since 2030-01-01 (the last use was on 2026-11-15):"
+        " threadkeep stats --since 2026-11-15"
+    )
+    assert told("--until", "2026-10-01T06:00", "--cwd", "/w/one").startswith(
+        "Nothing was used before 2026-10-01T06:00 (the first use was on 2026-10-01)"
+    )
+    assert told("--since", "2026-10-05", "--until", "2026-10-07").startswith(
+        "Nothing was used from 2026-10-05 to 2026-10-07"
+        " (the first use was on 2026-10-01, the last on 2026-11-15)"
+    )
+    assert told("--cwd", "/nowhere") == "No threads match."
+    without = Inside(tmp_path / "without", tmp_path)
+    for count in (1, 2):
+        write(without.home, count, encoded(lines(count)[:3]))
+        for words in ([], ["--since", "today"]):
+            ran = without.run("stats", *words, status=1)
+            assert ran.err == (
+                "The one thread that matches has no token counts.\n"
+                if count == 1
+                else "None of the 2 threads has token counts.\n"
+            )
 
 
 def test_days_are_those_of_the_time_zone(cli: Cli) -> None:
@@ -435,6 +464,7 @@ def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> Non
     document = cli.run("stats", "--html", str(page), "--json").json
     assert document["threads"] == 4
     cli.run("stats", "--html", str(tmp_path / "no" / "x.html"), status=2)
+    assert "name one" in cli.run("stats", "--html", f"{tmp_path}/new/", status=2).err
     cli.run("stats", "--since", "2030-01-01", "--html", str(page), status=1)
     assert not [*well_formed(page.read_text("utf-8")).iter("svg")]
 

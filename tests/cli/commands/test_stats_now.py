@@ -244,7 +244,9 @@ def test_the_line_and_its_parts(live: Cli) -> None:
     assert words[2:4] in (["1h", "59m"], ["2h", "0m"])
     assert words[4:] == ["12%", "1", "1.5k"]
     refused = live.run("stats", "now", "--format", "{moon}", status=2).err
-    assert "--format has no {moon}, but {plan}, {today.cost}" in refused
+    assert "unknown place {moon}; there are {plan}, {today.cost}" in refused
+    for text in ("{today.cost", "a } b", "{}", "{Plan}", "{{plan}}"):
+        assert "unknown place" in live.run("stats", "now", "--format", text, status=2).err
     assert "--timezone" in live.run("stats", "now", "--timezone", "Mars", status=2).err
 
 
@@ -258,6 +260,15 @@ def test_the_document(live: Cli) -> None:
     grown = next(live.home.rglob("*.jsonl"))
     grow(grown, response(time.time(), 500, 2000))
     assert live.run("stats", "now", "--json").json["today"]["totalTokens"] == 2000
+
+
+def test_options_before_now_count_or_are_refused(live: Cli) -> None:
+    words = ("stats", "--json", "--timezone", "Asia/Kolkata", "now")
+    assert live.run(*words).json["timezone"] == "Asia/Kolkata"
+    for more in (["--since", "today"], ["--by", "day"], ["--archived"], ["--cwd", "/w"]):
+        assert (
+            f"{more[0]} is no option of stats now" in live.run("stats", *more, "now", status=2).err
+        )
 
 
 def test_an_empty_home_has_used_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Why a report on the use of tokens has nothing to show."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from state.db.steps import Steps
+from state.query.listing import selected_steps
+from state.reports.stats import Asked, Span, hours_steps
+
+
+class Unused(NamedTuple):
+    """What there is where nothing was used in a span."""
+
+    threads: int
+    """Threads that the filters choose, with token counts or without."""
+    hours: tuple[int, int] | None
+    """The first and the last hour of what they used at any time; None if there is none."""
+
+
+def unused_steps(asked: Asked) -> Steps[Unused]:
+    """What there is outside of the span that ``asked`` asks for."""
+    selected = yield from selected_steps(asked.query, archived=asked.archived)
+    where, parameters = "", []
+    if selected is not None:
+        where, parameters = f"WHERE row_id IN ({selected[0]})", selected[1]
+    counted = yield f"SELECT count(*) FROM threads {where}", parameters
+    hours = yield from hours_steps(replace(asked, span=Span()))
+    if asked.query.providers and hours is None:
+        return Unused(0, None)  # it chooses what was used, not threads
+    return Unused(counted[0][0], hours)
