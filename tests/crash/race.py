@@ -28,6 +28,7 @@ COMING: Final = range(100, 140)
 MAY_BE_TOLD: Final = {
     "backfill": {"lease_held", "lease_lost"},
     "reindex": {"lease_held", "lease_lost"},
+    "sync": {"lease_held"},
     "repair": {"plan_outdated"},
 }
 
