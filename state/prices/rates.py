@@ -52,7 +52,7 @@ async def _look_up(connection: AsyncConnection, own_list: Path, lists: str) -> N
     from state.prices.library import library_rates
     from state.prices.own_list import OwnPrices
 
-    own_prices = OwnPrices(own_list)
+    own_prices = OwnPrices(own_list.resolve())  # a temporary copy of an index has a link
     c, meta = usage_rates.c, index_meta.c
     known = await connection.scalar(sa.select(meta.value).where(meta.key == RATES_KEY))
     asked = sa.select(c.provider, c.model, c.service_tier, c.long_context).distinct()

@@ -20,6 +20,7 @@ from state.db.schema import backfill_state, metadata
 from state.db.snapshot import snapshot
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.jobs.lease import job_row
+from state.prices.current import prices_path
 from state.userdata.store import open_with_user_data
 
 SIDECARS: Final = ("-wal", "-shm", "-journal")
@@ -95,8 +96,9 @@ def remove_database(database: Path) -> None:
 
 
 def copy_index(index: Path, folder: Path) -> Path:
-    """The path of a copy of an index in ``folder``, with its journal of user data, for work whose
-    result is thrown away. If the index cannot be read, there is no file at the path."""
+    """The path of a copy of an index in ``folder``, with its journal of user data and a link to the
+    user's prices, for work whose result is thrown away. If the index cannot be read, there is no
+    file at the path."""
     target = folder / INDEX_NAME
     try:
         with snapshot(index) as source, closing(connect(target)) as connection:
@@ -105,4 +107,5 @@ def copy_index(index: Path, folder: Path) -> Path:
         target.unlink(missing_ok=True)  # an index built from the files does as well
     with suppress(OSError):
         shutil.copyfile(journal_path(index), journal_path(target))
+    prices_path(target).symlink_to(prices_path(index).absolute())
     return target

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.commands.test_user_settings import not_writable
 from tests.samples.homes import encoded, event, lines, thread_id, write
-from tests.support.command import Cli, Inside
+from tests.support.command import Cli, Inside, Within, plain_user
+
+__all__ = ["plain_user"]
 
 STAMP = "2026-05-28T20:00:09.000Z"
 
@@ -106,6 +109,21 @@ def test_a_query_has_the_prices_of_now(spent: Cli) -> None:
     prices.mkdir()
     assert "it is a folder" in spent.run("query", rates, status=2).err
     assert spent.run("query", "SELECT count(*) FROM v_threads").lines[1:] == ["4"]
+
+
+def test_own_prices_count_where_the_index_cannot_be_written(spent: Cli, plain_user: Within) -> None:
+    spent.run("sync")
+    prices = spent.index.with_name("prices.toml")
+    prices.write_text("[[price]]\nmodel = 'made-up'\ninput = 3\noutput = 1\n")
+    with not_writable(spent.index):
+        asked = ("query", "SELECT sum(cost) FROM v_usage")
+        ran = spent.run(*asked, prefix=plain_user)
+        assert ran.lines[1:] == ["2.503"]
+        assert "A temporary copy is used" in ran.err
+        assert spent.run("stats", "--json", prefix=plain_user).json["costUsd"] == 2.503
+    prices.write_text("[price]\n")
+    with not_writable(spent.index):
+        assert f"{prices} cannot be used" in spent.run(*asked, status=2, prefix=plain_user).err
 
 
 def test_a_broken_list_of_prices_hides_costs_and_nothing_else(spent: Cli) -> None:
