@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.render.html import STYLE, head
 from cli.render.stats import svg
-from cli.render.stats.table import NO_KEY, cells, change, heads, rest, rows
+from cli.render.stats.table import NO_KEY, cells, change, heads, places, rest, rows
 from cli.terminal.text import amount, money, one_line, plural
 
 if TYPE_CHECKING:
@@ -35,8 +35,14 @@ table { width: 100%; font-size: .9rem; }
 td, th { border: 0; border-bottom: 1px solid var(--line); text-align: left; }
 th { font-weight: 600; color: var(--dim); }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.key { overflow-wrap: anywhere; min-width: 8rem; } td.bar { width: 12%; min-width: 4rem; }
+td.key { overflow-wrap: anywhere; min-width: 8rem; } .bar { width: 12%; min-width: 6.5rem; }
+td.bar { text-align: left; }
 tr.sum td { font-weight: 600; }
+@media (max-width: 56rem) { .n-responses, .n-reasoning, td.bar, th.bar { display: none; } }
+@media (max-width: 40rem) {
+  .n-threads, .n-cached, .n-input, .n-output, .n-before, .two .n-change { display: none; }
+  body { padding: 1rem .75rem 2rem; } td, th { padding: .2rem .35rem; } td.key { min-width: 5rem; }
+  table { font-size: .85rem; } }
 .bar div { background: var(--c0); height: .7rem; border-radius: .2rem; min-width: 1px; }
 """
 )
@@ -74,6 +80,9 @@ def page(report: Report, limit: int) -> Iterator[str]:
     yield "".join(f"<li>{_text(fact)}</li>\n" for fact in report.facts) + "</ul>\n"
     yield from _cards(report.tables[0].statistics)
     yield "".join(f'<p class="name">{_text(each)}</p>\n' for each in report.remarks)
+    if not report.tables[0].statistics.groups:
+        yield "<p>No tokens were used in this time.</p>\n</body>\n</html>\n"
+        return
     if report.times.statistics.groups:
         yield from _charts(report)
     for table in report.tables:
@@ -138,12 +147,12 @@ def _charts(report: Report) -> Iterator[str]:
         cost = (tally.cost if tally else 0) or 0
         costs.append(svg.Column(name, [svg.Part(cost, 0)], f"{name}: {money(cost)}"))
     yield f"<section>\n<h2>tokens by {dimension}</h2>\n"
-    yield svg.columns(tokens, f"tokens by {dimension}", lambda value: amount(round(value)))
+    yield svg.columns(tokens, f"tokens by {dimension}", svg.axis_of_amounts)
     yield from _legend(colours, groups)
     yield "</section>\n"
     if report.times.statistics.total.cost is not None:
         yield f"<section>\n<h2>cost by {dimension}</h2>\n"
-        yield svg.line(costs, f"cost by {dimension}", money) + "</section>\n"
+        yield svg.line(costs, f"cost by {dimension}", svg.axis_of_money) + "</section>\n"
     yield "<section>\n<h2>tokens by hour of the week</h2>\n"
     yield _week(report.week) + "</section>\n"
 
@@ -206,19 +215,22 @@ def _week(found: "Statistics") -> str:
 def _table(table: Table, limit: int) -> Iterator[str]:
     by, found = table.by, table.statistics
     name = " and ".join(by)
-    yield f'<section id="{"-".join(by)}">\n<h2>by {name}</h2>\n<div class="wide"><table>\n'
-    numbers = "".join(f'<th class="number">{each}</th>' for each in heads(found))
+    yield f'<section id="{"-".join(by)}">\n<h2>by {name}</h2>\n<div class="wide">'
+    yield '<table class="two">\n' if len(by) > 1 else "<table>\n"
+    titles = heads(found)
+    kept = places(by, titles)
+    numbers = "".join(f'<th class="number n-{titles[n]}">{titles[n]}</th>' for n in kept)
     keys = "".join(f"<th>{each}</th>" for each in by)
-    yield f"<tr>{keys}{numbers}<th></th></tr>\n"
+    yield f'<tr>{keys}{numbers}<th class="bar">share of tokens</th></tr>\n'
     with_turns = found.total.turns is not None
-    listed = [*rows(found.groups, by, limit, table.names, sums=True)]
-    most = max((row.group.tally.total for row in listed), default=0) or 1
-    for row in listed:
+    for row in rows(found.groups, by, limit, table.names, sums=True):
         names = [_text(each) or (NO_KEY if len(by) == 1 else "") for each in row.names]
         keys = "".join(f'<td class="key">{each}</td>' for each in names)
-        values = cells(row.group.tally, row.group.before, amount, with_turns=with_turns)
-        numbers = "".join(f'<td class="number">{value}</td>' for value in values)
-        bar = f'<div style="width: {100 * row.group.tally.total / most:.1f}%"></div>'
+        tally = row.group.tally
+        values = cells(tally, row.group.before, amount, with_turns=with_turns)
+        numbers = "".join(f'<td class="number n-{titles[n]}">{values[n]}</td>' for n in kept)
+        share = 100 * tally.total / (found.total.total or 1)
+        bar = f'<div style="width: {share:.1f}%" title="{share:.1f}%"></div>'
         mark = ' class="sum"' if row.outer and len(by) > 1 else ""
         yield f'<tr{mark}>{keys}{numbers}<td class="bar">{bar}</td></tr>\n'
     yield "</table></div>\n"

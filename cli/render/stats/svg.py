@@ -1,20 +1,24 @@
 """Charts as SVG: columns, a line, and the hours of a week. Without scripts; each mark has its
-numbers as a title, which browsers show under the pointer."""
+numbers as a title, which browsers show under the pointer.
 
+Places from left to right are in percent, so a chart fits every width and its letters keep their
+size. The numbers of the axis stand left of the chart, in its margin."""
+
+import math
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cli.terminal.text import one_line
 
-_WIDTH: Final = 960
-_LEFT: Final = 64
 _TOP: Final = 10
 _HEIGHT: Final = 220
 _BOTTOM: Final = 24
-_PLOT: Final = _WIDTH - _LEFT - 8
 _LABELS: Final = 10
-_WIDEST: Final = 56
+_EDGE: Final = 3.0
+_WIDEST: Final = 6.0
+"""Percent of the chart."""
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY_H: Final = 24
 
@@ -23,16 +27,44 @@ STYLE: Final = """\
   --c6: #84cc16; --c7: #94a3b8; --grid: #8883; }
 @media (prefers-color-scheme: dark) { :root { --c0: #60a5fa; --c1: #fbbf24; --c2: #34d399;
   --c3: #f472b6; --c4: #a78bfa; --c5: #22d3ee; --c6: #a3e635; --c7: #64748b; } }
-svg { width: 100%; height: auto; display: block; margin: .25rem 0 .5rem; }
+svg { width: calc(100% - 64px); display: block; margin: .25rem 8px .5rem 56px;
+  overflow: visible; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
 svg .grid { stroke: var(--grid); stroke-width: 1; }
 svg .line { fill: none; stroke: var(--c0); stroke-width: 2; stroke-linejoin: round; }
-svg .area { fill: var(--c0); opacity: .12; } svg .dot { fill: var(--c0); }
+svg .dot { fill: var(--c0); }
 svg .hit { fill: transparent; } svg .hit:hover { fill: var(--grid); }
 svg .cell { fill: var(--c0); }
+@media (max-width: 40rem) { svg .fine { display: none; } }
 """
 """The last colour is for what has none of its own."""
 COLOURS: Final = 8
+
+
+Axis = Callable[[float], Sequence[str]]
+"""Gives none, a quarter, a half, three quarters and all of a number, in one form."""
+
+
+def axis_of_amounts(most: float) -> list[str]:
+    """Such numbers of tokens: ``0``, ``0.5M``, ``1.0M``, …"""
+    sizes = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+    unit, size = next(((u, s) for u, s in sizes if most >= s), ("", 1.0))
+    return [f"{number}{unit}" if quarter else "0" for quarter, number in _quarters(most / size)]
+
+
+def axis_of_money(most: float) -> list[str]:
+    """Such sums in USD: ``$0``, ``$0.25``, ``$0.50``, …"""
+    return [f"${number}" if quarter else "$0" for quarter, number in _quarters(most, 2)]
+
+
+def _quarters(most: float, least: int = 1) -> list[tuple[int, str]]:
+    """The quarters, without decimals or with as few as all need, at least so many."""
+    numbers = [most * quarter / 4 for quarter in range(5)]
+    decimals = next(
+        (n for n in range(12) if all(math.isclose(round(x, n), x) for x in numbers)), 12
+    )
+    decimals = max(decimals, least) if decimals else 0
+    return [(quarter, f"{number:,.{decimals}f}") for quarter, number in enumerate(numbers)]
 
 
 class Part(NamedTuple):
@@ -55,43 +87,41 @@ class Column(NamedTuple):
         return sum(part.value for part in self.parts)
 
 
-def columns(shown: Sequence[Column], label: str, unit: Callable[[float], str]) -> str:
-    """A chart with a column for each of ``shown``; ``unit`` words the numbers at its side."""
+def columns(shown: Sequence[Column], label: str, unit: Axis) -> str:
+    """A chart with a column for each of ``shown``; ``unit`` gives the numbers at its side."""
     most = _round_up(max((column.value for column in shown), default=0))
-    step = _PLOT / max(len(shown), 1)
-    wide = min(max(step * 0.8, step - 4, 0.5), _WIDEST)
+    step = 100 / max(len(shown), 1)
+    wide = min(step * 0.8, _WIDEST)
     pieces = [*_frame(shown, most, unit)]
     for place, column in enumerate(shown):
-        left = _LEFT + place * step + (step - wide) / 2
+        left = place * step + (step - wide) / 2
         bottom = float(_TOP + _HEIGHT)
         for part in column.parts:
             height = _HEIGHT * part.value / most
             bottom -= height
             pieces.append(
-                f'<rect x="{left:.1f}" y="{bottom:.1f}" width="{wide:.1f}" height="{height:.1f}"'
+                f'<rect x="{left:.2f}%" y="{bottom:.1f}" width="{wide:.2f}%" height="{height:.1f}"'
                 f' fill="var(--c{part.colour})" />'
             )
         pieces.append(_hit(place, step, column.title))
     return _svg(label, pieces)
 
 
-def line(shown: Sequence[Column], label: str, unit: Callable[[float], str]) -> str:
+def line(shown: Sequence[Column], label: str, unit: Axis) -> str:
     """A chart with a line through the tops of ``shown``."""
     most = _round_up(max((column.value for column in shown), default=0))
-    step = _PLOT / max(len(shown), 1)
+    step = 100 / max(len(shown), 1)
     points = [
-        (_LEFT + (place + 0.5) * step, _TOP + _HEIGHT * (1 - column.value / most))
+        ((place + 0.5) * step, _TOP + _HEIGHT * (1 - column.value / most))
         for place, column in enumerate(shown)
     ]
-    way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     pieces = [*_frame(shown, most, unit)]
-    if points:
-        floor = _TOP + _HEIGHT
-        area = f"{points[0][0]:.1f},{floor} {way} {points[-1][0]:.1f},{floor}"
-        pieces.append(f'<polygon class="area" points="{area}" />')
-        pieces.append(f'<polyline class="line" points="{way}" />')
+    for (x, y), (next_x, next_y) in pairwise(points):
+        pieces.append(
+            f'<line class="line" x1="{x:.2f}%" y1="{y:.1f}" x2="{next_x:.2f}%" y2="{next_y:.1f}" />'
+        )
     if len(points) <= 62:
-        pieces += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5" />' for x, y in points]
+        pieces += [f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="2.5" />' for x, y in points]
     pieces += [_hit(place, step, column.title) for place, column in enumerate(shown)]
     return _svg(label, pieces)
 
@@ -99,43 +129,44 @@ def line(shown: Sequence[Column], label: str, unit: Callable[[float], str]) -> s
 def week(hours: Sequence[float], titles: Sequence[str], label: str) -> str:
     """The 168 hours of a week, darker where there is more."""
     most = max(hours, default=0) or 1
-    wide, high = _PLOT / _DAY_H, 20
+    wide, high = 100 / _DAY_H, 20
     pieces = []
     for day, name in enumerate(WEEKDAYS):
         middle = _TOP + day * high + 14
-        pieces.append(f'<text x="{_LEFT - 8}" y="{middle}" text-anchor="end">{name}</text>')
+        pieces.append(f'<text x="-8" y="{middle}" text-anchor="end">{name}</text>')
     for hour, value in enumerate(hours):
-        left = _LEFT + hour % _DAY_H * wide
+        left = hour % _DAY_H * wide
         top = _TOP + hour // _DAY_H * high
         strength = 0.06 + 0.94 * (value / most) ** 0.6 if value else 0.04
         pieces.append(
-            f'<rect class="cell" x="{left:.1f}" y="{top}" width="{wide - 2:.1f}"'
+            f'<rect class="cell" x="{left:.2f}%" y="{top}" width="{wide * 0.93:.2f}%"'
             f' height="{high - 2}" rx="3" opacity="{strength:.2f}">'
             f"<title>{_text(titles[hour])}</title></rect>"
         )
     bottom = _TOP + 7 * high
     for hour in range(0, _DAY_H, 3):
-        left = _LEFT + (hour + 0.5) * wide
-        pieces.append(f'<text x="{left:.1f}" y="{bottom + 14}" text-anchor="middle">{hour}</text>')
+        left = (hour + 0.5) * wide
+        pieces.append(f'<text x="{left:.2f}%" y="{bottom + 14}" text-anchor="middle">{hour}</text>')
     return _svg(label, pieces, height=bottom + 20)
 
 
-def _frame(shown: Sequence[Column], most: float, unit: Callable[[float], str]) -> list[str]:
+def _frame(shown: Sequence[Column], most: float, unit: Axis) -> list[str]:
     """Lines across, with their numbers, and the names of some columns."""
     pieces = []
-    for quarter in range(5):
+    for quarter, number in enumerate(unit(most)):
         height = _TOP + _HEIGHT * (1 - quarter / 4)
         pieces.append(
-            f'<line class="grid" x1="{_LEFT}" y1="{height}" x2="{_LEFT + _PLOT}" y2="{height}" />'
-            f'<text x="{_LEFT - 8}" y="{height + 4}" text-anchor="end">'
-            f"{_text(unit(most * quarter / 4))}</text>"
+            f'<line class="grid" x1="0" y1="{height}" x2="100%" y2="{height}" />'
+            f'<text x="-8" y="{height + 4}" text-anchor="end">{_text(number)}</text>'
         )
-    step = _PLOT / max(len(shown), 1)
+    step = 100 / max(len(shown), 1)
     every = -(-len(shown) // _LABELS) or 1
     for place in range(0, len(shown), every):
-        middle = _LEFT + (place + 0.5) * step
+        middle = (place + 0.5) * step
+        anchor = "end" if middle > 100 - _EDGE else "middle"
+        fine = ' class="fine"' if place // every % 3 else ""
         pieces.append(
-            f'<text x="{middle:.1f}" y="{_TOP + _HEIGHT + 16}" text-anchor="middle">'
+            f'<text{fine} x="{middle:.2f}%" y="{_TOP + _HEIGHT + 16}" text-anchor="{anchor}">'
             f"{_text(shown[place].name)}</text>"
         )
     return pieces
@@ -144,17 +175,14 @@ def _frame(shown: Sequence[Column], most: float, unit: Callable[[float], str]) -
 def _hit(place: int, step: float, title: str) -> str:
     """A field of the whole height that shows the numbers."""
     return (
-        f'<rect class="hit" x="{_LEFT + place * step:.1f}" y="{_TOP}" width="{step:.1f}"'
+        f'<rect class="hit" x="{place * step:.2f}%" y="{_TOP}" width="{step:.2f}%"'
         f' height="{_HEIGHT}"><title>{_text(title)}</title></rect>'
     )
 
 
 def _svg(label: str, pieces: Sequence[str], height: int = _TOP + _HEIGHT + _BOTTOM) -> str:
     inner = "\n".join(pieces)
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{_text(label)}">\n'
-        f"{inner}\n</svg>\n"
-    )
+    return f'<svg height="{height}" role="img" aria-label="{_text(label)}">\n{inner}\n</svg>\n'
 
 
 def _text(text: str) -> str:
