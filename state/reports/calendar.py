@@ -122,19 +122,27 @@ def bucket_sql(dimension: str, seconds: str) -> str:
 
 def bucket_name(dimension: str, bucket: int | str, shift: Shift | None = None) -> str:
     """What people call a value of :func:`bucket_sql`, moved on by ``shift``: weeks by their
-    Monday. A day that there is not a month later, such as the 31st, keeps its name: else two days
-    had one."""
+    Monday. A day that there is not a month later, such as the 31st, keeps its name, and so do weeks
+    and months that are not moved by whole ones: else two of them had one."""
     if dimension == HOUR_OF_WEEK:
         return str(bucket)
     try:
         then = _begin(dimension, bucket)
-        moved = shift.moved(then) if shift else then
-        then = moved if not shift or shift.moved(moved, -1) == then else then
+        if shift and _whole(dimension, shift):
+            moved = shift.moved(then)
+            then = moved if shift.moved(moved, -1) == then else then
     except (ValueError, OverflowError):  # an hour of a year that no calendar has
         return str(bucket)
     if dimension == "month":
         return then.date().isoformat()[:7]
     return then.isoformat(" ", "minutes") if dimension == "hour" else then.date().isoformat()
+
+
+def _whole(dimension: str, shift: Shift) -> bool:
+    """Whether what begins a week or a month still does when it is moved."""
+    if dimension == "month":
+        return not (shift.days or shift.hours)
+    return dimension != "week" or not (shift.months or shift.hours or shift.days % 7)
 
 
 def _begin(dimension: str, bucket: int | str) -> datetime:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -82,3 +82,21 @@ def test_a_time_that_no_calendar_has_is_an_error() -> None:
             shift.moved(datetime(9999, 5, 1))
         with pytest.raises(OverflowError):
             shift.moved(datetime(1, 5, 1), -1)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "bucket", "shift", "name"),
+    [
+        ("day", "2026-10-30", Shift(months=1), "2026-11-30"),
+        ("day", "2026-10-31", Shift(months=1), "2026-10-31"),
+        ("week", "2026-10-26", Shift(days=14), "2026-11-09"),
+        ("week", "2026-10-26", Shift(days=8), "2026-10-26"),
+        ("week", "2026-10-26", Shift(months=1), "2026-10-26"),
+        ("month", "2026-09-01", Shift(months=2), "2026-11"),
+        ("month", "2026-09-01", Shift(days=30), "2026-09"),
+    ],
+)
+def test_moved_names_are_those_of_one(dimension: str, bucket: str, shift: Shift, name: str) -> None:
+    number = date.fromisoformat(bucket).toordinal() - 1
+    at = {"day": number, "week": number // 7, "month": bucket[:7]}[dimension]
+    assert bucket_name(dimension, at, shift) == name
