@@ -98,5 +98,5 @@ def test_a_time_that_no_calendar_has_is_an_error() -> None:
 )
 def test_moved_names_are_those_of_one(dimension: str, bucket: str, shift: Shift, name: str) -> None:
     number = date.fromisoformat(bucket).toordinal() - 1
-    at = {"day": number, "week": number // 7, "month": bucket[:7]}[dimension]
+    at = bucket[:7] if dimension == "month" else number // (7 if dimension == "week" else 1)
     assert bucket_name(dimension, at, shift) == name
