@@ -140,12 +140,13 @@ def _charts(report: Report) -> Iterator[str]:
         for inner in group.groups if group else ():
             colour = colours.get(inner.key, svg.COLOURS - 1)
             parts[colour] = parts.get(colour, 0) + inner.tally.total
-            spent = money(inner.tally.spent)
+            spent = money(inner.tally.spent, inner.tally.unpriced)
             facts.append(f"{inner.key or NO_KEY}: {inner.tally.total:,} tokens, {spent}")
         stack = [svg.Part(value, colour) for colour, value in sorted(parts.items())]
         tokens.append(svg.Column(name, stack, "\n".join(facts)))
         cost = (tally.cost if tally else 0) or 0
-        costs.append(svg.Column(name, [svg.Part(cost, 0)], f"{name}: {money(cost)}"))
+        told = money(tally.spent, tally.unpriced) if tally else money(0)
+        costs.append(svg.Column(name, [svg.Part(cost, 0)], f"{name}: {told}"))
     yield f"<section>\n<h2>tokens by {dimension}</h2>\n"
     yield svg.columns(tokens, f"tokens by {dimension}", svg.axis_of_amounts)
     yield from _legend(colours, groups)
