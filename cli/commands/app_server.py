@@ -29,6 +29,7 @@ from cli.server.transport.streams import serve_socket, serve_stdio
 from cli.terminal import output
 from rollout.files.scan import check_home
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 _GLANCE_S: Final = 1.0
 _GRACE_S: Final = 1.5
@@ -71,6 +72,7 @@ def command(
     check_home(here.home)
     _have_descriptors()
     end = _End()
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         asyncio.run(_until_ended(here, program, serve, end))
     except typer.BadParameter:  # it has not started
@@ -84,6 +86,8 @@ def command(
         for child in multiprocessing.active_children():  # they only read
             child.terminate()
         end.done()
+        for number, handler in before.items():  # ours would end a caller that goes on
+            signal.signal(number, handler)
     end.log()
     gc.freeze()  # or Python collects all that is left, which takes longer than all of this
     return errors.OK
@@ -175,7 +179,7 @@ async def _until_ended(here: Locations, program: Program, serve: Serve, end: _En
         end.begin(signal.Signals(number).name, service.connections, _GRACE_S)
         loop.call_soon_threadsafe(ended.set)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, signalled)
     async with service.running():
         server = asyncio.create_task(serve(service))

@@ -12,7 +12,7 @@ from websockets.typing import Origin
 
 from tests.cli.server.test_stored import COUNT, filled
 from tests.support.app_client import CLIENT, Server
-from tests.support.command import Cli, thread_id
+from tests.support.command import Cli, Inside, thread_id
 
 
 @pytest.fixture
@@ -87,3 +87,12 @@ def place_of(server: Server) -> str:
     """Where it says that it listens."""
     assert server.process.stderr
     return server.process.stderr.readline().decode().split()[-1]
+
+
+def test_a_program_that_ran_a_server_has_its_own_signals_back(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "folder").mkdir()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    cli = Inside(tmp_path / "home", tmp_path / "index.sqlite3")
+    cli.run("app-server", "--listen", f"unix://{tmp_path / 'folder'}", status=2)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
