@@ -29,7 +29,6 @@ def main() -> None:
 def _collect_rarely() -> None:
     """Spare a short command the search for cycles among the objects of modules, which stay.
 
-    By default it takes place after each 700 new objects, and once more before the process ends.
+    By default it takes place after each 700 new objects.
     """
     gc.set_threshold(_OBJECTS_BEFORE_A_COLLECTION)
-    atexit.register(gc.freeze)
