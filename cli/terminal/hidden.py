@@ -1,12 +1,12 @@
 """What a list or a search leaves out, for people."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cli.terminal import output
 from cli.terminal.text import one_line
+from rollout.files.access import is_there
 from rollout.files.layout import ROOTS, SESSIONS
 
 if TYPE_CHECKING:
@@ -37,12 +37,9 @@ def empty_home(home: Path) -> str:
 
 def _may_exist(path: Path) -> bool:
     try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
+        return is_there(path)
     except OSError:
         return True  # nobody can tell
-    return True
 
 
 def inaccessible(away: "Sequence[Away]") -> str:
