@@ -9,6 +9,11 @@ _PAUSE_MS: Final = 20
 thread itself begins later than this after the last of them."""
 ANSWER_MS: Final = 1000
 """A model takes longer than this to answer, and copying a turn does not."""
+_STATE: Final = (
+    *("thread_id", "based", "copying", "copied"),
+    *("_created_ms", "_start_ordinal", "_last_ms", "_old_turn"),
+)
+"""What a later pass needs, in the order in which it is stored."""
 
 
 class Origin:
@@ -27,29 +32,12 @@ class Origin:
         self._last_ms = 0  # of the latest copied line
         self._old_turn = False  # whether the copied turn has an id, which tells its time
         if state:
-            (
-                self.thread_id,
-                self.based,
-                self.copying,
-                self.copied,
-                self._created_ms,
-                self._start_ordinal,
-                self._last_ms,
-                self._old_turn,
-            ) = state
+            for name, value in zip(_STATE, state, strict=True):
+                setattr(self, name, value)
 
     def state(self) -> list[Any]:
         """What a later pass continues from."""
-        return [
-            self.thread_id,
-            self.based,
-            self.copying,
-            self.copied,
-            self._created_ms,
-            self._start_ordinal,
-            self._last_ms,
-            self._old_turn,
-        ]
+        return [getattr(self, name) for name in _STATE]
 
     def session(self, meta: dict[str, Any], at_ms: int | None) -> bool:
         """Take a ``session_meta``; False if it is another thread's."""
