@@ -22,12 +22,14 @@ from rollout.metadata.model import (
 )
 from rollout.metadata.needs import Needs
 from rollout.metadata.values import (
+    MAX_INTEGER,
     folder_of,
     history_mode,
     line_time_ms,
     message_text,
     optional_text,
     text_of,
+    tokens_used,
     tools_of,
 )
 from rollout.schema import payloads as models
@@ -41,7 +43,6 @@ from rollout.usage.model import FileUsage
 from rollout.usage.reducer import UsageReducer
 
 _REQUEST_MARKER: Final = "## My request for Codex:"
-_MAX_INTEGER: Final = 2**63 - 1
 _SPEAKERS: Final = ("user", "assistant")
 
 
@@ -127,7 +128,7 @@ class MetadataReducer:
 
     def _number(self, ordinal: object, offset: int) -> None:
         metadata = self.metadata
-        if type(ordinal) is int and metadata.next_ordinal <= ordinal < _MAX_INTEGER:
+        if type(ordinal) is int and metadata.next_ordinal <= ordinal < MAX_INTEGER:
             metadata.next_ordinal = ordinal + 1
         else:
             self._leave_out(1, offset)
@@ -345,21 +346,9 @@ class MetadataReducer:
         self._policies(settings, metadata.cwd)
 
     def _token_count(self, payload: dict[str, Any]) -> None:
-        info = payload.get("info")
-        if info is None:
-            return
-        try:
-            total = info["total_token_usage"]["total_tokens"]
-        except (TypeError, KeyError):
-            total = None
-        if type(total) is int and 0 <= total <= _MAX_INTEGER:
-            self.metadata.tokens_used = total  # as nearly always
-            return
-        info = read_payload(models.TokenInfo, info)
-        usage = info.total_token_usage if info else None
-        if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
-            return
-        self.metadata.tokens_used = int(min(max(usage.total_tokens, 0), _MAX_INTEGER))
+        total = tokens_used(payload.get("info"))
+        if total is not None:
+            self.metadata.tokens_used = total
 
     def _bare_line(self, value: dict[str, Any]) -> str | None:
         """A line of the bare era, up to 0.29: no envelope. Codex lists none of these."""

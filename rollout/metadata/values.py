@@ -1,6 +1,6 @@
 """Values of the metadata, from the payloads of lines."""
 
-from typing import Any
+from typing import Any, Final
 
 from rollout.files.text import storable_text
 from rollout.jsonl.parse import compact_json
@@ -9,6 +9,9 @@ from rollout.schema import payloads as models
 from rollout.schema.modes import LEGACY
 from rollout.schema.payloads import read_payload
 from rollout.schema.times import time_ms
+
+MAX_INTEGER: Final = 2**63 - 1
+"""The greatest number that SQLite stores."""
 
 
 def message_text(message: models.ResponseMessage) -> str:
@@ -49,6 +52,23 @@ def tools_of(entries: list[Any] | tuple[()], namespace: str | None = None) -> "l
             )
         )
     return found
+
+
+def tokens_used(info: Any) -> int | None:
+    """The total of a ``token_count``; None if it tells none."""
+    if info is None:
+        return None
+    try:
+        total = info["total_token_usage"]["total_tokens"]
+    except (TypeError, KeyError):
+        total = None
+    if type(total) is int and 0 <= total <= MAX_INTEGER:
+        return total  # as nearly always
+    info = read_payload(models.TokenInfo, info)
+    usage = info.total_token_usage if info else None
+    if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
+        return None
+    return int(min(max(usage.total_tokens, 0), MAX_INTEGER))
 
 
 def folder_of(text: str) -> str:
