@@ -16,7 +16,7 @@ from genai_prices import Usage, calc_price
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, StartDateConstraint, TimeOfDateConstraint
 
-from state.prices.rate import DAY_HOURS, FIRST_HOUR, LAST_HOUR, Pair, Prices, Rate
+from state.prices.rate import DAY_HOURS, FIRST_HOUR, LAST_HOUR, Pair, Prices, Rate, first_hour
 
 _LOCAL: Final = frozenset({"ollama", "ollama-chat", "lmstudio", "oss", "llama.cpp", "vllm"})
 """Providers whose models run on the user's own machine, which no list has a price for."""
@@ -52,7 +52,7 @@ def _rates(pair: Pair, provider: str, model: ModelInfo) -> Iterator[Rate]:
     """The rates of each time between two dates at which a price changes, and of the hours of the
     day if prices differ in them. Times with the same rates are one."""
     days = sorted(set(_start_days(model)))
-    starts = [FIRST_HOUR, *map(_hour, days), LAST_HOUR]
+    starts = [FIRST_HOUR, *map(first_hour, days), LAST_HOUR]
     shown = [(days[0] if days else _ANY_DAY) - timedelta(days=1), *days]
     hours = range(DAY_HOURS) if _has_times_of_day(model) else range(1)
     spans: list[tuple[int, int, list[Prices]]] = []
@@ -116,7 +116,3 @@ def _price(
 
 def _at(day: date, hour: int) -> datetime:
     return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
-
-
-def _hour(day: date) -> int:
-    return int(_at(day, 0).timestamp()) // 3600

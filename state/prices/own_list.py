@@ -1,7 +1,7 @@
 """A user's own prices: ``prices.toml`` beside the index, which goes before the library's."""
 
 import tomllib
-from datetime import UTC, date, datetime
+from datetime import date
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from state.errors import InvalidPrices
-from state.prices.rate import FIRST_HOUR, LAST_HOUR, Pair, Prices, Rate
+from state.prices.rate import FIRST_HOUR, LAST_HOUR, Pair, Prices, Rate, first_hour
 
 _MILLION: Final = 1_000_000
 _Price = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
@@ -32,10 +32,7 @@ class _Entry(BaseModel):
 
     @property
     def from_hour(self) -> int:
-        if self.since is None:
-            return FIRST_HOUR
-        midnight = datetime(self.since.year, self.since.month, self.since.day, tzinfo=UTC)
-        return int(midnight.timestamp()) // 3600
+        return FIRST_HOUR if self.since is None else first_hour(self.since)
 
     def rate(self, until: int) -> Rate:
         cached = self.input if self.cached_input is None else self.cached_input

@@ -1,11 +1,17 @@
 """The rates of one model, and for which hours they hold."""
 
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 FIRST_HOUR: Final = -(10**9)
 LAST_HOUR: Final = 10**9
 """Hours since 1970 before and after all times."""
 DAY_HOURS: Final = 24
+
+
+def first_hour(day: date) -> int:
+    """The hour since 1970 with which a day begins, in UTC."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) // 3600
 
 
 class Pair(NamedTuple):
