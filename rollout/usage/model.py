@@ -1,8 +1,10 @@
 """What the responses of one file used: counts by the hour, the model and the provider."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
+
+from rollout.jsonl.parse import compact_json
 
 LONG_CONTEXTS: Final = (128_000, 200_000, 256_000, 272_000, 512_000)
 """A response with more input tokens than one of these may have another price per token."""
@@ -94,6 +96,22 @@ def add_rows(usages: Iterable[dict[UsageKey, UsageSums]]) -> dict[UsageKey, Usag
     return rows
 
 
+def without(
+    rows: dict[UsageKey, UsageSums], some: dict[UsageKey, UsageSums]
+) -> dict[UsageKey, UsageSums]:
+    """What is left of sums that have others in them."""
+    less = {key: UsageSums(*(-count for count in sums)) for key, sums in some.items()}
+    return {key: sums for key, sums in add_rows([rows, less]).items() if any(sums)}
+
+
+def rate_limits(snapshots: Mapping[str, dict[str, Any]]) -> RateLimits | None:
+    """The snapshots of limits by their ids, each with its ``at_ms``; None if there are none."""
+    if not snapshots:
+        return None
+    newest = max(snapshot["at_ms"] for snapshot in snapshots.values())
+    return RateLimits(newest, compact_json(snapshots) or "{}")
+
+
 def newest_limits(limits: Iterable[RateLimits | None]) -> RateLimits | None:
     """The rate limits of several files: of each limit id the newest."""
     newest: dict[str, Any] = {}
@@ -101,22 +119,15 @@ def newest_limits(limits: Iterable[RateLimits | None]) -> RateLimits | None:
         for limit_id, snapshot in json.loads(told.value).items() if told else ():
             if limit_id not in newest or newest[limit_id]["at_ms"] <= snapshot["at_ms"]:
                 newest[limit_id] = snapshot
-    if not newest:
-        return None
-    return RateLimits(max(snapshot["at_ms"] for snapshot in newest.values()), compact(newest))
+    return rate_limits(newest)
 
 
 def encode_rows(rows: dict[UsageKey, UsageSums]) -> str:
     """Rows as compact JSON, the same for the same rows."""
-    return compact([[*key, *sums] for key, sums in sorted(rows.items())])
+    return compact_json([[*key, *sums] for key, sums in sorted(rows.items())]) or "[]"
 
 
 def decode_rows(text: str) -> dict[UsageKey, UsageSums]:
     """What ``encode_rows`` gave. Raises ValueError or TypeError if ``text`` is no such value."""
     width = len(UsageKey._fields)
     return {UsageKey(*row[:width]): UsageSums(*row[width:]) for row in json.loads(text)}
-
-
-def compact(value: object) -> str:
-    """``value`` as JSON without blanks."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

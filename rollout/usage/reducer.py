@@ -15,8 +15,8 @@ from rollout.usage.model import (
     Tokens,
     UsageKey,
     UsageSums,
-    compact,
     long_context_of,
+    rate_limits,
 )
 from rollout.usage.origin import ANSWER_MS, Origin
 
@@ -100,14 +100,12 @@ class UsageReducer:
         return FileUsage(rows, told, self._rate_limits(), self.odd, self.odd_at)
 
     def _rate_limits(self) -> RateLimits | None:
-        if not self._limits:
-            return None
         told = {}
         for limit, (at_ms, snapshot) in self._limits.items():
             text = compact_json(snapshot)
             small = text is not None and len(text) <= _LONGEST_SNAPSHOT
             told[limit] = {**(snapshot if small else {}), "at_ms": at_ms}
-        return RateLimits(max(at_ms for at_ms, _ in self._limits.values()), compact(told))
+        return rate_limits(told)
 
     @property
     def needs_ends(self) -> bool:

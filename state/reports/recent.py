@@ -24,6 +24,7 @@ from rollout.usage.model import (
     UsageSums,
     add_rows,
     newest_limits,
+    without,
 )
 from state.db.steps import Steps
 from state.query.listing import key_steps
@@ -147,7 +148,5 @@ def _added(home: Path, file: FoundFile, earlier: _Earlier | None, new_row: int) 
         now = usage_now(f"{home}/{file.path}", usage, resume)
     except OSError:  # the index tells when it catches up
         return Recent({})
-    before = usage.rows if usage else {}
-    less = {key: UsageSums(*(-count for count in sums)) for key, sums in before.items()}
-    rows = add_rows([now.rows, less])
-    return Recent({row_id: {key: sums for key, sums in rows.items() if any(sums)}}, now.limits)
+    rows = without(now.rows, usage.rows) if usage else now.rows
+    return Recent({row_id: rows}, now.limits)

@@ -20,9 +20,9 @@ from rollout.metadata.outcomes import Extracted
 from rollout.usage.model import (
     UsageKey,
     UsageSums,
-    add_rows,
     decode_rows,
     encode_rows,
+    without,
 )
 from state.db.schema import file_usage, thread_limits, thread_usage
 from state.db.sql import among, execute_many, upsert_statement
@@ -190,7 +190,7 @@ async def store_compared(
     groups = await _groups(connection, {group[0].thread_id for group, _ in compared})
     done = [(group, rows) for group, rows in compared if group in groups]
     for (best, first, *others), rows in done:
-        left = encode_rows(_without(rows, decode_rows(best.sums)))
+        left = encode_rows(without(rows, decode_rows(best.sums)))
         await connection.exec_driver_sql(_SET_ONLY_HERE, (left, first.path))
         for file in others:
             await connection.exec_driver_sql(_SET_ONLY_HERE, (NOTHING, file.path))
@@ -216,9 +216,3 @@ def _rollout_of(path: str, own: str) -> str:
     if other is None or other.rollout_id is None:
         return ""
     return (mine and mine.rollout_id) or other.rollout_id
-
-
-def _without(rows: Rows, some: Rows) -> Rows:
-    """What is left of sums that have others in them."""
-    left = add_rows([rows, {key: UsageSums(*(-count for count in some[key])) for key in some}])
-    return {key: sums for key, sums in left.items() if any(sums)}
