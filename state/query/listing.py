@@ -338,10 +338,12 @@ def _children(query: Query) -> tuple[str, list[Any]]:
     return descendants, [start, start]
 
 
-def selected_steps(query: Query, *, archived: bool) -> "Steps[tuple[str, list[Any]] | None]":
-    """SQL for the ``row_id`` of the threads that the filters of ``query`` choose among all of them,
-    whatever a list hides, with its parameters; None if every thread is one. ``archived`` chooses
-    archived ones. Providers do not count."""
+def selected_steps(
+    query: Query, *, archived: bool, row_id: str = "row_id"
+) -> "Steps[tuple[str, list[Any]]]":
+    """A condition in SQL that the ``row_id`` is one of the threads that the filters of ``query``
+    choose among all of them, whatever a list hides, with its parameters; ``1`` if every thread is
+    one. ``archived`` chooses archived ones. Providers do not count."""
     where, parameters = _row_filter(query)
     if archived:
         where.append("archived")
@@ -358,8 +360,8 @@ def selected_steps(query: Query, *, archived: bool) -> "Steps[tuple[str, list[An
         where.append(f"id IN ({children})")
         parameters += values
     if not where:
-        return None
-    return f"SELECT row_id FROM threads WHERE {' AND '.join(where)}", parameters
+        return "1", []
+    return f"{row_id} IN (SELECT row_id FROM threads WHERE {' AND '.join(where)})", parameters
 
 
 def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":

@@ -156,16 +156,13 @@ def hours_steps(asked: Asked) -> Steps[tuple[int, int] | None]:
 
 def _condition(asked: Asked) -> Steps[_Rows]:
     """The condition that the filters make."""
-    where: list[str] = []
-    parameters: list[Any] = []
-    selected = yield from selected_steps(asked.query, archived=asked.archived)
-    if selected is not None:
-        where.append(f"u.row_id IN ({selected[0]})")
-        parameters += selected[1]
+    where, parameters = yield from selected_steps(
+        asked.query, archived=asked.archived, row_id="u.row_id"
+    )
     if asked.query.providers:
-        where.append(f"{_PROVIDER} IN (SELECT value FROM json_each(?))")
+        where += f" AND {_PROVIDER} IN (SELECT value FROM json_each(?))"
         parameters.append(orjson.dumps(asked.query.providers).decode())
-    return _Rows(" AND ".join(where) or "1", parameters)
+    return _Rows(where, parameters)
 
 
 def _limited(rows: _Rows, span: Span) -> _Rows:

@@ -1,7 +1,7 @@
 """When the turns of threads began, read from their rollouts."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from rollout.history.count import ThreadFiles, turn_counts
 from state.db.steps import Steps
@@ -44,17 +44,12 @@ async def read_turns(index: ThreadIndex, asked: Asked, report: Report | None = N
 
 def _threads_steps(asked: Asked) -> Steps[list[tuple[int, int, ThreadFiles]]]:
     """The rows of the threads, the bytes of their own files, and all their files."""
-    where: list[str] = []
-    parameters: list[Any] = []
-    selected = yield from selected_steps(asked.query, archived=asked.archived)
-    if selected is not None:
-        where.append(f"row_id IN ({selected[0]})")
-        parameters += selected[1]
+    where, parameters = yield from selected_steps(asked.query, archived=asked.archived)
     if asked.span.since is not None:
-        where.append("max(recency_at_ms, mtime_ns / 1000000) >= ?")
+        where += " AND max(recency_at_ms, mtime_ns / 1000000) >= ?"
         parameters.append(asked.span.since * _HOUR_MS)
     rows = yield (
-        f"SELECT row_id, id, size_bytes, rollout_path FROM threads WHERE {' AND '.join(where) or 1}"
+        f"SELECT row_id, id, size_bytes, rollout_path FROM threads WHERE {where}"
         " ORDER BY created_at_ms DESC, id",
         parameters,
     )

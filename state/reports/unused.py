@@ -19,11 +19,8 @@ class Unused(NamedTuple):
 
 def unused_steps(asked: Asked) -> Steps[Unused]:
     """What there is outside of the span that ``asked`` asks for."""
-    selected = yield from selected_steps(asked.query, archived=asked.archived)
-    where, parameters = "", []
-    if selected is not None:
-        where, parameters = f"WHERE row_id IN ({selected[0]})", selected[1]
-    counted = yield f"SELECT count(*) FROM threads {where}", parameters
+    where, parameters = yield from selected_steps(asked.query, archived=asked.archived)
+    counted = yield f"SELECT count(*) FROM threads WHERE {where}", parameters
     hours = yield from hours_steps(replace(asked, span=Span()))
     if asked.query.providers and hours is None:
         return Unused(0, None)  # it chooses what was used, not threads
