@@ -2,9 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Final, Literal
 
+from state.db.steps import MalformedRow
+from state.db.usage_sql import COST
 from state.reports.calendar import TIMES
+
+COUNTS: Final = (
+    *("responses", "input", "cached_input", "cache_write", "output", "reasoning", "total"),
+)
+"""The columns of ``thread_usage`` that a tally sums."""
+TALLY_SQL: Final = (
+    ", ".join(f"sum(u.{name})" for name in COUNTS)
+    + f", sum({COST}), sum(iif(r.input_rate IS NULL, u.total, 0))"
+)
+"""What a :class:`Tally` has of rows ``u`` of ``thread_usage`` with their rates ``r``, in SQL."""
 
 Sort = Literal["cost", "tokens"]
 
@@ -49,6 +61,19 @@ class Tally:
             self.cost = (self.cost or 0.0) + other.cost
         if other.turns is not None:
             self.turns = (self.turns or 0) + other.turns
+
+
+def tally_of(threads: int, *sums: Any) -> Tally:
+    """The tally of a row of ``TALLY_SQL``. Raises MalformedRow if what it counts are no numbers."""
+    whole_numbers((threads, *sums[: len(COUNTS)]))
+    return Tally(threads, *sums)
+
+
+def whole_numbers(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of whole numbers. Raises MalformedRow if others are among them."""
+    if not all(type(value) is int for value in row):
+        raise MalformedRow("a row of thread_usage")
+    return row
 
 
 @dataclass(slots=True)

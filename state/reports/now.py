@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.usage.model import UsageKey, UsageSums
-from state.db.steps import MalformedRow, Steps
-from state.db.usage_sql import COST, RATES_JOIN
+from state.db.steps import Steps
+from state.db.usage_sql import RATES_JOIN
 from state.reports.calendar import HOUR_S, Calendar
-from state.reports.groups import Tally
+from state.reports.groups import COUNTS, TALLY_SQL, Tally, tally_of
 from state.reports.recent import Recent
 
 _BLOCK_H: Final = 5
@@ -19,16 +19,7 @@ _WEEK_H: Final = 7 * 24
 _LONGEST_BLOCK_MIN: Final = 24 * 60
 _MAIN: Final = ("codex", "")
 """The ids of the limits that hold for all models."""
-_COUNTS: Final = (
-    "responses",
-    "input",
-    "cached_input",
-    "cache_write",
-    "output",
-    "reasoning",
-    "total",
-)
-_PRICED: Final = f"hour, model, provider, service_tier, long_context, {', '.join(_COUNTS)}"
+_PRICED: Final = f"hour, model, provider, service_tier, long_context, {', '.join(COUNTS)}"
 _COLUMNS: Final = ("row_id", *UsageKey._fields, *UsageSums._fields)
 _ALL: Final = ", ".join(_COLUMNS)
 _KEY: Final = ", ".join(("row_id", *UsageKey._fields))
@@ -42,8 +33,7 @@ _SQL: Final = (
     f" u AS (SELECT {_PRICED} FROM thread_usage WHERE hour >= ?"
     " AND row_id NOT IN (SELECT row_id FROM added)"
     f" UNION ALL SELECT {_PRICED} FROM changed WHERE hour >= ?)"
-    f" SELECT u.hour, {', '.join(f'sum(u.{name})' for name in _COUNTS)}, sum({COST}),"
-    f" sum(iif(r.input_rate IS NULL, u.total, 0)) FROM u {RATES_JOIN}"
+    f" SELECT u.hour, {TALLY_SQL} FROM u {RATES_JOIN}"
     " GROUP BY u.hour ORDER BY u.hour"
 )
 """The threads that changed have the rows that the index will have, before these are priced: prices
@@ -107,7 +97,7 @@ def now_steps(calendar: Calendar, now_s: float, recent: Recent) -> Steps[Now]:
         [row_id, *key, *sums] for row_id, rows in recent.rows.items() for key, sums in rows.items()
     ]
     rows = yield _SQL, [orjson.dumps(added).decode(), first, first]
-    hours = [(hour, _tally(counts)) for hour, *counts in rows]
+    hours = [(hour, tally_of(0, *sums)) for hour, *sums in rows]
     block = _window(short[0]) if short else _block([hour for hour, _ in hours], now_s)
     found = Now(
         Window(today),
@@ -126,12 +116,6 @@ def now_steps(calendar: Calendar, now_s: float, recent: Recent) -> Steps[Now]:
 def _seconds(calendar: Calendar, midnight: datetime) -> int:
     """When the week of a day ends."""
     return calendar.hour_of(midnight + timedelta(days=7 - midnight.weekday())) * HOUR_S
-
-
-def _tally(counts: list[Any]) -> Tally:
-    if not all(type(count) is int for count in counts[:-2]):
-        raise MalformedRow("a row of thread_usage")
-    return Tally(0, *counts)
 
 
 def _snapshot(told: str | None, recent: Recent) -> dict[str, Any]:

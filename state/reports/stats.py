@@ -10,12 +10,21 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from state.db.steps import MalformedRow, Steps
-from state.db.usage_sql import COST, RATES_JOIN
+from state.db.steps import Steps
+from state.db.usage_sql import RATES_JOIN
 from state.query.listing import selected_steps
 from state.query.model import Query
 from state.reports.calendar import BUCKETS, Calendar, Shift, bucket_name, bucket_sql
-from state.reports.groups import Group, Sort, Tally, compared, in_order
+from state.reports.groups import (
+    TALLY_SQL,
+    Group,
+    Sort,
+    Tally,
+    compared,
+    in_order,
+    tally_of,
+    whole_numbers,
+)
 from state.userdata.folders import is_windows, shown_folders
 
 _PROVIDER: Final = (
@@ -33,7 +42,6 @@ _KEYS: Final = {
 }
 """The key of a row ``u`` of ``thread_usage`` and its thread ``t`` in each dimension, in SQL."""
 _OF_THREADS: Final = frozenset({"project", "source", "branch", "thread"})
-_COUNTS: Final = ("responses", "input", "cached_input", "cache_write", "output", "reasoning")
 _NEXT: Final = (
     "coalesce((SELECT n.{0} FROM thread_usage n WHERE n.row_id = w.row_id AND n.hour >= w.hour"
     " ORDER BY n.hour LIMIT 1), {1}, '') AS {0}"
@@ -47,10 +55,6 @@ _TURNS: Final = (
     f" {_NEXT.format('effort', 'w.reasoning_effort')} FROM w)"
 )
 """Turns as rows ``u``: with the model that the thread used next."""
-_SUMS: Final = (
-    ", ".join(f"sum(u.{name})" for name in (*_COUNTS, "total"))
-    + f", sum({COST}), sum(iif(r.input_rate IS NULL, u.total, 0))"
-)
 
 
 class Span(NamedTuple):
@@ -181,7 +185,7 @@ def _light(rows: _Rows) -> Steps[tuple[int, int, int, int]]:
         f" coalesce(sum(u.total), 0) FROM thread_usage u WHERE {rows.where}",
         rows.parameters,
     )
-    return _numbers(found[0])
+    return whole_numbers(found[0])
 
 
 def _tree(
@@ -195,10 +199,9 @@ def _tree(
     seconds = asked.calendar.seconds_sql(first, last)
     keys = [bucket_sql(d, seconds) if d in BUCKETS else _KEYS[d] for d in asked.by]
     tree = _Tree(asked.by, shift)
-    columns = f"count(DISTINCT u.row_id), {_SUMS}"
+    columns = f"count(DISTINCT u.row_id), {TALLY_SQL}"
     for key, row in (yield from _grouped(tree, keys, columns, rows, RATES_JOIN)):
-        _numbers(row[:-2])  # then come the cost and what has no price
-        tree.add(key, Tally(*row))
+        tree.add(key, tally_of(*row))
     if turns is not None:
         rows_of_turns = rows._replace(parameters=[orjson.dumps(turns).decode(), *rows.parameters])
         for key, (count,) in (
@@ -217,13 +220,6 @@ def _tree(
         total.turns = total.turns or 0
     sort = asked.sort or ("tokens" if total.unpriced else "cost")
     return Statistics(total, in_order(asked.by, tree.groups.values(), sort), sort=sort)
-
-
-def _numbers(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row of whole numbers. Raises MalformedRow if others are among them."""
-    if not all(type(value) is int for value in row):
-        raise MalformedRow("a row of thread_usage")
-    return row
 
 
 class _Tree:
