@@ -1,69 +1,28 @@
 """``stats``: what threads used, by day, model, project and so on."""
 
 import sqlite3
-import subprocess
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-import typer
 
-from cli.arguments.span import span_before, span_of, when
-from cli.render.stats.columns import layout
-from cli.render.stats.svg import axis_of_amounts, axis_of_money
 from rollout.history.count import ThreadFiles, turn_counts
 from rollout.history.transcript import open_transcript
 from state.reports import DIMENSIONS
-from state.reports.calendar import Calendar
 from tests.cli.commands.test_export import well_formed
-from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
+from tests.cli.test_terminal import HOSTILE
 from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.samples.usage import PROJECTS, used, used_home
 from tests.support.command import Cli, Inside
 
-PROJECTS = ["/w/one", "/w/two", "/w/one", "/w/\x1b[31m<b>three"]
 UTC_DAYS = ("--timezone", "UTC")
-
-
-def used(
-    number: int, *responses: tuple[str, str, int], cwd: str = "/w", **meta: Any
-) -> list[dict[str, Any]]:
-    """The lines of a thread with responses: when, of which model, and how many tokens; a tenth of
-    them is output, and a fifth cached."""
-    made = lines(number, cwd=cwd, **meta)[:1]
-    total = 0
-    for stamp, model, tokens in responses:
-        total += tokens
-        part = {"cached_input_tokens": tokens // 5, "output_tokens": tokens // 10}
-        last = {"input_tokens": tokens - tokens // 10, **part, "total_tokens": tokens}
-        info = {"total_token_usage": {"total_tokens": total}, "last_token_usage": last}
-        turn = {"cwd": cwd, "model": model, "effort": "high"}
-        made += [
-            {"timestamp": stamp, "type": "turn_context", "payload": turn},
-            event(stamp, "user_message", message=HOSTILE),
-            event(stamp, "token_count", info=info, rate_limits=None),
-        ]
-    return made
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Inside:
-    """Four threads that were used on three days, with three models, of which one has no price."""
-    made = Inside(tmp_path / "home", tmp_path, {"TZ": "UTC"})
-    for number, responses in enumerate(
-        (
-            [("2026-10-01T08:10:00Z", "gpt-5", 1000), ("2026-10-02T23:30:00Z", "gpt-5", 2000)],
-            [("2026-10-02T09:00:00Z", "gpt-5-mini", 500)],
-            [("2026-10-03T07:59:59Z", "gpt-5", 100), ("2026-10-03T08:00:00Z", "mine", 50)],
-            [("2026-11-15T20:00:00Z", "gpt-5", 10)],
-        )
-    ):
-        source = "exec" if number == 1 else "cli"
-        content = encoded(used(number, *responses, cwd=PROJECTS[number], source=source))
-        write(made.home, number, content, archived=number == 2)
-    return made
+    return used_home(tmp_path)
 
 
 def groups(document: dict[str, Any], what: str = "totalTokens") -> dict[str, Any]:
@@ -273,60 +232,6 @@ def test_two_days_before_are_never_one_row(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "hour", "unit"),
-    [
-        ("today", "2026-11-18T00", "day"),
-        ("yesterday", "2026-11-17T00", "day"),
-        ("this-week", "2026-11-16T00", "week"),
-        ("last-week", "2026-11-09T00", "week"),
-        ("this-month", "2026-11-01T00", "month"),
-        ("last-month", "2026-10-01T00", "month"),
-        ("2026", "2026-01-01T00", "year"),
-        ("2026-02", "2026-02-01T00", "month"),
-        ("2026-W40", "2026-09-28T00", "week"),
-        ("2026-02-03", "2026-02-03T00", "day"),
-        ("2026-02-03T04:59", "2026-02-03T04", "hour"),
-        ("2026-02-03T04:59+01:00", "2026-02-03T03", "hour"),
-        ("0d", "2026-11-18T00", "day"),
-        ("2w", "2026-11-04T00", "day"),
-        ("1y", "2025-11-18T00", "day"),
-        ("30m", "2026-11-18T14", "hour"),
-        ("36h", "2026-11-17T03", "hour"),
-    ],
-)
-def test_words_for_times(text: str, hour: str, unit: str) -> None:
-    now_s = datetime(2026, 11, 18, 15, 20, tzinfo=UTC).timestamp()
-    found = when(text, Calendar(UTC), now_s)
-    assert found.hour == int(datetime.fromisoformat(f"{hour}:00+00:00").timestamp()) // 3600
-    assert found.unit == unit
-
-
-@pytest.mark.parametrize(
-    ("since", "until", "before"),
-    [
-        ("7d", None, ("2026-11-03T00", "2026-11-10T16")),
-        ("this-week", None, ("2026-11-09T00", "2026-11-11T16")),
-        ("last-week", "this-week", ("2026-11-02T00", "2026-11-09T00")),
-        ("this-month", None, ("2026-10-01T00", "2026-10-18T16")),
-        ("last-month", "this-month", ("2026-09-01T00", "2026-10-01T00")),
-        ("2026-01", "2026-04", ("2025-10-01T00", "2026-01-01T00")),
-        ("2026", None, ("2025-01-01T00", "2025-11-18T16")),
-        ("2026-W40", "2026-W41", ("2026-09-21T00", "2026-09-28T00")),
-        ("today", None, ("2026-11-17T00", "2026-11-17T16")),
-        ("12h", None, ("2026-11-17T14", "2026-11-18T03")),
-        ("2026-11-01", "2026-11-03", ("2026-10-30T00", "2026-11-01T00")),
-    ],
-)
-def test_the_span_before(since: str, until: str | None, before: tuple[str, str]) -> None:
-    now_s = datetime(2026, 11, 18, 15, 20, tzinfo=UTC).timestamp()
-    calendar = Calendar(UTC)
-    _, begin, end = span_of(since, until, calendar, now_s)
-    span, _ = span_before(begin, end, calendar, now_s)
-    shown = [datetime.fromtimestamp((hour or 0) * 3600, UTC).isoformat()[:13] for hour in span]
-    assert tuple(shown) == before
-
-
-@pytest.mark.parametrize(
     "words",
     [
         ["--by", "moon"],
@@ -350,173 +255,6 @@ def test_what_has_no_meaning_is_refused(cli: Cli, words: list[str]) -> None:
     ran = cli.run("stats", *words, status=2)
     assert ran.out == ""
     assert words[0] in ran.err
-
-
-@pytest.mark.parametrize(
-    ("word", "why"),
-    [
-        ("2026-02-30", "there is no day 2026-02-30"),
-        ("2026-13", "there is no month 2026-13"),
-        ("2026-W54", "there is no week 2026-W54"),
-        ("0000", "there is no year 0000"),
-        ("3000y", "3000y is out of range"),
-        ("999999999d", "999999999d is out of range"),
-        ("0001-01-01", "0001-01-01 is out of range"),
-        ("tomorrow", "--since must be a day"),
-        ("2026-11-20T25:00", "--since must be a day"),
-    ],
-)
-def test_a_time_that_is_refused_gets_the_reason(word: str, why: str) -> None:
-    with pytest.raises(typer.BadParameter, match=why):
-        span_of(word, None, Calendar(), 1_790_000_000)
-
-
-def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
-    ran = cli.run("stats", "--by", "project", "--limit", "2")
-    assert ran.lines == [
-        "4 threads, 6 responses, 3,660 tokens (3,294 in, 732 cached; 366 out,"
-        " 0 reasoning), ≥$0.0061",
-        "",
-        "project  threads  responses  input  cached  output  reasoning  total      cost",
-        "/w/one         2          4  2,835     630     315          0  3,150  ≥$0.0059",
-        "/w/two         1          1    450     100      50          0    500   $0.0002",
-        "1 more project: --limit N shows it",
-    ]
-    real = Cli(cli.home, cli.base)
-    for words in ([], ["--by", "project", "--by", "model"], ["--by", "thread"]):
-        shown = on_terminal(real, "stats", *words, columns=130)
-        assert "█" in shown
-        assert COLOUR.search(shown)
-        assert hostile_characters(shown) == set()
-        assert all(len(line) <= 130 for line in STYLE.sub("", shown).splitlines())
-    assert not COLOUR.search(on_terminal(real, "stats", env={"NO_COLOR": "1"}))
-
-
-class Started(Cli):
-    """The command in a process that has its locale from its environment."""
-
-    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-        return super().start(*arguments, **options, pass_fds=())  # no fork has its locale
-
-
-def test_bars_need_no_blocks(cli: Cli) -> None:
-    shown = on_terminal(Started(cli.home, cli.base), "stats", env={"LC_ALL": "C"})
-    assert "█" not in shown
-    assert "####" in shown
-
-
-NUMBERS = ("threads", "responses", "input", "cached", "output", "reasoning", "total", "cost")
-
-
-@pytest.mark.parametrize(
-    ("names", "room", "numbers", "widths"),
-    [
-        ([10], 120, "threads responses input cached output reasoning total cost", [10]),
-        ([10], 100, "threads responses input cached output reasoning total cost", [10]),
-        ([60], 100, "threads responses input cached output reasoning total cost", [29]),
-        ([60], 80, "threads input cached output total cost", [31]),
-        ([60], 60, "input output total cost", [28]),
-        ([60], 40, "total cost", [26]),
-        ([60], 28, "total cost", [14]),
-        ([30, 30], 100, "threads responses input cached output total cost", [19, 19]),
-        ([30, 30], 40, "total cost", [12, 13]),
-    ],
-)
-def test_numbers_are_never_cut(
-    names: list[int], room: int, numbers: str, widths: list[int]
-) -> None:
-    needed = [max(len(name), 6) for name in NUMBERS]
-    fit = layout(names, NUMBERS, needed, room)
-    assert " ".join(NUMBERS[place] for place in fit.numbers) == numbers
-    assert fit.names == widths
-    used = [*fit.names, *(needed[place] for place in fit.numbers), *[fit.bar] * (fit.bar > 0)]
-    assert sum(used) + fit.gap * (len(used) - 1) <= room
-    assert (fit.bar > 0) == (numbers.split() == [*NUMBERS] and names == [10])
-
-
-def test_narrow_terminals_keep_the_cost(cli: Cli) -> None:
-    real = Cli(cli.home, cli.base)
-    for words in (["--by", "thread"], ["--by", "project", "--by", "model"]):
-        shown = STYLE.sub("", on_terminal(real, "stats", *words, columns=40))
-        table = shown.splitlines()[-6:]
-        assert all(len(line) <= 40 for line in table)
-        assert "$0.0059" in shown or "$0.0057" in shown
-        assert "threads" not in shown.splitlines()[2:][0].split()
-    assert "threads" not in cli.run("stats", "--by", "thread").lines[2].split()
-
-
-def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> None:
-    page = tmp_path / "stats.html"
-    ran = cli.run("stats", "--turns", "--by", "day", "--by", "project", "--html", str(page))
-    assert ran.lines == [str(page)]
-    root = well_formed(page.read_text("utf-8"))
-    tokens, cost, week = root.iter("svg")
-    assert len([each for each in tokens.iter("rect") if each.get("fill")]) == 6
-    assert len([each for each in cost.iter("line") if each.get("class") == "line"]) == 45
-    assert [each.text for each in tokens.iter("text")][:5] == ["0", "1k", "2k", "3k", "4k"]
-    assert all(each.get("viewBox") is None for each in (tokens, cost, week))
-    assert len([*week.iter("rect")]) == 168
-    text = "".join(root.itertext())
-    assert "<b>three" in text
-    for name in ("by day and project", "by model", "by project", "by source"):
-        assert name in text
-    assert "2026-10-02\ngpt-5: 2,000 tokens, $0.0038\ngpt-5-mini: 500 tokens, $0.0002" in text
-    assert "No price is known for mine (50 tokens)" in text
-    cli.run("stats", "--since", "2026-10-02", "--html", str(page), "--timezone", "Asia/Tokyo")
-    assert "since 2026-10-02 00:00" in page.read_text("utf-8")
-    document = cli.run("stats", "--html", str(page), "--json").json
-    assert document["threads"] == 4
-    cli.run("stats", "--html", str(tmp_path / "no" / "x.html"), status=2)
-    assert "name one" in cli.run("stats", "--html", f"{tmp_path}/new/", status=2).err
-    cli.run("stats", "--since", "2030-01-01", "--html", str(page), status=1)
-    empty = well_formed(page.read_text("utf-8"))
-    assert not [*empty.iter("svg")]
-    assert not [*empty.iter("table")]
-    assert "No tokens were used in this time." in "".join(empty.itertext())
-
-
-@pytest.mark.parametrize(
-    ("most", "tokens", "money"),
-    [
-        (1, ["0", "0.25", "0.50", "0.75", "1.00"], ["$0", "$0.25", "$0.50", "$0.75", "$1.00"]),
-        (2e6, ["0", "0.5M", "1.0M", "1.5M", "2.0M"], None),
-        (800, ["0", "200", "400", "600", "800"], ["$0", "$200", "$400", "$600", "$800"]),
-        (1000, ["0", "0.25k", "0.50k", "0.75k", "1.00k"], None),
-        (0.01, None, ["$0", "$0.0025", "$0.0050", "$0.0075", "$0.0100"]),
-        (0.00002, None, ["$0", "$0.000005", "$0.000010", "$0.000015", "$0.000020"]),
-    ],
-)
-def test_an_axis_has_one_form_of_numbers(
-    most: float, tokens: list[str] | None, money: list[str] | None
-) -> None:
-    assert tokens is None or axis_of_amounts(most) == tokens
-    assert money is None or axis_of_money(most) == money
-
-
-def test_a_page_says_what_is_little_and_what_bars_are(cli: Cli, tmp_path: Path) -> None:
-    write(cli.home, 9, encoded(used(9, ("2026-10-02T08:00:00Z", "gpt-5", 3))))
-    page = tmp_path / "stats.html"
-    cli.run("stats", "--by", "thread", "--html", str(page))
-    root = well_formed(page.read_text("utf-8"))
-    text = "".join(root.itertext())
-    assert "input, 22% cached" in text
-    assert "share of tokens" in text
-    first = next(root.iter("table"))
-    assert [each.text for each in first.iter("th")][:2] == ["thread", "responses"]
-    path = write(cli.home, 8, encoded(used(8, ("2026-10-02T08:00:00Z", "gpt-5", 900_000))))
-    path.write_bytes(path.read_bytes().replace(b'"cached_input_tokens":180000,', b""))
-    cli.run("stats", "--html", str(page))
-    assert "input, &lt;1% cached" in page.read_text("utf-8")
-
-
-def test_a_page_of_many_years_has_few_columns(cli: Cli, tmp_path: Path) -> None:
-    old = used(9, ("0001-01-02T00:00:00Z", "gpt-5", 5), ("9999-12-30T23:59:59Z", "gpt-5", 5))
-    write(cli.home, 9, encoded(old))
-    page = tmp_path / "stats.html"
-    for zone in ("Asia/Tokyo", "America/Los_Angeles"):
-        cli.run("stats", "--html", str(page), "--timezone", zone)
-        chart = next(well_formed(page.read_text("utf-8")).iter("svg"))
-        assert len([*chart.iter("rect")]) < 30
 
 
 def test_turns_count_when_they_began(cli: Cli) -> None:
