@@ -172,7 +172,7 @@ async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None")
 
 
 def _content(reading: "Reading", kind: str, redactor: "Redactor | None") -> Iterator[bytes]:
-    from cli.render.html import page
+    from cli.render.html.thread import page
     from cli.render.json_document import document
     from cli.render.markdown import markdown
     from rollout.history.segments import raw_lines

@@ -19,6 +19,7 @@ from rollout.history.thread import bare_if_empty
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Transcript, open_transcript
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
+from rollout.metadata.reducer import REQUEST_MARKER
 from rollout.schema.strict import Fields
 from state.query.rows import Row
 from state.query.thread_json import thread_json
@@ -75,15 +76,37 @@ class ShownTurn:
     number: int
     """From 1; 0 for items outside any turn."""
     id: str
-    facts: tuple[str, ...]
-    """When it began, how long it took, and how it ended unless it completed."""
     blocks: Iterator[Block]
     """To be iterated once, before the next turn."""
+    started_ms: int | None = None
+    duration: str = ""
+    status: str = ""
+    """How it ended, unless it completed."""
 
     @property
     def name(self) -> str:
         """How a heading calls it."""
         return f"turn {self.number}" if self.number else "outside of any turn"
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """When it began, how long it took, and how it ended unless it completed."""
+        return tuple(filter(None, (iso(self.started_ms), self.duration, self.status)))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTurn:
+    """A turn in an outline."""
+
+    number: int
+    """From 1."""
+    turn: Turn
+    prompt: str
+    """The first line that the user wrote; empty if there is none."""
+
+    @property
+    def started_ms(self) -> int | None:
+        return _started_ms(self.turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +182,29 @@ class Reading(AbstractContextManager["Reading"]):
         dialogue = self.dialogue
         for at in self.numbers:
             turn = dialogue.turns[at]
-            yield ShownTurn(at + 1, turn.id, _facts(turn), self._blocks(at, turn))
+            status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
+            duration = "" if turn.duration_ms is None else duration_text(turn.duration_ms)
+            blocks_ = self._blocks(at, turn)
+            yield ShownTurn(at + 1, turn.id, blocks_, _started_ms(turn), duration, status)
         if self.whole and dialogue.orphans:
             for at, orphan in enumerate(dialogue.orphans, len(dialogue.turns)):
-                yield ShownTurn(0, orphan.id, (), self._blocks(at, None))
+                yield ShownTurn(0, orphan.id, self._blocks(at, None))
+
+    def outline(self) -> Iterator[ListedTurn]:
+        """The selected turns in order, without what is in them but for their prompts."""
+        for at in self.numbers:
+            yield ListedTurn(at + 1, self.dialogue.turns[at], self.prompt(at + 1))
+
+    def prompt(self, number: int) -> str:
+        """The first line that the user wrote in the turn with this number, from 1; empty if there
+        is none."""
+        item = self.dialogue.first_message(number - 1)
+        if item is None:
+            return ""
+        (message,) = blocks(self.cleaned(item))
+        _, _, behind = message.text.partition(REQUEST_MARKER)  # of editors, behind what is open
+        lines = (behind or message.text).split("\n")
+        return next(filter(None, map(one_line, lines)), "")
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
         for item, call in with_calls(self.dialogue.entries(at)):
@@ -216,11 +258,8 @@ def with_calls(entries: Iterator[tuple[Fields, bool]]) -> Iterator[tuple[Fields,
         yield before, None
 
 
-def _facts(turn: Turn) -> tuple[str, ...]:
-    status = "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status
-    started = None if turn.started_at is None else turn.started_at * 1000
-    duration = "" if turn.duration_ms is None else duration_text(turn.duration_ms)
-    return tuple(filter(None, (iso(started), duration, status)))
+def _started_ms(turn: Turn) -> int | None:
+    return None if turn.started_at is None else turn.started_at * 1000
 
 
 async def open_reading(

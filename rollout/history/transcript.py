@@ -47,6 +47,14 @@ class Transcript(AbstractContextManager["Transcript"]):
         count = len(self.turns)
         return self.turns[number] if number < count else self.orphans[number - count]
 
+    def first_message(self, number: int) -> Fields | None:
+        """The first message of the user in the turn with this number; None if there is none. Raises
+        OSError if a file cannot be read."""
+        turn = self.turns[number]
+        if turn.first_user < 0:
+            return None
+        return self._reader.item(turn.items.at(turn.first_user))
+
     def entries(self, number: int) -> Iterator[tuple[Fields, bool]]:
         """What is in the turn with this number, in order, and whether it is extra. Raises OSError
         if a file cannot be read."""

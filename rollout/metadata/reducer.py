@@ -42,7 +42,8 @@ from rollout.schema.times import time_ms
 from rollout.usage.model import FileUsage
 from rollout.usage.reducer import UsageReducer
 
-_REQUEST_MARKER: Final = "## My request for Codex:"
+REQUEST_MARKER: Final = "## My request for Codex:"
+"""What a user wrote comes behind it, if an editor has put something in front."""
 _SPEAKERS: Final = ("user", "assistant")
 
 
@@ -314,9 +315,9 @@ class MetadataReducer:
 
     def _user_message(self, message: str, *, pictures: bool, sound: bool) -> None:
         metadata = self.metadata
-        marker = message.find(_REQUEST_MARKER)
+        marker = message.find(REQUEST_MARKER)
         if marker >= 0:
-            message = message[marker + len(_REQUEST_MARKER) :]
+            message = message[marker + len(REQUEST_MARKER) :]
         text = text_of(message.strip(), self._longest)
         shown = text or ("[Image]" if pictures else "")
         if shown:

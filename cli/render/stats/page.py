@@ -7,7 +7,7 @@ from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cli.render.html import STYLE, head
+from cli.render.html.head import STYLE, head
 from cli.render.stats import svg
 from cli.render.stats.table import NO_KEY, cells, change, heads, places, rest, rows
 from cli.terminal.text import amount, money, one_line, plural

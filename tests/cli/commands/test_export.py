@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cli.render.html import POLICY
+from cli.render.html.head import POLICY
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cli.render.html import rendered
+from cli.render.html.markdown import rendered
 from cli.render.markdown import fenced, inline
 from cli.render.markdown_quote import quoted
 from cli.terminal.text import one_line, shortened
@@ -136,7 +136,12 @@ def test_a_message_is_markdown_only_where_it_changes_nothing_else(text: str, alo
 @pytest.mark.parametrize(
     ("text", "quotation"),
     [
-        ("# big\n\n**user**", "> # big\n>\n> **user**\n"),
+        ("# big\n\n**user**", "> ### big\n>\n> **user**\n"),
+        (
+            "##### small\nText\n---\n- # in a list",
+            "> ###### small\n> #### Text\n>\n> - ### in a list\n",
+        ),
+        ("two\nlines\n===", None),
         ("a ![i](http://x/y.png)", "> a \\![i](http://x/y.png)\n"),
         ("a\n\n[docs]: http://x", "> a\n>\n> \\[docs]: http://x\n"),
         ("- > [docs]: http://x", "> - > \\[docs]: http://x\n"),
@@ -192,6 +197,32 @@ def test_nobody_forges_the_structure_of_an_export(cli: Cli) -> None:
     assert not found.get("references")
     inner = [child for token in tokens for child in token.children or ()]
     assert "image" not in {child.type for child in inner}
+
+
+def test_a_page_lists_its_turns_and_has_no_other_headings_like_theirs(cli: Cli) -> None:
+    said = "# Big\n\n## Smaller\n\nText\n====\n\n###### Least"
+    editor = "# Context from my IDE setup:\n\n## My request for Codex:\nRead <this>\nand that"
+    patch = event("user_message", message=editor, images=[])
+    lines = [*turn(1, event("agent_message", message=said)), turn(2)[0], patch, *turn(2)[2:]]
+    save(cli.home, [*lines, *turn(3)[:1]])
+    root = well_formed(cli.run("export", THREAD_ID, "--format", "html").out)
+    headings = ["".join(each.itertext()) for each in root.iter("h2")]
+    assert [each[:6] for each in headings] == ["Turn 1", "Turn 2", "Turn 3"]
+    assert [each.tag for each in root.iter() if re.fullmatch("h[13456]", each.tag)] == [
+        *("h1", "h3", "h4", "h3", "h6")
+    ]
+    (listed,) = root.iter("nav")
+    prompts = ["".join(each.itertext()) for each in listed.iter("a")]
+    assert prompts == ["108:53question 1", "208:53Read <this>", "308:53(no prompt)"]
+    anchors = {each.get("id") for each in root.iter("article")}
+    links = {each.get("href") or "" for each in root.iter("a")}
+    assert {f"#{each}" for each in anchors} | {"#turns"} == links
+    assert not [*well_formed(_alone(cli)).iter("nav")]
+
+
+def _alone(cli: Cli) -> str:
+    save(cli.home, turn(1))
+    return cli.run("export", THREAD_ID, "--format", "html").out
 
 
 def test_hostile_texts_give_a_harmless_page(cli: Cli) -> None:
