@@ -18,8 +18,8 @@ from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
 from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
-from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
-from state.query.model import LARGEST_PAGE, Hidden, Page, Query
+from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
+from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
@@ -103,11 +103,9 @@ class ThreadIndex:
         """For each id the shortest prefix, of eight letters or more, that only it has."""
         return await self.database.query(short_id_steps(ids))
 
-    async def hidden(
-        self, query: Query, *, since_ms: int | None = None, until_ms: int | None = None
-    ) -> Hidden:
-        """What the defaults keep out of the list of ``query``, of threads created in that time."""
-        return await self.database.query(hidden_steps(query, since_ms, until_ms))
+    async def count(self, query: Query) -> Counted:
+        """How many threads the list of ``query`` has, and what the defaults keep out of it."""
+        return await self.database.query(count_steps(query))
 
     async def is_empty(self) -> bool:
         """Whether the index has neither threads nor unreadable files."""

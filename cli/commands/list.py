@@ -1,6 +1,5 @@
 """``threadkeep list``."""
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -12,21 +11,26 @@ from cli import errors
 from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
+from cli.render.threads import COLUMNS, SHOWN, ThreadTable
 from cli.terminal import output
+from cli.terminal.cells import fitted
 from cli.terminal.delegated import DELEGATED
-from cli.terminal.hidden import no_threads, report_hidden
-from cli.terminal.text import age, amount, iso, money, one_line
+from cli.terminal.hidden import no_threads, not_shown, showing
+from cli.terminal.text import iso, money, one_line
 from state.errors import SQLITE_ERRORS
 
 if TYPE_CHECKING:
     from state.prices.spending import Spending
-    from state.query.model import Hidden, Page, Query
+    from state.query.model import Counted, Page, Query
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
 PIPED: Final = ("id", "age", "thread", "folder", "model", "tokens")
-SHOWN: Final = ("age", "thread", "folder", "model", "tokens", "id")
-COLUMNS: Final = (*SHOWN, "branch", "source", "used", "cost")
+_USUAL_LIMIT: Final = 25
+_LEAST_ROWS: Final = 3
+"""How many threads a terminal shows that is too low for them."""
+_AROUND: Final = 2
+"""Lines around the rows: the heads, and the next prompt."""
 
 
 @dataclass(slots=True)
@@ -34,7 +38,7 @@ class Listed:
     """What a list command found."""
 
     page: "Page"
-    hidden: "Hidden"
+    counted: "Counted"
     short_ids: dict[str, str]
     empty: bool
     """Whether the home has no thread at all."""
@@ -53,7 +57,15 @@ class Listed:
 @takes_filters
 def command(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Threads to show.")] = 25,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Threads to show.",
+            show_default=f"what fits the terminal, else {_USUAL_LIMIT}",
+        ),
+    ] = None,
     all_pages: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
     sort: Annotated[
         str,
@@ -70,8 +82,9 @@ def command(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help=f"Columns to show: of {', '.join(COLUMNS)}. tokens is Codex's last total, with"
-            " what was inherited; used is what the thread used itself, and cost what that costs.",
+            help=f"Columns to show, however narrow: of {', '.join(COLUMNS)}. tokens is"
+            " Codex's last total, with what was inherited; used is what the thread used itself,"
+            " and cost what that costs.",
         ),
     ] = None,
     sync: SyncOption = True,
@@ -80,8 +93,10 @@ def command(
     """List threads, the most recently used first. The exit status is 1 if there are none."""
     here = locations(context)
     query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
-    count = None if all_pages else limit
     terminal = output.on_terminal()
+    fits = terminal and not (as_json or all_pages or limit)
+    usual = output.height() if fits else _USUAL_LIMIT
+    count = None if all_pages else limit or usual
     chosen = _chosen(columns) or (SHOWN if terminal else PIPED)
     wants_ids = not as_json and terminal and "id" in chosen
     wants_spending = not {"used", "cost"}.isdisjoint(chosen)
@@ -100,20 +115,52 @@ def command(
             return found
 
         listed = read_index(here, work)
-    page = listed.page
     if as_json:
         output.data(_document(listed, here))
-    elif page.rows:
-        (_table if terminal else _lines)(listed, query, chosen)
-    if listed.note:
-        output.say(listed.note)
-    if not as_json:
-        if not page.rows:
-            output.say(no_threads(here.home, empty=listed.empty, complete=not listed.note))
-        report_hidden(listed.hidden)
-        if page.next_cursor:
-            output.say("There are more threads: --limit N or --all shows them.")
-    return errors.OK if page.rows else errors.NO_MATCH
+        if listed.note:
+            output.say(listed.note)
+    else:
+        _print(listed, here, query, chosen, keep_all=bool(columns), fits=fits)
+    return errors.OK if listed.page.rows else errors.NO_MATCH
+
+
+def _print(
+    listed: Listed,
+    here: Locations,
+    query: "Query",
+    columns: Sequence[str],
+    *,
+    keep_all: bool,
+    fits: bool,
+) -> None:
+    """The rows and what there is to say of them; with ``fits``, as much as fits the terminal."""
+    rows, counted = listed.page.rows, listed.counted
+    terminal = output.on_terminal()
+    width = output.width() if terminal else None
+    notes = [listed.note]
+    if not rows:
+        notes.append(no_threads(here.home, empty=listed.empty, complete=not listed.note))
+    footer = [fitted(note, width) for note in (*notes, not_shown(counted.hidden)) if note]
+    more = bool(listed.page.next_cursor)
+    if fits:
+        room = output.height() - _AROUND - sum(text.count("\n") + 1 for text in footer)
+        if more or len(rows) > room:
+            rows, more = rows[: max(room - 1, _LEAST_ROWS)], True
+    if more:
+        footer.insert(bool(listed.note), fitted(showing(len(rows), counted.listed), width))
+    if rows and terminal:
+        shown = ThreadTable(
+            columns=columns,
+            keep_all=keep_all,
+            sort_key=query.sort_key,
+            short_ids=listed.short_ids,
+            spending=listed.spending or {},
+        )
+        output.lines(shown.lines(rows))
+    elif rows:
+        _lines(listed, query, columns)
+    for text in footer:
+        output.say(text)
 
 
 def _chosen(columns: str | None) -> tuple[str, ...]:
@@ -151,7 +198,7 @@ def _quickly(
         whole = _joined(pages)
         ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
         empty = not whole.rows and reader.is_empty()
-        return Listed(whole, reader.hidden(query), ids, empty)
+        return Listed(whole, reader.count(query), ids, empty)
 
 
 async def _thoroughly(
@@ -166,7 +213,7 @@ async def _thoroughly(
     whole = _joined(pages)
     ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
     empty = not whole.rows and await index.is_empty()
-    return Listed(whole, await index.hidden(query), ids, empty, note)
+    return Listed(whole, await index.count(query), ids, empty, note)
 
 
 def _next(query: "Query", pages: "list[Page]", count: int | None) -> "Query":
@@ -193,7 +240,7 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
     from cli.render.labels import usage_json
     from state.query.thread_json import thread_json
 
-    page, hidden = listed.page, listed.hidden
+    page = listed.page
     threads = [thread_json(row, here.home) for row in page.rows]
     if listed.spending is not None:
         for thread in threads:
@@ -202,7 +249,7 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
         "data": threads,
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
-        "hidden": asdict(hidden),
+        "hidden": asdict(listed.counted.hidden),
         "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
         "complete": not listed.note,
     }
@@ -220,6 +267,7 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
             "folder": row["cwd"],
             "branch": row["git_branch"] or "",
             "source": row["source_kind"],
+            "size": str(row["size_bytes"]),
             "model": row["model"] or "",
             "tokens": str(row["tokens_used"]),
         }
@@ -230,49 +278,3 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
         return "\t".join(one_line(values[name]) for name in columns)
 
     output.lines(text(row) for row in listed.page.rows)
-
-
-def _table(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
-    import os
-
-    from rich.table import Table
-    from rich.text import Text
-
-    from cli.render.labels import folder, label
-    from state.query.thread_json import display_name
-
-    home = os.path.expanduser("~")
-    heads = {"created_at": "created", "updated_at": "changed", "recency_at": "age"}
-    looks: dict[str, dict[str, Any]] = {
-        "age": {"header": heads[query.sort_key]},
-        "thread": {"no_wrap": True, "overflow": "ellipsis", "ratio": 1},
-        "folder": {"no_wrap": True, "overflow": "ellipsis", "max_width": 26},
-        "model": {"no_wrap": True, "overflow": "ellipsis", "max_width": 16},
-        "branch": {"no_wrap": True, "overflow": "ellipsis", "max_width": 20},
-        "tokens": {"no_wrap": True, "justify": "right"},
-        "used": {"no_wrap": True, "justify": "right"},
-        "cost": {"no_wrap": True, "justify": "right"},
-    }
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    for name in columns:
-        table.add_column(**{"header": name, "no_wrap": True, **looks.get(name, {})})
-    now_ms = time.time_ns() // 1_000_000
-    for row in listed.page.rows:
-        style = "bold" if display_name(row) else "" if row["preview"] else "italic dim"
-        marks = "" if row["history_mode"] in ("legacy", "paginated") else " [unsupported history]"
-        cells: dict[str, str | Text] = {
-            "age": age(row[f"{query.sort_key}_ms"], now_ms),
-            "thread": Text(one_line(label(row)) + marks, style=style),
-            "folder": Text(folder(row["cwd"], home)),
-            "branch": Text(one_line(row["git_branch"] or "")),
-            "source": Text(one_line(row["source_kind"])),
-            "model": Text(one_line(row["model"] or "")),
-            "tokens": amount(row["tokens_used"]) if row["tokens_used"] else "",
-            "id": Text(listed.short_ids.get(row["id"], ""), style="cyan"),
-        }
-        if listed.spending is not None:
-            spent = listed.spent(row["id"])
-            cells["used"] = amount(spent.tokens) if spent.tokens else ""
-            cells["cost"] = money(spent.cost, spent.unpriced_tokens)
-        table.add_row(*(cells[name] for name in columns))
-    output.table(table)

@@ -13,7 +13,7 @@ from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
 from cli.terminal import damage, output
-from cli.terminal.hidden import no_threads, report_hidden
+from cli.terminal.hidden import no_threads, not_shown
 from cli.terminal.progress import progress
 from cli.terminal.text import age, iso, one_line, one_line_marked, plural
 from rollout.errors import Damage
@@ -115,7 +115,7 @@ def command(
     async def work(index: "ThreadIndex") -> Searched:
         searched = await (_raw if raw else _indexed)(index, search, limit, sync)
         searched.notes = [note for note in searched.notes if note]
-        searched.hidden = await index.hidden(search.among)
+        searched.hidden = (await index.count(search.among)).hidden
         searched.empty = not searched.found.hits and await index.is_empty()
         if wants_ids:
             ids = [hit.row["id"] for hit in searched.found.hits]
@@ -144,7 +144,8 @@ def _print(
     if not as_json:
         if not searched.found.hits:
             output.say(no_threads(here.home, empty=searched.empty, complete=not searched.notes))
-        report_hidden(searched.hidden)
+        if hidden := not_shown(searched.hidden):
+            output.say(hidden)
         if searched.found.next_cursor:
             output.say(_MORE)
     return errors.OK if searched.found.hits else errors.NO_MATCH

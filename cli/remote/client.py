@@ -20,8 +20,18 @@ PATIENCE_S = 3.0
 """After so many seconds the server gives up, and the command runs here."""
 _LONGEST_ANSWER = 2**25
 """In bytes; a server keeps less of a command's output."""
-_USUAL_COLUMNS = 80
-_ENVIRONMENT = ("COLORTERM", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM", "TTY_COMPATIBLE")
+_USUAL_SIZE = (80, 24)
+"""Columns and lines of a terminal that does not know its own."""
+_ENVIRONMENT = (
+    "COLORTERM",
+    "FORCE_COLOR",
+    "LANG",
+    "LC_ALL",
+    "NO_COLOR",
+    "TERM",
+    "TTY_COMPATIBLE",
+    "TZ",
+)
 
 
 def identity() -> list[int]:
@@ -82,14 +92,18 @@ def _depends_on_more(words: list[str]) -> bool:
     return False
 
 
-def _columns() -> int:
-    given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
+def _size() -> "list[int]":
+    """The columns and lines of the terminal, as :func:`shutil.get_terminal_size` finds them."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL_COLUMNS
+        real = tuple(os.get_terminal_size(sys.stdout.fileno()))
     except OSError:
-        return _USUAL_COLUMNS
+        real = 0, 0
+    named = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    choices = zip(named, real, _USUAL_SIZE, strict=True)
+    return [
+        int(text) if text.isdecimal() and int(text) else one or usual
+        for text, one, usual in choices
+    ]
 
 
 def _ask(path: str, words: list[str]) -> "dict[str, Any] | None":
@@ -98,11 +112,13 @@ def _ask(path: str, words: list[str]) -> "dict[str, Any] | None":
     import socket
 
     terminal = sys.stdout.isatty()
+    columns, lines = _size() if terminal else _USUAL_SIZE
     command = {
         "program": identity(),
         "args": words,
         "terminal": terminal,
-        "columns": _columns() if terminal else _USUAL_COLUMNS,
+        "columns": columns,
+        "lines": lines,
         "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
     }
     client = {"clientInfo": {"name": "threadkeep-cli", "version": "1"}}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal.text import one_line
+from cli.terminal.cells import settled
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
@@ -15,12 +15,10 @@ def label(row: Row) -> str:
     return display_name(row) or display_text(row)
 
 
-def folder(cwd: str, home: str, width: int = 26) -> str:
-    """A folder for a column: with ``~`` for the home, cut at its start if it is too long."""
-    text = one_line(cwd)
-    if text == home or text.startswith(home + "/"):
-        text = "~" + text[len(home) :]
-    return text if len(text) <= width else "…" + text[1 - width :]
+def folder(cwd: str, home: str) -> str:
+    """A folder for people, on one line: with ``~`` for the user's home."""
+    text = settled(cwd)
+    return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
 
 
 def usage_json(spent: "Spending") -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Delegated:
     terminal: bool
     """Whether the client prints to a terminal."""
     columns: int
+    lines: int
+    """How high the client's terminal is."""
     environment: Mapping[str, str]
     """The variables that describe the client's terminal, such as ``NO_COLOR``."""
     out: bytearray = field(default_factory=bytearray)

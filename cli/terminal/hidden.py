@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cli.terminal import output
 from cli.terminal.text import one_line
 from rollout.files.access import is_there
 from rollout.files.layout import ROOTS, SESSIONS
@@ -51,18 +50,22 @@ def inaccessible(away: "Sequence[Away]") -> str:
     return f"{shown}{more}. Threads there stay in the index as they were."
 
 
-def report_hidden(hidden: "Hidden") -> None:
-    """Say how many threads were left out, and which option shows them."""
+def not_shown(hidden: "Hidden") -> str:
+    """How many threads were left out, and which option shows them; empty if none were."""
     parts = [
         f"{count:,} {what}"
         for count, what in (
             (hidden.source, "not interactive (--all-sources)"),
             (hidden.attached, f"side thread{'s' * (hidden.attached != 1)} (--all-sources)"),
             (hidden.archived, "archived (--archived)"),
-            (hidden.empty, "without messages"),
+            (hidden.empty, "empty"),
             (hidden.unreadable, "unreadable (threadkeep status)"),
         )
         if count
     ]
-    if parts:
-        output.say(f"Hidden: {', '.join(parts)}.")
+    return f"Not shown: {', '.join(parts)}." if parts else ""
+
+
+def showing(shown: int, listed: int, options: str = "--limit N or --all") -> str:
+    """How much of a list that has more is shown, and how to see the rest."""
+    return f"Showing {shown:,} of {listed:,}. Use {options} to see more."

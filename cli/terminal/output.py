@@ -52,6 +52,16 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
+def height() -> int:
+    """The lines of the terminal."""
+    client = DELEGATED.get()
+    if client is not None:
+        return client.lines
+    import shutil
+
+    return shutil.get_terminal_size().lines
+
+
 def has_blocks() -> bool:
     """Whether the terminal can show the characters of bars."""
     if DELEGATED.get() is not None:

@@ -119,6 +119,16 @@ def iso(time_ms: int | None) -> str:
         return ""
 
 
+def local(time_ms: int | None) -> str:
+    """Date and time where the person is, in minutes; empty where :func:`iso` is."""
+    if time_ms is None:
+        return ""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_ms // 1000))
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
 def amount(number: int) -> str:
     """A number in about three digits: ``950``, ``6.3k``, ``1.2M``."""
     for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)):

@@ -17,7 +17,7 @@ from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.steps import MalformedRow, Steps
 from state.query.cursor import LAST_ID, Cursor
-from state.query.model import Hidden, Page, Query
+from state.query.model import Counted, Hidden, Page, Query
 from state.query.rows import Row, rows_steps
 from state.userdata.folders import ALIASES_SQL, origins, spellings
 
@@ -56,17 +56,15 @@ def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
     return Cursor(query.sort_key, query.descending, query.filters, key_ms, thread_id).encode()
 
 
-def hidden_steps(
-    query: Query, since_ms: int | None = None, until_ms: int | None = None
-) -> "Steps[Hidden]":
-    """What the defaults hide from ``query``: threads that differ from it in that one respect, and
-    were created from ``since_ms`` on and before ``until_ms``."""
+def count_steps(query: Query) -> "Steps[Counted]":
+    """How many threads the whole list of ``query`` has, and what the defaults hide from it: threads
+    that differ from it in that one respect."""
     counted: dict[str, int] = {}
     where, parameters = _row_filter(query)
-    for sign, moment in ((">=", since_ms), ("<", until_ms)):
-        if moment is not None:
-            where.append(f"created_at_ms {sign} ?")
-            parameters.append(moment)
+    if query.parent_id or query.ancestor_id:
+        children, values = _children(query)
+        where.append(f"id IN ({children})")
+        parameters += values
     for condition, more in _cwd_filter((yield from _folders(query))):
         conditions = " AND ".join([condition, *where])
         rows = yield (
@@ -75,13 +73,15 @@ def hidden_steps(
         )
         for facet, count in rows:
             counted[facet] = counted.get(facet, 0) + count
-    archived = source = empty = attached = 0
+    listed = archived = source = empty = attached = 0
     for value, count in counted.items():
         facet = Facet.decode(value)
         if query.providers and facet.provider not in query.providers:
             continue
         wanted_source = _source_fits(query, facet)
-        if facet.archived != query.archived:
+        if fits(query, facet):
+            listed += count
+        elif facet.archived != query.archived:
             # Asking for the archive is a choice: active threads are not hidden then.
             archived += count if wanted_source and not query.archived and not facet.empty else 0
         elif facet.empty and not _shows_empty(query):
@@ -91,7 +91,7 @@ def hidden_steps(
         elif wanted_source and facet.attached and not _shows_attached(query):
             attached += count
     unreadable = yield from unreadable_steps()
-    return Hidden(archived, source, empty, attached, unreadable)
+    return Counted(listed, Hidden(archived, source, empty, attached, unreadable))
 
 
 def any_steps() -> "Steps[bool]":

@@ -122,3 +122,11 @@ class Hidden:
     @property
     def total(self) -> int:
         return self.archived + self.source + self.empty + self.attached + self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many threads a whole list has, and what it leaves out."""
+
+    listed: int
+    hidden: Hidden

@@ -16,8 +16,8 @@ from state.db import location
 from state.db.connect import connect, revision_of
 from state.db.steps import Result, Steps, run_steps
 from state.errors import SQLITE_ERRORS, StateError
-from state.query.listing import any_steps, hidden_steps, page_steps, short_id_steps
-from state.query.model import Hidden, Page, Query
+from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
+from state.query.model import Counted, Page, Query
 from state.query.rows import is_fresh
 from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger
@@ -68,9 +68,9 @@ class IndexReader:
         """What ``steps`` give."""
         return run_steps(steps, self._connection)
 
-    def hidden(self, query: Query) -> Hidden:
-        """What the defaults keep out of the list of ``query``."""
-        return run_steps(hidden_steps(query), self._connection)
+    def count(self, query: Query) -> Counted:
+        """How many threads the list of ``query`` has, and what the defaults keep out of it."""
+        return run_steps(count_steps(query), self._connection)
 
     def is_empty(self) -> bool:
         """Whether the index has neither threads nor unreadable files."""

@@ -2,6 +2,7 @@
 :mod:`cli.remote.client`."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any
@@ -22,6 +23,7 @@ class CommandParams(p.Params):
     args: list[str]
     terminal: bool
     columns: p.U32
+    lines: p.U32
     environment: dict[str, str]
 
 
@@ -33,13 +35,17 @@ async def command(call: Call, params: CommandParams) -> dict[str, Any]:
         raise invalid_request("this command is not run by a server", "not_served")
     if params.program != identity():
         raise invalid_request("the server is another program", "not_served")
+    if params.environment.get("TZ") != os.environ.get("TZ"):
+        raise invalid_request("the server has another time zone", "not_served")
     store = await call.store()
     service = call.service
     supervisor = await service.supervisor()
     if not supervisor.complete:
         raise RpcError(OVERLOADED, "the index is not up to date yet", "not_served", retryable=True)
     running = _Running(store.index)
-    client = Delegated(running.serve, params.terminal, params.columns, params.environment)
+    client = Delegated(
+        running.serve, params.terminal, params.columns, params.lines, params.environment
+    )
 
     def run() -> int:
         DELEGATED.set(client)  # for this thread's work only

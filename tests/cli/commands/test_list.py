@@ -86,9 +86,9 @@ def test_lines_for_pipes_have_six_tab_separated_values(corpus: Cli) -> None:
         assert (cwd, model) == (thread["cwd"], thread["model"] or "")
         assert tokens.isdigit()
     assert ran.err.splitlines() == [
-        "Hidden: 24 not interactive (--all-sources), 1 side thread (--all-sources),"
-        " 7 archived (--archived), 2 without messages.",
-        "There are more threads: --limit N or --all shows them.",
+        "Showing 4 of 160. Use --limit N or --all to see more.",
+        "Not shown: 24 not interactive (--all-sources), 1 side thread (--all-sources),"
+        " 7 archived (--archived), 2 empty.",
     ]
 
 

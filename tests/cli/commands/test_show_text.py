@@ -12,11 +12,12 @@ from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.tool_blocks import picture, tool_call
 from cli.terminal.text import many_lines
 from rollout.history.tool_calls import TOOL_CALL
-from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters, on_terminal
+from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
 from tests.support.effort import examples
 from tests.support.reading import NEVER, call, cli, event, save, turn
+from tests.support.terminal import on_terminal
 
 __all__ = ["cli"]
 

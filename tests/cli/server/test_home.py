@@ -19,6 +19,7 @@ from tests.support.app_client import Client, Server, soon
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli, Inside, Ran, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
+from tests.support.terminal import on_terminal
 
 COUNT = 6
 MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "more"}]}
@@ -87,15 +88,11 @@ def inside(cli: Cli) -> Cli:
     return Inside(cli.home, cli.base, cli.extra)
 
 
-def served(client: Client, *words: str) -> dict[str, Any]:
+def served(client: Client, *words: str, **more: Any) -> dict[str, Any]:
     """What the server gives for a command."""
+    params = {"terminal": False, "columns": 80, "lines": 24, "environment": {}, **more}
     result: dict[str, Any] = client.call(
-        "threadkeep/command",
-        program=identity(),
-        args=list(words),
-        terminal=False,
-        columns=80,
-        environment={},
+        "threadkeep/command", program=identity(), args=list(words), **params
     )
     return result
 
@@ -113,6 +110,21 @@ def test_commands_give_the_same_with_a_server_and_without(cli: Cli, server: Serv
         assert Ran(given["status"], given["out"], said) == alone, words
     for words, before in zip(NOT_SERVED, by_itself, strict=True):
         assert before == here.run(*words, stdin="SELECT 1 AS one", status=None), words
+
+
+def test_a_terminal_shows_the_same_with_a_server_and_without(cli: Cli, server: Server) -> None:
+    client = connect(cli, server)
+    size = {"terminal": True, "columns": 60, "lines": 7, "environment": {"TERM": "xterm"}}
+    given = served(client, "list", **size)
+    env = {"TERM": "xterm"}
+    before = on_terminal(cli, "list", env=env, columns=60, lines=7, words=True)
+    stop(server)
+    alone = on_terminal(inside(cli), "list", env=env, columns=60, lines=7, words=True)
+    assert before == alone
+    shown = given["out"] + "".join(f"{line}\n" for line in given["messages"])
+    assert shown.replace("\n", "\r\n") == alone
+    assert given["messages"] == [f"Showing 4 of {COUNT}. Use --limit N or --all to see more."]
+    assert alone.count("\n") == 6  # and a line for the next prompt
 
 
 def test_a_command_does_not_load_the_program_when_a_server_answers(
@@ -159,6 +171,7 @@ def test_a_server_of_another_program_is_not_asked(cli: Cli, server: Server) -> N
         args=["list"],
         terminal=False,
         columns=80,
+        lines=24,
         environment={},
     )
     assert error["data"]["kind"] == "not_served"
@@ -169,6 +182,7 @@ def test_a_server_of_another_program_is_not_asked(cli: Cli, server: Server) -> N
             args=args,
             terminal=False,
             columns=80,
+            lines=24,
             environment={},
         )
         assert error["data"]["kind"] == "not_served"

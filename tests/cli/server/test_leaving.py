@@ -79,6 +79,7 @@ def command_params(*args: str) -> dict[str, Any]:
         "args": list(args),
         "terminal": False,
         "columns": 80,
+        "lines": 24,
         "environment": {},
     }
 

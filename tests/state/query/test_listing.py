@@ -26,7 +26,7 @@ from state.db.database import open_database
 from state.db.derived_columns import SORT_KEYS, Facet, searchable
 from state.db.steps import run_steps
 from state.errors import InvalidCursor
-from state.query.listing import hidden_steps, page_steps
+from state.query.listing import count_steps, page_steps
 from state.query.model import Page, Query
 from state.query.rows import Row
 from tests.samples.homes import thread_id
@@ -298,7 +298,9 @@ def test_what_is_hidden_and_what_is_shown_are_all_threads(
     query: Query, small: sqlite3.Connection
 ) -> None:
     shown = len(expected(small, query))
-    hidden = run_steps(hidden_steps(query), small)
+    counted = run_steps(count_steps(query), small)
+    hidden = counted.hidden
+    assert counted.listed == shown
     [(archived,)] = small.execute("SELECT count(*) FROM threads WHERE archived")
     [(total,)] = small.execute("SELECT count(*) FROM threads")
     if query.archived:

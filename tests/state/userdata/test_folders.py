@@ -116,8 +116,8 @@ def use(home: Path, path: Path, work: Callable[[ThreadIndex], Awaitable[Result]]
 async def numbers(index: ThreadIndex, *cwds: str, **filters: str) -> set[int]:
     """The threads that a list with these folders shows."""
     page = await index.page(Query(cwds=cwds, **filters))  # type: ignore[arg-type]
-    hidden = await index.hidden(Query(cwds=cwds, **filters))  # type: ignore[arg-type]
-    assert hidden.total == 0
+    counted = await index.count(Query(cwds=cwds, **filters))  # type: ignore[arg-type]
+    assert (counted.listed, counted.hidden.total) == (len(page.rows), 0)
     return {int(row["preview"].split()[1]) for row in page.rows}
 
 

@@ -1,0 +1,96 @@
+"""Threads as rows of a table for people.
+
+The help of ``list`` names the columns: what reads rows is imported by the functions.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from cli.terminal.cells import cut_folder, settled
+from cli.terminal.table import Cell, Column, table
+from cli.terminal.text import age, amount, money
+
+if TYPE_CHECKING:
+    from state.prices.spending import Spending
+    from state.query.rows import Row
+
+SHOWN: Final = ("age", "thread", "folder", "branch", "model", "tokens", "id")
+"""The columns of a list, as far as there is room."""
+_AGES: Final = {"created_at": "created", "updated_at": "changed", "recency_at": "age"}
+_COLUMNS: Final = {
+    "age": Column("age", worth=9),
+    "thread": Column("thread", grows=True),
+    "id": Column("id", worth=8),
+    "folder": Column("folder", 10, 26, worth=7, drops_same=True, cut=cut_folder),
+    "branch": Column("branch", 10, 20, worth=6, drops_same=True),
+    "model": Column("model", 12, 16, worth=5, drops_same=True),
+    "tokens": Column("tokens", worth=4, right=True),
+    "cost": Column("cost", worth=3, right=True),
+    "used": Column("used", worth=2, right=True),
+    "size": Column("size", worth=2, right=True),
+    "source": Column("source", 8, 16, worth=1),
+}
+COLUMNS: Final = tuple(_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadTable:
+    """A table of threads: which columns, and what they show beside the rows."""
+
+    columns: Sequence[str] = SHOWN
+    keep_all: bool = False
+    """Whether all columns are shown, as they were asked for."""
+    sort_key: str = "recency_at"
+    """Which time the age is of."""
+    short_ids: Mapping[str, str] = field(default_factory=dict)
+    """Unique prefixes of ids; other ids are shown whole."""
+    spending: "Mapping[str, Spending]" = field(default_factory=dict)
+
+    def lines(self, rows: "Sequence[Row]", room: int | None = None) -> Iterator[str]:
+        """The lines of the table, for a terminal of ``room`` cells; by default for this one."""
+        columns = [_COLUMNS[name] for name in self.columns]
+        if "age" in self.columns:
+            columns[self.columns.index("age")] = Column(_AGES[self.sort_key], worth=9)
+        home, now_ms = os.path.expanduser("~"), time.time_ns() // 1_000_000
+        cells = [[self._cell(name, row, home, now_ms) for name in self.columns] for row in rows]
+        return table(columns, cells, room=room, keep_all=self.keep_all)
+
+    def _cell(self, name: str, row: "Row", home: str, now_ms: int) -> Cell:
+        from cli.render.labels import folder
+
+        match name:
+            case "age":
+                return Cell(age(row[f"{self.sort_key}_ms"], now_ms))
+            case "thread":
+                return title(row)
+            case "id":
+                return Cell(self.short_ids.get(row["id"], row["id"]), "cyan")
+            case "folder":
+                return Cell(folder(row["cwd"], home))
+            case "branch":
+                return Cell(settled(row["git_branch"] or ""))
+            case "model":
+                return Cell(settled(row["model"] or ""))
+            case "source":
+                return Cell(settled(row["source_kind"]))
+            case "tokens":
+                return Cell(amount(row["tokens_used"]) if row["tokens_used"] else "")
+            case "size":
+                return Cell(f"{amount(row['size_bytes'])}B")
+        spent = self.spending.get(row["id"])
+        if name == "used":
+            return Cell(amount(spent.tokens) if spent and spent.tokens else "")
+        return Cell(money(spent.cost, spent.unpriced_tokens) if spent else money(None))
+
+
+def title(row: "Row") -> Cell:
+    """What a table shows for a thread: bold if it is a name, dim if it is a stopgap."""
+    from cli.render.labels import label
+    from state.query.thread_json import display_name
+
+    known = row["history_mode"] in ("legacy", "paginated")
+    text = settled(label(row)) if known else f"[unsupported history] {settled(label(row))}"
+    return Cell(text, "bold" if display_name(row) else "" if row["preview"] else "italic dim")

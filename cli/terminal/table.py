@@ -1,0 +1,134 @@
+"""The one table for people: it fits the width of the terminal.
+
+The column that grows, a title or a name, has at least half of the line. Others are shown by their
+worth, as many as have room; a column that only repeats itself can be left out.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from cli.terminal import output
+from cli.terminal.cells import cells, cut
+from cli.terminal.style import painter
+
+_CRAMPED: Final = 50
+"""Narrower terminals get one blank between columns, others two."""
+_LEAST_TITLE: Final = 8
+"""Of the column that grows, where columns are shown that have no room."""
+
+
+class Cell(NamedTuple):
+    """A value on one line, safe for a terminal (:func:`cli.terminal.cells.settled`), and how it
+    looks."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column and what it may lose."""
+
+    head: str
+    least: int = 0
+    """The fewest cells that say something; 0: its values are never cut."""
+    most: int = 0
+    """The most cells that it takes; 0: as many as its values."""
+    worth: int = 0
+    """Columns with less of it go first where there is no room for all."""
+    right: bool = False
+    grows: bool = False
+    """Whether it gets the room that is left; for one column at most."""
+    drops_same: bool = False
+    """Whether it is left out where all of several rows have the same value."""
+    cut: Callable[[str, int], str] = cut
+
+
+def table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    room: int | None = None,
+    keep_all: bool = False,
+) -> Iterator[str]:
+    """The lines of a table, the first with the heads, for a terminal of ``room`` cells; by default
+    for this one. ``keep_all`` shows every column, however narrow."""
+    natural = [
+        max([cells(column.head), *(cells(row[place].text) for row in rows)])
+        for place, column in enumerate(columns)
+    ]
+    shown = [
+        place
+        for place, column in enumerate(columns)
+        if keep_all or not (column.drops_same and _is_same([row[place].text for row in rows]))
+    ]
+    room = output.width() if room is None else room
+    gap = 1 if room < _CRAMPED else 2
+    widths = layout(columns, natural, shown, room, gap, keep_all=keep_all)
+    paint = painter()
+    heads = [Cell(column.head, "dim") for column in columns]
+    for row in (heads, *rows):
+        line, blanks = "", 0
+        for place, width in widths.items():
+            column, (text, style) = columns[place], row[place]
+            text = column.cut(text, width)
+            padding = width - cells(text)
+            before, blanks_after = (padding, 0) if column.right else (0, padding)
+            if text:
+                line += f"{' ' * (blanks + before)}{paint(text, style)}"
+                blanks = blanks_after + gap
+            else:
+                blanks += width + gap
+        yield line
+
+
+def _is_same(values: Sequence[str]) -> bool:
+    return len(values) > 1 and len(set(values)) == 1
+
+
+def layout(
+    columns: Sequence[Column],
+    natural: Sequence[int],
+    shown: Sequence[int],
+    room: int,
+    gap: int,
+    *,
+    keep_all: bool = False,
+) -> dict[int, int]:
+    """How wide which columns are, by their places: of those ``shown``, whose values take as many
+    cells as ``natural`` has, with ``gap`` blanks between them."""
+    least = {place: min(natural[place], columns[place].least or natural[place]) for place in shown}
+    grows = next((place for place in shown if columns[place].grows), None)
+    others = sorted(
+        (place for place in shown if place != grows), key=lambda place: -columns[place].worth
+    )
+    widths: dict[int, int] = {}
+    left = room + gap  # the first column has no gap before it
+    half = (room + 1) // 2
+
+    def widen(place: int, most: int) -> None:
+        nonlocal left
+        more = max(min(most - widths[place], left), 0)
+        widths[place] += more
+        left -= more
+
+    if grows is not None:
+        widths[grows] = min(natural[grows], _LEAST_TITLE if keep_all else half)
+        left -= widths[grows] + gap
+    for place in others:
+        if keep_all or least[place] + gap <= left:
+            widths[place] = least[place]
+            left -= least[place] + gap
+    if grows is not None:
+        widen(grows, min(natural[grows], half))
+    for place in others:
+        if place in widths:
+            widen(place, min(natural[place], columns[place].most or natural[place]))
+    if grows is not None:
+        widen(grows, natural[grows])
+    while left < 0 and max(widths.values()) > 1:
+        widest = max(widths, key=lambda place: widths[place])
+        widths[widest] -= 1
+        left += 1
+    return {place: widths[place] for place in shown if place in widths}
