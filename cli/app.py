@@ -12,57 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
+from typer.exceptions import TyperException
 
 from cli import __version__
-from cli.arguments.command import Command, lighten
+from cli.arguments.command import Command, Group
 from cli.arguments.locations import locations_of
 from cli.arguments.options import DatabaseOption, HomeOption
+from cli.help.table import HELP
 
 if TYPE_CHECKING:
     from rollout.errors import RolloutError
     from state.errors import StateError
-
-GROUPS: Final[dict[str, dict[str, str]]] = {
-    "Find and read": {
-        "list": "List threads, the most recently used first.",
-        "search": "Search the messages and names of threads.",
-        "show": "Show the turns of a thread: messages, commands, patches.",
-        "export": "Save threads as Markdown, HTML, JSON or raw lines.",
-        "resume": "Print the command that continues a thread in Codex.",
-        "explain": "Explain why a thread is listed or not, here and in Codex.",
-        "stats": "Show tokens and their cost by day, model, project.",
-        "query": "Run a read-only SQL query on the index.",
-    },
-    "Change": {
-        "rename": "Name a thread, here and in Codex.",
-        "fork": "Create a thread that starts as a copy of another.",
-        "archive": "Archive threads, and the threads they spawned.",
-        "unarchive": "Restore threads from the archive.",
-        "delete": "Move threads to the trash of the home.",
-        "git-info": "Show or set the git commit, branch and origin.",
-        "memory": "Set whether Codex may make memories of threads.",
-        "relink": "Record that a project folder has moved.",
-        "dump": "Save names and relinked folders as lines of text.",
-        "restore": "Merge a dump with what is set here.",
-    },
-    "Index": {
-        "sync": "Catch up with added, changed, moved and removed files.",
-        "backfill": "Fill the index from all rollout files.",
-        "reindex": "Build a new index, then replace the old one.",
-        "watch": "Keep the index up to date, and print what changes.",
-        "db": "Locate, check or compact the index file.",
-    },
-    "Health": {
-        "status": "Show the state of the index.",
-        "verify": "Find problems in the index and the files.",
-        "repair": "Plan and apply repairs of what verify finds.",
-        "codex-check": "Compare the files with Codex's own database.",
-        "du": "Show disk usage of rollout files.",
-    },
-    "Serve": {"app-server": "Serve threads over Codex's app-server protocol."},
-}
-"""Each command with its line of help. Its module is ``cli.commands.<name>``."""
-HELP: Final = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 class _Commands(Mapping[str, Any]):
@@ -85,24 +45,20 @@ class _Commands(Mapping[str, Any]):
         return len(HELP)
 
 
-class _Table(TyperGroup):
+class _Table(Group):
     """Lists the commands without importing them."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes | {"commands": None})
         self.commands = _Commands()  # type: ignore[assignment]
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        return lighten(super().get_params(ctx))
-
     def list_commands(self, ctx: Any) -> list[str]:
         return [*HELP]
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        width = max(map(len, HELP))
-        for title, commands in GROUPS.items():
-            with formatter.section(title):
-                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
+    def get_help(self, ctx: Any) -> str:
+        from cli.help.layout import top
+
+        return top(ctx)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
         names = [name for name in HELP if name.startswith(incomplete)]
@@ -113,11 +69,11 @@ class _Table(TyperGroup):
 app = typer.Typer(
     name="threadkeep",
     cls=_Table,
-    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Keep, list and find Codex threads. The rollout files are the truth; an index beside"
-    " them makes them fast to find.",
+    help="List, search, read and manage Codex threads. Your rollout files stay the source of"
+    " truth; a disposable index makes it fast.",
 )
 
 
@@ -133,13 +89,14 @@ def common(
     home: HomeOption = None,
     database: DatabaseOption = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("-V", "--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Set the locations that every command works on."""
     for option, value, what in (("--home", home, "folder"), ("--db", database, "file")):
         if value == "":
-            raise typer.BadParameter(f"it is empty: name a {what}", param_hint=option)
+            raise typer.BadParameter(f"{option} is empty\nname a {what}: {option} PATH")
     context.obj = locations_of(home, database)
 
 
@@ -159,10 +116,18 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # the locale may lack some characters
             stream.reconfigure(errors="replace")
     _limit_memory()
+    status: int | None = None
     try:
-        app()
+        status = app(standalone_mode=False)
     except (RolloutError, StateError) as error:
         sys.exit(_report(error))
+    except TyperException as error:
+        from cli.help.usage import wrong_usage
+
+        sys.exit(_report(wrong_usage(error)))
+    except typer.Abort:  # the end of input, or Ctrl-C, where a question is asked
+        print("Aborted.", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:  # a file that vanished, a disk that was removed
         from cli.terminal.output import flush
 
@@ -184,6 +149,7 @@ def main() -> None:
             raise
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
+    sys.exit(status)
 
 
 def _limit_memory() -> None:

@@ -27,6 +27,14 @@ NOT_INDEXED: Final = (
 )
 
 
+class WrongUsage(errors.StateError):
+    """Words that are no command, or not what it takes; with what to type instead."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(problem)
+
+
 class RedactorMissing(errors.StateError):
     """``--redact`` needs a library that is not installed."""
 
@@ -53,6 +61,7 @@ class Outcome:
 
 _TABLE: Final = """
 not_found HomeNotFound       name the folder with --home or CODEX_HOME
+usage     WrongUsage         threadkeep COMMAND -h shows what a command takes
 usage     AmbiguousThread    give more characters of the id
 not_found ThreadNotFound     threadkeep list --all --all-sources shows all threads (add --archived
                              for the archive)
@@ -172,6 +181,8 @@ def outcome(error: RolloutError | errors.StateError, command: str | None = None)
     failed, if the hint may name it."""
     if isinstance(error, _MAY_BE_SHORTAGES) and (found := _SHORTAGES.get(_errno_of(error))):
         return found
+    if isinstance(error, WrongUsage):
+        return replace(_OUTCOMES["WrongUsage"], hint=error.hint)
     for kind in type(error).__mro__:
         if found := _OUTCOMES.get(kind.__name__):
             if kind is errors.InvalidQuery and command:

@@ -57,8 +57,9 @@ state.memory          -> state.thread_store
 state.repair          -> state.fulltext
 
 cli.errors
-cli.arguments         -> cli.errors
 cli.terminal          -> cli.errors
+cli.help              -> cli.terminal
+cli.arguments         -> cli.help
 cli.redact            -> cli.errors
 cli.render            -> cli.terminal
 cli.remote            -> cli.arguments cli.terminal

@@ -1,4 +1,5 @@
-"""How commands are built: as Typer's, with an exit status, and without loading pydantic.
+"""How commands are built: as Typer's, with an exit status, our own help, and without loading
+pydantic.
 
 Since 0.29 Typer converts every value with a pydantic adapter, texts that stay as they are too.
 Loading pydantic takes longer than all else a short command does. So values that need no conversion
@@ -9,6 +10,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.exceptions import TyperException
 
 
 def _process_value(self: Any, ctx: Any, value: Any) -> Any:
@@ -23,6 +25,16 @@ def _process_value(self: Any, ctx: Any, value: Any) -> Any:
 class _LightOption(TyperOption):
     process_value = _process_value
 
+    def get_help_record(self, ctx: Any) -> tuple[str, str] | None:
+        from cli.help.layout import option_record
+
+        return None if self.hidden else option_record(self, self.display_type(ctx))
+
+    def display_type(self, ctx: Any) -> str:
+        from cli.help.layout import value_name
+
+        return self.metavar or value_name(self.type_descriptor)
+
 
 class _LightArgument(TyperArgument):
     process_value = _process_value
@@ -31,8 +43,8 @@ class _LightArgument(TyperArgument):
         name = self.display_name_raw
         return [name if self.required else f"[{name}]"]
 
-    def display_type(self, ctx: Any) -> str:
-        return ""  # the name says enough
+    def get_help_record(self, ctx: Any) -> tuple[str, str] | None:
+        return None if self.hidden else (self.display_name_raw, self.help or "")
 
 
 def _is_converted(value: Any, kind: Any) -> bool:
@@ -71,21 +83,71 @@ def lighten(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
-class Command(TyperCommand):
-    """A command whose function returns the exit status."""
+class _Helped:
+    """The help of a command, composed only when it is asked for."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return lighten(super().get_params(ctx))
+        return lighten(super().get_params(ctx))  # type: ignore[misc]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
+        except TyperException as error:
+            if getattr(error, "ctx", ctx) is None:  # an option without its value
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
+    def get_help_option_names(self, ctx: Any) -> list[str]:
+        return [*ctx.help_option_names]  # in order; Typer makes a set of them
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        from dataclasses import fields
+
+        from cli.arguments.filters import Filters
+        from cli.help.layout import write_sections
+
+        shared = {field.name for field in fields(Filters)}
+        write_sections(formatter, ctx, self.get_params(ctx), shared)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from cli.help.layout import write_examples
+        from cli.help.usage import name_of
+
+        write_examples(formatter, name_of(ctx))
+
+
+class Command(_Helped, TyperCommand):
+    """A command whose function returns the exit status."""
 
     def invoke(self, ctx: Any) -> Any:
         raise typer.Exit(super().invoke(ctx) or 0)
 
 
-class Group(TyperGroup):
-    """A command that does something by itself and has others below it, both with an exit status."""
+class Group(_Helped, TyperGroup):
+    """A command with others below it, which may do something by itself; all have an exit status.
+    Without a word, one that does nothing by itself shows its help."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        return lighten(super().get_params(ctx))
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
+            args = ["--help"]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        from cli.help.layout import write_commands_of
+        from cli.help.usage import name_of
+
+        write_commands_of(formatter, name_of(ctx), self.list_commands(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if ctx.resilient_parsing or args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        from cli.help.usage import name_of, unknown_command
+
+        raise unknown_command(name_of(ctx), args[0], self.list_commands(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         raise typer.Exit(super().invoke(ctx) or 0)

@@ -99,11 +99,18 @@ class Selection:
         values = (filters.source, filters.provider, filters.cwd, filters.search)
         selects = any((*values, filters.parent, filters.ancestor))
         if not selects and (filters.all_sources or filters.exclude):
-            raise typer.BadParameter("--all-sources and --exclude need another filter")
+            raise typer.BadParameter(
+                "--all-sources and --exclude choose no threads by themselves"
+                "\nadd another filter, such as --cwd or --search"
+            )
         if selects and self.references:
-            raise typer.BadParameter("either name threads or select them with filters, not both")
+            raise typer.BadParameter(
+                "threads are named, and chosen by filters too\ngive either thread ids or filters"
+            )
         if not selects and not self.references:
-            raise typer.BadParameter("name threads, or select them with --cwd, --search and so on")
+            raise typer.BadParameter(
+                "no threads are given\ngive thread ids, or filters such as --cwd and --search"
+            )
         if not selects:
             return None
         from state.query.model import LARGEST_PAGE

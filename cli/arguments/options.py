@@ -29,7 +29,7 @@ DatabaseOption = Annotated[
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON (see docs/json.md).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON (threadkeep help json).")]
 
 LogLevelOption = Annotated[
     str | None,
@@ -49,9 +49,12 @@ LogFileOption = Annotated[
     ),
 ]
 
-RowsLimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="Rows of each table.")]
+RowsLimitOption = Annotated[
+    int, typer.Option("-n", "--limit", metavar="N", min=1, help="Rows of each table.")
+]
 FindingsLimitOption = Annotated[
-    int, typer.Option("--limit", metavar="N", min=1, help="Findings to show. All are counted.")
+    int,
+    typer.Option("-n", "--limit", metavar="N", min=1, help="Findings to show. All are counted."),
 ]
 SyncOption = Annotated[
     bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
@@ -72,7 +75,7 @@ ArchivedOption = Annotated[bool, typer.Option("--archived", help="Only archived 
 _THREADS: Final = typer.Argument(
     metavar="THREAD...",
     help="Ids, unique prefixes of ids (4 characters or more), names or paths; - reads ids from"
-    " stdin, one a line.",
+    " stdin, one per line.",
     show_default=False,
 )
 ThreadsArgument = Annotated[list[str], _THREADS]
@@ -82,7 +85,7 @@ ForceOption = Annotated[
     typer.Option("--force", help="Read a compressed rollout to its end, however large it gets."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
 
 
 def locations(context: typer.Context) -> Locations:

@@ -29,7 +29,8 @@ def command(
         bool, typer.Option("--undo", help="Restore Codex's database from before the last --fix.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="With --fix or --undo: do not ask for confirmation.")
+        bool,
+        typer.Option("-y", "--yes", help="With --fix or --undo: do not ask for confirmation."),
     ] = False,
     limit: FindingsLimitOption = KEPT_FINDINGS,
     as_json: JsonOption = False,
@@ -43,8 +44,8 @@ def command(
         raise typer.BadParameter("--yes needs --fix or --undo")
     if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
         raise typer.BadParameter(
-            "this changes Codex's database, and there is no terminal to ask for confirmation:"
-            " use --yes"
+            "this changes Codex's database, and there is no terminal to ask for confirmation"
+            "\nadd --yes to confirm"
         )
     if undo:
         return _undo(here, ask=not yes, as_json=as_json)

@@ -3,13 +3,13 @@
 import typer
 
 from cli import errors
-from cli.arguments.command import Command
+from cli.arguments.command import Command, Group
 from cli.arguments.options import JsonOption, locations
 from cli.terminal import findings, output
 
 command = typer.Typer(
     name="db",
-    no_args_is_help=True,
+    cls=Group,
     rich_markup_mode=None,
     add_completion=False,
     help="Locate, check or compact the index file.",

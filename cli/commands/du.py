@@ -46,7 +46,7 @@ def command(
 
     dimensions = by or _DIMENSIONS
     if not set(dimensions) <= set(_DIMENSIONS):
-        raise typer.BadParameter(f"--by must be one of {', '.join(_DIMENSIONS)}")
+        raise typer.BadParameter(f"--by: unknown dimension\ngive one of {', '.join(_DIMENSIONS)}")
 
     async def work(index: "ThreadIndex") -> "tuple[DiskUsage, str]":
         note = await catch_up(index)

@@ -60,15 +60,17 @@ def command(
     target = None if output_path in (None, "-") else Path(output_path or "")
     kind = kind or (target.suffix[1:] if target and target.suffix[1:] in _KINDS else "md")
     if kind not in _KINDS:
-        raise typer.BadParameter(f"--format must be one of {', '.join(_KINDS)}")
+        raise typer.BadParameter(f"--format: unknown kind\ngive one of {', '.join(_KINDS)}")
     threads = [*dict.fromkeys(threads)]
     folder = target is not None and (target.is_dir() or str(output_path).endswith(os.sep))
     if target is not None and folder and target.exists() and not target.is_dir():
         raise typer.BadParameter(f"{target} is not a folder")
     if (len(threads) > 1 or threads == ["-"]) and not folder:
-        raise typer.BadParameter("several threads need a folder: --output FOLDER/")
+        raise typer.BadParameter("several threads need a folder\nname one: --output FOLDER/")
     if as_json and target is None:
-        raise typer.BadParameter("--json reports the files of --output: name a file or folder")
+        raise typer.BadParameter(
+            "--json reports the files that are written\nname a file or folder: --output PATH"
+        )
     check_target(locations(context), target, folder=folder)
     if threads == ["-"]:
         threads = [line.strip() for line in sys.stdin if line.strip()]

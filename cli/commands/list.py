@@ -60,13 +60,15 @@ def command(
     limit: Annotated[
         int | None,
         typer.Option(
+            "-n",
+            "--limit",
             metavar="N",
             min=1,
             help="Threads to show.",
             show_default=f"what fits the terminal, else {_USUAL_LIMIT}",
         ),
     ] = None,
-    all_pages: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
+    all_pages: Annotated[bool, typer.Option("-a", "--all", help="Show all of them.")] = False,
     sort: Annotated[
         str,
         typer.Option(
@@ -168,7 +170,7 @@ def _chosen(columns: str | None) -> tuple[str, ...]:
     unknown = [name for name in chosen if name not in COLUMNS]
     if unknown:
         raise typer.BadParameter(
-            f"--columns has no {unknown[0]}: give some of {', '.join(COLUMNS)}, with commas"
+            f"--columns has no {unknown[0]}\ngive some of {', '.join(COLUMNS)}, with commas"
         )
     return chosen
 

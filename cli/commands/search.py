@@ -68,7 +68,9 @@ def command(
     literal: Annotated[
         bool, typer.Option("--literal", help="Find the terms as one text, within words as well.")
     ] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Threads to show.")] = 10,
+    limit: Annotated[
+        int, typer.Option("-n", "--limit", metavar="N", min=1, help="Threads to show.")
+    ] = 10,
     sort: Annotated[
         str,
         typer.Option(

@@ -103,16 +103,18 @@ def stats(
     dimensions = _dimensions(by)
     if sort and {*dimensions} <= {*TIMES}:
         raise typer.BadParameter(
-            f"--sort: rows by {dimensions[0]} are in order of time; add --by thread, --by model, …"
+            f"--sort: rows by {dimensions[0]} are in order of time\nadd --by thread, --by model, …"
         )
     now_s = time.time()
     calendar, zone_name = calendar_of(zone)
     span, begin, end = span_of(since, until, calendar, now_s)
     before = span_before(begin, end, calendar, now_s) if compare else None
     if page == "-":
-        raise typer.BadParameter("--html writes a page to a file, not to stdout: name a file")
+        raise typer.BadParameter(
+            "--html writes a page to a file, not to stdout\nname a file: --html stats.html"
+        )
     if page is not None and page.endswith(os.sep):
-        raise typer.BadParameter(f"--html writes a page to a file: name one, as {page}stats.html")
+        raise typer.BadParameter(f"{page} is a folder\nname a file in it: --html {page}stats.html")
     here = locations(context)
     target = None if page is None else Path(page)
     check_target(here, target)
@@ -171,7 +173,7 @@ def now(
     except KeyError as error:
         known = ", ".join(f"{{{name}}}" for name in places(found, calendar, now_s))
         raise typer.BadParameter(
-            f"--format: unknown place {error.args[0]}; there are {known}"
+            f"--format: unknown place {error.args[0]}\nthere are {known}"
         ) from None
     return errors.OK
 
@@ -183,8 +185,8 @@ def _check_options_of_now(context: typer.Context) -> None:
         source = context.get_parameter_source(name)
         if name not in _OF_NOW and source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(
-                f"{parameter.opts[0]} is no option of stats now, which has --format, --timezone"
-                " and --json"
+                f"{parameter.opts[0]} is no option of stats now"
+                "\nit has --format, --timezone and --json"
             )
 
 
@@ -198,7 +200,7 @@ def _why_nothing(found: "FoundUsage", here: Locations) -> str:
 def _dimensions(by: list[str] | None) -> tuple[str, ...]:
     dimensions = tuple(dict.fromkeys(by or ["day"]))
     if any(name not in DIMENSIONS for name in dimensions):
-        raise typer.BadParameter(f"--by must be one of {', '.join(DIMENSIONS)}")
+        raise typer.BadParameter(f"--by: unknown dimension\ngive one of {', '.join(DIMENSIONS)}")
     if len(dimensions) > 2:
         raise typer.BadParameter("--by can be given twice, not more often")
     return dimensions

@@ -83,6 +83,8 @@ def _depends_on_more(words: list[str]) -> bool:
     """Whether a command depends on more than its words: on the current folder or stdin; or asks
     for all threads or for help."""
     for before, word in zip(words, words[1:], strict=False):  # noqa: RUF007 - no import for it
+        if word[:1] == "-" and word[:2] not in ("--", "-n"):  # -h, -a, or several in one word
+            return True
         value = word.partition("=")[2] if word.startswith("--") else word
         path = before == "--cwd" or "/" in value or value.endswith((".jsonl", ".zst"))
         if value in ("-", ".", "..", "--all", "--help") or word in ("--all", "--help"):

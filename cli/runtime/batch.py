@@ -128,7 +128,8 @@ def needs_confirmation(selection: Selection) -> bool:
     asks = not (selection.yes or selection.dry_run)
     if asks and (selection.as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
         raise typer.BadParameter(
-            "there is no terminal to ask for confirmation: use --yes or --dry-run"
+            "there is no terminal to ask for confirmation"
+            "\nadd --yes to confirm, or --dry-run to preview"
         )
     return asks
 

@@ -19,12 +19,16 @@ def check_target(here: Locations, target: Path | None, *, folder: bool = False) 
         return
     check_current_folder(target)
     if not target.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {target.parent}: create it first")
+        raise typer.BadParameter(
+            f"there is no folder {target.parent}\ncreate it first: mkdir -p {target.parent}"
+        )
     real, home, index = (Path(os.path.realpath(path)) for path in (target, here.home, here.index))
     if real == home or real.is_relative_to(home):
-        raise typer.BadParameter(f"{target} is in the Codex home, where nothing may be written")
+        raise typer.BadParameter(
+            f"{target} is in the Codex home, where nothing may be written\nname a file elsewhere"
+        )
     ours = real.parent == index.parent and real.name.startswith(index.name)
     if ours or real == Path(os.path.realpath(journal_path(here.index))):
-        raise typer.BadParameter(f"{target} belongs to the index")
+        raise typer.BadParameter(f"{target} belongs to the index\nname another file")
     if not folder:
         check_replaceable(target)

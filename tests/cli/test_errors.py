@@ -82,8 +82,10 @@ def test_a_short_prefix_is_told_from_an_unknown_thread(corpus: Cli) -> None:
 
 
 def test_threads_are_named_or_selected(corpus: Cli) -> None:
-    assert "name threads, or select them" in corpus.run("archive", status=2).err
-    assert "not both" in corpus.run("archive", thread_id(1), "--cwd", "/", status=2).err
+    ran = corpus.run("archive", status=2)
+    is_reported(ran, "no threads are given", "give thread ids, or filters such as --cwd and")
+    ran = corpus.run("archive", thread_id(1), "--cwd", "/", status=2)
+    is_reported(ran, "by filters too", "either thread ids or filters")
 
 
 def test_a_home_that_is_not_there_is_named_and_no_index_is_made(tmp_path: Path) -> None:
@@ -159,12 +161,16 @@ def test_a_cursor_of_another_list_is_refused(corpus: Cli) -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_has_status_2_and_names_the_help(corpus: Cli, arguments: list[str]) -> None:
+def test_wrong_usage_has_status_2_and_is_told_as_all_errors_are(
+    corpus: Cli, arguments: list[str]
+) -> None:
     ran = corpus.run(*arguments, status=2)
-    assert ran.out == ""
-    assert "Usage: threadkeep" in ran.err
-    assert "--help' for help" in ran.err
+    is_reported(ran, "", "")
     assert "\x1b" not in ran.err
+    refused = corpus.run(*arguments, "--json", status=2).json["error"]
+    assert list(refused) == ERROR_KEYS
+    assert (refused["code"], refused["kind"]) == (2, "wrong_usage")
+    assert ran.err == f"threadkeep: {refused['message']}\n  {refused['hint']}\n"
 
 
 def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import GROUPS, HELP
 from cli.commands import __path__ as folder
+from cli.help.table import GROUPS, HELP
 from tests.support.command import Cli, Inside, thread_id, write_rollout
 
 HEAVY = {"sqlalchemy", "aiosqlite", "alembic", "pydantic", "zstandard", "rich", "asyncio"}
@@ -91,14 +91,35 @@ def test_help_shows_all_commands_in_groups_with_whole_lines(small: Cli) -> None:
     for title, commands in GROUPS.items():
         _, found, rest = rest.partition(f"\n{title}:\n")
         assert found
-        for name, line in commands.items():
-            assert re.search(rf"(?m)^  {name} +{re.escape(line)}$", rest), name
+        for name in filter(HELP.get, commands):
+            assert re.search(rf"(?m)^  {name} +{re.escape(HELP[name])}$", rest), name
     assert "..." not in shown.partition("Find and read:")[2]
+    narrow = small.run("--help", env={"COLUMNS": "60"}).out
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert " ".join(narrow.split()).count(" ".join(HELP["explain"].split())) == 1
+    assert {small.run(*words, env={"COLUMNS": "80"}).out for words in ([], ["-h"])} == {shown}
 
 
-def test_a_misspelt_command_gets_a_suggestion(small: Cli) -> None:
-    error = small.run("lst", status=2).err
-    assert "No such command 'lst'. Did you mean 'list'?" in error
+def test_wrong_words_get_a_suggestion(small: Cli) -> None:
+    for words, wrong, hint in (
+        ("lst", "there is no command 'lst'", "did you mean list? threadkeep -h lists"),
+        ("db chek", "db has no command 'chek'", "did you mean check? threadkeep db -h lists"),
+        ("frobnicate", "there is no command 'frobnicate'", "threadkeep -h lists the commands"),
+        ("list --columsn id", "list has no option --columsn", "did you mean --columns? threadkeep"),
+        ("show --limit 3", "show has no option --limit", "list, search, stats, verify, … have it"),
+        ("list --db x", "list has no option --db", "it goes before the command: threadkeep --db"),
+        ("list --frob", "list has no option --frob", "threadkeep list -h shows what it takes"),
+        ("list webhook", "list does not take 'webhook'", "threadkeep search webhook"),
+        ("list --limit", "--limit needs a value", "threadkeep list -h shows"),
+        ("list --asc=1", "--asc takes no value", "threadkeep list -h shows"),
+        ("show", "show needs THREAD", "for example: threadkeep show 01a1e766"),
+        ("--home x", "there is no command", "threadkeep -h lists the commands"),
+    ):
+        ran = small.run(*words.split(), status=2)
+        line, next_line = ran.err.splitlines()
+        assert line == f"threadkeep: {wrong}"
+        assert next_line.startswith(f"  {hint}")
+        assert ran.out == ""
 
 
 def test_completion_knows_commands_and_options(small: Cli) -> None:
@@ -116,8 +137,8 @@ def test_numbers_are_held_to_their_limits(small: Cli) -> None:
     def refused(*words: str) -> str:
         return small.run(*words, status=2).err
 
-    assert "'--limit': 0 is less than 1" in refused("list", "--limit", "0")
-    assert "'--batch-size': 201 is more than 200" in refused("backfill", "--batch-size", "201")
+    assert "--limit: 0 is less than 1" in refused("list", "--limit", "0")
+    assert "--batch-size: 201 is more than 200" in refused("backfill", "--batch-size", "201")
     for text in ("0.5", "nan"):
         assert f"{text} is less than 1" in refused("backfill", "--lease-seconds", text)
     assert "inf is more than" in refused("backfill", "--lease-seconds", "inf")

@@ -29,7 +29,7 @@ def check_address(host: str) -> None:
     """Refuse to listen on an address that others can reach, unless a token is set. Raises
     typer.BadParameter if it is not a loopback address."""
     if not os.environ.get(_TOKEN) and not _is_loopback(host):
-        raise typer.BadParameter(f"others can reach {host}: set {_TOKEN}, or use 127.0.0.1")
+        raise typer.BadParameter(f"others can reach {host}\nset {_TOKEN}, or use 127.0.0.1")
 
 
 async def serve_websockets(service: Service, host: str, port: int) -> None:

@@ -98,11 +98,11 @@ def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "printed"),
     [
-        ([], "name threads"),
-        ([thread_id(1), "--cwd", "/a"], "name threads"),
-        (["--all-sources", "--yes"], "need another filter"),
-        (["--cwd", "/a"], "use --yes or --dry-run"),
-        (["--cwd", "/a", "--json"], "use --yes or --dry-run"),
+        ([], "give thread ids, or filters"),
+        ([thread_id(1), "--cwd", "/a"], "either thread ids or filters"),
+        (["--all-sources", "--yes"], "add another filter"),
+        (["--cwd", "/a"], "add --yes to confirm, or --dry-run"),
+        (["--cwd", "/a", "--json"], "add --yes to confirm, or --dry-run"),
     ],
 )
 def test_what_is_not_chosen_clearly_is_wrong_usage(
@@ -110,7 +110,7 @@ def test_what_is_not_chosen_clearly_is_wrong_usage(
 ) -> None:
     for command in ("archive", "unarchive", "delete"):
         ran = cli.run(command, *arguments, status=2)
-        assert printed in " ".join(ran.err.split())
+        assert printed in " ".join((ran.err + ran.out).split())
     assert cli.run("delete", thread_id(1), status=2).out == ""
     assert archived(cli.home) == [5]
     assert len(places(cli.home)) == 6

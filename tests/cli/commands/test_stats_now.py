@@ -244,7 +244,7 @@ def test_the_line_and_its_parts(live: Cli) -> None:
     assert words[2:4] in (["1h", "59m"], ["2h", "0m"])
     assert words[4:] == ["12%", "1", "1.5k"]
     refused = live.run("stats", "now", "--format", "{moon}", status=2).err
-    assert "unknown place {moon}; there are {plan}, {today.cost}" in refused
+    assert "unknown place {moon}\n  there are {plan}, {today.cost}" in refused
     for text in ("{today.cost", "a } b", "{}", "{Plan}", "{{plan}}"):
         assert "unknown place" in live.run("stats", "now", "--format", text, status=2).err
     assert "--timezone" in live.run("stats", "now", "--timezone", "Mars", status=2).err

@@ -1,0 +1,1 @@
+"""What helps a user to type the right thing: help, pages, completion, and what wrong usage says."""

@@ -1,0 +1,130 @@
+"""The layout of help: sections of options, and examples at the end."""
+
+from typing import Any, Final
+
+from cli.help.table import ENTRIES, GROUPS, HELP, examples
+
+_USUAL_LEAST: Final = (None, 0, 1)
+"""Limits that are not worth a word."""
+
+_PROMPT: Final = 2
+"""Lines that a terminal needs for the command and for the next prompt."""
+_END: Final = (
+    "threadkeep COMMAND -h shows the options and examples of a command.",
+    "threadkeep help lists pages about json, cost, recovery and more.",
+)
+_BRIEF_END: Final = (
+    "threadkeep COMMAND -h: options and examples. threadkeep help: all of this, and topics.",
+)
+
+
+def write_sections(formatter: Any, context: Any, parameters: list[Any], shared: set[str]) -> None:
+    """Write the arguments and options of a command, with those called ``shared`` as filters."""
+    arguments: list[tuple[str, str]] = []
+    own: list[tuple[str, str]] = []
+    filters: list[tuple[str, str]] = []
+    for parameter in parameters:
+        if (record := parameter.get_help_record(context)) is not None:
+            kind = parameter.param_type_name
+            row = arguments if kind == "argument" else own
+            (filters if kind == "option" and parameter.name in shared else row).append(record)
+    if not own[:-1]:
+        own, filters = [*filters, *own], []
+    for title, rows in (("Arguments", arguments), ("Options", own), ("Filters", filters)):
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def write_examples(formatter: Any, name: str) -> None:
+    """Write the examples of a command, each on a line of its own."""
+    if name in ENTRIES:
+        with formatter.section("Examples"):
+            for line in examples(name):
+                formatter.write(f"  {line}\n")
+
+
+def write_commands_of(formatter: Any, group: str, names: list[str]) -> None:
+    """Write the commands below ``group``."""
+    with formatter.section("Commands"):
+        formatter.write_dl([(name, ENTRIES[f"{group} {name}"][0]) for name in names])
+
+
+def top(context: Any) -> str:
+    """The help of ``threadkeep`` itself. On a terminal that is too low for all of it, commands
+    beyond the first group are only named."""
+    from cli.terminal import output
+
+    whole = _top(context, brief=False)
+    low = output.on_terminal() and whole.count("\n") > output.height() - _PROMPT
+    return _top(context, brief=True) if low else whole
+
+
+def _top(context: Any, brief: bool) -> str:
+    formatter = context.make_formatter()
+    command = context.command
+    command.format_usage(context, formatter)
+    command.format_help_text(context, formatter)
+    width = max(map(len, HELP))
+    for position, (title, commands) in enumerate(GROUPS.items()):
+        rows = [(name.ljust(width), HELP[name]) for name in commands if name in HELP]
+        if position == 0 or not brief:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+            continue
+        if position == 1:
+            formatter.write("\n")
+        names = ", ".join(name.strip() for name, _ in rows)
+        formatter.write_dl([(f"{title}:".ljust(width + 2), names)])
+    options = command.get_params(context)
+    if brief:
+        names = ", ".join(max(option.opts, key=len) for option in options)
+        formatter.write_dl([("Options:".ljust(width + 2), names)])
+    else:
+        write_sections(formatter, context, options, set())
+    formatter.write("\n")
+    for line in _BRIEF_END if brief else _END:
+        formatter.write_text(line)
+    return str(formatter.getvalue().rstrip("\n"))
+
+
+def option_record(option: Any, value_name: str) -> tuple[str, str]:
+    """An option as help shows it: its names and value, and what it does."""
+    names = ", ".join(sorted(option.opts, key=len))
+    if option.secondary_opts:
+        names += f" / {', '.join(option.secondary_opts)}"
+    if not option.is_flag:
+        names += f" {value_name}"
+    more = []
+    if option.show_envvar and option.envvar:
+        more.append(f"env: {option.envvar}")
+    if isinstance(option.show_default, str):
+        more.append(f"default: {option.show_default}")
+    elif option.show_default and (default := _default(option)):
+        more.append(f"default: {default}")
+    if limits := _limits(option.min, option.max):
+        more.append(limits)
+    return names, " ".join(filter(None, [option.help, f"[{'; '.join(more)}]" if more else ""]))
+
+
+def _default(option: Any) -> str:
+    value = option.default
+    if option.is_flag:
+        names = option.opts if value else option.secondary_opts
+        return names[0].lstrip("-") if option.secondary_opts else ""
+    return "" if value is None or callable(value) else str(value)
+
+
+def _limits(least: float | None, most: float | None) -> str:
+    if least is not None and most is not None:
+        return f"{least:,} to {most:,}"
+    if most is not None:
+        return f"at most {most:,}"
+    return f"at least {least:,}" if least not in _USUAL_LEAST else ""
+
+
+def value_name(descriptor: Any) -> str:
+    """What help calls the value of an option that has no name for it."""
+    if descriptor.is_choice:
+        return "|".join(map(str, descriptor.choices or ()))
+    return "N" if descriptor.annotation in (int, float) else "TEXT"

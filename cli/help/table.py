@@ -1,0 +1,192 @@
+"""The one table of commands: group, name, line and examples.
+
+``--help``, ``threadkeep help``, the man page, completion and errors are made from it. A command's
+module is ``cli.commands.<name>``; a name of two words is a command below another one.
+"""
+
+from typing import Final
+
+GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "Find and read": {
+        "list": (
+            "List threads, the most recently used first.",
+            "threadkeep list --cwd . -n 10",
+            "threadkeep list --columns age,thread,used,cost",
+        ),
+        "search": (
+            "Search the messages and names of threads.",
+            "threadkeep search webhook retries",
+            "threadkeep search '\"sql migration\"' 'order*' --cwd .",
+        ),
+        "show": (
+            "Show the turns of a thread: messages, commands, patches.",
+            "threadkeep show 01a1e766 --last 2",
+            "threadkeep show 01a1e766 --meta",
+        ),
+        "resume": (
+            "Print the command that resumes a thread in Codex.",
+            "threadkeep resume 01a1e766",
+            "threadkeep resume 01a1e766 --exec",
+        ),
+        "stats": (
+            "Show tokens and their cost by day, model, project.",
+            "threadkeep stats --since this-week --by model",
+            "threadkeep stats --since this-month --html stats.html",
+        ),
+        "stats now": (
+            "Show what was used today, this week and in this 5-hour block.",
+            "threadkeep stats now",
+            "threadkeep stats now --format '{today.cost} today'",
+        ),
+        "export": (
+            "Save threads as Markdown, HTML, JSON or raw lines.",
+            "threadkeep export 01a1e766 --redact -o thread.html",
+            "threadkeep export 01a1e766 01a1f8e4 -o threads/",
+        ),
+        "explain": (
+            "Explain why a thread does or does not show up.",
+            "threadkeep explain 01a1e766",
+            "threadkeep explain 01a1e766 --cwd ~/projects/api",
+        ),
+        "query": (
+            "Run a read-only SQL query on the index.",
+            "threadkeep query 'SELECT id, name FROM v_threads LIMIT 5'",
+            "threadkeep query 'SELECT model, count(*) FROM v_threads GROUP BY model'",
+        ),
+    },
+    "Change": {
+        "rename": (
+            "Name a thread, here and in Codex.",
+            "threadkeep rename 01a1e766 'Fix the login form'",
+            "threadkeep rename 01a1e766 'Fix the login form' --dry-run",
+        ),
+        "fork": (
+            "Create a thread that starts as a copy of another.",
+            "threadkeep fork 01a1e766",
+            "threadkeep fork 01a1e766 --dry-run",
+        ),
+        "archive": (
+            "Archive threads, including the threads they spawned.",
+            "threadkeep archive 01a1e766",
+            "threadkeep archive --cwd ~/projects/old --dry-run",
+        ),
+        "unarchive": (
+            "Restore threads from the archive.",
+            "threadkeep unarchive 01a1e766",
+            "threadkeep unarchive --cwd ~/projects/old --dry-run",
+        ),
+        "delete": (
+            "Move threads to the trash.",
+            "threadkeep delete 01a1e766",
+            "threadkeep delete --archived --search draft --dry-run",
+        ),
+        "git-info": (
+            "Show or set the git commit, branch and origin.",
+            "threadkeep git-info 01a1e766",
+            "threadkeep git-info 01a1e766 --branch main",
+        ),
+        "memory": (
+            "Set whether Codex may make memories of threads.",
+            "threadkeep memory 01a1e766 disabled",
+            "threadkeep memory --cwd ~/projects/private disabled",
+        ),
+        "relink": (
+            "Record that a project folder has moved.",
+            "threadkeep relink ~/projects/shop ~/work/shop",
+            "threadkeep relink --remove ~/projects/shop",
+        ),
+        "dump": (
+            "Save names and moved folders as lines of text.",
+            "threadkeep dump names.jsonl",
+            "threadkeep dump --json",
+        ),
+        "restore": (
+            "Merge a dump with what is set here.",
+            "threadkeep restore names.jsonl",
+            "threadkeep restore --json names.jsonl",
+        ),
+    },
+    "Index": {
+        "sync": (
+            "Catch up with added, changed, moved and removed files.",
+            "threadkeep sync",
+            "threadkeep sync --json",
+        ),
+        "backfill": (
+            "Fill the index from all rollout files.",
+            "threadkeep backfill",
+            "threadkeep backfill --force",
+        ),
+        "reindex": (
+            "Build a new index, then replace the old one.",
+            "threadkeep reindex",
+            "threadkeep reindex --json",
+        ),
+        "watch": (
+            "Keep the index up to date, and print what changes.",
+            "threadkeep watch",
+            "threadkeep watch --json --log-file watch.log",
+        ),
+        "db": ("Locate, check or compact the index file.",),
+        "db path": (
+            "Print where the index is, whether it exists or not.",
+            "threadkeep db path",
+            "threadkeep --home ~/other/.codex db path",
+        ),
+        "db check": (
+            "Check the index file: damage, schema, references.",
+            "threadkeep db check",
+            "threadkeep db check --json",
+        ),
+        "db vacuum": (
+            "Compact the index file.",
+            "threadkeep db vacuum",
+            "threadkeep db vacuum --json",
+        ),
+    },
+    "Health": {
+        "status": (
+            "Show the state of the index.",
+            "threadkeep status",
+            "threadkeep status --json",
+        ),
+        "verify": (
+            "Find problems in the index and the files.",
+            "threadkeep verify",
+            "threadkeep verify --deep --sample 5%",
+        ),
+        "repair": (
+            "Plan and apply repairs of what verify finds.",
+            "threadkeep repair",
+            "threadkeep repair --apply",
+        ),
+        "codex-check": (
+            "Compare the files with Codex's own database.",
+            "threadkeep codex-check",
+            "threadkeep codex-check --fix",
+        ),
+        "du": (
+            "Show disk usage of rollout files.",
+            "threadkeep du",
+            "threadkeep du --by project -n 20",
+        ),
+    },
+    "Serve": {
+        "app-server": (
+            "Serve threads over Codex's app-server protocol.",
+            "threadkeep app-server",
+            "threadkeep app-server --listen unix://",
+        ),
+    },
+}
+ENTRIES: Final = {name: entry for group in GROUPS.values() for name, entry in group.items()}
+"""Each command with its line, and with examples of it."""
+HELP: Final = {name: entry[0] for name, entry in ENTRIES.items() if " " not in name}
+"""The commands that come right after ``threadkeep``, with their lines."""
+
+
+def examples(name: str) -> tuple[str, ...]:
+    """The examples of a command; of one that only holds others, one of each of these."""
+    found = ENTRIES[name][1:]
+    below = (entry[1] for other, entry in ENTRIES.items() if other.startswith(f"{name} "))
+    return found or tuple(below)
