@@ -87,7 +87,7 @@ usage     InvalidChange      threadkeep git-info --clear-sha, --clear-branch or 
                              removes a value
 not_found NotResumable       threadkeep relink OLD NEW records where a folder is now; without
                              --exec, a command is printed that asks for one; codex must be on PATH
-not_found TurnNotFound       name one of its turns: threadkeep show THREAD lists them
+not_found TurnNotFound       threadkeep show THREAD --outline lists its turns
 usage     AmbiguousTurn      give more characters of its id, or its number: --turn 1, --turn=-1
 usage     TurnUnfinished     fork up to it with --before-turn, or the whole thread
 damaged   NotAppendable      threadkeep explain shows what is wrong with its file

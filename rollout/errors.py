@@ -8,7 +8,7 @@ RolloutError
 ├ NotAppendable(path, reason)
 ├ HistoryIncomplete(path, reason)
 ├ HistoryUnknown(path, mode)
-├ TurnNotFound(turn_id, turn_ids)
+├ TurnNotFound(turn_id, turn_ids, last)
 ├ AmbiguousTurn(turn_id, count)
 ├ TurnUnfinished(turn_id)
 └ WriterActive(thread_id, holder)
@@ -100,12 +100,16 @@ class HistoryUnknown(RolloutError):
 
 
 class TurnNotFound(RolloutError):
-    """A thread has no turn with this id, only those of ``turn_ids``."""
+    """A thread has no turn with this id, only those of ``turn_ids``; ``last`` has the numbers and
+    titles of some, for people."""
 
-    def __init__(self, turn_id: str, turn_ids: Sequence[str]) -> None:
+    def __init__(
+        self, turn_id: str, turn_ids: Sequence[str], last: Sequence[tuple[int, str]] = ()
+    ) -> None:
         self.turn_id, self.turn_ids = turn_id, turn_ids
-        last = ", ".join(turn_ids[-_SHOWN_TURNS:])
-        there = f"the last of its {len(turn_ids)} turns: {last}" if turn_ids else "it has no turns"
+        named = [f"{number} {title!r}" if title else f"{number}" for number, title in last]
+        some = ", ".join(named or turn_ids[-_SHOWN_TURNS:])
+        there = f"the last of its {len(turn_ids)} turns: {some}" if turn_ids else "it has no turns"
         super().__init__(f"the thread has no turn {turn_id!r} ({there})")
 
 

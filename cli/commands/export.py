@@ -165,7 +165,8 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None") -> "Reading":
-    from cli.render.reading import TurnSelection, open_reading
+    from cli.render.reading import open_reading
+    from cli.render.turn_selection import TurnSelection
 
     if redactor:
         redactor.look_at(row["cwd"], str(index.home))

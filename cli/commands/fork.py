@@ -7,6 +7,7 @@ import typer
 from cli.arguments.filters import Selection, takes_selection
 from cli.arguments.options import locations
 from cli.terminal import output
+from rollout.schema.modes import MODES
 
 if TYPE_CHECKING:
     from cli.runtime.batch import AppliedChange
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     through_turn: Annotated[
-        str | None, typer.Option(metavar="ID", help="The last turn that the fork has.")
+        str | None,
+        typer.Option(metavar="TURN", help="The last turn that the fork has: its number or its id."),
     ] = None,
     before_turn: Annotated[
-        str | None, typer.Option(metavar="ID", help="The first turn that it does not have.")
+        str | None, typer.Option(metavar="TURN", help="The first turn that it does not have.")
     ] = None,
     *,
     selection: Selection,
@@ -41,8 +43,8 @@ def command(
         fork = await fork_thread(
             index,
             id_,
-            last_turn=through_turn,
-            before_turn=before_turn,
+            last_turn=await _turn_id(index, id_, through_turn),
+            before_turn=await _turn_id(index, id_, before_turn),
             dry_run=selection.dry_run,
             refresh=False,
         )
@@ -55,3 +57,19 @@ def command(
         return batch.AppliedChange(fields, fork.thread_id, fork.indexed)
 
     return batch.run(locations(context), "fork", selection, change, after=refresh_names)
+
+
+async def _turn_id(index: "ThreadIndex", thread_id: str, turn: str | None) -> str | None:
+    """The id of the turn that ``show`` shows for ``turn``."""
+    from cli.render.reading import open_reading
+    from cli.render.turn_selection import TurnSelection
+
+    if turn is None:
+        return None
+    row = await index.thread(thread_id)
+    if row["archived"] or row["history_mode"] not in MODES:
+        return turn  # it cannot be forked
+    with await open_reading(index, row, TurnSelection(turn)) as reading:
+        if len(reading.numbers) > 1:
+            raise typer.BadParameter(f"a fork ends at one turn, not at {turn}")
+        return reading.dialogue.turns[reading.numbers[0]].id

@@ -12,7 +12,8 @@ from cli.terminal.text import one_line
 from rollout.errors import READ_ALL, without_expansion_limit
 
 if TYPE_CHECKING:
-    from cli.render.reading import Reading, TurnSelection
+    from cli.render.reading import Reading
+    from cli.render.turn_selection import TurnSelection
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
@@ -23,12 +24,16 @@ def command(
     turn: Annotated[
         str | None,
         typer.Option(
-            metavar="TURN", help="Only this turn: its id or its number; -1 is the last turn."
+            metavar="TURNS",
+            help="Only these turns: 9, 290-295, 290- or 3,7; -1 is the last one. Ids work, too.",
         ),
     ] = None,
     last: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Only the last turns.")
     ] = None,
+    outline: Annotated[
+        bool, typer.Option("--outline", help="List the turns: number, time and prompt.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
     meta: Annotated[
         bool,
@@ -45,13 +50,17 @@ def command(
         raise typer.BadParameter("--turn and --last exclude each other")
     here = locations(context)
     if meta:
-        if turn is not None or last is not None or full:
-            raise typer.BadParameter("--meta excludes --turn, --last and --full")
+        if turn is not None or last is not None or outline or full:
+            raise typer.BadParameter("--meta excludes --turn, --last, --outline and --full")
         return _show_metadata(here, thread, as_json=as_json)
-    from cli.render.reading import TurnSelection
+    if outline and full:
+        raise typer.BadParameter("--outline and --full exclude each other")
+    from cli.render.turn_selection import TurnSelection
 
     with without_expansion_limit(force):
         selection = TurnSelection(turn, last)
+        if outline:
+            return _outline(here, thread, selection, pager=pager, as_json=as_json)
         return _show(here, thread, selection, full=full, pager=pager, as_json=as_json)
 
 
@@ -65,10 +74,25 @@ def _show(
     as_json: bool,
 ) -> int:
     from cli.render.json_document import document
-    from cli.render.reading import open_reading
     from cli.render.text import written
-    from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.pager import sink
+
+    with _opened(here, reference, selection) as reading:
+        if as_json:
+            pieces = document(reading)
+        else:
+            width = output.width() if output.on_terminal() else None
+            pieces = written(reading, full=full, width=width)
+        with sink(paged=pager and not as_json) as put:
+            for piece in pieces:
+                put(piece)
+        damage.report(reading.dialogue.damage, here.home, reading.row["id"])
+    return errors.OK
+
+
+def _opened(here: Locations, reference: str, selection: "TurnSelection") -> "Reading":
+    from cli.render.reading import open_reading
+    from cli.runtime.open_index import catch_up_and_report, read_index
     from state.turns.cache import TurnIndex
 
     async def work(index: "ThreadIndex") -> "Reading":
@@ -82,15 +106,22 @@ def _show(
         finally:
             await turns.close()
 
-    with read_index(here, work) as reading:
+    return read_index(here, work)
+
+
+def _outline(
+    here: Locations, reference: str, selection: "TurnSelection", *, pager: bool, as_json: bool
+) -> int:
+    from cli.render.outline import document, lines
+    from cli.terminal.pager import sink
+
+    with _opened(here, reference, selection) as reading:
         if as_json:
-            pieces = document(reading)
+            output.data(document(reading))
         else:
-            width = output.width() if output.on_terminal() else None
-            pieces = written(reading, full=full, width=width)
-        with sink(paged=pager and not as_json) as put:
-            for piece in pieces:
-                put(piece)
+            with sink(paged=pager) as put:
+                for line in lines(reading):
+                    put(f"{line}\n")
         damage.report(reading.dialogue.damage, here.home, reading.row["id"])
     return errors.OK
 

@@ -1,6 +1,5 @@
 """A thread that is opened for reading, and the selected turns of it."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from cli.render.blocks import Block, Role
 from cli.render.item_blocks import blocks
 from cli.render.labels import label
 from cli.render.tool_blocks import duration_text
+from cli.render.turn_selection import TurnSelection
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
@@ -28,45 +28,10 @@ from state.thread_index import ThreadIndex
 from state.turns.cache import TurnIndex
 from state.turns.checkpoint import TurnState
 
-_SHORTEST_PREFIX: Final = 4
 _LONGEST_TITLE: Final = 120
-_NUMBER: Final = re.compile(r"-?\d{1,18}")
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSelection:
-    """Which turns of a thread."""
-
-    turn: str | None = None
-    """The id of one, a unique prefix of it, or its number from 1; negative numbers count from the
-    end. Digits are a number if there is such a turn."""
-    last: int | None = None
-    """Only so many of the last."""
-
-    def among(self, ids: Sequence[str]) -> Sequence[int]:
-        """Their positions in ``ids``, which are those of all turns. Raises AmbiguousTurn if several
-        ids have the prefix, and TurnNotFound if there is no such turn."""
-        count = len(ids)
-        if self.turn is None:
-            return range(max(0, count - self.last) if self.last else 0, count)
-        found = [at for at, id_ in enumerate(ids) if id_ == self.turn]
-        short = len(self.turn) < _SHORTEST_PREFIX
-        if not found and _NUMBER.fullmatch(self.turn):
-            number = int(self.turn)
-            at = number - 1 if number > 0 else count + number
-            found = [at] if number and 0 <= at < count else []
-            if not found and short:  # it was meant as a number
-                raise TurnNotFound(self.turn, ids)
-        if not found:
-            found = [at for at, id_ in enumerate(ids) if id_.startswith(self.turn)]
-            fitting = len({ids[at] for at in found})
-            if fitting > 1:
-                raise AmbiguousTurn(self.turn, fitting)
-            if short:
-                found = []
-        if not found:
-            raise TurnNotFound(self.turn, ids)
-        return found
+_LAST_TURNS: Final = 3
+_SHORT_TITLE: Final = 30
+"""How many turns an error names, and how long their titles are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +245,27 @@ async def open_reading(
         FileUnusable, OSError: a file cannot be read.
         TurnNotFound: a turn is asked for that it does not have.
     """
+    try:
+        return await _opened(index, row, wanted, turns, images, cleaned)
+    except TurnNotFound as error:
+        ids = error.turn_ids
+        with await _opened(
+            index, row, TurnSelection(last=_LAST_TURNS), turns, images, cleaned
+        ) as reading:
+            last = [
+                (turn.number, shortened(turn.prompt, _SHORT_TITLE)) for turn in reading.outline()
+            ]
+        raise TurnNotFound(error.turn_id, ids, last) from None
+
+
+async def _opened(
+    index: ThreadIndex,
+    row: Row,
+    wanted: TurnSelection,
+    turns: TurnIndex | None,
+    images: bool,
+    cleaned: Callable[[Any], Any],
+) -> Reading:
     path = index.home / row["rollout_path"]
     details = await index.details(row["id"])
     if turns is not None and wanted != TurnSelection():

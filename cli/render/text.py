@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
+from cli.render.turn_selection import ranges
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import one_line, plural, printable
 
@@ -29,11 +30,10 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
         yield style.aside(warning)
     if not reading.dialogue.turns and not reading.dialogue.orphans:
         yield style.aside("No messages yet.")
-    skipped = reading.numbers[0] if reading.numbers else 0
-    if not reading.whole and skipped:
-        yield style.aside(
-            f"{plural(skipped, 'turn')} before these: --last N or --turn N shows them."
-        )
+    if not reading.whole and reading.numbers:
+        some, count = ranges(reading.numbers), len(reading.dialogue.turns)
+        turns = "Turn" if len(reading.numbers) == 1 else "Turns"
+        yield style.aside(f"{turns} {some.replace(',', ', ')} of {count:,}: --outline lists all.")
     for turn in reading.turns():
         yield "\n"
         yield style.heading(turn_line(turn))

@@ -91,6 +91,10 @@ def test_a_fork_is_listed_at_once(cli: Cli) -> None:
     ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
     assert "the thread has no turn 'rollout-9' (the last of its" in ran.err
     cli.run("fork", id_, "--through-turn", "", status=3)
+    (numbered,) = cli.run("fork", id_, "--before-turn", "1").lines
+    assert cli.run("show", numbered, "--json").json["thread"]["turns"] == []
+    (through,) = cli.run("fork", id_, "--through-turn", "-1").lines
+    assert len(cli.run("show", through, "--outline").lines) == 1
     assert "is archived" in cli.run("fork", thread_id(3), status=2).err
     cli.run("fork", id_, "--through-turn", "a", "--before-turn", "b", status=2)
     assert cli.run("verify", "--deep").status == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.render.reading import TurnSelection
+from cli.render.turn_selection import TurnSelection, ranges
 from rollout.errors import AmbiguousTurn, TurnNotFound
 from rollout.history.bare import BARE
 from rollout.history.thread import open_history
@@ -126,18 +126,22 @@ def test_turns_are_chosen_by_number_id_and_from_the_end(cli: Cli) -> None:
     assert shown("--turn=-1") == ["question 3"]
     assert shown("--turn", TURN.format(2)) == ["question 2"]
     ran = cli.run("show", THREAD_ID, "--last", "1")
-    assert "2 turns before these" in ran.out
+    assert "Turn 3 of 3: --outline lists all." in ran.out
+    assert shown("--turn", "2-") == shown("--turn", "3,2") == ["question 2", "question 3"]
+    assert "Turns 1, 3 of 3:" in cli.run("show", THREAD_ID, "--turn=-1,1").out
     document = cli.run("show", THREAD_ID, "--turn", "2", "--json").json
     assert [each["id"] for each in document["thread"]["turns"]] == [TURN.format(2)]
 
 
-@pytest.mark.parametrize("name", ["0", "4", "-4", "--4", "no such turn", "-1000", "9" * 5000])
+@pytest.mark.parametrize(
+    "name", ["0", "4", "-4", "--4", "no such turn", "-1000", "9" * 5000, "3-", "1,9", "2-1"]
+)
 def test_a_turn_that_is_not_there_is_told_with_those_that_are(cli: Cli, name: str) -> None:
     save(cli.home, [*turn(1), *turn(2)])
     ran = cli.run("show", THREAD_ID, f"--turn={name}", status=3)
     assert ran.out == ""
-    assert TURN.format(2) in ran.err
-    assert "threadkeep show THREAD" in ran.err
+    assert "(the last of its 2 turns: 1 'question 1', 2 'question 2')" in ran.err
+    assert "threadkeep show THREAD --outline" in ran.err
 
 
 @pytest.mark.parametrize("name", ["", "019a", "019a0000-0000-7000-9000"])
@@ -146,6 +150,43 @@ def test_a_beginning_that_several_turns_have_is_told_as_such(cli: Cli, name: str
     ran = cli.run("show", THREAD_ID, f"--turn={name}", status=2)
     assert f"turn {name!r} is ambiguous: 2 turns have ids that begin with it" in ran.err
     assert "--turn=-1" in ran.err
+
+
+def test_turns_are_chosen_by_ranges() -> None:
+    ids = [f"{number:08x}-0000-1" for number in range(300)]
+    for text, places in {
+        "290-295": range(289, 295),
+        "290-": range(289, 300),
+        "290-999": range(289, 300),
+        "-3-": range(297, 300),
+        "-3--2": [297, 298],
+        "3, 7,298-,2-3,": [1, 2, 6, 297, 298, 299],
+        "00000005-0": [5],  # an id, as there is no range like it
+        "5,0000000a": [4, 10],
+    }.items():
+        assert list(TurnSelection(text).among(ids)) == [*places]
+    assert ranges([1, 2, 6, 297, 298, 299]) == "2-3,7,298-300"
+    assert list(TurnSelection("a,b").among(["a,b", "a"])) == [0]
+
+
+def test_an_outline_lists_prompts(cli: Cli) -> None:
+    save(cli.home, [*turn(1), *turn(2, *call("shell", {"command": ["ls"]}, "x"))])
+    ran = cli.run("show", THREAD_ID, "--outline")
+    assert ran.lines == [f"{n}\t2025-10-09T08:53:20Z\tquestion {n}" for n in (1, 2)]
+    document = cli.run("show", THREAD_ID, "--outline", "--turn", "2", "--json").json
+    assert (document["version"], document["id"], document["turnCount"]) == (1, THREAD_ID, 2)
+    assert document["turns"] == [
+        {
+            "number": 2,
+            "id": TURN.format(2),
+            "status": "completed",
+            "startedAt": 1_760_000_000,
+            "completedAt": 1_760_000_002,
+            "durationMs": 1500,
+            "prompt": "question 2",
+        }
+    ]
+    cli.run("show", THREAD_ID, "--outline", "--full", status=2)
 
 
 def test_numbers_of_turns_have_as_many_digits_as_it_takes() -> None:

@@ -16,8 +16,9 @@ import state.turns.cache
 import state.turns.checkpoint
 import state.turns.store
 from cli.render.json_document import document
-from cli.render.reading import TurnSelection, open_reading
+from cli.render.reading import open_reading
 from cli.render.text import written
+from cli.render.turn_selection import TurnSelection
 from rollout.errors import RolloutError
 from rollout.schema.modes import MODES, PAGINATED
 from state.errors import StateError
@@ -133,7 +134,7 @@ def test_the_last_turns_of_a_long_thread_are_all_that_is_looked_at(
     first = cli.run(*words).out
     assert "answer 89" in first
     assert f"{LONG} turns" in first
-    assert "88 turns before these" in first
+    assert "Turns 89-90 of 90:" in first
     assert len(rows(cli.index, "SELECT 1 FROM turns")) == LONG
     made: list[int] = []
     real = state.turns.store._turn
@@ -147,7 +148,7 @@ def test_the_last_turns_of_a_long_thread_are_all_that_is_looked_at(
     assert cli.run(*words).out == first
     assert "question 41" in cli.run("show", thread_id(1), "--turn", "turn 41").out
     assert "no such turn" in cli.run("show", thread_id(1), "--turn", "no such turn", status=3).err
-    assert made == [88, 89, 41, 42]
+    assert made == [88, 89, 41, 42, 87, 88, 89]  # the last ones are named
 
 
 def test_an_index_of_turns_that_is_no_use_hides_no_turn(cli: Cli) -> None:
