@@ -15,7 +15,7 @@ from cli.render.threads import COLUMNS, SHOWN, ThreadTable
 from cli.terminal import output
 from cli.terminal.cells import fitted
 from cli.terminal.delegated import DELEGATED
-from cli.terminal.hidden import no_threads, not_shown, showing
+from cli.terminal.hidden import footer, lines_of, no_threads, not_shown, showing
 from cli.terminal.text import iso, money, one_line
 from state.errors import SQLITE_ERRORS
 
@@ -142,14 +142,14 @@ def _print(
     notes = [listed.note]
     if not rows:
         notes.append(no_threads(here.home, empty=listed.empty, complete=not listed.note))
-    footer = [fitted(note, width) for note in (*notes, not_shown(counted.hidden)) if note]
+    below = footer([*notes, not_shown(counted.hidden)], width)
     more = bool(listed.page.next_cursor)
     if fits:
-        room = output.height() - _AROUND - sum(text.count("\n") + 1 for text in footer)
+        room = output.height() - _AROUND - lines_of(below)
         if more or len(rows) > room:
             rows, more = rows[: max(room - 1, _LEAST_ROWS)], True
     if more:
-        footer.insert(bool(listed.note), fitted(showing(len(rows), counted.listed), width))
+        below.insert(bool(listed.note), fitted(showing(len(rows), counted.listed), width))
     if rows and terminal:
         shown = ThreadTable(
             columns=columns,
@@ -161,7 +161,7 @@ def _print(
         output.lines(shown.lines(rows))
     elif rows:
         _lines(listed, query, columns)
-    for text in footer:
+    for text in below:
         output.say(text)
 
 

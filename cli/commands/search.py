@@ -1,10 +1,9 @@
 """``threadkeep search``."""
 
-import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,9 +12,10 @@ from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
 from cli.terminal import damage, output
-from cli.terminal.hidden import no_threads, not_shown
+from cli.terminal.cells import fitted
+from cli.terminal.hidden import footer, lines_of, no_threads, not_shown
 from cli.terminal.progress import progress
-from cli.terminal.text import age, iso, one_line, one_line_marked, plural
+from cli.terminal.text import iso, one_line, plural
 from rollout.errors import Damage
 from state.errors import InvalidQuery
 
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from state.query.model import Hidden
     from state.thread_index import ThreadIndex
 
-_HITS_SHOWN = 3
-"""Messages of a thread that a terminal shows."""
 _HITS_KEPT = 20
 """Messages of a thread in JSON and pipes."""
 _UNREADABLE = "{} may match too, but cannot be read: threadkeep explain shows why."
-_MORE = "There are more threads: --limit N shows them."
+_MORE = "There are more matches. Use --limit N to see more."
+_AROUND: Final = 3
+"""Lines around what was found: two below it, and the next prompt."""
+_USUAL_LIMIT: Final = 10
 
 
 @dataclass(slots=True)
@@ -46,13 +47,16 @@ class Searched:
     """What was not searched."""
     empty: bool = False
     """Whether the home has neither threads nor unreadable files."""
+    more: bool = False
+    """Whether more threads match."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Whether everything was searched."""
-        return not (self.notes or self.damage or (self.raw and self.hidden.unreadable))
+        unsearched = self.raw and (self.hidden.unreadable or self.more)
+        return not (self.notes or self.damage or unsearched)
 
 
 @takes_filters
@@ -69,8 +73,16 @@ def command(
         bool, typer.Option("--literal", help="Find the terms as one text, within words as well.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("-n", "--limit", metavar="N", min=1, help="Threads to show.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            "-n",
+            "--limit",
+            metavar="N",
+            min=1,
+            help="Threads to show.",
+            show_default=f"{_USUAL_LIMIT}, as far as they fit the terminal",
+        ),
+    ] = None,
     sort: Annotated[
         str,
         typer.Option(
@@ -115,7 +127,7 @@ def command(
     wants_ids = not as_json and output.on_terminal()
 
     async def work(index: "ThreadIndex") -> Searched:
-        searched = await (_raw if raw else _indexed)(index, search, limit, sync)
+        searched = await (_raw if raw else _indexed)(index, search, limit or _USUAL_LIMIT, sync)
         searched.notes = [note for note in searched.notes if note]
         searched.hidden = (await index.count(search.among)).hidden
         searched.empty = not searched.found.hits and await index.is_empty()
@@ -127,30 +139,55 @@ def command(
     found = read_index(here, work)
     if raw:
         output.say("All rollouts were read for this: --raw uses no index.")
-    return _print(found, here, search, as_json=as_json, on_terminal=wants_ids)
+    return _print(found, here, search, as_json=as_json, on_terminal=wants_ids, fits=limit is None)
 
 
 def _print(
-    searched: Searched, here: Locations, search: "Search", *, as_json: bool, on_terminal: bool
+    searched: Searched,
+    here: Locations,
+    search: "Search",
+    *,
+    as_json: bool,
+    on_terminal: bool,
+    fits: bool,
 ) -> int:
+    found = searched.found
+    notes = [*searched.notes, *damage.sentences(searched.damage, here.home, "was searched")]
     if as_json:
         output.data(_document(searched, here))
-    elif on_terminal:
-        _blocks(searched, search)
+        hidden = ""
     else:
-        output.lines(_lines(searched, search))
-    for note in searched.notes:
-        output.say(note)
-    for sentence in damage.sentences(searched.damage, here.home, "was searched"):
-        output.say(sentence)
-    if not as_json:
-        if not searched.found.hits:
-            output.say(no_threads(here.home, empty=searched.empty, complete=not searched.notes))
-        if hidden := not_shown(searched.hidden):
-            output.say(hidden)
-        if searched.found.next_cursor:
-            output.say(_MORE)
-    return errors.OK if searched.found.hits else errors.NO_MATCH
+        if not found.hits:
+            notes.append(no_threads(here.home, empty=searched.empty, complete=not searched.notes))
+        hidden = not_shown(searched.hidden)
+    if on_terminal and found.hits:
+        _on_terminal(searched, search, notes, hidden, fits=fits)
+    else:
+        if not as_json:
+            output.lines(_lines(searched, search))
+        more = _MORE if searched.more and not as_json else ""
+        for note in (*notes, more, hidden):
+            if note:
+                output.say(note)
+    return errors.OK if found.hits else errors.NO_MATCH
+
+
+def _on_terminal(
+    searched: Searched, search: "Search", notes: list[str], hidden: str, *, fits: bool
+) -> None:
+    """With ``fits``, as much as fits the terminal."""
+    from cli.render.matches import Matches
+
+    found, width = searched.found, output.width()
+    matches = Matches(found.hits, searched.passages, search.among.sort_key, searched.short_ids)
+    above, below = footer(notes, width), footer([hidden], width)
+    room = output.height() - lines_of([*above, *below]) - _AROUND
+    blocks = matches.fitting(room if fits else None)
+    output.lines("\n".join(block) + "\n" for block in blocks)
+    more = searched.more or len(blocks) < len(found.hits)
+    count = matches.count(len(blocks), more=more)
+    for text in (*above, fitted(count, width), *below):
+        output.say(text)
 
 
 async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
@@ -164,6 +201,7 @@ async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -
     where: list[list[Passage]] = []
     cut: list[Damage] = []
     unread: list[str] = []
+    more = False
     with progress("reading") as report:
         found = raw_search(
             index,
@@ -177,13 +215,13 @@ async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -
         async with aclosing(found):
             async for row, raw in found:
                 if len(hits) == count:
-                    notes.append(_MORE)
+                    more = True
                     break
                 hits.append(Hit(row, [], [], raw.matches))
                 where.append([Passage(each.kind, each.snippet) for each in raw.hits])
     if unread:
         notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
-    return Searched(Found(hits), where, notes, cut, raw=True)
+    return Searched(Found(hits), where, notes, cut, more=more, raw=True)
 
 
 async def _indexed(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
@@ -214,7 +252,8 @@ async def _indexed(index: "ThreadIndex", search: "Search", count: int, sync: boo
         )
     if unread := {path for page in pages for path in page.unreadable}:
         notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
-    return Searched(found, [passages(hit, search.terms) for hit in hits], notes)
+    where = [passages(hit, search.terms) for hit in hits]
+    return Searched(found, where, notes, more=found.next_cursor is not None)
 
 
 def _document(searched: Searched, here: Locations) -> dict[str, Any]:
@@ -265,42 +304,3 @@ def _lines(searched: Searched, search: "Search") -> Iterator[str]:
                 passage.snippet.text,
             )
             yield "\t".join(one_line(value) for value in values)
-
-
-_WHO = {"userMessage": "you", "agentMessage": "agent", "name": "name"}
-
-
-def _blocks(searched: Searched, search: "Search") -> None:
-    import os
-
-    from rich.text import Text
-
-    from cli.render.labels import folder, label
-
-    home = os.path.expanduser("~")
-    now_ms = time.time_ns() // 1_000_000
-    blocks: list[Text] = []
-    for hit, where in zip(searched.found.hits, searched.passages, strict=True):
-        head = Text(one_line(label(hit.row)), style="bold", no_wrap=True)
-        head.truncate(max(output.width() - 50, 20), overflow="ellipsis")
-        about = [age(_time(hit, search), now_ms), folder(hit.row["cwd"], home)]
-        if hit.row["archived"]:
-            about.append("archived")
-        head.append(f"  {'  '.join(part for part in about if part)}  ", style="dim not bold")
-        head.append(searched.short_ids[hit.row["id"]], style="cyan not bold")
-        blocks.append(head)
-        for passage in where[:_HITS_SHOWN]:
-            blocks.append(_marked(passage))
-        rest = hit.matches - len(where[:_HITS_SHOWN])
-        if rest > 0:
-            blocks.append(Text(f"         and {rest:,} more", style="dim"))
-    output.table(*blocks)
-
-
-def _marked(passage: "Passage") -> Any:
-    from rich.text import Text
-
-    line = Text(f"  {_WHO.get(passage.kind, passage.kind):>5}  ", style="dim")
-    for piece, marked in one_line_marked(passage.snippet.text, passage.snippet.spans):
-        line.append(piece, style="not dim bold yellow" if marked else "not dim")
-    return line

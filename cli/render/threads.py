@@ -47,6 +47,8 @@ class ThreadTable:
     """Which time the age is of."""
     short_ids: Mapping[str, str] = field(default_factory=dict)
     """Unique prefixes of ids; other ids are shown whole."""
+    emphasis: str = ""
+    """The style of all titles; by default names are bold."""
     spending: "Mapping[str, Spending]" = field(default_factory=dict)
 
     def lines(self, rows: "Sequence[Row]", room: int | None = None) -> Iterator[str]:
@@ -65,7 +67,8 @@ class ThreadTable:
             case "age":
                 return Cell(age(row[f"{self.sort_key}_ms"], now_ms))
             case "thread":
-                return title(row)
+                shown = title(row)
+                return shown._replace(style=self.emphasis or shown.style)
             case "id":
                 return Cell(self.short_ids.get(row["id"], row["id"]), "cyan")
             case "folder":

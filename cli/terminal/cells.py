@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cli.terminal.text import one_line
+from cli.terminal.text import one_line, one_line_marked
 
 _UNSETTLED: Final = dict.fromkeys((0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
 """Variants and colours of emoji. Some terminals draw an emoji wider for them, some do not."""
@@ -19,6 +19,18 @@ def settled(text: str) -> str:
     width of: joined emoji stand side by side."""
     text = one_line(text)
     return text if text.isascii() else text.translate(_UNSETTLED)
+
+
+def settled_pieces(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """A snippet as :func:`settled`, in pieces, each with whether it is one of ``spans``; with ``…``
+    where it is cut."""
+    pieces = [(part.translate(_UNSETTLED), marked) for part, marked in one_line_marked(text, spans)]
+    first, last = pieces[0][0], pieces[-1][0]
+    if first.startswith("... "):
+        pieces[0] = (f"…{first[4:]}", False)
+    if last.endswith(" ..."):
+        pieces[-1] = (f"{pieces[-1][0][:-4]}…", False)
+    return pieces
 
 
 def cells(text: str) -> int:

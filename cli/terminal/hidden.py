@@ -1,9 +1,10 @@
 """What a list or a search leaves out, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cli.terminal.cells import fitted
 from cli.terminal.text import one_line
 from rollout.files.access import is_there
 from rollout.files.layout import ROOTS, SESSIONS
@@ -64,6 +65,16 @@ def not_shown(hidden: "Hidden") -> str:
         if count
     ]
     return f"Not shown: {', '.join(parts)}." if parts else ""
+
+
+def footer(notes: Iterable[str], width: int | None) -> list[str]:
+    """What is said below a list, without what is empty, wrapped for a terminal of that width."""
+    return [fitted(note, width) for note in notes if note]
+
+
+def lines_of(footer: Sequence[str]) -> int:
+    """How many lines a footer takes."""
+    return sum(text.count("\n") + 1 for text in footer)
 
 
 def showing(shown: int, listed: int, options: str = "--limit N or --all") -> str:

@@ -41,7 +41,7 @@ class Column:
     grows: bool = False
     """Whether it gets the room that is left; for one column at most."""
     drops_same: bool = False
-    """Whether it is left out where all of several rows have the same value."""
+    """Whether it is left out where no row has a value, or all of several have the same."""
     cut: Callable[[str, int], str] = cut
 
 
@@ -61,7 +61,7 @@ def table(
     shown = [
         place
         for place, column in enumerate(columns)
-        if keep_all or not (column.drops_same and _is_same([row[place].text for row in rows]))
+        if keep_all or not (column.drops_same and _says_nothing([row[place].text for row in rows]))
     ]
     room = output.width() if room is None else room
     gap = 1 if room < _CRAMPED else 2
@@ -83,8 +83,8 @@ def table(
         yield line
 
 
-def _is_same(values: Sequence[str]) -> bool:
-    return len(values) > 1 and len(set(values)) == 1
+def _says_nothing(values: Sequence[str]) -> bool:
+    return not any(values) or (len(values) > 1 and len(set(values)) == 1)
 
 
 def layout(

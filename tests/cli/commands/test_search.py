@@ -1,9 +1,8 @@
 """``threadkeep search``: what it prints, and how it ends."""
 
 import json
-import os
+import re
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from state.fulltext.search import MOST_TERMS
 from tests.samples.homes import encoded, event, lines, thread_id, write
 from tests.support.command import Cli, Inside, Within, plain_user
 from tests.support.indexes import empty_index
+from tests.support.terminal import on_terminal
 
 __all__ = ["plain_user"]
 
@@ -329,16 +329,23 @@ def test_what_can_be_searched_for_is_told(cli: Cli) -> None:
     assert "[31m" not in cli.run("search", "--literal", "!!!").out
 
 
-def test_a_terminal_gets_marked_matches(cli: Cli) -> None:
-    script = "threadkeep search cafe --no-sync"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    cli.run("backfill")
-    plain = Cli(cli.home, cli.base)
-    ran = plain.run(
-        "-qec", script, "/dev/null", prefix=["script"], env={"PATH": path, "TERM": "xterm"}
-    )
-    assert "\x1b[1;33mcafé" in ran.out.lower()
-    assert "and 2 more" in ran.out
+def test_a_terminal_gets_marked_matches_that_fit_it(cli: Cli) -> None:
+    write(cli.home, 5, encoded(lines(5, f"{'long ' * 20}café {'prompt ' * 20}")))
+    cli.run("search", "cafe")
+    shown = on_terminal(cli, "search", "cafe", columns=50, lines=11, words=True)
+    assert "\x1b[1;33mcafé\x1b[0m" in shown
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert plain[1] == "    you  …long long café prompt prompt prompt…"
+    assert plain[2:4] == ["", plain[3]]
+    assert plain[3].startswith("where is the Café")
+    assert plain[4:6] == ["    you  where is the Café", "         and 4 more"]
+    assert plain[6:8] == ["", "6 matches in 2 threads."]
+    assert plain[8].startswith("Not shown: 1 not interactive")
+    assert all(len(line) <= 50 for line in plain)
+    shown = on_terminal(cli, "search", "cafe", columns=50, lines=6, words=True)
+    assert "1 match in the first thread. Use --limit N to see" in shown
+    shown = on_terminal(cli, "search", "cafe", "--limit", "9", lines=6, words=True)
+    assert "agent  Answer 1: the" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
 
 
 def test_another_worker_is_told_of(cli: Cli) -> None:

@@ -1,0 +1,80 @@
+"""Threads that a search found, with the messages that match, for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cli.render.threads import ThreadTable
+from cli.terminal import output
+from cli.terminal.cells import around, settled_pieces
+from cli.terminal.style import Painter, painter
+from cli.terminal.text import plural
+
+if TYPE_CHECKING:
+    from state.fulltext.hits import Hit, Passage
+
+MOST_SHOWN: Final = 3
+"""Messages of a thread."""
+_WHO: Final = {"userMessage": "you", "agentMessage": "agent", "name": "name"}
+_BEFORE_TEXT: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Threads that were found, in order, each with the passages that match."""
+
+    hits: "Sequence[Hit]"
+    passages: "Sequence[Sequence[Passage]]"
+    sort_key: str
+    short_ids: Mapping[str, str]
+
+    def fitting(self, room: int | None) -> list[list[str]]:
+        """The lines of each thread, with fewer passages, and then with fewer threads, where they
+        take more than ``room`` lines; None for any. Blank lines between threads count."""
+        blocks = self._blocks(MOST_SHOWN)
+        for most in range(MOST_SHOWN - 1, 0, -1):
+            if room is None or _height(blocks) <= room:
+                return blocks
+            blocks = self._blocks(most)
+        while room is not None and len(blocks) > 1 and _height(blocks) > room:
+            blocks.pop()
+        return blocks
+
+    def count(self, shown: int, *, more: bool) -> str:
+        """How many matches the first ``shown`` threads have, and how to see ``more`` threads."""
+        total = sum(hit.matches for hit in self.hits[:shown])
+        count = f"{total:,} {'match' if total == 1 else 'matches'} in"
+        if not more:
+            return f"{count} {plural(shown, 'thread')}."
+        first = "thread" if shown == 1 else f"{shown:,} threads"
+        return f"{count} the first {first}. Use --limit N to see more."
+
+    def _blocks(self, most: int) -> list[list[str]]:
+        table = ThreadTable(
+            columns=("thread", "age", "folder", "branch", "id"),
+            sort_key=self.sort_key,
+            short_ids=self.short_ids,
+            emphasis="bold",
+        )
+        _, *heads = table.lines([hit.row for hit in self.hits])
+        paint, width = painter(), output.width()
+        blocks: list[list[str]] = []
+        for head, hit, found in zip(heads, self.hits, self.passages, strict=True):
+            block = [head, *(_line(passage, width, paint) for passage in found[:most])]
+            if (rest := hit.matches - len(found[:most])) > 0:
+                block.append(paint(f"{' ' * _BEFORE_TEXT}and {rest:,} more", "dim"))
+            blocks.append(block)
+        return blocks
+
+
+def _height(blocks: Sequence[Sequence[str]]) -> int:
+    return sum(len(block) + 1 for block in blocks) - 1
+
+
+def _line(passage: "Passage", width: int, paint: Painter) -> str:
+    pieces = settled_pieces(passage.snippet.text, passage.snippet.spans)
+    who = f"  {_WHO.get(passage.kind, passage.kind):>5}  "
+    shown = around(pieces, max(width - len(who), _BEFORE_TEXT))
+    return paint(who, "dim") + "".join(
+        paint(text, "bold yellow" if marked else "") for text, marked in shown
+    )
