@@ -226,7 +226,7 @@ def test_every_reason_of_explain_is_described() -> None:
     told = set(re.findall(r"(?m)^\| `(\w+)` \|", section))
     code = "".join(
         (ROOT / "state" / "explain" / name).read_text("utf-8")
-        for name in ("current.py", "explain.py", "reasons.py")
+        for name in ("current.py", "explain.py", "picker.py", "reasons.py")
     )
     code += (ROOT / "rollout" / "metadata" / "codex_picker.py").read_text("utf-8")
     given = set(re.findall(r'(?:Reason|hidden|noted)\(\s*"(\w+)"', code))

@@ -42,7 +42,6 @@ def compare_with_index(
 
     ``who`` are the processes that have it open; None if the system does not tell.
     """
-    yield from _schema(state, database)
     waiting = [
         thread_id
         for thread_id, thread in ours.threads.items()
@@ -50,10 +49,18 @@ def compare_with_index(
         and not _is_beyond_codex(thread)
         and _is_still_to_come(state, thread.path)
     ]
-    yield from _backfill(state, database, who, len(waiting))
+    yield from findings_of_state(state, database, who, len(waiting))
     yield from _missing(ours, state, home, set(waiting))
     yield from _rows(ours, state, home)
     yield from _duplicates(ours)
+
+
+def findings_of_state(
+    state: CodexState, database: Path, who: Sequence[str] | None, waiting: int
+) -> Iterator[Finding]:
+    """What is to say of the database as a whole; ``waiting`` threads have no row yet, but will."""
+    yield from _schema(state, database)
+    yield from _backfill(state, database, who, waiting)
 
 
 def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
@@ -144,7 +151,7 @@ def _missing(
             beyond += 1
             continue
         file = ours.files.get(thread.path)
-        message, offset = "Codex has no row of this thread: its searches do not find it.", None
+        message, offset = "Codex has no row of this thread: picker and searches miss it.", None
         if file and file.reason:
             message += f" The cause may be a line of the file: {file.reason}."
             offset = file.reason_offset

@@ -2,10 +2,9 @@
 (docs/schema.md#codexs-own-database)."""
 
 import os
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,7 @@ from typing import Any
 from rollout.metadata.outcomes import Extracted
 from rollout.schema.session_source import thread_spawn
 from state.codex.index_side import IndexSide, absolute
-from state.codex_db.database import has_database
 from state.codex_db.tables import THREAD_COLUMNS
-from state.db.snapshot import snapshot
-from state.errors import CodexUnusable
 from state.jobs.pool import ReadPool, ordered_map
 from state.sync.home_config import default_provider
 from state.sync.thread_rows import thread_row
@@ -93,37 +89,3 @@ def _canonical(cwd: str) -> str:
         return os.path.realpath(cwd, strict=True)
     except (OSError, ValueError):
         return cwd
-
-
-@dataclass(frozen=True, slots=True)
-class CodexRow:
-    """A thread in Codex's own database."""
-
-    id: str
-    rollout_path: str
-    archived: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CodexLookup:
-    """Rows of Codex's database, or why it could not be read."""
-
-    database: Path
-    rows: list[CodexRow] = field(default_factory=list)
-    problem: str | None = None
-
-
-def look_up_in_codex(database: Path, id_prefix: str) -> CodexLookup | None:
-    """The rows of Codex's database whose id begins with ``id_prefix``; None if there is no
-    database. If it cannot be read, ``problem`` says why."""
-    try:
-        if not has_database(database):
-            return None
-        with snapshot(database) as connection:
-            found = connection.execute(
-                "SELECT id, rollout_path, archived FROM threads WHERE id >= ? AND id < ?",
-                (id_prefix, id_prefix + "~"),
-            ).fetchall()
-    except (OSError, CodexUnusable, sqlite3.Error) as error:
-        return CodexLookup(database, problem=str(error))
-    return CodexLookup(database, [CodexRow(str(i), str(p), bool(a)) for i, p, a in found])

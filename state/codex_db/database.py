@@ -6,7 +6,7 @@ import sqlite3
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -131,6 +131,12 @@ def quick_check(connection: sqlite3.Connection) -> str:
 def read_codex(connection: sqlite3.Connection) -> CodexState:
     """The state of the database that ``connection`` has open. Raises NotComparable if it has no
     ``threads`` that could be compared, and sqlite3.Error if it is damaged."""
+    state = read_without_threads(connection)
+    return replace(state, threads=_threads(connection, _columns(connection, "threads")))
+
+
+def read_without_threads(connection: sqlite3.Connection) -> CodexState:
+    """As :func:`read_codex`, but without a look at the threads."""
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     columns = _columns(connection, "threads")
     missing = [name for name in _NEEDED if name not in columns]
@@ -138,7 +144,7 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
         raise NotComparable(f"its table threads has no {', '.join(missing)}")
     migrations = _migrations(connection)
     return CodexState(
-        threads=_threads(connection, columns),
+        threads={},
         backfill=_backfill(connection),
         migrations=frozenset(migrations),
         unfinished=frozenset(version for version, ended in migrations.items() if not ended),

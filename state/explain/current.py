@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +13,8 @@ from rollout.metadata.model import BEGINS_ELSEWHERE
 from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.metadata.session_index import ThreadName
 from state.db.schema import rollout_files, threads
-from state.explain.reasons import BOTH, HERE, Picker, Reason
+from state.explain.picker import Picker
+from state.explain.reasons import BOTH, HERE, Reason
 from state.explain.resolve import NO_THREAD
 from state.query.rows import Row
 from state.sync.ledger import Changes, stamp_of
@@ -33,7 +33,6 @@ class ExplainContext:
     changes: Changes
     names: Mapping[str, ThreadName]
     """The names in ``session_index.jsonl``."""
-    database: Path
     picker: Picker
 
 

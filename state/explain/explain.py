@@ -1,34 +1,37 @@
-"""Why a thread is listed or not, here and in Codex's picker (0.169 and 0.171): every reason, with
-its evidence and the command that helps. Reads files and databases, and changes none of them."""
+"""Why a thread is listed or not, here and by Codex (0.169 and 0.171): every reason, with its
+evidence and the command that helps. Reads files and databases, and changes none of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 
 from rollout.files.layout import ROOTS, logical_path, parse_name, thread_id_in_name
 from rollout.files.scan import stat_file
 from rollout.files.text import printable_path
+from rollout.metadata.codex_picker import Head, read_head
 from rollout.metadata.extract import extract_file
 from rollout.metadata.outcomes import Unusable
-from state.codex.rows import CodexLookup, look_up_in_codex
+from state.codex.lookup import look_up_in_codex
 from state.codex_db.database import codex_database
 from state.db.schema import rollout_files
 from state.errors import AmbiguousThread, ThreadNotFound
 from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file
+from state.explain.picker import Picker, reasons_in_picker
 from state.explain.reasons import (
     BOTH,
     CODEX,
     HERE,
-    Picker,
+    THREAD_LIST,
     Reason,
     list_command,
     move_command,
-    reasons_by_database,
     reasons_by_files,
     reasons_here,
-    reasons_in_codex,
+    reasons_in_thread_list,
 )
 from state.explain.resolve import file_at, ids_without_row, mentions, misnamed_file, similar_threads
 from state.query.resolve import path_in_home
@@ -53,32 +56,69 @@ class Explanation:
     @property
     def listed(self) -> bool:
         """Whether ``threadkeep list`` shows the thread without options."""
-        return not self._hiding(HERE)
+        return not self.hiding(HERE)
 
     @property
     def listed_in_codex(self) -> bool:
-        """Whether Codex's picker shows it."""
-        return not self._hiding(CODEX)
+        """Whether the picker of ``codex resume`` shows it."""
+        return not self.hiding(CODEX)
+
+    @property
+    def listed_in_thread_list(self) -> bool:
+        """Whether ``thread/list`` of Codex's app-server has it, if nothing special is asked for."""
+        return not self.hiding(THREAD_LIST)
 
     @property
     def verdict(self) -> str:
-        """Both answers in one sentence."""
-        here, codex = self._hiding(HERE), self._hiding(CODEX)
-        if not here:
-            answer = "Listed."
-        elif self.command:
-            answer = f"Not listed by default: {here} ({self.command} shows it)."
-        else:
-            answer = f"Not listed: {here}."
-        picker = f"not shown: {codex}" if codex else "shown"
-        return f"{self.aside}{answer} In Codex's picker: {picker}."
-
-    def _hiding(self, where: str) -> str:
-        """The codes of the reasons that hide it there, in words."""
-        codes = dict.fromkeys(
-            reason.code for reason in self.reasons if reason.hides and reason.where in (where, BOTH)
+        """The answers, in sentences."""
+        here, codex, listed = (
+            ", ".join(CLAUSES[code] for code in self.hiding(where))
+            for where in (HERE, CODEX, THREAD_LIST)
         )
-        return ", ".join(code.replace("_", " ") for code in codes)
+        more = f" ({self.command} does)" if here and self.command else ""
+        if not here and not codex:
+            said = "threadkeep list and Codex's picker show it."
+        elif not here:
+            said = f"threadkeep list shows it; Codex's picker does not: {codex}."
+        elif not codex:
+            said = f"Codex's picker shows it; threadkeep list does not: {here}{more}."
+        else:
+            said = f"threadkeep list does not show it: {here}{more}."
+            said += f" Nor does Codex's picker: {codex}."
+        if bool(listed) != bool(codex) and self.hiding(CODEX) != ["cwd_filter"]:
+            answer = f"does not list it: {listed}" if listed else "lists it"
+            said += f" Codex's app-server (thread/list) {answer}."
+        return f"{self.aside}{said}"
+
+    def hiding(self, where: str) -> list[str]:
+        """The codes of the reasons that hide it there."""
+        return list(
+            dict.fromkeys(r.code for r in self.reasons if r.hides and r.where in (where, BOTH))
+        )
+
+
+CLAUSES: Final = {
+    "archived": "archived",
+    "source_kind": "not started by a user",
+    "attached": "a side thread",
+    "provider_filter": "another provider",
+    "cwd_filter": "another folder",
+    "empty_preview": "empty",
+    "beyond_scan_depth": "its first message comes late",
+    "unreadable_line": "an unreadable line",
+    "unreadable": "unreadable",
+    "bare_era": "a file of the first versions",
+    "unknown_history_mode": "unknown history mode",
+    "misplaced": "in the wrong place",
+    "other_thread": "holds another thread",
+    "ignored": "no rollout",
+    "outside_home": "outside this home",
+    "file_missing": "no file",
+    "codex_row_missing": "no row in Codex's database",
+    "codex_archived_differs": "archived in Codex's database",
+    "codex_path_wrong": "its row names a missing file",
+}
+"""Each reason that hides a thread, in few words."""
 
 
 async def explain(
@@ -93,9 +133,10 @@ async def explain(
     home = index.home
     changes = await index.pending()
     loaded = await index.database.workers.run(partial(load_context, home))
-    picker = Picker(cwd, loaded.default_provider)
     database = codex_database(home, sqlite_home)
-    context = ExplainContext(index, changes, loaded.names, database, picker)
+    codex = await index.database.workers.run(partial(look_up_in_codex, database))
+    picker = Picker(home, cwd, loaded.default_provider, codex)
+    context = ExplainContext(index, changes, loaded.names, picker)
     path = file_at(home, reference)
     reference = printable_path(reference)
     ids = await index.resolve(reference)
@@ -106,7 +147,7 @@ async def explain(
     folder = None if ids else path_in_home(home, reference)
     if folder and (why := await _why_ignored(context, printable_path(folder))):
         return _no_thread(folder, "ignored", f"it is not a rollout: {why}")
-    ids = ids or await ids_without_row(index, changes, context.names, database, reference)
+    ids = ids or await ids_without_row(index, changes, context.names, codex, reference)
     if len(ids) > 1:
         raise AmbiguousThread(reference, ids)
     if not ids and (misnamed := await misnamed_file(index, reference)):
@@ -169,27 +210,27 @@ async def _explain_thread(
 ) -> Explanation:
     home = context.index.home
     thread = await read_thread(context, thread_id, asked)
-    answer = await context.index.database.workers.run(
-        partial(look_up_in_codex, context.database, thread_id)
-    )
     if thread.row is None:
         reasons = thread.notes
         if not any(reason.hides for reason in reasons):
-            reasons = [await _missing(context, thread, answer), *reasons]
+            reasons = [await _missing(context, thread), *reasons]
         return Explanation(thread_id, asked or reasons[0].path, tuple(reasons))
     own = str(thread.row["rollout_path"])
-    hidden = await context.index.database.workers.run(
-        partial(_hidden_files, home, thread, context.picker)
-    )
-    shown = {path for path, found in hidden.items() if not found}
+    heads = await context.index.database.workers.run(partial(_heads, home, thread.paths))
+    main = own if own in heads else logical_path(own)
+    provider = context.picker.provider
+    unlisted = {
+        path: reasons_in_thread_list(home, path, thread_id, head, provider)
+        for path, head in heads.items()
+    }
+    shown = {path for path, found in unlisted.items() if not found}
     others = {path: bucket_of(path, own) for path in thread.paths if path != own}
-    main = own if own in hidden else logical_path(own)
     reasons = [
         *reasons_here(thread.row),
-        *([] if shown else hidden[main]),
+        *reasons_in_picker(context.picker, thread.row, heads),
+        *([] if shown else unlisted[main]),
         *thread.notes,
         *reasons_by_files(home, own, others, shown),
-        *reasons_by_database(home, answer, thread.row, thread.paths),
     ]
     aside = ""
     named = thread_id_in_name(asked or own)
@@ -198,33 +239,31 @@ async def _explain_thread(
         reasons.append(Reason("other_thread", BOTH, False, evidence, asked or own))
     if asked in others:
         what = "stale segment" if others[asked] == "segment" else "duplicate"
-        aside = f"A {what} of thread {thread_id}: "
+        aside = f"This file is a {what} of thread {thread_id}. "
     return Explanation(thread_id, asked or own, tuple(reasons), list_command(thread.row), aside)
 
 
-def _hidden_files(home: Path, thread: CurrentThread, picker: Picker) -> dict[str, list[Reason]]:
-    """What keeps each file out of Codex's picker. A compressed one beside its plain form does
-    not count."""
-    plain = set(thread.paths)
+def _heads(home: Path, paths: Sequence[str]) -> dict[str, Head]:
+    """What Codex sees of each file. A compressed one beside its plain form does not count."""
+    plain = set(paths)
     return {
-        path: reasons_in_codex(home, path, thread.id, picker)
-        for path in thread.paths
+        path: read_head(home / path)
+        for path in paths
         if path == logical_path(path) or logical_path(path) not in plain
     }
 
 
-async def _missing(
-    context: ExplainContext, thread: CurrentThread, answer: CodexLookup | None
-) -> Reason:
+async def _missing(context: ExplainContext, thread: CurrentThread) -> Reason:
     """The reason for a thread that is mentioned but has no file."""
     async with context.index.database.read() as connection:
         found = (await mentions(connection, context.names, thread.id)).get(thread.id, [])
     found += [f"the index has it in {path}" for path in thread.gone]
     path = thread.gone[0] if thread.gone else None
-    for row in answer.rows if answer else ():
+    row = context.picker.codex.rows.get(thread.id)
+    if row is not None:
         found.append(f"Codex's own database has it in {row.rollout_path}")
         path = path or path_in_home(context.index.home, row.rollout_path) or row.rollout_path
     evidence = f"it has no file in the home, but {'; '.join(found)}"
-    mend = "threadkeep codex-check" if answer and answer.rows else None
+    mend = "threadkeep codex-check" if row else None
     mend = mend or ("threadkeep sync" if thread.gone else None)
     return Reason("file_missing", BOTH, True, evidence, path, None, mend)

@@ -3,7 +3,6 @@ in names, user data or other threads."""
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from rollout.files.layout import (
     thread_id_in_name,
 )
 from rollout.metadata.session_index import NAMES_FILE, ThreadName
-from state.codex.rows import look_up_in_codex
+from state.codex.lookup import CodexLookup
 from state.db.derived_columns import searchable
 from state.db.schema import rollout_files, threads
 from state.query.resolve import absolute_path, is_id_prefix, path_in_home
@@ -64,7 +63,7 @@ async def ids_without_row(
     index: ThreadIndex,
     changes: Changes,
     names: Mapping[str, ThreadName],
-    database: Path,
+    codex: CodexLookup,
     reference: str,
 ) -> list[str]:
     """Threads without a row that fit the reference: in new files, Codex's database, mentions."""
@@ -80,8 +79,7 @@ async def ids_without_row(
             paths = list(await connection.scalars(unread))
         paths += [file.path for file in (*changes.to_read, *changes.ignored)]
         ids |= {id_ for id_ in map(thread_id_in_name, paths) if id_ and id_.startswith(prefix)}
-        answer = await index.database.workers.run(partial(look_up_in_codex, database, prefix))
-        ids |= {row.id for row in answer.rows} if answer else set()
+        ids |= {id_ for id_ in codex.rows if id_.startswith(prefix)}
     return sorted(ids)
 
 

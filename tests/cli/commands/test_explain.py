@@ -9,7 +9,9 @@ from tests.support.command import IN_REMOVED_FOLDER, Cli
 def test_the_command_prints_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
     ids = {"here": corpus.ids()[0], "archived": corpus.ids("--archived")[0]}
     ran = corpus.run("explain", ids["archived"], "--cwd", "/nowhere")
-    assert ran.lines[0].startswith("Not listed by default: archived (threadkeep list --archived")
+    assert ran.lines[0].startswith(
+        "threadkeep list does not show it: archived (threadkeep list --a"
+    )
     assert "do: threadkeep unarchive" in ran.out
     printed = corpus.run("explain", ids["here"], "--cwd", "/nowhere", "--json").json
     assert (printed["listed"], printed["listedInCodex"]) == (True, False)
@@ -30,5 +32,5 @@ def test_the_current_folder_may_be_gone(corpus: Cli) -> None:
     folder.mkdir()
     (id_,) = corpus.ids("--limit", "1")
     ran = corpus.run("explain", id_, cwd=folder, prefix=IN_REMOVED_FOLDER)
-    assert ran.lines[0] == "Listed. In Codex's picker: shown."
+    assert ran.lines[0] == "threadkeep list and Codex's picker show it."
     assert "has been removed" in ran.err

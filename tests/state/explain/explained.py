@@ -39,4 +39,19 @@ def codex_database(home: Path, *stored: tuple[str, str, int]) -> None:
     with closing(sqlite3.connect(home / "state_5.sqlite")) as connection:
         connection.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
         connection.executemany("INSERT INTO threads VALUES (?, ?, ?)", stored)
+        columns = "id INTEGER, status TEXT, last_watermark TEXT, updated_at INTEGER"
+        connection.execute(f"CREATE TABLE backfill_state ({columns})")
+        connection.execute("INSERT INTO backfill_state VALUES (1, 'complete', NULL, 0)")
         connection.commit()
+
+
+def picker_database(home: Path, paths: dict[str, Path]) -> None:
+    """Codex's database with the columns that its picker asks for, and a row for each thread."""
+    codex_database(home, *((id_, str(path), 0) for id_, path in paths.items()))
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as connection, connection:
+        for column in ("source", "model_provider", "cwd", "preview", "attached_thread_parent_id"):
+            connection.execute(f"ALTER TABLE threads ADD {column} TEXT")
+        values = ("cli", "openai", CWD, "hello")
+        connection.execute(
+            "UPDATE threads SET source = ?, model_provider = ?, cwd = ?, preview = ?", values
+        )

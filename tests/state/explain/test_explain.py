@@ -11,12 +11,21 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from state.explain.explain import explain
+from state.explain.explain import CLAUSES, explain
 from state.sync.home_config import default_provider
 from state.thread_index import open_index
 from tests.samples.gold import exchanges
 from tests.samples.homes import encoded, event, lines, thread_id, write
-from tests.state.explain.explained import CWD, ID, STAMP, codes, codex_database, explained, notes
+from tests.state.explain.explained import (
+    CWD,
+    ID,
+    STAMP,
+    codes,
+    codex_database,
+    explained,
+    notes,
+    picker_database,
+)
 from tests.support.indexes import rows
 
 
@@ -50,42 +59,97 @@ def misplacement(home: Path) -> None:
     path.rename(home / "sessions" / path.name)
 
 
-CASES: dict[str, tuple[Callable[[Path], object], set[str], set[str]]] = {
-    "nothing": (lambda home: write(home, 1), set(), set()),
-    "archived": (lambda home: write(home, 1, archived=True), {"archived"}, {"archived"}),
-    "source": (spawned, {"source_kind"}, {"source_kind"}),
+CASES: dict[str, tuple[Callable[[Path], object], set[str], set[str], set[str]]] = {
+    # what makes the thread; what hides it here, in Codex's picker, in Codex's thread/list
+    "nothing": (lambda home: write(home, 1), set(), set(), set()),
+    "archived": (
+        lambda home: write(home, 1, archived=True),
+        {"archived"},
+        {"archived"},
+        {"archived"},
+    ),
+    "source": (spawned, {"source_kind"}, {"source_kind"}, {"source_kind"}),
+    "atlas": (
+        lambda home: write(home, 1, encoded(lines(1, source={"custom": "atlas"}))),
+        set(),
+        {"source_kind"},
+        set(),
+    ),
     "provider": (
         lambda home: write(home, 1, encoded(lines(1, model_provider="other"))),
         set(),
+        set(),
         {"provider_filter"},
     ),
-    "cwd": (lambda home: write(home, 1, encoded(lines(1, cwd="/else"))), set(), {"cwd_filter"}),
-    "empty": (empty, {"empty_preview"}, {"empty_preview"}),
-    "deep": (deep, set(), {"beyond_scan_depth"}),
-    "bad byte": (bad_byte, set(), {"unreadable_line"}),
+    "cwd": (
+        lambda home: write(home, 1, encoded(lines(1, cwd="/else"))),
+        set(),
+        {"cwd_filter"},
+        set(),
+    ),
+    "empty": (empty, {"empty_preview"}, {"empty_preview"}, {"empty_preview"}),
+    "deep": (deep, set(), set(), {"beyond_scan_depth"}),
+    "bad byte": (bad_byte, set(), {"unreadable_line"}, {"unreadable_line"}),
     "mode": (
         lambda home: write(home, 1, encoded(lines(1, history_mode="woven"))),
         set(),
         {"unknown_history_mode"},
+        {"unknown_history_mode"},
     ),
-    "bare": (bare, set(), {"bare_era"}),
-    "misplaced": (misplacement, set(), {"misplaced"}),
+    "bare": (bare, set(), {"bare_era"}, {"bare_era"}),
+    "misplaced": (misplacement, set(), set(), {"misplaced"}),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_hides_a_thread_is_reported(name: str, home: Path, index_path: Path) -> None:
-    make, here, codex = CASES[name]
+    """Codex 0.169 and 0.171 show and hide the same (docs/differences.md)."""
+    make, here, picker, listed = CASES[name]
     make(home)
     found = explained(home, index_path)
     assert codes(found, "here") == here
-    assert codes(found, "codex") == codex
-    assert (found.listed, found.listed_in_codex) == (not here, not codex)
+    assert codes(found, "codex") == picker
+    assert codes(found, "threadList") == listed
+    assert (found.listed, found.listed_in_codex) == (not here, not picker)
+    assert found.listed_in_thread_list == (not listed)
     for reason in found.reasons:
         assert reason.evidence
-        assert not reason.hides or reason.code.replace("_", " ") in found.verdict
+        shown = reason.where == "threadList" and found.listed_in_codex == (not listed)
+        assert not reason.hides or shown or CLAUSES[reason.code] in found.verdict
     with closing(sqlite3.connect(index_path)) as connection:
         assert connection.execute("SELECT count(*) FROM threads").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("change", "hidden"),
+    [
+        ("", set()),
+        ("model_provider = 'other'", set()),
+        ("archived = 1", {"codex_archived_differs"}),
+        ("source = 'exec'", {"source_kind"}),
+        ("cwd = '/else'", {"cwd_filter"}),
+        ("preview = ''", {"empty_preview"}),
+        ("attached_thread_parent_id = 'x'", {"attached"}),
+        ("rollout_path = '/gone.jsonl'", {"codex_path_wrong"}),
+        ("id = 'another'", {"codex_row_missing"}),
+    ],
+)
+def test_the_picker_shows_what_codexs_rows_say(
+    change: str, hidden: set[str], home: Path, index_path: Path
+) -> None:
+    """Measured with 0.169 and 0.171, which read the files for the picker only if no row fits."""
+    paths = [write(home, number, encoded(lines(number, cwd=CWD))) for number in (1, 2)]
+    picker_database(home, {ID: paths[0], thread_id(2): paths[1]})
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        if change:
+            codex.execute(f"UPDATE threads SET {change} WHERE id = ?", (ID,))
+    found = explained(home, index_path)
+    assert codes(found, "codex") == hidden
+    assert found.listed
+    assert found.listed_in_thread_list
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        codex.execute("DELETE FROM threads WHERE id <> ?", (ID,))
+    assert explained(home, index_path).listed_in_codex
 
 
 def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_reported(
@@ -99,7 +163,7 @@ def test_the_place_of_a_deep_message_and_of_a_bad_byte_is_reported(
     bad_byte(home)
     told = {reason.code: reason for reason in explained(home, index_path).reasons}
     found, line = told["unreadable_line"], told["damaged_lines"]
-    assert (found.where, line.where) == ("codex", "here")
+    assert (found.where, line.where) == ("threadList", "here")
     assert line.offset == path.read_bytes().index(b'{"x"')
     assert found.offset == path.read_bytes().index(b"\xff")
 
@@ -114,9 +178,9 @@ def test_other_files_of_a_thread_are_reported(home: Path, index_path: Path) -> N
     assert {"stale_segment", "duplicate"} <= notes(found)
     assert found.path == newest.relative_to(home).as_posix()
     old = explained(home, index_path, str(first))
-    assert old.verdict.startswith(f"A stale segment of thread {ID}: ")
+    assert old.verdict.startswith(f"This file is a stale segment of thread {ID}. ")
     duplicate = explained(home, index_path, copy.relative_to(home).as_posix())
-    assert duplicate.verdict.startswith(f"A duplicate of thread {ID}: ")
+    assert duplicate.verdict.startswith(f"This file is a duplicate of thread {ID}. ")
 
 
 def test_a_copy_beside_the_regular_file_hides_nothing(home: Path, index_path: Path) -> None:
@@ -132,7 +196,7 @@ def test_a_copy_beside_the_regular_file_hides_nothing(home: Path, index_path: Pa
     assert found.path == own.relative_to(home).as_posix()
     told = {reason.code: reason.evidence for reason in found.reasons}
     assert told.keys() == {"duplicate", "codex_path_wrong"}
-    assert "picker shows it too" not in told["duplicate"]
+    assert "shows it too" not in told["duplicate"]
     assert "codex resume continues that one" in told["codex_path_wrong"]
 
 
@@ -141,7 +205,7 @@ def test_a_thread_with_copies_alone_is_reported_as_hidden(home: Path, index_path
     own.rename(own.with_name(own.name.replace(".jsonl", " (1).jsonl")))
     found = explained(home, index_path)
     assert found.listed
-    assert codes(found, "codex") == {"misplaced"}
+    assert codes(found, "threadList") == {"misplaced"}
 
 
 def test_a_compressed_file_is_reported(home: Path, index_path: Path) -> None:
@@ -253,7 +317,7 @@ def test_the_explanations_of_the_corpus_are_its_recorded_lists(
     async def work() -> set[str]:
         async with open_index(corpus_home, corpus_index) as opened:
             told = [await explain(opened, row["id"]) for row in stored]
-        return {found.thread_id or "" for found in told if found.listed_in_codex}
+        return {found.thread_id or "" for found in told if found.listed_in_thread_list}
 
     assert asyncio.run(work()) == recorded
     assert len(stored) > len(recorded) > 100
