@@ -68,10 +68,10 @@ not_found ThreadNotFound     threadkeep list --all --all-sources shows all threa
 damaged   ThreadUnreadable   threadkeep explain shows what is wrong with it
 usage     InvalidCursor      start without --cursor, or repeat the options it came from
 usage     InvalidQuery       correct what the message names
-usage     InvalidPrices      correct or remove the file; docs/cost.md shows an example
+usage     InvalidPrices      correct or remove the file; threadkeep help cost shows an example
 usage     EmptySearch        give words, beginnings of words (word*) or "phrases"; --literal takes
                              any text
-usage     InvalidSql         docs/schema.md lists the views: SELECT id, name FROM v_threads
+usage     InvalidSql         threadkeep help schema lists the views: SELECT id, name FROM v_threads
 usage     HomeFolderUnknown  set HOME, or give both --home (CODEX_HOME) and --db (THREADKEEP_DB)
 usage     InvalidFolder      give an absolute path, such as /home/me/demo
 usage     AliasCycle         threadkeep relink shows the moved folders, --remove forgets one

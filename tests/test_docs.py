@@ -275,9 +275,11 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 def test_every_page_and_heading_that_the_code_names_exists() -> None:
     known = {page: anchors(page) for page in PAGES}
     named = 0
+    topics = {page.stem for page in DOCS.glob("*.md")} | {"TOPIC", "COMMAND", "man"} | {*COMMANDS}
     for package in ("rollout", "state", "cli", "migrations", "tests"):
         for path in sorted((ROOT / package).rglob("*.py")):
             text = path.read_text("utf-8")
+            assert {*re.findall(r"threadkeep help ([\w-]+)", text)} - {"lists"} <= topics, path
             assert "\N{SECTION SIGN}" not in text, f"{path} names a paragraph, not a fact"
             for page, anchor in re.findall(r"\b(docs/[\w-]+\.md)(?:#([\w-]+))?", text):
                 assert (ROOT / page) in known, (path, page)

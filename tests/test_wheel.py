@@ -39,6 +39,8 @@ def test_the_wheel_holds_every_module_and_the_migrations(wheel: Path) -> None:
     assert "migrations/script.py.mako" in names
     assert any(name.startswith("migrations/versions/v0001") for name in names)
     assert not any(name.startswith(("tests/", "docs/")) for name in names)
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"cli/docs/{path.name}" in names
     assert any(name.endswith("/entry_points.txt") for name in names)
     assert any(name.endswith("/LICENSE") for name in names)
 

@@ -101,13 +101,17 @@ class _Helped:
         return [*ctx.help_option_names]  # in order; Typer makes a set of them
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
+        from cli.help.layout import write_sections
+
+        write_sections(formatter, ctx, self, self.shared_options())
+
+    def shared_options(self) -> set[str]:
+        """The names of options that are filters, of which it may have some."""
         from dataclasses import fields
 
         from cli.arguments.filters import Filters
-        from cli.help.layout import write_sections
 
-        shared = {field.name for field in fields(Filters)}
-        write_sections(formatter, ctx, self.get_params(ctx), shared)
+        return {field.name for field in fields(Filters)}
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         from cli.help.layout import write_examples

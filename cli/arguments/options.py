@@ -59,6 +59,9 @@ FindingsLimitOption = Annotated[
 SyncOption = Annotated[
     bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
 ]
+PagerOption = Annotated[
+    bool, typer.Option("--pager/--no-pager", help="Use a pager for more than one screen.")
+]
 CursorOption = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Continue where a page ended.")
 ]

@@ -38,7 +38,8 @@ def command(
     sync: SyncOption = True,
     as_json: JsonOption = False,
 ) -> int:
-    """Run a read-only SQL query on the index. docs/schema.md describes its views."""
+    """Run a read-only SQL query on the index. threadkeep help schema describes its
+    views."""
     from state.reports.sql import LARGEST_VALUE, run_sql
 
     if sql == "-":

@@ -6,7 +6,7 @@ import typer
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.arguments.options import ForceOption, JsonOption, ThreadArgument, locations
+from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument, locations
 from cli.terminal import damage, output
 from cli.terminal.text import one_line
 from rollout.errors import READ_ALL, without_expansion_limit
@@ -39,9 +39,7 @@ def command(
         bool,
         typer.Option("--meta", help="Show metadata instead of turns: settings, lineage, files."),
     ] = False,
-    pager: Annotated[
-        bool, typer.Option("--pager/--no-pager", help="Use a pager for more than one screen.")
-    ] = True,
+    pager: PagerOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -140,7 +138,7 @@ def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
         try:
             spent = await spending(index.database, [row["id"]])
         except InvalidPrices as problem:
-            output.say(f"Costs are missing: {problem} (docs/cost.md).")
+            output.say(f"Costs are missing: {problem} (threadkeep help cost).")
             spent = await spending_without_prices(index.database, [row["id"]])
         return row, await index.details(row["id"]), spent.get(row["id"], NOTHING)
 

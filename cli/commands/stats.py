@@ -145,7 +145,7 @@ def now(
         typer.Option(
             "--format",
             metavar="TEXT",
-            help="What to print: '{today.cost} {block.tokens} {week.used}' (see docs/cli.md).",
+            help="What to print: '{today.cost} {block.tokens} {week.used}' (threadkeep help cli).",
         ),
     ] = None,
     zone: ZoneOption = None,
@@ -259,7 +259,8 @@ def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
         more = f" and {len(models) - 5:,} more" if len(models) > 5 else ""
         own = prices_path(here.index)
         remarks.append(
-            f"No price is known for {', '.join(models[:5])}{more}: add it to {own} (docs/cost.md)."
+            f"No price is known for {', '.join(models[:5])}{more}: add it to {own}"
+            " (threadkeep help cost)."
         )
     if statistics.subscribed and statistics.total.cost:
         remarks.append(

@@ -14,26 +14,26 @@ _END: Final = (
     "threadkeep help lists pages about json, cost, recovery and more.",
 )
 _BRIEF_END: Final = (
-    "threadkeep COMMAND -h: options and examples. threadkeep help: all of this, and topics.",
+    "threadkeep COMMAND -h shows examples; threadkeep help lists more, and topics.",
 )
 
 
-def write_sections(formatter: Any, context: Any, parameters: list[Any], shared: set[str]) -> None:
-    """Write the arguments and options of a command, with those called ``shared`` as filters."""
-    arguments: list[tuple[str, str]] = []
-    own: list[tuple[str, str]] = []
-    filters: list[tuple[str, str]] = []
-    for parameter in parameters:
+def sections(context: Any, command: Any, shared: set[str]) -> dict[str, list[tuple[str, str]]]:
+    """The arguments and options of a command by the titles of their sections. Options called
+    ``shared`` are filters."""
+    found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Filters": []}
+    for parameter in command.get_params(context):
         if (record := parameter.get_help_record(context)) is not None:
-            kind = parameter.param_type_name
-            row = arguments if kind == "argument" else own
-            (filters if kind == "option" and parameter.name in shared else row).append(record)
-    if not own[:-1]:
-        own, filters = [*filters, *own], []
-    for title, rows in (("Arguments", arguments), ("Options", own), ("Filters", filters)):
-        if rows:
-            with formatter.section(title):
-                formatter.write_dl(rows)
+            kind = "Filters" if parameter.name in shared else "Options"
+            found["Arguments" if parameter.param_type_name == "argument" else kind].append(record)
+    return {title: rows for title, rows in found.items() if rows}
+
+
+def write_sections(formatter: Any, context: Any, command: Any, shared: set[str]) -> None:
+    """Write the arguments and options of a command."""
+    for title, rows in sections(context, command, shared).items():
+        with formatter.section(title):
+            formatter.write_dl(rows)
 
 
 def write_examples(formatter: Any, name: str) -> None:
@@ -55,9 +55,23 @@ def top(context: Any) -> str:
     beyond the first group are only named."""
     from cli.terminal import output
 
-    whole = _top(context, brief=False)
+    whole = everything(context)
     low = output.on_terminal() and whole.count("\n") > output.height() - _PROMPT
     return _top(context, brief=True) if low else whole
+
+
+def everything(context: Any) -> str:
+    """The same with a line for each command, whatever the terminal."""
+    return _top(context, brief=False)
+
+
+def topic_list(context: Any, topics: dict[str, str]) -> str:
+    """The topics of help, with their titles."""
+    formatter = context.make_formatter()
+    with formatter.section("Topics"):
+        width = max(map(len, HELP))
+        formatter.write_dl([(name.ljust(width), title) for name, title in topics.items()])
+    return str(formatter.getvalue().rstrip("\n"))
 
 
 def _top(context: Any, brief: bool) -> str:
@@ -76,12 +90,12 @@ def _top(context: Any, brief: bool) -> str:
             formatter.write("\n")
         names = ", ".join(name.strip() for name, _ in rows)
         formatter.write_dl([(f"{title}:".ljust(width + 2), names)])
-    options = command.get_params(context)
     if brief:
-        names = ", ".join(max(option.opts, key=len) for option in options)
+        shown = [each for each in command.get_params(context) if each.name != "show_completion"]
+        names = ", ".join(max(each.opts, key=len) for each in shown)
         formatter.write_dl([("Options:".ljust(width + 2), names)])
     else:
-        write_sections(formatter, context, options, set())
+        write_sections(formatter, context, command, set())
     formatter.write("\n")
     for line in _BRIEF_END if brief else _END:
         formatter.write_text(line)

@@ -171,11 +171,16 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep du --by project -n 20",
         ),
     },
-    "Serve": {
+    "Serve, help": {
         "app-server": (
             "Serve threads over Codex's app-server protocol.",
             "threadkeep app-server",
             "threadkeep app-server --listen unix://",
+        ),
+        "help": (
+            "Show the help of a command, or a page about a topic.",
+            "threadkeep help search",
+            "threadkeep help recovery",
         ),
     },
 }

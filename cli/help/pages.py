@@ -1,0 +1,57 @@
+"""The pages of docs/, which are shown as topics of help. They are in the wheel, too."""
+
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Final
+
+from cli.errors import WrongUsage
+
+_FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
+"""Where they are: as a wheel is installed, and in a checkout."""
+_WIDEST: Final = 100
+_PAGE_LINK: Final = re.compile(r"\[([^\]\n]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
+_OTHER_LINK: Final = re.compile(r"\[([^\]\n]+)\]\((?!https?:)[^)\s]*\)")
+
+
+def topics() -> dict[str, str]:
+    """The topics with their titles; none if the pages are not installed."""
+    return {name: _title(path) for name, path in _pages().items()}
+
+
+def page(topic: str) -> str:
+    """The page of a topic, as Markdown.
+
+    Raises:
+        WrongUsage: there is no such topic.
+    """
+    if topic not in (pages := _pages()):
+        raise WrongUsage(f"there is no topic {topic!r}", "threadkeep help lists them")
+    return pages[topic].read_text("utf-8")
+
+
+def rendered(markdown: str, columns: int) -> str:
+    """A page for a terminal. Links to other pages become the commands that show them."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    drawn = StringIO()
+    width = min(columns, _WIDEST)
+    console = Console(file=drawn, force_terminal=True, width=width, highlight=False)
+    text = _OTHER_LINK.sub(r"\1", _PAGE_LINK.sub(_command, markdown))
+    console.print(Markdown(text, hyperlinks=False, code_theme="ansi_dark"))
+    return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
+
+
+def _command(link: re.Match[str]) -> str:
+    return f"`threadkeep help {link[2]}`" if link[1] == f"{link[2]}.md" else link[1]
+
+
+def _pages() -> dict[str, Path]:
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.md"))} if folder else {}
+
+
+def _title(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return next(lines, "").removeprefix("#").strip()

@@ -1,0 +1,103 @@
+"""``threadkeep help``: commands, topics and the man page."""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cli.help.pages import rendered
+from cli.help.table import HELP
+from tests import ROOT
+from tests.support.command import Cli, Inside
+
+TOPICS = {path.stem: path for path in (ROOT / "docs").glob("*.md")}
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Cli:
+    """The command without a home: help needs none."""
+    return Inside(tmp_path / "home", tmp_path)
+
+
+def test_help_without_words_lists_commands_and_topics(nowhere: Cli) -> None:
+    shown = nowhere.run("help").out
+    top, _, topics = shown.partition("\nTopics:\n")
+    assert top == nowhere.run("--help").out
+    assert [line.split()[0] for line in topics.splitlines()] == sorted(TOPICS)
+    assert not nowhere.index.exists()
+
+
+def test_help_of_a_command_is_what_its_option_shows(nowhere: Cli) -> None:
+    for words in (["list"], ["stats", "now"], ["db"], ["db", "check"]):
+        assert nowhere.run("help", *words).out == nowhere.run(*words, "--help").out
+
+
+def test_a_topic_is_a_page_of_the_documentation(nowhere: Cli) -> None:
+    for name, path in TOPICS.items():
+        assert nowhere.run("help", name).out == path.read_text("utf-8")
+    for words, hint in (
+        (["jsn"], "did you mean json? threadkeep help lists them"),
+        (["db", "frob"], "threadkeep help lists them"),
+        (["../README"], "threadkeep help lists them"),
+    ):
+        error = nowhere.run("help", *words, status=2).err
+        wrong = f"there is no command or topic {' '.join(words)!r}"
+        assert error == f"threadkeep: {wrong}\n  {hint}\n"
+
+
+def test_a_page_fits_the_terminal_and_names_commands_for_links() -> None:
+    page = TOPICS["cost"].read_text("utf-8")
+    text = re.sub("\x1b[^m]*m", "", rendered(f"{page}\nSee [json.md](json.md#list).", 60))
+    assert max(map(len, text.splitlines())) <= 60
+    assert "See threadkeep help json." in text
+    assert ".md" not in text
+
+
+def on_a_terminal(cli: Cli, lines: int, columns: int, *words: str) -> list[str]:
+    """What a terminal of a size gets."""
+    ours, theirs = pty.openpty()
+    size = {"LINES": str(lines), "COLUMNS": str(columns), "PAGER": "cat", "TERM": "xterm"}
+    with cli.start(*words, env=size, stdout=theirs, stderr=subprocess.PIPE) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # the other side is closed: the command has ended
+            pass
+        os.close(ours)
+        assert process.wait() == 0
+    return shown.decode().splitlines()
+
+
+def test_help_fits_a_low_terminal_with_every_command_named(nowhere: Cli) -> None:
+    lines = on_a_terminal(nowhere, 24, 80, "-h")
+    assert len(lines) < 24
+    words = {word.strip(",:") for line in lines for word in line.split()}
+    assert words >= HELP.keys()
+    assert on_a_terminal(nowhere, 200, 80, "-h") == nowhere.run("-h").lines
+
+
+def test_the_man_page_has_every_command_and_renders(nowhere: Cli) -> None:
+    page = nowhere.run("help", "man").out
+    for name in HELP:
+        assert f'\n.SS "threadkeep {name.replace("-", chr(92) + "-")} ' in page
+    groff = shutil.which("groff")
+    if groff is None:
+        pytest.skip("there is no groff")
+    ran = subprocess.run(
+        [groff, "-man", "-ww", "-z", "-Tutf8"], input=page, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_documentation_is_built_into_the_wheel() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        build = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]
+    assert build["wheel"]["force-include"] == {"docs": "cli/docs"}
+    assert "/docs" in build["sdist"]["include"]
