@@ -1,13 +1,15 @@
 """Options that many commands share: the filters of ``list``, and the threads to work on."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cli.arguments.options import AnyThreadsArgument, DryRunOption, JsonOption, YesOption
+from cli.arguments.values import age_of, amount_of
 
 if TYPE_CHECKING:
     from state.query.model import Query
@@ -34,8 +36,45 @@ class Filters:
     provider: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this model provider. Repeatable.")
     ] = None
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this model; 'gpt-5*' for several. Repeatable."),
+    ] = None
+    branch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this git branch; 'feature/*' for several. Repeatable."
+        ),
+    ] = None
     cwd: Annotated[
-        list[str] | None, typer.Option(metavar="DIR", help="Only this folder. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="DIR", help="Only this folder and those below it. Repeatable."),
+    ] = None
+    exact_cwd: Annotated[
+        list[str] | None, typer.Option(metavar="DIR", help="Only this folder itself. Repeatable.")
+    ] = None
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only folders of this name, wherever they are, and those below. Repeatable.",
+        ),
+    ] = None
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="Only since then: 7d, yesterday, monday, last-week, 2026-11-20."
+        ),
+    ] = None
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before then.")] = None
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only longer ago than 12h, 30d, 2w, 1y.")
+    ] = None
+    min_tokens: Annotated[
+        str | None, typer.Option(metavar="N", help="Only with so many tokens or more: 100k, 2M.")
+    ] = None
+    min_size: Annotated[
+        str | None, typer.Option(metavar="N", help="Only with a file of so many bytes: 500k, 10M.")
     ] = None
     search: Annotated[
         str | None,
@@ -54,24 +93,59 @@ class Filters:
         list[str] | None, typer.Option(metavar="ID", help="Leave out this thread. Repeatable.")
     ] = None
 
+    @property
+    def select(self) -> bool:
+        """Whether one of them chooses threads by itself."""
+        alone = replace(self, all_sources=False, exclude=None)
+        return alone != _NO_FILTERS
+
     def query(self, **more: Any) -> "Query":
-        """A query with these filters and ``more`` fields."""
+        """A query with these filters and ``more`` fields. Raises typer.BadParameter if a value has
+        no meaning."""
         from state.errors import InvalidFolder
         from state.query.model import Query
 
-        if any(not folder.strip() for folder in self.cwd or ()):
+        if any(not folder.strip() for folder in (*(self.cwd or ()), *(self.exact_cwd or ()))):
             raise InvalidFolder("a folder is blank")
+        since_ms, until_ms = self._times()
         return Query(
             source_kinds=tuple(self.source or ()),
             all_sources=self.all_sources,
             providers=tuple(self.provider or ()),
-            cwds=tuple(self.cwd) if self.cwd else None,
+            models=tuple(self.model or ()),
+            branches=tuple(self.branch or ()),
+            folders=tuple(self.cwd or ()),
+            cwds=tuple(self.exact_cwd) if self.exact_cwd else None,
+            projects=tuple(self.project or ()),
+            since_ms=since_ms,
+            until_ms=until_ms,
+            min_tokens=amount_of("--min-tokens", self.min_tokens),
+            min_size=amount_of("--min-size", self.min_size),
             search=self.search,
             parent_id=self.parent,
             ancestor_id=self.ancestor,
             excluded_ids=tuple(self.exclude or ()),
             **more,
         )
+
+    def _times(self) -> tuple[int | None, int | None]:
+        """The first moment that they choose, and the first that they do not any more, in
+        milliseconds since 1970."""
+        now_s = time.time()
+        since_ms = until_ms = None
+        if self.since is not None or self.until is not None:
+            from cli.arguments.span import calendar_of, times_of
+
+            begin, end = times_of(self.since, self.until, calendar_of(None)[0], now_s)
+            since_ms, until_ms = begin and begin.ms, end and end.ms
+        if self.older_than is not None:
+            before_ms = int((now_s - age_of("--older-than", self.older_than)) * 1000)
+            until_ms = before_ms if until_ms is None else min(before_ms, until_ms)
+            if since_ms is not None and since_ms >= until_ms:
+                raise typer.BadParameter(
+                    "nothing since --since is older than --older-than\ngive an earlier --since"
+                )
+        return since_ms, until_ms
 
 
 _NO_FILTERS: Final = Filters()
@@ -95,39 +169,42 @@ class Selection:
     def query(self, *, archived: bool) -> "Query | None":
         """The query for the threads that the filters select; None if threads are named. Raises
         typer.BadParameter if it is not clear which threads are meant."""
-        filters = self.filters
-        values = (filters.source, filters.provider, filters.cwd, filters.search)
-        selects = any((*values, filters.parent, filters.ancestor))
-        if not selects and (filters.all_sources or filters.exclude):
-            raise typer.BadParameter(
-                "--all-sources and --exclude choose no threads by themselves"
-                "\nadd another filter, such as --cwd or --search"
-            )
-        if selects and self.references:
-            raise typer.BadParameter(
-                "threads are named, and chosen by filters too\ngive either thread ids or filters"
-            )
-        if not selects and not self.references:
-            raise typer.BadParameter(
-                "no threads are given\ngive thread ids, or filters such as --cwd and --search"
-            )
-        if not selects:
-            return None
-        from state.query.model import LARGEST_PAGE
+        return selected(self.filters, self.references, archived=archived)
 
-        return filters.query(archived=archived, sort_key="updated_at", limit=LARGEST_PAGE)
+
+def selected(filters: Filters, references: Sequence[str], *, archived: bool) -> "Query | None":
+    """The query for the threads that the filters select, by the time of their last use; None if
+    threads are named. Raises typer.BadParameter if it is not clear which threads are meant."""
+    if not filters.select and (filters.all_sources or filters.exclude):
+        raise typer.BadParameter(
+            "--all-sources and --exclude choose no threads by themselves"
+            "\nadd another filter, such as --cwd or --since"
+        )
+    if filters.select and references:
+        raise typer.BadParameter(
+            "threads are named, and chosen by filters too\ngive either thread ids or filters"
+        )
+    if not filters.select and not references:
+        raise typer.BadParameter(
+            "no threads are given\ngive thread ids, or filters such as --cwd and --since"
+        )
+    if not filters.select:
+        return None
+    from state.query.model import LARGEST_PAGE
+
+    return filters.query(archived=archived, sort_key="recency_at", limit=LARGEST_PAGE)
 
 
 def _expands(
-    name: str, maker: Callable[..., Any], without: str = ""
+    name: str, maker: Callable[..., Any], *without: str
 ) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that replaces a command's parameter ``name`` by the parameters of ``maker``, but
-    for the one called ``without``, and passes what ``maker`` returns for them.
+    for those called ``without``, and passes what ``maker`` returns for them.
 
     Typer reads options from a signature and has no groups of them, so the signature is composed.
     """
     inner = {
-        key: each for key, each in inspect.signature(maker).parameters.items() if key != without
+        key: each for key, each in inspect.signature(maker).parameters.items() if key not in without
     }
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,7 +226,13 @@ def _expands(
 
 takes_filters: Final = _expands("filters", Filters)
 """Gives a command the filters of ``list``, as ``filters``."""
-takes_filters_of_all: Final = _expands("filters", Filters, without="all_sources")
-"""The same for a command that leaves no source out by itself."""
+takes_filters_of_usage: Final = _expands(
+    "filters", Filters, "all_sources", "since", "until", "older_than"
+)
+"""The same for a command that leaves no source out by itself, and has a span of another time."""
 takes_selection: Final = _expands("selection", takes_filters(Selection))
 """Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""
+takes_selection_without_branch: Final = _expands(
+    "selection", _expands("filters", Filters, "branch")(Selection)
+)
+"""The same for a command whose ``--branch`` is another option."""

@@ -1,4 +1,5 @@
-"""Words for times and time zones: ``7d``, ``this-month``, ``2026-10``, ``Europe/Berlin``."""
+"""Words for times and time zones: ``7d``, ``monday``, ``this-month``, ``2026-10``,
+``Europe/Berlin``."""
 
 import math
 import os
@@ -14,6 +15,7 @@ from state.reports.calendar import HOUR_S, Calendar, Shift
 if TYPE_CHECKING:
     from state.reports.stats import Span
 
+_HOUR_MS: Final = HOUR_S * 1000
 _AGO: Final = re.compile(r"(\d{1,9})([mhdwy])")
 _SECONDS: Final = {"m": 60, "h": HOUR_S}
 _DAYS: Final = {"d": 1, "w": 7, "y": 365}
@@ -24,20 +26,28 @@ _WEEK: Final = re.compile(r"\d{4}-W\d\d")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _IN_A_CALENDAR: Final = (("year", _YEAR), ("month", _MONTH), ("week", _WEEK), ("day", _DAY))
 _EXAMPLES: Final = (
-    "a day (2026-11-20, today, yesterday), a week (this-week, last-week, 2026-W47), a month"
+    "a day (2026-11-20, today, yesterday, monday), a week (this-week, last-week, 2026-W47), a month"
     " (this-month, last-month, 2026-11), a year (2026), a time"
     " (2026-11-20T12:00) or an age (30m, 12h, 7d, 2w, 1y)"
+)
+_WEEKDAYS: Final = (
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
 )
 Unit = Literal["hour", "day", "week", "month", "year"]
 
 
 class When(NamedTuple):
-    """A point in time, as whole hours since 1970, and what it is the beginning of."""
+    """A point in time, in milliseconds since 1970, and what it is the beginning of."""
 
-    hour: int
+    ms: int
     unit: Unit
     then: datetime
     """On the clock."""
+
+    @property
+    def hour(self) -> int:
+        """The hour since 1970 that it is in."""
+        return self.ms // _HOUR_MS
 
 
 def when(text: str, calendar: Calendar, now_s: float) -> When:
@@ -52,12 +62,14 @@ def when(text: str, calendar: Calendar, now_s: float) -> When:
     ago = _AGO.fullmatch(text)
     if ago and ago[2] in _SECONDS:
         then_s = now_s - int(ago[1]) * _SECONDS[ago[2]]
-        return When(int(then_s // HOUR_S), "hour", calendar.clock(then_s))
+        return When(int(then_s * 1000), "hour", calendar.clock(then_s))
     unit: Unit = "day"
     if ago:
         then = today - timedelta(days=int(ago[1]) * _DAYS[ago[2]])
     elif text in ("today", "yesterday"):
         then = today - timedelta(days=text == "yesterday")
+    elif text in _WEEKDAYS:  # the last one, which may be today
+        then = today - timedelta(days=(today.weekday() - _WEEKDAYS.index(text)) % 7)
     elif text in ("this-week", "last-week"):
         unit = "week"
         then = today - timedelta(days=today.weekday() + 7 * (text == "last-week"))
@@ -75,23 +87,34 @@ def when(text: str, calendar: Calendar, now_s: float) -> When:
         unit = "day" if _DAY.fullmatch(text) else "hour"
         if then.tzinfo:
             then = calendar.clock(then.timestamp())
-    return When(calendar.hour_of(then), unit, then)
+    return When(calendar.ms_of(then), unit, then)
+
+
+def times_of(
+    since: str | None, until: str | None, calendar: Calendar, now_s: float
+) -> tuple[When | None, When | None]:
+    """What ``--since`` and ``--until`` name. Raises typer.BadParameter if there is nothing between
+    them, or if one of them is no time."""
+    begin = _option("--since", since, calendar, now_s)
+    end = _option("--until", until, calendar, now_s)
+    if begin and end and begin.ms >= end.ms:
+        raise typer.BadParameter(
+            "--until must be later than --since: it names the first moment that does not count"
+            " (--since last-week --until this-week)"
+        )
+    return begin, end
 
 
 def span_of(
     since: str | None, until: str | None, calendar: Calendar, now_s: float
 ) -> "tuple[Span, When | None, When | None]":
-    """The span that ``--since`` and ``--until`` name, and its ends. Raises typer.BadParameter if
-    they name none."""
+    """The span of whole hours that ``--since`` and ``--until`` name, and its ends. Raises
+    typer.BadParameter if they name none."""
     from state.reports.stats import Span
 
-    begin = _option("--since", since, calendar, now_s)
-    end = _option("--until", until, calendar, now_s)
+    begin, end = times_of(since, until, calendar, now_s)
     if begin and end and begin.hour >= end.hour:
-        raise typer.BadParameter(
-            "--until must be later than --since: it names the first moment that does not count"
-            " (--since last-week --until this-week)"
-        )
+        raise typer.BadParameter("--until must be an hour later than --since, or more")
     return Span(begin and begin.hour, end and end.hour), begin, end
 
 
@@ -105,7 +128,7 @@ def span_before(
 
     if begin is None:
         raise typer.BadParameter("--compare needs a span: add --since 7d, --since this-month, …")
-    last = end or When(math.ceil(now_s / HOUR_S), "hour", calendar.clock(now_s))
+    last = end or When(math.ceil(now_s / HOUR_S) * _HOUR_MS, "hour", calendar.clock(now_s))
     hours = max(last.hour - begin.hour, 1)
     days = math.ceil((last.then - begin.then) / timedelta(days=1))
     if begin.unit == "hour":

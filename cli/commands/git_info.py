@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.arguments.filters import Selection, takes_selection
+from cli.arguments.filters import Selection, takes_selection_without_branch
 from cli.arguments.options import ArchivedOption, locations
 from cli.terminal.text import one_line
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FIELDS: Final = {"sha": "commit_hash", "branch": "branch", "originUrl": "repository_url"}
 
 
-@takes_selection
+@takes_selection_without_branch
 def command(
     context: typer.Context,
     sha: Annotated[str | None, typer.Option(metavar="SHA", help="The commit.")] = None,

@@ -9,7 +9,7 @@ import typer
 
 from cli import errors
 from cli.arguments.command import Command, Group
-from cli.arguments.filters import Filters, takes_filters_of_all
+from cli.arguments.filters import Filters, takes_filters_of_usage
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
 from cli.arguments.span import calendar_of, span_before, span_of
@@ -43,7 +43,7 @@ command = typer.Typer(
 
 
 @command.callback()
-@takes_filters_of_all
+@takes_filters_of_usage
 def stats(
     context: typer.Context,
     by: Annotated[

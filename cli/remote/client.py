@@ -86,7 +86,9 @@ def _depends_on_more(words: list[str]) -> bool:
         if word[:1] == "-" and word[:2] not in ("--", "-n"):  # -h, -a, or several in one word
             return True
         value = word.partition("=")[2] if word.startswith("--") else word
-        path = before == "--cwd" or "/" in value or value.endswith((".jsonl", ".zst"))
+        path = (
+            before in ("--cwd", "--exact-cwd") or "/" in value or value.endswith((".jsonl", ".zst"))
+        )
         if value in ("-", ".", "..", "--all", "--help") or word in ("--all", "--help"):
             return True
         if path and not os.path.isabs(value):

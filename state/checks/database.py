@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from state.checks.findings import ERROR, Finding, kinds
 from state.db.ddl import create_schema
 from state.db.location import HEAD
-from state.db.schema import CWD_INDEXES, metadata
+from state.db.schema import DEFERRED_INDEXES, metadata
 from state.errors import SQLITE_ERRORS
 
 KINDS: Final = kinds(
@@ -167,7 +167,7 @@ def _schema_differences(connection: sqlite3.Connection) -> Iterator[Finding]:
     expected = dict(_declared())
     there = _read_objects(connection.execute(_OBJECTS))
     if "table backfill_state" in there and connection.execute(_UNFINISHED).fetchone():
-        for index in CWD_INDEXES:  # a first backfill creates them at its end
+        for index in DEFERRED_INDEXES:  # a first backfill creates them at its end
             name = f"index {index.name}"
             there.setdefault(name, expected[name])
     for name in sorted(expected.keys() | there.keys()):

@@ -99,9 +99,15 @@ _of_list: Final = {
 }
 for _name, _columns in _of_list.items():
     sa.Index(f"ix_threads_facet_{_name}", *_columns)
-CWD_INDEXES: Final = [
-    sa.Index(f"ix_threads_cwd_{name}", threads.c.cwd_key, *columns)
-    for name, columns in _of_list.items()
+DEFERRED_INDEXES: Final = [
+    *(
+        sa.Index(f"ix_threads_cwd_{name}", threads.c.cwd_key, *columns)
+        for name, columns in _of_list.items()
+    ),
+    sa.Index("ix_threads_model", threads.c.model, *_of_list["recency_at"]),
+    sa.Index("ix_threads_git_branch", threads.c.git_branch, *_of_list["recency_at"]),
+    sa.Index("ix_threads_tokens_used", threads.c.tokens_used, threads.c.facet),
+    sa.Index("ix_threads_size_bytes", threads.c.size_bytes, threads.c.facet),
 ]
 """A first backfill does without them until its end, see :mod:`state.sync.backfill`."""
 sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))

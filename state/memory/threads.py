@@ -1,6 +1,6 @@
 """The threads of a store in memory: how they hang together, and which of them a list shows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from state.db.derived_columns import Facet, searchable
 from state.edit.lineage import LineageNode, with_descendants
 from state.errors import HasDependents, ThreadNotFound
 from state.memory.thread import MemoryThread
+from state.query.choices import is_called, matches_pattern
 from state.query.listing import fits, page_of
 from state.query.model import Page, Query
 from state.query.rows import COLUMNS, Row
 from state.recording.resume import begins_elsewhere
 from state.sync.openings import base_id, show_opening
-from state.userdata.folders import cwd_key, spellings
+from state.userdata.folders import cwd_key, is_below, spellings
 
 
 class MemoryThreads(dict[str, MemoryThread]):
@@ -83,9 +84,7 @@ class MemoryThreads(dict[str, MemoryThread]):
 
     def _selected(self, query: Query) -> Iterator[Row]:
         descendants = self._descendants(query)
-        folders = None
-        if query.cwds is not None:
-            folders = {cwd_key(each) for cwd in query.cwds for each in spellings(cwd)}
+        chosen = _chooser(query)
         excluded = {parse_uuid(id_) for id_ in query.excluded_ids}
         included = None
         if query.included_ids is not None:
@@ -94,7 +93,7 @@ class MemoryThreads(dict[str, MemoryThread]):
             if (
                 fits(query, Facet.decode(row["facet"]))
                 and (descendants is None or row["id"] in descendants)
-                and (folders is None or row["cwd_key"] in folders)
+                and chosen(row)
                 and row["id"] not in excluded
                 and (included is None or row["id"] in included)
                 and (query.search is None or searchable(query.search) in row["search_text"])
@@ -138,3 +137,28 @@ class MemoryThreads(dict[str, MemoryThread]):
 
 def _columns(row: Mapping[str, Any]) -> Row:
     return {name: row[name] for name in COLUMNS.split(", ")}
+
+
+def _chooser(query: Query) -> Callable[[Row], bool]:
+    """Whether the filters of ``query`` choose what a row has in its columns."""
+    exact, roots = (
+        [cwd_key(each) for folder in folders for each in spellings(folder)]
+        for folders in (query.cwds or (), query.folders)
+    )
+    key = f"{query.sort_key}_ms"
+
+    def chosen(row: Row) -> bool:
+        folder = row["cwd_key"]
+        return (
+            (query.cwds is None or folder in exact)
+            and (not query.folders or any(is_below(folder, root) for root in roots))
+            and (not query.projects or is_called(folder, query.projects, {}))
+            and (not query.models or matches_pattern(row["model"], query.models))
+            and (not query.branches or matches_pattern(row["git_branch"], query.branches))
+            and row["tokens_used"] >= query.min_tokens
+            and row["size_bytes"] >= query.min_size
+            and (query.since_ms is None or row[key] >= query.since_ms)
+            and (query.until_ms is None or row[key] < query.until_ms)
+        )
+
+    return chosen

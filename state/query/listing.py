@@ -1,9 +1,10 @@
 """A page of threads: keyset order, composable filters, every combination from an index.
 
-Each thread has a *facet*: archived, empty, attached, source kind and provider in one value. All
-filters but those by folder, title and id only choose facets, of which a home has a few dozen. A
-page is the merge of the first rows of each facet, read in order from an index on (facet, sort key,
-id), or on (cwd, facet, sort key, id); so it costs the same at any size of home.
+Each thread has a *facet*: archived, empty, attached, source kind and provider in one value. Filters
+by these only choose facets, of which a home has a few dozen. A page is the merge of the first rows
+of each facet, read in order from an index on (facet, sort key, id), or on (cwd, facet, sort key,
+id); so it costs the same at any size of home. Other filters choose values of a column: where they
+leave few rows, these are looked up; where they leave many, the list is walked in its order.
 """
 
 import itertools
@@ -16,13 +17,14 @@ from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.steps import MalformedRow, Steps
+from state.query.choices import MOST_RARE, Choice, choice_steps, rare_steps
 from state.query.cursor import LAST_ID, Cursor
 from state.query.model import Counted, Hidden, Page, Query
 from state.query.rows import Row, rows_steps
-from state.userdata.folders import ALIASES_SQL, origins, spellings
 
 _BRANCHES: Final = 100  # SQLite takes 500 terms in one compound SELECT
-_CANDIDATES: Final = 2000
+_MOST_BRANCHES: Final = 500
+"""So many places of an index are merged into one list."""
 
 
 def page_steps(query: Query) -> "Steps[Page]":
@@ -59,20 +61,16 @@ def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
 def count_steps(query: Query) -> "Steps[Counted]":
     """How many threads the whole list of ``query`` has, and what the defaults hide from it: threads
     that differ from it in that one respect."""
-    counted: dict[str, int] = {}
-    where, parameters = _row_filter(query)
+    where, parameters = _row_filter(query, (yield from choice_steps(query)))
     if query.parent_id or query.ancestor_id:
         children, values = _children(query)
         where.append(f"id IN ({children})")
         parameters += values
-    for condition, more in _cwd_filter((yield from _folders(query))):
-        conditions = " AND ".join([condition, *where])
-        rows = yield (
-            f"SELECT facet, count(*) FROM threads WHERE {conditions} GROUP BY facet",
-            [*more, *parameters],
-        )
-        for facet, count in rows:
-            counted[facet] = counted.get(facet, 0) + count
+    rows = yield (
+        f"SELECT facet, count(*) FROM threads WHERE {_all(where)} GROUP BY facet",
+        parameters,
+    )
+    counted = dict(rows)
     listed = archived = source = empty = attached = 0
     for value, count in counted.items():
         facet = Facet.decode(value)
@@ -119,30 +117,43 @@ def key_steps(
     if query.parent_id or query.ancestor_id:
         return (yield from _lineage_keys(query, after, count, among))
     facets = yield from _facets(query)
-    folders = yield from _folders(query)
-    if not facets or folders == []:
+    choices = yield from choice_steps(query)
+    if not facets or any(choice.values == [] for choice in choices):
         return []
-    where, parameters = _row_filter(query, after)
+    served = next((each for each in choices if _is_served(query, each, len(facets))), None)
+    others = [each for each in choices if each is not served]
     if among is None and query.search is not None and len(searchable(query.search)) >= 3:
         among = yield from _title_candidates(query.search)
+    if among is None:
+        among = yield from rare_steps(others)
     if among is not None:
-        return (yield from _few_keys(query, facets, folders, among, where, parameters, count))
-    by_cwd = folders is not None
+        where, parameters = _row_filter(query, choices, after, "+")
+        return (yield from _few_keys(query, facets, among, where, parameters, count))
+    where, parameters = _row_filter(query, others, after, "+")
+    column, values = (served.column, served.values) if served else (None, None)
     branches = [
-        (_branch(query, by_cwd, [condition, *where]), [facet, *more, *parameters])
-        for condition, more in _cwd_filter(folders)
+        (_branch(query, column, where), [facet, *value, *parameters])
+        for value in ([[each] for each in values] if values else [[]])
         for facet in facets
     ]
     return (yield from _merged(query, branches, count))
 
 
-def _branch(query: Query, by_cwd: bool, conditions: list[str]) -> str:
+def _is_served(query: Query, choice: Choice, facets: int) -> bool:
+    """Whether an index has the rows of each value and facet in the order of the list, and these are
+    few enough to be merged."""
+    ordered = choice.column == "cwd_key" or query.sort_key == "recency_at"
+    return ordered and choice.values is not None and len(choice.values) * facets <= _MOST_BRANCHES
+
+
+def _branch(query: Query, column: str | None, where: list[str]) -> str:
     key = f"{query.sort_key}_ms"
-    # SQLite picks the index on cwd by itself; during a first backfill there is none.
-    hint = "" if by_cwd else f" INDEXED BY ix_threads_facet_{query.sort_key}"
+    # SQLite picks the index on the column by itself; during a first backfill there is none.
+    hint = "" if column else f" INDEXED BY ix_threads_facet_{query.sort_key}"
+    conditions = ["facet = ?", *([f"{column} = ?"] if column else []), *where]
     return (
         f"SELECT {key} AS k, id FROM threads{hint}"
-        f" WHERE facet = ? AND {' AND '.join(conditions)} {_order(query, key)} LIMIT ?"
+        f" WHERE {_all(conditions)} {_order(query, key)} LIMIT ?"
     )
 
 
@@ -226,29 +237,25 @@ def _source_fits(query: Query, facet: Facet) -> bool:
     return bool(query.all_sources or lineage or facet.kind in kinds_selected([]))
 
 
-def _folders(query: Query) -> "Steps[list[str] | None]":
-    """The keys of the query's folders and of those that moved there; None for any folder."""
-    if query.cwds is None:
-        return None
-    aliases = dict((yield (ALIASES_SQL, [])))
-    return origins([each for cwd in query.cwds for each in spellings(cwd)], aliases)
-
-
-def _cwd_filter(folders: list[str] | None) -> list[tuple[str, list[str]]]:
-    """Alternative conditions, each with its parameters; none if nothing can match."""
-    if folders is None:
-        return [("1", [])]
-    return [("cwd_key = ?", [key]) for key in folders]
-
-
-def _row_filter(query: Query, after: Cursor | None = None) -> tuple[list[str], list[Any]]:
-    """Conditions on single rows, with their parameters."""
+def _row_filter(
+    query: Query, choices: Sequence[Choice], after: Cursor | None = None, sign: str = ""
+) -> tuple[list[str], list[Any]]:
+    """Conditions on single rows, with their parameters; for the ``sign`` see
+    :meth:`state.query.choices.Choice.condition`."""
     where: list[str] = []
     parameters: list[Any] = []
+    key = f"{query.sort_key}_ms"
     if after is not None:
-        sign = "<" if query.descending else ">"
-        where.append(f"({query.sort_key}_ms, id) {sign} (?, ?)")
+        where.append(f"({key}, id) {'<' if query.descending else '>'} (?, ?)")
         parameters += [after.key_ms, after.thread_id]
+    for comparison, moment in ((">=", query.since_ms), ("<", query.until_ms)):
+        if moment is not None:
+            where.append(f"{key} {comparison} ?")
+            parameters.append(moment)
+    for choice in choices:
+        condition, values = choice.condition(sign)
+        where.append(condition)
+        parameters += values
     if query.included_ids is not None:
         where.append("id IN (SELECT value FROM json_each(?))")
         parameters.append(_ids(query.included_ids))
@@ -261,6 +268,10 @@ def _row_filter(query: Query, after: Cursor | None = None) -> tuple[list[str], l
     return where, parameters
 
 
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(conditions) or "1"
+
+
 def _ids(given: Iterable[str]) -> str:
     return json.dumps([parse_uuid(id_) for id_ in given])
 
@@ -270,15 +281,14 @@ def _title_candidates(term: str) -> "Steps[list[int] | None]":
     many: a frequent term is found faster by walking the list in its order."""
     rows = yield (
         "SELECT rowid FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?",
-        [trigrams(term), _CANDIDATES + 1],
+        [trigrams(term), MOST_RARE + 1],
     )
-    return None if len(rows) > _CANDIDATES else [row_id for (row_id,) in rows]
+    return None if len(rows) > MOST_RARE else [row_id for (row_id,) in rows]
 
 
 def _few_keys(
     query: Query,
     facets: list[str],
-    folders: list[str] | None,
     candidates: list[int],
     where: list[str],
     parameters: list[Any],
@@ -290,14 +300,9 @@ def _few_keys(
         f"+facet IN ({','.join('?' * len(facets))})",
         *where,
     ]
-    values: list[Any] = [json.dumps(candidates), *facets, *parameters]
-    if folders is not None:
-        conditions.append(f"+cwd_key IN ({','.join('?' * len(folders))})")
-        values += folders
     found = yield (
-        f"SELECT {key} AS k, id FROM threads WHERE {' AND '.join(conditions)}"
-        f" {_order(query, 'k')} LIMIT ?",
-        [*values, count],
+        f"SELECT {key} AS k, id FROM threads WHERE {_all(conditions)} {_order(query, 'k')} LIMIT ?",
+        [json.dumps(candidates), *facets, *parameters, count],
     )
     return _merge(query, found, count)
 
@@ -307,18 +312,14 @@ def _lineage_keys(
 ) -> "Steps[list[tuple[int, str]]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
     children, values = _children(query)
-    where, parameters = _row_filter(query, after)
-    folders = yield from _folders(query)
-    if folders is not None:
-        where.append(f"+cwd_key IN ({','.join('?' * len(folders))})")
-        parameters += folders
+    where, parameters = _row_filter(query, (yield from choice_steps(query)), after, "+")
     if among is not None:
         where.append("+row_id IN (SELECT value FROM json_each(?))")
         parameters.append(json.dumps(among))
     key = f"{query.sort_key}_ms"
     rows = yield (
         f"SELECT {key} AS k, id, facet FROM threads WHERE"
-        f" {' AND '.join([f'id IN ({children})', *where])} {_order(query, 'k')}",
+        f" {_all([f'id IN ({children})', *where])} {_order(query, 'k')}",
         [*values, *parameters],
     )
     return [(key, id_) for key, id_, facet in rows if fits(query, Facet.decode(facet))][:count]
@@ -343,25 +344,22 @@ def selected_steps(
 ) -> "Steps[tuple[str, list[Any]]]":
     """A condition in SQL that the ``row_id`` is one of the threads that the filters of ``query``
     choose among all of them, whatever a list hides, with its parameters; ``1`` if every thread is
-    one. ``archived`` chooses archived ones. Providers do not count."""
-    where, parameters = _row_filter(query)
+    one. ``archived`` chooses archived ones. Providers and models do not count."""
+    choices = yield from choice_steps(replace(query, models=()))
+    where, parameters = _row_filter(query, choices)
     if archived:
         where.append("archived")
     if query.source_kinds:
         kinds = kinds_selected(list(query.source_kinds))
         where.append("source_kind IN (SELECT value FROM json_each(?))")
         parameters.append(json.dumps([*kinds]))
-    folders = yield from _folders(query)
-    if folders is not None:
-        where.append("cwd_key IN (SELECT value FROM json_each(?))")
-        parameters.append(json.dumps(folders))
     if query.parent_id or query.ancestor_id:
         children, values = _children(query)
         where.append(f"id IN ({children})")
         parameters += values
     if not where:
         return "1", []
-    return f"{row_id} IN (SELECT row_id FROM threads WHERE {' AND '.join(where)})", parameters
+    return f"{row_id} IN (SELECT row_id FROM threads WHERE {_all(where)})", parameters
 
 
 def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":

@@ -17,6 +17,8 @@ DEFAULT_LIMIT: Final = 25
 LARGEST_PAGE: Final = 100
 MOST_INCLUDED: Final = 100
 MOST_EXCLUDED: Final = 100
+LARGEST_NUMBER: Final = 2**63 - 1
+"""SQLite has no larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,20 @@ class Query:
     providers: tuple[str, ...] = ()
     cwds: tuple[str, ...] | None = None
     """None for any; an empty tuple matches nothing, as in Codex."""
+    folders: tuple[str, ...] = ()
+    """Each with all folders below it."""
+    projects: tuple[str, ...] = ()
+    """Names of folders, wherever they are; each with all folders below it."""
+    models: tuple[str, ...] = ()
+    """``*`` stands for any text, here and in ``branches``."""
+    branches: tuple[str, ...] = ()
+    min_tokens: int = 0
+    min_size: int = 0
+    """Of the thread's file, in bytes."""
+    since_ms: int | None = None
+    """The first moment, on the time that the list is sorted by."""
+    until_ms: int | None = None
+    """The first moment that is too late."""
     search: str | None = None
     parent_id: str | None = None
     ancestor_id: str | None = None
@@ -67,7 +83,13 @@ class Query:
             raise InvalidQuery(f"at most {MOST_EXCLUDED} threads can be excluded")
         if len(included) > MOST_INCLUDED:
             raise InvalidQuery(f"at most {MOST_INCLUDED} threads can be named")
-        texts = (*self.providers, *(self.cwds or ()), self.search or "")
+        values = (*self.projects, *self.models, *self.branches)
+        if not all(value.strip() for value in values):
+            raise InvalidQuery("a project, model or branch is blank")
+        numbers = (self.min_tokens, self.min_size, self.since_ms or 0, self.until_ms or 0)
+        if any(abs(number) > LARGEST_NUMBER for number in numbers):
+            raise InvalidQuery("a number is too large")
+        texts = (*self.providers, *(self.cwds or ()), *self.folders, *values, self.search or "")
         if any("\0" in text or not is_storable(text) for text in texts):
             raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
         object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
@@ -75,6 +97,17 @@ class Query:
     @property
     def filters(self) -> str:
         """Digest of all filters; a cursor is only valid for the same ones."""
+        spanned = self.since_ms is not None or self.until_ms is not None
+        newer = {  # which the digests of older cursors do not have
+            "folders": sorted(self.folders),
+            "projects": sorted(self.projects),
+            "models": sorted(self.models),
+            "branches": sorted(self.branches),
+            "least": [self.min_tokens, self.min_size] if self.min_tokens or self.min_size else [],
+            # Not which: the limits of "the last 12 hours" move, and the place stays a place.
+            "span": [self.since_ms is not None, self.until_ms is not None] if spanned else [],
+        }
+        given = {name: value for name, value in newer.items() if value}
         value = [
             self.archived,
             sorted(self.source_kinds),
@@ -87,6 +120,7 @@ class Query:
             sorted(self.excluded_ids),
             *(["attached"] if self.attached else []),
             *([] if self.included_ids is None else [{"included": sorted(self.included_ids)}]),
+            *([given] if given else []),
         ]
         return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
 

@@ -64,14 +64,18 @@ class Calendar:
         except (ValueError, OSError) as error:
             raise OverflowError("a time outside of the calendar") from error
 
+    def ms_of(self, then: datetime) -> int:
+        """A time of the clock in milliseconds since 1970. Raises OverflowError if there is none."""
+        try:
+            aware = then.replace(tzinfo=self.zone) if self.zone else then.astimezone()
+            return int((aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
+        except ValueError as error:
+            raise OverflowError("a time outside of the calendar") from error
+
     def hour_of(self, then: datetime) -> int:
         """The hour since 1970 that a time of the clock is in. Raises OverflowError if there is
         none."""
-        try:
-            aware = then.replace(tzinfo=self.zone) if self.zone else then.astimezone()
-            return int((aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(hours=1))
-        except ValueError as error:
-            raise OverflowError("a time outside of the calendar") from error
+        return self.ms_of(then) // (HOUR_S * 1000)
 
     def seconds_sql(self, first: int, last: int) -> str:
         """SQL for the last second of the hour ``u.hour`` on the clock, in seconds since 1970. It

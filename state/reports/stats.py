@@ -12,6 +12,7 @@ import orjson
 
 from state.db.steps import Steps
 from state.db.usage_sql import RATES_JOIN
+from state.query.choices import pattern_condition
 from state.query.listing import selected_steps
 from state.query.model import Query
 from state.reports.calendar import BUCKETS, Calendar, Shift, bucket_name, bucket_sql
@@ -166,6 +167,10 @@ def _condition(asked: Asked) -> Steps[_Rows]:
     if asked.query.providers:
         where += f" AND {_PROVIDER} IN (SELECT value FROM json_each(?))"
         parameters.append(orjson.dumps(asked.query.providers).decode())
+    if asked.query.models:
+        condition, patterns = pattern_condition("u.model", asked.query.models)
+        where += f" AND {condition}"
+        parameters += patterns
     return _Rows(where, parameters)
 
 

@@ -22,6 +22,6 @@ def unused_steps(asked: Asked) -> Steps[Unused]:
     where, parameters = yield from selected_steps(asked.query, archived=asked.archived)
     counted = yield f"SELECT count(*) FROM threads WHERE {where}", parameters
     hours = yield from hours_steps(replace(asked, span=Span()))
-    if asked.query.providers and hours is None:
+    if (asked.query.providers or asked.query.models) and hours is None:
         return Unused(0, None)  # it chooses what was used, not threads
     return Unused(counted[0][0], hours)

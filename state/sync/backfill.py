@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from rollout.files.scan import check_home, scan_home
 from state.db.database import Database
-from state.db.schema import CWD_INDEXES, backfill_state
+from state.db.schema import DEFERRED_INDEXES, backfill_state
 from state.jobs.lease import Owner, job_row
 from state.jobs.pool import ReadPool
 from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
@@ -30,8 +30,8 @@ from state.sync.writer import Context, store_files
 _FIRST_FILES: Final = 100
 """The first batch is small: the newest threads are there before the home has been walked."""
 _BULK_FILES: Final = 1000
-"""A first fill of so many files builds the indexes on cwd at its end: folders come in no order, so
-that keeping them meanwhile is half of SQLite's work (measured)."""
+"""A first fill of so many files builds the indexes of filters at its end: folders come in no order,
+so that keeping these meanwhile is half of SQLite's work (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class _Backfill:
             pool.prepare(files=len(changes.to_read))
             if first and len(changes.to_read) >= _BULK_FILES:
                 async with self._job.write(self._columns) as connection:
-                    for index in CWD_INDEXES:
+                    for index in DEFERRED_INDEXES:
                         await connection.execute(DropIndex(index, if_exists=True))
             await self._store(pool, changes, context)
             await sync.finish_changes(
@@ -131,7 +131,7 @@ class _Backfill:
         await compare_copies(database, self._home, self._job.write)
         await sync.apply_inputs(database, self._home, self._job.write)
         async with self._job.write(self._columns) as connection:
-            for index in CWD_INDEXES:
+            for index in DEFERRED_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
         self._report_counts()
         return self._counts

@@ -47,6 +47,30 @@ def origins(folders: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
     return list(found)
 
 
+def tree_roots(folders: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """The keys of folders below which all is that is in ``folders`` or below them now, whether it
+    has always been there or has moved there.
+
+    Raises InvalidQuery if they are more than ``MOST_FOLDERS``.
+    """
+    given = list(folders)
+    while True:
+        roots = origins(given, aliases)
+        added = [
+            new
+            for new in map(clean_folder, aliases.values())
+            if cwd_key(new) not in roots and any(is_below(cwd_key(new), root) for root in roots)
+        ]
+        if not added:
+            return roots
+        given += added
+
+
+def is_below(key: str, root: str) -> bool:
+    """Whether the key of a folder is ``root``, or that of a folder below it."""
+    return key == root or key.startswith(f"{root.rstrip('/')}/")
+
+
 def moved_to(folder: str, aliases: Mapping[str, str]) -> str:
     """Where a folder is now, cleaned: itself if no alias knows of it."""
     folder = clean_folder(folder)

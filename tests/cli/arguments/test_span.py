@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from cli.arguments.span import span_before, span_of, when
+from cli.arguments.values import age_of, amount_of
 from state.reports.calendar import Calendar
 
 
@@ -14,6 +15,9 @@ from state.reports.calendar import Calendar
     [
         ("today", "2026-11-18T00", "day"),
         ("yesterday", "2026-11-17T00", "day"),
+        ("wednesday", "2026-11-18T00", "day"),
+        ("thursday", "2026-11-12T00", "day"),
+        ("monday", "2026-11-16T00", "day"),
         ("this-week", "2026-11-16T00", "week"),
         ("last-week", "2026-11-09T00", "week"),
         ("this-month", "2026-11-01T00", "month"),
@@ -80,3 +84,15 @@ def test_the_span_before(since: str, until: str | None, before: tuple[str, str])
 def test_a_time_that_is_refused_gets_the_reason(word: str, why: str) -> None:
     with pytest.raises(typer.BadParameter, match=why):
         span_of(word, None, Calendar(), 1_790_000_000)
+
+
+def test_amounts_and_ages() -> None:
+    assert [amount_of("", text) for text in ("0", "5000", "100k", "1.5M", "2GB", "0.001k")] == [
+        *(0, 5000, 100_000, 1_500_000, 2_000_000_000, 1),
+    ]
+    assert [age_of("", text) for text in ("30m", "2w")] == [1800, 14 * 86_400]
+    for wrong in ("", "k", "-1", "1e5", "1,000", "10 apples", "٣"):
+        with pytest.raises(typer.BadParameter, match="--min-size"):
+            amount_of("--min-size", wrong)
+        with pytest.raises(typer.BadParameter, match="--older-than"):
+            age_of("--older-than", wrong)

@@ -1,6 +1,8 @@
 """The filters of ``list``."""
 
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +82,76 @@ def test_cwd_filter_of_the_corpus(corpus: Cli, everything: list[Thread]) -> None
     assert corpus.ids("--all", "--cwd", spaced, "--cwd", beta) == chosen(
         everything, lambda thread: thread["cwd"] in (spaced, beta)
     )
+
+
+def test_folders_with_and_without_those_below(corpus: Cli, everything: list[Thread]) -> None:
+    alpha = "/home/dev/projects/alpha"
+    below = chosen(everything, lambda t: t["cwd"] == alpha or t["cwd"].startswith(f"{alpha}/"))
+    exactly = chosen(everything, lambda t: t["cwd"] == alpha)
+    assert corpus.ids("--all", "--cwd", alpha) == below
+    assert corpus.ids("--all", "--exact-cwd", alpha) == exactly
+    assert corpus.ids("--all", "--project", "alpha") == below
+    assert corpus.ids("--all", "--cwd", "/home/dev", "--exact-cwd", alpha) == exactly
+    assert len(below) > len(exactly) > 0
+    assert corpus.ids("--project", "alph", status=1) == []
+
+
+def test_filters_by_model_and_branch(corpus: Cli, everything: list[Thread]) -> None:
+    def branch(thread: Thread) -> str:
+        return str((thread["gitInfo"] or {}).get("branch") or "")
+
+    for options, fits in (
+        (["--model", "gpt-5-codex"], lambda t: t["model"] == "gpt-5-codex"),
+        (["--model", "gpt-5.*"], lambda t: (t["model"] or "").startswith("gpt-5.")),
+        (["--branch", "feature/*"], lambda t: branch(t).startswith("feature/")),
+        (
+            ["--branch", "main", "--branch", "*x*"],
+            lambda t: branch(t) == "main" or "x" in branch(t),
+        ),
+    ):
+        expected = chosen(everything, fits)
+        assert expected
+        assert corpus.ids("--all", *options) == expected
+    assert corpus.ids("--model", "gpt", status=1) == []
+
+
+def test_filters_by_time_tokens_and_size(corpus: Cli, everything: list[Thread]) -> None:
+    def used_from(thread: Thread, text: str) -> bool:
+        return bool(thread["recencyAt"] >= datetime.fromisoformat(f"{text}+00:00").timestamp())
+
+    utc = {"TZ": "UTC"}
+    day = chosen(
+        everything, lambda t: used_from(t, "2026-11-17") and not used_from(t, "2026-11-19T08:00")
+    )
+    span = ["--since", "2026-11-17", "--until", "2026-11-19T08:00"]
+    assert day
+    assert corpus.ids("--all", *span, env=utc) == day
+    rows = corpus.run("list", "--all", "--min-tokens", "20k", "--columns", "id,tokens").lines
+    everyone = corpus.run("list", "--all", "--columns", "id,tokens").lines
+    assert rows == [row for row in everyone if int(row.split("\t")[1]) >= 20_000]
+    sizes = {
+        t["id"]: Path(t["path"]).stat().st_size for t in everything if Path(t["path"]).exists()
+    }
+    large = corpus.ids("--all", "--min-size", "0.01M")
+    assert {*large} & {*sizes} == {
+        id_ for id_ in chosen(everything, lambda _: True) if sizes.get(id_, 0) >= 10_000
+    }
+    for wrong in ("--min-size=x", "--since=never", "--older-than=yesterday", "--until=2026-13"):
+        assert wrong.split("=")[0] in corpus.run("list", wrong, status=2).err
+    assert "later" in corpus.run("list", "--since", "7d", "--until", "8d", status=2).err
+
+
+def test_every_choice_of_threads_takes_the_same_filters(corpus: Cli) -> None:
+    options = ["--project", "alpha", "--model", "gpt-5*", "--older-than", "1h", "--min-tokens", "1"]
+    listed = corpus.ids("--all", *options)
+    assert listed
+    for command in ("archive", "fork"):
+        lines = corpus.run(command, "--dry-run", *options).lines
+        assert {line.split("\t")[0] for line in lines} >= {*listed}
+    found = corpus.run("search", "e*", "--limit", "500", "--json", *options, status=None).json
+    assert {each["thread"]["id"] for each in found["data"]} <= {*listed}
+    counted = corpus.run("stats", "--by", "thread", "--json", *options[:4]).json
+    assert counted["leftOut"]["threads"] > 0
 
 
 def test_search_filter_of_the_corpus(corpus: Cli, everything: list[Thread]) -> None:
@@ -162,8 +234,7 @@ def test_cwd_may_be_relative_and_end_in_a_slash(small: Cli) -> None:
     assert small.ids("--cwd", "work/project/") == [thread_id(1)]
     assert small.ids("--cwd", ".", cwd=project) == [thread_id(1)]
     assert small.ids("--cwd", "link") == [thread_id(1)]
-    assert small.ids("--cwd", "..", "--cwd", "/elsewhere/", cwd=project) == [
-        thread_id(3),
-        thread_id(2),
-    ]
+    exactly = small.ids("--exact-cwd", "..", "--exact-cwd", "/elsewhere/", cwd=project)
+    assert exactly == [thread_id(3), thread_id(2)]
+    assert small.ids("--cwd", "..", cwd=project) == [thread_id(2), thread_id(1)]
     assert small.ids("--cwd", "/nowhere", status=1) == []

@@ -78,10 +78,11 @@ def test_threads_of_a_folder_that_moved_are_listed_by_its_new_place(small: Cli) 
     ran = small.run("relink", OLD, NEW)
     assert ran.out == ""
     assert f"{OLD} is now {NEW}: --cwd with the new folder finds 2 threads" in ran.err
-    listed = small.run("list", "--cwd", NEW, "--json").json["data"]
+    listed = small.run("list", "--exact-cwd", NEW, "--json").json["data"]
     assert [(thread["id"], thread["cwd"]) for thread in listed] == [(thread_id(0), OLD)]
+    assert small.ids("--cwd", NEW) == [thread_id(1), thread_id(0)]
     assert small.ids("--cwd", f"{NEW}/sub") == [thread_id(1)]
-    assert small.ids("--cwd", OLD) == [thread_id(0)]
+    assert small.ids("--cwd", OLD) == [thread_id(1), thread_id(0)]
     shown = small.run("show", thread_id(1), "--meta")
     assert f"now in       {NEW}/sub" in shown.lines
     assert f"folder       {OLD}/sub" in shown.lines
@@ -154,7 +155,7 @@ def test_a_dump_restored_elsewhere_gives_the_same_names_and_folders(small: Cli) 
         other.run("restore", "facts.txt").err
     )
     assert dumped(other.index).decode() == dump.out
-    assert other.ids("--cwd", NEW) == [thread_id(0)]
+    assert other.ids("--exact-cwd", NEW) == [thread_id(0)]
     assert other.run("show", "mine", "--json").json["thread"]["id"] == thread_id(1)
     journal = journal_path(other.index).read_bytes()
     again = other.run("restore", "facts.txt", "--json").json
@@ -269,7 +270,7 @@ def test_what_users_set_comes_back_into_the_place_of_a_damaged_index(
     WRECKS[what](small.index)
     assert "It was moved to" in small.run(*command).err
     assert set(dumped(small.index).splitlines()) >= set(text.encode().splitlines())
-    listed = small.run("list", "--cwd", NEW, "--json").json["data"]
+    listed = small.run("list", "--exact-cwd", NEW, "--json").json["data"]
     assert [(thread["id"], thread["name"]) for thread in listed] == [(thread_id(0), "mine")]
     assert verified(small.home, small.index).kept == []
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,15 @@ from state.errors import InvalidCursor
 from state.query.listing import count_steps, page_steps
 from state.query.model import Page, Query
 from state.query.rows import Row
+from state.userdata.folders import cwd_key
 from tests.samples.homes import thread_id
 from tests.support.each import each
 from tests.support.effort import examples
 
 PROVIDERS = ["openai", "mock", "ac|me"]
-CWDS = ["/work/a", "/work/b", "/work/c"]
+CWDS = ["/work/a", "/work/b", "/work/c", "/work/c/sub", "/work/c-2", "/tree/x/c", "C:/Work/A"]
+MODELS = ["gpt-5", "gpt-5-codex", "gpt-5.1", None, "o[4]"]
+BRANCHES = ["main", "feature/a", "feature/b", None]
 SOURCES = [
     "cli",
     "vscode",
@@ -68,6 +72,7 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
             *("search_text", "sandbox_policy", "approval_mode", "archived", "history_mode"),
             *("size_bytes", "mtime_ns", "inode", "flags"),
             *("extractor_version", "attached_thread_parent_id", "facet"),
+            *("model", "git_branch", "tokens_used"),
         ]
         rows = []
         for number in range(count):
@@ -85,9 +90,10 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
             rows.append(
                 (
                     *(thread_id(number), f"sessions/{number}", *times),
-                    *(source, source_kind(source), provider, cwd, cwd),
+                    *(source, source_kind(source), provider, cwd, cwd_key(cwd)),
                     *(preview, preview, searchable(preview), "{}", "never", archived, "legacy"),
-                    *(1, 1, 1, 0, 1, attached, facet.encode()),
+                    *(chance.randrange(5000), 1, 1, 0, 1, attached, facet.encode()),
+                    *(chance.choice(MODELS), chance.choice(BRANCHES), chance.randrange(5000)),
                 )
             )
         marks = ",".join("?" * len(columns))
@@ -129,6 +135,23 @@ def stored(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], dict[s
     return rows, edges
 
 
+def chosen(row: dict[str, Any], query: Query) -> bool:
+    """Whether what the row has in its columns is what the query chooses."""
+    folder, time_ms = row["cwd"], row[f"{query.sort_key}_ms"]
+    values = (row["model"], query.models), (row["git_branch"], query.branches)
+    return (
+        (query.cwds is None or folder in query.cwds)
+        and (not query.folders or any(f"{folder}/".startswith(f"{f}/") for f in query.folders))
+        and (not query.projects or bool({*folder.lower().split("/")} & {*query.projects}))
+        and all(
+            not wanted or any(fnmatchcase(v or "\0", w) for w in wanted) for v, wanted in values
+        )
+        and row["tokens_used"] >= query.min_tokens
+        and row["size_bytes"] >= query.min_size
+        and (query.since_ms or 0) <= time_ms < (query.until_ms or 1000)
+    )
+
+
 def expected(connection: sqlite3.Connection, query: Query) -> list[str]:
     """The whole list, by plain Python over all rows."""
     rows, edges = stored(connection)
@@ -154,7 +177,7 @@ def expected(connection: sqlite3.Connection, query: Query) -> list[str]:
             continue
         if query.providers and row["model_provider"] not in query.providers:
             continue
-        if query.cwds is not None and row["cwd"] not in query.cwds:
+        if not chosen(row, query):
             continue
         if query.search is not None and query.search.casefold() not in row["title"].casefold():
             continue
@@ -184,6 +207,11 @@ def ids(rows: list[Row]) -> list[str]:
     return [row["id"] for row in rows]
 
 
+def some(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
+    """A few of these, mostly none."""
+    return st.just(()) | st.lists(st.sampled_from(values), max_size=2, unique=True).map(tuple)
+
+
 QUERIES = (
     st.builds(
         Query,
@@ -196,6 +224,14 @@ QUERIES = (
         providers=st.lists(st.sampled_from([*PROVIDERS, "none"]), max_size=2).map(tuple),
         cwds=st.none()
         | st.lists(st.sampled_from([*CWDS, "/no"]), max_size=3, unique=True).map(tuple),
+        folders=some("/work", "/work/c", "/tree/x", "C:/Work", "/no"),
+        projects=some("c", "a", "x", "work", "no"),
+        models=some("gpt-5", "gpt-5*", "*codex*", "none"),
+        branches=some("main", "feature/*", "*a*", "none"),
+        min_tokens=st.sampled_from([0, 0, 1, 2500, 4900, 9999]),
+        min_size=st.sampled_from([0, 0, 2500, 4900]),
+        since_ms=st.none() | st.integers(1, 110),
+        until_ms=st.none() | st.integers(1, 110),
         search=st.none()
         | st.sampled_from(["parser", "%", "_", "e", "STRASSE", "題", "#12", "", "zz"]),
         excluded_ids=st.lists(st.integers(0, 299).map(thread_id), max_size=5).map(tuple),
@@ -266,11 +302,24 @@ FILTERS: dict[str, dict[str, Any]] = {
     "rare search": {"search": "#123"},
     "common search": {"search": "parser"},
     "short search": {"search": "e"},
+    "since": {"since_ms": 6000},
+    "until": {"until_ms": 1000},
+    "span": {"since_ms": 1000, "until_ms": 1010},
+    "folder": {"folders": ("/work",)},
+    "project": {"projects": ("c",)},
+    "common model": {"models": ("gpt-5*",)},
+    "common branch": {"branches": ("feature/*",)},
+    "rare tokens": {"min_tokens": 4990},
+    "common size": {"min_size": 100},
     "excluded": {"excluded_ids": (thread_id(1),)},
     "included": {"included_ids": (thread_id(1), thread_id(2))},
     "parent": {"parent_id": thread_id(3)},
     "ancestor": {"ancestor_id": thread_id(3)},
 }
+
+
+BY_ROW = {"common model", "common branch", "rare tokens", "common size"}
+"""No index has these columns with every sort key, so rows are looked at."""
 
 
 def test_every_filter_and_sort_is_served_by_an_index(large: sqlite3.Connection) -> None:
@@ -281,12 +330,14 @@ def test_every_filter_and_sort_is_served_by_an_index(large: sqlite3.Connection) 
         merged = {**FILTERS[other], **FILTERS[name]}
         query = Query(sort_key=key, descending=descending, **merged)
         first = run_steps(page_steps(query), large)
+        ordered = name in ("common model", "common branch") and key == "recency_at"
+        by_row = "search" in name or (name in BY_ROW and not (ordered and other != "cwd"))
         for place in (None, first.next_cursor):
             for line in plans(large, replace(query, cursor=place)):
                 assert not line.startswith("SCAN threads"), line
                 if "ix_threads" in line:
                     assert line.startswith("SEARCH threads USING COVERING INDEX") or (
-                        "search" in name and line.startswith("SEARCH threads USING INDEX")
+                        by_row and line.startswith("SEARCH threads USING INDEX")
                     ), line
 
     others = ["default", "provider", "cwd", "sources"]
@@ -316,6 +367,35 @@ def test_what_is_hidden_and_what_is_shown_are_all_threads(
             [(odd,)] = small.execute("SELECT count(*) FROM threads WHERE archived AND preview = ''")
         # Archived threads that would not be shown either way are no loss.
         assert shown + hidden.total == total - odd
+
+
+FILTERED = [
+    Query(archived=True, models=("gpt-5*",), min_tokens=500),
+    Query(archived=True, folders=("/work",), since_ms=20),
+    Query(archived=True, branches=("*a*",), projects=("work",), until_ms=90),
+]
+
+
+@pytest.mark.parametrize("query", FILTERED)
+def test_what_filters_leave_out_is_not_hidden(query: Query, small: sqlite3.Connection) -> None:
+    counted = run_steps(count_steps(query), small)
+    hidden = counted.hidden
+    assert counted.listed == len(expected(small, query))
+    rows = [row for row in stored(small)[0] if row["archived"] and chosen(row, query)]
+    assert hidden.total + counted.listed == len(rows) > hidden.total > 0
+
+
+def test_newer_filters_change_no_cursor_of_older_lists() -> None:
+    assert Query().filters == "b1a3c14a6ca9"
+    older = Query(archived=True, providers=("b", "a"), cwds=("/w",), search="x")
+    assert older.filters == "eea4dcd414b1"
+    newer = [
+        *(Query(folders=("x",)), Query(projects=("x",)), Query(models=("x",))),
+        *(Query(branches=("x",)), Query(min_tokens=1), Query(min_size=1)),
+        *(Query(since_ms=0), Query(until_ms=0)),
+    ]
+    assert replace(newer[-1], until_ms=1).filters == newer[-1].filters
+    assert len({Query().filters, *(query.filters for query in newer)}) == 1 + len(newer)
 
 
 def test_a_cursor_is_bound_to_its_list(small: sqlite3.Connection) -> None:

@@ -1,0 +1,36 @@
+"""Amounts and ages as people write them: ``100k``, ``10M``, ``30d``."""
+
+import re
+from typing import Final
+
+import typer
+
+_AMOUNT: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([kmgt]?)b?", re.IGNORECASE | re.ASCII)
+_SIZES: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+"""As :func:`cli.terminal.text.amount` has them."""
+_AGE: Final = re.compile(r"(\d{1,9})([mhdwy])", re.ASCII)
+_SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+
+
+def amount_of(option: str, text: str | None) -> int:
+    """The number that the value of an option is, 0 if it is not given. Raises typer.BadParameter if
+    it is none."""
+    if text is None:
+        return 0
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter(
+            f"{option}: {text!r} is not a number\ngive one such as 5000, 100k, 1.5M or 2G"
+        )
+    return int(float(found[1]) * _SIZES[found[2].lower()])
+
+
+def age_of(option: str, text: str) -> int:
+    """The seconds of the age that the value of an option is. Raises typer.BadParameter if it is
+    none."""
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter(
+            f"{option}: {text!r} is not an age\ngive one such as 30m, 12h, 30d, 2w or 1y"
+        )
+    return int(found[1]) * _SECONDS[found[2]]

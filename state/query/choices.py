@@ -1,0 +1,182 @@
+"""What filters choose among the values of a column: folders, models, branches, tokens, bytes.
+
+Texts may be chosen by patterns, and folders with those below them. Which of the values in the index
+fit is found by skipping from one to the next, so that lists are read from an index on them.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from rollout.files.text import storable_text
+from state.db.steps import Steps
+from state.query.model import Query
+from state.userdata.folders import (
+    ALIASES_SQL,
+    is_below,
+    is_windows,
+    moved_to,
+    origins,
+    spellings,
+    tree_roots,
+)
+
+MOST_RARE: Final = 2000
+"""So many rows are looked up one by one. What more of them have is found faster by walking the list
+in its order."""
+_MOST_VALUES: Final = 1000
+"""If there are more different values to look at, each row is compared instead."""
+_LAST: Final = "\U0010ffff"
+"""Sorts after every text."""
+_INDEX_OF: Final = {
+    "cwd_key": "ix_threads_cwd_recency_at",
+    "model": "ix_threads_model",
+    "git_branch": "ix_threads_git_branch",
+}
+_Range = tuple[str, str]
+"""From one text on, and before another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a filter chooses of a column."""
+
+    column: str
+    values: list[str] | None
+    """The values that fit; None if they are numbers, or too many."""
+    _condition: str
+    """In SQL, with ``{0}`` for the column."""
+    _parameters: list[Any]
+
+    def condition(self, sign: str = "") -> tuple[str, list[Any]]:
+        """A condition on rows, with its parameters. The sign ``+`` keeps SQLite from looking for an
+        index on the column."""
+        column = f"{sign}{self.column}"
+        if self.values is None:
+            return self._condition.format(column), self._parameters
+        listed = orjson.dumps(self.values).decode()
+        return f"{column} IN (SELECT value FROM json_each(?))", [listed]
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an index gives the rows that it chooses."""
+        return self.values is not None or self.column not in _INDEX_OF
+
+
+def choice_steps(query: Query) -> Steps[list[Choice]]:
+    """What the filters of ``query`` choose, each of another column."""
+    choices = []
+    if query.cwds is not None or query.folders or query.projects:
+        choices.append((yield from _folder_steps(query)))
+    for column, patterns in (("model", query.models), ("git_branch", query.branches)):
+        if patterns:
+            choices.append((yield from _pattern_steps(column, patterns)))
+    for column, least in (("tokens_used", query.min_tokens), ("size_bytes", query.min_size)):
+        if least > 0:
+            choices.append(Choice(column, None, "{0} >= ?", [least]))
+    return choices
+
+
+def rare_steps(choices: Sequence[Choice]) -> Steps[list[int] | None]:
+    """The rows that one of ``choices`` leaves, that with the fewest; None if each leaves many."""
+    fewest: list[int] | None = None
+    for choice in choices:
+        if not choice.is_indexed:
+            continue
+        condition, parameters = choice.condition()
+        rows = yield (
+            f"SELECT row_id FROM threads WHERE {condition} LIMIT ?",
+            [*parameters, MOST_RARE + 1],
+        )
+        if len(rows) <= MOST_RARE and (fewest is None or len(rows) < len(fewest)):
+            fewest = [row_id for (row_id,) in rows]
+    return fewest
+
+
+def matches_pattern(text: str | None, patterns: Iterable[str]) -> bool:
+    """Whether ``text`` is one of ``patterns``, in which ``*`` stands for any text."""
+    return text is not None and any(
+        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL)
+        for pattern in patterns
+    )
+
+
+def pattern_condition(column: str, patterns: Sequence[str]) -> tuple[str, list[str]]:
+    """The same as a condition in SQL, with its parameters."""
+    globs = [re.sub(r"[?\[]", r"[\g<0>]", storable_text(pattern)) for pattern in patterns]
+    return f"({' OR '.join([f'{column} GLOB ?'] * len(globs))})", globs
+
+
+def _pattern_steps(column: str, patterns: Sequence[str]) -> Steps[Choice]:
+    values: list[str] | None = sorted({*patterns})
+    if any("*" in pattern for pattern in patterns):
+        heads = [pattern.partition("*") for pattern in patterns]
+        ranges = [(head, head + (_LAST if star else "\0")) for head, star, _ in heads]
+        values = yield from _fitting(column, ranges, lambda v: matches_pattern(v, patterns))
+    return Choice(column, values, *pattern_condition("{0}", patterns))
+
+
+def _folder_steps(query: Query) -> Steps[Choice]:
+    aliases = dict((yield (ALIASES_SQL, [])))
+    roots = tree_roots([each for given in query.folders for each in spellings(given)], aliases)
+
+    def fits(key: str) -> bool:
+        below = not query.folders or any(is_below(key, root) for root in roots)
+        return below and (not query.projects or is_called(key, query.projects, aliases))
+
+    if query.cwds is not None:
+        keys = origins([each for given in query.cwds for each in spellings(given)], aliases)
+        return Choice("cwd_key", [*filter(fits, keys)], "", [])
+    ranges = [each for root in roots for each in _tree(root)] if query.folders else [("", _LAST)]
+    # A condition in SQL knows nothing of names, so every folder is looked at.
+    values = yield from _fitting("cwd_key", ranges, fits, -1 if query.projects else _MOST_VALUES)
+    condition = " OR ".join(["({0} >= ? AND {0} < ?)"] * len(ranges))
+    return Choice("cwd_key", values, f"({condition})", [end for each in ranges for end in each])
+
+
+def is_called(key: str, names: Iterable[str], aliases: dict[str, str]) -> bool:
+    """Whether a folder, or one above it, has one of ``names``, where it was or where it is now."""
+    places = {key, moved_to(key, aliases)} if aliases else {key}
+    return any(
+        f"/{(name.lower() if is_windows(place) else name).strip('/')}/" in f"/{place}/"
+        for place in places
+        for name in names
+    )
+
+
+def _tree(root: str) -> list[_Range]:
+    """The keys of a folder, and of those below it."""
+    stem = root.rstrip("/")
+    return [(root, f"{root}\0"), (f"{stem}/", f"{stem}0")]  # 0 is what follows / in Unicode
+
+
+def _fitting(
+    column: str, ranges: Sequence[_Range], fits: Callable[[str], bool], most: int = _MOST_VALUES
+) -> Steps[list[str] | None]:
+    """The values in these ranges that fit; None if there are more than ``most`` to look at, unless
+    that is negative."""
+    indexed = yield ("SELECT 1 FROM sqlite_schema WHERE name = ?", [_INDEX_OF[column]])
+    found: set[str] = set()
+    left = most
+    for begin, end in ranges:
+        rows = yield (
+            (_HOPS if indexed else _DISTINCT).format(column),
+            [begin, end, *([end] if indexed else []), left + 1 if most >= 0 else -1],
+        )
+        left -= len(rows)
+        if left < 0 <= most:
+            return None
+        found.update(value for (value,) in rows if fits(value))
+    return sorted(found)
+
+
+_HOPS: Final = (
+    "WITH RECURSIVE hop(value) AS (SELECT min({0}) FROM threads WHERE {0} >= ? AND {0} < ?"
+    " UNION ALL SELECT (SELECT min({0}) FROM threads WHERE {0} > value AND {0} < ?) FROM hop"
+    " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL LIMIT ?"
+)
+_DISTINCT: Final = "SELECT DISTINCT {0} FROM threads WHERE {0} >= ? AND {0} < ? LIMIT ?"
+"""While a first backfill has no index yet."""
