@@ -80,7 +80,7 @@ def test_du_counts_all_and_reports_what_it_cannot_see(tmp_path: Path, plain_user
     away.chmod(0)
     try:
         ran = cli.run("du", prefix=plain_user)
-        assert "Hidden: 1 path that cannot be accessed (threadkeep verify)." in ran.err
+        assert "Not counted: 1 path that cannot be accessed (threadkeep verify)." in ran.err
         assert cli.run("du", "--json", prefix=plain_user).json["hidden"] == {"away": 1}
     finally:
         away.chmod(0o700)
@@ -103,6 +103,13 @@ def test_no_threads_here_is_said_only_where_there_are_none(
         ran = cli.run(command, *filters, status=1)
         assert "No threads match." in ran.err
         assert "No threads here yet" not in ran.err
+
+
+def test_du_says_that_a_home_is_empty(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    (cli.home / "sessions").mkdir(parents=True)
+    ran = cli.run("du")
+    assert (ran.out, ran.err) == ("", f"No threads here yet: {cli.home}\n")
 
 
 def test_a_folder_that_is_no_home_is_named_with_what_to_do(tmp_path: Path) -> None:

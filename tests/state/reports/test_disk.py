@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from state.reports.disk import DIMENSIONS, NO_THREAD, DiskUsage, disk_usage
 from state.thread_index import open_index
 from tests.samples.homes import encoded, event, lines, thread_id, write
 from tests.support.command import Inside
+from tests.support.terminal import on_terminal
 
 STAMP = "2026-05-28T20:00:00.000Z"
 CHUNK = 2**20
@@ -175,5 +177,13 @@ def test_the_command_tells_totals_tables_and_the_biggest(tmp_path: Path) -> None
     assert sum(row["bytes"] for row in rows) == told["bytes"]
     assert [told["imageBytes"], told["contentBytes"]] == [None, None]
     assert told["biggest"][0]["id"] == thread_id(1)
+    shown = on_terminal(cli, "du", columns=60, lines=20)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert len(plain) < 20
+    assert max(map(len, plain)) <= 60
+    heads = [line.split()[-1] for line in plain if "size" in line]
+    assert heads == ["project", "change", "id"]
+    assert thread_id(1)[:8] in shown
+    assert thread_id(1) not in shown
     ran = cli.run("du", "--by", "colour", status=2)
     assert "project, source, age" in ran.err
