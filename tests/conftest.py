@@ -35,7 +35,7 @@ _random = hypothesis.settings(deadline=None, suppress_health_check=[*hypothesis.
 _full = hypothesis.settings(_random, derandomize=True, database=None)
 hypothesis.settings.register_profile("random", _random)
 hypothesis.settings.register_profile("full", _full)
-hypothesis.settings.register_profile("fixed", _full, max_examples=20)
+hypothesis.settings.register_profile("fixed", _full, max_examples=10)
 hypothesis.settings.load_profile("fixed")
 
 CreateFile = Callable[[Path], None]

@@ -24,6 +24,7 @@ from tests.samples.rollouts import (
     rollout_path,
     write_rollout,
 )
+from tests.support.effort import is_full, sample
 
 Record = dict[str, Any]
 
@@ -110,7 +111,7 @@ def corpus_threads(home: Path) -> Iterator[tuple[Path, str]]:
 def test_every_thread_of_the_corpus_forks_at_every_turn(tmp_path: Path) -> None:
     home = shutil.copytree(CORPUS, tmp_path / "home")
     count = 0
-    for path, mode in list(corpus_threads(home)):
+    for path, mode in sample(corpus_threads(home)):
         whole = lines_of(path) if mode == "legacy" else history(home, path)
         ids = turn_ids(whole, mode)
         check_fork(home, path, mode, whole, forked(home, path, mode))
@@ -121,7 +122,7 @@ def test_every_thread_of_the_corpus_forks_at_every_turn(tmp_path: Path) -> None:
             fork = forked(home, path, mode, before=id_)
             check_fork(home, path, mode, whole, fork, ids[:number])
             count += 1
-    assert count > 400
+    assert count > (400 if is_full() else 40)
 
 
 def read_some(stream: RolloutStream) -> bytes:
