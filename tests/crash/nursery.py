@@ -221,7 +221,7 @@ def run(
     return Ended(process.returncode, int(told) if told else None, time.monotonic() - began)
 
 
-_KILLED_AT: Final = 4
+_KILLED_AT: Final = 2
 """About so many steps of a piece of work."""
 Die = Callable[[int | None, float], Ended]
 """Does the work from its beginning: the step that it dies before, after how many seconds."""
@@ -236,6 +236,8 @@ def deaths(name: str, die: Die) -> Iterator[str]:
     yield "not killed"
     stride = 1 if is_full() else max(1, (whole.steps or 0) // _KILLED_AT)
     for step in itertools.count(seed() % stride, stride):
+        if not is_full() and step >= (whole.steps or 0):
+            break  # it would only be done once more
         ended = die(step, 0.0)
         if ended.status == 0:
             break

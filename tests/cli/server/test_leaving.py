@@ -124,7 +124,7 @@ def all_methods(cli: Cli) -> dict[str, dict[str, Any]]:
 PARTS = 4
 """Of all methods, so that no test takes minutes more than it may."""
 CROWDS = [
-    (20, slice(None)),
+    (6, slice(None)),
     *(pytest.param(1_000, slice(at, None, PARTS), marks=pytest.mark.full) for at in range(PARTS)),
 ]
 

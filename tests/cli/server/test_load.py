@@ -18,8 +18,9 @@ from tests.support.effort import PATIENCE_S, is_full
 
 COUNT = 30
 CLIENTS = 50
-ROUNDS = 4 if is_full() else 2
-HOSTILE = 10_000 if is_full() else 1_000
+ROUNDS = 4 if is_full() else 1
+HOSTILE = 10_000 if is_full() else 500
+DEATHS = 5 if is_full() else 2
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_fifty_clients_at_once(cli: Cli) -> None:
 
 def test_killed_in_the_middle_of_changes_it_loses_nothing(cli: Cli) -> None:
     chance = random.Random(1)
-    for round_ in range(5):
+    for round_ in range(DEATHS):
         with Server(cli) as server:
             client = server.client.begin()
             alive = ids(client.call("thread/list", limit=100))
