@@ -107,7 +107,15 @@ def test_frames_that_hold_nothing_are_no_content() -> None:
     assert read(skipped(3) + frame(block(b"x", 9, last=True)) + skipped(2)) == (9, None)
 
 
-@pytest.mark.parametrize("value", ['{"a":1}', "{}", '""', '{"":[[]]}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a":1}',
+        pytest.param("{}", marks=pytest.mark.full),
+        pytest.param('""', marks=pytest.mark.full),
+        '{"":[[]]}',
+    ],
+)
 def test_a_line_of_very_many_values_is_a_bad_line(value: str) -> None:
     line = f'{{"x":[{",".join([value] * 2_200_000)}]}}'.encode()
 

@@ -202,11 +202,11 @@ def fulltext_fence(cli: Cli) -> int:
 @pytest.mark.parametrize(
     ("due", "path", "bits", "lost"),
     [
-        ((), f"{DAY}/{{}}", 0, 1),
+        pytest.param((), f"{DAY}/{{}}", 0, 1, marks=pytest.mark.full),
         ((), DAY, 0o600, 1),
         (("rename", thread_id(3), "Anew"), f"{DAY}/{{}}", 0, 1),
         (("rename", thread_id(3), "Anew"), "sessions", 0, 1),  # the others were read before
-        (("backfill", "--force"), DAY, 0, 1),
+        pytest.param(("backfill", "--force"), DAY, 0, 1, marks=pytest.mark.full),
         (("backfill", "--force"), "sessions", 0, 3),
     ],
     ids=str,

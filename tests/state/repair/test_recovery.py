@@ -72,8 +72,18 @@ WRECKS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("what", WRECKS)
-@pytest.mark.parametrize("command", ["list", "sync"])
+@pytest.mark.parametrize(
+    ("what", "command"),
+    [
+        *((what, "list") for what in WRECKS),
+        ("garbage", "sync"),
+        *(
+            pytest.param(what, "sync", marks=pytest.mark.full)
+            for what in WRECKS
+            if what != "garbage"
+        ),
+    ],
+)
 def test_a_damaged_index_is_put_aside_and_built_anew_by_the_command_that_meets_it(
     what: str, command: str, small: Cli
 ) -> None:
