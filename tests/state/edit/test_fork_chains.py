@@ -1,6 +1,9 @@
 """Forks of forks of forks, and agents that spawned agents: longer than Python's stack, and than the
 files that a process may have open."""
 
+import resource
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,21 @@ from rollout.writing.fork import ForkPoint, plan_fork
 from rollout.writing.new_thread import NewThread
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
 from tests.support.command import Cli, Inside
+from tests.support.effort import is_full
 
-LENGTH = 1100
+LENGTH = 1100 if is_full() else 450
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _little() -> Iterator[None]:
+    """As much less of a stack, and as many fewer files, as the chains are shorter."""
+    deep = sys.getrecursionlimit()
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    sys.setrecursionlimit(deep * LENGTH // 1100)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(files[0], 1024 * LENGTH // 1100), files[1]))
+    yield
+    sys.setrecursionlimit(deep)
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
 
 def fork_chain(home: Path, length: int) -> list[Path]:
