@@ -17,7 +17,16 @@ from rollout.search.terms import terms_of
 from state.db.translate import translated
 from state.errors import FileUnusable, IndexNotWritable, IndexUnavailable, file_errors
 from state.jobs import pool as pools
-from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
+from tests.support.command import (
+    COMMAND,
+    ON_FULL_DISK,
+    WITHOUT_STDOUT,
+    Cli,
+    Inside,
+    Within,
+    thread_id,
+    write_rollout,
+)
 
 
 @pytest.fixture
@@ -111,7 +120,7 @@ _CHANGED = "  the changes are made all the same: threadkeep list shows the threa
     ids=str,
 )
 def test_a_full_disk_under_stdout_is_reported(cli: Cli, words: Sequence[str], hint: str) -> None:
-    ran = cli.run(*words, status=7, prefix=("bash", "-c", 'exec "$0" "$@" > /dev/full', *COMMAND))
+    ran = cli.run(*words, status=7, prefix=ON_FULL_DISK)
 
     assert ran.err.splitlines() == [
         "threadkeep: the output cannot be written: No space left on device",
@@ -119,15 +128,26 @@ def test_a_full_disk_under_stdout_is_reported(cli: Cli, words: Sequence[str], hi
     ]
 
 
+def test_a_full_disk_is_reported_by_a_process_from_its_start_to_its_end(cli: Cli) -> None:
+    ran = cli.run("list", status=7, prefix=("bash", "-c", 'exec "$0" "$@" > /dev/full', *COMMAND))
+
+    assert "the output cannot be written: No space left on device" in ran.err
+
+
 def test_a_closed_stdout_is_reported_where_something_is_lost(cli: Cli) -> None:
     closed = ("bash", "-c", 'exec "$0" "$@" >&-', *COMMAND)
-    for words in (("list",), ("status", "--json"), ("--help",)):
-        ran = cli.run(*words, status=7, prefix=closed)
+    wanted: dict[tuple[str, ...], Sequence[str] | Within] = {
+        ("list",): closed,
+        ("status", "--json"): WITHOUT_STDOUT,
+        ("--help",): WITHOUT_STDOUT,
+    }
+    for words, prefix in wanted.items():
+        ran = cli.run(*words, status=7, prefix=prefix)
         assert ran.err.splitlines() == [
             "threadkeep: the output cannot be written: Bad file descriptor",
             "  give it an output that can be written, then run the same command again",
         ]
-    assert "Up to date" in cli.run("sync", prefix=closed).err
+    assert "Up to date" in cli.run("sync", prefix=WITHOUT_STDOUT).err
 
 
 _ON_A_FULL_DISK = (

@@ -26,16 +26,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return cli
 
 
-def at_the_end_of(cli: Cli, words: list[str], expression: str) -> list[str]:
-    """The items of an expression, evaluated in a process when its command has ended."""
+def at_the_end_of(cli: Cli, expression: str, *commands: list[str]) -> list[str]:
+    """The items of an expression, evaluated in a process when its commands have ended."""
     program = (
         "import atexit, gc, sys\n"
         f"atexit.register(lambda: print(*{expression}, file=sys.stderr))\n"
         "from cli.main import main\n"
-        "main()"
+        f"for words in {commands}:\n"
+        "    sys.argv[1:] = words\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as end:\n"
+        "        assert not end.code, words"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program, *words],
+        [sys.executable, "-P", "-c", program],
         env=cli.environment(),
         capture_output=True,
         text=True,
@@ -44,23 +49,23 @@ def at_the_end_of(cli: Cli, words: list[str], expression: str) -> list[str]:
     return done.stderr.splitlines()[-1].split()
 
 
-def loaded_by(cli: Cli, *words: str) -> set[str]:
-    """The modules that a process has loaded when a command ends."""
-    return set(at_the_end_of(cli, list(words), "sys.modules"))
+def loaded_by(cli: Cli, *commands: list[str]) -> set[str]:
+    """The modules that a process has loaded when its commands have ended."""
+    return set(at_the_end_of(cli, "sys.modules", *commands))
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "--limit", "1"], ["git-info", "--help"]])
 def test_a_command_loads_its_own_module_and_nothing_slow(small: Cli, words: list[str]) -> None:
-    loaded = loaded_by(small, *words)
+    loaded = loaded_by(small, words)
     commands = {name for name in loaded if name.startswith("cli.commands.")}
     own = {f"cli.commands.{words[0].replace('-', '_')}"} if words[0] in HELP else set()
     assert commands == own
     assert not HEAVY & loaded
 
 
-@pytest.mark.parametrize("name", ["list", "search", "show", "stats", "du", "verify"])
-def test_help_loads_nothing_that_only_the_work_needs(small: Cli, name: str) -> None:
-    loaded = loaded_by(small, name, "--help")
+def test_help_loads_nothing_that_only_the_work_needs(small: Cli) -> None:
+    names = ["list", "search", "show", "stats", "du", "verify"]
+    loaded = loaded_by(small, *([name, "--help"] for name in names))
     assert not (HEAVY | {"rollout.jsonl", "rollout.schema", "state.query", "state.sync"}) & loaded
 
 
@@ -68,13 +73,13 @@ def test_help_loads_nothing_that_only_the_work_needs(small: Cli, name: str) -> N
     "words", [["status"], ["sync"], ["show", thread_id(1)], ["search", "hello"]]
 )
 def test_pydantic_is_loaded_only_to_read_files(small: Cli, words: list[str]) -> None:
-    assert "pydantic" not in loaded_by(small, *words)
+    assert "pydantic" not in loaded_by(small, words)
 
 
 def test_a_command_searches_what_it_has_loaded_for_no_cycles(small: Cli) -> None:
     searches = "(one['collections'] for one in gc.get_stats())"
     frozen, *counts = map(
-        int, at_the_end_of(small, ["status"], f"(gc.get_freeze_count(), *{searches})")
+        int, at_the_end_of(small, f"(gc.get_freeze_count(), *{searches})", ["status"])
     )
     assert sum(counts) < 50
     assert frozen

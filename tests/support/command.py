@@ -296,6 +296,17 @@ def _in_removed_folder() -> None:
     main()
 
 
+def _on_full_disk() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    main()
+
+
+def _without_stdout() -> None:
+    os.close(1)
+    sys.stdout = None
+    main()
+
+
 def _with_files_of_at_most() -> None:
     size = int(sys.argv.pop(1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -304,6 +315,12 @@ def _with_files_of_at_most() -> None:
 
 IN_REMOVED_FOLDER: Final = Within(_in_removed_folder)
 """Runs the command in a folder that is gone."""
+
+
+ON_FULL_DISK: Final = Within(_on_full_disk)
+"""Runs the command with a stdout that takes nothing."""
+WITHOUT_STDOUT: Final = Within(_without_stdout)
+"""Runs the command with its stdout closed, as Python begins then."""
 
 
 def with_files_of_at_most(size: int) -> Within:
