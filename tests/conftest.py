@@ -22,7 +22,7 @@ from state.thread_index import open_index
 from tests import FIXTURES, ROOT
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
-from tests.support.indexes import empty_index, migrated
+from tests.support.indexes import copying, migrated
 from tests.support.once import compile_statements_once
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
@@ -149,18 +149,12 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _migrated_once() -> Iterator[CreateFile]:
-    """New indexes that are made in this process are copies of one that the migrations made: to
-    run all of them costs more than most tests. Tests of it take :func:`each_migrated`."""
+    """New indexes that are made in this process are copies of one that the migrations made, as
+    those of commands that are forked. Tests of it take :func:`each_migrated`."""
     create = database._create_file
     migrated()
-
-    def copy(path: Path) -> None:
-        with suppress(OSError):  # told by the other
-            empty_index(path)
-        create(path)
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(database, "_create_file", copy)
+        patched.setattr(database, "_create_file", copying(create))
         yield create
 
 

@@ -89,6 +89,18 @@ def empty_index(path: Path) -> None:
             whole.unlink(missing_ok=True)
 
 
+def copying(create: Callable[[Path], None]) -> Callable[[Path], None]:
+    """What is to create the files of indexes, so that each new one is a copy of what the migrations
+    made once: to run all of them costs more than most tests."""
+
+    def copy(path: Path) -> None:
+        with suppress(OSError):  # told by the other
+            empty_index(path)
+        create(path)
+
+    return copy
+
+
 def in_index(home: Path, index: Path, work: Callable[[ThreadIndex], Awaitable[Any]]) -> Any:
     """What ``work`` gives with the index open."""
 

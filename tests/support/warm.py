@@ -38,6 +38,7 @@ COMMAND: Final[tuple[str, ...]] = (
     (str(_SCRIPT),) if _SCRIPT.exists() else (sys.executable, "-P", "-m", "cli")
 )
 _NUMBER: Final = struct.Struct("i")
+_MAIN_OF_COMMAND: Final = "cli.main:main"
 
 
 class Forked(subprocess.Popen[Any]):
@@ -48,7 +49,7 @@ class Forked(subprocess.Popen[Any]):
     def __init__(
         self,
         *words: str,
-        function: str = "cli.main:main",
+        function: str = _MAIN_OF_COMMAND,
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
@@ -158,9 +159,11 @@ def _load() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
+    from tests.support.indexes import migrated
     from tests.support.once import compile_statements_once
 
     compile_statements_once()
+    migrated()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sessions").mkdir()
         for words in (["list"], ["list", "--json"], ["search", "x"], ["verify"]):
@@ -243,6 +246,12 @@ def _stream(descriptor: int, mode: str, **options: Any) -> io.TextIOWrapper:
 
 def _run(name: str) -> int:
     """Run a function: the status that Python would end with."""
+    if name == _MAIN_OF_COMMAND:
+        from state.db import database
+        from tests.support.indexes import copying
+
+        opening: Any = database
+        opening._create_file = copying(database._create_file)
     module, function = name.split(":")
     try:
         getattr(importlib.import_module(module), function)()
