@@ -98,8 +98,8 @@ class Reading(AbstractContextManager["Reading"]):
         title = one_line(self.cleaned(label(self.row))) or self.row["id"]
         return shortened(title, _LONGEST_TITLE)
 
-    def facts(self) -> list[str]:
-        """The main facts about the thread."""
+    def facts(self, time: Callable[[int | None], str] = iso) -> list[str]:
+        """The main facts about the thread; ``time`` gives its text to a time in milliseconds."""
         row, count = self.row, len(self.dialogue.turns)
         git = self.cleaned(row["git_branch"] or "")
         return [
@@ -110,7 +110,7 @@ class Reading(AbstractContextManager["Reading"]):
                 f"on {git}" if git else "",
                 " ".join(filter(None, (row["model"], row["reasoning_effort"]))),
                 f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
-                iso(row["created_at_ms"]),
+                time(row["created_at_ms"]),
                 plural(count, "turn"),
                 "archived" if row["archived"] else "",
             )

@@ -2,30 +2,41 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
 from cli.render.turn_selection import ranges
+from cli.terminal.cells import cells, cut, settled
 from cli.terminal.delegated import DELEGATED
-from cli.terminal.text import one_line, plural, printable
+from cli.terminal.text import iso, local, one_line, plural, printable
 
 if TYPE_CHECKING:
+    from rich.markdown import Markdown
     from rich.style import Style
 
 _INDENT: Final = "  "
 _LONGEST_MARKDOWN: Final = 50_000
 """Characters: rendering longer Markdown takes too long."""
 _STYLED: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+_FILLED: Final = re.compile(r" +(?=(?:\x1b\[0m *)?$)", re.MULTILINE)
+_ID_START: Final = 13
+"""Of an id that is made of a time this much has its milliseconds."""
+_THEME: Final = {
+    **dict.fromkeys(("markdown.code", "markdown.code_block"), "cyan"),
+    **{f"markdown.h{level}": "bold" for level in range(1, 7)},
+}
+"""Without backgrounds, which fit one theme only."""
 
 
 def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterator[str]:
     """The text of a thread, in pieces; with ``width``, for a terminal of so many columns."""
     style = Plain() if width is None else Terminal(width)
     yield style.heading(reading.title)
-    yield style.aside(" · ".join(reading.facts()))
+    yield style.aside(" · ".join(reading.facts(style.time)))
     for warning in reading.warnings():
         yield style.aside(warning)
     if not reading.dialogue.turns and not reading.dialogue.orphans:
@@ -36,7 +47,7 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
         yield style.aside(f"{turns} {some.replace(',', ', ')} of {count:,}: --outline lists all.")
     for turn in reading.turns():
         yield "\n"
-        yield style.heading(turn_line(turn))
+        yield style.turn(turn, reading)
         for shown in turn.blocks:
             yield "\n"
             yield from _block(style, shown, full=full)
@@ -63,8 +74,13 @@ def _block(style: "Plain | Terminal", shown: Block, *, full: bool) -> Iterator[s
 class Plain:
     """For pipes. Texts are indented, so that nothing in them looks like a heading."""
 
+    time = staticmethod(iso)
+
     def heading(self, text: str) -> str:
         return f"{text}\n"
+
+    def turn(self, turn: ShownTurn, reading: Reading) -> str:
+        return f"{turn_line(turn)}\n"
 
     def title(self, shown: Block) -> str:
         title = f"$ {shown.title}" if shown.command else shown.title
@@ -89,10 +105,13 @@ _DIFF: Final = (("+", "green"), ("-", "red"), ("@@", "cyan"), ("***", "cyan"))
 
 
 class Terminal:
-    """For a terminal of a width."""
+    """For a terminal of a width, in its own colours."""
+
+    time = staticmethod(local)
 
     def __init__(self, width: int) -> None:
         from rich.console import Console
+        from rich.theme import Theme
 
         self._drawn = StringIO()
         client = DELEGATED.get()
@@ -104,11 +123,30 @@ class Terminal:
             highlight=False,
             emoji=False,
             markup=False,
+            theme=Theme(_THEME),
             _environ=environment,
         )
+        self._width = width
 
     def heading(self, text: str) -> str:
-        return self._text(text, "bold reverse")
+        return self._text(text, "bold")
+
+    def turn(self, turn: ShownTurn, reading: Reading) -> str:
+        """A bar with number, time and prompt, and the start of the id where there is room."""
+        from rich.text import Text
+
+        prompt = settled(reading.prompt(turn.number)) if turn.number else ""
+        name, *facts = turn.name.capitalize(), local(turn.started_ms), turn.duration, turn.status
+        facts = [*filter(None, (*facts, prompt))]
+        line = cut(settled(" · ".join([name, *facts])), self._width - 2)
+        id_ = settled(turn.id)[:_ID_START]
+        room = self._width - 2 - cells(line) - cells(id_)
+        bar = Text(f" {line}", style="bold reverse")
+        if room > 1:
+            bar.append(" " * room)
+            bar.append(id_, style="not bold dim")
+        bar.append(" " * (self._width - bar.cell_len))
+        return self._print(bar)
 
     def title(self, shown: Block) -> str:
         from rich.text import Text
@@ -124,26 +162,32 @@ class Terminal:
         if shown.form is Form.MARKDOWN and len(text) <= _LONGEST_MARKDOWN:
             return self._markdown(text, dim=shown.role is Role.REASONING)
         if shown.form is Form.DIFF:
-            return "".join(self._text(_INDENT + line, _diff_style(line)) for line in lines)
+            return "".join(self._indented(line, _diff_style(line)) for line in lines)
         style = "dim" if shown.form is Form.OUTPUT else "red" if shown.role is Role.ERROR else ""
-        return self._text("\n".join(_INDENT + line for line in lines), style)
+        return self._indented(text, style)
 
     def aside(self, text: str) -> str:
         return self._text(text, "dim")
 
     def _markdown(self, text: str, *, dim: bool) -> str:
-        from rich.markdown import Markdown
-        from rich.padding import Padding
-
         style = "dim" if dim else "none"
-        # Links are printed, not hidden behind text.
-        shown = Markdown(text, style=style, hyperlinks=False, code_theme="ansi_dark")
         try:
-            drawn = self._print(Padding(shown, (0, 0, 0, len(_INDENT))))
-            return re.sub(r" +$", "", drawn, flags=re.MULTILINE)  # rich fills lines with blanks
+            return self._padded(_markdown()(text, style))
         except RecursionError:  # deeply nested lists
             self._drawn_text()
-            return self._text("\n".join(_INDENT + line for line in text.split("\n")), "")
+            return self._indented(text, "")
+
+    def _indented(self, text: str, style: str) -> str:
+        from rich.text import Text
+
+        return self._padded(Text(text, style=style))
+
+    def _padded(self, shown: Any) -> str:
+        """Indented, the lines that are too long too, without the blanks that rich fills up with."""
+        from rich.padding import Padding
+
+        drawn = self._print(Padding(shown, (0, 0, 0, len(_INDENT))))
+        return _FILLED.sub("", drawn)
 
     def _text(self, text: str, style: "str | Style") -> str:
         from rich.text import Text
@@ -162,6 +206,22 @@ class Terminal:
         parts = _STYLED.split(drawn)
         parts[::2] = [printable(part) for part in parts[::2]]
         return "".join(parts)
+
+
+@cache
+def _markdown() -> "Callable[[str, str], Markdown]":
+    from rich.markdown import Heading, Markdown
+
+    class Left(Heading):
+        LEVEL_ALIGN: ClassVar = {}
+
+    class LeftMarkdown(Markdown):
+        elements: ClassVar = {**Markdown.elements, "heading_open": Left}
+
+    # Links are printed, not hidden behind text.
+    return lambda text, style: LeftMarkdown(
+        text, style=style, hyperlinks=False, code_theme="ansi_dark"
+    )
 
 
 def _diff_style(line: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cli.render.blocks import Block, Form, Picture, Role
+from cli.terminal.text import plural
 from rollout.items.commands import shell_line
 from rollout.schema.strict import Fields
 
@@ -21,6 +22,7 @@ _EXIT: Final = re.compile(r"(?m)^(?:Exit code:|Process exited with code) (-?\d+)
 _TOOK: Final = re.compile(r"(?m)^Wall time: ([\d.]+) seconds?$")
 _OUTPUT: Final = re.compile(r"(?m)^Output:\n")
 _PATCH: Final = re.compile(r"\*\*\* Begin Patch.*?(?:\*\*\* End Patch|\Z)", re.DOTALL)
+_PATCHED: Final = re.compile(r"(?m)^\*\*\* (?:Add|Update|Delete) File: (.{1,200}?)[ \r]*$")
 _HEAD_CHARACTERS: Final = 500
 _MARKS: Final = {"completed": "[x]", "in_progress": "[>]"}
 
@@ -80,12 +82,22 @@ def patch(call: Fields, status: str = "") -> list[Block]:
     """A patch as the model gave it, with the ``status`` of its item."""
     given = tool_output(call)
     failed = given.failed or status in ("failed", "declined")
-    state = "no output" if call["output"] is None and not status else _state(given)
-    if status != "completed":
-        state = ", ".join(filter(None, (status, state)))
+    state = "" if status == "completed" else status
+    if call["output"] is None and not status:
+        state = "no output"
     text = patch_text(_parsed(call["arguments"]))
-    shown = [Block(Role.TOOL, "patch", text, Form.DIFF, state=state, failed=failed)]
+    title = _patch_title(text)
+    shown = [
+        Block(Role.TOOL, title, text, Form.DIFF, state=state or "failed" * failed, failed=failed)
+    ]
     return [*shown, *patch_output(given)]
+
+
+def _patch_title(text: str) -> str:
+    """``patch``, and the files that it changes."""
+    files = [*dict.fromkeys(_PATCHED.findall(text))]
+    more = f" and {plural(len(files) - 3, 'more file')}" if len(files) > 3 else ""
+    return f"patch {', '.join(files[:3])}{more}".strip()
 
 
 def patch_output(given: ToolOutput) -> list[Block]:

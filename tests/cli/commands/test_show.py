@@ -1,5 +1,6 @@
 """``show``: a thread for reading, whatever its files hold."""
 
+import json
 import os
 import re
 import subprocess
@@ -187,6 +188,25 @@ def test_an_outline_lists_prompts(cli: Cli) -> None:
         }
     ]
     cli.run("show", THREAD_ID, "--outline", "--full", status=2)
+
+
+def test_a_patch_is_named_for_its_files(cli: Cli) -> None:
+    files = [f"*** Update File: {name}.py" for name in "abcde"]
+    patch = "\n".join(["*** Begin Patch", *files, "*** End Patch"])
+    done = {"output": "Success. Updated", "metadata": {"exit_code": 0, "duration_seconds": 0.1}}
+    failed = {"output": "no such line", "metadata": {"exit_code": 1}}
+    save(
+        cli.home,
+        turn(
+            1,
+            *call("apply_patch", {"input": patch}, json.dumps(done), 1),
+            *call("apply_patch", {"input": files[0]}, json.dumps(failed), 2),
+        ),
+    )
+    lines = cli.run("show", THREAD_ID).lines
+    assert "patch a.py, b.py, c.py and 2 more files" in lines
+    assert "patch a.py  (failed)" in lines
+    assert "patch output" in lines
 
 
 def test_numbers_of_turns_have_as_many_digits_as_it_takes() -> None:

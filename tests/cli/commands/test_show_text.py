@@ -135,11 +135,21 @@ def test_a_reader_who_quits_the_pager_ends_it(cli: Cli, tmp_path: Path) -> None:
     assert "Broken" not in shown
 
 
-def test_a_pager_that_is_not_there_is_told_once(cli: Cli) -> None:
-    save(cli.home, [line for number in range(1, 9) for line in turn(number, *[])] * 9)
+def test_a_pager_that_is_not_there_is_told_once_and_turns_have_bars(cli: Cli) -> None:
+    said = event("agent_message", message=f"# Big\n\n`code` {'word ' * 40}\n\n```\nx = 1\n```")
+    lines = [line for number in range(1, 9) for line in turn(number, said)] * 9
+    path = save(cli.home, lines)
+    path.write_text(path.read_text().replace("question 8", "long " * 40))
     real = Cli(cli.home, cli.base)
     shown = on_terminal(real, "show", THREAD_ID, env={"PAGER": "no-such-pager"}, words=True)
     assert shown.count("The pager no-such-pager cannot be run") == 1
-    assert shown.index("no-such-pager") < shown.index("turn 2 ")
-    plain = on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat"})
+    assert shown.index("no-such-pager") < shown.index("Turn 2 ")
+    assert not re.search(r"\x1b\[(?:\d+;)*4[0-8]", shown)  # no background but by reversing
+    plain = STYLE.sub("", on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat", "TZ": "UTC-2"}))
     assert shown.count("question") == plain.count("question") > 70
+    bars = [line for line in plain.splitlines() if line.startswith(" Turn ")]
+    assert re.fullmatch(
+        r" Turn 1 · 2025-10-09 10:53 · 1\.5 s · question 1 +019a0000-0000 ?", bars[0]
+    )
+    assert re.fullmatch(r" Turn 8 · 2025-10-09 10:53 · 1\.5 s · (long )+long… *", bars[7])
+    assert {"  Big", "  word word word"} <= {*plain.splitlines()}
