@@ -14,7 +14,7 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
 from cli.arguments.span import calendar_of, span_before, span_of
 from cli.terminal import output
-from cli.terminal.hidden import no_threads
+from cli.terminal.hidden import footer, no_threads
 from cli.terminal.text import amount, one_line, plural
 from state.reports import DIMENSIONS
 
@@ -230,9 +230,9 @@ def _print(
     elif statistics.groups:
         terminal = output.on_terminal()
         number = amount if terminal else whole
-        output.line(summary(statistics, number))
-        if compared := before(statistics, asked, zone, number):
-            output.line(compared)
+        width = output.width() if terminal else None
+        compared = before(statistics, asked, zone, number)
+        output.lines(footer([summary(statistics, number), compared], width))
         output.line()
         if terminal:
             from cli.render.stats.terminal import print_table
@@ -240,8 +240,7 @@ def _print(
             print_table(statistics, asked.by, limit, found.short_names())
         else:
             print_lines(statistics, asked.by, limit, found.long_names())
-        if more := rest(statistics.groups, asked.by, limit):
-            output.line(more)
+        output.lines(footer([rest(statistics.groups, asked.by, limit)], width))
 
 
 def _remarks(found: "FoundUsage", here: Locations) -> list[str]:

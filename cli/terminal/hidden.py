@@ -68,7 +68,7 @@ def not_shown(hidden: "Hidden") -> str:
 
 
 def footer(notes: Iterable[str], width: int | None) -> list[str]:
-    """What is said below a list, without what is empty, wrapped for a terminal of that width."""
+    """What is said around a list, without what is empty, wrapped for a terminal of that width."""
     return [fitted(note, width) for note in notes if note]
 
 

@@ -4,7 +4,7 @@ The column that grows, a title or a name, has at least half of the line. Others 
 worth, as many as have room; a column that only repeats itself can be left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -64,8 +64,23 @@ def table(
         if keep_all or not (column.drops_same and _says_nothing([row[place].text for row in rows]))
     ]
     room = output.width() if room is None else room
-    gap = 1 if room < _CRAMPED else 2
+    gap = gap_of(room)
     widths = layout(columns, natural, shown, room, gap, keep_all=keep_all)
+    return drawn(columns, rows, widths, gap)
+
+
+def gap_of(room: int) -> int:
+    """The blanks between columns."""
+    return 1 if room < _CRAMPED else 2
+
+
+def drawn(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    widths: Mapping[int, int],
+    gap: int,
+) -> Iterator[str]:
+    """The lines of a table of the columns that ``widths`` has, by their places."""
     paint = painter()
     heads = [Cell(column.head, "dim") for column in columns]
     for row in (heads, *rows):
@@ -74,10 +89,10 @@ def table(
             column, (text, style) = columns[place], row[place]
             text = column.cut(text, width)
             padding = width - cells(text)
-            before, blanks_after = (padding, 0) if column.right else (0, padding)
+            before, after = (padding, 0) if column.right else (0, padding)
             if text:
                 line += f"{' ' * (blanks + before)}{paint(text, style)}"
-                blanks = blanks_after + gap
+                blanks = after + gap
             else:
                 blanks += width + gap
         yield line

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from cli.terminal.table import gap_of
+
 _LEAST_BAR: Final = 8
 _WIDEST_NAME: Final = 40
 _FAIR_NAMES: Final = (24, 16)
 """How wide one name, or each of two, may be without being worth less than a number."""
-_CRAMPED: Final = 50
 _LEAST_WORTH: Final = (
     *("reasoning", "responses", "threads", "cached", "input", "output", "turns"),
     *("cost before", "before", "cost change", "change"),
@@ -31,7 +32,7 @@ class Layout(NamedTuple):
 def layout(names: Sequence[int], heads: Sequence[str], numbers: Sequence[int], room: int) -> Layout:
     """What fits into ``room`` columns: of names and numbers so wide, and bars. First the bars go,
     then the numbers that are worth least, then the names shrink; cost and total stay."""
-    gap = 1 if room < _CRAMPED else 2
+    gap = gap_of(room)
     wished = [min(width, _WIDEST_NAME) for width in names]
     fair = sum(min(width, _FAIR_NAMES[len(names) - 1]) for width in names)
     titles = told_apart(heads)
