@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -10,13 +10,18 @@ from cli import errors
 from cli.arguments.locations import Locations
 from cli.arguments.options import JsonOption, locations
 from cli.terminal import output
-from cli.terminal.text import amount, iso, one_line, plural
+from cli.terminal.cells import wrapped
+from cli.terminal.text import amount, duration, iso, one_line, plural
 
 if TYPE_CHECKING:
     from state.jobs.progress import Away
+    from state.sync.backfill import BackfillStatus
     from state.thread_index import Status, ThreadIndex
 
-_SHOWN_PROBLEMS = 20
+_SHOWN_PROBLEMS: Final = 20
+_LABEL: Final = 10
+"""The width of what stands before each line."""
+_NOUNS: Final = ("segment", "duplicate")
 
 
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
@@ -26,15 +31,15 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
 
     async def work(index: "ThreadIndex") -> "_Found":
         changes = await index.pending()
-        oldest = min((file.stamp.mtime_ns for file in changes.to_read), default=None)
+        oldest = min((file.stamp.mtime_ns // 1_000_000 for file in changes.to_read), default=None)
         pending = {
             "toRead": len(changes.to_read),
             "vanished": len(changes.vanished),
             "names": not await follows_inputs(index.database, index.home),
-            "since": None if oldest is None else iso(oldest // 1_000_000),
+            "since": iso(oldest) or None,
         }
         problems = await index.problems(_SHOWN_PROBLEMS + 1)
-        return _Found(await index.status(), problems, pending, away_in(changes))
+        return _Found(await index.status(), problems, pending, oldest, away_in(changes))
 
     here = locations(context)
     found = read_index(here, work, recovering=False)
@@ -51,6 +56,8 @@ class _Found:
     problems: list[dict[str, Any]]
     """One more than is shown if there are more."""
     pending: dict[str, Any]
+    oldest_ms: int | None
+    """The oldest change that the index does not have."""
     away: "list[Away]"
 
 
@@ -102,51 +109,91 @@ def _document(here: Locations, found: _Found) -> dict[str, Any]:
 
 
 def _print(here: Locations, found: _Found) -> None:
-    status, pending = found.status, found.pending
-    job = status.backfill
-    output.line(f"home      {here.home}")
-    output.line(f"index     {here.index} ({amount(status.index_bytes)}B)")
-    output.line(f"threads   {status.threads:,}, of them {status.archived:,} archived")
-    order = ("indexed", "segment", "duplicate", "unreadable", "ignored")
-    buckets = [f"{status.buckets[name]:,} {name}" for name in order if status.buckets.get(name)]
-    total = sum(status.buckets.values())
-    output.line(f"files     {total:,}" + (f": {', '.join(buckets)}" if buckets else ""))
-    if any(pending.values()):
-        parts = [f"{pending['toRead']:,} to read", f"{pending['vanished']:,} vanished"]
-        if pending["names"]:
-            parts.append("names")
-        if pending["since"]:
-            parts.append(f"the oldest change of {pending['since']}")
-        output.line(f"behind    {', '.join(parts)} (threadkeep sync)")
-    else:
+    status = found.status
+    archived = f", {status.archived:,} of them archived" if status.archived else ""
+    lines = [
+        ("home", one_line(str(here.home))),
+        ("index", f"{one_line(str(here.index))} ({amount(status.index_bytes)}B)"),
+        ("threads", f"{status.threads:,}{archived}"),
+        ("files", _files(status.buckets)),
+        ("changes", _changes(found)),
+        ("backfill", _backfill(status.backfill)),
+    ]
+    if status.fulltext_pending:
+        threads = plural(status.fulltext_pending, "thread")
+        lines.append(("search", f"{threads} still to index: the next threadkeep search does it"))
+    if status.backfill.last_error:
+        lines.append(("", f"last error: {one_line(status.backfill.last_error)}"))
+    for path, reason in found.away[:_SHOWN_PROBLEMS]:
+        lines.append(("skipped", f"{one_line(path)}: {one_line(reason)}; make it accessible"))
+    if len(found.away) > _SHOWN_PROBLEMS:
+        lines.append(("", f"… and {len(found.away) - _SHOWN_PROBLEMS:,} more"))
+    for problem in found.problems[:_SHOWN_PROBLEMS]:
+        lines += _problem(problem)
+    if len(found.problems) > _SHOWN_PROBLEMS:
+        lines.append(("", f"… and more; these are the newest {_SHOWN_PROBLEMS}"))
+    width = output.width() if output.on_terminal() else None
+    for label, text in lines:
+        pieces = [text] if width is None else wrapped(text, width - _LABEL - 1)
+        for piece in pieces:
+            output.line(f"{label:<{_LABEL}} {piece}")
+            label = ""
+
+
+def _files(buckets: dict[str, int]) -> str:
+    words = ("indexed", "segment", "duplicate", "unreadable", "ignored")
+    counted = [
+        plural(buckets[word], word) if word in _NOUNS else f"{buckets[word]:,} {word}"
+        for word in words
+        if buckets.get(word)
+    ]
+    return f"{sum(buckets.values()):,}" + (f": {', '.join(counted)}" if counted else "")
+
+
+def _changes(found: _Found) -> str:
+    pending = found.pending
+    if not any(pending.values()):
         some = found.away or any(p["bucket"] == "unreadable" for p in found.problems)
         which = "the files that can be read" if some else "the files"
-        output.line(f"behind    nothing: the index is up to date with {which}")
+        return f"none: the index is up to date with {which}"
+    parts = []
+    if pending["toRead"]:
+        since = f" (oldest change: {output.moment(found.oldest_ms)})" if found.oldest_ms else ""
+        parts.append(f"{plural(pending['toRead'], 'file')} still to index{since}")
+    if pending["vanished"]:
+        gone = "is gone" if pending["vanished"] == 1 else "are gone"
+        parts.append(f"{plural(pending['vanished'], 'file')} {gone}")
+    if pending["names"]:
+        parts.append("thread names changed")
+    return f"{'; '.join(parts)}: threadkeep sync updates the index"
+
+
+def _backfill(job: "BackfillStatus") -> str:
     if job.status == "complete":
-        output.line(f"backfill  complete since {iso(job.completed_at_ms)}")
-    elif job.is_being_worked_on(_now_ms()):
-        output.line(f"backfill  running: {job.progress}, by {job.owner}")
-    else:
-        done = f" after {job.progress}" if job.files_done else ""
-        word = "pending" if job.status == "pending" else f"interrupted{done}"
-        output.line(f"backfill  {word} (threadkeep backfill)")
-    if status.fulltext_pending:
-        output.line(
-            f"search    {plural(status.fulltext_pending, 'thread')} to index (threadkeep search)"
-        )
-    if job.last_error:
-        output.line(f"          last error: {one_line(job.last_error)}")
-    for path, reason in found.away[:_SHOWN_PROBLEMS]:
-        output.line(f"away      {one_line(path)}: {one_line(reason)}; make it accessible")
-    if len(found.away) > _SHOWN_PROBLEMS:
-        output.line(f"          … and {len(found.away) - _SHOWN_PROBLEMS:,} more")
-    for problem in found.problems[:_SHOWN_PROBLEMS]:
-        _print_problem(problem)
-    if len(found.problems) > _SHOWN_PROBLEMS:
-        output.line(f"          … and more; these are the newest {_SHOWN_PROBLEMS}")
+        return f"finished at {output.moment(job.completed_at_ms)}"
+    if job.is_being_worked_on(_now_ms()):
+        return f"running: {', '.join([job.progress, *_pace(job), f'by {job.owner}'])}"
+    if job.status == "pending":
+        return "not started: threadkeep backfill starts it, and so does threadkeep list"
+    done = f" after {job.progress}" if job.files_done else ""
+    return f"interrupted{done}: threadkeep backfill continues it"
 
 
-def _print_problem(problem: dict[str, Any]) -> None:
+def _pace(job: "BackfillStatus") -> list[str]:
+    """How far a running job is, how fast, and how long it will take."""
+    if not (job.files_total and job.files_done and job.started_at_ms):
+        return []
+    share = f"{100 * job.files_done // job.files_total}%"
+    elapsed_s = (_now_ms() - job.started_at_ms) / 1000
+    if elapsed_s <= 0:
+        return [share]
+    rate = job.files_done / elapsed_s
+    left = duration(max(job.files_total - job.files_done, 0) / rate)
+    return [share, f"{rate:,.0f} files/s", f"about {left} left"]
+
+
+def _problem(problem: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
     path = one_line(problem["path"])
     if problem["reason"] is not None:
         where = f" at byte {problem['reason_offset']:,}" if problem["reason_offset"] else ""
@@ -155,12 +202,13 @@ def _print_problem(problem: dict[str, Any]) -> None:
         word = "unreadable" if problem["bucket"] == "unreadable" else "damaged"
         reason = one_line(problem["reason"])
         again = "; make it readable, then threadkeep sync" if problem["retry"] else ""
-        output.line(f"{word:<9} {path}: {reason}{where}{lines}{again}")
+        found.append((word, f"{path}: {reason}{where}{lines}{again}"))
     if problem["left_out"]:
         lines = plural(problem["left_out"], "line")
         where = f"the first at byte {problem['left_out_at']:,}"
         why = "a second program wrote them"
-        output.line(f"left out  {path}: {lines} in no turn, as {why}; {where}")
+        found.append(("left out", f"{path}: {lines} in no turn, as {why}; {where}"))
+    return found
 
 
 def _now_ms() -> int:

@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.terminal.delegated import DELEGATED
-from cli.terminal.text import UNPRINTED
+from cli.terminal.text import UNPRINTED, iso, local
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,6 +60,11 @@ def height() -> int:
     import shutil
 
     return shutil.get_terminal_size().lines
+
+
+def moment(time_ms: int | None) -> str:
+    """A time for people on a terminal, where they are; in UTC for programs."""
+    return local(time_ms) if on_terminal() else iso(time_ms)
 
 
 def has_blocks() -> bool:

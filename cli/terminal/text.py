@@ -129,6 +129,13 @@ def local(time_ms: int | None) -> str:
         return ""
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, in its largest unit: ``40 s``, ``3 min``, ``2 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
 def amount(number: int) -> str:
     """A number in about three digits: ``950``, ``6.3k``, ``1.2M``."""
     for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)):

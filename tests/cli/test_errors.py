@@ -278,7 +278,9 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     job = small.run("status", "--json").json["backfill"]
     assert (job["active"], job["status"], job["filesDone"]) == (True, "running", 2)
     assert job["owner"].startswith(who)
-    assert "running: 2 of 7 files, by pid" in small.run("status").out
+    shown = small.run("status").out
+    assert "running: 2 of 7 files, " in shown
+    assert f", by {who}" in shown
     listed = small.run("list", "--json", status=1)
     assert listed.json["complete"] is False
     assert "Indexing: 2 of 7 files so far" in listed.err

@@ -1,6 +1,7 @@
 """Jobs that fill the index: what they count, interruptions, reindex, and status."""
 
 import asyncio
+import json
 import signal
 import sqlite3
 import time
@@ -144,10 +145,20 @@ def test_status_shows_the_state_of_the_index(small: Cli) -> None:
     }
     words = small.run("status").out
     assert "1 unreadable" in words
-    assert "behind    0 to read, 1 vanished (threadkeep sync)" in words
+    assert "changes    1 file is gone: threadkeep sync updates the index" in words
     assert "empty file" in words
     (small.home / "session_index.jsonl").write_text("", "utf-8")
-    assert "names" in small.run("status").out.partition("behind")[2].splitlines()[0]
+    changes = small.run("status").out.partition("changes")[2].splitlines()[0]
+    assert "thread names changed" in changes
+    owner = json.dumps({"id": "x", "host": "elsewhere", "pid": 7, "started": ""})
+    with closing(sqlite3.connect(small.index)) as connection, connection:
+        connection.execute(
+            "UPDATE backfill_state SET status = 'running', owner = ?, lease_expires_at_ms = 9e15,"
+            " files_total = 20000, files_done = 5000, started_at_ms = ?",
+            [owner, time.time_ns() // 1_000_000 - 1_000_000],
+        )
+    running = small.run("status").out.partition("backfill   ")[2].splitlines()[0]
+    assert running.startswith("running: 5,000 of 20,000 files, 25%, 5 files/s, about 50 min left")
 
 
 def test_a_backfill_counts_each_file_once(small: Cli) -> None:

@@ -99,7 +99,7 @@ def test_a_folder_without_permission_is_named_until_it_is_back(
         assert cli.run("sync", "--json", status=6, prefix=plain_user).json["away"] == [away]
         assert line in cli.run("backfill", "--force", status=6, prefix=plain_user).err
         ran = cli.run("status", prefix=plain_user)
-        assert f"away      {DAY}: cannot be accessed: Permission denied" in ran.out
+        assert f"skipped    {DAY}: cannot be accessed: Permission denied" in ran.out
         assert "up to date with the files that can be read" in ran.out
         assert cli.run("status", "--json", prefix=plain_user).json["away"] == [away]
     (finding,) = cli.run("verify", "--json", status=1).json["findings"]
@@ -143,11 +143,9 @@ def test_a_rollout_without_permission_needs_more_than_a_sync(cli: Cli, plain_use
         assert (finding["code"], finding["mend"]) == ("unreadable", None)
         assert "Make it readable; the next sync reads it." in finding["message"]
         ran = cli.run("status", prefix=plain_user)
-        assert (
-            "behind    nothing: the index is up to date with the files that can be read" in ran.out
-        )
+        assert "changes    none: the index is up to date with the files that can be read" in ran.out
         assert "Permission denied; make it readable, then threadkeep sync" in ran.out
-    assert "behind    1 to read" in cli.run("status").out
+    assert "changes    1 file still to index" in cli.run("status").out
     found = cli.run("verify", "--json", status=1).json["findings"]
     assert [finding["code"] for finding in found] == ["out_of_date", "unreadable"]
     cli.run("sync")
