@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 from typer.exceptions import TyperException
 
 from cli import __version__
@@ -60,16 +59,12 @@ class _Table(Group):
 
         return top(ctx)
 
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
-        names = [name for name in HELP if name.startswith(incomplete)]
-        found = [CompletionItem(name, help=HELP[name]) for name in names]
-        return found + super(TyperGroup, self).shell_complete(ctx, incomplete)
-
 
 app = typer.Typer(
     name="threadkeep",
     cls=_Table,
     context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,  # ours knows ids, models and more: cli/completion
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="List, search, read and manage Codex threads. Your rollout files stay the source of"
@@ -83,6 +78,26 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _install_completion(wanted: bool) -> None:
+    if wanted:
+        from cli.help.shells import current_shell, install
+        from cli.terminal.output import say
+
+        shell = current_shell()
+        path, settings = install(shell)
+        where = f"{path}, which {settings} reads" if settings else f"{path}"
+        say(f"Completion for {shell} is in {where}. Start a new shell to use it.")
+        raise typer.Exit
+
+
+def _show_completion(wanted: bool) -> None:
+    if wanted:
+        from cli.help.shells import SCRIPTS, current_shell
+
+        typer.echo(SCRIPTS[current_shell()], nl=False)
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
@@ -91,6 +106,25 @@ def common(
     version: Annotated[
         bool,
         typer.Option("-V", "--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=_install_completion,
+            is_eager=True,
+            help="Have Tab complete commands, options, ids, models and more in your shell (bash,"
+            " zsh or fish).",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            callback=_show_completion,
+            is_eager=True,
+            help="Print the script for that.",
+        ),
     ] = False,
 ) -> None:
     """Set the locations that every command works on."""

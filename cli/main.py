@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 import sys
 
 from cli.remote.client import delegate
@@ -13,6 +14,11 @@ def main() -> None:
     """Run the command line."""
     # What the program has loaded need not be looked through when it ends.
     atexit.register(gc.freeze)
+    if "_THREADKEEP_COMPLETE" in os.environ:  # a shell asks, see cli/completion
+        from cli.completion import main as complete
+
+        complete()
+        sys.exit(0)
     try:
         status = delegate(sys.argv[1:]) if len(sys.argv) > 1 else None
         if status is None:

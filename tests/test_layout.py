@@ -70,7 +70,8 @@ cli.server.methods    -> cli.server.core cli.render cli.remote
 cli.server.transport  -> cli.server.methods
 cli.commands          -> cli.runtime cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
-cli.main              -> cli.app
+cli.completion        -> cli.app
+cli.main              -> cli.completion
 cli.__main__          -> cli.main
 """
 """A room may import the rooms to the right of its arrow, what these may import, and no other."""

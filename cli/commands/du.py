@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 
-_DIMENSIONS: Final = (
+DIMENSIONS: Final = (
     "project",
     "source",
     "age",
@@ -72,8 +72,8 @@ def command(
     from cli.runtime.open_index import catch_up, read_index
     from state.reports.disk import disk_usage
 
-    if not set(by or ()) <= set(_DIMENSIONS):
-        raise typer.BadParameter(f"--by: unknown dimension\ngive one of {', '.join(_DIMENSIONS)}")
+    if not set(by or ()) <= set(DIMENSIONS):
+        raise typer.BadParameter(f"--by: unknown dimension\ngive one of {', '.join(DIMENSIONS)}")
     here = locations(context)
     terminal = output.on_terminal()
     rows = limit or (_fitting_rows() if terminal and not (by or as_json) else _USUAL_ROWS)
@@ -93,7 +93,7 @@ def command(
     if note:
         output.say(note)
     if as_json:
-        output.data(_document(found, by or _DIMENSIONS, rows, costs=costs, complete=not note))
+        output.data(_document(found, by or DIMENSIONS, rows, costs=costs, complete=not note))
     elif not found.total.files:
         output.say(no_threads(here.home, empty=True, complete=not note))
     else:

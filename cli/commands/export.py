@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 
-_KINDS = ("md", "html", "json", "jsonl")
+KINDS = ("md", "html", "json", "jsonl")
 
 
 def command(
@@ -58,9 +58,9 @@ def command(
     from cli.runtime.target import check_target
 
     target = None if output_path in (None, "-") else Path(output_path or "")
-    kind = kind or (target.suffix[1:] if target and target.suffix[1:] in _KINDS else "md")
-    if kind not in _KINDS:
-        raise typer.BadParameter(f"--format: unknown kind\ngive one of {', '.join(_KINDS)}")
+    kind = kind or (target.suffix[1:] if target and target.suffix[1:] in KINDS else "md")
+    if kind not in KINDS:
+        raise typer.BadParameter(f"--format: unknown kind\ngive one of {', '.join(KINDS)}")
     threads = [*dict.fromkeys(threads)]
     folder = target is not None and (target.is_dir() or str(output_path).endswith(os.sep))
     if target is not None and folder and target.exists() and not target.is_dir():

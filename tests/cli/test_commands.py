@@ -95,20 +95,6 @@ def test_the_version_is_that_of_the_distribution(corpus: Cli) -> None:
     assert corpus.run("--version", prefix=as_module).out.startswith("threadkeep ")
 
 
-def test_completion_works_in_bash(corpus: Cli) -> None:
-    path = f"{Path(COMMAND[0]).parent}{os.pathsep}{os.environ['PATH']}"
-    script = corpus.run(
-        "-c", "threadkeep --show-completion; true", prefix=["bash"], env={"PATH": path}
-    )
-    assert "complete -o default -F _threadkeep_completion threadkeep" in script.out
-    words = {
-        "_THREADKEEP_COMPLETE": "complete_bash",
-        "COMP_WORDS": "threadkeep ",
-        "COMP_CWORD": "1",
-    }
-    assert set(corpus.run(env=words).lines) == set(COMMANDS)
-
-
 def test_show_is_the_thread_as_the_list_has_it(corpus: Cli) -> None:
     listed = corpus.run("list", "--limit", "1", "--json").json["data"][0]
     ran = corpus.run("show", listed["id"], "--meta", "--json")

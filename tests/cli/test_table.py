@@ -127,17 +127,6 @@ def test_wrong_words_get_a_suggestion(small: Cli) -> None:
         assert ran.out == ""
 
 
-def test_completion_knows_commands_and_options(small: Cli) -> None:
-    def completed(text: str) -> list[str]:
-        asked = {"_THREADKEEP_COMPLETE": "complete_bash", "COMP_WORDS": text}
-        return small.run(env={**asked, "COMP_CWORD": str(text.count(" "))}).lines
-
-    assert completed("threadkeep u") == ["unarchive"]
-    assert completed("threadkeep db v") == ["vacuum"]
-    assert completed("threadkeep verify --s") == ["--sample"]
-    assert len(completed("threadkeep ")) == len(HELP)
-
-
 def test_numbers_are_held_to_their_limits(small: Cli) -> None:
     def refused(*words: str) -> str:
         return small.run(*words, status=2).err
