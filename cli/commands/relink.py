@@ -1,5 +1,7 @@
 """``threadkeep relink``."""
 
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,11 +51,13 @@ def command(
         ]
         output.data({"version": 1, "aliases": entries, "threads": count}, changed=changes)
     elif remove is not None:
-        output.say(f"{one_line(found[0].alias)} is no longer recorded as moved.")
+        output.say(f"Removed the link for {one_line(found[0].alias)}.")
     elif count is not None:
         old, new = one_line(found[0].alias), one_line(found[0].value or "")
         threads = plural(count, "thread")
-        output.say(f"{old} is now {new}: --cwd with the new folder finds {threads} of the old one.")
+        output.say(f"Linked {old} → {new}: --cwd with the new folder now finds {threads} more.")
+    elif found and output.on_terminal():
+        output.lines(_table(found))
     elif found:
         output.lines(
             "\t".join((one_line(each.alias), one_line(each.value or ""), iso(each.set_at_ms)))
@@ -62,3 +66,26 @@ def command(
     else:
         output.say("No folder is recorded as moved. threadkeep relink OLD NEW records one.")
     return errors.OK
+
+
+def _table(found: "list[FolderAlias]") -> Iterator[str]:
+    from cli.render.labels import folder
+    from cli.terminal.cells import cut_folder
+    from cli.terminal.table import Cell, Column, table
+    from cli.terminal.text import local
+
+    columns = [
+        Column("folder", grows=True, cut=cut_folder),
+        Column("is now", 12, worth=2, cut=cut_folder),
+        Column("since", worth=1),
+    ]
+    home = os.path.expanduser("~")
+    rows = [
+        [
+            Cell(folder(each.alias, home)),
+            Cell(folder(each.value or "", home)),
+            Cell(local(each.set_at_ms)),
+        ]
+        for each in found
+    ]
+    return table(columns, rows)

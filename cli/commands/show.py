@@ -8,6 +8,7 @@ from cli import errors
 from cli.arguments.locations import Locations
 from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument, locations
 from cli.terminal import damage, output
+from cli.terminal.cells import labelled
 from cli.terminal.text import one_line
 from rollout.errors import READ_ALL, without_expansion_limit
 
@@ -152,7 +153,8 @@ def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
             }
         )
     else:
-        for name, value in fields(row, details, spent):
-            if value:
-                output.line(f"{name:<12} {one_line(value)}")
+        width = output.width() if output.on_terminal() else None
+        shown = fields(row, details, spent)
+        lines = ((name, one_line(value)) for name, value in shown if value)
+        output.lines(labelled(lines, 12, width))
     return errors.OK

@@ -10,7 +10,7 @@ from cli import errors
 from cli.arguments.locations import Locations
 from cli.arguments.options import JsonOption, locations
 from cli.terminal import output
-from cli.terminal.cells import wrapped
+from cli.terminal.cells import labelled
 from cli.terminal.text import amount, duration, iso, one_line, plural
 
 if TYPE_CHECKING:
@@ -133,11 +133,7 @@ def _print(here: Locations, found: _Found) -> None:
     if len(found.problems) > _SHOWN_PROBLEMS:
         lines.append(("", f"… and more; these are the newest {_SHOWN_PROBLEMS}"))
     width = output.width() if output.on_terminal() else None
-    for label, text in lines:
-        pieces = [text] if width is None else wrapped(text, width - _LABEL - 1)
-        for piece in pieces:
-            output.line(f"{label:<{_LABEL}} {piece}")
-            label = ""
+    output.lines(labelled(lines, _LABEL, width))
 
 
 def _files(buckets: dict[str, int]) -> str:

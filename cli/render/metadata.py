@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal.text import amount, iso, money, plural
+from cli.terminal import output
+from cli.terminal.text import amount, money, plural
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
@@ -21,8 +22,8 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[s
         ("begins with", display_text(row)),
         ("folder", row["cwd"]),
         ("now in", details["moved_to"] or ""),
-        ("created", iso(row["created_at_ms"])),
-        ("updated", iso(row["updated_at_ms"])),
+        ("created", output.moment(row["created_at_ms"])),
+        ("updated", output.moment(row["updated_at_ms"])),
         ("archived", "yes" if row["archived"] else ""),
         ("source", row["source"]),
         ("client", " ".join(filter(None, (row["originator"], row["cli_version"])))),

@@ -1,6 +1,6 @@
 """How wide text is on a terminal, in cells, and how it is cut and wrapped to fit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cli.terminal.text import one_line, one_line_marked
@@ -136,6 +136,16 @@ def wrapped(text: str, room: int, indent: str = "") -> Iterator[str]:
         else:
             line = f"{line} {word}" if line else word
     yield line
+
+
+def labelled(lines: Iterable[tuple[str, str]], label_width: int, room: int | None) -> Iterator[str]:
+    """Lines with a label each; what is longer than ``room``, if there is a limit, goes on below the
+    text."""
+    for label, text in lines:
+        pieces = [text] if room is None else wrapped(text, room - label_width - 1)
+        for piece in pieces:
+            yield f"{label:<{label_width}} {piece}"
+            label = ""
 
 
 def fitted(text: str, room: int | None) -> str:

@@ -77,7 +77,7 @@ def not_writable(index: Path) -> Iterator[None]:
 def test_threads_of_a_folder_that_moved_are_listed_by_its_new_place(small: Cli) -> None:
     ran = small.run("relink", OLD, NEW)
     assert ran.out == ""
-    assert f"{OLD} is now {NEW}: --cwd with the new folder finds 2 threads" in ran.err
+    assert f"Linked {OLD} → {NEW}: --cwd with the new folder now finds 2 threads more." in ran.err
     listed = small.run("list", "--exact-cwd", NEW, "--json").json["data"]
     assert [(thread["id"], thread["cwd"]) for thread in listed] == [(thread_id(0), OLD)]
     assert small.ids("--cwd", NEW) == [thread_id(1), thread_id(0)]

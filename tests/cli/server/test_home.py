@@ -175,7 +175,12 @@ def test_a_server_of_another_program_is_not_asked(cli: Cli, server: Server) -> N
         environment={},
     )
     assert error["data"]["kind"] == "not_served"
-    for args in ([], ["delete", thread_id(1), "--yes"], ["list", "--all"] * 2):
+    for args, zone in (
+        ([], {}),
+        (["delete", thread_id(1), "--yes"], {}),
+        (["list", "--all"] * 2, {}),
+        (["list"], {"TZ": "Asia/Tokyo"}),  # times are shown as the client has them
+    ):
         error = client.fail(
             "threadkeep/command",
             program=identity(),
@@ -183,7 +188,7 @@ def test_a_server_of_another_program_is_not_asked(cli: Cli, server: Server) -> N
             terminal=False,
             columns=80,
             lines=24,
-            environment={},
+            environment=zone,
         )
         assert error["data"]["kind"] == "not_served"
 

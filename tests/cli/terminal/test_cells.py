@@ -1,11 +1,14 @@
 """How wide text is, and how it is cut."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from cli.terminal.cells import around, bar, cells, cut, cut_folder, settled, wrapped
+from cli.terminal.text import duration, iso, local
 
 TEXTS = st.text("ab ,/é日本\u0301\u0308한🎉👩\u200d❤\ufe0f🏽🇩🇪", max_size=40).map(settled)
 
@@ -79,6 +82,19 @@ def test_the_first_mark_stays_in_sight() -> None:
 def test_sentences_are_wrapped_between_words() -> None:
     assert [*wrapped("one two three four", 9, "  ")] == ["one two", "  three", "  four"]
     assert [*wrapped("averylongword b", 5)] == ["averylongword", "b"]
+
+
+def test_times_are_local_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert local(1_795_240_223_000) == "2026-11-21 14:50"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert iso(1_795_240_223_000) == "2026-11-21T05:50:23Z"
+    assert local(10**30) == iso(10**30) == local(None) == ""
+    assert [duration(each) for each in (4.4, 99, 400, 10_000)] == ["4 s", "99 s", "7 min", "3 h"]
 
 
 def test_a_bar_is_as_long_as_its_share() -> None:
