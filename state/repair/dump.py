@@ -18,8 +18,7 @@ from rollout.jsonl.reader import LineReader, RolloutStream
 from state.db.database import Database
 from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
-from state.sync.sync import load_context
-from state.sync.writer import invalidate_inputs
+from state.sync.writer import invalidate_inputs, load_context
 from state.userdata import model, store
 from state.userdata.journal import append_settings, parse_setting, read_settings, setting_line
 

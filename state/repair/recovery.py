@@ -4,6 +4,7 @@ Only a file of ours is moved, one with a lock file ``index.sqlite3.lock``: a wro
 cost somebody a file. Nothing is deleted.
 """
 
+import asyncio
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -17,8 +18,8 @@ from state.db.connect import connect
 from state.db.location import INDEX_NAME, journal_path
 from state.db.lock import lock_path, locked
 from state.db.schema import backfill_state, metadata
-from state.db.snapshot import snapshot
-from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
+from state.db.snapshot import open_read_only, snapshot
+from state.errors import IndexBusy, IndexDamaged, IndexNotWritable, StateError
 from state.jobs.lease import job_row
 from state.prices.current import prices_path
 from state.userdata.store import open_with_user_data
@@ -43,9 +44,12 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
     async with locked(index):
         try:
             await _probe(index)
-        except (IndexBusy, IndexDamaged):
-            # A connection of ours that met the damage may hold a lock for ever.
+        except IndexDamaged:
             return set_aside(index)
+        except IndexBusy:
+            # Either another process fills the new index, or a connection of ours that met the
+            # damage holds a lock for ever.
+            return None if await asyncio.to_thread(_can_be_read, index) else set_aside(index)
         return None
 
 
@@ -69,6 +73,20 @@ async def _probe(index: Path) -> None:
             await connection.exec_driver_sql(
                 f"INSERT INTO {search} ({search}) VALUES ('integrity-check')"
             )
+
+
+def _can_be_read(index: Path) -> bool:
+    """Whether all of an index can be read while somebody writes to it."""
+    try:
+        with open_read_only(index) as connection:
+            for table in metadata.sorted_tables:
+                for _ in connection.execute(f"SELECT * FROM {table.name}"):
+                    pass
+                if connection.execute(mistyped_sql(table)).fetchone()[0]:
+                    return False
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except StateError:
+        return False
 
 
 def set_aside(index: Path) -> Path:

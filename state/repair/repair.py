@@ -29,8 +29,8 @@ from state.repair.plan import Plan
 from state.repair.reindex import reindex
 from state.repair.verify import Depth, verify
 from state.sync import thread_rows as rows
-from state.sync.sync import load_context, reread
-from state.sync.writer import store_files
+from state.sync.sync import reread
+from state.sync.writer import load_context, store_files
 from state.thread_index import open_index
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import newest_settings
