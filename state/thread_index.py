@@ -26,9 +26,9 @@ from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.copies import compare_copies
 from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
-from state.sync.sync import BATCH_FILES, find_changes, load_context, sync
+from state.sync.sync import BATCH_FILES, find_changes, sync
 from state.sync.thread_rows import earlier_extractions
-from state.sync.writer import forget_files, store_files
+from state.sync.writer import forget_files, load_context, store_files
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 from state.userdata.store import open_with_user_data
 

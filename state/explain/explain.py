@@ -35,8 +35,7 @@ from state.explain.reasons import (
 )
 from state.explain.resolve import file_at, ids_without_row, mentions, misnamed_file, similar_threads
 from state.query.resolve import path_in_home
-from state.sync.sync import load_context
-from state.sync.writer import bucket_of
+from state.sync.writer import bucket_of, load_context
 from state.thread_index import ThreadIndex
 
 

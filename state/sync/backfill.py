@@ -25,7 +25,7 @@ from state.jobs.runner import Job, run_job
 from state.sync import sync
 from state.sync.copies import compare_copies
 from state.sync.ledger import Changes, compare_with_ledger, watermark
-from state.sync.writer import Context, store_files
+from state.sync.writer import Context, load_context, store_files
 
 _FIRST_FILES: Final = 100
 """The first batch is small: the newest threads are there before the home has been walked."""
@@ -108,7 +108,7 @@ class _Backfill:
 
     async def run(self) -> SyncProgress:
         database = self._job.database
-        context = sync.load_context(self._home)
+        context = load_context(self._home)
         async with ReadPool(self._home) as pool:
             changes = await self._begin(pool)
             first = changes is not None
@@ -145,7 +145,7 @@ class _Backfill:
             lambda: list(itertools.islice(found, _FIRST_FILES))
         )
         start = compare_with_ledger(first, {})
-        await self._store(pool, start, sync.load_context(self._home))
+        await self._store(pool, start, load_context(self._home))
         ledger = await sync.read_ledger(self._job.database)
         changes = await self._job.database.workers.run(
             lambda: compare_with_ledger(itertools.chain(first, found), ledger)

@@ -12,8 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import FoundFile, is_away, scan_home, stat_file
 from rollout.metadata.outcomes import Extracted, Unusable
-from rollout.metadata.session_index import read_names
-from state.clock import now_ms
 from state.db.database import Database
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, threads, user_data
@@ -23,9 +21,16 @@ from state.jobs.pool import ReadPool, ordered_map, warn_once
 from state.jobs.progress import Away, Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.copies import compare_copies
-from state.sync.home_config import default_provider, home_inputs
+from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
-from state.sync.writer import Context, StoredBatch, forget_files, store_files
+from state.sync.writer import (
+    NAMES_UNREAD,
+    Context,
+    StoredBatch,
+    forget_files,
+    load_context,
+    store_files,
+)
 from state.userdata.model import NAME, UserValue, chosen_names
 from state.userdata.store import follows_journal, newer_names, recorded_names, write_user_data
 
@@ -33,9 +38,6 @@ BATCH_FILES: Final = 200
 """Files in one transaction."""
 _BATCHES_AHEAD: Final = 4
 _HOME: Final = "home"
-NAMES_UNREAD: Final = "names cannot be read"
-"""In the place of the inputs: the next sync tries it again."""
-
 
 Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 """Opens a write transaction; that of a job is guarded by its fence."""
@@ -172,16 +174,6 @@ def tally(counts: SyncProgress, stored: StoredBatch, batch: Sequence[FoundFile])
     counts.unreadable += stored.unreadable
     counts.dropped += stored.dropped
     counts.bytes_done += sum(file.stamp.size for file in batch)
-
-
-def load_context(home: Path) -> Context:
-    """What rows depend on besides their rollouts, as it is now."""
-    inputs = home_inputs(home)
-    try:
-        names = read_names(home)
-    except OSError:
-        names, inputs = {}, NAMES_UNREAD
-    return Context(names, default_provider(home), now_ms(), inputs)
 
 
 async def apply_journal(database: Database) -> None:

@@ -5,6 +5,7 @@ Everything here runs inside the caller's transaction.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,12 +15,14 @@ from rollout.files.layout import Precedence, parse_name, precedence
 from rollout.files.scan import FoundFile
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from rollout.metadata.outcomes import Extracted, Unusable
-from rollout.metadata.session_index import ThreadName
+from rollout.metadata.session_index import ThreadName, read_names
 from rollout.metadata.version import EXTRACTOR_VERSION
+from state.clock import now_ms
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, rollout_files, threads
 from state.db.sql import among, execute_many, upsert_statement
 from state.sync import thread_rows as rows
+from state.sync.home_config import default_provider, home_inputs
 from state.sync.openings import ids_in, update_openings
 from state.sync.usage_rows import update_usage
 from state.userdata.model import chosen_names, values_of_columns
@@ -28,6 +31,8 @@ from state.userdata.store import newer_names, recorded_name, values_of_threads
 _UPSERT_ENTRY: Final = upsert_statement(
     rollout_files, "first_seen_ms", attempts=sa.literal_column("rollout_files.attempts + 1")
 )
+NAMES_UNREAD: Final = "names cannot be read"
+"""In the place of the inputs: the next sync tries it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,25 @@ class Context:
     """From ``session_index.jsonl``."""
     default_provider: str
     now_ms: int
+    home: Path
     inputs: str
     """The identity of the files that names and provider come from, taken before they were read."""
+
+
+def load_context(home: Path) -> Context:
+    """What rows depend on besides their rollouts, as it is now."""
+    inputs = home_inputs(home)
+    try:
+        names = read_names(home)
+    except OSError:
+        names, inputs = {}, NAMES_UNREAD
+    return Context(names, default_provider(home), now_ms(), home, inputs)
+
+
+def _current(context: Context) -> Context:
+    """The context, loaded again if its files have changed since. Under the write lock, so that a
+    name that was given meanwhile, and is in the index, is not replaced by an older one."""
+    return context if home_inputs(context.home) == context.inputs else load_context(context.home)
 
 
 @dataclass(slots=True)
@@ -72,6 +94,7 @@ async def store_files(
     A thread has one row, from its file of highest precedence. Its other files are in the ledger
     alone, as segments or duplicates.
     """
+    context = _current(context)
     stored = StoredBatch()
     gone = set(vanished)
     read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]

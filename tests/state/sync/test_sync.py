@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout.metadata.extract import extract_file
-from state.sync.sync import load_context
-from state.sync.writer import store_files
+from state.sync.writer import load_context, store_files
 from state.thread_index import ThreadIndex
 from tests.samples import homes
 from tests.samples.homes import encoded, event, lines, thread_id, write
@@ -273,7 +272,8 @@ def test_names_and_the_default_provider_follow_their_files(home: Path, index_pat
 
 
 def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_path: Path) -> None:
-    """It read the names, another process settled newer ones, and then it stores a row."""
+    """It read the names, another process applied newer ones, and then it stores a row: the list
+    never shows the old name again."""
     write(home, 1)
     path = write(home, 2).relative_to(home).as_posix()
     names = home / "session_index.jsonl"
@@ -289,7 +289,6 @@ def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_p
             await store_files(connection, [outcome], behind)
 
     in_index(home, index_path, late)
-    sync(home, index_path)
     found = rows(index_path, "SELECT name FROM threads ORDER BY id")
     assert [row["name"] for row in found] == [None, "the new name"]
 
