@@ -11,6 +11,7 @@ from cli.render.html.head import STYLE, head
 from cli.render.stats import svg
 from cli.render.stats.table import NO_KEY, cells, change, heads, places, rest, rows
 from cli.terminal.text import amount, money, one_line, plural
+from state.reports.calendar import TIMES
 
 if TYPE_CHECKING:
     from state.reports.groups import Group
@@ -26,17 +27,19 @@ body { max-width: 64rem; }
 .card { border: 1px solid var(--line); border-radius: .6rem; padding: .6rem .8rem; }
 .card b { display: block; font-size: 1.35rem; font-weight: 650; line-height: 1.3; }
 .card span { display: block; color: var(--dim); font-size: .8rem; }
+.remark { color: var(--dim); font-size: .9rem; margin: .4rem 0; overflow-wrap: anywhere; }
 .legend { list-style: none; padding: 0; margin: 0; font-size: .85rem; }
 .legend li { display: inline-block; margin-right: 1rem; overflow-wrap: anywhere; }
 .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem;
   margin-right: .35rem; }
 .wide { overflow-x: auto; }
 table { width: 100%; font-size: .9rem; }
-td, th { border: 0; border-bottom: 1px solid var(--line); text-align: left; }
+td, th { border-bottom: 1px solid var(--line); padding: .2rem .5rem; text-align: left; }
+td:first-child, th:first-child { padding-left: 0; }
 th { font-weight: 600; color: var(--dim); }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.key { overflow-wrap: anywhere; min-width: 8rem; } .bar { width: 12%; min-width: 6.5rem; }
-td.bar { text-align: left; }
+td.key.time { white-space: nowrap; min-width: 0; }
 tr.sum td { font-weight: 600; }
 @media (max-width: 56rem) { .n-responses, .n-reasoning, td.bar, th.bar { display: none; } }
 @media (max-width: 40rem) {
@@ -44,6 +47,9 @@ tr.sum td { font-weight: 600; }
   body { padding: 1rem .75rem 2rem; } td, th { padding: .2rem .35rem; } td.key { min-width: 5rem; }
   table { font-size: .85rem; } }
 .bar div { background: var(--c0); height: .7rem; border-radius: .2rem; min-width: 1px; }
+@media print { body { max-width: none; padding: 0; }
+  svg, tr, .card { break-inside: avoid; } h2 { break-after: avoid; }
+  .bar div, .legend i { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 )
 _MOST_COLUMNS: Final = 1200
@@ -79,7 +85,7 @@ def page(report: Report, limit: int) -> Iterator[str]:
     yield f'<h1>{title}</h1>\n<ul class="facts">\n'
     yield "".join(f"<li>{_text(fact)}</li>\n" for fact in report.facts) + "</ul>\n"
     yield from _cards(report.tables[0].statistics)
-    yield "".join(f'<p class="name">{_text(each)}</p>\n' for each in report.remarks)
+    yield "".join(f'<p class="remark">{_text(each)}</p>\n' for each in report.remarks)
     if not report.tables[0].statistics.groups:
         yield "<p>No tokens were used in this time.</p>\n</body>\n</html>\n"
         return
@@ -153,7 +159,7 @@ def _charts(report: Report) -> Iterator[str]:
     yield "</section>\n"
     if report.times.statistics.total.cost is not None:
         yield f"<section>\n<h2>cost by {dimension}</h2>\n"
-        yield svg.line(costs, f"cost by {dimension}", svg.axis_of_money) + "</section>\n"
+        yield svg.columns(costs, f"cost by {dimension}", svg.axis_of_money) + "</section>\n"
     yield "<section>\n<h2>tokens by hour of the week</h2>\n"
     yield _week(report.week) + "</section>\n"
 
@@ -222,16 +228,22 @@ def _table(table: Table, limit: int) -> Iterator[str]:
     kept = places(by, titles)
     numbers = "".join(f'<th class="number n-{titles[n]}">{titles[n]}</th>' for n in kept)
     keys = "".join(f"<th>{each}</th>" for each in by)
-    yield f'<tr>{keys}{numbers}<th class="bar">share of tokens</th></tr>\n'
+    yield f'<tr>{keys}{numbers}<th class="bar">tokens</th></tr>\n'
     with_turns = found.total.turns is not None
-    for row in rows(found.groups, by, limit, table.names, sums=True):
+    shown = [*rows(found.groups, by, limit, table.names, sums=True)]
+    most = max((row.group.tally.total for row in shown), default=0) or 1
+    for row in shown:
         names = [_text(each) or (NO_KEY if len(by) == 1 else "") for each in row.names]
-        keys = "".join(f'<td class="key">{each}</td>' for each in names)
+        keys = "".join(
+            f'<td class="key{" time" * (dimension in TIMES)}">{each}</td>'
+            for dimension, each in zip(by, names, strict=True)
+        )
         tally = row.group.tally
         values = cells(tally, row.group.before, amount, with_turns=with_turns)
         numbers = "".join(f'<td class="number n-{titles[n]}">{values[n]}</td>' for n in kept)
         share = 100 * tally.total / (found.total.total or 1)
-        bar = f'<div style="width: {share:.1f}%" title="{share:.1f}%"></div>'
+        width = 100 * tally.total / most
+        bar = f'<div style="width: {width:.1f}%" title="{share:.1f}% of all tokens"></div>'
         mark = ' class="sum"' if row.outer and len(by) > 1 else ""
         yield f'<tr{mark}>{keys}{numbers}<td class="bar">{bar}</td></tr>\n'
     yield "</table></div>\n"

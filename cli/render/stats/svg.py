@@ -1,4 +1,4 @@
-"""Charts as SVG: columns, a line, and the hours of a week. Without scripts; each mark has its
+"""Charts as SVG: columns, and the hours of a week. Without scripts; each mark has its
 numbers as a title, which browsers show under the pointer.
 
 Places from left to right are in percent, so a chart fits every width and its letters keep their
@@ -7,7 +7,6 @@ size. The numbers of the axis stand left of the chart, in its margin."""
 import math
 from collections.abc import Callable, Sequence
 from html import escape
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cli.terminal.text import one_line
@@ -31,11 +30,10 @@ svg { width: calc(100% - 64px); display: block; margin: .25rem 8px .5rem 56px;
   overflow: visible; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
 svg .grid { stroke: var(--grid); stroke-width: 1; }
-svg .line { fill: none; stroke: var(--c0); stroke-width: 2; stroke-linejoin: round; }
-svg .dot { fill: var(--c0); }
 svg .hit { fill: transparent; } svg .hit:hover { fill: var(--grid); }
 svg .cell { fill: var(--c0); }
 @media (max-width: 40rem) { svg .fine { display: none; } }
+@media print { svg rect { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 """The last colour is for what has none of its own."""
 COLOURS: Final = 8
@@ -104,25 +102,6 @@ def columns(shown: Sequence[Column], label: str, unit: Axis) -> str:
                 f' fill="var(--c{part.colour})" />'
             )
         pieces.append(_hit(place, step, column.title))
-    return _svg(label, pieces)
-
-
-def line(shown: Sequence[Column], label: str, unit: Axis) -> str:
-    """A chart with a line through the tops of ``shown``."""
-    most = _round_up(max((column.value for column in shown), default=0))
-    step = 100 / max(len(shown), 1)
-    points = [
-        ((place + 0.5) * step, _TOP + _HEIGHT * (1 - column.value / most))
-        for place, column in enumerate(shown)
-    ]
-    pieces = [*_frame(shown, most, unit)]
-    for (x, y), (next_x, next_y) in pairwise(points):
-        pieces.append(
-            f'<line class="line" x1="{x:.2f}%" y1="{y:.1f}" x2="{next_x:.2f}%" y2="{next_y:.1f}" />'
-        )
-    if len(points) <= 62:
-        pieces += [f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="2.5" />' for x, y in points]
-    pieces += [_hit(place, step, column.title) for place, column in enumerate(shown)]
     return _svg(label, pieces)
 
 

@@ -23,7 +23,7 @@ def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> Non
     root = well_formed(page.read_text("utf-8"))
     tokens, cost, week = root.iter("svg")
     assert len([each for each in tokens.iter("rect") if each.get("fill")]) == 6
-    assert len([each for each in cost.iter("line") if each.get("class") == "line"]) == 45
+    assert len([each for each in cost.iter("rect") if each.get("fill")]) == 46  # every day
     assert [each.text for each in tokens.iter("text")][:5] == ["0", "1k", "2k", "3k", "4k"]
     assert all(each.get("viewBox") is None for each in (tokens, cost, week))
     assert len([*week.iter("rect")]) == 168
@@ -38,7 +38,7 @@ def test_the_page_is_well_formed_and_has_charts(cli: Cli, tmp_path: Path) -> Non
     document = cli.run("stats", "--html", str(page), "--json").json
     assert document["threads"] == 4
     cli.run("stats", "--html", str(tmp_path / "no" / "x.html"), status=2)
-    assert "name one" in cli.run("stats", "--html", f"{tmp_path}/new/", status=2).err
+    assert "name a file" in cli.run("stats", "--html", f"{tmp_path}/new/", status=2).err
     cli.run("stats", "--since", "2030-01-01", "--html", str(page), status=1)
     empty = well_formed(page.read_text("utf-8"))
     assert not [*empty.iter("svg")]
@@ -71,7 +71,9 @@ def test_a_page_says_what_is_little_and_what_bars_are(cli: Cli, tmp_path: Path) 
     root = well_formed(page.read_text("utf-8"))
     text = "".join(root.itertext())
     assert "input, 22% cached" in text
-    assert "share of tokens" in text
+    bars = [div for cell in root.iter("td") if cell.get("class") == "bar" for div in cell]
+    assert bars[0].get("style") == "width: 100.0%"
+    assert "% of all tokens" in (bars[0].get("title") or "")
     first = next(root.iter("table"))
     assert [each.text for each in first.iter("th")][:2] == ["thread", "responses"]
     path = write(cli.home, 8, encoded(used(8, ("2026-10-02T08:00:00Z", "gpt-5", 900_000))))
