@@ -87,7 +87,7 @@ def page(reading: Reading) -> Iterator[str]:
     if several:
         yield from _list_of_turns(reading)
     yield f'<header>\n<h1>{title}</h1>\n<ul class="facts">\n'
-    yield "".join(f"<li>{_text(fact)}</li>\n" for fact in reading.facts())
+    yield "".join(f"<li>{_text(fact)}</li>\n" for fact in reading.facts(_time))
     yield "</ul>\n"
     yield "".join(f'<p class="warning">{_text(text)}</p>\n' for text in reading.warnings())
     yield "</header>\n<main>\n"
@@ -115,6 +115,12 @@ def _list_of_turns(reading: Reading) -> Iterator[str]:
     yield "</div>\n</nav>\n"
 
 
+def _time(time_ms: int | None) -> str:
+    """A time for readers anywhere."""
+    text = iso(time_ms)
+    return f"{text[:10]} {text[11:16]} UTC" if text else ""
+
+
 def _text(text: str) -> str:
     return escape(one_line(text))
 
@@ -124,8 +130,8 @@ def _turn(turn: ShownTurn, at: int, count: int) -> Iterator[str]:
     anchor = f"turn-{turn.number}" if turn.number else f"outside-{at - count + 1}"
     yield f'<article id="{anchor}">\n<h2 class="turn">'
     yield f'<a href="#{anchor}"><b>{_text(turn.name.capitalize())}</b></a>'
-    if turn.started_ms is not None and (began := iso(turn.started_ms)):
-        yield f'<time datetime="{began}">{began[:10]} {began[11:16]} UTC</time>'
+    if began := _time(turn.started_ms):
+        yield f'<time datetime="{iso(turn.started_ms)}">{began}</time>'
     if turn.duration:
         yield f'<span class="took">{_text(turn.duration)}</span>'
     if turn.status:
