@@ -17,6 +17,9 @@ _CRAMPED: Final = 50
 _LEAST_TITLE: Final = 8
 """Of the column that grows, where columns are shown that have no room."""
 
+_LEAST_CUT: Final = 3
+"""No value is cut to less."""
+
 
 class Cell(NamedTuple):
     """A value on one line, safe for a terminal (:func:`cli.terminal.cells.settled`), and how it
@@ -142,8 +145,12 @@ def layout(
             widen(place, min(natural[place], columns[place].most or natural[place]))
     if grows is not None:
         widen(grows, natural[grows])
-    while left < 0 and max(widths.values()) > 1:
-        widest = max(widths, key=lambda place: widths[place])
+    while left < 0:
+        # Numbers and ids are never cut: if need be, the terminal wraps the line.
+        cuttable = [n for n in widths if columns[n].least or columns[n].grows]
+        widest = max(cuttable, key=lambda place: widths[place], default=None)
+        if widest is None or widths[widest] <= _LEAST_CUT:
+            break
         widths[widest] -= 1
         left += 1
     return {place: widths[place] for place in shown if place in widths}
