@@ -12,6 +12,7 @@ from rollout.files.layout import parse_uuid
 from rollout.jsonl.parse import BadLine, Line, compact_json, parse_line
 from rollout.metadata.model import (
     LONGEST_TEXT,
+    REQUEST_MARKER,
     SEEN_BARE_META,
     SEEN_META,
     SEEN_PROMPT,
@@ -42,8 +43,6 @@ from rollout.schema.times import time_ms
 from rollout.usage.model import FileUsage
 from rollout.usage.reducer import UsageReducer
 
-REQUEST_MARKER: Final = "## My request for Codex:"
-"""What a user wrote comes behind it, if an editor has put something in front."""
 _SPEAKERS: Final = ("user", "assistant")
 
 
