@@ -129,6 +129,7 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
         ["list"],
         ["status"],
         ["explain", thread_id(1)],
+        ["explain"],
         ["relink", "/a", "/b"],
         ["dump"],
         ["dump", dump],

@@ -44,8 +44,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep export 01a1e766 01a1f8e4 -o threads/",
         ),
         "explain": (
-            "Explain why a thread does or does not show up.",
-            "threadkeep explain 01a1e766",
+            "Explain why Codex's picker is short, or lacks a thread.",
+            "threadkeep explain",
             "threadkeep explain 01a1e766 --cwd ~/projects/api",
         ),
         "query": (

@@ -1,13 +1,15 @@
 """An explanation as lines for people, and as JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
 from cli.terminal.cells import wrapped
+from cli.terminal.findings import entry
 from cli.terminal.style import Painter
-from cli.terminal.text import one_line
+from cli.terminal.text import one_line, plural
 from state.explain.explain import Explanation
+from state.explain.folder import FolderExplanation
 from state.explain.reasons import BOTH, CODEX, HERE, THREAD_LIST, Reason
 
 _HEADINGS: Final = {
@@ -74,6 +76,99 @@ def _section(
         yield from rest
         if reason.mend:
             yield f"    {paint('do:', 'dim')} {paint(one_line(reason.mend), 'cyan')}"
+
+
+def folder_document(found: FolderExplanation) -> dict[str, Any]:
+    """What the picker shows in a folder, as JSON."""
+    return {
+        "version": 1,
+        "verdict": folder_verdict(found, found.folder or ""),
+        "folder": found.folder,
+        "threads": found.threads,
+        "shown": found.shown,
+        "shownByFork": found.fork_shows,
+        "hidden": [asdict(group) for group in found.hidden],
+        "otherFolders": {
+            "threads": found.other_folders,
+            "shownByAll": found.other_shown,
+            "below": found.below,
+            "moved": found.moved,
+        },
+        "readsFiles": found.reads_files,
+        "findings": [entry(finding) for finding in found.problems],
+    }
+
+
+def folder_verdict(found: FolderExplanation, folder: str) -> str:
+    """How much the picker shows, in a sentence; ``folder`` is what the folder is called."""
+    if found.folder is None:
+        picker, began = "The picker of codex resume --all", ""
+    else:
+        picker, began = f"Codex's picker in {folder}", " that began there"
+    threads = plural(found.threads, "thread")
+    if found.shown == found.threads:
+        which = f"shows the only thread{began}" if found.threads == 1 else f"shows all {threads}"
+        shown = f"{which}{began if found.threads > 1 else ''}."
+        return f"{picker} {shown}" if found.threads else f"{picker} is empty: none began there."
+    if not found.shown:
+        return f"{picker} is empty: it leaves out {threads}{began}."
+    return f"{picker} shows {found.shown:,} of the {threads}{began}."
+
+
+def folder_lines(
+    found: FolderExplanation, folder: str, width: int | None, paint: Painter
+) -> Iterator[str]:
+    """What the picker shows in a folder, for people; see :func:`explained_lines`."""
+    for line in fitted_lines(folder_verdict(found, folder), width, ""):
+        yield paint(line, "bold")
+    problems = [
+        (finding.kind.severity, finding.message, finding.mend or finding.kind.mend)
+        for finding in found.problems
+    ]
+    yield from _entries("Codex's database", problems, width, paint)
+    hidden = [(f"{group.threads:,}", group.text, group.command) for group in found.hidden]
+    yield from _entries("Not shown", hidden, width, paint)
+    yield from _entries("Besides", _besides(found), width, paint)
+
+
+_Entry = tuple[str, str, str | None]
+"""A mark, a clause that goes on with it, and a command."""
+
+
+def _besides(found: FolderExplanation) -> Iterator[_Entry]:
+    if found.other_folders:
+        text = "began in other folders"
+        parts = ((found.below, "below this one"), (found.moved, "in a folder that has moved here"))
+        if inside := [f"{count:,} {where}" for count, where in parts if count]:
+            text += f" ({', '.join(inside)})"
+        text += f"; codex resume --all shows {found.other_shown:,} of them"
+        yield f"{found.other_folders:,}", text, "codex resume --all"
+    if found.fork_shows != found.shown:
+        left = found.shown - found.fork_shows
+        text = f"not in the picker of codex fork, which shows the provider {found.provider} only"
+        yield f"{left:,}", text, None
+    if found.reads_files and found.threads:
+        text = "the database has none of this folder to show, so the picker reads the files"
+        yield "note", text, "threadkeep codex-check --fix"
+
+
+def _entries(
+    heading: str, entries: Iterable[_Entry], width: int | None, paint: Painter
+) -> Iterator[str]:
+    entries = list(entries)
+    if not entries:
+        return
+    yield ""
+    yield paint(heading, "bold")
+    longest = max(len(mark) for mark, _, _ in entries)
+    do = f"{' ' * (longest + 3)}{paint('do:', 'dim')}"
+    for mark, text, command in entries:
+        indent = " " * (2 + longest - len(mark))
+        first, *rest = fitted_lines(f"{mark} {text}", width, indent)
+        yield first.replace(mark, paint(mark, "yellow"), 1)
+        yield from rest
+        if command:
+            yield f"{do} {paint(one_line(command), 'cyan')}"
 
 
 def fitted_lines(text: str, width: int | None, indent: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ def document(check: str, found: Findings) -> dict[str, Any]:
         "clean": found.clean,
         "counts": {severity: found.by_severity[severity] for severity in SEVERITIES},
         "codes": dict(sorted(found.by_code.items())),
-        "findings": [_entry(finding) for finding in found.kept],
+        "findings": [entry(finding) for finding in found.kept],
         "findingsCut": found.cut,
     }
 
@@ -77,7 +77,8 @@ def _value(text: str | None) -> str:
     return "nothing" if text is None else one_line(text)[:300]
 
 
-def _entry(finding: Finding) -> dict[str, Any]:
+def entry(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON."""
     return {
         "code": finding.kind.code,
         "severity": finding.kind.severity,

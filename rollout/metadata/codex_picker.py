@@ -62,6 +62,8 @@ class HeadMeta:
     cwd: str
     attached: bool
     """Whether it is a side thread, which no list shows."""
+    of_account: bool = False
+    """Whether only the account that began it is to see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ class _Scan:
             provider=meta.model_provider,
             cwd=meta.cwd or "",
             attached=bool(meta.attached_thread and parse_uuid(meta.forked_from_id)),
+            of_account=payload.get("account_scoped") is True,
         )
 
     def why_no_meta(self, first: "_First") -> Obstacle:

@@ -38,23 +38,12 @@ async def check_codex(
     checked = CodexCheck(await read_index_side(index))
     try:
         if not has_database(database):
-            message = "Codex has no database here yet; it makes one at its next start."
-            found(Finding(KINDS["codex_no_database"], message, path=str(database)))
+            found(no_database(database))
             return checked
         with snapshot(database) as connection:
             checked.state = _read_whole(connection)
-    except NotComparable as problem:
-        message = f"It cannot be compared: {problem}."
-        found(Finding(KINDS["codex_not_comparable"], message, path=str(database)))
-    except SQLITE_ERRORS as error:
-        found(_damaged(database, str(error)))
-    except (OSError, CodexUnusable) as error:
-        reason = error.reason if isinstance(error, CodexUnusable) else error.strerror or error
-        message = (
-            f"It cannot be read: {reason}. Codex's app-server does not start with it; codex exec"
-            " runs without a database."
-        )
-        found(Finding(KINDS["codex_unreadable"], message, path=str(database)))
+    except (NotComparable, OSError, CodexUnusable, *SQLITE_ERRORS) as error:
+        found(unusable(database, error))
     else:
         who = processes_using(database)
         for finding in compare_with_index(checked.ours, checked.state, index.home, database, who):
@@ -68,6 +57,31 @@ def _read_whole(connection: sqlite3.Connection) -> CodexState:
     if damage != "ok":
         raise sqlite3.DatabaseError(damage)
     return read_codex(connection)
+
+
+def no_database(database: Path) -> Finding:
+    """That there is none yet."""
+    message = "Codex has no database here yet; it makes one at its next start."
+    return Finding(KINDS["codex_no_database"], message, path=str(database))
+
+
+def unusable(database: Path, error: Exception) -> Finding:
+    """Why a database cannot be compared."""
+    if isinstance(error, NotComparable):
+        message = f"It cannot be compared: {error}."
+        return Finding(KINDS["codex_not_comparable"], message, path=str(database))
+    if isinstance(error, SQLITE_ERRORS):
+        return _damaged(database, str(error))
+    reason: object = error
+    if isinstance(error, CodexUnusable):
+        reason = error.reason
+    elif isinstance(error, OSError):
+        reason = error.strerror or error
+    message = (
+        f"It cannot be read: {reason}. Codex's app-server does not start with it; codex exec"
+        " runs without a database."
+    )
+    return Finding(KINDS["codex_unreadable"], message, path=str(database))
 
 
 def _damaged(database: Path, reason: str) -> Finding:

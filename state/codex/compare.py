@@ -115,26 +115,28 @@ def _backfill(
 ) -> Iterator[Finding]:
     status, watermark, updated_at = state.backfill
     where = f"{status}, up to {watermark or 'nothing yet'}"
-    to_come = f"threads without a row yet: {waiting:,}."
+    still = f"{waiting:,} {'thread has' if waiting == 1 else 'threads have'} no row yet"
     if status == "complete":
         return
     if status == "pending":
-        message = f"Codex fills it at its next start; {to_come}"
+        message = f"Codex fills its database at its next start; {still}."
         yield Finding(KINDS["codex_backfill_pending"], message, path=str(database))
         return
     age = int(time.time()) - updated_at
     if status == "running" and (who or (who is None and 0 <= age < _TAKEOVER_S)):
-        message = f"Codex's backfill is running; {to_come}"
+        message = f"Codex is filling its database; {still}."
         yield Finding(KINDS["codex_backfill_running"], message, path=str(database), measured=where)
         return
     if status != "running":
         message = "Codex's app-server does not start with this backfill status."
+    elif 0 <= age < _TAKEOVER_S:
+        minutes = (_TAKEOVER_S - age + 59) // 60
+        message = (
+            f"A backfill of Codex was interrupted; {still}. Codex does not start for another"
+            f" {minutes} {'minute' if minutes == 1 else 'minutes'}, unless it is set back."
+        )
     else:
-        message = f"The process of its backfill has ended; {to_come} Codex continues it"
-        if 0 <= age < _TAKEOVER_S:
-            message += f" {_TAKEOVER_S - age} s from now; until then its app-server does not start."
-        else:
-            message += " at its next start."
+        message = f"A backfill of Codex was interrupted; {still}. Its next start goes on with it."
     kind = KINDS["codex_backfill_stuck"]
     yield difference(kind, message, None, str(database), where, "complete")
 

@@ -1,10 +1,15 @@
 """What Codex's own database says of threads, for explanations."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from state.checks.findings import Finding
+from state.codex.check import no_database, unusable
+from state.codex.compare import findings_of_state
+from state.codex.processes import processes_using
 from state.codex_db.database import (
     CodexState,
     NotComparable,
@@ -21,6 +26,7 @@ _COLUMNS: Final = {
     "cwd": "NULL",
     "preview": "NULL",
     "attached_thread_parent_id": "NULL",
+    "cli_version": "'?'",
 }
 """What the picker filters by, each with its value where an older schema has no such column."""
 
@@ -37,6 +43,8 @@ class CodexRow(NamedTuple):
     empty: bool
     """Whether it has no first message and no goal."""
     attached_to: str | None
+    has_metadata: bool
+    """Whether Codex could read the metadata in its file when the row was made: it has a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,8 @@ class CodexLookup:
     """Its schema and backfill, without threads; None if it is missing or cannot be read."""
     rows: dict[str, CodexRow] = field(default_factory=dict)
     problem: str | None = None
-    damaged: bool = False
-    """Whether Codex moves it aside and builds a new one."""
+    unusable: Finding | None = None
+    """The same as a finding."""
 
     def will_come_to(self, path: str) -> bool:
         """Whether Codex's backfill will still read a file: it goes by path. It reads all for a new
@@ -71,23 +79,39 @@ def look_up_in_codex(database: Path, *, whole: bool = False) -> CodexLookup:
                 raise sqlite3.DatabaseError(damage)
             state = read_without_threads(connection)
             return CodexLookup(database, state, _rows(connection))
-    except sqlite3.Error as error:
-        return CodexLookup(database, problem=str(error), damaged=True)
-    except (OSError, CodexUnusable, NotComparable) as error:
-        return CodexLookup(database, problem=str(error))
+    except (sqlite3.Error, OSError, CodexUnusable, NotComparable) as error:
+        return CodexLookup(database, problem=str(error), unusable=unusable(database, error))
+
+
+_WRITES: Final = ("codex_schema_unknown", "codex_migrations_unknown")
+"""What matters to us, who write the database, and not to what Codex shows."""
+
+
+def findings_of_lookup(codex: CodexLookup, waiting: int) -> Iterator[Finding]:
+    """What keeps Codex from showing threads; ``waiting`` ones have no row yet, but will."""
+    if codex.unusable is not None:
+        yield codex.unusable
+    elif codex.state is None:
+        yield no_database(codex.database)
+    else:
+        running = codex.state.backfill.status == "running"
+        who = processes_using(codex.database) if running else None
+        for finding in findings_of_state(codex.state, codex.database, who, waiting):
+            if finding.kind.code not in _WRITES:
+                yield finding
 
 
 def _rows(connection: sqlite3.Connection) -> dict[str, CodexRow]:
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     present = {row[1] for row in connection.execute("PRAGMA table_info(threads)")}
-    source, provider, cwd, preview, attached = (
-        name if name in present else default for name, default in _COLUMNS.items()
-    )
+    names = [name if name in present else default for name, default in _COLUMNS.items()]
+    source, provider, cwd, preview, attached, version = names
     found = connection.execute(
         f"SELECT id, rollout_path, archived, {source}, {provider}, {cwd}, {preview} = '',"
-        f" {attached} FROM threads"
+        f" {attached}, {version} <> '' FROM threads"
     )
-    return {
-        id_: CodexRow(id_, path, bool(archived), source, provider, cwd, bool(empty), attached)
-        for id_, path, archived, source, provider, cwd, empty, attached in found
-    }
+    rows = (
+        CodexRow(id_, path, bool(archived), source, provider, cwd, bool(empty), attached, bool(has))
+        for id_, path, archived, source, provider, cwd, empty, attached, has in found
+    )
+    return {row.id: row for row in rows}

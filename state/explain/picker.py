@@ -45,7 +45,16 @@ class Picker:
 
     def is_here(self, cwd: str | None) -> bool:
         """Whether a thread of the folder ``cwd`` is one of the picker's folder."""
-        return self.folder is None or cwd is None or _key(cwd) == _key(self.folder)
+        return self.folder is None or cwd is None or self.key(cwd) == self.key(self.folder)
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def key(folder: str) -> str:
+        """A folder as Codex compares it: links are followed if it is there."""
+        if os.path.isabs(folder):
+            with suppress(OSError, ValueError):
+                folder = os.path.realpath(folder, strict=True)
+        return cwd_key(clean_folder(folder))
 
     @property
     def reads_files(self) -> bool:
@@ -58,22 +67,20 @@ class Picker:
         return self._reads[0]
 
     def _shows(self, row: CodexRow) -> bool:
-        hidden = row.archived or row.empty or row.attached_to is not None
-        return (
-            not hidden
-            and source_kind(row.source) in PICKER_KINDS
-            and self.is_here(row.cwd)
-            and file_exists(row.rollout_path)
-        )
+        return self.is_here(row.cwd) and why_omitted(row) is None
 
 
-@lru_cache(maxsize=4096)
-def _key(folder: str) -> str:
-    """A folder as Codex compares it: links are followed if it is there."""
-    if os.path.isabs(folder):
-        with suppress(OSError, ValueError):
-            folder = os.path.realpath(folder, strict=True)
-    return cwd_key(clean_folder(folder))
+def why_omitted(row: CodexRow) -> str | None:
+    """The code of what keeps a row out of the picker of any folder; None if nothing does."""
+    if row.archived:
+        return "archived"
+    if row.attached_to is not None:
+        return "attached"
+    if row.empty:
+        return "empty_preview"
+    if source_kind(row.source) not in PICKER_KINDS:
+        return "source_kind"
+    return None if file_exists(row.rollout_path) else "codex_path_wrong"
 
 
 def row_to_come(home: Path, thread: Row) -> CodexRow:
@@ -87,6 +94,7 @@ def row_to_come(home: Path, thread: Row) -> CodexRow:
         cwd=thread["cwd"],
         empty=not thread["preview"],
         attached_to=thread["attached_thread_parent_id"],
+        has_metadata=bool(thread["cli_version"]),
     )
 
 
@@ -94,12 +102,12 @@ def reasons_in_picker(picker: Picker, thread: Row, heads: Mapping[str, Head]) ->
     """Why the picker omits a thread, empty if it shows it, and what is wrong with its row in
     Codex's database. ``heads`` are those of its files, by path."""
     own, codex = thread["rollout_path"], picker.codex
-    notes = list(_about_row(picker, thread, heads))
+    notes = [*_about_row(picker, thread, heads), *_about_account(own, heads)]
     row = codex.rows.get(thread["id"])
     if picker.reads_files:
-        hidden = [_by_file(picker, path, thread["id"], head) for path, head in heads.items()]
+        hidden = [reasons_by_file(picker, path, thread["id"], head) for path, head in heads.items()]
         return [*min(hidden, key=len, default=[]), *notes]
-    if row is None and (beyond := _beyond_codex(thread)):
+    if row is None and (beyond := beyond_codex(thread)):
         return [Reason(beyond[0], CODEX, True, beyond[1], own), *notes]
     if row is None and not codex.will_come_to(own):
         return notes  # that it has no row
@@ -108,7 +116,7 @@ def reasons_in_picker(picker: Picker, thread: Row, heads: Mapping[str, Head]) ->
     found = [*_by_row(picker, row, own)]
     head = heads.get(own) or heads.get(layout.logical_path(own))
     if head and (to_come or file_exists(row.rollout_path)):
-        found += _by_head(own, thread["id"], head, to_come)
+        found += reasons_by_head(own, thread["id"], head, to_come)
     return [*found, *notes]
 
 
@@ -145,7 +153,7 @@ def _by_filters(
         yield Reason("cwd_filter", CODEX, True, evidence, own, None, "codex resume --all")
 
 
-def _by_head(path: str, thread_id: str, head: Head, to_come: bool) -> Iterator[Reason]:
+def reasons_by_head(path: str, thread_id: str, head: Head, to_come: bool) -> Iterator[Reason]:
     """Why the picker omits a thread for what is in its file. Without an API key, Codex looks into
     the first line for the account that began the thread; a backfill reads the whole file."""
     for obstacle in head.obstacles:
@@ -155,7 +163,7 @@ def _by_head(path: str, thread_id: str, head: Head, to_come: bool) -> Iterator[R
             yield Reason(obstacle.code, CODEX, True, obstacle.text, path, obstacle.offset, mend)
 
 
-def _by_file(picker: Picker, path: str, thread_id: str, head: Head) -> list[Reason]:
+def reasons_by_file(picker: Picker, path: str, thread_id: str, head: Head) -> list[Reason]:
     """Why the picker omits a file, where it reads the files."""
     found = obstacles_of_scan(picker.home, path, thread_id, head, CODEX)
     if head.meta is not None:
@@ -163,7 +171,7 @@ def _by_file(picker: Picker, path: str, thread_id: str, head: Head) -> list[Reas
     return found
 
 
-def _beyond_codex(thread: Row) -> tuple[str, str] | None:
+def beyond_codex(thread: Row) -> tuple[str, str] | None:
     """Why Codex can have no row of a thread, if it cannot."""
     if thread["flags"] & SEEN_BARE_META:
         return "bare_era", "a file of the first versions (up to 0.2x), no envelope"
@@ -187,7 +195,7 @@ def _about_row(picker: Picker, thread: Row, heads: Mapping[str, Head]) -> Iterat
         return
     row = codex.rows.get(thread["id"])
     if row is None:
-        if _beyond_codex(thread) and codex.state:
+        if beyond_codex(thread) and codex.state:
             evidence = "Codex's own database has no row for it, and cannot have one"
             yield noted("codex_cannot_have", evidence, mend=None)
         elif not codex.will_come_to(own):
@@ -208,6 +216,17 @@ def _about_row(picker: Picker, thread: Row, heads: Mapping[str, Head]) -> Iterat
     elif own not in meant and bucket_of(meant[0], own) == "duplicate":
         evidence = f"Codex's row points to the copy {meant[0]}: codex resume continues that one"
         yield noted("codex_path_wrong", evidence)
+
+
+def _about_account(own: str, heads: Mapping[str, Head]) -> Iterator[Reason]:
+    """That the account decides, which is not looked up: credentials are none of our business."""
+    head = heads.get(own) or heads.get(layout.logical_path(own))
+    if head and head.meta and head.meta.of_account:
+        evidence = (
+            "it belongs to a ChatGPT account: the picker shows it only while Codex is signed in"
+            " with that one, or with an API key"
+        )
+        yield Reason("account_scoped", CODEX, False, evidence, own, None, "codex login status")
 
 
 def _is_same(home: Path, row: CodexRow, path: str) -> bool:

@@ -2,8 +2,10 @@
 
 import os
 
+from tests.cli.test_terminal import STYLE
 from tests.state.explain.explained import codex_database
 from tests.support.command import IN_REMOVED_FOLDER, Cli
+from tests.support.terminal import on_terminal
 
 
 def test_the_command_prints_verdict_evidence_and_what_to_do(corpus: Cli) -> None:
@@ -25,6 +27,30 @@ def test_the_command_prints_verdict_evidence_and_what_to_do(corpus: Cli) -> None
     printed = corpus.run("explain", ids["here"], "--json", env=env).json
     assert "codex_row_missing" in {reason["code"] for reason in printed["reasons"]}
     assert os.listdir(elsewhere) == ["state_5.sqlite"]
+
+
+def test_without_a_thread_it_counts_what_the_picker_shows(corpus: Cli) -> None:
+    folder = corpus.run("list", "--limit", "1", "--json").json["data"][0]["cwd"]
+    printed = corpus.run("explain", "--cwd", folder, "--json").json
+    left_out = sum(group["threads"] for group in printed["hidden"])
+    assert printed["threads"] == printed["shown"] + left_out
+    assert printed["verdict"].startswith(f"Codex's picker in {folder} shows")
+    assert [finding["code"] for finding in printed["findings"]] == ["codex_no_database"]
+    ran = corpus.run("explain", "--cwd", "/nowhere")
+    assert ran.lines[0] == "Codex's picker in /nowhere is empty: none began there."
+    assert "do: codex resume --all" in ran.out
+    assert "another home" not in ran.err
+    seen = on_terminal(corpus, "explain", "--cwd", folder, columns=60)
+    lines = STYLE.sub("", seen).splitlines()
+    assert max(len(line) for line in lines if "do: " not in line) <= 60
+    assert STYLE.search(seen)
+    assert not STYLE.search(ran.out)
+
+
+def test_it_says_if_codex_uses_another_home(corpus: Cli) -> None:
+    env = {"CODEX_HOME": str(corpus.base)}
+    ran = corpus.run("--home", str(corpus.home), "explain", env=env)
+    assert f"CODEX_HOME={corpus.home} codex resume" in ran.err
 
 
 def test_the_current_folder_may_be_gone(corpus: Cli) -> None:

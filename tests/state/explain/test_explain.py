@@ -296,6 +296,12 @@ def test_what_the_index_is_behind_by_is_reported(home: Path, index_path: Path) -
     assert f"was moved from {path.relative_to(home)}" in note.evidence
 
 
+def test_a_thread_of_one_account_is_reported(home: Path, index_path: Path) -> None:
+    write(home, 1, encoded(lines(1, cwd=CWD, account_scoped=True, creator_user_id="user-1")))
+    found = explained(home, index_path)
+    assert (found.listed_in_codex, notes(found)) == (True, {"account_scoped"})
+
+
 def test_a_name_given_since_the_last_sync_counts(home: Path, index_path: Path) -> None:
     empty(home)
     assert not explained(home, index_path).listed

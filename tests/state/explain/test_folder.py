@@ -1,0 +1,82 @@
+"""Why the picker is empty or short in a folder."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from state.explain.folder import FolderExplanation, explain_folder
+from state.thread_index import open_index
+from state.userdata.relink import relink
+from tests.samples.homes import encoded, lines, thread_id, write
+from tests.state.explain.explained import CWD, picker_database
+
+OTHER = "/work/other"
+
+
+def of_folder(home: Path, index: Path, folder: str | None = CWD) -> FolderExplanation:
+    async def work() -> FolderExplanation:
+        async with open_index(home, index) as opened:
+            await opened.catch_up()
+            return await explain_folder(opened, folder)
+
+    return asyncio.run(work())
+
+
+def counts(found: FolderExplanation) -> dict[str, int]:
+    return {group.code: group.threads for group in found.hidden}
+
+
+def test_threads_are_counted_by_what_keeps_them_out(home: Path, index_path: Path) -> None:
+    def add(number: int, archived: bool = False, cut: int | None = None, **meta: Any) -> Path:
+        values = lines(number, **{"cwd": CWD, **meta})
+        return write(home, number, encoded(values[:cut]), archived=archived)
+
+    paths = {thread_id(number): add(number) for number in range(1, 8)}
+    paths |= {thread_id(8): add(8, model_provider="mine")}
+    add(10, archived=True)
+    add(11, source="exec")
+    add(12, source={"subagent": "review"})
+    add(13, cut=1)
+    add(14, history_mode="woven")
+    add(15, cli_version=None)
+    add(20, cwd=OTHER)
+    add(21, cwd=f"{CWD}/below")
+    add(22, cwd=OTHER, archived=True)
+    add(23, cwd="/old/p1")
+    found = of_folder(home, index_path)
+    assert [finding.kind.code for finding in found.problems] == ["codex_no_database"]
+    assert (found.threads, found.shown, found.fork_shows) == (14, 8, 7)
+    assert [(group.code, group.threads, group.command) for group in found.hidden] == [
+        ("archived", 1, "threadkeep list --archived --cwd ."),
+        ("source_kind", 1, "codex resume --include-non-interactive"),
+        ("source_kind", 1, "threadkeep list --cwd . --all-sources"),
+        ("empty_preview", 1, None),
+        ("unknown_history_mode", 1, "threadkeep list --cwd ."),
+        ("unreadable_line", 1, "threadkeep list --cwd ."),
+    ]
+    assert (found.other_folders, found.other_shown, found.below, found.moved) == (4, 3, 1, 0)
+    everywhere = of_folder(home, index_path, None)
+    assert (everywhere.shown, everywhere.threads, everywhere.other_folders) == (11, 18, 0)
+
+    async def move() -> None:
+        async with open_index(home, index_path) as opened:
+            await relink(opened.database, "/old/p1", CWD)
+
+    asyncio.run(move())
+    assert of_folder(home, index_path).moved == 1
+    picker_database(home, paths)
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        for number, change in enumerate(
+            ("archived = 1", "rollout_path = '/gone'", "id = 'lost'", "cwd = '/else'"), 1
+        ):
+            codex.execute(f"UPDATE threads SET {change} WHERE id = ?", (thread_id(number),))
+    found = of_folder(home, index_path)
+    assert counts(found) == {
+        "codex_row_missing": 6,  # those that were never given one, and the lost one
+        "codex_archived_differs": 1,
+        "codex_path_wrong": 1,
+        "unknown_history_mode": 1,
+    }
+    assert (found.shown, found.reads_files, found.problems) == (4 + 1, False, [])
