@@ -67,7 +67,7 @@ class ListedTurn:
     """From 1."""
     turn: Turn
     prompt: str
-    """The first line that the user wrote; empty if there is none."""
+    """As :meth:`Reading.prompt` has it."""
 
     @property
     def started_ms(self) -> int | None:
@@ -161,15 +161,16 @@ class Reading(AbstractContextManager["Reading"]):
             yield ListedTurn(at + 1, self.dialogue.turns[at], self.prompt(at + 1))
 
     def prompt(self, number: int) -> str:
-        """The first line that the user wrote in the turn with this number, from 1; empty if there
-        is none."""
-        item = self.dialogue.first_message(number - 1)
+        """The first line that the user wrote in the turn with this number, from 1, or what the turn
+        is if nobody wrote anything; empty if that cannot be told."""
+        item = self.dialogue.beginning(number - 1)
         if item is None:
             return ""
-        (message,) = blocks(self.cleaned(item))
-        _, _, behind = message.text.partition(REQUEST_MARKER)  # of editors, behind what is open
-        lines = (behind or message.text).split("\n")
-        return next(filter(None, map(one_line, lines)), "")
+        (shown,) = blocks(self.cleaned(item))
+        _, _, behind = shown.text.partition(REQUEST_MARKER)  # of editors, behind what is open
+        lines = map(one_line, (behind or shown.text).split("\n"))
+        instead = shown.title if shown.role is Role.NOTE else "[image]" if shown.pictures else ""
+        return next(filter(None, lines), instead)
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
         for item, call in with_calls(self.dialogue.entries(at)):

@@ -47,13 +47,15 @@ class Transcript(AbstractContextManager["Transcript"]):
         count = len(self.turns)
         return self.turns[number] if number < count else self.orphans[number - count]
 
-    def first_message(self, number: int) -> Fields | None:
-        """The first message of the user in the turn with this number; None if there is none. Raises
-        OSError if a file cannot be read."""
+    def beginning(self, number: int) -> Fields | None:
+        """What the turn with this number is about: the first message of the user in it, or else the
+        review or the compaction that it is; None if it has none of them. Raises OSError if a file
+        cannot be read."""
         turn = self.turns[number]
-        if turn.first_user < 0:
-            return None
-        return self._reader.item(turn.items.at(turn.first_user))
+        if turn.first_user >= 0:
+            return self._reader.item(turn.items.at(turn.first_user))
+        ref = next(turn.items.of_kinds("enteredReviewMode", "contextCompaction"), None)
+        return None if ref is None else self._reader.item(ref)
 
     def entries(self, number: int) -> Iterator[tuple[Fields, bool]]:
         """What is in the turn with this number, in order, and whether it is extra. Raises OSError

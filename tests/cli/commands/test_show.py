@@ -188,6 +188,17 @@ def test_an_outline_lists_prompts(cli: Cli) -> None:
         }
     ]
     cli.run("show", THREAD_ID, "--outline", "--full", status=2)
+    picture = event("user_message", message=" ", images=["data:image/png;base64,AAAA"])
+    review = event(
+        "entered_review_mode",
+        target={"type": "custom", "instructions": "x"},
+        user_facing_hint="Look at it\nclosely",
+    )
+    compacted = event("context_compacted")
+    ends = [(turn(n)[0], each, turn(n)[-1]) for n, each in enumerate((picture, review, compacted))]
+    save(cli.home, [line for each in ends for line in each])
+    prompts = [line.split("\t")[2] for line in cli.run("show", THREAD_ID, "--outline").lines]
+    assert prompts == ["[image]", "Look at it", "the history was compacted here"]
 
 
 def test_a_patch_is_named_for_its_files(cli: Cli) -> None:
