@@ -210,14 +210,13 @@ _ARENAS: Final = -8  # M_ARENA_MAX
 def _report(error: "RolloutError | StateError", cause: BaseException | None = None) -> int:
     """Print an error as JSON or as one line with a hint. Returns the exit status."""
     from cli.errors import document, outcome
+    from cli.render.problem import problem
     from cli.terminal.output import data, say
-    from cli.terminal.text import one_line
 
     command = next((word for word in sys.argv[1:] if word in HELP), None)
     error.__cause__ = cause or error.__cause__
-    found = outcome(error, command)
     if "--json" in sys.argv:
         data(document(error, command))
     else:
-        say(f"threadkeep: {one_line(str(error))}\n  {found.hint}", "error")
-    return found.status
+        say(problem(error, command), "error")
+    return outcome(error, command).status

@@ -1,10 +1,11 @@
 """Errors of the index, of threads and of Codex's database; ``cli/errors.py`` has their statuses."""
 
+import re
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from rollout.files.access import refusing
 
@@ -14,6 +15,8 @@ SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 SHORTEST_PREFIX: Final = 4
 """Fewer characters are not taken for the beginning of an id."""
 ID_CHARACTERS: Final = frozenset("0123456789abcdef-")
+POSITION: Final = re.compile(r"-[1-9]\d{0,5}", re.ASCII)
+"""-1 is the thread that was used last, -2 the one before."""
 
 
 class StateError(Exception):
@@ -372,6 +375,10 @@ class ThreadNotFound(StateError):
 
     def __init__(self, reference: str, close: Sequence[str] = ()) -> None:
         self.reference, self.close = reference, tuple(close)
+        if POSITION.fullmatch(reference):
+            fewer = f"threadkeep list has fewer than {reference[1:]} threads"
+            super().__init__("threadkeep list has no threads" if reference == "-1" else fewer)
+            return
         more = f"; similar: {', '.join(close)}" if close else ""
         if len(reference) < SHORTEST_PREFIX and ID_CHARACTERS.issuperset(reference.lower()):
             more += f"; a prefix needs at least {SHORTEST_PREFIX} characters"
@@ -390,10 +397,23 @@ class ThreadUnreadable(ThreadNotFound):
 class AmbiguousThread(ThreadNotFound):
     """More than one thread matches the reference."""
 
-    def __init__(self, reference: str, ids: list[str]) -> None:
-        self.reference, self.ids = reference, ids
+    def __init__(
+        self,
+        reference: str,
+        ids: Sequence[str],
+        rows: Sequence[dict[str, Any]] = (),
+        short_ids: Mapping[str, str] | None = None,
+    ) -> None:
+        self.reference, self.close = reference, ()
+        self.ids, self.rows, self.short_ids = ids, rows, short_ids or {}
+        self.summary = f"{reference!r} matches {len(ids)} threads"
         shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
-        StateError.__init__(self, f"{reference!r} matches {len(ids)} threads: {shown}")
+        StateError.__init__(self, f"{self.summary}: {shown}")
+
+    @property
+    def by_id(self) -> bool:
+        """Whether the reference is the beginning of all the ids."""
+        return all(id_.startswith(self.reference.lower()) for id_ in self.ids)
 
 
 @contextmanager

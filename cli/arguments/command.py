@@ -97,6 +97,24 @@ class _Helped:
                 error.ctx = ctx  # type: ignore[attr-defined]
             raise
 
+    def make_parser(self, ctx: Any) -> Any:
+        """A parser that takes -1 for the thread that was used last, where threads are named."""
+        parser = super().make_parser(ctx)  # type: ignore[misc]
+        arguments = [each for each in self.params if isinstance(each, TyperArgument)]  # type: ignore[attr-defined]
+        if any("THREAD" in (argument.metavar or "") for argument in arguments):
+            from state.errors import POSITION
+
+            process = parser._process_opts
+
+            def processed(word: str, state: Any) -> None:
+                if POSITION.fullmatch(word):
+                    state.largs.append(word)
+                else:
+                    process(word, state)
+
+            parser._process_opts = processed
+        return parser
+
     def get_help_option_names(self, ctx: Any) -> list[str]:
         return [*ctx.help_option_names]  # in order; Typer makes a set of them
 

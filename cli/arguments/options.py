@@ -70,15 +70,16 @@ ThreadArgument = Annotated[
     str,
     typer.Argument(
         metavar="THREAD",
-        help="An id, a unique prefix of one (4 characters or more), a name or a path.",
+        help="An id, a unique prefix of one (4 characters or more), a name or a path; -1 is the"
+        " thread that was used last, -2 the one before.",
         show_default=False,
     ),
 ]
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="Only archived threads.")]
 _THREADS: Final = typer.Argument(
     metavar="THREAD...",
-    help="Ids, unique prefixes of ids (4 characters or more), names or paths; - reads ids from"
-    " stdin, one per line.",
+    help="Ids, unique prefixes of ids (4 characters or more), names or paths; -1 is the thread that"
+    " was used last, -2 the one before; - reads ids from stdin, one per line.",
     show_default=False,
 )
 ThreadsArgument = Annotated[list[str], _THREADS]

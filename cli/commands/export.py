@@ -1,7 +1,6 @@
 """``threadkeep export``."""
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import errors
+from cli.arguments.filters import Filters, selected, takes_filters
 from cli.arguments.locations import Locations
-from cli.arguments.options import ForceOption, JsonOption, ThreadsArgument, locations
+from cli.arguments.options import (
+    AnyThreadsArgument,
+    ArchivedOption,
+    ForceOption,
+    JsonOption,
+    locations,
+)
 from cli.errors import outcome
 from cli.terminal import damage, output
 from cli.terminal.text import one_line
@@ -20,6 +26,7 @@ from state.errors import StateError, file_errors
 if TYPE_CHECKING:
     from cli.redact.redactor import Redactor
     from cli.render.reading import Reading
+    from state.query.model import Query
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
@@ -27,9 +34,10 @@ if TYPE_CHECKING:
 KINDS = ("md", "html", "json", "jsonl")
 
 
+@takes_filters
 def command(
     context: typer.Context,
-    threads: ThreadsArgument,
+    threads: AnyThreadsArgument = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -51,33 +59,39 @@ def command(
     redact: Annotated[
         bool, typer.Option("--redact", help="Remove secrets, e-mails, home folders and user names.")
     ] = False,
+    archived: ArchivedOption = False,
+    *,
+    filters: Filters,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Save threads as files that need nothing else: Markdown, HTML, JSON or raw lines."""
+    from cli.runtime import batch
     from cli.runtime.target import check_target
 
+    references = [*dict.fromkeys(threads or [])]
+    query = selected(filters, references, archived=archived)
     target = None if output_path in (None, "-") else Path(output_path or "")
     kind = kind or (target.suffix[1:] if target and target.suffix[1:] in KINDS else "md")
     if kind not in KINDS:
         raise typer.BadParameter(f"--format: unknown kind\ngive one of {', '.join(KINDS)}")
-    threads = [*dict.fromkeys(threads)]
     folder = target is not None and (target.is_dir() or str(output_path).endswith(os.sep))
     if target is not None and folder and target.exists() and not target.is_dir():
         raise typer.BadParameter(f"{target} is not a folder")
-    if (len(threads) > 1 or threads == ["-"]) and not folder:
+    several = query is not None or len(references) > 1 or "-" in references
+    if several and not folder:
         raise typer.BadParameter("several threads need a folder\nname one: --output FOLDER/")
     if as_json and target is None:
         raise typer.BadParameter(
             "--json reports the files that are written\nname a file or folder: --output PATH"
         )
     check_target(locations(context), target, folder=folder)
-    if threads == ["-"]:
-        threads = [line.strip() for line in sys.stdin if line.strip()]
+    references = [*dict.fromkeys(batch.named(references))]
     with without_expansion_limit(force):
         return _export(
             locations(context),
-            threads,
+            references,
+            query,
             kind,
             target,
             folder=folder,
@@ -89,6 +103,7 @@ def command(
 def _export(
     here: Locations,
     references: Sequence[str],
+    query: "Query | None",
     kind: str,
     target: Path | None,
     *,
@@ -98,6 +113,7 @@ def _export(
 ) -> int:
     """Write each thread once, into the folder or file ``target`` or to stdout. Returns the exit
     status."""
+    from cli.runtime import batch
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.save_file import saved
 
@@ -111,7 +127,8 @@ def _export(
 
     async def work(index: "ThreadIndex") -> "Reading | None":
         await catch_up_and_report(index)
-        for reference in references:
+        found = [entry.reference for entry in await batch.find(index, [], query)]
+        for reference in found or references:
             try:
                 row = await index.thread(reference)
                 id_ = row["id"]
@@ -148,6 +165,9 @@ def _export(
     if redactor is not None:
         for text in redactor.report():
             output.say(text)
+    if query is not None and not (written or failed):
+        output.say("No threads match.")
+        return errors.NO_MATCH
     return errors.SOME_UNREADABLE if failed else errors.OK
 
 

@@ -15,13 +15,15 @@ from cli.render.threads import COLUMNS, SHOWN, ThreadTable
 from cli.terminal import output
 from cli.terminal.cells import fitted
 from cli.terminal.delegated import DELEGATED
-from cli.terminal.hidden import footer, lines_of, no_threads, not_shown, showing
+from cli.terminal.hidden import elsewhere, footer, lines_of, no_threads, not_shown, showing
 from cli.terminal.text import iso, money, one_line
 from state.errors import SQLITE_ERRORS
 
 if TYPE_CHECKING:
+    from state.db.steps import Steps
     from state.prices.spending import Spending
     from state.query.model import Counted, Page, Query
+    from state.query.nearby import Nearby
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
 
@@ -42,6 +44,8 @@ class Listed:
     short_ids: dict[str, str]
     empty: bool
     """Whether the home has no thread at all."""
+    nearby: "Nearby | None" = None
+    """Where threads are, if there are none."""
     note: str = ""
     """Why the list may be incomplete."""
     spending: "dict[str, Spending] | None" = None
@@ -141,7 +145,8 @@ def _print(
     width = output.width() if terminal else None
     notes = [listed.note]
     if not rows:
-        notes.append(no_threads(here.home, empty=listed.empty, complete=not listed.note))
+        none = no_threads(here.home, empty=listed.empty, complete=not listed.note)
+        notes.append(none + elsewhere(listed.nearby))
     below = footer([*notes, not_shown(counted.hidden)], width)
     more = bool(listed.page.next_cursor)
     if fits:
@@ -200,7 +205,8 @@ def _quickly(
         whole = _joined(pages)
         ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
         empty = not whole.rows and reader.is_empty()
-        return Listed(whole, reader.count(query), ids, empty)
+        nearby = None if whole.rows or empty else reader.read(_nearby_steps(query))
+        return Listed(whole, reader.count(query), ids, empty, nearby)
 
 
 async def _thoroughly(
@@ -215,7 +221,18 @@ async def _thoroughly(
     whole = _joined(pages)
     ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
     empty = not whole.rows and await index.is_empty()
-    return Listed(whole, await index.count(query), ids, empty, note)
+    nearby = None
+    if not (whole.rows or empty):
+        nearby = await index.database.query(_nearby_steps(query))
+    return Listed(whole, await index.count(query), ids, empty, nearby, note)
+
+
+def _nearby_steps(query: "Query") -> "Steps[Nearby | None]":
+    import os
+
+    from state.query.nearby import nearby_steps
+
+    return (yield from nearby_steps(query, os.path.expanduser("~")))
 
 
 def _next(query: "Query", pages: "list[Page]", count: int | None) -> "Query":

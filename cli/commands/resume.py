@@ -6,42 +6,151 @@ Where the thread's folder is gone, ``codex resume`` alone works from any folder 
 import os
 import shlex
 import shutil
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from cli import errors
-from cli.arguments.options import JsonOption, ThreadArgument, locations
+from cli.arguments.options import JsonOption, locations
 from cli.terminal import output
-from cli.terminal.text import one_line
-from state.errors import NotResumable, ThreadArchived
+from cli.terminal.hidden import elsewhere
+from cli.terminal.text import one_line, plural
+from state.errors import AmbiguousThread, NotResumable, ThreadArchived, ThreadNotFound
 
 if TYPE_CHECKING:
+    from state.query.model import Query
+    from state.query.nearby import Nearby
+    from state.query.rows import Row
     from state.thread_index import ThreadIndex
+
+_MOST: Final = 100
+"""So many threads are looked at that may be meant."""
 
 
 def command(
     context: typer.Context,
-    thread: ThreadArgument,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="THREAD|WORD...",
+            help="A thread as for show (- reads an id from stdin), or words of its name, title or"
+            " messages. Without any, the threads of this folder are meant.",
+            show_default=False,
+        ),
+    ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="The thread of this folder that was used last.")
+    ] = False,
+    everywhere: Annotated[
+        bool, typer.Option("-a", "--all", help="The threads of all folders are meant.")
+    ] = False,
+    cwd: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The threads of this folder, and those below it, are meant. [default: for words"
+            " every folder, else the current one]",
+            show_default=False,
+        ),
+    ] = None,
     execute: Annotated[bool, typer.Option("--exec", help="Run it.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Print the command that continues a thread in Codex, in the thread's folder. --exec runs
     it."""
+    from cli.runtime.batch import named
     from cli.runtime.open_index import catch_up_and_report, read_index
+    from state.query.model import Query
+    from state.query.nearby import nearby_steps
 
     if execute and as_json:
         raise typer.BadParameter("--exec and --json exclude each other")
+    if last and words:
+        raise typer.BadParameter("--last takes no words\nleave them out, or leave --last out")
+    if cwd is not None and (everywhere or not cwd.strip()):
+        raise typer.BadParameter("--cwd needs a folder, and excludes --all")
+    from_stdin = words == ["-"]
+    text = " ".join((named(["-"]) or [""])[:1] if from_stdin else words or [])
+    if from_stdin and not text:
+        output.say("No thread is named on stdin.")
+        return errors.NO_MATCH
+    anywhere = cwd is None and (everywhere or bool(text))
+    query = Query(
+        sort_key="recency_at",
+        limit=1 if last else _MOST,
+        folders=() if anywhere else (cwd or ".",),
+    )
 
-    async def work(index: "ThreadIndex") -> tuple[str, str]:
+    async def work(index: "ThreadIndex") -> "tuple[list[Row], dict[str, str], Nearby | None]":
         await catch_up_and_report(index)
-        row = await index.thread(thread)
-        if row["archived"]:
-            raise ThreadArchived(row["id"])
-        details = await index.details(row["id"])
-        return row["id"], details["moved_to"] or row["cwd"]
+        rows = await _meant(index, text, query) if text else (await index.page(query)).rows
+        ids = await index.short_ids([row["id"] for row in rows])
+        steps = nearby_steps(query, os.path.expanduser("~"))
+        return rows, ids, None if rows else await index.database.query(steps)
 
-    thread_id, folder = read_index(locations(context), work)
+    here = locations(context)
+    rows, short_ids, nearby = read_index(here, work)
+    if not rows:
+        output.say(f"No threads match.{elsewhere(nearby)}\n  --all looks in every folder.")
+        return errors.NO_MATCH
+    if not text and len(rows) > 1 and not _can_ask(as_json):
+        raise typer.BadParameter("resume needs a thread\n--last is the one that was used last here")
+    row = rows[0] if len(rows) == 1 else _asked(text, rows, short_ids, as_json=as_json)
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    details = read_index(here, lambda index: index.details(row["id"]))
+    return _resume(row["id"], details["moved_to"] or row["cwd"], execute=execute, as_json=as_json)
+
+
+def _can_ask(as_json: bool) -> bool:
+    return not as_json and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def _meant(index: "ThreadIndex", text: str, query: "Query") -> "list[Row]":
+    """The threads that ``text`` may mean: as their id, name or path, or else by words that they
+    have; those that have them in their name or title come first. Raises ThreadNotFound if there
+    are none."""
+    try:
+        return [await index.thread(text)]
+    except AmbiguousThread as error:
+        return [*error.rows]
+    except ThreadNotFound as error:
+        from cli.runtime.open_index import catch_up_fulltext
+        from rollout.search.terms import terms_of
+        from state.fulltext.search import Search, search
+
+        terms = tuple(terms_of(text))
+        if type(error) is not ThreadNotFound or not terms:
+            raise
+        if note := await catch_up_fulltext(index):
+            output.say(note)
+        hits = (await search(index, Search(terms, query))).hits
+        if not hits:
+            raise
+        return [hit.row for hit in sorted(hits, key=lambda hit: not hit.header)]
+
+
+def _asked(text: str, rows: "list[Row]", short_ids: dict[str, str], *, as_json: bool) -> "Row":
+    """The one of ``rows`` that the user names. Raises AmbiguousThread if nobody can be asked."""
+    from cli.render.problem import MOST_CANDIDATES, candidate_lines
+
+    if not _can_ask(as_json):
+        raise AmbiguousThread(text, [row["id"] for row in rows], rows, short_ids)
+    count = min(len(rows), MOST_CANDIDATES)
+    width = len(str(count)) + 2
+    for number, line in enumerate(candidate_lines(rows, short_ids, width)):
+        output.say(f"{number or ''!s:<{width}}{line}")
+    if len(rows) > count:
+        output.say(f"There are {plural(len(rows) - count, 'other')}: more words leave fewer.")
+    while True:
+        answer = typer.prompt(f"Which one (1-{count})?", prompt_suffix=" ", err=True)
+        if answer.isdecimal() and 1 <= int(answer) <= count:
+            return rows[int(answer) - 1]
+
+
+def _resume(thread_id: str, folder: str, *, execute: bool, as_json: bool) -> int:
+    """Print the command that continues a thread, or run it."""
     words = ["codex", "resume", thread_id]
     if execute:
         _become(words, folder)

@@ -10,7 +10,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "Find and read": {
         "list": (
             "List threads, the most recently used first.",
-            "threadkeep list --cwd . -n 10",
+            "threadkeep list --cwd . --since yesterday",
             "threadkeep list --columns age,thread,used,cost",
         ),
         "search": (
@@ -25,8 +25,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         "resume": (
             "Print the command that resumes a thread in Codex.",
-            "threadkeep resume 01a1e766",
-            "threadkeep resume 01a1e766 --exec",
+            "threadkeep resume --last --exec",
+            "threadkeep resume webhook retries",
         ),
         "stats": (
             "Show tokens and their cost by day, model, project.",
@@ -41,7 +41,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "export": (
             "Save threads as Markdown, HTML, JSON or raw lines.",
             "threadkeep export 01a1e766 --redact -o thread.html",
-            "threadkeep export 01a1e766 01a1f8e4 -o threads/",
+            "threadkeep export --project api --since 7d -o threads/",
         ),
         "explain": (
             "Explain why Codex's picker is short, or lacks a thread.",
@@ -68,7 +68,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "archive": (
             "Archive threads, including the threads they spawned.",
             "threadkeep archive 01a1e766",
-            "threadkeep archive --cwd ~/projects/old --dry-run",
+            "threadkeep archive --older-than 30d --dry-run",
         ),
         "unarchive": (
             "Restore threads from the archive.",

@@ -15,6 +15,7 @@ import typer
 from cli import errors
 from cli.arguments.filters import Selection
 from cli.arguments.locations import Locations
+from cli.render.problem import problem
 from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -74,7 +75,7 @@ def run(
     ``after`` is awaited at the end and returns False if the index stayed locked."""
     query = selection.query(archived=archived)
     asks = not reads and query is not None and needs_confirmation(selection)
-    references = named(selection) if references is None else references
+    references = named(selection.references) if references is None else references
 
     async def work(index: ThreadIndex) -> tuple[list[Entry], bool]:
         await catch_up_and_report(index)
@@ -158,7 +159,7 @@ def report_errors(found: Iterable[Error | None]) -> None:
     """Report each error with what to do about it."""
     for error in found:
         if error is not None:
-            output.say(f"threadkeep: {one_line(str(error))}\n  {errors.outcome(error).hint}")
+            output.say(problem(error))
 
 
 def status_of(
@@ -194,10 +195,10 @@ def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
     }
 
 
-def named(selection: Selection) -> list[str]:
+def named(references: Sequence[str]) -> list[str]:
     """The named threads; ``-`` stands for the first column of stdin."""
     found: list[str] = []
-    for reference in selection.references:
+    for reference in references:
         if reference == "-":
             found += (line.split("\t", 1)[0].strip() for line in stdin_lines())
         else:

@@ -48,7 +48,7 @@ def move(
 ) -> int:
     """Archive, unarchive or delete the selected threads; filters select among the ``archived``
     threads or the others. Returns the exit status: that of the gravest error."""
-    references = batch.named(selection)
+    references = batch.named(selection.references)
     query = selection.query(archived=archived)
     sensitive = query is not None or action in (Action.DELETE, Action.PURGE)
     asks = sensitive and batch.needs_confirmation(selection)

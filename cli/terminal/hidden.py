@@ -1,17 +1,19 @@
 """What a list or a search leaves out, for people."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cli.terminal.cells import fitted
-from cli.terminal.text import one_line
+from cli.terminal.text import one_line, plural
 from rollout.files.access import is_there
 from rollout.files.layout import ROOTS, SESSIONS
 
 if TYPE_CHECKING:
     from state.jobs.progress import Away
     from state.query.model import Hidden
+    from state.query.nearby import Nearby
 
 _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
@@ -23,6 +25,28 @@ def no_threads(home: Path, *, empty: bool, complete: bool) -> str:
     if empty and not complete:
         return "No threads so far."
     return empty_home(home) if empty else "No threads match."
+
+
+def elsewhere(nearby: "Nearby | None") -> str:
+    """Where threads are, as there are none in a folder, and how to see them; empty if nowhere
+    near."""
+    if nearby is None:
+        return ""
+    here = shlex.quote(nearby.folder)
+    hints = []
+    if nearby.below:
+        hints.append(f"Below it are {plural(nearby.below, 'thread')}: --cwd {here}")
+    elif nearby.above:
+        above, count = nearby.above
+        hints.append(
+            f"In {above} and below are {plural(count, 'thread')}: --cwd {shlex.quote(above)}"
+        )
+    for gone in nearby.gone:
+        hints.append(
+            f"{gone} is gone and has threads. If it is here now: threadkeep relink"
+            f" {shlex.quote(gone)} {here}"
+        )
+    return "".join(f"\n  {one_line(hint)}" for hint in hints)
 
 
 def empty_home(home: Path) -> str:

@@ -1,6 +1,7 @@
 """Weights and colours of text on a terminal, without a library: a list is to come quickly."""
 
 import os
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -33,3 +34,8 @@ def painter() -> Painter:
 
 def _plain(text: str, _: str) -> str:
     return text
+
+
+def unstyled(text: str) -> str:
+    """``text`` without what a painter has added."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)

@@ -18,7 +18,7 @@ from rollout.metadata.outcomes import Unusable
 from state.codex.lookup import look_up_in_codex
 from state.codex_db.database import codex_database
 from state.db.schema import rollout_files
-from state.errors import AmbiguousThread, ThreadNotFound
+from state.errors import ThreadNotFound
 from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file
 from state.explain.picker import Picker, reasons_in_picker
 from state.explain.reasons import (
@@ -34,7 +34,7 @@ from state.explain.reasons import (
     reasons_in_thread_list,
 )
 from state.explain.resolve import file_at, ids_without_row, mentions, misnamed_file, similar_threads
-from state.query.resolve import path_in_home
+from state.query.resolve import ambiguous_steps, path_in_home
 from state.sync.writer import bucket_of, load_context
 from state.thread_index import ThreadIndex
 
@@ -148,7 +148,7 @@ async def explain(
         return _no_thread(folder, "ignored", f"it is not a rollout: {why}")
     ids = ids or await ids_without_row(index, changes, context.names, codex, reference)
     if len(ids) > 1:
-        raise AmbiguousThread(reference, ids)
+        raise await index.database.query(ambiguous_steps(reference, ids))
     if not ids and (misnamed := await misnamed_file(index, reference)):
         return await _explain_file(context, misnamed)
     if not ids:

@@ -1,4 +1,5 @@
-"""Which threads a reference means: an id, a unique prefix of one, a name or a path."""
+"""Which threads a reference means: a place in the list, an id, a unique prefix of one, a name or a
+path."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,15 @@ from typing import Final
 from rollout.files.layout import COMPRESSED_SUFFIX, logical_path, parse_name, parse_uuid
 from rollout.files.text import storable_text
 from state.db.steps import Steps
-from state.errors import ID_CHARACTERS, SHORTEST_PREFIX, AmbiguousThread, ThreadUnreadable
+from state.errors import (
+    ID_CHARACTERS,
+    POSITION,
+    SHORTEST_PREFIX,
+    AmbiguousThread,
+    ThreadUnreadable,
+)
+from state.query.listing import key_steps, short_id_steps
+from state.query.model import Query
 from state.query.rows import Row, rows_steps
 
 _MOST: Final = 100
@@ -21,6 +30,10 @@ def is_id_prefix(text: str) -> bool:
 def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":
     """The ids of the threads that ``reference`` may mean, at most 100."""
     reference = storable_text(reference)
+    if POSITION.fullmatch(reference):
+        place = int(reference[1:])
+        keys = yield from key_steps(Query(sort_key="recency_at"), None, place)
+        return [id_ for _, id_ in keys[place - 1 :]]
     conditions: list[tuple[str, Sequence[str]]] = []
     if exact := parse_uuid(reference):
         conditions.append(("id = ?", [exact]))
@@ -43,9 +56,18 @@ def thread_steps(home: Path, reference: str) -> "Steps[Row | None]":
     AmbiguousThread if more than one thread fits."""
     ids = yield from resolve_steps(home, reference)
     if len(ids) > 1:
-        raise AmbiguousThread(reference, ids)
+        raise (yield from ambiguous_steps(reference, ids))
     rows = yield from rows_steps(ids)
     return rows[ids[0]] if ids else None
+
+
+def ambiguous_steps(reference: str, ids: Sequence[str]) -> "Steps[AmbiguousThread]":
+    """The error that ``reference`` means all of these threads, with what tells them apart: those
+    used last come first."""
+    rows = yield from rows_steps(ids)
+    found = sorted(rows.values(), key=lambda row: (row["recency_at_ms"], row["id"]), reverse=True)
+    short_ids = yield from short_id_steps([row["id"] for row in found])
+    return AmbiguousThread(reference, ids, found, short_ids)
 
 
 def unreadable_file_steps(home: Path, reference: str) -> "Steps[ThreadUnreadable | None]":

@@ -180,7 +180,11 @@ def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:
 
 
 def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> None:
-    is_reported(small.run("show", "019a", status=2), thread_id(1), "give more characters of the id")
+    line, head, *rows, hint = small.run("show", "019a", status=2).err.splitlines()
+    assert line == "threadkeep: '019a' matches 3 threads"
+    assert head.split() == ["id", "age", "thread"]
+    assert rows[1].split()[0] == thread_id(1)[:13]
+    assert hint == "  give more characters of the id"
     names = [json.dumps({"id": thread_id(n), "thread_name": "twin"}) + "\n" for n in (0, 1)]
     (small.home / "session_index.jsonl").write_text("".join(names))
     refused = small.run("show", "twin", "--json", status=2).json["error"]

@@ -18,8 +18,10 @@ def on_terminal(
     columns: int = 100,
     lines: int = 40,
     words: bool = False,
+    typed: str = "",
 ) -> str:
-    """What the command writes to a terminal of that size; with ``words``, stderr too."""
+    """What the command writes to a terminal of that size; with ``words``, stderr too. What is
+    ``typed`` there waits for it to be read."""
     ours, theirs = pty.openpty()
     size = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
     process = cli.start(
@@ -30,6 +32,7 @@ def on_terminal(
         stderr=theirs if words else subprocess.DEVNULL,
     )
     os.close(theirs)
+    os.write(ours, typed.encode())
     written = b""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:

@@ -141,13 +141,20 @@ def test_filters_by_time_tokens_and_size(corpus: Cli, everything: list[Thread]) 
     assert "later" in corpus.run("list", "--since", "7d", "--until", "8d", status=2).err
 
 
-def test_every_choice_of_threads_takes_the_same_filters(corpus: Cli) -> None:
+def test_every_choice_of_threads_takes_the_same_filters(corpus: Cli, tmp_path: Path) -> None:
     options = ["--project", "alpha", "--model", "gpt-5*", "--older-than", "1h", "--min-tokens", "1"]
     listed = corpus.ids("--all", *options)
     assert listed
     for command in ("archive", "fork"):
         lines = corpus.run(command, "--dry-run", *options).lines
         assert {line.split("\t")[0] for line in lines} >= {*listed}
+    folder = f"{tmp_path}/exported/"
+    few = [*options, "--since", "2026-11-16"]
+    corpus.run("export", *few, "-o", folder)
+    assert {path.stem for path in Path(folder).iterdir()} == {*corpus.ids("--all", *few)}
+    assert "No threads match" in corpus.run("export", "--model", "x", "-o", folder, status=1).err
+    assert "need a folder" in corpus.run("export", *few, status=2).err
+    assert "no threads are given" in corpus.run("export", status=2).err
     found = corpus.run("search", "e*", "--limit", "500", "--json", *options, status=None).json
     assert {each["thread"]["id"] for each in found["data"]} <= {*listed}
     counted = corpus.run("stats", "--by", "thread", "--json", *options[:4]).json

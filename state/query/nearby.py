@@ -1,0 +1,66 @@
+"""Where threads are, if there are none in a folder: below it, above it, or in one that is gone."""
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from state.db.steps import Steps
+from state.query.listing import count_steps, key_steps
+from state.query.model import LARGEST_PAGE, Query
+from state.query.rows import rows_steps
+from state.userdata.folders import absolute_folder, clean_folder, is_windows, shown_folder
+
+_MOST_GONE: Final = 2
+
+
+@dataclass(slots=True)
+class Nearby:
+    """Where threads are that a list does not have because of their folder."""
+
+    folder: str
+    """The folder that has none."""
+    below: int = 0
+    """How many threads are in the folders below it."""
+    above: tuple[str, int] | None = None
+    """The nearest folder above it that has threads in or below it, and how many."""
+    gone: list[str] = field(default_factory=list)
+    """Folders with threads that do not exist any more, and may be this one now."""
+
+
+def nearby_steps(query: Query, top: str) -> Steps[Nearby | None]:
+    """Where threads are, if the folder of ``query`` is the reason that it finds none; None if it
+    names no folder. Folders above ``top``, and itself, say nothing."""
+    named = query.folders or query.cwds
+    if not named:
+        return None
+    folder = clean_folder(absolute_folder(named[0]))
+    found = Nearby(shown_folder(folder))
+    anywhere = replace(query, cwds=None, folders=(), projects=(), cursor=None)
+    if query.cwds is not None:
+        found.below = (yield from count_steps(replace(anywhere, folders=(folder,)))).listed
+    parent = os.path.dirname(folder)
+    above = parent
+    while above not in (top, os.path.dirname(above), "") and not is_windows(above):
+        if count := (yield from count_steps(replace(anywhere, folders=(above,)))).listed:
+            found.above = shown_folder(above), count
+            break
+        above = os.path.dirname(above)
+    if os.path.isdir(folder):
+        beside = replace(anywhere, folders=(parent,))
+        named_so = replace(anywhere, projects=(os.path.basename(folder) or parent,))
+        for others in (beside, named_so):
+            keys = yield from key_steps(others, None, LARGEST_PAGE)
+            rows = yield from rows_steps([id_ for _, id_ in keys])
+            for cwd in dict.fromkeys(rows[id_]["cwd"] for _, id_ in keys if id_ in rows):
+                if _may_be(cwd, folder) and shown_folder(cwd) not in found.gone:
+                    found.gone.append(shown_folder(cwd))
+    del found.gone[_MOST_GONE:]
+    return found
+
+
+def _may_be(cwd: str, folder: str) -> bool:
+    """Whether ``folder`` may be where ``cwd`` has moved, which is gone: it has its name, or is
+    beside it."""
+    there, name = os.path.split(clean_folder(cwd))
+    beside = there == os.path.dirname(folder) or name == os.path.basename(folder)
+    return beside and os.path.isabs(cwd) and not os.path.exists(cwd)
