@@ -13,7 +13,16 @@ FILES: Final = ("", "file")
 FOLDERS: Final = ("", "dir")
 _MOST: Final = 50
 _TITLE: Final = 60
-_TIMES: Final = ("today", "yesterday", "this-week", "last-week", "this-month", "last-month", "7d")
+_TIMES: Final = (
+    "today",
+    "yesterday",
+    "monday",
+    "this-week",
+    "last-week",
+    "this-month",
+    "last-month",
+    "7d",
+)
 LEVELS: Final = ("error", "warn", "info", "debug", "off")
 _LISTENS: Final = ("stdio://", "unix://", "ws://127.0.0.1:")
 _ARCHIVED: Final = {"archive": 0, "resume": 0, "rename": 0, "fork": 0, "unarchive": 1}
@@ -129,6 +138,12 @@ def _folders(line: "Line", current: str) -> Iterator[Candidate]:
     yield from found or [FOLDERS]
 
 
+def _projects(line: "Line", current: str) -> Iterator[Candidate]:
+    """The names of folders that threads have."""
+    names = {cwd.rstrip("/").rpartition("/")[2] for cwd, _ in _distinct("cwd")(line, "")}
+    return _words(sorted(names - {""}), current)
+
+
 def _threads(line: "Line", current: str) -> Iterator[Candidate]:
     """Threads by the beginning of their ids, as short as they are unique; the newest first. With
     nothing typed those that ``list`` hides are left out."""
@@ -183,7 +198,7 @@ _VALUES: Final[dict[str, "Callable[[Line, str], Iterator[Candidate]]"]] = {
     "--model": _distinct("model"),
     "--branch": _distinct("git_branch"),
     "--cwd": _folders,
-    "--project": _folders,
+    "--project": _projects,
     "--exact-cwd": _folders,
     "--sort": _sort_keys,
     "--columns": _columns,

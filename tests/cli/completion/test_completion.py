@@ -68,6 +68,7 @@ def test_threads_are_offered_by_id_with_their_titles_the_newest_first(small: Cli
 
 def test_values_of_options_are_offered(small: Cli) -> None:
     assert offered(small, "list", "--provider", "") == {"azure": "1 thread", "openai": "3 threads"}
+    assert offered(small, "list", "--project", "") == {"0": "", "1": "", "w": ""}
     assert offered(small, "list", "--provider=a") == {"--provider=azure": "1 thread"}
     assert [*offered(small, "search", "x", "--cwd", "/w/")] == ["/w/1", "/w/0"]
     assert {*offered(small, "list", "--cwd", "=", "/w/")} == {"/w/0", "/w/1"}
