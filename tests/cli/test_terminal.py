@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.terminal.cells import cells
 from cli.terminal.text import many_lines, one_line, one_line_marked
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
@@ -177,6 +178,25 @@ def test_the_table_of_the_corpus_shows_what_a_person_looks_for(
     assert rows[6] == "Showing 5 of 160. Use --limit N or --all to see more."
     assert rows[7].startswith("Not shown: ")
     assert hostile_characters(shown) == set()
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(60, 20), (120, 40)])
+def test_a_list_fits_the_terminal_with_what_is_said_below_it(
+    corpus_home: Path, corpus_index: Path, tmp_path: Path, columns: int, lines: int
+) -> None:
+    cli = Inside(corpus_home, tmp_path, {"THREADKEEP_DB": str(corpus_index)})
+    shown = on_terminal(cli, "list", columns=columns, lines=lines, words=True)
+    head, *rows = STYLE.sub("", shown).replace("\r\n", "\n").splitlines()
+    assert len(rows) + 2 == lines  # the heads, and the next prompt
+    assert max(map(cells, (head, *rows))) <= columns
+    titles = head.index("thread"), min(head.index(name) for name in ("folder", "id"))
+    assert titles[1] - titles[0] - 2 == columns / 2
+    below = next(n for n, row in enumerate(rows) if row.startswith("Showing "))
+    assert rows[below] == f"Showing {below} of 160. Use --limit N or --all to see more."
+    assert " ".join(" ".join(rows[below + 1 :]).split()) == (
+        "Not shown: 24 not interactive (--all-sources), 1 side thread (--all-sources),"
+        " 7 archived (--archived), 2 empty."
+    )
 
 
 def test_progress_goes_to_the_terminal_and_never_into_the_data(small: Cli) -> None:
