@@ -1,7 +1,9 @@
 """The one table of our errors: exit status, kind, and a hint with the next thing to do."""
 
 import errno
+import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +35,10 @@ class WrongUsage(errors.StateError):
     def __init__(self, problem: str, hint: str) -> None:
         self.hint = hint
         super().__init__(problem)
+
+
+class CodexNotRunnable(errors.NotResumable):
+    """``resume --exec`` finds no Codex, or one that cannot be run."""
 
 
 class RedactorMissing(errors.StateError):
@@ -71,7 +77,7 @@ usage     InvalidQuery       correct what the message names
 usage     InvalidPrices      correct or remove the file; threadkeep help cost shows an example
 usage     EmptySearch        give words, beginnings of words (word*) or "phrases"; --literal takes
                              any text
-usage     InvalidSql         threadkeep help schema lists the views: SELECT id, name FROM v_threads
+usage     InvalidSql         threadkeep help schema describes the views, with examples
 usage     HomeFolderUnknown  set HOME, or give both --home (CODEX_HOME) and --db (THREADKEEP_DB)
 usage     InvalidFolder      give an absolute path, such as /home/me/demo
 usage     AliasCycle         threadkeep relink shows the moved folders, --remove forgets one
@@ -86,7 +92,9 @@ usage     InvalidName        give a name with a letter in it
 usage     InvalidChange      threadkeep git-info --clear-sha, --clear-branch or --clear-origin
                              removes a value
 not_found NotResumable       threadkeep relink OLD NEW records where a folder is now; without
-                             --exec, a command is printed that asks for one; codex must be on PATH
+                             --exec, a command is printed that asks for one
+not_found CodexNotRunnable   install Codex, or put the folder of one that runs on PATH; without
+                             --exec the command is only printed
 not_found TurnNotFound       threadkeep show THREAD --outline lists its turns
 usage     AmbiguousTurn      give more characters of its id, or its number: --turn 1, --turn=-1
 usage     TurnUnfinished     fork up to it with --before-turn, or the whole thread
@@ -144,6 +152,7 @@ _OTHER_KINDS: Final = {
     "EmptySearch": "nothing_to_find",
     "HomeFolderUnknown": "folder_unknown",
     "OutOfResources": "system_refuses",
+    "CodexNotRunnable": "not_resumable",
     "HasDependents": "depended_on",
 }
 """The kinds that are not the name of the class: ``thread_not_found`` is ThreadNotFound."""
@@ -181,14 +190,48 @@ def outcome(error: RolloutError | errors.StateError, command: str | None = None)
     failed, if the hint may name it."""
     if isinstance(error, _MAY_BE_SHORTAGES) and (found := _SHORTAGES.get(_errno_of(error))):
         return found
-    if isinstance(error, WrongUsage):
-        return replace(_OUTCOMES["WrongUsage"], hint=error.hint)
     for kind in type(error).__mro__:
         if found := _OUTCOMES.get(kind.__name__):
-            if kind is errors.InvalidQuery and command:
-                return replace(found, hint=f"see threadkeep {command} --help")
-            return found
+            return replace(found, hint=_fitting(error, command) or found.hint)
     return Outcome(DAMAGED, "error", "threadkeep status shows the state of the index")
+
+
+def _fitting(error: RolloutError | errors.StateError, command: str | None) -> str:
+    """A hint that fits this very error, where the table's would be too general; else empty."""
+    if isinstance(error, WrongUsage):
+        return error.hint
+    if type(error) is errors.InvalidQuery and command:
+        return f"see threadkeep {command} --help"
+    if isinstance(error, errors.InvalidSql):
+        return next((hint for part, hint in _SQL_HINTS.items() if part in error.reason), "")
+    if isinstance(error, errors.AmbiguousThread) and not _is_id(error.reference):
+        return "give the id of one of them, or some of its characters"
+    if type(error) is errors.ThreadNotFound and not error.close and not _is_id(error.reference):
+        words = " ".join(error.reference.split())
+        if words and words.isprintable() and len(words) < _LONG and os.sep not in words:
+            return f"to search the text of threads: threadkeep search {shlex.quote(words)}"
+    return ""
+
+
+def _is_id(reference: str) -> bool:
+    return errors.ID_CHARACTERS.issuperset(reference.lower())
+
+
+_LONG: Final = 100
+_SQL_HINTS: Final = {
+    "no such column": "threadkeep query 'SELECT * FROM v_threads LIMIT 1' shows the columns of a"
+    " view; texts need single quotes",
+    "no such table": "threadkeep query \"SELECT name FROM sqlite_master WHERE type = 'view'\""
+    " lists the views",
+    "no such function": "SQLite's own functions can be used: count, sum, substr, datetime, …",
+    "only reading": "threadkeep help lists the commands that change threads",
+    "one statement": "give one statement each time",
+    "no statement": "give one, such as 'SELECT id, name FROM v_threads LIMIT 5'",
+    "incomplete input": "something is missing at the end of the statement",
+    "bindings": "write values into the statement, in place of ? and :name",
+    "it is longer": "shorten it",
+}
+"""What to do about an invalid query, by a part of what SQLite says of it."""
 
 
 def _errno_of(error: BaseException | None) -> int:

@@ -382,7 +382,7 @@ class ThreadNotFound(StateError):
         more = f"; similar: {', '.join(close)}" if close else ""
         if len(reference) < SHORTEST_PREFIX and ID_CHARACTERS.issuperset(reference.lower()):
             more += f"; a prefix needs at least {SHORTEST_PREFIX} characters"
-        super().__init__(f"no thread has {reference!r} as its id, prefix, name or path{more}")
+        super().__init__(f"no thread matches {reference!r} (id, id prefix, name or path){more}")
 
 
 class ThreadUnreadable(ThreadNotFound):

@@ -57,8 +57,7 @@ def command(
     execute: Annotated[bool, typer.Option("--exec", help="Run it.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Print the command that continues a thread in Codex, in the thread's folder. --exec runs
-    it."""
+    """Print the command that resumes a thread in Codex, in the thread's folder (--exec runs it)."""
     from cli.runtime.batch import named
     from cli.runtime.open_index import catch_up_and_report, read_index
     from state.query.model import Query
@@ -190,7 +189,7 @@ def _quoted(folder: str) -> str:
 def _become(words: list[str], folder: str) -> None:
     program = shutil.which(words[0])
     if program is None:
-        raise NotResumable(f"there is no {words[0]} on PATH")
+        raise errors.CodexNotRunnable(f"there is no {words[0]} on PATH")
     try:
         if folder:
             os.chdir(folder)
@@ -200,4 +199,4 @@ def _become(words: list[str], folder: str) -> None:
     try:
         os.execv(program, words)
     except OSError as error:
-        raise NotResumable(f"{program} cannot be run: {error.strerror}") from error
+        raise errors.CodexNotRunnable(f"{program} cannot be run: {error.strerror}") from error

@@ -68,7 +68,7 @@ def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
     assert ran.json["error"] | {"hint": ""} == {
         "code": 3,
         "kind": "thread_not_found",
-        "message": "no thread has 'nobody' as its id, prefix, name or path",
+        "message": "no thread matches 'nobody' (id, id prefix, name or path)",
         "hint": "",
         "retryable": False,
     }
@@ -76,7 +76,7 @@ def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
 
 
 def test_a_short_prefix_is_told_from_an_unknown_thread(corpus: Cli) -> None:
-    says = "as its id, prefix, name or path; a prefix needs at least 4 characters"
+    says = "(id, id prefix, name or path); a prefix needs at least 4 characters"
     is_reported(corpus.run("show", "01F", status=3), says, "threadkeep list")
     assert "4 characters" not in corpus.run("show", "01fffffff", status=3).err
 
@@ -176,7 +176,7 @@ def test_wrong_usage_has_status_2_and_is_told_as_all_errors_are(
 def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:
     references = ("", thread_id(1), "sessions/none.jsonl", "%" * 999)
     for ran in corpus.run_each([("show", "--", name) for name in references], status=3):
-        is_reported(ran, "no thread has", "threadkeep list --all --all-sources")
+        is_reported(ran, "no thread matches", "threadkeep list --all --all-sources")
 
 
 def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> None:

@@ -19,7 +19,7 @@ def test_the_command_prints_verdict_evidence_and_what_to_do(corpus: Cli) -> None
     assert (printed["listed"], printed["listedInCodex"]) == (True, False)
     assert [r["code"] for r in printed["reasons"] if r["hides"]] == ["cwd_filter"]
     ran = corpus.run("explain", "nobody at all", status=3)
-    assert "no thread has" in ran.err
+    assert "no thread matches" in ran.err
     elsewhere = corpus.base / "sqlite"
     elsewhere.mkdir()
     codex_database(elsewhere)
