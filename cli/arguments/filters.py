@@ -226,6 +226,8 @@ def _expands(
 
 takes_filters: Final = _expands("filters", Filters)
 """Gives a command the filters of ``list``, as ``filters``."""
+takes_filters_of_text: Final = _expands("filters", Filters, "search")
+"""The same for a command that searches texts, and has a name of its own for ``--search``."""
 takes_filters_of_usage: Final = _expands(
     "filters", Filters, "all_sources", "since", "until", "older_than"
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cli import errors
-from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.filters import Filters, takes_filters_of_text
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
 from cli.terminal import damage, output
@@ -59,7 +59,7 @@ class Searched:
         return not (self.notes or self.damage or unsearched)
 
 
-@takes_filters
+@takes_filters_of_text
 def command(
     context: typer.Context,
     terms: Annotated[
@@ -92,6 +92,10 @@ def command(
     ascending: Annotated[bool, typer.Option("--asc", help="Reverse the order.")] = False,
     cursor: CursorOption = None,
     archived: ArchivedOption = False,
+    title: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only threads with this text in name, title or preview."),
+    ] = None,
     *,
     filters: Filters,
     raw: Annotated[
@@ -115,7 +119,7 @@ def command(
     if not ranked and sort not in SORT_KEYS:
         keys = ", ".join((*SORT_KEYS, MATCHES))
         raise InvalidQuery(f"unknown sort key {sort!r}: use one of {keys}")
-    among = filters.query(
+    among = replace(filters, search=title).query(
         sort_key="recency_at" if ranked else sort,
         descending=not ascending,
         cursor=cursor,

@@ -37,7 +37,7 @@ def values(line: "Line", parameter: Any, current: str) -> Iterator[Candidate]:
         yield from _words(parameter.type_descriptor.choices, current)
     elif name in _VALUES:
         yield from _VALUES[name](line, current)
-    elif "THREAD" in metavar or metavar == "ID":
+    elif "THREAD" in metavar:
         yield from _threads(line, current)
         if "MODE" in metavar and line.arguments:
             yield from _words(("enabled", "disabled"), current)
@@ -139,14 +139,14 @@ def _folders(line: "Line", current: str) -> Iterator[Candidate]:
 
 
 def _projects(line: "Line", current: str) -> Iterator[Candidate]:
-    """The names of folders that threads have."""
-    names = {cwd.rstrip("/").rpartition("/")[2] for cwd, _ in _distinct("cwd")(line, "")}
-    return _words(sorted(names - {""}), current)
+    """The last names of folders that threads have."""
+    names = {value.rstrip("/").rpartition("/")[2]: "" for value, _ in _distinct("cwd")(line, "")}
+    return _words(filter(None, names), current)
 
 
-def _threads(line: "Line", current: str) -> Iterator[Candidate]:
-    """Threads by the beginning of their ids, as short as they are unique; the newest first. With
-    nothing typed those that ``list`` hides are left out."""
+def _threads(line: "Line", current: str, *, full: bool = False) -> Iterator[Candidate]:
+    """Threads by the beginning of their ids, as short as they are unique, or by ``full`` ids; the
+    newest first. With nothing typed those that ``list`` hides are left out."""
     from cli.terminal.text import age, shortened
 
     begin = current.lower()
@@ -166,12 +166,16 @@ def _threads(line: "Line", current: str) -> Iterator[Candidate]:
     )
     now_ms = time.time_ns() // 1_000_000
     for id_, title, used_ms, *others in _read(line, sql, parameters):
-        length = 8
+        length = len(id_) if full else 8
         while any(other and other.startswith(id_[:length]) for other in others):
             length += 1
         value = id_[:length] if id_[:length].startswith(begin) else id_
         if not any(id_.startswith(word) for word in line.arguments):
             yield value, f"{age(used_ms, now_ms):>3}  {shortened(' '.join(title.split()), _TITLE)}"
+
+
+def _full_ids(line: "Line", current: str) -> Iterator[Candidate]:
+    return _threads(line, current, full=True)
 
 
 def _read(line: "Line", sql: str, parameters: list[Any]) -> Iterator[Any]:
@@ -200,6 +204,9 @@ _VALUES: Final[dict[str, "Callable[[Line, str], Iterator[Candidate]]"]] = {
     "--cwd": _folders,
     "--project": _projects,
     "--exact-cwd": _folders,
+    "--parent": _full_ids,
+    "--ancestor": _full_ids,
+    "--exclude": _full_ids,
     "--sort": _sort_keys,
     "--columns": _columns,
     "--by": _dimensions,

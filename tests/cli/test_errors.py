@@ -179,6 +179,11 @@ def test_a_thread_that_is_not_there_has_status_3(corpus: Cli) -> None:
         is_reported(ran, "no thread matches", "threadkeep list --all --all-sources")
 
 
+def test_words_that_match_no_thread_lead_to_search(corpus: Cli) -> None:
+    ran = corpus.run("show", "fix  the webhook", status=3)
+    is_reported(ran, "no thread matches", "threadkeep search 'fix the webhook'")
+
+
 def test_an_ambiguous_reference_has_status_2_and_names_what_fits(small: Cli) -> None:
     line, head, *rows, hint = small.run("show", "019a", status=2).err.splitlines()
     assert line == "threadkeep: '019a' matches 3 threads"

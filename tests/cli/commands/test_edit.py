@@ -69,7 +69,7 @@ def test_resume_runs_codex_in_the_folder(cli: Cli) -> None:
     outside = Cli(cli.home, cli.base)
     path = {"PATH": f"{programs}:{os.defpath}"}
     ran = outside.run("resume", thread_id(4), "--exec", status=3, env=path)
-    assert "no codex on PATH" in ran.err
+    assert "no codex on PATH\n  install Codex, or put" in ran.err
     command.chmod(0o755)
     ran = outside.run("resume", thread_id(4), "--exec", status=9, env=path)
     assert ran.out == f"{command} resume {thread_id(4)} in {folder}\n"

@@ -61,7 +61,8 @@ def test_threads_are_offered_by_id_with_their_titles_the_newest_first(small: Cli
     assert [*offered(small, "show", thread_id(2)[:15].upper())] == [thread_id(2)]
     assert [*offered(small, "archive", ids[0], "")] == ids[1:3]
     assert [*offered(small, "unarchive", "019a")] == ids[3:]
-    assert [*offered(small, "list", "--exclude", "019a")] == ids
+    assert [*offered(small, "list", "--exclude", "019a")] == [thread_id(n) for n in (3, 2, 1, 4)]
+    assert offered(small, "repair", "--plan", "") == {}
     assert offered(small, "show", "xyz") == offered(small, "show", ids[0], "") == {}
     assert {*offered(small, "memory", ids[0], "")} >= {*MEMORY_MODES, ids[1]}
 
@@ -72,6 +73,7 @@ def test_values_of_options_are_offered(small: Cli) -> None:
     assert offered(small, "list", "--provider=a") == {"--provider=azure": "1 thread"}
     assert [*offered(small, "search", "x", "--cwd", "/w/")] == ["/w/1", "/w/0"]
     assert {*offered(small, "list", "--cwd", "=", "/w/")} == {"/w/0", "/w/1"}
+    assert [*offered(small, "list", "--project", "")] == ["w", "1", "0"]
     assert [*offered(small, "list", "--source", "")] == [*SOURCE_KINDS]
     assert [*offered(small, "search", "--sort", "m")] == ["matches"]
     assert [*offered(small, "list", "--columns", "age,thread,m")] == ["age,thread,model"]
