@@ -66,22 +66,19 @@ def rows(
 
 def rest(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> str:
     """How many groups are not shown; empty if none."""
-    counts, words = [], []
+    words = []
     if (more := len(groups) - limit) > 0:
-        counts.append(more)
-        words.append(_more(more, by[0]))
+        words.append(_count(more, by[0]))
     if len(by) > 1:
         above = shown(groups, by, limit)
         more = sum(max(len(group.groups) - limit, 0) for group in above)
         if more:
-            counts.append(more)
-            words.append(f"{_more(more, by[1])} of the {_plural(by[0])} above")
-    these = "it" if sum(counts) == 1 else "them"
-    return f"{' and '.join(words)}: --limit N shows {these}" if words else ""
+            words.append(f"{_count(more, by[1])} of the {_plural(by[0])} above")
+    return f"Not shown: {' and '.join(words)}. Use --limit N to see more." if words else ""
 
 
-def _more(count: int, dimension: str) -> str:
-    return f"{count:,} more {dimension if count == 1 else _plural(dimension)}"
+def _count(count: int, dimension: str) -> str:
+    return f"{count:,} {dimension if count == 1 else _plural(dimension)}"
 
 
 def _plural(dimension: str) -> str:

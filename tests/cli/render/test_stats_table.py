@@ -27,7 +27,7 @@ def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
         "project  threads  responses  input  cached  output  reasoning  total      cost",
         "/w/one         2          4  2,835     630     315          0  3,150  ≥$0.0059",
         "/w/two         1          1    450     100      50          0    500   $0.0002",
-        "1 more project: --limit N shows it",
+        "Not shown: 1 project. Use --limit N to see more.",
     ]
     real = Cli(cli.home, cli.base)
     for words in ([], ["--by", "project", "--by", "model"], ["--by", "thread"]):
