@@ -23,7 +23,7 @@ def command(
     thread: Annotated[
         str | None,
         typer.Argument(
-            metavar="[THREAD]",
+            metavar="THREAD",
             help="An id, a unique prefix of one (4 characters or more), a name or a path. Without"
             " it: what the picker shows in this folder, and why no more.",
             show_default=False,
@@ -41,8 +41,10 @@ def command(
 ) -> int:
     """Explain why a thread does or does not show up, here and in Codex's picker; without a thread,
     why the picker is empty or short in this folder."""
+    from state.userdata.folders import absolute_folder
+
     here = locations(context)
-    folder = str(Path(cwd)) if cwd is not None else _current_folder()
+    folder = absolute_folder(cwd) if cwd is not None else _current_folder()
     if thread is None:
         return _explain_folder(here, folder, "." if cwd is None else cwd, as_json)
     from cli.render.explanation import document, explained_lines
@@ -65,9 +67,6 @@ def _explain_folder(here: Locations, folder: str | None, called: str, as_json: b
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.hidden import empty_home
     from state.explain.folder import FolderExplanation, explain_folder
-
-    if folder is not None:
-        folder = os.path.abspath(folder)
 
     async def work(index: "ThreadIndex") -> FolderExplanation:
         await catch_up_and_report(index)

@@ -1,5 +1,6 @@
 """An explanation as lines for people, and as JSON."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
@@ -19,6 +20,7 @@ _HEADINGS: Final = {
     THREAD_LIST: "Not in thread/list of Codex's app-server",
 }
 _LEAST_ROOM: Final = 30
+_SHOWN_GONE: Final = 3
 
 
 def document(found: Explanation) -> dict[str, Any]:
@@ -93,26 +95,30 @@ def folder_document(found: FolderExplanation) -> dict[str, Any]:
             "shownByAll": found.other_shown,
             "below": found.below,
             "moved": found.moved,
+            "gone": [{"folder": cwd, "threads": count} for cwd, count in found.gone.items()],
         },
         "readsFiles": found.reads_files,
+        "codexStarts": not found.stopped,
         "findings": [entry(finding) for finding in found.problems],
     }
 
 
 def folder_verdict(found: FolderExplanation, folder: str) -> str:
     """How much the picker shows, in a sentence; ``folder`` is what the folder is called."""
-    if found.folder is None:
-        picker, began = "The picker of codex resume --all", ""
-    else:
-        picker, began = f"Codex's picker in {folder}", " that began there"
+    picker = f"Codex's picker in {folder}" if found.folder else "The picker of codex resume --all"
+    began = " that began there" if found.folder else ""
     threads = plural(found.threads, "thread")
-    if found.shown == found.threads:
-        which = f"shows the only thread{began}" if found.threads == 1 else f"shows all {threads}"
-        shown = f"{which}{began if found.threads > 1 else ''}."
-        return f"{picker} {shown}" if found.threads else f"{picker} is empty: none began there."
-    if not found.shown:
-        return f"{picker} is empty: it leaves out {threads}{began}."
-    return f"{picker} shows {found.shown:,} of the {threads}{began}."
+    if not found.threads:
+        shown = f"{picker} is empty: none began there."
+    elif not found.shown:
+        shown = f"{picker} is empty: it leaves out {threads}{began}."
+    elif found.shown < found.threads:
+        shown = f"{picker} shows {found.shown:,} of the {threads}{began}."
+    elif found.threads == 1:
+        shown = f"{picker} shows the only thread{began}."
+    else:
+        shown = f"{picker} shows all {threads}{began}."
+    return f"Codex does not start at present. Once it does: {shown}" if found.stopped else shown
 
 
 def folder_lines(
@@ -143,6 +149,9 @@ def _besides(found: FolderExplanation) -> Iterator[_Entry]:
             text += f" ({', '.join(inside)})"
         text += f"; codex resume --all shows {found.other_shown:,} of them"
         yield f"{found.other_folders:,}", text, "codex resume --all"
+    for cwd, count in list(found.gone.items())[:_SHOWN_GONE]:
+        text = f"began in {cwd}, which is gone: if this folder is that one, tell threadkeep"
+        yield f"{count:,}", text, shlex.join(["threadkeep", "relink", cwd, found.folder or "."])
     if found.fork_shows != found.shown:
         left = found.shown - found.fork_shows
         text = f"not in the picker of codex fork, which shows the provider {found.provider} only"

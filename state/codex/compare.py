@@ -25,7 +25,7 @@ KINDS: Final = kinds(
     (NOTE, None, "codex_backfill_running codex_backfill_pending"),
 )
 """Each kind of finding about Codex's database, by its code."""
-_TAKEOVER_S: Final = 900
+TAKEOVER_S: Final = 900
 """Codex takes over a running backfill that gave no sign of life for so long."""
 _NOT_ITS_FILE: Final = "The row names a file of another thread: Codex cannot resume this one."
 _NO_FILE: Final = "The row names a file that does not exist: Codex cannot resume the thread."
@@ -123,14 +123,14 @@ def _backfill(
         yield Finding(KINDS["codex_backfill_pending"], message, path=str(database))
         return
     age = int(time.time()) - updated_at
-    if status == "running" and (who or (who is None and 0 <= age < _TAKEOVER_S)):
+    if status == "running" and (who or (who is None and 0 <= age < TAKEOVER_S)):
         message = f"Codex is filling its database; {still}."
         yield Finding(KINDS["codex_backfill_running"], message, path=str(database), measured=where)
         return
     if status != "running":
         message = "Codex's app-server does not start with this backfill status."
-    elif 0 <= age < _TAKEOVER_S:
-        minutes = (_TAKEOVER_S - age + 59) // 60
+    elif 0 <= age < TAKEOVER_S:
+        minutes = (TAKEOVER_S - age + 59) // 60
         message = (
             f"A backfill of Codex was interrupted; {still}. Codex does not start for another"
             f" {minutes} {'minute' if minutes == 1 else 'minutes'}, unless it is set back."

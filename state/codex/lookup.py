@@ -1,6 +1,7 @@
 """What Codex's own database says of threads, for explanations."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final, NamedTuple
 
 from state.checks.findings import Finding
 from state.codex.check import no_database, unusable
-from state.codex.compare import findings_of_state
+from state.codex.compare import TAKEOVER_S, findings_of_state
 from state.codex.processes import processes_using
 from state.codex_db.database import (
     CodexState,
@@ -81,6 +82,16 @@ def look_up_in_codex(database: Path, *, whole: bool = False) -> CodexLookup:
             return CodexLookup(database, state, _rows(connection))
     except (sqlite3.Error, OSError, CodexUnusable, NotComparable) as error:
         return CodexLookup(database, problem=str(error), unusable=unusable(database, error))
+
+
+def stops_codex(codex: CodexLookup) -> bool:
+    """Whether Codex does not start with the database now."""
+    if codex.state is None:
+        return codex.unusable is not None and codex.unusable.kind.code == "codex_unreadable"
+    status, _, updated_at = codex.state.backfill
+    if status == "running":
+        return time.time() - updated_at < TAKEOVER_S
+    return bool(codex.state.unfinished) or status not in ("pending", "complete")
 
 
 _WRITES: Final = ("codex_schema_unknown", "codex_migrations_unknown")

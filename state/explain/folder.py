@@ -1,10 +1,11 @@
 """Why the picker of ``codex resume`` is empty or short in a folder: how many threads it shows, and
 what keeps out the others, with the command for each. Changes nothing but the index."""
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from rollout.files.layout import is_archived
 from rollout.metadata.codex_picker import read_head
 from rollout.schema.session_source import source_kind
 from state.checks.findings import Finding
-from state.codex.lookup import CodexRow, findings_of_lookup, look_up_in_codex
+from state.codex.lookup import CodexRow, findings_of_lookup, look_up_in_codex, stops_codex
 from state.codex_db.database import codex_database
 from state.db.steps import Steps
 from state.explain.picker import (
@@ -97,8 +98,12 @@ class FolderExplanation:
     """How many of these began in a folder below."""
     moved: int = 0
     """How many of these began in a folder that has moved here, says ``threadkeep relink``."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """Removed folders of the same name, each with its threads: this one may have been there."""
     reads_files: bool = False
     """Whether the database has no row for this folder, so that the picker reads the files."""
+    stopped: bool = False
+    """Whether Codex does not start now, so that its picker shows nothing."""
     problems: list[Finding] = field(default_factory=list)
     """What is wrong with Codex's database as a whole."""
 
@@ -140,6 +145,7 @@ def _sorted_out(
     codes: Counter[str] = Counter()
     moved = set(origins([folder], aliases)[1:]) if folder else set()
     own, waiting = picker.key(folder or ""), 0
+    gone: Counter[str] = Counter()
     for thread, row, code in _classified(picker, threads):
         waiting += row is None and code is None
         row = row or row_to_come(home, thread)
@@ -154,6 +160,8 @@ def _sorted_out(
             key = picker.key(thread["cwd"])
             found.below += bool(folder) and key != own and is_below(key, own)
             found.moved += key in moved
+            if folder and _has_name_of(key, own) and key not in moved:
+                gone[thread["cwd"]] += 1
         elif code is None:
             found.shown += 1
             found.fork_shows += row.provider in (None, picker.provider)
@@ -161,7 +169,9 @@ def _sorted_out(
             agents = code == "source_kind" and source_kind(row.source) not in MORE_KINDS
             codes[_AGENTS if agents else code] += 1
     found.hidden = list(_groups(codes, here))
+    found.gone = {cwd: count for cwd, count in gone.most_common() if not os.path.lexists(cwd)}
     found.problems = list(findings_of_lookup(codex, waiting))
+    found.stopped = stops_codex(codex)
     return found
 
 
@@ -171,10 +181,13 @@ def _classified(
     """Each thread with its row in Codex's database and what keeps it out of every picker. Rows of
     files outside the index are threads, too, if the picker shows them."""
     rows = dict(picker.codex.rows)
+    everywhere = replace(picker, folder=None, _reads=[])
     for thread in threads:
         row = rows.pop(thread["id"], None)
         own = thread["rollout_path"]
-        if row is not None:
+        if everywhere.reads_files:
+            code = why_omitted(row_to_come(picker.home, thread))
+        elif row is not None:
             code = why_omitted(row)
             if code == "archived" and not is_archived(own):
                 code = "codex_archived_differs"
@@ -188,6 +201,10 @@ def _classified(
     for row in rows.values():
         if why_omitted(row) is None:
             yield {"id": row.id, "rollout_path": row.rollout_path, "cwd": row.cwd}, row, None
+
+
+def _has_name_of(key: str, other: str) -> bool:
+    return key != other and key.rpartition("/")[2] == other.rpartition("/")[2]
 
 
 def _by_file(picker: Picker, thread: Row) -> str | None:

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from state.explain.folder import FolderExplanation, explain_folder
 from state.thread_index import open_index
 from state.userdata.relink import relink
@@ -45,6 +47,8 @@ def test_threads_are_counted_by_what_keeps_them_out(home: Path, index_path: Path
     add(21, cwd=f"{CWD}/below")
     add(22, cwd=OTHER, archived=True)
     add(23, cwd="/old/p1")
+    add(24, cwd=f"{home.parent}/{Path(CWD).name}")
+    (home.parent / Path(CWD).name).mkdir()
     found = of_folder(home, index_path)
     assert [finding.kind.code for finding in found.problems] == ["codex_no_database"]
     assert (found.threads, found.shown, found.fork_shows) == (14, 8, 7)
@@ -56,16 +60,18 @@ def test_threads_are_counted_by_what_keeps_them_out(home: Path, index_path: Path
         ("unknown_history_mode", 1, "threadkeep list --cwd ."),
         ("unreadable_line", 1, "threadkeep list --cwd ."),
     ]
-    assert (found.other_folders, found.other_shown, found.below, found.moved) == (4, 3, 1, 0)
+    assert (found.other_folders, found.other_shown, found.below, found.moved) == (5, 4, 1, 0)
+    assert found.gone == {"/old/p1": 1}
     everywhere = of_folder(home, index_path, None)
-    assert (everywhere.shown, everywhere.threads, everywhere.other_folders) == (11, 18, 0)
+    assert (everywhere.shown, everywhere.threads, everywhere.other_folders) == (12, 19, 0)
 
     async def move() -> None:
         async with open_index(home, index_path) as opened:
             await relink(opened.database, "/old/p1", CWD)
 
     asyncio.run(move())
-    assert of_folder(home, index_path).moved == 1
+    found = of_folder(home, index_path)
+    assert (found.moved, found.gone) == (1, {})
     picker_database(home, paths)
     with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
         for number, change in enumerate(
@@ -80,3 +86,34 @@ def test_threads_are_counted_by_what_keeps_them_out(home: Path, index_path: Path
         "unknown_history_mode": 1,
     }
     assert (found.shown, found.reads_files, found.problems) == (4 + 1, False, [])
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("status = 'running', updated_at = unixepoch()", "codex_backfill_stuck"),
+        ("status = 'odd'", "codex_backfill_stuck"),
+        ("status = 'pending'", "codex_backfill_pending"),
+    ],
+)
+def test_what_keeps_codex_from_starting_comes_along(
+    state: str, code: str, home: Path, index_path: Path
+) -> None:
+    picker_database(home, {thread_id(1): write(home, 1, encoded(lines(1, cwd=CWD)))})
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        codex.execute(f"UPDATE backfill_state SET {state}")
+    found = of_folder(home, index_path)
+    assert [finding.kind.code for finding in found.problems] == [code]
+    assert found.stopped == (code == "codex_backfill_stuck")
+
+
+def test_the_picker_reads_the_files_where_no_row_fits(home: Path, index_path: Path) -> None:
+    path = write(home, 1, encoded(lines(1, cwd=CWD)))
+    write(home, 2, encoded(lines(2, cwd=CWD)[:1]))
+    picker_database(home, {thread_id(3): path})
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        codex.execute("UPDATE threads SET archived = 1")
+    write(home, 4, encoded(lines(4, cwd=OTHER)))
+    found = of_folder(home, index_path)
+    assert (found.shown, found.reads_files, counts(found)) == (1, True, {"empty_preview": 1})
+    assert (found.other_folders, found.other_shown) == (1, 1)
