@@ -130,8 +130,8 @@ def test_the_document_of_a_fix(cli: Cli, codex: Codex) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--fix"], "use --yes"),
-        (["--fix", "--json"], "use --yes"),
+        (["--fix"], "add --yes"),
+        (["--fix", "--json"], "add --yes"),
         (["--fix", "--undo", "--yes"], "--fix and --undo exclude each other"),
         (["--yes"], "--yes needs --fix or --undo"),
     ],
@@ -140,7 +140,7 @@ def test_the_document_of_a_fix(cli: Cli, codex: Codex) -> None:
 def test_wrong_usage_changes_nothing(cli: Cli, codex: Codex, options: list[str], says: str) -> None:
     codex.change("DELETE FROM threads WHERE id = ?", PLAIN)
     ran = cli.run("codex-check", *options, status=2)
-    assert says in ran.err
+    assert says in ran.out + ran.err
     assert PLAIN not in codex.threads()
 
 
