@@ -69,3 +69,5 @@ def test_the_installed_wheel_runs_away_from_the_tree(wheel: Path, tmp_path: Path
     assert [thread["id"] for thread in ran.json["data"]] == [thread_id(1)]
     status = cli.run("status", "--json", prefix=prefix)
     assert json.loads(status.out)["backfill"]["status"] == "complete"
+    topic = cli.run("help", "cost", prefix=prefix)
+    assert topic.out == (ROOT / "docs" / "cost.md").read_text("utf-8")

@@ -30,7 +30,7 @@ def command(
         ),
     ] = None,
     last: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Only the last turns.")
+        int | None, typer.Option(metavar="N", min=1, help="Show only the last N turns.")
     ] = None,
     outline: Annotated[
         bool, typer.Option("--outline", help="List the turns: number, time and prompt.")
@@ -38,7 +38,7 @@ def command(
     full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
     meta: Annotated[
         bool,
-        typer.Option("--meta", help="Show metadata instead of turns: settings, lineage, files."),
+        typer.Option("--meta", help="Show metadata instead: settings, lineage, files."),
     ] = False,
     pager: PagerOption = True,
     force: ForceOption = False,

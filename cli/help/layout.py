@@ -1,12 +1,13 @@
 """The layout of help: sections of options, and examples at the end."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from cli.help.table import ENTRIES, GROUPS, HELP, examples
 
 _USUAL_LEAST: Final = (None, 0, 1)
 """Limits that are not worth a word."""
-
+_HYPHEN: Final = "\N{NON-BREAKING HYPHEN}"
 _PROMPT: Final = 2
 """Lines that a terminal needs for the command and for the next prompt."""
 _END: Final = (
@@ -88,18 +89,23 @@ def _top(context: Any, brief: bool) -> str:
             continue
         if position == 1:
             formatter.write("\n")
-        names = ", ".join(name.strip() for name, _ in rows)
+        names = _unbroken(name.strip() for name, _ in rows)
         formatter.write_dl([(f"{title}:".ljust(width + 2), names)])
     if brief:
         shown = [each for each in command.get_params(context) if each.name != "show_completion"]
-        names = ", ".join(max(each.opts, key=len) for each in shown)
+        names = _unbroken(max(each.opts, key=len) for each in shown)
         formatter.write_dl([("Options:".ljust(width + 2), names)])
     else:
         write_sections(formatter, context, command, set())
     formatter.write("\n")
     for line in _BRIEF_END if brief else _END:
         formatter.write_text(line)
-    return str(formatter.getvalue().rstrip("\n"))
+    return str(formatter.getvalue().rstrip("\n")).replace(_HYPHEN, "-")
+
+
+def _unbroken(names: Iterable[str]) -> str:
+    """Names with commas, of which none is divided where a line ends."""
+    return ", ".join(names).replace("-", _HYPHEN)
 
 
 def option_record(option: Any, value_name: str) -> tuple[str, str]:

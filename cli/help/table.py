@@ -19,17 +19,17 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep search '\"sql migration\"' 'order*' --cwd .",
         ),
         "show": (
-            "Show the turns of a thread: messages, commands, patches.",
+            "Show the turns of a thread.",
             "threadkeep show 01a1e766 --last 2",
             "threadkeep show 01a1e766 --meta",
         ),
         "resume": (
-            "Print the command that resumes a thread in Codex.",
+            "Print the command that resumes a thread.",
             "threadkeep resume --last --exec",
             "threadkeep resume webhook retries",
         ),
         "stats": (
-            "Show tokens and their cost by day, model, project.",
+            "Show tokens and costs by day or model.",
             "threadkeep stats --since this-week --by model",
             "threadkeep stats --since this-month --html stats.html",
         ),
@@ -39,12 +39,12 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep stats now --format '{today.cost} today'",
         ),
         "export": (
-            "Save threads as Markdown, HTML, JSON or raw lines.",
+            "Save threads as Markdown, HTML or JSON.",
             "threadkeep export 01a1e766 --redact -o thread.html",
             "threadkeep export --project api --since 7d -o threads/",
         ),
         "explain": (
-            "Explain why Codex's picker is short, or lacks a thread.",
+            "Explain why Codex's picker lacks a thread.",
             "threadkeep explain",
             "threadkeep explain 01a1e766 --cwd ~/projects/api",
         ),
