@@ -21,7 +21,7 @@ from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
-from state.query.rows import Row, is_fresh, rows_steps
+from state.query.rows import Row, existing_steps, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.copies import compare_copies
 from state.sync.ledger import Changes, leave_out_unreadable
@@ -266,6 +266,10 @@ class ThreadIndex:
     async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of threads as the index has them, by id."""
         return await self.database.query(rows_steps(ids))
+
+    async def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of some ids that threads in the index have."""
+        return await self.database.query(existing_steps(ids))
 
     async def resolve(self, reference: str) -> list[str]:
         """The ids of the threads that ``reference`` may mean, at most 100; changes nothing."""

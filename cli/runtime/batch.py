@@ -8,7 +8,7 @@ as lines or JSON.
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from cli.terminal import output
 from cli.terminal.progress import progress
 from cli.terminal.text import one_line, plural
 from rollout.errors import RolloutError
+from rollout.files.layout import parse_uuid
 from state.aio import shielded
 from state.errors import StateError
 from state.jobs.progress import JobProgress
@@ -54,6 +55,8 @@ class Entry:
     error: Error | None = None
 
 
+_HEADERS: Final = ("id", "thread_id")
+"""What ``query`` prints above a column of ids."""
 Change = Callable[[ThreadIndex, str, str], Awaitable[AppliedChange]]
 """Changes a thread by its id; the last argument is how the command line named it."""
 
@@ -196,11 +199,12 @@ def _entry_json(entry: Entry, *, done: bool) -> dict[str, Any]:
 
 
 def named(references: Sequence[str]) -> list[str]:
-    """The named threads; ``-`` stands for the first column of stdin."""
+    """The named threads; ``-`` stands for the first column of stdin, without a header line."""
     found: list[str] = []
     for reference in references:
         if reference == "-":
-            found += (line.split("\t", 1)[0].strip() for line in stdin_lines())
+            given = [line.split("\t", 1)[0].strip() for line in stdin_lines()]
+            found += given[1:] if given and given[0] in _HEADERS else given
         else:
             found.append(reference)
     return found
@@ -213,10 +217,15 @@ def stdin_lines() -> list[str]:
 
 
 async def find(index: ThreadIndex, references: Sequence[str], query: Query | None) -> list[Entry]:
-    """The threads that are named, or that ``query`` finds, each once. A name without a thread has
-    its error."""
+    """The threads that are named, or that ``query`` finds, each once, in an index that has just
+    caught up. A name without a thread has its error."""
     found: dict[str, Entry] = {}
-    for reference in references:
+    ids = {reference: parse_uuid(reference) for reference in references}
+    known = await index.existing([id_ for id_ in ids.values() if id_])
+    for reference, exact in ids.items():
+        if exact in known:
+            found.setdefault(exact, Entry(reference, exact))
+            continue
         try:
             id_ = (await index.thread(reference))["id"]
         except StateError as error:

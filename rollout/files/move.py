@@ -1,4 +1,4 @@
-"""Moves the files of threads into the archive, out of it and into the trash.
+"""Moves the files of threads into the archive, out of it, into the trash and back.
 
 Contents and names stay the same, and nothing is ever overwritten. A :class:`MoveGroup` is written
 down before it is carried out. Moving it looks at what is done already, so that it can be repeated
@@ -6,23 +6,17 @@ after it was interrupted at any step.
 """
 
 import errno
-import json
 import os
-import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 from rollout.files.access import is_there
-from rollout.files.atomic import NO_LINKS, sync_folder, write_synced
+from rollout.files.atomic import NO_LINKS
 from rollout.files.layout import ARCHIVED, SESSIONS, parse_name
-
-TRASH: Final = ".threadkeep-trash"
-"""Below the home: a folder for each delete, with the files under their old paths."""
-MANIFEST: Final = "manifest.json"
+from rollout.files.trash import TrashRecord, write_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +26,8 @@ class Move:
     thread_id: str
     source: str
     target: str
+    size: int = 0
+    """In bytes, as the index has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,9 @@ class MoveGroup:
     trash: str | None = None
     """The trash folder of this delete, relative to the home."""
     purge: bool = False
-    """Whether that folder is removed in the end."""
+    """Whether the files are removed in the end."""
+    records: tuple[TrashRecord, ...] = ()
+    """What the manifest of the trash folder says of the threads."""
 
     @property
     def thread_ids(self) -> list[str]:
@@ -70,51 +68,56 @@ def session_path(path: str, created_at_ms: int) -> str:
     return f"{SESSIONS}/{year}/{month}/{day}/{file}"
 
 
-def trash_folder(home: Path, thread_id: str, taken: Collection[str] = ()) -> str:
-    """A new folder for a delete, relative to the home. Raises OSError if the trash cannot be
-    accessed."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    folder, number = f"{TRASH}/{stamp}-{thread_id}", 1
-    while folder in taken or is_there(home / folder):
-        number += 1
-        folder = f"{TRASH}/{stamp}-{thread_id}-{number}"
-    return folder
-
-
 def occupied_target(home: Path, moves: Sequence[Move]) -> str | None:
     """The first target that is taken, by a file or by another move; None if all are free. Raises
     OSError if a file or its target cannot be accessed."""
     targets = set[str]()
     for move in moves:
-        is_there(home / move.source)  # it may be gone, but not where that cannot be seen
-        if move.target in targets or _other_file(home / move.source, home / move.target):
+        source = f"{home}/{move.source}"
+        is_there(source)  # it may be gone, but not where that cannot be seen
+        if move.target in targets or _other_file(source, f"{home}/{move.target}"):
             return move.target
         targets.add(move.target)
     return None
 
 
+def note_in_trash(home: Path, groups: Sequence[MoveGroup]) -> None:
+    """Write into the manifests of the trash what is going to be moved there, but for groups that
+    have been moved already. Raises OSError if that cannot be written."""
+    waiting: defaultdict[str, list[MoveGroup]] = defaultdict(list)
+    for group in groups:
+        if group.trash and group.records and _is_waiting(home, group):
+            waiting[group.trash].append(group)
+    for folder, some in waiting.items():
+        threads = []
+        for group in some:
+            files: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+            for move in group.moves:
+                files[move.thread_id].append((move.source, move.size))
+            threads += [(record, files[record.thread_id]) for record in group.records]
+        write_records(home, folder, threads)
+
+
 def move_group(home: Path, group: MoveGroup) -> None:
     """Move the files of a group that are not moved yet. A file that is gone stays gone. Raises
     OSError if a file cannot be moved; :func:`undo_group` moves the others back."""
-    if group.trash:
-        _write_manifest(home, group)
     for move in group.moves:
-        if is_there(home / move.source):
-            move_file(home / move.source, home / move.target)
+        source, target = f"{home}/{move.source}", f"{home}/{move.target}"
+        if not is_there(source):
+            continue
+        if group.trash and not is_there(target):
+            _rename(source, target)  # nobody else writes into the folder of this delete
+        else:
+            move_file(Path(source), Path(target))
     for move in group.moves:
         if group.touch_ns is not None and is_there(home / move.target):
             os.utime(home / move.target, ns=(group.touch_ns, group.touch_ns))
-    for folder in {(home / move.target).parent for move in group.moves}:
-        sync_folder(folder)
 
 
-def purge(home: Path, group: MoveGroup) -> None:
-    """Delete for good what a group has moved into the trash. Raises OSError if some of it cannot be
-    deleted and stays in the trash."""
-    if group.trash and is_there(home / group.trash):
-        shutil.rmtree(home / group.trash)
-    with suppress(OSError):  # not empty, or gone
-        (home / TRASH).rmdir()
+def remove_moved(home: Path, group: MoveGroup) -> None:
+    """Delete for good what a group has moved. Raises OSError if some of it cannot be deleted."""
+    for move in group.moves:
+        (home / move.target).unlink(missing_ok=True)
 
 
 def undo_group(home: Path, group: MoveGroup) -> None:
@@ -123,11 +126,6 @@ def undo_group(home: Path, group: MoveGroup) -> None:
         source, target = home / move.source, home / move.target
         if is_there(target) and not _other_file(source, target):
             move_file(target, source)
-    if group.trash:
-        (home / group.trash / MANIFEST).unlink(missing_ok=True)
-    for folder in _emptied(home, group):
-        with suppress(OSError):  # not empty, or never made
-            folder.rmdir()
 
 
 def move_file(source: Path, target: Path) -> None:
@@ -150,37 +148,25 @@ def move_file(source: Path, target: Path) -> None:
     source.unlink(missing_ok=True)
 
 
-def _other_file(source: Path, target: Path) -> bool:
+def _other_file(source: Path | str, target: Path | str) -> bool:
     """Whether ``target`` exists and is not the file at ``source``."""
     try:
-        there = target.lstat()
+        there = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        return not os.path.samestat(source.lstat(), there)
+        return not os.path.samestat(os.lstat(source), there)
     except FileNotFoundError:
         return False  # it has been moved there already
 
 
-def _write_manifest(home: Path, group: MoveGroup) -> None:
-    """Write a list of what is in a folder of the trash, for people and programs."""
-    folder = home / str(group.trash)
-    if not any(is_there(home / move.source) for move in group.moves):
-        return  # all is moved; a purge may have removed the folder
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest: dict[str, Any] = {
-        "version": 1,
-        "thread_id": group.thread_id,
-        "threads": group.thread_ids,
-        "files": [{"thread_id": move.thread_id, "path": move.source} for move in group.moves],
-    }
-    write_synced(folder / MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
+def _is_waiting(home: Path, group: MoveGroup) -> bool:
+    return any(is_there(f"{home}/{move.source}") for move in group.moves)
 
 
-def _emptied(home: Path, group: MoveGroup) -> Iterator[Path]:
-    """The folders that were made for a group, innermost first."""
-    if not group.trash:
-        return
-    for folder, _, _ in os.walk(home / group.trash, topdown=False):
-        yield Path(folder)
-    yield home / TRASH
+def _rename(source: str, target: str) -> None:
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.rename(source, target)

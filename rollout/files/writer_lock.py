@@ -3,13 +3,13 @@
 
 ``thread-writer-locks/<thread id>.lock`` is locked with ``flock`` for as long as the thread is
 loaded. The file's mere existence means nothing. ``.coordination.lock`` is held for the moment in
-which such a file is made or removed.
+which such a file is made or removed, or in which files of many threads are moved.
 """
 
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from rollout.files.layout import parse_uuid
 
 LOCKS: Final = "thread-writer-locks"
 _COORDINATION: Final = ".coordination.lock"
-_PATIENCE_S: Final = 5.0
+_PATIENCE_S: Final = 15.0
 _SHORT_PATIENCE_S: Final = 0.05
 
 
@@ -73,6 +73,52 @@ class WriterLock(AbstractContextManager["WriterLock"]):
         self.release()
 
 
+class WriterBarrier(AbstractContextManager["WriterBarrier"]):
+    """While it is held, nobody becomes the writer of any thread of a home: they wait, as Codex does
+    (seen in 0.169 and 0.171). It is for work on many threads that is done in a moment, and costs as
+    much for a thousand as for one."""
+
+    def __init__(self, folder: Path, descriptor: int) -> None:
+        self._folder = folder
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def acquire(cls, home: Path) -> "WriterBarrier":
+        """Hold off new writers. Raises OSError if the home cannot be written, and WriterActive if
+        somebody else has held them off for too long."""
+        folder = home / LOCKS
+        folder.mkdir(exist_ok=True)
+        return cls(folder, _coordination(folder, "", _PATIENCE_S))
+
+    def writers(self, thread_ids: Iterable[str]) -> dict[str, WriterActive]:
+        """Those of the threads that somebody is writing, in this process or another, each with its
+        error. Raises OSError if that cannot be seen."""
+        locks = set(os.listdir(self._folder))
+        found = {}
+        for thread_id in thread_ids:
+            if f"{thread_id}.lock" not in locks:
+                continue
+            path = self._folder / f"{thread_id}.lock"
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if try_lock(descriptor):
+                    path.unlink(missing_ok=True)  # a killed process has left it
+                else:
+                    found[thread_id] = WriterActive(thread_id, _holder(descriptor))
+            finally:
+                os.close(descriptor)
+        return found
+
+    def release(self) -> None:
+        """Let others write again. A second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 def try_lock(descriptor: int) -> bool:
     """Take an exclusive lock on an open file, unless somebody else has it. Raises OSError if the
     file system knows no locks."""
@@ -85,6 +131,14 @@ def try_lock(descriptor: int) -> bool:
 
 @contextmanager
 def _coordinated(folder: Path, thread_id: str, patience_s: float) -> Iterator[None]:
+    descriptor = _coordination(folder, thread_id, patience_s)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _coordination(folder: Path, thread_id: str, patience_s: float) -> int:
     descriptor = os.open(folder / _COORDINATION, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         until = time.monotonic() + patience_s
@@ -92,9 +146,10 @@ def _coordinated(folder: Path, thread_id: str, patience_s: float) -> Iterator[No
             if time.monotonic() > until:
                 raise WriterActive(thread_id, _holder(descriptor))
             time.sleep(0.002)
-        yield
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _holder(descriptor: int) -> str | None:

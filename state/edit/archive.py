@@ -16,11 +16,19 @@ from typing import Final
 
 from rollout.errors import WriterActive
 from rollout.files.move import MoveGroup
-from rollout.files.writer_lock import WriterLock
+from rollout.files.trash import new_folder
+from rollout.files.writer_lock import WriterBarrier
 from state.aio import shielded
 from state.codex_db.database import codex_database
 from state.codex_db.notify import CodexError, codex_refusal
-from state.edit.lineage import dependencies, dependents_first, read_threads
+from state.edit.lineage import (
+    Dependency,
+    Segments,
+    dependencies,
+    dependents_first,
+    read_threads,
+    trash_records,
+)
 from state.edit.move_plan import Action, MoveOutcome, MovePlan
 from state.errors import FileUnusable, RecorderClosed, RecorderFailed, file_errors
 from state.jobs.progress import JobProgress, Report
@@ -28,8 +36,9 @@ from state.recording.recorder import NO_RECORDERS, LiveRecorders
 from state.sync.move_journal import exclusive_moves, move_all
 from state.thread_index import ThreadIndex
 
-_BATCH_THREADS: Final = 100
-"""Threads that are checked, locked and moved at a time, besides their descendants."""
+_BATCH_THREADS: Final = 500
+"""Threads that are checked and moved at a time, besides their descendants. Nobody can begin to
+write a thread meanwhile."""
 _Going = tuple[MoveOutcome, MoveGroup]
 
 
@@ -87,13 +96,19 @@ async def move_threads(
     moved: set[str] = set()
     asked = list(dict.fromkeys(thread_ids))
     waiting = iter(asked)
+    segments: Segments = {}
+    await index.sync()
     if action.deletes and len(asked) > _BATCH_THREADS:
-        waiting = iter(await dependents_first(index, asked))
+        waiting = iter(await dependents_first(index, asked, segments))
+    trash = None
+    if action.deletes:
+        with file_errors(index.home):
+            trash = new_folder(index.home)
     codex = await index.database.workers.run(partial(codex_database, index.home, sqlite_home))
     refusal = await index.database.workers.run(partial(codex_refusal, codex, dry_run=dry_run))
-    mover = _Mover(index, live, codex, refusal)
+    mover = _Mover(index, live, codex, refusal, segments)
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
-        plan, cancelled = MovePlan(index.home, action, batch, moved), False
+        plan, cancelled = MovePlan(index.home, action, batch, moved, trash), False
         if dry_run:
             await mover.make(plan)
         else:
@@ -114,75 +129,98 @@ class _Mover:
     """Makes plans for the index as it is, and carries them out."""
 
     def __init__(
-        self, index: ThreadIndex, live: LiveRecorders, codex: Path, refusal: CodexError | None
+        self,
+        index: ThreadIndex,
+        live: LiveRecorders,
+        codex: Path,
+        refusal: CodexError | None,
+        segments: Segments,
     ) -> None:
         """``refusal`` is why Codex cannot be notified."""
         self._index = index
         self._live = {id_: recorder for id_, recorder in live.items() if not recorder.closed}
         self._codex = codex
         self._refusal = refusal
+        self._segments = segments
 
-    async def make(self, plan: MovePlan) -> None:
-        """Make a plan from the present files."""
-        await self._index.sync()
+    async def make(self, plan: MovePlan) -> Sequence[Dependency]:
+        """Make a plan for what the index has. Gives the dependencies that it has looked at."""
         async with self._index.database.read() as connection:
             nodes = await read_threads(connection, [o.thread_id for o in plan.outcomes])
-        plan.make(nodes, await dependencies(self._index) if plan.action.deletes else [])
+        deletes = plan.action.deletes
+        needed = await dependencies(self._index, self._segments) if deletes else []
+        plan.make(nodes, needed)
         for outcome, _ in plan.going:
             outcome.error = self._refusal
+        return needed
 
     async def carry_out(self, plan: MovePlan) -> bool:
-        """Lock the threads, check them, move them. Gives whether the caller was cancelled while
-        they were moved."""
-        home = self._index.home
-        with ExitStack() as locks:
-            locked: set[str] = set()
-            while True:
-                await self.make(plan)
-                going = plan.going
-                if not all(locked.issuperset(group.thread_ids) for _, group in going):
-                    # Check again: before it was locked, one may have been written or have spawned.
-                    await self._index.database.workers.finish(
-                        partial(self._lock, going, locked, locks)
-                    )
-                elif not await self._end_recorders(going, locked, locks):
-                    break
-            if not going:
+        """Hold off writers, check the threads, move them. Gives whether the caller was cancelled
+        while they were moved."""
+        needed = await self.make(plan)
+        if not plan.going:
+            return False
+        workers = self._index.database.workers
+        with ExitStack() as handed_over:
+            try:
+                barrier = await workers.finish(self._barrier, undo=WriterBarrier.release)
+            except (FileUnusable, WriterActive) as error:
+                plan.fail({group.thread_id: error for _, group in plan.going})
                 return False
-            groups = [group for _, group in going]
-            work = move_all(self._index.database, home, groups, self._codex)
-            failed, cancelled = await shielded(work)
+            with barrier:
+                free: set[str] = set()
+                while True:
+                    # Again: until now, one may have been written or have spawned.
+                    await self._index.sync()
+                    needed = await self.make(plan)
+                    while await workers.finish(partial(self._refuse, plan, barrier, free)):
+                        needed = await self.make(plan)
+                    if not await self._end_recorders(plan.going, free, handed_over):
+                        break
+                if not plan.going:
+                    return False
+                if plan.action is Action.DELETE:
+                    ids = [id_ for _, group in plan.going for id_ in group.thread_ids]
+                    plan.note(await trash_records(self._index, ids, needed))
+                groups = [group for _, group in plan.going]
+                work = move_all(self._index.database, self._index.home, groups, self._codex)
+                failed, cancelled = await shielded(work)
         plan.fail(failed)
         return cancelled
 
-    def _lock(self, going: Sequence[_Going], locked: set[str], locks: ExitStack) -> None:
-        """Lock the threads of each group, but for those that are recorded here; refuse a group if
-        somebody is writing one of them."""
-        home = self._index.home
-        for outcome, group in going:
-            with ExitStack() as taken:
-                fresh = [id_ for id_ in group.thread_ids if id_ not in locked]
-                try:
-                    with file_errors(home):
-                        for thread_id in fresh:
-                            if thread_id not in self._live:
-                                taken.enter_context(WriterLock.acquire(home, thread_id))
-                except (FileUnusable, WriterActive) as error:
-                    outcome.error = error
-                else:
-                    locked.update(fresh)
-                    locks.enter_context(taken.pop_all())
+    def _barrier(self) -> WriterBarrier:
+        with file_errors(self._index.home):
+            return WriterBarrier.acquire(self._index.home)
+
+    def _refuse(self, plan: MovePlan, barrier: WriterBarrier, free: set[str]) -> bool:
+        """Refuse the groups with a thread that somebody is writing, but for those that are recorded
+        here, and note the others as ``free``. Gives whether there were any."""
+        ids = [id_ for _, group in plan.going for id_ in group.thread_ids]
+        asked = [id_ for id_ in ids if id_ not in free and id_ not in self._live]
+        try:
+            with file_errors(self._index.home):
+                written = barrier.writers(asked)
+        except FileUnusable as error:
+            plan.fail({group.thread_id: error for _, group in plan.going})
+            return True
+        free.update(id_ for id_ in ids if id_ not in written)
+        refused = False
+        for outcome, group in plan.going:
+            for id_ in group.thread_ids:
+                if id_ in written and not outcome.error:
+                    outcome.error, refused = written[id_], True
+        return refused
 
     async def _end_recorders(
-        self, going: Sequence[_Going], locked: set[str], locks: ExitStack
+        self, going: Sequence[_Going], free: set[str], handed_over: ExitStack
     ) -> bool:
         """Take over the locks of threads that are recorded here. Gives whether there were any."""
         found = [(o, id_) for o, group in going for id_ in group.thread_ids if id_ in self._live]
         for outcome, thread_id in found:
             try:
-                locks.enter_context(await self._live.pop(thread_id).hand_over())
+                handed_over.enter_context(await self._live.pop(thread_id).hand_over())
             except RecorderFailed as error:
                 outcome.error = error
             except RecorderClosed:
-                locked.discard(thread_id)  # it is locked as others are
+                free.discard(thread_id)  # it is looked at as others are
         return bool(found)

@@ -1,10 +1,10 @@
 """Which threads go with a thread when its files are moved, and which depend on it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -12,12 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import parse_name, thread_id_in_name
 from rollout.files.move import Move
+from rollout.files.stamp import FileStamp
+from rollout.files.trash import TrashRecord
 from rollout.metadata.extract import extract_file
 from rollout.metadata.outcomes import Extracted
 from state.db.schema import rollout_files, thread_spawn_edges, threads
 from state.db.sql import among
+from state.query.thread_json import display_name, display_text
 from state.sync.openings import base_id
 from state.thread_index import ThreadIndex
+
+_LONGEST_TITLE: Final = 300
 
 
 @dataclass(slots=True)
@@ -26,8 +31,9 @@ class LineageNode:
 
     archived: bool
     created_at_ms: int
-    files: list[str] = field(default_factory=list)
-    """All of its files, also unreadable ones that have its id in their name."""
+    files: dict[str, int] = field(default_factory=dict)
+    """The sizes of all its files by their paths, also of unreadable ones that have its id in their
+    name."""
     spawned: list[str] = field(default_factory=list)
 
 
@@ -53,15 +59,42 @@ async def read_threads(
     )
     for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
         found[parent].spawned.append(child)
-    own = sa.select(f.path, f.thread_id).where(among(f.thread_id, found))
-    for path, thread_id in await connection.execute(own.order_by(f.path)):
-        found[thread_id].files.append(path)
-    unreadable = sa.select(f.path).where(f.bucket == "unreadable").order_by(f.path)
-    for path in await connection.scalars(unreadable):
+    own = sa.select(f.path, f.thread_id, f.size_bytes).where(among(f.thread_id, found))
+    for path, thread_id, size in await connection.execute(own.order_by(f.path)):
+        found[thread_id].files[path] = size
+    unreadable = sa.select(f.path, f.size_bytes).where(f.bucket == "unreadable").order_by(f.path)
+    for path, size in await connection.execute(unreadable):
         thread_id = thread_id_in_name(path)
         if thread_id in found:
-            found[thread_id].files.append(path)
+            found[thread_id].files[path] = size
     return found
+
+
+async def trash_records(
+    index: ThreadIndex, thread_ids: Sequence[str], dependencies: Iterable["Dependency"]
+) -> dict[str, TrashRecord]:
+    """What the trash notes of threads, by id."""
+    needs: defaultdict[str, list[str]] = defaultdict(list)
+    for each in dependencies:
+        needs[each.thread_id].append(each.what)
+    edge = thread_spawn_edges.c
+    spawned = sa.select(edge.child_thread_id, edge.parent_thread_id)
+    async with index.database.read() as connection:
+        found = await connection.execute(spawned.where(among(edge.child_thread_id, thread_ids)))
+        parents: dict[str, str] = {row[0]: row[1] for row in found}
+    rows = await index.rows_of(thread_ids)
+    return {
+        id_: TrashRecord(
+            id_,
+            title=(display_name(row) or display_text(row))[:_LONGEST_TITLE],
+            cwd=row["cwd"],
+            created_at_ms=row["created_at_ms"],
+            recency_at_ms=row["recency_at_ms"],
+            parent_id=parents.get(id_),
+            needs=tuple(needs[id_]),
+        )
+        for id_, row in rows.items()
+    }
 
 
 def with_descendants(thread_id: str, nodes: dict[str, LineageNode]) -> list[str]:
@@ -91,9 +124,14 @@ class Dependency(NamedTuple):
     how: str
 
 
-async def dependencies(index: ThreadIndex) -> list[Dependency]:
+Segments = dict[tuple[str, FileStamp], tuple[str, str] | None]
+"""The thread, and where its history begins, of files that a revert has left behind."""
+
+
+async def dependencies(index: ThreadIndex, known: Segments) -> list[Dependency]:
     """The threads and files that threads depend on: where their history begins, and what they are
-    attached to. All their files count, also those that a revert has left behind."""
+    attached to. All their files count, also those that a revert has left behind; ``known`` has
+    those that were read before, and gets the others."""
     c, f = threads.c, rollout_files.c
     base, side = c.history_base, c.attached_thread_parent_id
     async with index.database.read() as connection:
@@ -103,11 +141,18 @@ async def dependencies(index: ThreadIndex) -> list[Dependency]:
         found = [
             Dependency(*row, "is attached to it") for row in await connection.execute(attached)
         ]
-        segments = list(await connection.scalars(sa.select(f.path).where(f.bucket == "segment")))
-    for path in segments:
-        outcome = await index.database.workers.run(partial(extract_file, index.home, path))
-        if isinstance(outcome, Extracted) and outcome.metadata.history_base:
-            begun.append((outcome.metadata.id, outcome.metadata.history_base))
+        left = sa.select(f.path, f.size_bytes, f.mtime_ns, f.inode).where(f.bucket == "segment")
+        segments = [(path, FileStamp(*stamp)) for path, *stamp in await connection.execute(left)]
+    for segment in segments:
+        if segment not in known:
+            outcome = await index.database.workers.run(
+                partial(extract_file, index.home, segment[0])
+            )
+            extracted = isinstance(outcome, Extracted) and outcome.metadata
+            text = extracted and extracted.history_base
+            known[segment] = (extracted.id, text) if extracted and text else None
+        if (beginning := known[segment]) is not None:
+            begun.append(beginning)
     for thread_id, text in begun:
         begins_in = base_id(text)
         if begins_in:
@@ -115,7 +160,9 @@ async def dependencies(index: ThreadIndex) -> list[Dependency]:
     return found
 
 
-async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> list[str]:
+async def dependents_first(
+    index: ThreadIndex, thread_ids: Sequence[str], known: Segments
+) -> list[str]:
     """The threads in such an order that each comes after those that depend on it."""
     async with index.database.read() as connection:
         nodes = await read_threads(connection, thread_ids)
@@ -125,7 +172,7 @@ async def dependents_first(index: ThreadIndex, thread_ids: Sequence[str]) -> lis
         for path in nodes[id_].files if id_ in nodes else ():
             owners |= dict.fromkeys(file_ids(Move(id_, path, path)), id_)
     dependents: defaultdict[str, list[str]] = defaultdict(list)
-    for each in await dependencies(index):
+    for each in await dependencies(index, known):
         if each.thread_id in asked and (owner := owners.get(each.what)):
             dependents[owner].append(each.thread_id)
     ordered: dict[str, None] = {}

@@ -2,8 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from rollout.files.move import (
     archive_path,
     occupied_target,
     session_path,
-    trash_folder,
 )
+from rollout.files.trash import TrashRecord
 from state.edit.lineage import Dependency, LineageNode, file_ids, with_descendants
 from state.errors import (
     AlreadyArchived,
@@ -60,14 +60,20 @@ class MovePlan:
     """A batch of threads with what is moved for each."""
 
     def __init__(
-        self, home: Path, action: Action, thread_ids: Sequence[str], moved: set[str]
+        self,
+        home: Path,
+        action: Action,
+        thread_ids: Sequence[str],
+        moved: set[str],
+        trash: str | None,
     ) -> None:
-        """``moved`` are the threads that earlier batches have moved."""
+        """``moved`` are the threads that earlier batches have moved; ``trash`` is the folder that
+        deleted ones go to."""
         self.action = action
         self.outcomes = [MoveOutcome(id_) for id_ in thread_ids]
         self._home = home
         self._moved = moved
-        self._trash: set[str] = set()
+        self._trash = trash
 
     @property
     def going(self) -> list[tuple[MoveOutcome, MoveGroup]]:
@@ -81,7 +87,13 @@ class MovePlan:
         while self._refuse_needed(dependencies):
             self._make_groups(nodes)  # threads that were to go with a refused one go by themselves
 
-    def fail(self, errors: dict[str, StateError]) -> None:
+    def note(self, records: Mapping[str, TrashRecord]) -> None:
+        """Have the trash note of the threads what ``records`` has."""
+        for outcome, group in self.going:
+            known = (records.get(id_, TrashRecord(id_)) for id_ in group.thread_ids)
+            outcome.group = replace(group, records=tuple(known))
+
+    def fail(self, errors: Mapping[str, StateError | RolloutError]) -> None:
         """Note the groups that could not be moved, by the thread that each is for."""
         stayed = {
             id_: errors[group.thread_id]
@@ -94,7 +106,6 @@ class MovePlan:
 
     def _make_groups(self, nodes: dict[str, LineageNode]) -> None:
         claimed = set(self._moved)
-        self._trash.clear()
         for outcome in self.outcomes:
             outcome.group = None
             if outcome.error is None and outcome.thread_id not in claimed:
@@ -114,27 +125,23 @@ class MovePlan:
             raise AlreadyArchived(thread_id)
         if self.action is Action.UNARCHIVE and not archived:
             raise NotArchived(thread_id)
-        with file_errors(self._home):
-            deletes = self.action.deletes
-            trash = trash_folder(self._home, thread_id, self._trash) if deletes else None
+        trash = self._trash
         moves = []
         for id_ in reversed(with_descendants(thread_id, nodes)):
             if id_ in claimed or (nodes[id_].archived != archived and not trash):
                 continue
-            for path in nodes[id_].files:
+            for path, size in nodes[id_].files.items():
                 if trash:
-                    moves.append(Move(id_, path, f"{trash}/{path}"))
+                    moves.append(Move(id_, path, f"{trash}/{path}", size))
                 elif is_archived(path) == archived:
                     created_ms = nodes[id_].created_at_ms
                     target = session_path(path, created_ms) if archived else archive_path(path)
-                    moves.append(Move(id_, path, target))
+                    moves.append(Move(id_, path, target, size))
         with file_errors(self._home):
             taken = occupied_target(self._home, moves)
         if taken is not None:
             rivals = [move.source for move in moves if move.target == taken]
             raise TargetExists(thread_id, self._home / taken, rivals if len(rivals) > 1 else ())
-        if trash:
-            self._trash.add(trash)
         return MoveGroup(
             thread_id,
             tuple(moves),

@@ -48,6 +48,12 @@ def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
     return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
 
 
+def existing_steps(ids: Sequence[str]) -> "Steps[set[str]]":
+    """Those of some ids that the index has."""
+    asked = "SELECT id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    return {row[0] for row in (yield asked, [orjson.dumps(ids).decode()])}
+
+
 @cache
 def _is_fit(types: tuple[type, ...]) -> bool:
     """Whether values of these types can be a row's; few combinations of types occur."""

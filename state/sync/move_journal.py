@@ -9,21 +9,31 @@ database (:mod:`state.codex_db.notify`) says where. The process that moves holds
 
 import json
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import orjson
 import sqlalchemy as sa
 
 from rollout.errors import WriterActive
-from rollout.files.atomic import atomic_file
+from rollout.files.atomic import atomic_file, sync_folder
 from rollout.files.layout import ROOTS
-from rollout.files.move import Move, MoveGroup, move_group, purge, undo_group
+from rollout.files.move import (
+    Move,
+    MoveGroup,
+    move_group,
+    note_in_trash,
+    remove_moved,
+    undo_group,
+)
 from rollout.files.scan import is_away, stat_file
-from rollout.files.writer_lock import WriterLock
+from rollout.files.trash import TrashRecord, folder_of, tidy
+from rollout.files.writer_lock import WriterBarrier
 from rollout.metadata.session_index import remove_names
 from state.clock import now_ms
 from state.codex_db.notify import CODEX_ERRORS, CodexError, codex_transaction
@@ -103,15 +113,17 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
         except FileUnusable as error:
             problems.append(str(error))
             continue
-        with ExitStack() as held:
-            try:
-                for thread_id in {id_ for group in groups for id_ in group.thread_ids}:
-                    held.enter_context(WriterLock.acquire(home, thread_id))
-            except (OSError, WriterActive) as error:
-                problems.append(str(error))
-                continue
-            moved = await database.workers.finish(partial(_move, home, groups, codex, undo=False))
-            await _update_index(database, home, groups, moved)
+        try:
+            with WriterBarrier.acquire(home) as barrier:
+                if written := barrier.writers(_threads_of(groups)):
+                    raise next(iter(written.values()))
+                moved = await database.workers.finish(
+                    partial(_move, home, groups, codex, undo=False)
+                )
+                await _update_index(database, home, groups, moved)
+        except (OSError, WriterActive) as error:
+            problems.append(str(error))
+            continue
         problems += moved.left
         if moved.codex_error:
             problems.append(
@@ -168,16 +180,38 @@ def _move(home: Path, groups: Sequence[MoveGroup], codex: Path | None, *, undo: 
             moved = _Moved(codex_error=error)
             _carry_out(home, groups, moved)
     _purge(home, groups, moved)
+    for folder in _left_folders(groups, moved):
+        tidy(home, folder)
     return moved
 
 
 def _carry_out(home: Path, groups: Sequence[MoveGroup], moved: _Moved) -> None:
+    try:
+        note_in_trash(home, groups)
+    except OSError as error:
+        _fail(home, groups, error, moved)
+        return
     for group in groups:
         try:
             move_group(home, group)
         except OSError as error:
-            moved.failed[group.thread_id] = _unusable(home, error)
-            _take_back(home, group, moved)
+            _fail(home, [group], error, moved)
+    # Together, as one folder's write to the disk takes the other changes along.
+    filled: defaultdict[str, list[MoveGroup]] = defaultdict(list)
+    for group in moved.done(groups):
+        for folder in {move.target.rpartition("/")[0] for move in group.moves}:
+            filled[folder].append(group)
+    for folder, some in filled.items():
+        try:
+            sync_folder(home / folder)
+        except OSError as error:
+            _fail(home, moved.done(some), error, moved)
+
+
+def _fail(home: Path, groups: Sequence[MoveGroup], error: OSError, moved: _Moved) -> None:
+    for group in groups:
+        moved.failed[group.thread_id] = _unusable(home, error)
+        _take_back(home, group, moved)
 
 
 def _take_back(home: Path, group: MoveGroup, moved: _Moved) -> None:
@@ -188,13 +222,30 @@ def _take_back(home: Path, group: MoveGroup, moved: _Moved) -> None:
 
 
 def _purge(home: Path, groups: Sequence[MoveGroup], moved: _Moved) -> None:
-    for group in moved.done(groups):
+    leaving = [group for group in moved.done(groups) if group.purge]
+    try:
+        if leaving:
+            remove_names(home, _threads_of(leaving))
+    except OSError as error:
+        moved.failed |= {group.thread_id: _unusable(home, error) for group in leaving}
+        return
+    for group in leaving:
         try:
-            if group.purge:
-                remove_names(home, group.thread_ids)
-                purge(home, group)
+            remove_moved(home, group)
         except OSError as error:
             moved.failed[group.thread_id] = _unusable(home, error)
+
+
+def _left_folders(groups: Sequence[MoveGroup], moved: _Moved) -> set[str]:
+    """The folders of the trash that files have left: for good, or back into the home."""
+    back = (group for group in groups if group.purge or group.thread_id in moved.failed)
+    folders = {group.trash for group in back if group.trash}
+    sources = (folder_of(move.source) for group in groups for move in group.moves)
+    return folders | {folder for folder in sources if folder}
+
+
+def _threads_of(groups: Sequence[MoveGroup]) -> list[str]:
+    return list(dict.fromkeys(id_ for group in groups for id_ in group.thread_ids))
 
 
 def _unusable(home: Path, error: OSError) -> FileUnusable:
@@ -240,12 +291,12 @@ def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Pa
         "v": _VERSION,
         "home": str(home.resolve()),
         "codex": str(codex.absolute()),
-        "groups": [asdict(group) for group in groups],
+        "groups": groups,
     }
     try:
         entry.parent.mkdir(mode=0o700, exist_ok=True)
         with atomic_file(entry) as file:
-            file.write(json.dumps(value).encode())
+            file.write(orjson.dumps(value))
     except OSError as error:
         raise FileUnusable.of(error, entry) from error
     return entry
@@ -258,15 +309,21 @@ def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
         value = json.loads(entry.read_bytes())
         if value["v"] != _VERSION or value["home"] != str(home.resolve()):
             raise FileUnusable(entry, "it is of another version, or of another home")
-        groups = [
-            MoveGroup(**{**group, "moves": tuple(Move(**move) for move in group["moves"])})
-            for group in value["groups"]
-        ]
+        groups = [_group(group) for group in value["groups"]]
         return groups, Path(value["codex"]) if "codex" in value else None
     except OSError as error:
         raise FileUnusable.of(error, entry) from error
     except (ValueError, TypeError, KeyError) as error:
         raise FileUnusable(entry, "it is damaged") from error
+
+
+def _group(value: dict[str, Any]) -> MoveGroup:
+    moves = tuple(Move(**move) for move in value["moves"])
+    records = tuple(
+        TrashRecord(**{**record, "needs": tuple(record["needs"])})
+        for record in value.get("records", ())
+    )
+    return MoveGroup(**{**value, "moves": moves, "records": records})
 
 
 def _remove_entry(entry: Path) -> None:

@@ -16,6 +16,7 @@ from state.db.database import Database
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
+from state.db.steps import Steps
 from state.errors import FileUnusable
 from state.jobs.pool import ReadPool, ordered_map, warn_once
 from state.jobs.progress import Away, Report, SyncProgress
@@ -81,9 +82,11 @@ def away_in(changes: Changes) -> list[Away]:
 
 async def read_ledger(database: Database) -> Ledger:
     """The ledger as :func:`state.sync.ledger.compare_with_ledger` takes it."""
-    async with database.read() as connection:
-        found = await connection.exec_driver_sql(LEDGER_SQL)
-        return {row[0]: tuple(row[1:]) for row in found}
+    return await database.query(_ledger_steps())
+
+
+def _ledger_steps() -> Steps[Ledger]:
+    return {row[0]: row[1:] for row in (yield LEDGER_SQL, [])}
 
 
 async def apply_changes(

@@ -74,6 +74,10 @@ def test_ids_come_from_stdin_as_list_prints_them(cli: Cli) -> None:
     printed = cli.run("archive", "-", "--json", stdin=listed).json["threads"]
     assert [entry["done"] for entry in printed] == [True] * 3
     assert archived(cli.home) == [0, 1, 2, 5]
+    found = cli.run("query", "SELECT id, name FROM v_threads WHERE archived").out
+    assert found.startswith("id\t")
+    assert len(cli.run("unarchive", "-", stdin=found).lines) == 4
+    assert archived(cli.home) == []
 
 
 def test_filters_choose_as_those_of_list_do(cli: Cli) -> None:
@@ -138,7 +142,7 @@ def test_each_thread_has_its_own_answer_and_the_gravest_is_the_status(cli: Cli) 
     assert files == [{"from": f"sessions/2026/10/15/{name}", "to": f"archived_sessions/{name}"}]
     ran = cli.run("unarchive", thread_id(2), "nobody", status=3)
     assert ran.out == ""
-    assert ran.err.splitlines()[1].startswith("  threadkeep list")
+    assert "threadkeep search nobody" in ran.err.splitlines()[1]
     assert ran.err.splitlines()[2] == f"threadkeep: thread {thread_id(2)} is not archived"
     with WriterLock.acquire(cli.home, thread_id(2)):
         printed = cli.run("delete", thread_id(2), "--yes", status=5).err

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rollout.errors import WriterActive
-from rollout.files.writer_lock import LOCKS, WriterLock
+from rollout.files import writer_lock
+from rollout.files.writer_lock import LOCKS, WriterBarrier, WriterLock
 from tests.samples.homes import thread_id
 from tests.support.warm import run_program
 
@@ -52,6 +53,27 @@ def test_a_second_writer_in_this_process_is_refused(home: Path) -> None:
     lock = WriterLock.acquire(home, ID)
     lock.release()
     lock.release()
+
+
+def test_a_barrier_holds_off_new_writers_and_names_those_there_are(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_lock, "_PATIENCE_S", 0.01)
+    process = holder(home)
+    (home / LOCKS / f"{thread_id(2)}.lock").touch()  # as a killed process leaves it
+    with WriterBarrier.acquire(home) as barrier:
+        written = barrier.writers([ID, thread_id(2), thread_id(3)])
+        assert [*written] == [ID]
+        assert f"pid {process.pid}" in str(written[ID])
+        for taken in (
+            lambda: WriterLock.acquire(home, thread_id(3)),
+            lambda: barrier.acquire(home),
+        ):
+            with pytest.raises(WriterActive):
+                taken()
+    assert files(home) == [".coordination.lock", f"{ID}.lock"]
+    WriterLock.acquire(home, thread_id(3)).release()
+    process.communicate()
 
 
 def test_another_process_is_named_and_its_death_frees_the_thread(home: Path) -> None:

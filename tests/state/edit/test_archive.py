@@ -234,15 +234,19 @@ def test_a_spawned_thread_goes_by_itself_where_its_parent_is_refused(
 def test_the_trash_has_what_it_takes_to_put_a_thread_back(home: Path, index_path: Path) -> None:
     write(home, 1)
     write(home, 1, segment=1)
+    write(home, 2, encoded(lines(2, source=spawned_by(1))), archived=True)
     synced(home, index_path)
     before = tree(home)
     with_index(home, index_path, move(1, Action.DELETE))
     (folder,) = (home / ".threadkeep-trash").iterdir()
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["thread_id"] == thread_id(1)
-    assert {file["path"] for file in manifest["files"]} == set(before)
-    for file in manifest["files"]:
-        (folder / file["path"]).rename(home / file["path"])
+    child, parent = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
+    assert (parent["thread_id"], child["thread_id"]) == (thread_id(1), thread_id(2))
+    assert (child["parent_thread_id"], child["archived"]) == (thread_id(1), True)
+    assert (parent["title"], parent["cwd"]) == ("prompt 1", "/work/p1")
+    files = {file["path"]: file["bytes"] for each in (parent, child) for file in each["files"]}
+    assert files == {path: len(content) for path, content in before.items()}
+    for path in files:
+        (folder / path).rename(home / path)
     assert tree(home) == before
     synced(home, index_path)
     assert_in_step(home, index_path)
