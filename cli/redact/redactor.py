@@ -2,7 +2,8 @@
 names.
 
 Secrets are found by the patterns of detect-secrets: tokens of many services, and words such as
-``password`` with a value. Its search for high entropy is not used: threads are full of ids and
+``password`` with a value; and by what stands before them in commands and files that people paste
+(:mod:`cli.redact.pasted`). Its search for high entropy is not used: threads are full of ids and
 hashes, which are no secrets. No detector finds everything.
 """
 
@@ -10,10 +11,12 @@ import getpass
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from cli.redact.homes import home_pattern, homes_of, is_home, own_homes
+from cli.redact.pasted import HEADERS, NEEDED, RULES, Rule
 from cli.redact.secrets import lowered, patterns, replaced_at
 
 _DATA_URL: Final = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,")
@@ -63,6 +66,12 @@ _SHORT: Final = 64
 _MOST_SHORT: Final = 10_000
 
 
+_BETWEEN_WORDS: Final = "\x1f"
+"""A blank, for patterns, that words of commands do not have."""
+_LONGEST_COMMAND: Final = 10_000
+_AUTHORIZATIONS: Final = frozenset({"authorization", "proxy-authorization", "auth"})
+
+
 class Redactor:
     """Removes what should not be shared, and counts it."""
 
@@ -73,22 +82,33 @@ class Redactor:
         """Long runs of base64, which were not searched."""
         self._patterns = patterns()
         self._names: set[str] = set()
+        self._homes: set[str] = set()
+        self._home_names: set[str] = set()
         self._clean: set[str] = set()
         """Short texts without secrets: keys, types and words that come again and again."""
         self._name_pattern: re.Pattern[str] | None = None
-        self._learn(_own_name())
+        self._home_pattern: re.Pattern[str] | None = None
+        self._user = _own_name()
+        self._learn(self._user)
+        for home in own_homes():
+            self._learn_home(home)
 
     def look_at(self, *folders: str) -> None:
-        """Learn user names from folders. Texts that were cleaned before keep them."""
+        """Learn user names and homes from folders. Texts that were cleaned before keep them."""
         for folder in folders:
             for found in _HOME.finditer(folder):
                 self._learn(found["user"])
+            for home, name in homes_of(folder, self._user if self._user in self._names else ""):
+                self._learn_home(home)
+                self._learn(name)
 
     def value(self, value: Any) -> Any:
         """A JSON value without secrets, in its keys too."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
+            if len(value) > 1 and all(isinstance(each, str) for each in value):
+                value = self._command(value)
             return [self.value(each) for each in value]
         if isinstance(value, dict):
             return {self.text(key): self._named(key, each) for key, each in value.items()}
@@ -98,7 +118,25 @@ class Redactor:
         """The value of a key. ``{"password": …}`` is a secret by its name."""
         if isinstance(value, str) and len(value) >= 4 and _is_secret_name(key):
             return self._out("secret", "[redacted secret]")
+        if isinstance(value, str) and key.lower() in _AUTHORIZATIONS:
+            before = f'"{key}": "'
+            line = f'{before}{value}"'
+            clean, _ = self._pasted(HEADERS, line, lowered(line))
+            if clean != line:
+                return clean[len(before) : -1]
         return self.value(value)
+
+    def _command(self, words: list[str]) -> list[str]:
+        """A command as a list of words, or any other texts."""
+        line = _BETWEEN_WORDS.join(words)
+        if len(line) > _LONGEST_COMMAND:
+            return words
+        low = lowered(line)
+        if not NEEDED.search(low):
+            return words
+        clean, _ = self._pasted(RULES, line, low)
+        found = clean.split(_BETWEEN_WORDS)
+        return found if len(found) == len(words) else words
 
     def text(self, text: str) -> str:
         """A text without secrets."""
@@ -138,6 +176,8 @@ class Redactor:
 
     def _plain(self, text: str) -> str:
         low = lowered(text)
+        if NEEDED.search(low):
+            text, low = self._pasted(RULES, text, low)
         for pattern in self._patterns:
             if pattern.need.met(low):
                 text = pattern.regex.sub(self._mark(pattern.kind), text)
@@ -145,9 +185,12 @@ class Redactor:
         if "[redacted" in text:
             text = _REST.sub(r"\1", text)
             low = lowered(text)
+        text, low = self._pasted(HEADERS, text, low)
         text = replaced_at(_ASSIGNED, text, _names(text, low), self._assigned)
         if "@" in text or "%" in text:
             text = replaced_at(_EMAIL, text, _locals(text), self._mark("e-mail"))
+        if self._home_pattern and self._may_be_home(text):
+            text = self._home_pattern.sub(lambda _: self._out("home folder", "/home/user"), text)
         if "Users" in text:
             text = _HOME.sub(self._folder, text)
         elif "/home/" in text:
@@ -157,6 +200,16 @@ class Redactor:
         if self._name_pattern and self._may_name(text):
             text = self._name_pattern.sub(lambda _: self._out("user name", "user"), text)
         return text
+
+    def _pasted(self, rules: Iterable[Rule], text: str, low: str) -> tuple[str, str]:
+        for rule in rules:
+            if rule.need.met(low):
+                text = rule.replaced(text, self._mark(rule.kind))
+                low = lowered(text)
+        return text, low
+
+    def _may_be_home(self, text: str) -> bool:
+        return any(name in text for name in self._home_names)
 
     def _may_name(self, text: str) -> bool:
         if not text.isascii():
@@ -190,6 +243,15 @@ class Redactor:
         self._clean.clear()
         words = "|".join(re.escape(each) for each in sorted(self._names, key=len, reverse=True))
         self._name_pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+    def _learn_home(self, home: str) -> None:
+        known = home in self._homes or _HOME.fullmatch(home) or _ROOT.fullmatch(home)
+        if known or not is_home(home):
+            return
+        self._homes.add(home)
+        self._home_names = {re.split(r"[\\/]", each)[-1] for each in self._homes}
+        self._clean.clear()
+        self._home_pattern = home_pattern(self._homes)
 
     def report(self) -> Iterator[str]:
         """Sentences on what was removed and what was not searched."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.redact import redactor as redact
+from cli.redact.pasted import HEADERS, RULES
 from cli.redact.redactor import Redactor
 from cli.redact.secrets import Need, Pattern, needed, patterns
 from rollout.jsonl.parse import Line, parse_line
@@ -62,6 +63,15 @@ WORDS = [
     "“",
     "\ud800",
     "-----BEGIN PRIVATE KEY-----",
+    "curl -u jane:",
+    " --user=",
+    "mysql -p",
+    "docker login -p ",
+    "sshpass -p",
+    "PGPASSWORD=",
+    "machine h login jane password ",
+    "Authorization: Basic ",
+    "sesame",
 ]
 
 
@@ -78,11 +88,17 @@ class Plain(Redactor):
         )
 
     def _each(self, text: str) -> str:
+        for rule in RULES:
+            text = rule.replaced(text, self._mark(rule.kind))
         for pattern in patterns():
             text = pattern.regex.sub(self._mark(pattern.kind), text)
         text = redact._REST.sub(r"\1", text)
+        for rule in HEADERS:
+            text = rule.replaced(text, self._mark(rule.kind))
         text = redact._ASSIGNED.sub(self._assigned, text)
         text = redact._EMAIL.sub(self._mark("e-mail"), text)
+        if self._home_pattern:
+            text = self._home_pattern.sub(lambda _: self._out("home folder", "/home/user"), text)
         text = redact._HOME.sub(self._folder, text)
         text = redact._ROOT.sub(lambda _: self._out("home folder", "/home/user"), text)
         if self._name_pattern:
