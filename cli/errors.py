@@ -67,6 +67,7 @@ class Outcome:
 
 _TABLE: Final = """
 not_found HomeNotFound       name the folder with --home or CODEX_HOME
+not_found NotACodexHome      name the folder that holds sessions with --home or CODEX_HOME
 usage     WrongUsage         threadkeep COMMAND -h shows what a command takes
 usage     AmbiguousThread    give more characters of the id
 not_found ThreadNotFound     threadkeep list --all --all-sources shows all threads (add --archived

@@ -2,6 +2,7 @@
 
 RolloutError
 ├ HomeNotFound(path)
+├ NotACodexHome(path)
 ├ UnreadableRollout(path, reason, offset)
 ├ DamagedCompression(reason, offset)
 │ └ ExpandsTooFar(offset)
@@ -42,6 +43,16 @@ class HomeNotFound(RolloutError):
         self.path = path
         what = "it is a file" if path.exists() else "there is no such folder"
         super().__init__(f"no Codex home at {path}: {what}")
+
+
+class NotACodexHome(RolloutError):
+    """The folder at ``path`` exists, and nothing in it is Codex's; ``home`` is the one that it is
+    in, if it is in one."""
+
+    def __init__(self, path: Path, home: Path | None = None) -> None:
+        self.path = path
+        meant = f"did you mean {home}?" if home else "it has no folder sessions"
+        super().__init__(f"{path} is not a Codex home: {meant}")
 
 
 class UnreadableRollout(RolloutError):

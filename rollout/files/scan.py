@@ -1,13 +1,14 @@
 """Walk the rollout folders of a home: one stat a file, newest first."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rollout.errors import HomeNotFound
+from rollout.errors import HomeNotFound, NotACodexHome
 from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import ROOTS
 from rollout.files.stamp import NO_STAMP, FileStamp
@@ -42,6 +43,24 @@ def check_home(home: Path) -> None:
         found = False
     if not found:
         raise HomeNotFound(home)
+
+
+def check_codex_home(home: Path) -> None:
+    """As :func:`check_home`; also raise :class:`NotACodexHome` for a folder of something else. An
+    empty one may become a home."""
+    check_home(home)
+    try:
+        names = set(os.listdir(home))
+    except OSError:
+        return  # nobody can tell
+    if not names or not names.isdisjoint(_OF_A_HOME) or any(map(_OF_CODEX.match, names)):
+        return
+    above = [folder.parent for folder in (home, *home.parents) if folder.name in ROOTS]
+    raise NotACodexHome(home, above[0] if above else None)
+
+
+_OF_A_HOME: Final = {*ROOTS, "config.toml", "auth.json", "history.jsonl", "session_index.jsonl"}
+_OF_CODEX: Final = re.compile(r"state_\d+\.sqlite|\.?threadkeep")
 
 
 def scan_home(home: Path) -> Iterator[FoundFile]:
