@@ -28,6 +28,7 @@ from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, sync
 from state.sync.thread_rows import earlier_extractions
+from state.sync.unread import Unread, Waiting
 from state.sync.writer import forget_files, load_context, store_files
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 from state.userdata.store import open_with_user_data
@@ -168,10 +169,16 @@ class ThreadIndex:
                 "tools": [dict(tool._mapping) for tool in tools],
             }
 
-    async def sync(self, report: Report | None = None, *, reread: bool = False) -> SyncProgress:
+    async def sync(
+        self,
+        report: Report | None = None,
+        *,
+        reread: bool = False,
+        waiting: Waiting | None = None,
+    ) -> SyncProgress:
         """Apply changes of the files; see :func:`state.sync.sync.sync`."""
         check_home(self.home)
-        return await sync(self.database, self.home, report=report, reread=reread)
+        return await sync(self.database, self.home, report=report, reread=reread, waiting=waiting)
 
     async def backfill(
         self,
@@ -180,6 +187,7 @@ class ThreadIndex:
         lease_s: float = DEFAULT_LEASE_S,
         batch_files: int = BATCH_FILES,
         force: bool = False,
+        waiting: Waiting | None = None,
     ) -> SyncProgress:
         """Run the backfill job; see :func:`state.sync.backfill.backfill`."""
         return await backfill(
@@ -189,15 +197,19 @@ class ThreadIndex:
             batch_files=batch_files,
             force=force,
             report=report,
+            waiting=waiting,
         )
 
-    async def catch_up(self, report: Report | None = None) -> SyncProgress | None:
+    async def catch_up(
+        self, report: Report | None = None, *, waiting: Waiting | None = None
+    ) -> SyncProgress | None:
         """Bring the index up to date: by the backfill until that is complete, then by syncs. None
-        if another process runs the backfill, which fills the index meanwhile."""
+        if another process runs the backfill, which fills the index meanwhile. Raises Answered if
+        ``waiting`` needs no more."""
         if (await self.backfill_status()).status == "complete":
-            return await self.sync(report)
+            return await self.sync(report, waiting=waiting)
         try:
-            return await self.backfill(report)
+            return await self.backfill(report, waiting=waiting)
         except (LeaseHeld, LeaseLost):  # lost: another process continues, or has rebuilt the index
             return None
 
@@ -238,6 +250,10 @@ class ThreadIndex:
         changes = await find_changes(self.database, self.home)
         await self.database.workers.run(partial(leave_out_unreadable, self.home, changes))
         return changes
+
+    async def unread(self) -> Unread:
+        """The files that a sync would read now."""
+        return Unread.sorted((await find_changes(self.database, self.home)).to_read)
 
     async def known_away(self) -> list[Away]:
         """What could not be accessed when the index last caught up with the files."""

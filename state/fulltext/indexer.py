@@ -65,9 +65,11 @@ async def fill_fulltext(
     *,
     batch_threads: int = BATCH_THREADS,
     restart: bool = False,
+    most: int | None = None,
 ) -> JobProgress:
     """Run the job to its end, from wherever the last worker left it, or with ``restart`` from
-    scratch. Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
+    scratch; or read only the ``most`` threads that changed last, and leave the others pending.
+    Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
     async with index.database.read() as connection:
         count = await _count(connection, schema.fulltext_pending)
         c = schema.fulltext_threads.c
@@ -80,7 +82,7 @@ async def fill_fulltext(
         return JobProgress()
 
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
-        return _Filling(index, job, batch_threads, report).run(again, restart=restart)
+        return _Filling(index, job, batch_threads, report, most).run(again, restart=restart)
 
     return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
 
@@ -103,11 +105,15 @@ def _refused(files: str) -> str:
 
 
 async def caught_up_fulltext(
-    index: ThreadIndex, report: Report | None = None, *, restart: bool = False
+    index: ThreadIndex,
+    report: Report | None = None,
+    *,
+    restart: bool = False,
+    most: int | None = None,
 ) -> bool:
-    """Fill the full-text index: False if another worker is filling it, which may take long."""
+    """As :func:`fill_fulltext`: False if another worker is filling it, which may take long."""
     with suppress(LeaseHeld, LeaseLost):
-        await fill_fulltext(index, report, restart=restart)
+        await fill_fulltext(index, report, restart=restart, most=most)
         return True
     return False
 
@@ -118,6 +124,7 @@ class _Filling:
     _job: Job
     _batch_threads: int
     _report: Report | None
+    _most: int | None = None
     _counts: JobProgress = field(default_factory=JobProgress)
 
     async def run(self, again: Sequence[int], *, restart: bool) -> JobProgress:
@@ -137,6 +144,8 @@ class _Filling:
                 self._counts.total += len(wanted)
                 pool.prepare(files=len(wanted))
                 await self._read(pool, wanted)
+                if self._most is not None:
+                    break
         return self._counts
 
     async def _pending(self) -> list[Thread]:
@@ -147,6 +156,7 @@ class _Filling:
             sa.select(c.row_id, c.rollout_path, *stamp, c.name, c.title, preview)
             .join(schema.fulltext_pending, schema.fulltext_pending.c.row_id == c.row_id)
             .order_by(c.updated_at_ms.desc())
+            .limit(self._most)
         )
         async with self._index.database.read() as connection:
             return [

@@ -21,9 +21,11 @@ from state.fulltext.hits import Candidate, Hit, HitReader
 from state.fulltext.store import UNREAD
 from state.query.cursor import Cursor, decode
 from state.query.listing import key_steps
-from state.query.model import Query
+from state.query.model import Page, Query
 from state.query.rows import is_fresh
+from state.query.settled import least_key, may_be_early, missing_steps
 from state.rollout_locator import rollout_locator
+from state.sync.unread import Unread
 from state.thread_index import ThreadIndex
 
 MATCHES: Final = "matches"
@@ -106,6 +108,31 @@ async def search(index: ThreadIndex, wanted: Search) -> Found:
         except IndexBusy:
             break  # what is shown was read from the files just now
     return found
+
+
+def extent_steps() -> Steps[tuple[int, int]]:
+    """How many threads there are, and of how many the messages are still to be indexed."""
+    asked = "SELECT (SELECT count(*) FROM threads), (SELECT count(*) FROM fulltext_pending)"
+    threads, pending = (yield (asked, []))[0]
+    return int(threads), int(pending)
+
+
+def settled_steps(wanted: Search, found: Found, unread: Unread) -> Steps[bool]:
+    """Whether neither ``unread`` files nor threads whose messages are not indexed yet can change
+    what was ``found``."""
+    among = wanted.among
+    if wanted.ranked or not may_be_early(among):
+        return False
+    page = Page([hit.row for hit in found.hits], found.next_cursor)
+    if found.pending:
+        least = least_key(among, page)
+        latest = (
+            f"SELECT max({among.sort_key}_ms) FROM threads"
+            " WHERE row_id IN (SELECT row_id FROM fulltext_pending)"
+        )
+        if least is None or ((yield (latest, []))[0][0] or least) >= least:
+            return False
+    return (yield from missing_steps(among, page, unread)) is None
 
 
 def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:

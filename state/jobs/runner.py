@@ -18,6 +18,10 @@ from state.jobs.lease import Lease, Owner, claim
 Result = TypeVar("Result")
 
 
+class Answered(Exception):
+    """Whoever waited has an answer: the rest of a job is left to the next command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job under way, which writes only while it holds its lease."""
@@ -96,7 +100,8 @@ async def _heartbeat(database: Database, lease: Lease) -> None:
 
 
 async def _give_back(database: Database, lease: Lease, error: BaseException) -> None:
-    reason = None if isinstance(error, asyncio.CancelledError) else str(error)
+    ended = isinstance(error, asyncio.CancelledError | Answered)
+    reason = None if ended else str(error)
     with contextlib.suppress(LeaseLost):  # then there is nothing to give back
         async with database.write() as connection:
             await lease.release(connection, now_ms(), complete=False, error=reason)

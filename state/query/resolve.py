@@ -1,7 +1,7 @@
 """Which threads a reference means: a place in the list, an id, a unique prefix of one, a name or a
 path."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +68,18 @@ def ambiguous_steps(reference: str, ids: Sequence[str]) -> "Steps[AmbiguousThrea
     found = sorted(rows.values(), key=lambda row: (row["recency_at_ms"], row["id"]), reverse=True)
     short_ids = yield from short_id_steps([row["id"] for row in found])
     return AmbiguousThread(reference, ids, found, short_ids)
+
+
+def known_id_steps(home: Path, reference: str, others: Collection[str]) -> "Steps[str | None]":
+    """The one id that ``reference`` means by itself or as a prefix or path, among those of threads
+    and ``others``; None if there are several or none, or if only a name could be meant."""
+    name = parse_name(reference)
+    prefix = parse_uuid(reference) or (name.thread_id if name else None) or reference.lower()
+    if not is_id_prefix(prefix):
+        return None
+    ids = set((yield from resolve_steps(home, prefix)))
+    ids |= {id_ for id_ in others if id_.startswith(prefix)}
+    return ids.pop() if len(ids) == 1 and min(ids).startswith(prefix) else None
 
 
 def unreadable_file_steps(home: Path, reference: str) -> "Steps[ThreadUnreadable | None]":

@@ -29,7 +29,7 @@ from state.repair.plan import Plan
 from state.repair.reindex import reindex
 from state.repair.verify import Depth, verify
 from state.sync import thread_rows as rows
-from state.sync.sync import reread
+from state.sync.filling import reread
 from state.sync.writer import load_context, store_files
 from state.thread_index import open_index
 from state.userdata.journal import append_settings, read_settings

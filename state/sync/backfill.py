@@ -1,21 +1,21 @@
 """Fill the index of a whole home: a leased, fenced, resumable job.
 
-``pending -> running -> complete``. Files are read newest name first, in batches. One transaction
-holds a batch's rows, ledger entries and counters, the watermark and the renewed lease. What was
-committed is never read again: the next worker compares the files with the ledger and continues with
-the rest. At the end rows whose file is gone are deleted.
+``pending -> running -> complete``. The files that changed last are read first, in batches. One
+transaction holds a batch's rows, ledger entries and counters, the watermark and the renewed lease.
+What was committed is never read again: the next worker compares the files with the ledger and
+continues with the rest. At the end rows whose file is gone are deleted.
 """
 
-import itertools
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from rollout.files.scan import check_home, scan_home
+from rollout.files.scan import FoundFile, check_home
 from state.db.database import Database
 from state.db.schema import DEFERRED_INDEXES, backfill_state
 from state.jobs.lease import Owner, job_row
@@ -24,11 +24,11 @@ from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
 from state.jobs.runner import Job, run_job
 from state.sync import sync
 from state.sync.copies import compare_copies
-from state.sync.ledger import Changes, compare_with_ledger, watermark
-from state.sync.writer import Context, load_context, store_files
+from state.sync.filling import Filling
+from state.sync.ledger import watermark
+from state.sync.unread import Waiting
+from state.sync.writer import load_context
 
-_FIRST_FILES: Final = 100
-"""The first batch is small: the newest threads are there before the home has been walked."""
 _BULK_FILES: Final = 1000
 """A first fill of so many files builds the indexes of filters at its end: folders come in no order,
 so that keeping these meanwhile is half of SQLite's work (measured)."""
@@ -79,17 +79,19 @@ async def backfill(
     batch_files: int = sync.BATCH_FILES,
     force: bool = False,
     report: Report | None = None,
+    waiting: Waiting | None = None,
 ) -> SyncProgress:
     """Run the job to its end, from wherever the last worker left it.
 
     ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
     was being stored, so that the next worker continues at once. Raises HomeNotFound if there is no
-    home to fill from, and what :func:`state.jobs.runner.run_job` raises.
+    home to fill from, Answered if ``waiting`` needs no more, and what
+    :func:`state.jobs.runner.run_job` raises.
     """
     check_home(home)
 
     def work(job: Job) -> Coroutine[Any, Any, SyncProgress]:
-        return _Backfill(job, home, batch_files, force, report).run()
+        return _Backfill(job, home, batch_files, force, report, waiting).run()
 
     return await run_job(database, backfill_state, work, lease_s=lease_s, restart=force)
 
@@ -101,6 +103,7 @@ class _Backfill:
     _batch_files: int
     _force: bool
     _report: Report | None
+    _waiting: Waiting | None
     _counts: SyncProgress = field(default_factory=SyncProgress)
     _current: int = 0
     """Files that were up to date before."""
@@ -108,63 +111,39 @@ class _Backfill:
 
     async def run(self) -> SyncProgress:
         database = self._job.database
+        write = partial(self._job.write, self._columns)
+        await sync.apply_inputs(database, self._home, self._job.write)
         context = load_context(self._home)
         async with ReadPool(self._home) as pool:
-            changes = await self._begin(pool)
-            first = changes is not None
-            if changes is None:
-                changes = await sync.find_changes(database, self._home, reread=self._force)
-            self._counts.files = changes.files
-            self._counts.away = sync.away_in(changes)
-            self._counts.total = self._counts.done + len(changes.to_read)
-            unread = len(changes.to_read) + len(changes.ignored)
-            self._current = changes.files - unread - self._counts.done
-            pool.prepare(files=len(changes.to_read))
-            if first and len(changes.to_read) >= _BULK_FILES:
-                async with self._job.write(self._columns) as connection:
+            changes = await sync.find_changes(database, self._home, reread=self._force)
+            counts = self._counts
+            counts.files, counts.total = changes.files, len(changes.to_read)
+            counts.away = sync.away_in(changes)
+            self._current = changes.files - len(changes.to_read) - len(changes.ignored)
+            filling = Filling(
+                *(database, write, pool, changes, context, counts, self._batch_files),
+                report=self._report,
+                waiting=self._waiting,
+                stored=self._stored,
+            )
+            await filling.first()
+            if not changes.known and len(changes.to_read) >= _BULK_FILES:
+                async with write() as connection:
                     for index in DEFERRED_INDEXES:
                         await connection.execute(DropIndex(index, if_exists=True))
-            await self._store(pool, changes, context)
-            await sync.finish_changes(
-                self._job.write, self._home, changes, pool, self._counts, context
-            )
+            await filling.rest()
+            await sync.finish_changes(write, self._home, changes, pool, counts, context)
         await compare_copies(database, self._home, self._job.write)
         await sync.apply_inputs(database, self._home, self._job.write)
-        async with self._job.write(self._columns) as connection:
+        async with write() as connection:
             for index in DEFERRED_INDEXES:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
-        self._report_counts()
-        return self._counts
+        if self._report:
+            self._report(counts)
+        return counts
 
-    async def _begin(self, pool: ReadPool) -> Changes | None:
-        """Store the newest few files, walk the rest of the home, and compare it all."""
-        if await sync.read_ledger(self._job.database):
-            return None
-        found = scan_home(self._home)
-        first = await self._job.database.workers.run(
-            lambda: list(itertools.islice(found, _FIRST_FILES))
-        )
-        start = compare_with_ledger(first, {})
-        await self._store(pool, start, load_context(self._home))
-        ledger = await sync.read_ledger(self._job.database)
-        changes = await self._job.database.workers.run(
-            lambda: compare_with_ledger(itertools.chain(first, found), ledger)
-        )
-        done = set(start.to_read)
-        changes.to_read = [file for file in changes.to_read if file not in done]
-        return changes
-
-    async def _store(self, pool: ReadPool, changes: Changes, context: Context) -> None:
-        """Read and store files, a batch in one transaction."""
-        database = self._job.database
-        async with sync.read_batches(database, pool, changes, self._batch_files) as batches:
-            async for batch, outcomes in batches:
-                async with self._job.write(self._columns) as connection:
-                    stored = await store_files(connection, outcomes, context, changes.vanished)
-                    sync.tally(self._counts, stored, batch)
-                    self._watermark = watermark(batch[-1])
-                await sync.reread(self._job.write, pool, stored, context)
-                self._report_counts()
+    def _stored(self, last: FoundFile) -> None:
+        self._watermark = watermark(last)
 
     def _columns(self) -> dict[str, Any]:
         """How far the job is, as the columns of its table."""
@@ -176,7 +155,3 @@ class _Backfill:
             "files_unreadable": counts.unreadable,
             "threads_pruned": counts.dropped,
         }
-
-    def _report_counts(self) -> None:
-        if self._report:
-            self._report(self._counts)

@@ -31,6 +31,8 @@ class Changes:
 
     to_read: list[FoundFile] = field(default_factory=list)
     """New and changed files, newest name first."""
+    known: int = 0
+    """Entries that the ledger had."""
     ignored: list[FoundFile] = field(default_factory=list)
     """New or changed entries that are no rollouts: they go into the ledger alone."""
     vanished: list[str] = field(default_factory=list)
@@ -57,7 +59,7 @@ def compare_with_ledger(
     With ``reread`` every rollout is read whole.
     """
     known = ledger
-    changes = Changes(reread=reread)
+    changes = Changes(known=len(ledger), reread=reread)
     added: list[FoundFile] = []
     for file in scanned:
         changes.files += 1

@@ -1,47 +1,34 @@
 """Bring the index in step with the files: scan, compare, and read only what has changed."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.scan import FoundFile, is_away, scan_home, stat_file
-from rollout.metadata.outcomes import Extracted, Unusable
+from rollout.files.scan import is_away, scan_home, stat_file
 from state.db.database import Database
 from state.db.location import INPUTS_KEY
 from state.db.schema import index_meta, threads, user_data
 from state.db.sql import set_meta
 from state.db.steps import Steps
 from state.errors import FileUnusable
-from state.jobs.pool import ReadPool, ordered_map, warn_once
+from state.jobs.pool import ReadPool, warn_once
 from state.jobs.progress import Away, Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.copies import compare_copies
+from state.sync.filling import Filling, Writer, reread
 from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
-from state.sync.writer import (
-    NAMES_UNREAD,
-    Context,
-    StoredBatch,
-    forget_files,
-    load_context,
-    store_files,
-)
+from state.sync.unread import Waiting
+from state.sync.writer import NAMES_UNREAD, Context, forget_files, load_context, store_files
 from state.userdata.model import NAME, UserValue, chosen_names
 from state.userdata.store import follows_journal, newer_names, recorded_names, write_user_data
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
-_BATCHES_AHEAD: Final = 4
 _HOME: Final = "home"
-
-Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-"""Opens a write transaction; that of a job is guarded by its fence."""
 
 
 async def sync(
@@ -51,17 +38,24 @@ async def sync(
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
     reread: bool = False,
+    waiting: Waiting | None = None,
 ) -> SyncProgress:
-    """Bring the index in step with ``home``, one transaction a batch, newest names first.
+    """Bring the index in step with ``home``, one transaction a batch, the last changed files first.
 
     It is safe beside any other sync or backfill, because what is stored depends on the files alone.
+    Raises Answered if ``waiting`` needs no more.
     """
     changes = await find_changes(database, home, reread=reread)
     counts = SyncProgress(files=changes.files, total=len(changes.to_read), away=away_in(changes))
     await apply_journal(database)
     await apply_inputs(database, home)
     if changes:
-        await apply_changes(database, home, changes, counts, batch_files=batch_files, report=report)
+        await apply_changes(
+            *(database, home, changes, counts),
+            batch_files=batch_files,
+            report=report,
+            waiting=waiting,
+        )
     else:
         await compare_copies(database, home, database.write)
     return counts
@@ -97,41 +91,22 @@ async def apply_changes(
     *,
     batch_files: int = BATCH_FILES,
     report: Report | None = None,
+    waiting: Waiting | None = None,
 ) -> None:
     """Store the changes that :func:`find_changes` found."""
     context = load_context(home)
     async with ReadPool(home) as pool:
-        pool.prepare(files=len(changes.to_read))
-        async with read_batches(database, pool, changes, batch_files) as batches:
-            async for batch, outcomes in batches:
-                async with database.write() as connection:
-                    stored = await store_files(connection, outcomes, context, changes.vanished)
-                await reread(database.write, pool, stored, context)
-                tally(counts, stored, batch)
-                if report:
-                    report(counts)
+        filling = Filling(
+            *(database, database.write, pool, changes, context, counts, batch_files),
+            report=report,
+            waiting=waiting,
+        )
+        await filling.first()
+        await filling.rest()
         await finish_changes(database.write, home, changes, pool, counts, context)
     await compare_copies(database, home, database.write)
     if report:
         report(counts)
-
-
-def read_batches(
-    database: Database, pool: ReadPool, changes: Changes, batch_files: int
-) -> AbstractAsyncContextManager[
-    AsyncIterator[tuple[Sequence[FoundFile], list[Extracted | Unusable]]]
-]:
-    """The files to read with their outcomes, in batches that are read ahead."""
-
-    async def read(batch: Sequence[FoundFile]) -> list[Extracted | Unusable]:
-        if changes.reread:
-            return await pool.extract([file.path for file in batch], {})
-        known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
-        async with database.read() as connection:
-            earlier = await rows.earlier_extractions(connection, known)
-        return await pool.extract([file.path for file in batch], earlier)
-
-    return ordered_map(read, changes.to_read, batch=batch_files, ahead=_BATCHES_AHEAD)
 
 
 async def finish_changes(
@@ -161,22 +136,6 @@ def _is_gone(home: Path, path: str) -> bool:
     accessed before and can be now."""
     found = stat_file(home, path)
     return found is None or (not is_away(found) and os.path.isdir(home / path))
-
-
-async def reread(write: Writer, pool: ReadPool, stored: StoredBatch, context: Context) -> None:
-    """Give threads that lost their own file the best of their others."""
-    if stored.reread:
-        outcomes = await pool.extract(stored.reread, {})
-        async with write() as connection:
-            await store_files(connection, outcomes, context)
-
-
-def tally(counts: SyncProgress, stored: StoredBatch, batch: Sequence[FoundFile]) -> None:
-    """Add a stored batch to the counts."""
-    counts.done += len(batch)
-    counts.unreadable += stored.unreadable
-    counts.dropped += stored.dropped
-    counts.bytes_done += sum(file.stamp.size for file in batch)
 
 
 async def apply_journal(database: Database) -> None:

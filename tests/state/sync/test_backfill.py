@@ -73,7 +73,7 @@ sqlite3.connect = lambda *args, **options: real(*args, **{**options, "factory": 
 
 STOP_AFTER_COMMITS = """
 import signal
-import state.sync.backfill as job
+import state.sync.filling as job
 left = int(sys.argv[5])
 real = job.store_files
 
@@ -248,10 +248,10 @@ def test_a_cancelled_backfill_gives_its_lease_back(corpus_home: Path, index_path
     asyncio.run(scenario())
 
 
-def test_the_newest_threads_are_there_with_the_first_batch(
+def test_the_threads_that_changed_last_are_there_with_the_first_batch(
     corpus_home: Path, index_path: Path
 ) -> None:
-    """Queries answer while the job runs, and the newest come first."""
+    """Queries answer while the job runs, and what changed last comes first."""
     seen: list[str] = []
 
     async def scenario() -> None:
@@ -264,12 +264,12 @@ def test_the_newest_threads_are_there_with_the_first_batch(
             task = asyncio.create_task(index.backfill(report, batch_files=10))
             async with asyncio.timeout(30):
                 await done.wait()
-            page = await index.page(Query(limit=5))
+            page = await index.page(Query(sort_key="updated_at", limit=5))
             seen.extend(row["id"] for row in page.rows)
             early = (await index.backfill_status()).files_total
             await task
             assert early in (0, (await index.backfill_status()).files_total)
-            page = await index.page(Query(limit=5))
+            page = await index.page(Query(sort_key="updated_at", limit=5))
             assert [row["id"] for row in page.rows] == seen
 
     asyncio.run(scenario())
