@@ -54,6 +54,12 @@ class _Table(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         return [*HELP]
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # which Typer would end without a word
+            raise SystemExit(_interrupted()) from None
+
     def get_help(self, ctx: Any) -> str:
         from cli.help.layout import top
 
@@ -181,9 +187,16 @@ def main() -> None:
         # run without it.
         if not isinstance(error, KeyboardInterrupt) and type(error).__name__ != "CancelledError":
             raise
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        status = _interrupted()
     sys.exit(status)
+
+
+def _interrupted() -> int:
+    from cli.errors import INTERRUPTED
+    from cli.terminal import output
+
+    output.say(output.interrupted)
+    return INTERRUPTED
 
 
 def _limit_memory() -> None:

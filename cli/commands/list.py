@@ -1,6 +1,6 @@
 """``threadkeep list``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from state.query.model import Counted, Page, Query
     from state.query.nearby import Nearby
     from state.query.rows import Row
+    from state.sync.unread import Unread
     from state.thread_index import ThreadIndex
 
 PIPED: Final = ("id", "age", "thread", "folder", "model", "tokens")
 _USUAL_LIMIT: Final = 25
+_BELOW_FIRST: Final = 3
+"""Lines below an early list, besides the one that says how much of the list it is."""
 _LEAST_ROWS: Final = 3
 """How many threads a terminal shows that is too low for them."""
 _AROUND: Final = 2
@@ -50,6 +53,10 @@ class Listed:
     """Why the list may be incomplete."""
     spending: "dict[str, Spending] | None" = None
     """What the threads have spent, if that is asked for."""
+    early: bool = False
+    """Whether it was printed before all files were read, which cannot change the page."""
+    shown: int = 0
+    """Rows that were printed then."""
 
     def spent(self, thread_id: str) -> "Spending":
         """What a thread has spent."""
@@ -106,6 +113,13 @@ def command(
     chosen = _chosen(columns) or (SHOWN if terminal else PIPED)
     wants_ids = not as_json and terminal and "id" in chosen
     wants_spending = not {"used", "cost"}.isdisjoint(chosen)
+
+    def show(listed: Listed) -> None:
+        if as_json:
+            output.data(_document(listed, here))
+        else:
+            _print(listed, here, query, chosen, keep_all=bool(columns), fits=fits)
+
     listed = None
     if not (DELEGATED.get() or wants_spending):
         # If it cannot, the thorough way says what is wrong, and repairs it where it can.
@@ -115,18 +129,17 @@ def command(
         from cli.runtime.open_index import read_index
 
         async def work(index: "ThreadIndex") -> Listed:
-            found = await _thoroughly(index, query, count, sync, wants_ids)
+            early = None if wants_spending or count is None else show
+            found = await _thoroughly(index, query, count, sync, wants_ids, early)
             if wants_spending:
                 found.spending = await _spending(index, found.page.rows)
             return found
 
         listed = read_index(here, work)
-    if as_json:
-        output.data(_document(listed, here))
-        if listed.note:
-            output.say(listed.note)
-    else:
-        _print(listed, here, query, chosen, keep_all=bool(columns), fits=fits)
+    if not (as_json and listed.shown):
+        show(listed)
+    if as_json and listed.note:
+        output.say(listed.note)
     return errors.OK if listed.page.rows else errors.NO_MATCH
 
 
@@ -139,23 +152,29 @@ def _print(
     keep_all: bool,
     fits: bool,
 ) -> None:
-    """The rows and what there is to say of them; with ``fits``, as much as fits the terminal."""
+    """The rows and what there is to say of them; with ``fits``, as much as fits the terminal. Of an
+    early list first the rows alone, and later the rest."""
     rows, counted = listed.page.rows, listed.counted
     terminal = output.on_terminal()
     width = output.width() if terminal else None
     notes = [listed.note]
+    first, later = listed.early and not listed.shown, listed.shown > 0
     if not rows:
         none = no_threads(here.home, empty=listed.empty, complete=not listed.note)
         notes.append(none + elsewhere(listed.nearby))
-    below = footer([*notes, not_shown(counted.hidden)], width)
+    below = [] if first else footer([*notes, not_shown(counted.hidden)], width)
     more = bool(listed.page.next_cursor)
-    if fits:
-        room = output.height() - _AROUND - lines_of(below)
+    if later:
+        rows, more = rows[: listed.shown], more or listed.shown < len(rows)
+    elif fits:
+        room = output.height() - _AROUND - (_BELOW_FIRST if first else lines_of(below))
         if more or len(rows) > room:
             rows, more = rows[: max(room - 1, _LEAST_ROWS)], True
-    if more:
+    if first:
+        listed.shown = len(rows)
+    elif more:
         below.insert(bool(listed.note), fitted(showing(len(rows), counted.listed), width))
-    if rows and terminal:
+    if rows and terminal and not later:
         shown = ThreadTable(
             columns=columns,
             keep_all=keep_all,
@@ -164,7 +183,7 @@ def _print(
             spending=listed.spending or {},
         )
         output.lines(shown.lines(rows))
-    elif rows:
+    elif rows and not later:
         _lines(listed, query, columns)
     for text in below:
         output.say(text)
@@ -210,21 +229,52 @@ def _quickly(
 
 
 async def _thoroughly(
-    index: "ThreadIndex", query: "Query", count: int | None, sync: bool, wants_ids: bool
+    index: "ThreadIndex",
+    query: "Query",
+    count: int | None,
+    sync: bool,
+    wants_ids: bool,
+    early: Callable[[Listed], None] | None,
 ) -> Listed:
-    from cli.runtime.open_index import catch_up
+    """What the index gives once it has caught up; ``early`` prints it as soon as it is right."""
+    from cli.runtime.open_index import answered, catch_up
+    from cli.runtime.waiting import for_page
+    from state.query.settled import lengthened, may_be_early
 
-    note = await catch_up(index) if sync else ""
-    pages = [await index.page(_next(query, [], count))]
-    while _wants_more(pages, count):
-        pages.append(await index.page(_next(query, pages, count)))
-    whole = _joined(pages)
-    ids = await index.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-    empty = not whole.rows and await index.is_empty()
-    nearby = None
-    if not (whole.rows or empty):
-        nearby = await index.database.query(_nearby_steps(query))
-    return Listed(whole, await index.count(query), ids, empty, nearby, note)
+    async def read() -> "Page":
+        pages = [await index.page(_next(query, [], count))]
+        while _wants_more(pages, count):
+            pages.append(await index.page(_next(query, pages, count)))
+        return _joined(pages)
+
+    async def listed(page: "Page") -> Listed:
+        ids = await index.short_ids([row["id"] for row in page.rows]) if wants_ids else {}
+        empty = not page.rows and await index.is_empty()
+        nearby = None
+        if not (page.rows or empty):
+            nearby = await index.database.query(_nearby_steps(query))
+        return Listed(page, await index.count(query), ids, empty, nearby)
+
+    printed: list[Listed] = []
+
+    async def found(page: "Page", unread: "Unread") -> None:
+        if early is None or not unread or not page.rows:
+            return
+        first = await listed(page)
+        first.early, first.short_ids = True, lengthened(first.short_ids, unread)
+        early(first)
+        first.shown = first.shown or len(page.rows)
+        answered("list", len(unread))
+        printed.append(first)
+
+    note = ""
+    if sync and early and may_be_early(query):
+        note = await catch_up(index, waiting=for_page(index, query, read, found))
+    elif sync:
+        note = await catch_up(index, what="indexing all files first")
+    if printed:
+        return replace(printed[0], counted=await index.count(query), note=note)
+    return replace(await listed(await read()), note=note)
 
 
 def _nearby_steps(query: "Query") -> "Steps[Nearby | None]":
@@ -270,7 +320,7 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
         "backwardsCursor": page.backwards_cursor,
         "hidden": asdict(listed.counted.hidden),
         "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
-        "complete": not listed.note,
+        "complete": not (listed.note or listed.early),
     }
 
 

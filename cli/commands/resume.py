@@ -59,7 +59,8 @@ def command(
 ) -> int:
     """Print the command that resumes a thread in Codex, in the thread's folder (--exec runs it)."""
     from cli.runtime.batch import named
-    from cli.runtime.open_index import catch_up_and_report, read_index
+    from cli.runtime.open_index import catch_up_until, read_index
+    from cli.runtime.waiting import for_rows, for_thread
     from state.query.model import Query
     from state.query.nearby import nearby_steps
 
@@ -82,7 +83,9 @@ def command(
     )
 
     async def work(index: "ThreadIndex") -> "tuple[list[Row], dict[str, str], Nearby | None]":
-        await catch_up_and_report(index)
+        await catch_up_until(
+            index, for_thread(index, text) if text else for_rows(index, query) if last else None
+        )
         rows = await _meant(index, text, query) if text else (await index.page(query)).rows
         ids = await index.short_ids([row["id"] for row in rows])
         steps = nearby_steps(query, os.path.expanduser("~"))

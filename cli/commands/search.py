@@ -1,6 +1,6 @@
 """``threadkeep search``."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,6 +20,9 @@ from rollout.errors import Damage
 from state.errors import InvalidQuery
 
 if TYPE_CHECKING:
+    from cli.render.matches import Matches
+    from cli.runtime.searching import Searching
+    from cli.runtime.waiting import Stand
     from state.fulltext.hits import Hit, Passage
     from state.fulltext.search import Found, Search
     from state.query.model import Hidden
@@ -31,6 +34,8 @@ _UNREADABLE = "{} may match too, but cannot be read: threadkeep explain shows wh
 _MORE = "There are more matches. Use --limit N to see more."
 _AROUND: Final = 3
 """Lines around what was found: two below it, and the next prompt."""
+_BELOW_FIRST: Final = 2
+"""Lines below a first answer."""
 _USUAL_LIMIT: Final = 10
 
 
@@ -51,12 +56,18 @@ class Searched:
     """Whether more threads match."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
+    stand: "Stand | None" = None
+    """How much was searched, for a first answer."""
+    first: bool = False
+    """Whether it was printed as the first answer."""
+    shown: set[str] = field(default_factory=set)
+    """The threads that the first answer has shown."""
 
     @property
     def complete(self) -> bool:
         """Whether everything was searched."""
         unsearched = self.raw and (self.hidden.unreadable or self.more)
-        return not (self.notes or self.damage or unsearched)
+        return not (self.notes or self.damage or unsearched or self.stand)
 
 
 @takes_filters_of_text
@@ -108,6 +119,7 @@ def command(
     """Search the messages and names of threads. Case and accents do not matter. The exit status is
     1 if nothing is found."""
     from cli.runtime.open_index import read_index
+    from cli.runtime.searching import Searching
     from rollout.search.terms import Term, terms_of
     from state.db.derived_columns import SORT_KEYS
     from state.fulltext.search import MATCHES, Search
@@ -130,8 +142,7 @@ def command(
         raise typer.BadParameter("--raw excludes --sort matches and --cursor")
     wants_ids = not as_json and output.on_terminal()
 
-    async def work(index: "ThreadIndex") -> Searched:
-        searched = await (_raw if raw else _indexed)(index, search, limit or _USUAL_LIMIT, sync)
+    async def finished(index: "ThreadIndex", searched: Searched) -> Searched:
         searched.notes = [note for note in searched.notes if note]
         searched.hidden = (await index.count(search.among)).hidden
         searched.empty = not searched.found.hits and await index.is_empty()
@@ -140,10 +151,47 @@ def command(
             searched.short_ids = await index.short_ids(ids)
         return searched
 
+    async def work(index: "ThreadIndex") -> Searched:
+        async def show(found: "Found", stand: "Stand") -> None:
+            first = await finished(index, _searched(found, search))
+            first.stand = stand
+            _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)
+
+        count = limit or _USUAL_LIMIT
+        if raw:
+            return await finished(index, await _raw(index, search, count, sync))
+        searching = Searching(index, search, count, show, people=wants_ids)
+        return await finished(index, await _indexed(searching, search, sync))
+
     found = read_index(here, work)
     if raw:
         output.say("All rollouts were read for this: --raw uses no index.")
     return _print(found, here, search, as_json=as_json, on_terminal=wants_ids, fits=limit is None)
+
+
+def _print_first(
+    searched: Searched, here: Locations, search: "Search", *, as_json: bool, on_terminal: bool
+) -> None:
+    """Print a first answer, and say how much it comes from."""
+    from cli.runtime.open_index import answered
+
+    stand, found = searched.stand, searched.found
+    assert stand is not None
+    if as_json:
+        output.data(_document(searched, here))
+    elif not on_terminal:
+        output.lines(_lines(searched, search))
+    elif found.hits:
+        room = output.height() - _AROUND - _BELOW_FIRST
+        found.hits[:] = found.hits[: _blocks(searched, search, room)]
+    if stand.right:
+        answered("page", stand.total - stand.searched, "threads")
+        return
+    so_far = "" if found.hits else "No match yet. "
+    output.say(
+        f"{so_far}Searched {stand.searched:,} of {stand.total:,} threads, the newest."
+        " The others follow; Ctrl-C is safe."
+    )
 
 
 def _print(
@@ -157,17 +205,17 @@ def _print(
 ) -> int:
     found = searched.found
     notes = [*searched.notes, *damage.sentences(searched.damage, here.home, "was searched")]
-    if as_json:
+    hidden = ""
+    if as_json and not searched.first:
         output.data(_document(searched, here))
-        hidden = ""
-    else:
+    elif not as_json:
         if not found.hits:
             notes.append(no_threads(here.home, empty=searched.empty, complete=not searched.notes))
         hidden = not_shown(searched.hidden)
     if on_terminal and found.hits:
         _on_terminal(searched, search, notes, hidden, fits=fits)
     else:
-        if not as_json:
+        if not (as_json or searched.first):
             output.lines(_lines(searched, search))
         more = _MORE if searched.more and not as_json else ""
         for note in (*notes, more, hidden):
@@ -179,19 +227,35 @@ def _print(
 def _on_terminal(
     searched: Searched, search: "Search", notes: list[str], hidden: str, *, fits: bool
 ) -> None:
-    """With ``fits``, as much as fits the terminal."""
-    from cli.render.matches import Matches
-
+    """What a first answer has not shown; with ``fits``, as much as fits the terminal."""
     found, width = searched.found, output.width()
-    matches = Matches(found.hits, searched.passages, search.among.sort_key, searched.short_ids)
     above, below = footer(notes, width), footer([hidden], width)
     room = output.height() - lines_of([*above, *below]) - _AROUND
-    blocks = matches.fitting(room if fits else None)
-    output.lines("\n".join(block) + "\n" for block in blocks)
-    more = searched.more or len(blocks) < len(found.hits)
-    count = matches.count(len(blocks), more=more)
+    shown = sum(hit.row["id"] in searched.shown for hit in found.hits)
+    if shown < len(found.hits):
+        shown += _blocks(searched, search, room if fits else None)
+    elif not searched.first:
+        above.append("No other thread matches.")
+    count = _matches(searched, search).count(shown, more=searched.more or shown < len(found.hits))
     for text in (*above, fitted(count, width), *below):
         output.say(text)
+
+
+def _blocks(searched: Searched, search: "Search", room: int | None) -> int:
+    """Print the threads that no first answer has shown, as many as fit into ``room`` lines. Returns
+    how many that are."""
+    blocks = _matches(searched, search, but=searched.shown).fitting(room)
+    output.lines("\n".join(block) + "\n" for block in blocks)
+    return len(blocks)
+
+
+def _matches(searched: Searched, search: "Search", but: Collection[str] = ()) -> "Matches":
+    from cli.render.matches import Matches
+
+    found = zip(searched.found.hits, searched.passages, strict=False)
+    left = [each for each in found if each[0].row["id"] not in but]
+    hits, passages = [each[0] for each in left], [each[1] for each in left]
+    return Matches(hits, passages, search.among.sort_key, searched.short_ids)
 
 
 async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
@@ -228,36 +292,26 @@ async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -
     return Searched(Found(hits), where, notes, cut, more=more, raw=True)
 
 
-async def _indexed(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
-    from cli.runtime.open_index import catch_up, catch_up_fulltext
-    from state.fulltext.hits import passages
-    from state.fulltext.search import search as search_index
-    from state.query.model import LARGEST_PAGE
-
-    notes = []
-    if sync:
-        notes = [await catch_up(index), await catch_up_fulltext(index)]
-    pages: list[Found] = []
-    left = count
-    while left > 0:
-        among = replace(search.among, limit=min(left, LARGEST_PAGE))
-        if pages:
-            among = replace(among, cursor=pages[-1].next_cursor)
-        pages.append(await search_index(index, replace(search, among=among)))
-        left -= len(pages[-1].hits)
-        if pages[-1].next_cursor is None:
-            break
-    hits = [hit for page in pages for hit in page.hits]
-    found = replace(pages[0], hits=hits, next_cursor=pages[-1].next_cursor)
-    if found.pending:
-        notes.append(
+async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Searched:
+    notes: list[str] = []
+    found = await (searching.found(notes) if sync else searching.now())
+    searched = _searched(found, search, notes)
+    searched.first, searched.shown = searching.answered, searching.shown
+    if found.pending and not searching.answered:
+        searched.notes.append(
             f"The search index is {plural(found.pending, 'thread')} behind:"
             " not everything may be found."
         )
-    if unread := {path for page in pages for path in page.unreadable}:
-        notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
-    where = [passages(hit, search.terms) for hit in hits]
-    return Searched(found, where, notes, more=found.next_cursor is not None)
+    if found.unreadable:
+        searched.notes.append(_UNREADABLE.format(plural(len(found.unreadable), "thread")))
+    return searched
+
+
+def _searched(found: "Found", search: "Search", notes: Sequence[str] = ()) -> Searched:
+    from state.fulltext.hits import passages
+
+    where = [passages(hit, search.terms) for hit in found.hits]
+    return Searched(found, where, list(notes), more=found.next_cursor is not None)
 
 
 def _document(searched: Searched, here: Locations) -> dict[str, Any]:

@@ -91,12 +91,11 @@ def _show(
 
 def _opened(here: Locations, reference: str, selection: "TurnSelection") -> "Reading":
     from cli.render.reading import open_reading
-    from cli.runtime.open_index import catch_up_and_report, read_index
+    from cli.runtime.open_index import find_thread, read_index
     from state.turns.cache import TurnIndex
 
     async def work(index: "ThreadIndex") -> "Reading":
-        await catch_up_and_report(index)
-        row = await index.thread(reference)
+        row = await find_thread(index, reference)
         index.database.stop_waiting()  # what is found is kept only if that needs no waiting
         turns = TurnIndex(index)
         try:
@@ -128,14 +127,13 @@ def _outline(
 def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     from cli.render.labels import usage_json
     from cli.render.metadata import fields
-    from cli.runtime.open_index import catch_up_and_report, read_index
+    from cli.runtime.open_index import find_thread, read_index
     from state.errors import InvalidPrices
     from state.prices.spending import NOTHING, Spending, spending, spending_without_prices
     from state.query.thread_json import thread_json
 
     async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending]":
-        await catch_up_and_report(index)
-        row = await index.thread(reference)
+        row = await find_thread(index, reference)
         try:
             spent = await spending(index.database, [row["id"]])
         except InvalidPrices as problem:

@@ -1,19 +1,24 @@
 """Run asynchronous work from a command, on an index in whatever state it is."""
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from cli.arguments.locations import Locations
+from cli.runtime.waiting import for_thread
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.hidden import inaccessible
-from cli.terminal.progress import progress
-from rollout.files.scan import check_home
+from cli.terminal.progress import Bar, progress
+from rollout.files.scan import check_codex_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
+from state.jobs.runner import Answered
+from state.query.rows import Row
+from state.sync.unread import Waiting
 from state.thread_index import ThreadIndex, open_index
 
 Result = TypeVar("Result")
@@ -23,12 +28,12 @@ Work = Callable[[ThreadIndex], Awaitable[Result]]
 def with_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
     """The result of ``work`` on the index, which is created if needed. With ``recovering`` a
     damaged index is first moved aside, and a new one begun. Raises HomeNotFound if there is no
-    home."""
+    home, and NotACodexHome if it is something else."""
     client = DELEGATED.get()
     if client is not None:
         result: Result = client.on_index(work)
         return result
-    check_home(locations.home)  # before an index is created for nothing
+    check_codex_home(locations.home)  # before an index is created for nothing
     return asyncio.run(_opened(locations, work, recovering))
 
 
@@ -58,20 +63,67 @@ def put_aside(locations: Locations, damage: IndexDamaged) -> None:
     asyncio.run(_put_aside(locations, damage))
 
 
-async def catch_up(index: ThreadIndex, result: str = "this list may be incomplete") -> str:
-    """Catch up with the files, with a progress bar. Returns why the result may be incomplete, if
-    it may: in the words of ``result`` while the index is first made."""
+async def catch_up(
+    index: ThreadIndex,
+    result: str = "this list may be incomplete",
+    *,
+    waiting: Waiting | None = None,
+    what: str = "indexing",
+) -> str:
+    """Catch up with the files, with a progress bar that says ``what`` is done. Returns why the
+    result may be incomplete, if it may: in the words of ``result`` while the index is first made.
+    Where there is much to read, ``waiting`` gets its answer before the end. Raises Answered if it
+    needs no more."""
     if DELEGATED.get() is not None:
         return inaccessible(await index.known_away())  # the server watches the files
+    if waiting is not None:
+        output.keep_stdout()
     try:
-        with progress("indexing") as report:
-            if (counts := await index.catch_up(report)) is not None:
+        with progress(what) as bar, interruptible(bar):
+            if (counts := await index.catch_up(bar, waiting=waiting)) is not None:
                 return inaccessible(counts.away)
     except IndexBusy as busy:
         index.database.stop_waiting()
         return f"Not caught up with the files: {busy}."
     job = await index.backfill_status()
+    if waiting is not None and await waiting(await index.unread()) is None:
+        return ""  # what the other process has not read yet makes no difference
     return f"Indexing: {job.progress} so far, by {job.owner}; {result}."
+
+
+@contextmanager
+def interruptible(bar: Bar) -> Iterator[None]:
+    """Have an interrupt say what is done, and that it is kept."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        done = bar.counts
+        so_far = f" {done.done:,} of {done.total:,} {bar.unit} are indexed." if done else ""
+        output.interrupted += f"{so_far} The next command continues from there."
+        raise
+
+
+def answered(what: str, left: int, unit: str = "files") -> None:
+    """End the output after the first answer, which ``what`` names: what is ``left`` is indexed
+    behind it."""
+    output.end()
+    output.interrupted = f"Interrupted. The {what} above is right."
+    if sys.stderr.isatty():
+        output.say(f"{left:,} {unit} are still being indexed. Ctrl-C is safe.")
+
+
+async def catch_up_until(index: ThreadIndex, waiting: Waiting | None) -> None:
+    """As :func:`catch_up_and_report`, and no longer than ``waiting`` needs."""
+    with suppress(Answered):
+        if note := await catch_up(index, waiting=waiting):
+            output.say(note)
+
+
+async def find_thread(index: ThreadIndex, reference: str) -> Row:
+    """Catch up with the files, at least until the thread is there that ``reference`` means. Raises
+    what :meth:`state.thread_index.ThreadIndex.thread` raises."""
+    await catch_up_until(index, for_thread(index, reference))
+    return await index.thread(reference)
 
 
 async def catch_up_with_prices(index: ThreadIndex) -> list[str]:
@@ -99,8 +151,8 @@ async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str
     from state.fulltext.indexer import caught_up_fulltext, pending_threads
 
     try:
-        with progress("indexing messages", "threads") as report:
-            if await caught_up_fulltext(index, report, restart=restart):
+        with progress("indexing messages", "threads") as bar, interruptible(bar):
+            if await caught_up_fulltext(index, bar, restart=restart):
                 return ""
     except IndexBusy as busy:
         index.database.stop_waiting()

@@ -10,6 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.terminal.delegated import DELEGATED
+from cli.terminal.progress import clear_bars
 from cli.terminal.text import UNPRINTED, iso, local
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def table(*shown: "RenderableType") -> None:
     """Print a table, or lines with colours, to stdout."""
     from rich.console import Console
 
+    clear_bars()
     client = DELEGATED.get()
     if client is None:
         Console(highlight=False).print(*shown, sep="\n")
@@ -117,12 +119,48 @@ def write(content: bytes, *, changed: bool = False) -> None:
     if client is not None:
         client.write(content)
         return
+    clear_bars()
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except OSError as error:
         _end(error, changed=changed)
+
+
+def keep_stdout() -> None:
+    """Have no process that this one starts inherit stdout, unless it is a terminal: so that
+    :func:`end` can end it."""
+    number = _stdout_number()
+    if number != 1:
+        return
+    kept = open(os.dup(number), "w", encoding=sys.stdout.encoding, errors="replace")  # noqa: SIM115
+    sys.stdout.flush()
+    _to_nowhere(number)
+    sys.stdout = kept
+
+
+def end() -> None:
+    """End stdout, unless it is a terminal: who reads it goes on while this process works on."""
+    flush()
+    if (number := _stdout_number()) is not None:
+        _to_nowhere(number)
+
+
+def _stdout_number() -> int | None:
+    """The descriptor of stdout; None for a terminal, and where it has none of its own."""
+    if DELEGATED.get() is not None or sys.stdout.isatty():
+        return None
+    try:
+        return sys.stdout.fileno()
+    except OSError:  # in memory
+        return None
+
+
+def _to_nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number, inheritable=number == 1)
+    os.close(nowhere)
 
 
 def flush() -> None:
@@ -152,6 +190,10 @@ def line(text: str = "") -> None:
     lines([text])
 
 
+interrupted = "Interrupted."
+"""What is said when an interrupt ends the program; a job says what it leaves."""
+
+
 _receiver: "Callable[[str, str], None] | None" = None
 
 
@@ -170,6 +212,7 @@ def say(text: str, level: str = "info") -> None:
     if _receiver is not None:
         _receiver(text, level)
         return
+    clear_bars()
     print(text, file=sys.stderr, flush=True)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -313,6 +314,21 @@ def _with_files_of_at_most() -> None:
     main()
 
 
+def _stopping_after_output() -> None:
+    from cli.terminal import output
+
+    end = output.end
+
+    def end_and_stop() -> None:
+        end()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    output.end = end_and_stop
+    main()
+
+
+STOPPED_AFTER_OUTPUT: Final = Within(_stopping_after_output)
+"""Runs the command so that it stops, as by SIGSTOP, when it has ended its output early."""
 IN_REMOVED_FOLDER: Final = Within(_in_removed_folder)
 """Runs the command in a folder that is gone."""
 

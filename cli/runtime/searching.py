@@ -1,0 +1,97 @@
+"""Search the messages of threads, with a first answer before all of them are indexed."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from cli.runtime.open_index import catch_up, catch_up_fulltext
+from cli.runtime.waiting import Stand
+from state.fulltext.indexer import caught_up_fulltext, pending_threads
+from state.fulltext.search import Found, Search, extent_steps, settled_steps
+from state.fulltext.search import search as search_index
+from state.query.model import LARGEST_PAGE
+from state.sync.filling import FIRST_FILES
+from state.sync.unread import Unread
+
+if TYPE_CHECKING:
+    from state.thread_index import ThreadIndex
+
+_ENOUGH: Final = FIRST_FILES // 2
+"""A first answer that may be incomplete comes from so many threads, or more."""
+Show = Callable[[Found, Stand], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Searching:
+    """A search for ``count`` threads. ``show`` prints its first answer: for ``people``, who see
+    more later, as soon as there is one, else when nothing that is not indexed can change it."""
+
+    index: "ThreadIndex"
+    search: Search
+    count: int
+    show: Show
+    people: bool
+    answered: bool = False
+    """Whether what was shown is right and all that was asked for."""
+    shown: set[str] = field(default_factory=set)
+    """The threads that were shown already."""
+    _first: Found | None = None
+    _tried: int = 0
+
+    async def found(self, notes: list[str]) -> Found:
+        """What there is when the index has caught up with all files. To ``notes`` is added why it
+        may be incomplete."""
+        notes.append(await catch_up(self.index, waiting=self._waiting))
+        if (await self.index.backfill_status()).status != "complete":
+            # Another process is filling the index, which nobody should wait for.
+            await caught_up_fulltext(self.index, most=FIRST_FILES)
+        else:
+            if not self._tried_enough and await pending_threads(self.index) > FIRST_FILES:
+                await caught_up_fulltext(self.index, most=FIRST_FILES)
+                await self._look(Unread(()))
+            notes.append(await catch_up_fulltext(self.index))
+        if self.answered and self._first is not None:
+            return self._first
+        return await self.now()
+
+    async def now(self) -> Found:
+        """What the index gives as it is."""
+        pages: list[Found] = []
+        left = self.count
+        while left > 0:
+            among = replace(self.search.among, limit=min(left, LARGEST_PAGE))
+            if pages:
+                among = replace(among, cursor=pages[-1].next_cursor)
+            pages.append(await search_index(self.index, replace(self.search, among=among)))
+            left -= len(pages[-1].hits)
+            if pages[-1].next_cursor is None:
+                break
+        return replace(
+            pages[0],
+            hits=[hit for page in pages for hit in page.hits],
+            next_cursor=pages[-1].next_cursor,
+            unreadable=frozenset().union(*(page.unreadable for page in pages)),
+        )
+
+    @property
+    def _tried_enough(self) -> bool:
+        return self.answered or self._tried >= FIRST_FILES
+
+    async def _waiting(self, unread: Unread) -> Collection[str] | None:
+        if not self._tried_enough:
+            await caught_up_fulltext(self.index, most=FIRST_FILES)
+            await self._look(unread)
+        return None if self.answered else ()
+
+    async def _look(self, unread: Unread) -> None:
+        known, pending = await self.index.database.query(extent_steps())
+        self._tried = known - pending
+        if not self._tried or (not unread and not pending):
+            return
+        found = await self.now()
+        self.answered = await self.index.database.query(settled_steps(self.search, found, unread))
+        if self.answered or (self.people and self._tried >= _ENOUGH and self._first is None):
+            stand = Stand(self._tried, known + len(unread), right=self.answered)
+            self._first = found
+            await self.show(found, stand)
+            self.shown = {hit.row["id"] for hit in found.hits}
