@@ -114,7 +114,7 @@ def test_files_are_whole_private_and_named(cli: Cli, tmp_path: Path) -> None:
     assert listed.lines == [str(folder / f"{id_}.md") for id_ in ids]
     ran = cli.run("export", ids[0], "nobody", "-o", str(folder), status=6)
     assert "nobody" in ran.err
-    assert "threadkeep list" in ran.err
+    assert "threadkeep search nobody" in ran.err
     assert len(ran.lines) == 1
 
 

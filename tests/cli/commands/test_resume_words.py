@@ -67,7 +67,7 @@ def test_words_mean_the_one_thread_that_has_them(cli: Cli) -> None:
     assert resumed(cli, "login", "fix") == 2
     assert resumed(cli, "Later") == 4
     assert resumed(cli, "webhooks", "--cwd", str(cli.base / "work/old")) == 3
-    assert "no thread has 'no such' as" in cli.run("resume", "no", "such", status=3).err
+    assert "no thread matches 'no such' (" in cli.run("resume", "no", "such", status=3).err
     assert cli.run("resume", "script", status=3).out == ""
     listed = cli.run("list", "-n", "2").out
     assert resumed(cli, "-", stdin=listed) == 4
