@@ -34,17 +34,20 @@ def rendered(markdown: str, columns: int) -> str:
     """A page for a terminal. Links to other pages become the commands that show them."""
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     drawn = StringIO()
     width = min(columns, _WIDEST)
-    console = Console(file=drawn, force_terminal=True, width=width, highlight=False)
+    theme = Theme({"markdown.code": "cyan"})  # rich's has a background
+    console = Console(file=drawn, force_terminal=True, width=width, highlight=False, theme=theme)
     text = _OTHER_LINK.sub(r"\1", _PAGE_LINK.sub(_command, markdown))
     console.print(Markdown(text, hyperlinks=False, code_theme="ansi_dark"))
     return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
 
 
 def _command(link: re.Match[str]) -> str:
-    return f"`threadkeep help {link[2]}`" if link[1] == f"{link[2]}.md" else link[1]
+    named = link[1].removesuffix(".md") == link[2]
+    return f"`threadkeep help {link[2]}`" if named else link[1]
 
 
 def _pages() -> dict[str, Path]:
