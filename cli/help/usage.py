@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from cli.errors import WrongUsage
+from cli.help.pages import topics
 from cli.help.table import ENTRIES
 
 _EXTRA: Final = "Got unexpected extra argument(s) ("
@@ -17,6 +18,8 @@ def unknown_command(group: str, word: str, names: Iterable[str]) -> WrongUsage:
     found = similar(word, names)
     shows = f"{' '.join(filter(None, ('threadkeep', group)))} -h lists the commands"
     what = f"{group} has no command" if group else "there is no command"
+    if not group and word in topics():
+        shows = f"threadkeep help {word} shows a page about that; {shows}"
     return WrongUsage(f"{what} {word!r}", f"did you mean {found}? {shows}" if found else shows)
 
 
@@ -92,7 +95,8 @@ def _unknown_option(context: Any, called: str, option: str, shows: str) -> Wrong
     if not others:
         return WrongUsage(wrong, shows)
     more = ", …" if len(others) > _OTHERS else ""
-    return WrongUsage(wrong, f"{', '.join(others[:_OTHERS])}{more} have it; {shows}")
+    have = "has" if len(others) == 1 else "have"
+    return WrongUsage(wrong, f"{', '.join(others[:_OTHERS])}{more} {have} it; {shows}")
 
 
 def _options(parameters: Iterable[Any]) -> list[str]:
