@@ -210,7 +210,10 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
     if type(error) is errors.ThreadNotFound and not error.close and not _is_id(error.reference):
         words = " ".join(error.reference.split())
         if words and words.isprintable() and len(words) < _LONG and os.sep not in words:
-            return f"to search the text of threads: threadkeep search {shlex.quote(words)}"
+            search = f"threadkeep search {shlex.quote(words)}"
+            if command == "resume":  # which has looked in the texts
+                return f"fewer words fit more threads; in the archive: {search} --archived"
+            return f"to search the text of threads: {search}"
     return ""
 
 

@@ -277,7 +277,7 @@ async def _thoroughly(
     return replace(await listed(await read()), note=note)
 
 
-def _nearby_steps(query: "Query") -> "Steps[Nearby | None]":
+def _nearby_steps(query: "Query") -> "Steps[Nearby]":
     import os
 
     from state.query.nearby import nearby_steps

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from state.query.model import Hidden
     from state.query.nearby import Nearby
 
+_SHOWN_SIMILAR: Final = 5
+"""Models and branches that are named."""
 _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
 
@@ -28,12 +30,14 @@ def no_threads(home: Path, *, empty: bool, complete: bool) -> str:
 
 
 def elsewhere(nearby: "Nearby | None") -> str:
-    """Where threads are, as there are none in a folder, and how to see them; empty if nowhere
-    near."""
+    """Where threads are, as a list has none, and how to see them; empty if nowhere near."""
     if nearby is None:
         return ""
     here = shlex.quote(nearby.folder)
     hints = []
+    for what, values in nearby.similar.items():
+        more = ", …" if len(values) > _SHOWN_SIMILAR else ""
+        hints.append(f"There are the {what} {', '.join(values[:_SHOWN_SIMILAR])}{more}")
     if nearby.below:
         hints.append(f"Below it are {plural(nearby.below, 'thread')}: --cwd {here}")
     elif nearby.above:

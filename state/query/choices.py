@@ -119,6 +119,16 @@ def _pattern_steps(column: str, patterns: Sequence[str]) -> Steps[Choice]:
     return Choice(column, values, *pattern_condition("{0}", patterns))
 
 
+def similar_steps(column: str, given: Sequence[str]) -> Steps[list[str]]:
+    """Values of a column that hold one of the ``given`` texts, if none is one of them."""
+    texts = [text.strip("*").lower() for text in given if len(text) > 2]
+    values = yield from _fitting(
+        column, [("", _LAST)], lambda value: any(text in value.lower() for text in texts)
+    )
+    known = (values or []) if given else []
+    return [] if any(matches_pattern(value, given) for value in known) else known
+
+
 def _folder_steps(query: Query) -> Steps[Choice]:
     aliases = dict((yield (ALIASES_SQL, [])))
     roots = tree_roots([each for given in query.folders for each in spellings(given)], aliases)

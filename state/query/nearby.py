@@ -1,10 +1,12 @@
-"""Where threads are, if there are none in a folder: below it, above it, or in one that is gone."""
+"""Where threads are, if a list has none: below or above its folder, in one that is gone, or with a
+similar model or branch."""
 
 import os
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from state.db.steps import Steps
+from state.query.choices import similar_steps
 from state.query.listing import count_steps, key_steps
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import rows_steps
@@ -15,26 +17,37 @@ _MOST_GONE: Final = 2
 
 @dataclass(slots=True)
 class Nearby:
-    """Where threads are that a list does not have because of their folder."""
+    """Where threads are that a list does not have."""
 
-    folder: str
-    """The folder that has none."""
+    folder: str = ""
+    """The folder that has none, if one is named."""
     below: int = 0
     """How many threads are in the folders below it."""
     above: tuple[str, int] | None = None
     """The nearest folder above it that has threads in or below it, and how many."""
     gone: list[str] = field(default_factory=list)
     """Folders with threads that do not exist any more, and may be this one now."""
+    similar: dict[str, list[str]] = field(default_factory=dict)
+    """Models and branches of threads, under these words, that hold the text of one that no thread
+    has."""
 
 
-def nearby_steps(query: Query, top: str) -> Steps[Nearby | None]:
-    """Where threads are, if the folder of ``query`` is the reason that it finds none; None if it
-    names no folder. Folders above ``top``, and itself, say nothing."""
+def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
+    """Where threads are, as ``query`` finds none. Folders above ``top``, and itself, say
+    nothing."""
+    found = Nearby()
+    for word, column, given in (
+        ("models", "model", query.models),
+        ("branches", "git_branch", query.branches),
+    ):
+        known = yield from similar_steps(column, given)
+        if known:
+            found.similar[word] = known
     named = query.folders or query.cwds
     if not named:
-        return None
+        return found
     folder = clean_folder(absolute_folder(named[0]))
-    found = Nearby(shown_folder(folder))
+    found.folder = shown_folder(folder)
     anywhere = replace(query, cwds=None, folders=(), projects=(), cursor=None)
     if query.cwds is not None:
         found.below = (yield from count_steps(replace(anywhere, folders=(folder,)))).listed

@@ -112,7 +112,14 @@ def test_filters_by_model_and_branch(corpus: Cli, everything: list[Thread]) -> N
         expected = chosen(everything, fits)
         assert expected
         assert corpus.ids("--all", *options) == expected
-    assert corpus.ids("--model", "gpt", status=1) == []
+    for options, hint in (
+        (["--model", "GPT-5-codex"], "There are the models gpt-5-codex"),
+        (["--branch", "feature"], "There are the branches feature/"),
+        (["--model", "none"], ""),
+    ):
+        err = corpus.run("list", *options, status=1).err
+        assert hint in err
+        assert ("There are" in err) == bool(hint)
 
 
 def test_filters_by_time_tokens_and_size(corpus: Cli, everything: list[Thread]) -> None:

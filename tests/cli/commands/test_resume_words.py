@@ -67,8 +67,12 @@ def test_words_mean_the_one_thread_that_has_them(cli: Cli) -> None:
     assert resumed(cli, "login", "fix") == 2
     assert resumed(cli, "Later") == 4
     assert resumed(cli, "webhooks", "--cwd", str(cli.base / "work/old")) == 3
-    assert "no thread matches 'no such' (" in cli.run("resume", "no", "such", status=3).err
+    err = cli.run("resume", "no", "such", status=3).err
+    assert err.startswith("threadkeep: no thread matches 'no such'")
+    assert "in the archive: threadkeep search 'no such' --archived" in err
     assert cli.run("resume", "script", status=3).out == ""
+    heading = cli.run("query", "SELECT id, preview FROM v_threads ORDER BY preview").out
+    assert resumed(cli, "-", stdin=heading) == 2
     listed = cli.run("list", "-n", "2").out
     assert resumed(cli, "-", stdin=listed) == 4
     assert "No thread is named" in cli.run("resume", "-", status=1).err
