@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from cli.installed import adding
 from rollout.errors import RolloutError
 from state import errors
 
@@ -133,7 +134,7 @@ not_found NoCodexBackup      threadkeep codex-check --fix makes one before each 
 usage     ThreadExists       give the new thread an id of its own
 usage     RecorderClosed     resume the thread first
 usage     NoRegularFile      name a file: -o FILE, --html FILE; export without -o prints
-usage     RedactorMissing    pip install 'threadkeep[redact]'
+usage     RedactorMissing    threadkeep doctor shows how to install it
 damaged*  RecorderFailed     free some space, or make its folder writable, then flush again
 damaged*  DiskFull           free some space on its disk (see df), then run the same command again
 damaged*  FileTooLarge       allow larger files: ulimit -f unlimited
@@ -201,6 +202,8 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
     """A hint that fits this very error, where the table's would be too general; else empty."""
     if isinstance(error, WrongUsage):
         return error.hint
+    if isinstance(error, RedactorMissing):
+        return adding("detect-secrets")
     if type(error) is errors.InvalidQuery and command:
         return f"see threadkeep {command} --help"
     if isinstance(error, errors.InvalidSql):

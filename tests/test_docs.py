@@ -40,7 +40,8 @@ COMMANDS = commands()
 GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 CALL = re.compile(
-    r"(?<![\w./-])(?:[\w./-]*/)?threadkeep((?:[ ]--(?:home|db)[ ][^\s`]+)*)[ ]([a-z][\w-]*)"
+    r"(?<![\w./-])(?<!inject )(?<!runpip )"  # which take it as a word: pipx inject threadkeep NAME
+    r"(?:[\w./-]*/)?threadkeep((?:[ ]--(?:home|db)[ ][^\s`]+)*)[ ]([a-z][\w-]*)"
     r"(?:[ ]([a-z]\w*))?"
 )
 STATUSES = {

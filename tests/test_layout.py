@@ -56,7 +56,8 @@ state.thread_store    -> state.edit state.fulltext
 state.memory          -> state.thread_store
 state.repair          -> state.fulltext
 
-cli.errors
+cli.installed
+cli.errors            -> cli.installed
 cli.terminal          -> cli.errors
 cli.help              -> cli.terminal
 cli.arguments         -> cli.help

@@ -145,6 +145,11 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "Health": {
+        "doctor": (
+            "Check the installation, the home and the index.",
+            "threadkeep doctor",
+            "threadkeep --home /mnt/backup/.codex doctor --json",
+        ),
         "status": (
             "Show the state of the index.",
             "threadkeep status",

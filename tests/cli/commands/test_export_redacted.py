@@ -143,5 +143,5 @@ def test_without_its_library_redaction_says_what_to_install(
     finally:
         secrets.patterns.cache_clear()
     assert ran.out == ""
-    assert "pip install 'threadkeep[redact]'" in ran.err
+    assert f"  {sys.executable} -m pip install detect-secrets\n" in ran.err
     assert "detect-secrets" in str(RedactorMissing())
