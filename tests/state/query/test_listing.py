@@ -25,7 +25,7 @@ from rollout.schema.session_source import (
 )
 from state.db.database import open_database
 from state.db.derived_columns import SORT_KEYS, Facet, searchable
-from state.db.steps import run_steps
+from state.db.steps import Steps, run_steps
 from state.errors import InvalidCursor
 from state.query.listing import count_steps, page_steps
 from state.query.model import Page, Query
@@ -276,10 +276,9 @@ def test_a_backwards_cursor_leads_back_from_the_first_row(
     assert whole[whole.index(first) :] == found[found.index(first) :]
 
 
-def plans(connection: sqlite3.Connection, query: Query) -> list[str]:
-    """The plans of all statements of a page."""
+def plans(connection: sqlite3.Connection, steps: Steps[Any]) -> list[str]:
+    """The plans of all statements of a page, or of what else is read."""
     found: list[str] = []
-    steps = page_steps(query)
     try:
         request = next(steps)
         while True:
@@ -333,7 +332,7 @@ def test_every_filter_and_sort_is_served_by_an_index(large: sqlite3.Connection) 
         ordered = name in ("common model", "common branch") and key == "recency_at"
         by_row = "search" in name or (name in BY_ROW and not (ordered and other != "cwd"))
         for place in (None, first.next_cursor):
-            for line in plans(large, replace(query, cursor=place)):
+            for line in plans(large, page_steps(replace(query, cursor=place))):
                 assert not line.startswith("SCAN threads"), line
                 if "ix_threads" in line:
                     assert line.startswith("SEARCH threads USING COVERING INDEX") or (
@@ -342,6 +341,17 @@ def test_every_filter_and_sort_is_served_by_an_index(large: sqlite3.Connection) 
 
     others = ["default", "provider", "cwd", "sources"]
     each(sample(itertools.product(FILTERS, others, SORT_KEYS, (True, False))), check)
+
+
+@pytest.mark.parametrize("name", ["folder", *sorted(BY_ROW)])
+def test_what_one_filter_chooses_is_counted_in_its_index(
+    name: str, large: sqlite3.Connection
+) -> None:
+    lines = plans(large, count_steps(Query(**FILTERS[name])))
+    assert not [line for line in lines if line.startswith("SCAN threads")]
+    read = [line for line in lines if line.startswith("SEARCH threads USING")]
+    assert read
+    assert all("COVERING INDEX" in line for line in read)
 
 
 @pytest.mark.parametrize("query", [Query(), Query(archived=True), Query(all_sources=True)])
