@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+from cli.help.pages import TASKS
 from cli.help.table import ENTRIES, GROUPS, HELP, examples
 
 _USUAL_LEAST: Final = (None, 0, 1)
@@ -12,7 +13,7 @@ _PROMPT: Final = 2
 """Lines that a terminal needs for the command and for the next prompt."""
 _END: Final = (
     "threadkeep COMMAND -h shows the options and examples of a command.",
-    "threadkeep help lists pages about json, cost, recovery and more.",
+    "threadkeep help lists pages: find, spending, space, picker, share, trouble …",
 )
 _BRIEF_END: Final = (
     "threadkeep COMMAND -h shows examples; threadkeep help lists more, and topics.",
@@ -67,11 +68,16 @@ def everything(context: Any) -> str:
 
 
 def topic_list(context: Any, topics: dict[str, str]) -> str:
-    """The topics of help, with their titles."""
+    """The topics of help, with their titles: what to do, then the reference."""
     formatter = context.make_formatter()
-    with formatter.section("Topics"):
-        width = max(map(len, HELP))
-        formatter.write_dl([(name.ljust(width), title) for name, title in topics.items()])
+    width = max(map(len, HELP))
+    for title, tasks in (("How to", True), ("Reference", False)):
+        rows = [
+            (name.ljust(width), text) for name, text in topics.items() if (name in TASKS) == tasks
+        ]
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
     return str(formatter.getvalue().rstrip("\n"))
 
 

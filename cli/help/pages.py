@@ -9,6 +9,8 @@ from cli.errors import WrongUsage
 
 _FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 """Where they are: as a wheel is installed, and in a checkout."""
+TASKS: Final = ("find", "spending", "space", "picker", "share", "trouble")
+"""The pages about what somebody wants to do, which come first."""
 _WIDEST: Final = 100
 _PAGE_LINK: Final = re.compile(r"\[([^\]\n]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
 _OTHER_LINK: Final = re.compile(r"\[([^\]\n]+)\]\((?!https?:)[^)\s]*\)")
@@ -52,7 +54,8 @@ def _command(link: re.Match[str]) -> str:
 
 def _pages() -> dict[str, Path]:
     folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.md"))} if folder else {}
+    found = {path.stem: path for path in sorted(folder.glob("*.md"))} if folder else {}
+    return {name: found[name] for name in [*TASKS, *found] if name in found}
 
 
 def _title(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.help.pages import rendered
+from cli.help.pages import TASKS, rendered
 from cli.help.table import HELP
 from tests import ROOT
 from tests.support.command import Cli, Inside
@@ -26,9 +26,12 @@ def nowhere(tmp_path: Path) -> Cli:
 
 def test_help_without_words_lists_commands_and_topics(nowhere: Cli) -> None:
     shown = nowhere.run("help").out
-    top, _, topics = shown.partition("\nTopics:\n")
+    top, _, topics = shown.partition("\nHow to:\n")
     assert top == nowhere.run("--help").out
-    assert [line.split()[0] for line in topics.splitlines()] == sorted(TOPICS)
+    tasks, _, reference = topics.partition("\nReference:\n")
+    assert [line.split()[0] for line in tasks.splitlines() if line] == [*TASKS]
+    rest = [line.split()[0] for line in reference.splitlines()]
+    assert rest == sorted(TOPICS.keys() - {*TASKS})
     assert not nowhere.index.exists()
 
 
