@@ -74,7 +74,8 @@ class Filters:
         str | None, typer.Option(metavar="N", help="Only with so many tokens or more: 100k, 2M.")
     ] = None
     min_size: Annotated[
-        str | None, typer.Option(metavar="N", help="Only with a file of so many bytes: 500k, 10M.")
+        str | None,
+        typer.Option(metavar="N", help="Only with a file of so many bytes or more: 10M."),
     ] = None
     search: Annotated[
         str | None,

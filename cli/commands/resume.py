@@ -35,22 +35,21 @@ def command(
         typer.Argument(
             metavar="THREAD|WORD...",
             help="A thread as for show (- reads an id from stdin), or words of its name, title or"
-            " messages. Without any, the threads of this folder are meant.",
+            " messages. Without any, the threads of this folder.",
             show_default=False,
         ),
     ] = None,
     last: Annotated[
-        bool, typer.Option("--last", help="The thread of this folder that was used last.")
+        bool,
+        typer.Option("--last", help="The last used thread of this folder, or of one below it."),
     ] = False,
-    everywhere: Annotated[
-        bool, typer.Option("-a", "--all", help="The threads of all folders are meant.")
-    ] = False,
+    everywhere: Annotated[bool, typer.Option("-a", "--all", help="Look in every folder.")] = False,
     cwd: Annotated[
         str | None,
         typer.Option(
             metavar="DIR",
-            help="The threads of this folder, and those below it, are meant. [default: for words"
-            " every folder, else the current one]",
+            help="Look in this folder and those below it. [default: for words every folder, else"
+            " the current one]",
             show_default=False,
         ),
     ] = None,

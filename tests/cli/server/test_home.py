@@ -27,6 +27,8 @@ READS = [
     ("list",),
     ("list", "--json", "--limit", "2"),
     ("list", "--search", "3", "--sort", "created_at", "--asc"),
+    ("list", "--cwd", "/", "--project", "w", "--since", "2025-10-01", "--min-size", "1"),
+    ("list", "--exact-cwd", "/none", "--model", "gpt*"),
     ("show", thread_id(2)),
     ("show", thread_id(2), "--json"),
     ("show", thread_id(2), "--meta"),
@@ -39,6 +41,7 @@ READS = [
 ]
 NOT_SERVED = [
     ("list", "--cwd", "."),
+    ("list", "--exact-cwd", "w"),
     ("show", "sessions/x.jsonl"),
     ("list", "--all"),
     ("list", "--bogus"),
