@@ -269,6 +269,7 @@ async def _thoroughly(
 
     note = ""
     if sync and early and may_be_early(query):
+        output.keep_stdout()
         note = await catch_up(index, waiting=for_page(index, query, read, found))
     elif sync:
         note = await catch_up(index, what="indexing all files first")

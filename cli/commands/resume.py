@@ -198,7 +198,6 @@ def _become(words: list[str], folder: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise NotResumable(f"the thread's folder {folder} cannot be entered: {reason}") from error
-    output.pass_stdout_on()
     try:
         os.execv(program, words)
     except OSError as error:

@@ -76,8 +76,6 @@ async def catch_up(
     needs no more."""
     if DELEGATED.get() is not None:
         return inaccessible(await index.known_away())  # the server watches the files
-    if waiting is not None:
-        output.keep_stdout()
     try:
         with progress(what) as bar, interruptible(bar):
             if (counts := await index.catch_up(bar, waiting=waiting)) is not None:

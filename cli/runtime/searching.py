@@ -1,11 +1,15 @@
 """Search the messages of threads, with a first answer before all of them are indexed."""
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from cli.runtime.open_index import catch_up, catch_up_fulltext
 from cli.runtime.waiting import Stand
+from cli.terminal import output
+from cli.terminal.delegated import DELEGATED
+from state.errors import IndexBusy
 from state.fulltext.indexer import caught_up_fulltext, pending_threads
 from state.fulltext.search import Found, Search, extent_steps, settled_steps
 from state.fulltext.search import search as search_index
@@ -41,13 +45,18 @@ class Searching:
     async def found(self, notes: list[str]) -> Found:
         """What there is when the index has caught up with all files. To ``notes`` is added why it
         may be incomplete."""
+        if DELEGATED.get() is not None:  # the server keeps the index up to date
+            notes.append(await catch_up(self.index))
+            return await self.now()
+        output.keep_stdout()
         notes.append(await catch_up(self.index, waiting=self._waiting))
         if (await self.index.backfill_status()).status != "complete":
             # Another process is filling the index, which nobody should wait for.
-            await caught_up_fulltext(self.index, most=FIRST_FILES)
+            self.index.database.stop_waiting()
+            await self._index_newest()
         else:
             if not self._tried_enough and await pending_threads(self.index) > FIRST_FILES:
-                await caught_up_fulltext(self.index, most=FIRST_FILES)
+                await self._index_newest()
                 await self._look(Unread(()))
             notes.append(await catch_up_fulltext(self.index))
         if self.answered and self._first is not None:
@@ -79,9 +88,15 @@ class Searching:
 
     async def _waiting(self, unread: Unread) -> Collection[str] | None:
         if not self._tried_enough:
-            await caught_up_fulltext(self.index, most=FIRST_FILES)
+            await self._index_newest()
             await self._look(unread)
         return None if self.answered else ()
+
+    async def _index_newest(self) -> None:
+        """Index the messages of some threads, those that changed last, unless another process does
+        so or keeps the index locked."""
+        with suppress(IndexBusy):
+            await caught_up_fulltext(self.index, most=FIRST_FILES)
 
     async def _look(self, unread: Unread) -> None:
         known, pending = await self.index.database.query(extent_steps())

@@ -140,13 +140,6 @@ def keep_stdout() -> None:
     sys.stdout = kept
 
 
-def pass_stdout_on() -> None:
-    """Have the program that this process becomes write to stdout, whatever was kept from it."""
-    if (number := _stdout_number()) is not None:
-        flush()
-        os.dup2(number, 1)
-
-
 def end() -> None:
     """End stdout, unless it is a terminal: who reads it goes on while this process works on."""
     flush()
