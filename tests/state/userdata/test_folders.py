@@ -18,7 +18,7 @@ from state.errors import AliasCycle, AliasNotFound, InvalidFolder, InvalidQuery
 from state.query.model import Query
 from state.repair.reindex import reindex
 from state.thread_index import ThreadIndex, open_index
-from state.userdata.folders import MOST_FOLDERS, moved_to, origins
+from state.userdata.folders import MOST_FOLDERS, is_below, moved_to, origins, tree_roots
 from state.userdata.journal import append_settings
 from state.userdata.model import LATEST_MS, FolderAlias
 from state.userdata.relink import aliases, relink, unlink
@@ -252,3 +252,28 @@ def test_a_clock_that_was_set_back_does_not_keep_an_old_alias(
         assert [alias.value for alias in await aliases(index.database)] == [NEW]
 
     use(moved_home, index_path, work)
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ({}, ["/w"]),
+        ({"/old": "/w/sub"}, ["/w", "/old"]),
+        ({"/old": "/w/sub", "/older": "/old/x"}, ["/w", "/old", "/older"]),
+        ({"/v": "/"}, ["/w", "/v/w"]),
+        ({"/w/a": "/w/b", "/w/b": "/w/a"}, ["/w"]),
+        ({"/far": "/wide"}, ["/w"]),
+    ],
+)
+def test_what_moved_into_a_tree_belongs_to_it(known: dict[str, str], found: list[str]) -> None:
+    roots = tree_roots(["/w/"], known)
+    inner = {a for a in roots for b in roots if a != b and is_below(a, b)}
+    assert [root for root in roots if root not in inner] == found
+
+
+def test_a_folder_is_below_another_by_whole_names() -> None:
+    assert is_below("/w", "/w")
+    assert is_below("/w/a", "/w")
+    assert is_below("/w", "/")
+    assert not is_below("/wide", "/w")
+    assert not is_below("/w", "/w/a")
