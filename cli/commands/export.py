@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,10 +189,11 @@ async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None")
     from cli.render.reading import open_reading
     from cli.render.turn_selection import TurnSelection
 
-    if redactor:
-        redactor.look_at(row["cwd"], str(index.home))
-    cleaned = redactor.value if redactor else lambda value: value
-    return await open_reading(index, row, TurnSelection(), images=True, cleaned=cleaned)
+    reading = await open_reading(index, row, TurnSelection(), images=True)
+    if redactor is None:
+        return reading
+    redactor.look_at(row["cwd"], str(index.home))
+    return replace(reading, cleaned=redactor.value, cleaned_copy=redactor.copy)
 
 
 def _content(reading: "Reading", kind: str, redactor: "Redactor | None") -> Iterator[bytes]:

@@ -114,6 +114,13 @@ class Redactor:
             return {self.text(key): self._named(key, each) for key, each in value.items()}
         return value
 
+    def copy(self, value: Any) -> Any:
+        """As :meth:`value`, of a copy of what is counted elsewhere."""
+        counts, unseen = self.counts.copy(), self.unseen
+        clean = self.value(value)
+        self.counts, self.unseen = counts, unseen
+        return clean
+
     def _named(self, key: str, value: Any) -> Any:
         """The value of a key. ``{"password": …}`` is a secret by its name."""
         if isinstance(value, str) and len(value) >= 4 and _is_secret_name(key):

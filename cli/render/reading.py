@@ -22,7 +22,7 @@ from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.metadata.model import REQUEST_MARKER
 from rollout.schema.strict import Fields
 from state.query.rows import Row
-from state.query.thread_json import thread_json
+from state.query.thread_json import display_name, thread_json
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 from state.turns.cache import TurnIndex
@@ -86,8 +86,10 @@ class Reading(AbstractContextManager["Reading"]):
     """The positions of the selected turns among all."""
     whole: bool
     """Whether all turns are selected."""
-    cleaned: Callable[[Any], Any]
+    cleaned: Callable[[Any], Any] = lambda value: value
     """Cleans each value before it is shown."""
+    cleaned_copy: Callable[[Any], Any] = lambda value: value
+    """The same for a value that is shown elsewhere, too: what it removes is not counted again."""
 
     def __exit__(self, *_: object) -> None:
         self.dialogue.__exit__()
@@ -95,7 +97,8 @@ class Reading(AbstractContextManager["Reading"]):
     @property
     def title(self) -> str:
         """The label of the thread, cut to the length of a heading."""
-        title = one_line(self.cleaned(label(self.row))) or self.row["id"]
+        cleaned = self.cleaned if display_name(self.row) else self.cleaned_copy
+        title = one_line(cleaned(label(self.row))) or self.row["id"]
         return shortened(title, _LONGEST_TITLE)
 
     def facts(self, time: Callable[[int | None], str] = iso) -> list[str]:
@@ -139,8 +142,9 @@ class Reading(AbstractContextManager["Reading"]):
 
     def thread(self) -> dict[str, Any]:
         """The thread as the app-server returns it, without its turns."""
-        found: dict[str, Any] = self.cleaned(thread_json(self.row, self.home))
-        return found
+        thread = thread_json(self.row, self.home)
+        found: dict[str, Any] = self.cleaned(thread | {"preview": ""})
+        return found | {"preview": self.cleaned_copy(thread["preview"])}
 
     def turns(self) -> Iterator[ShownTurn]:
         """The selected turns, in order."""
@@ -166,7 +170,7 @@ class Reading(AbstractContextManager["Reading"]):
         item = self.dialogue.beginning(number - 1)
         if item is None:
             return ""
-        (shown,) = blocks(self.cleaned(item))
+        (shown,) = blocks(self.cleaned_copy(item))
         _, _, behind = shown.text.partition(REQUEST_MARKER)  # of editors, behind what is open
         lines = map(one_line, (behind or shown.text).split("\n"))
         instead = shown.title if shown.role is Role.NOTE else "[image]" if shown.pictures else ""
@@ -235,7 +239,6 @@ async def open_reading(
     *,
     turns: TurnIndex | None = None,
     images: bool = False,
-    cleaned: Callable[[Any], Any] = lambda value: value,
 ) -> Reading:
     """Open a thread for reading, as far as it can be read; close the result. With ``turns``, only
     what was added to a long thread since the last time is read first.
@@ -247,12 +250,11 @@ async def open_reading(
         TurnNotFound: a turn is asked for that it does not have.
     """
     try:
-        return await _opened(index, row, wanted, turns, images, cleaned)
+        return await _opened(index, row, wanted, turns, images)
     except TurnNotFound as error:
         ids = error.turn_ids
-        with await _opened(
-            index, row, TurnSelection(last=_LAST_TURNS), turns, images, cleaned
-        ) as reading:
+        last_turns = TurnSelection(last=_LAST_TURNS)
+        with await _opened(index, row, last_turns, turns, images) as reading:
             last = [
                 (turn.number, shortened(turn.prompt, _SHORT_TITLE)) for turn in reading.outline()
             ]
@@ -265,7 +267,6 @@ async def _opened(
     wanted: TurnSelection,
     turns: TurnIndex | None,
     images: bool,
-    cleaned: Callable[[Any], Any],
 ) -> Reading:
     path = index.home / row["rollout_path"]
     details = await index.details(row["id"])
@@ -273,7 +274,7 @@ async def _opened(
         some = await turns.some(row["id"], path, wanted.among)
         if some is not None:
             dialogue = Transcript(some[0], images=images)
-            return Reading(row, details, index.home, dialogue, some[1], False, cleaned)
+            return Reading(row, details, index.home, dialogue, some[1], False)
     dialogue = await _all(index, row["id"], path, turns, images)
     try:
         numbers = wanted.among([turn.id for turn in dialogue.turns])
@@ -281,7 +282,7 @@ async def _opened(
         dialogue.__exit__()
         raise
     whole = len(numbers) == len(dialogue.turns)
-    return Reading(row, details, index.home, dialogue, numbers, whole, cleaned)
+    return Reading(row, details, index.home, dialogue, numbers, whole)
 
 
 async def _all(

@@ -82,6 +82,18 @@ def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
             assert isinstance(parse_line(Line(number, line)), dict)
 
 
+@pytest.mark.parametrize(("kind", "shown"), [("md", 3), ("html", 6), ("json", 3)])
+def test_prompts_that_are_titles_or_in_a_list_too_count_once(
+    cli: Cli, kind: str, shown: int
+) -> None:
+    prompt = event("user_message", message=f"token {SECRETS[0]}", images=[])
+    turns = [[first, prompt, *rest] for first, _, *rest in (turn(1), turn(2))]
+    save(cli.home, [line for lines in turns for line in lines])
+    ran = cli.run("export", THREAD_ID, "--format", kind, "--redact")
+    assert "2 × GitHub Token" in ran.err
+    assert ran.out.count("redacted GitHub Token") == shown
+
+
 @given(
     st.lists(st.sampled_from(PRIVATE[:4] + PRIVATE[5:7]), min_size=1, max_size=4),
     st.lists(
