@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.errors import WrongUsage
+from cli.terminal.markdown import console, markdown
 
 _FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 """Where they are: as a wheel is installed, and in a checkout."""
@@ -32,18 +33,11 @@ def page(topic: str) -> str:
     return pages[topic].read_text("utf-8")
 
 
-def rendered(markdown: str, columns: int) -> str:
+def rendered(text: str, columns: int) -> str:
     """A page for a terminal. Links to other pages become the commands that show them."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-    from rich.theme import Theme
-
     drawn = StringIO()
-    width = min(columns, _WIDEST)
-    theme = Theme({"markdown.code": "cyan"})  # rich's has a background
-    console = Console(file=drawn, force_terminal=True, width=width, highlight=False, theme=theme)
-    text = _OTHER_LINK.sub(r"\1", _PAGE_LINK.sub(_command, markdown))
-    console.print(Markdown(text, hyperlinks=False, code_theme="ansi_dark"))
+    text = _OTHER_LINK.sub(r"\1", _PAGE_LINK.sub(_command, text))
+    console(drawn, min(columns, _WIDEST)).print(markdown()(text, "none"))
     return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
 
 

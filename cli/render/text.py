@@ -1,21 +1,18 @@
 """A thread as text: plain for pipes, coloured and with Markdown rendered for a terminal."""
 
-import os
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from io import StringIO
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.blocks import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
 from cli.render.turn_selection import ranges
 from cli.terminal.cells import cells, cut, settled
-from cli.terminal.delegated import DELEGATED
+from cli.terminal.markdown import console, markdown
 from cli.terminal.text import iso, local, one_line, plural, printable
 
 if TYPE_CHECKING:
-    from rich.markdown import Markdown
     from rich.style import Style
 
 _INDENT: Final = "  "
@@ -25,11 +22,6 @@ _STYLED: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 _FILLED: Final = re.compile(r" +(?=(?:\x1b\[0m *)?$)", re.MULTILINE)
 _ID_START: Final = 13
 """Of an id that is made of a time this much has its milliseconds."""
-_THEME: Final = {
-    **dict.fromkeys(("markdown.code", "markdown.code_block"), "cyan"),
-    **{f"markdown.h{level}": "bold" for level in range(1, 7)},
-}
-"""Without backgrounds, which fit one theme only."""
 
 
 def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterator[str]:
@@ -110,22 +102,8 @@ class Terminal:
     time = staticmethod(local)
 
     def __init__(self, width: int) -> None:
-        from rich.console import Console
-        from rich.theme import Theme
-
         self._drawn = StringIO()
-        client = DELEGATED.get()
-        environment = os.environ if client is None else client.environment
-        self._console: Console = Console(
-            file=self._drawn,
-            force_terminal=True,
-            width=width,
-            highlight=False,
-            emoji=False,
-            markup=False,
-            theme=Theme(_THEME),
-            _environ=environment,
-        )
+        self._console = console(self._drawn, width)
         self._width = width
 
     def heading(self, text: str) -> str:
@@ -172,7 +150,7 @@ class Terminal:
     def _markdown(self, text: str, *, dim: bool) -> str:
         style = "dim" if dim else "none"
         try:
-            return self._padded(_markdown()(text, style))
+            return self._padded(markdown()(text, style))
         except RecursionError:  # deeply nested lists
             self._drawn_text()
             return self._indented(text, "")
@@ -206,22 +184,6 @@ class Terminal:
         parts = _STYLED.split(drawn)
         parts[::2] = [printable(part) for part in parts[::2]]
         return "".join(parts)
-
-
-@cache
-def _markdown() -> "Callable[[str, str], Markdown]":
-    from rich.markdown import Heading, Markdown
-
-    class Left(Heading):
-        LEVEL_ALIGN: ClassVar = {}
-
-    class LeftMarkdown(Markdown):
-        elements: ClassVar = {**Markdown.elements, "heading_open": Left}
-
-    # Links are printed, not hidden behind text.
-    return lambda text, style: LeftMarkdown(
-        text, style=style, hyperlinks=False, code_theme="ansi_dark"
-    )
 
 
 def _diff_style(line: str) -> str:
