@@ -149,10 +149,16 @@ def labelled(lines: Iterable[tuple[str, str]], label_width: int, room: int | Non
 
 
 def fitted(text: str, room: int | None) -> str:
-    """Sentences in lines of at most ``room`` cells, those that go on indented; None for any."""
+    """Sentences in lines of at most ``room`` cells, those that go on indented more than they begin;
+    None for any."""
     if room is None:
         return text
-    return "\n".join(line for part in text.split("\n") for line in wrapped(part, room, "  "))
+    lines: list[str] = []
+    for part in text.split("\n"):
+        sentence = part.lstrip(" ")
+        indent = " " * (len(part) - len(sentence))
+        lines += (indent + line for line in wrapped(sentence, room - len(indent), "  "))
+    return "\n".join(lines)
 
 
 def bar(part: float, whole: float, room: int, *, blocks: bool) -> str:

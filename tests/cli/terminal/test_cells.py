@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from cli.terminal.cells import around, bar, cells, cut, cut_folder, settled, wrapped
+from cli.terminal.cells import around, bar, cells, cut, cut_folder, fitted, settled, wrapped
 from cli.terminal.text import duration, iso, local
 
 TEXTS = st.text("ab ,/é日本\u0301\u0308한🎉👩\u200d❤\ufe0f🏽🇩🇪", max_size=40).map(settled)
@@ -82,6 +82,7 @@ def test_the_first_mark_stays_in_sight() -> None:
 def test_sentences_are_wrapped_between_words() -> None:
     assert [*wrapped("one two three four", 9, "  ")] == ["one two", "  three", "  four"]
     assert [*wrapped("averylongword b", 5)] == ["averylongword", "b"]
+    assert fitted("one two\n  three four", 9) == "one two\n  three\n    four"
 
 
 def test_times_are_local_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
