@@ -1,7 +1,7 @@
 """Options that commands share."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -76,14 +76,15 @@ ThreadArgument = Annotated[
     ),
 ]
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="Only archived threads.")]
-_THREADS: Final = typer.Argument(
-    metavar="THREAD...",
-    help="Ids, unique prefixes of ids (4 characters or more), names or paths; -1 is the thread that"
-    " was used last, -2 the one before; - reads ids from stdin, one per line.",
-    show_default=False,
-)
-ThreadsArgument = Annotated[list[str], _THREADS]
-AnyThreadsArgument = Annotated[list[str] | None, _THREADS]
+AnyThreadsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="THREAD...",
+        help="Ids, unique prefixes of ids (4 characters or more), names or paths; -1 is the thread"
+        " that was used last, -2 the one before; - reads ids from stdin, one per line.",
+        show_default=False,
+    ),
+]
 ForceOption = Annotated[
     bool,
     typer.Option("--force", help="Read a compressed rollout to its end, however large it gets."),
