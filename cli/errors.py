@@ -205,7 +205,7 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
     if isinstance(error, RedactorMissing):
         return adding("detect-secrets")
     if type(error) is errors.InvalidQuery and command:
-        return f"see threadkeep {command} --help"
+        return f"threadkeep {command} -h shows what it takes"
     if isinstance(error, errors.InvalidSql):
         return next((hint for part, hint in _SQL_HINTS.items() if part in error.reason), "")
     if isinstance(error, errors.AmbiguousThread) and not _is_id(error.reference):

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import typer
 
+from cli.arguments.values import AGE, SECONDS
 from state.reports.calendar import HOUR_S, Calendar, Shift
 
 if TYPE_CHECKING:
     from state.reports.stats import Span
 
 _HOUR_MS: Final = HOUR_S * 1000
-_AGO: Final = re.compile(r"(\d{1,9})([mhdwy])")
-_SECONDS: Final = {"m": 60, "h": HOUR_S}
-_DAYS: Final = {"d": 1, "w": 7, "y": 365}
-"""The units of :func:`cli.terminal.text.age`, which lists show."""
 _YEAR: Final = re.compile(r"\d{4}")
 _MONTH: Final = re.compile(r"\d{4}-\d\d")
 _WEEK: Final = re.compile(r"\d{4}-W\d\d")
@@ -59,13 +56,13 @@ def when(text: str, calendar: Calendar, now_s: float) -> When:
     """
     now = calendar.clock(now_s)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    ago = _AGO.fullmatch(text)
-    if ago and ago[2] in _SECONDS:
-        then_s = now_s - int(ago[1]) * _SECONDS[ago[2]]
+    ago = AGE.fullmatch(text)
+    if ago and ago[2] in "mh":
+        then_s = now_s - int(ago[1]) * SECONDS[ago[2]]
         return When(int(then_s * 1000), "hour", calendar.clock(then_s))
     unit: Unit = "day"
     if ago:
-        then = today - timedelta(days=int(ago[1]) * _DAYS[ago[2]])
+        then = today - timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])
     elif text in ("today", "yesterday"):
         then = today - timedelta(days=text == "yesterday")
     elif text in _WEEKDAYS:  # the last one, which may be today
@@ -99,8 +96,8 @@ def times_of(
     end = _option("--until", until, calendar, now_s)
     if begin and end and begin.ms >= end.ms:
         raise typer.BadParameter(
-            "--until must be later than --since: it names the first moment that does not count"
-            " (--since last-week --until this-week)"
+            "--until must be later than --since: it names the first moment that does not count\n"
+            "for example: --since last-week --until this-week"
         )
     return begin, end
 
@@ -158,13 +155,13 @@ def _option(name: str, text: str | None, calendar: Calendar, now_s: float) -> Wh
         return None if text is None else when(text, calendar, now_s)
     except OverflowError:
         raise typer.BadParameter(
-            f"{name}: {text} is out of range: give a time from 0001-01-02 to 9999-12-30"
+            f"{name}: {text} is out of range\ngive a time from 0001-01-02 to 9999-12-30"
         ) from None
     except ValueError:
         for unit, shape in _IN_A_CALENDAR:
             if text and shape.fullmatch(text):
                 raise typer.BadParameter(f"{name}: there is no {unit} {text}") from None
-        raise typer.BadParameter(f"{name} must be {_EXAMPLES}") from None
+        raise typer.BadParameter(f"{name}: {text!r} is no time\ngive {_EXAMPLES}") from None
 
 
 def calendar_of(name: str | None) -> tuple[Calendar, str]:
@@ -183,7 +180,7 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise typer.BadParameter(
-            f"--timezone: this system knows no time zone {name!r}: give a name such as"
+            f"--timezone: this system knows no time zone {name!r}\ngive a name such as"
             " Europe/Berlin, America/Los_Angeles or UTC"
         ) from None
 

@@ -8,8 +8,9 @@ import typer
 _AMOUNT: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([kmgt]?)b?", re.IGNORECASE | re.ASCII)
 _SIZES: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 """As :func:`cli.terminal.text.amount` has them."""
-_AGE: Final = re.compile(r"(\d{1,9})([mhdwy])", re.ASCII)
-_SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+AGE: Final = re.compile(r"(\d{1,9})([mhdwy])", re.ASCII)
+SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+"""The units of :func:`cli.terminal.text.age`, which lists show."""
 
 
 def amount_of(option: str, text: str | None) -> int:
@@ -28,9 +29,9 @@ def amount_of(option: str, text: str | None) -> int:
 def age_of(option: str, text: str) -> int:
     """The seconds of the age that the value of an option is. Raises typer.BadParameter if it is
     none."""
-    found = _AGE.fullmatch(text.strip())
+    found = AGE.fullmatch(text.strip())
     if found is None:
         raise typer.BadParameter(
             f"{option}: {text!r} is not an age\ngive one such as 30m, 12h, 30d, 2w or 1y"
         )
-    return int(found[1]) * _SECONDS[found[2]]
+    return int(found[1]) * SECONDS[found[2]]

@@ -124,7 +124,7 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     ids=lambda value: " ".join(value)[:24] if isinstance(value, list) else "",
 )
 def test_a_question_without_meaning_is_refused(corpus: Cli, options: list[str], says: str) -> None:
-    next_step = "threadkeep list --help"
+    next_step = "threadkeep list -h"
     if options[0] == "--cursor":
         next_step = "start without --cursor"
     is_reported(corpus.run("list", *options, status=2), says, next_step)

@@ -77,8 +77,8 @@ def test_the_span_before(since: str, until: str | None, before: tuple[str, str])
         ("3000y", "3000y is out of range"),
         ("999999999d", "999999999d is out of range"),
         ("0001-01-01", "0001-01-01 is out of range"),
-        ("tomorrow", "--since must be a day"),
-        ("2026-11-20T25:00", "--since must be a day"),
+        ("tomorrow", "--since: 'tomorrow' is no time\ngive a day"),
+        ("2026-11-20T25:00", "is no time\ngive a day"),
     ],
 )
 def test_a_time_that_is_refused_gets_the_reason(word: str, why: str) -> None:

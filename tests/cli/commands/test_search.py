@@ -270,9 +270,9 @@ def test_a_refused_search_points_to_its_own_help(
 ) -> None:
     ran = cli.run("search", "x", *options, status=2)
     assert says in ran.err
-    assert "see threadkeep search --help" in ran.err
+    assert "threadkeep search -h shows what it takes" in ran.err
     printed = cli.run("search", "x", *options, "--json", status=2).json["error"]
-    assert printed["hint"] == "see threadkeep search --help"
+    assert printed["hint"] == "threadkeep search -h shows what it takes"
 
 
 def test_what_is_seen_is_found(cli: Cli) -> None:
