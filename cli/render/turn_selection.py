@@ -27,10 +27,10 @@ class TurnSelection:
         if several ids have a prefix, and TurnNotFound if there is no such turn."""
         if self.turn is None:
             return range(max(0, len(ids) - self.last) if self.last else 0, len(ids))
-        several = [] if self.turn in ids else [*filter(None, self.turn.split(","))]
-        if len(several) < 2:
-            return _places(self.turn.strip(","), ids)
-        return sorted({place for each in several for place in _places(each.strip(), ids)})
+        parts = [] if self.turn in ids else [*filter(None, self.turn.split(","))]
+        if len(parts) < 2:
+            return _places((parts or [self.turn])[0], ids)
+        return sorted({place for each in parts for place in _places(each.strip(), ids)})
 
 
 def _places(turn: str, ids: Sequence[str]) -> Sequence[int]:

@@ -84,7 +84,7 @@ class Query:
         if len(included) > MOST_INCLUDED:
             raise InvalidQuery(f"at most {MOST_INCLUDED} threads can be named")
         values = (*self.projects, *self.models, *self.branches)
-        if not all(value.strip() for value in values):
+        if not all(value.strip(" /") for value in values):
             raise InvalidQuery("a project, model or branch is blank")
         numbers = (self.min_tokens, self.min_size, self.since_ms or 0, self.until_ms or 0)
         if any(abs(number) > LARGEST_NUMBER for number in numbers):

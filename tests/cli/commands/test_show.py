@@ -135,7 +135,7 @@ def test_turns_are_chosen_by_number_id_and_from_the_end(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["0", "4", "-4", "--4", "no such turn", "-1000", "9" * 5000, "3-", "1,9", "2-1"]
+    "name", ["0", "4", "-4", "--4", "no such turn", "-1000", "9" * 5000, "3-", "1,9", "2-1", ","]
 )
 def test_a_turn_that_is_not_there_is_told_with_those_that_are(cli: Cli, name: str) -> None:
     save(cli.home, [*turn(1), *turn(2)])
