@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.redact import redactor as redact
+from cli.redact import remover
 from cli.redact.pasted import HEADERS, RULES
 from cli.redact.redactor import Redactor
 from cli.redact.secrets import Need, Pattern, needed, patterns
@@ -84,7 +85,7 @@ class Plain(Redactor):
     def _plain(self, text: str) -> str:
         return "".join(
             self._each(part) if at % 2 == 0 else part
-            for at, part in enumerate(redact._GAP.split(text))
+            for at, part in enumerate(remover._GAP.split(text))
         )
 
     def _each(self, text: str) -> str:
@@ -92,17 +93,23 @@ class Plain(Redactor):
             text = rule.replaced(text, self._mark(rule.kind))
         for pattern in patterns():
             text = pattern.regex.sub(self._mark(pattern.kind), text)
-        text = redact._REST.sub(r"\1", text)
+        text = remover._REST.sub(r"\1", text)
         for rule in HEADERS:
             text = rule.replaced(text, self._mark(rule.kind))
-        text = redact._ASSIGNED.sub(self._assigned, text)
+        text = remover._ASSIGNED.sub(self._assigned, text)
         text = redact._EMAIL.sub(self._mark("e-mail"), text)
         if self._home_pattern:
-            text = self._home_pattern.sub(lambda _: self._out("home folder", "/home/user"), text)
+            text = self._home_pattern.sub(
+                lambda found: self._out("home folder", "/home/user", found[0]), text
+            )
         text = redact._HOME.sub(self._folder, text)
-        text = redact._ROOT.sub(lambda _: self._out("home folder", "/home/user"), text)
+        text = redact._ROOT.sub(
+            lambda found: self._out("home folder", "/home/user", found[0]), text
+        )
         if self._name_pattern:
-            text = self._name_pattern.sub(lambda _: self._out("user name", "user"), text)
+            text = self._name_pattern.sub(
+                lambda found: self._out("user name", "user", found[0]), text
+            )
         return text
 
 
