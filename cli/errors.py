@@ -43,10 +43,10 @@ class CodexNotRunnable(errors.NotResumable):
 
 
 class RedactorMissing(errors.StateError):
-    """``--redact`` needs a library that is not installed."""
+    """Finding secrets needs a library that is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("--redact needs detect-secrets, which is not installed")
+        super().__init__("finding secrets needs detect-secrets, which is not installed")
 
 
 class NoRegularFile(errors.StateError):

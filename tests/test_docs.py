@@ -139,6 +139,7 @@ def test_every_json_key_is_described(tmp_path: Path) -> None:
         ["stats", "now"],
         ["stats", "--since", "2026-01", "--compare", "--by", "thread"],
         ["search", "thread"],
+        ["secrets"],
         ["verify"],
         ["repair"],
         ["repair", "--apply"],

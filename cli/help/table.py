@@ -175,6 +175,11 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep du",
             "threadkeep du --by project -n 20",
         ),
+        "secrets": (
+            "List the secrets in threads, without showing them.",
+            "threadkeep secrets",
+            "threadkeep secrets --cwd . --since 7d",
+        ),
     },
     "Serve, help": {
         "app-server": (

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cli.redact.secrets import Need
+from cli.redact.secrets import Need, any_of
 
 _GAP: Final = r"(?:[^\n;|&]|(?<=\\)\n|[;|](?!\s)|(?<!&)&(?!&)){0,400}?"
 """The rest of a command, which may go on in the next line and have URLs with ``&``."""
@@ -119,8 +119,7 @@ RULES: Final = (
         rf"(?:(?:{_NEXT}(?:login|account){_NEXT}{_WORD}){{1,2}}{_NEXT}password"
         rf"|{_NEXT}password(?={_NEXT}{_WORD}{_NEXT}login{_NEXT}))"
         rf"{_NEXT}(?!\[redacted |[<{{]|\$[\w{{(])(?P<secret>[^\s\"'\\]+)",
-        "machine",
-        "default",
+        "password",
     ),
     _rule(  # .pgpass
         r"(?m)(?<![^\s\"'>+-])[\w.*-]{1,256}:(?:\*|543\d|6432):[\w.*-]{1,64}:[\w.*-]{1,64}:"
@@ -200,9 +199,7 @@ RULES: Final = (
     ),
 )
 
-NEEDED: Final = re.compile(
-    "|".join(dict.fromkeys(re.escape(word) for rule in RULES for word in rule.need.words))
-)
+NEEDED: Final = any_of(word for rule in RULES for word in rule.need.words)
 """What a lowered text has something of if one of the rules applies; most have nothing of it."""
 
 HEADERS: Final = (

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cli.redact.pasted import HEADERS, NEEDED, RULES, Rule
-from cli.redact.secrets import lowered, patterns, replaced_at
+from cli.redact.secrets import any_of, lowered, patterns, replaced_at
 
 _DATA_URL: Final = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{256,}={0,2}")
@@ -60,6 +60,11 @@ class SecretRemover:
         self.unseen = 0
         """Long runs of base64, which were not searched."""
         self._patterns = patterns()
+        self._shaped = [each for each in self._patterns if each.need.shape or not each.need.words]
+        self._words = any_of(
+            word for each in self._patterns if not each.need.shape for word in each.need.words
+        )
+        """Of the others."""
         self._clean: set[str] = set()
         """Short texts without secrets: keys, types and words that come again and again."""
 
@@ -146,7 +151,7 @@ class SecretRemover:
         low = lowered(text)
         if NEEDED.search(low):
             text, low = self._pasted(RULES, text, low)
-        for pattern in self._patterns:
+        for pattern in self._patterns if self._words.search(low) else self._shaped:
             if pattern.need.met(low):
                 text = pattern.regex.sub(self._mark(pattern.kind), text)
                 low = lowered(text)

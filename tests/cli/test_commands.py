@@ -21,6 +21,7 @@ COMMANDS = (
     "search",
     "show",
     "export",
+    "secrets",
     "stats",
     "resume",
     "fork",
