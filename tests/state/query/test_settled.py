@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollout.files.scan import scan_home
@@ -47,27 +47,27 @@ QUERIES = [
 ] + [Query(sort_key="recency_at", since_ms=(BEGIN_S + hours * 3600) * 1000) for hours in (15, 22)]
 
 
-def write_file(home: Path, at: int, made: dict[str, Any]) -> None:
+def write_file(home: Path, at: int, file: dict[str, Any]) -> None:
     """A file that was created so many hours after the beginning, had a turn so many hours later if
     any, and changed so many hours after that; or seems to have changed long before."""
-    created = BEGIN_S + made["created"] * 3600 + at
-    turn = created + (made["turn"] or 0) * 3600
-    id_ = thread_id(made["thread"])
-    meta = {"id": id_, "timestamp": stamp(created), "cwd": made["cwd"], "source": "cli"}
-    if made["base"] is not None:
-        base = thread_id(made["base"])
+    created = BEGIN_S + file["created"] * 3600 + at
+    turn = created + (file["turn"] or 0) * 3600
+    id_ = thread_id(file["thread"])
+    meta = {"id": id_, "timestamp": stamp(created), "cwd": file["cwd"], "source": "cli"}
+    if file["base"] is not None:
+        base = thread_id(file["base"])
         meta |= {"history_mode": "paginated", "history_base": {"thread_id": base}}
     lines = [{"timestamp": stamp(created), "type": "session_meta", "payload": meta}]
-    if made["turn"] is not None:
+    if file["turn"] is not None:
         prompt = {"type": "user_message", "message": f"hello {at}", "images": []}
         lines.append({"timestamp": stamp(turn), "type": "event_msg", "payload": prompt})
     name = f"rollout-{stamp(created)[:19].replace(':', '-')}-{id_}.jsonl"
     day = stamp(created)[:10].replace("-", "/")
-    folder = home / ("archived_sessions" if made["archived"] else f"sessions/{day}")
+    folder = home / ("archived_sessions" if file["archived"] else f"sessions/{day}")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    changed = created - 40 * DAY_S if made["set_back"] else turn + made["changed"] * 3600
+    changed = created - 40 * DAY_S if file["set_back"] else turn + file["changed"] * 3600
     os.utime(path, (changed, changed))
 
 
@@ -76,15 +76,28 @@ def stamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-@examples(40)
+def made(
+    thread: int, created: int, turn: int | None = 0, base: int | None = None
+) -> dict[str, Any]:
+    """A file that :func:`write_file` takes."""
+    file = {"thread": thread, "created": created, "turn": turn, "base": base}
+    return file | {"changed": 0, "archived": False, "cwd": "/a", "set_back": False}
+
+
+FORK_WITHOUT_A_MESSAGE = [made(0, 20, None, base=1), made(1, 0), made(2, 9), made(3, 8), made(4, 7)]
+"""It is empty, and not listed, until the old file is read in which it begins."""
+
+
+@examples(25)
+@example(files=FORK_WITHOUT_A_MESSAGE, in_order=True)
 @given(files=FILES, in_order=st.booleans())
 def test_no_unread_file_changes_a_page_that_is_right(
     files: list[dict[str, Any]], in_order: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = tmp_path_factory.mktemp("settled")
     home = base / "home"
-    for at, made in enumerate(files):
-        write_file(home, at, made)
+    for at, file in enumerate(files):
+        write_file(home, at, file)
     found = list(scan_home(home))
     if in_order:
         found = list(Unread.sorted(found).files)
@@ -116,9 +129,7 @@ def test_no_unread_file_changes_a_page_that_is_right(
 
 def test_a_short_id_is_unique_among_the_names_of_unread_files(tmp_path: Path) -> None:
     for number in range(3):
-        plain = dict.fromkeys(("created", "turn", "changed"), 1)
-        rest = {"archived": False, "base": None, "cwd": "/a", "set_back": False}
-        write_file(tmp_path, number, {"thread": number, **plain, **rest})
+        write_file(tmp_path, number, made(number, 1))
     unread = Unread.sorted(list(scan_home(tmp_path)))
     short = lengthened({thread_id(1): thread_id(1)[:8], "ffffffff-0000": "ffffffff"}, unread)
     assert short == {thread_id(1): thread_id(1)[:13], "ffffffff-0000": "ffffffff"}
