@@ -99,6 +99,7 @@ def _state(pid: int) -> str:
     ).stdout
 
 
+@pytest.mark.full
 def test_a_search_is_right_before_all_is_indexed(cli: Cli) -> None:
     words = ("search", "hello", "--limit", "3", "--json")
     early = cli.run(*words).json
@@ -117,15 +118,7 @@ def test_what_only_old_threads_have_is_waited_for(cli: Cli) -> None:
     assert found["complete"]
 
 
-def test_a_terminal_shows_first_what_there_is(cli: Cli) -> None:
-    shown = plain(on_terminal(cli, "search", "needle", words=True))
-    first, _, rest = shown.partition(f"No match yet. Searched 200 of {COUNT} threads, the newest.")
-    assert "the needle" not in first
-    assert "The others follow; Ctrl-C is safe." in rest
-    assert "you  the needle" in rest
-    assert "1 match in 1 thread." in rest
-
-
+@pytest.mark.full
 def test_a_terminal_lists_first_and_says_what_follows(cli: Cli) -> None:
     shown = plain(on_terminal(cli, "list", words=True))
     first, _, rest = shown.partition(" files are still being indexed. Ctrl-C is safe.")
@@ -135,6 +128,15 @@ def test_a_terminal_lists_first_and_says_what_follows(cli: Cli) -> None:
     assert "hello" not in rest
     assert f"Showing {len(ids)} of {COUNT}." in rest
     assert "Not shown" not in first
+
+
+def test_a_terminal_shows_first_what_there_is(cli: Cli) -> None:
+    shown = plain(on_terminal(cli, "search", "needle", words=True))
+    first, _, rest = shown.partition(f"No match yet. Searched 200 of {COUNT} threads, the newest.")
+    assert "the needle" not in first
+    assert "The others follow; Ctrl-C is safe." in rest
+    assert "you  the needle" in rest
+    assert "1 match in 1 thread." in rest
 
 
 def plain(text: str) -> str:
@@ -171,6 +173,7 @@ def test_a_list_of_the_oldest_waits_for_all(cli: Cli) -> None:
     assert page["complete"]
 
 
+@pytest.mark.full
 def test_a_reader_that_has_gone_ends_a_first_list_quietly(cli: Cli) -> None:
     process = cli.start("list", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout
