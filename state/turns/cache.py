@@ -323,7 +323,7 @@ def _long_steps() -> Steps[list[tuple[str, str]]]:
     """Ids and paths of the long threads that are not stored as they are, the newest first."""
     rows = yield (
         "SELECT id, rollout_path, size_bytes, mtime_ns, inode FROM threads WHERE size_bytes >= ?"
-        " ORDER BY recency_at_ms DESC",
+        " ORDER BY recency_at_ms DESC, id DESC",
         [FILLED_BYTES],
     )
     stored = yield from own_stamp_steps()
