@@ -147,7 +147,7 @@ def test_an_interrupt_ends_a_statement_in_its_middle(corpus: Cli) -> None:
             out, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()  # else a failure would last for ever
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (130, b"", b"Interrupted.\n")
 
 
 def test_an_answer_is_of_the_files_as_they_are(small: Cli) -> None:

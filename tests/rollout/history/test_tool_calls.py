@@ -71,11 +71,11 @@ CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
     ),
     "a patch as a function": (
         [function("apply_patch", {"input": PATCH}), gave("Success. Updated")],
-        [("patch", "", PATCH)],
+        [("patch run.sh", "", PATCH)],
     ),
     "a patch that failed": (
         [custom("apply_patch", PATCH), gave("verification failed", kind="custom_tool_call_output")],
-        [("patch", "", PATCH), ("patch output", "", "verification failed")],
+        [("patch run.sh", "", PATCH), ("patch output", "", "verification failed")],
     ),
     "a patch by a command, its item without changes": (
         [
@@ -91,7 +91,7 @@ CASES: dict[str, tuple[list[Fields], list[tuple[str, str, str]]]] = {
     ),
     "a patch by its begin alone": (
         [event("patch_apply_begin", call_id="c", changes={"a": {"add": {"content": "x\n"}}})],
-        [("patch", "no output", "*** Add File: a\n+x")],
+        [("patch a", "no output", "*** Add File: a\n+x")],
     ),
     "a search in the web": (
         [
