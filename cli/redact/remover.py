@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cli.redact.pasted import HEADERS, NEEDED, RULES, Rule
-from cli.redact.secrets import any_of, lowered, patterns, replaced_at
+from cli.redact.secrets import lowered, patterns, replaced_at, words_of_patterns
 
 _DATA_URL: Final = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{256,}={0,2}")
@@ -61,9 +61,7 @@ class SecretRemover:
         """Long runs of base64, which were not searched."""
         self._patterns = patterns()
         self._shaped = [each for each in self._patterns if each.need.shape or not each.need.words]
-        self._words = any_of(
-            word for each in self._patterns if not each.need.shape for word in each.need.words
-        )
+        self._words = words_of_patterns()
         """Of the others."""
         self._clean: set[str] = set()
         """Short texts without secrets: keys, types and words that come again and again."""

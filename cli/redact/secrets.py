@@ -145,6 +145,12 @@ def patterns() -> list[Pattern]:
     return [*needed(found), _MORE, *_prefixed()]
 
 
+@cache
+def words_of_patterns() -> "re.Pattern[str]":
+    """Matches the words of patterns that need no shape."""
+    return any_of(word for each in patterns() if not each.need.shape for word in each.need.words)
+
+
 def needed(found: Iterable[tuple[str, "list[re.Pattern[str]]"]]) -> Iterator[Pattern]:
     """Patterns with what each of them needs, if that is known for all."""
     kinds = list(found)

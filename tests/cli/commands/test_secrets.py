@@ -126,7 +126,7 @@ def test_digests_of_secrets_cannot_be_tried_out() -> None:
 
 
 def test_an_interrupted_search_tells_what_it_found(cli: Cli) -> None:
-    for number in range(150):
+    for number in range(60):
         write_rollout(cli.home, number, f"see {TOKEN}")
     cli.run("sync")
     process = cli.start("secrets", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -136,9 +136,9 @@ def test_an_interrupted_search_tells_what_it_found(cli: Cli) -> None:
     rest, err = process.communicate(timeout=PATIENCE_S)
     assert first.split(b"\t")[2] == b"GitHub Token"
     if process.returncode == 130:
-        assert b"of 150 files searched" in err
+        assert b"of 60 files searched" in err
     else:
-        assert (process.returncode, rest.count(b"\n")) == (1, 149)
+        assert (process.returncode, rest.count(b"\n")) == (1, 59)
 
 
 def test_without_its_library_it_says_what_to_install(
