@@ -73,6 +73,8 @@ usage     WrongUsage         threadkeep COMMAND -h shows what a command takes
 usage     AmbiguousThread    give more characters of the id
 not_found ThreadNotFound     threadkeep list --all --all-sources shows all threads (add --archived
                              for the archive)
+not_found ThreadInTrash      threadkeep trash restore puts it back
+not_found NotInTrash         threadkeep trash lists what is there
 damaged   ThreadUnreadable   threadkeep explain shows what is wrong with it
 usage     InvalidCursor      start without --cursor, or repeat the options it came from
 usage     InvalidQuery       correct what the message names
@@ -156,6 +158,8 @@ _OTHER_KINDS: Final = {
     "OutOfResources": "system_refuses",
     "CodexNotRunnable": "not_resumable",
     "HasDependents": "depended_on",
+    "ThreadInTrash": "thread_not_found",
+    "NotInTrash": "thread_not_found",
 }
 """The kinds that are not the name of the class: ``thread_not_found`` is ThreadNotFound."""
 
@@ -206,6 +210,8 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
         return adding("detect-secrets")
     if type(error) is errors.InvalidQuery and command:
         return f"threadkeep {command} -h shows what it takes"
+    if isinstance(error, errors.ThreadInTrash):
+        return f"to put it back: threadkeep trash restore {error.thread_id}"
     if isinstance(error, errors.InvalidSql):
         return next((hint for part, hint in _SQL_HINTS.items() if part in error.reason), "")
     if isinstance(error, errors.AmbiguousThread) and not _is_id(error.reference):

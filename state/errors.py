@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -383,6 +384,26 @@ class ThreadNotFound(StateError):
         if len(reference) < SHORTEST_PREFIX and ID_CHARACTERS.issuperset(reference.lower()):
             more += f"; a prefix needs at least {SHORTEST_PREFIX} characters"
         super().__init__(f"no thread matches {reference!r} (id, id prefix, name or path){more}")
+
+
+class ThreadInTrash(ThreadNotFound):
+    """The thread of this id, prefix or title was deleted, and is in the trash."""
+
+    def __init__(self, reference: str, thread_id: str, deleted_at_ms: int) -> None:
+        self.reference, self.close = reference, ()
+        self.thread_id, self.deleted_at_ms = thread_id, deleted_at_ms
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(deleted_at_ms // 1000))
+        StateError.__init__(self, f"thread {thread_id} has been in the trash since {since}")
+
+
+class NotInTrash(ThreadNotFound):
+    """Nothing in the trash matches the reference."""
+
+    def __init__(self, reference: str) -> None:
+        self.reference, self.close = reference, ()
+        StateError.__init__(
+            self, f"nothing in the trash matches {reference!r} (id, id prefix, title or delete id)"
+        )
 
 
 class ThreadUnreadable(ThreadNotFound):

@@ -1,7 +1,7 @@
 """The read model: pages of threads, single threads, and keeping the index up to date."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from state.db.location import on_network_drive
 from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
 from state.db.steps import Steps
 from state.db.translate import translated
-from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadNotFound
+from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadInTrash, ThreadNotFound
 from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
@@ -138,8 +138,29 @@ class ThreadIndex:
                 break
             await self.sync()
             looked = row is None
-        unreadable = await self.database.query(unreadable_file_steps(self.home, reference))
-        raise unreadable or ThreadNotFound(reference)
+        raise (await self.not_found([reference]))[reference]
+
+    async def not_found(self, references: Sequence[str]) -> dict[str, ThreadNotFound]:
+        """Why there is no thread for some references: what they mean is unreadable or in the trash,
+        or nothing is known of it."""
+        from rollout.files.trash import matching, read_trash
+
+        trash = []
+        with suppress(OSError):  # the trash cannot be read
+            trash = await self.database.workers.run(partial(read_trash, self.home))
+        deleted_at = {folder.delete_id: folder.deleted_at_ms for folder in trash}
+        found: dict[str, ThreadNotFound] = {}
+        for reference in references:
+            unreadable = await self.database.query(unreadable_file_steps(self.home, reference))
+            deleted = matching(trash, reference) if trash else []
+            if unreadable is not None:
+                found[reference] = unreadable
+            elif len(deleted) == 1:
+                since_ms = deleted_at[deleted[0].delete_id]
+                found[reference] = ThreadInTrash(reference, deleted[0].thread_id, since_ms)
+            else:
+                found[reference] = ThreadNotFound(reference)
+        return found
 
     async def details(self, thread_id: str) -> dict[str, Any]:
         """Every column of a thread's row, with its files, its dynamic tools, and where its

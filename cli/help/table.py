@@ -80,6 +80,26 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep delete 01a1e766",
             "threadkeep delete --archived --search draft --dry-run",
         ),
+        "trash": (
+            "List the trash, put threads back, or empty it.",
+            "threadkeep trash",
+            "threadkeep trash restore 01a1e766",
+        ),
+        "trash list": (
+            "List the threads in the trash.",
+            "threadkeep trash list",
+            "threadkeep trash list --json",
+        ),
+        "trash restore": (
+            "Put threads back where they were.",
+            "threadkeep trash restore 01a1e766",
+            "threadkeep trash restore 20261121T120744Z-3f9a",
+        ),
+        "trash empty": (
+            "Remove what is in the trash permanently.",
+            "threadkeep trash empty",
+            "threadkeep trash empty --older-than 30d --dry-run",
+        ),
         "git-info": (
             "Show or set the git commit, branch and origin.",
             "threadkeep git-info 01a1e766",

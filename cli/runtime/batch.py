@@ -55,6 +55,7 @@ class Entry:
     error: Error | None = None
 
 
+_MOST_ERRORS: Final = 20
 _HEADERS: Final = ("id", "thread_id")
 """What ``query`` prints above a column of ids."""
 Change = Callable[[ThreadIndex, str, str], Awaitable[AppliedChange]]
@@ -159,10 +160,13 @@ def _report_codex_errors(found: Iterable[StateError | None]) -> None:
 
 
 def report_errors(found: Iterable[Error | None]) -> None:
-    """Report each error with what to do about it."""
-    for error in found:
-        if error is not None:
-            output.say(problem(error))
+    """Report each error with what to do about it, on a terminal but for those beyond a screen."""
+    reported = [error for error in found if error is not None]
+    most = _MOST_ERRORS if sys.stderr.isatty() else len(reported)
+    for error in reported[:most]:
+        output.say(problem(error))
+    if (more := len(reported) - most) > 0:
+        output.say(f"and {plural(more, 'other problem')}; --json lists all")
 
 
 def status_of(
@@ -221,10 +225,19 @@ async def find(index: ThreadIndex, references: Sequence[str], query: Query | Non
     caught up. A name without a thread has its error."""
     found: dict[str, Entry] = {}
     ids = {reference: parse_uuid(reference) for reference in references}
-    known = await index.existing([id_ for id_ in ids.values() if id_])
+    exact_ids = [id_ for id_ in ids.values() if id_]
+    known = await index.existing(exact_ids)
+    if len(known) < len(set(exact_ids)):  # the file of one may have been moved just now
+        await index.sync()
+        known = await index.existing(exact_ids)
+    missing = [reference for reference, id_ in ids.items() if id_ and id_ not in known]
+    problems = await index.not_found(missing) if missing else {}
     for reference, exact in ids.items():
         if exact in known:
             found.setdefault(exact, Entry(reference, exact))
+            continue
+        if reference in problems:
+            found[f"not found: {reference}"] = Entry(reference, error=problems[reference])
             continue
         try:
             id_ = (await index.thread(reference))["id"]

@@ -1,46 +1,36 @@
 """Archive, unarchive and delete: threads that are named, or selected as ``list`` does."""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any, Final
-
-import typer
+from functools import partial
+from typing import Final
 
 from cli.arguments.filters import Selection
 from cli.arguments.locations import Locations
 from cli.render.labels import label
 from cli.runtime import batch
+from cli.runtime.move_report import MoveResult, Words, confirmed, report, shown_count
 from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
-from cli.terminal.text import one_line, plural
-from rollout.files.move import MoveGroup
+from cli.terminal.text import amount
+from rollout.files.trash import size_of_trash
 from state.edit.archive import move_threads
-from state.edit.move_plan import Action, MoveOutcome
+from state.edit.move_plan import Action
 from state.thread_index import ThreadIndex
 
-_DONE: Final = {
-    Action.ARCHIVE: "archived",
-    Action.UNARCHIVE: "unarchived",
-    Action.DELETE: "trashed",
-    Action.PURGE: "purged",
+_WORDS: Final = {
+    Action.ARCHIVE: Words("archive", "archived", "Archive", "Archived"),
+    Action.UNARCHIVE: Words(
+        "unarchive", "unarchived", "Restore from the archive", "Restored from the archive"
+    ),
+    Action.DELETE: Words(
+        "delete", "trashed", "Move to the trash", "Moved to the trash", quiet=False
+    ),
+    Action.PURGE: Words(
+        "purge", "purged", "Remove permanently", "Removed permanently", quiet=False, frees=True
+    ),
 }
-_QUESTIONS: Final = {
-    Action.ARCHIVE: "Archive",
-    Action.UNARCHIVE: "Restore from the archive",
-    Action.DELETE: "Move to the trash",
-    Action.PURGE: "Remove permanently",
-}
-_SHOWN: Final = 20
-"""Threads that are shown before the user is asked."""
-
-
-@dataclass(slots=True)
-class _Result:
-    outcomes: list[MoveOutcome] = field(default_factory=list)
-    not_found: list[batch.Entry] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
+_LABELLED_TOGETHER: Final = 500
 
 
 def move(
@@ -52,119 +42,64 @@ def move(
     query = selection.query(archived=archived)
     sensitive = query is not None or action in (Action.DELETE, Action.PURGE)
     asks = sensitive and batch.needs_confirmation(selection)
+    words = _WORDS[action]
 
-    async def work(index: ThreadIndex) -> _Result:
+    async def work(index: ThreadIndex) -> MoveResult:
         await catch_up_and_report(index)
         entries = await batch.find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
-        result = _Result(not_found=[entry for entry in entries if entry.error])
-        planned = await move_threads(index, action, ids, locations.sqlite_home, dry_run=True)
-        result.outcomes = planned
-        moved = [id_ for each in planned if each.group for id_ in each.group.thread_ids]
-        result.labels = {id_: label(row) for id_, row in (await index.rows_of(moved)).items()}
-        if not selection.dry_run and (not asks or _confirmed(action, result)):
-            result.outcomes = []
-            try:
-                with progress(str(action), "threads") as report:
-                    await move_threads(
-                        index,
-                        action,
-                        ids,
-                        locations.sqlite_home,
-                        report=report,
-                        outcomes=result.outcomes,
-                    )
-            except asyncio.CancelledError:
-                result.interrupted = True  # what was done by then is reported
-        elif asks:
-            result.outcomes = []
+        result = MoveResult(not_found=[entry for entry in entries if entry.error])
+        result.outcomes = await move_threads(
+            index, action, ids, locations.sqlite_home, dry_run=True
+        )
+        await _describe(index, result, as_json=selection.as_json)
+        if selection.dry_run:
+            return result
+        agreed = not asks or confirmed(words, result)
+        result.outcomes = []
+        if not agreed:
+            return result
+        try:
+            with progress(str(action), "threads") as shown:
+                await move_threads(
+                    index,
+                    action,
+                    ids,
+                    locations.sqlite_home,
+                    report=shown,
+                    outcomes=result.outcomes,
+                )
+        except asyncio.CancelledError:
+            result.interrupted = True  # what was done by then is reported
+        if action is Action.DELETE and result.groups:
+            await _say_where(index, result)
         return result
 
     result = with_index(locations, work)
-    if selection.as_json:
-        changed = bool(_groups(result)) and not selection.dry_run
-        output.data(_document(action, selection, result), changed=changed)
-    else:
-        _print(action, selection, result)
-    return batch.status_of(result.outcomes, _errors(result), interrupted=result.interrupted)
+    return report(words, result, as_json=selection.as_json, dry_run=selection.dry_run)
 
 
-def _confirmed(action: Action, result: _Result) -> bool:
-    moved = [id_ for group in _groups(result) for id_ in group.thread_ids]
-    if not moved:
-        return True  # the errors are reported
-    for id_ in moved[:_SHOWN]:
-        output.say(f"{id_}  {one_line(result.labels.get(id_, ''))[:60]}")
-    if len(moved) > _SHOWN:
-        output.say(f"and {len(moved) - _SHOWN:,} more")
-    return typer.confirm(f"{_QUESTIONS[action]}: {plural(len(moved), 'thread')}?", err=True)
+async def _describe(index: ThreadIndex, result: MoveResult, *, as_json: bool) -> None:
+    """Look up what is shown of the threads, before they may be gone."""
+    ids = result.thread_ids
+    first = ids[: shown_count()]
+    rows = await index.rows_of(first)
+    result.rows = [rows[id_] for id_ in first if id_ in rows]
+    result.short_ids = await index.short_ids(first)
+    if as_json or output.on_terminal():
+        return
+    for start in range(0, len(ids), _LABELLED_TOGETHER):
+        rows = await index.rows_of(ids[start : start + _LABELLED_TOGETHER])
+        result.titles |= {id_: label(row) for id_, row in rows.items()}
 
 
-def _groups(result: _Result) -> list[MoveGroup]:
-    return [o.group for o in result.outcomes if o.group and not o.error]
-
-
-def _errors(result: _Result) -> list[batch.Error]:
-    refused = [outcome.error for outcome in result.outcomes if outcome.error]
-    return [*(entry.error for entry in result.not_found if entry.error), *refused]
-
-
-def _print(action: Action, selection: Selection, result: _Result) -> None:
-    groups = _groups(result)
-    done = f"would be {_DONE[action]}" if selection.dry_run else _DONE[action]
-    moved = (
-        "\t".join((id_, done, one_line(result.labels.get(id_, ""))))
-        for group in groups
-        for id_ in group.thread_ids
-    )
-    output.lines(moved, changed=bool(groups) and not selection.dry_run)
-    batch.report_errors(_errors(result))
-    trashed = [group.trash for group in groups if group.trash and not group.purge]
-    if trashed and not selection.dry_run:
-        where = trashed[0] if len(trashed) == 1 else trashed[0].split("/")[0]
-        output.say(f"They stay in {where} of the home until you remove them.")
-
-
-def _document(action: Action, selection: Selection, result: _Result) -> dict[str, Any]:
-    entries: list[dict[str, Any]] = [
-        _entry(None, None, error=entry.error, reference=entry.reference)
-        for entry in result.not_found
+async def _say_where(index: ThreadIndex, result: MoveResult) -> None:
+    """Say how deleted threads come back, and what they still take."""
+    trash = result.groups[0].trash or ""
+    delete_id = trash.rpartition("/")[2]
+    size = await index.database.workers.run(partial(size_of_trash, index.home))
+    result.notes = [
+        f"To put them back: threadkeep trash restore {delete_id}",
+        f"To free {amount(size)}B: threadkeep trash empty",
     ]
-    for outcome in result.outcomes:
-        if outcome.error:
-            entries.append(_entry(outcome.thread_id, None, error=outcome.error))
-        elif outcome.group:
-            entries += [
-                _entry(id_, outcome.group, done=not selection.dry_run)
-                for id_ in outcome.group.thread_ids
-            ]
-    return {
-        "version": 1,
-        "action": str(action),
-        "dryRun": selection.dry_run,
-        "interrupted": result.interrupted,
-        "threads": entries,
-    }
-
-
-def _entry(
-    thread_id: str | None,
-    group: MoveGroup | None,
-    *,
-    done: bool = False,
-    error: batch.Error | None = None,
-    reference: str | None = None,
-) -> dict[str, Any]:
-    along = group is not None and group.thread_id != thread_id
-    moves = [move for move in group.moves if move.thread_id == thread_id] if group else []
-    return {
-        "id": thread_id,
-        "reference": reference,
-        "done": done,
-        "with": group.thread_id if group and along else None,
-        "files": [
-            {"from": move.source, "to": None if group and group.purge else move.target}
-            for move in moves
-        ],
-        "error": batch.error_json(error),
-    }
+    result.fields = {"trash": {"id": delete_id, "path": trash, "bytes": size}}

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from calendar import timegm
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ EARLIER_MANIFEST: Final = "manifest.json"
 EMPTYING: Final = ".emptying"
 """How the name of a folder ends that is being removed."""
 _VERSION: Final = 2
+_SHORTEST_PREFIX: Final = 4
+_STAMPED: Final = re.compile(r"\d{8}T")
 _STAMP: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
@@ -81,6 +83,7 @@ class TrashFolder:
     """The name of the folder."""
     deleted_at_ms: int
     threads: list[TrashedThread] = field(default_factory=list)
+    """The one that was used last comes first."""
     bytes: int = 0
     """The size of all files in the folder."""
 
@@ -140,6 +143,13 @@ def read_trash(home: Path) -> list[TrashFolder]:
     return [folder for folder in found if folder.threads]
 
 
+def size_of_trash(home: Path) -> int:
+    """The size of all files in the trash; of those that can be seen."""
+    with suppress(OSError):
+        return sum(size for _, size in _files(home / TRASH))
+    return 0
+
+
 def folder_names(home: Path) -> list[str]:
     """The names of the folders of the trash, the newest first, but for those that are being
     removed. Raises OSError if the trash cannot be listed."""
@@ -165,8 +175,33 @@ def read_folder(home: Path, name: str) -> TrashFolder:
         if owner not in threads:
             threads[owner] = TrashedThread(records.get(owner, TrashRecord(owner)), name)
         threads[owner].files[path] = size
-    found.threads = sorted(threads.values(), key=lambda thread: thread.thread_id)
+    found.threads = sorted(
+        threads.values(), key=lambda t: (t.record.recency_at_ms, t.thread_id), reverse=True
+    )
     return found
+
+
+def threads_of_delete(folders: Iterable[TrashFolder], reference: str) -> list[TrashedThread]:
+    """The threads of the deletes whose id is, or else begins with, ``reference``."""
+    if not _STAMPED.match(reference):
+        return []
+    found = [folder for folder in folders if folder.delete_id.startswith(reference)]
+    exact = [folder for folder in found if folder.delete_id == reference]
+    return [thread for folder in exact or found for thread in folder.threads]
+
+
+def matching(folders: Iterable[TrashFolder], reference: str) -> list[TrashedThread]:
+    """The threads with this id, its beginning, or this title. Of a thread that was deleted more
+    than once, what was deleted last."""
+    known: dict[str, TrashedThread] = {}
+    for folder in folders:
+        for thread in folder.threads:
+            known.setdefault(thread.thread_id, thread)
+    prefix = parse_uuid(reference) or reference.lower()
+    by_id = [known[id_] for id_ in sorted(known) if id_.startswith(prefix)]
+    if by_id and len(prefix) >= _SHORTEST_PREFIX:
+        return by_id
+    return [thread for thread in known.values() if reference and thread.record.title == reference]
 
 
 def tidy(home: Path, folder: str) -> None:
@@ -204,7 +239,8 @@ def _files(root: Path) -> Iterator[tuple[str, int]]:
     """The files in a folder with their sizes, by their paths in it."""
 
     def refuse(error: OSError) -> None:
-        raise error
+        if not isinstance(error, FileNotFoundError):
+            raise error
 
     for folder, _, names in os.walk(root, onerror=refuse):
         for name in names:

@@ -18,7 +18,7 @@ from rollout.metadata.outcomes import Unusable
 from state.codex.lookup import look_up_in_codex
 from state.codex_db.database import codex_database
 from state.db.schema import rollout_files
-from state.errors import ThreadNotFound
+from state.errors import ThreadInTrash, ThreadNotFound
 from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file
 from state.explain.picker import Picker, reasons_in_picker
 from state.explain.reasons import (
@@ -113,6 +113,7 @@ CLAUSES: Final = {
     "ignored": "no rollout",
     "outside_home": "outside this home",
     "file_missing": "no file",
+    "in_trash": "in the trash",
     "codex_row_missing": "no row in Codex's database",
     "codex_archived_differs": "archived in Codex's database",
     "codex_path_wrong": "its row names a missing file",
@@ -146,6 +147,10 @@ async def explain(
     folder = None if ids else path_in_home(home, reference)
     if folder and (why := await _why_ignored(context, printable_path(folder))):
         return _no_thread(folder, "ignored", f"it is not a rollout: {why}")
+    if not ids:
+        missing = (await index.not_found([reference]))[reference]
+        if isinstance(missing, ThreadInTrash):
+            return _in_trash(missing)
     ids = ids or await ids_without_row(index, changes, context.names, codex, reference)
     if len(ids) > 1:
         raise await index.database.query(ambiguous_steps(reference, ids))
@@ -190,6 +195,12 @@ async def _explain_outside(context: ExplainContext, path: str) -> Explanation:
 
 def _no_thread(path: str, code: str, evidence: str) -> Explanation:
     return Explanation(None, path, (Reason(code, BOTH, True, evidence, path),))
+
+
+def _in_trash(deleted: ThreadInTrash) -> Explanation:
+    mend = f"threadkeep trash restore {deleted.thread_id}"
+    reason = Reason("in_trash", BOTH, True, str(deleted), None, None, mend)
+    return Explanation(deleted.thread_id, None, (reason,))
 
 
 async def _why_ignored(context: ExplainContext, path: str) -> str | None:

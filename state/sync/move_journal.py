@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import sqlalchemy as sa
 
 from rollout.errors import WriterActive
 from rollout.files.atomic import atomic_file, sync_folder
@@ -35,20 +34,15 @@ from rollout.files.scan import is_away, stat_file
 from rollout.files.trash import TrashRecord, folder_of, tidy
 from rollout.files.writer_lock import WriterBarrier
 from rollout.metadata.session_index import remove_names
-from state.clock import now_ms
 from state.codex_db.notify import CODEX_ERRORS, CodexError, codex_transaction
 from state.db.database import Database
 from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked
-from state.db.schema import user_data
-from state.db.sql import among
 from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
 from state.jobs.progress import SyncProgress
+from state.sync.emptying import clear_user_data, remove_folders
 from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
-from state.userdata.journal import append_settings
-from state.userdata.model import UserValue
-from state.userdata.store import put_settings, write_user_data
 
 _VERSION: Final = 1
 
@@ -102,6 +96,19 @@ async def move_all(
     return moved.failed
 
 
+async def empty_folders(
+    database: Database, home: Path, names: Sequence[str], codex: Path
+) -> list[str]:
+    """Remove folders of the trash for good: why some of it could not be removed. The caller holds
+    the lock of the moves. Raises FileUnusable if the journal cannot be written; nothing was
+    removed."""
+    workers = database.workers
+    entry = await workers.finish(partial(_write_entry, database.path, home, [], codex, names))
+    problems = await remove_folders(database, home, names)
+    await workers.finish(partial(_remove_entry, entry))
+    return problems
+
+
 async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocked | None]:
     """Why some moves cannot be finished, and why others wait for Codex's database."""
     folder = moves_folder(database.path)
@@ -109,7 +116,7 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
     waiting = None
     for entry in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
-            groups, codex = _read(entry, home)
+            groups, codex, emptied = _read(entry, home)
         except FileUnusable as error:
             problems.append(str(error))
             continue
@@ -125,6 +132,8 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
             problems.append(str(error))
             continue
         problems += moved.left
+        if emptied:
+            problems += await remove_folders(database, home, emptied)
         if moved.codex_error:
             problems.append(
                 f"the files were moved, but Codex was not notified: {moved.codex_error};"
@@ -160,7 +169,7 @@ async def _update_index(
 ) -> None:
     await _follow(database, home, [move for group in groups for move in group.moves])
     if ids := [id_ for group in moved.done(groups) if group.purge for id_ in group.thread_ids]:
-        await _clear_user_data(database, ids)
+        await clear_user_data(database, ids)
 
 
 def _move(home: Path, groups: Sequence[MoveGroup], codex: Path | None, *, undo: bool) -> _Moved:
@@ -271,20 +280,13 @@ async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None
     await apply_changes(database, home, changes, SyncProgress())
 
 
-async def _clear_user_data(database: Database, thread_ids: Sequence[str]) -> None:
-    c = user_data.c
-    known = sa.select(c.thread_id, c.key).where(
-        among(c.thread_id, thread_ids), c.value.is_not(None)
-    )
-    async with write_user_data(database) as connection:
-        held = list(await connection.execute(known))
-        cleared = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
-        if cleared:
-            append_settings(database.path, cleared)
-            await put_settings(connection, cleared)
-
-
-def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Path) -> Path:
+def _write_entry(
+    index: Path,
+    home: Path,
+    groups: Sequence[MoveGroup],
+    codex: Path,
+    emptied: Sequence[str] = (),
+) -> Path:
     """Write an entry, which is on the disk when this returns."""
     entry = moves_folder(index) / f"{uuid.uuid4()}.json"
     value = {
@@ -292,6 +294,7 @@ def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Pa
         "home": str(home.resolve()),
         "codex": str(codex.absolute()),
         "groups": groups,
+        "emptied": emptied,
     }
     try:
         entry.parent.mkdir(mode=0o700, exist_ok=True)
@@ -302,15 +305,16 @@ def _write_entry(index: Path, home: Path, groups: Sequence[MoveGroup], codex: Pa
     return entry
 
 
-def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None]:
-    """The groups of an entry, and Codex's database, which older entries do not name. Raises
-    FileUnusable if it cannot be read, or is of another home."""
+def _read(entry: Path, home: Path) -> tuple[list[MoveGroup], Path | None, list[str]]:
+    """The groups of an entry, Codex's database, which older entries do not name, and the folders of
+    the trash that are removed. Raises FileUnusable if it cannot be read, or is of another home."""
     try:
         value = json.loads(entry.read_bytes())
         if value["v"] != _VERSION or value["home"] != str(home.resolve()):
             raise FileUnusable(entry, "it is of another version, or of another home")
         groups = [_group(group) for group in value["groups"]]
-        return groups, Path(value["codex"]) if "codex" in value else None
+        codex = Path(value["codex"]) if "codex" in value else None
+        return groups, codex, value.get("emptied", [])
     except OSError as error:
         raise FileUnusable.of(error, entry) from error
     except (ValueError, TypeError, KeyError) as error:

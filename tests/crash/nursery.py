@@ -25,6 +25,7 @@ from state.edit.archive import move_thread
 from state.edit.fork import fork_thread
 from state.edit.metadata import set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
+from state.edit.trash import chosen, empty_trash, groups_of, restore_threads, trash_of
 from state.fulltext.indexer import fill_fulltext
 from state.repair.backup import restore_backup
 from state.repair.dump import read_dump, restore
@@ -83,6 +84,15 @@ async def _purge(index: ThreadIndex) -> None:
     await move_thread(index, MOVED, Action.PURGE)
 
 
+async def _put_back(index: ThreadIndex) -> None:
+    folders = await trash_of(index)
+    await restore_threads(index, [*groups_of(folders, chosen(folders, MOVED))])
+
+
+async def _empty(index: ThreadIndex) -> None:
+    await empty_trash(index, await trash_of(index))
+
+
 async def _fork(index: ThreadIndex) -> None:
     await fork_thread(index, CHANGED)
 
@@ -136,6 +146,8 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "unarchive": _opened(_unarchive),
     "delete": _opened(_delete),
     "purge": _opened(_purge),
+    "put back": _opened(_put_back),
+    "empty": _opened(_empty),
     "fork": _opened(_fork),
     "rename": _opened(_rename),
     "describe": _opened(_describe),

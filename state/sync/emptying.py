@@ -1,0 +1,91 @@
+"""Remove folders of the trash for good, with the names and the user data of threads that are
+nowhere else."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rollout.files.access import is_there
+from rollout.files.trash import EMPTYING, TRASH, TrashFolder, folder_names, read_folder, tidy
+from rollout.metadata.session_index import remove_names
+from state.clock import now_ms
+from state.db.database import Database
+from state.db.schema import threads, user_data
+from state.db.sql import among
+from state.errors import FileUnusable
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
+from state.userdata.store import put_settings, write_user_data
+
+
+async def remove_folders(database: Database, home: Path, names: Sequence[str]) -> list[str]:
+    """Remove folders of the trash: why some of it could not be removed, and stays there. It can be
+    repeated after a kill at any step."""
+    workers, problems = database.workers, []
+    try:
+        leaving = await workers.finish(partial(_set_aside, home, names))
+        held = {thread.thread_id for folder in leaving for thread in folder.threads}
+        async with database.read() as connection:
+            kept = set(
+                await connection.scalars(sa.select(threads.c.id).where(among(threads.c.id, held)))
+            )
+        gone = await workers.finish(partial(_nowhere_else, home, leaving, held - kept))
+        await workers.finish(partial(remove_names, home, gone))
+        await clear_user_data(database, gone)
+    except OSError as error:
+        problems.append(str(FileUnusable.of(error, home / TRASH)))
+    for name in names:
+        try:
+            await workers.finish(partial(_remove, home, name))
+        except OSError as error:
+            problems.append(str(FileUnusable.of(error, home / TRASH / name)))
+    return problems
+
+
+async def clear_user_data(database: Database, thread_ids: Sequence[str]) -> None:
+    """Take back what users set for threads that are gone for good."""
+    if not thread_ids:
+        return
+    c = user_data.c
+    known = sa.select(c.thread_id, c.key).where(
+        among(c.thread_id, thread_ids), c.value.is_not(None)
+    )
+    async with write_user_data(database) as connection:
+        held = list(await connection.execute(known))
+        cleared = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
+        if cleared:
+            append_settings(database.path, cleared)
+            await put_settings(connection, cleared)
+
+
+def _set_aside(home: Path, names: Sequence[str]) -> list[TrashFolder]:
+    """Rename the folders, so that nobody restores a part of one. Gives what is in them."""
+    found = []
+    for name in names:
+        whole, aside = home / TRASH / name, home / TRASH / f"{name}{EMPTYING}"
+        if is_there(whole) and not is_there(aside):
+            whole.rename(aside)
+        if is_there(aside):
+            found.append(read_folder(home, aside.name))
+    return found
+
+
+def _nowhere_else(home: Path, leaving: Sequence[TrashFolder], ids: set[str]) -> list[str]:
+    """Those of the threads that have no file in the home, nor in another folder of the trash."""
+    for folder in leaving:
+        for thread in folder.threads:
+            if any(is_there(home / path) for path in thread.files):
+                ids.discard(thread.thread_id)
+    for name in folder_names(home):
+        ids.difference_update(thread.thread_id for thread in read_folder(home, name).threads)
+    return sorted(ids)
+
+
+def _remove(home: Path, name: str) -> None:
+    aside = f"{name}{EMPTYING}"
+    if is_there(home / TRASH / aside):
+        shutil.rmtree(home / TRASH / aside)
+    tidy(home, f"{TRASH}/{aside}")
