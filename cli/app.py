@@ -119,8 +119,8 @@ def common(
             "--install-completion",
             callback=_install_completion,
             is_eager=True,
-            help="Have Tab complete commands, options, ids, models and more in your shell (bash,"
-            " zsh or fish).",
+            help="Set up completion with Tab of commands, options, ids, models and more (bash, zsh"
+            " or fish).",
         ),
     ] = False,
     show_completion: Annotated[
@@ -129,7 +129,7 @@ def common(
             "--show-completion",
             callback=_show_completion,
             is_eager=True,
-            help="Print the script for that.",
+            help="Print the script for completion.",
         ),
     ] = False,
 ) -> None:

@@ -53,7 +53,7 @@ class NoRegularFile(errors.StateError):
     """A file is to be replaced, and something else is there: ``what``."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path} is {what}, which is not replaced by a file")
+        super().__init__(f"{path} is {what}, and is not replaced by a file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ not_found ThreadInTrash      threadkeep trash restore puts it back
 not_found NotInTrash         threadkeep trash lists what is there
 damaged   ThreadUnreadable   threadkeep explain shows what is wrong with it
 usage     InvalidCursor      start without --cursor, or repeat the options it came from
-usage     InvalidQuery       correct what the message names
+usage     InvalidQuery       correct the value that the message names
 usage     InvalidPrices      correct or remove the file; threadkeep help cost shows an example
 usage     EmptySearch        give words, beginnings of words (word*) or "phrases"; --literal takes
                              any text
@@ -221,7 +221,7 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
         if words and words.isprintable() and len(words) < _LONG and os.sep not in words:
             search = f"threadkeep search {shlex.quote(words)}"
             if command == "resume":  # which has looked in the texts
-                return f"fewer words fit more threads; in the archive: {search} --archived"
+                return f"try fewer words, or the archive: {search} --archived"
             return f"to search the text of threads: {search}"
     return ""
 

@@ -57,7 +57,7 @@ class Filters:
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Only folders of this name, wherever they are, and those below. Repeatable.",
+            help="Only folders of this name, anywhere, and those below them. Repeatable.",
         ),
     ] = None
     since: Annotated[
@@ -68,26 +68,28 @@ class Filters:
     ] = None
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before then.")] = None
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Only longer ago than 12h, 30d, 2w, 1y.")
+        str | None, typer.Option(metavar="AGE", help="Only older than this: 12h, 30d, 2w, 1y.")
     ] = None
     min_tokens: Annotated[
-        str | None, typer.Option(metavar="N", help="Only with so many tokens or more: 100k, 2M.")
+        str | None, typer.Option(metavar="N", help="Only with at least this many tokens: 100k, 2M.")
     ] = None
     min_size: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Only with a file of so many bytes or more: 10M."),
+        typer.Option(metavar="N", help="Only with a file of at least this size: 500k, 10M."),
     ] = None
     search: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Only threads with this text in name, title or preview."),
+        typer.Option(
+            metavar="TEXT", help="Only threads with this text in their name, title or preview."
+        ),
     ] = None
     parent: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only threads that this one (full id) spawned.")
+        str | None, typer.Option(metavar="ID", help="Only threads spawned by this one (full id).")
     ] = None
     ancestor: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Only threads that this one (full id) spawned, at any depth."
+            metavar="ID", help="Only threads spawned by this one (full id), at any depth."
         ),
     ] = None
     exclude: Annotated[
@@ -144,7 +146,7 @@ class Filters:
             until_ms = before_ms if until_ms is None else min(before_ms, until_ms)
             if since_ms is not None and since_ms >= until_ms:
                 raise typer.BadParameter(
-                    "nothing since --since is older than --older-than\ngive an earlier --since"
+                    "no time is both after --since and before --older-than\ngive an earlier --since"
                 )
         return since_ms, until_ms
 

@@ -45,7 +45,7 @@ LogLevelOption = Annotated[
 LogFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--log-file", metavar="FILE", help="Log to this file, too. It and four older ones are kept."
+        "--log-file", metavar="FILE", help="Also log to this file. Up to four older ones are kept."
     ),
 ]
 

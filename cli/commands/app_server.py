@@ -100,7 +100,7 @@ def _have_descriptors() -> None:
 
 
 def _server_of(listen: str, here: Locations) -> Serve:
-    """What serves clients at an address. Raises typer.BadParameter if it is no address."""
+    """What serves clients at an address. Raises typer.BadParameter if it is not an address."""
     kind, _, place = listen.partition("://")
     if kind == "stdio" and not place:
         return serve_stdio
@@ -114,7 +114,7 @@ def _server_of(listen: str, here: Locations) -> Serve:
             check_address(host.strip("[]"))
             return partial(serve_websockets, host=host.strip("[]"), port=int(port))
     raise typer.BadParameter(
-        f"--listen: {listen!r} is no address\ngive stdio://, unix://, unix://PATH or ws://127.0.0.1:PORT"
+        f"--listen: {listen!r} is not an address\ngive stdio://, unix://, unix://PATH or ws://127.0.0.1:PORT"
     )
 
 
@@ -196,12 +196,12 @@ async def _until_ended(here: Locations, program: Program, serve: Serve, end: _En
 
 async def _serve_unix(service: Service, path: Path) -> None:
     if len(os.fsencode(path)) > _LONGEST_PATH:
-        text = f"a socket's path may have {_LONGEST_PATH} bytes at most\nshorten {path}"
+        text = f"the path of a socket can have {_LONGEST_PATH} bytes at most\nshorten {path}"
         raise typer.BadParameter(text)
     usual = path == Path(socket_path(service.locations.index))
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
-            raise typer.BadParameter(f"{path} exists and is no socket\nname another path")
+            raise typer.BadParameter(f"{path} exists and is not a socket\nname another path")
         if await _answers(path):
             raise typer.BadParameter(f"a server already listens on {path}")
         path.unlink()  # left by a server that was killed

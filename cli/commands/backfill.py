@@ -50,7 +50,7 @@ def command(
         done = "The backfill was complete already; caught up" if complete else "Backfill complete"
         return counts, done
 
-    kept = "What was read is kept; threadkeep backfill continues from there."
+    kept = "What has been read is kept; threadkeep backfill continues from there."
     here = locations(context)
     return jobs.run(
         "backfill", here.home, lambda: with_index(here, work), interrupted=kept, as_json=as_json

@@ -39,7 +39,7 @@ def command(
     status is 1 if anything is left to repair."""
     here = locations(context)
     if fix and undo:
-        raise typer.BadParameter("--fix and --undo exclude each other")
+        raise typer.BadParameter("--fix and --undo cannot be combined")
     if yes and not (fix or undo):
         raise typer.BadParameter("--yes needs --fix or --undo")
     if (fix or undo) and not yes and (as_json or not sys.stdin.isatty()):
@@ -117,8 +117,8 @@ def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     elif backup:
         if inserted < len(plan.insert):
             lacking = plural(len(plan.insert) - inserted, "file")
-            output.say(f"{lacking} changed meanwhile and were not inserted: run it again.")
-        output.say(f"Left: {findings.summary(left)}")
+            output.say(f"{lacking} changed in the meantime and were not inserted: run it again.")
+        output.say(f"Checked again: {findings.summary(left)}")
         if not left.clean:
             output.say("threadkeep codex-check shows the details.")
     elif plan:
@@ -126,7 +126,7 @@ def _fix(here: Locations, *, ask: bool, limit: int, as_json: bool) -> int:
     elif left.clean:
         output.line("Nothing to repair.")
     else:
-        output.line("Nothing that --fix repairs. threadkeep codex-check shows the findings.")
+        output.line("Nothing that --fix can repair. threadkeep codex-check shows the findings.")
         output.say(findings.summary(left))
     return findings.status(left)
 
@@ -187,7 +187,7 @@ def _print(database: Path, plan: "FixPlan") -> None:
     for count, what in (
         (len(plan.insert), "insert {} that Codex lacks"),
         (len(plan.paths), "correct the path of {}"),
-        (len(plan.archived), "correct whether {} is archived"),
+        (len(plan.archived), "fix the archived flag of {}"),
     ):
         if count:
             output.line(f"- {what.format(plural(count, 'row'))}")

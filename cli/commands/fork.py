@@ -19,10 +19,11 @@ def command(
     context: typer.Context,
     through_turn: Annotated[
         str | None,
-        typer.Option(metavar="TURN", help="The last turn that the fork has: its number or its id."),
+        typer.Option(metavar="TURN", help="The last turn of the fork: its number or id."),
     ] = None,
     before_turn: Annotated[
-        str | None, typer.Option(metavar="TURN", help="The first turn that it does not have.")
+        str | None,
+        typer.Option(metavar="TURN", help="The first turn to leave out: its number or id."),
     ] = None,
     *,
     selection: Selection,
@@ -33,7 +34,7 @@ def command(
     from state.edit.refresh import refresh_names
 
     if through_turn is not None and before_turn is not None:
-        raise typer.BadParameter("--through-turn and --before-turn exclude each other")
+        raise typer.BadParameter("--through-turn and --before-turn cannot be combined")
     single = len(selection.references) == 1 and "-" not in selection.references
     if not (through_turn is None and before_turn is None) and not single:
         raise typer.BadParameter("a turn belongs to one thread: name that thread alone")

@@ -45,7 +45,7 @@ def command(
         ("origin", origin, clear_origin),
     ):
         if clear and value is not None:
-            raise typer.BadParameter(f"--{field} and --clear-{field} exclude each other")
+            raise typer.BadParameter(f"--{field} and --clear-{field} cannot be combined")
         if clear or value is not None:
             values[field] = value
     if selection.dry_run and not values:

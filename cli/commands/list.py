@@ -194,7 +194,7 @@ def _chosen(columns: str | None) -> tuple[str, ...]:
     unknown = [name for name in chosen if name not in COLUMNS]
     if unknown:
         raise typer.BadParameter(
-            f"--columns has no {unknown[0]}\ngive some of {', '.join(COLUMNS)}, with commas"
+            f"--columns: unknown column {unknown[0]}\nchoose from {', '.join(COLUMNS)}"
         )
     return chosen
 

@@ -35,7 +35,9 @@ def command(
 
     *threads, mode = words
     if mode not in MEMORY_MODES:
-        raise typer.BadParameter(f"the last word is no mode\ngive one of {', '.join(MEMORY_MODES)}")
+        raise typer.BadParameter(
+            f"the last word is not a mode\ngive one of {', '.join(MEMORY_MODES)}"
+        )
     sqlite_home = locations(context).sqlite_home
 
     async def change(index: "ThreadIndex", id_: str, _: str) -> "AppliedChange":

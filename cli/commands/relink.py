@@ -54,8 +54,8 @@ def command(
         output.say(f"Removed the link for {one_line(found[0].alias)}.")
     elif count is not None:
         old, new = one_line(found[0].alias), one_line(found[0].value or "")
-        threads = plural(count, "thread")
-        output.say(f"Linked {old} → {new}: --cwd with the new folder now finds {threads} more.")
+        threads = plural(count, "more thread")
+        output.say(f"Linked {old} → {new}: --cwd with the new folder now finds {threads}.")
     elif found and output.on_terminal():
         output.lines(_table(found))
     elif found:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def command(
     context: typer.Context,
-    apply: Annotated[bool, typer.Option("--apply", help="Do what the plan says.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Carry out the plan.")] = False,
     plan: Annotated[
         str | None,
         typer.Option(metavar="ID", help="With --apply: refuse unless this is still the plan."),
@@ -29,14 +29,16 @@ def command(
     undo: Annotated[
         bool, typer.Option("--undo", help="Restore the index from before the last repair.")
     ] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Plan by what verify --deep finds.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Plan by the findings of verify --deep.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Plan repairs of what verify finds; --apply makes them. Rollouts never change. The exit status
     is 1 if anything is left to repair."""
     here = locations(context)
     if undo and (apply or deep or plan):
-        raise typer.BadParameter("--undo excludes all other options")
+        raise typer.BadParameter("--undo cannot be combined with other options")
     if plan and not apply:
         raise typer.BadParameter("--plan needs --apply")
     if undo:

@@ -64,11 +64,11 @@ def command(
     from state.query.nearby import nearby_steps
 
     if execute and as_json:
-        raise typer.BadParameter("--exec and --json exclude each other")
+        raise typer.BadParameter("--exec and --json cannot be combined")
     if last and words:
         raise typer.BadParameter("--last takes no words\nleave them out, or leave --last out")
     if cwd is not None and (everywhere or not cwd.strip()):
-        raise typer.BadParameter("--cwd needs a folder, and excludes --all")
+        raise typer.BadParameter("--cwd needs a folder, and cannot be combined with --all")
     from_stdin = words == ["-"]
     text = " ".join((named(["-"]) or [""])[:1] if from_stdin else words or [])
     if from_stdin and not text:
@@ -143,7 +143,7 @@ def _asked(text: str, rows: "list[Row]", short_ids: dict[str, str], *, as_json: 
     for number, line in enumerate(candidate_lines(rows, short_ids, width)):
         output.say(f"{number or ''!s:<{width}}{line}")
     if len(rows) > count:
-        output.say(f"There are {plural(len(rows) - count, 'other')}: more words leave fewer.")
+        output.say(f"There are {plural(len(rows) - count, 'other')}: add words to narrow it down.")
     while True:
         answer = typer.prompt(f"Which one (1-{count})?", prompt_suffix=" ", err=True)
         if answer.isdecimal() and 1 <= int(answer) <= count:

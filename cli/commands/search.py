@@ -77,11 +77,12 @@ def command(
         list[str],
         typer.Argument(
             metavar="TERM...",
-            help='Words, beginnings of words (word*) and "phrases". A thread must have all.',
+            help='Words, beginnings of words (word*) and "phrases". A thread must match'
+            " all of them.",
         ),
     ],
     literal: Annotated[
-        bool, typer.Option("--literal", help="Find the terms as one text, within words as well.")
+        bool, typer.Option("--literal", help="Find the terms as one exact text, also inside words.")
     ] = False,
     limit: Annotated[
         int | None,
@@ -139,7 +140,7 @@ def command(
     )
     search = Search(wanted, among, ranked, most_hits=_HITS_KEPT)
     if raw and (ranked or cursor is not None):
-        raise typer.BadParameter("--raw excludes --sort matches and --cursor")
+        raise typer.BadParameter("--raw cannot be combined with --sort matches or --cursor")
     wants_ids = not as_json and output.on_terminal()
 
     async def finished(index: "ThreadIndex", searched: Searched) -> Searched:
@@ -300,7 +301,7 @@ async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Sear
     if found.pending and not searching.answered:
         searched.notes.append(
             f"The search index is {plural(found.pending, 'thread')} behind:"
-            " not everything may be found."
+            " some matches may be missing."
         )
     if found.unreadable:
         searched.notes.append(_UNREADABLE.format(plural(len(found.unreadable), "thread")))

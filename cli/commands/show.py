@@ -46,14 +46,16 @@ def command(
 ) -> int:
     """Show the turns of a thread: messages, commands, patches."""
     if turn is not None and last is not None:
-        raise typer.BadParameter("--turn and --last exclude each other")
+        raise typer.BadParameter("--turn and --last cannot be combined")
     here = locations(context)
     if meta:
         if turn is not None or last is not None or outline or full:
-            raise typer.BadParameter("--meta excludes --turn, --last, --outline and --full")
+            raise typer.BadParameter(
+                "--meta cannot be combined with --turn, --last, --outline or --full"
+            )
         return _show_metadata(here, thread, as_json=as_json)
     if outline and full:
-        raise typer.BadParameter("--outline and --full exclude each other")
+        raise typer.BadParameter("--outline and --full cannot be combined")
     from cli.render.turn_selection import TurnSelection
 
     with without_expansion_limit(force):

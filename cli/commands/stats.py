@@ -173,7 +173,7 @@ def now(
     except KeyError as error:
         known = ", ".join(f"{{{name}}}" for name in places(found, calendar, now_s))
         raise typer.BadParameter(
-            f"--format: unknown place {error.args[0]}\nthere are {known}"
+            f"--format: unknown field {error.args[0]}\nthe fields are {known}"
         ) from None
     return errors.OK
 
@@ -185,7 +185,7 @@ def _check_options_of_now(context: typer.Context) -> None:
         source = context.get_parameter_source(name)
         if name not in _OF_NOW and source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(
-                f"{parameter.opts[0]} is no option of stats now"
+                f"{parameter.opts[0]} is not an option of stats now"
                 "\nit has --format, --timezone and --json"
             )
 
@@ -267,7 +267,7 @@ def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
             " the API would have asked."
         )
     if alone := _without_a_day(found):
-        remarks.append(f"Only the span before has such a day: {', '.join(alone)}.")
+        remarks.append(f"Only the span before has this day: {', '.join(alone)}.")
     left_out = statistics.left_out
     if left_out.threads or left_out.total:
         threads = plural(left_out.threads, "thread")

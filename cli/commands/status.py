@@ -203,7 +203,7 @@ def _problem(problem: dict[str, Any]) -> list[tuple[str, str]]:
         lines = plural(problem["left_out"], "line")
         where = f"the first at byte {problem['left_out_at']:,}"
         why = "a second program wrote them"
-        found.append(("left out", f"{path}: {lines} in no turn, as {why}; {where}"))
+        found.append(("left out", f"{path}: {lines} outside any turn: {why}; {where}"))
     return found
 
 

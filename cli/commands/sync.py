@@ -30,7 +30,7 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
                 counts = await index.sync(shown)
             return counts, "Up to date"
 
-    kept = "What was read is kept; threadkeep sync continues from there."
+    kept = "What has been read is kept; threadkeep sync continues from there."
     here = locations(context)
     return jobs.run(
         "sync", here.home, lambda: with_index(here, work), interrupted=kept, as_json=as_json

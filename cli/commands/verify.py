@@ -91,7 +91,7 @@ def _mark(text: str) -> str:
     path = text[len(name) + 1 :]
     if text != f"{name} {path}" or not path.startswith(tuple(f"{root}/" for root in ROOTS)):
         raise typer.BadParameter(
-            f"{text!r} is no mark\ngive the one that an interrupted check gave"
+            f"{text!r} is not a mark\ngive the one that the interrupted check printed"
         )
     return text
 
@@ -103,5 +103,5 @@ def _share(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1:
-        raise typer.BadParameter(f"{text!r} is no share\ngive one like 5% or 0.05")
+        raise typer.BadParameter(f"{text!r} is not a share\ngive one such as 5% or 0.05")
     return value

@@ -108,7 +108,8 @@ class Redactor(SecretRemover):
     def report(self) -> Iterator[str]:
         """Sentences on what was removed and what was not searched."""
         found = [f"{count:,} × {kind}" for kind, count in sorted(self.counts.items())]
-        yield f"Redacted: {', '.join(found) or 'nothing'}. Review the result all the same."
+        removed = ", ".join(found) or "nothing"
+        yield f"Redacted: {removed}. Please review the file before you share it."
         if self.unseen:
             yield f"Not searched: {self.unseen:,} images and other runs of base64."
 

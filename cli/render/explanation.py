@@ -150,7 +150,7 @@ def _besides(found: FolderExplanation) -> Iterator[_Entry]:
         text += f"; codex resume --all shows {found.other_shown:,} of them"
         yield f"{found.other_folders:,}", text, "codex resume --all"
     for cwd, count in list(found.gone.items())[:_SHOWN_GONE]:
-        text = f"began in {cwd}, which is gone: if this folder is that one, tell threadkeep"
+        text = f"began in {cwd}, which is gone: if it is this folder now, record that"
         yield f"{count:,}", text, shlex.join(["threadkeep", "relink", cwd, found.folder or "."])
     if found.fork_shows != found.shown:
         left = found.shown - found.fork_shows

@@ -49,7 +49,7 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[s
             note += f"  ({file['reason']})"
         if file["left_out"]:
             lines = plural(file["left_out"], "line")
-            note += f"  ({lines} in no turn, as a second program wrote them,"
+            note += f"  ({lines} outside any turn: a second program wrote them;"
             note += f" the first at byte {file['left_out_at']})"
         fields.append(("file", f"{file['path']}  {amount(file['size_bytes'])}B{note}"))
     return fields

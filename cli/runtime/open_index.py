@@ -52,7 +52,7 @@ def temporary_copy(locations: Locations, problem: IndexNotWritable) -> Iterator[
     """Say that the index cannot be written, and give the locations with a copy of it."""
     from state.repair.recovery import copy_index
 
-    output.say(f"{problem}\n  A temporary copy is used.")
+    output.say(f"{problem}\n  Answering from a temporary copy; nothing will be saved.")
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
         yield Locations(locations.home, copy_index(locations.index, Path(folder)))
 

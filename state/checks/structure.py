@@ -107,7 +107,7 @@ def _files(index: IndexState) -> Iterator[Finding]:
         bucket, thread_id = file["bucket"], file["thread_id"]
         if bucket == "unreadable":
             again = " Make it readable; the next sync reads it." if file["retry"] else ""
-            message = f"The file gives no thread: {file['reason']}.{again}"
+            message = f"The file holds no readable thread: {file['reason']}.{again}"
             yield _about(KINDS["unreadable"], message, file, file["reason_offset"])
             continue
         if bucket == "ignored":
@@ -121,8 +121,9 @@ def _files(index: IndexState) -> Iterator[Finding]:
             count = file["left_out"]
             lines = "1 line is" if count == 1 else f"{count} lines are"
             message = (
-                f"{lines} in no turn, because Codex skips lines whose ordinals do not follow, as"
-                " when a second program writes the file; threadkeep search --raw reads them."
+                f"{lines} outside any turn, because Codex skips lines whose ordinals do not"
+                " follow, as when a second program writes the file; threadkeep search --raw reads"
+                " them."
             )
             yield _about(KINDS["lines_left_out"], message, file, file["left_out_at"])
         thread = index.threads.get(thread_id)

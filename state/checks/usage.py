@@ -34,15 +34,15 @@ def usage_findings(index: IndexState) -> Iterator[Finding]:
     for path, thread_id, odd, odd_at in index.connection.execute(_ODD):
         lines = "1 line has" if odd == 1 else f"{odd} lines have"
         message = (
-            f"{lines} token counts that are no numbers, negative or too large: they count as 0."
+            f"{lines} invalid token counts (no number, negative, too large), which count as 0."
         )
         yield Finding(KINDS["token_counts_unreadable"], message, thread_id, path, odd_at)
     for path, thread_id in index.connection.execute(_NOT_COMPARED):
-        message = "What only this copy tells is not counted yet."
+        message = "Tokens that only this copy has are not counted yet."
         yield Finding(KINDS["copies_not_compared"], message, thread_id, path)
     kind = KINDS["usage_differs"]
     for path, thread_id in index.connection.execute(_MISSING, [EXTRACTOR_VERSION]):
-        message = "The index does not have the tokens that this file tells of."
+        message = "The index lacks the token counts of this file."
         yield Finding(kind, message, thread_id, path)
     ids = {row["row_id"]: id_ for id_, row in index.threads.items()}
     for table, sql in ((thread_usage, USAGE_SQL), (thread_limits, LIMITS_SQL)):

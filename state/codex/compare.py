@@ -67,7 +67,7 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     if state.unfinished:
         yield Finding(
             KINDS["codex_migration_unfinished"],
-            "A migration began and did not end: Codex's app-server does not start with such a"
+            "A migration was interrupted: Codex's app-server does not start with such a"
             " database. Move it away, and Codex builds a new one, without the names of paginated"
             " threads.",
             path=str(database),
@@ -77,9 +77,9 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     elif not state.known:
         yield Finding(
             KINDS["codex_schema_unknown"],
-            "Its tables are not the ones that this threadkeep knows, so nothing is written to it:"
-            " Codex is not notified of names, git facts and memory modes; archive, unarchive,"
-            " delete and --fix refuse. Update threadkeep, or Codex if it is older than 0.169.",
+            "This threadkeep does not know its tables, and writes nothing to it: names, git values"
+            " and memory modes do not reach Codex; archive, unarchive, delete and --fix refuse."
+            " Update threadkeep, or Codex if it is older than 0.169.",
             path=str(database),
             measured=f"{_migrations(state)}; {'; '.join(state.differences)}",
             expected="the tables of Codex 0.169 and 0.171",
@@ -132,11 +132,13 @@ def _backfill(
     elif 0 <= age < TAKEOVER_S:
         minutes = (TAKEOVER_S - age + 59) // 60
         message = (
-            f"A backfill of Codex was interrupted; {still}. Codex does not start for another"
-            f" {minutes} {'minute' if minutes == 1 else 'minutes'}, unless it is set back."
+            f"A Codex backfill was interrupted; {still}. Codex will not start for another"
+            f" {minutes} {'minute' if minutes == 1 else 'minutes'} unless this is fixed."
         )
     else:
-        message = f"A backfill of Codex was interrupted; {still}. Its next start goes on with it."
+        message = (
+            f"A Codex backfill was interrupted; {still}. Codex continues it at its next start."
+        )
     kind = KINDS["codex_backfill_stuck"]
     yield difference(kind, message, None, str(database), where, "complete")
 
@@ -153,7 +155,7 @@ def _missing(
             beyond += 1
             continue
         file = ours.files.get(thread.path)
-        message, offset = "Codex has no row of this thread: picker and searches miss it.", None
+        message, offset = "Codex has no row for this thread: its picker and searches miss it.", None
         if file and file.reason:
             message += f" The cause may be a line of the file: {file.reason}."
             offset = file.reason_offset
@@ -161,8 +163,8 @@ def _missing(
         yield Finding(kind, message, thread_id, thread.path, offset, expected=right)
     if beyond:
         message = (
-            f"Threads that can have no row: {beyond:,}. Their files are of the first versions, up"
-            " to 0.29, or of a history mode that Codex does not know."
+            f"Threads that cannot have a row: {beyond:,}. Their files are from the first versions,"
+            " up to 0.29, or have a history mode that Codex does not know."
         )
         yield Finding(KINDS["codex_cannot_have"], message)
 
@@ -189,7 +191,7 @@ def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
             place, right = (row.id, thread.path), absolute(home, thread.path)
             yield difference(KINDS["codex_path_wrong"], message, *place, row.rollout_path, right)
         if row.archived != is_archived(path):
-            message = "The row does not agree with the folder of the file."
+            message = "The row and the file's folder disagree on whether the thread is archived."
             flags = _flag(row.archived), _flag(is_archived(path))
             yield difference(KINDS["codex_archived_differs"], message, row.id, path, *flags)
         yield from _name(row, thread)

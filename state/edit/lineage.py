@@ -156,7 +156,7 @@ async def dependencies(index: ThreadIndex, known: Segments) -> list[Dependency]:
     for thread_id, text in begun:
         begins_in = base_id(text)
         if begins_in:
-            found.append(Dependency(thread_id, begins_in, "has its history begin in it"))
+            found.append(Dependency(thread_id, begins_in, "continues its history"))
     return found
 
 

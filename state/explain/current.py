@@ -136,7 +136,7 @@ def _not_indexed(
         if stamp_of(entry) == file.stamp:
             return []  # it is only tried again, or was read by an older version
         what = "has changed since the index read it"
-    evidence = f"the file {what}; this shows it as it is now, and list updates the index by itself"
+    evidence = f"the file {what}; this shows it as it is now, and list updates the index"
     return [Reason("not_yet_indexed", HERE, False, evidence, file.path, None, "threadkeep sync")]
 
 
@@ -145,7 +145,7 @@ def _ledger_note(entry: dict[str, Any]) -> Reason:
     if entry["bucket"] not in NO_THREAD:
         return _bad_lines(entry["path"], entry["bad_lines"], *place)
     code = "ignored" if entry["bucket"] == "ignored" else "unreadable"
-    evidence = f"another file of it gives no thread: {entry['reason']}"
+    evidence = f"another file of it holds no readable thread: {entry['reason']}"
     return Reason(code, BOTH, False, evidence, entry["path"], entry["reason_offset"])
 
 
@@ -155,5 +155,5 @@ def _bad_lines(path: str, count: int, offset: int | None, reason: str) -> Reason
 
 
 def unreadable_file(file: Unusable) -> Reason:
-    evidence = f"the file gives no thread: {file.reason}"
+    evidence = f"the file holds no readable thread: {file.reason}"
     return Reason("unreadable", BOTH, True, evidence, file.path, file.offset)

@@ -199,7 +199,7 @@ def _about_row(picker: Picker, thread: Row, heads: Mapping[str, Head]) -> Iterat
             evidence = "Codex's own database has no row for it, and cannot have one"
             yield noted("codex_cannot_have", evidence, mend=None)
         elif not codex.will_come_to(own):
-            evidence = "Codex's own database has no row for it: picker and searches miss it"
+            evidence = "Codex's own database has no row for it: its picker and searches miss it"
             yield noted("codex_row_missing", evidence, hides=not picker.reads_files)
         return
     if row.archived != layout.is_archived(own):

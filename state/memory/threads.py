@@ -62,7 +62,7 @@ class MemoryThreads(dict[str, MemoryThread]):
                 continue
             row = other.row()
             if base_id(row["history_base"] or "") in leaving:
-                raise HasDependents(thread_id, other.id, "has its history begin in it")
+                raise HasDependents(thread_id, other.id, "continues its history")
             if row["attached_thread_parent_id"] in leaving:
                 raise HasDependents(thread_id, other.id, "is attached to it")
 

@@ -254,7 +254,7 @@ def test_an_interrupted_backfill_says_how_to_go_on_and_does(tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (130, b"")
-    words = "Interrupted. What was read is kept; threadkeep backfill continues from there.\n"
+    words = "Interrupted. What has been read is kept; threadkeep backfill continues from there.\n"
     assert err.decode() == words
     interrupted = cli.run("status", "--json").json
     assert interrupted["backfill"]["status"] == "running"

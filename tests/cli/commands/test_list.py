@@ -294,10 +294,10 @@ def test_lines_of_a_second_writer_are_told(small: Cli) -> None:
     assert (status["leftOut"], status["damaged"]) == (1, 0)
     assert (problem["leftOutLines"], problem["leftOutOffset"]) == (2, offset)
     assert (problem["reason"], problem["badLines"]) == (None, 0)
-    assert f"2 lines in no turn, as a second program wrote them; the first at byte {offset}" in (
+    assert f"2 lines outside any turn: a second program wrote them; the first at byte {offset}" in (
         small.run("status").out
     )
-    assert "(2 lines in no turn" in small.run("show", "--meta", thread_id(1)).out
+    assert "(2 lines outside any turn" in small.run("show", "--meta", thread_id(1)).out
     shown = small.run("show", thread_id(1)).out
     assert "2 lines of its files belong to no turn: see threadkeep show --meta." in shown
     [finding] = small.run("verify", "--deep", "--json", status=1).json["findings"]

@@ -69,7 +69,7 @@ def test_words_mean_the_one_thread_that_has_them(cli: Cli) -> None:
     assert resumed(cli, "webhooks", "--cwd", str(cli.base / "work/old")) == 3
     err = cli.run("resume", "no", "such", status=3).err
     assert err.startswith("threadkeep: no thread matches 'no such'")
-    assert "in the archive: threadkeep search 'no such' --archived" in err
+    assert "or the archive: threadkeep search 'no such' --archived" in err
     assert cli.run("resume", "script", status=3).out == ""
     heading = cli.run("query", "SELECT id, preview FROM v_threads ORDER BY preview").out
     assert resumed(cli, "-", stdin=heading) == 2

@@ -228,7 +228,7 @@ def test_two_days_before_are_never_one_row(cli: Cli) -> None:
     assert (before["2026-11-30"], before["2026-10-31"]) == (30, 31)
     assert document["before"]["totalTokens"] == sum(before.values()) == 3711
     ran = cli.run("stats", *more)
-    assert "Only the span before has such a day: 2026-10-31." in ran.err
+    assert "Only the span before has this day: 2026-10-31." in ran.err
 
 
 @pytest.mark.parametrize(

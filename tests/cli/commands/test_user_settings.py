@@ -77,7 +77,7 @@ def not_writable(index: Path) -> Iterator[None]:
 def test_threads_of_a_folder_that_moved_are_listed_by_its_new_place(small: Cli) -> None:
     ran = small.run("relink", OLD, NEW)
     assert ran.out == ""
-    assert f"Linked {OLD} → {NEW}: --cwd with the new folder now finds 2 threads more." in ran.err
+    assert f"Linked {OLD} → {NEW}: --cwd with the new folder now finds 2 more threads." in ran.err
     listed = small.run("list", "--exact-cwd", NEW, "--json").json["data"]
     assert [(thread["id"], thread["cwd"]) for thread in listed] == [(thread_id(0), OLD)]
     assert small.ids("--cwd", NEW) == [thread_id(1), thread_id(0)]
@@ -288,7 +288,7 @@ def test_where_the_index_cannot_be_written_facts_are_told_and_not_set(
         listed = small.run("relink", prefix=plain_user)
         assert listed.out.startswith(f"{OLD}\t{NEW}\t")
         for ran in (printed, listed):
-            assert "A temporary copy is used" in ran.err
+            assert "Answering from a temporary copy" in ran.err
         for command in (
             ("restore", "f.txt"),
             ("relink", f"{OLD}2", NEW),

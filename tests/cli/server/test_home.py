@@ -299,11 +299,11 @@ def test_a_place_that_cannot_be_listened_at_is_named(cli: Cli) -> None:
     file = cli.base / "file"
     file.touch()
     for place, why in (
-        (f"unix://{file}", "no socket"),
+        (f"unix://{file}", "not a socket"),
         (f"unix://{cli.base}/missing/socket", "no folder"),
         (f"unix://{cli.base}/{'x' * 120}", "bytes at most"),
-        ("ws://127.0.0.1:99999", "is no address"),
-        ("tcp://127.0.0.1:1", "is no address"),
+        ("ws://127.0.0.1:99999", "is not an address"),
+        ("tcp://127.0.0.1:1", "is not an address"),
     ):
         assert why in inside(cli).run("app-server", "--listen", place, status=2).err
     assert not (cli.base / "missing").exists()

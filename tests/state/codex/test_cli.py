@@ -67,7 +67,7 @@ def test_the_document(cli: Cli, codex: Codex) -> None:
     assert document["findings"][0] == {
         "code": "codex_archived_differs",
         "severity": "error",
-        "message": "The row does not agree with the folder of the file.",
+        "message": "The row and the file's folder disagree on whether the thread is archived.",
         "threadId": PLAIN,
         "path": str(Path(path_of(cli.home, PLAIN)).relative_to(cli.home.resolve())),
         "offset": None,
@@ -101,7 +101,7 @@ def test_fix_and_undo(cli: Cli, codex: Codex) -> None:
     mended = cli.run("codex-check", "--fix", "--yes", status=1)  # lost names stay
     assert mended.lines[1:] == ["- insert 1 row that Codex lacks"]
     assert f"Backup: {cli.index.parent}/codex-state-" in mended.err
-    assert "Left: 6 warnings, 1 note" in mended.err
+    assert "Checked again: 6 warnings, 1 note" in mended.err
     assert PLAIN in codex.threads()
     back = cli.run("codex-check", "--undo", "--yes", "--json").json
     assert back["restored"].startswith(f"{cli.index.parent}/codex-state-")
@@ -132,7 +132,7 @@ def test_the_document_of_a_fix(cli: Cli, codex: Codex) -> None:
     [
         (["--fix"], "add --yes"),
         (["--fix", "--json"], "add --yes"),
-        (["--fix", "--undo", "--yes"], "--fix and --undo exclude each other"),
+        (["--fix", "--undo", "--yes"], "--fix and --undo cannot be combined"),
         (["--yes"], "--yes needs --fix or --undo"),
     ],
     ids=" ".join,

@@ -154,7 +154,7 @@ def test_processes_that_meet_one_damaged_index_put_it_aside_once(small: Cli) -> 
 
 
 def told_from_a_copy(ran: Ran) -> None:
-    assert "A temporary copy is used" in ran.err
+    assert "Answering from a temporary copy" in ran.err
 
 
 def test_a_read_only_index_is_read_true_to_the_files_and_left_as_it_is(

@@ -181,7 +181,7 @@ def test_where_no_index_can_be_written_a_long_thread_is_shown_all_the_same(
     finally:
         cli.index.parent.chmod(0o700)
     assert ran.out == first
-    assert "A temporary copy is used" in ran.err
+    assert "Answering from a temporary copy" in ran.err
     assert rows(cli.index, "SELECT * FROM turn_checkpoints") == []
 
 
