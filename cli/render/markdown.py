@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from cli.render.blocks import Block, Form, Role
+from cli.render.blocks.block import Block, Form, Role
 from cli.render.markdown_quote import quoted
 from cli.render.reading import Reading
 from cli.render.text import turn_line

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from cli.render.blocks.tools import duration_text
 from cli.render.reading import ListedTurn, Reading
-from cli.render.tool_blocks import duration_text
 from cli.terminal import output
 from cli.terminal.cells import settled
 from cli.terminal.table import Cell, Column, table

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from cli.render.blocks import Block, Role
-from cli.render.item_blocks import blocks
+from cli.render.blocks.block import Block, Role
+from cli.render.blocks.items import blocks
+from cli.render.blocks.tools import duration_text
 from cli.render.labels import label
-from cli.render.tool_blocks import duration_text
 from cli.render.turn_selection import TurnSelection
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened

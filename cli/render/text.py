@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.render.blocks import Block, Form, Role, collapsed
+from cli.render.blocks.block import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
 from cli.render.turn_selection import ranges
 from cli.terminal.cells import cells, cut, settled

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.render.tool_blocks import duration_text, tool_call
+from cli.render.blocks.tools import duration_text, tool_call
 from cli.terminal.text import age, amount, iso
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.jsonl.parse import Line, parse_line

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from cli.render.blocks import Block, Form, Picture, Role, collapsed
+from cli.render.blocks.block import Block, Form, Picture, Role, collapsed
 from cli.render.html.head import STYLE, head
 from cli.render.html.markdown import rendered
 from cli.render.reading import Reading, ShownTurn

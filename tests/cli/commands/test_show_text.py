@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.render.blocks import Block, Form, Role, collapsed
-from cli.render.tool_blocks import picture, tool_call
+from cli.render.blocks.block import Block, Form, Role, collapsed
+from cli.render.blocks.tools import picture, tool_call
 from cli.terminal.text import many_lines
 from rollout.history.tool_calls import TOOL_CALL
 from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cli.render.item_blocks import blocks
+from cli.render.blocks.items import blocks
 from cli.render.reading import with_calls
 from rollout.history.transcript import open_transcript
 from rollout.schema.modes import LEGACY, PAGINATED

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.render.item_blocks import blocks
+from cli.render.blocks.items import blocks
 from rollout.history.transcript import open_transcript
 from rollout.items.legacy import EVENT_BUILDERS
 from rollout.items.paginated import ITEM_BUILDERS

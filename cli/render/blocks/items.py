@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from cli.render import tool_blocks
-from cli.render.blocks import Block, Form, Picture, Role
+from cli.render.blocks import tools
+from cli.render.blocks.block import Block, Form, Picture, Role
 from rollout.history.tool_calls import TOOL_CALL, image_format
 from rollout.schema.strict import Fields
 
@@ -18,14 +18,12 @@ def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
     """The blocks of an item, or of an entry that is no item of Codex. ``call`` is the model's call
     behind an item that does not hold everything."""
     if item.keys() == _UNREAD:
-        text = tool_blocks.readable(item["raw"])
+        text = tools.readable(item["raw"])
         yield Block(Role.NOTE, f"{item['type']}, unknown to this version", text, Form.OUTPUT)
         return
     build = _BUILDS.get(item["type"])
     if build is None:
-        text = tool_blocks.readable(
-            {key: value for key, value in item.items() if value is not None}
-        )
+        text = tools.readable({key: value for key, value in item.items() if value is not None})
         yield Block(Role.NOTE, item["type"], text, Form.OUTPUT)
         return
     with_call = _WITH_CALL.get(item["type"]) if call else None
@@ -46,7 +44,7 @@ def _user(item: Fields) -> Block:
             case {"type": "text", "text": text}:
                 texts.append(text)
             case {"type": "image", "url": url}:
-                pictures.append(tool_blocks.picture(url))
+                pictures.append(tools.picture(url))
             case {"type": "localImage", "path": path}:
                 pictures.append(Picture("", path))
             case {"type": "skill" | "mention" as kind, "name": name, "path": path}:
@@ -77,14 +75,14 @@ def _reasoning(item: Fields) -> list[Block]:
 
 def _command(item: Fields, call: Fields | None = None) -> Block:
     milliseconds = item["durationMs"]
-    from_call = tool_blocks.tool_output(call) if call else tool_blocks.ToolOutput("")
-    given = tool_blocks.ToolOutput(
+    from_call = tools.tool_output(call) if call else tools.ToolOutput("")
+    given = tools.ToolOutput(
         item["aggregatedOutput"] or from_call.text,
         from_call.exit_code if item["exitCode"] is None else item["exitCode"],
         from_call.seconds if milliseconds is None else milliseconds / 1000,
         from_call.pictures,
     )
-    return tool_blocks.command(tool_blocks.untyped(item["command"]), given, status=item["status"])
+    return tools.command(tools.untyped(item["command"]), given, status=item["status"])
 
 
 def _patch(item: Fields) -> list[Block]:
@@ -105,12 +103,12 @@ def _patch(item: Fields) -> list[Block]:
 
 def _patch_with(item: Fields, call: Fields) -> list[Block]:
     if not item["changes"]:
-        return tool_blocks.patch(call, item["status"])
-    return [*_patch(item), *tool_blocks.patch_output(tool_blocks.tool_output(call))]
+        return tools.patch(call, item["status"])
+    return [*_patch(item), *tools.patch_output(tools.tool_output(call))]
 
 
 def _result_with(item: Fields, call: Fields) -> Block:
-    content = tool_blocks.tool_output(call).text
+    content = tools.tool_output(call).text
     if item["type"] == "mcpToolCall":
         return _mcp({**item, "result": {"content": content}})
     return _dynamic({**item, "contentItems": content})
@@ -118,15 +116,13 @@ def _result_with(item: Fields, call: Fields) -> Block:
 
 def _tool(title: str, item: Fields, content: object, error: str | None) -> Block:
     pictures: list[Picture] = []
-    text = tool_blocks.content_text(content, pictures)
+    text = tools.content_text(content, pictures)
     failed = item["status"] == "failed"
     parts = [] if item["status"] == "completed" else [item["status"]]
     if item["durationMs"]:
-        parts.append(tool_blocks.duration_text(item["durationMs"]))
+        parts.append(tools.duration_text(item["durationMs"]))
     arguments = (
-        ""
-        if item["arguments"] in (None, {})
-        else f" {tool_blocks.readable(item['arguments'])[:500]}"
+        "" if item["arguments"] in (None, {}) else f" {tools.readable(item['arguments'])[:500]}"
     )
     return Block(
         Role.TOOL,
@@ -143,7 +139,7 @@ def _mcp(item: Fields) -> Block:
     result, error = item["result"] or {}, item["error"] or {}
     content = result.get("content")
     if not content and result.get("structuredContent") is not None:
-        content = tool_blocks.readable(result["structuredContent"])
+        content = tools.readable(result["structuredContent"])
     return _tool(f"{item['server']}.{item['tool']}", item, content, error.get("message"))
 
 
@@ -154,7 +150,7 @@ def _dynamic(item: Fields) -> Block:
 
 def _function_output(item: Fields) -> Block:
     pictures: list[Picture] = []
-    text = tool_blocks.content_text(item["output"], pictures)
+    text = tools.content_text(item["output"], pictures)
     name = ".".join(filter(None, (item["namespace"], item["name"])))
     return Block(Role.TOOL, f"tool {name}", text, Form.OUTPUT, pictures=tuple(pictures))
 
@@ -178,16 +174,16 @@ def _activity(item: Fields) -> Block:
 
 
 def _web_search(item: Fields) -> Block:
-    title = tool_blocks.web_title(item["query"], item["action"] or {})
+    title = tools.web_title(item["query"], item["action"] or {})
     results = item.get("results")
-    text = "\n".join(tool_blocks.readable(each) for each in results) if results else ""
+    text = "\n".join(tools.readable(each) for each in results) if results else ""
     return Block(Role.TOOL, title, text, Form.OUTPUT)
 
 
 def _image_generation(item: Fields) -> Block:
     result = item.get("result") or ""
     kind = image_format(result)
-    made = (tool_blocks.picture(f"data:image/{kind};base64,{result}"),) if kind else ()
+    made = (tools.picture(f"data:image/{kind};base64,{result}"),) if kind else ()
     saved = item.get("savedPath")
     title = f"made an image{f' at {saved}' if saved else ''}"
     state = "" if item["status"] == "completed" else item["status"]
@@ -214,23 +210,19 @@ _BUILDS: Final[dict[str, Callable[[Fields], Any]]] = {
     "webSearch": _web_search,
     "imageView": lambda item: Block(Role.TOOL, f"looked at the image {item['path']}"),
     "imageGeneration": _image_generation,
-    "sleep": lambda item: Block(
-        Role.NOTE, f"slept for {tool_blocks.duration_text(item['durationMs'])}"
-    ),
+    "sleep": lambda item: Block(Role.NOTE, f"slept for {tools.duration_text(item['durationMs'])}"),
     "hookPrompt": _hook,
     "enteredReviewMode": lambda item: Block(Role.NOTE, "review begins", item["review"]),
     "exitedReviewMode": lambda item: Block(Role.AGENT, "review", item["review"], Form.MARKDOWN),
     "contextCompaction": lambda _: Block(Role.NOTE, "the history was compacted here"),
-    TOOL_CALL: tool_blocks.tool_call,
+    TOOL_CALL: tools.tool_call,
 }
 _WITH_CALL: Final[dict[str, Callable[[Fields, Any], Any]]] = {
     "commandExecution": _command,
     "fileChange": _patch_with,
     "mcpToolCall": _result_with,
     "dynamicToolCall": _result_with,
-    "functionCallOutput": lambda item, call: tool_blocks.tool_call(
-        {**call, "output": item["output"]}
-    ),
-    "subAgentActivity": lambda item, call: [_activity(item), *tool_blocks.tool_call(call)],
+    "functionCallOutput": lambda item, call: tools.tool_call({**call, "output": item["output"]}),
+    "subAgentActivity": lambda item, call: [_activity(item), *tools.tool_call(call)],
 }
 """How an item is shown together with its call."""

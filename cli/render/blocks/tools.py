@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.render.blocks import Block, Form, Picture, Role
+from cli.render.blocks.block import Block, Form, Picture, Role
 from cli.terminal.text import plural
 from rollout.items.commands import shell_line
 from rollout.schema.strict import Fields
