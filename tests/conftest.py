@@ -50,7 +50,7 @@ LONG = {
     "cli/server/test_leaving": 8,
     "state/repair/test_recovery": 8,
     "state/checks/test_faults_files": 7,
-    "cli/commands/test_export": 6,
+    "cli/export/test_export": 6,
     "state/edit/test_fork_chains": 6,
     "crash/test_edit": 6,
     "state/turns/test_show": 6,

@@ -23,7 +23,8 @@ from state.query.model import Query
 from state.repair.verify import Depth, verify
 from state.sync.sync import sync
 from state.thread_index import open_index
-from tests.state.query.test_listing import FILTERS, fill
+from tests.state.query.invented import fill
+from tests.state.query.test_listing import FILTERS
 
 PLAIN = {name: filters for name, filters in FILTERS.items() if name not in ("parent", "ancestor")}
 

@@ -12,7 +12,7 @@ from cli.errors import RedactorMissing
 from cli.redact import secrets
 from cli.redact.redactor import Redactor
 from rollout.jsonl.parse import Line, parse_line
-from tests.cli.commands.test_export import KINDS
+from tests.cli.export.test_export import KINDS
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli, thread_id, write_rollout
 from tests.support.effort import examples

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.render.stats.svg import axis_of_amounts, axis_of_money
-from tests.cli.commands.test_export import well_formed
+from tests.cli.export.test_export import well_formed
 from tests.samples.homes import encoded, write
 from tests.samples.usage import used, used_home
 from tests.support.command import Cli, Inside
