@@ -93,7 +93,8 @@ def command(
     here = locations(context)
     rows, short_ids, nearby = read_index(here, work)
     if not rows:
-        output.say(f"No threads match.{elsewhere(nearby)}\n  --all looks in every folder.")
+        more = "" if everywhere else "\n  --all looks in every folder."
+        output.say(f"No threads match.{elsewhere(nearby)}{more}")
         return errors.NO_MATCH
     if not text and len(rows) > 1 and not _can_ask(as_json):
         raise typer.BadParameter("resume needs a thread\n--last is the one that was used last here")
