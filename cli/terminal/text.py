@@ -138,7 +138,7 @@ def duration(seconds: float) -> str:
 
 def amount(number: int) -> str:
     """A number in about three digits: ``950``, ``6.3k``, ``1.2M``."""
-    for unit, size in (("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)):
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 1000)):
         if number >= size:
             value = number / size if number < _LARGEST_FLOAT else math.inf
             return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
