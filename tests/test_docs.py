@@ -303,6 +303,17 @@ def test_every_file_of_ours_that_a_page_names_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_of_pages_can_be_read(page: Path) -> None:
+    """Rows of tables may be longer, but for the page of commands; one change is one line."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
+    rows = page.name != "cli.md"
+    long = [
+        line for line in text.splitlines() if len(line) > 160 and not (rows and line[:1] == "|")
+    ]
+    assert page.name == "CHANGELOG.md" or not long
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_name_no_place_of_the_machine_they_were_written_on(page: Path) -> None:
     text = page.read_text("utf-8")
     assert str(ROOT) not in text

@@ -152,7 +152,7 @@ def now(
     as_json: JsonOption = False,
 ) -> int:
     """Show in one line what was used today, in this 5-hour block and this week, and the rate limits
-    that Codex was told of. It looks only at files that are likely to be in use."""
+    that Codex last received. It looks only at files that are likely to be in use."""
     from cli.render.stats.now import document, filled, line, places
     from cli.runtime.usage_now import usage_now
 
