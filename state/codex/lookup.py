@@ -117,8 +117,11 @@ def _rows(connection: sqlite3.Connection) -> dict[str, CodexRow]:
     present = {row[1] for row in connection.execute("PRAGMA table_info(threads)")}
     names = [name if name in present else default for name, default in _COLUMNS.items()]
     source, provider, cwd, preview, attached, version = names
+    # Other programs may have written values that are no text, or none.
+    id_, path, source = (f"coalesce(CAST({n} AS TEXT), '')" for n in ("id", "rollout_path", source))
+    provider, cwd, attached = (f"CAST({name} AS TEXT)" for name in (provider, cwd, attached))
     found = connection.execute(
-        f"SELECT id, rollout_path, archived, {source}, {provider}, {cwd}, {preview} = '',"
+        f"SELECT {id_}, {path}, archived, {source}, {provider}, {cwd}, {preview} = '',"
         f" {attached}, {version} <> '' FROM threads"
     )
     rows = (

@@ -12,7 +12,7 @@ from state.explain.folder import FolderExplanation, explain_folder
 from state.thread_index import open_index
 from state.userdata.relink import relink
 from tests.samples.homes import encoded, lines, thread_id, write
-from tests.state.explain.explained import CWD, picker_database
+from tests.state.explain.explained import CWD, codes, explained, picker_database
 
 OTHER = "/work/other"
 
@@ -117,3 +117,24 @@ def test_the_picker_reads_the_files_where_no_row_fits(home: Path, index_path: Pa
     found = of_folder(home, index_path)
     assert (found.shown, found.reads_files, counts(found)) == (1, True, {"empty_preview": 1})
     assert (found.other_folders, found.other_shown) == (1, 1)
+
+
+@pytest.mark.parametrize("value", ["x'ff00'", "NULL"])
+def test_values_that_codex_never_writes_are_put_up_with(
+    value: str, home: Path, index_path: Path
+) -> None:
+    paths = {thread_id(n): write(home, n, encoded(lines(n, cwd=CWD))) for n in (1, 2)}
+    picker_database(home, paths)
+    columns = ("rollout_path", "source", "cwd", "model_provider", "attached_thread_parent_id")
+    with closing(sqlite3.connect(home / "state_5.sqlite")) as codex, codex:
+        for column in columns:
+            rest = ", ".join(value if name == column else name for name in columns)
+            codex.execute(
+                f"INSERT INTO threads (id, archived, preview, {', '.join(columns)})"
+                f" SELECT {value}, 0, preview, {rest} FROM threads WHERE id = ?",
+                [thread_id(1)],
+            )
+        codex.execute(f"UPDATE threads SET source = {value} WHERE id = ?", [thread_id(1)])
+    found = of_folder(home, index_path)
+    assert counts(found)["source_kind"] == 1
+    assert "source_kind" in codes(explained(home, index_path), "codex")
