@@ -48,7 +48,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
     path = tmp_path_factory.mktemp("large") / "index.sqlite3"
-    fill(path, 20_000)
+    fill(path, 12_000)
     with closing(sqlite3.connect(path)) as connection:
         yield connection
 
@@ -182,7 +182,7 @@ BY_ROW = {"common model", "common branch", "rare tokens", "common size"}
 
 
 def test_every_filter_and_sort_is_served_by_an_index(large: sqlite3.Connection) -> None:
-    """No statement of a page of 20,000 threads scans or sorts the table."""
+    """No statement of a page of 12,000 threads scans or sorts the table."""
 
     def check(case: tuple[str, str, str, bool]) -> None:
         name, other, key, descending = case
