@@ -36,7 +36,7 @@ from state.recording.recorder import NO_RECORDERS, LiveRecorders
 from state.sync.move_journal import exclusive_moves, move_all
 from state.thread_index import ThreadIndex
 
-_BATCH_THREADS: Final = 500
+_BATCH_THREADS: Final = 1000
 """Threads that are checked and moved at a time, besides their descendants. Nobody can begin to
 write a thread meanwhile."""
 _Going = tuple[MoveOutcome, MoveGroup]
@@ -107,13 +107,15 @@ async def move_threads(
     codex = await index.database.workers.run(partial(codex_database, index.home, sqlite_home))
     refusal = await index.database.workers.run(partial(codex_refusal, codex, dry_run=dry_run))
     mover = _Mover(index, live, codex, refusal, segments)
+    needed: Sequence[Dependency] | None = None
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
         plan, cancelled = MovePlan(index.home, action, batch, moved, trash), False
         if dry_run:
-            await mover.make(plan)
+            needed = await mover.make(plan, needed)
         else:
             async with exclusive_moves(index.database, index.home):
                 cancelled = await mover.carry_out(plan)
+            plan.forget_records()
         outcomes += plan.outcomes
         if report and not dry_run and len(asked) > 1:
             report(JobProgress(len(asked), len(outcomes)))
@@ -143,12 +145,16 @@ class _Mover:
         self._refusal = refusal
         self._segments = segments
 
-    async def make(self, plan: MovePlan) -> Sequence[Dependency]:
-        """Make a plan for what the index has. Gives the dependencies that it has looked at."""
+    async def make(
+        self, plan: MovePlan, needed: Sequence[Dependency] | None = None
+    ) -> Sequence[Dependency]:
+        """Make a plan for what the index has. Gives the dependencies that it has looked at, which
+        are the given ones, or by default those of this moment."""
         async with self._index.database.read() as connection:
             nodes = await read_threads(connection, [o.thread_id for o in plan.outcomes])
-        deletes = plan.action.deletes
-        needed = await dependencies(self._index, self._segments) if deletes else []
+        if needed is None:
+            deletes = plan.action.deletes
+            needed = await dependencies(self._index, self._segments) if deletes else []
         plan.make(nodes, needed)
         for outcome, _ in plan.going:
             outcome.error = self._refusal
@@ -157,14 +163,16 @@ class _Mover:
     async def carry_out(self, plan: MovePlan) -> bool:
         """Hold off writers, check the threads, move them. Gives whether the caller was cancelled
         while they were moved."""
-        needed = await self.make(plan)
-        if not plan.going:
-            return False
+        if len(plan.outcomes) == 1:  # if it is refused, nobody is kept waiting
+            await self.make(plan)
+            if not plan.going:
+                return False
         workers = self._index.database.workers
         with ExitStack() as handed_over:
             try:
                 barrier = await workers.finish(self._barrier, undo=WriterBarrier.release)
             except (FileUnusable, WriterActive) as error:
+                await self.make(plan)
                 plan.fail({group.thread_id: error for _, group in plan.going})
                 return False
             with barrier:

@@ -93,6 +93,11 @@ class MovePlan:
             known = (records.get(id_, TrashRecord(id_)) for id_ in group.thread_ids)
             outcome.group = replace(group, records=tuple(known))
 
+    def forget_records(self) -> None:
+        """Drop what :meth:`note` has added: the trash has it now."""
+        for outcome in self.outcomes:
+            outcome.group = outcome.group and replace(outcome.group, records=())
+
     def fail(self, errors: Mapping[str, StateError | RolloutError]) -> None:
         """Note the groups that could not be moved, by the thread that each is for."""
         stayed = {

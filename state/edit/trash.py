@@ -42,7 +42,7 @@ from state.jobs.progress import JobProgress, Report
 from state.sync.move_journal import empty_folders, exclusive_moves, move_all
 from state.thread_index import ThreadIndex
 
-_BATCH_GROUPS: Final = 500
+_BATCH_GROUPS: Final = 1000
 """Threads that are put back at a time, besides what comes along."""
 
 

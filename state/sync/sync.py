@@ -28,6 +28,8 @@ from state.userdata.store import follows_journal, newer_names, recorded_names, w
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
+_FORGOTTEN_FILES: Final = 1000
+"""Vanished files in one transaction: each costs little, but all of them a look at all threads."""
 _HOME: Final = "home"
 
 
@@ -122,8 +124,8 @@ async def finish_changes(
         some = changes.ignored[start : start + BATCH_FILES]
         async with write() as connection:
             await store_files(connection, some, context)
-    for start in range(0, len(changes.vanished), BATCH_FILES):
-        paths = changes.vanished[start : start + BATCH_FILES]
+    for start in range(0, len(changes.vanished), _FORGOTTEN_FILES):
+        paths = changes.vanished[start : start + _FORGOTTEN_FILES]
         gone = [path for path in paths if _is_gone(home, path)]
         async with write() as connection:
             stored = await forget_files(connection, gone)
