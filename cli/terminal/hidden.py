@@ -37,13 +37,13 @@ def elsewhere(nearby: "Nearby | None") -> str:
     hints = []
     for what, values in nearby.similar.items():
         more = ", …" if len(values) > _SHOWN_SIMILAR else ""
-        hints.append(f"There are the {what} {', '.join(values[:_SHOWN_SIMILAR])}{more}")
+        hints.append(f"Similar {what}: {', '.join(values[:_SHOWN_SIMILAR])}{more}")
     if nearby.below:
-        hints.append(f"Below it are {plural(nearby.below, 'thread')}: --cwd {here}")
+        hints.append(f"Its subfolders have {plural(nearby.below, 'thread')}: --cwd {here}")
     elif nearby.above:
         above, count = nearby.above
         hints.append(
-            f"In {above} and below are {plural(count, 'thread')}: --cwd {shlex.quote(above)}"
+            f"{above} and its subfolders have {plural(count, 'thread')}: --cwd {shlex.quote(above)}"
         )
     for gone in nearby.gone:
         hints.append(

@@ -113,8 +113,8 @@ def test_filters_by_model_and_branch(corpus: Cli, everything: list[Thread]) -> N
         assert expected
         assert corpus.ids("--all", *options) == expected
     for options, hint in (
-        (["--model", "GPT-5-codex"], "There are the models gpt-5-codex"),
-        (["--branch", "feature"], "There are the branches feature/"),
+        (["--model", "GPT-5-codex"], "Similar models: gpt-5-codex"),
+        (["--branch", "feature"], "Similar branches: feature/"),
         (["--model", "none"], ""),
     ):
         err = corpus.run("list", *options, status=1).err

@@ -57,7 +57,7 @@ def test_the_last_thread_of_a_folder(cli: Cli) -> None:
     assert resumed(cli, "--last", "--all", cwd=work) == 4
     assert resumed(cli, "--last", "--cwd", "../other", cwd=work) == 4
     ran = cli.run("resume", "--last", cwd=work / "new", status=1)
-    assert f"In {work} and below are 4 threads: --cwd {work}" in ran.err
+    assert f"{work} and its subfolders have 4 threads: --cwd {work}" in ran.err
     assert f"threadkeep relink {work}/old {work}/new" in ran.err
     for wrong in (["--last", "Later"], ["--last", "--all", "--cwd", "."], ["--cwd", " "]):
         cli.run("resume", *wrong, status=2)
@@ -100,9 +100,9 @@ def test_where_several_fit_they_are_shown(cli: Cli) -> None:
 def test_a_folder_without_threads_says_where_there_are_some(cli: Cli) -> None:
     work = cli.base / "work"
     err = cli.run("list", "--exact-cwd", str(work), status=1).err
-    assert f"Below it are 4 threads: --cwd {work}" in err
+    assert f"Its subfolders have 4 threads: --cwd {work}" in err
     err = cli.run("list", "--cwd", ".", cwd=work / "new", status=1).err
-    assert f"In {work} and below are 4 threads: --cwd {work}" in err
+    assert f"{work} and its subfolders have 4 threads: --cwd {work}" in err
     assert f"{work}/old is gone and has threads." in err
     assert "is gone" not in cli.run("list", "--cwd", str(work / "none"), status=1).err
     assert cli.run("list", "--search", "zzz", status=1).err == "No threads match.\n"
