@@ -1,7 +1,5 @@
 """``threadkeep help``: commands, topics and the man page."""
 
-import os
-import pty
 import re
 import shutil
 import subprocess
@@ -14,6 +12,7 @@ from cli.help.pages import TASKS, rendered
 from cli.help.table import HELP
 from tests import ROOT
 from tests.support.command import Cli, Inside
+from tests.support.terminal import on_terminal
 
 TOPICS = {path.stem: path for path in (ROOT / "docs").glob("*.md")}
 
@@ -65,29 +64,13 @@ def test_a_page_fits_the_terminal_and_names_commands_for_links() -> None:
     assert ".md" not in text
 
 
-def on_a_terminal(cli: Cli, lines: int, columns: int, *words: str) -> list[str]:
-    """What a terminal of a size gets."""
-    ours, theirs = pty.openpty()
-    size = {"LINES": str(lines), "COLUMNS": str(columns), "PAGER": "cat", "TERM": "xterm"}
-    with cli.start(*words, env=size, stdout=theirs, stderr=subprocess.PIPE) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 4096):
-                shown += part
-        except OSError:  # the other side is closed: the command has ended
-            pass
-        os.close(ours)
-        assert process.wait() == 0
-    return shown.decode().splitlines()
-
-
 def test_help_fits_a_low_terminal_with_every_command_named(nowhere: Cli) -> None:
-    lines = on_a_terminal(nowhere, 24, 80, "-h")
+    lines = on_terminal(nowhere, "-h", columns=80, lines=24).splitlines()
     assert len(lines) < 24
     words = {word.strip(",:") for line in lines for word in line.split()}
     assert words >= HELP.keys()
-    assert on_a_terminal(nowhere, 200, 80, "-h") == nowhere.run("-h").lines
+    high = on_terminal(nowhere, "-h", columns=80, lines=200).splitlines()
+    assert high == nowhere.run("-h").lines
 
 
 def test_the_man_page_has_every_command_and_renders(nowhere: Cli) -> None:
