@@ -112,7 +112,9 @@ def empty(
     context: typer.Context,
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="AGE", help="Only what was deleted longer ago than 12h, 30d, 2w, 1y."),
+        typer.Option(
+            metavar="AGE", help="Only what was deleted longer ago than this: 12h, 30d, 2w, 1y."
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,

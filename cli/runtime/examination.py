@@ -78,8 +78,8 @@ def _environment() -> Iterator[Check]:
         yield Check("variables", ", ".join(f"{name}={_shown(given[name])}" for name in given))
     folder = given.get("CODEX_SQLITE_HOME")
     if folder and not os.path.isdir(os.path.expanduser(folder)):
-        text = f"CODEX_SQLITE_HOME is {_shown(folder)}, which is no folder"
-        yield Check("variables", text, "set it as Codex has it, or unset it", "problem")
+        text = f"CODEX_SQLITE_HOME is {_shown(folder)}, which is not a folder"
+        yield Check("variables", text, "set it as Codex does, or unset it", "problem")
 
 
 def _home(home: Path, files: list[FoundFile]) -> Iterator[Check]:

@@ -105,7 +105,7 @@ def answered(what: str, left: int, unit: str = "files") -> None:
     """End the output after the first answer, which ``what`` names: what is ``left`` is indexed
     behind it."""
     output.end()
-    output.interrupted = f"Interrupted. The {what} above is right."
+    output.interrupted = f"Interrupted. The {what} above is complete."
     if sys.stderr.isatty():
         output.say(f"{left:,} {unit} are still being indexed. Ctrl-C is safe.")
 
@@ -138,7 +138,7 @@ async def look_up_prices(index: ThreadIndex) -> str:
 
     if await ensure_rates(index.database):
         return ""
-    return "The index cannot be written now: prices are those of before, and new models have none."
+    return "The index cannot be written now: prices may be out of date, and new models have none."
 
 
 async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str:

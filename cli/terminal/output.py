@@ -180,7 +180,7 @@ def _end(error: OSError, *, changed: bool) -> NoReturn:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space on its disk (see df), then run the same command again"
     if changed:
-        hint = "the changes are made all the same: threadkeep list shows the threads"
+        hint = "the changes were made; threadkeep list shows the threads"
     say(f"threadkeep: the output cannot be written: {error.strerror}\n  {hint}", "error")
     raise SystemExit(7) from None
 

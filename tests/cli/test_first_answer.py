@@ -83,7 +83,7 @@ def _check_early(cli: Cli, page: Sequence[str], process: "subprocess.Popen[bytes
     assert process.returncode == 130
     done = rows(cli.index, JOB)[0]["files_done"]
     assert err.decode() == (
-        f"Interrupted. The list above is right. {done} of {COUNT} files are indexed."
+        f"Interrupted. The list above is complete. {done} of {COUNT} files are indexed."
         " The next command continues from there.\n"
     )
 

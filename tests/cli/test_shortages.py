@@ -103,7 +103,7 @@ def test_little_address_space_is_enough_for_a_list(cli: Cli) -> None:
 
 
 _UNCHANGED = "  free some space on its disk (see df), then run the same command again"
-_CHANGED = "  the changes are made all the same: threadkeep list shows the threads"
+_CHANGED = "  the changes were made; threadkeep list shows the threads"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_the_environment_is_shown_and_checked(cli: Cli, tmp_path: Path) -> None:
     given = {"CODEX_SQLITE_HOME": str(tmp_path / "nowhere"), "THREADKEEP_DB": str(cli.index)}
     shown, wrong = checks(cli, status=1, env=given)["variables"]
     assert f"THREADKEEP_DB={cli.index}" in shown["text"]
-    assert wrong["text"] == f"CODEX_SQLITE_HOME is {tmp_path / 'nowhere'}, which is no folder"
+    assert wrong["text"] == f"CODEX_SQLITE_HOME is {tmp_path / 'nowhere'}, which is not a folder"
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_filters_by_model_and_branch(corpus: Cli, everything: list[Thread]) -> N
     ):
         err = corpus.run("list", *options, status=1).err
         assert hint in err
-        assert ("There are" in err) == bool(hint)
+        assert ("Similar" in err) == bool(hint)
 
 
 def test_filters_by_time_tokens_and_size(corpus: Cli, everything: list[Thread]) -> None:
