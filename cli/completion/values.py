@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from cli.arguments.locations import Locations
     from cli.completion.line import Line
 
 Candidate = tuple[str, str]
@@ -37,6 +39,8 @@ def values(line: "Line", parameter: Any, current: str) -> Iterator[Candidate]:
         yield from _words(parameter.type_descriptor.choices, current)
     elif name in _VALUES:
         yield from _VALUES[name](line, current)
+    elif "DELETE-ID" in metavar:
+        yield from islice(_trashed(line, current), _MOST)
     elif "THREAD" in metavar:
         yield from _threads(line, current)
         if "MODE" in metavar and line.arguments:
@@ -174,26 +178,48 @@ def _threads(line: "Line", current: str, *, full: bool = False) -> Iterator[Cand
             yield value, f"{age(used_ms, now_ms):>3}  {shortened(' '.join(title.split()), _TITLE)}"
 
 
+def _trashed(line: "Line", current: str) -> Iterator[Candidate]:
+    """Threads in the trash, the last deleted first, each delete with its id before it."""
+    from cli.terminal.text import age, plural
+    from rollout.files.trash import folder_names, read_folder
+
+    home, now_ms = _locations(line).home, time.time_ns() // 1_000_000
+    for name in folder_names(home):
+        folder = read_folder(home, name)
+        ago = f"{age(folder.deleted_at_ms, now_ms):>3}"
+        found = [(thread.thread_id, thread.record.title) for thread in folder.threads]
+        for value, about in [(name, plural(len(found), "thread")), *found]:
+            if found and value.startswith(current) and value not in line.arguments:
+                yield value, f"{ago}  {about}"
+
+
 def _full_ids(line: "Line", current: str) -> Iterator[Candidate]:
     return _threads(line, current, full=True)
 
 
 def _read(line: "Line", sql: str, parameters: list[Any]) -> Iterator[Any]:
     """Rows of the index as it is: no index is made or brought up to date for completion."""
-    import os
     from contextlib import closing
 
-    from cli.arguments.locations import locations_of
     from state.db.connect import connect
 
-    given = {name: (line.root or line.given).get(name, [None])[-1] for name in ("home", "database")}
-    home = given["home"] or os.environ.get("CODEX_HOME") or None
-    database = given["database"] or os.environ.get("THREADKEEP_DB") or None
-    index = locations_of(home, database).index
+    index = _locations(line).index
     if not index.exists():
         return
     with closing(connect(index, "ro", wait_s=0.2)) as connection:
         yield from connection.execute(sql, parameters).fetchall()
+
+
+def _locations(line: "Line") -> "Locations":
+    """The home and the index of the command that is being typed."""
+    import os
+
+    from cli.arguments.locations import locations_of
+
+    given = {name: (line.root or line.given).get(name, [None])[-1] for name in ("home", "database")}
+    home = given["home"] or os.environ.get("CODEX_HOME") or None
+    database = given["database"] or os.environ.get("THREADKEEP_DB") or None
+    return locations_of(home, database)
 
 
 _VALUES: Final[dict[str, "Callable[[Line, str], Iterator[Candidate]]"]] = {

@@ -67,6 +67,18 @@ def test_threads_are_offered_by_id_with_their_titles_the_newest_first(small: Cli
     assert {*offered(small, "memory", ids[0], "")} >= {*MEMORY_MODES, ids[1]}
 
 
+def test_what_is_in_the_trash_is_offered_to_be_restored(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    for number in (1, 2):
+        write_rollout(cli.home, number, f"number {number}")
+    assert offered(cli, "trash", "restore", "") == {}
+    cli.run("delete", thread_id(1), "--yes")
+    (delete, about), (thread, title) = offered(cli, "trash", "restore", "").items()
+    assert (about.split(), thread) == (["now", "1", "thread"], thread_id(1))
+    assert title.split() == ["now", "number", "1"]
+    assert [*offered(cli, "trash", "restore", delete, "019a")] == [thread]
+
+
 def test_values_of_options_are_offered(small: Cli) -> None:
     assert offered(small, "list", "--provider", "") == {"azure": "1 thread", "openai": "3 threads"}
     assert offered(small, "list", "--project", "") == {"0": "", "1": "", "w": ""}
