@@ -12,6 +12,7 @@ import typer
 
 from cli import errors
 from cli.app import app
+from cli.help.pages import TASKS
 from state.codex.compare import KINDS
 from state.db.schema import metadata
 from state.repair import verify
@@ -311,6 +312,13 @@ def test_lines_of_pages_can_be_read(page: Path) -> None:
         line for line in text.splitlines() if len(line) > 160 and not (rows and line[:1] == "|")
     ]
     assert page.name == "CHANGELOG.md" or not long
+
+
+def test_what_the_pages_about_tasks_print_fits_a_terminal_of_80_columns() -> None:
+    for name in TASKS:
+        blocks = re.findall(r"(?ms)^```\w*\n(.*?)^```", (DOCS / f"{name}.md").read_text("utf-8"))
+        assert blocks, name
+        assert max(len(line) for block in blocks for line in block.splitlines()) <= 78, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,8 +13,8 @@ _FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2]
 TASKS: Final = ("find", "spending", "space", "picker", "share", "trouble")
 """The pages about what somebody wants to do, which come first."""
 _WIDEST: Final = 100
-_PAGE_LINK: Final = re.compile(r"\[([^\]\n]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
-_OTHER_LINK: Final = re.compile(r"\[([^\]\n]+)\]\((?!https?:)[^)\s]*\)")
+_PAGE_LINK: Final = re.compile(r"\[([^\]]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
+_OTHER_LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)\s]*\)")
 
 
 def topics() -> dict[str, str]:
@@ -42,8 +42,10 @@ def rendered(text: str, columns: int) -> str:
 
 
 def _command(link: re.Match[str]) -> str:
-    named = link[1].removesuffix(".md") == link[2]
-    return f"`threadkeep help {link[2]}`" if named else link[1]
+    command = f"`threadkeep help {link[2]}`"
+    if link[1].removesuffix(".md") == link[2]:
+        return command
+    return f"{link[1]} ({command})" if link[2] in TASKS else link[1]
 
 
 def _pages() -> dict[str, Path]:

@@ -54,13 +54,14 @@ def test_a_topic_is_a_page_of_the_documentation(nowhere: Cli) -> None:
 
 def test_a_page_fits_the_terminal_and_names_commands_for_links() -> None:
     page = TOPICS["cost"].read_text("utf-8")
-    more = "See [json.md](json.md#list), [recovery](recovery.md) and [more](cost.md)."
+    more = "See [json.md](json.md#list), [recovery](recovery.md), [how\nto](space.md)"
+    more += " and [more](cost.md)."
     drawn = rendered(f"{page}\n{more}", 60)
     assert not re.search("\x1b\\[[0-9;]*\\b4[0-7]m", drawn)  # no background
     text = re.sub("\x1b[^m]*m", "", drawn)
     assert max(map(len, text.splitlines())) <= 60
     words = " ".join(text.split())
-    assert "See threadkeep help json, threadkeep help recovery and more." in words
+    assert "threadkeep help recovery, how to (threadkeep help space) and more." in words
     assert ".md" not in text
 
 
