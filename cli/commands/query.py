@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from io import StringIO
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import JsonOption, SyncOption, locations
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
+from cli.terminal.drawing import console
 from cli.terminal.text import one_line
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 
@@ -157,7 +159,9 @@ def _table(result: "SqlResult") -> int:
             table.add_column(Text(name), overflow="fold", justify="right" if number else "left")
         for row in chunk:
             table.add_row(*(Text(_text(value)) for value in row))
-        output.table(table)
+        drawn = StringIO()
+        console(drawn, width_here).print(table)
+        output.write(drawn.getvalue().encode("utf-8", "replace"))
     return count
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.errors import WrongUsage
-from cli.terminal.markdown import console, markdown
+from cli.terminal.drawing import console, markdown
 
 _FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 """Where they are: as a wheel is installed, and in a checkout."""

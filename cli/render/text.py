@@ -9,7 +9,7 @@ from cli.render.blocks.block import Block, Form, Role, collapsed
 from cli.render.reading import Reading, ShownTurn
 from cli.render.turn_selection import ranges
 from cli.terminal.cells import cells, cut, settled
-from cli.terminal.markdown import console, markdown
+from cli.terminal.drawing import console, markdown
 from cli.terminal.text import iso, local, one_line, plural, printable
 
 if TYPE_CHECKING:

@@ -6,42 +6,17 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
-from io import StringIO
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.progress import clear_bars
 from cli.terminal.text import UNPRINTED, iso, local
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 def on_terminal() -> bool:
     """Whether stdout is a terminal."""
     client = DELEGATED.get()
     return sys.stdout.isatty() if client is None else client.terminal
-
-
-def table(*shown: "RenderableType") -> None:
-    """Print a table, or lines with colours, to stdout."""
-    from rich.console import Console
-
-    clear_bars()
-    client = DELEGATED.get()
-    if client is None:
-        Console(highlight=False).print(*shown, sep="\n")
-        return
-    drawn = StringIO()
-    console = Console(
-        file=drawn,
-        force_terminal=client.terminal,
-        width=client.columns,
-        _environ=client.environment,
-        highlight=False,
-    )
-    console.print(*shown, sep="\n")
-    client.write(drawn.getvalue().encode("utf-8", "replace"))
 
 
 def width() -> int:

@@ -43,7 +43,9 @@ def test_nothing_that_was_said_steers_a_terminal(cli: Cli) -> None:
     assert COLOUR.search(shown)
     plain = on_terminal(real, "show", THREAD_ID, env={"PAGER": "cat", "NO_COLOR": "1"})
     assert not COLOUR.search(plain)
-    assert "\x1b" not in on_terminal(real, "show", THREAD_ID, env={"TERM": "dumb", "PAGER": ""})
+    dumb = on_terminal(real, "show", THREAD_ID, env={"TERM": "dumb", "PAGER": ""}, columns=60)
+    assert "\x1b" not in dumb
+    assert max(map(len, dumb.splitlines())) == 60
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))

@@ -1,4 +1,4 @@
-"""Markdown for a terminal, in its own colours."""
+"""What rich draws for a terminal, in its own colours: Markdown, and tables with whole values."""
 
 import os
 from collections.abc import Callable
@@ -17,6 +17,8 @@ _THEME: Final = {
     **{f"markdown.h{level}": "bold" for level in range(1, 7)},
 }
 """Without backgrounds, which fit one theme only."""
+_ANY_HEIGHT: Final = 25
+"""Without one, rich takes every dumb terminal for one of 80 columns."""
 
 
 def console(file: StringIO, width: int) -> "Console":
@@ -28,8 +30,9 @@ def console(file: StringIO, width: int) -> "Console":
     environment = os.environ if client is None else client.environment
     return Console(
         file=file,
-        force_terminal=True,
+        force_terminal=environment.get("TTY_COMPATIBLE") != "0",
         width=width,
+        height=_ANY_HEIGHT,
         highlight=False,
         emoji=False,
         markup=False,
