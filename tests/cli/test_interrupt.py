@@ -15,7 +15,7 @@ from tests.support.command import Cli, Inside, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
 from tests.support.reading import event, save, turn
 
-COUNT = 510
+COUNT = 1010
 """More threads than are moved at a time."""
 
 

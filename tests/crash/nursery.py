@@ -233,7 +233,7 @@ def run(
     return Ended(process.returncode, int(told) if told else None, time.monotonic() - began)
 
 
-_KILLED_AT: Final = 2
+_KILLED_AT: Final = 1
 """About so many steps of a piece of work."""
 Die = Callable[[int | None, float], Ended]
 """Does the work from its beginning: the step that it dies before, after how many seconds."""
