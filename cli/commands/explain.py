@@ -41,8 +41,11 @@ def command(
 ) -> int:
     """Explain why a thread does or does not show up, here and in Codex's picker; without a thread,
     why the picker is empty or short in this folder."""
+    from state.errors import InvalidFolder
     from state.userdata.folders import absolute_folder
 
+    if cwd is not None and not cwd.strip():
+        raise InvalidFolder("a folder is blank")
     here = locations(context)
     folder = absolute_folder(cwd) if cwd is not None else _current_folder()
     if thread is None:

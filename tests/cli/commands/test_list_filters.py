@@ -183,7 +183,8 @@ def test_search_filter_of_the_corpus(corpus: Cli, everything: list[Thread]) -> N
 
 def test_a_blank_folder_is_refused(corpus: Cli) -> None:
     for blank in ("", " "):
-        assert "a folder is blank" in corpus.run("list", "--cwd", blank, status=2).err
+        for command in ("list", "explain"):
+            assert "a folder is blank" in corpus.run(command, "--cwd", blank, status=2).err
     assert "is blank" in corpus.run("list", "--project", "/", status=2).err
 
 
