@@ -192,7 +192,7 @@ def _list(context: typer.Context, *, everything: bool, as_json: bool) -> int:
         return errors.NO_MATCH
     if output.on_terminal() and not as_json:
         for each in folders[:_SHOWN_DELETES]:
-            output.say(f"{each.delete_id}: {_sum([each])}")
+            output.say(f"{one_line(each.delete_id)}: {_sum([each])}")
         if more := folders[_SHOWN_DELETES:]:
             output.say(f"and {plural(len(more), 'delete')} more: {_sum(more)}")
         output.say("To put something back: threadkeep trash restore ID")
@@ -284,7 +284,7 @@ def _piped(folders: "Sequence[TrashFolder]") -> Iterator[str]:
         for thread in folder.threads:
             values = (
                 thread.thread_id,
-                folder.delete_id,
+                one_line(folder.delete_id),
                 iso(folder.deleted_at_ms),
                 str(thread.bytes),
                 "archived" if thread.archived else "active",

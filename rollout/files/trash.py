@@ -6,7 +6,6 @@ files are there, whatever the manifest says. Earlier versions made a folder for 
 with a ``manifest.json`` that has no titles; both can be read and restored.
 """
 
-import json
 import os
 import re
 import secrets
@@ -229,10 +228,14 @@ def tidy(home: Path, folder: str) -> None:
 
 
 def _deleted_at_ms(root: Path) -> int:
-    stamp = _STAMP.match(root.name)
-    if stamp is None:
+    """When the threads in a folder were deleted: by its name or, if that tells no time, by its
+    mtime; 0 if it is gone."""
+    if stamp := _STAMP.match(root.name):
+        with suppress(ValueError):  # no such day
+            return timegm((*map(int, stamp.groups()), 0, 0, 0)) * 1000
+    with suppress(FileNotFoundError):
         return int(root.lstat().st_mtime * 1000)
-    return timegm((*map(int, stamp.groups()), 0, 0, 0)) * 1000
+    return 0
 
 
 def _files(root: Path) -> Iterator[tuple[str, int]]:
@@ -297,7 +300,7 @@ def _owned(files: object, thread_id: str) -> dict[str, str]:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = orjson.loads(text)  # it refuses what is nested too deeply, and lone surrogates
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

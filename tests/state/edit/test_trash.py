@@ -212,3 +212,23 @@ def test_a_purge_leaves_no_trash(home: Path, index_path: Path, before: dict[str,
     assert numbers_in(folder) == [3]
     assert not any(thread_id(1) in path for path in tree(home))
     assert before
+
+
+@pytest.mark.parametrize(
+    ("folder", "manifest"),
+    [
+        ("20269999T999999Z-ab12", b""),
+        ("00000000T000000Z-ab12", b"{}\n"),
+        ("20261121T120744Z-ab12", b"[" * 100_000 + b"]" * 100_000),
+        (
+            "20261121T120744Z-ab12",
+            b'{"thread_id": "%b", "title": "\\ud800"}' % thread_id(9).encode(),
+        ),
+    ],
+)
+def test_what_others_left_in_the_trash_is_listed(home: Path, folder: str, manifest: bytes) -> None:
+    write(home / TRASH / folder, 9)
+    (home / TRASH / folder / "manifest.jsonl").write_bytes(manifest)
+    (found,) = read_trash(home)
+    assert (numbers_in(found), found.threads[0].record.title) == ([9], "")
+    assert found.deleted_at_ms > BASE_MS
