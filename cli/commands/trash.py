@@ -125,12 +125,13 @@ def empty(
     from cli.runtime.batch import needs_confirmation
     from cli.runtime.open_index import with_index
     from state.edit.trash import empty_trash, trash_of
+    from state.sync.emptying import Emptied
 
     age_s = None if older_than is None else age_of("--older-than", older_than)
     asks = needs_confirmation(Selection(dry_run=dry_run, yes=yes, as_json=as_json))
     found = locations(context)
 
-    async def work(index: "ThreadIndex") -> "tuple[list[TrashFolder], list[str]]":
+    async def work(index: "ThreadIndex") -> "Emptied":
         before_ms = None if age_s is None else int((time.time() - age_s) * 1000)
         folders = [
             folder
@@ -142,12 +143,13 @@ def empty(
             and folders
             and not typer.confirm(f"Remove permanently: {_sum(folders)}?", err=True)
         ):
-            return [], []
+            return Emptied()
         if not folders or dry_run:
-            return folders, []
-        return folders, await empty_trash(index, folders, found.sqlite_home)
+            return Emptied(folders)
+        return await empty_trash(index, folders, found.sqlite_home)
 
-    folders, problems = with_index(found, work)
+    emptied = with_index(found, work)
+    folders, problems = emptied.removed, emptied.problems
     if as_json:
         output.data(
             {
@@ -160,12 +162,12 @@ def empty(
             },
             changed=bool(folders) and not dry_run,
         )
-    elif not folders:
-        output.say("Nothing was removed." if asks else "There is nothing to remove.")
-    elif dry_run:
+    elif folders and dry_run:
         output.say(f"Would be removed permanently: {_sum(folders)}. Nothing was changed.")
-    else:
+    elif folders:
         output.say(f"Removed permanently: {_sum(folders)} freed.")
+    elif not problems:
+        output.say("Nothing was removed." if asks else "There is nothing to remove.")
     for problem in problems:
         output.say(
             f"threadkeep: {one_line(problem)}\n  make it writable, then empty the trash again"

@@ -27,7 +27,7 @@ TRASH: Final = ".threadkeep-trash"
 MANIFEST: Final = "manifest.jsonl"
 EARLIER_MANIFEST: Final = "manifest.json"
 EMPTYING: Final = ".emptying"
-"""How the name of a folder ends that is being removed."""
+"""How the name of a folder ends that is being removed, or could not be."""
 _VERSION: Final = 2
 _SHORTEST_PREFIX: Final = 4
 _STAMPED: Final = re.compile(r"\d{8}T")
@@ -150,14 +150,14 @@ def size_of_trash(home: Path) -> int:
 
 
 def folder_names(home: Path) -> list[str]:
-    """The names of the folders of the trash, the newest first, but for those that are being
-    removed. Raises OSError if the trash cannot be listed."""
+    """The names of the folders of the trash, the newest first. Raises OSError if the trash cannot
+    be listed."""
     try:
         with os.scandir(home / TRASH) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-    return sorted((name for name in names if not name.endswith(EMPTYING)), reverse=True)
+    return sorted(names, reverse=True)
 
 
 def read_folder(home: Path, name: str) -> TrashFolder:

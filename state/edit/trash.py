@@ -39,6 +39,7 @@ from state.errors import (
     file_errors,
 )
 from state.jobs.progress import JobProgress, Report
+from state.sync.emptying import Emptied
 from state.sync.move_journal import empty_folders, exclusive_moves, move_all
 from state.thread_index import ThreadIndex
 
@@ -119,18 +120,18 @@ async def restore_threads(
 
 async def empty_trash(
     index: ThreadIndex, folders: Sequence[TrashFolder], sqlite_home: Path | None = None
-) -> list[str]:
+) -> Emptied:
     """Remove folders of the trash for good, with the names and the user data of threads that are
-    nowhere else: why some of it could not be removed, and stays there. Raises FileUnusable if the
-    journal of moves cannot be written, and IndexBusy if another process is moving threads."""
+    nowhere else. Raises FileUnusable if the journal of moves cannot be written, and IndexBusy if
+    another process is moving threads."""
     database, home = index.database, index.home
     codex = await database.workers.run(partial(codex_database, home, sqlite_home))
     async with exclusive_moves(database, home):
         names = [folder.delete_id for folder in folders]
-        problems, cancelled = await shielded(empty_folders(database, home, names, codex))
+        emptied, cancelled = await shielded(empty_folders(database, home, names, codex))
     if cancelled:
         raise asyncio.CancelledError
-    return problems
+    return emptied
 
 
 async def _put_back(index: ThreadIndex, made: Sequence[MoveOutcome], codex: Path) -> bool:

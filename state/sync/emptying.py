@@ -2,7 +2,8 @@
 nowhere else."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +22,25 @@ from state.userdata.model import UserValue
 from state.userdata.store import put_settings, write_user_data
 
 
-async def remove_folders(database: Database, home: Path, names: Sequence[str]) -> list[str]:
-    """Remove folders of the trash: why some of it could not be removed, and stays there. It can be
-    repeated after a kill at any step."""
-    workers, problems = database.workers, []
+@dataclass(slots=True)
+class Emptied:
+    """What became of folders of the trash."""
+
+    removed: list[TrashFolder] = field(default_factory=list)
+    """What was in those that are gone."""
+    problems: list[str] = field(default_factory=list)
+    """Why some of it could not be removed, and stays there."""
+
+
+async def remove_folders(database: Database, home: Path, names: Iterable[str]) -> Emptied:
+    """Remove folders of the trash. It can be repeated after a kill at any step."""
+    workers, emptied = database.workers, Emptied()
+    names = list(dict.fromkeys(name.removesuffix(EMPTYING) for name in names))
     try:
         leaving = await workers.finish(partial(_set_aside, home, names))
+    except OSError as error:
+        return Emptied(problems=[str(FileUnusable.of(error, home / TRASH))])
+    try:
         held = {thread.thread_id for folder in leaving for thread in folder.threads}
         async with database.read() as connection:
             kept = set(
@@ -36,13 +50,17 @@ async def remove_folders(database: Database, home: Path, names: Sequence[str]) -
         await workers.finish(partial(remove_names, home, gone))
         await clear_user_data(database, gone)
     except OSError as error:
-        problems.append(str(FileUnusable.of(error, home / TRASH)))
+        emptied.problems.append(str(FileUnusable.of(error, home / TRASH)))
+    found = {folder.delete_id: folder for folder in leaving}
     for name in names:
         try:
             await workers.finish(partial(_remove, home, name))
         except OSError as error:
-            problems.append(str(FileUnusable.of(error, home / TRASH / name)))
-    return problems
+            emptied.problems.append(str(FileUnusable.of(error, home / TRASH / name)))
+        else:
+            if name in found:
+                emptied.removed.append(found[name])
+    return emptied
 
 
 async def clear_user_data(database: Database, thread_ids: Sequence[str]) -> None:
@@ -69,7 +87,7 @@ def _set_aside(home: Path, names: Sequence[str]) -> list[TrashFolder]:
         if is_there(whole) and not is_there(aside):
             whole.rename(aside)
         if is_there(aside):
-            found.append(read_folder(home, aside.name))
+            found.append(replace(read_folder(home, aside.name), delete_id=name))
     return found
 
 
@@ -79,7 +97,8 @@ def _nowhere_else(home: Path, leaving: Sequence[TrashFolder], ids: set[str]) -> 
         for thread in folder.threads:
             if any(is_there(home / path) for path in thread.files):
                 ids.discard(thread.thread_id)
-    for name in folder_names(home):
+    aside = {f"{folder.delete_id}{EMPTYING}" for folder in leaving}
+    for name in set(folder_names(home)) - aside:
         ids.difference_update(thread.thread_id for thread in read_folder(home, name).threads)
     return sorted(ids)
 

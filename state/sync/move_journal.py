@@ -40,7 +40,7 @@ from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked
 from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
 from state.jobs.progress import SyncProgress
-from state.sync.emptying import clear_user_data, remove_folders
+from state.sync.emptying import Emptied, clear_user_data, remove_folders
 from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
 
@@ -98,15 +98,14 @@ async def move_all(
 
 async def empty_folders(
     database: Database, home: Path, names: Sequence[str], codex: Path
-) -> list[str]:
-    """Remove folders of the trash for good: why some of it could not be removed. The caller holds
-    the lock of the moves. Raises FileUnusable if the journal cannot be written; nothing was
-    removed."""
+) -> Emptied:
+    """Remove folders of the trash for good. The caller holds the lock of the moves. Raises
+    FileUnusable if the journal cannot be written; nothing was removed."""
     workers = database.workers
     entry = await workers.finish(partial(_write_entry, database.path, home, [], codex, names))
-    problems = await remove_folders(database, home, names)
+    done = await remove_folders(database, home, names)
     await workers.finish(partial(_remove_entry, entry))
-    return problems
+    return done
 
 
 async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocked | None]:
@@ -133,7 +132,7 @@ async def _finish(database: Database, home: Path) -> tuple[list[str], CodexLocke
             continue
         problems += moved.left
         if emptied:
-            problems += await remove_folders(database, home, emptied)
+            problems += (await remove_folders(database, home, emptied)).problems
         if moved.codex_error:
             problems.append(
                 f"the files were moved, but Codex was not notified: {moved.codex_error};"

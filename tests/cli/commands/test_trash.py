@@ -80,6 +80,8 @@ def test_the_trash_is_emptied_by_age_and_says_what_it_frees(cli: Cli) -> None:
     assert (printed["threads"], printed["deletes"][0]["deletedAt"]) == (1, "2020-01-01T00:00:00Z")
     assert os.listdir(trash) == [new]
     assert cli.run("trash", "empty", "--older-than", "30d", "--yes", status=1).out == ""
+    os.rename(trash / new, trash / f"{new}.emptying")  # as one that could not be removed
+    assert len(cli.run("trash").lines) == 1
     assert cli.run("trash", "empty", "--yes").err.endswith("B freed.\n")
     assert not trash.exists()
     assert "freed" in cli.run("delete", thread_id(3), "--purge", "--yes").err

@@ -182,10 +182,16 @@ def test_emptying_takes_names_and_user_data_of_threads_that_are_nowhere_else(
     for path, data in content.items():
         (home / path).write_bytes(data)  # somebody has copied it back
 
-    async def work(index: ThreadIndex) -> list[str]:
-        return await empty_trash(index, await trash_of(index))
+    async def work(index: ThreadIndex) -> None:
+        folders = await trash_of(index)
+        emptied = await empty_trash(index, folders)
+        assert [one.delete_id for one in emptied.removed] == [one.delete_id for one in folders]
+        assert [one.bytes for one in emptied.removed] == [one.bytes for one in folders]
+        assert emptied.problems == []
+        again = await empty_trash(index, folders)  # another process was faster
+        assert (again.removed, again.problems) == ([], [])
 
-    assert with_index(home, index_path, work) == []
+    with_index(home, index_path, work)
     assert not (home / TRASH).exists()
     assert (home / "session_index.jsonl").read_text() == names[0] + names[2]
     kept = [s for s in newest_settings(read_settings(index_path)).values() if s.value]
