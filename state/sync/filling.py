@@ -16,7 +16,7 @@ from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.ledger import Changes
 from state.sync.unread import Unread, Waiting, last_changed_first
-from state.sync.writer import Context, StoredBatch, store_files
+from state.sync.writer import Context, StoredBatch, move_entries, store_files
 
 _FIRST_BATCH: Final = 100
 _FIRST_BYTES: Final = 2**24
@@ -86,7 +86,8 @@ class Filling:
     async def rest(self) -> None:
         """Read the others. Who still waits is asked again each time that twice as much is there."""
         files, self._left = self._left, []
-        self.pool.prepare(files=len(files))
+        # Those that were moved are not read: processes would cost more than they save.
+        self.pool.prepare(files=sum(file.path not in self.changes.moved_from for file in files))
         done, ask_at = 0, self.counts.done * 2
         async for batch in self._stored(files):
             done += batch
@@ -111,6 +112,7 @@ class Filling:
         async with self._batches(files) as batches:
             async for batch, outcomes in batches:
                 async with self.write() as connection:
+                    await move_entries(connection, self._moved(outcomes))
                     stored = await store_files(
                         connection, outcomes, self.context, self.changes.vanished
                     )
@@ -121,6 +123,14 @@ class Filling:
                 if self.report:
                     self.report(self.counts)
                 yield len(batch)
+
+    def _moved(self, outcomes: Sequence[Extracted | Unusable]) -> list[tuple[str, str]]:
+        moved_from = self.changes.moved_from
+        return [
+            (moved_from[each.path], each.path)
+            for each in outcomes
+            if isinstance(each, Extracted) and each.path in moved_from
+        ]
 
     def _batches(
         self, files: Sequence[FoundFile]

@@ -45,6 +45,8 @@ from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
 
 _VERSION: Final = 1
+_FOLLOWED_FILES: Final = 1000
+"""Moved files in one transaction: they are not read."""
 
 
 @asynccontextmanager
@@ -276,7 +278,7 @@ async def _follow(database: Database, home: Path, moves: Sequence[Move]) -> None
     gone = set(changes.vanished)
     changes.moved_from = {move.target: move.source for move in moves if move.source in gone}
     changes.to_read.sort(key=newest_first, reverse=True)
-    await apply_changes(database, home, changes, SyncProgress())
+    await apply_changes(database, home, changes, SyncProgress(), batch_files=_FOLLOWED_FILES)
 
 
 def _write_entry(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,6 +82,34 @@ async def invalidate_inputs(connection: AsyncConnection, inputs: str) -> None:
     rows stored here may be behind what another process has applied since."""
     c = index_meta.c
     await connection.execute(sa.delete(index_meta).where(c.key == INPUTS_KEY, c.value != inputs))
+
+
+_MOVABLE: Final = (
+    "SELECT m.value ->> 1, m.value ->> 0, t.row_id FROM json_each(?) m"
+    " JOIN rollout_files f ON f.path = m.value ->> 0 AND f.bucket = 'indexed'"
+    " JOIN threads t ON t.rollout_path = f.path AND t.id = f.thread_id"
+    " WHERE NOT EXISTS (SELECT 1 FROM rollout_files n WHERE n.path = m.value ->> 1)"
+    " AND (SELECT count(*) FROM rollout_files o WHERE o.thread_id = f.thread_id) = 1"
+)
+"""The only files of their threads."""
+
+
+async def move_entries(connection: AsyncConnection, moved: Sequence[tuple[str, str]]) -> None:
+    """Let what the index has of files, by their old and new paths, go along with them, where a
+    thread has just that file. They are stored next: as one that changed, not as a second file of
+    the thread, which costs several times as much."""
+    if not moved:
+        return
+    asked = (orjson.dumps(moved).decode(),)
+    found = list(await connection.exec_driver_sql(_MOVABLE, asked))
+    if not found:
+        return
+    await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    for table in ("rollout_files", "file_usage"):
+        paths = [(new, old) for new, old, _ in found]
+        await connection.exec_driver_sql(f"UPDATE {table} SET path = ? WHERE path = ?", paths)
+    own = [(new, row_id) for new, _, row_id in found]
+    await connection.exec_driver_sql("UPDATE threads SET rollout_path = ? WHERE row_id = ?", own)
 
 
 async def store_files(
