@@ -101,7 +101,7 @@ async def move_entries(connection: AsyncConnection, moved: Sequence[tuple[str, s
     if not moved:
         return
     asked = (orjson.dumps(moved).decode(),)
-    found = list(await connection.exec_driver_sql(_MOVABLE, asked))
+    found = [tuple(row) for row in await connection.exec_driver_sql(_MOVABLE, asked)]
     if not found:
         return
     await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
