@@ -37,7 +37,7 @@ _CAPITAL: Final = re.compile("(?<=[a-z])([A-Z])")
 _COLUMNS: Final = (
     Column("thread", grows=True),
     Column("turn", worth=9, right=True),
-    Column("secret", 7, 24, worth=7),
+    Column("secret", 12, 24, worth=7),
     Column("length", worth=4, right=True),
     Column("where", 8, 22, worth=5, drops_same=True),
     Column("times", worth=3, right=True, drops_same=True),
@@ -113,6 +113,8 @@ def command(
     try:
         read_index(here, partial(_search, result, named, query, cleaner, as_json=as_json))
     except KeyboardInterrupt:
+        if not (result.files or as_json):  # only indexing was interrupted, which says how far it is
+            raise
         result.interrupted = True
     _print(result, here, as_json=as_json)
     if result.interrupted:
