@@ -68,7 +68,7 @@ class Filters:
     ] = None
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before then.")] = None
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Only older than this: 12h, 30d, 2w, 1y.")
+        str | None, typer.Option(metavar="AGE", help="Only older than this: 12h, 30d, 6mo, 1y.")
     ] = None
     min_tokens: Annotated[
         str | None, typer.Option(metavar="N", help="Only with at least this many tokens: 100k, 2M.")

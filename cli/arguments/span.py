@@ -25,7 +25,7 @@ _IN_A_CALENDAR: Final = (("year", _YEAR), ("month", _MONTH), ("week", _WEEK), ("
 _EXAMPLES: Final = (
     "a day (2026-11-20, today, yesterday, monday), a week (this-week, last-week, 2026-W47), a month"
     " (this-month, last-month, 2026-11), a year (2026), a time"
-    " (2026-11-20T12:00) or an age (30m, 12h, 7d, 2w, 1y)"
+    " (2026-11-20T12:00) or an age (30m, 12h, 7d, 2w, 6mo, 1y)"
 )
 _WEEKDAYS: Final = (
     *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
@@ -56,23 +56,24 @@ def when(text: str, calendar: Calendar, now_s: float) -> When:
     """
     now = calendar.clock(now_s)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    ago = AGE.fullmatch(text)
-    if ago and ago[2] in "mh":
+    word = "-".join(text.lower().split())
+    ago = AGE.fullmatch(word)
+    if ago and ago[2] in ("m", "h"):
         then_s = now_s - int(ago[1]) * SECONDS[ago[2]]
         return When(int(then_s * 1000), "hour", calendar.clock(then_s))
     unit: Unit = "day"
     if ago:
-        then = today - timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])
-    elif text in ("today", "yesterday"):
-        then = today - timedelta(days=text == "yesterday")
-    elif text in _WEEKDAYS:  # the last one, which may be today
-        then = today - timedelta(days=(today.weekday() - _WEEKDAYS.index(text)) % 7)
-    elif text in ("this-week", "last-week"):
+        then = today - timedelta(days=math.ceil(int(ago[1]) * SECONDS[ago[2]] / SECONDS["d"]))
+    elif word in ("today", "yesterday"):
+        then = today - timedelta(days=word == "yesterday")
+    elif word in _WEEKDAYS:  # the last one, which may be today
+        then = today - timedelta(days=(today.weekday() - _WEEKDAYS.index(word)) % 7)
+    elif word in ("this-week", "last-week"):
         unit = "week"
-        then = today - timedelta(days=today.weekday() + 7 * (text == "last-week"))
-    elif text in ("this-month", "last-month"):
+        then = today - timedelta(days=today.weekday() + 7 * (word == "last-week"))
+    elif word in ("this-month", "last-month"):
         unit = "month"
-        then = Shift(months=text == "last-month").moved(today.replace(day=1), -1)
+        then = Shift(months=word == "last-month").moved(today.replace(day=1), -1)
     elif _YEAR.fullmatch(text):
         unit, then = "year", datetime.fromisoformat(f"{text}-01-01")
     elif _MONTH.fullmatch(text):

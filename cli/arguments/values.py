@@ -8,9 +8,12 @@ import typer
 _AMOUNT: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([kmgt]?)b?", re.IGNORECASE | re.ASCII)
 _SIZES: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 """As :func:`cli.terminal.text.amount` has them."""
-AGE: Final = re.compile(r"(\d{1,9})([mhdwy])", re.ASCII)
-SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
-"""The units of :func:`cli.terminal.text.age`, which lists show."""
+AGE: Final = re.compile(r"(\d{1,9})(mo|[mhdwy])", re.ASCII)
+SECONDS: Final = {
+    **{"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400},
+    **{"mo": 365 * 86_400 // 12, "y": 365 * 86_400},
+}
+"""The units of :func:`cli.terminal.text.age`, which lists show, and months: twelve are a year."""
 
 
 def amount_of(option: str, text: str | None) -> int:
@@ -32,6 +35,7 @@ def age_of(option: str, text: str) -> int:
     found = AGE.fullmatch(text.strip())
     if found is None:
         raise typer.BadParameter(
-            f"{option}: {text!r} is not an age\ngive one such as 30m, 12h, 30d, 2w or 1y"
+            f"{option}: {text!r} is not an age"
+            "\ngive one such as 30m (minutes), 12h, 30d, 2w, 6mo or 1y"
         )
     return int(found[1]) * SECONDS[found[2]]

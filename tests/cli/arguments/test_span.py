@@ -20,6 +20,7 @@ from state.reports.calendar import Calendar
         ("monday", "2026-11-16T00", "day"),
         ("this-week", "2026-11-16T00", "week"),
         ("last-week", "2026-11-09T00", "week"),
+        ("Last week", "2026-11-09T00", "week"),
         ("this-month", "2026-11-01T00", "month"),
         ("last-month", "2026-10-01T00", "month"),
         ("2026", "2026-01-01T00", "year"),
@@ -31,6 +32,8 @@ from state.reports.calendar import Calendar
         ("0d", "2026-11-18T00", "day"),
         ("2w", "2026-11-04T00", "day"),
         ("1y", "2025-11-18T00", "day"),
+        ("12mo", "2025-11-18T00", "day"),
+        ("1mo", "2026-10-18T00", "day"),
         ("30m", "2026-11-18T14", "hour"),
         ("36h", "2026-11-17T03", "hour"),
     ],
@@ -90,7 +93,9 @@ def test_amounts_and_ages() -> None:
     assert [amount_of("", text) for text in ("0", "5000", "100k", "1.5M", "2GB", "0.001k")] == [
         *(0, 5000, 100_000, 1_500_000, 2_000_000_000, 1),
     ]
-    assert [age_of("", text) for text in ("30m", "2w")] == [1800, 14 * 86_400]
+    assert [age_of("", text) for text in ("30m", "2w", "12mo")] == [
+        *(1800, 14 * 86_400, 365 * 86_400),
+    ]
     for wrong in ("", "k", "-1", "1e5", "1,000", "10 apples", "٣"):
         with pytest.raises(typer.BadParameter, match="--min-size"):
             amount_of("--min-size", wrong)
