@@ -72,6 +72,8 @@ def command(
 
     references = [*dict.fromkeys(threads or [])]
     query = selected(filters, references, archived=archived)
+    if output_path is not None and not output_path.strip():  # as of an unset variable
+        raise typer.BadParameter("--output is empty\nname a file or folder: --output PATH")
     target = None if output_path in (None, "-") else Path(output_path or "")
     kind = kind or (target.suffix[1:] if target and target.suffix[1:] in KINDS else "md")
     if kind not in KINDS:

@@ -198,9 +198,12 @@ def _why_nothing(found: "FoundUsage", here: Locations) -> str:
 
 
 def _dimensions(by: list[str] | None) -> tuple[str, ...]:
-    dimensions = tuple(dict.fromkeys(by or ["day"]))
-    if any(name not in DIMENSIONS for name in dimensions):
-        raise typer.BadParameter(f"--by: unknown dimension\ngive one of {', '.join(DIMENSIONS)}")
+    names = [name.strip() for value in by or ["day"] for name in value.split(",")]
+    dimensions = tuple(dict.fromkeys(names))
+    if unknown := [name for name in dimensions if name not in DIMENSIONS]:
+        raise typer.BadParameter(
+            f"--by: {unknown[0]!r} is nothing to count by\ngive one of {', '.join(DIMENSIONS)}"
+        )
     if len(dimensions) > 2:
         raise typer.BadParameter("--by can be given twice, not more often")
     return dimensions

@@ -210,6 +210,10 @@ def test_a_span_is_compared_with_the_one_before(cli: Cli) -> None:
         "gpt-5       2,000   1,000   +100%  $0.0038  $0.0019   +100%",
         "gpt-5-mini    500       0     new  $0.0002    $0.00     new",
     ]
+    assert (
+        cli.run("stats", "--by", "day,model").out
+        == cli.run(*("stats", "--by", "day", "--by", "model")).out
+    )
     assert "--compare needs a span" in cli.run("stats", "--compare", status=2).err
     page = cli.base / "stats.html"
     cli.run("stats", "--by", "day", *more, "--html", str(page))
