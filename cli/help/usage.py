@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from cli.errors import WrongUsage
+from cli.help import guesses
 from cli.help.pages import topics
 from cli.help.table import ENTRIES
 
@@ -15,7 +16,8 @@ _OTHERS: Final = 4
 
 def unknown_command(group: str, word: str, names: Iterable[str]) -> WrongUsage:
     """``word`` is none of the commands ``names``, which are those below ``group``, or all."""
-    found = similar(word, names)
+    found = "" if group else guesses.COMMANDS.get(word, "")
+    found = found or similar(word, names)
     shows = f"{' '.join(filter(None, ('threadkeep', group)))} -h lists the commands"
     what = f"{group} has no command" if group else "there is no command"
     if not group and word in topics():
@@ -49,8 +51,8 @@ def wrong_usage(error: Any) -> WrongUsage:
         return WrongUsage(f"{error.option_name} {wants} value", shows)
     if message.startswith(_EXTRA):
         extra = message.removeprefix(_EXTRA).removesuffix(")")
-        hint = f"threadkeep search {extra}" if name == "list" else shows
-        return WrongUsage(f"{called} does not take {extra!r}", hint)
+        hint = guesses.instead(name, extra, [*context.find_root().command.commands])
+        return WrongUsage(f"{called} does not take {extra!r}", hint or shows)
     if message == "Missing command.":
         return WrongUsage("there is no command", "threadkeep -h lists the commands")
     where = getattr(error, "param_hint", None)
@@ -89,7 +91,8 @@ def _unknown_option(context: Any, called: str, option: str, shows: str) -> Wrong
         value = "" if before.is_flag else f" {before.metavar}"
         return WrongUsage(wrong, f"it goes before the command: threadkeep {option}{value} {called}")
     own = [name[2:] for name in _options(context.command.params) if name.startswith("--")]
-    if option.startswith("--") and (found := similar(option[2:], own, "--")):
+    found = guesses.option(option, [f"--{name}" for name in own])
+    if found or (option.startswith("--") and (found := similar(option[2:], own, "--"))):
         return WrongUsage(wrong, f"did you mean {found}? {shows}")
     others = [name for name, command in root.commands.items() if option in _options(command.params)]
     if not others:
