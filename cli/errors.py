@@ -212,6 +212,8 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
         return f"threadkeep {command} -h shows what it takes"
     if isinstance(error, errors.ThreadInTrash):
         return f"to put it back: threadkeep trash restore {error.thread_id}"
+    if _errno_of(error) == errno.EXDEV:
+        return "files are moved only within one file system: keep all of the home on one"
     if isinstance(error, errors.InvalidSql):
         return next((hint for part, hint in _SQL_HINTS.items() if part in error.reason), "")
     if isinstance(error, errors.AmbiguousThread) and not _is_id(error.reference):

@@ -49,6 +49,7 @@ def limited(what: str) -> tuple[str, ...]:
         (errno.EMFILE, "too_many_open_files", "ulimit -n"),
         (errno.ENOMEM, "too_little_memory", "ulimit -v"),
         (errno.EACCES, "file_unusable", "make it readable"),
+        (errno.EXDEV, "file_unusable", "only within one file system"),
     ],
 )
 def test_what_is_lacking_is_named_with_what_to_do(number: int, kind: str, hint: str) -> None:
