@@ -1,5 +1,6 @@
 """``threadkeep memory``."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +32,7 @@ def command(
 ) -> int:
     """Set whether Codex may make memories of threads."""
     from cli.runtime import batch
-    from state.edit.metadata import MEMORY_MODES, set_memory_mode
+    from state.edit.metadata import MEMORY_MODES, Changed, set_memory_modes
 
     *threads, mode = words
     if mode not in MEMORY_MODES:
@@ -40,12 +41,20 @@ def command(
         )
     sqlite_home = locations(context).sqlite_home
 
-    async def change(index: "ThreadIndex", id_: str, _: str) -> "AppliedChange":
-        changed = await set_memory_mode(index, id_, mode, sqlite_home, dry_run=dry_run)
-        line = f"{id_}\t{'would be ' if dry_run else ''}{mode}"
+    async def change(
+        index: "ThreadIndex", ids: Sequence[str]
+    ) -> "dict[str, AppliedChange | batch.Error]":
+        results = await set_memory_modes(index, ids, mode, sqlite_home, dry_run=dry_run)
+        return {
+            id_: applied(result) if isinstance(result, Changed) else result
+            for id_, result in results.items()
+        }
+
+    def applied(changed: Changed) -> "AppliedChange":
+        line = f"{changed.thread_id}\t{'would be ' if dry_run else ''}{mode}"
         return batch.AppliedChange({"memoryMode": mode}, line, changed.indexed, changed.codex_error)
 
     selection = Selection(
         threads=threads, filters=filters, dry_run=dry_run, yes=yes, as_json=as_json
     )
-    return batch.run(locations(context), "memory", selection, change)
+    return batch.run(locations(context), "memory", selection, batch.Together(change))

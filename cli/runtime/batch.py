@@ -60,23 +60,33 @@ _HEADERS: Final = ("id", "thread_id")
 """What ``query`` prints above a column of ids."""
 Change = Callable[[ThreadIndex, str, str], Awaitable[AppliedChange]]
 """Changes a thread by its id; the last argument is how the command line named it."""
+_CHANGED_TOGETHER: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A change of many threads, some at a time."""
+
+    change: Callable[[ThreadIndex, Sequence[str]], Awaitable[Mapping[str, AppliedChange | Error]]]
+    """Changes threads by their ids: what became of each."""
 
 
 def run(
     locations: Locations,
     action: str,
     selection: Selection,
-    change: Change,
+    change: Change | Together,
     *,
     archived: bool = False,
     references: Sequence[str] | None = None,
     reads: bool = False,
     after: Callable[[ThreadIndex], Awaitable[bool]] | None = None,
 ) -> int:
-    """Change each selected thread by itself. Returns the exit status: that of the gravest error, or
-    that Codex does not have a change. Filters select among the ``archived`` threads or the others;
-    ``references`` are those that were read from stdin; ``reads`` says that nothing is changed;
-    ``after`` is awaited at the end and returns False if the index stayed locked."""
+    """Change each selected thread, by itself or some together. Returns the exit status: that of the
+    gravest error, or that Codex does not have a change. Filters select among the ``archived``
+    threads or the others; ``references`` are those that were read from stdin; ``reads`` says that
+    nothing is changed; ``after`` is awaited at the end and returns False if the index stayed
+    locked."""
     query = selection.query(archived=archived)
     asks = not reads and query is not None and needs_confirmation(selection)
     references = named(selection.references) if references is None else references
@@ -89,13 +99,15 @@ def run(
             return [], False
         interrupted = False
         found = [(entry, entry.thread_id) for entry in entries if entry.thread_id]
+        together = _CHANGED_TOGETHER if isinstance(change, Together) else 1
         with progress(action, "threads") as report:
-            for count, (entry, thread_id) in enumerate(found, 1):
-                _, interrupted = await shielded(_apply(index, entry, thread_id, change))
+            for start in range(0, len(found), together):
+                some = found[start : start + together]
+                _, interrupted = await shielded(_apply(index, some, change))
                 if interrupted:  # what was done by then is reported
                     break
                 if report and len(found) > 1:
-                    report(JobProgress(len(found), count))
+                    report(JobProgress(len(found), start + len(some)))
         if after and not selection.dry_run and not await after(index):
             for entry, _ in found:
                 entry.change = entry.change and replace(entry.change, indexed=False)
@@ -121,11 +133,23 @@ def run(
     return status or (errors.CODEX_NOT_UPDATED if codex_error else errors.OK)
 
 
-async def _apply(index: ThreadIndex, entry: Entry, thread_id: str, change: Change) -> None:
-    try:
-        entry.change = await change(index, thread_id, entry.reference)
-    except (StateError, RolloutError) as error:
-        entry.error = error
+async def _apply(
+    index: ThreadIndex, some: Sequence[tuple[Entry, str]], change: Change | Together
+) -> None:
+    if isinstance(change, Together):
+        results = await change.change(index, [thread_id for _, thread_id in some])
+        for entry, thread_id in some:
+            result = results[thread_id]
+            if isinstance(result, AppliedChange):
+                entry.change = result
+            else:
+                entry.error = result
+        return
+    for entry, thread_id in some:
+        try:
+            entry.change = await change(index, thread_id, entry.reference)
+        except (StateError, RolloutError) as error:
+            entry.error = error
 
 
 def needs_confirmation(selection: Selection) -> bool:

@@ -155,13 +155,14 @@ def codex_refusal(database: Path, *, dry_run: bool) -> CodexError | None:
 
 
 def notify_codex(
-    database: Path, thread_id: str, values: Mapping[str, str | None]
+    database: Path, changes: Mapping[str, Mapping[str, str | None]]
 ) -> CodexError | None:
-    """Set ``name``, git facts or memory mode of a thread in the database: None, or why Codex
-    keeps what it has."""
+    """Set ``name``, git facts or memory mode of threads in the database, by their ids: None, or why
+    Codex keeps what it has."""
     try:
         with codex_transaction(database) as rows:
-            rows.change(thread_id, values)
+            for thread_id, values in changes.items():
+                rows.change(thread_id, values)
     except CODEX_ERRORS as error:
         return error
     return None

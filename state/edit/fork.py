@@ -16,7 +16,7 @@ from rollout.schema.modes import MODES, PAGINATED
 from rollout.writing.fork import Fork, ForkPoint, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.git import git_facts
-from state.edit.refresh import refresh_file, refresh_names
+from state.edit.refresh import refresh_files, refresh_names
 from state.errors import ThreadArchived, UnsupportedHistory, file_errors
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
@@ -117,7 +117,7 @@ async def fork_thread(
 
     with file_errors(index.home):
         await index.database.workers.run(write)
-    indexed = dry_run or await refresh_file(index, made)
+    indexed = dry_run or await refresh_files(index, [made])
     if refresh and name is not None and not dry_run:
         indexed = await refresh_names(index) and indexed
     return Forked(thread.id, made, name, indexed)

@@ -10,12 +10,14 @@ takes a reference raises AmbiguousThread if more than one thread is meant, and T
 there is no such thread.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from rollout.errors import RolloutError
 from rollout.files.text import storable_text
 from rollout.metadata.model import LONGEST_TEXT
 from rollout.metadata.session_index import append_name
@@ -26,9 +28,16 @@ from state.clock import now_ms
 from state.codex_db.database import codex_database
 from state.codex_db.notify import CodexError, notify_codex
 from state.edit.git import without_credentials
-from state.edit.refresh import refresh_file, refresh_names
-from state.errors import InvalidChange, InvalidName, ThreadArchived, UnsupportedHistory, file_errors
-from state.query.rows import Row
+from state.edit.refresh import refresh_files, refresh_names
+from state.errors import (
+    InvalidChange,
+    InvalidName,
+    StateError,
+    ThreadArchived,
+    UnsupportedHistory,
+    file_errors,
+)
+from state.query.rows import Row, flags_steps
 from state.recording.recorder import NO_RECORDERS, LiveRecorders, RolloutRecorder
 from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
@@ -113,6 +122,72 @@ async def set_memory_mode(
         return Changed(row["id"])
     values = {"memory_mode": mode}
     return await finished(_change(index, row, values, values, live, sqlite_home))
+
+
+async def set_memory_modes(
+    index: ThreadIndex,
+    thread_ids: Sequence[str],
+    mode: str,
+    sqlite_home: Path | None = None,
+    *,
+    dry_run: bool = False,
+) -> dict[str, Changed | StateError | RolloutError]:
+    """As :func:`set_memory_mode`, of some threads by their ids: what became of each. The index and
+    Codex follow with all of them at once."""
+    check_memory_mode(mode)
+    rows = await index.rows_of(thread_ids)
+    results: dict[str, Changed | StateError | RolloutError] = {}
+    for id_ in thread_ids:
+        try:
+            row = rows.get(id_) or await index.thread(id_)
+            if row["archived"]:
+                raise ThreadArchived(id_)
+            _check_mode(row)
+            rows[id_], results[id_] = row, Changed(id_)
+        except (StateError, RolloutError) as error:
+            results[id_] = error
+    going = [rows[id_] for id_, result in results.items() if isinstance(result, Changed)]
+    if not dry_run and going:
+        values = {"memory_mode": mode}
+        results |= await finished(_change_many(index, going, values, sqlite_home))
+    return results
+
+
+async def _change_many(
+    index: ThreadIndex, rows: Sequence[Row], values: Mapping[str, str], sqlite_home: Path | None
+) -> dict[str, Changed | StateError | RolloutError]:
+    results: dict[str, Changed | StateError | RolloutError] = {}
+    stored = [row["id"] for row in rows if row["history_mode"] != LEGACY]
+    try:
+        if stored:
+            await _set_user_data(index, stored, values)
+        results |= {id_: Changed(id_) for id_ in stored}
+    except StateError as error:
+        results |= dict.fromkeys(stored, error)
+    paths: list[str] = []
+    flags = await index.database.query(flags_steps([row["id"] for row in rows]))
+
+    async def append(row: Row) -> None:
+        try:
+            repeated = repeated_meta({**row, "flags": flags[row["id"]]})
+            with file_errors(index.home / row["rollout_path"]):
+                written = await _append_line(index, row, {**repeated, **values})
+        except (StateError, RolloutError) as error:
+            results[row["id"]] = error
+        else:
+            results[row["id"]] = Changed(row["id"])
+            paths.extend({written, row["rollout_path"]})
+
+    await asyncio.gather(*(append(row) for row in rows if row["history_mode"] == LEGACY))
+    indexed = await refresh_files(index, paths) if paths else True
+    changed = [id_ for id_, result in results.items() if isinstance(result, Changed)]
+
+    def notify() -> CodexError | None:
+        return notify_codex(codex_database(index.home, sqlite_home), dict.fromkeys(changed, values))
+
+    codex_error = await index.database.workers.finish(notify)
+    results |= {id_: Changed(id_, indexed or id_ in stored, codex_error) for id_ in changed}
+    return results
 
 
 async def set_git_info(
@@ -229,7 +304,7 @@ async def _change(
         repeated = repeated_meta(await index.details(row["id"]))
         changed = await _append(index, row, {**repeated, **payload}, live.get(row["id"]))
     else:
-        await _set_user_data(index, row["id"], values)
+        await _set_user_data(index, [row["id"]], values)
         changed = Changed(row["id"])
     return await _notify(index, changed, values, sqlite_home)
 
@@ -238,7 +313,8 @@ async def _notify(
     index: ThreadIndex, changed: Changed, values: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
     def work() -> CodexError | None:
-        return notify_codex(codex_database(index.home, sqlite_home), changed.thread_id, values)
+        database = codex_database(index.home, sqlite_home)
+        return notify_codex(database, {changed.thread_id: values})
 
     return replace(changed, codex_error=await index.database.workers.finish(work))
 
@@ -249,24 +325,35 @@ async def _append(
     path = row["rollout_path"]
     with file_errors(index.home / path):
         if recorder is None:
-            written = await index.database.workers.finish(
-                partial(append_meta, index.home, index.home / path, row["id"], changes)
-            )
+            written = await _append_line(index, row, changes)
         else:
             await recorder.amend(changes)
-            written = recorder.path
-    indexed = await refresh_file(index, written.relative_to(index.home).as_posix(), before=path)
+            written = recorder.path.relative_to(index.home).as_posix()
+    indexed = await refresh_files(index, list({written, path}))
     return Changed(row["id"], indexed)
 
 
+async def _append_line(index: ThreadIndex, row: Row, changes: Mapping[str, Any]) -> str:
+    """Gives the path of the rollout after it, relative to the home."""
+    path = index.home / row["rollout_path"]
+    written = await index.database.workers.finish(
+        partial(append_meta, index.home, path, row["id"], changes)
+    )
+    return written.relative_to(index.home).as_posix()
+
+
 async def _set_user_data(
-    index: ThreadIndex, thread_id: str, values: Mapping[str, str | None]
+    index: ThreadIndex, thread_ids: Sequence[str], values: Mapping[str, str | None]
 ) -> None:
     database = index.database
     async with write_user_data(database) as connection:
-        known: Sequence[UserValue] = await values_of_threads(connection, [thread_id])
+        known: Sequence[UserValue] = await values_of_threads(connection, thread_ids)
         # Newer than what it replaces, even if the clock was set back.
         now = max(now_ms(), *(each.set_at_ms + 1 for each in known), 0)
-        new = [UserValue(thread_id, key, value or "", now) for key, value in values.items()]
+        new = [
+            UserValue(id_, key, value or "", now)
+            for id_ in thread_ids
+            for key, value in values.items()
+        ]
         append_settings(database.path, new)
         await put_settings(connection, new)

@@ -1,18 +1,17 @@
 """Update the index after a change of the home."""
 
-from rollout.files.scan import stat_file
+from collections.abc import Sequence
+
 from state.errors import IndexBusy
 from state.sync.sync import apply_inputs
 from state.thread_index import ThreadIndex
 
 
-async def refresh_file(index: ThreadIndex, path: str, before: str | None = None) -> bool:
-    """Update the row of the rollout at ``path``, relative to the home. Gives False if another
-    process held the index for too long: then the next sync does it. ``before`` is the path until
-    now, if it has changed."""
-    gone = [before] if before and stat_file(index.home, before) is None else []
+async def refresh_files(index: ThreadIndex, paths: Sequence[str]) -> bool:
+    """Update the rows of the rollouts at ``paths``, relative to the home; some may be gone. Gives
+    False if another process held the index for too long: then the next sync does it."""
     try:
-        await index.refresh([path, *gone])
+        await index.refresh(paths)
     except IndexBusy:
         return False
     return True

@@ -54,6 +54,12 @@ def existing_steps(ids: Sequence[str]) -> "Steps[set[str]]":
     return {row[0] for row in (yield asked, [orjson.dumps(ids).decode()])}
 
 
+def flags_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
+    """The flags of the threads that the index has, by id."""
+    asked = "SELECT id, flags FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    return dict((yield asked, [orjson.dumps(ids).decode()]))
+
+
 @cache
 def _is_fit(types: tuple[type, ...]) -> bool:
     """Whether values of these types can be a row's; few combinations of types occur."""

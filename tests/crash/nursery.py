@@ -240,14 +240,15 @@ Die = Callable[[int | None, float], Ended]
 
 
 def deaths(name: str, die: Die) -> Iterator[str]:
-    """Have ``die`` work to its end, then die before some of its steps, which the day chooses, and
-    at a random moment: says each time when that was. A full run takes every step and more moments;
-    ``THREADKEEP_CRASH_SEED`` is for the day that a run tells when it fails."""
+    """Have ``die`` work to its end, then die before its first step, before some others, which the
+    day chooses, and at a random moment: says each time when that was. A full run takes every step
+    and more moments; ``THREADKEEP_CRASH_SEED`` is for the day that a run tells when it fails."""
     whole = die(None, 0.0)
     assert whole.status == 0
     yield "not killed"
     stride = 1 if is_full() else max(1, (whole.steps or 0) // _KILLED_AT)
-    for step in itertools.count(seed() % stride, stride):
+    first = seed() % stride
+    for step in itertools.chain([0] if first else [], itertools.count(first, stride)):
         if not is_full() and step >= (whole.steps or 0):
             break  # it would only be done once more
         ended = die(step, 0.0)
