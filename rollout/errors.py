@@ -120,7 +120,8 @@ class TurnNotFound(RolloutError):
         self.turn_id, self.turn_ids = turn_id, turn_ids
         named = [f"{number} {title!r}" if title else f"{number}" for number, title in last]
         some = ", ".join(named or turn_ids[-_SHOWN_TURNS:])
-        there = f"the last of its {len(turn_ids)} turns: {some}" if turn_ids else "it has no turns"
+        of_them = f"the last of its {len(turn_ids)} turns" if len(turn_ids) > 1 else "its only turn"
+        there = f"{of_them}: {some}" if turn_ids else "it has no turns"
         super().__init__(f"the thread has no turn {turn_id!r} ({there})")
 
 

@@ -161,7 +161,9 @@ def _changes(found: _Found) -> str:
         parts.append(f"{plural(pending['vanished'], 'file')} {gone}")
     if pending["names"]:
         parts.append("thread names changed")
-    return f"{'; '.join(parts)}: threadkeep sync updates the index"
+    running = found.status.backfill.is_being_worked_on(_now_ms())
+    reads = "the backfill reads them" if running else "threadkeep sync updates the index"
+    return f"{'; '.join(parts)}: {reads}"
 
 
 def _backfill(job: "BackfillStatus") -> str:

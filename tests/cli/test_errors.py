@@ -289,6 +289,8 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     assert job["owner"].startswith(who)
     shown = small.run("status").out
     assert "running: 2 of 7 files, " in shown
+    assert "still to index" in shown
+    assert ": the backfill reads them" in shown
     assert f", by {who}" in shown
     listed = small.run("list", "--json", status=1)
     assert listed.json["complete"] is False

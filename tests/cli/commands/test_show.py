@@ -130,6 +130,9 @@ def test_turns_are_chosen_by_number_id_and_from_the_end(cli: Cli) -> None:
     assert "Turns 1, 3 of 3:" in cli.run("show", THREAD_ID, "--turn=-1,1").out
     document = cli.run("show", THREAD_ID, "--turn", "2", "--json").json
     assert [each["id"] for each in document["thread"]["turns"]] == [TURN.format(2)]
+    save(cli.home, turn(1))
+    wrong = cli.run("show", THREAD_ID, "--turn", "2", status=3).err
+    assert "the thread has no turn '2' (its only turn: 1 'question 1')" in wrong
 
 
 @pytest.mark.parametrize(
