@@ -27,7 +27,7 @@ from tests.protocol.known_lists import LISTS
 KNOWN: Final = (
     # Messages
     Known(
-        "lines that are no message",
+        "lines that are not messages",
         r"\(line\)",
         "outcome",
         expected=is_one_of({"nothing": None}),
