@@ -201,7 +201,8 @@ def _interrupted() -> int:
 
 def _limit_memory() -> None:
     """Where address space is short (``ulimit -v``), let threads reserve little of it: otherwise
-    each takes 8 MB for its stack, and 64 MB for what it allocates."""
+    each takes 8 MB for its stack, and 64 MB for what it allocates. What reports an error is loaded
+    while there is room for it."""
     import resource
 
     allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -209,6 +210,10 @@ def _limit_memory() -> None:
         return
     import ctypes
     import threading
+
+    import cli.errors
+    import cli.render.problem
+    import cli.terminal.output  # noqa: F401
 
     threading.stack_size(_SMALL_STACK)
     with suppress(OSError, AttributeError):  # another C library
