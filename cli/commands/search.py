@@ -22,7 +22,7 @@ from state.errors import InvalidQuery
 if TYPE_CHECKING:
     from cli.render.matches import Matches
     from cli.runtime.searching import Searching
-    from cli.runtime.waiting import Stand
+    from cli.runtime.waiting import Coverage
     from state.fulltext.hits import Hit, Passage
     from state.fulltext.search import Found, Search
     from state.query.model import Hidden
@@ -56,7 +56,7 @@ class Searched:
     """Whether more threads match."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
-    stand: "Stand | None" = None
+    stand: "Coverage | None" = None
     """How much was searched, for a first answer."""
     first: bool = False
     """Whether it was printed as the first answer."""
@@ -153,7 +153,7 @@ def command(
         return searched
 
     async def work(index: "ThreadIndex") -> Searched:
-        async def show(found: "Found", stand: "Stand") -> None:
+        async def show(found: "Found", stand: "Coverage") -> None:
             first = await finished(index, _searched(found, search))
             first.stand = stand
             _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from cli.runtime.open_index import catch_up, catch_up_fulltext
-from cli.runtime.waiting import Stand
+from cli.runtime.waiting import Coverage
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from state.errors import IndexBusy
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ENOUGH: Final = FIRST_FILES // 2
 """A first answer that may be incomplete comes from so many threads, or more."""
-Show = Callable[[Found, Stand], Awaitable[None]]
+Show = Callable[[Found, Coverage], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Searching:
         found = await self.now()
         self.answered = await self.index.database.query(settled_steps(self.search, found, unread))
         if self.answered or (self.people and self._tried >= _ENOUGH and self._first is None):
-            stand = Stand(self._tried, known + len(unread), right=self.answered)
+            stand = Coverage(self._tried, known + len(unread), right=self.answered)
             self._first = found
             await self.show(found, stand)
             self.shown = {hit.row["id"] for hit in found.hits}

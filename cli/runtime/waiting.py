@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 
-class Stand(NamedTuple):
+class Coverage(NamedTuple):
     """How much of the home a first answer comes from."""
 
     searched: int
