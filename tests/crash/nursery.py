@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -233,24 +233,21 @@ def run(
     return Ended(process.returncode, int(told) if told else None, time.monotonic() - began)
 
 
-_KILLED_AT: Final = 1
-"""About so many steps of a piece of work."""
 Die = Callable[[int | None, float], Ended]
 """Does the work from its beginning: the step that it dies before, after how many seconds."""
 
 
 def deaths(name: str, die: Die) -> Iterator[str]:
-    """Have ``die`` work to its end, then die before its first step, before some others, which the
-    day chooses, and at a random moment: says each time when that was. A full run takes every step
-    and more moments; ``THREADKEEP_CRASH_SEED`` is for the day that a run tells when it fails."""
+    """Have ``die`` work to its end, then die before its first step, its last, and one that the day
+    chooses, and at a random moment: says each time when that was. A full run takes every step and
+    more moments; ``THREADKEEP_CRASH_SEED`` is for the day that a run tells when it fails."""
     whole = die(None, 0.0)
     assert whole.status == 0
     yield "not killed"
-    stride = 1 if is_full() else max(1, (whole.steps or 0) // _KILLED_AT)
-    first = seed() % stride
-    for step in itertools.chain([0] if first else [], itertools.count(first, stride)):
-        if not is_full() and step >= (whole.steps or 0):
-            break  # it would only be done once more
+    steps: Iterable[int] = itertools.count()
+    if not is_full() and whole.steps:
+        steps = sorted({0, seed() % whole.steps, whole.steps - 1})
+    for step in steps:
         ended = die(step, 0.0)
         if ended.status == 0:
             break

@@ -89,7 +89,7 @@ def test_a_fork_is_listed_at_once(cli: Cli) -> None:
     assert Path(printed["path"]).is_file()
     assert printed["forkId"] in printed["path"]
     ran = cli.run("fork", id_, "--through-turn", "rollout-9", status=3)
-    assert "the thread has no turn 'rollout-9' (the last of its" in ran.err
+    assert "the thread has no turn 'rollout-9' (its only turn" in ran.err
     cli.run("fork", id_, "--through-turn", "", status=3)
     (numbered,) = cli.run("fork", id_, "--before-turn", "1").lines
     assert cli.run("show", numbered, "--json").json["thread"]["turns"] == []
