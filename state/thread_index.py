@@ -153,8 +153,8 @@ class ThreadIndex:
         for reference in references:
             unreadable = await self.database.query(unreadable_file_steps(self.home, reference))
             deleted = matching(trash, reference) if trash else []
-            if unreadable is not None:
-                found[reference] = unreadable
+            if unreadable is not None and stat_file(self.home, unreadable.path) is not None:
+                found[reference] = unreadable  # and it has not gone since
             elif len(deleted) == 1:
                 since_ms = deleted_at[deleted[0].delete_id]
                 found[reference] = ThreadInTrash(reference, deleted[0].thread_id, since_ms)

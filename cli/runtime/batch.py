@@ -29,6 +29,8 @@ from state.query.model import Query
 from state.thread_index import ThreadIndex
 
 Error = StateError | RolloutError
+_LOOKS: Final = 3
+"""How often the files are looked through for ids that the index does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +253,10 @@ async def find(index: ThreadIndex, references: Sequence[str], query: Query | Non
     ids = {reference: parse_uuid(reference) for reference in references}
     exact_ids = [id_ for id_ in ids.values() if id_]
     known = await index.existing(exact_ids)
-    if len(known) < len(set(exact_ids)):  # the file of one may have been moved just now
-        await index.sync()
+    for _ in range(_LOOKS):
+        if len(known) == len(set(exact_ids)):
+            break
+        await index.sync()  # another process may be moving the file of one
         known = await index.existing(exact_ids)
     missing = [reference for reference, id_ in ids.items() if id_ and id_ not in known]
     problems = await index.not_found(missing) if missing else {}
