@@ -273,8 +273,6 @@ async def find(index: ThreadIndex, references: Sequence[str], query: Query | Non
             found[f"not found: {reference}"] = Entry(reference, error=error)
         else:
             found.setdefault(id_, Entry(reference, id_))
-    while query is not None:
-        page = await index.page(query)
-        found |= {row["id"]: Entry(row["id"], row["id"]) for row in page.rows}
-        query = replace(query, cursor=page.next_cursor) if page.next_cursor else None
+    if query is not None:
+        found |= {row["id"]: Entry(row["id"], row["id"]) async for row in index.all_rows(query)}
     return list(found.values())
