@@ -1,7 +1,7 @@
 """Options that commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,13 +49,15 @@ LogFileOption = Annotated[
     ),
 ]
 
-RowsLimitOption = Annotated[
-    int, typer.Option("-n", "--limit", metavar="N", min=1, help="Rows of each table.")
-]
-FindingsLimitOption = Annotated[
-    int,
-    typer.Option("-n", "--limit", metavar="N", min=1, help="Findings to show. All are counted."),
-]
+
+def limit_option(text: str, usual: bool | str = True) -> Any:
+    """The option ``--limit`` with its line of help. ``usual`` says in words what it is by default;
+    True shows the value itself."""
+    return typer.Option("-n", "--limit", metavar="N", min=1, help=text, show_default=usual)
+
+
+RowsLimitOption = Annotated[int, limit_option("Rows of each table.")]
+FindingsLimitOption = Annotated[int, limit_option("Findings to show. All are counted.")]
 SyncOption = Annotated[
     bool, typer.Option("--sync/--no-sync", help="Catch up with the files first.")
 ]

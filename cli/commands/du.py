@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cli import errors
-from cli.arguments.options import JsonOption, locations
+from cli.arguments.options import JsonOption, limit_option, locations
 from cli.terminal import output
 from cli.terminal.hidden import no_threads
 from cli.terminal.progress import progress
@@ -49,14 +49,7 @@ def command(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "-n",
-            "--limit",
-            metavar="N",
-            min=1,
-            help="Rows of each table.",
-            show_default=f"{_USUAL_ROWS}, or fewer to fit the terminal",
-        ),
+        limit_option("Rows of each table.", f"{_USUAL_ROWS}, or fewer to fit the terminal"),
     ] = None,
     images: Annotated[
         bool, typer.Option("--images", help="Read every file to measure its images.")

@@ -10,7 +10,14 @@ import typer
 from cli import errors
 from cli.arguments.filters import Filters, takes_filters
 from cli.arguments.locations import Locations
-from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
+from cli.arguments.options import (
+    ArchivedOption,
+    CursorOption,
+    JsonOption,
+    SyncOption,
+    limit_option,
+    locations,
+)
 from cli.render.threads import COLUMNS, SHOWN, ThreadTable
 from cli.terminal import output
 from cli.terminal.cells import fitted
@@ -69,15 +76,7 @@ class Listed:
 def command(
     context: typer.Context,
     limit: Annotated[
-        int | None,
-        typer.Option(
-            "-n",
-            "--limit",
-            metavar="N",
-            min=1,
-            help="Threads to show.",
-            show_default=f"what fits the terminal, else {_USUAL_LIMIT}",
-        ),
+        int | None, limit_option("Threads to show.", f"what fits the terminal, else {_USUAL_LIMIT}")
     ] = None,
     all_pages: Annotated[bool, typer.Option("-a", "--all", help="Show all of them.")] = False,
     sort: Annotated[

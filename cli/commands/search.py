@@ -10,7 +10,14 @@ import typer
 from cli import errors
 from cli.arguments.filters import Filters, takes_filters_of_text
 from cli.arguments.locations import Locations
-from cli.arguments.options import ArchivedOption, CursorOption, JsonOption, SyncOption, locations
+from cli.arguments.options import (
+    ArchivedOption,
+    CursorOption,
+    JsonOption,
+    SyncOption,
+    limit_option,
+    locations,
+)
 from cli.terminal import damage, output
 from cli.terminal.cells import fitted
 from cli.terminal.hidden import footer, lines_of, no_threads, not_shown
@@ -56,7 +63,7 @@ class Searched:
     """Whether more threads match."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
-    stand: "Coverage | None" = None
+    coverage: "Coverage | None" = None
     """How much was searched, for a first answer."""
     first: bool = False
     """Whether it was printed as the first answer."""
@@ -67,7 +74,7 @@ class Searched:
     def complete(self) -> bool:
         """Whether everything was searched."""
         unsearched = self.raw and (self.hidden.unreadable or self.more)
-        return not (self.notes or self.damage or unsearched or self.stand)
+        return not (self.notes or self.damage or unsearched or self.coverage)
 
 
 @takes_filters_of_text
@@ -86,14 +93,7 @@ def command(
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "-n",
-            "--limit",
-            metavar="N",
-            min=1,
-            help="Threads to show.",
-            show_default=f"{_USUAL_LIMIT}, as far as they fit the terminal",
-        ),
+        limit_option("Threads to show.", f"{_USUAL_LIMIT}, as far as they fit the terminal"),
     ] = None,
     sort: Annotated[
         str,
@@ -153,9 +153,9 @@ def command(
         return searched
 
     async def work(index: "ThreadIndex") -> Searched:
-        async def show(found: "Found", stand: "Coverage") -> None:
+        async def show(found: "Found", coverage: "Coverage") -> None:
             first = await finished(index, _searched(found, search))
-            first.stand = stand
+            first.coverage = coverage
             _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)
 
         count = limit or _USUAL_LIMIT
@@ -176,8 +176,8 @@ def _print_first(
     """Print a first answer, and say how much it comes from."""
     from cli.runtime.open_index import answered
 
-    stand, found = searched.stand, searched.found
-    assert stand is not None
+    coverage, found = searched.coverage, searched.found
+    assert coverage is not None
     if as_json:
         output.data(_document(searched, here))
     elif not on_terminal:
@@ -185,12 +185,12 @@ def _print_first(
     elif found.hits:
         room = output.height() - _AROUND - _BELOW_FIRST
         found.hits[:] = found.hits[: _blocks(searched, search, room)]
-    if stand.right:
-        answered("page", stand.total - stand.searched, "threads")
+    if coverage.right:
+        answered("page", coverage.total - coverage.searched, "threads")
         return
     so_far = "" if found.hits else "No match yet. "
     output.say(
-        f"{so_far}Searched {stand.searched:,} of {stand.total:,} threads, the newest."
+        f"{so_far}Searched {coverage.searched:,} of {coverage.total:,} threads, the newest."
         " The others follow; Ctrl-C is safe."
     )
 

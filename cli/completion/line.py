@@ -13,7 +13,7 @@ from cli.help.table import ENTRIES
 
 @dataclass(slots=True)
 class Line:
-    """The words before the cursor, as far as they are understood."""
+    """The words before the cursor, as far as they are known options and arguments."""
 
     command: Any
     name: str = ""

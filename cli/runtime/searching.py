@@ -106,7 +106,7 @@ class Searching:
         found = await self.now()
         self.answered = await self.index.database.query(settled_steps(self.search, found, unread))
         if self.answered or (self.people and self._tried >= _ENOUGH and self._first is None):
-            stand = Coverage(self._tried, known + len(unread), right=self.answered)
+            coverage = Coverage(self._tried, known + len(unread), right=self.answered)
             self._first = found
-            await self.show(found, stand)
+            await self.show(found, coverage)
             self.shown = {hit.row["id"] for hit in found.hits}
