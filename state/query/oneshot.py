@@ -18,7 +18,7 @@ from state.db.steps import Result, Steps, run_steps
 from state.errors import SQLITE_ERRORS, StateError
 from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
 from state.query.model import Counted, Page, Query
-from state.query.rows import is_fresh
+from state.query.rows import Row, is_fresh
 from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
@@ -63,6 +63,14 @@ class IndexReader:
         if not self._scanned and not all(is_fresh(self._home, row) for row in page.rows):
             return None
         return page
+
+    def thread(self, reference: str) -> Row | None:
+        """The row of the thread that ``reference`` means; None if there is none, or if its file
+        has changed since it was indexed. Raises AmbiguousThread if more than one fits."""
+        from state.query.resolve import thread_steps
+
+        row = run_steps(thread_steps(self._home, reference), self._connection)
+        return row if row is not None and is_fresh(self._home, row) else None
 
     def read(self, steps: "Steps[Result]") -> Result:
         """What ``steps`` give."""
