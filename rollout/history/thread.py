@@ -15,7 +15,7 @@ from rollout.history.item_refs import ItemRef, Position
 from rollout.history.legacy import LegacyReducer
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Find, Part, known_parts, source_meta
-from rollout.history.turn import Turn, TurnReducer
+from rollout.history.turn import LineReducer, Turn, TurnReducer
 from rollout.items.thread_item import UNKNOWN
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
@@ -198,7 +198,7 @@ def reduce_file(
 
 def reduce_stream(
     stream: RolloutStream,
-    reducer: TurnReducer,
+    reducer: LineReducer,
     reader: LineReader,
     *,
     file: int = 0,

@@ -69,14 +69,10 @@ class Turn:
         )
 
 
-class TurnReducer(LineFilter, Protocol):
-    """Finds turns, line by line. It can be the ``needs`` of a
+class LineReducer(LineFilter, Protocol):
+    """Takes a file line by line. It can be the ``needs`` of a
     :class:`rollout.jsonl.reader.LineReader`, which skips the lines that it has no use for and
     counts them."""
-
-    turns: list[Turn]
-    orphans: dict[str, Turn]
-    """Items of turns that never were, by the turn's id; only in paginated threads."""
 
     def take(self, item: Item, before: Position, after: Position) -> None:
         """Look at the next line that is a JSON object, and the positions on both sides of it."""
@@ -85,6 +81,14 @@ class TurnReducer(LineFilter, Protocol):
     def pass_over(self, count: int, highest: int) -> None:
         """So many lines came before the next one, with ordinals up to ``highest``."""
         ...
+
+
+class TurnReducer(LineReducer, Protocol):
+    """Finds turns."""
+
+    turns: list[Turn]
+    orphans: dict[str, Turn]
+    """Items of turns that never were, by the turn's id; only in paginated threads."""
 
     def dump(self) -> Fields:
         """What is needed to continue, besides ``turns`` and ``orphans``; JSON."""

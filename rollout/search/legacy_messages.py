@@ -7,19 +7,18 @@ from rollout.history.legacy import LegacyReducer
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN, unknown_item
 from rollout.jsonl.parse import Item
+from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
-from rollout.search.messages import MESSAGES, Message, is_message, item_text
+from rollout.search.messages import MESSAGES, Message, NeedsWholeFile, is_message, item_text
 
 _BEFORE: Final = Position(0, 0, 0)
 """Stands for all lines of an earlier pass; no message of a later one is there."""
 
 
-class NeedsWholeFile(Exception):
-    """A line refers to one before the point where this pass began."""
-
-
 class LegacyMessages(LegacyReducer):
     """Finds the turns of a legacy thread and keeps the texts of their messages."""
+
+    mode = LEGACY
 
     def __init__(self, state: Fields | None = None) -> None:
         """With the ``state`` of an earlier pass it continues behind it: of the earlier turns, only
@@ -31,8 +30,9 @@ class LegacyMessages(LegacyReducer):
             raise NeedsWholeFile from None
         self._resumed = state is not None
         self._texts: dict[int, tuple[str, str | None, str]] = {}
-        self.has_ids = False
-        """Whether a message has an id of its own, so that a later item may take its place."""
+        self.goes_on = True
+        """Whether a later pass may continue behind the last line: unless a message has an id of its
+        own, so that a later item may take its place."""
 
     def state(self) -> Fields:
         """What a later pass needs to continue."""
@@ -41,7 +41,10 @@ class LegacyMessages(LegacyReducer):
         return {**self.dump(), "turn": known}
 
     def messages(self) -> list[Message]:
-        """The messages that the turns have, in order."""
+        """The messages that the turns have, in order. Raises NeedsWholeFile if there is no turn:
+        response items may then be the only messages."""
+        if not self.turns and not self._resumed:
+            raise NeedsWholeFile
         found = []
         for turn in (*self.orphans.values(), *self.turns):
             for ref in turn.items.of_kinds(*MESSAGES, UNKNOWN):
@@ -83,7 +86,7 @@ class LegacyMessages(LegacyReducer):
         if not is_message(item) or not (text := item_text(item)):
             return False
         self._texts[before.offset] = (item["type"], item["id"], text)
-        self.has_ids |= readable and item["id"] is not None
+        self.goes_on &= not readable or item["id"] is None
         return True
 
 

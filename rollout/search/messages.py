@@ -17,6 +17,10 @@ from rollout.schema.strict import Fields
 MESSAGES: Final = ("userMessage", "agentMessage")
 
 
+class NeedsWholeFile(Exception):
+    """More decides what is shown than the lines of this pass."""
+
+
 class Message(NamedTuple):
     """One message."""
 

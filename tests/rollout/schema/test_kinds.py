@@ -20,7 +20,7 @@ from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.metadata.needs import Needs
 from rollout.schema.kinds import KINDS, Kept, Kind, Level, Reader, known, read_by
-from rollout.search.extract import MESSAGE_LINES
+from rollout.search.paginated_messages import PaginatedMessages
 from tests.codex.codex_app import CONFIG, call
 from tests.samples.rollouts import CORPUS, THREAD_ID, corpus_rollouts, meta, write_rollout
 
@@ -29,7 +29,7 @@ PATTERNS = {
     Reader.METADATA | Reader.USAGE: Needs(numbered=False).skip_pattern(),
     Reader.LEGACY: LegacyReducer.skip,
     Reader.PAGINATED: PaginatedReducer.skip,
-    Reader.MESSAGES: MESSAGE_LINES.skip,
+    Reader.MESSAGES: PaginatedMessages.skip,
     Reader.CONTEXT: CONTEXT_LINES.skip,
     Reader.CALLS: CALL_LINES.skip,
     Reader.REALTIME: realtime._REALTIME.skip,
