@@ -315,7 +315,7 @@ class ThreadIndex:
     async def refresh(self, paths: Sequence[str]) -> bool:
         """Read on in the files at ``paths``, relative to the home, and forget those that are gone:
         whether any was. Raises IndexBusy if another process kept the write lock."""
-        from rollout.metadata.worker import extract_many  # loads pydantic
+        from rollout.metadata.worker import extract_many
 
         found = {path: stat_file(self.home, path) for path in paths}
         gone = [path for path, file in found.items() if file is None]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from pydantic import ValidationError
 
 from rollout.errors import DamagedCompression
 from rollout.files.layout import parse_uuid
@@ -19,7 +18,7 @@ from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.metadata.model import SEEN_BARE_META, SEEN_META, ThreadMetadata
 from rollout.metadata.reducer import MetadataReducer
 from rollout.schema.modes import MODES
-from rollout.schema.payloads import SessionMeta
+from rollout.schema.payloads import wrong_in_meta
 from rollout.schema.session_source import source_kind, stored_source
 
 META_RECORDS: Final = 10
@@ -171,13 +170,13 @@ class _Scan:
         if mode not in MODES:
             text = f"history_mode is {orjson.dumps(mode).decode()}, which Codex does not know"
             self.broken = Obstacle(UNKNOWN_HISTORY_MODE, text, offset)
-        meta = SessionMeta.model_validate(payload)
+        get = payload.get
         self.meta = HeadMeta(
-            thread_id=parse_uuid(meta.id) or "",
-            kind=source_kind(stored_source(meta.source)),
-            provider=meta.model_provider,
-            cwd=meta.cwd or "",
-            attached=bool(meta.attached_thread and parse_uuid(meta.forked_from_id)),
+            thread_id=parse_uuid(get("id")) or "",
+            kind=source_kind(stored_source(get("source"))),
+            provider=get("model_provider"),
+            cwd=get("cwd") or "",
+            attached=bool(get("attached_thread") and parse_uuid(get("forked_from_id"))),
             of_account=payload.get("account_scoped") is True,
         )
 
@@ -230,16 +229,14 @@ def _meta_problem(payload: dict[str, Any]) -> str | None:
     missing = [key for key in _REQUIRED if payload.get(key) is None]
     if missing:
         return f"a session_meta without {', '.join(missing)}"
-    try:
-        meta = SessionMeta.model_validate(payload)
-    except ValidationError as error:
-        wrong = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+    if wrong := wrong_in_meta(payload):
         return f"a session_meta with a wrong type in {wrong}"
     for key in ("id", "session_id"):
         value = payload.get(key)
         if value is not None and parse_uuid(value) is None:
             return f"a session_meta whose {key} is no UUID"
-    if isinstance(meta.source, dict) and source_kind(stored_source(meta.source)) == "unknown":
+    source = payload.get("source")
+    if isinstance(source, dict) and source_kind(stored_source(source)) == "unknown":
         return "a session_meta with an unknown kind of source"
     return None
 

@@ -25,6 +25,7 @@ from rollout.metadata.needs import Needs
 from rollout.metadata.values import (
     MAX_INTEGER,
     folder_of,
+    has_image,
     history_mode,
     line_time_ms,
     message_text,
@@ -33,17 +34,16 @@ from rollout.metadata.values import (
     tokens_used,
     tools_of,
 )
-from rollout.schema import payloads as models
 from rollout.schema.kinds import is_typed
 from rollout.schema.modes import PAGINATED
-from rollout.schema.payloads import read_payload
+from rollout.schema.payloads import Fields, array, flag, obj, parts, text, text_or_obj
 from rollout.schema.permissions import permission_profile
 from rollout.schema.session_source import stored_source, thread_spawn
-from rollout.schema.times import time_ms
 from rollout.usage.model import FileUsage
 from rollout.usage.reducer import UsageReducer
 
 _SPEAKERS: Final = ("user", "assistant")
+_WITH_OBJECT: Final = ("event_msg", "turn_context", "session_meta")
 
 
 class MetadataReducer:
@@ -142,34 +142,28 @@ class MetadataReducer:
     def _apply_object(self, value: dict[str, Any]) -> str | None:
         """What is wrong with the line, if anything."""
         kind = value.get("type")
-        payload = value.get("payload")
-        if "payload" not in value:
+        payload: Any = value.get("payload")
+        if payload is None and "payload" not in value:
             return self._bare_line(value)
         if not isinstance(kind, str):
             return "no type in the envelope"
-        if kind == "session_meta":
-            meta = read_payload(models.SessionMeta, payload)
-            if meta is None:
-                return "session_meta without a payload object"
-            self._session_meta(meta)
-        elif kind == "turn_context":
-            turn = read_payload(models.TurnContext, payload)
-            if turn is None:
-                return "turn_context without a payload object"
-            self._turn_context(turn)
-            if not self.metadata.flags & (SEEN_START | SEEN_PROMPT):
-                self._starts(value)
-        elif kind == "event_msg":
-            if not isinstance(payload, dict):
-                return "event_msg without a payload object"
+        if kind in _WITH_OBJECT and not isinstance(payload, dict):
+            return f"{kind} without a payload object"
+        if kind == "event_msg":
             event = payload.get("type")
             if event == "token_count":
                 self._token_count(payload)
             else:
                 self._event(event, payload)
                 self._turn(event, value)
+        elif kind == "turn_context":
+            self._turn_context(payload)
+            if not self.metadata.flags & (SEEN_START | SEEN_PROMPT):
+                self._starts(value)
+        elif kind == "session_meta":
+            self._session_meta(payload)
         elif kind == "response_item" and self._needs_responses:
-            self._prompt(read_payload(models.ResponseMessage, payload))
+            self._prompt(obj(payload))
         return None
 
     def _turn(self, kind: object, line: dict[str, Any]) -> None:
@@ -195,135 +189,131 @@ class MetadataReducer:
             self.metadata.recency_at_ms = max(self.metadata.recency_at_ms, at)
 
     def _name(self, line: dict[str, Any]) -> None:
-        event = read_payload(models.NameUpdate, line["payload"])
-        name = event.thread_name if event else None
-        if event is None or not name or not name.strip():
+        event = line["payload"]
+        name, thread_id = text(event.get("thread_name")), text(event.get("thread_id"))
+        if not name or not name.strip():
             return
-        if event.thread_id is not None and parse_uuid(event.thread_id) != self.metadata.id:
+        if thread_id is not None and parse_uuid(thread_id) != self.metadata.id:
             return  # copied by a fork
         self.metadata.rollout_name = text_of(name.strip())
         self.metadata.rollout_name_ms = line_time_ms(line) or 0
 
-    def _session_meta(self, meta: models.SessionMeta) -> None:
-        metadata = self.metadata
-        if meta.memory_mode is not None:
-            metadata.memory_mode = text_of(meta.memory_mode)  # of any id, the last one
-        thread_id = parse_uuid(meta.id)
+    def _session_meta(self, meta: Fields) -> None:
+        metadata, get = self.metadata, meta.get
+        if (mode := text(get("memory_mode"))) is not None:
+            metadata.memory_mode = text_of(mode)  # of any id, the last one
+        thread_id = parse_uuid(get("id"))
         if not metadata.flags & SEEN_META:
             metadata.flags |= SEEN_META
             metadata.id = thread_id or metadata.id
-            created = time_ms(meta.timestamp)
+            created = line_time_ms(meta)
             if created is not None:
                 metadata.created_at_ms = created
-            metadata.originator = optional_text(meta.originator)
+            metadata.originator = optional_text(get("originator"))
             metadata.history_mode = history_mode(meta)
             self._note_needs()
-            metadata.session_id = parse_uuid(meta.session_id) or metadata.id
-            metadata.forked_from_id = parse_uuid(meta.forked_from_id)
-            if meta.history_base is not None:
-                metadata.history_base = compact_json(meta.history_base)
-            if meta.attached_thread:
+            metadata.session_id = parse_uuid(get("session_id")) or metadata.id
+            metadata.forked_from_id = parse_uuid(get("forked_from_id"))
+            if isinstance(base := get("history_base"), dict):
+                metadata.history_base = compact_json(base)
+            if flag(get("attached_thread")):
                 metadata.attached_thread_parent_id = metadata.forked_from_id
-            self.tools = list(tools_of(meta.dynamic_tools or ()))
+            self.tools = tools_of(get("dynamic_tools"))
         elif thread_id != metadata.id:
             return  # copied by a fork
-        metadata.source = text_of(stored_source(meta.source), self._longest)
+        metadata.source = text_of(stored_source(text_or_obj(get("source"))), self._longest)
         spawn = thread_spawn(metadata.source) or {}
-        metadata.parent_thread_id = parse_uuid(meta.parent_thread_id) or parse_uuid(
+        metadata.parent_thread_id = parse_uuid(get("parent_thread_id")) or parse_uuid(
             spawn.get("parent_thread_id")
         )
-        metadata.thread_source = optional_text(meta.thread_source)
-        metadata.agent_nickname = optional_text(meta.agent_nickname or spawn.get("agent_nickname"))
-        metadata.agent_role = optional_text(
-            meta.agent_role or meta.agent_type or spawn.get("agent_role")
-        )
-        metadata.agent_path = optional_text(meta.agent_path or spawn.get("agent_path"))
-        if meta.model_provider:
-            metadata.model_provider = text_of(meta.model_provider)
+        metadata.thread_source = optional_text(get("thread_source"))
+        for name in ("agent_nickname", "agent_role", "agent_path"):
+            told = text(get(name)) or (name == "agent_role" and text(get("agent_type")))
+            setattr(metadata, name, optional_text(told or spawn.get(name)))
+        if provider := text(get("model_provider")):
+            metadata.model_provider = text_of(provider)
             metadata.flags |= SEEN_PROVIDER
-        if meta.cli_version is not None:
-            metadata.cli_version = text_of(meta.cli_version)
-        if meta.cwd:
-            metadata.cwd = folder_of(meta.cwd)
-        if meta.git is not None:
-            metadata.git_sha = optional_text(meta.git.commit_hash)
-            metadata.git_branch = optional_text(meta.git.branch)
-            metadata.git_origin_url = optional_text(meta.git.repository_url)
+        if (version := text(get("cli_version"))) is not None:
+            metadata.cli_version = text_of(version)
+        if cwd := text(get("cwd")):
+            metadata.cwd = folder_of(cwd)
+        if isinstance(git := get("git"), dict):
+            metadata.git_sha = optional_text(git.get("commit_hash"))
+            metadata.git_branch = optional_text(git.get("branch"))
+            metadata.git_origin_url = optional_text(git.get("repository_url"))
 
-    def _turn_context(self, turn: models.TurnContext) -> None:
+    def _turn_context(self, turn: Fields) -> None:
         metadata = self.metadata
-        if turn.cwd and not metadata.cwd:
-            metadata.cwd = folder_of(turn.cwd)
-        if turn.model is not None:
-            metadata.model = optional_text(turn.model)
-        metadata.reasoning_effort = optional_text(turn.effort)
-        self._policies(turn, turn.cwd or metadata.cwd)
+        cwd, named = text(turn.get("cwd")), text(turn.get("model"))
+        if cwd and not metadata.cwd:
+            metadata.cwd = folder_of(cwd)
+        if named is not None:
+            metadata.model = text_of(named)
+        metadata.reasoning_effort = optional_text(turn.get("effort"))
+        self._policies(turn, cwd or metadata.cwd)
 
-    def _policies(self, line: models.TurnContext | models.ThreadSettings, cwd: str) -> None:
-        if line.approval_policy is not None:
-            policy = line.approval_policy
+    def _policies(self, line: Fields, cwd: str) -> None:
+        policy = text_or_obj(line.get("approval_policy"))
+        if policy is not None:
             if policy == "on-failure":
                 policy = "on-request"  # as Codex reads it today
             self.metadata.approval_mode = text_of(
                 policy if isinstance(policy, str) else compact_json(policy)
             )
-        profile = line.permission_profile
-        if profile is None and line.sandbox_policy is not None:
-            profile = permission_profile(line.sandbox_policy, cwd)
+        profile, old = line.get("permission_profile"), line.get("sandbox_policy")
+        if not isinstance(profile, dict):
+            profile = permission_profile(old, cwd) if isinstance(old, dict) else None
         if profile is not None:
             self.metadata.sandbox_policy = text_of(compact_json(profile), self._longest)
 
     def _event(self, kind: object, payload: dict[str, Any]) -> None:
         if kind == "user_message":
-            event = read_payload(models.UserMessage, payload)
-            if event is not None:
-                pictures = bool(event.images or event.local_images)
-                sound = bool(event.audio or event.local_audio)
-                self._user_message(event.message or "", pictures=pictures, sound=sound)
+            self._user_message(
+                text(payload.get("message")) or "",
+                pictures=bool(array(payload.get("images")) or array(payload.get("local_images"))),
+                sound=bool(array(payload.get("audio")) or array(payload.get("local_audio"))),
+            )
         elif kind == "agent_message":
             if self._needs_agent:
                 self._agent_message(payload.get("message"))
         elif kind == "item_completed":
             if self._needs_prompt or self._needs_agent:
-                self._item(read_payload(models.TurnItem, payload.get("item")))
+                self._item(obj(payload.get("item")))
         elif kind == "thread_settings_applied":
-            settings = read_payload(models.ThreadSettings, payload.get("thread_settings"))
-            if settings is not None:
+            if isinstance(settings := payload.get("thread_settings"), dict):
                 self._settings(settings)
         elif kind == "thread_goal_updated" and self._needs_preview:
-            goal = read_payload(models.Goal, payload.get("goal"))
-            if goal is not None and goal.objective:
-                self.metadata.preview = text_of(goal.objective, self._longest)
+            objective = text(obj(payload.get("goal")).get("objective"))
+            if objective:
+                self.metadata.preview = text_of(objective, self._longest)
                 self.metadata.fallback_preview = ""
                 self._note_needs()
 
-    def _item(self, item: models.TurnItem | None) -> None:
-        if item is None:
-            return
-        parts = item.content or []
-        text = "".join(part.text or "" for part in parts if part.type.lower() == "text")
-        if item.type == "UserMessage":
-            kinds = {part.type for part in parts}
+    def _item(self, item: Fields) -> None:
+        found, kind = parts(item.get("content")), item.get("type")
+        said = "".join(said for kind, said in found if kind.lower() == "text")
+        if kind == "UserMessage":
+            kinds = {kind for kind, _ in found}
             self._user_message(
-                text,
+                said,
                 pictures=not kinds.isdisjoint({"image", "local_image"}),
                 sound=not kinds.isdisjoint({"audio", "local_audio", "skill", "mention"}),
             )
-        elif item.type == "AgentMessage" and self._needs_agent:
-            self._agent_message(text)
+        elif kind == "AgentMessage" and self._needs_agent:
+            self._agent_message(said)
 
     def _user_message(self, message: str, *, pictures: bool, sound: bool) -> None:
         metadata = self.metadata
         marker = message.find(REQUEST_MARKER)
         if marker >= 0:
             message = message[marker + len(REQUEST_MARKER) :]
-        text = text_of(message.strip(), self._longest)
-        shown = text or ("[Image]" if pictures else "")
+        said = text_of(message.strip(), self._longest)
+        shown = said or ("[Image]" if pictures else "")
         if shown:
             metadata.first_user_message = metadata.first_user_message or shown
             metadata.preview = metadata.preview or shown
             metadata.fallback_preview = ""
-            metadata.title = metadata.title or text
+            metadata.title = metadata.title or said
         elif sound and self._needs_agent:
             metadata.fallback_preview = "[Attachment]"
         self._note_needs()
@@ -333,16 +323,16 @@ class MetadataReducer:
             self.metadata.fallback_preview = text_of(message.strip())
             self._note_needs()
 
-    def _settings(self, settings: models.ThreadSettings) -> None:
-        metadata = self.metadata
-        if settings.cwd:
-            metadata.cwd = folder_of(settings.cwd)
-        if settings.model is not None:
-            metadata.model = optional_text(settings.model)
-        if settings.model_provider_id:
-            metadata.model_provider = text_of(settings.model_provider_id)
+    def _settings(self, settings: Fields) -> None:
+        metadata, get = self.metadata, settings.get
+        if cwd := text(get("cwd")):
+            metadata.cwd = folder_of(cwd)
+        if (named := text(get("model"))) is not None:
+            metadata.model = text_of(named)
+        if provider := text(get("model_provider_id")):
+            metadata.model_provider = text_of(provider)
             metadata.flags |= SEEN_PROVIDER
-        metadata.reasoning_effort = optional_text(settings.reasoning_effort)
+        metadata.reasoning_effort = optional_text(get("reasoning_effort"))
         self._policies(settings, metadata.cwd)
 
     def _token_count(self, payload: dict[str, Any]) -> None:
@@ -356,38 +346,35 @@ class MetadataReducer:
         if not flags & SEEN_META and "type" not in value and "timestamp" in value:
             if parse_uuid(value.get("id")) is None:
                 return "metadata without an id"
-            meta = read_payload(models.SessionMeta, value)
-            if meta is not None:
-                self._session_meta(meta)
-                self.metadata.flags |= SEEN_BARE_META
+            self._session_meta(value)
+            self.metadata.flags |= SEEN_BARE_META
             return None
         if not flags & SEEN_BARE_META:
             return "no payload in the envelope"
         if value.get("type") == "message" and self._needs_prompt:
-            self._bare_message(read_payload(models.ResponseMessage, value))
+            self._bare_message(value)
         return None
 
-    def _prompt(self, message: models.ResponseMessage | None) -> None:
+    def _prompt(self, message: Fields) -> None:
         """Show a message that may have no event, unless one follows."""
-        if message is None or message.type != "message" or message.role not in _SPEAKERS:
+        if message.get("type") != "message" or message.get("role") not in _SPEAKERS:
             return
-        text = message_text(message)
-        if not is_typed(text):
+        said = message_text(message)
+        if not is_typed(said):
             return
-        if not text and any(part.type == "input_image" for part in message.content or ()):
-            text = "[Image]"
-        if text:
-            self.metadata.fallback_preview = text_of(text, self._longest)
+        if not said and has_image(message):
+            said = "[Image]"
+        if said:
+            self.metadata.fallback_preview = text_of(said, self._longest)
             self._note_needs()
 
-    def _bare_message(self, message: models.ResponseMessage | None) -> None:
-        if message is None or message.role != "user":
+    def _bare_message(self, message: Fields) -> None:
+        if message.get("role") != "user":
             return
-        text = message_text(message)
-        if text.startswith("<environment_context>"):
+        said = message_text(message)
+        if said.startswith("<environment_context>"):
             # The only place where such a file has its folder.
-            folder = text.partition("<cwd>")[2].partition("</cwd>")[0].strip()
+            folder = said.partition("<cwd>")[2].partition("</cwd>")[0].strip()
             self.metadata.cwd = self.metadata.cwd or folder_of(folder)
-        elif is_typed(text):
-            pictures = any(part.type == "input_image" for part in message.content or ())
-            self._user_message(text, pictures=pictures, sound=False)
+        elif is_typed(said):
+            self._user_message(said, pictures=has_image(message), sound=False)

@@ -5,20 +5,23 @@ from typing import Any, Final
 from rollout.files.text import storable_text
 from rollout.jsonl.parse import compact_json
 from rollout.metadata.model import LONGEST_TEXT, ToolMetadata
-from rollout.schema import payloads as models
+from rollout.schema import payloads
 from rollout.schema.modes import LEGACY
-from rollout.schema.payloads import read_payload
 from rollout.schema.times import time_ms
 
 MAX_INTEGER: Final = 2**63 - 1
 """The greatest number that SQLite stores."""
 
 
-def message_text(message: models.ResponseMessage) -> str:
+def message_text(message: payloads.Fields) -> str:
     """The text of a message of an agent, or in a user's name."""
-    user = message.role == "user"
-    parts = (part for part in message.content or () if not user or part.type == "input_text")
-    return "".join(part.text or "" for part in parts).strip()
+    user = message.get("role") == "user"
+    found = payloads.parts(message.get("content"))
+    return "".join(text for kind, text in found if not user or kind == "input_text").strip()
+
+
+def has_image(message: payloads.Fields) -> bool:
+    return any(kind == "input_image" for kind, _ in payloads.parts(message.get("content")))
 
 
 def line_time_ms(line: dict[str, Any]) -> int | None:
@@ -26,49 +29,41 @@ def line_time_ms(line: dict[str, Any]) -> int | None:
     return time_ms(at) if isinstance(at, str) else None
 
 
-def history_mode(meta: models.SessionMeta) -> str:
-    if "history_mode" not in meta.model_fields_set:
-        return LEGACY
-    mode = meta.history_mode
+def history_mode(meta: payloads.Fields) -> str:
+    mode = meta.get("history_mode", LEGACY)
     return text_of(mode if isinstance(mode, str) else compact_json(mode) or "unreadable")
 
 
-def tools_of(entries: list[Any] | tuple[()], namespace: str | None = None) -> "list[ToolMetadata]":
+def tools_of(entries: object, namespace: str | None = None) -> "list[ToolMetadata]":
     found = []
-    for entry in entries:
-        tool = read_payload(models.DynamicTool, entry)
-        if tool is None or not tool.name:
+    for tool in map(payloads.obj, payloads.array(entries)):
+        name = payloads.text(tool.get("name"))
+        if not name:
             continue
-        if tool.tools is not None:
-            found += tools_of(tool.tools, tool.name)
+        if isinstance(tools := tool.get("tools"), list):
+            found += tools_of(tools, name)
             continue
         found.append(
             ToolMetadata(
-                optional_text(tool.namespace or namespace),
-                text_of(tool.name),
-                text_of(tool.description),
-                compact_json(tool.input_schema) or "null",
-                bool(tool.defer_loading),
+                optional_text(payloads.text(tool.get("namespace")) or namespace),
+                text_of(name),
+                text_of(payloads.text(tool.get("description"))),
+                compact_json(tool.get("inputSchema")) or "null",
+                payloads.flag(tool.get("deferLoading")),
             )
         )
     return found
 
 
-def tokens_used(info: Any) -> int | None:
+def tokens_used(info: object) -> int | None:
     """The total of a ``token_count``; None if it tells none."""
-    if info is None:
-        return None
-    try:
-        total = info["total_token_usage"]["total_tokens"]
-    except (TypeError, KeyError):
-        total = None
+    total = payloads.obj(payloads.obj(info).get("total_token_usage")).get("total_tokens")
     if type(total) is int and 0 <= total <= MAX_INTEGER:
         return total  # as nearly always
-    info = read_payload(models.TokenInfo, info)
-    usage = info.total_token_usage if info else None
-    if usage is None or usage.total_tokens is None or usage.total_tokens != usage.total_tokens:
+    total = payloads.number(total)
+    if total is None or total != total:
         return None
-    return int(min(max(usage.total_tokens, 0), MAX_INTEGER))
+    return int(min(max(total, 0), MAX_INTEGER))
 
 
 def folder_of(text: str) -> str:

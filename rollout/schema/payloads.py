@@ -1,184 +1,89 @@
-"""Lenient pydantic models of the payloads that the index needs (docs/rollout-format.md#lines).
+"""Fields of payloads, read leniently (docs/rollout-format.md#lines): one of a wrong type counts as
+absent and the others as they are, where Codex drops the whole line; every field is optional, as one
+era requires what another lacks."""
 
-Unknown fields are kept in ``model_extra``; every field is optional, as one era requires what
-another lacks. :func:`read_payload` drops a field of the wrong type and keeps the others, where
-Codex drops the whole line.
-"""
+from typing import Any, Final
 
-from typing import Any, TypeVar
+Fields = dict[str, Any]
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-
-class Lenient(BaseModel):
-    """Base: unknown fields survive, values do not change."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class Git(Lenient):
-    """``session_meta.git``."""
-
-    commit_hash: str | None = None
-    branch: str | None = None
-    repository_url: str | None = None
-
-
-class SessionMeta(Lenient):
-    """Payload of ``session_meta``: identity and settings at creation."""
-
-    id: str | None = None
-    session_id: str | None = None
-    timestamp: str | None = None
-    cwd: str | None = None
-    originator: str | None = None
-    cli_version: str | None = None
-    source: str | dict[str, Any] | None = None
-    thread_source: str | None = None
-    model_provider: str | None = None
-    git: Git | None = None
-    agent_nickname: str | None = None
-    agent_role: str | None = None
-    agent_type: str | None = None
-    """Read alias of ``agent_role``."""
-    agent_path: str | None = None
-    memory_mode: str | None = None
-    forked_from_id: str | None = None
-    parent_thread_id: str | None = None
-    attached_thread: bool | None = None
-    history_mode: Any = None
-    """Any value: an unknown one is kept, never taken for legacy."""
-    history_base: dict[str, Any] | None = None
-    dynamic_tools: list[Any] | None = None
+_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
+_META_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "id": (str,),
+    "session_id": (str,),
+    "timestamp": (str,),
+    "cwd": (str,),
+    "originator": (str,),
+    "cli_version": (str,),
+    "source": (str, dict),
+    "thread_source": (str,),
+    "model_provider": (str,),
+    "git": (dict,),
+    "git.commit_hash": (str,),
+    "git.branch": (str,),
+    "git.repository_url": (str,),
+    "agent_nickname": (str,),
+    "agent_role": (str,),
+    "agent_type": (str,),
+    "agent_path": (str,),
+    "memory_mode": (str,),
+    "forked_from_id": (str,),
+    "parent_thread_id": (str,),
+    "attached_thread": (bool,),
+    "history_base": (dict,),
+    "dynamic_tools": (list,),
+}
+"""What Codex takes in fields of a ``session_meta``, beside null."""
 
 
-class TurnContext(Lenient):
-    """Payload of ``turn_context``; ``sandbox_policy`` has ``mode`` up to 0.57."""
-
-    cwd: str | None = None
-    model: str | None = None
-    effort: str | None = None
-    approval_policy: str | dict[str, Any] | None = None
-    permission_profile: dict[str, Any] | None = None
-    sandbox_policy: dict[str, Any] | None = None
+def obj(value: object) -> Fields:
+    """An object; empty if ``value`` is none."""
+    return value if isinstance(value, dict) else {}
 
 
-class ThreadSettings(Lenient):
-    """``thread_settings`` of ``thread_settings_applied``."""
-
-    cwd: str | None = None
-    model: str | None = None
-    model_provider_id: str | None = None
-    reasoning_effort: str | None = None
-    approval_policy: str | dict[str, Any] | None = None
-    permission_profile: dict[str, Any] | None = None
-    sandbox_policy: dict[str, Any] | None = None
+def text(value: object) -> str | None:
+    """A string; None if ``value`` is none."""
+    return value if isinstance(value, str) else None
 
 
-class UserMessage(Lenient):
-    """Event ``user_message``."""
-
-    message: str | None = None
-    images: list[Any] | None = None
-    local_images: list[Any] | None = None
-    audio: list[Any] | None = None
-    local_audio: list[Any] | None = None
+def array(value: object) -> list[Any]:
+    """An array; empty if ``value`` is none."""
+    return value if isinstance(value, list) else []
 
 
-class ContentPart(Lenient):
-    """One part of a TurnItem's or response item's content."""
-
-    type: str = ""
-    text: str | None = None
+def text_or_obj(value: object) -> str | Fields | None:
+    """A string or an object; None if ``value`` is neither."""
+    return value if isinstance(value, str | dict) else None
 
 
-class TurnItem(Lenient):
-    """``item`` of ``item_completed``: only what previews need."""
-
-    type: str = ""
-    content: list[ContentPart] | None = None
+def flag(value: object) -> bool:
+    """Whether ``value`` is true, or what other programs write for it."""
+    return value.lower() in _TRUE if isinstance(value, str) else value == 1
 
 
-class NameUpdate(Lenient):
-    """Event ``thread_name_updated``."""
-
-    thread_id: str | None = None
-    thread_name: str | None = None
-
-
-class Goal(Lenient):
-    """``goal`` of ``thread_goal_updated``."""
-
-    objective: str | None = None
+def number(value: object) -> int | float | None:
+    """A number, also one in a string, as damaged files have them; None if ``value`` is none."""
+    if isinstance(value, str):
+        for read in (int, float):
+            try:
+                return read(value)
+            except ValueError:
+                pass
+    return value if isinstance(value, int | float) else None
 
 
-class TokenUsage(Lenient):
-    """``info.total_token_usage`` of ``token_count``; damaged files have floats and strings."""
-
-    total_tokens: int | float | None = None
-
-
-class TokenInfo(Lenient):
-    """``info`` of ``token_count``."""
-
-    total_token_usage: TokenUsage | None = None
+def parts(value: object) -> list[tuple[str, str]]:
+    """The type and the text of each part of a message's content."""
+    found = map(obj, array(value))
+    return [(text(part.get("type")) or "", text(part.get("text")) or "") for part in found]
 
 
-class ResponseMessage(Lenient):
-    """A response item that is a ``message``, or a bare line of the first era."""
-
-    type: str = ""
-    role: str = ""
-    content: list[ContentPart] | None = None
-
-
-class DynamicTool(Lenient):
-    """One entry of ``session_meta.dynamic_tools``; a namespace holds its tools in ``tools``."""
-
-    type: str = "function"
-    name: str | None = None
-    namespace: str | None = None
-    description: str | None = None
-    input_schema: Any = Field(default=None, alias="inputSchema")
-    defer_loading: bool | None = Field(default=None, alias="deferLoading")
-    tools: list[Any] | None = None
-
-
-Model = TypeVar("Model", bound=Lenient)
-
-
-def read_payload(model: type[Model], payload: object) -> Model | None:
-    """``payload`` as a ``model``, without the fields, at any depth, whose type is wrong; None if it
-    is no object."""
-    if not isinstance(payload, dict):
-        return None
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        wrong = [detail["loc"] for detail in error.errors(include_input=False)]
-    for place in wrong:
-        payload = _without(payload, place)
-    return model.model_validate(payload)
-
-
-def _without(value: Any, place: tuple[int | str, ...]) -> Any:
-    """A copy of ``value`` without what is at ``place``, as far as that path exists."""
-    if not place:
-        return value
-    first, rest = place[0], place[1:]
-    if isinstance(value, dict) and first in value:
-        child = value[first]
-        if rest and _leads(child, rest[0]):
-            return {**value, first: _without(child, rest)}
-        return {key: item for key, item in value.items() if key != first}
-    if isinstance(value, list) and isinstance(first, int) and first < len(value):
-        deeper = rest and _leads(value[first], rest[0])
-        child = _without(value[first], rest) if deeper else {}
-        return [*value[:first], child, *value[first + 1 :]]
-    return value
-
-
-def _leads(value: Any, key: int | str) -> bool:
-    if isinstance(value, dict):
-        return key in value
-    return isinstance(value, list) and isinstance(key, int) and key < len(value)
+def wrong_in_meta(payload: Fields) -> str | None:
+    """The first field of a ``session_meta`` whose type Codex does not take."""
+    for place, types in _META_TYPES.items():
+        name, _, field = place.partition(".")
+        value = payload.get(name)
+        if field:
+            value = obj(value).get(field)
+        if value is not None and not isinstance(value, types):
+            return place
+    return None

@@ -1,7 +1,7 @@
 """Reading many files beside the event loop: in a thread, or in processes for a whole home; and in
 order, ahead of the caller that stores the results.
 
-What reads metadata is imported when there is some to read: it loads pydantic.
+What reads metadata is imported when there is some to read.
 """
 
 import asyncio
