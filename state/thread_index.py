@@ -13,7 +13,7 @@ from rollout.files.layout import parse_uuid
 from rollout.files.scan import INACCESSIBLE, check_home, is_away, stat_file
 from state.db.database import Database
 from state.db.location import on_network_drive
-from state.db.schema import fulltext_pending, rollout_files, thread_dynamic_tools, threads
+from state.db.schema import fulltext_pending, rollout_files, threads
 from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadInTrash, ThreadNotFound
@@ -21,7 +21,7 @@ from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
-from state.query.rows import Row, existing_steps, is_fresh, rows_steps
+from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.copies import compare_copies
 from state.sync.ledger import Changes, leave_out_unreadable
@@ -30,7 +30,6 @@ from state.sync.sync import BATCH_FILES, find_changes, sync
 from state.sync.thread_rows import earlier_extractions
 from state.sync.unread import Unread, Waiting
 from state.sync.writer import forget_files, load_context, store_files
-from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
@@ -163,32 +162,8 @@ class ThreadIndex:
         return found
 
     async def details(self, thread_id: str) -> dict[str, Any]:
-        """Every column of a thread's row, with its files, its dynamic tools, and where its
-        folder is now if it has moved."""
-        c, t = rollout_files.c, thread_dynamic_tools.c
-        async with self.database.read() as connection:
-            row = (
-                await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
-            ).one()
-            damage = c.reason, c.reason_offset, c.bad_lines, c.left_out, c.left_out_at
-            files = await connection.execute(
-                sa.select(c.path, c.bucket, c.size_bytes, *damage)
-                .where(c.thread_id == thread_id)
-                .order_by(c.path)
-            )
-            tools = await connection.execute(
-                sa.select(t.namespace, t.name, t.description)
-                .where(t.thread_id == thread_id)
-                .order_by(t.position)
-            )
-            known = [tuple(row) for row in await connection.exec_driver_sql(ALIASES_SQL)]
-            folder = moved_to(row.cwd, dict(known))
-            return {
-                **row._mapping,
-                "moved_to": shown_folder(folder) if cwd_key(folder) != row.cwd_key else None,
-                "files": [dict(file._mapping) for file in files],
-                "tools": [dict(tool._mapping) for tool in tools],
-            }
+        """All that the index has of a thread: see :func:`state.query.rows.details_steps`."""
+        return await self.database.query(details_steps(thread_id))
 
     async def sync(
         self,

@@ -1,5 +1,6 @@
 """``threadkeep show``."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,8 +10,10 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument, locations
 from cli.terminal import damage, output
 from cli.terminal.cells import labelled
+from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import one_line
 from rollout.errors import READ_ALL, without_expansion_limit
+from state.errors import SQLITE_ERRORS
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading
@@ -92,7 +95,17 @@ def _show(
 
 
 def _opened(here: Locations, reference: str, selection: "TurnSelection") -> "Reading":
-    from cli.render.reading import open_reading
+    from cli.render.reading import open_reading, read_at_once
+    from state.query.oneshot import IndexReader
+
+    if DELEGATED.get() is None and not READ_ALL.get():
+        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
+        with (
+            suppress(*SQLITE_ERRORS),
+            IndexReader.opened(here.home, here.index) as reader,
+        ):
+            if reader and (reading := read_at_once(reader, here.home, reference, selection)):
+                return reading
     from cli.runtime.open_index import find_thread, read_index
     from state.turns.cache import TurnIndex
 

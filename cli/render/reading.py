@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.blocks.block import Block, Role
 from cli.render.blocks.items import blocks
@@ -14,19 +14,23 @@ from cli.render.labels import label
 from cli.render.turn_selection import TurnSelection
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
-from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, TurnNotFound
-from rollout.history.thread import bare_if_empty
+from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, RolloutError, TurnNotFound
+from rollout.history.thread import bare_if_empty, outline
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Transcript, open_transcript
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.metadata.model import REQUEST_MARKER
 from rollout.schema.strict import Fields
-from state.query.rows import Row
+from state.query.rows import Row, details_steps
 from state.query.thread_json import display_name, thread_json
-from state.rollout_locator import rollout_locator
-from state.thread_index import ThreadIndex
-from state.turns.cache import TurnIndex
-from state.turns.checkpoint import TurnState
+from state.rollout_locator import locator, rollout_locator
+from state.turns.checkpoint import TurnState, reduce_if_short
+from state.turns.store import current_steps
+
+if TYPE_CHECKING:
+    from state.query.oneshot import IndexReader
+    from state.thread_index import ThreadIndex
+    from state.turns.cache import TurnIndex
 
 _LONGEST_TITLE: Final = 120
 _LAST_TURNS: Final = 3
@@ -232,12 +236,42 @@ def _started_ms(turn: Turn) -> int | None:
     return None if turn.started_at is None else turn.started_at * 1000
 
 
+def read_at_once(
+    reader: "IndexReader", home: Path, reference: str, wanted: TurnSelection
+) -> Reading | None:
+    """As :func:`open_reading`, from an index that is up to date, for the thread that ``reference``
+    means. None if that takes more: its turns have to be read first, or something is wrong. Raises
+    AmbiguousThread if it may mean several."""
+    row = reader.thread(reference)
+    if row is None:
+        return None
+    details, path = reader.read(details_steps(row["id"])), home / row["rollout_path"]
+    try:
+        stored = reader.read(current_steps(row["id"], path, home, wanted.among))
+        if stored is not None:
+            return _made(row, details, home, Transcript(stored[0]), stored[1])
+        state = reduce_if_short(outline(path, locator(home, reader.read)))
+        if state is None:
+            return None
+        history = bare_if_empty(state.with_torn_line().history)
+        numbers = wanted.among([turn.id for turn in history.turns])
+    except (OSError, RolloutError):
+        return None
+    return _made(row, details, home, Transcript(history), numbers)
+
+
+def _made(
+    row: Row, details: dict[str, Any], home: Path, dialogue: Transcript, numbers: Sequence[int]
+) -> Reading:
+    return Reading(row, details, home, dialogue, numbers, len(numbers) == len(dialogue.turns))
+
+
 async def open_reading(
-    index: ThreadIndex,
+    index: "ThreadIndex",
     row: Row,
     wanted: TurnSelection,
     *,
-    turns: TurnIndex | None = None,
+    turns: "TurnIndex | None" = None,
     images: bool = False,
 ) -> Reading:
     """Open a thread for reading, as far as it can be read; close the result. With ``turns``, only
@@ -262,10 +296,10 @@ async def open_reading(
 
 
 async def _opened(
-    index: ThreadIndex,
+    index: "ThreadIndex",
     row: Row,
     wanted: TurnSelection,
-    turns: TurnIndex | None,
+    turns: "TurnIndex | None",
     images: bool,
 ) -> Reading:
     path = index.home / row["rollout_path"]
@@ -274,19 +308,18 @@ async def _opened(
         some = await turns.some(row["id"], path, wanted.among)
         if some is not None:
             dialogue = Transcript(some[0], images=images)
-            return Reading(row, details, index.home, dialogue, some[1], False)
+            return _made(row, details, index.home, dialogue, some[1])
     dialogue = await _all(index, row["id"], path, turns, images)
     try:
         numbers = wanted.among([turn.id for turn in dialogue.turns])
     except (AmbiguousTurn, TurnNotFound):
         dialogue.__exit__()
         raise
-    whole = len(numbers) == len(dialogue.turns)
-    return Reading(row, details, index.home, dialogue, numbers, whole)
+    return _made(row, details, index.home, dialogue, numbers)
 
 
 async def _all(
-    index: ThreadIndex, thread_id: str, path: Path, turns: TurnIndex | None, images: bool
+    index: "ThreadIndex", thread_id: str, path: Path, turns: "TurnIndex | None", images: bool
 ) -> Transcript:
     def made(folded: TurnState) -> Transcript:
         return Transcript(bare_if_empty(folded.history), images=images)

@@ -9,7 +9,9 @@ import orjson
 
 from rollout.files.scan import is_away, stat_file
 from state.db.steps import MalformedRow, Steps
+from state.errors import ThreadNotFound
 from state.sync.ledger import stamp_of
+from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 
 COLUMNS: Final = (
     "id, rollout_path, created_at_ms, updated_at_ms, recency_at_ms, source, source_kind, "
@@ -28,6 +30,14 @@ _NUMBERS: Final = frozenset(
 )
 _NUMBER: Final = (int,)
 _TEXT: Final = (str, type(None))
+_FILE_COLUMNS: Final = (
+    "path, bucket, size_bytes, reason, reason_offset, bad_lines, left_out, left_out_at"
+)
+_DETAILS: Final = (
+    ("files", _FILE_COLUMNS, "rollout_files", "path"),
+    ("tools", "namespace, name, description", "thread_dynamic_tools", "position"),
+)
+"""Other rows of a thread: what they are called, their columns, table and order."""
 Row = dict[str, Any]
 
 
@@ -58,6 +68,23 @@ def flags_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
     """The flags of the threads that the index has, by id."""
     asked = "SELECT id, flags FROM threads WHERE id IN (SELECT value FROM json_each(?))"
     return dict((yield asked, [orjson.dumps(ids).decode()]))
+
+
+def details_steps(thread_id: str) -> "Steps[dict[str, Any]]":
+    """Every column of a thread's row, with its files, its dynamic tools, and where its folder is
+    now if it has moved. Raises ThreadNotFound if the index does not have it."""
+    names = [name for (name,) in (yield "SELECT name FROM pragma_table_info('threads')", [])]
+    rows = yield f"SELECT {', '.join(names)} FROM threads WHERE id = ?", [thread_id]
+    if not rows:
+        raise ThreadNotFound(thread_id)
+    found = dict(zip(names, rows[0], strict=True))
+    folder = moved_to(found["cwd"], dict((yield ALIASES_SQL, [])))
+    found["moved_to"] = shown_folder(folder) if cwd_key(folder) != found["cwd_key"] else None
+    for key, columns, of, order in _DETAILS:
+        asked = f"SELECT {columns} FROM {of} WHERE thread_id = ? ORDER BY {order}"
+        rows = yield asked, [thread_id]
+        found[key] = [dict(zip(columns.split(", "), row, strict=True)) for row in rows]
+    return found
 
 
 @cache

@@ -15,6 +15,13 @@ LEDGER_SQL: Final = (
     "SELECT path, size_bytes, mtime_ns, inode, retry, extractor_version, reason FROM rollout_files"
 )
 
+NAMED_SQL: Final = (
+    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id = ?",
+    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE instr(path, ?)",
+)
+"""How to find the file with a rollout id in its name. Most have the id of their thread; the others
+are looked for in all names."""
+
 
 def stamp_of(row: Mapping[str, Any] | sqlite3.Row) -> FileStamp:
     """The stamp in a row of ``rollout_files`` or ``threads``."""

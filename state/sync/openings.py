@@ -17,6 +17,7 @@ from rollout.files.layout import best_file, parse_name, parse_uuid, precedence
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import Facet
 from state.db.steps import Steps
+from state.sync.ledger import NAMED_SQL
 from state.sync.thread_rows import forget_titles, search_text, write_titles
 
 _FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "flags", "preview")
@@ -25,12 +26,6 @@ _LEFT_BEHIND: Final = (
     "SELECT path, size_bytes, opening FROM rollout_files"
     " WHERE thread_id = ? AND opening <> '' AND (bucket = 'segment' OR path = ?)"
 )
-NAMED_SQL: Final = (
-    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id = ?",
-    "SELECT path, size_bytes, thread_id FROM rollout_files WHERE instr(path, ?)",
-)
-"""How to find the file with a rollout id in its name. Most have the id of their thread; the others
-are looked for in all names."""
 
 
 def opening_steps(

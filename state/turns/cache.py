@@ -30,7 +30,14 @@ from state.db.steps import Steps
 from state.errors import StateError, file_errors
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
-from state.turns.checkpoint import Pause, TurnState, moved, reduce_anew, tail_states
+from state.turns.checkpoint import (
+    Pause,
+    TurnState,
+    moved,
+    reduce_anew,
+    reduce_if_short,
+    tail_states,
+)
 from state.turns.pages import TooShort
 from state.turns.store import (
     SMALLEST_BYTES,
@@ -48,8 +55,6 @@ from state.workers import Workers
 
 _KEPT: Final = 8
 """Threads whose turns are kept in memory: of a gigabyte they take some ten megabytes."""
-_AT_ONCE_BYTES: Final = 4 * 2**20
-"""A history that is no longer is read as a whole for the first request."""
 FILLED_BYTES: Final = 2**20
 """Longer threads are read before anybody asks."""
 _PAUSE_S: Final = 0.05
@@ -294,8 +299,7 @@ def _attempt(
                 with suppress(TooShort):
                     return _Answer(earlier, work(earlier.with_torn_line()), done=True)
         plan = outline(path, find)
-        if sum(part.path.stat().st_size for part in plan.parts) <= _AT_ONCE_BYTES:
-            state = reduce_anew(plan, pause)
+        if (state := reduce_if_short(plan, pause)) is not None:
             return _Answer(state, work(state.with_torn_line()), done=True)
         for last in () if whole else tail_states(plan, earlier, pause):
             with suppress(TooShort):

@@ -29,6 +29,8 @@ from rollout.schema.strict import Fields
 
 Pause = Callable[[], None]
 
+AT_ONCE_BYTES: Final = 4 * 2**20
+"""A history that is no longer is read as a whole for the first request."""
 _TAILS: Final = (2 * 2**20, 16 * 2**20, 128 * 2**20)
 """How much of the end of a history is read for its last turns before all of it is, in bytes."""
 
@@ -181,6 +183,13 @@ def resumed(mode: str, state: Fields, turns: Sequence[Turn], orphans: Sequence[T
         return BareReducer(state, turns)
     kind = LegacyReducer if mode == LEGACY else PaginatedReducer
     return kind(state, turns, orphans)
+
+
+def reduce_if_short(outline: Outline, pause: Pause | None = None) -> TurnState | None:
+    """As :func:`reduce_anew`; None if the history is longer than is read for a request."""
+    if sum(part.path.stat().st_size for part in outline.parts) > AT_ONCE_BYTES:
+        return None
+    return reduce_anew(outline, pause)
 
 
 def reduce_anew(outline: Outline, pause: Pause | None = None) -> TurnState:

@@ -11,23 +11,21 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple, overload
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import ItemRefs, Position
 from rollout.history.segments import Part
-from rollout.history.thread import AnyReducer, Outline, ThreadTurns
+from rollout.history.thread import AnyReducer, Outline, ThreadTurns, bare_if_empty
 from rollout.history.turn import Turn
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
-from state.db.database import Database
-from state.db.schema import threads, turn_checkpoints, turns
 from state.db.steps import Steps, run_steps
-from state.sync import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
+
+if TYPE_CHECKING:
+    from state.db.database import Database
 
 VERSION: Final = 2
 """Of checkpoints: raise it when a change finds other turns or items, or when
@@ -42,7 +40,20 @@ _UNFIT: Final = (KeyError, TypeError, ValueError)
 """What rows raise that are not as they were written."""
 _log = logging.getLogger("threadkeep.turns")
 
-_COLUMNS: Final = [column.name for column in turns.c if column.name != "thread_id"]
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("position", "orphan"), (int,)),
+    "id": (str,),
+    "root_id": (str, type(None)),
+    "status": (str,),
+    "error": (str, type(None)),
+    **dict.fromkeys(("started_at", "completed_at", "duration_ms"), (int, type(None))),
+    **dict.fromkeys(("explicit", "start_file", "start_offset", "start_ordinal"), (int,)),
+    **dict.fromkeys(("end_file", "end_offset", "end_ordinal"), (int, type(None))),
+    **dict.fromkeys(("first_user", "final_agent", "last_agent"), (int,)),
+    "item_refs": (bytes,),
+}
+"""The columns of ``turns`` behind the thread's id, in their order."""
+_COLUMNS: Final = [*_TYPES]
 INSERT_TURNS: Final = (
     f"INSERT INTO turns (thread_id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 )
@@ -55,13 +66,13 @@ _LOAD_CHECKPOINT: Final = (
     "SELECT version, files, mode, state, turns FROM turn_checkpoints WHERE thread_id = ?"
 )
 _LOAD_POINTS: Final = (
-    f"SELECT {', '.join(resume_points.COLUMNS)} FROM resume_points WHERE pass ="
-    f" '{resume_points.TURNS}' AND row_id = (SELECT row_id FROM threads WHERE id = ?) ORDER BY part"
+    "SELECT size_bytes, mtime_ns, inode, end_offset, guard FROM resume_points WHERE pass = 'turns'"
+    " AND row_id = (SELECT row_id FROM threads WHERE id = ?) ORDER BY part"
 )
 _OWN_STAMPS: Final = (
     "SELECT c.thread_id, max(r.part), r.size_bytes, r.mtime_ns, r.inode FROM turn_checkpoints c"
-    f" JOIN threads t ON t.id = c.thread_id JOIN resume_points r ON r.pass ="
-    f" '{resume_points.TURNS}' AND r.row_id = t.row_id WHERE c.version = {VERSION}"
+    " JOIN threads t ON t.id = c.thread_id JOIN resume_points r ON r.pass = 'turns'"
+    f" AND r.row_id = t.row_id WHERE c.version = {VERSION}"
     " GROUP BY c.thread_id"
 )
 
@@ -144,9 +155,14 @@ def _turn_row(thread_id: str, position: int, turn: Turn, orphan: int) -> tuple[A
     )
 
 
-async def store(database: Database, rows: Rows) -> None:
+async def store(database: "Database", rows: Rows) -> None:
     """Replace the checkpoint of a thread, if the thread is still there. Raises StateError if the
     index cannot be written."""
+    import sqlalchemy as sa
+
+    from state.db.schema import threads, turn_checkpoints
+    from state.sync import resume_points
+
     thread_id = rows.head["thread_id"]
     async with database.write() as connection:
         there = sa.select(threads.c.row_id).where(threads.c.id == thread_id)
@@ -279,6 +295,24 @@ def some_steps(
     return ThreadTurns(mode, parts, here, [], None), places
 
 
+def current_steps(
+    thread_id: str, path: Path, home: Path, choose: Callable[[Sequence[str]], Sequence[int]]
+) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
+    """As :func:`some_steps`, but also if all are chosen. None if the turns are not stored as the
+    files are now."""
+    checkpoint = yield from checkpoint_steps(thread_id)
+    if checkpoint is None or not is_checkpoint_of(checkpoint, path, home):
+        return None
+    some = yield from some_steps(thread_id, checkpoint, home, choose)
+    if some is not None:
+        return some
+    state = yield from load_steps(thread_id, home)
+    if state is None:
+        return None
+    history = bare_if_empty(state.history)
+    return history, choose([turn.id for turn in history.turns])
+
+
 def _loaded(
     mode: str, dump: Fields, files: list[ReadFile], rows: list[tuple[Any, ...]]
 ) -> TurnState:
@@ -300,7 +334,7 @@ def _files(files: str, points: Sequence[Sequence[Any]], home: Path) -> list[Read
     return [
         ReadFile(
             Part(home / row["path"], row["rollout_id"], row["end_ordinal"], row["end_offset"]),
-            resume_points.point_of(tuple(point)),
+            ResumePoint(FileStamp(*point[:3]), *point[3:]),
         )
         for row, point in zip(json.loads(files), points, strict=True)
     ]
@@ -309,10 +343,7 @@ def _files(files: str, points: Sequence[Sequence[Any]], home: Path) -> list[Read
 @cache
 def _is_fit(types: tuple[type, ...]) -> bool:
     """Whether values of these types can be a turn's; turns have few combinations of them."""
-    return all(
-        type_ is column.type.python_type or (column.nullable and type_ is type(None))
-        for column, type_ in zip((turns.c[name] for name in _COLUMNS), types, strict=True)
-    )
+    return all(type_ in fit for type_, fit in zip(types, _TYPES.values(), strict=True))
 
 
 def _turn(values: Sequence[Any]) -> Turn:

@@ -69,9 +69,12 @@ def test_help_loads_nothing_that_only_the_work_needs(small: Cli) -> None:
     assert not (HEAVY | {"rollout.jsonl", "rollout.schema", "state.query", "state.sync"}) & loaded
 
 
-@pytest.mark.parametrize(
-    "words", [["status"], ["sync"], ["show", thread_id(1)], ["search", "hello"]]
-)
+@pytest.mark.parametrize("more", [[], ["--outline"], ["--json"]])
+def test_a_thread_is_shown_without_anything_slow(small: Cli, more: list[str]) -> None:
+    assert not HEAVY & loaded_by(small, ["show", thread_id(1), *more])
+
+
+@pytest.mark.parametrize("words", [["status"], ["sync"], ["search", "hello"]])
 def test_pydantic_is_loaded_only_to_read_files(small: Cli, words: list[str]) -> None:
     assert "pydantic" not in loaded_by(small, words)
 

@@ -112,7 +112,7 @@ def test_a_base_that_is_gone_leaves_the_own_turns_until_it_is_back(
 def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
     bulk: int, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "AT_ONCE_BYTES", 0)
     monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (500, 3000, 30_000))
     path = put(home, 1, content(1, PAGINATED, LONG, bulk=bulk))
     tails = []
@@ -137,7 +137,7 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
 def test_an_end_that_does_not_tell_where_turns_begin_is_not_enough(
     home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "AT_ONCE_BYTES", 0)
     monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (5000,))
     path = put(home, 1, content(1, PAGINATED, LONG))
     add(path, [event("task_complete", turn_id="turn without a beginning")], PAGINATED)
@@ -255,7 +255,7 @@ def test_long_threads_are_filled_in_the_newest_first(
 def test_a_long_read_holds_up_nobody_and_ends_with_who_asked(
     asked_for: bool, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state.turns.cache, "_AT_ONCE_BYTES", 100_000)
+    monkeypatch.setattr(state.turns.checkpoint, "AT_ONCE_BYTES", 100_000)
     monkeypatch.setattr(state.turns.cache, "FILLED_BYTES", 100_000)
     huge = put(home, 1, content(1, LEGACY, LONG))
     small = put(home, 2, content(2, LEGACY, 2))
